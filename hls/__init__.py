@@ -1,0 +1,1 @@
+"""HLS C++ kernel library: header-only templates, testbench."""

@@ -1,0 +1,10 @@
+"""Float circuits: structure, reference inference and file format."""
+
+from pcedge.circuit.file import load_circuit, save_circuit
+from pcedge.circuit.inference import log_conditional, log_likelihood, sample
+from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+
+__all__ = [
+    "MISSING", "Circuit", "InputLayer", "Layer", "ProductLayer", "SparseRows", "SumLayer", "load_circuit",
+    "log_conditional", "log_likelihood", "sample", "save_circuit",
+]  # fmt: skip

@@ -1,0 +1,101 @@
+"""The float circuit's file: safetensors with the structure as JSON in its metadata. No pickle, nothing executed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.errors import FormatError
+
+FORMAT = "pcedge-circuit"
+VERSION = 1
+
+
+def save_circuit(circuit: Circuit, path: str | Path) -> None:
+    """Write a float circuit; the same circuit gives the same bytes."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, Any] = {}
+    described: list[dict[str, Any]] = []
+    for index, layer in enumerate(circuit.layers):
+        if isinstance(layer, InputLayer):
+            tensors[f"{index}.probabilities"] = layer.probabilities
+            described.append({"kind": "input", "variable": int(layer.variable)})
+        elif isinstance(layer, ProductLayer):
+            tensors[f"{index}.gather"] = layer.gather
+            described.append({"kind": "product", "children": [int(c) for c in layer.children]})
+        elif isinstance(layer.weights, SparseRows):
+            for name in ("indptr", "indices", "values"):
+                tensors[f"{index}.{name}"] = getattr(layer.weights, name)
+            described.append(
+                {"kind": "sum", "children": [int(c) for c in layer.children], "columns": layer.weights.columns}
+            )
+        else:
+            tensors[f"{index}.weights"] = layer.weights
+            described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
+    metadata = {"format": FORMAT, "version": str(VERSION), "layers": json.dumps(described, separators=(",", ":"))}
+    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
+    Path(path).write_bytes(data)
+
+
+def load_circuit(path: str | Path) -> Circuit:
+    """Read a float circuit.
+
+    Raises:
+        FormatError: the file is not a circuit file, of a newer version, or damaged.
+        CircuitError: the circuit in it breaks a rule.
+        OSError: the file cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    data = Path(path).read_bytes()
+    try:
+        tensors = load(data)
+        size = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError("circuit-container", f"{path} must be a safetensors file ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise FormatError("circuit-format", f"{path} must say format {FORMAT!r}, got {metadata.get('format')!r}")
+    if metadata.get("version") != str(VERSION):
+        raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {metadata.get('version')!r}")
+    try:
+        described = json.loads(metadata["layers"])
+        layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(described)]
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
+    return Circuit(tuple(layers))
+
+
+def _read_layer(index: int, entry: dict[str, Any], tensors: dict[str, Any]) -> Layer:
+    kind = entry["kind"]
+    if kind == "input":
+        return InputLayer(int(entry["variable"]), _tensor(tensors, f"{index}.probabilities", np.float64))
+    children = tuple(int(child) for child in entry["children"])
+    if kind == "product":
+        return ProductLayer(children, _tensor(tensors, f"{index}.gather", np.int64, 2))
+    if kind != "sum":
+        raise ValueError(f"layer {index} must be input, product or sum, got {kind!r}")
+    if "columns" in entry:
+        rows = SparseRows(
+            _tensor(tensors, f"{index}.indptr", np.int64, 1),
+            _tensor(tensors, f"{index}.indices", np.int64, 1),
+            _tensor(tensors, f"{index}.values", np.float64, 1),
+            int(entry["columns"]),
+        )
+        return SumLayer(children, rows)
+    return SumLayer(children, _tensor(tensors, f"{index}.weights", np.float64, 2))
+
+
+def _tensor(tensors: dict[str, Any], name: str, dtype: type, dimensions: int | None = None) -> Any:
+    tensor = tensors[name]
+    if tensor.dtype != dtype:
+        raise ValueError(f"tensor {name} must be {np.dtype(dtype)}, got {tensor.dtype}")
+    if dimensions is not None and tensor.ndim != dimensions:
+        raise ValueError(f"tensor {name} must have {dimensions} dimensions, got {tensor.ndim}")
+    return tensor

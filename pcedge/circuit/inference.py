@@ -1,0 +1,166 @@
+"""Float reference of a circuit's queries in float64: likelihood, marginals, conditionals, samples."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.errors import DataError
+
+#: records evaluated at a time, so that memory does not grow with the data
+BATCH = 512
+
+
+def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool) -> IntArray:
+    """Turn data into int64 records of shape (N, variables), and check them.
+
+    Args:
+        x: integers or booleans of shape (N, …) with as many entries a record as there are variables.
+        cardinalities: the number of symbols of every variable.
+        allow_missing: take `MISSING` (-1) as a symbol that was not observed.
+
+    Raises:
+        DataError: wrong dtype or shape, NaN, or a symbol out of range; the message names record and variable.
+    """
+    array = np.asarray(x)
+    variables = len(cardinalities)
+    if array.dtype.kind == "f":
+        if np.isnan(array).any():
+            raise DataError(f"data must be integers, got {array.dtype} with NaN; write missing symbols as {MISSING}")
+        raise DataError(f"data must be integers, got {array.dtype}")
+    if array.dtype.kind not in "iub":
+        raise DataError(f"data must be integers, got {array.dtype}")
+    size = int(np.prod(array.shape[1:]))
+    if array.ndim < 2 or size != variables:
+        raise DataError(f"data must have shape (records, …) with {variables} symbols a record, got {array.shape}")
+    low = MISSING if allow_missing else 0
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8 and (array > np.uint64(2**63 - 1)).any():
+        raise DataError(f"symbols must be below {max(cardinalities)}, got {array.max()}")
+    records = array.reshape(len(array), variables).astype(np.int64)
+    wrong = (records < low) | (records >= np.asarray(cardinalities, dtype=np.int64))
+    if wrong.any():
+        record, variable = (int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(
+            f"record {record}, variable {variable}: a symbol must be in {low}..{cardinalities[variable] - 1}, "
+            f"got {records[record, variable]}"
+        )
+    return records
+
+
+def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
+    """Compute log p(x) in nats, shape (N,); symbols of value -1 are summed out.
+
+    Raises:
+        DataError: the data do not fit the circuit.
+
+    Example:
+        >>> import numpy as np
+        >>> from pcedge.circuit.layers import Circuit, InputLayer
+        >>> log_likelihood(Circuit((InputLayer(0, np.array([0.25])),)), [[1], [-1]]).round(4).tolist()
+        [-1.3863, 0.0]
+    """
+    records = check_records(x, circuit.cardinalities, allow_missing=True)
+    parts = [inside(circuit, records[i : i + BATCH])[-1][:, 0] for i in range(0, len(records), BATCH)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def log_conditional(circuit: Circuit, query: ArrayLike, evidence: ArrayLike) -> FloatArray:
+    """Compute log p(query | evidence) in nats, shape (N,).
+
+    Args:
+        circuit: the circuit.
+        query: (N, variables), -1 where nothing is asked.
+        evidence: (N, variables), -1 where nothing is known.
+
+    Raises:
+        DataError: the data do not fit, or a variable is in query and evidence.
+    """
+    asked = check_records(query, circuit.cardinalities, allow_missing=True)
+    known = check_records(evidence, circuit.cardinalities, allow_missing=True)
+    if asked.shape != known.shape:
+        raise DataError(f"query and evidence must have one shape, got {asked.shape} and {known.shape}")
+    both = np.argwhere((asked != MISSING) & (known != MISSING))
+    if both.size:
+        raise DataError(f"a variable must not be in query and evidence, variable {both[0, 1]} of record {both[0, 0]} is")
+    joint = np.where(asked != MISSING, asked, known)
+    return log_likelihood(circuit, joint) - log_likelihood(circuit, known)
+
+
+def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | None = None) -> IntArray:
+    """Draw records from p, or from p(· | evidence), as int64 of shape (count, variables).
+
+    Args:
+        circuit: the circuit.
+        count: number of records.
+        seed: seed of the random generator.
+        evidence: one record of shape (variables,), -1 where the value is to be drawn.
+    """
+    variables = len(circuit.cardinalities)
+    given = np.full(variables, MISSING) if evidence is None else np.asarray(evidence)
+    known = check_records(given[None], circuit.cardinalities, allow_missing=True)
+    values = [layer[0] for layer in inside(circuit, known)]
+    if np.isneginf(values[-1][0]):
+        raise DataError("the evidence must have a positive probability, it has 0")
+    generator = np.random.default_rng(seed)
+    drawn = np.tile(known, (count, 1))
+    chosen = [np.full(count, -1, dtype=np.int64) for _ in circuit.layers]
+    chosen[-1][:] = 0
+    for index in range(len(circuit.layers) - 1, -1, -1):
+        layer = circuit.layers[index]
+        rows = np.flatnonzero(chosen[index] >= 0)
+        units = chosen[index][rows]
+        if isinstance(layer, InputLayer):
+            if known[0, layer.variable] == MISSING:
+                drawn[rows, layer.variable] = _draw(layer.table[units], generator)
+        elif isinstance(layer, ProductLayer):
+            for column, child in enumerate(layer.children):
+                chosen[child][rows] = layer.gather[units, column]
+        else:
+            weights = layer.weights.toarray() if isinstance(layer.weights, SparseRows) else layer.weights
+            below = np.concatenate([values[child] for child in layer.children])
+            scaled = weights * np.exp(below - below.max())
+            picked = _draw(scaled[units], generator)
+            start = 0
+            for child in layer.children:
+                here = (picked >= start) & (picked < start + len(values[child]))
+                chosen[child][rows[here]] = picked[here] - start
+                start += len(values[child])
+    return drawn
+
+
+def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
+    """Draw a column of every row, each with probability proportional to its entry."""
+    cumulative = np.cumsum(rows, axis=1)
+    thresholds = generator.random(len(rows)) * cumulative[:, -1]
+    picked = (cumulative <= thresholds[:, None]).sum(axis=1)
+    return np.minimum(picked, rows.shape[1] - 1).astype(np.int64)
+
+
+def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
+    """Compute every layer's log values, each (N, units), for checked records."""
+    values: list[FloatArray] = []
+    with np.errstate(divide="ignore"):
+        for layer in circuit.layers:
+            if isinstance(layer, InputLayer):
+                symbols = records[:, layer.variable]
+                table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
+                values.append(table[:, symbols].T)  # -1 picks the last column, log 1: summed out
+            elif isinstance(layer, ProductLayer):
+                parts = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
+                values.append(np.sum(parts, axis=0))
+            else:
+                values.append(_log_sum(layer, np.concatenate([values[child] for child in layer.children], axis=1)))
+    return values
+
+
+def _log_sum(layer: SumLayer, below: FloatArray) -> FloatArray:
+    top = below.max(axis=1, keepdims=True)
+    top[np.isneginf(top)] = 0.0
+    scaled = np.exp(below - top)
+    weights = layer.weights
+    if isinstance(weights, SparseRows):
+        mixed = np.add.reduceat(scaled[:, weights.indices] * weights.values, weights.indptr[:-1], axis=1)
+    else:
+        mixed = scaled @ weights.T
+    return np.asarray(np.log(mixed) + top, dtype=np.float64)

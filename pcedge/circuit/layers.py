@@ -1,0 +1,237 @@
+"""The float circuit: layers of input, product and sum units, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.circuit.structure import Shape, check_shapes, layer_scopes
+from pcedge.errors import CircuitError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: how far a row of probabilities may be from 1 and still count as normalised
+ROW_TOLERANCE = 1e-6
+
+#: the value of a symbol that was not observed
+MISSING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class SparseRows:
+    """Rows of a matrix as lists of (column, value), one after the other.
+
+    Row r holds the entries `indptr[r]:indptr[r + 1]` of `indices` (columns) and `values`.
+    """
+
+    indptr: IntArray
+    indices: IntArray
+    values: NDArray[np.generic]
+    columns: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Give (rows, columns)."""
+        return len(self.indptr) - 1, self.columns
+
+    def toarray(self) -> NDArray[np.generic]:
+        """Give the same matrix as a dense array."""
+        dense = np.zeros(self.shape, dtype=self.values.dtype)
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        dense[rows, self.indices] = self.values
+        return dense
+
+    @staticmethod
+    def from_dense(matrix: NDArray[np.generic]) -> SparseRows:
+        """Keep the nonzero entries of a dense matrix, in row-major order."""
+        rows, columns = np.nonzero(matrix)
+        indptr = np.searchsorted(rows, np.arange(matrix.shape[0] + 1)).astype(np.int64)
+        return SparseRows(indptr, columns.astype(np.int64), matrix[rows, columns], matrix.shape[1])
+
+    def transposed(self) -> SparseRows:
+        """Give the lists of the transposed matrix: for each column the rows that use it, ascending."""
+        rows = np.repeat(np.arange(self.shape[0], dtype=np.int64), np.diff(self.indptr))
+        order = np.argsort(self.indices, kind="stable")
+        indptr = np.searchsorted(self.indices[order], np.arange(self.columns + 1)).astype(np.int64)
+        return SparseRows(indptr, rows[order], self.values[order], self.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class InputLayer:
+    """Leaves over one variable: row u of `probabilities` is the distribution of unit u.
+
+    `probabilities` is (units, cardinality) for categorical leaves, and (units,) for Bernoulli leaves, where it is the
+    probability of the symbol 1.
+    """
+
+    variable: int
+    probabilities: FloatArray
+
+    @property
+    def kind(self) -> str:
+        """Give `bernoulli` or `categorical`."""
+        return "bernoulli" if self.probabilities.ndim == 1 else "categorical"
+
+    @cached_property
+    def table(self) -> FloatArray:
+        """Give the probabilities as (units, cardinality), whatever the kind."""
+        if self.probabilities.ndim == 1:
+            return np.stack([1.0 - self.probabilities, self.probabilities], axis=1)
+        return self.probabilities
+
+    @property
+    def shape(self) -> Shape:
+        """Give what the structure checks need to know."""
+        return Shape("input", len(self.probabilities), (), self.variable, self.table.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class ProductLayer:
+    """Products that gather any units: unit u multiplies unit `gather[u, c]` of every child layer c.
+
+    `children` are indices of earlier layers, `gather` is (units, children).
+    """
+
+    children: tuple[int, ...]
+    gather: IntArray
+
+    @property
+    def shape(self) -> Shape:
+        """Give what the structure checks need to know."""
+        return Shape("product", len(self.gather), self.children, gather=self.gather)
+
+
+@dataclass(frozen=True, eq=False)
+class SumLayer:
+    """Mixtures: unit u weighs the units of all child layers, put one after the other, by row u of `weights`.
+
+    `weights` is (units, total units of the children), dense or as sparse rows.
+    """
+
+    children: tuple[int, ...]
+    weights: FloatArray | SparseRows
+
+    @property
+    def shape(self) -> Shape:
+        """Give what the structure checks need to know."""
+        return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
+
+
+Layer = InputLayer | ProductLayer | SumLayer
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """Hold a smooth and decomposable circuit with normalised sums, children before parents, the root last.
+
+    Args:
+        layers: the layers; a layer names its children by their index in this tuple. The last one is the root and has
+            one unit.
+
+    Raises:
+        CircuitError: a rule is broken; the message says which, where, and what came instead.
+
+    Example:
+        >>> import numpy as np
+        >>> coins = InputLayer(0, np.array([0.5, 0.9]))
+        >>> Circuit((coins, SumLayer((0,), np.array([[0.25, 0.75]])))).cardinalities
+        (2,)
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        """Check every rule."""
+        check_shapes(self.shapes)
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, InputLayer):
+                _check_input(index, layer)
+            elif isinstance(layer, SumLayer):
+                _check_sum(index, layer)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Give the structure without the parameters."""
+        return tuple(layer.shape for layer in self.layers)
+
+    @cached_property
+    def scopes(self) -> tuple[int, ...]:
+        """Give every layer's scope as a bit mask over the variables."""
+        return layer_scopes(self.shapes)
+
+    @cached_property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Give the number of symbols of every variable."""
+        found = {layer.variable: layer.table.shape[1] for layer in self.layers if isinstance(layer, InputLayer)}
+        return tuple(found[variable] for variable in sorted(found))
+
+    @property
+    def parameters(self) -> int:
+        """Count the weights and leaf probabilities."""
+        total = 0
+        for layer in self.layers:
+            if isinstance(layer, InputLayer):
+                total += layer.probabilities.size
+            elif isinstance(layer, SumLayer):
+                total += (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
+        return total
+
+
+def _check_probabilities(values: NDArray[np.generic], where: str) -> None:
+    """Refuse NaN, infinite and negative values."""
+    floats = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(floats).all():
+        raise CircuitError(f"{where} must be finite, got {floats[~np.isfinite(floats)].flat[0]}")
+    if (floats < 0).any():
+        raise CircuitError(f"{where} must not be negative, got {floats.min():.6g}")
+
+
+def _check_input(index: int, layer: InputLayer) -> None:
+    where = f"layer {index} (input, variable {layer.variable})"
+    if layer.probabilities.ndim not in (1, 2):
+        raise CircuitError(
+            f"{where}: probabilities must have 1 (Bernoulli) or 2 (categorical) dimensions, "
+            f"got {layer.probabilities.ndim}"
+        )
+    _check_probabilities(layer.probabilities, f"{where}: probabilities")
+    if layer.kind == "bernoulli":
+        if (layer.probabilities > 1).any():
+            raise CircuitError(f"{where}: a Bernoulli probability must be at most 1, got {layer.probabilities.max()}")
+        return
+    totals = layer.probabilities.sum(axis=1)
+    off = np.flatnonzero(np.abs(totals - 1) > ROW_TOLERANCE)
+    if off.size:
+        raise CircuitError(f"{where}: the distribution of unit {off[0]} must sum to 1, got {totals[off[0]]:.9g}")
+
+
+def _check_sum(index: int, layer: SumLayer) -> None:
+    where = f"layer {index} (sum)"
+    weights = layer.weights
+    if isinstance(weights, SparseRows):
+        _check_sparse(where, weights)
+        _check_probabilities(weights.values, f"{where}: weights")
+        totals = np.add.reduceat(weights.values.astype(np.float64), weights.indptr[:-1])
+    else:
+        _check_probabilities(weights, f"{where}: weights")
+        totals = weights.sum(axis=1)
+    off = np.flatnonzero(np.abs(totals - 1) > ROW_TOLERANCE)
+    if off.size:
+        raise CircuitError(f"{where}: the weights of unit {off[0]} must sum to 1, got {totals[off[0]]:.9g}")
+
+
+def _check_sparse(where: str, rows: SparseRows) -> None:
+    pointers = rows.indptr
+    if pointers[0] != 0 or pointers[-1] != len(rows.indices) or len(rows.indices) != len(rows.values):
+        raise CircuitError(f"{where}: row pointers must run from 0 to the number of entries, {len(rows.values)}")
+    if (np.diff(pointers) <= 0).any():
+        empty = int(np.flatnonzero(np.diff(pointers) <= 0)[0])
+        raise CircuitError(f"{where}: every row must hold at least one entry, row {empty} holds none")
+    if (rows.indices < 0).any() or (rows.indices >= rows.columns).any():
+        raise CircuitError(f"{where}: columns must be in 0..{rows.columns - 1}, got {rows.indices.max()}")
+    keys = np.repeat(np.arange(rows.shape[0]), np.diff(pointers)) * rows.columns + rows.indices
+    if (np.diff(keys) <= 0).any():
+        raise CircuitError(f"{where}: the columns of a row must ascend without repetition")
