@@ -1,0 +1,141 @@
+"""Post-training quantization: from a float circuit to an integer circuit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcedge.arithmetic import IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.structure import coding_order, region_tree, variables_of
+from pcedge.errors import CircuitError, NotStructuredError
+from pcedge.quantize.config import CODERS, QuantizationConfig
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+from pcedge.quantize.rounding import largest_remainder
+
+
+def quantize(
+    circuit: Circuit, config: QuantizationConfig | None = None, *, order: tuple[int, ...] | None = None
+) -> IntegerCircuit:
+    """Round a circuit's weights and leaf tables to integers by largest remainder.
+
+    Args:
+        circuit: the float circuit.
+        config: the widths; None takes the defaults (W 8, L 12, A 16).
+        order: the coding order of the variables; None visits the largest child of every product last.
+
+    Returns:
+        The integer circuit. Input layers of one variable are merged, and products list their children in coding order.
+
+    Raises:
+        WidthError: a width is out of range or a signal would not fit.
+        CircuitError: the order is not one that a depth-first walk can follow.
+
+    Example:
+        >>> coins = InputLayer(0, np.array([0.5, 0.9]))
+        >>> model = quantize(Circuit((coins, SumLayer((0,), np.array([[0.25, 0.75]])))))
+        >>> model.layers[1].weights.tolist()
+        [[64, 192]]
+    """
+    config = config or QuantizationConfig()
+    layers = _merge_inputs(circuit.layers)
+    shapes = tuple(layer.shape for layer in layers)
+    variables = len(circuit.cardinalities)
+    try:
+        order = coding_order(region_tree(shapes, order))
+    except NotStructuredError:
+        order = tuple(range(variables)) if order is None else order
+    if sorted(order) != list(range(variables)):
+        raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
+    scale_bits, range_bits = CODERS[config.coder]
+    return IntegerCircuit(
+        tuple(_quantize_layer(layer, config) for layer in _order_children(layers, order)),
+        config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
+        config.floor_for(max(circuit.cardinalities)), order,
+    )  # fmt: skip
+
+
+def _quantize_layer(layer: Layer, config: QuantizationConfig) -> IntegerLayer:
+    if isinstance(layer, ProductLayer):
+        return layer
+    if isinstance(layer, InputLayer):
+        counts = largest_remainder(layer.table, 1 << config.leaf_bits)
+        cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
+        return IntegerInput(layer.variable, cumulative)
+    weights = layer.weights
+    if not isinstance(weights, SparseRows):
+        return IntegerSum(layer.children, largest_remainder(weights, 1 << config.weight_bits))
+    # Rows of one length are rounded together, so that wide sums cost no dense matrix.
+    values = np.zeros(len(weights.values), dtype=np.int64)
+    lengths = np.diff(weights.indptr)
+    for length in np.unique(lengths):
+        places = weights.indptr[:-1][lengths == length, None] + np.arange(length)
+        values[places] = largest_remainder(weights.values[places].astype(np.float64), 1 << config.weight_bits)
+    return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
+
+
+def _merge_inputs(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Give every variable one input layer, the concatenation of all it had."""
+    groups: dict[int, list[int]] = {}
+    for index, layer in enumerate(layers):
+        if isinstance(layer, InputLayer):
+            groups.setdefault(layer.variable, []).append(index)
+    if all(len(group) == 1 for group in groups.values()):
+        return layers
+    place: dict[int, tuple[int, int]] = {}  # old index: (new index, offset of its units)
+    merged: list[Layer] = []
+    for variable, group in groups.items():
+        offset = 0
+        for index in group:
+            place[index] = (len(merged), offset)
+            offset += layers[index].shape.units
+        tables = [layer.table for index in group if isinstance(layer := layers[index], InputLayer)]
+        merged.append(InputLayer(variable, np.concatenate(tables)))
+    for index, layer in enumerate(layers):
+        if isinstance(layer, InputLayer):
+            continue
+        place[index] = (len(merged), 0)
+        if isinstance(layer, ProductLayer):
+            offsets = np.array([place[child][1] for child in layer.children], dtype=np.int64)
+            merged.append(ProductLayer(tuple(place[child][0] for child in layer.children), layer.gather + offsets))
+        else:
+            merged.append(_remap_sum(layer, layers, place, merged))
+    return tuple(merged)
+
+
+def _remap_sum(
+    layer: SumLayer, layers: tuple[Layer, ...], place: dict[int, tuple[int, int]], merged: list[Layer]
+) -> SumLayer:
+    """Point a sum layer's columns at the merged children."""
+    children = tuple(dict.fromkeys(place[child][0] for child in layer.children))
+    starts: dict[int, int] = {}
+    total = 0
+    for child in children:
+        starts[child] = total
+        total += merged[child].shape.units
+    new = [
+        starts[place[child][0]] + place[child][1] + np.arange(layers[child].shape.units) for child in layer.children
+    ]
+    columns: IntArray = np.concatenate(new)
+    rows = layer.weights if isinstance(layer.weights, SparseRows) else None
+    if rows is None:
+        dense = np.zeros((layer.weights.shape[0], total))
+        dense[:, columns] = layer.weights
+        return SumLayer(children, dense)
+    indices = columns[rows.indices]
+    row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    order = np.lexsort((indices, row_of))
+    return SumLayer(children, SparseRows(rows.indptr, indices[order], rows.values[order], total))
+
+
+def _order_children(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
+    """List every product's children in coding order."""
+    place = {variable: rank for rank, variable in enumerate(order)}
+    scopes = Circuit(layers).scopes
+    ordered: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, ProductLayer):
+            ranks = [min(place[v] for v in variables_of(scopes[child])) for child in layer.children]
+            columns = np.argsort(ranks, kind="stable")
+            layer = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
+        ordered.append(layer)
+    return tuple(ordered)
