@@ -1,0 +1,271 @@
+"""Write tests/vectors/*.csv: conformance vectors of every arithmetic primitive, from plain Python integers.
+
+Nothing here uses numpy or pcedge: the functions below say the rules of docs/arithmetic.md a second time, so that the
+files check every implementation. Run `python tests/make_vectors.py` to write the files again; they must not change.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "vectors"
+
+ZERO_EXPONENT = -(2**30)
+CODERS = ((16, 32), (24, 48))
+Row = dict[str, int | Sequence[int]]
+
+
+def accumulate(weights: Sequence[Sequence[int]], vector: Sequence[int]) -> list[int]:
+    """Multiply a matrix by a vector."""
+    return [sum(w * m for w, m in zip(row, vector, strict=True)) for row in weights]
+
+
+def normalise(values: Sequence[int], exponent: int, state_bits: int, revive: bool) -> tuple[list[int], int]:
+    """Shift with truncation so that the largest entry has `state_bits` bits."""
+    length = max(values).bit_length()
+    if length == 0:
+        if revive:
+            return [2 ** (state_bits - 1)] * len(values), max(exponent, ZERO_EXPONENT)
+        return [0] * len(values), ZERO_EXPONENT
+    moved = length - state_bits
+    scaled = [v // 2**moved if moved >= 0 else v * 2**-moved for v in values]
+    return scaled, max(exponent + moved, ZERO_EXPONENT)
+
+
+def align(first: tuple[Sequence[int], int], second: tuple[Sequence[int], int]) -> tuple[list[int], int]:
+    """Put two vectors under the greater exponent; from 53 places on nothing is left of a mantissa."""
+    exponent = max(first[1], second[1])
+    return [m // 2 ** min(exponent - own, 64) for vector, own in (first, second) for m in vector], exponent
+
+
+def reciprocal(divisor: int) -> int:
+    """Approximate 2^33 / divisor from below."""
+    if divisor == 2**16:
+        return 2**17
+    index = divisor // 128 - 256
+    start = 2**31 // ((256 + index) * 128 + 64)
+    return start * ((2**32 - divisor * start) // 2**14) // 2**15
+
+
+def interval_scale(total: int, cardinality: int, leaf_bits: int, scale_bits: int, floor: int) -> tuple[int, int]:
+    """Give the shift of a weighted entry, and the scale."""
+    length = total.bit_length()
+    divisor = -(-total // 2 ** (length - 16)) if length > 16 else total * 2 ** (16 - length)
+    return length + leaf_bits - (scale_bits + 2), reciprocal(divisor) * (2**scale_bits - cardinality * floor) // 2**17
+
+
+def interval_bound(weighted: int, symbol: int, amount: int, scale: int, scale_bits: int, floor: int) -> int:
+    """Give the lower end of a symbol's interval."""
+    shifted = weighted // 2**amount if amount >= 0 else weighted * 2**-amount
+    return symbol * floor + shifted * scale // 2 ** (scale_bits + 2)
+
+
+def encode_step(low: int, width: int, start: int, end: int, scale_bits: int) -> tuple[int, int, list[int]]:
+    """Narrow, and move out bytes while the range has at most B - 8 bits."""
+    bits = 2 * scale_bits
+    unit = width // 2**scale_bits
+    low, width, digits = low + unit * start, unit * (end - start), []
+    while width < 2 ** (bits - 8):
+        digits.append(low // 2 ** (bits - 8))
+        low, width = low % 2 ** (bits - 8) * 256, width * 256
+    return low, width, digits
+
+
+def flush(low: int, scale_bits: int) -> int:
+    """Give the last digit."""
+    return -(-low // 2 ** (2 * scale_bits - 8))
+
+
+def decode_step(
+    offset: int, width: int, start: int, end: int, fresh: Sequence[int], scale_bits: int
+) -> tuple[int, int, int]:
+    """Take an interval out, and fetch bytes while the range has at most B - 8 bits."""
+    unit = width // 2**scale_bits
+    offset, width, used = offset - unit * start, unit * (end - start), 0
+    while width < 2 ** (2 * scale_bits - 8):
+        offset, width, used = offset * 256 + fresh[used], width * 256, used + 1
+    return offset, width, used
+
+
+def spread(rng: random.Random, total: int, state_bits: int, units: int) -> list[int]:
+    """Split a sum over mantissas of `state_bits` bits."""
+    left, parts = total, []
+    for unit in range(units):
+        room = (units - unit - 1) * (2**state_bits - 1)
+        part = rng.randint(max(0, left - room), min(left, 2**state_bits - 1))
+        parts.append(part)
+        left -= part
+    rng.shuffle(parts)
+    return parts
+
+
+def accumulate_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover every W and A: widest values, certain weights, zeros, up and down."""
+    for weight_bits in range(2, 9):
+        for state_bits in range(8, 17):
+            for case in range(5):
+                transposed = case % 2
+                rows, columns = [(1, 1), (3, 5), (4, 2), (2, 64), (64, 2)][case]
+                whole = 2**weight_bits
+                matrix = []
+                for _ in range(rows):
+                    cuts = sorted(rng.randint(0, whole) for _ in range(columns - 1))
+                    certain = rng.random() < 0.4
+                    line = [b - a for a, b in zip([0, *cuts], [*cuts, whole], strict=True)]
+                    place = rng.randrange(columns)
+                    matrix.append([whole * (c == place) for c in range(columns)] if certain else line)
+                if case == 4:  # every row puts all its weight on one column: the widest sum on the way down
+                    matrix = [[whole, 0]] * rows
+                size = rows if transposed else columns
+                top = 2**state_bits - 1
+                vector = [top] * size if rng.random() < 0.4 else [rng.choice((0, 1, top, rng.randint(0, top)))
+                                                                  for _ in range(size)]  # fmt: skip
+                used = [list(line) for line in zip(*matrix, strict=True)] if transposed else matrix
+                yield {
+                    "weight_bits": weight_bits, "state_bits": state_bits, "transposed": transposed,
+                    "rows": rows, "columns": columns, "weights": [w for line in matrix for w in line],
+                    "vector": vector, "result": accumulate(used, vector),
+                }  # fmt: skip
+
+
+def normalise_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover zero vectors, 2^n and 2^n ± 1 as the largest entry, every A, and exponents at saturation."""
+    exponents = (0, -1, -16, -1000, ZERO_EXPONENT, ZERO_EXPONENT + 1, ZERO_EXPONENT + 40, -(2**31))
+    for state_bits in range(8, 17):
+        cases = [[0], [0, 0, 0], [1], [0, 1, 0], [2**53 - 1, 2**53 - 1], [2**52, 1, 0]]
+        for bits in (2, state_bits - 1, state_bits, state_bits + 1, 16, 17, 31, 32, 33, 48):
+            for largest in (2**bits - 1, 2**bits, 2**bits + 1):
+                cases.append([rng.randint(0, largest) for _ in range(rng.randrange(4))] + [largest])
+        for number, values in enumerate(cases):
+            for revive in (0, 1) if number < 4 else (number % 2,):
+                exponent = exponents[(number + state_bits) % len(exponents)]
+                mantissa, moved = normalise(values, exponent, state_bits, bool(revive))
+                yield {
+                    "state_bits": state_bits, "revive": revive, "exponent": exponent, "accumulated": values,
+                    "mantissa": mantissa, "new_exponent": moved,
+                }  # fmt: skip
+
+
+def align_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover equal exponents, every distance around a mantissa's width, huge ones, and zero vectors."""
+    distances = [*range(18), 31, 32, 33, 52, 53, 54, 63, 64, 65, 2**20, 2**30 - 5, 2**30]
+    for distance in distances:
+        for sign in (1, -1):
+            for case in range(4):
+                state_bits = rng.randint(8, 16)
+                top = 2**state_bits - 1
+                first = [rng.choice((0, 1, top, rng.randint(0, top))) for _ in range(rng.randint(1, 6))]
+                second = [rng.choice((0, 1, top, rng.randint(0, top))) for _ in range(rng.randint(1, 6))]
+                if case == 3:
+                    first = [0] * len(first)
+                high = max(ZERO_EXPONENT + distance, rng.choice((0, -5, -1000, ZERO_EXPONENT)))
+                one, two = (high, high - distance)[::sign]
+                mantissa, exponent = align((first, one), (second, two))
+                yield {
+                    "first": first, "first_exponent": one, "second": second, "second_exponent": two,
+                    "mantissa": mantissa, "exponent": exponent,
+                }  # fmt: skip
+
+
+def reciprocal_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover both ends of every other table entry, and 2^16."""
+    divisors = {2**15, 2**15 + 1, 2**16 - 1, 2**16}
+    for index in range(256):
+        first = (256 + index) * 128
+        divisors |= {first, first + 127} if index % 2 else {first + 63, first + 64, first + rng.randrange(128)}
+    for divisor in sorted(divisors):
+        yield {"divisor": divisor, "result": reciprocal(divisor)}
+
+
+def interval_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover sums at 2^n ± 1, the divisor 2^16, the first and last bound, V up to 256, the largest floor."""
+    for scale_bits, _ in CODERS:
+        for state_bits in (8, 9, 12, 15, 16):
+            for bits in range(1, state_bits + 8):
+                for total in sorted({max(1, 2**bits - 1), 2**bits, 2**bits + 1}):
+                    units = -(-total // (2**state_bits - 1))
+                    if units > 128:
+                        continue
+                    context = spread(rng, total, state_bits, min(128, units + rng.randrange(3)))
+                    leaf_bits = rng.choice((8, 12, 16))
+                    cardinality = rng.choice((1, 2, 3, 10, 255, 256))
+                    floor = rng.choice((1, 1, max(1, 2 ** (scale_bits - 15) // cardinality),
+                                        2 ** (scale_bits - 1) // cardinality))  # fmt: skip
+                    symbol = rng.choice((0, cardinality, rng.randint(0, cardinality)))
+                    whole = total * 2**leaf_bits
+                    weighted = {0: 0, cardinality: whole}.get(symbol, rng.choice((0, 1, whole, rng.randint(0, whole))))
+                    amount, scale = interval_scale(total, cardinality, leaf_bits, scale_bits, floor)
+                    bound = interval_bound(weighted, symbol, amount, scale, scale_bits, floor)
+                    yield {
+                        "scale_bits": scale_bits, "leaf_bits": leaf_bits, "state_bits": state_bits, "floor": floor,
+                        "cardinality": cardinality, "context": context, "symbol": symbol, "weighted": weighted,
+                        "amount": amount, "scale": scale, "bound": bound,
+                    }  # fmt: skip
+
+
+def coder_states(rng: random.Random) -> Iterator[tuple[int, int, int, int, int]]:
+    """Give (P, low, range, start, end): ends of every width, all ones in low, intervals that carry, runs of 255."""
+    for scale_bits, bits in CODERS:
+        for _ in range(160):
+            width = rng.choice((2 ** (bits - 8), 2**bits - 1, 2 ** (bits - 1), rng.randrange(2 ** (bits - 8), 2**bits)))
+            low = rng.choice((0, 2**bits - 1, 2**bits - 2**scale_bits, 255 * 2 ** (bits - 8),
+                              rng.randrange(2**bits), 2**bits - rng.randrange(1, 2 ** (bits // 2))))  # fmt: skip
+            start = rng.choice((0, 1, 2**scale_bits - 1, rng.randrange(2**scale_bits)))
+            end = min(2**scale_bits, start + rng.choice((1, 2, 255, 256, 257, rng.randint(1, 2**scale_bits))))
+            yield scale_bits, low, width, start, end
+
+
+def encode_rows(rng: random.Random) -> Iterator[Row]:
+    """Take one step of the encoder, and the digit that a flush after it would give."""
+    for scale_bits, low, width, start, end in coder_states(rng):
+        new_low, new_width, digits = encode_step(low, width, start, end, scale_bits)
+        yield {
+            "scale_bits": scale_bits, "low": low, "range": width, "start": start, "end": end,
+            "new_low": new_low, "new_range": new_width, "digits": digits, "flush": flush(new_low, scale_bits),
+        }  # fmt: skip
+
+
+def decode_rows(rng: random.Random) -> Iterator[Row]:
+    """Take one step of the decoder from a position inside the interval, at its ends too."""
+    for scale_bits, _, width, start, end in coder_states(rng):
+        unit = width >> scale_bits
+        offset = rng.choice((unit * start, unit * end - 1, rng.randrange(unit * start, unit * end)))
+        fresh = [rng.choice((0, 255, rng.randrange(256))) for _ in range(scale_bits // 8)]
+        new_offset, new_width, used = decode_step(offset, width, start, end, fresh, scale_bits)
+        yield {
+            "scale_bits": scale_bits, "offset": offset, "range": width, "start": start, "end": end, "bytes": fresh,
+            "unit": unit, "new_offset": new_offset, "new_range": new_width, "used": used,
+        }  # fmt: skip
+
+
+FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
+    "accumulate": accumulate_rows,
+    "normalise": normalise_rows,
+    "align": align_rows,
+    "reciprocal": reciprocal_rows,
+    "interval": interval_rows,
+    "encode": encode_rows,
+    "decode": decode_rows,
+}
+
+
+def text_of(name: str) -> str:
+    """Make one file's text."""
+    lines: list[str] = []
+    for row in FILES[name](random.Random(f"pcedge {name}")):
+        if not lines:
+            lines.append(",".join(row))
+        lines.append(",".join(str(v) if isinstance(v, int) else " ".join(map(str, v)) for v in row.values()))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write every file."""
+    for name in FILES:
+        (FOLDER / f"{name}.csv").write_text(text_of(name), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
