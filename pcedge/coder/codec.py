@@ -44,13 +44,17 @@ def encode_lanes(engine: Engine, records: IntArray, lanes: int, progress: Progre
     return encoder.finish()
 
 
-def decode_lanes(engine: Engine, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+def decode_lanes(
+    engine: Engine, lanes: list[bytes], count: int, progress: Progress | None = None, *, strict: bool = True
+) -> IntArray:
     """Decode `count` records of shape (N, variables) from their lanes.
+
+    With `strict` false the lanes may be any bytes: what random ones decode to is a sample of the circuit.
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
-    decoder = RangeDecoder(lanes, engine.circuit.widths)
+    decoder = RangeDecoder(lanes, engine.circuit.widths, strict=strict)
     variables = len(engine.circuit.order)
     records = np.zeros((count, variables), dtype=np.int64)
 

@@ -70,9 +70,10 @@ def _add_carries(digits: NDArray[np.uint16]) -> bytes:
 class RangeDecoder:
     """Decode symbols from one byte string a lane, all lanes at once; beyond its end a lane reads zeros."""
 
-    def __init__(self, lanes: list[bytes], widths: Widths) -> None:
-        """Read the first B / 8 bytes of every lane."""
+    def __init__(self, lanes: list[bytes], widths: Widths, *, strict: bool = True) -> None:
+        """Read the first B / 8 bytes of every lane; `strict` refuses bytes that no encoder writes."""
         self._widths = widths
+        self._strict = strict
         size = max((len(lane) for lane in lanes), default=0) + widths.range_bits // 8 + 1
         self._bytes = np.zeros((len(lanes), size), dtype=np.uint8)
         for row, lane in zip(self._bytes, lanes, strict=True):
@@ -102,8 +103,10 @@ class RangeDecoder:
         # The decoder keeps value - low, so low stays zero and what is narrowed is the way to the interval's start.
         passed, width[:] = arithmetic.range_narrow(np.zeros_like(offset), width, start, end, self._widths)
         offset -= passed
-        wrong = np.flatnonzero((offset < 0) | (offset >= width))
-        if wrong.size:
+        wrong = np.flatnonzero(offset >= width)
+        if wrong.size and not self._strict:
+            offset[wrong] = width[wrong] - 1
+        elif wrong.size:
             raise StreamError(f"lane {wrong[0]} must stay inside the coded intervals, it leaves them: damaged payload")
         moves = arithmetic.range_bytes(width, self._widths)
         while True:
@@ -119,8 +122,10 @@ class RangeDecoder:
         """Check that every lane had as many bytes as its encoder wrote.
 
         Raises:
-            StreamError: a lane is too short or too long.
+            StreamError: a lane is too short or too long, and the decoder is strict.
         """
+        if not self._strict:
+            return
         needed = self._places - self._widths.range_bits // 8 + 1
         wrong = np.flatnonzero(needed != self._lengths)
         if wrong.size:

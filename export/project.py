@@ -1,0 +1,239 @@
+"""The project directory of a target: sources, memories, testbench, golden vectors, tool scripts, manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.coder.interpreter import Engine
+from pcedge.errors import UsageError
+from pcedge.export.golden import Golden, draw_records, make_golden
+from pcedge.export.lowering import Program, lower
+from pcedge.export.onnx_writer import write_onnx
+from pcedge.quantize.integer import IntegerCircuit
+
+MANIFEST_VERSION = 1
+
+#: golden records where the caller gives no data
+GOLDEN_RECORDS = 16
+
+#: integers on a line of a generated memory
+_COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Target:
+    """Hold a target file."""
+
+    #: name, as in `--target`
+    name: str
+    #: tool flow; `vitis-hls` is the only one so far
+    flow: str
+    #: the vendor's name of the device
+    part: str
+    #: clock period in nanoseconds
+    clock_ns: float
+
+
+def targets() -> dict[str, Target]:
+    """Read the shipped target files, by name."""
+    found = {}
+    for entry in sorted(files("pcedge.export").joinpath("targets").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            target = Target(**tomllib.loads(entry.read_text(encoding="utf-8")))
+            found[target.name] = target
+    return found
+
+
+def write_project(
+    circuit: IntegerCircuit, out: str | Path, *, target: str = "vitis-hls", records: ArrayLike | None = None
+) -> Path:
+    """Lower a circuit to a project directory.
+
+    Args:
+        circuit: a structured-decomposable integer circuit.
+        out: the directory; made anew. One that holds anything but an earlier project is refused.
+        target: name of a target file.
+        records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UsageError: the target is unknown, or the directory holds something else.
+        NotStructuredError: the circuit cannot be coded.
+        DataError: the records do not fit.
+    """
+    known = targets()
+    if target not in known:
+        raise UsageError(f"the target must be one of {', '.join(known)}, got {target!r}")
+    engine = Engine(circuit)
+    program = lower(circuit)
+    drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
+    golden = make_golden(engine, drawn)
+    folder = Path(out)
+    _clear(folder)
+    _copy_sources(folder)
+    _write_text(folder / "src/pcedge_config.hpp", _config(program))
+    header, source = _memories(program)
+    _write_text(folder / "src/pcedge_memories.hpp", header)
+    _write_text(folder / "src/pcedge_memories.cpp", source)
+    script = Template(_template("run_hls.tcl")).substitute(part=known[target].part, clock_ns=known[target].clock_ns)
+    _write_text(folder / "run_hls.tcl", script)
+    _write_golden(folder / "golden", golden, program)
+    write_onnx(circuit, folder / "model.onnx")
+    _write_text(folder / "manifest.json", json.dumps(_manifest(program, known[target], golden), indent=2) + "\n")
+    return folder
+
+
+def _clear(folder: Path) -> None:
+    """Make room for a project; never delete what pcedge did not write."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / "manifest.json").is_file() or not (folder / "src/pcedge_config.hpp").is_file():
+            raise UsageError(f"{folder} must be a new or empty directory, or an earlier project; it holds other files")
+        for part in ("src", "include", "testbench", "golden", "build"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+    for part in ("src", "include/pcedge", "testbench", "golden"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+
+
+def _template(name: str) -> str:
+    return files("pcedge.export").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _copy_sources(folder: Path) -> None:
+    with as_file(files("pcedge.hls")) as kernels:
+        for header in sorted((kernels / "include/pcedge").iterdir()):
+            shutil.copyfile(header, folder / "include/pcedge" / header.name)
+        shutil.copyfile(kernels / "testbench/testbench.cpp", folder / "testbench/testbench.cpp")
+    for name, place in (("pcedge_top.hpp", "src"), ("pcedge_top.cpp", "src"), ("Makefile", ".")):
+        _write_text(folder / place / name, _template(name))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _config(program: Program) -> str:
+    circuit = program.circuit
+    widths = circuit.widths
+    constants = {
+        "variables": len(circuit.order),
+        "cardinality": widths.cardinality,
+        "symbol_bits": widths.symbol,
+        "weight_bits": widths.weight_bits,
+        "leaf_bits": widths.leaf_bits,
+        "state_bits": widths.state_bits,
+        "scale_bits": widths.scale_bits,
+        "range_bits": widths.range_bits,
+        "floor": widths.floor,
+        "accumulator_bits": widths.accumulator,
+        "context_sum_bits": widths.context_sum,
+        "weighted_bits": widths.weighted,
+        "max_units": program.max_units,
+        "state_words": program.state_words,
+        "exponent_slots": program.exponent_slots,
+    }
+    lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())
+    return (
+        "// Widths and sizes of one circuit. Generated; the integer circuit is model.onnx.\n"
+        f"// digest {circuit.digest.hex()}\n"
+        "#ifndef PCEDGE_CONFIG_HPP\n#define PCEDGE_CONFIG_HPP\n\n"
+        '#include "pcedge/integers.hpp"\n\n'
+        "struct pcedge_config {\n"
+        "#ifdef PCEDGE_PLAIN_INTEGERS\n  using integers = pcedge::plain_integers;\n"
+        "#else\n  using integers = pcedge::ap_integers;\n#endif\n"
+        f"{lines}}};\n\n#endif\n"
+    )
+
+
+def _memories(program: Program) -> tuple[str, str]:
+    """Write the memories; each entry has its exact width in hardware, and a plain type in simulation."""
+    widths = program.circuit.widths
+    index_bits = max(1, int(program.indices.max(initial=0)).bit_length())
+    memories: list[tuple[str, str, int, NDArray[np.generic]]] = [
+        ("weights", "std::uint16_t", widths.weight, program.weights),
+        ("tables", "std::uint32_t", widths.leaf, program.tables),
+        ("indices", "std::uint32_t", index_bits, program.indices),
+        ("likelihood_program", "std::uint32_t", 32, program.likelihood_words),
+        ("code_program", "std::uint32_t", 32, program.code_words),
+    ]
+    constants = {
+        "likelihood_steps": len(program.likelihood_words),
+        "code_steps": len(program.code_words),
+        "likelihood_result": program.result[0],
+        "likelihood_result_exponent": program.result[1],
+    }
+    header = [
+        "// Weights, leaf tables, lists and programs of one circuit. Generated.\n",
+        "#ifndef PCEDGE_MEMORIES_HPP\n#define PCEDGE_MEMORIES_HPP\n\n#include <cstdint>\n\n",
+        "// Exact widths cost nothing in hardware; a simulator starts faster with plain integers.\n",
+        "#ifdef __SYNTHESIS__\n#include <ap_int.h>\n#define PCEDGE_ROM(type, bits) ap_uint<bits>\n",
+        "#else\n#define PCEDGE_ROM(type, bits) type\n#endif\n\n",
+        "struct pcedge_memories {\n",
+        *(f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()),
+    ]
+    source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n']
+    for name, ctype, bits, values in memories:
+        # Programs are decoded by fields of whole words, so they stay plain in hardware too.
+        kind = ctype if bits == 32 else f"PCEDGE_ROM({ctype}, {bits})"
+        header.append(f"  static const {kind} {name}[{values.size}];\n")
+        source.append(f"\nconst {kind} pcedge_memories::{name}[{values.size}] = {{\n")
+        numbers = values.ravel().tolist()
+        for start in range(0, len(numbers), _COLUMNS):
+            source.append("    " + ", ".join(map(str, numbers[start : start + _COLUMNS])) + ",\n")
+        source.append("};\n")
+    return "".join([*header, "};\n\n#endif\n"]), "".join(source)
+
+
+def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
+    arrays: dict[str, tuple[NDArray[np.generic], str]] = {
+        "symbols.i32": (golden.records, "<i4"),
+        "likelihood.i64": (np.stack(golden.likelihood, axis=1), "<i8"),
+        "intervals.u32": (np.stack(golden.intervals, axis=2), "<u4"),
+        "likelihood_hashes.u32": (golden.likelihood_hashes, "<u4"),
+        "code_hashes.u32": (golden.code_hashes, "<u4"),
+    }
+    for name, (values, dtype) in arrays.items():
+        (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
+    (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
+    names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
+    _write_text(folder / "steps.txt", "\n".join(names) + "\n")
+
+
+def pack_lanes(lanes: list[bytes]) -> bytes:
+    """Write lanes as the testbench reads them: a count, then a length and the bytes of each."""
+    parts = [len(lanes).to_bytes(4, "little")]
+    for lane in lanes:
+        parts += [len(lane).to_bytes(4, "little"), lane]
+    return b"".join(parts)
+
+
+def _manifest(program: Program, target: Target, golden: Golden) -> dict[str, object]:
+    from importlib.metadata import version
+
+    circuit = program.circuit
+    return {
+        "format": "pcedge-project",
+        "version": MANIFEST_VERSION,
+        "pcedge": version("pcedge"),
+        "target": {"name": target.name, "flow": target.flow, "part": target.part, "clock_ns": target.clock_ns},
+        "digest": circuit.digest.hex(),
+        "widths": circuit.widths.as_dict(),
+        "signals": circuit.widths.signals(),
+        "variables": len(circuit.order),
+        "macs": 1,
+        "streams": 1,
+        "tops": ["pc_likelihood", "pc_encode", "pc_decode"],
+        "steps": {"likelihood": len(program.likelihood_words), "code": len(program.code_words)},
+        "memory_bits": program.memory_bits(),
+        "golden_records": len(golden.records),
+    }

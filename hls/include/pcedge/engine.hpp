@@ -1,0 +1,256 @@
+// The engine: replays the steps of a schedule from tables, one multiply-accumulate a cycle, one
+// record at a time.
+#ifndef PCEDGE_ENGINE_HPP
+#define PCEDGE_ENGINE_HPP
+
+#include "interval.hpp"
+#include "leaf.hpp"
+#include "matvec.hpp"
+#include "range_coder.hpp"
+#include "step.hpp"
+#include "stream.hpp"
+
+namespace pcedge {
+
+/// \brief A byte of a lane; the last one carries `last`.
+/// \tparam F family of integers
+template <class F> struct lane_byte_t {
+  uint_t<F, 8> data;
+  typename F::bit last;
+};
+
+/// \brief The probability of one record, mantissa * 2^exponent.
+/// \tparam C configuration
+template <class C> struct likelihood_t {
+  uint_t<typename C::integers, C::state_bits> mantissa;
+  sint_t<typename C::integers, EXPONENT_BITS> exponent;
+};
+
+/// \brief Watches nothing; the testbench has observers that hash or print every step.
+struct no_observer {
+  template <class E, class S> void step(const E &, const S &, unsigned) {}
+  template <class E, class S, class B> void interval(const E &, const S &, unsigned, B, B) {}
+};
+
+/// \brief State memory, symbols of one record, and the operations of the steps.
+/// \tparam C configuration: widths and sizes (generated)
+/// \tparam M memories: weights, indices, tables and programs (generated)
+template <class C, class M> struct engine_t {
+  using F = typename C::integers;
+  static constexpr int A = C::state_bits;
+  static constexpr int L = C::leaf_bits;
+  static constexpr int P = C::scale_bits;
+  static constexpr int B = C::range_bits;
+  static constexpr int ACC = C::accumulator_bits;
+  static constexpr int SUM = C::context_sum_bits;
+  static constexpr int MIX = C::weighted_bits;
+  static_assert(C::weight_bits >= 2 && C::weight_bits <= 8, "weight_bits must be 2 to 8");
+  static_assert(ACC >= 2 * A && ACC >= L + 1, "the accumulator must hold products and leaf counts");
+  static_assert(MIX == SUM + L, "a weighted entry is at most the context's sum times 2^L");
+  static_assert(C::max_units >= 1 && C::state_words >= 1 && C::exponent_slots >= 1,
+                "sizes must be positive");
+
+  using bit = typename F::bit;
+  using mantissa_t = uint_t<F, A>;
+  using exponent_t = sint_t<F, EXPONENT_BITS>;
+  using wide_exponent_t = sint_t<F, EXPONENT_BITS + 2>;
+  using length_t = uint_t<F, LENGTH_BITS>;
+  using acc_t = uint_t<F, ACC>;
+  using bound_t = uint_t<F, P + 1>;
+  using symbol_t = uint_t<F, C::symbol_bits>;
+
+  /// A symbol of all ones was not observed.
+  static constexpr long MISSING = (1L << C::symbol_bits) - 1;
+
+  mantissa_t state[C::state_words];
+  exponent_t exponents[C::exponent_slots];
+  symbol_t symbols[C::variables];
+  acc_t accumulators[C::max_units];
+
+  /// \brief Entry k of source a or b, through its gather list if it has one.
+  mantissa_t entry(unsigned base, bool gathered, unsigned list, unsigned k) const {
+#pragma HLS INLINE
+    const unsigned place = gathered ? unsigned(M::indices[list + k]) : k;
+    return state[base + place];
+  }
+
+  /// \brief A symbol outside the alphabet is outside the contract; it is held at the last one so
+  /// that no address leaves its memory.
+  unsigned bounded_symbol(const step_t &step) const {
+#pragma HLS INLINE
+    const unsigned symbol = unsigned(symbols[step.b]);
+    const unsigned last = step.b_exponent - 1;
+    return symbol > last ? last : symbol;
+  }
+
+  uint_t<F, L + 1> table(const step_t &step, unsigned symbol, unsigned units, unsigned unit) const {
+#pragma HLS INLINE
+    return uint_t<F, L + 1>(M::tables[step.operand + symbol * units + unit]);
+  }
+
+  /// \brief Shift the accumulated vector into the state memory.
+  void finish(const step_t &step, acc_t all, wide_exponent_t exponent) {
+#pragma HLS INLINE
+    const length_t length = bit_length<F, ACC>(all);
+  normalise:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+      state[step.target + k] = normalise_entry<F, ACC, A>(accumulators[k], length, step.revive);
+    }
+    exponents[step.target_exponent] = normalise_exponent<F, A>(exponent, length, step.revive);
+  }
+
+  void init(const step_t &step) {
+  ones:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      state[step.target + k] = mantissa_t(1L << (A - 1));
+    }
+    exponents[step.target_exponent] = exponent_t(1 - A);
+  }
+
+  void leaf(const step_t &step) {
+    const bit missing = symbols[step.b] == symbol_t(MISSING);
+    const unsigned symbol = bounded_symbol(step);
+    acc_t all = 0;
+  absorb:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      const acc_t count = leaf_count<F, L>(table(step, symbol, step.units, k),
+                                           table(step, symbol + 1, step.units, k), missing);
+      accumulators[k] = count;
+      all = acc_t(all | count);
+    }
+    finish(step, all, wide_exponent_t(-L));
+  }
+
+  /// \brief UP, DOWN and LIST: every target entry is a weighted sum of source entries.
+  void mix(const step_t &step) {
+    const bool down = step.kind == DOWN;
+    acc_t all = 0;
+  targets:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+      // Lists start with one pointer more than there are targets; their entries follow.
+      const unsigned pointers = step.operand;
+      const unsigned first = step.lists ? unsigned(M::indices[pointers + k]) : 0u;
+      const unsigned end = step.lists ? unsigned(M::indices[pointers + k + 1]) : step.a_units;
+      const unsigned entries = pointers + step.units + 1;
+      acc_t sum = 0;
+    sources:
+      for (unsigned i = first; i < end; ++i) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 0 max = C::max_units
+        const unsigned source = step.lists ? unsigned(M::indices[entries + i]) : i;
+        const unsigned dense = dense_address(step.operand, k, step.units, i, step.a_units, down);
+        const unsigned place = step.lists ? step.operand_b + i : dense;
+        const bool weighted = !step.lists || step.values;
+        const uint_t<F, C::weight_bits + 1> weight =
+            weighted ? uint_t<F, C::weight_bits + 1>(M::weights[place])
+                     : uint_t<F, C::weight_bits + 1>(1);
+        sum =
+            multiply_accumulate<F, ACC, C::weight_bits + 1, A>(sum, weight, state[step.a + source]);
+      }
+      accumulators[k] = sum;
+      all = acc_t(all | sum);
+    }
+    const wide_exponent_t own = wide_exponent_t(exponents[step.a_exponent]);
+    const wide_exponent_t scaled = own - wide_exponent_t(C::weight_bits);
+    finish(step, all, F::select(step.kind == LIST, own, scaled));
+  }
+
+  void multiply(const step_t &step) {
+    acc_t all = 0;
+  products:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      const mantissa_t a = entry(step.a, step.gather_a, step.operand, k);
+      const mantissa_t b = entry(step.b, step.gather_b, step.operand_b, k);
+      const acc_t product = acc_t(a * b);
+      accumulators[k] = product;
+      all = acc_t(all | product);
+    }
+    finish(step, all,
+           wide_exponent_t(exponents[step.a_exponent]) +
+               wide_exponent_t(exponents[step.b_exponent]));
+  }
+
+  void align(const step_t &step) {
+    const exponent_t a = exponents[step.a_exponent];
+    const exponent_t b = exponents[step.b_exponent];
+    const exponent_t common = F::select(a < b, b, a);
+  first:
+    for (unsigned k = 0; k < step.a_units; ++k) {
+#pragma HLS PIPELINE II = 1
+      state[step.target + k] = align_entry<F, A>(state[step.a + k], a, common);
+    }
+  second:
+    for (unsigned k = 0; k < step.b_units; ++k) {
+#pragma HLS PIPELINE II = 1
+      state[step.target + step.a_units + k] = align_entry<F, A>(state[step.b + k], b, common);
+    }
+    exponents[step.target_exponent] = common;
+  }
+
+  /// \brief What all symbols of one INTERVAL step share.
+  interval_scale_t<F, P> prepare(const step_t &step) const {
+    uint_t<F, SUM> total = 0;
+  total_loop:
+    for (unsigned k = 0; k < step.a_units; ++k) {
+#pragma HLS PIPELINE II = 1
+      total = uint_t<F, SUM>(total + state[step.a + k]);
+    }
+    return interval_scale<F, SUM, L, P>(total, uint_t<F, P>(step.b_exponent * unsigned(C::floor)));
+  }
+
+  /// \brief The lower end of a symbol's interval.
+  bound_t bound(const step_t &step, unsigned symbol, const interval_scale_t<F, P> &prepared) const {
+    uint_t<F, MIX> weighted = 0;
+  mixture:
+    for (unsigned k = 0; k < step.a_units; ++k) {
+#pragma HLS PIPELINE II = 1
+      const uint_t<F, L + 1> cumulative = table(step, symbol, step.a_units, k);
+      weighted = uint_t<F, MIX>(weighted + uint_t<F, A + L + 1>(state[step.a + k] * cumulative));
+    }
+    return interval_bound<F, MIX, P>(weighted, bound_t(symbol * unsigned(C::floor)), prepared);
+  }
+
+  /// \brief All steps but INTERVAL.
+  void run(const step_t &step) {
+    switch (step.kind) {
+    case INIT:
+      return init(step);
+    case LEAF:
+      return leaf(step);
+    case MULTIPLY:
+      return multiply(step);
+    case ALIGN:
+      return align(step);
+    default:
+      return mix(step);
+    }
+  }
+
+  /// \brief Read one record, in the order of the variables.
+  void read(hls::stream<symbol_t> &in) {
+  read_symbols:
+    for (unsigned v = 0; v < C::variables; ++v) {
+#pragma HLS PIPELINE II = 1
+      symbols[v] = in.read();
+    }
+  }
+
+  /// \brief Write one record, in the order of the variables.
+  void write(hls::stream<symbol_t> &out) const {
+  write_symbols:
+    for (unsigned v = 0; v < C::variables; ++v) {
+#pragma HLS PIPELINE II = 1
+      out.write(symbols[v]);
+    }
+  }
+};
+
+} // namespace pcedge
+
+#endif

@@ -1,0 +1,39 @@
+// Families of integer types: the kernels are templates over a family, so that one text runs on
+// ap_uint in hardware and in csim, on plain 64-bit integers on a CPU, and on symbolic bit-vectors
+// in a solver.
+#ifndef PCEDGE_INTEGERS_HPP
+#define PCEDGE_INTEGERS_HPP
+
+#include <ap_int.h>
+#include <cstdint>
+
+namespace pcedge {
+
+/// \brief Exact widths: every signal is as wide as docs/arithmetic.md proves that it must be.
+struct ap_integers {
+  template <int N> using u = ap_uint<N>;
+  template <int N> using s = ap_int<N>;
+  using bit = bool;
+  /// \brief A multiplexer; both inputs are computed.
+  template <class T> static T select(bit condition, T yes, T no) { return condition ? yes : no; }
+};
+
+/// \brief 64-bit integers of the CPU; exact because no signal needs more than 53 bits.
+struct plain_integers {
+  template <int N> using u = std::uint64_t;
+  template <int N> using s = std::int64_t;
+  using bit = bool;
+  template <class T> static T select(bit condition, T yes, T no) { return condition ? yes : no; }
+};
+
+template <class F, int N> using uint_t = typename F::template u<N>;
+template <class F, int N> using sint_t = typename F::template s<N>;
+
+/// \brief The least b with 2^b >= n.
+constexpr int ceil_log2(long n) { return n <= 1 ? 0 : 1 + ceil_log2((n + 1) / 2); }
+
+constexpr int max_of(int a, int b) { return a > b ? a : b; }
+
+} // namespace pcedge
+
+#endif

@@ -1,0 +1,197 @@
+// The three kernels behind the tops pc_likelihood, pc_encode and pc_decode.
+#ifndef PCEDGE_KERNELS_HPP
+#define PCEDGE_KERNELS_HPP
+
+#include "engine.hpp"
+
+namespace pcedge {
+
+/// \brief Compute the probability of every record; missing symbols are summed out.
+/// \tparam C configuration, \tparam M memories, \tparam O observer
+template <class C, class M, class O>
+void likelihood_kernel(hls::stream<typename engine_t<C, M>::symbol_t> &in,
+                       hls::stream<likelihood_t<C>> &out, unsigned records, O &observer) {
+  using E = engine_t<C, M>;
+  static E engine;
+records_loop:
+  for (unsigned r = 0; r < records; ++r) {
+    engine.read(in);
+  steps:
+    for (unsigned s = 0; s < M::likelihood_steps; ++s) {
+      const step_t step = decode_step(M::likelihood_program, s);
+      engine.run(step);
+      observer.step(engine, step, s);
+    }
+    likelihood_t<C> result;
+    result.mantissa = engine.state[M::likelihood_result];
+    result.exponent = engine.exponents[M::likelihood_result_exponent];
+    out.write(result);
+  }
+}
+
+/// \brief Give a digit to the stream: hold back what a later carry could change.
+template <class F>
+carry_state_t<F> put_digit(carry_state_t<F> carry, uint_t<F, 9> digit,
+                           hls::stream<lane_byte_t<F>> &out) {
+  const uint_t<F, 8> byte = uint_t<F, 8>(digit & 255);
+  const uint_t<F, 1> up = uint_t<F, 1>(digit >> 8);
+  if (byte == 255 && up == 0) {
+    carry.run = uint_t<F, 32>(carry.run + 1);
+    return carry;
+  }
+  lane_byte_t<F> beat;
+  beat.last = false;
+  if (carry.filled) {
+    // invariant: a byte that took a carry can take no second one, so byte + up <= 255 where up is 1
+    beat.data = uint_t<F, 8>(carry.byte + up);
+    out.write(beat);
+  }
+  beat.data = uint_t<F, 8>((255 + up) & 255);
+run:
+  for (; carry.run != 0; carry.run = uint_t<F, 32>(carry.run - 1)) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 0 max = 2
+    out.write(beat);
+  }
+  carry.filled = true;
+  carry.byte = byte;
+  return carry;
+}
+
+/// \brief Send the digits that are held back; the last byte ends the lane.
+template <class F> void end_lane(carry_state_t<F> carry, hls::stream<lane_byte_t<F>> &out) {
+  lane_byte_t<F> beat;
+  beat.data = carry.byte;
+  beat.last = carry.run == 0;
+  if (carry.filled)
+    out.write(beat);
+  beat.data = 255;
+run:
+  for (; carry.run != 0; carry.run = uint_t<F, 32>(carry.run - 1)) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 0 max = 2
+    beat.last = carry.run == 1;
+    out.write(beat);
+  }
+}
+
+/// \brief Encode the records of one lane.
+/// \tparam C configuration, \tparam M memories, \tparam O observer
+template <class C, class M, class O>
+void encode_kernel(hls::stream<typename engine_t<C, M>::symbol_t> &in,
+                   hls::stream<lane_byte_t<typename C::integers>> &out, unsigned records,
+                   O &observer) {
+  using E = engine_t<C, M>;
+  using F = typename C::integers;
+  using bound_t = typename E::bound_t;
+  static E engine;
+  range_state_t<F, C::range_bits> coder = range_start<F, C::range_bits>();
+  carry_state_t<F> carry = carry_start<F>();
+records_loop:
+  for (unsigned r = 0; r < records; ++r) {
+    engine.read(in);
+  steps:
+    for (unsigned s = 0; s < M::code_steps; ++s) {
+      const step_t step = decode_step(M::code_program, s);
+      if (step.kind != INTERVAL) {
+        engine.run(step);
+        observer.step(engine, step, s);
+        continue;
+      }
+      // A missing symbol has the interval [0, 0): nothing is coded.
+      const bool missing = engine.symbols[step.b] == typename E::symbol_t(E::MISSING);
+      const unsigned symbol = engine.bounded_symbol(step);
+      const interval_scale_t<F, C::scale_bits> prepared = engine.prepare(step);
+      const bound_t none = 0;
+      const bound_t start = F::select(missing, none, engine.bound(step, symbol, prepared));
+      const bound_t end = F::select(missing, none, engine.bound(step, symbol + 1, prepared));
+      observer.interval(engine, step, s, start, end);
+      if (missing)
+        continue;
+      coder = range_encode<F, C::range_bits, C::scale_bits>(coder, start, end);
+    bytes:
+      for (int k = 0; k < C::scale_bits / 8; ++k) {
+        if (range_low_on_bits<F, C::range_bits>(coder)) {
+          carry = put_digit<F>(carry, range_digit<F, C::range_bits>(coder), out);
+          coder = range_shift<F, C::range_bits>(coder, 0);
+        }
+      }
+    }
+  }
+  carry = put_digit<F>(carry, range_flush<F, C::range_bits>(coder), out);
+  end_lane<F>(carry, out);
+}
+
+/// \brief The next byte of a lane; zeros beyond its last.
+template <class F> uint_t<F, 8> lane_next(hls::stream<lane_byte_t<F>> &in, bool &ended) {
+#pragma HLS INLINE
+  if (ended)
+    return uint_t<F, 8>(0);
+  const lane_byte_t<F> beat = in.read();
+  ended = beat.last;
+  return beat.data;
+}
+
+/// \brief Decode the records of one lane; the whole lane is read, also where it is longer than the
+/// records need.
+/// \tparam C configuration, \tparam M memories, \tparam O observer
+template <class C, class M, class O>
+void decode_kernel(hls::stream<lane_byte_t<typename C::integers>> &in,
+                   hls::stream<typename engine_t<C, M>::symbol_t> &out, unsigned records,
+                   O &observer) {
+  using E = engine_t<C, M>;
+  using F = typename C::integers;
+  using bound_t = typename E::bound_t;
+  constexpr int B = C::range_bits;
+  constexpr int P = C::scale_bits;
+  static E engine;
+  bool ended = false;
+  range_state_t<F, B> coder = range_start<F, B>();
+first_bytes:
+  for (int k = 0; k < B / 8; ++k)
+    coder.low =
+        uint_t<F, B + 1>(uint_t<F, B>(coder.low << 8) | uint_t<F, B>(lane_next<F>(in, ended)));
+records_loop:
+  for (unsigned r = 0; r < records; ++r) {
+  steps:
+    for (unsigned s = 0; s < M::code_steps; ++s) {
+      const step_t step = decode_step(M::code_program, s);
+      if (step.kind != INTERVAL) {
+        engine.run(step);
+        observer.step(engine, step, s);
+        continue;
+      }
+      const interval_scale_t<F, P> prepared = engine.prepare(step);
+      unsigned symbol = 0;
+      bound_t start = 0;
+    search:
+      for (int k = ceil_log2(C::cardinality) - 1; k >= 0; --k) {
+        // invariant: the position is at or above `start`, the lower end of `symbol`
+        const unsigned probe = symbol + (1u << k);
+        const bool inside = probe < step.b_exponent;
+        const unsigned safe = inside ? probe : symbol;
+        const bound_t lower = engine.bound(step, safe, prepared);
+        const bool taken = inside && range_reached<F, B, P>(coder, lower);
+        symbol = taken ? probe : symbol;
+        start = F::select(taken, lower, start);
+      }
+      const bound_t end = engine.bound(step, symbol + 1, prepared);
+      observer.interval(engine, step, s, start, end);
+      engine.symbols[step.b] = typename E::symbol_t(symbol);
+      coder = range_decode<F, B, P>(coder, start, end);
+    bytes:
+      for (int k = 0; k < P / 8; ++k) {
+        if (range_low_on_bits<F, B>(coder))
+          coder = range_shift<F, B>(coder, lane_next<F>(in, ended));
+      }
+    }
+    engine.write(out);
+  }
+drain:
+  while (!ended)
+    (void)lane_next<F>(in, ended);
+}
+
+} // namespace pcedge
+
+#endif

@@ -1,0 +1,25 @@
+// Leaves: columns of cumulative tables.
+#ifndef PCEDGE_LEAF_HPP
+#define PCEDGE_LEAF_HPP
+
+#include "integers.hpp"
+
+namespace pcedge {
+
+/// \brief The count of a symbol in one unit's table, or 2^L where the symbol is missing: summed
+/// out.
+/// \tparam F family of integers
+/// \tparam L leaf_bits
+/// \param below cumulative entry at the symbol
+/// \param above cumulative entry at the next symbol
+template <class F, int L>
+uint_t<F, L + 1> leaf_count(uint_t<F, L + 1> below, uint_t<F, L + 1> above,
+                            typename F::bit missing) {
+#pragma HLS INLINE
+  static_assert(L >= 8 && L <= 16, "leaf_bits must be 8 to 16");
+  return F::select(missing, uint_t<F, L + 1>(1L << L), uint_t<F, L + 1>(above - below));
+}
+
+} // namespace pcedge
+
+#endif

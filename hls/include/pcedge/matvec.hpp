@@ -1,0 +1,32 @@
+// The matrix-vector step: dense blocks and lists are two operands of one accumulation.
+#ifndef PCEDGE_MATVEC_HPP
+#define PCEDGE_MATVEC_HPP
+
+#include "integers.hpp"
+
+namespace pcedge {
+
+/// \brief One multiply-accumulate.
+/// \tparam F family of integers
+/// \tparam N width of the accumulator
+/// \tparam W width of a weight, weight_bits + 1: a certain child weighs 2^W
+/// \tparam A width of a mantissa
+/// invariant: the sum of all terms of one entry fits N bits (docs/arithmetic.md, table of widths)
+template <class F, int N, int W, int A>
+uint_t<F, N> multiply_accumulate(uint_t<F, N> sum, uint_t<F, W> weight, uint_t<F, A> mantissa) {
+#pragma HLS INLINE
+  static_assert(W >= 1 && W + A <= N, "one product must fit the accumulator");
+  return uint_t<F, N>(sum + uint_t<F, W + A>(weight * mantissa));
+}
+
+/// \brief Address of the weight that entry `target` of `targets` gives to entry `source` of
+/// `sources`. Up, a row of the block belongs to a target; down, to a source.
+inline std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std::uint32_t targets,
+                                   std::uint32_t source, std::uint32_t sources, bool down) {
+#pragma HLS INLINE
+  return base + (down ? source * targets + target : target * sources + source);
+}
+
+} // namespace pcedge
+
+#endif

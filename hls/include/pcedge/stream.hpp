@@ -1,0 +1,41 @@
+// hls::stream: the vendor's own header, or for csim without a vendor tool this small FIFO of the
+// same name.
+#ifndef PCEDGE_STREAM_HPP
+#define PCEDGE_STREAM_HPP
+
+#ifdef PCEDGE_STREAM_SHIM
+
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+
+namespace hls {
+
+/// \brief An unbounded FIFO. Reading an empty one is an error of the design: it would wait for ever
+/// in hardware.
+/// \tparam T type of an element
+template <class T> class stream {
+public:
+  void write(const T &element) { fifo.push_back(element); }
+  T read() {
+    if (fifo.empty()) {
+      std::fprintf(stderr, "read from an empty stream\n");
+      std::abort();
+    }
+    T element = fifo.front();
+    fifo.pop_front();
+    return element;
+  }
+  bool empty() const { return fifo.empty(); }
+
+private:
+  std::deque<T> fifo;
+};
+
+} // namespace hls
+
+#else
+#include <hls_stream.h>
+#endif
+
+#endif

@@ -1,0 +1,370 @@
+// Testbench of an exported project.
+//
+//   testbench golden DIR             compare every step with the golden vectors; exit 1 at the
+//   first mismatch testbench likelihood IN OUT      symbols -> mantissa and exponent testbench
+//   intervals IN OUT       symbols -> interval ends in coding order testbench encode IN OUT LANES
+//   symbols -> lanes testbench decode IN OUT RECORDS  lanes -> symbols testbench trace IN OUT
+//   symbols -> every step's integers
+//
+// Files are little-endian: symbols int32 (-1 is missing), likelihoods int64, interval ends uint32;
+// lanes are a uint32 count and, for each, a uint32 length and its bytes. Exit 2: wrong usage, or a
+// file that cannot be read or written.
+
+#include "pcedge_top.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using bytes_t = std::vector<unsigned char>;
+
+[[noreturn]] void fail(const std::string &text) {
+  std::fprintf(stderr, "testbench: %s\n", text.c_str());
+  std::exit(2);
+}
+
+bytes_t read_file(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    fail("cannot read " + path);
+  return bytes_t(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+template <class T> std::vector<T> read_words(const std::string &path) {
+  const bytes_t bytes = read_file(path);
+  std::vector<T> words(bytes.size() / sizeof(T));
+  if (!words.empty())
+    std::memcpy(words.data(), bytes.data(), words.size() * sizeof(T));
+  return words;
+}
+
+class writer {
+public:
+  explicit writer(const std::string &path) : file(path, std::ios::binary), name(path) {
+    if (!file)
+      fail("cannot write " + path);
+  }
+  template <class T> void put(T word) {
+    file.write(reinterpret_cast<const char *>(&word), sizeof(T));
+  }
+  void close() {
+    file.close();
+    if (!file)
+      fail("cannot write " + name);
+  }
+
+private:
+  std::ofstream file;
+  std::string name;
+};
+
+/// \brief FNV-1a over 32-bit words, as in the golden vectors.
+struct fnv {
+  std::uint32_t state = 2166136261u;
+  void add(std::uint32_t word) { state = (state ^ word) * 16777619u; }
+};
+
+std::uint32_t word_of(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
+
+/// \brief Sees every step: hashes its integers, keeps the ends of intervals, and writes all to
+/// `trace` if there is one. One class for both uses, because each observer instantiates the kernels
+/// once more.
+struct watcher {
+  explicit watcher(writer *file = nullptr) : trace(file) {}
+  writer *trace;
+  std::vector<std::uint32_t> hashes;
+  std::vector<std::uint32_t> ends;
+
+  template <class E> void step(const E &e, const pcedge::step_t &s, unsigned) {
+    std::vector<std::int64_t> words;
+    for (unsigned k = 0; k < s.units; ++k)
+      words.push_back(std::int64_t(std::uint64_t(e.state[s.target + k])));
+    see(words, std::int64_t(e.exponents[s.target_exponent]), true);
+  }
+  template <class E, class B>
+  void interval(const E &, const pcedge::step_t &, unsigned, B start, B end) {
+    ends.push_back(word_of(std::uint64_t(start)));
+    ends.push_back(word_of(std::uint64_t(end)));
+    see({std::int64_t(std::uint64_t(start)), std::int64_t(std::uint64_t(end))}, 0, false);
+  }
+
+private:
+  void see(const std::vector<std::int64_t> &words, std::int64_t exponent, bool has_exponent) {
+    fnv hash;
+    for (const std::int64_t word : words)
+      hash.add(word_of(std::uint64_t(word)));
+    if (has_exponent)
+      hash.add(word_of(std::uint64_t(exponent)));
+    hashes.push_back(hash.state);
+    if (!trace)
+      return;
+    trace->put(std::int64_t(words.size()));
+    for (const std::int64_t word : words)
+      trace->put(word);
+    trace->put(exponent);
+  }
+};
+
+using records_t = std::vector<std::int32_t>;
+
+std::size_t count_of(const records_t &symbols) { return symbols.size() / config::variables; }
+
+/// \brief Feed record r of `symbols`.
+void feed(const records_t &symbols, std::size_t r, hls::stream<symbol_t> &in) {
+  for (unsigned v = 0; v < config::variables; ++v) {
+    const std::int32_t symbol = symbols[r * config::variables + v];
+    in.write(symbol_t(symbol < 0 ? engine::MISSING : long(symbol)));
+  }
+}
+
+bytes_t collect(hls::stream<lane_byte> &out) {
+  bytes_t lane;
+  bool last = false;
+  while (!last) {
+    const lane_byte beat = out.read();
+    lane.push_back(static_cast<unsigned char>(std::uint64_t(beat.data)));
+    last = beat.last;
+  }
+  if (!out.empty())
+    fail("a lane must end with its last byte");
+  return lane;
+}
+
+std::vector<bytes_t> encode(const records_t &symbols, unsigned lanes) {
+  std::vector<bytes_t> coded;
+  for (unsigned lane = 0; lane < lanes; ++lane) {
+    hls::stream<symbol_t> in;
+    hls::stream<lane_byte> out;
+    unsigned records = 0;
+    for (std::size_t r = lane; r < count_of(symbols); r += lanes, ++records)
+      feed(symbols, r, in);
+    pc_encode(in, out, records);
+    coded.push_back(collect(out));
+  }
+  return coded;
+}
+
+records_t decode(const std::vector<bytes_t> &lanes, std::size_t count) {
+  records_t symbols(count * config::variables);
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    hls::stream<lane_byte> in;
+    hls::stream<symbol_t> out;
+    for (std::size_t k = 0; k < lanes[lane].size(); ++k) {
+      lane_byte beat;
+      beat.data = lanes[lane][k];
+      beat.last = k + 1 == lanes[lane].size();
+      in.write(beat);
+    }
+    const std::size_t records = (count - lane + lanes.size() - 1) / lanes.size();
+    pc_decode(in, out, static_cast<unsigned>(records));
+    for (std::size_t r = lane; r < count; r += lanes.size())
+      for (unsigned v = 0; v < config::variables; ++v)
+        symbols[r * config::variables + v] = static_cast<std::int32_t>(std::uint64_t(out.read()));
+  }
+  return symbols;
+}
+
+std::vector<bytes_t> read_lanes(const std::string &path) {
+  const bytes_t bytes = read_file(path);
+  std::size_t place = 0;
+  const auto word = [&]() {
+    std::uint32_t value = 0;
+    if (place + 4 > bytes.size())
+      fail(path + " is truncated");
+    std::memcpy(&value, bytes.data() + place, 4);
+    place += 4;
+    return std::size_t(value);
+  };
+  std::vector<bytes_t> lanes(word());
+  for (bytes_t &lane : lanes) {
+    const std::size_t size = word();
+    if (size == 0 || place + size > bytes.size())
+      fail(path + " must hold at least one byte a lane, and all that it announces");
+    lane.assign(bytes.begin() + long(place), bytes.begin() + long(place + size));
+    place += size;
+  }
+  return lanes;
+}
+
+void write_lanes(const std::string &path, const std::vector<bytes_t> &lanes) {
+  writer out(path);
+  out.put(std::uint32_t(lanes.size()));
+  for (const bytes_t &lane : lanes) {
+    out.put(std::uint32_t(lane.size()));
+    for (const unsigned char byte : lane)
+      out.put(byte);
+  }
+  out.close();
+}
+
+/// \brief Run both schedules of one record under an observer each.
+probability_t observe(const records_t &symbols, std::size_t r, watcher &up, watcher &walk) {
+  hls::stream<symbol_t> in;
+  hls::stream<probability_t> out;
+  hls::stream<lane_byte> coded;
+  feed(symbols, r, in);
+  pcedge::likelihood_kernel<config, memories>(in, out, 1, up);
+  feed(symbols, r, in);
+  pcedge::encode_kernel<config, memories>(in, coded, 1, walk);
+  (void)collect(coded);
+  return out.read();
+}
+
+/// \brief Names of the steps, a line each: likelihood steps first.
+std::vector<std::string> step_names(const std::string &path) {
+  std::ifstream file(path);
+  std::vector<std::string> names;
+  for (std::string line; std::getline(file, line);)
+    names.push_back(line);
+  if (names.size() != memories::likelihood_steps + memories::code_steps)
+    fail(path + " must name every step");
+  return names;
+}
+
+int mismatch(std::size_t record, const std::string &where, const std::string &expected,
+             const std::string &got) {
+  std::printf("MISMATCH record %zu, %s: expected %s, got %s\n", record, where.c_str(),
+              expected.c_str(), got.c_str());
+  return 1;
+}
+
+std::string text_of(std::int64_t value) { return std::to_string(value); }
+
+int compare_steps(std::size_t record, const char *schedule,
+                  const std::vector<std::uint32_t> &expected, const std::vector<std::uint32_t> &got,
+                  const std::vector<std::string> &names, std::size_t first) {
+  const std::size_t steps = got.size();
+  for (std::size_t s = 0; s < steps; ++s)
+    if (expected[record * steps + s] != got[s])
+      return mismatch(
+          record,
+          std::string(schedule) + " step " + std::to_string(s) + " (" + names[first + s] + ")",
+          "hash " + std::to_string(expected[record * steps + s]), "hash " + std::to_string(got[s]));
+  return 0;
+}
+
+int golden(const std::string &folder) {
+  const records_t symbols = read_words<std::int32_t>(folder + "/symbols.i32");
+  const std::vector<std::int64_t> likelihoods =
+      read_words<std::int64_t>(folder + "/likelihood.i64");
+  const std::vector<std::uint32_t> intervals = read_words<std::uint32_t>(folder + "/intervals.u32");
+  const std::vector<std::uint32_t> up_hashes =
+      read_words<std::uint32_t>(folder + "/likelihood_hashes.u32");
+  const std::vector<std::uint32_t> walk_hashes =
+      read_words<std::uint32_t>(folder + "/code_hashes.u32");
+  const std::vector<bytes_t> lanes = read_lanes(folder + "/lanes.bin");
+  const std::vector<std::string> names = step_names(folder + "/steps.txt");
+  const std::size_t count = count_of(symbols);
+  if (count == 0 || likelihoods.size() != 2 * count || intervals.size() != 2 * symbols.size() ||
+      up_hashes.size() != count * memories::likelihood_steps ||
+      walk_hashes.size() != count * memories::code_steps)
+    fail(folder + " must hold the results of all its records");
+  for (std::size_t r = 0; r < count; ++r) {
+    watcher up, walk;
+    const probability_t p = observe(symbols, r, up, walk);
+    if (compare_steps(r, "likelihood", up_hashes, up.hashes, names, 0))
+      return 1;
+    // Intervals first: their ends say more than a hash does.
+    for (unsigned k = 0, s = 0; k < config::variables; ++k, ++s) {
+      while (names[memories::likelihood_steps + s].compare(0, 8, "INTERVAL") != 0)
+        ++s;
+      for (unsigned end = 0; end < 2; ++end) {
+        const std::uint32_t expected = intervals[(r * config::variables + k) * 2 + end];
+        if (expected != walk.ends[2 * k + end]) {
+          if (compare_steps(r, "code", walk_hashes, walk.hashes, names, memories::likelihood_steps))
+            return 1;
+          return mismatch(
+              r,
+              "code step " + std::to_string(s) + " (" + names[memories::likelihood_steps + s] + ")",
+              (end ? "hi " : "lo ") + text_of(expected), text_of(walk.ends[2 * k + end]));
+        }
+      }
+    }
+    if (compare_steps(r, "code", walk_hashes, walk.hashes, names, memories::likelihood_steps))
+      return 1;
+    const std::int64_t mantissa = std::int64_t(std::uint64_t(p.mantissa)),
+                       exponent = std::int64_t(p.exponent);
+    if (mantissa != likelihoods[2 * r] || exponent != likelihoods[2 * r + 1])
+      return mismatch(r, "likelihood",
+                      text_of(likelihoods[2 * r]) + " * 2^" + text_of(likelihoods[2 * r + 1]),
+                      text_of(mantissa) + " * 2^" + text_of(exponent));
+    hls::stream<symbol_t> in;
+    hls::stream<probability_t> out;
+    feed(symbols, r, in);
+    pc_likelihood(in, out, 1);
+    const probability_t top = out.read();
+    if (top.mantissa != p.mantissa || top.exponent != p.exponent)
+      return mismatch(r, "pc_likelihood", text_of(mantissa),
+                      text_of(std::int64_t(std::uint64_t(top.mantissa))));
+  }
+  const std::vector<bytes_t> coded = encode(symbols, static_cast<unsigned>(lanes.size()));
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane)
+    if (coded[lane] != lanes[lane])
+      return mismatch(lane, "pc_encode (first record of lane " + std::to_string(lane) + ")",
+                      std::to_string(lanes[lane].size()) + " golden bytes", "other bytes");
+  const records_t decoded = decode(lanes, count);
+  for (std::size_t k = 0; k < symbols.size(); ++k)
+    if (decoded[k] != symbols[k])
+      return mismatch(k / config::variables,
+                      "pc_decode variable " + std::to_string(k % config::variables),
+                      text_of(symbols[k]), text_of(decoded[k]));
+  std::printf(
+      "%zu records: likelihood, encode and decode equal the golden vectors, every step of them\n",
+      count);
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty() || (words.size() == 2 && words[0] == "golden"))
+    return golden(words.empty() ? "golden" : words[1]);
+  if (words.size() < 3)
+    fail("usage: testbench golden DIR | likelihood|intervals|trace IN OUT | encode IN OUT LANES | "
+         "decode IN OUT RECORDS");
+  if (words[0] == "decode" && words.size() == 4) {
+    writer out(words[2]);
+    for (const std::int32_t symbol : decode(read_lanes(words[1]), std::stoul(words[3])))
+      out.put(symbol);
+    out.close();
+    return 0;
+  }
+  const records_t symbols = read_words<std::int32_t>(words[1]);
+  if (words[0] == "encode" && words.size() == 4) {
+    write_lanes(words[2], encode(symbols, static_cast<unsigned>(std::stoul(words[3]))));
+    return 0;
+  }
+  writer out(words[2]);
+  for (std::size_t r = 0; r < count_of(symbols); ++r) {
+    if (words[0] == "likelihood") {
+      hls::stream<symbol_t> in;
+      hls::stream<probability_t> results;
+      feed(symbols, r, in);
+      pc_likelihood(in, results, 1);
+      const probability_t p = results.read();
+      out.put(std::int64_t(std::uint64_t(p.mantissa)));
+      out.put(std::int64_t(p.exponent));
+    } else if (words[0] == "intervals") {
+      watcher walk;
+      hls::stream<symbol_t> in;
+      hls::stream<lane_byte> coded;
+      feed(symbols, r, in);
+      pcedge::encode_kernel<config, memories>(in, coded, 1, walk);
+      for (const std::uint32_t end : walk.ends)
+        out.put(end);
+    } else if (words[0] == "trace") {
+      watcher up(&out), walk(&out);
+      (void)observe(symbols, r, up, walk);
+    } else {
+      fail("unknown command " + words[0]);
+    }
+  }
+  out.close();
+  return 0;
+}

@@ -1,0 +1,160 @@
+"""C simulation: compile a project's testbench and run the three tops on data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import IntArray, Vector
+from pcedge.errors import FormatError, MismatchError, ToolError
+from pcedge.export.project import pack_lanes
+from pcedge.simulate.tools import AP_FLAGS, ap_types, compiler, run
+
+_SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
+
+
+@dataclass(frozen=True)
+class Csim:
+    """Run the testbench of a project directory; it is compiled when its sources or the compiler have changed."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> dict[str, object]:
+        """Read the project's manifest.
+
+        Raises:
+            FormatError: the directory is not a project.
+        """
+        try:
+            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FormatError("project-manifest", f"{self.folder} must hold a manifest.json ({error})") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != "pcedge-project":
+            raise FormatError("project-manifest", f"{self.folder}/manifest.json must be of a pcedge project")
+        return manifest
+
+    @property
+    def variables(self) -> int:
+        """Count the variables of a record."""
+        return int(str(self.manifest["variables"]))
+
+    def compile(self) -> Path:
+        """Compile the testbench; give the executable.
+
+        Raises:
+            MissingToolError: no compiler or no ap_int.h.
+            ToolError: the compiler failed; its text is in the message.
+        """
+        _ = self.manifest
+        build = self.folder.resolve() / "build"
+        build.mkdir(exist_ok=True)
+        out = build / "testbench"
+        command = [
+            *compiler(), "-std=c++14", "-O2", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-DPCEDGE_STREAM_SHIM",
+            *AP_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types()),
+        ]  # fmt: skip
+        stamp = build / "testbench.sha256"
+        state = self._state(command)
+        if out.is_file() and stamp.is_file() and stamp.read_text() == state:
+            return out
+        # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
+        with tempfile.TemporaryDirectory(dir=build) as scratch:
+            objects = [Path(scratch) / f"{Path(source).stem}.o" for source in _SOURCES]
+
+            def translate(source: str, target: Path) -> None:
+                run([*command, "-c", source, "-o", target], self.folder.resolve(), f"compiling {source}")
+
+            # Templates of ap_int take seconds a file; the files do not depend on each other.
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                list(pool.map(translate, _SOURCES, objects))
+            fresh = Path(scratch) / "testbench"
+            run([*compiler(), *objects, "-o", fresh], self.folder.resolve(), "linking the testbench")
+            os.replace(fresh, out)
+        stamp.write_text(state)
+        return out
+
+    def golden(self) -> str:
+        """Compare every step with the golden vectors; give the testbench's line.
+
+        Raises:
+            MismatchError: they differ; the message names record, variable and step.
+            ToolError: the testbench cannot run.
+        """
+        executable = self.compile()
+        done = subprocess.run([executable, "golden", "golden"], cwd=self.folder, capture_output=True, text=True)
+        if done.returncode == 1:
+            raise MismatchError(f"csim: {done.stdout.strip()}")
+        if done.returncode:
+            raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def likelihood(self, records: IntArray) -> Vector:
+        """Run pc_likelihood; give mantissas and exponents, (N,) each."""
+        pairs = np.frombuffer(self._on_symbols("likelihood", records), dtype="<i8").reshape(len(records), 2)
+        return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
+
+    def intervals(self, records: IntArray) -> Vector:
+        """Give the interval ends that the encoder uses, lo and hi, (N, variables) in coding order."""
+        ends = np.frombuffer(self._on_symbols("intervals", records), dtype="<u4")
+        ends = ends.reshape(len(records), self.variables, 2)
+        return ends[:, :, 0].astype(np.int64), ends[:, :, 1].astype(np.int64)
+
+    def encode(self, records: IntArray, lanes: int) -> list[bytes]:
+        """Run pc_encode once a lane; give every lane's bytes."""
+        data = self._on_symbols("encode", records, str(lanes))
+        count, place = int.from_bytes(data[:4], "little"), 4
+        parts = []
+        for _ in range(count):
+            size = int.from_bytes(data[place : place + 4], "little")
+            parts.append(data[place + 4 : place + 4 + size])
+            place += 4 + size
+        return parts
+
+    def decode(self, lanes: list[bytes], count: int) -> IntArray:
+        """Run pc_decode once a lane; give `count` records."""
+        data = self._run("decode", pack_lanes(lanes), str(count))
+        return np.frombuffer(data, dtype="<i4").reshape(count, self.variables).astype(np.int64)
+
+    def trace(self, records: IntArray) -> list[list[tuple[NDArray[np.int64], int]]]:
+        """Give every step's integers and exponent, by record: the likelihood steps, then the code steps."""
+        words = np.frombuffer(self._on_symbols("trace", records), dtype="<i8").astype(np.int64)
+        steps = self.manifest["steps"]
+        assert isinstance(steps, dict)
+        place = 0
+        traces = []
+        for _ in range(len(records)):
+            trace = []
+            for _ in range(steps["likelihood"] + steps["code"]):
+                size = int(words[place])
+                trace.append((words[place + 1 : place + 1 + size], int(words[place + 1 + size])))
+                place += size + 2
+            traces.append(trace)
+        return traces
+
+    def _on_symbols(self, command: str, records: IntArray, *more: str) -> bytes:
+        return self._run(command, records.astype("<i4").tobytes(), *more)
+
+    def _run(self, command: str, data: bytes, *more: str) -> bytes:
+        executable = self.compile()
+        with tempfile.TemporaryDirectory() as scratch:
+            source, result = Path(scratch) / "in", Path(scratch) / "out"
+            source.write_bytes(data)
+            run([executable, command, source, result, *more], self.folder.resolve(), f"csim {command}")
+            return result.read_bytes()
+
+    def _state(self, command: list[str]) -> str:
+        hasher = hashlib.sha256("\n".join(command).encode())
+        for part in ("src", "include/pcedge", "testbench"):
+            for path in sorted((self.folder / part).iterdir()):
+                hasher.update(path.name.encode() + path.read_bytes())
+        return hasher.hexdigest()

@@ -1,0 +1,138 @@
+"""External tools: how each is found, what overrides the search, and how it is run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcedge.errors import MissingToolError, ToolError
+
+#: guards of ap_int.h that forward-declare std::complex, which libc++ refuses; nothing here needs them
+AP_FLAGS = ("-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Describe one tool for `pcedge doctor`."""
+
+    name: str
+    #: what it is needed for
+    needed_for: str
+    #: the variable or the extra that brings or overrides it
+    override: str
+    #: where it was found, or None
+    found: str | None
+
+
+def compiler() -> list[str]:
+    """Find a C++ compiler: PCEDGE_CXX, then g++, clang++, c++ on PATH, then the ziglang wheel.
+
+    Returns:
+        The command, to be followed by arguments.
+
+    Raises:
+        MissingToolError: there is none.
+    """
+    named = os.environ.get("PCEDGE_CXX")
+    if named:
+        # A path may hold spaces, so the whole value is tried as one before it is split into words.
+        words = [named] if shutil.which(named) else named.split()
+        if not words or not shutil.which(words[0]):
+            raise MissingToolError(f"PCEDGE_CXX must name a C++ compiler on PATH or by its path, got {named!r}")
+        return words
+    for name in ("g++", "clang++", "c++"):
+        path = shutil.which(name)
+        if path:
+            return [path]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "c++"]
+    raise MissingToolError(
+        "C simulation needs a C++ compiler: put g++ or clang++ on PATH, name one in PCEDGE_CXX, "
+        "or pip install 'pcedge[zig]'"
+    )
+
+
+def ap_types() -> Path:
+    """Find the folder of ap_int.h: PCEDGE_AP_TYPES, then a vendor installation, then the hls4ml package.
+
+    Raises:
+        MissingToolError: there is none.
+    """
+    named = os.environ.get("PCEDGE_AP_TYPES")
+    if named:
+        if not (Path(named) / "ap_int.h").is_file():
+            raise MissingToolError(f"PCEDGE_AP_TYPES must name the folder of ap_int.h, got {named!r}")
+        return Path(named).resolve()
+    for variable in ("XILINX_HLS", "XILINX_VITIS", "XILINX_VIVADO_HLS"):
+        folder = Path(os.environ.get(variable, "")) / "include"
+        if os.environ.get(variable) and (folder / "ap_int.h").is_file():
+            return folder
+    # find_spec does not import the package: hls4ml's own import is slow, and only its headers are wanted.
+    spec = importlib.util.find_spec("hls4ml")
+    if spec and spec.origin:
+        folder = Path(spec.origin).parent / "templates/vivado/ap_types"
+        if (folder / "ap_int.h").is_file():
+            return folder
+    raise MissingToolError(
+        "C simulation needs ap_int.h: pip install 'pcedge[hls]' brings it with hls4ml, "
+        "or PCEDGE_AP_TYPES names its folder"
+    )
+
+
+def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:
+    """Run a tool and give what it printed.
+
+    Raises:
+        ToolError: it exits with an error; the message holds its own text.
+        MissingToolError: it cannot be started.
+    """
+    try:
+        done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise MissingToolError(f"{what} must be able to start {command[0]}: {error}") from error
+    if done.returncode:
+        text = (done.stderr + done.stdout).strip()
+        raise ToolError(f"{what} failed with exit status {done.returncode}:\n{text[-4000:]}")
+    return done.stdout
+
+
+def survey() -> list[Tool]:
+    """List every tool that pcedge can use, with where it was found."""
+
+    def found(finder: object) -> str | None:
+        try:
+            result = finder()  # type: ignore[operator]
+        except MissingToolError:
+            return None
+        return " ".join(result) if isinstance(result, list) else str(result)
+
+    tools = [
+        Tool("C++ compiler", "simulate, verify --rungs csim", "PCEDGE_CXX, or extra zig", found(compiler)),
+        Tool("ap_int.h", "simulate, verify --rungs csim", "PCEDGE_AP_TYPES, or extra hls", found(ap_types)),
+    ]
+    for module, needed_for, extra in (
+        ("onnxruntime", "verify --rungs ort", "ort"),
+        ("torch", "train", "train"),
+        ("PIL", "PNG sizes in demo", "demo"),
+    ):
+        tools.append(Tool(module, needed_for, f"extra {extra}", _package(module)))
+    tools.append(Tool("vitis_hls", "synthesis of a project (run_hls.tcl)", "PATH", _vendor()))
+    return tools
+
+
+def _vendor() -> str | None:
+    return shutil.which("vitis_hls") or shutil.which("vitis-run")
+
+
+def _package(module: str) -> str | None:
+    if not importlib.util.find_spec(module):
+        return None
+    names = importlib.metadata.packages_distributions().get(module, [module])
+    return f"{names[0]} {importlib.metadata.version(names[0])}"
