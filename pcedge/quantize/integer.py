@@ -110,7 +110,7 @@ class IntegerCircuit:
                 if ranks != sorted(ranks):
                     raise CircuitError(f"layer {index} (product) must list its children in coding order")
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Give the structure without the parameters."""
         return tuple(layer.shape for layer in self.layers)
