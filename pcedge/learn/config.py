@@ -1,0 +1,70 @@
+"""What a training run may be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from pcedge.errors import UsageError
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """Hold the settings of a training run.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+
+    #: states of every variable's latent: the circuit grows with their square, and so does its hardware
+    latents: int = 16
+    #: seed of the initial parameters, the order of the batches and the held-out records
+    seed: int = 0
+    #: M-steps at most; training stops earlier when the validation split says so, see `patience`
+    iterations: int = 300
+    #: records an M-step; as many as the train split has, or more, make full-batch EM, which cannot oscillate
+    batch: int = 2048
+    #: share of the train split that is held out for early stopping when there is no validation split
+    holdout: float = 0.1
+    #: M-steps without a better validation likelihood before training stops; 0 never stops early, and then the last
+    #: parameters are the result instead of the best ones
+    patience: int = 20
+    #: records added to every sum unit's expected counts, spread evenly over its children
+    sum_pseudocount: float = 0.3
+    #: records added to every leaf's expected counts, spread like the variable's marginal (see `uniform_share`);
+    #: symbols that training never saw get their probability from here
+    leaf_pseudocount: float = 2.0
+    #: share of the leaf pseudocount that is spread evenly over the symbols instead
+    uniform_share: float = 0.3
+    #: share of every expected count of a symbol that goes to its two neighbours, half to each, in the M-step; only for
+    #: symbols with an order, such as grey values, and 0 for names without one
+    blur: float = 0.0
+    #: mini-batch EM only: the share of batch t in the running counts is (window + t - 1) ** -0.6, so they
+    #: average more and more batches
+    window: float = 4.0
+    #: `cpu` or a torch device such as `cuda`
+    device: str = "cpu"
+    #: `float64`, or `float32` for speed on a GPU
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{field.name} must be finite, got {value}")
+        for name, low in (("latents", 1), ("iterations", 1), ("batch", 1), ("seed", 0), ("patience", 0)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        for name in ("sum_pseudocount", "leaf_pseudocount"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name in ("uniform_share", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if not 0 < self.holdout < 1:
+            raise UsageError(f"holdout must be between 0 and 1, got {self.holdout}")
+        if self.window < 1:
+            raise UsageError(f"window must be at least 1, got {self.window}")
+        if self.dtype not in ("float32", "float64"):
+            raise UsageError(f"dtype must be float32 or float64, got {self.dtype}")

@@ -1,0 +1,125 @@
+"""From data to a trained circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pcedge.circuit.inference import check_records
+from pcedge.circuit.layers import Circuit, IntArray
+from pcedge.data import Splits
+from pcedge.errors import DataError, UsageError, missing_extra
+from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree
+from pcedge.learn.config import LearnConfig
+from pcedge.learn.initial import clustered
+from pcedge.learn.structures import hidden_chow_liu_tree
+
+#: called after an iteration with (iteration, iterations, train bits/variable, validation bits/variable)
+Progress = Callable[[int, int, float, float], None]
+
+
+def train(
+    data: Splits | ArrayLike,
+    *,
+    latents: int = LearnConfig.latents,
+    seed: int = LearnConfig.seed,
+    cardinalities: int | Sequence[int] | None = None,
+    iterations: int = LearnConfig.iterations,
+    batch: int = LearnConfig.batch,
+    device: str = LearnConfig.device,
+    progress: Progress | None = None,
+) -> Circuit:
+    """Learn a hidden Chow–Liu tree; see `fit`, which takes every setting.
+
+    Args:
+        data: splits, or one array of train records.
+        latents: states of every latent.
+        seed: the same seed gives the same circuit on the same machine.
+        cardinalities: symbols of every variable, one number for all or one each; None takes the largest symbol of all
+            splits plus one, and at least 2.
+        iterations: M-steps at most.
+        batch: records an M-step.
+        device: `cpu` or a torch device.
+        progress: called after every iteration.
+
+    Raises:
+        DataError: the data are no integer records, or out of range.
+        UsageError: a setting is out of its range.
+        MissingToolError: torch is not installed.
+    """
+    config = LearnConfig(latents=latents, seed=seed, iterations=iterations, batch=batch, device=device)
+    return fit(data, config, cardinalities=cardinalities, progress=progress)
+
+
+def fit(
+    data: Splits | ArrayLike,
+    config: LearnConfig | None = None,
+    *,
+    cardinalities: int | Sequence[int] | None = None,
+    circuit: Circuit | None = None,
+    progress: Progress | None = None,
+) -> Circuit:
+    """Learn a circuit from the train split, stopping by the validation split; the test split is not looked at.
+
+    Args:
+        data: splits, or one array of train records; symbols of -1 are missing and summed out. Without a validation
+            split some train records are held out.
+        config: the settings.
+        cardinalities: as in `train`; only the default looks at the test split, for its largest symbol.
+        circuit: where to start; None makes a hidden Chow–Liu tree that starts at clusters.
+        progress: called after every iteration.
+
+    Raises:
+        DataError: the data are no integer records, or out of range.
+        UsageError: a setting is out of its range.
+        MissingToolError: torch is not installed.
+    """
+    try:
+        from pcedge.learn.em import fit_parameters
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "torch":
+            raise
+        raise missing_extra("torch", "train", "training") from error
+    config = config or LearnConfig()
+    splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
+    sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
+    records = check_records(splits.train, sizes, allow_missing=True)
+    if splits.valid is not None and len(splits.valid):
+        valid = check_records(splits.valid, sizes, allow_missing=True)
+    else:
+        records, valid = _hold_out(records, config)
+    if circuit is None:
+        circuit = _initial(records, sizes, config)
+    return fit_parameters(circuit, records, valid, config, progress)
+
+
+def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[int, ...]:
+    variables = int(np.prod(splits.train.shape[1:]))
+    if variables == 0:
+        raise DataError(f"records must have at least one variable, got shape {splits.train.shape}")
+    if given is None:
+        parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None and part.size]
+        return (max(2, *(int(part.max()) + 1 for part in parts)),) * variables
+    sizes = (int(given),) * variables if isinstance(given, int | np.integer) else tuple(int(size) for size in given)
+    if len(sizes) != variables:
+        raise UsageError(f"cardinalities must be one number or one for each of {variables} variables, got {len(sizes)}")
+    if min(sizes) < 1:
+        raise UsageError(f"cardinalities must be at least 1, got {min(sizes)}")
+    return sizes
+
+
+def _hold_out(records: IntArray, config: LearnConfig) -> tuple[IntArray, IntArray]:
+    if len(records) < 2:
+        raise DataError(f"training must have at least 2 records when there is no validation split, got {len(records)}")
+    order = np.random.default_rng([config.seed, 2]).permutation(len(records))
+    count = min(max(1, round(config.holdout * len(records))), len(records) - 1)
+    return records[np.sort(order[count:])], records[np.sort(order[:count])]
+
+
+def _initial(records: IntArray, sizes: tuple[int, ...], config: LearnConfig) -> Circuit:
+    information = mutual_information(records, max(sizes))
+    parents = root_at_centre(spanning_tree(information))
+    skeleton = hidden_chow_liu_tree(parents, sizes, config.latents, config.seed)
+    return clustered(skeleton, records, information, config.seed)
