@@ -66,6 +66,7 @@ def decode_lanes(
         symbols = np.zeros((variables, len(rows)), dtype=np.int64)
         engine.replay(engine.code_steps, symbols, code)
         rows[:] = symbols.T
+        decoder.check()
         if progress:
             progress(first + len(rows), count)
     decoder.finish()

@@ -11,7 +11,7 @@ from pcedge.errors import StreamError
 
 
 class RangeEncoder:
-    """Encode intervals into one byte string a lane, all lanes at once.
+    r"""Encode intervals into one byte string a lane, all lanes at once.
 
     Digits leave with their carry as bit 8; the carries are added up when a lane is finished.
 
@@ -20,7 +20,7 @@ class RangeEncoder:
         >>> encoder = RangeEncoder(1, widths)
         >>> encoder.encode(np.array([0]), np.array([2**23]))
         >>> encoder.finish()
-        [b'\\x00']
+        [b'\x00']
     """
 
     def __init__(self, lanes: int, widths: Widths) -> None:
@@ -74,11 +74,10 @@ class RangeDecoder:
         """Read the first B / 8 bytes of every lane; `strict` refuses bytes that no encoder writes."""
         self._widths = widths
         self._strict = strict
-        size = max((len(lane) for lane in lanes), default=0) + widths.range_bits // 8 + 1
-        self._bytes = np.zeros((len(lanes), size), dtype=np.uint8)
-        for row, lane in zip(self._bytes, lanes, strict=True):
-            row[: len(lane)] = np.frombuffer(lane, dtype=np.uint8)
+        # One zero after all lanes stands for what each reads beyond its end: no lane is padded to the longest.
+        self._bytes = np.frombuffer(b"".join(lanes) + b"\0", dtype=np.uint8)
         self._lengths = np.array([len(lane) for lane in lanes], dtype=np.int64)
+        self._starts = np.cumsum(self._lengths) - self._lengths
         self._places = np.zeros(len(lanes), dtype=np.int64)
         self._range = np.full(len(lanes), (1 << widths.range_bits) - 1, dtype=np.int64)
         self._offset = np.zeros(len(lanes), dtype=np.int64)
@@ -118,6 +117,22 @@ class RangeDecoder:
             offset[rows] |= self._next(rows)
             moves[rows] -= 1
 
+    def check(self) -> None:
+        """Check that no lane has read more bytes than its encoder wrote, so that a short lane ends the work early.
+
+        Raises:
+            StreamError: a lane is too short, and the decoder is strict.
+        """
+        if not self._strict:
+            return
+        needed = self._places - self._widths.range_bits // 8 + 1
+        wrong = np.flatnonzero(needed > self._lengths)
+        if wrong.size:
+            lane = wrong[0]
+            raise StreamError(
+                f"lane {lane} must have at least {needed[lane]} bytes for its records, got {self._lengths[lane]}"
+            )
+
     def finish(self) -> None:
         """Check that every lane had as many bytes as its encoder wrote.
 
@@ -133,6 +148,7 @@ class RangeDecoder:
             raise StreamError(f"lane {lane} must have {needed[lane]} bytes for its records, got {self._lengths[lane]}")
 
     def _next(self, rows: IntArray) -> IntArray:
-        places = np.minimum(self._places[rows], self._bytes.shape[1] - 1)
+        places = self._places[rows]
+        found = np.where(places < self._lengths[rows], self._starts[rows] + places, len(self._bytes) - 1)
         self._places[rows] += 1
-        return self._bytes[rows, places].astype(np.int64)
+        return self._bytes[found].astype(np.int64)

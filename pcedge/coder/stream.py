@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.coder.codec import Progress, decode_lanes, encode_lanes
 from pcedge.coder.interpreter import Engine
-from pcedge.errors import StreamError, UsageError
+from pcedge.errors import DataError, StreamError, UsageError
 
 MAGIC = b"\x8ePCE"
 VERSION = 1
@@ -26,6 +27,10 @@ SEGMENT_RECORDS = 1 << 16
 
 #: what a reader accepts before it has seen any checked byte
 MAX_DIMENSIONS = 16
+
+#: the dtypes of a stream, by the names that they have in it
+DTYPES = {np.dtype(order + kind).str.encode("ascii"): np.dtype(order + kind)
+          for order in "<>" for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,7 @@ class Stream:
         return sum(len(lane) for segment in self.segments for lane in segment.lanes)
 
 
-def encode(
-    engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Progress | None = None
-) -> bytes:
+def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Progress | None = None) -> bytes:
     """Compress records to a stream.
 
     Args:
@@ -92,6 +95,8 @@ def encode(
     """
     array = np.asarray(x)
     records = engine.check(array, allow_missing=False)
+    if array.ndim > MAX_DIMENSIONS:
+        raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     if lanes is not None and lanes < 1:
         raise UsageError(f"lanes must be at least 1, got {lanes}")
     segments = []
@@ -120,7 +125,7 @@ def decode(engine: Engine, data: bytes, progress: Progress | None = None) -> NDA
             f"it was made by {stream.digest.hex()}"
         )
     variables = len(engine.circuit.order)
-    if int(np.prod(stream.shape[1:])) != variables:
+    if math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
     parts = []
     done = 0
@@ -190,13 +195,9 @@ def _read_segment(reader: _Reader, number: int, left: int) -> Segment:
 
 
 def _dtype(name: bytes) -> np.dtype[np.generic]:
-    try:
-        dtype = np.dtype(name.decode("ascii"))
-    except (TypeError, ValueError, SyntaxError) as error:
-        raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}") from error
-    if dtype.kind not in "iub" or dtype.str.encode("ascii") != name:
+    if name not in DTYPES:
         raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}")
-    return dtype
+    return DTYPES[name]
 
 
 def _varint(value: int) -> bytes:
