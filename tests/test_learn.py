@@ -256,6 +256,16 @@ def test_same_seed_same_parameters(batch, dtype):
 
 
 @needs_torch
+def test_parts_add_up(monkeypatch):
+    x = tree_data([-1, 0, 1, 1, 3], 200)
+    config = LearnConfig(latents=4, iterations=5)
+    once = fit(x, config)
+    monkeypatch.setattr("pcedge.learn.em.VALUES", 1000)
+    for first, second in zip(parameters(once), parameters(fit(x, config)), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-9)
+
+
+@needs_torch
 @pytest.mark.parametrize("batch", [4096, 128])
 def test_training_comes_near_the_truth(batch):
     parents = [-1, 0, 1, 1, 3, 3]

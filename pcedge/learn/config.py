@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from pcedge.errors import UsageError
+
+#: called after an iteration with (iteration, iterations, train bits/variable, validation bits/variable)
+Progress = Callable[[int, int, float, float], None]
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from pcedge.circuit.layers import MISSING, Circuit, FloatArray, IntArray
 from pcedge.errors import DataError
-from pcedge.learn.config import LearnConfig
+from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.model import Model
 
-#: called after an iteration with (iteration, iterations, train bits/variable, validation bits/variable)
-Progress = Callable[[int, int, float, float], None]
-
-#: records evaluated at a time; full-batch EM adds the counts of such parts
-PART = 2048
+#: values that the gradients keep at a time, records times units: bounds the memory, at some 50 bytes each
+VALUES = 2**23
 
 #: exponent of the running counts' window: above 1/2 they converge, and near 1 they drag counts of old parameters along
 GROWTH = 0.6
@@ -88,10 +84,16 @@ def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnCo
     return priors
 
 
+def _parts(model: Model, records: IntArray) -> list[IntArray]:
+    size = max(1, VALUES // sum(shape.units for shape in model.circuit.shapes))
+    return [records[start : start + size] for start in range(0, len(records), size)]
+
+
 def _counts(model: Model, records: IntArray) -> tuple[list[Any], float]:
-    counts, total = model.counts(records[:PART])
-    for start in range(PART, len(records), PART):
-        more, further = model.counts(records[start : start + PART])
+    first, *others = _parts(model, records)
+    counts, total = model.counts(first)
+    for part in others:
+        more, further = model.counts(part)
         counts = [old if new is None else old + new for old, new in zip(counts, more, strict=True)]
         total += further
     return counts, total
@@ -104,7 +106,4 @@ def _mixed(old: Any, new: Any, rate: float, scale: float) -> Any:
 
 
 def _mean_log_likelihood(model: Model, records: IntArray) -> float:
-    total = 0.0
-    for start in range(0, len(records), PART):
-        total += float(model.log_likelihood(records[start : start + PART]).sum())
-    return total / len(records)
+    return sum(float(model.log_likelihood(part).sum()) for part in _parts(model, records)) / len(records)

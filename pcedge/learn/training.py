@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +12,9 @@ from pcedge.circuit.layers import Circuit, IntArray
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError, missing_extra
 from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree
-from pcedge.learn.config import LearnConfig
+from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.initial import clustered
 from pcedge.learn.structures import hidden_chow_liu_tree
-
-#: called after an iteration with (iteration, iterations, train bits/variable, validation bits/variable)
-Progress = Callable[[int, int, float, float], None]
 
 
 def train(
