@@ -206,6 +206,9 @@ class _Walk:
             within = sum(user in members for user in self.users[index])
             if within > 1 or (within and within < len(self.users[index])):
                 return False
+            # A sum over several layers has alternatives: one of them may be ruled out while the others live.
+            if self.shapes[index].kind == "sum" and len(self.shapes[index].children) > 1:
+                return False
             entries += within == 0
         return entries == 1
 
