@@ -13,6 +13,7 @@ from string import Template
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge import __version__
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import UsageError
 from pcedge.export.golden import Golden, draw_records, make_golden
@@ -218,13 +219,11 @@ def pack_lanes(lanes: list[bytes]) -> bytes:
 
 
 def _manifest(program: Program, target: Target, golden: Golden) -> dict[str, object]:
-    from importlib.metadata import version
-
     circuit = program.circuit
     return {
         "format": "pcedge-project",
         "version": MANIFEST_VERSION,
-        "pcedge": version("pcedge"),
+        "pcedge": __version__,
         "target": {"name": target.name, "flow": target.flow, "part": target.part, "clock_ns": target.clock_ns},
         "digest": circuit.digest.hex(),
         "widths": circuit.widths.as_dict(),

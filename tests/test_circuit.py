@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import re
 
 import numpy as np
@@ -155,6 +156,7 @@ REFUSED = [
     ),
     ((coin(1), coin(0)), "the root must cover every variable, variable 1 is missing from its scope"),
     ((coin(-1),), "layer 0 (input): variable must not be negative, got -1"),
+    ((coin(2**40),), "layer 0 (input): variable must be at most the number of layers, got 1099511627776"),
     ((InputLayer(0, np.zeros((1, 0))),), "layer 0 (input): a leaf must have at least one symbol, got 0"),
     (
         (InputLayer(0, np.zeros(0)), SumLayer((0,), np.zeros((1, 0)))),
@@ -457,21 +459,22 @@ def test_a_slice_is_saved_as_it_reads(tmp_path):
 def metadata_file(path, metadata):
     from safetensors.numpy import save
 
-    path.write_bytes(save({"0.probabilities": np.array([0.5])}, metadata))
+    path.write_bytes(save({"0.probabilities": np.array([0.5])}, {"pcedge": json.dumps(metadata)}))
 
 
 def test_file_refusals(tmp_path):
     path = tmp_path / "a.pcedge"
-    good = {"format": "pcedge-circuit", "version": "1"}
+    good = {"format": "pcedge-circuit", "version": 1}
     cases = [
-        ({"format": "other"}, f"circuit-format: {path} must say format 'pcedge-circuit', got 'other'"),
-        ({**good, "version": "2"}, f"circuit-version: {path} must be of version 1, got '2'"),
+        ({"format": "other", "version": 1}, f"circuit-format: {path} must say format 'pcedge-circuit', got 'other'"),
+        ({**good, "version": "1"}, f"circuit-version: {path} must be of version 1, got '1'"),
         (good, f"circuit-layers: {path} must describe every layer with its tensors (KeyError('layers'))"),
     ]
     for layers, reason in (
-        ('[{"kind":"leaf"}]', "KeyError('children')"),
-        ('[{"kind":"leaf","children":[]}]', "ValueError(\"layer 0 must be input, product or sum, got 'leaf'\")"),
-        ('[{"kind":"sum","children":[0]}]', "KeyError('0.weights')"),
+        ([{"kind": "leaf"}], "KeyError('children')"),
+        ([{"kind": "leaf", "children": []}], "ValueError(\"layer 0 must be input, product or sum, got 'leaf'\")"),
+        ([{"kind": "sum", "children": [0]}], "KeyError('0.weights')"),
+        ([{"kind": "input", "variable": 0.9}], "ValueError('an index must be an integer, got 0.9')"),
     ):
         text = f"circuit-layers: {path} must describe every layer with its tensors ({reason})"
         cases.append(({**good, "layers": layers}, text))
@@ -488,7 +491,7 @@ def test_file_refusals(tmp_path):
 
 def test_file_of_a_broken_circuit(tmp_path):
     path = tmp_path / "a.pcedge"
-    metadata_file(path, {"format": "pcedge-circuit", "version": "1", "layers": '[{"kind":"input","variable":1}]'})
+    metadata_file(path, {"format": "pcedge-circuit", "version": 1, "layers": [{"kind": "input", "variable": 1}]})
     with pytest.raises(CircuitError, match=whole(REFUSED[3][1])):
         load_circuit(path)
 
@@ -588,3 +591,41 @@ def test_wide_scopes_are_cut_short():
     )
     with pytest.raises(NotStructuredError, match=whole(text)):
         region_tree([*leaves, half, rest, other, Shape("sum", 1, (11, 12), columns=2)])
+
+
+def test_equal_circuits_give_equal_bytes(tmp_path):
+    circuit = every_kind()[0]
+    for name in "abcdef":
+        save_circuit(circuit, tmp_path / name)
+    assert len({(tmp_path / name).read_bytes() for name in "abcdef"}) == 1
+
+
+def far_apart() -> Circuit:
+    """Two units whose likelihoods are more than float64 can hold apart, and a unit that uses the small one alone."""
+    count = 200
+    layers = [InputLayer(v, np.array([0.5, 1e-9])) for v in range(count)]
+    gather = np.stack([np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.int64)])
+    weights = SparseRows.from_dense(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    top = SumLayer((count + 1,), np.array([[0.5, 0.5]]))
+    return Circuit((*layers, ProductLayer(tuple(range(count)), gather), SumLayer((count,), weights), top))
+
+
+def test_sums_of_small_units_do_not_underflow():
+    circuit = far_apart()
+    from pcedge.circuit.inference import inside
+
+    values = inside(circuit, np.ones((1, 200), dtype=np.int64))
+    assert values[-2][0, 1] == pytest.approx(200 * np.log(1e-9))
+    dense = SumLayer(circuit.layers[-2].children, circuit.layers[-2].weights.toarray())
+    values = inside(Circuit((*circuit.layers[:-2], dense, circuit.layers[-1])), np.ones((1, 200), dtype=np.int64))
+    assert values[-2][0, 1] == pytest.approx(200 * np.log(1e-9))
+
+
+def test_sampling_with_evidence_that_one_unit_calls_impossible():
+    leaves = InputLayer(0, np.array([[1.0, 0.0], [0.0, 1.0]])), InputLayer(1, np.array([0.2, 0.7]))
+    product = ProductLayer((0, 1), np.array([[0, 0], [1, 1]]))
+    inner = SumLayer((2,), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    circuit = Circuit((*leaves, product, inner, SumLayer((3,), np.array([[0.5, 0.5]]))))
+    assert (sample(circuit, 50, evidence=[1, -1])[:, 0] == 1).all()
+    with pytest.raises(DataError, match="record 0 has 0"):
+        log_conditional(Circuit((leaves[0], SumLayer((0,), np.array([[1.0, 0.0]])))), [[-1]], [[1]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,15 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
         else:
             tensors[f"{index}.weights"] = layer.weights
             described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
-    metadata = {"format": FORMAT, "version": str(VERSION), "layers": json.dumps(described, separators=(",", ":"))}
+    header = {"format": FORMAT, "version": VERSION, "layers": described}
+    # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
+    metadata = {"pcedge": json.dumps(header, separators=(",", ":"))}
     data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
     Path(path).write_bytes(data)
 
 
 def load_circuit(path: str | Path) -> Circuit:
-    """Read a float circuit.
+    """Read a float circuit; the name `digits` is the shipped one, where no file has that name.
 
     Raises:
         FormatError: the file is not a circuit file, of a newer version, or damaged.
@@ -53,20 +56,25 @@ def load_circuit(path: str | Path) -> Circuit:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = Path(path).read_bytes()
+    shipped = str(path) == "digits" and not Path(path).exists()
+    data = files("pcedge.data").joinpath("digits.pcedge").read_bytes() if shipped else Path(path).read_bytes()
     try:
         tensors = load(data)
         size = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        outer = json.loads(data[8 : 8 + size])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("circuit-container", f"{path} must be a safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise FormatError("circuit-format", f"{path} must say format {FORMAT!r}, got {metadata.get('format')!r}")
-    if metadata.get("version") != str(VERSION):
-        raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {metadata.get('version')!r}")
     try:
-        described = json.loads(metadata["layers"])
-        layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(described)]
+        header = json.loads(outer["__metadata__"]["pcedge"])
+        kind, version = header["format"], header["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError("circuit-format", f"{path} must hold a pcedge circuit ({error!r})") from error
+    if kind != FORMAT:
+        raise FormatError("circuit-format", f"{path} must say format {FORMAT!r}, got {kind!r}")
+    if version != VERSION:
+        raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
+    try:
+        layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
     return Circuit(tuple(layers))
@@ -75,8 +83,8 @@ def load_circuit(path: str | Path) -> Circuit:
 def _read_layer(index: int, entry: dict[str, Any], tensors: dict[str, Any]) -> Layer:
     kind = entry["kind"]
     if kind == "input":
-        return InputLayer(int(entry["variable"]), _tensor(tensors, f"{index}.probabilities", np.float64))
-    children = tuple(int(child) for child in entry["children"])
+        return InputLayer(_integer(entry["variable"]), _tensor(tensors, f"{index}.probabilities", np.float64))
+    children = tuple(_integer(child) for child in entry["children"])
     if kind == "product":
         return ProductLayer(children, _tensor(tensors, f"{index}.gather", np.int64, 2))
     if kind != "sum":
@@ -86,10 +94,16 @@ def _read_layer(index: int, entry: dict[str, Any], tensors: dict[str, Any]) -> L
             _tensor(tensors, f"{index}.indptr", np.int64, 1),
             _tensor(tensors, f"{index}.indices", np.int64, 1),
             _tensor(tensors, f"{index}.values", np.float64, 1),
-            int(entry["columns"]),
+            _integer(entry["columns"]),
         )
         return SumLayer(children, rows)
     return SumLayer(children, _tensor(tensors, f"{index}.weights", np.float64, 2))
+
+
+def _integer(value: object) -> int:
+    if type(value) is not int:
+        raise ValueError(f"an index must be an integer, got {value!r}")
+    return value
 
 
 def _tensor(tensors: dict[str, Any], name: str, dtype: type, dimensions: int | None = None) -> Any:

@@ -74,7 +74,7 @@ def log_conditional(circuit: Circuit, query: ArrayLike, evidence: ArrayLike) -> 
         evidence: (N, variables), -1 where nothing is known.
 
     Raises:
-        DataError: the data do not fit, or a variable is in query and evidence.
+        DataError: the data do not fit, a variable is in query and evidence, or the evidence is impossible.
     """
     asked = check_records(query, circuit.cardinalities, allow_missing=True)
     known = check_records(evidence, circuit.cardinalities, allow_missing=True)
@@ -83,8 +83,11 @@ def log_conditional(circuit: Circuit, query: ArrayLike, evidence: ArrayLike) -> 
     both = np.argwhere((asked != MISSING) & (known != MISSING))
     if both.size:
         raise DataError(f"a variable must not be in query and evidence, variable {both[0, 1]} of record {both[0, 0]} is")
-    joint = np.where(asked != MISSING, asked, known)
-    return log_likelihood(circuit, joint) - log_likelihood(circuit, known)
+    given = log_likelihood(circuit, known)
+    impossible = np.flatnonzero(np.isneginf(given))
+    if impossible.size:
+        raise DataError(f"the evidence of every record must have a positive probability, record {impossible[0]} has 0")
+    return log_likelihood(circuit, np.where(asked != MISSING, asked, known)) - given
 
 
 def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | None = None) -> IntArray:
@@ -119,7 +122,11 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
         else:
             weights = layer.weights.toarray() if isinstance(layer.weights, SparseRows) else layer.weights
             below = np.concatenate([values[child] for child in layer.children])
-            scaled = weights * np.exp(below - below.max())
+            with np.errstate(divide="ignore"):
+                joint = np.log(weights) + below
+            # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
+            top = joint.max(axis=1, keepdims=True)
+            scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
             picked = _draw(scaled[units], generator)
             start = 0
             for child in layer.children:
@@ -163,4 +170,14 @@ def _log_sum(layer: SumLayer, below: FloatArray) -> FloatArray:
         mixed = np.add.reduceat(scaled[:, weights.indices] * weights.values, weights.indptr[:-1], axis=1)
     else:
         mixed = scaled @ weights.T
-    return np.asarray(np.log(mixed) + top, dtype=np.float64)
+    logs: FloatArray = np.log(mixed) + top
+    # A unit whose own children are all far below the record's best vanishes above: it gets a maximum of its own.
+    for record, unit in np.argwhere(mixed == 0):
+        if isinstance(weights, SparseRows):
+            entries = slice(weights.indptr[unit], weights.indptr[unit + 1])
+            joint = np.log(weights.values[entries]) + below[record, weights.indices[entries]]
+        else:
+            joint = np.log(weights[unit]) + below[record]
+        if not np.isneginf(joint.max()):
+            logs[record, unit] = np.log(np.exp(joint - joint.max()).sum()) + joint.max()
+    return logs

@@ -146,6 +146,8 @@ class Circuit:
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        for index, layer in enumerate(self.layers):
+            _check_arrays(index, layer)
         check_shapes(self.shapes)
         for index, layer in enumerate(self.layers):
             if isinstance(layer, InputLayer):
@@ -181,6 +183,24 @@ class Circuit:
         return total
 
 
+def _check_arrays(index: int, layer: Layer) -> None:
+    """Refuse arrays whose dimensions or dtype would mean something else."""
+    if isinstance(layer, InputLayer):
+        if layer.probabilities.ndim not in (1, 2):
+            raise CircuitError(
+                f"layer {index} (input, variable {layer.variable}): probabilities must have 1 (Bernoulli) or 2 "
+                f"(categorical) dimensions, got {layer.probabilities.ndim}"
+            )
+    elif isinstance(layer, ProductLayer):
+        if layer.gather.ndim != 2 or layer.gather.dtype.kind not in "iu":
+            raise CircuitError(
+                f"layer {index} (product): gather must hold integers in 2 dimensions, "
+                f"got {layer.gather.dtype} in {layer.gather.ndim}"
+            )
+    elif not isinstance(layer.weights, SparseRows) and layer.weights.ndim != 2:
+        raise CircuitError(f"layer {index} (sum): weights must have 2 dimensions, got {layer.weights.ndim}")
+
+
 def _check_probabilities(values: NDArray[np.generic], where: str) -> None:
     """Refuse NaN, infinite and negative values."""
     floats = np.asarray(values, dtype=np.float64)
@@ -192,11 +212,6 @@ def _check_probabilities(values: NDArray[np.generic], where: str) -> None:
 
 def _check_input(index: int, layer: InputLayer) -> None:
     where = f"layer {index} (input, variable {layer.variable})"
-    if layer.probabilities.ndim not in (1, 2):
-        raise CircuitError(
-            f"{where}: probabilities must have 1 (Bernoulli) or 2 (categorical) dimensions, "
-            f"got {layer.probabilities.ndim}"
-        )
     _check_probabilities(layer.probabilities, f"{where}: probabilities")
     if layer.kind == "bernoulli":
         if (layer.probabilities > 1).any():
@@ -231,7 +246,8 @@ def _check_sparse(where: str, rows: SparseRows) -> None:
         empty = int(np.flatnonzero(np.diff(pointers) <= 0)[0])
         raise CircuitError(f"{where}: every row must hold at least one entry, row {empty} holds none")
     if (rows.indices < 0).any() or (rows.indices >= rows.columns).any():
-        raise CircuitError(f"{where}: columns must be in 0..{rows.columns - 1}, got {rows.indices.max()}")
+        wrong = rows.indices[(rows.indices < 0) | (rows.indices >= rows.columns)][0]
+        raise CircuitError(f"{where}: columns must be in 0..{rows.columns - 1}, got {wrong}")
     keys = np.repeat(np.arange(rows.shape[0]), np.diff(pointers)) * rows.columns + rows.indices
     if (np.diff(keys) <= 0).any():
         raise CircuitError(f"{where}: the columns of a row must ascend without repetition")

@@ -95,6 +95,9 @@ def _check_one(index: int, shape: Shape, shapes: Sequence[Shape]) -> None:
     if shape.kind == "input":
         if shape.variable < 0:
             raise CircuitError(f"{where}: variable must not be negative, got {shape.variable}")
+        # Every variable has an input layer, so a larger number leaves one out; this keeps the bit masks small.
+        if shape.variable > len(shapes):
+            raise CircuitError(f"{where}: variable must be at most the number of layers, got {shape.variable}")
         if shape.cardinality < 1:
             raise CircuitError(f"{where}: a leaf must have at least one symbol, got {shape.cardinality}")
         return
@@ -200,13 +203,13 @@ def region_tree(shapes: Sequence[Shape], order: Sequence[int] | None = None) -> 
     stack: list[tuple[int, bool]] = [(scopes[-1], False)]
     while stack:
         scope, done = stack.pop()
-        parts = children_in_order(scope)
+        inner = children_in_order(scope)
         if not done:
             stack.append((scope, True))
-            stack.extend((part, False) for part in reversed(parts))
+            stack.extend((part, False) for part in reversed(inner))
             continue
         number[scope] = len(regions)
-        regions.append(Region(scope, tuple(members[scope]), tuple(number[part] for part in parts)))
+        regions.append(Region(scope, tuple(members[scope]), tuple(number[part] for part in inner)))
     tree = tuple(regions)
     if order is not None and coding_order(tree) != tuple(order):
         raise CircuitError("the coding order must finish a region before it enters the next; it leaves one in between")

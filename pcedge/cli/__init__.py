@@ -1,1 +1,44 @@
-""""""
+"""The command line: `pcedge COMMAND --help` shows an example of each."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pcedge import __version__
+from pcedge.cli import commands, demo
+from pcedge.cli.output import INTERRUPTED
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="pcedge")
+def group() -> None:
+    """Take a trained probabilistic circuit to verified integer hardware.
+
+    Exit status: 0 fine, 1 mismatch or bad data, 2 wrong usage, 3 a tool or extra is missing.
+    """
+
+
+for command in (
+    demo.demo, commands.doctor, commands.train, commands.info, commands.quantize, commands.export, commands.simulate,
+    commands.verify, commands.encode, commands.decode, commands.loglik,
+):  # fmt: skip
+    group.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        status = group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("pcedge: interrupted", err=True)
+        status = INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except BrokenPipeError:
+        # The reader went away, as `| head` does; what is still buffered has nowhere to go.
+        sys.stderr.close()
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,1 +1,1 @@
-""""""
+"""Simulation: external tools, C simulation, onnxruntime."""

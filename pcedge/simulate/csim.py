@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project import pack_lanes
-from pcedge.simulate.tools import AP_FLAGS, ap_types, compiler, run
+from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
 
@@ -59,10 +59,7 @@ class Csim:
         build = self.folder.resolve() / "build"
         build.mkdir(exist_ok=True)
         out = build / "testbench"
-        command = [
-            *compiler(), "-std=c++14", "-O2", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-DPCEDGE_STREAM_SHIM",
-            *AP_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types()),
-        ]  # fmt: skip
+        command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
         stamp = build / "testbench.sha256"
         state = self._state(command)
         if out.is_file() and stamp.is_file() and stamp.read_text() == state:

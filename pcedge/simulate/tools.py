@@ -9,13 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pcedge.errors import MissingToolError, ToolError
 
-#: guards of ap_int.h that forward-declare std::complex, which libc++ refuses; nothing here needs them
-AP_FLAGS = ("-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__")
+#: flags of every C++ compilation. The two guards keep ap_int.h from declaring std::complex forward, which libc++
+#: refuses; labels and pragmas are for synthesis; ap_int leaves its default constructor without a value on purpose.
+CXX_FLAGS = (
+    "-std=c++14", "-O2", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label", "-Wno-uninitialized",
+    "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized", "-DPCEDGE_STREAM_SHIM", "-D__AP_INT_SPECIAL_H__",
+    "-D__AP_FIXED_SPECIAL_H__",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,12 @@ class Tool:
     override: str
     #: where it was found, or None
     found: str | None
+    #: whether the main job stops without it
+    required: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the fields by name."""
+        return asdict(self)
 
 
 def compiler() -> list[str]:
@@ -114,15 +125,15 @@ def survey() -> list[Tool]:
         return " ".join(result) if isinstance(result, list) else str(result)
 
     tools = [
-        Tool("C++ compiler", "simulate, verify --rungs csim", "PCEDGE_CXX, or extra zig", found(compiler)),
-        Tool("ap_int.h", "simulate, verify --rungs csim", "PCEDGE_AP_TYPES, or extra hls", found(ap_types)),
+        Tool("C++ compiler", "simulate, verify --rungs csim", "PCEDGE_CXX, or extra zig", found(compiler), True),
+        Tool("ap_int.h", "simulate, verify --rungs csim", "PCEDGE_AP_TYPES, or extra hls", found(ap_types), True),
     ]
     for module, needed_for, extra in (
         ("onnxruntime", "verify --rungs ort", "ort"),
         ("torch", "train", "train"),
         ("PIL", "PNG sizes in demo", "demo"),
     ):
-        tools.append(Tool(module, needed_for, f"extra {extra}", _package(module)))
+        tools.append(Tool(module, needed_for, f"extra {extra}", _package(module), module == "onnxruntime"))
     tools.append(Tool("vitis_hls", "synthesis of a project (run_hls.tcl)", "PATH", _vendor()))
     return tools
 

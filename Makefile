@@ -1,0 +1,49 @@
+# `make demo` runs the main job, `make test` all tests; each makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# A C++ compiler from pip, only where the machine has none.
+HAVE_CXX := $(shell command -v $(firstword $(PCEDGE_CXX)) g++ clang++ c++ 2>/dev/null)
+ZIG = $(if $(HAVE_CXX),,zig)
+# The version that the tests were run with; set TORCH to the build that suits your machine.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test lint check clean
+
+demo: $(VENV)/.demo
+	$(BIN)/pcedge demo --out pcedge-demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*.hpp hls/testbench/*.cpp export/templates/*.hpp export/templates/*.cpp
+	rm -rf build/tree && mkdir -p build/tree && cp -r pcedge build/tree/pcedge
+	cp -r export build/tree/pcedge/export && cp -r hls build/tree/pcedge/hls
+	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p pcedge
+	cd build/tree && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
+
+check: lint test
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo$(addprefix $(comma),$(ZIG))]"
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test$(addprefix $(comma),$(ZIG))]"
+	touch $@
+
+$(VENV)/.lint: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	touch $@
+
+comma := ,
+
+clean:
+	rm -rf $(VENV) build dist pcedge-demo *.egg-info

@@ -1,0 +1,323 @@
+"""The commands, each giving (result for machines, text for people, exit status)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from pcedge.cli.files import is_float_file, read_float, read_integer
+from pcedge.cli.output import Command, announce, progress, table, whole_file
+from pcedge.errors import DataError
+
+Result = tuple[dict[str, Any], Any, int]
+
+_IN = click.Path(exists=True, dir_okay=False)
+_OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Model(click.Path):
+    """Take a file, or the name of the shipped circuit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == "digits" else super().convert(value, param, ctx)
+
+
+_MODEL = _Model(exists=True, dir_okay=False)
+_DATA = _Model(exists=True, dir_okay=False)
+
+
+@click.command(cls=Command, example="pcedge doctor")
+def doctor() -> Result:
+    """Show which tools were found, where, what overrides each, and what each is needed for."""
+    from pcedge.simulate.tools import survey
+
+    tools = survey()
+    rows: list[list[object]] = [[t.name, t.found or "missing", t.needed_for, t.override] for t in tools]
+    missing = [t.name for t in tools if not t.found and t.required]
+    result = {"tools": [t.as_dict() for t in tools], "missing": missing}
+    return result, [table("tools", ["tool", "found", "needed for", "override"], rows)], 3 if missing else 0
+
+
+@click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
+@click.option("--data", required=True, type=_DATA, help="digits, or a .npy, .npz (train/valid/test) or IDX file.")
+@click.option("--latents", default=16, show_default=True, type=click.IntRange(1), help="States of every latent.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same circuit.")
+@click.option("--iterations", type=click.IntRange(1), help="M-steps at most.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
+@click.option("--out", required=True, type=_OUT, help="The float circuit.")
+def train(data: str, latents: int, seed: int, iterations: int | None, device: str, out: Path) -> Result:
+    """Learn a hidden Chow–Liu tree by EM (needs the extra train)."""
+    from pcedge.circuit import save_circuit
+    from pcedge.data import load_data
+    from pcedge.learn import LearnConfig
+    from pcedge.learn import train as learn
+
+    splits = load_data(data)
+    trace: list[tuple[float, float]] = []
+    with progress("training") as move, whole_file(out) as fresh:
+
+        def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
+            trace.append((train_bits, valid_bits))
+            move(iteration, total)
+
+        circuit = learn(
+            splits, latents=latents, seed=seed, device=device, iterations=iterations or LearnConfig.iterations,
+            progress=report,
+        )  # fmt: skip
+        save_circuit(circuit, fresh)
+    result: dict[str, Any] = {
+        "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters,
+        "iterations": len(trace), "seed": seed, "latents": latents,
+    }  # fmt: skip
+    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        if part is not None and len(part):
+            result[f"{name}_bits_per_variable"] = _mean_bits(circuit, part)
+    lines = [f"{name.replace('_', ' ')}: {_text(value)}" for name, value in result.items()]
+    return result, "\n".join(lines), 0
+
+
+@click.command(cls=Command, example="pcedge info m.onnx")
+@click.argument("model", type=_MODEL)
+def info(model: str) -> Result:
+    """Describe a float or integer circuit."""
+    from pcedge.circuit import Circuit, InputLayer
+
+    if is_float_file(model):
+        circuit: Circuit = read_float(model)
+        kinds = [layer.shape.kind for layer in circuit.layers]
+        result: dict[str, Any] = {
+            "kind": "float circuit",
+            "variables": len(circuit.cardinalities),
+            "symbols": max(circuit.cardinalities),
+            "layers": {kind: kinds.count(kind) for kind in ("input", "product", "sum")},
+            "parameters": circuit.parameters,
+            "leaves": sorted({layer.kind for layer in circuit.layers if isinstance(layer, InputLayer)}),
+            "structured": _structured(circuit),
+        }
+    else:
+        from pcedge.export.lowering import lower
+
+        integers = read_integer(model)
+        kinds = [shape.kind for shape in integers.shapes]
+        result = {
+            "kind": "integer circuit",
+            "variables": len(integers.order),
+            "symbols": max(integers.cardinalities),
+            "layers": {kind: kinds.count(kind) for kind in ("input", "product", "sum")},
+            "digest": integers.digest.hex(),
+            "structured": integers.structured,
+            "widths": integers.widths.as_dict(),
+            "signals": integers.widths.signals(),
+        }
+        if integers.structured:
+            program = lower(integers)
+            result["steps"] = {"likelihood": len(program.likelihood_words), "code": len(program.code_words)}
+            result["state_words"] = program.state_words
+            result["memory_bits"] = program.memory_bits()
+    return result, "\n".join(f"{name.replace('_', ' ')}: {_text(value)}" for name, value in result.items()), 0
+
+
+@click.command(
+    cls=Command, example="pcedge quantize c.pcedge --weight-bits 8 --leaf-bits 12 --state-bits 16 --out m.onnx"
+)
+@click.argument("circuit", type=_MODEL)
+@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..8: rows of weights sum to 2^W.")
+@click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
+@click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
+@click.option("--coder", default="wide", show_default=True, help="wide (48-bit range) or small (32-bit range).")
+@click.option("--floor", type=int, help="Share of every symbol in the code space; default: 2^-15 for all together.")
+@click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
+def quantize(
+    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, out: Path
+) -> Result:
+    """Round a float circuit to integers and write it as ONNX."""
+    from pcedge.export import write_onnx
+    from pcedge.quantize import QuantizationConfig
+    from pcedge.quantize import quantize as to_integers
+
+    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor)
+    model = to_integers(read_float(circuit), config)
+    with whole_file(out) as fresh:
+        write_onnx(model, fresh)
+    result = {"out": str(out), "digest": model.digest.hex(), "bytes": out.stat().st_size, "structured": model.structured}
+    return result, f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…", 0
+
+
+@click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
+@click.argument("model", type=_MODEL)
+@click.option("--target", default="vitis-hls", show_default=True, help="Name of a target file.")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
+@click.option("--data", type=_DATA, help="Records for the golden vectors; default: drawn from the circuit.")
+@click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
+def export(model: str, target: str, out: Path, data: str | None, records: int) -> Result:
+    """Lower an integer circuit to an HLS project with testbench and golden vectors."""
+    from pcedge.data import load_array
+    from pcedge.export import write_project
+
+    circuit = read_integer(model)
+    golden = load_array(data)[:records] if data else None
+    folder = write_project(circuit, out, target=target, records=golden)
+    result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
+    return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+
+
+@click.command(cls=Command, example="pcedge simulate build/m")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def simulate(folder: Path) -> Result:
+    """Compile a project's HLS testbench and compare every step with its golden vectors."""
+    from pcedge.simulate.csim import Csim
+
+    csim = Csim(folder)
+    announce("compiling the testbench")
+    csim.compile()
+    text = csim.golden()
+    return {"out": str(folder), "mismatches": 0, "golden_records": csim.manifest["golden_records"]}, text, 0
+
+
+@click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
+@click.argument("model", type=_MODEL)
+@click.option("--data", required=True, type=_DATA, help="Records: a data file, or digits (its test split).")
+@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim.")
+@click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
+def verify(model: str, data: str, rungs: str, records: int | None) -> Result:
+    """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch."""
+    from pcedge.data import load_array
+    from pcedge.verify import verify as climb
+
+    circuit = read_integer(model)
+    names = [name.strip() for name in rungs.split(",") if name.strip()]
+    if not names:
+        raise click.UsageError("--rungs must name at least one rung")
+    report = climb(circuit, load_array(data)[:records], names, announce=announce)
+    rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
+    text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
+    text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
+    return report.as_dict(), text, 1 if report.mismatches else 0
+
+
+@click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
+@click.argument("model", type=_MODEL)
+@click.argument("data", type=_DATA)
+@click.argument("out", type=_OUT)
+@click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
+def encode(model: str, data: str, out: Path, lanes: int | None) -> Result:
+    """Compress records without loss."""
+    from pcedge.coder import Engine
+    from pcedge.coder.stream import encode as compress
+    from pcedge.coder.stream import parse
+    from pcedge.data import load_array
+
+    engine = Engine(read_integer(model))
+    x = load_array(data)
+    with progress("encoding") as move:
+        packed = compress(engine, x, lanes, move)
+    with whole_file(out) as fresh:
+        fresh.write_bytes(packed)
+    stream = parse(packed)
+    symbols = len(x) * len(engine.circuit.order)
+    result = {
+        "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
+        "lanes": max((len(s.lanes) for s in stream.segments), default=0),
+        "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
+    }  # fmt: skip
+    rate = f", {result['bits_per_variable']:.4f} bits a variable" if symbols else ""
+    return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
+
+
+@click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
+@click.argument("model", type=_MODEL)
+@click.argument("stream", type=_IN)
+@click.argument("out", type=_OUT)
+def decode(model: str, stream: str, out: Path) -> Result:
+    """Restore the records of a stream, with their dtype and shape."""
+    from pcedge.coder import Engine
+    from pcedge.coder.stream import decode as restore
+
+    engine = Engine(read_integer(model))
+    with progress("decoding") as move:
+        x = restore(engine, Path(stream).read_bytes(), move)
+    with whole_file(out) as fresh, open(fresh, "wb") as file:
+        np.save(file, x, allow_pickle=False)
+    result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
+    return result, f"{out}: {x.dtype} {x.shape}", 0
+
+
+@click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
+@click.argument("model", type=_MODEL)
+@click.argument("data", type=_DATA)
+@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--out", type=_OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
+def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Result:
+    """Compute the mean log-likelihood in nats and in bits per variable."""
+    from pcedge.circuit import log_likelihood
+    from pcedge.coder import Engine
+    from pcedge.data import load_array
+    from pcedge.verify.project import log_of
+
+    x = load_array(data)
+    if not len(x):
+        raise DataError(f"{data} must hold at least one record, it holds none")
+    x = _mark_missing(x, missing)
+    if is_float_file(model):
+        circuit = read_float(model)
+        logs = log_likelihood(circuit, x)
+        variables = len(circuit.cardinalities)
+    else:
+        engine = Engine(read_integer(model))
+        logs = log_of(*engine.likelihood(x))
+        variables = len(engine.circuit.order)
+    if out is not None:
+        with whole_file(out) as fresh, open(fresh, "wb") as file:
+            np.save(file, logs, allow_pickle=False)
+    mean = float(logs.mean())
+    impossible = int(np.isneginf(logs).sum())
+    finite = math.isfinite(mean)
+    result = {
+        "records": len(logs),
+        "mean_nats": mean if finite else None,
+        "bits_per_variable": -mean / math.log(2) / variables if finite else None,
+        "impossible": impossible,
+    }
+    if not finite:
+        return result, f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)", 0
+    return result, f"mean: {mean:.6f} nats, {result['bits_per_variable']:.6f} bits a variable, {len(logs)} records", 0
+
+
+def _mark_missing(x: Any, missing: int | None) -> Any:
+    """Write missing symbols as -1; without a marker -1 is a wrong symbol like any other."""
+    if x.dtype.kind not in "iub":
+        return x
+    if missing is not None:
+        return np.where(x == missing, -1, x.astype(np.int64))
+    if x.dtype.kind == "i" and (x < 0).any():
+        raise DataError(f"symbols must not be negative, got {x.min()}; --missing {x.min()} marks it as missing")
+    return x
+
+
+def _mean_bits(circuit: Any, x: Any) -> float:
+    from pcedge.circuit import log_likelihood
+
+    return float(-log_likelihood(circuit, x).mean() / math.log(2) / len(circuit.cardinalities))
+
+
+def _structured(circuit: Any) -> bool:
+    from pcedge.circuit.structure import region_tree
+    from pcedge.errors import NotStructuredError
+
+    try:
+        region_tree(circuit.shapes)
+    except NotStructuredError:
+        return False
+    return True
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

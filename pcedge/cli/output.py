@@ -1,0 +1,116 @@
+"""What commands have in common: results for people and machines, progress on stderr, files written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pcedge.errors import PcedgeError
+
+INTERRUPTED = 130
+
+
+class Command(click.Command):
+    """Add `--json` to a command, show its example, and turn errors into exit statuses."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        """Keep the example for the help text."""
+        self.example = example
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object on stdout, for machines.")
+        )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the example."""
+        with formatter.section("Example"):
+            formatter.write_text(self.example)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; it gives its result, which is printed in one place."""
+        as_json = ctx.params.pop("as_json")
+        try:
+            result, text, status = super().invoke(ctx)
+        except PcedgeError as error:
+            _fail(error, error.exit_code, as_json)
+        except OSError as error:
+            _fail(error, 1, as_json)
+        except MemoryError as error:
+            _fail(error, 1, as_json)
+        else:
+            if as_json:
+                click.echo(json.dumps(result, allow_nan=False))
+            elif isinstance(text, str):
+                click.echo(text)
+            else:
+                Console(soft_wrap=False).print(*text, sep="\n")
+            if status:
+                ctx.exit(status)
+
+
+def _fail(error: BaseException, status: int, as_json: bool) -> None:
+    text = str(error) or type(error).__name__
+    if as_json:
+        click.echo(json.dumps({"error": type(error).__name__, "message": text, "exit": status}))
+    click.echo(f"pcedge: {text}", err=True)
+    raise click.exceptions.Exit(status)
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Any]:
+    """Show a progress bar on stderr; gives a function (done, total) that moves it."""
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+
+        def move(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield move
+
+
+def announce(text: str) -> None:
+    """Say on stderr what is being done."""
+    click.echo(f"{text} …", err=True)
+
+
+def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
+    """Make a table; numbers stand right."""
+    made = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
+        made.add_column(column, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    return made
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a name to write to; the file takes its place when it is complete, and an older one stays until then."""
+    if not path.parent.is_dir():
+        raise click.UsageError(f"the folder of {path} must exist")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    fresh = Path(name)
+    try:
+        yield fresh
+        mask = os.umask(0)
+        os.umask(mask)
+        fresh.chmod(0o666 & ~mask)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)

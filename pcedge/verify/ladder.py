@@ -1,0 +1,209 @@
+"""The equality ladder: every implementation against the numpy reference, bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pcedge.arithmetic import IntArray
+from pcedge.circuit.layers import MISSING
+from pcedge.coder.codec import decode_lanes, encode_lanes
+from pcedge.coder.interpreter import Engine
+from pcedge.errors import UsageError
+from pcedge.export.project import write_project
+from pcedge.quantize.integer import IntegerCircuit
+from pcedge.simulate.csim import Csim
+from pcedge.simulate.ort import OrtSession
+from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
+
+#: rungs below the numpy reference
+RUNGS = ("ort", "csim")
+
+#: lanes of the streams that are compared
+VERIFY_LANES = 8
+
+#: share of symbols hidden for the partial-evidence check
+HIDDEN_SHARE = 0.3
+
+#: told what is being compared
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold one comparison of a rung with the reference."""
+
+    #: `ort` or `csim`
+    rung: str
+    #: what was compared
+    output: str
+    #: records compared, or lanes where bytes are compared
+    vectors: int
+    #: how many of them differ in any bit
+    mismatches: int
+    #: the first difference, by layer where there is a trace
+    first: str | None = None
+
+
+@dataclass(frozen=True)
+class LadderReport:
+    """Hold all comparisons of one run."""
+
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def mismatches(self) -> int:
+        """Count the vectors that differ."""
+        return sum(comparison.mismatches for comparison in self.comparisons)
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the report as plain data."""
+        return {"mismatches": self.mismatches, "comparisons": [asdict(c) for c in self.comparisons]}
+
+
+def verify(
+    circuit: IntegerCircuit,
+    x: ArrayLike,
+    rungs: Sequence[str] = RUNGS,
+    *,
+    project: str | Path | None = None,
+    announce: Announce | None = None,
+) -> LadderReport:
+    """Compare the named rungs with the numpy reference on every output.
+
+    Args:
+        circuit: the integer circuit.
+        x: records, (N, …); -1 is missing. Streams are compared on the records without missing symbols.
+        rungs: of `RUNGS`.
+        project: directory of an exported project to compile; None makes one for the time of the call.
+        announce: told what is being compared.
+
+    Returns:
+        The comparisons; a mismatch is reported with the first differing step of the schedules.
+
+    Raises:
+        UsageError: a rung is unknown.
+        DataError: the data do not fit.
+        MissingToolError: a rung's tool is not installed.
+    """
+    for rung in rungs:
+        if rung not in RUNGS:
+            raise UsageError(f"a rung must be one of {', '.join(RUNGS)}, got {rung!r}")
+    engine = Engine(circuit)
+    records = engine.check(x, allow_missing=True)
+    if not len(records):
+        raise UsageError("verify must have at least one record, got none")
+    say = announce or (lambda _: None)
+    comparisons: list[Comparison] = []
+    if "ort" in rungs:
+        say("onnxruntime")
+        comparisons += _compare_ort(engine, records)
+    if "csim" in rungs:
+        say("csim: lowering and compiling")
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(project) if project else write_project(circuit, Path(scratch) / "project")
+            csim = Csim(folder)
+            if csim.manifest["digest"] != circuit.digest.hex():
+                raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
+            csim.compile()
+            say("csim: running the three tops")
+            comparisons += _compare_csim(engine, csim, records)
+    return LadderReport(tuple(comparisons))
+
+
+def hide(records: IntArray, seed: int = 0) -> IntArray:
+    """Hide a share of the symbols at random: partial evidence."""
+    generator = np.random.default_rng(seed)
+    return np.where(generator.random(records.shape) < HIDDEN_SHARE, MISSING, records)
+
+
+def _compare_ort(engine: Engine, records: IntArray) -> list[Comparison]:
+    session = OrtSession(engine.circuit)
+
+    def trace(part: IntArray) -> Trace:
+        return trace_ort(engine, session, part)
+
+    out = []
+    partial = hide(records)
+    for name, data in (("likelihood", records), ("likelihood, partial evidence", partial)):
+        got = session.run(data)
+        pair = [got["mantissa"], got["exponent"]]
+        out.append(_compare(engine, "ort", name, data, engine.likelihood(data), pair, trace))
+        if name == "likelihood" and engine.circuit.structured:
+            expected = engine.intervals(data)
+            out.append(_compare(engine, "ort", "intervals lo, hi", data, expected, [got["lo"], got["hi"]], trace))
+    return out
+
+
+def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Comparison]:
+    def trace(part: IntArray) -> Trace:
+        return trace_csim(engine, csim, part)
+
+    partial = hide(records)
+    out = [
+        _compare(engine, "csim", name, data, engine.likelihood(data), csim.likelihood(data), trace)
+        for name, data in (("pc_likelihood", records), ("pc_likelihood, partial evidence", partial))
+    ]
+    out.append(
+        _compare(engine, "csim", "intervals lo, hi", records, engine.intervals(records), csim.intervals(records), trace)
+    )
+    complete = records[(records != MISSING).all(axis=1)]
+    if not len(complete):
+        return out
+    lanes = min(VERIFY_LANES, len(complete))
+    reference, hardware = encode_lanes(engine, complete, lanes), csim.encode(complete, lanes)
+    wrong = [lane for lane in range(lanes) if reference[lane] != hardware[lane]]
+    first = f"lane {wrong[0]}, byte {_first_byte(reference[wrong[0]], hardware[wrong[0]])}" if wrong else None
+    out.append(Comparison("csim", "pc_encode = reference bytes (lanes)", lanes, len(wrong), first))
+    decoded = csim.decode(reference, len(complete))
+    out.append(_records("pc_decode of reference streams", complete, decoded))
+    if not wrong:
+        out.append(_records("reference decode of pc_encode streams", complete, _decoded(engine, hardware, complete)))
+    return out
+
+
+def _decoded(engine: Engine, lanes: list[bytes], records: IntArray) -> IntArray:
+    return decode_lanes(engine, lanes, len(records))
+
+
+def _records(name: str, expected: IntArray, got: IntArray) -> Comparison:
+    differs = np.argwhere(expected != got)
+    first = None
+    if differs.size:
+        record, variable = (int(place) for place in differs[0])
+        first = f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
+    return Comparison("csim", name, len(expected), len(np.unique(differs[:, 0])), first)
+
+
+def _compare(
+    engine: Engine,
+    rung: str,
+    name: str,
+    records: IntArray,
+    expected: Sequence[IntArray],
+    got: Sequence[IntArray],
+    trace: Callable[[IntArray], Trace],
+) -> Comparison:
+    """Count the records that differ in any output; trace the first of them."""
+    differs = np.zeros(len(records), dtype=bool)
+    for left, right in zip(expected, got, strict=True):
+        differs |= (left != right).reshape(len(records), -1).any(axis=1)
+    first = None
+    if differs.any():
+        record = int(np.flatnonzero(differs)[0])
+        part = records[record : record + 1]
+        where = first_difference(trace_numpy(engine, part), trace(part))
+        first = f"record {record}: {where or 'the outputs differ, no step does'}"
+    return Comparison(rung, name, len(records), int(differs.sum()), first)
+
+
+def _first_byte(expected: bytes, got: bytes) -> int:
+    for place, (left, right) in enumerate(zip(expected, got, strict=False)):
+        if left != right:
+            return place
+    return min(len(expected), len(got))
