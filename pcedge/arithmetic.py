@@ -252,9 +252,7 @@ def interval_scale(context: IntArray, cardinality: int, widths: Widths) -> tuple
     return length + widths.leaf_bits - widths.bound_input, scale
 
 
-def interval_bound(
-    weighted: IntArray, symbol: IntArray, amount: IntArray, scale: IntArray, widths: Widths
-) -> IntArray:
+def interval_bound(weighted: IntArray, symbol: IntArray, amount: IntArray, scale: IntArray, widths: Widths) -> IntArray:
     """Give the lower end of a symbol's interval in 2^P: symbol * f + floor(weighted * R).
 
     Args:

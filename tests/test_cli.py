@@ -256,7 +256,15 @@ def test_digits_is_a_data_set_by_name(tmp_path: Path) -> None:
 def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.tile(np.load(files / "x.npy"), (4000, 1, 1)))
     code = "import sys; from pcedge.cli import main; sys.argv = sys.argv[1:]; main()"
-    words = ["pcedge", "encode", str(files / "m.onnx"), str(tmp_path / "x.npy"), str(tmp_path / "x.pce"), "--lanes", "1"]
+    words = [
+        "pcedge",
+        "encode",
+        str(files / "m.onnx"),
+        str(tmp_path / "x.npy"),
+        str(tmp_path / "x.pce"),
+        "--lanes",
+        "1",
+    ]
     child = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         child.wait(timeout=4)

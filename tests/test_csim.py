@@ -1,4 +1,4 @@
-"""The HLS C++ in simulation: primitives on the conformance vectors, the three tops on random circuits, the testbench."""
+"""The HLS C++ in simulation: primitives on conformance vectors, the three tops on random circuits, the testbench."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ def test_testbench_names_the_interval(small: Path, tmp_path: Path) -> None:
     ends = np.frombuffer(path.read_bytes(), dtype="<u4").copy()
     ends[0] += 1
     path.write_bytes(ends.tobytes())
-    with pytest.raises(MismatchError, match=r"record 0, code step \d+ \(INTERVAL layer \d+ variable \d+\): expected lo"):
+    with pytest.raises(
+        MismatchError, match=r"record 0, code step \d+ \(INTERVAL layer \d+ variable \d+\): expected lo"
+    ):
         Csim(folder).golden()
 
 
@@ -136,7 +138,7 @@ def test_missing_tools_name_what_brings_them(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(MissingToolError, match="PCEDGE_CXX must name a C\\+\\+ compiler on PATH or by its path"):
         tools.compiler()
     monkeypatch.setenv("PCEDGE_AP_TYPES", str(tmp_path))
-    with pytest.raises(MissingToolError, match="PCEDGE_AP_TYPES must name the folder of ap_int.h"):
+    with pytest.raises(MissingToolError, match=r"PCEDGE_AP_TYPES must name the folder of ap_int\.h"):
         tools.ap_types()
     monkeypatch.delenv("PCEDGE_CXX")
     monkeypatch.delenv("PCEDGE_AP_TYPES")

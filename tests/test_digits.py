@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import load_circuit
-from pcedge.coder import Engine, decode, encode
+from pcedge.coder import decode, encode
 from pcedge.data import load_data
 from pcedge.export import read_onnx, write_onnx
 from pcedge.quantize import QuantizationConfig, quantize

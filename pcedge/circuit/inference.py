@@ -82,7 +82,9 @@ def log_conditional(circuit: Circuit, query: ArrayLike, evidence: ArrayLike) -> 
         raise DataError(f"query and evidence must have one shape, got {asked.shape} and {known.shape}")
     both = np.argwhere((asked != MISSING) & (known != MISSING))
     if both.size:
-        raise DataError(f"a variable must not be in query and evidence, variable {both[0, 1]} of record {both[0, 0]} is")
+        raise DataError(
+            f"a variable must not be in query and evidence, variable {both[0, 1]} of record {both[0, 0]} is"
+        )
     given = log_likelihood(circuit, known)
     impossible = np.flatnonzero(np.isneginf(given))
     if impossible.size:
@@ -140,8 +142,8 @@ def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
     """Draw a column of every row, each with probability proportional to its entry."""
     cumulative = np.cumsum(rows, axis=1)
     thresholds = generator.random(len(rows)) * cumulative[:, -1]
-    picked = (cumulative <= thresholds[:, None]).sum(axis=1)
-    return np.minimum(picked, rows.shape[1] - 1).astype(np.int64)
+    picked: IntArray = (cumulative <= thresholds[:, None]).sum(axis=1).astype(np.int64)
+    return np.minimum(picked, rows.shape[1] - 1)
 
 
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:

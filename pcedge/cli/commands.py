@@ -143,7 +143,12 @@ def quantize(
     model = to_integers(read_float(circuit), config)
     with whole_file(out) as fresh:
         write_onnx(model, fresh)
-    result = {"out": str(out), "digest": model.digest.hex(), "bytes": out.stat().st_size, "structured": model.structured}
+    result = {
+        "out": str(out),
+        "digest": model.digest.hex(),
+        "bytes": out.stat().st_size,
+        "structured": model.structured,
+    }
     return result, f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…", 0
 
 

@@ -142,7 +142,11 @@ def _run(out: Path, steps: _Steps) -> dict[str, Any]:
         "comparisons": comparisons,
         "bits_per_pixel": bits,
         "integer_loss_bits_per_pixel": measured.loss,
-        "bytes": {"file": len(packed), "payload": parse(packed).payload_bytes, "onnx": (out / "digits.onnx").stat().st_size},
+        "bytes": {
+            "file": len(packed),
+            "payload": parse(packed).payload_bytes,
+            "onnx": (out / "digits.onnx").stat().st_size,
+        },
         "memory_bits": program.memory_bits(),
         "project": str(out / "project"),
     }
@@ -180,9 +184,13 @@ def _tables(report: dict[str, Any], out: Path) -> list[Any]:
     rows: list[list[object]] = [[c["rung"], c["output"], c["vectors"], c["mismatches"]] for c in report["comparisons"]]
     equality = table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)
     bits = table(
-        f"{report['images']} held-out images", ["code", "bits per pixel"], [list(i) for i in report["bits_per_pixel"].items()]
+        f"{report['images']} held-out images",
+        ["code", "bits per pixel"],
+        [list(i) for i in report["bits_per_pixel"].items()],
     )
-    sizes: list[list[object]] = [[f"{name} memory, kbit", kbits / 1000] for name, kbits in report["memory_bits"].items()]
+    sizes: list[list[object]] = [
+        [f"{name} memory, kbit", kbits / 1000] for name, kbits in report["memory_bits"].items()
+    ]
     sizes += [[f"{name}, bytes", size] for name, size in report["bytes"].items()]
     times: list[list[object]] = [[name, seconds] for name, seconds in report["seconds"].items()]
     first = [f"first mismatch: {c['first']}" for c in report["comparisons"] if c["first"]]

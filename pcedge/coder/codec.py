@@ -74,26 +74,32 @@ def decode_lanes(
 
 
 def _decode_symbol(engine: Engine, decoder: RangeDecoder, step: Step, context: IntArray) -> IntArray:
-    """Find each record's symbol by binary search over the interval ends of one context, and take its interval."""
+    """Find each record's symbol among the interval ends of one context, and take its interval.
+
+    The ends of every 2^k-th symbol are compared at once, by one matrix product; the last k bits by binary search.
+    """
     widths = engine.circuit.widths
     table = engine.table(step.layer)
     cardinality = table.shape[1] - 1
     amount, scale = arithmetic.interval_scale(context, cardinality, widths)
     unit, position = decoder.units(context.shape[1])
 
-    def bound(symbol: IntArray) -> IntArray:
-        weighted = np.einsum("un,un->n", context, table.take(symbol, axis=1, mode="clip"))
-        return arithmetic.interval_bound(weighted, symbol, amount, scale, widths)
-
-    symbol = np.zeros(context.shape[1], dtype=np.int64)
-    start = np.zeros_like(symbol)
-    end = bound(np.full_like(symbol, cardinality))
-    for bit in range(arithmetic.ceil_log2(cardinality) - 1, -1, -1):
+    marks, columns = engine.marks(step.layer)
+    weighted = arithmetic.mix_dense(columns, context)
+    bounds = arithmetic.interval_bound(weighted, marks[:, None], amount, scale, widths)
+    passed = (unit * bounds[:-1] <= position).sum(axis=0)
+    lanes = np.arange(context.shape[1])
+    symbol = passed * marks[0]
+    start = np.where(passed > 0, bounds[passed - 1, lanes], 0)
+    end = bounds[passed, lanes]
+    for bit in range(int(marks[0]).bit_length() - 2, -1, -1):
         probe = symbol + (1 << bit)
-        lower = bound(probe)
-        taken = (probe < cardinality) & (unit * lower <= position)
+        mixed = np.einsum("un,un->n", context, table.take(probe, axis=1, mode="clip"))
+        lower = arithmetic.interval_bound(mixed, probe, amount, scale, widths)
+        inside = probe < cardinality
+        taken = inside & (unit * lower <= position)
         symbol = np.where(taken, probe, symbol)
         start = np.where(taken, lower, start)
-        end = np.where(taken | (probe >= cardinality), end, lower)
+        end = np.where(taken | ~inside, end, lower)
     decoder.consume(start, end)
     return symbol

@@ -83,6 +83,21 @@ class Engine:
         assert isinstance(found, IntegerInput)
         return found.cumulative
 
+    @cached_property
+    def _marks(self) -> dict[int, tuple[IntArray, NDArray[np.float64]]]:
+        found = {}
+        for index, layer in enumerate(self.circuit.layers):
+            if isinstance(layer, IntegerInput):
+                cardinality = layer.cumulative.shape[1] - 1
+                stride = 1 << (arithmetic.ceil_log2(cardinality) // 2)
+                marks = np.append(np.arange(stride, cardinality, stride), cardinality)
+                found[index] = (marks, layer.cumulative[:, marks].T.astype(np.float64))
+        return found
+
+    def marks(self, layer: int) -> tuple[IntArray, NDArray[np.float64]]:
+        """Give every 2^k-th symbol of an input layer and the last end, with their table columns as float64 rows."""
+        return self._marks[layer]
+
     def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
         """Check data against the circuit; give int64 records of shape (N, variables)."""
         return check_records(x, self.circuit.cardinalities, allow_missing=allow_missing)

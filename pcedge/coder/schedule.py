@@ -283,9 +283,8 @@ class _Walk:
                         self.alive.add(contexts[index].value)
                 if need_inside:
                     inside = (self.inside[layer.children[place]], layer.gather[:, place])
-                    if place:
-                        inside = (self.builder.multiply(index, without[index], inside, units, funnel), None)
-                    without[index] = inside
+                    product = self.builder.multiply(index, without[index], inside, units, funnel) if place else None
+                    without[index] = (product, None) if product else inside
         self.inside.update((index, ref) for index, (ref, _) in without.items())
 
     def _product(self, index: int) -> ProductLayer:

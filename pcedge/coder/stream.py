@@ -138,7 +138,7 @@ def decode(engine: Engine, data: bytes, progress: Progress | None = None) -> NDA
         parts.append(decode_lanes(engine, list(segment.lanes), segment.records, report))
         done += segment.records
     records = np.concatenate(parts) if parts else np.zeros((0, variables), dtype=np.int64)
-    limit = 1 if stream.dtype.kind == "b" else np.iinfo(stream.dtype).max
+    limit = 1 if stream.dtype.kind == "b" else int(np.iinfo(stream.dtype.str).max)
     if records.size and records.max() > limit:
         raise StreamError(f"symbols must fit {stream.dtype}, got {records.max()}")
     return records.astype(stream.dtype).reshape(stream.shape)
@@ -165,7 +165,7 @@ def parse(data: bytes) -> Stream:
     dtype = _dtype(name)
     if not 2 <= dimensions <= MAX_DIMENSIONS:
         raise StreamError(f"the shape must have 2..{MAX_DIMENSIONS} dimensions, got {dimensions}")
-    segments = []
+    segments: list[Segment] = []
     done = 0
     while done < shape[0]:
         segment = _read_segment(reader, len(segments), shape[0] - done)

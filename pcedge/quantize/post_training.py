@@ -112,14 +112,12 @@ def _remap_sum(
     for child in children:
         starts[child] = total
         total += merged[child].shape.units
-    new = [
-        starts[place[child][0]] + place[child][1] + np.arange(layers[child].shape.units) for child in layer.children
-    ]
+    new = [starts[place[child][0]] + place[child][1] + np.arange(layers[child].shape.units) for child in layer.children]
     columns: IntArray = np.concatenate(new)
-    rows = layer.weights if isinstance(layer.weights, SparseRows) else None
-    if rows is None:
-        dense = np.zeros((layer.weights.shape[0], total))
-        dense[:, columns] = layer.weights
+    rows = layer.weights
+    if not isinstance(rows, SparseRows):
+        dense = np.zeros((len(rows), total))
+        dense[:, columns] = rows
         return SumLayer(children, dense)
     indices = columns[rows.indices]
     row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))

@@ -176,7 +176,9 @@ def _records(name: str, expected: IntArray, got: IntArray) -> Comparison:
     first = None
     if differs.size:
         record, variable = (int(place) for place in differs[0])
-        first = f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
+        first = (
+            f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
+        )
     return Comparison("csim", name, len(expected), len(np.unique(differs[:, 0])), first)
 
 
