@@ -18,8 +18,8 @@ DOMAIN_VERSION = 1
 OPSET = 21
 IR_VERSION = 10
 
-#: what brings any exponent below `ZERO_EXPONENT`
-_FALL = -(2**40)
+#: added to any exponent, it brings it below `ZERO_EXPONENT`
+FALL = -(2**40)
 
 # Element types of Cast: 7 is int64, 11 double, 13 uint64. Double is only for MatMul, whose products and sums stay below
 # 2^53 and so are exact; it is 2 to 9 times as fast as int64 in ONNX Runtime. Uint64 is only for BitShift.
@@ -31,33 +31,30 @@ _BODIES = {
         moved = BitShift <direction = "RIGHT"> (words, bits)
         shifted = Cast <to = 7> (moved)
     }""",
-    # Values [R, 1, N]; a value has as many bits as there are powers of two that it reaches.
+    # Values [R, 1, N]; a value has as many bits as the first power of two above it says.
     "BitLength": """(values) => (length) {
-        powers = Constant <value = int64[$accumulator, 1] {$powers}> ()
-        axis = Constant <value_ints = [1]> ()
-        reached = GreaterOrEqual (values, powers)
-        ones = Cast <to = 7> (reached)
-        length = ReduceSum <keepdims = 1> (ones, axis)
+        powers = Constant <value = int64[$lengths, 1] {$powers}> ()
+        above = Less (values, powers)
+        flags = Cast <to = 6> (above)
+        length = ArgMax <axis = 1> (flags)
     }""",
-    "Normalise": """<revive> (accumulated, exponent) => (mantissa, moved) {
+    # A record whose entries are all zero gets `fill` as its mantissas and `fall` added to its exponent.
+    "Normalise": """<fill, fall> (accumulated, exponent) => (mantissa, moved) {
         axis = Constant <value_ints = [1]> ()
         one = Constant <value_int = $one> ()
         bits = Constant <value_int = $state_bits> ()
         none = Constant <value_int = 0> ()
         least = Constant <value_int = $zero_exponent> ()
-        fills = Constant <value_ints = [0, $half]> ()
-        falls = Constant <value_ints = [$fall, 0]> ()
-        which = Constant <value_int: int = @revive> ()
+        zero_mantissa = Constant <value_int: int = @fill> ()
+        zero_amount = Constant <value_int: int = @fall> ()
         top = ReduceMax <keepdims = 1> (accumulated, axis)
         length = pcedge.BitLength (top)
         wide = Mul (accumulated, one)
         shifted = pcedge.ShiftRight (wide, length)
         zero = Equal (length, none)
-        fill = Gather (fills, which)
-        mantissa = Where (zero, fill, shifted)
-        fall = Gather (falls, which)
+        mantissa = Where (zero, zero_mantissa, shifted)
         excess = Sub (length, bits)
-        amount = Where (zero, fall, excess)
+        amount = Where (zero, zero_amount, excess)
         free = Add (exponent, amount)
         moved = Max (free, least)
     }""",
@@ -87,7 +84,7 @@ _BODIES = {
         mantissa = Expand (half, size)
         exponent = Expand (scale, size)
     }""",
-    "Leaf": """<layers, revive> (symbols, tables, rows, variables) => (mantissa, exponent) {
+    "Leaf": """<layers, fill, fall> (symbols, tables, rows, variables) => (mantissa, exponent) {
         none = Constant <value_int = 0> ()
         one = Constant <value_int = 1> ()
         axis = Constant <value_ints = [1]> ()
@@ -111,9 +108,9 @@ _BODIES = {
         below = Cast <to = 7> (start_entry)
         counts = Sub (above, below)
         accumulated = Transpose <perm = [0, 2, 1]> (counts)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, own)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, own)
     }""",
-    "Sum": """<layers, revive> (source, scale, weights, rows) => (mantissa, exponent) {
+    "Sum": """<layers, fill, fall> (source, scale, weights, rows) => (mantissa, exponent) {
         bits = Constant <value_int = $weight_bits> ()
         picked = Gather (weights, rows)
         matrix = Cast <to = 11> (picked)
@@ -121,9 +118,9 @@ _BODIES = {
         product = MatMul (matrix, vector)
         accumulated = Cast <to = 7> (product)
         own = Sub (scale, bits)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, own)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, own)
     }""",
-    "Context": """<layers, revive> (source, scale, weights, rows) => (mantissa, exponent) {
+    "Context": """<layers, fill, fall> (source, scale, weights, rows) => (mantissa, exponent) {
         bits = Constant <value_int = $weight_bits> ()
         picked = Gather (weights, rows)
         turned = Transpose <perm = [0, 2, 1]> (picked)
@@ -132,9 +129,9 @@ _BODIES = {
         product = MatMul (matrix, vector)
         accumulated = Cast <to = 7> (product)
         own = Sub (scale, bits)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, own)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, own)
     }""",
-    "WeightedLists": """<revive> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
+    "WeightedLists": """<fill, fall> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
         bits = Constant <value_int = $weight_bits> ()
         axis = Constant <value_ints = [1]> ()
         picked = Gather (values, entries)
@@ -145,21 +142,21 @@ _BODIES = {
         terms = Mul (plain, weights)
         accumulated = pcedge.AddLists (terms, starts)
         own = Sub (scale, bits)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, own)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, own)
     }""",
-    "SparseSum": """<layers, revive> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
-        mantissa, exponent = pcedge.WeightedLists <revive: int = @revive> (
+    "SparseSum": """<layers, fill, fall> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
+        mantissa, exponent = pcedge.WeightedLists <fill: int = @fill, fall: int = @fall> (
             source, scale, values, entries, sources, starts)
     }""",
-    "SparseContext": """<layers, revive> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
-        mantissa, exponent = pcedge.WeightedLists <revive: int = @revive> (
+    "SparseContext": """<layers, fill, fall> (source, scale, values, entries, sources, starts) => (mantissa, exponent) {
+        mantissa, exponent = pcedge.WeightedLists <fill: int = @fill, fall: int = @fall> (
             source, scale, values, entries, sources, starts)
     }""",
-    "ListSum": """<layers, revive> (source, scale, sources, starts) => (mantissa, exponent) {
+    "ListSum": """<layers, fill, fall> (source, scale, sources, starts) => (mantissa, exponent) {
         flat = Flatten <axis = 2> (source)
         terms = Gather (flat, sources)
         accumulated = pcedge.AddLists (terms, starts)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, scale)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, scale)
     }""",
     "Pick": """<layers, column> (source, gathers, rows) => (picked) {
         axis = Constant <value_ints = [2]> ()
@@ -170,10 +167,10 @@ _BODIES = {
         places = Unsqueeze (units, axis)
         picked = GatherND <batch_dims = 1> (source, places)
     }""",
-    "Product": """<layers, revive> (first, first_scale, second, second_scale) => (mantissa, exponent) {
+    "Product": """<layers, fill, fall> (first, first_scale, second, second_scale) => (mantissa, exponent) {
         accumulated = Mul (first, second)
         own = Add (first_scale, second_scale)
-        mantissa, exponent = pcedge.Normalise <revive: int = @revive> (accumulated, own)
+        mantissa, exponent = pcedge.Normalise <fill: int = @fill, fall: int = @fall> (accumulated, own)
     }""",
     "Align": """<layers> (first, first_scale, second, second_scale) => (mantissa, exponent) {
         most = Constant <value_int = $exact_bits> ()
@@ -186,26 +183,26 @@ _BODIES = {
         lower = pcedge.ShiftRight (second, second_amount)
         mantissa = Concat <axis = 1> (upper, lower)
     }""",
-    # 2^33 / divisor from below.
+    # 2^33 / divisor from below; Div of integers that are not negative is a shift with truncation.
     "Reciprocal": """(divisor) => (result) {
-        seven = Constant <value_int = 7> ()
-        fourteen = Constant <value_int = 14> ()
-        fifteen = Constant <value_int = 15> ()
+        of_index = Constant <value_int = 128> ()
+        of_error = Constant <value_int = 16384> ()
+        of_result = Constant <value_int = 32768> ()
         last = Constant <value_int = 511> ()
         middle = Constant <value_int = 256> ()
         top = Constant <value_int = 65536> ()
         of_top = Constant <value_int = 131072> ()
         unit = Constant <value_int = 4294967296> ()
         table = Constant <value_ints = [$reciprocals]> ()
-        short = pcedge.ShiftRight (divisor, seven)
+        short = Div (divisor, of_index)
         near = Min (short, last)
         index = Sub (near, middle)
         start = Gather (table, index)
         covered = Mul (divisor, start)
         rest = Sub (unit, covered)
-        error = pcedge.ShiftRight (rest, fourteen)
+        error = Div (rest, of_error)
         raised = Mul (start, error)
-        refined = pcedge.ShiftRight (raised, fifteen)
+        refined = Div (raised, of_result)
         whole = Equal (divisor, top)
         result = Where (whole, of_top, refined)
     }""",
@@ -218,7 +215,7 @@ _BODIES = {
         powers = Constant <value_ints = [$powers]> ()
         floor = Constant <value_int = $floor> ()
         space = Constant <value_int = $space> ()
-        shift = Constant <value_int = 17> ()
+        unit = Constant <value_int = 131072> ()
         offset = Constant <value_int = $bound_offset> ()
         total = ReduceSum <keepdims = 1> (context, axis)
         length = pcedge.BitLength (total)
@@ -236,7 +233,7 @@ _BODIES = {
         floors = Mul (cardinality, floor)
         room = Sub (space, floors)
         product = Mul (reciprocal, room)
-        scale = pcedge.ShiftRight (product, shift)
+        scale = Div (product, unit)
         amount = Add (length, offset)
     }""",
     # Both ends of an interval side by side: [R, 2, N].
@@ -249,7 +246,7 @@ _BODIES = {
         pair = Constant <value_ints = [1, 2]> ()
         floor = Constant <value_int = $floor> ()
         powers = Constant <value_ints = [$powers]> ()
-        bound_bits = Constant <value_int = $bound_input> ()
+        unit = Constant <value_int = $bound_unit> ()
         height = Shape <start = 1, end = 2> (tables)
         cardinality = Sub (height, one)
         amount, scale = pcedge.Scale (context, cardinality)
@@ -275,7 +272,7 @@ _BODIES = {
         factor = Gather (powers, left)
         input = Mul (short, factor)
         product = Mul (input, scale)
-        share = pcedge.ShiftRight (product, bound_bits)
+        share = Div (product, unit)
         floors = Mul (end, floor)
         bound = Add (share, floors)
         missing = Less (symbol, none)
@@ -308,8 +305,8 @@ def onnx_functions(circuit: IntegerCircuit, used: Iterable[str]) -> list[onnx.Fu
     """Write the functions that a circuit's nodes use, and those that these call, with the circuit's widths."""
     widths = circuit.widths
     constants = {
-        "accumulator": widths.accumulator,
-        "powers": _comma(1 << bit for bit in range(widths.accumulator)),
+        "lengths": widths.accumulator + 1,
+        "powers": _comma(1 << bit for bit in range(widths.accumulator + 1)),
         "one": 1 << widths.state_bits,
         "half": 1 << (widths.state_bits - 1),
         "state_bits": widths.state_bits,
@@ -317,13 +314,12 @@ def onnx_functions(circuit: IntegerCircuit, used: Iterable[str]) -> list[onnx.Fu
         "leaf_exponent": -widths.leaf_bits,
         "weight_bits": widths.weight_bits,
         "zero_exponent": ZERO_EXPONENT,
-        "fall": _FALL,
         "exact_bits": EXACT_BITS,
         "reciprocal_bits": RECIPROCAL_BITS,
         "reciprocals": _comma(RECIPROCAL_TABLE.tolist()),
         "floor": widths.floor,
         "space": 1 << widths.scale_bits,
-        "bound_input": widths.bound_input,
+        "bound_unit": 1 << widths.bound_input,
         "bound_offset": widths.leaf_bits - widths.bound_input,
     }
     wanted: set[str] = set()

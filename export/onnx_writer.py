@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.coder.schedule import Op, Ref, Schedule, Step, code_schedule, identity, likelihood_schedule
-from pcedge.errors import FormatError, WidthError
-from pcedge.export.onnx_functions import DOMAIN, DOMAIN_VERSION, IR_VERSION, OPSET, onnx_functions
+from pcedge.coder.schedule import Op, Ref, Schedule, Step, code_schedule, likelihood_schedule
+from pcedge.errors import WidthError
+from pcedge.export.onnx_functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
+from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx_stacks import Stack, pick_column, stack_steps
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
@@ -43,21 +43,17 @@ def write_onnx(circuit: IntegerCircuit, path: str | Path) -> None:
     """Write an integer circuit as an ONNX file; the same circuit gives the same bytes.
 
     Raises:
-        FormatError: the circuit is too large for an ONNX file (2 GiB).
+        FormatError: the circuit is too large for an ONNX file.
         WidthError: the circuit adds more terms than the ONNX form can hold.
     """
-    model = to_onnx(circuit)
-    try:
-        data = model.SerializeToString(deterministic=True)
-    except ValueError as error:
-        raise FormatError("onnx-container", f"a circuit must fit 2 GiB to be an ONNX file ({error})") from error
-    Path(path).write_bytes(data)
+    Path(path).write_bytes(to_onnx(circuit).SerializeToString(deterministic=True))
 
 
 def to_onnx(circuit: IntegerCircuit) -> onnx.ModelProto:
     """Write an integer circuit as an ONNX model.
 
     Raises:
+        FormatError: the circuit is too large for an ONNX file.
         WidthError: the circuit adds more terms than the ONNX form can hold.
 
     Example:
@@ -67,6 +63,7 @@ def to_onnx(circuit: IntegerCircuit) -> onnx.ModelProto:
         >>> [node.op_type for node in model.graph.node if node.domain]
         ['Leaf', 'Root', 'Interval']
     """
+    check_size(parameters=sum(parameters_of(layer) for layer in circuit.layers))
     widths = circuit.widths
     if widths.accumulator + widths.state_bits > _SHIFT_BITS:
         raise WidthError(
@@ -103,60 +100,31 @@ def _tensors(stack: Stack) -> Names:
     return f"{stack.name}.mantissa", f"{stack.name}.exponent"
 
 
-def _smallest(largest: int) -> type[np.generic]:
-    """Choose the element type of an initializer whose greatest allowed entry is `largest`."""
-    for dtype in (np.uint8, np.uint16, np.int32):
-        if largest <= np.iinfo(dtype).max:
-            return dtype
-    return np.int64
-
-
-@dataclass
-class _Blocks:
-    """Collect parameters of one shape, each different block once."""
-
-    dtype: type[np.generic]
-    blocks: list[NDArray[np.generic]] = field(default_factory=list)
-    places: dict[bytes, int] = field(default_factory=dict)
-    size: int = 0
-
-    def put(self, block: IntArray, size: int = 1) -> int:
-        key = np.ascontiguousarray(block, dtype=np.int64).tobytes()
-        if key not in self.places:
-            self.places[key] = self.size
-            self.blocks.append(block.astype(self.dtype))
-            self.size += size
-        return self.places[key]
-
-
 class _Writer:
     """Hold the model while it grows."""
 
     def __init__(self, circuit: IntegerCircuit) -> None:
         self.circuit = circuit
         self.nodes: list[onnx.NodeProto] = []
-        self.families: dict[str, _Blocks] = {}
-        #: the block of each layer: name of the initializer, row
-        self.blocks: dict[int, tuple[str, int]] = {}
-        self.indices: dict[tuple[tuple[int, ...], bytes], str] = {}
+        self.parameters = Parameters(circuit)
+        self.blocks = self.parameters.blocks
         #: lists of the sparse sums, as the likelihood's stacks have them
         self.lists: dict[int, tuple[list[str], int]] = {}
         self.stacks: tuple[Stack, ...] = ()
         self.steps: tuple[Step, ...] = ()
         #: value of the schedule at hand: number of its stack, row
         self.places: dict[int, tuple[int, int]] = {}
-        self.operands: dict[tuple[tuple[int, int, int], ...], Names] = {}
+        self.operands: dict[tuple[tuple[tuple[int, int, int], ...], int, bool], Names] = {}
 
     def model(self) -> onnx.ModelProto:
         circuit = self.circuit
-        self._parameters()
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
         schedules = _schedules(circuit)
         self._program("likelihood", schedules["likelihood"])
         result = schedules["likelihood"].result
         step = next(step for step in self.steps if step.target == result)
         whole = self._operand("result", [Ref(result, 0, step.units)], exponent=True)
-        outer = self._index([0, 1], np.int64)
+        outer = self.parameters.index([0, 1], np.int64)
         for tensor, output in zip(whole, ("mantissa", "exponent"), strict=True):
             self._node("Squeeze", [tensor, outer], [output])
         outputs = [_value("mantissa", ["N"]), _value("exponent", ["N"])]
@@ -165,7 +133,11 @@ class _Writer:
             self._bounds()
             outputs += [_value("lo", ["N", len(circuit.order)]), _value("hi", ["N", len(circuit.order)])]
         graph = helper.make_graph(
-            self.nodes, "pcedge", [_value("symbols", ["N", len(circuit.order)])], outputs, self._initializers()
+            self.nodes,
+            "pcedge",
+            [_value("symbols", ["N", len(circuit.order)])],
+            outputs,
+            self.parameters.initializers(),
         )
         model = helper.make_model(
             graph,
@@ -174,59 +146,16 @@ class _Writer:
             functions=onnx_functions(circuit, {node.op_type for node in self.nodes if node.domain == DOMAIN}),
             producer_name="pcedge",
         )
-        helper.set_model_props(
-            model,
-            {
-                "pcedge.format": FORMAT_VERSION,
-                "pcedge.digest": circuit.digest.hex(),
-                "pcedge.circuit": json.dumps(self._describe(), separators=(",", ":")),
-            },
-        )
+        description = json.dumps(self._describe(), separators=(",", ":"))
+        check_size(characters=len(description))
+        properties = {"format": FORMAT_VERSION, "digest": circuit.digest.hex(), "circuit": description}
+        helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()})
         return model
 
-    def _node(self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any) -> None:
+    def _node(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
+    ) -> None:
         self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes))
-
-    def _index(self, values: object, dtype: type[np.generic] = np.int32) -> str:
-        """Give the initializer that holds some indices; equal ones share one."""
-        array = np.asarray(values, dtype=dtype)
-        key = (array.shape, array.tobytes())
-        return self.indices.setdefault(key, f"index_{len(self.indices)}")
-
-    def _family(self, name: str, largest: int) -> _Blocks:
-        return self.families.setdefault(name, _Blocks(_smallest(largest)))
-
-    def _parameters(self) -> None:
-        """Place every layer's parameters."""
-        circuit = self.circuit
-        for index, layer in enumerate(circuit.layers):
-            if isinstance(layer, IntegerInput):
-                name = f"tables_{layer.cumulative.shape[1]}x{len(layer.cumulative)}"
-                row = self._family(name, 1 << circuit.leaf_bits).put(layer.cumulative.T)
-            elif isinstance(layer, ProductLayer):
-                if gathers_identity(layer, [circuit.layers[child].shape.units for child in layer.children]):
-                    continue
-                units, columns = layer.gather.shape
-                name = f"gathers_{units}x{columns}"
-                row = self._family(name, max(shape.units for shape in circuit.shapes) - 1).put(layer.gather)
-            elif isinstance(layer.weights, SparseRows):
-                name = "weights"
-                values = layer.weights.values.astype(np.int64)
-                row = self._family(name, 1 << circuit.weight_bits).put(values, len(values))
-            else:
-                name = f"weights_{layer.weights.shape[0]}x{layer.weights.shape[1]}"
-                row = self._family(name, 1 << circuit.weight_bits).put(layer.weights)
-            self.blocks[index] = (name, row)
-
-    def _initializers(self) -> list[TensorProto]:
-        tensors = []
-        for name, family in self.families.items():
-            join: Callable[..., Any] = np.concatenate if name == "weights" else np.stack
-            tensors.append(numpy_helper.from_array(np.ascontiguousarray(join(family.blocks)), name))
-        for (shape, data), name in self.indices.items():
-            dtype = np.int32 if len(data) == 4 * int(np.prod(shape)) else np.int64
-            tensors.append(numpy_helper.from_array(np.frombuffer(data, dtype=dtype).reshape(shape), name))
-        return tensors
 
     def _program(self, name: str, schedule: Schedule) -> None:
         """Add the stacks of one schedule."""
@@ -256,17 +185,18 @@ class _Writer:
         if first.op in (Op.UP, Op.DOWN, Op.LIST):
             inputs += self._lists(stack, steps)
         if first.op in (Op.LEAF, Op.INTERVAL):
-            inputs += [*self._rows(steps), self._index([step.variable for step in steps])]
+            inputs += [*self._rows(steps), self.parameters.index([step.variable for step in steps])]
         if first.op is Op.INTERVAL:
             outputs = (f"{stack.name}.lo", f"{stack.name}.hi")
         elif first.op not in (Op.INIT, Op.ALIGN):
-            attributes["revive"] = int(first.revive)
+            attributes["fill"] = 1 << (self.circuit.state_bits - 1) if first.revive else 0
+            attributes["fall"] = 0 if first.revive else FALL
         self._node(stack.function, [name for name in inputs if name], outputs, DOMAIN, **attributes)
 
     def _rows(self, steps: list[Step]) -> list[str]:
         """Name the parameters of dense steps: the initializer of their family, and the rows."""
         blocks = [self.blocks[step.layer] for step in steps]
-        return [blocks[0][0], self._index([row for _, row in blocks])]
+        return [blocks[0][0], self.parameters.index([row for _, row in blocks])]
 
     def _pick(self, stack: Stack, steps: list[Step], side: int, source: str) -> str:
         """Gather the units that a product layer's lists name."""
@@ -292,10 +222,10 @@ class _Writer:
             starts.append(lists.indptr + count)
             entries.append(values)
             count += len(lists.indices)
-        names = [self._index(np.concatenate(sources)), self._index(np.stack(starts))]
+        names = [self.parameters.index(np.concatenate(sources)), self.parameters.index(np.stack(starts))]
         if steps[0].op is Op.LIST:
             return names
-        names = ["weights", self._index(np.concatenate(entries)), *names]
+        names = [SPARSE_WEIGHTS, self.parameters.index(np.concatenate(entries)), *names]
         if stack.function == "SparseSum":
             self.lists.update((step.layer, (names[1:], row)) for row, step in enumerate(steps))
         return names
@@ -318,9 +248,8 @@ class _Writer:
         """Bring together the rows of earlier stacks that the rows of a stack read."""
         key = tuple((*self.places[source.value], source.offset) for source in sources)
         units = sources[0].units
-        found = self.operands.get((*key, (units, int(exponent), 0)))
-        if found:
-            return found
+        if (key, units, exponent) in self.operands:
+            return self.operands[key, units, exponent]
         parts: dict[tuple[int, int], list[int]] = {}
         for place, (number, _, offset) in enumerate(key):
             parts.setdefault((number, offset), []).append(place)
@@ -331,11 +260,11 @@ class _Writer:
             rows = [key[place][1] for place in members]
             tag = f"{prefix}.{part}" if len(parts) > 1 else prefix
             if rows != list(range(len(stack.steps))):
-                index = self._index(rows)
+                index = self.parameters.index(rows)
                 mantissa = self._gather(mantissa, index, f"{tag}.rows")
                 scale = self._gather(scale, index, f"{tag}.exponent_rows") if exponent else ""
             if units != stack.units:
-                columns = self._index(np.arange(offset, offset + units))
+                columns = self.parameters.index(np.arange(offset, offset + units))
                 mantissa = self._gather(mantissa, columns, f"{tag}.units", axis=1)
             mantissas.append(mantissa)
             exponents.append(scale)
@@ -344,7 +273,7 @@ class _Writer:
             self._join(mantissas, joined, f"{prefix}.source"),
             self._join(exponents, joined, f"{prefix}.scale") if exponent else "",
         )
-        self.operands[(*key, (units, int(exponent), 0))] = names
+        self.operands[key, units, exponent] = names
         return names
 
     def _gather(self, tensor: str, index: str, output: str, axis: int = 0) -> str:
@@ -358,7 +287,7 @@ class _Writer:
         straight = order == list(range(len(order)))
         whole = output if straight else f"{output}.parts"
         self._node("Concat", parts, [whole], axis=0)
-        return whole if straight else self._gather(whole, self._index(np.argsort(order)), output)
+        return whole if straight else self._gather(whole, self.parameters.index(np.argsort(order)), output)
 
     def _bounds(self) -> None:
         """Bring the intervals of all stacks into coding order, records first."""
@@ -368,7 +297,7 @@ class _Writer:
         for end in ("lo", "hi"):
             whole = self._join([f"{stack.name}.{end}" for stack in stacks], list(range(len(order))), f"{end}.stacked")
             if order != list(range(len(order))):
-                whole = self._gather(whole, self._index(np.argsort(order)), f"{end}.ordered")
+                whole = self._gather(whole, self.parameters.index(np.argsort(order)), f"{end}.ordered")
             self._node("Transpose", [whole], [end], perm=[1, 0])
 
     def _describe(self) -> dict[str, Any]:
@@ -394,11 +323,6 @@ class _Writer:
             "order": [int(variable) for variable in circuit.order],
             "layers": layers,
         }
-
-
-def gathers_identity(layer: ProductLayer, units: Iterable[int]) -> bool:
-    """Tell whether unit u of a product layer multiplies unit u of every child, so that it needs no lists."""
-    return all(identity(layer.gather[:, column], count) for column, count in enumerate(units))
 
 
 def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:

@@ -1,0 +1,296 @@
+"""From an ONNX model back to the integer circuit, with every rule of the format checked (docs/onnx.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from pcedge.circuit.layers import ProductLayer, SparseRows
+from pcedge.errors import CircuitError, FormatError, WidthError
+from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, check_size, parameters_of
+from pcedge.export.onnx_writer import FORMAT_VERSION, to_onnx
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+
+#: element types of initializers
+_TYPES = {
+    TensorProto.UINT8: np.uint8, TensorProto.UINT16: np.uint16, TensorProto.INT32: np.int32, TensorProto.INT64: np.int64
+}  # fmt: skip
+
+_WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
+_KEYS = {
+    ("input", "block"): {"kind", "variable", "block", "row"},
+    ("product", "block"): {"kind", "children", "block", "row"},
+    ("product", ""): {"kind", "children"},
+    ("sum", "block"): {"kind", "children", "block", "row"},
+    ("sum", "lists"): {"kind", "children", "lists", "row"},
+}
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def read_onnx(path: str | Path) -> IntegerCircuit:
+    """Read an integer circuit from an ONNX file.
+
+    Raises:
+        FormatError: a rule of the format is broken; the error names it.
+        OSError: the file cannot be read.
+    """
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(Path(path).read_bytes())
+    except DecodeError as error:
+        raise FormatError("onnx-container", f"{path} must be an ONNX file, it cannot be parsed ({error})") from error
+    return from_onnx(model)
+
+
+def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
+    """Read an integer circuit from an ONNX model.
+
+    The circuit's structure comes from the metadata and its parameters from the initializers. Then the model is written
+    anew, and whatever a runtime executes must be the same: so the graph means the circuit, and nothing else.
+
+    Raises:
+        FormatError: a rule of the format is broken; the error names it.
+    """
+    try:
+        metadata = _metadata(model)
+        tensors = _tensors(model)
+    except UnicodeDecodeError as error:
+        raise FormatError("onnx-container", f"every text must be UTF-8 ({error})") from error
+    widths, order, entries = _fields(_description(metadata["pcedge.circuit"]))
+    layers: list[IntegerLayer] = []
+    parameters = 0
+    for index, entry in enumerate(entries):
+        layer = _layer(index, entry, len(entries), layers, tensors)
+        parameters += parameters_of(layer)
+        check_size(parameters=parameters)
+        layers.append(layer)
+    try:
+        circuit = IntegerCircuit(tuple(layers), order=order, **widths)
+        expected = to_onnx(circuit)
+    except (CircuitError, WidthError) as error:
+        raise FormatError("onnx-parameters", str(error)) from error
+    if metadata["pcedge.digest"] != circuit.digest.hex():
+        raise FormatError(
+            "onnx-digest",
+            f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
+        )
+    _compare(model, expected)
+    return circuit
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in model.metadata_props:
+        if entry.key in found:
+            raise FormatError("onnx-metadata", f"every key must stand once, {entry.key!r} is repeated")
+        found[entry.key] = entry.value
+    for key in ("pcedge.format", "pcedge.digest", "pcedge.circuit"):
+        if key not in found:
+            raise FormatError("onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(found)[:8]}")
+    if found["pcedge.format"] != FORMAT_VERSION:
+        raise FormatError("onnx-version", f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}")
+    return found
+
+
+def _description(text: str) -> dict[str, Any]:
+    check_size(characters=len(text))
+    try:
+        described = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _structure(f"the description must be JSON ({error})") from error
+    if not isinstance(described, dict) or set(described) != {"widths", "order", "layers"}:
+        raise _structure("the description must be an object of widths, order and layers")
+    return described
+
+
+def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[dict[str, Any]]]:
+    widths, order, entries = described["widths"], described["order"], described["layers"]
+    if not isinstance(widths, dict) or set(widths) != set(_WIDTHS):
+        raise _structure(f"widths must be an object of {', '.join(_WIDTHS)}")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _structure("layers must be a list of objects")
+    values = {name: _integer(f"widths: {name}", widths[name], 2**31) for name in _WIDTHS}
+    return values, _integers("order", order, len(entries)), entries
+
+
+def _integer(where: str, value: Any, below: int) -> int:
+    # A bool is an int in Python, not in JSON.
+    if type(value) is not int or not 0 <= value < below:
+        raise _structure(f"{where} must be an integer in 0..{below - 1}, got {str(value)[:40]}")
+    return value
+
+
+def _integers(where: str, values: Any, below: int) -> tuple[int, ...]:
+    if not isinstance(values, list):
+        raise _structure(f"{where} must be a list of integers")
+    return tuple(_integer(where, value, below) for value in values)
+
+
+def _structure(message: str) -> FormatError:
+    return FormatError("onnx-structure", message)
+
+
+def _parameters(message: str) -> FormatError:
+    return FormatError("onnx-initializers", message)
+
+
+def _tensors(model: onnx.ModelProto) -> Tensors:
+    """Take the initializers; each must hold its own data, in an integer type."""
+    found: Tensors = {}
+    for tensor in model.graph.initializer:
+        where = f"initializer {tensor.name[:80]!r}"
+        if tensor.name in found:
+            raise _parameters(f"{where} must stand once, it is repeated")
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise _parameters(f"{where} must hold its data itself, it names an external file")
+        if tensor.data_type not in _TYPES or tensor.HasField("segment"):
+            raise _parameters(f"{where} must be whole and uint8, uint16, int32 or int64, got type {tensor.data_type}")
+        if any(size < 1 for size in tensor.dims):
+            raise _parameters(f"{where} must have no empty dimension, got {list(tensor.dims)}")
+        try:
+            found[tensor.name] = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise _parameters(f"{where} must hold as many integers as its shape {list(tensor.dims)} says") from error
+    return found
+
+
+def _layer(
+    index: int, entry: dict[str, Any], count: int, layers: Sequence[IntegerLayer], tensors: Tensors
+) -> IntegerLayer:
+    kind = entry.get("kind")
+    form = next((key for key in ("block", "lists") if key in entry), "")
+    if not isinstance(kind, str) or set(entry) != _KEYS.get((kind, form)):
+        allowed = "; ".join(f"{kind}: {', '.join(sorted(keys))}" for (kind, _), keys in _KEYS.items())
+        raise _structure(f"layer {index} must have the keys of its kind ({allowed}), got {str(sorted(entry))[:120]}")
+    where = f"layer {index} ({kind})"
+    if kind == "input":
+        # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
+        variable = _integer(f"{where}: variable", entry["variable"], count)
+        return IntegerInput(variable, _block(where, entry, tensors).T)
+    children = _integers(f"{where}: children", entry["children"], max(index, 1))
+    if any(child >= index for child in children):
+        raise _structure(f"{where} must name only earlier layers as children")
+    units = [layers[child].shape.units for child in children]
+    if kind == "product":
+        if form:
+            return ProductLayer(children, _block(where, entry, tensors))
+        if not children or len(set(units)) != 1:
+            raise _structure(f"{where} must have lists, or children of one number of units, got {units[:8]}")
+        same = np.arange(units[0], dtype=np.int64)[:, None]
+        return ProductLayer(children, np.broadcast_to(same, (units[0], len(units))))
+    if form == "block":
+        return IntegerSum(children, _block(where, entry, tensors))
+    return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
+
+
+def _tensor(where: str, name: Any, dimensions: int, tensors: Tensors) -> NDArray[Any]:
+    if not isinstance(name, str) or name not in tensors:
+        raise _parameters(f"{where} must name an initializer, got {str(name)[:80]!r}")
+    tensor = tensors[name]
+    if tensor.ndim != dimensions:
+        raise _parameters(f"{where}: initializer {name!r} must have {dimensions} dimensions, got {tensor.ndim}")
+    return tensor
+
+
+def _block(where: str, entry: dict[str, Any], tensors: Tensors) -> NDArray[np.int64]:
+    """Take one row of a stacked initializer."""
+    tensor = _tensor(where, entry["block"], 3, tensors)
+    row = _integer(f"{where}: row", entry["row"], len(tensor))
+    return np.asarray(tensor[row].astype(np.int64))
+
+
+def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Tensors) -> SparseRows:
+    """Take the lists of one sum from those of its stack."""
+    if not isinstance(entry["lists"], list) or len(entry["lists"]) != 3:
+        raise _structure(f"{where}: lists must name three initializers: entries, sources, starts")
+    entries, sources, starts = (
+        _tensor(where, name, 1 + (place == 2), tensors) for place, name in enumerate(entry["lists"])
+    )
+    values = _tensor(where, SPARSE_WEIGHTS, 1, tensors)
+    row = _integer(f"{where}: row", entry["row"], len(starts))
+    pointers = starts[row].astype(np.int64)
+    first, last = int(pointers[0]), int(pointers[-1])
+    if not 0 <= first <= last <= len(sources) or len(entries) != len(sources) or (np.diff(pointers) < 0).any():
+        raise _parameters(f"{where}: starts must ascend within the {len(sources)} entries of the lists")
+    places = entries[first:last].astype(np.int64)
+    if ((places < 0) | (places >= len(values))).any():
+        raise _parameters(f"{where}: entries must be in 0..{len(values) - 1}")
+    indices = sources[first:last].astype(np.int64) - row * columns
+    return SparseRows(pointers - first, indices, values[places].astype(np.int64), columns)
+
+
+def _compare(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
+    """Demand that what a runtime executes is what the writer would have written."""
+    graph, wanted = model.graph, expected.graph
+    imports = sorted((entry.domain, entry.version) for entry in model.opset_import)
+    needed = sorted((entry.domain, entry.version) for entry in expected.opset_import)
+    if imports != needed or model.ir_version != expected.ir_version:
+        raise FormatError(
+            "onnx-opset",
+            f"the model must have IR version {expected.ir_version} and import {needed}, "
+            f"got {model.ir_version} and {imports[:8]}",
+        )
+    for name in ("input", "output"):
+        if not _same(getattr(graph, name), getattr(wanted, name)):
+            shapes = ", ".join(entry.name for entry in getattr(wanted, name))
+            raise FormatError("onnx-interface", f"the {name}s must be {shapes}, int64, with their shapes")
+    if not _same(model.functions, expected.functions):
+        raise FormatError(
+            "onnx-functions", f"the functions of the model must be those of the format: {_first(model, expected)}"
+        )
+    _compare_initializers(model, expected)
+    if len(graph.node) != len(wanted.node):
+        raise FormatError(
+            "onnx-graph", f"the graph of this circuit must have {len(wanted.node)} nodes, got {len(graph.node)}"
+        )
+    for place, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
+        if not _same([node], [other]):
+            raise FormatError(
+                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.name!r}, it differs"
+            )
+    if model.training_info or graph.quantization_annotation:
+        raise FormatError("onnx-graph", "the model must hold no training information or quantization annotation")
+
+
+def _first(model: onnx.ModelProto, expected: onnx.ModelProto) -> str:
+    """Name the first function that differs."""
+    for place, other in enumerate(expected.functions):
+        if place >= len(model.functions) or not _same([model.functions[place]], [other]):
+            return f"{other.name!r} differs"
+    return f"{len(expected.functions)} functions, got {len(model.functions)}"
+
+
+def _compare_initializers(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
+    found = {tensor.name: tensor for tensor in model.graph.initializer}
+    wanted = {tensor.name: tensor for tensor in expected.graph.initializer}
+    if set(found) != set(wanted) or model.graph.sparse_initializer:
+        extra = sorted(set(found) ^ set(wanted))[:4]
+        raise _parameters(f"the initializers must be those of the circuit and dense, missing or too many: {extra}")
+    for name, tensor in wanted.items():
+        other = found[name]
+        same = (other.data_type, list(other.dims)) == (tensor.data_type, list(tensor.dims))
+        if not same or not np.array_equal(numpy_helper.to_array(other), numpy_helper.to_array(tensor)):
+            raise _parameters(f"initializer {name!r} must hold what the circuit says, it differs")
+
+
+def _same(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    """Compare messages; texts for people may differ."""
+    return [_plain(message) for message in found] == [_plain(message) for message in wanted]
+
+
+def _plain(message: Any) -> bytes:
+    copy: Any = type(message)()
+    copy.CopyFrom(message)
+    for part in (copy, *copy.node) if isinstance(copy, onnx.FunctionProto) else (copy,):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return bytes(copy.SerializeToString(deterministic=True))
