@@ -6,8 +6,7 @@ void pc_likelihood(hls::stream<symbol_t> &symbols, hls::stream<probability_t> &p
 #pragma HLS INTERFACE axis port = probabilities
 #pragma HLS INTERFACE s_axilite port = records
 #pragma HLS INTERFACE s_axilite port = return
-  pcedge::no_observer observer;
-  pcedge::likelihood_kernel<config, memories>(symbols, probabilities, records, observer);
+  pcedge::likelihood_kernel<config, memories>(symbols, probabilities, records);
 }
 
 void pc_encode(hls::stream<symbol_t> &symbols, hls::stream<lane_byte> &bytes, unsigned records) {
@@ -15,8 +14,7 @@ void pc_encode(hls::stream<symbol_t> &symbols, hls::stream<lane_byte> &bytes, un
 #pragma HLS INTERFACE axis port = bytes
 #pragma HLS INTERFACE s_axilite port = records
 #pragma HLS INTERFACE s_axilite port = return
-  pcedge::no_observer observer;
-  pcedge::encode_kernel<config, memories>(symbols, bytes, records, observer);
+  pcedge::encode_kernel<config, memories>(symbols, bytes, records);
 }
 
 void pc_decode(hls::stream<lane_byte> &bytes, hls::stream<symbol_t> &symbols, unsigned records) {
@@ -24,6 +22,5 @@ void pc_decode(hls::stream<lane_byte> &bytes, hls::stream<symbol_t> &symbols, un
 #pragma HLS INTERFACE axis port = symbols
 #pragma HLS INTERFACE s_axilite port = records
 #pragma HLS INTERFACE s_axilite port = return
-  pcedge::no_observer observer;
-  pcedge::decode_kernel<config, memories>(bytes, symbols, records, observer);
+  pcedge::decode_kernel<config, memories>(bytes, symbols, records);
 }

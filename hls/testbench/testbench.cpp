@@ -71,36 +71,40 @@ struct fnv {
 
 std::uint32_t word_of(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
 
-/// \brief Sees every step: hashes its integers, keeps the ends of intervals, and writes all to
-/// `trace` if there is one. One class for both uses, because each observer instantiates the kernels
-/// once more.
-struct watcher {
-  explicit watcher(writer *file = nullptr) : trace(file) {}
-  writer *trace;
+/// \brief Hangs in the tops while it lives: hashes every step's integers, keeps the ends of
+/// intervals, and writes all to `trace` if there is one.
+class watcher : public pcedge::step_hook {
+public:
+  explicit watcher(writer *file = nullptr) : trace(file) { pcedge::current_hook() = this; }
+  ~watcher() { pcedge::current_hook() = nullptr; }
+  watcher(const watcher &) = delete;
+  watcher &operator=(const watcher &) = delete;
+
   std::vector<std::uint32_t> hashes;
   std::vector<std::uint32_t> ends;
 
-  template <class E> void step(const E &e, const pcedge::step_t &s, unsigned) {
-    std::vector<std::int64_t> words;
-    for (unsigned k = 0; k < s.units; ++k)
-      words.push_back(std::int64_t(std::uint64_t(e.state[s.target + k])));
-    see(words, std::int64_t(e.exponents[s.target_exponent]), true);
-  }
-  template <class E, class B>
-  void interval(const E &, const pcedge::step_t &, unsigned, B start, B end) {
-    ends.push_back(word_of(std::uint64_t(start)));
-    ends.push_back(word_of(std::uint64_t(end)));
-    see({std::int64_t(std::uint64_t(start)), std::int64_t(std::uint64_t(end))}, 0, false);
-  }
-
-private:
-  void see(const std::vector<std::int64_t> &words, std::int64_t exponent, bool has_exponent) {
+  void step(const std::vector<std::int64_t> &words, std::int64_t exponent) override {
     fnv hash;
     for (const std::int64_t word : words)
       hash.add(word_of(std::uint64_t(word)));
-    if (has_exponent)
-      hash.add(word_of(std::uint64_t(exponent)));
+    hash.add(word_of(std::uint64_t(exponent)));
     hashes.push_back(hash.state);
+    write(words, exponent);
+  }
+  void interval(std::uint64_t start, std::uint64_t end) override {
+    ends.push_back(word_of(start));
+    ends.push_back(word_of(end));
+    fnv hash;
+    hash.add(word_of(start));
+    hash.add(word_of(end));
+    hashes.push_back(hash.state);
+    write({std::int64_t(start), std::int64_t(end)}, 0);
+  }
+
+private:
+  writer *trace;
+
+  void write(const std::vector<std::int64_t> &words, std::int64_t exponent) {
     if (!trace)
       return;
     trace->put(std::int64_t(words.size()));
@@ -202,17 +206,22 @@ void write_lanes(const std::string &path, const std::vector<bytes_t> &lanes) {
   out.close();
 }
 
-/// \brief Run both schedules of one record under an observer each.
-probability_t observe(const records_t &symbols, std::size_t r, watcher &up, watcher &walk) {
+/// \brief The probability of record r, by the top.
+probability_t likelihood(const records_t &symbols, std::size_t r) {
   hls::stream<symbol_t> in;
   hls::stream<probability_t> out;
-  hls::stream<lane_byte> coded;
   feed(symbols, r, in);
-  pcedge::likelihood_kernel<config, memories>(in, out, 1, up);
-  feed(symbols, r, in);
-  pcedge::encode_kernel<config, memories>(in, coded, 1, walk);
-  (void)collect(coded);
+  pc_likelihood(in, out, 1);
   return out.read();
+}
+
+/// \brief Encode record r alone, for what a watcher sees of it.
+void encode_one(const records_t &symbols, std::size_t r) {
+  hls::stream<symbol_t> in;
+  hls::stream<lane_byte> out;
+  feed(symbols, r, in);
+  pc_encode(in, out, 1);
+  (void)collect(out);
 }
 
 /// \brief Names of the steps, a line each: likelihood steps first.
@@ -265,9 +274,20 @@ int golden(const std::string &folder) {
       walk_hashes.size() != count * memories::code_steps)
     fail(folder + " must hold the results of all its records");
   for (std::size_t r = 0; r < count; ++r) {
-    watcher up, walk;
-    const probability_t p = observe(symbols, r, up, walk);
-    if (compare_steps(r, "likelihood", up_hashes, up.hashes, names, 0))
+    std::vector<std::uint32_t> up, walk, ends;
+    probability_t p;
+    {
+      watcher seen;
+      p = likelihood(symbols, r);
+      up = seen.hashes;
+    }
+    {
+      watcher seen;
+      encode_one(symbols, r);
+      walk = seen.hashes;
+      ends = seen.ends;
+    }
+    if (compare_steps(r, "likelihood", up_hashes, up, names, 0))
       return 1;
     // Intervals first: their ends say more than a hash does.
     for (unsigned k = 0, s = 0; k < config::variables; ++k, ++s) {
@@ -275,17 +295,17 @@ int golden(const std::string &folder) {
         ++s;
       for (unsigned end = 0; end < 2; ++end) {
         const std::uint32_t expected = intervals[(r * config::variables + k) * 2 + end];
-        if (expected != walk.ends[2 * k + end]) {
-          if (compare_steps(r, "code", walk_hashes, walk.hashes, names, memories::likelihood_steps))
+        if (expected != ends[2 * k + end]) {
+          if (compare_steps(r, "code", walk_hashes, walk, names, memories::likelihood_steps))
             return 1;
-          return mismatch(
-              r,
-              "code step " + std::to_string(s) + " (" + names[memories::likelihood_steps + s] + ")",
-              (end ? "hi " : "lo ") + text_of(expected), text_of(walk.ends[2 * k + end]));
+          return mismatch(r,
+                          "code step " + std::to_string(s) + " (" +
+                              names[memories::likelihood_steps + s] + ")",
+                          (end ? "hi " : "lo ") + text_of(expected), text_of(ends[2 * k + end]));
         }
       }
     }
-    if (compare_steps(r, "code", walk_hashes, walk.hashes, names, memories::likelihood_steps))
+    if (compare_steps(r, "code", walk_hashes, walk, names, memories::likelihood_steps))
       return 1;
     const std::int64_t mantissa = std::int64_t(std::uint64_t(p.mantissa)),
                        exponent = std::int64_t(p.exponent);
@@ -293,14 +313,6 @@ int golden(const std::string &folder) {
       return mismatch(r, "likelihood",
                       text_of(likelihoods[2 * r]) + " * 2^" + text_of(likelihoods[2 * r + 1]),
                       text_of(mantissa) + " * 2^" + text_of(exponent));
-    hls::stream<symbol_t> in;
-    hls::stream<probability_t> out;
-    feed(symbols, r, in);
-    pc_likelihood(in, out, 1);
-    const probability_t top = out.read();
-    if (top.mantissa != p.mantissa || top.exponent != p.exponent)
-      return mismatch(r, "pc_likelihood", text_of(mantissa),
-                      text_of(std::int64_t(std::uint64_t(top.mantissa))));
   }
   const std::vector<bytes_t> coded = encode(symbols, static_cast<unsigned>(lanes.size()));
   for (std::size_t lane = 0; lane < lanes.size(); ++lane)
@@ -343,24 +355,18 @@ int main(int argc, char **argv) {
   writer out(words[2]);
   for (std::size_t r = 0; r < count_of(symbols); ++r) {
     if (words[0] == "likelihood") {
-      hls::stream<symbol_t> in;
-      hls::stream<probability_t> results;
-      feed(symbols, r, in);
-      pc_likelihood(in, results, 1);
-      const probability_t p = results.read();
+      const probability_t p = likelihood(symbols, r);
       out.put(std::int64_t(std::uint64_t(p.mantissa)));
       out.put(std::int64_t(p.exponent));
     } else if (words[0] == "intervals") {
-      watcher walk;
-      hls::stream<symbol_t> in;
-      hls::stream<lane_byte> coded;
-      feed(symbols, r, in);
-      pcedge::encode_kernel<config, memories>(in, coded, 1, walk);
-      for (const std::uint32_t end : walk.ends)
+      watcher seen;
+      encode_one(symbols, r);
+      for (const std::uint32_t end : seen.ends)
         out.put(end);
     } else if (words[0] == "trace") {
-      watcher up(&out), walk(&out);
-      (void)observe(symbols, r, up, walk);
+      watcher seen(&out);
+      (void)likelihood(symbols, r);
+      encode_one(symbols, r);
     } else {
       fail("unknown command " + words[0]);
     }

@@ -26,12 +26,6 @@ template <class C> struct likelihood_t {
   sint_t<typename C::integers, EXPONENT_BITS> exponent;
 };
 
-/// \brief Watches nothing; the testbench has observers that hash or print every step.
-struct no_observer {
-  template <class E, class S> void step(const E &, const S &, unsigned) {}
-  template <class E, class S, class B> void interval(const E &, const S &, unsigned, B, B) {}
-};
-
 /// \brief State memory, symbols of one record, and the operations of the steps.
 /// \tparam C configuration: widths and sizes (generated)
 /// \tparam M memories: weights, indices, tables and programs (generated)

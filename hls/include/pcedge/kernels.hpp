@@ -3,16 +3,18 @@
 #define PCEDGE_KERNELS_HPP
 
 #include "engine.hpp"
+#include "observer.hpp"
 
 namespace pcedge {
 
 /// \brief Compute the probability of every record; missing symbols are summed out.
-/// \tparam C configuration, \tparam M memories, \tparam O observer
-template <class C, class M, class O>
+/// \tparam C configuration, \tparam M memories
+template <class C, class M>
 void likelihood_kernel(hls::stream<typename engine_t<C, M>::symbol_t> &in,
-                       hls::stream<likelihood_t<C>> &out, unsigned records, O &observer) {
+                       hls::stream<likelihood_t<C>> &out, unsigned records) {
   using E = engine_t<C, M>;
   static E engine;
+  step_observer observer;
 records_loop:
   for (unsigned r = 0; r < records; ++r) {
     engine.read(in);
@@ -20,7 +22,7 @@ records_loop:
     for (unsigned s = 0; s < M::likelihood_steps; ++s) {
       const step_t step = decode_step(M::likelihood_program, s);
       engine.run(step);
-      observer.step(engine, step, s);
+      observer.step(engine, step);
     }
     likelihood_t<C> result;
     result.mantissa = engine.state[M::likelihood_result];
@@ -76,15 +78,15 @@ run:
 }
 
 /// \brief Encode the records of one lane.
-/// \tparam C configuration, \tparam M memories, \tparam O observer
-template <class C, class M, class O>
+/// \tparam C configuration, \tparam M memories
+template <class C, class M>
 void encode_kernel(hls::stream<typename engine_t<C, M>::symbol_t> &in,
-                   hls::stream<lane_byte_t<typename C::integers>> &out, unsigned records,
-                   O &observer) {
+                   hls::stream<lane_byte_t<typename C::integers>> &out, unsigned records) {
   using E = engine_t<C, M>;
   using F = typename C::integers;
   using bound_t = typename E::bound_t;
   static E engine;
+  step_observer observer;
   range_state_t<F, C::range_bits> coder = range_start<F, C::range_bits>();
   carry_state_t<F> carry = carry_start<F>();
 records_loop:
@@ -95,7 +97,7 @@ records_loop:
       const step_t step = decode_step(M::code_program, s);
       if (step.kind != INTERVAL) {
         engine.run(step);
-        observer.step(engine, step, s);
+        observer.step(engine, step);
         continue;
       }
       // A missing symbol has the interval [0, 0): nothing is coded.
@@ -105,7 +107,7 @@ records_loop:
       const bound_t none = 0;
       const bound_t start = F::select(missing, none, engine.bound(step, symbol, prepared));
       const bound_t end = F::select(missing, none, engine.bound(step, symbol + 1, prepared));
-      observer.interval(engine, step, s, start, end);
+      observer.interval(start, end);
       if (missing)
         continue;
       coder = range_encode<F, C::range_bits, C::scale_bits>(coder, start, end);
@@ -134,17 +136,17 @@ template <class F> uint_t<F, 8> lane_next(hls::stream<lane_byte_t<F>> &in, bool 
 
 /// \brief Decode the records of one lane; the whole lane is read, also where it is longer than the
 /// records need.
-/// \tparam C configuration, \tparam M memories, \tparam O observer
-template <class C, class M, class O>
+/// \tparam C configuration, \tparam M memories
+template <class C, class M>
 void decode_kernel(hls::stream<lane_byte_t<typename C::integers>> &in,
-                   hls::stream<typename engine_t<C, M>::symbol_t> &out, unsigned records,
-                   O &observer) {
+                   hls::stream<typename engine_t<C, M>::symbol_t> &out, unsigned records) {
   using E = engine_t<C, M>;
   using F = typename C::integers;
   using bound_t = typename E::bound_t;
   constexpr int B = C::range_bits;
   constexpr int P = C::scale_bits;
   static E engine;
+  step_observer observer;
   bool ended = false;
   range_state_t<F, B> coder = range_start<F, B>();
 first_bytes:
@@ -158,7 +160,7 @@ records_loop:
       const step_t step = decode_step(M::code_program, s);
       if (step.kind != INTERVAL) {
         engine.run(step);
-        observer.step(engine, step, s);
+        observer.step(engine, step);
         continue;
       }
       const interval_scale_t<F, P> prepared = engine.prepare(step);
@@ -176,7 +178,7 @@ records_loop:
         start = F::select(taken, lower, start);
       }
       const bound_t end = engine.bound(step, symbol + 1, prepared);
-      observer.interval(engine, step, s, start, end);
+      observer.interval(start, end);
       engine.symbols[step.b] = typename E::symbol_t(symbol);
       coder = range_decode<F, B, P>(coder, start, end);
     bytes:
