@@ -2,5 +2,8 @@
 
 from pcedge.export.onnx_reader import from_onnx, read_onnx
 from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
+from pcedge.export.project import Target, targets, write_project
 
-__all__ = ["Placement", "from_onnx", "placements", "read_onnx", "to_onnx", "write_onnx"]
+__all__ = [
+    "Placement", "Target", "from_onnx", "placements", "read_onnx", "targets", "to_onnx", "write_onnx", "write_project",
+]  # fmt: skip
