@@ -6,7 +6,9 @@ import platform
 from pathlib import Path
 
 RESULTS = Path(__file__).parent.parent / "docs/results.md"
-HEAD = "# Results\n\nEach section is written by the command that it names. Ratios are measured side by side in one run.\n"
+HEAD = (
+    "# Results\n\nEach section is written by the command that it names. Ratios are measured side by side in one run.\n"
+)
 
 
 def write_section(title: str, command: str, lines: list[str]) -> None:
@@ -14,7 +16,9 @@ def write_section(title: str, command: str, lines: list[str]) -> None:
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
     parts = text.split("\n## ")
     kept = [part for part in parts[1:] if part.split("\n", 1)[0] != title]
-    body = "\n".join([title, "", f"`{command}` on {platform.machine()}, Python {platform.python_version()}.", "", *lines])
+    body = "\n".join(
+        [title, "", f"`{command}` on {platform.machine()}, Python {platform.python_version()}.", "", *lines]
+    )
     kept.append(body + "\n")
     RESULTS.write_text("\n## ".join([parts[0].rstrip() + "\n", *sorted(kept)]), encoding="utf-8")
 

@@ -60,11 +60,9 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     Raises:
         FormatError: a rule of the format is broken; the error names it.
     """
-    try:
-        metadata = _metadata(model)
-        tensors = _tensors(model)
-    except UnicodeDecodeError as error:
-        raise FormatError("onnx-container", f"every text must be UTF-8 ({error})") from error
+    _check_texts(model)
+    metadata = _metadata(model)
+    tensors = _tensors(model)
     widths, order, entries = _fields(_description(metadata["pcedge.circuit"]))
     layers: list[IntegerLayer] = []
     parameters = 0
@@ -85,6 +83,19 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
         )
     _compare(model, expected)
     return circuit
+
+
+def _check_texts(model: onnx.ModelProto) -> None:
+    """Demand UTF-8 where texts are read; protobuf gives bytes for what is not, or fails, by its version."""
+    try:
+        texts = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+        texts += [tensor.name for tensor in model.graph.initializer]
+        texts += [entry.domain for entry in model.opset_import]
+        sound = all(isinstance(text, str) for text in texts)
+    except UnicodeDecodeError:
+        sound = False
+    if not sound:
+        raise FormatError("onnx-container", "every text must be UTF-8, it is not")
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, str]:

@@ -279,7 +279,7 @@ class TestRecords:
     def test_wide_alphabets(self):
         """V = 256 and V = 1, both coders, every symbol."""
         for coder in ("small", "wide"):
-            for cardinality in (1, 2, 3, 255, 256):
+            for cardinality in (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 255, 256):
                 table = np.random.default_rng(cardinality).dirichlet(np.full(cardinality, 0.1), 3)
                 leaf = InputLayer(0, table[:1])
                 engine = Engine(quantize(Circuit((leaf,)), QuantizationConfig(leaf_bits=12, coder=coder)))
@@ -297,6 +297,14 @@ class TestRecords:
             decode_lanes(engine, [first, second + b"\0"], 40)
         with pytest.raises(StreamError, match=r"^lane 0 must have at least \d+ bytes for its records, got 0$"):
             decode_lanes(engine, [b"", second], 40)
+
+    def test_random_bytes_decode_to_samples(self):
+        """Without strictness any bytes decode, and random ones are distributed as the circuit says."""
+        table = np.array([[0.1, 0.2, 0.3, 0.4]])
+        engine = Engine(quantize(Circuit((InputLayer(0, table),))))
+        lanes = [np.random.default_rng(lane).bytes(30) for lane in range(1000)]
+        drawn = decode_lanes(engine, lanes, 50_000, strict=False)[:, 0]
+        assert np.abs(np.bincount(drawn, minlength=4) / 50_000 - table[0]).max() < 0.01
 
     def test_a_short_lane_ends_the_work_early(self):
         engine = Engine(quantize(Circuit((InputLayer(0, np.array([[0.5, 0.5]])),))))

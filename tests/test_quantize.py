@@ -64,6 +64,10 @@ class TestLargestRemainder:
         assert largest_remainder(np.array([[1.0, 1, 1]]), 5).tolist() == [[2, 2, 1]]
         assert largest_remainder(np.array([[0.0, 1, 1, 1]]), 8).tolist() == [[0, 3, 3, 2]]
 
+    def test_many_equal_remainders_go_to_the_first(self):
+        """More entries than a sort that is not stable leaves in order."""
+        assert largest_remainder(np.ones((1, 300)), 400).tolist() == [[2] * 100 + [1] * 200]
+
     def test_certain_rows_get_everything(self):
         assert largest_remainder(np.array([[0.0, 1.0], [0.3, 0.0]]), 256).tolist() == [[0, 256], [256, 0]]
 

@@ -142,8 +142,8 @@ def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
     """Draw a column of every row, each with probability proportional to its entry."""
     cumulative = np.cumsum(rows, axis=1)
     thresholds = generator.random(len(rows)) * cumulative[:, -1]
-    picked: IntArray = (cumulative <= thresholds[:, None]).sum(axis=1).astype(np.int64)
-    return np.minimum(picked, rows.shape[1] - 1)
+    picked = (cumulative <= thresholds[:, None]).sum(axis=1)
+    return np.asarray(np.minimum(picked, rows.shape[1] - 1), dtype=np.int64)
 
 
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:

@@ -89,7 +89,7 @@ def _decode_symbol(engine: Engine, decoder: RangeDecoder, step: Step, context: I
     bounds = arithmetic.interval_bound(weighted, marks[:, None], amount, scale, widths)
     passed = (unit * bounds[:-1] <= position).sum(axis=0)
     lanes = np.arange(context.shape[1])
-    symbol = passed * marks[0]
+    symbol: IntArray = passed * marks[0]
     start = np.where(passed > 0, bounds[passed - 1, lanes], 0)
     end = bounds[passed, lanes]
     for bit in range(int(marks[0]).bit_length() - 2, -1, -1):

@@ -86,8 +86,8 @@ def first_difference(expected: Trace, got: Trace) -> str | None:
         differs = (left.mantissa != right.mantissa).any(axis=0) | (left.exponent != right.exponent)
         if differs.any():
             record = int(np.flatnonzero(differs)[0])
-            expected, got_text = _vector_text(left, record), _vector_text(right, record)
-            return f"{left.name}, record {record}: expected {expected}, got {got_text}"
+            texts = _vector_text(left, record), _vector_text(right, record)
+            return f"{left.name}, record {record}: expected {texts[0]}, got {texts[1]}"
     return None
 
 
