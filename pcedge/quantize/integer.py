@@ -204,6 +204,13 @@ def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
             raise CircuitError(f"layer {index} (sum): every sparse row must hold at least one entry")
+        if len(dense.indices) != len(dense.values):
+            raise CircuitError(
+                f"layer {index} (sum): every weight must have a column, got {len(dense.indices)} columns"
+            )
+        keys = np.repeat(np.arange(dense.shape[0]), np.diff(dense.indptr)) * dense.columns + dense.indices
+        if (np.diff(keys) <= 0).any():
+            raise CircuitError(f"layer {index} (sum): the columns of a row must ascend without repetition")
         if (dense.indices < 0).any() or (dense.indices >= dense.columns).any():
             raise CircuitError(f"layer {index} (sum): columns must be in 0..{dense.columns - 1}")
         totals = np.add.reduceat(dense.values, dense.indptr[:-1])
