@@ -60,7 +60,7 @@ _BODIES = {
     }""",
     # Terms [E, N]; list u of row r holds the terms from starts[r, u] to starts[r, u + 1].
     "AddLists": """(terms, starts) => (sums) {
-        front = Constant <value_ints = [1, 0, 0, 0]> ()
+        front = Constant <value = int64[4] {1, 0, 0, 0}> ()
         first = Constant <value_int = 0> ()
         from_first = Constant <value_ints = [0]> ()
         from_second = Constant <value_ints = [1]> ()
