@@ -1,83 +1,92 @@
-"""The shipped circuit on the held-out digits: every rung, every image; and what the integers cost."""
+"""The main job on the held-out digits, as `pcedge demo` runs it: every rung, every image; and what the integers cost."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import load_circuit
+from pcedge.cli import group
 from pcedge.coder import decode, encode
+from pcedge.coder.stream import parse
 from pcedge.data import load_data
-from pcedge.export import read_onnx, write_onnx
-from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.verify import Project, statistics
 from pcedge.verify.trace import first_difference
 
+pytestmark = [pytest.mark.csim, pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
-def images() -> np.ndarray:
+def images() -> Any:
     test = load_data("digits").test
     assert test is not None and len(test) >= 300
     return test
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, images: np.ndarray) -> Project:
-    folder = tmp_path_factory.mktemp("digits")
-    write_onnx(quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16)), folder / "m.onnx")
-    return Project.create(read_onnx(folder / "m.onnx"), folder / "project", records=images[:20])
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxruntime")
+    out = tmp_path_factory.mktemp("digits") / "demo"
+    result = CliRunner().invoke(group, ["demo", "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == json.loads((out / "report.json").read_text())
+    return out
 
 
-def test_integers_cost_little(project: Project, images: np.ndarray) -> None:
+@pytest.fixture(scope="module")
+def project(folder: Path) -> Project:
+    return Project(folder / "project")
+
+
+def test_every_rung_on_every_image(folder: Path, images: Any) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    assert report["mismatches"] == 0 and report["images"] == len(images)
+    found = {(c["rung"], c["output"]): c["vectors"] for c in report["comparisons"]}
+    for key in (
+        ("ort", "likelihood"), ("ort", "intervals lo, hi"), ("ort", "likelihood, partial evidence"),
+        ("csim", "pc_likelihood"), ("csim", "intervals lo, hi"), ("csim", "pc_decode of reference streams"),
+        ("csim", "reference decode of pc_encode streams"), ("numpy", "images from the file of pc_encode"),
+        ("csim", "images from the reference file"),
+    ):  # fmt: skip
+        assert found[key] == len(images)
+    assert found["csim", "file from pc_encode = reference file"] == 1
+    bits = report["bits_per_pixel"]
+    assert bits["pcedge file, everything counted (S = 1)"] < 0.75 * min(bits["lzma (xz -9e)"], bits["zlib -9"])
+
+
+def test_integers_cost_little(project: Project, images: Any) -> None:
     measured = statistics(load_circuit("digits"), project.engine, images)
     assert measured.loss <= 0.005
     assert measured.impossible == 0
 
 
-def test_one_lane_costs_a_byte(project: Project, images: np.ndarray) -> None:
+def test_one_lane_costs_little_over_its_intervals(project: Project, images: Any) -> None:
     packed = encode(project.engine, images, lanes=1)
     lo, hi = project.engine.intervals(images)
     ideal = -(np.log2(hi - lo) - project.circuit.scale_bits).sum()
-    payload = 8 * (len(packed) - 64)
-    assert payload <= ideal * 1.001 + 16
+    assert 8 * parse(packed).payload_bytes <= ideal * 1.001 + 16
+    assert len(packed) - parse(packed).payload_bytes < 64
     assert_array_equal(decode(project.engine, packed), images)
 
 
-@pytest.mark.csim
-@pytest.mark.slow
-def test_the_whole_ladder(project: Project, images: np.ndarray) -> None:
-    pytest.importorskip("onnxruntime")
-    assert "20 records" in project.csim.golden()
-    report = project.verify(images)
-    assert report.mismatches == 0
-    assert {c.rung for c in report.comparisons} == {"ort", "csim"}
-    by_image = [c for c in report.comparisons if "lanes" not in c.output]
-    assert len(by_image) == 8 and all(c.vectors == len(images) for c in by_image)
-
-
-@pytest.mark.csim
-@pytest.mark.slow
-def test_traces_are_equal_and_predictions_are_likelihoods(project: Project, images: np.ndarray) -> None:
-    pytest.importorskip("onnxruntime")
+def test_traces_are_equal_and_predictions_are_likelihoods(project: Project, images: Any) -> None:
     records = images[:5].reshape(5, -1).astype(np.int64)
     records[2, 10:30] = -1
     traces = project.trace(records)
     assert set(traces) == {"numpy", "ort", "csim"}
     assert first_difference(traces["numpy"], traces["ort"]) is None
     assert first_difference(traces["numpy"], traces["csim"]) is None
+    last = traces["csim"][-1]
+    changed = [*traces["csim"][:-1], replace(last, mantissa=last.mantissa ^ 1)]
+    assert str(first_difference(traces["numpy"], changed)).startswith(f"{last.name}, record 0: expected [")
     mantissa, exponent = project.engine.likelihood(records)
     prediction = project.predict(records)
     assert_array_equal(prediction.mantissa, mantissa)
     assert_array_equal(prediction.exponent, exponent)
-
-
-def test_the_shipped_circuit_reproduces(tmp_path: Path) -> None:
-    """The full training is benchmarks/train_digits.py; here only that its data and widths are what ships."""
-    circuit = load_circuit("digits")
-    assert circuit.cardinalities == (17,) * 64
-    splits = load_data("digits")
-    sizes = [len(part) for part in (splits.train, splits.valid, splits.test) if part is not None]
-    assert sum(sizes) == 1797

@@ -62,6 +62,16 @@ def layer_scopes(shapes: Sequence[Shape]) -> tuple[int, ...]:
     return tuple(scopes)
 
 
+def first_places(shapes: Sequence[Shape], order: Sequence[int]) -> tuple[int, ...]:
+    """Give for every layer the place in the coding order of the first variable of its scope."""
+    place = {variable: rank for rank, variable in enumerate(order)}
+    places: list[int] = []
+    for shape in shapes:
+        below = [places[child] for child in shape.children]
+        places.append(place[shape.variable] if shape.kind == "input" else min(below))
+    return tuple(places)
+
+
 def check_shapes(shapes: Sequence[Shape]) -> None:
     """Check order, sizes, smoothness, decomposability, coverage and reachability.
 
@@ -189,15 +199,19 @@ def region_tree(shapes: Sequence[Shape], order: Sequence[int] | None = None) -> 
                 f"layers {first} and {index} (product) partition the scope {_brief(scopes[index])} differently: "
                 "coding needs a structured-decomposable circuit, in which every scope has one partition"
             )
-    position = _positions(order, scopes[-1].bit_length())
+    if order is not None and sorted(order) != list(range(scopes[-1].bit_length())):
+        raise CircuitError(
+            f"the coding order must name each of the {scopes[-1].bit_length()} variables once, got {list(order)[:8]}…"
+        )
+    places = None if order is None else dict(zip(scopes, first_places(shapes, order), strict=True))
     regions: list[Region] = []
     number: dict[int, int] = {}
 
     def children_in_order(scope: int) -> list[int]:
         parts = list(parts_of.get(scope, ()))
-        if position is None:
+        if places is None:
             return sorted(parts, key=lambda part: (part.bit_count(), part & -part))
-        return sorted(parts, key=lambda part: min(position[v] for v in variables_of(part)))
+        return sorted(parts, key=places.__getitem__)
 
     # An explicit stack: a chain of some thousand variables is deeper than the interpreter's recursion limit.
     stack: list[tuple[int, bool]] = [(scopes[-1], False)]
@@ -219,14 +233,6 @@ def region_tree(shapes: Sequence[Shape], order: Sequence[int] | None = None) -> 
 def coding_order(tree: Sequence[Region]) -> tuple[int, ...]:
     """List the variables in the order in which a depth-first walk codes them."""
     return tuple(region.scope.bit_length() - 1 for region in tree if not region.children)
-
-
-def _positions(order: Sequence[int] | None, count: int) -> dict[int, int] | None:
-    if order is None:
-        return None
-    if sorted(order) != list(range(count)):
-        raise CircuitError(f"the coding order must name each of the {count} variables once, got {list(order)[:8]}…")
-    return {variable: place for place, variable in enumerate(order)}
 
 
 def _brief(scope: int) -> str:

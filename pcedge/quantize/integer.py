@@ -11,7 +11,7 @@ import numpy as np
 
 from pcedge.arithmetic import IntArray, Widths
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.circuit.structure import Region, Shape, check_shapes, coding_order, layer_scopes, region_tree, variables_of
+from pcedge.circuit.structure import Region, Shape, check_shapes, coding_order, first_places, region_tree
 from pcedge.errors import CircuitError, NotStructuredError
 
 #: version of the meaning of an integer circuit; part of its digest
@@ -102,11 +102,10 @@ class IntegerCircuit:
             self._check_order()
 
     def _check_order(self) -> None:
-        scopes = layer_scopes(self.shapes)
-        place = {variable: rank for rank, variable in enumerate(self.order)}
+        places = first_places(self.shapes, self.order)
         for index, shape in enumerate(self.shapes):
             if shape.kind == "product":
-                ranks = [min(place[v] for v in variables_of(scopes[child])) for child in shape.children]
+                ranks = [places[child] for child in shape.children]
                 if ranks != sorted(ranks):
                     raise CircuitError(f"layer {index} (product) must list its children in coding order")
 
@@ -192,6 +191,8 @@ class IntegerCircuit:
 def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
     where = f"layer {index} (input): leaf table of variable {layer.variable}, unit"
     table = layer.cumulative
+    if table.dtype.kind not in "iu" or table.ndim != 2:
+        raise CircuitError(f"layer {index} (input): leaf tables must be integers (units, symbols + 1), got {table.dtype}")
     for unit in np.flatnonzero((table[:, 0] != 0) | (table[:, -1] != 1 << leaf_bits)):
         raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
     for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
@@ -201,6 +202,8 @@ def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
 def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
     where = f"layer {index} (sum): weights of unit"
     dense = layer.weights
+    if (dense.values if isinstance(dense, SparseRows) else dense).dtype.kind not in "iu":
+        raise CircuitError(f"layer {index} (sum): weights must be integers")
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
             raise CircuitError(f"layer {index} (sum): every sparse row must hold at least one entry")

@@ -6,7 +6,7 @@ import numpy as np
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
-from pcedge.circuit.structure import coding_order, region_tree, variables_of
+from pcedge.circuit.structure import coding_order, first_places, region_tree
 from pcedge.errors import CircuitError, NotStructuredError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -127,13 +127,11 @@ def _remap_sum(
 
 def _order_children(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
     """List every product's children in coding order."""
-    place = {variable: rank for rank, variable in enumerate(order)}
-    scopes = Circuit(layers).scopes
+    places = first_places([layer.shape for layer in layers], order)
     ordered: list[Layer] = []
     for layer in layers:
         if isinstance(layer, ProductLayer):
-            ranks = [min(place[v] for v in variables_of(scopes[child])) for child in layer.children]
-            columns = np.argsort(ranks, kind="stable")
+            columns = np.argsort([places[child] for child in layer.children], kind="stable")
             layer = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
         ordered.append(layer)
     return tuple(ordered)
