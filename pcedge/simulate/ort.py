@@ -30,8 +30,8 @@ class OrtSession:
     Args:
         source: the circuit, or a model, which is read and checked first.
         threads: threads within an operator; the tensors are small, more than 2 never help.
-        quick: expand the functions beforehand and skip onnxruntime's optimiser. Loads several times as fast, for short
-            runs; the integers are the same.
+        quick: expand the functions beforehand and skip onnxruntime's optimiser: loads about three times as fast,
+            for short runs; the integers are the same.
 
     Raises:
         MissingToolError: onnxruntime is not installed.
