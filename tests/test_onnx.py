@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from pcedge.arithmetic import IntArray
 from pcedge.circuit import MISSING, Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
 from pcedge.coder.interpreter import Engine
 from pcedge.coder.schedule import Op
-from pcedge.errors import DataError, FormatError
+from pcedge.errors import DataError, FormatError, MissingToolError, WidthError
 from pcedge.export import from_onnx, placements, read_onnx, to_onnx, write_onnx
 from pcedge.export.onnx_parameters import check_size
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
@@ -157,6 +158,11 @@ class TestModel:
         assert layers_of == [[8, 9, 10, 11, 12, 13, 14, 15], [17]]
         assert sum(node.op_type == "Leaf" for node in nodes) == 1
 
+    def test_a_sum_too_wide_for_the_shift_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pcedge.export.onnx_writer._SHIFT_BITS", 40)
+        with pytest.raises(WidthError, match=r"^signal accumulator must fit 24 bits in an ONNX model, it needs 32$"):
+            to_onnx(small_circuit())
+
     def test_bodies_use_standard_operators_only(self) -> None:
         model = to_onnx(small_circuit())
         known = {function.name for function in model.functions}
@@ -211,6 +217,11 @@ class TestEquality:
         circuit = small_circuit()
         records = with_missing(circuit, 5)
         assert_equal(OrtSession(to_onnx(circuit)).run(records), expected(circuit, records))
+
+    def test_a_missing_onnxruntime_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        with pytest.raises(MissingToolError, match=r"^the onnxruntime rung needs .*'pcedge\[ort\]' brings it$"):
+            OrtSession(small_circuit())
 
     def test_data_are_checked_first(self) -> None:
         with pytest.raises(DataError, match=r"^record 0, variable 1: a symbol must be in -1..1, got 2$"):
