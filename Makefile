@@ -31,17 +31,20 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo$(addprefix $(comma),$(ZIG))]"
-	touch $@
+	@echo "installing what is needed into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo$(addprefix $(comma),$(ZIG))]"
+	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test$(addprefix $(comma),$(ZIG))]"
-	touch $@
+	@echo "installing what is needed into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test$(addprefix $(comma),$(ZIG))]"
+	@touch $@
 
 $(VENV)/.lint: pyproject.toml $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
-	touch $@
+	@echo "installing the linters into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch $@
 
 comma := ,
 

@@ -216,11 +216,12 @@ def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
             raise CircuitError(f"layer {index} (sum): the columns of a row must ascend without repetition")
         if (dense.indices < 0).any() or (dense.indices >= dense.columns).any():
             raise CircuitError(f"layer {index} (sum): columns must be in 0..{dense.columns - 1}")
-        totals = np.add.reduceat(dense.values, dense.indptr[:-1])
-        smallest = dense.values.min()
+        entries, totals = dense.values, np.add.reduceat(dense.values, dense.indptr[:-1])
     else:
-        totals, smallest = dense.sum(axis=1), dense.min()
-    if smallest < 0:
-        raise CircuitError(f"layer {index} (sum): weights must not be negative, got {smallest}")
+        entries, totals = dense, dense.sum(axis=1)
+    if entries.min() < 0:
+        raise CircuitError(f"layer {index} (sum): weights must not be negative, got {entries.min()}")
+    if entries.max() > 1 << weight_bits:
+        raise CircuitError(f"layer {index} (sum): weights must be at most {1 << weight_bits}, got {entries.max()}")
     for unit in np.flatnonzero(totals != 1 << weight_bits):
         raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
