@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
@@ -51,6 +52,7 @@ class Program:
             "indices": self.indices.size * entries,
             "programs": (self.likelihood_words.size + self.code_words.size) * 32,
             "state": self.state_words * widths.state_bits,
+            "exponents": self.exponent_slots * EXPONENT_BITS,
         }
 
 

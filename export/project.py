@@ -44,6 +44,26 @@ class Target:
     clock_ns: float
 
 
+def find_target(target: str) -> Target:
+    """Find a target by the name of a shipped file, or by the path of a TOML file of one's own.
+
+    Raises:
+        UsageError: there is no such target, or the file does not hold the fields of `Target`.
+    """
+    known = targets()
+    if target in known:
+        return known[target]
+    if not target.endswith(".toml"):
+        raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
+    try:
+        found = Target(**tomllib.loads(Path(target).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{target} must be a TOML file with name, flow, part and clock_ns ({error})") from error
+    if found.flow != "vitis-hls" or not isinstance(found.part, str) or not isinstance(found.clock_ns, int | float):
+        raise UsageError(f"{target}: flow must be vitis-hls, part a text and clock_ns a number")
+    return found
+
+
 def targets() -> dict[str, Target]:
     """Read the shipped target files, by name."""
     found = {}
@@ -62,7 +82,7 @@ def write_project(
     Args:
         circuit: a structured-decomposable integer circuit.
         out: the directory; made anew. One that holds anything but an earlier project is refused.
-        target: name of a target file.
+        target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
 
     Returns:
@@ -73,9 +93,7 @@ def write_project(
         NotStructuredError: the circuit cannot be coded.
         DataError: the records do not fit.
     """
-    known = targets()
-    if target not in known:
-        raise UsageError(f"the target must be one of {', '.join(known)}, got {target!r}")
+    chosen = find_target(target)
     engine = Engine(circuit)
     program = lower(circuit)
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
@@ -87,11 +105,11 @@ def write_project(
     header, source = _memories(program)
     _write_text(folder / "src/pcedge_memories.hpp", header)
     _write_text(folder / "src/pcedge_memories.cpp", source)
-    script = Template(_template("run_hls.tcl")).substitute(part=known[target].part, clock_ns=known[target].clock_ns)
+    script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
     _write_text(folder / "run_hls.tcl", script)
     _write_golden(folder / "golden", golden, program)
     write_onnx(circuit, folder / "model.onnx")
-    _write_text(folder / "manifest.json", json.dumps(_manifest(program, known[target], golden), indent=2) + "\n")
+    _write_text(folder / "manifest.json", json.dumps(_manifest(program, chosen, golden), indent=2) + "\n")
     return folder
 
 

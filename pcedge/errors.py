@@ -77,5 +77,6 @@ def missing_extra(module: str, extra: str, needed_for: str) -> MissingToolError:
         The error, to be raised by the caller.
     """
     return MissingToolError(
-        f"{needed_for} needs the package {module}, which is not installed; pip install 'pcedge[{extra}]' brings it"
+        f"{needed_for} needs the package {module}, which is not installed; pip install 'pcedge[{extra}]' brings it, "
+        f"or in a clone pip install -e '.[{extra}]'"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,8 +226,45 @@ def test_bad_data_keeps_the_old_file(array: Any, text: str, files: Path, tmp_pat
     (tmp_path / "x.pce").write_bytes(b"old")
     result = run("encode", files / "m.onnx", tmp_path / "bad.npy", tmp_path / "x.pce")
     assert result.exit_code == 1
-    assert pytest.importorskip("re").search(text, result.stderr)
+    assert re.search(text, result.stderr)
     assert (tmp_path / "x.pce").read_bytes() == b"old"
+
+
+def test_info_describes_a_stream(files: Path, tmp_path: Path) -> None:
+    run("encode", files / "m.onnx", files / "x.npy", tmp_path / "x.pce", "--lanes", 5)
+    found = as_json("info", tmp_path / "x.pce")
+    assert (found["kind"], found["shape"], found["dtype"], found["lanes"]) == ("stream", [50, 2, 3], "uint8", 5)
+    assert as_json("info", files / "m.onnx")["digest"].startswith(found["digest"])
+
+
+def test_a_target_file_of_ones_own(files: Path, tmp_path: Path) -> None:
+    target = tmp_path / "board.toml"
+    target.write_text('name = "board"\nflow = "vitis-hls"\npart = "xc7a35ticsg324-1L"\nclock_ns = 10.0\n')
+    as_json("export", files / "m.onnx", "--target", target, "--out", tmp_path / "p")
+    assert "set_part {xc7a35ticsg324-1L}" in (tmp_path / "p/run_hls.tcl").read_text()
+    assert json.loads((tmp_path / "p/manifest.json").read_text())["target"]["name"] == "board"
+    target.write_text('name = "board"\n')
+    result = run("export", files / "m.onnx", "--target", target, "--out", tmp_path / "q")
+    assert result.exit_code == 2 and "must be a TOML file with name, flow, part and clock_ns" in result.stderr
+    assert not (tmp_path / "q").exists()
+
+
+def test_training_takes_missing_symbols_only_where_they_are_marked(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    x = np.random.default_rng(0).integers(-1, 3, (60, 3))
+    np.save(tmp_path / "x.npy", x)
+    words = ["train", "--data", tmp_path / "x.npy", "--latents", 2, "--iterations", 2, "--out", tmp_path / "c.pcedge"]
+    result = run(*words)
+    assert result.exit_code == 1 and "--missing -1 marks it as missing" in result.stderr
+    assert as_json(*words, "--missing", -1)["variables"] == 3
+    result = run(*words, "--missing", -1, "--device", "nosuch")
+    assert result.exit_code == 2 and "device must be cpu or a torch device that works here" in result.stderr
+
+
+def test_usage_errors_in_json() -> None:
+    done = subprocess.run([sys.executable, "-m", "pcedge", "encode", "--json"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit"] == 2
 
 
 def test_errors_in_json(files: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_idx_refusals(tmp_path, data, text):
 def test_labels_are_no_records(tmp_path):
     path = tmp_path / "labels-ubyte"
     path.write_bytes(idx(0x08, (3,), b"abc"))
-    with pytest.raises(DataError, match=whole(f"{path}: train must have shape (records, …), got (3,)")):
+    with pytest.raises(DataError, match=whole(f"{path} must have shape (records, …), got (3,)")):
         load_array(path)
     with pytest.raises(DataError, match=whole("split train must have shape (records, …), got (3,)")):
         load_data(path)
@@ -157,7 +157,7 @@ def test_floats_are_refused(tmp_path):
     np.save(path, RECORDS.astype(float))
     with pytest.raises(DataError, match=whole("split train must hold integers, got float64")):
         load_data(path)
-    with pytest.raises(DataError, match=whole(f"{path}: train must hold integers, got float64")):
+    with pytest.raises(DataError, match=whole(f"{path} must hold integers, got float64")):
         load_array(path)
 
 

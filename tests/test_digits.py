@@ -1,4 +1,4 @@
-"""The main job on the held-out digits, as `pcedge demo` runs it: every rung, every image; and what the integers cost."""
+"""The main job on the held-out digits, as `pcedge demo` runs it: every rung, every image, and the integers' cost."""
 
 from __future__ import annotations
 

@@ -386,7 +386,8 @@ def test_without_torch(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    text = "training needs the package torch, which is not installed; pip install 'pcedge[train]' brings it"
+    text = "training needs the package torch, which is not installed; pip install 'pcedge[train]' brings it, "
+    text += "or in a clone pip install -e '.[train]'"
     with pytest.raises(MissingToolError, match=whole(text)):
         train(np.zeros((4, 2), dtype=np.int64))
 

@@ -17,7 +17,8 @@ using lane_byte = pcedge::lane_byte_t<config::integers>;
 void pc_likelihood(hls::stream<symbol_t> &symbols, hls::stream<probability_t> &probabilities,
                    unsigned records);
 
-/// \brief Encode the records of one lane.
+/// \brief Encode the records of one lane. Every symbol must be there: nothing is coded for a missing
+/// one, so a decoder could not find it. `last` of the bytes is a bit of the data, not TLAST.
 void pc_encode(hls::stream<symbol_t> &symbols, hls::stream<lane_byte> &bytes, unsigned records);
 
 /// \brief Decode the records of one lane.

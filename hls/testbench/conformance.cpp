@@ -1,7 +1,6 @@
 // Reads the conformance vectors (tests/vectors/*.csv) and compares every primitive, for both
-// families of integers.
-//
-//   conformance FOLDER    exit 1 at the first row that differs, exit 2 when a file cannot be read
+// families of integers: conformance FOLDER. Exit 1 at the first row that differs, 2 when a file
+// cannot be read.
 
 #include "pcedge/interval.hpp"
 #include "pcedge/matvec.hpp"

@@ -1,10 +1,11 @@
 // Testbench of an exported project.
 //
-//   testbench golden DIR             compare every step with the golden vectors; exit 1 at the
-//   first mismatch testbench likelihood IN OUT      symbols -> mantissa and exponent testbench
-//   intervals IN OUT       symbols -> interval ends in coding order testbench encode IN OUT LANES
-//   symbols -> lanes testbench decode IN OUT RECORDS  lanes -> symbols testbench trace IN OUT
-//   symbols -> every step's integers
+// testbench golden DIR: compare every step with the golden vectors; exit 1 at the first mismatch
+// testbench likelihood IN OUT: symbols to mantissa and exponent
+// testbench intervals IN OUT: symbols to interval ends in coding order
+// testbench encode IN OUT LANES: symbols to lanes
+// testbench decode IN OUT RECORDS: lanes to symbols
+// testbench trace IN OUT: symbols to every step's integers
 //
 // Files are little-endian: symbols int32 (-1 is missing), likelihoods int64, interval ends uint32;
 // lanes are a uint32 count and, for each, a uint32 length and its bytes. Exit 2: wrong usage, or a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
@@ -37,6 +38,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         status = error.exit_code
+        if "--json" in sys.argv:
+            said = {"error": type(error).__name__, "message": error.format_message(), "exit": status}
+            click.echo(json.dumps(said))
     except BrokenPipeError:
         # The reader went away, as `| head` does; what is still buffered has nowhere to go.
         sys.stderr.close()

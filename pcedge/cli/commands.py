@@ -9,7 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
-from pcedge.cli.files import is_float_file, read_float, read_integer
+from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
 from pcedge.cli.output import Command, announce, progress, table, whole_file
 from pcedge.errors import DataError
 
@@ -46,17 +46,23 @@ def doctor() -> Result:
 @click.option("--data", required=True, type=_DATA, help="digits, or a .npy, .npz (train/valid/test) or IDX file.")
 @click.option("--latents", default=16, show_default=True, type=click.IntRange(1), help="States of every latent.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same circuit.")
-@click.option("--iterations", type=click.IntRange(1), help="M-steps at most.")
+@click.option("--iterations", type=click.IntRange(1), help="M-steps at most.  [default: 300, fewer when valid says so]")
+@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
 @click.option("--out", required=True, type=_OUT, help="The float circuit.")
-def train(data: str, latents: int, seed: int, iterations: int | None, device: str, out: Path) -> Result:
+def train(
+    data: str, latents: int, seed: int, iterations: int | None, missing: int | None, device: str, out: Path
+) -> Result:
     """Learn a hidden Chow–Liu tree by EM (needs the extra train)."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import load_data
+    from pcedge.data import Splits, load_data
     from pcedge.learn import LearnConfig
     from pcedge.learn import train as learn
 
-    splits = load_data(data)
+    loaded = load_data(data)
+    parts = (loaded.train, loaded.valid, loaded.test)
+    splits = Splits(*(None if part is None else _mark_missing(part, missing) for part in parts))
+    announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     trace: list[tuple[float, float]] = []
     with progress("training") as move, whole_file(out) as fresh:
 
@@ -83,13 +89,16 @@ def train(data: str, latents: int, seed: int, iterations: int | None, device: st
 @click.command(cls=Command, example="pcedge info m.onnx")
 @click.argument("model", type=_MODEL)
 def info(model: str) -> Result:
-    """Describe a float or integer circuit."""
+    """Describe a float or integer circuit, or a compressed stream."""
     from pcedge.circuit import Circuit, InputLayer
 
-    if is_float_file(model):
+    stream = describe_stream(model)
+    if stream:
+        result: dict[str, Any] = stream
+    elif is_float_file(model):
         circuit: Circuit = read_float(model)
         kinds = [layer.shape.kind for layer in circuit.layers]
-        result: dict[str, Any] = {
+        result = {
             "kind": "float circuit",
             "variables": len(circuit.cardinalities),
             "symbols": max(circuit.cardinalities),
@@ -129,7 +138,11 @@ def info(model: str) -> Result:
 @click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
 @click.option("--coder", default="wide", show_default=True, help="wide (48-bit range) or small (32-bit range).")
-@click.option("--floor", type=int, help="Share of every symbol in the code space; default: 2^-15 for all together.")
+@click.option(
+    "--floor",
+    type=int,
+    help="f of 2^P goes to every symbol first.  [default: 2^-15 of the code space for all together, at least 1 each]",
+)
 @click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
 def quantize(
     circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, out: Path
@@ -154,7 +167,12 @@ def quantize(
 
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
 @click.argument("model", type=_MODEL)
-@click.option("--target", default="vitis-hls", show_default=True, help="Name of a target file.")
+@click.option(
+    "--target",
+    default="vitis-hls",
+    show_default=True,
+    help="vitis-hls, or a TOML file with part and clock of your own.",
+)
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
 @click.option("--data", type=_DATA, help="Records for the golden vectors; default: drawn from the circuit.")
 @click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
@@ -177,10 +195,11 @@ def simulate(folder: Path) -> Result:
     from pcedge.simulate.csim import Csim
 
     csim = Csim(folder)
+    records = csim.manifest["golden_records"]
     announce("compiling the testbench")
     csim.compile()
     text = csim.golden()
-    return {"out": str(folder), "mismatches": 0, "golden_records": csim.manifest["golden_records"]}, text, 0
+    return {"out": str(folder), "mismatches": 0, "golden_records": records}, text, 0
 
 
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
@@ -210,7 +229,7 @@ def verify(model: str, data: str, rungs: str, records: int | None) -> Result:
 @click.argument("out", type=_OUT)
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
 def encode(model: str, data: str, out: Path, lanes: int | None) -> Result:
-    """Compress records without loss."""
+    """Compress records (.npy, .npz, IDX, or digits) without loss."""
     from pcedge.coder import Engine
     from pcedge.coder.stream import encode as compress
     from pcedge.coder.stream import parse
@@ -259,6 +278,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
 def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Result:
     """Compute the mean log-likelihood in nats and in bits per variable."""
     from pcedge.circuit import log_likelihood
+    from pcedge.circuit.inference import check_records
     from pcedge.coder import Engine
     from pcedge.data import load_array
     from pcedge.verify.project import log_of
@@ -269,11 +289,11 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
     x = _mark_missing(x, missing)
     if is_float_file(model):
         circuit = read_float(model)
-        logs = log_likelihood(circuit, x)
+        logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables = len(circuit.cardinalities)
     else:
         engine = Engine(read_integer(model))
-        logs = log_of(*engine.likelihood(x))
+        logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
         with whole_file(out) as fresh, open(fresh, "wb") as file:

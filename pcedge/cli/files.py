@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
+from pcedge.coder.stream import MAGIC, parse
 from pcedge.errors import UsageError
 from pcedge.export import read_onnx
 from pcedge.quantize import IntegerCircuit
+
+
+def describe_stream(path: str) -> dict[str, Any] | None:
+    """Describe a compressed stream; None for any other file."""
+    if path == "digits" and not Path(path).exists():
+        return None
+    data = Path(path).read_bytes()
+    if not data.startswith(MAGIC):
+        return None
+    stream = parse(data)
+    return {
+        "kind": "stream",
+        "digest": stream.digest.hex(),
+        "dtype": str(stream.dtype),
+        "shape": list(stream.shape),
+        "segments": len(stream.segments),
+        "lanes": max((len(segment.lanes) for segment in stream.segments), default=0),
+        "bytes": len(data),
+        "payload_bytes": stream.payload_bytes,
+    }
 
 
 def is_float_file(path: str) -> bool:

@@ -101,7 +101,7 @@ def load_array(path: str | Path) -> Array:
     arrays = _read(path)
     for name in reversed(SPLITS):
         if name in arrays:
-            _check_array(arrays[name], f"{path}: {name}")
+            _check_array(arrays[name], f"{path}" if len(arrays) == 1 else f"{path}: {name}")
             return arrays[name]
     raise DataError(f"{path} must hold an array named test, valid or train, it holds {_names(arrays)}")
 

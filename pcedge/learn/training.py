@@ -70,7 +70,7 @@ def fit(
 
     Raises:
         DataError: the data are no integer records, or out of range.
-        UsageError: a setting is out of its range.
+        UsageError: a setting is out of its range, or the device does not work here.
         MissingToolError: torch is not installed.
     """
     try:
@@ -80,6 +80,7 @@ def fit(
             raise
         raise missing_extra("torch", "train", "training") from error
     config = config or LearnConfig()
+    _check_device(config.device)
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
     records = check_records(splits.train, sizes, allow_missing=True)
@@ -90,6 +91,16 @@ def fit(
     if circuit is None:
         circuit = _initial(records, sizes, config)
     return fit_parameters(circuit, records, valid, config, progress)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either, by what is missing
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device must be cpu or a torch device that works here, got {device!r} ({reason})") from error
 
 
 def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[int, ...]:

@@ -192,7 +192,9 @@ def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
     where = f"layer {index} (input): leaf table of variable {layer.variable}, unit"
     table = layer.cumulative
     if table.dtype.kind not in "iu" or table.ndim != 2:
-        raise CircuitError(f"layer {index} (input): leaf tables must be integers (units, symbols + 1), got {table.dtype}")
+        raise CircuitError(
+            f"layer {index} (input): leaf tables must be integers (units, symbols + 1), got {table.dtype}"
+        )
     for unit in np.flatnonzero((table[:, 0] != 0) | (table[:, -1] != 1 << leaf_bits)):
         raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
     for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
