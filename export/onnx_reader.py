@@ -268,8 +268,10 @@ def _compare(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
             raise FormatError(
                 "onnx-graph", f"node {place} must be the format's {other.op_type} {other.name!r}, it differs"
             )
-    if model.training_info or graph.quantization_annotation:
-        raise FormatError("onnx-graph", "the model must hold no training information or quantization annotation")
+    if model.training_info or graph.quantization_annotation or graph.value_info:
+        raise FormatError(
+            "onnx-graph", "the model must hold no training information, quantization annotation or value_info"
+        )
 
 
 def _first(model: onnx.ModelProto, expected: onnx.ModelProto) -> str:

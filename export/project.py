@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -15,12 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
 from pcedge.coder.interpreter import Engine
-from pcedge.errors import UsageError
+from pcedge.errors import DataError, UsageError
 from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.lowering import Program, lower
 from pcedge.export.onnx_writer import write_onnx
 from pcedge.quantize.integer import IntegerCircuit
 
+MANIFEST = "manifest.json"
+PROJECT_FORMAT = "pcedge-project"
 MANIFEST_VERSION = 1
 
 #: golden records where the caller gives no data
@@ -81,7 +85,7 @@ def write_project(
 
     Args:
         circuit: a structured-decomposable integer circuit.
-        out: the directory; made anew. One that holds anything but an earlier project is refused.
+        out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
 
@@ -91,37 +95,67 @@ def write_project(
     Raises:
         UsageError: the target is unknown, or the directory holds something else.
         NotStructuredError: the circuit cannot be coded.
-        DataError: the records do not fit.
+        DataError: the records do not fit, or there are none.
     """
     chosen = find_target(target)
     engine = Engine(circuit)
     program = lower(circuit)
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
+    if not len(drawn):
+        raise DataError("golden vectors must have at least one record, got none")
     golden = make_golden(engine, drawn)
     folder = Path(out)
-    _clear(folder)
-    _copy_sources(folder)
-    _write_text(folder / "src/pcedge_config.hpp", _config(program))
-    header, source = _memories(program)
-    _write_text(folder / "src/pcedge_memories.hpp", header)
-    _write_text(folder / "src/pcedge_memories.cpp", source)
-    script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
-    _write_text(folder / "run_hls.tcl", script)
-    _write_golden(folder / "golden", golden, program)
-    write_onnx(circuit, folder / "model.onnx")
-    _write_text(folder / "manifest.json", json.dumps(_manifest(program, chosen, golden), indent=2) + "\n")
+    old = _files_of(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pcedge-") as scratch:
+        fresh = Path(scratch)
+        for part in ("src", "include/pcedge", "testbench", "golden"):
+            (fresh / part).mkdir(parents=True)
+        _copy_sources(fresh)
+        _write_text(fresh / "src/pcedge_config.hpp", _config(program))
+        header, source = _memories(program)
+        _write_text(fresh / "src/pcedge_memories.hpp", header)
+        _write_text(fresh / "src/pcedge_memories.cpp", source)
+        script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
+        _write_text(fresh / "run_hls.tcl", script)
+        _write_golden(fresh / "golden", golden, program)
+        write_onnx(circuit, fresh / "model.onnx")
+        names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        _write_text(fresh / MANIFEST, json.dumps(_manifest(program, chosen, golden, names), indent=2) + "\n")
+        _move(fresh, folder, names, old)
     return folder
 
 
-def _clear(folder: Path) -> None:
-    """Make room for a project; never delete what pcedge did not write."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / "manifest.json").is_file() or not (folder / "src/pcedge_config.hpp").is_file():
-            raise UsageError(f"{folder} must be a new or empty directory, or an earlier project; it holds other files")
-        for part in ("src", "include", "testbench", "golden", "build"):
-            shutil.rmtree(folder / part, ignore_errors=True)
-    for part in ("src", "include/pcedge", "testbench", "golden"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+def _files_of(folder: Path) -> list[str]:
+    """List the files of the project that a directory holds; none for a new or empty one.
+
+    Raises:
+        UsageError: the directory holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return []
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != PROJECT_FORMAT:
+            raise ValueError(manifest["format"])
+        # Only names of files below the directory: a damaged manifest must not reach others.
+        return [name for name in manifest["files"] if isinstance(name, str) and ".." not in Path(name).parts]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{folder} must be a new or empty directory, or an earlier project; it holds other files"
+        ) from error
+
+
+def _move(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
+    """Replace an earlier project's files, and no others, by the new ones; the manifest first, so that it names both."""
+    for name in [MANIFEST, *names]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(fresh / name, folder / name)
+    for name in old:
+        path = folder / name
+        if name not in names and not Path(name).is_absolute() and path.is_file():
+            path.unlink()
 
 
 def _template(name: str) -> str:
@@ -236,10 +270,10 @@ def pack_lanes(lanes: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _manifest(program: Program, target: Target, golden: Golden) -> dict[str, object]:
+def _manifest(program: Program, target: Target, golden: Golden, files: list[str]) -> dict[str, object]:
     circuit = program.circuit
     return {
-        "format": "pcedge-project",
+        "format": PROJECT_FORMAT,
         "version": MANIFEST_VERSION,
         "pcedge": __version__,
         "target": {"name": target.name, "flow": target.flow, "part": target.part, "clock_ns": target.clock_ns},
@@ -253,4 +287,5 @@ def _manifest(program: Program, target: Target, golden: Golden) -> dict[str, obj
         "steps": {"likelihood": len(program.likelihood_words), "code": len(program.code_words)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
+        "files": files,
     }

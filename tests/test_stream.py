@@ -297,7 +297,7 @@ class TestErrors:
             encode(self.engine, data)
 
     def test_lanes(self):
-        with pytest.raises(UsageError, match=r"^lanes must be at least 1, got 0$"):
+        with pytest.raises(UsageError, match=r"^lanes must be an integer of at least 1, got 0$"):
             encode(self.engine, np.zeros((1, 3), int), 0)
 
     @settings(max_examples=5)

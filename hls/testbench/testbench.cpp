@@ -185,7 +185,10 @@ std::vector<bytes_t> read_lanes(const std::string &path) {
     place += 4;
     return std::size_t(value);
   };
-  std::vector<bytes_t> lanes(word());
+  const std::size_t count = word();
+  if (count > bytes.size())
+    fail(path + " must hold all the lanes that it announces");
+  std::vector<bytes_t> lanes(count);
   for (bytes_t &lane : lanes) {
     const std::size_t size = word();
     if (size == 0 || place + size > bytes.size())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
-from pcedge.errors import DataError
+from pcedge.errors import DataError, UsageError
 
 #: records evaluated at a time, so that memory does not grow with the data
 BATCH = 512
@@ -23,7 +23,12 @@ def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing
     Raises:
         DataError: wrong dtype or shape, NaN, or a symbol out of range; the message names record and variable.
     """
-    array = np.asarray(x)
+    if isinstance(x, np.ma.MaskedArray):
+        raise DataError(f"data must be a plain array, got a masked one; write missing symbols as {MISSING}")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise DataError(f"data must have records of one length ({error})") from error
     variables = len(cardinalities)
     if array.dtype.kind == "f":
         if np.isnan(array).any():
@@ -101,6 +106,8 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
         seed: seed of the random generator.
         evidence: one record of shape (variables,), -1 where the value is to be drawn.
     """
+    if count < 0 or seed < 0:
+        raise UsageError(f"count and seed must not be negative, got {count} and {seed}")
     variables = len(circuit.cardinalities)
     given = np.full(variables, MISSING) if evidence is None else np.asarray(evidence)
     known = check_records(given[None], circuit.cardinalities, allow_missing=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,6 +72,14 @@ class InputLayer:
     variable: int
     probabilities: FloatArray
 
+    def __post_init__(self) -> None:
+        """Take lists and numpy integers too."""
+        object.__setattr__(self, "probabilities", _array(self.probabilities, "probabilities"))
+        if isinstance(self.variable, np.integer):
+            object.__setattr__(self, "variable", int(self.variable))
+        if type(self.variable) is not int:
+            raise CircuitError(f"the variable of an input layer must be an integer, got {self.variable!r}")
+
     @property
     def kind(self) -> str:
         """Give `bernoulli` or `categorical`."""
@@ -99,6 +108,11 @@ class ProductLayer:
     children: tuple[int, ...]
     gather: IntArray
 
+    def __post_init__(self) -> None:
+        """Take lists too."""
+        object.__setattr__(self, "gather", np.asarray(self.gather))
+        object.__setattr__(self, "children", _children(self.children))
+
     @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
@@ -114,6 +128,12 @@ class SumLayer:
 
     children: tuple[int, ...]
     weights: FloatArray | SparseRows
+
+    def __post_init__(self) -> None:
+        """Take lists too."""
+        if not isinstance(self.weights, SparseRows):
+            object.__setattr__(self, "weights", _array(self.weights, "weights"))
+        object.__setattr__(self, "children", _children(self.children))
 
     @property
     def shape(self) -> Shape:
@@ -183,6 +203,25 @@ class Circuit:
         return total
 
 
+def _array(values: object, what: str) -> FloatArray:
+    """Make a float64 array of numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"got {array.dtype}")
+    except ValueError as error:
+        raise CircuitError(f"{what} must be an array of numbers ({error})") from error
+    return array.astype(np.float64, copy=False)
+
+
+def _children(children: object) -> tuple[int, ...]:
+    """Make a tuple of plain integers."""
+    try:
+        return tuple(operator.index(child) for child in children)  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise CircuitError(f"the children of a layer must be integers, got {children!r}") from error
+
+
 def _check_arrays(index: int, layer: Layer) -> None:
     """Refuse arrays whose dimensions or dtype would mean something else."""
     if isinstance(layer, InputLayer):
@@ -240,6 +279,9 @@ def _check_sum(index: int, layer: SumLayer) -> None:
 
 def _check_sparse(where: str, rows: SparseRows) -> None:
     pointers = rows.indptr
+    for name in ("indptr", "indices"):
+        if getattr(rows, name).dtype.kind not in "iu" or getattr(rows, name).ndim != 1:
+            raise CircuitError(f"{where}: {name} must hold integers in 1 dimension")
     if pointers[0] != 0 or pointers[-1] != len(rows.indices) or len(rows.indices) != len(rows.values):
         raise CircuitError(f"{where}: row pointers must run from 0 to the number of entries, {len(rows.values)}")
     if (np.diff(pointers) <= 0).any():

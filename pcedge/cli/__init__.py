@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import click
 
 from pcedge import __version__
 from pcedge.cli import commands, demo
-from pcedge.cli.output import INTERRUPTED
+from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -30,6 +31,8 @@ for command in (
 
 def main() -> None:
     """Run the command line."""
+    # As an exception it lets temporary files be removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -19,6 +19,10 @@ _IN = click.Path(exists=True, dir_okay=False)
 _OUT = click.Path(dir_okay=False, path_type=Path)
 
 
+#: far above any alphabet, and safe in every integer type that follows
+MAX_SYMBOL = 2**31 - 1
+
+
 class _Model(click.Path):
     """Take a file, or the name of the shipped circuit."""
 
@@ -60,11 +64,11 @@ def train(
     from pcedge.learn import train as learn
 
     loaded = load_data(data)
-    parts = (loaded.train, loaded.valid, loaded.test)
-    splits = Splits(*(None if part is None else _mark_missing(part, missing) for part in parts))
+    valid, test = (None if part is None else _mark_missing(part, missing) for part in (loaded.valid, loaded.test))
+    splits = Splits(_mark_missing(loaded.train, missing), valid, test)
     announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     trace: list[tuple[float, float]] = []
-    with progress("training") as move, whole_file(out) as fresh:
+    with progress("training") as move, whole_file(out, data) as fresh:
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
             trace.append((train_bits, valid_bits))
@@ -154,7 +158,7 @@ def quantize(
 
     config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor)
     model = to_integers(read_float(circuit), config)
-    with whole_file(out) as fresh:
+    with whole_file(out, circuit) as fresh:
         write_onnx(model, fresh)
     result = {
         "out": str(out),
@@ -239,7 +243,7 @@ def encode(model: str, data: str, out: Path, lanes: int | None) -> Result:
     x = load_array(data)
     with progress("encoding") as move:
         packed = compress(engine, x, lanes, move)
-    with whole_file(out) as fresh:
+    with whole_file(out, model, data) as fresh:
         fresh.write_bytes(packed)
     stream = parse(packed)
     symbols = len(x) * len(engine.circuit.order)
@@ -264,7 +268,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
     engine = Engine(read_integer(model))
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
-    with whole_file(out) as fresh, open(fresh, "wb") as file:
+    with whole_file(out, model, stream) as fresh, open(fresh, "wb") as file:
         np.save(file, x, allow_pickle=False)
     result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
     return result, f"{out}: {x.dtype} {x.shape}", 0
@@ -296,7 +300,7 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
-        with whole_file(out) as fresh, open(fresh, "wb") as file:
+        with whole_file(out, model, data) as fresh, open(fresh, "wb") as file:
             np.save(file, logs, allow_pickle=False)
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())
@@ -316,11 +320,15 @@ def _mark_missing(x: Any, missing: int | None) -> Any:
     """Write missing symbols as -1; without a marker -1 is a wrong symbol like any other."""
     if x.dtype.kind not in "iub":
         return x
-    if missing is not None:
-        return np.where(x == missing, -1, x.astype(np.int64))
-    if x.dtype.kind == "i" and (x < 0).any():
-        raise DataError(f"symbols must not be negative, got {x.min()}; --missing {x.min()} marks it as missing")
-    return x
+    marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
+    rest = x[~marked]
+    if rest.size and rest.min() < 0:
+        raise DataError(f"symbols must not be negative, got {rest.min()}; --missing {rest.min()} marks it as missing")
+    if rest.size and int(rest.max()) > MAX_SYMBOL:
+        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
+    if missing is None:
+        return x
+    return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))
 
 
 def _mean_bits(circuit: Any, x: Any) -> float:

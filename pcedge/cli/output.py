@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -18,7 +18,8 @@ from rich.table import Table
 
 from pcedge.errors import PcedgeError
 
-INTERRUPTED = 130
+#: exit statuses of a command that a signal ended: 128 + its number
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class Command(click.Command):
@@ -42,27 +43,28 @@ class Command(click.Command):
         as_json = ctx.params.pop("as_json")
         try:
             result, text, status = super().invoke(ctx)
-        except PcedgeError as error:
-            _fail(error, error.exit_code, as_json)
-        except OSError as error:
-            _fail(error, 1, as_json)
-        except MemoryError as error:
-            _fail(error, 1, as_json)
-        else:
             if as_json:
                 click.echo(json.dumps(result, allow_nan=False))
             elif isinstance(text, str):
                 click.echo(text)
             else:
-                Console(soft_wrap=False).print(*text, sep="\n")
-            if status:
-                ctx.exit(status)
+                Console().print(*text, sep="\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except PcedgeError as error:
+            _fail(error, error.exit_code, as_json)
+        except (OSError, MemoryError) as error:
+            _fail(error, 1, as_json)
+        if status:
+            ctx.exit(status)
 
 
-def _fail(error: BaseException, status: int, as_json: bool) -> None:
+def _fail(error: BaseException, status: int, as_json: bool) -> NoReturn:
     text = str(error) or type(error).__name__
     if as_json:
-        click.echo(json.dumps({"error": type(error).__name__, "message": text, "exit": status}))
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps({"error": type(error).__name__, "message": text, "exit": status}))
     click.echo(f"pcedge: {text}", err=True)
     raise click.exceptions.Exit(status)
 
@@ -100,15 +102,32 @@ def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write to; the file takes its place when it is complete, and an older one stays until then."""
+def whole_file(path: Path, *inputs: str) -> Iterator[Path]:
+    """Give a name to write to; the file takes its place when it is complete, and an older one stays until then.
+
+    A link's target is written, and what is no regular file (a pipe, a device) is written to, not replaced.
+
+    Raises:
+        click.UsageError: the folder does not exist, or the path is a folder or one of the command's inputs.
+    """
+    path = path.resolve()
+    if path.is_dir():
+        raise click.UsageError(f"the output must be a file, {path} is a folder")
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder of {path} must exist")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    for name in inputs:
+        if path.exists() and Path(name).exists() and os.path.samefile(name, path):
+            raise click.UsageError(f"the output must be another file than the input {name}")
+    special = path.exists() and not path.is_file()
+    handle, temporary = tempfile.mkstemp(dir=None if special else path.parent, prefix=".pcedge-")
     os.close(handle)
-    fresh = Path(name)
+    fresh = Path(temporary)
     try:
         yield fresh
+        if special:
+            with path.open("wb") as file:
+                file.write(fresh.read_bytes())
+            return
         mask = os.umask(0)
         os.umask(mask)
         fresh.chmod(0o666 & ~mask)

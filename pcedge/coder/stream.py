@@ -93,12 +93,12 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
         >>> decode(engine, encode(engine, x)).tolist()
         [[1], [0]]
     """
+    records = engine.check(x, allow_missing=False)
     array = np.asarray(x)
-    records = engine.check(array, allow_missing=False)
     if array.ndim > MAX_DIMENSIONS:
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
-    if lanes is not None and lanes < 1:
-        raise UsageError(f"lanes must be at least 1, got {lanes}")
+    if lanes is not None and (type(lanes) is not int or lanes < 1):
+        raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
     segments = []
     for first in range(0, len(records), SEGMENT_RECORDS):
         part = records[first : first + SEGMENT_RECORDS]
@@ -150,7 +150,7 @@ def parse(data: bytes) -> Stream:
     Raises:
         StreamError: magic, version, a length, or a checksum is wrong.
     """
-    reader = _Reader(data)
+    reader = _Reader(bytes(data))
     magic = reader.take(len(MAGIC), "magic")
     if magic != MAGIC:
         raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -127,7 +128,10 @@ def _read(source: str | Path) -> dict[str, Array]:
         return _read_npz(path)
     if name.endswith(".npy"):
         with _refused(path, ".npy file of numbers"), path.open("rb") as file:
-            return {"train": np.lib.format.read_array(file, allow_pickle=False)}
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):
+                raise DataError(f"{path} must end after its {array.nbytes} bytes of numbers, more follow")
+            return {"train": array}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         with _refused(path, "gzip file" if name.endswith(".gz") else "readable file"):
             with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
@@ -139,7 +143,9 @@ def _read(source: str | Path) -> dict[str, Array]:
 def _refused(path: Path, expected: str) -> Iterator[None]:
     """Turn what the libraries say about a damaged file into a DataError."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy only warns of headers that it repairs by guessing
+            yield
     except (
         OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RuntimeError,
         NotImplementedError, UserWarning, tokenize.TokenError, zipfile.BadZipFile, zlib.error,

@@ -38,9 +38,13 @@ class QuantizationConfig:
         for name in ("weight_bits", "leaf_bits", "state_bits"):
             low, high = LIMITS[name]
             value = getattr(self, name)
+            if type(value) is not int:
+                raise WidthError(f"{name} must be an integer in {low}..{high}, got {value!r}")
             if not low <= value <= high:
                 raise WidthError(f"{name} must be in {low}..{high}, got {value}")
-        if self.coder not in CODERS:
+        if self.floor is not None and type(self.floor) is not int:
+            raise WidthError(f"floor must be an integer, got {self.floor!r}")
+        if not isinstance(self.coder, str) or self.coder not in CODERS:
             raise WidthError(f"coder must be one of {', '.join(CODERS)}, got {self.coder!r}")
 
     def floor_for(self, cardinality: int) -> int:

@@ -191,10 +191,8 @@ class IntegerCircuit:
 def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
     where = f"layer {index} (input): leaf table of variable {layer.variable}, unit"
     table = layer.cumulative
-    if table.dtype.kind not in "iu" or table.ndim != 2:
-        raise CircuitError(
-            f"layer {index} (input): leaf tables must be integers (units, symbols + 1), got {table.dtype}"
-        )
+    if table.dtype != np.int64 or table.ndim != 2:  # differences of unsigned numbers would wrap
+        raise CircuitError(f"layer {index} (input): leaf tables must be int64 (units, symbols + 1), got {table.dtype}")
     for unit in np.flatnonzero((table[:, 0] != 0) | (table[:, -1] != 1 << leaf_bits)):
         raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
     for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
@@ -204,8 +202,8 @@ def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
 def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
     where = f"layer {index} (sum): weights of unit"
     dense = layer.weights
-    if (dense.values if isinstance(dense, SparseRows) else dense).dtype.kind not in "iu":
-        raise CircuitError(f"layer {index} (sum): weights must be integers")
+    if (dense.values if isinstance(dense, SparseRows) else dense).dtype != np.int64:
+        raise CircuitError(f"layer {index} (sum): weights must be int64")
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
             raise CircuitError(f"layer {index} (sum): every sparse row must hold at least one entry")

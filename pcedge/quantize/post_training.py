@@ -36,6 +36,8 @@ def quantize(
         >>> model.layers[1].weights.tolist()
         [[64, 192]]
     """
+    if not isinstance(circuit, Circuit):
+        raise CircuitError(f"quantize must have a float circuit, got {type(circuit).__name__}")
     config = config or QuantizationConfig()
     layers = _merge_inputs(circuit.layers)
     shapes = tuple(layer.shape for layer in layers)

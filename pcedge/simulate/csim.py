@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import pack_lanes
+from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
@@ -36,11 +36,18 @@ class Csim:
             FormatError: the directory is not a project.
         """
         try:
-            manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise FormatError("project-manifest", f"{self.folder} must hold a manifest.json ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != "pcedge-project":
-            raise FormatError("project-manifest", f"{self.folder}/manifest.json must be of a pcedge project")
+            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise FormatError("project-manifest", f"{self.folder} must hold a {MANIFEST} ({error})") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
+            raise FormatError("project-manifest", f"{self.folder}/{MANIFEST} must be of a pcedge project")
+        steps = manifest.get("steps")
+        counts = [manifest.get("variables"), manifest.get("golden_records")]
+        counts += [steps.get("likelihood"), steps.get("code")] if isinstance(steps, dict) else [None]
+        if not all(type(count) is int and count > 0 for count in counts) or not isinstance(manifest.get("digest"), str):
+            raise FormatError(
+                "project-manifest", f"{self.folder}/{MANIFEST} must hold digest, variables, golden_records and steps"
+            )
         return manifest
 
     @property
@@ -62,7 +69,7 @@ class Csim:
         command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
         stamp = build / "testbench.sha256"
         state = self._state(command)
-        if out.is_file() and stamp.is_file() and stamp.read_text() == state:
+        if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_text() == state + _hash(out):
             return out
         # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
         with tempfile.TemporaryDirectory(dir=build) as scratch:
@@ -76,8 +83,10 @@ class Csim:
                 list(pool.map(translate, _SOURCES, objects))
             fresh = Path(scratch) / "testbench"
             run([*compiler(), *objects, "-o", fresh], self.folder.resolve(), "linking the testbench")
+            if not fresh.is_file():
+                raise ToolError(f"the compiler {compiler()[0]} must write an executable, it wrote none")
             os.replace(fresh, out)
-        stamp.write_text(state)
+        stamp.write_text(state + _hash(out))
         return out
 
     def golden(self) -> str:
@@ -155,3 +164,7 @@ class Csim:
             for path in sorted((self.folder / part).iterdir()):
                 hasher.update(path.name.encode() + path.read_bytes())
         return hasher.hexdigest()
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -54,10 +55,11 @@ def compiler() -> list[str]:
     named = os.environ.get("PCEDGE_CXX")
     if named:
         # A path may hold spaces, so the whole value is tried as one before it is split into words.
-        words = [named] if shutil.which(named) else named.split()
-        if not words or not shutil.which(words[0]):
+        words = [named] if shutil.which(named) else shlex.split(named)
+        found = shutil.which(words[0]) if words else None
+        if not found:
             raise MissingToolError(f"PCEDGE_CXX must name a C++ compiler on PATH or by its path, got {named!r}")
-        return words
+        return [str(Path(found).absolute()), *words[1:]]  # it runs in the project's folder
     for name in ("g++", "clang++", "c++"):
         path = shutil.which(name)
         if path:
@@ -84,7 +86,7 @@ def ap_types() -> Path:
     for variable in ("XILINX_HLS", "XILINX_VITIS", "XILINX_VIVADO_HLS"):
         folder = Path(os.environ.get(variable, "")) / "include"
         if os.environ.get(variable) and (folder / "ap_int.h").is_file():
-            return folder
+            return folder.resolve()
     # find_spec does not import the package: hls4ml's own import is slow, and only its headers are wanted.
     spec = importlib.util.find_spec("hls4ml")
     if spec and spec.origin:

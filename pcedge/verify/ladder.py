@@ -94,6 +94,12 @@ def verify(
     for rung in rungs:
         if rung not in RUNGS:
             raise UsageError(f"a rung must be one of {', '.join(RUNGS)}, got {rung!r}")
+    if not rungs:
+        raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
+    if not isinstance(circuit, IntegerCircuit):
+        raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
+    if "csim" in rungs:
+        _ = circuit.tree  # the kernels code, so say now what only the last rung would
     engine = Engine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
