@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -38,11 +39,11 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
         else:
             tensors[f"{index}.weights"] = layer.weights
             described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
-    header = {"format": FORMAT, "version": VERSION, "layers": described}
+    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    checksum = _checksum(described, contiguous)
+    header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
-    metadata = {"pcedge": json.dumps(header, separators=(",", ":"))}
-    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
-    Path(path).write_bytes(data)
+    Path(path).write_bytes(save(contiguous, {"pcedge": json.dumps(header, separators=(",", ":"))}))
 
 
 def load_circuit(path: str | Path) -> Circuit:
@@ -71,13 +72,24 @@ def load_circuit(path: str | Path) -> Circuit:
         raise FormatError("circuit-format", f"{path} must hold a pcedge circuit ({error!r})") from error
     if kind != FORMAT:
         raise FormatError("circuit-format", f"{path} must say format {FORMAT!r}, got {kind!r}")
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
     try:
+        if _checksum(header["layers"], tensors) != header["sha256"]:
+            raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
     return Circuit(tuple(layers))
+
+
+def _checksum(described: object, tensors: dict[str, Any]) -> str:
+    """Hash what a file means: the layers' description, and every tensor by name."""
+    hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode() + tensor.tobytes())
+    return hasher.hexdigest()
 
 
 def _read_layer(index: int, entry: dict[str, Any], tensors: dict[str, Any]) -> Layer:
