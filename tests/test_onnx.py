@@ -220,7 +220,7 @@ class TestEquality:
 
     def test_a_missing_onnxruntime_names_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(MissingToolError, match=r"^the onnxruntime rung needs .*'pcedge\[ort\]' brings it, or in a clone "):
+        with pytest.raises(MissingToolError, match=r"^the onnxruntime rung needs .*'pcedge\[ort\]' brings it, or in"):
             OrtSession(small_circuit())
 
     def test_data_are_checked_first(self) -> None:
