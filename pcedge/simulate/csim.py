@@ -73,16 +73,8 @@ class Csim:
             return out
         # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
         with tempfile.TemporaryDirectory(dir=build) as scratch:
-            objects = [Path(scratch) / f"{Path(source).stem}.o" for source in _SOURCES]
-
-            def translate(source: str, target: Path) -> None:
-                run([*command, "-c", source, "-o", target], self.folder.resolve(), f"compiling {source}")
-
-            # Templates of ap_int take seconds a file; the files do not depend on each other.
-            with ThreadPoolExecutor(max_workers=2) as pool:
-                list(pool.map(translate, _SOURCES, objects))
             fresh = Path(scratch) / "testbench"
-            run([*compiler(), *objects, "-o", fresh], self.folder.resolve(), "linking the testbench")
+            _build(command, self.folder.resolve(), fresh)
             if not fresh.is_file():
                 raise ToolError(f"the compiler {compiler()[0]} must write an executable, it wrote none")
             os.replace(fresh, out)
@@ -164,6 +156,23 @@ class Csim:
             for path in sorted((self.folder / part).iterdir()):
                 hasher.update(path.name.encode() + path.read_bytes())
         return hasher.hexdigest()
+
+
+def _build(command: list[str], folder: Path, out: Path) -> None:
+    """Compile and link the testbench with two processes, or with one where the compiler has threads of its own."""
+    if "ziglang" in command:
+        # Its first call also builds the C++ library, and only within one call does that run beside the sources.
+        run([*command, *_SOURCES, "-o", out], folder, "compiling the testbench")
+        return
+    objects = [out.with_name(f"{Path(source).stem}.o") for source in _SOURCES]
+
+    def translate(source: str, target: Path) -> None:
+        run([*command, "-c", source, "-o", target], folder, f"compiling {source}")
+
+    # Templates of ap_int take seconds a file; the files do not depend on each other.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(translate, _SOURCES, objects))
+    run([*compiler(), *objects, "-o", out], folder, "linking the testbench")
 
 
 def _hash(path: Path) -> str:
