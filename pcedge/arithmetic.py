@@ -26,9 +26,8 @@ ZERO_EXPONENT = -(2**30)
 #: width of an exponent, signed
 EXPONENT_BITS = 32
 
-#: width of the normalised sum that the reciprocal takes, and of its table's index
+#: width of the normalised sum that the reciprocal takes
 RECIPROCAL_BITS = 16
-RECIPROCAL_INDEX_BITS = 8
 
 #: entry i is 2^31 / d at the middle of the d in [(256 + i) * 128, (257 + i) * 128), in 16 bits
 RECIPROCAL_TABLE: IntArray = 2**25 // (2 * np.arange(256, dtype=np.int64) + 513)

@@ -25,9 +25,6 @@ from pcedge.errors import MismatchError, MissingToolError, missing_extra
 #: golden records of the exported project
 GOLDEN_RECORDS = 64
 
-#: images that pass the onnxruntime, csim and coding checks: the whole held-out split
-SPLIT = "test"
-
 
 @click.command(cls=Command, example="pcedge demo --out pcedge-demo")
 @click.option("--out", default="pcedge-demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))

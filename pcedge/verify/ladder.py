@@ -169,12 +169,10 @@ def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Compari
     decoded = csim.decode(reference, len(complete))
     out.append(_records("pc_decode of reference streams", complete, decoded))
     if not wrong:
-        out.append(_records("reference decode of pc_encode streams", complete, _decoded(engine, hardware, complete)))
+        out.append(
+            _records("reference decode of pc_encode streams", complete, decode_lanes(engine, hardware, len(complete)))
+        )
     return out
-
-
-def _decoded(engine: Engine, lanes: list[bytes], records: IntArray) -> IntArray:
-    return decode_lanes(engine, lanes, len(records))
 
 
 def _records(name: str, expected: IntArray, got: IntArray) -> Comparison:
