@@ -179,11 +179,15 @@ def test_torch_forward_is_the_reference():
     x[::7] = -1
     config = LearnConfig()
     model = Model(circuit, leaf_priors(x, circuit.cardinalities, config), config)
-    np.testing.assert_allclose(model.log_likelihood(x).numpy(), log_likelihood(circuit, x), rtol=1e-12, atol=1e-12)
-    counts, total = model.counts(x)
-    assert total == pytest.approx(log_likelihood(circuit, x).sum())
-    assert float(counts[-1].sum()) == pytest.approx(100)  # every record passes the root once
-    assert float(counts[1].sum()) == pytest.approx((x[:, 1] >= 0).sum())  # and one leaf of each observed variable
+    symbols = model.load(x)
+    np.testing.assert_allclose(model.log_likelihood(symbols).numpy(), log_likelihood(circuit, x), rtol=1e-12, atol=1e-12)
+    counts = model.counts(symbols)
+    assert float(counts[-1]) == pytest.approx(log_likelihood(circuit, x).sum())
+    by_layer = {}
+    for stack in (stack for level in model.plan.levels for stack in level if hasattr(stack, "first")):
+        by_layer[stack.layers] = float(counts[stack.first : stack.first + np.prod(stack.shape)].sum())
+    assert by_layer[(8,)] == pytest.approx(100)  # every record passes the root once
+    assert by_layer[(1,)] == pytest.approx((x[:, 1] >= 0).sum())  # and one leaf of each observed variable
 
 
 @needs_torch

@@ -21,6 +21,19 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     """Write a float circuit; the same circuit gives the same bytes."""
     from safetensors.numpy import save
 
+    described, tensors = _describe(circuit)
+    header = {"format": FORMAT, "version": VERSION, "sha256": _checksum(described, tensors), "layers": described}
+    # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
+    Path(path).write_bytes(save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))}))
+
+
+def circuit_checksum(circuit: Circuit) -> str:
+    """Hash a circuit's structure and parameters, as its file does."""
+    return _checksum(*_describe(circuit))
+
+
+def _describe(circuit: Circuit) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Describe every layer, and name its tensors."""
     tensors: dict[str, Any] = {}
     described: list[dict[str, Any]] = []
     for index, layer in enumerate(circuit.layers):
@@ -39,11 +52,7 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
         else:
             tensors[f"{index}.weights"] = layer.weights
             described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
-    contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    checksum = _checksum(described, contiguous)
-    header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
-    # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
-    Path(path).write_bytes(save(contiguous, {"pcedge": json.dumps(header, separators=(",", ":"))}))
+    return described, {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
 def load_circuit(path: str | Path) -> Circuit:

@@ -30,6 +30,8 @@ class LearnConfig:
     batch: int = 2048
     #: share of the train split that is held out for early stopping when there is no validation split
     holdout: float = 0.1
+    #: M-steps between two looks at the validation split, each of which costs about a third of an M-step a record
+    validate_every: int = 1
     #: M-steps without a better validation likelihood before training stops; 0 never stops early, and then the last
     #: parameters are the result instead of the best ones
     patience: int = 20
@@ -46,6 +48,8 @@ class LearnConfig:
     #: mini-batch EM only: the share of batch t in the running counts is (window + t - 1) ** -0.6, so they
     #: average more and more batches
     window: float = 4.0
+    #: seconds between two checkpoints, where a file for them is named
+    checkpoint_seconds: float = 60.0
     #: `cpu` or a torch device such as `cuda`
     device: str = "cpu"
     #: `float64`, or `float32` for speed on a GPU
@@ -57,10 +61,11 @@ class LearnConfig:
             value = getattr(self, field.name)
             if isinstance(value, float) and not math.isfinite(value):
                 raise UsageError(f"{field.name} must be finite, got {value}")
-        for name, low in (("latents", 1), ("iterations", 1), ("batch", 1), ("seed", 0), ("patience", 0)):
+        least = {"latents": 1, "iterations": 1, "batch": 1, "seed": 0, "patience": 0, "validate_every": 1}
+        for name, low in least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}")
-        for name in ("sum_pseudocount", "leaf_pseudocount"):
+        for name in ("sum_pseudocount", "leaf_pseudocount", "checkpoint_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("uniform_share", "blur"):

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pcedge.circuit.layers import MISSING, Circuit, FloatArray, IntArray
 from pcedge.errors import DataError
+from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.model import Model
+from pcedge.learn.workers import Workers
 
-#: values that the gradients keep at a time, records times units: bounds the memory, at some 50 bytes each
-VALUES = 2**23
+#: values that an E-step keeps at a time, records times units: bounds the memory, at some 40 bytes each
+VALUES = 2**24
+#: how many times as much a GPU holds
+GPU_SCALE = 2**7
 
 #: exponent of the running counts' window: above 1/2 they converge, and near 1 they drag counts of old parameters along
 GROWTH = 0.6
 
 
 def fit_parameters(
-    circuit: Circuit, train: IntArray, valid: IntArray, config: LearnConfig, progress: Progress | None = None
-) -> Circuit:
+    circuit: Circuit, train: IntArray, valid: IntArray, config: LearnConfig, progress: Progress | None = None,
+    checkpoint: Path | None = None, workers: Workers | None = None,
+) -> Circuit:  # fmt: skip
     """Train a circuit's parameters, starting at those it has.
 
     Args:
@@ -29,7 +37,10 @@ def fit_parameters(
         train: records of shape (N, variables), -1 where missing.
         valid: records that tell when to stop.
         config: the settings.
-        progress: called after every iteration; the train figure is of the batch, before its M-step.
+        progress: called after every iteration; the train figure is of the batch, before its M-step, the validation
+            figure the last one that was computed.
+        checkpoint: a file that is written every `config.checkpoint_seconds`, and continued from where it exists.
+        workers: this process' place among those that train together; None works alone.
 
     Returns:
         The circuit with the parameters of the best validation likelihood (with those of the last iteration, if
@@ -37,39 +48,124 @@ def fit_parameters(
 
     Raises:
         DataError: the likelihood is no number any more.
+        UsageError, FormatError: the checkpoint is of another run, or no checkpoint.
     """
-    model = Model(circuit, leaf_priors(train, circuit.cardinalities, config), config)
-    generator = np.random.default_rng([config.seed, 1])
-    size = min(config.batch, len(train))
-    full = size == len(train)
-    per_nat = 1 / (math.log(2) * train.shape[1])
-    running: list[Any] | None = None
-    best, best_at, kept = -math.inf, 0, model.snapshot()
-    order = np.arange(len(train))
-    place = len(train)
-    for iteration in range(1, config.iterations + 1):
-        if not full and place + size > len(train):
-            order, place = generator.permutation(len(train)), 0
-        batch = train if full else train[order[place : place + size]]
-        place += size
-        counts, total = _counts(model, batch)
+    workers = workers or Workers(device=config.device)
+    run = _Run(circuit, train, valid, config, workers)
+    mark = checkpoints.fingerprint(circuit, train, valid, config) if checkpoint is not None else ""
+    if checkpoint is not None and checkpoint.exists():
+        run.restore(checkpoints.read(checkpoint, mark))
+    saved = time.monotonic()
+    valid_bits = math.nan
+    while run.iteration < config.iterations and not run.done:
+        train_bits = run.step()
+        if run.iteration % config.validate_every == 0 or run.iteration == config.iterations:
+            valid_bits = run.validate()
+        if progress is not None:
+            progress(run.iteration, config.iterations, train_bits, valid_bits)
+        if checkpoint is not None and workers.rank == 0 and time.monotonic() - saved >= config.checkpoint_seconds:
+            checkpoints.write(checkpoint, run.state(), mark)
+            saved = time.monotonic()
+    if checkpoint is not None and workers.rank == 0:
+        checkpoints.write(checkpoint, run.state(), mark)
+    return run.model.to_circuit(run.kept)
+
+
+class _Run:
+    """Hold the state of a training run, and make its iterations."""
+
+    def __init__(
+        self, circuit: Circuit, train: IntArray, valid: IntArray, config: LearnConfig, workers: Workers
+    ) -> None:
+        self.config = config
+        self.workers = workers
+        self.model = Model(circuit, leaf_priors(train, circuit.cardinalities, config), config, workers.device)
+        workers.agree(self.model.parameters)
+        self.records = len(train)
+        self.train = self.model.load(train)
+        self.valid = self.model.load(workers.share(valid))
+        self.valid_records = len(valid)
+        self.per_nat = 1 / (math.log(2) * train.shape[1])
+        self.size = min(config.batch, len(train))
+        self.full = self.size == len(train)
+        self.generator = np.random.default_rng([config.seed, 1])
+        self.order = np.arange(len(train))
+        self.place = len(train)
+        self.iteration = 0
+        self.best, self.best_at = -math.inf, 0
+        self.kept = self.model.parameters.clone()
+        self.running: Any = None
+        values = VALUES if self.model.device.type == "cpu" else VALUES * GPU_SCALE
+        self.part = max(1, values // self.model.plan.rows)
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the validation likelihood has not grown for long enough."""
+        return bool(self.config.patience) and self.iteration - self.best_at >= self.config.patience
+
+    def step(self) -> float:
+        """Make one E-step and one M-step; give the batch's bits a variable before the M-step."""
+        if not self.full and self.place + self.size > self.records:
+            self.order, self.place = self.generator.permutation(self.records), 0
+        batch = self.order if self.full else self.order[self.place : self.place + self.size]
+        self.place += self.size
+        self.iteration += 1
+        counts = self.workers.add(self._counts(self.workers.share(batch)))
+        total = float(counts[-1])
         if not math.isfinite(total):
-            raise DataError(f"the train likelihood must stay finite, it is {total} in iteration {iteration}")
-        if running is None or full:
-            running = counts if full else [_mixed(None, count, 1.0, len(train) / size) for count in counts]
+            raise DataError(f"the train likelihood must stay finite, it is {total} in iteration {self.iteration}")
+        counts = counts[:-1] * (self.records / self.size)
+        if self.running is None or self.full:
+            self.running = counts
         else:
             # The share of a new batch falls, so the average covers more and more batches.
-            rate = (config.window + iteration - 1) ** -GROWTH
-            running = [_mixed(old, new, rate, len(train) / size) for old, new in zip(running, counts, strict=True)]
-        model.update(running)
-        score = _mean_log_likelihood(model, valid)
-        if score > best or config.patience == 0:
-            best, best_at, kept = score, iteration, model.snapshot()
-        if progress is not None:
-            progress(iteration, config.iterations, -total / size * per_nat, -score * per_nat)
-        if config.patience and iteration - best_at >= config.patience:
-            break
-    return model.to_circuit(kept)
+            rate = (self.config.window + self.iteration - 1) ** -GROWTH
+            self.running.lerp_(counts, rate)
+        self.model.update(self.running)
+        return -total / self.size * self.per_nat
+
+    def _counts(self, batch: IntArray) -> Any:
+        total: Any = None
+        for start in range(0, len(batch), self.part):
+            chosen = torch.tensor(batch[start : start + self.part], device=self.model.device)
+            counts = self.model.counts(self.train.index_select(1, chosen))
+            total = counts if total is None else total + counts
+        if total is None:  # a batch of fewer records than there are workers
+            return self.model.parameters.new_zeros(self.model.plan.parameters + 1)
+        return total
+
+    def validate(self) -> float:
+        """Compute the validation bits a variable, and keep the parameters if they are the best so far."""
+        score = torch.zeros(1, dtype=torch.float64, device=self.model.device)
+        for start in range(0, self.valid.shape[1], self.part):
+            score += self.model.log_likelihood(self.valid[:, start : start + self.part]).sum(dtype=torch.float64)
+        mean = float(self.workers.add(score)) / self.valid_records
+        if mean > self.best or self.config.patience == 0:
+            self.best, self.best_at = mean, self.iteration
+            self.kept = self.model.parameters.clone()
+        return -mean * self.per_nat
+
+    def state(self) -> checkpoints.State:
+        """Give what the next iteration depends on."""
+        tensors = {
+            "order": self.order,
+            "parameters": self.model.parameters.cpu().numpy(),
+            "running": self.running.cpu().numpy(),
+            "kept": self.kept.cpu().numpy(),
+        }
+        generator = self.generator.bit_generator.state
+        return checkpoints.State(self.iteration, self.place, self.best, self.best_at, generator, tensors)
+
+    def restore(self, state: checkpoints.State) -> None:
+        """Go on where a checkpoint was written."""
+        self.iteration, self.place, self.best, self.best_at = (
+            state.iteration, state.place, state.best, state.best_at,
+        )  # fmt: skip
+        self.generator.bit_generator.state = state.generator
+        self.order = state.tensors["order"]
+        for name in ("running", "kept"):
+            setattr(self, name, torch.tensor(state.tensors[name], device=self.model.device))
+        self.model.parameters.copy_(torch.tensor(state.tensors["parameters"]))
 
 
 def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnConfig) -> list[FloatArray]:
@@ -82,28 +178,3 @@ def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnCo
         marginal = counts / counts.sum() if counts.sum() else even
         priors.append((1 - config.uniform_share) * marginal + config.uniform_share * even)
     return priors
-
-
-def _parts(model: Model, records: IntArray) -> list[IntArray]:
-    size = max(1, VALUES // sum(shape.units for shape in model.circuit.shapes))
-    return [records[start : start + size] for start in range(0, len(records), size)]
-
-
-def _counts(model: Model, records: IntArray) -> tuple[list[Any], float]:
-    first, *others = _parts(model, records)
-    counts, total = model.counts(first)
-    for part in others:
-        more, further = model.counts(part)
-        counts = [old if new is None else old + new for old, new in zip(counts, more, strict=True)]
-        total += further
-    return counts, total
-
-
-def _mixed(old: Any, new: Any, rate: float, scale: float) -> Any:
-    if new is None:
-        return None
-    return new * scale if old is None else (1 - rate) * old + rate * scale * new
-
-
-def _mean_log_likelihood(model: Model, records: IntArray) -> float:
-    return sum(float(model.log_likelihood(part).sum()) for part in _parts(model, records)) / len(records)

@@ -1,199 +1,351 @@
-"""A circuit's parameters as torch tensors: log-likelihood, expected counts and M-step, for any circuit."""
+"""A circuit's parameters as one torch vector: log-likelihood, expected counts and M-step, for any circuit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import (
+    MISSING,
+    Circuit,
+    FloatArray,
+    InputLayer,
+    IntArray,
+    Layer,
+    ProductLayer,
+    SparseRows,
+    SumLayer,
+)
 from pcedge.learn.config import LearnConfig
+from pcedge.learn.plan import Bags, LeafStack, ProductStack, Pull, Rows, SumStack, make_plan
 
 #: a torch tensor; torch's own types are not checked, because it is an optional package
 Tensor = Any
 
-
-@dataclass
-class _Sum:
-    """Hold a sum layer's weights; a sparse layer keeps where its entries are."""
-
-    weights: Tensor
-    shape: tuple[int, int]
-    rows: Tensor
-    flat: Tensor | None
+#: entries of the one-hot symbols that a GPU holds at a time
+HOT_ENTRIES = 2**26
 
 
 class Model:
     """Run EM's two steps on a circuit. No random numbers, and the same additions in the same order every time."""
 
-    def __init__(self, circuit: Circuit, priors: list[FloatArray], config: LearnConfig) -> None:
+    def __init__(self, circuit: Circuit, priors: list[FloatArray], config: LearnConfig, device: str = "cpu") -> None:
         """Copy the parameters.
 
         Args:
             circuit: structure and initial parameters.
             priors: every variable's distribution that the leaf pseudocounts follow.
-            config: device, dtype, pseudocounts and blur.
+            config: dtype, pseudocounts and blur.
+            device: where to compute, such as `cpu` or `cuda:1`.
         """
         self.circuit = circuit
         self.config = config
+        self.device = torch.device(device)
         self.dtype = getattr(torch, config.dtype)
-        self.parameters: list[Any] = []
-        self.priors = [self._tensor(prior) for prior in priors]
-        # A probability of 0 becomes the smallest normal number: its logarithm and its gradient stay finite.
+        # A probability of 0 becomes the smallest normal number: its logarithm and what is divided by it stay finite.
         self.tiny = float(torch.finfo(self.dtype).tiny)
-        for layer in circuit.layers:
-            self.parameters.append(self._of_layer(layer))
+        self.plan = make_plan(circuit)
+        self.stacks = [[_OnDevice(stack, self.device) for stack in level] for level in self.plan.levels]
+        self.pulls = [None if pull is None else _PullOnDevice(pull, self.device) for pull in self.plan.pulls]
+        self.lengths = self._tensor(self.plan.lengths)
+        self.parameters = self._tensor(_pack(circuit, self.plan.levels), self.dtype)
+        self.pseudocounts = self._tensor(self._prior(priors), self.dtype)
+        self.graphs: dict[tuple[int, ...], Any] = {}
 
-    def _tensor(self, values: Any) -> Tensor:
-        return torch.tensor(np.asarray(values), dtype=self.dtype, device=self.config.device)
+    def _tensor(self, values: Any, dtype: Any = None) -> Tensor:
+        return torch.tensor(np.asarray(values), dtype=dtype, device=self.device)
 
-    def _of_layer(self, layer: Layer) -> Any:
-        if isinstance(layer, InputLayer):
-            return self._tensor(layer.table)
-        if isinstance(layer, ProductLayer):
-            return torch.tensor(layer.gather, device=self.config.device)
-        shape = layer.weights.shape
-        if isinstance(layer.weights, SparseRows):
-            rows = np.repeat(np.arange(shape[0]), np.diff(layer.weights.indptr))
-            flat = torch.tensor(rows * shape[1] + layer.weights.indices, device=self.config.device)
-            values = layer.weights.values
-        else:
-            rows, flat, values = np.repeat(np.arange(shape[0]), shape[1]), None, layer.weights.reshape(-1)
-        return _Sum(self._tensor(values), shape, torch.tensor(rows, device=self.config.device), flat)
+    def _prior(self, priors: list[FloatArray]) -> FloatArray:
+        """Spread every row's pseudocounts over its entries."""
+        prior = np.repeat(self.config.sum_pseudocount / self.plan.lengths, self.plan.lengths)
+        for stack in (stack for level in self.plan.levels for stack in level if isinstance(stack, LeafStack)):
+            tables = np.stack([priors[variable] for variable in stack.variables])[:, None]
+            size = int(np.prod(stack.shape))
+            spread = np.broadcast_to(self.config.leaf_pseudocount * tables, stack.shape)
+            prior[stack.first : stack.first + size] = spread.ravel()
+        return prior
 
-    def log_likelihood(self, records: IntArray) -> Tensor:
-        """Compute log p of every record."""
+    def load(self, records: IntArray) -> Tensor:
+        """Put records on the device as (variables, N), where the symbol after a variable's last one means missing."""
+        sizes = np.asarray(self.circuit.cardinalities, dtype=np.int64)
+        marked = np.where(records == MISSING, sizes, records)
+        return torch.tensor(np.ascontiguousarray(marked.T), device=self.device)
+
+    def log_likelihood(self, symbols: Tensor) -> Tensor:
+        """Compute log p of every loaded record."""
         with torch.no_grad():
-            return self._forward(records)[0]
+            return self._up(symbols)[0][self.plan.starts[-1]]
 
-    def counts(self, records: IntArray) -> tuple[list[Any], float]:
-        """Compute the expected counts of every layer's parameters (None for products), and the sum of log p."""
-        symbols = torch.tensor(records, device=self.config.device)
-        result, leaves, sums = self._forward(records, gradients=True)
-        total = result.sum()
-        total.backward()
-        counts: list[Any] = [None] * len(self.parameters)
+    def counts(self, symbols: Tensor) -> Tensor:
+        """Compute the expected counts of all parameters, followed by the sum of log p, as one vector."""
         with torch.no_grad():
-            for index, values in leaves.items():
-                layer = self.circuit.layers[index]
-                if values.grad is None or not isinstance(layer, InputLayer):
-                    continue
-                # A product with one-hot symbols instead of an indexed addition, whose order is not fixed.
-                names = torch.arange(self.parameters[index].shape[1], device=self.config.device)
-                hot = (symbols[:, layer.variable, None] == names).to(self.dtype)
-                counts[index] = values.grad.T @ hot
-            for index, weights in sums.items():
-                counts[index] = weights.detach() * weights.grad
-        return counts, float(total.detach())
+            if self.device.type != "cuda":
+                return self._counts(symbols)
+            # A recorded graph saves the launches of some thousand small operations; the first batches warm up.
+            key = tuple(symbols.shape)
+            found = self.graphs.setdefault(key, 0)
+            if isinstance(found, int):
+                self.graphs[key] = found + 1
+                if found < 2:
+                    return self._counts(symbols)
+                found = self._record(symbols)
+                self.graphs[key] = found
+            graph, fixed, result = found
+            fixed.copy_(symbols)
+            graph.replay()
+            return result.clone()
 
-    def _forward(
-        self, records: IntArray, gradients: bool = False
-    ) -> tuple[Tensor, dict[int, Tensor], dict[int, Tensor]]:
-        """Give log p of every record, and the leaf values and weights that gradients are kept for."""
-        symbols = torch.tensor(records, device=self.config.device)
-        values: list[Tensor] = []
-        leaves: dict[int, Tensor] = {}
-        sums: dict[int, Tensor] = {}
-        for index, (layer, parameter) in enumerate(zip(self.circuit.layers, self.parameters, strict=True)):
-            if isinstance(layer, InputLayer):
-                # One more column, which -1 picks: log 1 sums the missing symbol out.
-                table = torch.nn.functional.pad(parameter.clamp_min(self.tiny).log(), (0, 1))
-                leaves[index] = table.T[symbols[:, layer.variable]].requires_grad_(gradients)
-                values.append(leaves[index])
-            elif isinstance(layer, ProductLayer):
-                # A gather that keeps the order skips the copy and its slow gradient.
-                parts = [
-                    _picked(values[child], layer.gather[:, c], parameter[:, c])
-                    for c, child in enumerate(layer.children)
-                ]
-                value = parts[0]
-                for part in parts[1:]:
-                    value = value + part
-                values.append(value)
-            else:
-                weights = parameter.weights.detach().requires_grad_(gradients)
-                sums[index] = weights
-                below = [values[child] for child in layer.children]
-                values.append(self._mix(parameter, weights, torch.cat(below, dim=1) if len(below) > 1 else below[0]))
-        return values[-1][:, 0], leaves, sums
+    def _record(self, symbols: Tensor) -> tuple[Any, Tensor, Tensor]:
+        fixed = symbols.clone()
+        torch.cuda.synchronize(self.device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            result = self._counts(fixed)
+        return graph, fixed, result
 
-    def _mix(self, layer: _Sum, weights: Tensor, below: Tensor) -> Tensor:
-        if layer.flat is None:
-            matrix = weights.view(layer.shape)
-        else:
-            zeros = torch.zeros(layer.shape[0] * layer.shape[1], dtype=self.dtype, device=self.config.device)
-            matrix = zeros.scatter(0, layer.flat, weights).view(layer.shape)
-        top = below.detach().amax(dim=1, keepdim=True)
-        return ((below - top).exp() @ matrix.T).clamp_min(self.tiny).log() + top
+    def _up(self, symbols: Tensor) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+        """Give the logarithms of all rows' values, and for every sum stack its scaled columns and their mixtures."""
+        values = torch.empty((self.plan.rows, symbols.shape[1]), dtype=self.dtype, device=self.device)
+        kept: dict[int, tuple[Tensor, Tensor]] = {}
+        for level in self.stacks:
+            for on in level:
+                stack = on.stack
+                if isinstance(stack, LeafStack):
+                    # One more column, which a missing symbol picks: log 1 sums it out.
+                    table = torch.nn.functional.pad(self._table(stack).clamp_min(self.tiny).log(), (0, 1))
+                    picked = symbols[on.variables][:, None].expand(-1, stack.shape[1], -1)
+                    values[on.rows] = table.gather(2, picked).flatten(0, 1)
+                elif isinstance(stack, ProductStack):
+                    values[on.rows] = _bag_sums(values, on.bags)
+                else:
+                    layers, units, columns = stack.shape
+                    below = _rows(values, on.below).view(layers, columns, -1)
+                    top = below.amax(dim=1, keepdim=True)
+                    scaled = (below - top).exp_()
+                    mixed = self._mix(on, scaled).clamp_min_(self.tiny)
+                    kept[stack.start] = (scaled, mixed)
+                    values[on.rows] = (mixed.log() + top).flatten(0, 1)
+        return values, kept
 
-    def update(self, counts: list[Any]) -> None:
+    def _counts(self, symbols: Tensor) -> Tensor:
+        values, kept = self._up(symbols)
+        result = torch.zeros(self.plan.parameters + 1, dtype=self.dtype, device=self.device)
+        result[-1] = values[self.plan.starts[-1]].sum()
+        del values
+        # Rows that nothing uses are never written and stay 0.
+        flows = torch.zeros((self.plan.flow_rows, symbols.shape[1]), dtype=self.dtype, device=self.device)
+        flows[self.plan.starts[-1]] = 1
+        for level in reversed(range(len(self.stacks))):
+            pull = self.pulls[level]
+            if pull is not None:
+                flows[pull.rows] = _bag_sums(flows, pull.bags)
+            for on in self.stacks[level]:
+                stack = on.stack
+                if isinstance(stack, LeafStack):
+                    layers, units, cardinality = stack.shape
+                    size = layers * units * cardinality
+                    flow = flows[on.rows].view(layers, units, -1)
+                    counted = self._symbol_counts(flow, symbols[on.variables], cardinality)
+                    result[stack.first : stack.first + size] = counted.flatten()
+                elif isinstance(stack, SumStack):
+                    layers, units, columns = stack.shape
+                    scaled, mixed = kept.pop(stack.start)
+                    share = flows[on.rows].view(layers, units, -1) / mixed
+                    entries = slice(stack.first, stack.first + stack.entries)
+                    result[entries] = self._entry_counts(on, share, scaled)
+                    into = slice(stack.flows, stack.flows + layers * columns)
+                    flows[into] = (self._spread(on, share) * scaled).flatten(0, 1)
+        return result
+
+    def _symbol_counts(self, flow: Tensor, symbols: Tensor, cardinality: int) -> Tensor:
+        """Add the flows (layers, units, N) of each symbol; a missing one is left out."""
+        layers, units, count = flow.shape
+        if self.device.type == "cpu":
+            sums = torch.zeros((layers, units, cardinality + 1), dtype=self.dtype)
+            return sums.scatter_add_(2, symbols[:, None].expand(-1, units, -1), flow)[:, :, :-1]
+        # A product with one-hot symbols: additions by index have no fixed order on a GPU.
+        names = torch.arange(cardinality, device=self.device)
+        step = max(1, HOT_ENTRIES // (count * cardinality))
+        parts = []
+        for start in range(0, layers, step):
+            hot = (symbols[start : start + step, :, None] == names).to(self.dtype)
+            parts.append(torch.bmm(flow[start : start + step], hot))
+        return torch.cat(parts)
+
+    def _table(self, stack: LeafStack) -> Tensor:
+        size = int(np.prod(stack.shape))
+        return self.parameters[stack.first : stack.first + size].view(stack.shape)
+
+    def _dense(self, on: _OnDevice) -> Tensor:
+        stack = on.stack
+        weights = self.parameters[stack.first : stack.first + stack.entries]
+        if stack.places is None:
+            return weights.view(stack.shape)
+        zeros = torch.zeros(int(np.prod(stack.shape)), dtype=self.dtype, device=self.device)
+        return zeros.scatter_(0, on.places, weights).view(stack.shape)
+
+    def _mix(self, on: _OnDevice, scaled: Tensor) -> Tensor:
+        if not on.stack.listed:
+            return torch.bmm(self._dense(on), scaled)
+        weights = self.parameters[on.stack.first : on.stack.first + on.stack.entries]
+        return _bag_sums(scaled.flatten(0, 1), on.by_row, weights).view(*on.stack.shape[:2], -1)
+
+    def _spread(self, on: _OnDevice, share: Tensor) -> Tensor:
+        layers, _, columns = on.stack.shape
+        if not on.stack.listed:
+            return torch.bmm(self._dense(on).transpose(1, 2), share)
+        weights = self.parameters[on.stack.first : on.stack.first + on.stack.entries][on.column_order]
+        return _bag_sums(share.flatten(0, 1), on.by_column, weights).view(layers, columns, -1)
+
+    def _entry_counts(self, on: _OnDevice, share: Tensor, scaled: Tensor) -> Tensor:
+        stack = on.stack
+        weights = self.parameters[stack.first : stack.first + stack.entries]
+        if not stack.listed:
+            sums = torch.bmm(share, scaled.transpose(1, 2)).flatten()
+            return weights * (sums if stack.places is None else sums[on.places])
+        first, second = share.flatten(0, 1), scaled.flatten(0, 1)
+        step = max(1, HOT_ENTRIES // share.shape[2])
+        parts = [
+            (first[on.entry_rows[at : at + step]] * second[on.by_row[0][at : at + step]]).sum(dim=1)
+            for at in range(0, stack.entries, step)
+        ]
+        return weights * torch.cat(parts)
+
+    def update(self, counts: Tensor) -> None:
         """Set the parameters that are most likely for the expected counts plus the pseudocounts."""
-        for index, (layer, count) in enumerate(zip(self.circuit.layers, counts, strict=True)):
-            if count is None:
-                continue
-            if isinstance(layer, InputLayer):
-                prior = self.config.leaf_pseudocount * self.priors[layer.variable]
-                table = _blurred(count, self.config.blur) + prior
-                totals = table.sum(dim=1, keepdim=True)
-                # A unit that no record reaches keeps what it has.
-                self.parameters[index] = torch.where(
-                    totals > 0, table / totals.clamp_min(self.tiny), self.parameters[index]
-                )
-            else:
-                held = self.parameters[index]
-                fan = torch.bincount(held.rows, minlength=held.shape[0]).to(self.dtype)
-                smoothed = count + (self.config.sum_pseudocount / fan)[held.rows]
-                totals = torch.zeros(held.shape[0], dtype=self.dtype, device=self.config.device)
-                totals = _row_sums(smoothed, held, totals)[held.rows]
-                held.weights = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), held.weights)
+        smoothed = counts + self.pseudocounts
+        if self.config.blur:
+            for stack in (stack for level in self.plan.levels for stack in level if isinstance(stack, LeafStack)):
+                part = slice(stack.first, stack.first + int(np.prod(stack.shape)))
+                table = counts[part].view(stack.shape)
+                smoothed[part] += self.config.blur * (_neighbours(table) - table).flatten()
+        totals = torch.segment_reduce(smoothed, "sum", lengths=self.lengths, unsafe=True)
+        totals = totals.repeat_interleave(self.lengths, output_size=len(smoothed))
+        # A unit that no record reaches keeps what it has.
+        fresh = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), self.parameters)
+        self.parameters.copy_(fresh)
 
-    def snapshot(self) -> list[Any]:
-        """Give the parameters as they are now; `update` replaces tensors and never writes into them."""
-        return [held.weights if isinstance(held, _Sum) else held for held in self.parameters]
-
-    def to_circuit(self, snapshot: list[Any]) -> Circuit:
+    def to_circuit(self, parameters: Tensor) -> Circuit:
         """Make a circuit of float64 parameters whose rows are normalised once more."""
-        layers: list[Layer] = []
-        for layer, values in zip(self.circuit.layers, snapshot, strict=True):
-            if isinstance(layer, ProductLayer):
-                layers.append(layer)
+        array = parameters.detach().cpu().numpy().astype(np.float64)
+        starts = np.cumsum(self.plan.lengths) - self.plan.lengths
+        array = array / np.repeat(np.add.reduceat(array, starts), self.plan.lengths)
+        layers: list[Layer] = list(self.circuit.layers)
+        for stack in (stack for level in self.plan.levels for stack in level):
+            if isinstance(stack, ProductStack):
                 continue
-            array = values.detach().cpu().numpy().astype(np.float64)
-            if isinstance(layer, InputLayer):
-                table = array / array.sum(axis=1, keepdims=True)
-                layers.append(InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table))
-            elif isinstance(layer.weights, SparseRows):
-                old = layer.weights
-                totals = np.add.reduceat(array, old.indptr[:-1])
-                array = array / np.repeat(totals, np.diff(old.indptr))
-                layers.append(SumLayer(layer.children, SparseRows(old.indptr, old.indices, array, old.columns)))
-            else:
-                matrix = array.reshape(layer.weights.shape)
-                layers.append(SumLayer(layer.children, matrix / matrix.sum(axis=1, keepdims=True)))
+            first = stack.first
+            for index in stack.layers:
+                layer = layers[index]
+                size = _parameters(layer)
+                layers[index] = _with_parameters(layer, array[first : first + size])
+                first += size
         return Circuit(tuple(layers))
 
 
-def _picked(values: Tensor, gather: IntArray, indices: Tensor) -> Tensor:
-    if len(gather) == values.shape[1] and (gather == np.arange(len(gather))).all():
-        return values
-    # One-hot columns: an indexed gather's gradient adds in an order that is not fixed on a GPU.
-    hot = torch.nn.functional.one_hot(indices, values.shape[1]).to(values.dtype)
-    return values @ hot.T
+class _OnDevice:
+    """Hold a stack with its indices on the device."""
+
+    def __init__(self, stack: LeafStack | ProductStack | SumStack, device: Any) -> None:
+        self.stack: Any = stack
+        if isinstance(stack, LeafStack):
+            self.rows = slice(stack.start, stack.start + stack.shape[0] * stack.shape[1])
+            self.variables = torch.tensor(stack.variables, device=device)
+        elif isinstance(stack, ProductStack):
+            self.rows = slice(stack.start, stack.start + stack.count)
+            self.bags = _bags(stack.bags, device)
+        else:
+            self.rows = slice(stack.start, stack.start + stack.shape[0] * stack.shape[1])
+            self.below = _place(stack.below, device)
+            if stack.places is not None:
+                self.places = torch.tensor(stack.places, device=device)
+            if stack.listed:
+                self._list(stack, device)
+
+    def _list(self, stack: SumStack, device: Any) -> None:
+        """Make the lists of entries by row and by column."""
+        layers, units, columns = stack.shape
+        assert stack.places is not None
+        rows = stack.places // columns
+        across = rows // units * columns + stack.places % columns
+        order = np.argsort(across, kind="stable")
+        self.entry_rows = torch.tensor(rows, device=device)
+        self.column_order = torch.tensor(order, device=device)
+        row_starts = np.searchsorted(rows, np.arange(layers * units))
+        column_starts = np.searchsorted(across[order], np.arange(layers * columns))
+        self.by_row = _bags(Bags(across, row_starts.astype(np.int64)), device)
+        self.by_column = _bags(Bags(rows[order], column_starts.astype(np.int64)), device)
 
 
-def _row_sums(values: Tensor, held: _Sum, zeros: Tensor) -> Tensor:
-    if held.flat is None:
-        return values.view(held.shape).sum(dim=1)
-    matrix = torch.zeros(held.shape[0] * held.shape[1], dtype=values.dtype, device=values.device)
-    return matrix.scatter(0, held.flat, values).view(held.shape).sum(dim=1)
+class _PullOnDevice:
+    """Hold a level's pull with its indices on the device."""
+
+    def __init__(self, pull: Pull, device: Any) -> None:
+        self.rows = _place(pull.rows, device)
+        self.bags = _bags(pull.bags, device)
 
 
-def _blurred(counts: Tensor, share: float) -> Tensor:
-    """Move a share of every column's counts to its neighbours; the borders keep what would fall off."""
-    if share == 0 or counts.shape[1] < 2:
-        return counts
-    left = torch.cat([counts[:, 1:], counts[:, -1:]], dim=1)
-    right = torch.cat([counts[:, :1], counts[:, :-1]], dim=1)
-    return (1 - share) * counts + share / 2 * (left + right)
+def _bags(bags: Bags, device: Any) -> tuple[Tensor, Tensor]:
+    return torch.tensor(bags.indices, device=device), torch.tensor(bags.offsets, device=device)
+
+
+def _place(rows: Rows, device: Any) -> Any:
+    if rows.indices is None:
+        return slice(rows.start, rows.start + rows.count)
+    return torch.tensor(rows.indices, device=device)
+
+
+def _rows(values: Tensor, rows: Any) -> Tensor:
+    return values[rows] if isinstance(rows, slice) else values.index_select(0, rows)
+
+
+def _bag_sums(values: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor = None) -> Tensor:
+    """Add the rows of every bag, times their weights if there are any."""
+    indices, offsets = bags
+    return torch.nn.functional.embedding_bag(indices, values, offsets, mode="sum", per_sample_weights=weights)
+
+
+def _neighbours(tables: Tensor) -> Tensor:
+    """Give every symbol half of each neighbour's counts; the borders keep what would fall off."""
+    if tables.shape[-1] < 2:
+        return tables
+    left = torch.cat([tables[..., 1:], tables[..., -1:]], dim=-1)
+    right = torch.cat([tables[..., :1], tables[..., :-1]], dim=-1)
+    return (left + right) / 2
+
+
+def _pack(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumStack, ...], ...]) -> FloatArray:
+    """Put all parameters behind one another, stack by stack."""
+    parts = []
+    for stack in (stack for level in levels for stack in level):
+        if isinstance(stack, ProductStack):
+            continue
+        for index in stack.layers:
+            layer = circuit.layers[index]
+            if isinstance(layer, InputLayer):
+                parts.append(layer.table.ravel())
+            elif isinstance(layer, SumLayer):
+                rows = layer.weights
+                parts.append((rows.values if isinstance(rows, SparseRows) else rows).ravel())
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _parameters(layer: Layer) -> int:
+    if isinstance(layer, InputLayer):
+        return layer.table.size
+    if isinstance(layer, ProductLayer):
+        return 0
+    return (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
+
+
+def _with_parameters(layer: Layer, values: FloatArray) -> Layer:
+    if isinstance(layer, InputLayer):
+        table = values.reshape(layer.table.shape)
+        return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
+    assert isinstance(layer, SumLayer)
+    rows = layer.weights
+    if isinstance(rows, SparseRows):
+        return SumLayer(layer.children, SparseRows(rows.indptr, rows.indices, values, rows.columns))
+    return SumLayer(layer.children, values.reshape(rows.shape))

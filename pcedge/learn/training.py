@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,6 +58,7 @@ def fit(
     cardinalities: int | Sequence[int] | None = None,
     circuit: Circuit | None = None,
     progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Circuit:
     """Learn a circuit from the train split, stopping by the validation split; the test split is not looked at.
 
@@ -67,20 +69,23 @@ def fit(
         cardinalities: as in `train`; only the default looks at the test split, for its largest symbol.
         circuit: where to start; None makes a hidden Chow–Liu tree that starts at clusters.
         progress: called after every iteration.
+        checkpoint: a file that is written now and then, and continued from where it exists; the result is the same as
+            that of a run that was never stopped.
 
     Raises:
         DataError: the data are no integer records, or out of range.
-        UsageError: a setting is out of its range, or the device does not work here.
+        UsageError: a setting is out of its range, the device does not work here, or the checkpoint is of another run.
+        FormatError: the checkpoint is damaged.
         MissingToolError: torch is not installed.
     """
     try:
         from pcedge.learn.em import fit_parameters
+        from pcedge.learn.workers import joined
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "torch":
             raise
         raise missing_extra("torch", "train", "training") from error
     config = config or LearnConfig()
-    _check_device(config.device)
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
     records = check_records(splits.train, sizes, allow_missing=True)
@@ -88,19 +93,11 @@ def fit(
         valid = check_records(splits.valid, sizes, allow_missing=True)
     else:
         records, valid = _hold_out(records, config)
-    if circuit is None:
-        circuit = _initial(records, sizes, config)
-    return fit_parameters(circuit, records, valid, config, progress)
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either, by what is missing
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device must be cpu or a torch device that works here, got {device!r} ({reason})") from error
+    with joined(config) as workers:
+        if circuit is None:
+            circuit = _initial(records, sizes, config)
+        kept = None if checkpoint is None else Path(checkpoint)
+        return fit_parameters(circuit, records, valid, config, progress, kept, workers)
 
 
 def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[int, ...]:
