@@ -42,6 +42,12 @@ class LearnConfig:
     leaf_pseudocount: float = 2.0
     #: share of the leaf pseudocount that is spread evenly over the symbols instead
     uniform_share: float = 0.3
+    #: how leaves are drawn to the variable's marginal: `even` adds the pseudocount once to a row; `tree` adds it to every
+    #: split of the symbols into halves, quarters and so on, so that rows with few counts keep their coarse shape and
+    #: take the fine one of the marginal; for symbols with an order and many values, such as grey values
+    leaf_prior: str = "even"
+    #: share of the sum pseudocount that is spread evenly over the children; the rest follows their use by the layer
+    sum_uniform_share: float = 1.0
     #: share of every expected count of a symbol that goes to its two neighbours, half to each, in the M-step; only for
     #: symbols with an order, such as grey values, and 0 for names without one
     blur: float = 0.0
@@ -68,12 +74,14 @@ class LearnConfig:
         for name in ("sum_pseudocount", "leaf_pseudocount", "checkpoint_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("uniform_share", "blur"):
+        for name in ("uniform_share", "blur", "sum_uniform_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be in 0..1, got {getattr(self, name)}")
         if not 0 < self.holdout < 1:
             raise UsageError(f"holdout must be between 0 and 1, got {self.holdout}")
         if self.window < 1:
             raise UsageError(f"window must be at least 1, got {self.window}")
+        if self.leaf_prior not in ("even", "tree"):
+            raise UsageError(f"leaf_prior must be even or tree, got {self.leaf_prior}")
         if self.dtype not in ("float32", "float64"):
             raise UsageError(f"dtype must be float32 or float64, got {self.dtype}")

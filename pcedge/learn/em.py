@@ -14,7 +14,7 @@ from pcedge.circuit.layers import MISSING, Circuit, FloatArray, IntArray
 from pcedge.errors import DataError
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress
-from pcedge.learn.model import Model
+from pcedge.learn.model import Model, tree_shrunk
 from pcedge.learn.workers import Workers
 
 #: values that an E-step keeps at a time, records times units: bounds the memory, at some 40 bytes each
@@ -24,6 +24,9 @@ GPU_SCALE = 2**7
 
 #: exponent of the running counts' window: above 1/2 they converge, and near 1 they drag counts of old parameters along
 GROWTH = 0.6
+
+#: records of all variables' common marginal that are added to each split of a variable's own
+POOLED_RECORDS = 10.0
 
 
 def fit_parameters(
@@ -169,12 +172,24 @@ class _Run:
 
 
 def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnConfig) -> list[FloatArray]:
-    """Mix every variable's marginal with the even distribution, `config.uniform_share` of it."""
-    priors = []
+    """Give the distribution that a variable's leaves are drawn to: its marginal, `config.uniform_share` of it even.
+
+    For the prior `tree` rare symbols of a marginal borrow from all variables with as many symbols.
+    """
+    counts = []
     for variable, cardinality in enumerate(cardinalities):
         column = train[:, variable]
-        counts = np.bincount(column[column != MISSING], minlength=cardinality).astype(np.float64)
+        counts.append(np.bincount(column[column != MISSING], minlength=cardinality).astype(np.float64))
+    pooled: dict[int, FloatArray] = {}
+    for cardinality, counted in zip(cardinalities, counts, strict=True):
+        pooled[cardinality] = pooled.get(cardinality, np.zeros(cardinality)) + counted
+    priors = []
+    for cardinality, counted in zip(cardinalities, counts, strict=True):
         even = np.full(cardinality, 1 / cardinality)
-        marginal = counts / counts.sum() if counts.sum() else even
+        if config.leaf_prior == "tree":
+            shared = (pooled[cardinality] + even) / (pooled[cardinality].sum() + 1)
+            marginal = tree_shrunk(torch.tensor(counted), torch.tensor(shared), POOLED_RECORDS).numpy()
+        else:
+            marginal = counted / counted.sum() if counted.sum() else even
         priors.append((1 - config.uniform_share) * marginal + config.uniform_share * even)
     return priors

@@ -51,21 +51,20 @@ class Model:
         self.pulls = [None if pull is None else _PullOnDevice(pull, self.device) for pull in self.plan.pulls]
         self.lengths = self._tensor(self.plan.lengths)
         self.parameters = self._tensor(_pack(circuit, self.plan.levels), self.dtype)
-        self.pseudocounts = self._tensor(self._prior(priors), self.dtype)
+        self.centres = self._centres(priors)
         self.graphs: dict[tuple[int, ...], Any] = {}
 
     def _tensor(self, values: Any, dtype: Any = None) -> Tensor:
         return torch.tensor(np.asarray(values), dtype=dtype, device=self.device)
 
-    def _prior(self, priors: list[FloatArray]) -> FloatArray:
-        """Spread every row's pseudocounts over its entries."""
-        prior = np.repeat(self.config.sum_pseudocount / self.plan.lengths, self.plan.lengths)
-        for stack in (stack for level in self.plan.levels for stack in level if isinstance(stack, LeafStack)):
-            tables = np.stack([priors[variable] for variable in stack.variables])[:, None]
-            size = int(np.prod(stack.shape))
-            spread = np.broadcast_to(self.config.leaf_pseudocount * tables, stack.shape)
-            prior[stack.first : stack.first + size] = spread.ravel()
-        return prior
+    def _centres(self, priors: list[FloatArray]) -> dict[int, Tensor]:
+        """Give every leaf stack the distributions that its rows are drawn to, (layers, 1, symbols)."""
+        return {
+            stack.first: self._tensor(np.stack([priors[variable] for variable in stack.variables])[:, None], self.dtype)
+            for level in self.plan.levels
+            for stack in level
+            if isinstance(stack, LeafStack)
+        }
 
     def load(self, records: IntArray) -> Tensor:
         """Put records on the device as (variables, N), where the symbol after a variable's last one means missing."""
@@ -214,18 +213,51 @@ class Model:
         return weights * torch.cat(parts)
 
     def update(self, counts: Tensor) -> None:
-        """Set the parameters that are most likely for the expected counts plus the pseudocounts."""
-        smoothed = counts + self.pseudocounts
-        if self.config.blur:
-            for stack in (stack for level in self.plan.levels for stack in level if isinstance(stack, LeafStack)):
-                part = slice(stack.first, stack.first + int(np.prod(stack.shape)))
-                table = counts[part].view(stack.shape)
-                smoothed[part] += self.config.blur * (_neighbours(table) - table).flatten()
-        totals = torch.segment_reduce(smoothed, "sum", lengths=self.lengths, unsafe=True)
-        totals = totals.repeat_interleave(self.lengths, output_size=len(smoothed))
+        """Set the parameters that are most likely for the expected counts and the priors."""
+        smoothed = counts + self._row_sums_to(self._sum_shares(counts), self.config.sum_pseudocount)
+        for on in (on for level in self.stacks for on in level if isinstance(on.stack, LeafStack)):
+            part = slice(on.stack.first, on.stack.first + int(np.prod(on.stack.shape)))
+            table = counts[part].view(on.stack.shape)
+            if self.config.blur:
+                table = table + self.config.blur * (_neighbours(table) - table)
+            centre = self.centres[on.stack.first]
+            if self.config.leaf_prior == "tree":
+                smoothed[part] = tree_shrunk(table, centre, self.config.leaf_pseudocount).flatten()
+            else:
+                smoothed[part] = (table + self.config.leaf_pseudocount * centre).flatten()
+        totals = self._row_totals(smoothed)
         # A unit that no record reaches keeps what it has.
         fresh = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), self.parameters)
         self.parameters.copy_(fresh)
+
+    def _row_totals(self, values: Tensor) -> Tensor:
+        """Give every entry the sum of its row."""
+        totals = torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
+        return totals.repeat_interleave(self.lengths, output_size=len(values))
+
+    def _row_sums_to(self, values: Tensor, total: float) -> Tensor:
+        return values * (total / self._row_totals(values).clamp_min(self.tiny))
+
+    def _sum_shares(self, counts: Tensor) -> Tensor:
+        """Say how the pseudocounts of sums are spread: evenly, or like the columns are used by all units of a layer."""
+        shares = torch.ones_like(counts)
+        if self.config.sum_uniform_share == 1:
+            return shares
+        for on in (on for level in self.stacks for on in level if isinstance(on.stack, SumStack)):
+            stack = on.stack
+            layers, units, columns = stack.shape
+            part = slice(stack.first, stack.first + stack.entries)
+            if stack.listed:
+                continue
+            dense = counts[part]
+            if stack.places is not None:
+                dense = dense.new_zeros(layers * units * columns).scatter_(0, on.places, dense)
+            used = dense.view(stack.shape).sum(dim=1, keepdim=True)
+            used = used / used.sum(dim=2, keepdim=True).clamp_min(self.tiny)
+            even = self.config.sum_uniform_share
+            used = ((1 - even) * used + even / columns).expand(stack.shape).flatten()
+            shares[part] = used if stack.places is None else used[on.places]
+        return shares
 
     def to_circuit(self, parameters: Tensor) -> Circuit:
         """Make a circuit of float64 parameters whose rows are normalised once more."""
@@ -305,6 +337,35 @@ def _bag_sums(values: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor = Non
     """Add the rows of every bag, times their weights if there are any."""
     indices, offsets = bags
     return torch.nn.functional.embedding_bag(indices, values, offsets, mode="sum", per_sample_weights=weights)
+
+
+def tree_shrunk(counts: Tensor, centre: Tensor, strength: float) -> Tensor:
+    """Estimate distributions from counts by a Pólya tree over dyadic intervals of symbols.
+
+    Every interval is split in two, and `strength` records that split as the centre does are added to each split. So a
+    row with few counts takes the fine shape of the centre and keeps its own coarse one, which one pseudocount for all
+    symbols cannot do. Lavine, "Some Aspects of Polya Tree Distributions", Annals of Statistics 1992.
+
+    Args:
+        counts: (..., symbols).
+        centre: distributions that can be broadcast to the counts.
+        strength: records added to each split.
+    """
+    depth = max(0, counts.shape[-1] - 1).bit_length()
+    padding = (0, (1 << depth) - counts.shape[-1])
+    finest = [torch.nn.functional.pad(values, padding) for values in (counts, centre)]
+    result = torch.ones_like(counts[..., :1])
+    for level in range(depth):
+        width = 1 << (depth - level - 1)
+        halves = [values.unflatten(-1, (-1, 2, width)).sum(dim=-1) for values in finest]
+        own, drawn = halves
+        share = drawn / drawn.sum(dim=-1, keepdim=True)
+        share = torch.where(share.isfinite(), share, 0.5)
+        split = own + strength * share
+        split = split / split.sum(dim=-1, keepdim=True)
+        split = torch.where(split.isfinite(), split, share)
+        result = (result[..., None] * split).flatten(-2)
+    return result[..., : counts.shape[-1]]
 
 
 def _neighbours(tables: Tensor) -> Tensor:
