@@ -63,8 +63,8 @@ class Parametric:
             raise CircuitError(f"the parameters of {self.kind} leaves must be numbers ({error})") from error
         if parameters.ndim != 2 or parameters.shape[1] != len(names):
             raise CircuitError(
-                f"the parameters of {self.kind} leaves must have shape (units, {len(names)}) for {' and '.join(names)}, "
-                f"got {parameters.shape}"
+                f"the parameters of {self.kind} leaves must have shape (units, {len(names)}) "
+                f"for {' and '.join(names)}, got {parameters.shape}"
             )
         if type(self.cardinality) is not int or self.cardinality < 1:
             raise CircuitError(f"a leaf must have at least one symbol, got {self.cardinality!r}")
@@ -101,7 +101,7 @@ def _logistic(mean: FloatArray, scale: FloatArray, cardinality: int) -> FloatArr
     above = np.concatenate([one, np.where(borders > 0, far, near), zero], axis=1)
     # Above the mean the difference of what is left keeps the digits that the difference near 1 would lose.
     right = np.arange(cardinality) > mean[:, None]
-    return np.where(right, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1])
+    return np.asarray(np.where(right, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1]))
 
 
 def _geometric(ratio: FloatArray, cardinality: int) -> FloatArray:

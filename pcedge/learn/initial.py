@@ -1,4 +1,4 @@
-"""Where EM starts: latents that are clusters of a variable together with those that tell most about it."""
+"""Where EM starts: a circuit of a named structure, whose latents are clusters of the records."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from pcedge.circuit.structure import variables_of
 from pcedge.errors import UsageError
 from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree
 from pcedge.learn.leaves import with_leaves
-from pcedge.learn.structures import (
-    balanced_binary_tree, chain, hidden_chow_liu_tree, independent, quad_tree,
-)  # fmt: skip
+from pcedge.learn.structures import balanced_binary_tree, chain, hidden_chow_liu_tree, independent, quad_tree
 
 #: names of the structures that a circuit can start from
 STRUCTURES = ("hclt", "chain", "binary", "quad", "independent")
@@ -115,7 +113,7 @@ def joined_parts(information: FloatArray, limit: int) -> tuple[list[list[int]], 
     parts: dict[int, list[int]] = {variable: [variable] for variable in range(count)}
     edges: dict[int, list[tuple[int, int]]] = {variable: [] for variable in range(count)}
     first, second = np.triu_indices(count, 1)
-    ranked = np.argsort(-information[first, second], kind="stable") if limit > 1 else []
+    ranked: Sequence[int] | IntArray = np.argsort(-information[first, second], kind="stable") if limit > 1 else []
     for a, b in ((int(first[i]), int(second[i])) for i in ranked):
         into, gone = part_of[a], part_of[b]
         if into == gone or information[a, b] <= 0 or len(parts[into]) + len(parts[gone]) > limit:

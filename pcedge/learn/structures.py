@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -71,7 +72,7 @@ def chain(order: Sequence[int], cardinalities: Sequence[int], latents: int = 16,
     """
     _check_order(order, len(cardinalities))
     parents = [-1] * len(order)
-    for before, after in zip(order[:-1], order[1:], strict=True):
+    for before, after in itertools.pairwise(order):
         parents[after] = int(before)
     return hidden_chow_liu_tree(parents, cardinalities, latents, seed)
 
@@ -231,7 +232,7 @@ def independent(
     if parents is None:
         parents = [-1] * len(names)
         for part in parts:
-            for before, after in zip(part[:-1], part[1:], strict=True):
+            for before, after in itertools.pairwise(part):
                 parents[after] = before
     if len(parents) != len(names):
         raise UsageError(f"parents must be one for each of {len(names)} variables, got {len(parents)}")
