@@ -3,8 +3,9 @@
 from pcedge.circuit.file import load_circuit, save_circuit
 from pcedge.circuit.inference import log_conditional, log_likelihood, sample
 from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.parametric import Parametric
 
 __all__ = [
-    "MISSING", "Circuit", "InputLayer", "Layer", "ProductLayer", "SparseRows", "SumLayer", "load_circuit",
+    "MISSING", "Circuit", "InputLayer", "Layer", "Parametric", "ProductLayer", "SparseRows", "SumLayer", "load_circuit",
     "log_conditional", "log_likelihood", "sample", "save_circuit",
 ]  # fmt: skip

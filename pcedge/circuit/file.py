@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.parametric import Parametric
 from pcedge.errors import FormatError
 
 FORMAT = "pcedge-circuit"
 VERSION = 1
+
+#: symbols of a parametric leaf in a file at most: a file of few bytes must not ask for the whole memory
+MAX_CARDINALITY = 1 << 24
 
 
 def save_circuit(circuit: Circuit, path: str | Path) -> None:
@@ -37,7 +41,17 @@ def _describe(circuit: Circuit) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     tensors: dict[str, Any] = {}
     described: list[dict[str, Any]] = []
     for index, layer in enumerate(circuit.layers):
-        if isinstance(layer, InputLayer):
+        if isinstance(layer, InputLayer) and layer.parametric is not None:
+            tensors[f"{index}.parameters"] = layer.parametric.parameters
+            described.append(
+                {
+                    "kind": "input",
+                    "variable": int(layer.variable),
+                    "leaves": layer.parametric.kind,
+                    "cardinality": layer.parametric.cardinality,
+                }
+            )
+        elif isinstance(layer, InputLayer):
             tensors[f"{index}.probabilities"] = layer.probabilities
             described.append({"kind": "input", "variable": int(layer.variable)})
         elif isinstance(layer, ProductLayer):
@@ -103,6 +117,12 @@ def _checksum(described: object, tensors: dict[str, Any]) -> str:
 
 def _read_layer(index: int, entry: dict[str, Any], tensors: dict[str, Any]) -> Layer:
     kind = entry["kind"]
+    if kind == "input" and "leaves" in entry:
+        parameters = _tensor(tensors, f"{index}.parameters", np.float64, 2)
+        cardinality = _integer(entry["cardinality"])
+        if cardinality > MAX_CARDINALITY:
+            raise ValueError(f"a parametric leaf must have at most {MAX_CARDINALITY} symbols, got {cardinality}")
+        return InputLayer.of(_integer(entry["variable"]), Parametric(entry["leaves"], parameters, cardinality))
     if kind == "input":
         return InputLayer(_integer(entry["variable"]), _tensor(tensors, f"{index}.probabilities", np.float64))
     children = tuple(_integer(child) for child in entry["children"])

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.circuit.parametric import Parametric
 from pcedge.circuit.structure import Shape, check_shapes, layer_scopes
 from pcedge.errors import CircuitError
 
@@ -66,11 +67,13 @@ class InputLayer:
     """Leaves over one variable: row u of `probabilities` is the distribution of unit u.
 
     `probabilities` is (units, cardinality) for categorical leaves, and (units,) for Bernoulli leaves, where it is the
-    probability of the symbol 1.
+    probability of the symbol 1. `parametric` tells where the table of parametric leaves comes from; `logistic`,
+    `geometric` and `of` make such layers.
     """
 
     variable: int
     probabilities: FloatArray
+    parametric: Parametric | None = None
 
     def __post_init__(self) -> None:
         """Take lists and numpy integers too."""
@@ -79,10 +82,42 @@ class InputLayer:
             object.__setattr__(self, "variable", int(self.variable))
         if type(self.variable) is not int:
             raise CircuitError(f"the variable of an input layer must be an integer, got {self.variable!r}")
+        if self.parametric is not None and not np.array_equal(self.probabilities, self.parametric.table):
+            raise CircuitError(
+                f"the probabilities of {self.parametric.kind} leaves (variable {self.variable}) must be the table of "
+                "their parameters, they differ"
+            )
+
+    @staticmethod
+    def of(variable: int, parametric: Parametric) -> InputLayer:
+        """Make the leaves that parameters describe."""
+        return InputLayer(variable, parametric.table, parametric)
+
+    @staticmethod
+    def logistic(variable: int, mean: object, scale: object, cardinality: int) -> InputLayer:
+        """Make discretized logistic leaves, one a mean and scale, both of shape (units,); see `Parametric`.
+
+        Example:
+            >>> InputLayer.logistic(0, [1.0], [0.5], 3).table.round(3).tolist()
+            [[0.269, 0.462, 0.269]]
+        """
+        columns = [_array(values, "mean and scale").reshape(-1) for values in (mean, scale)]
+        if len(columns[0]) != len(columns[1]):
+            raise CircuitError(
+                f"logistic leaves must have one scale a mean, got {len(columns[1])} for {len(columns[0])}"
+            )
+        return InputLayer.of(variable, Parametric("logistic", np.stack(columns, axis=1), cardinality))
+
+    @staticmethod
+    def geometric(variable: int, ratio: object, cardinality: int) -> InputLayer:
+        """Make truncated geometric leaves, one a ratio, of shape (units,); see `Parametric`."""
+        return InputLayer.of(variable, Parametric("geometric", _array(ratio, "ratio").reshape(-1, 1), cardinality))
 
     @property
     def kind(self) -> str:
-        """Give `bernoulli` or `categorical`."""
+        """Give `bernoulli`, `categorical`, `logistic` or `geometric`."""
+        if self.parametric is not None:
+            return self.parametric.kind
         return "bernoulli" if self.probabilities.ndim == 1 else "categorical"
 
     @cached_property
@@ -193,11 +228,11 @@ class Circuit:
 
     @property
     def parameters(self) -> int:
-        """Count the weights and leaf probabilities."""
+        """Count the weights and leaf probabilities; of parametric leaves, their parameters."""
         total = 0
         for layer in self.layers:
             if isinstance(layer, InputLayer):
-                total += layer.probabilities.size
+                total += (layer.probabilities if layer.parametric is None else layer.parametric.parameters).size
             elif isinstance(layer, SumLayer):
                 total += (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
         return total

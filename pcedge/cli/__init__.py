@@ -9,7 +9,7 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import commands, demo
+from pcedge.cli import commands, compressing, demo
 from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
@@ -25,6 +25,7 @@ def group() -> None:
 for command in (
     demo.demo, commands.doctor, commands.train, commands.info, commands.quantize, commands.export, commands.simulate,
     commands.verify, commands.encode, commands.decode, commands.loglik,
+    compressing.prune, compressing.grow,
 ):  # fmt: skip
     group.add_command(command)
 

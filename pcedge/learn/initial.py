@@ -1,4 +1,4 @@
-"""Where EM starts: latents that are clusters of a variable together with those that tell most about it."""
+"""Where EM starts: a circuit of a named structure, whose latents are clusters of the records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SumLayer
+from pcedge.circuit.structure import variables_of
+from pcedge.errors import UsageError
+from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree
+from pcedge.learn.leaves import with_leaves
+from pcedge.learn.structures import balanced_binary_tree, chain, hidden_chow_liu_tree, independent, quad_tree
 
+#: names of the structures that a circuit can start from
+STRUCTURES = ("hclt", "chain", "binary", "quad", "independent")
 #: how many other variables a clustering looks at
 RELATIVES = 7
 #: weight of the variable itself, as if it were there that many times
 OWN = 4.0
+#: variables that the clustering of a region without leaves of its own looks at, evenly spaced
+WIDEST = 256
 #: records clustered at most, and rounds of k-means: EM does the rest
 RECORDS, ROUNDS = 4096, 12
 #: records added to the counts that the first parameters are made of
@@ -20,13 +29,119 @@ LEAF_COUNT, SUM_COUNT = 1.0, 1.6
 NOISE = 0.1
 
 
-def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed: int) -> Circuit:
-    """Give a hidden Chow–Liu tree parameters from counts of clustered records.
-
-    Symbols are compared by their distance, so names without an order start less well, and EM corrects it.
+def initial_circuit(
+    structure: str,
+    records: IntArray,
+    cardinalities: Sequence[int],
+    *,
+    latents: int = 16,
+    seed: int = 0,
+    leaves: str = "categorical",
+    shape: Sequence[int] | None = None,
+    order: Sequence[int] | None = None,
+    block: int = 1,
+) -> Circuit:
+    """Make a circuit of a named structure that starts at clusters of the records.
 
     Args:
-        circuit: from `hidden_chow_liu_tree`; its parameters are not used.
+        structure: `hclt` (hidden Chow–Liu tree), `chain`, `binary`, `quad` or `independent`.
+        records: symbols of shape (N, variables), -1 where missing.
+        cardinalities: every variable's number of symbols.
+        latents: states of every latent.
+        seed: seed of the clusterings.
+        leaves: `categorical` (Bernoulli where there are two symbols), `logistic` or `geometric`.
+        shape: of `quad`: (height, width) or (height, width, channels).
+        order: of `chain` and `binary`: the variables, None for 0, 1, 2, …
+        block: of `independent`: variables of a part at most. Parts join the variables that tell most about each other,
+            and are hidden Chow–Liu trees; 1 makes every variable a single leaf.
+
+    Raises:
+        UsageError: an argument is out of its range, does not fit the variables, or is not of this structure.
+
+    Example:
+        >>> initial_circuit("chain", np.array([[0, 1], [1, 1]]), [2, 2], latents=2).cardinalities
+        (2, 2)
+    """
+    if structure not in STRUCTURES:
+        raise UsageError(f"structure must be one of {', '.join(STRUCTURES)}, got {structure!r}")
+    if block < 1:
+        raise UsageError(f"block must be at least 1, got {block}")
+    for name, value, users in (("shape", shape, ("quad",)), ("order", order, ("chain", "binary"))):
+        if value is not None and structure not in users:
+            raise UsageError(f"{name} must be left out for the structure {structure}, it is of {' and '.join(users)}")
+    sizes = tuple(cardinalities)
+    if records.ndim != 2 or records.shape[1] != len(sizes):
+        raise UsageError(f"records must have shape (N, {len(sizes)}), got {records.shape}")
+    information = mutual_information(records, max(sizes))
+    names = list(range(len(sizes))) if order is None else list(order)
+    if structure == "hclt":
+        circuit = hidden_chow_liu_tree(root_at_centre(spanning_tree(information)), sizes, latents, seed)
+    elif structure == "chain":
+        circuit = chain(names, sizes, latents, seed)
+    elif structure == "binary":
+        circuit = balanced_binary_tree(names, sizes, latents, seed)
+    elif structure == "quad":
+        if shape is None:
+            raise UsageError("the structure quad must have the shape of the images, got none")
+        circuit = quad_tree(shape, sizes, latents, seed)
+    else:
+        parts, parents = joined_parts(information, block)
+        circuit = independent(parts, sizes, latents, seed, parents)
+    started = clustered(circuit, records, information, seed)
+    return started if leaves == "categorical" else with_leaves(started, leaves)
+
+
+def joined_parts(information: FloatArray, limit: int) -> tuple[list[list[int]], list[int]]:
+    """Join the variables that tell most about each other into parts of a limited size.
+
+    Edges join parts from the most information to the least, as Kruskal's algorithm does, unless the part would be
+    larger than the limit, or they add no information.
+
+    Args:
+        information: the mutual information of all pairs of variables.
+        limit: variables of a part at most.
+
+    Returns:
+        The parts, and every variable's parent in its part's tree, rooted at the centre.
+
+    Example:
+        >>> joined_parts(np.array([[0, 2, 1], [2, 0, 3], [1, 3, 0]]), 2)
+        ([[0], [1, 2]], [-1, -1, 1])
+    """
+    count = len(information)
+    part_of = list(range(count))
+    parts: dict[int, list[int]] = {variable: [variable] for variable in range(count)}
+    edges: dict[int, list[tuple[int, int]]] = {variable: [] for variable in range(count)}
+    first, second = np.triu_indices(count, 1)
+    ranked: Sequence[int] | IntArray = np.argsort(-information[first, second], kind="stable") if limit > 1 else []
+    for a, b in ((int(first[i]), int(second[i])) for i in ranked):
+        into, gone = part_of[a], part_of[b]
+        if into == gone or information[a, b] <= 0 or len(parts[into]) + len(parts[gone]) > limit:
+            continue
+        for variable in parts[gone]:
+            part_of[variable] = into
+        parts[into] += parts.pop(gone)
+        edges[into] += [*edges.pop(gone), (a, b)]
+    parents = [-1] * count
+    for name, part in parts.items():
+        part.sort()
+        local = {variable: place for place, variable in enumerate(part)}
+        rooted = root_at_centre([(local[a], local[b]) for a, b in edges[name]])
+        for variable, parent in zip(part, rooted, strict=True):
+            parents[variable] = -1 if parent < 0 else part[parent]
+    return sorted(parts.values()), parents
+
+
+def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed: int) -> Circuit:
+    """Give a circuit of `structures` parameters from counts of clustered records.
+
+    The layer below a sum is a latent, and its states are clusters of the records: by its own variables, those of the
+    leaves that the latent chooses, together with the variables that tell most about them; a latent without leaves of
+    its own goes by the variables below it. Symbols are compared by their distance, so names without an order start
+    less well, and EM corrects it.
+
+    Args:
+        circuit: of a structure in `structures`, in which a sum layer has one child layer; its parameters are not used.
         records: symbols of shape (N, variables), -1 where missing.
         information: the mutual information of all pairs of variables.
         seed: seed of the clusterings.
@@ -34,43 +149,40 @@ def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed
     generator = np.random.default_rng([seed, 3])
     picked = records[:: max(1, -(-len(records) // RECORDS))]
     filled = _filled(picked)
-    latents: dict[int, IntArray] = {}
-    variable_of: dict[int, int] = {}
-    layers: list[Layer] = []
-    for index, layer in enumerate(circuit.layers):
+    layers: list[Layer] = list(circuit.layers)
+    # Every record's unit in every layer: parents come after their children, so from the root down.
+    units: dict[int, IntArray] = {len(layers) - 1: np.zeros(len(picked), dtype=np.int64)}
+    for index in range(len(layers) - 1, -1, -1):
+        layer, unit = circuit.layers[index], units[index]
         if isinstance(layer, InputLayer):
-            variable, units = layer.variable, layer.shape.units
-            variable_of[index] = variable
-            relatives = np.argsort(-information[variable], kind="stable")
-            features = filled[:, relatives[relatives != variable][:RELATIVES]]
-            own = filled[:, [variable]] * np.sqrt(OWN)
-            latents[variable] = _clusters(np.concatenate([own, features], axis=1), units, generator)
-            table = _leaf_counts(picked[:, variable], latents[variable], layer.table.shape)
+            table = _leaf_counts(picked[:, layer.variable], unit, layer.table.shape)
             table = _normalised(table, generator)
-            layers.append(InputLayer(variable, table[:, 1].copy() if layer.kind == "bernoulli" else table))
+            layers[index] = InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
         elif isinstance(layer, ProductLayer):
-            variable_of[index] = variable_of[layer.children[0]]
-            layers.append(layer)
+            for column, child in enumerate(layer.children):
+                units[child] = layer.gather[unit, column]
         else:
-            layers.append(layer)
-    # A sum's rows are the parent's latents, and the parent comes after its children.
-    for index, layer in enumerate(circuit.layers):
-        if isinstance(layer, SumLayer):
-            child = latents[variable_of[layer.children[0]]]
-            parent = _parent(circuit, index)
-            rows = np.zeros_like(child) if parent is None else latents[variable_of[parent]]
+            child = layer.children[0]
+            points = _features(circuit, child, filled, information)
+            units[child] = _clusters(points, circuit.layers[child].shape.units, generator)
             counts = np.full(layer.weights.shape, SUM_COUNT / layer.weights.shape[1])
-            np.add.at(counts, (rows, child), 1.0)
+            np.add.at(counts, (unit, units[child]), 1.0)
             layers[index] = SumLayer(layer.children, _normalised(counts, generator))
     return Circuit(tuple(layers))
 
 
-def _parent(circuit: Circuit, index: int) -> int | None:
-    following: Sequence[Layer] = circuit.layers[index + 1 :]
-    for offset, layer in enumerate(following):
-        if isinstance(layer, ProductLayer) and index in layer.children:
-            return index + 1 + offset
-    return None
+def _features(circuit: Circuit, index: int, filled: FloatArray, information: FloatArray) -> FloatArray:
+    """Give the columns by which the records of a latent are clustered, the layer below a sum."""
+    layer = circuit.layers[index]
+    below = layer.children if isinstance(layer, ProductLayer) else (index,)
+    own = [leaf.variable for leaf in (circuit.layers[child] for child in below) if isinstance(leaf, InputLayer)]
+    if not own:
+        scope = variables_of(circuit.scopes[index])
+        return filled[:, scope[:: -(-len(scope) // WIDEST)]]
+    told = information[own].sum(axis=0)
+    relatives = np.argsort(-told, kind="stable")
+    relatives = relatives[~np.isin(relatives, own)][:RELATIVES]
+    return np.concatenate([filled[:, own] * np.sqrt(OWN), filled[:, relatives]], axis=1)
 
 
 def _filled(records: IntArray) -> FloatArray:

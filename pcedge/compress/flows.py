@@ -1,0 +1,175 @@
+"""Circuit flows: how often every parameter is used, given data, by one pass up and one down in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.circuit.inference import BATCH, check_records, inside
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.errors import UsageError
+
+BoolArray = NDArray[np.bool_]
+
+#: a unit further below the best child than this (in nats) is computed by itself: exp of more would overflow
+FAR = 600.0
+
+#: what is left of a record's flow and could be rounding of the sums that were subtracted from 1
+ROUNDING = 1e-9
+
+
+def expected_flows(circuit: Circuit, records: ArrayLike) -> list[FloatArray | None]:
+    """Compute the expected counts of every layer's parameters, summed over the records.
+
+    The flow of a sum's edge is its share of the record: of all ways through the circuit, weighted by their
+    probability given the record, how many pass it. The flow of a leaf's entry counts the records whose observed
+    symbol passes it.
+
+    Args:
+        circuit: any circuit.
+        records: symbols of shape (N, …), -1 where missing. A record of probability 0 counts nowhere.
+
+    Returns:
+        For every layer: (units, symbols) of an input layer (Bernoulli too), None of a product, the shape of the
+        weights of a sum layer, or (entries,) of one with sparse rows.
+
+    Raises:
+        DataError: the data do not fit the circuit.
+
+    Example:
+        >>> circuit = Circuit((InputLayer(0, np.array([0.25, 0.75])), SumLayer((0,), np.array([[0.5, 0.5]]))))
+        >>> expected_flows(circuit, [[1], [0]])[1].tolist()
+        [[1.0, 1.0]]
+    """
+    return _passes(circuit, records, None)[0]
+
+
+def loss_bound(circuit: Circuit, dropped: Sequence[BoolArray | None], records: ArrayLike) -> float:
+    """Bound how much mean log-likelihood (nats a record) the records lose when edges are dropped.
+
+    The loss is at most the mean of -log(1 - sum of the dropped edges' flows), Theorem 2 of the paper: a way that
+    avoids the dropped edges keeps its probability, and normalising the rows again only adds to it.
+
+    Args:
+        circuit: the circuit before pruning.
+        dropped: as in `Pruned.dropped`.
+        records: symbols of shape (N, …), -1 where missing.
+
+    Returns:
+        The bound; infinite where a record's dropped flows reach 1, so that nothing can be said.
+
+    Raises:
+        DataError: the data do not fit the circuit.
+        UsageError: the masks do not fit the circuit.
+    """
+    lost = _passes(circuit, records, dropped)[1]
+    if len(lost) == 0:
+        return 0.0
+    left = 1 - lost
+    with np.errstate(divide="ignore"):
+        return float(-np.log(np.where(left > ROUNDING, left, 0.0)).mean())
+
+
+def _passes(
+    circuit: Circuit, records: ArrayLike, dropped: Sequence[BoolArray | None] | None
+) -> tuple[list[FloatArray | None], FloatArray]:
+    """Give the flows of all parameters, and every record's sum over the dropped edges."""
+    checked = check_records(records, circuit.cardinalities, allow_missing=True)
+    masks = [None] * len(circuit.layers) if dropped is None else list(dropped)
+    counts: list[FloatArray | None] = []
+    for index, layer in enumerate(circuit.layers):
+        made = None
+        if isinstance(layer, InputLayer):
+            made = np.zeros(layer.table.shape)
+        elif isinstance(layer, SumLayer):
+            made = np.zeros_like(_values(layer))
+            mask = masks[index] if index < len(masks) else None
+            if mask is not None and mask.shape != made.shape:
+                raise UsageError(f"the dropped edges of layer {index} must have shape {made.shape}, got {mask.shape}")
+        counts.append(made)
+    if len(masks) != len(counts):
+        raise UsageError(f"dropped must have an entry for each of {len(counts)} layers, got {len(masks)}")
+    lost = [_down(circuit, checked[start : start + BATCH], counts, masks) for start in range(0, len(checked), BATCH)]
+    return counts, np.concatenate(lost) if lost else np.zeros(0)
+
+
+def _values(layer: SumLayer) -> FloatArray:
+    weights = layer.weights
+    return np.asarray(weights.values if isinstance(weights, SparseRows) else weights, dtype=np.float64)
+
+
+def _down(
+    circuit: Circuit, records: IntArray, counts: list[FloatArray | None], masks: Sequence[BoolArray | None]
+) -> FloatArray:
+    """Add a batch's flows to the counts; give every record's flow through the dropped edges."""
+    values = inside(circuit, records)
+    flows = [np.zeros_like(value) for value in values]
+    flows[-1][~np.isneginf(values[-1])] = 1.0
+    lost = np.zeros(len(records))
+    for index in range(len(circuit.layers) - 1, -1, -1):
+        layer, flow, count = circuit.layers[index], flows[index], counts[index]
+        if isinstance(layer, InputLayer) and count is not None:
+            hot = records[:, layer.variable, None] == np.arange(count.shape[1])
+            count += flow.T @ hot
+        elif isinstance(layer, ProductLayer):
+            for column, child in enumerate(layer.children):
+                np.add.at(flows[child].T, layer.gather[:, column], flow.T)
+        elif isinstance(layer, SumLayer) and count is not None:
+            below = np.concatenate([values[child] for child in layer.children], axis=1)
+            passed = _through_sum(layer, values[index], below, flow, count, masks[index], lost)
+            start = 0
+            for child in layer.children:
+                flows[child] += passed[:, start : start + flows[child].shape[1]]
+                start += flows[child].shape[1]
+    return lost
+
+
+def _through_sum(
+    layer: SumLayer,
+    value: FloatArray,
+    below: FloatArray,
+    flow: FloatArray,
+    count: FloatArray,
+    mask: BoolArray | None,
+    lost: FloatArray,
+) -> FloatArray:
+    """Share the flow of sum units among their children; add it to count and lost in place."""
+    top = below.max(axis=1, keepdims=True)
+    top[np.isneginf(top)] = 0.0
+    used = flow > 0
+    away = np.where(used, top - np.where(used, value, 0.0), 0.0)
+    far = used & (away > FAR)
+    scaled = np.exp(below - top)
+    ratio = np.where(used & ~far, flow * np.exp(np.where(far, 0.0, away)), 0.0)
+    weights = layer.weights
+    if isinstance(weights, SparseRows):
+        rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+        entries = ratio[:, rows] * scaled[:, weights.indices] * weights.values
+        count += entries.sum(axis=0)
+        if mask is not None:
+            lost += entries[:, mask].sum(axis=1)
+        passed = np.zeros_like(below)
+        order = np.argsort(weights.indices, kind="stable")
+        columns, starts = np.unique(weights.indices[order], return_index=True)
+        passed[:, columns] = np.add.reduceat(entries[:, order], starts, axis=1)
+    else:
+        passed = scaled * (ratio @ weights)
+        count += weights * (ratio.T @ scaled)
+        if mask is not None:
+            lost += (ratio * (scaled @ np.where(mask, weights, 0.0).T)).sum(axis=1)
+    # Units whose own children are all far below the record's best, as in `inside`.
+    for record, unit in np.argwhere(far):
+        if isinstance(weights, SparseRows):
+            place: slice | int = slice(weights.indptr[unit], weights.indptr[unit + 1])
+            columns, shares = weights.indices[place], weights.values[place]
+        else:
+            place, columns, shares = int(unit), np.arange(weights.shape[1]), weights[unit]
+        with np.errstate(divide="ignore"):
+            own = flow[record, unit] * np.exp(np.log(shares) + below[record, columns] - value[record, unit])
+        count[place] += own
+        passed[record, columns] += own
+        if mask is not None:
+            lost[record] += own[mask[place]].sum()
+    return passed

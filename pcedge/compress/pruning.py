@@ -1,0 +1,244 @@
+"""Pruning by circuit flow: single edges, whole latent states, or blocks of rows and columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcedge.circuit.layers import Circuit, FloatArray, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.compress.flows import BoolArray
+from pcedge.compress.rebuilding import rebuilt
+from pcedge.errors import UsageError
+
+SHAPES = ("edges", "states", "blocks")
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """Hold a pruned circuit and what was taken from it."""
+
+    #: what is left, its rows normalised again
+    circuit: Circuit
+    #: for every layer of the circuit before: the sum edges that were dropped, in the shape of its weights (sparse rows:
+    #: of their values), None for other layers
+    dropped: tuple[BoolArray | None, ...]
+
+    @property
+    def edges(self) -> int:
+        """Count the dropped sum edges."""
+        return sum(int(mask.sum()) for mask in self.dropped if mask is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Hold the edges of one sum layer as flat arrays."""
+
+    rows: IntArray
+    columns: IntArray
+    weights: FloatArray
+    flows: FloatArray
+
+    def kept_weight(self, keep: BoolArray) -> FloatArray:
+        return np.bincount(self.rows, weights=self.weights * keep).astype(np.float64)
+
+    def best(self) -> IntArray:
+        """Give every row's edge of most flow, and of the largest weight where flows are equal."""
+        order = np.lexsort((self.weights, self.flows, self.rows))
+        return np.asarray(order[np.append(np.flatnonzero(np.diff(self.rows[order])), len(order) - 1)])
+
+
+def prune(
+    circuit: Circuit,
+    flows: Sequence[FloatArray | None],
+    fraction: float,
+    shape: str = "edges",
+    *,
+    block: tuple[int, int] = (4, 4),
+    even: bool = True,
+) -> Pruned:
+    """Drop what the least flow passes, and all units that nothing uses any more.
+
+    - `edges`: the sum edges of least flow in the whole circuit; every row keeps its best. A layer becomes sparse rows
+      where that is smaller.
+    - `states`: latent states of least flow: a unit below sums goes with its column, the product's gathers, its leaf
+      and the rows of the sums below that only it used. Dense layers stay dense and get smaller.
+    - `blocks`: blocks of rows and columns of a sum's weights; what stays are sparse rows that list whole blocks, also
+      entries that are 0, so that hardware can skip the others by a fixed pattern.
+
+    Args:
+        circuit: any circuit.
+        flows: from `expected_flows`, or a training's expected counts; entries of products and leaves are not used.
+        fraction: share of the edges, states or blocks to drop, 0..1 (1 excluded).
+        shape: `edges`, `states` or `blocks`.
+        block: rows and columns of a block.
+        even: drop the same share of the states of every layer, and of the blocks of every row of blocks, so that equal
+            layers stay equal; otherwise those of least flow in the whole circuit. Edges are always compared in the
+            whole circuit.
+
+    Raises:
+        UsageError: a fraction, shape or block out of its range, or flows that do not fit the circuit.
+
+    Example:
+        >>> from pcedge.circuit import InputLayer
+        >>> coins = InputLayer(0, np.array([0.1, 0.5, 0.9]))
+        >>> circuit = Circuit((coins, SumLayer((0,), np.array([[0.25, 0.5, 0.25]]))))
+        >>> prune(circuit, [None, np.array([[5.0, 1.0, 4.0]])], 0.4).circuit.layers[1].weights.tolist()
+        [[0.5, 0.5]]
+    """
+    if shape not in SHAPES:
+        raise UsageError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
+    if not 0 <= fraction < 1:
+        raise UsageError(f"fraction must be at least 0 and below 1, got {fraction}")
+    if len(block) != 2 or min(block) < 1:
+        raise UsageError(f"a block must have at least 1 row and 1 column, got {block}")
+    if len(flows) != len(circuit.layers):
+        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
+    edges = {
+        index: _edges(index, layer, flows[index])
+        for index, layer in enumerate(circuit.layers)
+        if isinstance(layer, SumLayer)
+    }
+    if shape == "edges":
+        keep = _kept_edges(edges, fraction)
+    elif shape == "states":
+        keep = _kept_states(circuit, edges, fraction, even)
+    else:
+        keep = _kept_blocks(circuit, edges, fraction, block, even)
+    dropped: list[BoolArray | None] = [None] * len(circuit.layers)
+    for index, mask in keep.items():
+        layer = circuit.layers[index]
+        if isinstance(layer, SumLayer):
+            sparse = isinstance(layer.weights, SparseRows)
+            dropped[index] = ~mask if sparse else ~mask.reshape(layer.weights.shape)
+    return Pruned(rebuilt(circuit, keep, sparse=shape), tuple(dropped))
+
+
+def _edges(index: int, layer: SumLayer, flows: FloatArray | None) -> _Edges:
+    weights = layer.weights
+    height, width = weights.shape
+    if isinstance(weights, SparseRows):
+        rows = np.repeat(np.arange(height), np.diff(weights.indptr))
+        columns, values = weights.indices, weights.values.astype(np.float64)
+    else:
+        rows, columns = (part.reshape(-1) for part in np.indices((height, width)))
+        values = weights.reshape(-1)
+    if flows is None or np.size(flows) != len(values):
+        got = None if flows is None else np.shape(flows)
+        raise UsageError(f"the flows of layer {index} (sum) must be one for each of its {len(values)} edges, got {got}")
+    flat = np.asarray(flows, dtype=np.float64).reshape(-1)
+    if not np.isfinite(flat).all() or (flat < 0).any():
+        raise UsageError(f"the flows of layer {index} (sum) must be finite and not negative")
+    # What cannot be has no flow, whatever a training's smoothed counts say.
+    return _Edges(rows, columns, values, np.where(values > 0, flat, 0.0))
+
+
+def _kept_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArray]:
+    sizes = [len(part.rows) for part in edges.values()]
+    if not sizes:
+        return {}
+    safe = np.zeros(sum(sizes), dtype=bool)
+    starts = np.cumsum([0, *sizes])
+    for start, part in zip(starts, edges.values(), strict=False):
+        safe[start + part.best()] = True
+    weights = np.concatenate([part.weights for part in edges.values()])
+    order = np.lexsort((weights, np.concatenate([part.flows for part in edges.values()])))
+    keep = np.ones(sum(sizes), dtype=bool)
+    keep[order[~safe[order]][: _share(fraction, len(keep))]] = False
+    return {index: keep[start : start + size] for index, start, size in zip(edges, starts, sizes, strict=False)}
+
+
+def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
+    # A latent is a layer that only sums use: each of its units is a column of theirs.
+    users: dict[int, list[int]] = {}
+    taken: set[int] = set()
+    for index, layer in enumerate(circuit.layers):
+        if isinstance(layer, SumLayer):
+            for child in layer.children:
+                users.setdefault(child, []).append(index)
+        elif isinstance(layer, ProductLayer):
+            taken.update(layer.children)
+    latents = [child for child in users if child not in taken]
+    sizes = {child: circuit.layers[child].shape.units for child in latents}
+    flow = {child: np.zeros(sizes[child]) for child in latents}
+    first_column: dict[tuple[int, int], int] = {}
+    for index, part in edges.items():
+        totals = np.bincount(part.columns, weights=part.flows, minlength=circuit.layers[index].shape.columns)
+        start = 0
+        for child in circuit.layers[index].shape.children:
+            units = circuit.layers[child].shape.units
+            first_column[index, child] = start
+            if child in flow:
+                flow[child] += totals[start : start + units]
+            start += units
+    kept = {child: np.ones(sizes[child], dtype=bool) for child in latents}
+    if even:
+        for child in latents:
+            order = np.argsort(flow[child], kind="stable")
+            kept[child][order[: _share(fraction, sizes[child])]] = False
+    else:
+        ranked = sorted((value, child, unit) for child in latents for unit, value in enumerate(flow[child]))
+        best = {child: int(flow[child].argmax()) for child in latents}
+        for _, child, unit in [item for item in ranked if item[2] != best[item[1]]][: _share(fraction, len(ranked))]:
+            kept[child][unit] = False
+    # A row that would lose all its weight keeps the state of its best edge.
+    for index, part in edges.items():
+        mask = _columns_kept(circuit, index, kept)[part.columns]
+        empty = part.kept_weight(mask) == 0
+        for edge in part.best()[empty]:
+            for child in circuit.layers[index].shape.children:
+                unit = int(part.columns[edge]) - first_column[index, child]
+                if child in kept and 0 <= unit < sizes[child]:
+                    kept[child][unit] = True
+    return {index: _columns_kept(circuit, index, kept)[part.columns] for index, part in edges.items()}
+
+
+def _columns_kept(circuit: Circuit, index: int, kept: dict[int, BoolArray]) -> BoolArray:
+    parts = []
+    for child in circuit.layers[index].shape.children:
+        parts.append(kept.get(child, np.ones(circuit.layers[child].shape.units, dtype=bool)))
+    return np.concatenate(parts)
+
+
+def _kept_blocks(
+    circuit: Circuit, edges: dict[int, _Edges], fraction: float, block: tuple[int, int], even: bool
+) -> dict[int, BoolArray]:
+    number: dict[int, IntArray] = {}
+    means: list[FloatArray] = []
+    groups: list[IntArray] = []
+    offset, group_offset = 0, 0
+    for index, part in edges.items():
+        across = -(-circuit.layers[index].shape.columns // block[1])
+        names, place = np.unique(part.rows // block[0] * across + part.columns // block[1], return_inverse=True)
+        number[index] = place.reshape(-1) + offset
+        # The mean, so that the smaller blocks at the border are compared fairly.
+        means.append(np.bincount(place.reshape(-1), weights=part.flows) / np.bincount(place.reshape(-1)))
+        groups.append(names // across + group_offset)
+        offset += len(names)
+        group_offset += int(names[-1]) // across + 1
+    if not means:
+        return {}
+    mean, group = np.concatenate(means), np.concatenate(groups)
+    order = np.lexsort((mean, group))
+    sizes = np.bincount(group)
+    rank = np.empty(len(mean), dtype=np.int64)
+    rank[order] = np.arange(len(mean)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    if even:
+        keep = rank >= np.minimum([_share(fraction, int(size)) for size in sizes], sizes - 1)[group]
+    else:
+        ranked = np.argsort(mean, kind="stable")
+        # The best block of every row of blocks stays.
+        free = ranked[rank[ranked] < sizes[group[ranked]] - 1]
+        keep = np.ones(len(mean), dtype=bool)
+        keep[free[: _share(fraction, len(mean))]] = False
+    for index, part in edges.items():
+        empty = part.kept_weight(keep[number[index]]) == 0
+        keep[number[index][part.best()[empty]]] = True
+    return {index: keep[place] for index, place in number.items()}
+
+
+def _share(fraction: float, count: int) -> int:
+    """Give the whole part of a share; 0.29 of 100 is 29, though the product is a little less."""
+    return math.floor(fraction * count + 1e-9)
