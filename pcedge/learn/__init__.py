@@ -12,10 +12,10 @@ from pcedge.learn.structures import (
     quad_tree,
     region_tree_circuit,
 )
-from pcedge.learn.training import fit, train
+from pcedge.learn.training import count_flows, evaluate, fit, train
 
 __all__ = [
-    "LEAVES", "STRUCTURES", "LearnConfig", "balanced_binary_tree", "chain", "chow_liu_tree", "fit", "fit_geometric",
-    "fit_logistic", "hidden_chow_liu_tree", "independent", "initial_circuit", "quad_tree", "refit_layer",
-    "region_tree_circuit", "train", "with_leaves",
+    "LEAVES", "STRUCTURES", "LearnConfig", "balanced_binary_tree", "chain", "chow_liu_tree", "count_flows", "evaluate",
+    "fit", "fit_geometric", "fit_logistic", "hidden_chow_liu_tree", "independent", "initial_circuit", "quad_tree",
+    "refit_layer", "region_tree_circuit", "train", "with_leaves",
 ]  # fmt: skip

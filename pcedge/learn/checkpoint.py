@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training run as a safetensors file, from which a killed run goes on to the same result."""
+"""Checkpoints: a training run's state as a safetensors file, from which a killed run goes on to the same result."""
 
 from __future__ import annotations
 

@@ -20,6 +20,16 @@ class LearnConfig:
         UsageError: a setting is out of its range.
     """
 
+    #: `hclt` (hidden Chow–Liu tree), `chain`, `binary`, `quad` or `independent`, see `initial_circuit`
+    structure: str = "hclt"
+    #: `categorical`, `logistic` or `geometric`
+    leaves: str = "categorical"
+    #: of `quad`: (height, width) or (height, width, channels)
+    shape: tuple[int, ...] | None = None
+    #: of `chain` and `binary`: the variables in their order; None for 0, 1, 2, …
+    order: tuple[int, ...] | None = None
+    #: of `independent`: variables of a part at most
+    block: int = 1
     #: states of every variable's latent: the circuit grows with their square, and so does its hardware
     latents: int = 16
     #: seed of the initial parameters, the order of the batches and the held-out records
@@ -42,12 +52,10 @@ class LearnConfig:
     leaf_pseudocount: float = 2.0
     #: share of the leaf pseudocount that is spread evenly over the symbols instead
     uniform_share: float = 0.3
-    #: how leaves are drawn to the variable's marginal: `even` adds the pseudocount once to a row; `tree` adds it to every
-    #: split of the symbols into halves, quarters and so on, so that rows with few counts keep their coarse shape and
-    #: take the fine one of the marginal; for symbols with an order and many values, such as grey values
+    #: how leaves are drawn to the variable's marginal: `even` adds the pseudocount once to a row; `tree` adds it to
+    #: every split of the symbols into halves, quarters and so on, so that rows with few counts keep their coarse shape
+    #: and take the fine one of the marginal; for symbols with an order and many values, such as grey values
     leaf_prior: str = "even"
-    #: share of the sum pseudocount that is spread evenly over the children; the rest follows their use by the layer
-    sum_uniform_share: float = 1.0
     #: share of every expected count of a symbol that goes to its two neighbours, half to each, in the M-step; only for
     #: symbols with an order, such as grey values, and 0 for names without one
     blur: float = 0.0
@@ -74,7 +82,7 @@ class LearnConfig:
         for name in ("sum_pseudocount", "leaf_pseudocount", "checkpoint_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("uniform_share", "blur", "sum_uniform_share"):
+        for name in ("uniform_share", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be in 0..1, got {getattr(self, name)}")
         if not 0 < self.holdout < 1:

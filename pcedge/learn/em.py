@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import MISSING, Circuit, FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray
 from pcedge.errors import DataError
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress
-from pcedge.learn.model import Model, tree_shrunk
-from pcedge.learn.workers import Workers
+from pcedge.learn.model import Model, Snapshot
+from pcedge.learn.priors import leaf_priors
+from pcedge.learn.workers import Workers, joined
 
 #: values that an E-step keeps at a time, records times units: bounds the memory, at some 40 bytes each
 VALUES = 2**24
 #: how many times as much a GPU holds
-GPU_SCALE = 2**7
+GPU_SCALE = 2**6
 
 #: exponent of the running counts' window: above 1/2 they converge, and near 1 they drag counts of old parameters along
 GROWTH = 0.6
-
-#: records of all variables' common marginal that are added to each split of a variable's own
-POOLED_RECORDS = 10.0
 
 
 def fit_parameters(
@@ -74,6 +73,38 @@ def fit_parameters(
     return run.model.to_circuit(run.kept)
 
 
+def log_likelihoods(circuit: Circuit, records: IntArray, config: LearnConfig) -> FloatArray:
+    """Compute log p of every record on the device, as float64 of shape (N,)."""
+    with joined(config) as workers:
+        model, part = _model(circuit, records, config, workers.device)
+        parts = [
+            model.log_likelihood(model.load(records[start : start + part])).cpu().numpy().astype(np.float64)
+            for start in range(0, len(records), part)
+        ]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def flows(circuit: Circuit, records: IntArray, config: LearnConfig) -> list[FloatArray | None]:
+    """Compute the expected counts of every layer's parameters on the device; None for products."""
+    with joined(config) as workers:
+        model, part = _model(circuit, records, config, workers.device)
+        total = np.zeros(model.plan.parameters + 1)
+        for start in range(0, len(records), part):
+            total += model.counts(model.load(records[start : start + part])).cpu().numpy()
+    return model.by_layer(total[:-1])
+
+
+def _model(circuit: Circuit, records: IntArray, config: LearnConfig, device: str) -> tuple[Model, int]:
+    model = Model(circuit, leaf_priors(records[:0], circuit.cardinalities, config), config, device)
+    return model, _part(model)
+
+
+def _part(model: Model) -> int:
+    """Say how many records are evaluated at a time."""
+    values = VALUES if model.device.type == "cpu" else VALUES * GPU_SCALE
+    return max(1, values // model.plan.rows)
+
+
 class _Run:
     """Hold the state of a training run, and make its iterations."""
 
@@ -96,10 +127,9 @@ class _Run:
         self.place = len(train)
         self.iteration = 0
         self.best, self.best_at = -math.inf, 0
-        self.kept = self.model.parameters.clone()
+        self.kept = self.model.snapshot()
         self.running: Any = None
-        values = VALUES if self.model.device.type == "cpu" else VALUES * GPU_SCALE
-        self.part = max(1, values // self.model.plan.rows)
+        self.part = _part(self.model)
 
     @property
     def done(self) -> bool:
@@ -129,8 +159,10 @@ class _Run:
 
     def _counts(self, batch: IntArray) -> Any:
         total: Any = None
-        for start in range(0, len(batch), self.part):
-            chosen = torch.tensor(batch[start : start + self.part], device=self.model.device)
+        # Parts of one size: a GPU records its graph once for each size.
+        part = -(-len(batch) // -(-len(batch) // self.part)) if len(batch) else 1
+        for start in range(0, len(batch), part):
+            chosen = torch.tensor(batch[start : start + part], device=self.model.device)
             counts = self.model.counts(self.train.index_select(1, chosen))
             total = counts if total is None else total + counts
         if total is None:  # a batch of fewer records than there are workers
@@ -145,7 +177,7 @@ class _Run:
         mean = float(self.workers.add(score)) / self.valid_records
         if mean > self.best or self.config.patience == 0:
             self.best, self.best_at = mean, self.iteration
-            self.kept = self.model.parameters.clone()
+            self.kept = self.model.snapshot()
         return -mean * self.per_nat
 
     def state(self) -> checkpoints.State:
@@ -154,8 +186,11 @@ class _Run:
             "order": self.order,
             "parameters": self.model.parameters.cpu().numpy(),
             "running": self.running.cpu().numpy(),
-            "kept": self.kept.cpu().numpy(),
+            "kept": self.kept.parameters.cpu().numpy(),
         }
+        for name, leaves in (("leaves", self.model.leaves), ("kept-leaves", self.kept.leaves)):
+            for index, layer in leaves.items():
+                tensors[f"{name}.{index}"] = layer.parametric.parameters
         generator = self.generator.bit_generator.state
         return checkpoints.State(self.iteration, self.place, self.best, self.best_at, generator, tensors)
 
@@ -166,30 +201,19 @@ class _Run:
         )  # fmt: skip
         self.generator.bit_generator.state = state.generator
         self.order = state.tensors["order"]
-        for name in ("running", "kept"):
-            setattr(self, name, torch.tensor(state.tensors[name], device=self.model.device))
-        self.model.parameters.copy_(torch.tensor(state.tensors["parameters"]))
+        tensors = {
+            name: torch.tensor(state.tensors[name], device=self.model.device)
+            for name in ("running", "kept", "parameters")
+        }
+        self.running = tensors["running"]
+        self.kept = Snapshot(tensors["kept"], self._leaves(state.tensors, "kept-leaves"))
+        self.model.restore(Snapshot(tensors["parameters"], self._leaves(state.tensors, "leaves")))
 
-
-def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnConfig) -> list[FloatArray]:
-    """Give the distribution that a variable's leaves are drawn to: its marginal, `config.uniform_share` of it even.
-
-    For the prior `tree` rare symbols of a marginal borrow from all variables with as many symbols.
-    """
-    counts = []
-    for variable, cardinality in enumerate(cardinalities):
-        column = train[:, variable]
-        counts.append(np.bincount(column[column != MISSING], minlength=cardinality).astype(np.float64))
-    pooled: dict[int, FloatArray] = {}
-    for cardinality, counted in zip(cardinalities, counts, strict=True):
-        pooled[cardinality] = pooled.get(cardinality, np.zeros(cardinality)) + counted
-    priors = []
-    for cardinality, counted in zip(cardinalities, counts, strict=True):
-        even = np.full(cardinality, 1 / cardinality)
-        if config.leaf_prior == "tree":
-            shared = (pooled[cardinality] + even) / (pooled[cardinality].sum() + 1)
-            marginal = tree_shrunk(torch.tensor(counted), torch.tensor(shared), POOLED_RECORDS).numpy()
-        else:
-            marginal = counted / counted.sum() if counted.sum() else even
-        priors.append((1 - config.uniform_share) * marginal + config.uniform_share * even)
-    return priors
+    def _leaves(self, tensors: Any, name: str) -> dict[int, InputLayer]:
+        return {
+            index: InputLayer.of(
+                layer.variable,
+                replace(layer.parametric, parameters=tensors[f"{name}.{index}"]),  # type: ignore[type-var]
+            )
+            for index, layer in self.model.leaves.items()
+        }

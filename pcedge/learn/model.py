@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,23 @@ from pcedge.circuit.layers import (
     SumLayer,
 )
 from pcedge.learn.config import LearnConfig
+from pcedge.learn.leaves import refit_layer
 from pcedge.learn.plan import Bags, LeafStack, ProductStack, Pull, Rows, SumStack, make_plan
+from pcedge.learn.priors import neighbours, tree_shrunk
 
 #: a torch tensor; torch's own types are not checked, because it is an optional package
 Tensor = Any
 
 #: entries of the one-hot symbols that a GPU holds at a time
 HOT_ENTRIES = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Hold all parameters, and the parametric leaves that some of the tables follow from."""
+
+    parameters: Tensor
+    leaves: dict[int, InputLayer]
 
 
 class Model:
@@ -51,7 +62,14 @@ class Model:
         self.pulls = [None if pull is None else _PullOnDevice(pull, self.device) for pull in self.plan.pulls]
         self.lengths = self._tensor(self.plan.lengths)
         self.parameters = self._tensor(_pack(circuit, self.plan.levels), self.dtype)
+        self.fans = self.lengths.repeat_interleave(self.lengths).to(self.dtype)
         self.centres = self._centres(priors)
+        #: parametric leaves by layer, whose tables follow from their parameters
+        self.leaves = {
+            index: layer
+            for index, layer in enumerate(circuit.layers)
+            if isinstance(layer, InputLayer) and layer.parametric is not None
+        }
         self.graphs: dict[tuple[int, ...], Any] = {}
 
     def _tensor(self, values: Any, dtype: Any = None) -> Tensor:
@@ -75,7 +93,7 @@ class Model:
     def log_likelihood(self, symbols: Tensor) -> Tensor:
         """Compute log p of every loaded record."""
         with torch.no_grad():
-            return self._up(symbols)[0][self.plan.starts[-1]]
+            return self._up(symbols, keep=False)[0][self.plan.starts[-1]]
 
     def counts(self, symbols: Tensor) -> Tensor:
         """Compute the expected counts of all parameters, followed by the sum of log p, as one vector."""
@@ -104,7 +122,7 @@ class Model:
             result = self._counts(fixed)
         return graph, fixed, result
 
-    def _up(self, symbols: Tensor) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+    def _up(self, symbols: Tensor, keep: bool) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
         """Give the logarithms of all rows' values, and for every sum stack its scaled columns and their mixtures."""
         values = torch.empty((self.plan.rows, symbols.shape[1]), dtype=self.dtype, device=self.device)
         kept: dict[int, tuple[Tensor, Tensor]] = {}
@@ -119,17 +137,18 @@ class Model:
                 elif isinstance(stack, ProductStack):
                     values[on.rows] = _bag_sums(values, on.bags)
                 else:
-                    layers, units, columns = stack.shape
+                    layers, _, columns = stack.shape
                     below = _rows(values, on.below).view(layers, columns, -1)
                     top = below.amax(dim=1, keepdim=True)
                     scaled = (below - top).exp_()
                     mixed = self._mix(on, scaled).clamp_min_(self.tiny)
-                    kept[stack.start] = (scaled, mixed)
+                    if keep:
+                        kept[stack.start] = (scaled, mixed)
                     values[on.rows] = (mixed.log() + top).flatten(0, 1)
         return values, kept
 
     def _counts(self, symbols: Tensor) -> Tensor:
-        values, kept = self._up(symbols)
+        values, kept = self._up(symbols, keep=True)
         result = torch.zeros(self.plan.parameters + 1, dtype=self.dtype, device=self.device)
         result[-1] = values[self.plan.starts[-1]].sum()
         del values
@@ -214,12 +233,12 @@ class Model:
 
     def update(self, counts: Tensor) -> None:
         """Set the parameters that are most likely for the expected counts and the priors."""
-        smoothed = counts + self._row_sums_to(self._sum_shares(counts), self.config.sum_pseudocount)
+        smoothed = counts + self.config.sum_pseudocount / self.fans
         for on in (on for level in self.stacks for on in level if isinstance(on.stack, LeafStack)):
             part = slice(on.stack.first, on.stack.first + int(np.prod(on.stack.shape)))
             table = counts[part].view(on.stack.shape)
             if self.config.blur:
-                table = table + self.config.blur * (_neighbours(table) - table)
+                table = table + self.config.blur * (neighbours(table) - table)
             centre = self.centres[on.stack.first]
             if self.config.leaf_prior == "tree":
                 smoothed[part] = tree_shrunk(table, centre, self.config.leaf_pseudocount).flatten()
@@ -229,51 +248,60 @@ class Model:
         # A unit that no record reaches keeps what it has.
         fresh = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), self.parameters)
         self.parameters.copy_(fresh)
+        for stack in (stack for level in self.plan.levels for stack in level if isinstance(stack, LeafStack)):
+            if stack.layers[0] in self.leaves:
+                self._refit(stack, counts)
+
+    def _refit(self, stack: LeafStack, counts: Tensor) -> None:
+        """Give parametric leaves the parameters for their counts, and the tables that follow from them."""
+        size = stack.shape[1] * stack.shape[2]
+        for place, index in enumerate(stack.layers):
+            part = slice(stack.first + place * size, stack.first + (place + 1) * size)
+            table = counts[part].view(stack.shape[1:]).cpu().numpy().astype(np.float64)
+            centre = self.centres[stack.first][place].cpu().numpy().astype(np.float64)
+            layer = refit_layer(self.leaves[index], table, self.config.leaf_pseudocount * centre)
+            self.leaves[index] = layer
+            self.parameters[part] = self._tensor(layer.table.ravel(), self.dtype)
 
     def _row_totals(self, values: Tensor) -> Tensor:
         """Give every entry the sum of its row."""
         totals = torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
         return totals.repeat_interleave(self.lengths, output_size=len(values))
 
-    def _row_sums_to(self, values: Tensor, total: float) -> Tensor:
-        return values * (total / self._row_totals(values).clamp_min(self.tiny))
+    def snapshot(self) -> Snapshot:
+        """Give the parameters as they are now."""
+        return Snapshot(self.parameters.clone(), dict(self.leaves))
 
-    def _sum_shares(self, counts: Tensor) -> Tensor:
-        """Say how the pseudocounts of sums are spread: evenly, or like the columns are used by all units of a layer."""
-        shares = torch.ones_like(counts)
-        if self.config.sum_uniform_share == 1:
-            return shares
-        for on in (on for level in self.stacks for on in level if isinstance(on.stack, SumStack)):
-            stack = on.stack
-            layers, units, columns = stack.shape
-            part = slice(stack.first, stack.first + stack.entries)
-            if stack.listed:
-                continue
-            dense = counts[part]
-            if stack.places is not None:
-                dense = dense.new_zeros(layers * units * columns).scatter_(0, on.places, dense)
-            used = dense.view(stack.shape).sum(dim=1, keepdim=True)
-            used = used / used.sum(dim=2, keepdim=True).clamp_min(self.tiny)
-            even = self.config.sum_uniform_share
-            used = ((1 - even) * used + even / columns).expand(stack.shape).flatten()
-            shares[part] = used if stack.places is None else used[on.places]
-        return shares
+    def restore(self, held: Snapshot) -> None:
+        """Take parameters that were kept."""
+        self.parameters.copy_(held.parameters)
+        self.leaves = dict(held.leaves)
 
-    def to_circuit(self, parameters: Tensor) -> Circuit:
-        """Make a circuit of float64 parameters whose rows are normalised once more."""
-        array = parameters.detach().cpu().numpy().astype(np.float64)
-        starts = np.cumsum(self.plan.lengths) - self.plan.lengths
-        array = array / np.repeat(np.add.reduceat(array, starts), self.plan.lengths)
-        layers: list[Layer] = list(self.circuit.layers)
+    def by_layer(self, values: FloatArray) -> list[FloatArray | None]:
+        """Cut a vector like the parameters into layers: (units, symbols), (units, columns) or (entries,)."""
+        found: list[FloatArray | None] = [None] * len(self.circuit.layers)
         for stack in (stack for level in self.plan.levels for stack in level):
             if isinstance(stack, ProductStack):
                 continue
             first = stack.first
             for index in stack.layers:
-                layer = layers[index]
+                layer = self.circuit.layers[index]
                 size = _parameters(layer)
-                layers[index] = _with_parameters(layer, array[first : first + size])
+                part = values[first : first + size]
+                sparse = isinstance(layer, SumLayer) and isinstance(layer.weights, SparseRows)
+                found[index] = part if sparse else part.reshape(stack.shape[1:])
                 first += size
+        return found
+
+    def to_circuit(self, held: Snapshot) -> Circuit:
+        """Make a circuit of float64 parameters whose rows are normalised once more."""
+        array = held.parameters.detach().cpu().numpy().astype(np.float64)
+        starts = np.cumsum(self.plan.lengths) - self.plan.lengths
+        array = array / np.repeat(np.add.reduceat(array, starts), self.plan.lengths)
+        layers: list[Layer] = list(self.circuit.layers)
+        for index, values in enumerate(self.by_layer(array)):
+            if values is not None:
+                layers[index] = held.leaves.get(index) or _with_parameters(layers[index], values)
         return Circuit(tuple(layers))
 
 
@@ -337,44 +365,6 @@ def _bag_sums(values: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor = Non
     """Add the rows of every bag, times their weights if there are any."""
     indices, offsets = bags
     return torch.nn.functional.embedding_bag(indices, values, offsets, mode="sum", per_sample_weights=weights)
-
-
-def tree_shrunk(counts: Tensor, centre: Tensor, strength: float) -> Tensor:
-    """Estimate distributions from counts by a Pólya tree over dyadic intervals of symbols.
-
-    Every interval is split in two, and `strength` records that split as the centre does are added to each split. So a
-    row with few counts takes the fine shape of the centre and keeps its own coarse one, which one pseudocount for all
-    symbols cannot do. Lavine, "Some Aspects of Polya Tree Distributions", Annals of Statistics 1992.
-
-    Args:
-        counts: (..., symbols).
-        centre: distributions that can be broadcast to the counts.
-        strength: records added to each split.
-    """
-    depth = max(0, counts.shape[-1] - 1).bit_length()
-    padding = (0, (1 << depth) - counts.shape[-1])
-    finest = [torch.nn.functional.pad(values, padding) for values in (counts, centre)]
-    result = torch.ones_like(counts[..., :1])
-    for level in range(depth):
-        width = 1 << (depth - level - 1)
-        halves = [values.unflatten(-1, (-1, 2, width)).sum(dim=-1) for values in finest]
-        own, drawn = halves
-        share = drawn / drawn.sum(dim=-1, keepdim=True)
-        share = torch.where(share.isfinite(), share, 0.5)
-        split = own + strength * share
-        split = split / split.sum(dim=-1, keepdim=True)
-        split = torch.where(split.isfinite(), split, share)
-        result = (result[..., None] * split).flatten(-2)
-    return result[..., : counts.shape[-1]]
-
-
-def _neighbours(tables: Tensor) -> Tensor:
-    """Give every symbol half of each neighbour's counts; the borders keep what would fall off."""
-    if tables.shape[-1] < 2:
-        return tables
-    left = torch.cat([tables[..., 1:], tables[..., -1:]], dim=-1)
-    right = torch.cat([tables[..., :1], tables[..., :-1]], dim=-1)
-    return (left + right) / 2
 
 
 def _pack(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumStack, ...], ...]) -> FloatArray:

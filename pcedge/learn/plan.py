@@ -1,7 +1,7 @@
 """The order in which a circuit is evaluated in stacks: equal-shaped layers of one level are one operation.
 
-Every unit has a row in one buffer of values, (rows, records). Rows of a level follow each other, so that most operations
-read and write slices. Numpy only.
+Every unit has a row in one buffer of values, (rows, records). Rows of a level follow each other, so that most
+operations read and write slices. Numpy only.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def make_plan(circuit: Circuit) -> Plan:
 
 def _key(layer: object) -> tuple[object, ...]:
     if isinstance(layer, InputLayer):
-        return ("input", *layer.table.shape)
+        return ("input", layer.parametric is not None, *layer.table.shape)
     if isinstance(layer, SumLayer):
         sparse = isinstance(layer.weights, SparseRows)
         return ("sum", sparse, *layer.weights.shape)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge.circuit.inference import check_records
-from pcedge.circuit.layers import Circuit, IntArray
+from pcedge.circuit.layers import Circuit, FloatArray, IntArray
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError, missing_extra
-from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree
 from pcedge.learn.config import LearnConfig, Progress
-from pcedge.learn.initial import clustered
-from pcedge.learn.structures import hidden_chow_liu_tree
+from pcedge.learn.initial import initial_circuit
 
 
 def train(
@@ -23,17 +23,21 @@ def train(
     *,
     latents: int = LearnConfig.latents,
     seed: int = LearnConfig.seed,
+    structure: str = LearnConfig.structure,
+    leaves: str = LearnConfig.leaves,
     cardinalities: int | Sequence[int] | None = None,
     iterations: int = LearnConfig.iterations,
     batch: int = LearnConfig.batch,
     device: str = LearnConfig.device,
     progress: Progress | None = None,
 ) -> Circuit:
-    """Learn a hidden Chow–Liu tree; see `fit`, which takes every setting.
+    """Learn a circuit, a hidden Chow–Liu tree by default; see `fit`, which takes every setting.
 
     Args:
         data: splits, or one array of train records.
         latents: states of every latent.
+        structure: `hclt`, `chain`, `binary` or `independent` (`quad` needs `LearnConfig.shape`, so `fit`).
+        leaves: `categorical`, `logistic` or `geometric`.
         seed: the same seed gives the same circuit on the same machine.
         cardinalities: symbols of every variable, one number for all or one each; None takes the largest symbol of all
             splits plus one, and at least 2.
@@ -47,7 +51,10 @@ def train(
         UsageError: a setting is out of its range.
         MissingToolError: torch is not installed.
     """
-    config = LearnConfig(latents=latents, seed=seed, iterations=iterations, batch=batch, device=device)
+    config = LearnConfig(
+        structure=structure, leaves=leaves, latents=latents, seed=seed, iterations=iterations, batch=batch,
+        device=device,
+    )  # fmt: skip
     return fit(data, config, cardinalities=cardinalities, progress=progress)
 
 
@@ -78,13 +85,7 @@ def fit(
         FormatError: the checkpoint is damaged.
         MissingToolError: torch is not installed.
     """
-    try:
-        from pcedge.learn.em import fit_parameters
-        from pcedge.learn.workers import joined
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "torch":
-            raise
-        raise missing_extra("torch", "train", "training") from error
+    em = _em()
     config = config or LearnConfig()
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
@@ -93,11 +94,14 @@ def fit(
         valid = check_records(splits.valid, sizes, allow_missing=True)
     else:
         records, valid = _hold_out(records, config)
-    with joined(config) as workers:
+    with em.joined(config) as workers:
         if circuit is None:
-            circuit = _initial(records, sizes, config)
+            circuit = initial_circuit(
+                config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
+                shape=config.shape, order=config.order, block=config.block,
+            )  # fmt: skip
         kept = None if checkpoint is None else Path(checkpoint)
-        return fit_parameters(circuit, records, valid, config, progress, kept, workers)
+        return em.fit_parameters(circuit, records, valid, config, progress, kept, workers)
 
 
 def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -123,8 +127,33 @@ def _hold_out(records: IntArray, config: LearnConfig) -> tuple[IntArray, IntArra
     return records[np.sort(order[count:])], records[np.sort(order[:count])]
 
 
-def _initial(records: IntArray, sizes: tuple[int, ...], config: LearnConfig) -> Circuit:
-    information = mutual_information(records, max(sizes))
-    parents = root_at_centre(spanning_tree(information))
-    skeleton = hidden_chow_liu_tree(parents, sizes, config.latents, config.seed)
-    return clustered(skeleton, records, information, config.seed)
+def evaluate(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = None) -> FloatArray:
+    """Compute log p of every record in nats, like `log_likelihood` but stack by stack and on any device.
+
+    Args:
+        circuit: any circuit.
+        data: records, -1 where missing.
+        config: device and dtype.
+
+    Raises:
+        DataError, UsageError, MissingToolError: as in `fit`.
+    """
+    records = check_records(data, circuit.cardinalities, allow_missing=True)
+    return np.asarray(_em().log_likelihoods(circuit, records, config or LearnConfig()))
+
+
+def count_flows(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = None) -> list[FloatArray | None]:
+    """Compute what `pcedge.compress.expected_flows` does, stack by stack and on any device."""
+    records = check_records(data, circuit.cardinalities, allow_missing=True)
+    found: list[FloatArray | None] = _em().flows(circuit, records, config or LearnConfig())
+    return found
+
+
+def _em() -> Any:
+    """Import what needs torch."""
+    try:
+        return importlib.import_module("pcedge.learn.em")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "torch":
+            raise
+        raise missing_extra("torch", "train", "training") from error
