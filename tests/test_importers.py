@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from click.testing import CliRunner
 from pcedge.circuit import load_circuit, log_likelihood, sample, save_circuit
 from pcedge.circuit.structure import region_tree
 from pcedge.cli import group
-from pcedge.errors import FormatError, UsageError
-from pcedge.importers import Imported, import_circuit
+from pcedge.errors import FormatError, MissingToolError, UsageError
+from pcedge.importers import Imported, import_circuit, spflow_binary
 
 DATA = Path(__file__).parent / "data"
 SHARED = Path(os.environ.get("PCEDGE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -186,3 +187,24 @@ def test_sparse_sums_far_below_and_impossible() -> None:
     frequency = np.bincount(drawn @ [8, 4, 2, 1], minlength=16) / 2000
     records = np.array(list(itertools.product((0, 1), repeat=4)))
     assert np.abs(frequency - np.exp(log_likelihood(made.circuit, records))).max() < 0.05
+
+
+def test_loglik_shows_the_files_own_likelihood(tmp_path: Path) -> None:
+    out, data, logs = tmp_path / "c.pcedge", tmp_path / "x.npy", tmp_path / "l.npy"
+    x = np.loadtxt(DATA / "spn" / "NIPS5_input.txt.gz", delimiter=";", max_rows=100).astype(np.int64)
+    np.save(data, x)
+    assert CliRunner().invoke(group, ["import", str(DATA / "spn" / "NIPS5.spn"), "--out", str(out)]).exit_code == 0
+    run = CliRunner().invoke(group, ["loglik", str(out), str(data), "--out", str(logs), "--json"])
+    expected = np.loadtxt(DATA / "spn" / "NIPS5_loglikelihood.txt.gz", max_rows=100)
+    assert np.abs(np.load(logs) - expected).max() < 1e-9
+    assert json.loads(run.stdout)["log_constant"] == load_circuit(out).log_constant
+    assert "with 0.410528 nats that importing the circuit took out" in CliRunner().invoke(
+        group, ["loglik", str(out), str(data)]
+    ).stdout
+
+
+def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "capnp", None)
+    spflow_binary._schema.cache_clear()
+    with pytest.raises(MissingToolError, match=r"reading Cap'n Proto circuits \(\.bin\) needs .*pcedge\[capnp\]"):
+        import_circuit(DATA / "spn" / "NIPS5.bin")

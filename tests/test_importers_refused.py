@@ -279,7 +279,7 @@ def test_deep_nesting_does_not_recurse(tmp_path: Path) -> None:
 
 
 def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(files, "MAX_UNPACKED", 1 << 20)
     bomb = tmp_path / "a.psdd.gz"
     bomb.write_bytes(gzip.compress(b"c" * (1 << 24)))
     with pytest.raises(FormatError, match=r"import-size: .* must hold 1048576 bytes at most, it holds more"):
