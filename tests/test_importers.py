@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -198,9 +199,10 @@ def test_loglik_shows_the_files_own_likelihood(tmp_path: Path) -> None:
     expected = np.loadtxt(DATA / "spn" / "NIPS5_loglikelihood.txt.gz", max_rows=100)
     assert np.abs(np.load(logs) - expected).max() < 1e-9
     assert json.loads(run.stdout)["log_constant"] == load_circuit(out).log_constant
-    assert "with 0.410528 nats that importing the circuit took out" in CliRunner().invoke(
-        group, ["loglik", str(out), str(data)]
-    ).stdout
+    assert (
+        "with 0.410528 nats that importing the circuit took out"
+        in CliRunner().invoke(group, ["loglik", str(out), str(data)]).stdout
+    )
 
 
 def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,3 +210,33 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
     spflow_binary._schema.cache_clear()
     with pytest.raises(MissingToolError, match=r"reading Cap'n Proto circuits \(\.bin\) needs .*pcedge\[capnp\]"):
         import_circuit(DATA / "spn" / "NIPS5.bin")
+
+
+def test_equal_leaves_are_one_unit_and_their_edges_one_edge(tmp_path: Path) -> None:
+    leaf = "{} Histogram(V0|[0.,1.,2.];[0.25,0.75])\n"
+    text = "S SumNode(0.25*A,0.5*B,0.25*C){" + leaf.format("A") + leaf.format("B") + "C Bernoulli(V0|0.5)\n}"
+    path = tmp_path / "a.spn"
+    path.write_text(text)
+    made = import_circuit(path)
+    assert [shape.units for shape in made.circuit.shapes] == [2, 1]
+    assert np.allclose(np.exp(log_likelihood(made.circuit, [[0], [1]])), [0.3125, 0.6875], rtol=1e-14)
+
+
+def test_pyjuice_masks_and_orders(tmp_path: Path) -> None:
+    """A mask sets weights to zero, and an array in Fortran order is the same array."""
+    nodes = pickle.loads((DATA / "pyjuice" / "hclt.jpc").read_bytes())
+    x = json.loads((DATA / "pyjuice" / "hclt.json").read_text())["records"]
+    plain = import_circuit(DATA / "pyjuice" / "hclt.jpc")
+    weights = nodes[4]["params"]
+    nodes[4]["params"] = np.asfortranarray(weights)
+    (tmp_path / "a.jpc").write_bytes(pickle.dumps(nodes))
+    assert np.array_equal(original(import_circuit(tmp_path / "a.jpc"), x), original(plain, x))
+    mask = np.zeros(weights.shape, dtype=bool)
+    mask[0, 0, 1] = mask[3] = True
+    nodes[4] |= {"zero_param_mask": mask}
+    (tmp_path / "a.jpc").write_bytes(pickle.dumps(nodes))
+    masked = import_circuit(tmp_path / "a.jpc")
+    nodes[4] = {k: v for k, v in nodes[4].items() if k != "zero_param_mask"} | {"params": np.where(mask, 0, weights)}
+    (tmp_path / "a.jpc").write_bytes(pickle.dumps(nodes))
+    assert np.array_equal(original(masked, x), original(import_circuit(tmp_path / "a.jpc"), x))
+    assert masked.circuit.parameters < plain.circuit.parameters or masked.log_constant < plain.log_constant - 0.01
