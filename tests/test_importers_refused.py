@@ -282,7 +282,9 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "MAX_UNPACKED", 1 << 20)
     bomb = tmp_path / "a.psdd.gz"
     bomb.write_bytes(gzip.compress(b"c" * (1 << 24)))
-    with pytest.raises(FormatError, match=r"import-size: .* must hold 1048576 bytes at most, it holds more"):
+    with pytest.raises(
+        FormatError, match=r"import-size: .* must hold 1048576 bytes at most, it holds more; unpack it first"
+    ):
         import_circuit(bomb)
     whole = gzip.compress((DATA / "small.psdd").read_bytes())
     bomb.write_bytes(whole[: len(whole) // 2])

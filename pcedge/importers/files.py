@@ -16,7 +16,7 @@ from pcedge.importers.normalise import Draft, normalise
 #: bytes of a file at most
 MAX_BYTES = 1 << 32
 #: bytes in a compressed file at most; a small one can hold any number
-MAX_UNPACKED = 1 << 29
+MAX_UNPACKED = 1 << 27
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,8 @@ def read_bytes(path: Path) -> bytes:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise FormatError("import-gzip", f"{path} must be a whole gzip file ({error})") from error
     if len(data) > limit:
-        raise FormatError("import-size", f"{path} must hold {limit} bytes at most, it holds more")
+        hint = "; unpack it first" if packed else ""
+        raise FormatError("import-size", f"{path} must hold {limit} bytes at most, it holds more{hint}")
     return data
 
 

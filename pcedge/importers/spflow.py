@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
@@ -218,5 +217,6 @@ def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str
         raise FormatError(
             "import-leaf", f"{at}: symbols must be in 0..{MAX_SYMBOLS - 1}, the breaks run {breaks[0]}..{breaks[-1]}"
         )
-    by_bin = [0.0, *categorical_table(densities, at).tolist()]
-    return np.array([by_bin[bisect_right(breaks, symbol)] for symbol in range(math.ceil(breaks[-1]))])
+    by_bin = np.concatenate([[0.0], categorical_table(densities, at)])
+    table: FloatArray = by_bin[np.searchsorted(breaks, np.arange(math.ceil(breaks[-1])), side="right")]
+    return table
