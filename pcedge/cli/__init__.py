@@ -9,7 +9,7 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import commands, compressing, demo
+from pcedge.cli import commands, compressing, demo, importing
 from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
@@ -24,8 +24,8 @@ def group() -> None:
 
 for command in (
     demo.demo, commands.doctor, commands.train, commands.info, commands.quantize, commands.export, commands.simulate,
-    commands.verify, commands.encode, commands.decode, commands.loglik,
-    compressing.prune, compressing.grow,
+    commands.verify, commands.encode, commands.decode, commands.loglik, compressing.prune, compressing.grow,
+    importing.import_file,
 ):  # fmt: skip
     group.add_command(command)
 
