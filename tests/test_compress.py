@@ -188,6 +188,7 @@ def test_edges_by_hand():
     found = pruned.circuit.layers[1].weights
     np.testing.assert_allclose(found.toarray() if isinstance(found, SparseRows) else found, expected)
     assert pruned.circuit.layers[0].probabilities.tolist() == [0.4, 0.6, 0.9]
+    assert pruned.flow == 6.0
     assert prune(circuit, [f if f is None else f.reshape(-1) for f in flows], 0.4).edges == 6  # flat counts do too
 
 
@@ -249,13 +250,16 @@ def test_blocks_are_a_regular_pattern(block):
 
 def test_blocks_list_zeros_too():
     """A weight of 0 in a block that stays is an entry, so that the pattern is the block's."""
-    weights = np.array([[0.5, 0.0, 0.3, 0.2], [0.25, 0.25, 0.25, 0.25], [0.1, 0.2, 0.3, 0.4]])
+    weights = np.full((6, 4), 0.25)
+    weights[0] = [0.5, 0.0, 0.3, 0.2]
+    weights[2] = [0.1, 0.2, 0.3, 0.4]
     leaf = InputLayer(0, np.array([0.1, 0.4, 0.6, 0.9]))
-    circuit = Circuit((leaf, SumLayer((0,), weights), SumLayer((1,), np.full((1, 3), 1 / 3))))
-    flows = [None, np.array([[9.0, 0, 1, 1], [4, 4, 1, 1], [1, 1, 2, 2]]), np.ones((1, 3))]
+    circuit = Circuit((leaf, SumLayer((0,), weights), SumLayer((1,), np.full((1, 6), 1 / 6))))
+    flows = [None, np.ones((6, 4)), np.array([[5.0, 5, 5, 5, 1, 1]])]
+    flows[1][0, 0] = flows[1][3, 3] = 9.0
     after = prune(circuit, flows, 0.5, "blocks", block=(2, 2)).circuit.layers[1].weights
-    assert after.indices.tolist() == [0, 1, 0, 1, 2, 3]
-    np.testing.assert_allclose(after.values, [1.0, 0.0, 0.5, 0.5, 3 / 7, 4 / 7])
+    assert after.indices.tolist() == [0, 1, 0, 1, 2, 3, 2, 3]
+    np.testing.assert_allclose(after.values, [1.0, 0.0, 0.5, 0.5, 3 / 7, 4 / 7, 0.5, 0.5])
 
 
 def test_a_row_without_weight_in_the_blocks_keeps_its_best():
@@ -402,7 +406,7 @@ def test_cli_prune(files, tmp_path, shape):
     before, after = load_circuit(files / "c.pcedge"), load_circuit(out)
     x = np.load(files / "x.npy")
     assert list(result) == [
-        "out", "shape", "fraction", "records", "dropped_edges", "parameters_before", "parameters_after",
+        "out", "shape", "fraction", "records", "dropped_edges", "dropped_flow", "parameters_before", "parameters_after",
         "bits_per_variable_before", "bits_per_variable_after", "loss_bound",
     ]  # fmt: skip
     assert (result["parameters_before"], result["parameters_after"]) == (before.parameters, after.parameters)

@@ -68,6 +68,7 @@ def prune(
         save_circuit(pruned.circuit, fresh)
     result = {
         "out": str(out), "shape": shape, "fraction": fraction, "records": len(records), "dropped_edges": pruned.edges,
+        "dropped_flow": pruned.flow / len(records),
         "parameters_before": before.parameters, "parameters_after": pruned.circuit.parameters,
         "bits_per_variable_before": bits_before,
         "bits_per_variable_after": bits_after if math.isfinite(bits_after) else None,

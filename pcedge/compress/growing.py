@@ -95,17 +95,16 @@ def _grown_sum(
 ) -> SumLayer:
     """Repeat the rows, and every child's columns; the copies of a child share its weights."""
     sources: list[IntArray] = []
-    shares: list[FloatArray] = []
     start = 0
     for child in layer.children:
         units = circuit.layers[child].shape.units
         sources.append(np.tile(np.arange(start, start + units), copies[child]))
-        shares.append(np.full(units * copies[child], 1 / copies[child]))
         start += units
-    source, share = np.concatenate(sources), np.concatenate(shares)
+    # All children of a sum have as many copies, so normalising the rows shares every weight among them.
+    source = np.concatenate(sources)
     weights = layer.weights
     if not isinstance(weights, SparseRows):
-        matrix = np.tile(weights[:, source] * share, (own, 1))
+        matrix = np.tile(weights[:, source], (own, 1))
         matrix = matrix * _factors(matrix.shape, noise, generator)
         return SumLayer(layer.children, matrix / matrix.sum(axis=1, keepdims=True))
     # Entry by entry: column c of a row becomes all columns whose source is c.
@@ -118,7 +117,7 @@ def _grown_sum(
     row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))[entry]
     sort = np.lexsort((column, row))
     row, column = row[sort], column[sort]
-    value = weights.values[entry[sort]] * share[column]
+    value = weights.values[entry[sort]]
     rows = np.concatenate([row + copy * weights.shape[0] for copy in range(own)])
     value = np.tile(value, own) * _factors((own * len(value),), noise, generator)
     value = value / np.bincount(rows, weights=value)[rows]

@@ -25,6 +25,8 @@ class Pruned:
     #: for every layer of the circuit before: the sum edges that were dropped, in the shape of its weights (sparse rows:
     #: of their values), None for other layers
     dropped: tuple[BoolArray | None, ...]
+    #: flow of the dropped edges, summed over the records
+    flow: float
 
     @property
     def edges(self) -> int:
@@ -108,12 +110,14 @@ def prune(
     else:
         keep = _kept_blocks(circuit, edges, fraction, block, even)
     dropped: list[BoolArray | None] = [None] * len(circuit.layers)
+    flow = 0.0
     for index, mask in keep.items():
+        flow += float(edges[index].flows[~mask].sum())
         layer = circuit.layers[index]
         if isinstance(layer, SumLayer):
             sparse = isinstance(layer.weights, SparseRows)
             dropped[index] = ~mask if sparse else ~mask.reshape(layer.weights.shape)
-    return Pruned(rebuilt(circuit, keep, sparse=shape), tuple(dropped))
+    return Pruned(rebuilt(circuit, keep, sparse=shape), tuple(dropped), flow)
 
 
 def _edges(index: int, layer: SumLayer, flows: FloatArray | None) -> _Edges:

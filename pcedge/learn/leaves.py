@@ -15,8 +15,9 @@ LEAVES = ("categorical", *KINDS)
 #: the smallest scale of a fitted logistic leaf: nearly all of its mass is on one symbol
 MIN_SCALE = 1 / 32
 
-#: Fisher steps of a fit, of a layer that is refitted in every M-step, and rounds that divide off the even share
-STEPS, FEW_STEPS, ROUNDS = 40, 4, 8
+#: Fisher steps of a fit, and rounds that divide off the even share; fewer where every M-step refits
+STEPS, FEW_STEPS = 40, 4
+ROUNDS, FEW_ROUNDS = 8, 2
 
 
 def refit_layer(layer: InputLayer, counts: ArrayLike, pseudocounts: ArrayLike = 0.0) -> InputLayer:
@@ -41,7 +42,7 @@ def refit_layer(layer: InputLayer, counts: ArrayLike, pseudocounts: ArrayLike = 
             mean, scale = old.parameters.T
             fitted = np.stack(fit_logistic(total, (mean, scale), FEW_STEPS), axis=1)
         else:
-            fitted = fit_geometric(total, old.parameters[:, 0])[:, None]
+            fitted = fit_geometric(total, old.parameters[:, 0], FEW_ROUNDS)[:, None]
         return InputLayer.of(layer.variable, Parametric(old.kind, fitted, old.cardinality))
     sums = total.sum(axis=1, keepdims=True)
     table = np.where(sums > 0, total / np.where(sums > 0, sums, 1.0), layer.table)
@@ -157,7 +158,7 @@ def _logistic_terms(counts: FloatArray, point: FloatArray) -> tuple[FloatArray, 
     return (counts * np.log(table)).sum(axis=1), gradient, fisher
 
 
-def fit_geometric(counts: ArrayLike, start: FloatArray | None = None) -> FloatArray:
+def fit_geometric(counts: ArrayLike, start: FloatArray | None = None, rounds: int = ROUNDS) -> FloatArray:
     """Fit truncated geometric distributions: their mean is the counts' mean, once the even share is divided off.
 
     The likelihood of the counts never falls below that of the start.
@@ -166,6 +167,7 @@ def fit_geometric(counts: ArrayLike, start: FloatArray | None = None) -> FloatAr
         counts: (units, symbols), not negative.
         start: every unit's ratio, (units,); None starts at the counts' mean. A unit without counts keeps its start
             (at first 1, an even spread).
+        rounds: how often the even share is divided off.
 
     Returns:
         The ratios, (units,), 0..1. Counts whose mean is in the upper half give 1.
@@ -176,22 +178,18 @@ def fit_geometric(counts: ArrayLike, start: FloatArray | None = None) -> FloatAr
     held = _checked(counts)
     symbols = held.shape[1]
     known = held.sum(axis=1) > 0
-    first = np.ones(len(held)) if start is None else np.array(start, dtype=np.float64)
-    best, top = first.copy(), _geometric_value(held, first)
-    fitted = np.where(known, _ratio_of_mean(_mean(held), symbols), first)
-    for _ in range(ROUNDS):
-        value = _geometric_value(held, fitted)
+    best = np.ones(len(held)) if start is None else np.array(start, dtype=np.float64)
+    fitted = np.where(known, _ratio_of_mean(_mean(held), symbols), best) if start is None else best
+    table = Parametric("geometric", fitted[:, None], symbols).table
+    best, top = fitted, (held * np.log(table)).sum(axis=1)
+    for _ in range(rounds):
+        # The counts that the geometric part explains; the even share explains the others (EM on a mixture of two).
+        fitted = np.where(known, _ratio_of_mean(_mean(held * (1 - EVEN_SHARE / symbols / table)), symbols), fitted)
+        table = Parametric("geometric", fitted[:, None], symbols).table
+        value = (held * np.log(table)).sum(axis=1)
         better = known & (value > top)
         best, top = np.where(better, fitted, best), np.where(better, value, top)
-        # The counts that the geometric part explains; the even share explains the others (EM on a mixture of two).
-        table = Parametric("geometric", fitted[:, None], symbols).table
-        fitted = np.where(known, _ratio_of_mean(_mean(held * (1 - EVEN_SHARE / symbols / table)), symbols), fitted)
     return best
-
-
-def _geometric_value(counts: FloatArray, ratio: FloatArray) -> FloatArray:
-    table = Parametric("geometric", ratio[:, None], counts.shape[1]).table
-    return np.asarray((counts * np.log(table)).sum(axis=1))
 
 
 def _mean(counts: FloatArray) -> FloatArray:
@@ -202,7 +200,7 @@ def _mean(counts: FloatArray) -> FloatArray:
 def _ratio_of_mean(mean: FloatArray, symbols: int) -> FloatArray:
     """Find by bisection the ratio of the truncated geometric distribution with a mean; it falls with -log ratio."""
     low, high = np.full(len(mean), -30.0), np.full(len(mean), 7.0)
-    for _ in range(70):
+    for _ in range(50):
         middle = (low + high) / 2
         slope = np.exp(middle)
         with np.errstate(over="ignore"):
