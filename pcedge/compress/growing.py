@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
@@ -52,7 +54,7 @@ def grow(circuit: Circuit, factor: int = 2, noise: float = 0.3, seed: int = 0) -
             layers.append(ProductLayer(layer.children, np.concatenate(gathers).astype(np.int64)))
         else:
             layers.append(_grown_sum(circuit, layer, copies, copies[index], noise, generator))
-    return Circuit(tuple(layers))
+    return replace(circuit, layers=tuple(layers))
 
 
 def _below_sums(circuit: Circuit) -> list[bool]:

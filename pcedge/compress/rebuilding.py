@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
@@ -36,7 +38,7 @@ def rebuilt(circuit: Circuit, keep: dict[int, BoolArray], sparse: str) -> Circui
             columns_used = np.concatenate([used[child] for child in layer.children])
             children = tuple(place[child] for child in layer.children if child in place)
             layers.append(SumLayer(children, _weights(layer, keep[index], units, columns_used, sparse)))
-    return Circuit(tuple(layers))
+    return replace(circuit, layers=tuple(layers))
 
 
 def taken(layer: InputLayer, units: IntArray) -> InputLayer:

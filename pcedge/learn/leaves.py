@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -79,7 +81,7 @@ def with_leaves(circuit: Circuit, kind: str) -> Circuit:
             layers.append(InputLayer.logistic(layer.variable, mean, scale, layer.table.shape[1]))
         else:
             layers.append(InputLayer.geometric(layer.variable, fit_geometric(layer.table), layer.table.shape[1]))
-    return Circuit(tuple(layers))
+    return replace(circuit, layers=tuple(layers))
 
 
 def fit_logistic(

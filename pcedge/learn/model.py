@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -302,7 +302,8 @@ class Model:
         for index, values in enumerate(self.by_layer(array)):
             if values is not None:
                 layers[index] = held.leaves.get(index) or _with_parameters(layers[index], values)
-        return Circuit(tuple(layers))
+        # What was learned is another distribution: an importer's constant is not its own.
+        return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
 
 
 class _OnDevice:

@@ -10,6 +10,7 @@ import torch
 from pcedge.circuit.layers import MISSING, FloatArray, IntArray
 from pcedge.learn.config import LearnConfig
 
+POWER = 2
 #: a torch tensor
 Tensor = Any
 
@@ -63,7 +64,7 @@ def tree_shrunk(counts: Tensor, centre: Tensor, strength: float) -> Tensor:
         own, drawn = halves
         share = drawn / drawn.sum(dim=-1, keepdim=True)
         share = torch.where(share.isfinite(), share, 0.5)
-        split = own + strength * share
+        split = own + strength * (level + 1) ** POWER * share
         split = split / split.sum(dim=-1, keepdim=True)
         split = torch.where(split.isfinite(), split, share)
         result = (result[..., None] * split).flatten(-2)

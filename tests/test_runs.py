@@ -1,0 +1,185 @@
+"""Long training runs: checkpoints that a killed run goes on from, several processes, priors, stacks."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from strategies import TREES, make_circuit
+
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, load_circuit, log_likelihood
+from pcedge.circuit.layers import MISSING
+from pcedge.compress import expected_flows
+from pcedge.data import Splits, load_data
+from pcedge.errors import FormatError, UsageError
+from pcedge.learn import LearnConfig, count_flows, evaluate, fit
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+SMALL = LearnConfig(latents=4, iterations=14, batch=64, seed=3, checkpoint_seconds=0.0, validate_every=3)
+
+
+def records(count=300, seed=0):
+    generator = np.random.default_rng(seed)
+    hidden = generator.integers(0, 3, count)
+    return (hidden[:, None] + generator.integers(0, 2, (count, 5))) % 4
+
+
+def parameters(circuit):
+    for layer in circuit.layers:
+        if isinstance(layer, InputLayer):
+            yield layer.table
+        elif isinstance(layer, SumLayer):
+            yield layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+
+
+def equal(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_at(iteration):
+    def progress(now, *_):
+        if now == iteration:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize("leaves", ["categorical", "logistic"])
+@pytest.mark.parametrize("batch", [64, 4096])
+def test_killed_run_goes_on_to_the_same_result(tmp_path, leaves, batch):
+    config = replace(SMALL, leaves=leaves, batch=batch)
+    whole = fit(records(), config)
+    path = tmp_path / "run.checkpoint"
+    for stop in (5, 9):
+        with pytest.raises(Killed):
+            fit(records(), config, progress=killed_at(stop), checkpoint=path)
+    seen = []
+    assert equal(whole, fit(records(), config, checkpoint=path, progress=lambda now, *_: seen.append(now)))
+    # The checkpoint was written after the iteration before the one that was stopped.
+    assert seen == list(range(9, 15))
+    # A finished run is read, and may be made longer.
+    assert equal(whole, fit(records(), config, checkpoint=path))
+    longer = replace(config, iterations=20)
+    assert equal(fit(records(), longer), fit(records(), longer, checkpoint=path))
+
+
+def test_a_checkpoint_belongs_to_its_run(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    fit(records(), SMALL, checkpoint=path)
+    for other in (lambda: fit(records(seed=1), SMALL, checkpoint=path),
+                  lambda: fit(records(), replace(SMALL, seed=4), checkpoint=path)):  # fmt: skip
+        with pytest.raises(UsageError, match="must be of a run with the same data, structure and settings"):
+            other()
+    whole = path.read_bytes()
+    for damaged in (
+        b"",
+        whole[:50],
+        whole[:-9],
+        b"\xff" * 100,
+        whole.replace(b'\\"version\\": 1', b'\\"version\\": 2'),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match="must be (a checkpoint of pcedge|of version 1, got 2)"):
+            fit(records(), SMALL, checkpoint=path)
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_parameters_of_one(tmp_path):
+    script = tmp_path / "run.py"
+    np.save(tmp_path / "x.npy", records(500))
+    script.write_text(
+        "import os, sys, numpy as np\n"
+        "from pcedge.circuit import save_circuit\n"
+        "from pcedge.learn import LearnConfig, fit\n"
+        "config = LearnConfig(latents=4, iterations=14, batch=int(sys.argv[2]), seed=3)\n"
+        f"circuit = fit(np.load({str(tmp_path / 'x.npy')!r}), config)\n"
+        "save_circuit(circuit, sys.argv[1] + os.environ.get('RANK', ''))\n"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for batch in (101, 4096):
+        out = str(tmp_path / f"c{batch}")
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        for command in ([sys.executable], launch):
+            subprocess.run([*command, str(script), out, str(batch)], check=True, env=environment, cwd=tmp_path,
+                           capture_output=True, timeout=300)  # fmt: skip
+        alone, first, second = (load_circuit(Path(out + rank)) for rank in ("", "0", "1"))
+        assert equal(first, second)
+        for a, b in zip(parameters(alone), parameters(first), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_stacks_are_the_circuit(seed):
+    """Likelihoods and counts of any circuit are those of the reference, layer by layer."""
+    generator = np.random.default_rng(seed)
+    circuit = make_circuit(seed, 6, 4, 5, TREES[seed % len(TREES)], 0.3)
+    sizes = np.array(circuit.cardinalities)
+    x = generator.integers(0, sizes, (40, len(sizes)))
+    x[generator.random(x.shape) < 0.2] = MISSING
+    logs = log_likelihood(circuit, x)
+    x = x[np.isfinite(logs)]
+    if not len(x):
+        pytest.skip("all records are impossible")
+    np.testing.assert_allclose(evaluate(circuit, x), log_likelihood(circuit, x), rtol=1e-10, atol=1e-10)
+    for found, expected in zip(count_flows(circuit, x), expected_flows(circuit, x), strict=True):
+        assert (found is None) == (expected is None)
+        if found is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_large_sparse_layers_run_by_their_lists(monkeypatch):
+    generator = np.random.default_rng(1)
+    mask = generator.random((40, 50)) < 0.06
+    mask[np.arange(40), generator.integers(0, 50, 40)] = True
+    weights = mask * generator.random(mask.shape)
+    weights /= weights.sum(axis=1, keepdims=True)
+    circuit = Circuit((
+        InputLayer(0, generator.dirichlet(np.ones(4), 50)),
+        InputLayer(1, generator.dirichlet(np.ones(4), 40)),
+        SumLayer((0,), SparseRows.from_dense(weights)),
+        ProductLayer((2, 1), np.tile(np.arange(40)[:, None], (1, 2))),
+        SumLayer((3,), generator.dirichlet(np.ones(40), 1)),
+    ))  # fmt: skip
+    x = generator.integers(0, 4, (100, 2))
+    dense = fit(Splits(x, x), LearnConfig(iterations=5), circuit=circuit)
+    monkeypatch.setattr("pcedge.learn.plan.DENSE_ENTRIES", 100)
+    monkeypatch.setattr("pcedge.learn.model.HOT_ENTRIES", 1000)
+    listed = fit(Splits(x, x), LearnConfig(iterations=5), circuit=circuit)
+    for a, b in zip(parameters(dense), parameters(listed), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10)
+    assert evaluate(listed, x).mean() > evaluate(circuit, x).mean() + 0.01
+
+
+def test_tree_prior():
+    from pcedge.learn.priors import tree_shrunk
+
+    generator = np.random.default_rng(0)
+    counts = torch.tensor(generator.random((3, 2, 11)) * 10)
+    centre = torch.tensor(generator.dirichlet(np.ones(11), (3, 1)))
+    whole = counts / counts.sum(-1, keepdim=True)
+    shrunk = tree_shrunk(counts, centre, 3.0)
+    np.testing.assert_allclose(shrunk.sum(-1), 1)
+    np.testing.assert_allclose(tree_shrunk(counts, centre, 0.0), whole)
+    np.testing.assert_allclose(tree_shrunk(counts * 0, centre, 3.0), centre.expand(3, 2, 11))
+    # Four symbols by hand: the first split has 6 of 8 records, the centre is even.
+    by_hand = tree_shrunk(torch.tensor([[6.0, 0.0, 1.0, 1.0]]), torch.full((1, 4), 0.25), 2.0)
+    np.testing.assert_allclose(by_hand, [[0.7 * 7 / 8, 0.7 * 1 / 8, 0.3 * 0.5, 0.3 * 0.5]])
+
+
+def test_tree_prior_pays_on_digits():
+    digits = load_data("digits")
+    bits = {}
+    for prior, strength in (("even", 2.0), ("tree", 1.0)):
+        config = LearnConfig(
+            leaf_prior=prior, leaf_pseudocount=strength, uniform_share=0.02 if prior == "tree" else 0.3
+        )
+        bits[prior] = -evaluate(fit(digits, config), digits.test.reshape(360, 64)).mean() / np.log(2) / 64
+    assert bits["tree"] < bits["even"] - 0.01
