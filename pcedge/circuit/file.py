@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
-from pcedge.errors import FormatError
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.errors import FormatError, UsageError
 
 FORMAT = "pcedge-circuit"
 VERSION = 1
@@ -40,8 +41,10 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
             tensors[f"{index}.weights"] = layer.weights
             described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    checksum = _checksum(described, contiguous)
+    checksum = _checksum(described, contiguous, circuit.symbolizer)
     header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
+    if circuit.symbolizer is not None:
+        header["symbolizer"] = circuit.symbolizer.as_dict()
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
     Path(path).write_bytes(save(contiguous, {"pcedge": json.dumps(header, separators=(",", ":"))}))
 
@@ -75,20 +78,26 @@ def load_circuit(path: str | Path) -> Circuit:
     if type(version) is not int or version != VERSION:
         raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
     try:
-        if _checksum(header["layers"], tensors) != header["sha256"]:
+        symbolizer = Symbolizer.from_dict(header["symbolizer"]) if "symbolizer" in header else None
+    except UsageError as error:
+        raise FormatError("circuit-symbolizer", f"{path}: {error}") from error
+    try:
+        if _checksum(header["layers"], tensors, symbolizer) != header["sha256"]:
             raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
-    return Circuit(tuple(layers))
+    return Circuit(tuple(layers), symbolizer)
 
 
-def _checksum(described: object, tensors: dict[str, Any]) -> str:
-    """Hash what a file means: the layers' description, and every tensor by name."""
+def _checksum(described: object, tensors: dict[str, Any], symbolizer: Symbolizer | None = None) -> str:
+    """Hash what a file means: the layers' description, every tensor by name, and the symbolizer if there is one."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode() + tensor.tobytes())
+    if symbolizer is not None:
+        hasher.update(f"symbolizer {symbolizer.to_json()}".encode())
     return hasher.hexdigest()
 
 

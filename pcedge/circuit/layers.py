@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.circuit.structure import Shape, check_shapes, layer_scopes
+from pcedge.circuit.structure import Shape, check_shapes, check_symbolizer, layer_scopes
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 
 FloatArray = NDArray[np.float64]
@@ -151,6 +152,7 @@ class Circuit:
     Args:
         layers: the layers; a layer names its children by their index in this tuple. The last one is the root and has
             one unit.
+        symbolizer: how data become the symbols that the circuit is over; None where they are symbols already.
 
     Raises:
         CircuitError: a rule is broken; the message says which, where, and what came instead.
@@ -163,6 +165,7 @@ class Circuit:
     """
 
     layers: tuple[Layer, ...]
+    symbolizer: Symbolizer | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -174,6 +177,7 @@ class Circuit:
                 _check_input(index, layer)
             elif isinstance(layer, SumLayer):
                 _check_sum(index, layer)
+        check_symbolizer(self.symbolizer, self.cardinalities)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

@@ -1,0 +1,380 @@
+"""Steps of a symbolizer: each maps unsigned numbers to unsigned numbers and back without loss (docs/data.md).
+
+A step sees `values`, uint64 of shape (records, *shape), and `top`, uint64 of shape `shape`: the largest number that each
+place can hold, so that a place counts modulo top + 1. The whole range of 64 bits has top 2^64 - 1, and all additions
+wrap at 2^64, which is what makes top + 1 = 0 right there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.errors import DataError, UsageError
+
+#: numbers of any step, and the largest that a place can hold
+Words = NDArray[np.uint64]
+
+#: ways to predict a pixel from those above and left of it
+NEIGHBOURS = ("left", "above", "average", "median")
+
+#: colours of a pixel, on the last axis
+COLOURS = 3
+
+#: entries of a record at most: one absurd number in a file must not fill the memory
+MAX_VARIABLES = 1 << 20
+
+#: rows of a record at most: a segment of a stream holds whole records and no more rows
+MAX_ROWS = 1 << 16
+
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Replace each number by its difference to the one before it along an axis, modulo top + 1; the first one stays."""
+
+    #: axis of the record; before a window step there are no records, and axis 0 runs over the rows
+    axis: int = 0
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        _check_axis("difference", self.axis, top, 1)
+        _check_even("difference", top, self.axis)
+        return top
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Subtract the numbers before."""
+        last = np.moveaxis(values, self.axis + 1, -1)
+        out = last.copy()
+        tops = _along(top, self.axis)
+        out[..., 1:] = _minus(last[..., 1:], last[..., :-1], np.broadcast_to(tops, last.shape)[..., 1:])
+        return np.moveaxis(out, -1, self.axis + 1)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Add up."""
+        last = np.moveaxis(values, self.axis + 1, -1)
+        return np.moveaxis(_running(last, _along(top, self.axis)), -1, self.axis + 1)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Replace each pixel by its difference to a prediction from its neighbours, modulo top + 1.
+
+    The first row is predicted from the left, the first column from above, and the first pixel by 0. `median` is the
+    predictor of JPEG-LS: the median of left, above, and left + above - (above left).
+    """
+
+    #: one of `NEIGHBOURS`
+    kind: str = "median"
+    #: axis of the pixel rows; the next axis is that of the columns
+    axis: int = 0
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        if self.kind not in NEIGHBOURS:
+            raise UsageError(f"neighbour must be one of {', '.join(NEIGHBOURS)}, got {self.kind!r}")
+        _check_axis("neighbour", self.axis, top, 2)
+        _check_even("neighbour", top, self.axis)
+        _check_even("neighbour", top, self.axis + 1)
+        return top
+
+    def _planes(self, array: Words, offset: int) -> Words:
+        """Bring the rows and columns to the front, as a view: (rows, columns, …)."""
+        return np.moveaxis(array, (self.axis + offset, self.axis + offset + 1), (0, 1))
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Subtract the predictions."""
+        out = values.copy()
+        pixels, result = self._planes(values, 1), self._planes(out, 1)
+        tops = np.broadcast_to(self._planes(top[None], 1), pixels.shape)
+        result[0, 1:] = _minus(pixels[0, 1:], pixels[0, :-1], tops[0, 1:])
+        result[1:, 0] = _minus(pixels[1:, 0], pixels[:-1, 0], tops[1:, 0])
+        predicted = _predict(self.kind, pixels[1:, :-1], pixels[:-1, 1:], pixels[:-1, :-1])
+        result[1:, 1:] = _minus(pixels[1:, 1:], predicted, tops[1:, 1:])
+        return out
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Add the predictions, one diagonal after the other: a pixel needs only pixels of earlier ones."""
+        out = values.copy()
+        pixels = self._planes(out, 1)
+        tops = np.broadcast_to(self._planes(top[None], 1), pixels.shape)
+        rows, columns = pixels.shape[:2]
+        # Not along the axes: these have no pixel before them to wait for but their own.
+        for first, line in ((pixels[0], tops[0]), (pixels[:, 0], tops[:, 0])):
+            first[:] = np.moveaxis(_running(np.moveaxis(first, 0, -1), np.moveaxis(line, 0, -1)), -1, 0)
+        for diagonal in range(2, rows + columns - 1):
+            row = np.arange(max(1, diagonal - columns + 1), min(rows - 1, diagonal - 1) + 1)
+            column = diagonal - row
+            if row.size:
+                left, above = pixels[row, column - 1], pixels[row - 1, column]
+                predicted = _predict(self.kind, left, above, pixels[row - 1, column - 1])
+                pixels[row, column] = _plus(pixels[row, column], predicted, tops[row, column])
+        return out
+
+
+@dataclass(frozen=True)
+class Zigzag:
+    """Fold the numbers of a circle so that small differences of either sign become small: 0, -1, 1, -2, … to 0, 1, 2, 3, …."""  # noqa: E501
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        return top
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Fold."""
+        positive = values <= top // np.uint64(2)
+        # top - value is the size of the negative number -(top - value + 1), less one.
+        return np.where(positive, values * np.uint64(2), (top - values) * np.uint64(2) + _ONE)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Unfold."""
+        half = values // np.uint64(2)
+        return np.where(values % np.uint64(2) == _ZERO, half, top - half)
+
+
+@dataclass(frozen=True)
+class Offset:
+    """Add a number, modulo top + 1: moves small differences of either sign into one range without changing their order."""  # noqa: E501
+
+    #: what is added; negative ones subtract
+    amount: int
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        if not -(2**63) <= self.amount < 2**64:
+            raise UsageError(f"offset must be an integer of at most 64 bits, got {self.amount}")
+        return top
+
+    def _shift(self, top: Words) -> Words:
+        tops, places = np.unique(top, return_inverse=True)
+        amounts = [self.amount % (int(entry) + 1) for entry in tops]
+        return np.array(amounts, dtype=np.uint64)[places].reshape(top.shape)
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Add."""
+        return _plus(values, self._shift(top), top)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Subtract."""
+        return _minus(values, self._shift(top), top)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Turn red, green, blue on the last axis into Y, Co, Cg without loss.
+
+    The reversible YCoCg-R transform of H. Malvar and G. Sullivan, "YCoCg-R: A Color Space with RGB Reversibility and Low
+    Dynamic Range", JVT-I014r3, 2003. Co and Cg have a sign and so about twice as many values; top is added to them.
+    """
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        if top.ndim < 1 or top.shape[-1] != COLOURS:
+            raise UsageError(f"colour must have red, green and blue on the last axis, got record shape {top.shape}")
+        _check_even("colour", top, top.ndim - 1)
+        if int(top.max(initial=0)) >= 2**32:
+            raise UsageError("colour must have numbers of at most 32 bits")
+        out = top.copy()
+        out[..., 1:] *= np.uint64(2)
+        return out
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Transform."""
+        red, green, blue = np.moveaxis(values.astype(np.int64), -1, 0)
+        orange = red - blue
+        middle = blue + (orange >> 1)
+        chroma = green - middle
+        luma = middle + (chroma >> 1)
+        shift = top[..., 0].astype(np.int64)
+        return np.stack([luma, orange + shift, chroma + shift], axis=-1).astype(np.uint64)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Transform back; what no colour gives wraps into numbers beyond top, which `Symbolizer.invert` refuses."""
+        shift = top[..., 0].astype(np.int64)
+        luma, orange, chroma = np.moveaxis(values.astype(np.int64), -1, 0)
+        orange, chroma = orange - shift, chroma - shift
+        middle = luma - (chroma >> 1)
+        green = chroma + middle
+        blue = middle - (orange >> 1)
+        return np.stack([blue + orange, green, blue], axis=-1).astype(np.uint64)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Split each number into groups of bits, the high ones first, on a new last axis."""
+
+    #: bits of every plane
+    bits: tuple[int, ...]
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        if not 1 <= len(self.bits) <= 64 or any(not 1 <= count <= 64 for count in self.bits):
+            raise UsageError(f"planes must have 1..64 bits each, got {'+'.join(map(str, self.bits))}")
+        needed = int(top.max(initial=0)).bit_length()
+        if not needed <= sum(self.bits) <= 64:
+            raise UsageError(f"planes must have {needed}..64 bits together, got {'+'.join(map(str, self.bits))}")
+        check_variables(top.size * len(self.bits))
+        # Every plane of a number can take all its values, but those above the number's highest bits.
+        planes = [np.minimum(top >> shift, mask) for shift, mask in self._fields()]
+        return np.stack(planes, axis=-1)
+
+    def _fields(self) -> list[tuple[np.uint64, np.uint64]]:
+        shifts = [sum(self.bits[place + 1 :]) for place in range(len(self.bits))]
+        return [(np.uint64(s), np.uint64(2**count - 1)) for s, count in zip(shifts, self.bits, strict=True)]
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Split."""
+        return np.stack([(values >> shift) & mask for shift, mask in self._fields()], axis=-1)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Join; numbers beyond top have no preimage, which `Symbolizer.invert` refuses."""
+        out = np.zeros(values.shape[:-1], dtype=np.uint64)
+        for plane, (shift, _) in enumerate(self._fields()):
+            out |= values[..., plane] << shift
+        return out
+
+
+@dataclass(frozen=True)
+class Window:
+    """Cut a long series of rows, or an image, into records; the last ones are padded by repeating the last number.
+
+    Before this step all rows are one record, (rows, …). Each size cuts one axis, the rows first; axes without a size
+    stay whole.
+    """
+
+    #: the record's size along the first axes
+    sizes: tuple[int, ...]
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result; `top` has size 1 along the rows."""
+        if not 1 <= len(self.sizes) <= top.ndim or min(self.sizes) < 1:
+            raise UsageError(
+                f"window must have 1..{top.ndim} sizes of at least 1 for rows of shape {top.shape[1:]}, "
+                f"got {'x'.join(map(str, self.sizes))}"
+            )
+        if self.sizes[0] > MAX_ROWS:
+            raise UsageError(f"window must have at most {MAX_ROWS} rows, got {self.sizes[0]}")
+        check_variables(math.prod(self.record(top.shape)))
+        for axis in range(1, len(self.sizes)):
+            _check_even("window", top, axis)
+        first = top[tuple(slice(0, 1) for _ in self.sizes)]
+        return np.broadcast_to(first, self.record(top.shape)).copy()
+
+    def record(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape of a record."""
+        return self.sizes + shape[len(self.sizes) :]
+
+    def counts(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the records along every axis that is cut."""
+        return tuple(-(-length // size) for length, size in zip(shape, self.sizes, strict=False))
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Cut `values`, (1, rows, …), into (records, …)."""
+        whole = values[0]
+        cut, rest = len(self.sizes), whole.shape[len(self.sizes) :]
+        counts = self.counts(whole.shape)
+        short = [count * size - whole.shape[axis] for axis, (count, size) in enumerate(zip(counts, self.sizes, strict=True))]
+        if any(short):
+            whole = np.pad(whole, [(0, amount) for amount in short] + [(0, 0)] * len(rest), mode="edge")
+        split = whole.reshape(*(n for pair in zip(counts, self.sizes, strict=True) for n in pair), *rest)
+        order = [*range(0, 2 * cut, 2), *range(1, 2 * cut, 2), *range(2 * cut, 2 * cut + len(rest))]
+        return split.transpose(order).reshape(-1, *self.sizes, *rest)
+
+    def join(self, values: Words, shape: tuple[int, ...]) -> Words:
+        """Put records together to one of shape (1, *shape), without the padding."""
+        cut, rest = len(self.sizes), shape[len(self.sizes) :]
+        counts = self.counts(shape)
+        split = values.reshape(*counts, *self.sizes, *rest)
+        order = [axis for pair in zip(range(cut), range(cut, 2 * cut), strict=True) for axis in pair]
+        whole = split.transpose([*order, *range(2 * cut, 2 * cut + len(rest))])
+        whole = whole.reshape(*(count * size for count, size in zip(counts, self.sizes, strict=True)), *rest)
+        return whole[tuple(slice(length) for length in shape)][None]
+
+
+Step = Difference | Neighbour | Zigzag | Offset | Colour | Planes | Window
+
+#: the steps by their names in files and specifications
+STEPS: dict[str, type[Any]] = {
+    "difference": Difference, "neighbour": Neighbour, "zigzag": Zigzag, "offset": Offset, "colour": Colour,
+    "planes": Planes, "window": Window,
+}  # fmt: skip
+
+
+def check_variables(count: int) -> None:
+    """Refuse records of absurd size."""
+    if not 1 <= count <= MAX_VARIABLES:
+        raise UsageError(f"a record must have 1..{MAX_VARIABLES} numbers, got {count}")
+
+
+def check_below(values: Words, top: Words) -> None:
+    """Refuse numbers that no data give.
+
+    Raises:
+        DataError: a number is above the largest of its place.
+    """
+    if (values > top).any():
+        record, *place = (int(i) for i in np.argwhere(values > top)[0])
+        raise DataError(
+            f"record {record} must come from numbers up to {int(top[tuple(place)])} at {tuple(place)}, "
+            f"got {int(values[(record, *place)])}: these symbols belong to no data"
+        )
+
+
+def _check_axis(name: str, axis: int, top: Words, count: int) -> None:
+    if top.ndim < count or not 0 <= axis <= top.ndim - count:
+        raise UsageError(
+            f"the axis of {name} must be one of 0..{top.ndim - count} of a record of shape {top.shape}, got {axis}"
+            if top.ndim >= count
+            else f"{name} must have records of at least {count} dimensions, got shape {top.shape}"
+        )
+
+
+def _check_even(name: str, top: Words, axis: int) -> None:
+    """Demand that all places along an axis count alike."""
+    if top.size and (top != np.take(top, [0], axis=axis)).any():
+        raise UsageError(f"{name} must come before what gives the places of axis {axis} different ranges")
+
+
+def _along(top: Words, axis: int) -> Words:
+    """Move an axis last; an axis of size 1 stands for any length."""
+    return np.moveaxis(top, axis, -1)
+
+
+def _minus(first: Words, second: Words, top: Words) -> Words:
+    return first - second + np.where(first < second, top + _ONE, _ZERO)
+
+
+def _plus(first: Words, second: Words, top: Words) -> Words:
+    # first > top - second says, without an overflow, that the sum leaves the circle.
+    return first + second - np.where(first > top - second, top + _ONE, _ZERO)
+
+
+def _running(values: Words, top: Words) -> Words:
+    """Add up along the last axis, modulo top + 1; `top` is even along it."""
+    top = np.broadcast_to(top[..., :1], (*values.shape[:-1], 1))
+    # A circle of a power of two divides 2^64, at which sums wrap.
+    if not (top & (top + _ONE)).any():
+        return np.cumsum(values, axis=-1, dtype=np.uint64) & top
+    if (int(top.max(initial=0)) + 1) * max(values.shape[-1], 1) < 2**64:
+        return np.cumsum(values, axis=-1, dtype=np.uint64) % (top + _ONE)
+    out = values.copy()
+    for place in range(1, values.shape[-1]):
+        out[..., place] = _plus(out[..., place], out[..., place - 1], top[..., 0])
+    return out
+
+
+def _predict(kind: str, left: Words, above: Words, corner: Words) -> Words:
+    if kind == "left":
+        return left
+    if kind == "above":
+        return above
+    low, high = np.minimum(left, above), np.maximum(left, above)
+    if kind == "average":
+        return low + (high - low) // np.uint64(2)
+    between = low + (high - corner)  # only taken where low < corner < high
+    return np.where(corner >= high, low, np.where(corner <= low, high, between))
