@@ -1,8 +1,8 @@
 """Steps of a symbolizer: each maps unsigned numbers to unsigned numbers and back without loss (docs/data.md).
 
-A step sees `values`, uint64 of shape (records, *shape), and `top`, uint64 of shape `shape`: the largest number that each
-place can hold, so that a place counts modulo top + 1. The whole range of 64 bits has top 2^64 - 1, and all additions
-wrap at 2^64, which is what makes top + 1 = 0 right there.
+A step sees `values`, uint64 of shape (records, *shape), and `top`, uint64 of shape `shape`: the largest number that
+each place can hold, so that a place counts modulo top + 1. The whole range of 64 bits has top 2^64 - 1, and all
+additions wrap at 2^64, which is what makes top + 1 = 0 right there.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Zigzag:
-    """Fold the numbers of a circle so that small differences of either sign become small: 0, -1, 1, -2, … to 0, 1, 2, 3, …."""  # noqa: E501
+    """Fold the numbers of a circle so that small ones of either sign become small: 0, -1, 1, -2 to 0, 1, 2, 3."""
 
     def plan(self, top: Words) -> Words:
         """Give the largest numbers of the result."""
@@ -139,7 +139,7 @@ class Zigzag:
 
 @dataclass(frozen=True)
 class Offset:
-    """Add a number, modulo top + 1: moves small differences of either sign into one range without changing their order."""  # noqa: E501
+    """Add a number, modulo top + 1: brings small numbers of either sign into one range and keeps their order."""
 
     #: what is added; negative ones subtract
     amount: int
@@ -168,8 +168,8 @@ class Offset:
 class Colour:
     """Turn red, green, blue on the last axis into Y, Co, Cg without loss.
 
-    The reversible YCoCg-R transform of H. Malvar and G. Sullivan, "YCoCg-R: A Color Space with RGB Reversibility and Low
-    Dynamic Range", JVT-I014r3, 2003. Co and Cg have a sign and so about twice as many values; top is added to them.
+    The reversible YCoCg-R transform of H. Malvar and G. Sullivan, "YCoCg-R: A Color Space with RGB Reversibility and
+    Low Dynamic Range", JVT-I014r3, 2003. Co and Cg have a sign and so about twice as many values; top is added to them.
     """
 
     def plan(self, top: Words) -> Words:
@@ -278,7 +278,8 @@ class Window:
         whole = values[0]
         cut, rest = len(self.sizes), whole.shape[len(self.sizes) :]
         counts = self.counts(whole.shape)
-        short = [count * size - whole.shape[axis] for axis, (count, size) in enumerate(zip(counts, self.sizes, strict=True))]
+        lengths = zip(counts, self.sizes, whole.shape, strict=False)
+        short = [count * size - length for count, size, length in lengths]
         if any(short):
             whole = np.pad(whole, [(0, amount) for amount in short] + [(0, 0)] * len(rest), mode="edge")
         split = whole.reshape(*(n for pair in zip(counts, self.sizes, strict=True) for n in pair), *rest)

@@ -166,8 +166,8 @@ class Symbolizer:
 
         Args:
             records: symbols of shape (records, variables), as `apply` gives them.
-            rows: rows of the data; None takes as many as the records can hold, which is only wrong where the last record
-                is padded.
+            rows: rows of the data; None takes as many as the records can hold, which is only wrong where the last
+                record is padded.
 
         Returns:
             The data, of shape (rows, *shape) and the symbolizer's dtype.

@@ -12,7 +12,13 @@ import numpy as np
 from pcedge.arithmetic import IntArray, Widths
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.circuit.structure import (
-    Region, Shape, check_shapes, check_symbolizer, coding_order, first_places, region_tree,
+    Region,
+    Shape,
+    check_shapes,
+    check_symbolizer,
+    coding_order,
+    first_places,
+    region_tree,
 )  # fmt: skip
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, NotStructuredError

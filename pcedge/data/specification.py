@@ -1,0 +1,206 @@
+"""Symbolizers from a short text, from a file, or chosen from data (docs/data.md)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.data.readers import Splits
+from pcedge.data.steps import NEIGHBOURS, STEPS, Difference, Neighbour, Offset, Planes, Step, Window
+from pcedge.data.symbolizer import MAX_DIMENSIONS, Symbolizer, value_range
+from pcedge.errors import DataError, FormatError, UsageError
+
+Array = NDArray[Any]
+
+#: bits of a plane that `auto` makes: 256 entries a leaf table
+AUTO_BITS = 8
+
+#: `auto` cuts series of rows of at most so many values into records of about so many values
+AUTO_ROW, AUTO_WINDOW = 16, 64
+
+#: rows that `auto` looks at, evenly spaced records or the first rows of a series
+AUTO_ROWS = 20_000
+
+#: the one argument that each step takes after `=`
+_ARGUMENTS = {"offset": "amount", "planes": "bits", "window": "sizes", "neighbour": "kind", "difference": "axis"}
+_SEPARATORS = {"planes": "+", "window": "x"}
+_EXAMPLE = "range=0..4095,difference:axis=0,offset=128,window=32,planes=4+8"
+
+
+def make_symbolizer(text: str, data: Array, more: tuple[Array, ...] = ()) -> Symbolizer:
+    """Make a symbolizer for data.
+
+    Args:
+        text: `auto`, the name of a JSON file, or a specification: steps with commas between them, for example
+            `range=0..4095,difference:axis=0,offset=128,window=32,planes=4+8`.
+        data: what it is for: dtype and shape of a row are taken from here, and `auto` tries candidates on it.
+        more: further data (validation and test split) that a bare `range` and `auto` must cover.
+
+    Raises:
+        UsageError: the text is none of these, or its steps do not fit the data.
+        FormatError: the file holds no symbolizer.
+        DataError: the data are no integers, or have no rows.
+    """
+    if data.dtype.kind not in "iub" or data.ndim < 2 or not 2 <= data.ndim <= MAX_DIMENSIONS + 1:
+        raise DataError(f"data for a symbolizer must be integers of shape (rows, …), got {data.dtype} {data.shape}")
+    if not data.size:
+        raise DataError(f"data for a symbolizer must hold at least one value, got shape {data.shape}")
+    if text == "auto":
+        return _choose(data)
+    if text.endswith(".json") or Path(text).is_file():
+        return read_symbolizer(text)
+    low, high = value_range(data.dtype.name)
+    steps: list[Step] = []
+    for place, part in enumerate(text.split(",")):
+        name, values = _parse(part.strip())
+        if name != "range":
+            steps.append(_make(name, values))
+        elif place:
+            raise UsageError(f"range must be the first step, got {text!r}")
+        else:
+            low, high = _range(values, (data, *(part for part in more if part.size)))
+    return Symbolizer(data.dtype.name, data.shape[1:], low, high, tuple(steps))
+
+
+def symbolize(text: str, data: Splits) -> tuple[Symbolizer, Splits]:
+    """Make a symbolizer for splits, and map them to records of symbols.
+
+    Args:
+        text: as for `make_symbolizer`.
+        data: the splits; without a validation split, training holds out records, that is windows, of the result.
+    """
+    more = tuple(part for part in (data.valid, data.test) if part is not None)
+    symbolizer = make_symbolizer(text, data.train, more)
+    return symbolizer, data.map(symbolizer.apply)
+
+
+def read_symbolizer(path: str | Path) -> Symbolizer:
+    """Read a symbolizer's JSON form from a file.
+
+    Raises:
+        FormatError: the file holds no symbolizer.
+        OSError: the file cannot be read.
+    """
+    try:
+        return Symbolizer.from_json(Path(path).read_text(encoding="utf-8"))
+    except (UsageError, UnicodeDecodeError) as error:
+        raise FormatError("symbolizer", f"{path}: {error}") from error
+
+
+def specification(symbolizer: Symbolizer) -> str:
+    """Write a symbolizer as `make_symbolizer` reads it.
+
+    Example:
+        >>> specification(Symbolizer("int16", (2,), 0, 2047, (Difference(0), Window((32,)), Planes((3, 8)))))
+        'range=0..2047,difference=0,window=32,planes=3+8'
+    """
+    names = {kind: name for name, kind in STEPS.items()}
+    parts = [f"range={symbolizer.low}..{symbolizer.high}"]
+    for step in symbolizer.steps:
+        name = names[type(step)]
+        first = _ARGUMENTS.get(name)
+        text = name
+        if first is not None:
+            value = getattr(step, first)
+            text += "=" + (_SEPARATORS[name].join(map(str, value)) if isinstance(value, tuple) else str(value))
+        if isinstance(step, Neighbour):
+            text += f":axis={step.axis}"
+        parts.append(text)
+    return ",".join(parts)
+
+
+def _parse(part: str) -> tuple[str, dict[str, str]]:
+    """Take `name=value:key=value` apart; the value after the name has the empty key."""
+    head, *options = part.split(":")
+    name, _, value = head.partition("=")
+    if name not in ("range", *STEPS):
+        raise UsageError(f"a step must be one of range, {', '.join(STEPS)} as in {_EXAMPLE!r}, got {part!r}")
+    values = {"": value} if "=" in head else {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or key in values:
+            raise UsageError(f"an option of step {name} must be key=value, once, got {option!r}")
+        values[key] = value
+    return name, values
+
+
+def _make(name: str, values: dict[str, str]) -> Step:
+    fields = STEPS[name].__dataclass_fields__
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        field = key or _ARGUMENTS.get(name, "")
+        if field not in fields or field in given:
+            raise UsageError(f"step {name} must have options of {', '.join(fields) or 'no name'}, got {key or value!r}")
+        if fields[field].type == "str":
+            given[field] = value
+        elif fields[field].type == "int":
+            given[field] = _number(name, value)
+        else:
+            given[field] = tuple(_number(name, number) for number in value.split(_SEPARATORS[name]))
+    try:
+        step: Step = STEPS[name](**given)
+    except TypeError as error:
+        raise UsageError(f"step {name} must have a value, as in {_EXAMPLE!r}") from error
+    return step
+
+
+def _number(name: str, text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,20}", text):
+        raise UsageError(f"step {name} must have integers, got {text!r}")
+    return int(text)
+
+
+def _range(values: dict[str, str], parts: tuple[Array, ...]) -> tuple[int, int]:
+    if not values:
+        return min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+    low, dots, high = values.get("", "").partition("..")
+    if not dots or set(values) != {""}:
+        raise UsageError(f"range must be LOW..HIGH, or nothing for the range of the data, got {values}")
+    return _number("range", low), _number("range", high)
+
+
+def _choose(data: Array) -> Symbolizer:
+    """Try some steps; take the least sum of the empirical entropies of the variables, for each value.
+
+    The whole range of the dtype stays codable. A series, which is rows of few values, is cut into windows.
+    """
+    low, high = value_range(data.dtype.name)
+    bits = (high - low).bit_length()
+    planes: list[Step] = []
+    if bits > AUTO_BITS:
+        groups = -(-bits // AUTO_BITS)
+        planes = [Planes((bits - AUTO_BITS * (groups - 1),) + (AUTO_BITS,) * (groups - 1))]
+    series = data[0].size <= AUTO_ROW and len(data) >= AUTO_WINDOW
+    window: list[Step] = [Window((max(1, AUTO_WINDOW // data[0].size),))] if series else []
+    axes = range(data.ndim) if series else range(data.ndim - 1)
+    shift: list[Step] = [Offset(1 << (AUTO_BITS - 1))] if planes else []
+    candidates: list[list[Step]] = [[], *([Difference(axis), *shift] for axis in axes if _long(data, axis, series))]
+    candidates += [[Difference(0), Difference(axis), *shift] for axis in axes if axis and _long(data, axis, series)]
+    pictures = not series and data.ndim >= 3 and min(data.shape[1:3]) >= 4
+    candidates += [[Neighbour(kind), *shift] for kind in NEIGHBOURS if pictures]
+    step = 1 if series else max(1, len(data) // AUTO_ROWS)
+    sample = data[: AUTO_ROWS * step : step]
+    tried = [Symbolizer(data.dtype.name, data.shape[1:], low, high, (*c, *window, *planes)) for c in candidates]
+    costs = [_entropy(symbolizer.apply(sample)) for symbolizer in tried]
+    return tried[int(np.argmin(costs))]
+
+
+def _long(data: Array, axis: int, series: bool) -> bool:
+    return data.shape[axis if series else axis + 1] > 1
+
+
+def _entropy(records: NDArray[np.uint16]) -> float:
+    """Sum up the columns' entropies in bits a record, corrected for few records.
+
+    The correction, (symbols seen - 1) / 2N nats, is that of G. Miller, "Note on the bias of information estimates", 1955.
+    """
+    total = 0.0
+    for column in records.T:
+        counts = np.unique(column, return_counts=True)[1]
+        shares = counts / counts.sum()
+        total += float(-(shares * np.log2(shares)).sum() + (len(counts) - 1) / (2 * len(column)) / np.log(2))
+    return total
