@@ -77,8 +77,8 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
 
     Args:
         engine: the circuit's engine.
-        x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that it
-            takes.
+        x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
+            it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less.
         progress: told (records done, records in all).

@@ -227,7 +227,7 @@ def _read_raw(path: Path, dtype: np.dtype[Any], record: tuple[int, ...]) -> Arra
     count, left = divmod(len(data), size)
     if left:
         raise DataError(
-            f"{path} must hold whole records of {size} bytes, after {count} of them {left} of its {len(data)} bytes are left"
+            f"{path} must hold whole records of {size} bytes, {left} of its {len(data)} bytes are left after {count}"
         )
     if dtype.kind == "b" and data.strip(b"\0\1"):
         raise DataError(f"{path} must hold bytes 0 and 1 for {dtype}, it holds others")

@@ -26,7 +26,7 @@ AUTO_ROW, AUTO_WINDOW = 16, 64
 AUTO_ROWS = 20_000
 
 #: the one argument that each step takes after `=`
-_ARGUMENTS = {"offset": "amount", "planes": "bits", "window": "sizes", "neighbour": "kind", "difference": "axis"}
+_ARGUMENTS = {"offset": "amount", "planes": "bits", "window": "sizes", "neighbour": "predictor", "difference": "axis"}
 _SEPARATORS = {"planes": "+", "window": "x"}
 _EXAMPLE = "range=0..4095,difference:axis=0,offset=128,window=32,planes=4+8"
 
@@ -186,17 +186,18 @@ def _choose(data: Array) -> Symbolizer:
     sample = data[: AUTO_ROWS * step : step]
     tried = [Symbolizer(data.dtype.name, data.shape[1:], low, high, (*c, *window, *planes)) for c in candidates]
     costs = [_entropy(symbolizer.apply(sample)) for symbolizer in tried]
-    return tried[int(np.argmin(costs))]
+    # The simple ones come first: a gain below a hundredth may be chance.
+    return next(symbolizer for symbolizer, cost in zip(tried, costs, strict=True) if cost <= 1.01 * min(costs))
 
 
 def _long(data: Array, axis: int, series: bool) -> bool:
-    return data.shape[axis if series else axis + 1] > 1
+    return bool(data.shape[axis if series else axis + 1] > 1)
 
 
 def _entropy(records: NDArray[np.uint16]) -> float:
     """Sum up the columns' entropies in bits a record, corrected for few records.
 
-    The correction, (symbols seen - 1) / 2N nats, is that of G. Miller, "Note on the bias of information estimates", 1955.
+    The correction, (symbols seen - 1) / 2N nats: G. Miller, "Note on the bias of information estimates", 1955.
     """
     total = 0.0
     for column in records.T:

@@ -70,14 +70,14 @@ class Neighbour:
     """
 
     #: one of `NEIGHBOURS`
-    kind: str = "median"
+    predictor: str = "median"
     #: axis of the pixel rows; the next axis is that of the columns
     axis: int = 0
 
     def plan(self, top: Words) -> Words:
         """Give the largest numbers of the result."""
-        if self.kind not in NEIGHBOURS:
-            raise UsageError(f"neighbour must be one of {', '.join(NEIGHBOURS)}, got {self.kind!r}")
+        if self.predictor not in NEIGHBOURS:
+            raise UsageError(f"neighbour must be one of {', '.join(NEIGHBOURS)}, got {self.predictor!r}")
         _check_axis("neighbour", self.axis, top, 2)
         _check_even("neighbour", top, self.axis)
         _check_even("neighbour", top, self.axis + 1)
@@ -94,7 +94,7 @@ class Neighbour:
         tops = np.broadcast_to(self._planes(top[None], 1), pixels.shape)
         result[0, 1:] = _minus(pixels[0, 1:], pixels[0, :-1], tops[0, 1:])
         result[1:, 0] = _minus(pixels[1:, 0], pixels[:-1, 0], tops[1:, 0])
-        predicted = _predict(self.kind, pixels[1:, :-1], pixels[:-1, 1:], pixels[:-1, :-1])
+        predicted = _predict(self.predictor, pixels[1:, :-1], pixels[:-1, 1:], pixels[:-1, :-1])
         result[1:, 1:] = _minus(pixels[1:, 1:], predicted, tops[1:, 1:])
         return out
 
@@ -112,7 +112,7 @@ class Neighbour:
             column = diagonal - row
             if row.size:
                 left, above = pixels[row, column - 1], pixels[row - 1, column]
-                predicted = _predict(self.kind, left, above, pixels[row - 1, column - 1])
+                predicted = _predict(self.predictor, left, above, pixels[row - 1, column - 1])
                 pixels[row, column] = _plus(pixels[row, column], predicted, tops[row, column])
         return out
 
@@ -284,7 +284,8 @@ class Window:
             whole = np.pad(whole, [(0, amount) for amount in short] + [(0, 0)] * len(rest), mode="edge")
         split = whole.reshape(*(n for pair in zip(counts, self.sizes, strict=True) for n in pair), *rest)
         order = [*range(0, 2 * cut, 2), *range(1, 2 * cut, 2), *range(2 * cut, 2 * cut + len(rest))]
-        return split.transpose(order).reshape(-1, *self.sizes, *rest)
+        records: Words = split.transpose(order).reshape(-1, *self.sizes, *rest)
+        return records
 
     def join(self, values: Words, shape: tuple[int, ...]) -> Words:
         """Put records together to one of shape (1, *shape), without the padding."""
@@ -369,13 +370,13 @@ def _running(values: Words, top: Words) -> Words:
     return out
 
 
-def _predict(kind: str, left: Words, above: Words, corner: Words) -> Words:
-    if kind == "left":
+def _predict(predictor: str, left: Words, above: Words, corner: Words) -> Words:
+    if predictor == "left":
         return left
-    if kind == "above":
+    if predictor == "above":
         return above
     low, high = np.minimum(left, above), np.maximum(left, above)
-    if kind == "average":
+    if predictor == "average":
         return low + (high - low) // np.uint64(2)
     between = low + (high - corner)  # only taken where low < corner < high
     return np.where(corner >= high, low, np.where(corner <= low, high, between))
