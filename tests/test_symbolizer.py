@@ -19,7 +19,7 @@ from pcedge.coder import stream as streams
 from pcedge.coder.stream import decode, encode
 from pcedge.data import Splits, Symbolizer, make_symbolizer, specification, symbolize
 from pcedge.data.specification import read_symbolizer
-from pcedge.data.steps import Colour, Difference, Neighbour, Offset, Planes, Step, Window, Zigzag
+from pcedge.data.steps import Colour, Difference, Neighbour, Offset, Planes, Relation, Step, Window, Zigzag
 from pcedge.data.symbolizer import DTYPES, value_range
 from pcedge.errors import CircuitError, DataError, FormatError, StreamError, UsageError
 from pcedge.export import from_onnx, to_onnx
@@ -54,22 +54,28 @@ def symbolizers(draw: st.DrawFn) -> Symbolizer:
     windowed = draw(st.booleans())
     steps: list[Step] = []
 
-    def some(dimensions: int) -> None:
+    def some(shape: tuple[int, ...]) -> None:
+        dimensions = len(shape)
         for _ in range(draw(st.integers(0, 3))):
             kinds: list[st.SearchStrategy[Step]] = [
                 st.builds(Difference, st.integers(0, dimensions - 1)),
                 st.builds(Zigzag),
                 st.builds(Offset, st.integers(-(2**63), 2**64 - 1)),
             ]
+            if shape[-1] > 1:
+                places = draw(st.permutations(range(shape[-1])))
+                cut = draw(st.integers(1, len(places)))
+                kinds.append(st.just(Relation(places[0], tuple(places[1:cut]), tuple(places[cut:]), dimensions - 1)))
             if dimensions > 1:
                 names = st.sampled_from(["left", "above", "average", "median"])
                 kinds.append(st.builds(Neighbour, names, st.integers(0, dimensions - 2)))
             steps.append(draw(st.one_of(kinds)))
 
-    some(len(shape) + windowed)
+    some((1, *shape) if windowed else shape)
     if windowed:
-        steps.append(Window(tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=len(shape) + 1)))))
-        some(len(shape) + 1)
+        sizes = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=len(shape) + 1)))
+        steps.append(Window(sizes))
+        some((*sizes, *(1, *shape)[len(sizes) :]))
     top = high - low
     if shape[-1] == 3 and top < 2**32 and not windowed and draw(st.booleans()):
         steps.append(Colour())
@@ -141,6 +147,8 @@ def test_steps_by_hand() -> None:
     assert make_symbolizer("difference,offset=128", x).apply(x).tolist() == [[138, 130, 127, 128]]
     assert make_symbolizer("planes=4+4", x).apply(x).tolist() == [[0, 10, 0, 12, 0, 11, 0, 11]]
     assert make_symbolizer("range=10..12,difference", x).apply(x).tolist() == [[0, 2, 2, 0]]
+    assert make_symbolizer("relation=3:plus=0+1:minus=2", x).apply(x).tolist() == [[10, 12, 11, 0]]
+    assert make_symbolizer("relation=0:plus=1", x).apply(x).tolist() == [[254, 12, 11, 11]]
     picture = np.array([[[1, 2, 4], [3, 5, 9]]], dtype=np.uint8)
     expected = {"left": [1, 1, 2, 2, 2, 4], "above": [1, 1, 2, 2, 3, 5], "average": [1, 1, 2, 2, 3, 5],
                 "median": [1, 1, 2, 2, 2, 4]}  # fmt: skip
@@ -206,7 +214,10 @@ def test_other_dtypes_are_taken_where_their_values_fit() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("differ", "a step must be one of range, difference, neighbour, zigzag, offset, colour, planes, window"),
+        (
+            "differ",
+            "a step must be one of range, difference, neighbour, relation, zigzag, offset, colour, planes, window",
+        ),
         ("difference=2", "the axis of difference must be one of 0..1 of a record of shape (4, 3), got 2"),
         ("difference:axe=0", "step difference must have options of axis, got 'axe'"),
         ("difference=0:axis=0", "step difference must have options of axis, got 'axis'"),
@@ -225,6 +236,9 @@ def test_other_dtypes_are_taken_where_their_values_fit() -> None:
         ("window=65537", "window must have at most 65536 rows, got 65537"),
         ("window=65536", "a record must have 1..1048576 numbers, got"),
         ("window=2,window=2", "a symbolizer must have at most one window"),
+        ("relation=0:plus=1+4", "relation must have different channels of 0..3, got 0 and [1, 4]"),
+        ("relation=0:plus=1:minus=0", "relation must have different channels of 0..3, got 0 and [1, 0]"),
+        ("relation:plus=1", "step relation must have a value"),
         ("neighbour=right", "neighbour must be one of left, above, average, median, got 'right'"),
         ("neighbour=left:axis=1", "the axis of neighbour must be one of 0..0 of a record of shape (4, 3), got 1"),
         ("planes=8+8,difference=2", "difference must come before what gives the places of axis 2 different ranges"),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.readers import Splits
-from pcedge.data.steps import NEIGHBOURS, STEPS, Difference, Neighbour, Offset, Planes, Step, Window
+from pcedge.data.steps import NEIGHBOURS, STEPS, Difference, Neighbour, Offset, Planes, Relation, Step, Window
 from pcedge.data.symbolizer import MAX_DIMENSIONS, Symbolizer, value_range
 from pcedge.errors import DataError, FormatError, UsageError
 
@@ -26,8 +26,11 @@ AUTO_ROW, AUTO_WINDOW = 16, 64
 AUTO_ROWS = 20_000
 
 #: the one argument that each step takes after `=`
-_ARGUMENTS = {"offset": "amount", "planes": "bits", "window": "sizes", "neighbour": "predictor", "difference": "axis"}
-_SEPARATORS = {"planes": "+", "window": "x"}
+_ARGUMENTS = {
+    "offset": "amount", "planes": "bits", "window": "sizes", "neighbour": "predictor", "difference": "axis",
+    "relation": "target",
+}  # fmt: skip
+_SEPARATORS = {"planes": "+", "window": "x", "relation": "+"}
 _EXAMPLE = "range=0..4095,difference:axis=0,offset=128,window=32,planes=4+8"
 
 
@@ -107,7 +110,10 @@ def specification(symbolizer: Symbolizer) -> str:
         if first is not None:
             value = getattr(step, first)
             text += "=" + (_SEPARATORS[name].join(map(str, value)) if isinstance(value, tuple) else str(value))
-        if isinstance(step, Neighbour):
+        for key in ("plus", "minus") if isinstance(step, Relation) else ():
+            places = "+".join(map(str, getattr(step, key)))
+            text += f":{key}={places}" if places else ""
+        if isinstance(step, Neighbour | Relation) and step.axis:
             text += f":axis={step.axis}"
         parts.append(text)
     return ",".join(parts)

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pcedge.errors import DataError, UsageError
-
-#: numbers of any step, and the largest that a place can hold
-Words = NDArray[np.uint64]
+from pcedge.data.words import Words, along, check_axis, check_even, check_variables, minus, plus, running
+from pcedge.errors import UsageError
 
 #: ways to predict a pixel from those above and left of it
 NEIGHBOURS = ("left", "above", "average", "median")
@@ -25,13 +22,8 @@ NEIGHBOURS = ("left", "above", "average", "median")
 #: colours of a pixel, on the last axis
 COLOURS = 3
 
-#: entries of a record at most: one absurd number in a file must not fill the memory
-MAX_VARIABLES = 1 << 20
-
 #: rows of a record at most: a segment of a stream holds whole records and no more rows
 MAX_ROWS = 1 << 16
-
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -43,22 +35,22 @@ class Difference:
 
     def plan(self, top: Words) -> Words:
         """Give the largest numbers of the result."""
-        _check_axis("difference", self.axis, top, 1)
-        _check_even("difference", top, self.axis)
+        check_axis("difference", self.axis, top, 1)
+        check_even("difference", top, self.axis)
         return top
 
     def apply(self, values: Words, top: Words) -> Words:
         """Subtract the numbers before."""
         last = np.moveaxis(values, self.axis + 1, -1)
         out = last.copy()
-        tops = _along(top, self.axis)
-        out[..., 1:] = _minus(last[..., 1:], last[..., :-1], np.broadcast_to(tops, last.shape)[..., 1:])
+        tops = along(top, self.axis)
+        out[..., 1:] = minus(last[..., 1:], last[..., :-1], np.broadcast_to(tops, last.shape)[..., 1:])
         return np.moveaxis(out, -1, self.axis + 1)
 
     def invert(self, values: Words, top: Words) -> Words:
         """Add up."""
         last = np.moveaxis(values, self.axis + 1, -1)
-        return np.moveaxis(_running(last, _along(top, self.axis)), -1, self.axis + 1)
+        return np.moveaxis(running(last, along(top, self.axis)), -1, self.axis + 1)
 
 
 @dataclass(frozen=True)
@@ -78,9 +70,9 @@ class Neighbour:
         """Give the largest numbers of the result."""
         if self.predictor not in NEIGHBOURS:
             raise UsageError(f"neighbour must be one of {', '.join(NEIGHBOURS)}, got {self.predictor!r}")
-        _check_axis("neighbour", self.axis, top, 2)
-        _check_even("neighbour", top, self.axis)
-        _check_even("neighbour", top, self.axis + 1)
+        check_axis("neighbour", self.axis, top, 2)
+        check_even("neighbour", top, self.axis)
+        check_even("neighbour", top, self.axis + 1)
         return top
 
     def _planes(self, array: Words, offset: int) -> Words:
@@ -92,10 +84,10 @@ class Neighbour:
         out = values.copy()
         pixels, result = self._planes(values, 1), self._planes(out, 1)
         tops = np.broadcast_to(self._planes(top[None], 1), pixels.shape)
-        result[0, 1:] = _minus(pixels[0, 1:], pixels[0, :-1], tops[0, 1:])
-        result[1:, 0] = _minus(pixels[1:, 0], pixels[:-1, 0], tops[1:, 0])
+        result[0, 1:] = minus(pixels[0, 1:], pixels[0, :-1], tops[0, 1:])
+        result[1:, 0] = minus(pixels[1:, 0], pixels[:-1, 0], tops[1:, 0])
         predicted = _predict(self.predictor, pixels[1:, :-1], pixels[:-1, 1:], pixels[:-1, :-1])
-        result[1:, 1:] = _minus(pixels[1:, 1:], predicted, tops[1:, 1:])
+        result[1:, 1:] = minus(pixels[1:, 1:], predicted, tops[1:, 1:])
         return out
 
     def invert(self, values: Words, top: Words) -> Words:
@@ -106,15 +98,57 @@ class Neighbour:
         rows, columns = pixels.shape[:2]
         # Not along the axes: these have no pixel before them to wait for but their own.
         for first, line in ((pixels[0], tops[0]), (pixels[:, 0], tops[:, 0])):
-            first[:] = np.moveaxis(_running(np.moveaxis(first, 0, -1), np.moveaxis(line, 0, -1)), -1, 0)
+            first[:] = np.moveaxis(running(np.moveaxis(first, 0, -1), np.moveaxis(line, 0, -1)), -1, 0)
         for diagonal in range(2, rows + columns - 1):
             row = np.arange(max(1, diagonal - columns + 1), min(rows - 1, diagonal - 1) + 1)
             column = diagonal - row
             if row.size:
                 left, above = pixels[row, column - 1], pixels[row - 1, column]
                 predicted = _predict(self.predictor, left, above, pixels[row - 1, column - 1])
-                pixels[row, column] = _plus(pixels[row, column], predicted, tops[row, column])
+                pixels[row, column] = plus(pixels[row, column], predicted, tops[row, column])
         return out
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Subtract a sum of other channels from one, modulo top + 1: for sensors that measure each other's sums."""
+
+    #: the place that is changed
+    target: int
+    #: the places that are subtracted from it
+    plus: tuple[int, ...] = ()
+    #: the places that are added to it
+    minus: tuple[int, ...] = ()
+    #: axis of the channels
+    axis: int = 0
+
+    def plan(self, top: Words) -> Words:
+        """Give the largest numbers of the result."""
+        check_axis("relation", self.axis, top, 1)
+        check_even("relation", top, self.axis)
+        channels, others = top.shape[self.axis], (*self.plus, *self.minus)
+        if not all(0 <= place < channels for place in (self.target, *others)) or self.target in others:
+            raise UsageError(
+                f"relation must have different channels of 0..{channels - 1}, got {self.target} and {list(others)}"
+            )
+        return top
+
+    def _sum(self, values: Words, top: Words, add: tuple[int, ...], subtract: tuple[int, ...]) -> Words:
+        out = values.copy()
+        channels, tops = np.moveaxis(out, self.axis + 1, 0), np.moveaxis(top, self.axis, 0)
+        for place in add:
+            channels[self.target] = plus(channels[self.target], channels[place], tops[self.target])
+        for place in subtract:
+            channels[self.target] = minus(channels[self.target], channels[place], tops[self.target])
+        return out
+
+    def apply(self, values: Words, top: Words) -> Words:
+        """Subtract what is expected."""
+        return self._sum(values, top, self.minus, self.plus)
+
+    def invert(self, values: Words, top: Words) -> Words:
+        """Add it again."""
+        return self._sum(values, top, self.plus, self.minus)
 
 
 @dataclass(frozen=True)
@@ -129,12 +163,12 @@ class Zigzag:
         """Fold."""
         positive = values <= top // np.uint64(2)
         # top - value is the size of the negative number -(top - value + 1), less one.
-        return np.where(positive, values * np.uint64(2), (top - values) * np.uint64(2) + _ONE)
+        return np.where(positive, values * np.uint64(2), (top - values) * np.uint64(2) + np.uint64(1))
 
     def invert(self, values: Words, top: Words) -> Words:
         """Unfold."""
         half = values // np.uint64(2)
-        return np.where(values % np.uint64(2) == _ZERO, half, top - half)
+        return np.where(values % np.uint64(2) == np.uint64(0), half, top - half)
 
 
 @dataclass(frozen=True)
@@ -157,11 +191,11 @@ class Offset:
 
     def apply(self, values: Words, top: Words) -> Words:
         """Add."""
-        return _plus(values, self._shift(top), top)
+        return plus(values, self._shift(top), top)
 
     def invert(self, values: Words, top: Words) -> Words:
         """Subtract."""
-        return _minus(values, self._shift(top), top)
+        return minus(values, self._shift(top), top)
 
 
 @dataclass(frozen=True)
@@ -176,7 +210,7 @@ class Colour:
         """Give the largest numbers of the result."""
         if top.ndim < 1 or top.shape[-1] != COLOURS:
             raise UsageError(f"colour must have red, green and blue on the last axis, got record shape {top.shape}")
-        _check_even("colour", top, top.ndim - 1)
+        check_even("colour", top, top.ndim - 1)
         if int(top.max(initial=0)) >= 2**32:
             raise UsageError("colour must have numbers of at most 32 bits")
         out = top.copy()
@@ -261,7 +295,7 @@ class Window:
             raise UsageError(f"window must have at most {MAX_ROWS} rows, got {self.sizes[0]}")
         check_variables(math.prod(self.record(top.shape)))
         for axis in range(1, len(self.sizes)):
-            _check_even("window", top, axis)
+            check_even("window", top, axis)
         first = top[tuple(slice(0, 1) for _ in self.sizes)]
         return np.broadcast_to(first, self.record(top.shape)).copy()
 
@@ -298,76 +332,13 @@ class Window:
         return whole[tuple(slice(length) for length in shape)][None]
 
 
-Step = Difference | Neighbour | Zigzag | Offset | Colour | Planes | Window
+Step = Difference | Neighbour | Relation | Zigzag | Offset | Colour | Planes | Window
 
 #: the steps by their names in files and specifications
 STEPS: dict[str, type[Any]] = {
-    "difference": Difference, "neighbour": Neighbour, "zigzag": Zigzag, "offset": Offset, "colour": Colour,
-    "planes": Planes, "window": Window,
+    "difference": Difference, "neighbour": Neighbour, "relation": Relation, "zigzag": Zigzag, "offset": Offset,
+    "colour": Colour, "planes": Planes, "window": Window,
 }  # fmt: skip
-
-
-def check_variables(count: int) -> None:
-    """Refuse records of absurd size."""
-    if not 1 <= count <= MAX_VARIABLES:
-        raise UsageError(f"a record must have 1..{MAX_VARIABLES} numbers, got {count}")
-
-
-def check_below(values: Words, top: Words) -> None:
-    """Refuse numbers that no data give.
-
-    Raises:
-        DataError: a number is above the largest of its place.
-    """
-    if (values > top).any():
-        record, *place = (int(i) for i in np.argwhere(values > top)[0])
-        raise DataError(
-            f"record {record} must come from numbers up to {int(top[tuple(place)])} at {tuple(place)}, "
-            f"got {int(values[(record, *place)])}: these symbols belong to no data"
-        )
-
-
-def _check_axis(name: str, axis: int, top: Words, count: int) -> None:
-    if top.ndim < count or not 0 <= axis <= top.ndim - count:
-        raise UsageError(
-            f"the axis of {name} must be one of 0..{top.ndim - count} of a record of shape {top.shape}, got {axis}"
-            if top.ndim >= count
-            else f"{name} must have records of at least {count} dimensions, got shape {top.shape}"
-        )
-
-
-def _check_even(name: str, top: Words, axis: int) -> None:
-    """Demand that all places along an axis count alike."""
-    if top.size and (top != np.take(top, [0], axis=axis)).any():
-        raise UsageError(f"{name} must come before what gives the places of axis {axis} different ranges")
-
-
-def _along(top: Words, axis: int) -> Words:
-    """Move an axis last; an axis of size 1 stands for any length."""
-    return np.moveaxis(top, axis, -1)
-
-
-def _minus(first: Words, second: Words, top: Words) -> Words:
-    return first - second + np.where(first < second, top + _ONE, _ZERO)
-
-
-def _plus(first: Words, second: Words, top: Words) -> Words:
-    # first > top - second says, without an overflow, that the sum leaves the circle.
-    return first + second - np.where(first > top - second, top + _ONE, _ZERO)
-
-
-def _running(values: Words, top: Words) -> Words:
-    """Add up along the last axis, modulo top + 1; `top` is even along it."""
-    top = np.broadcast_to(top[..., :1], (*values.shape[:-1], 1))
-    # A circle of a power of two divides 2^64, at which sums wrap.
-    if not (top & (top + _ONE)).any():
-        return np.cumsum(values, axis=-1, dtype=np.uint64) & top
-    if (int(top.max(initial=0)) + 1) * max(values.shape[-1], 1) < 2**64:
-        return np.cumsum(values, axis=-1, dtype=np.uint64) % (top + _ONE)
-    out = values.copy()
-    for place in range(1, values.shape[-1]):
-        out[..., place] = _plus(out[..., place], out[..., place - 1], top[..., 0])
-    return out
 
 
 def _predict(predictor: str, left: Words, above: Words, corner: Words) -> Words:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.data.steps import STEPS, Difference, Neighbour, Step, Window, Words, check_below, check_variables
+from pcedge.data.steps import STEPS, Colour, Difference, Neighbour, Relation, Step, Window
+from pcedge.data.words import Words, check_below, check_variables
 from pcedge.errors import DataError, UsageError
 
 VERSION = 1
@@ -105,7 +106,7 @@ class Symbolizer:
     @property
     def pointwise(self) -> bool:
         """Tell whether a symbol depends on one value only."""
-        return not any(isinstance(step, Difference | Neighbour) or step == STEPS["colour"]() for step in self.steps)
+        return not any(isinstance(step, Difference | Neighbour | Relation | Colour) for step in self.steps)
 
     def records(self, rows: int) -> int:
         """Give the number of records of so many rows."""
