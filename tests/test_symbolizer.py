@@ -269,6 +269,11 @@ def test_auto_finds_the_smooth_axis() -> None:
     assert specification(make_symbolizer("auto", walk)) == (
         "range=-32768..32767,difference=0,offset=128,window=32,planes=8+8"
     )
+    mono = walk[:, :1]
+    assert "difference=0,offset=128,window=64" in specification(make_symbolizer("auto", mono))
+    # A table of few columns whose rows have no order is no series.
+    lines = generator.integers(-900, 900, size=(4000, 9)).astype(np.int16)
+    assert specification(make_symbolizer("auto", lines)) == "range=-32768..32767,planes=8+8"
     noise = generator.integers(0, 256, size=(300, 40), dtype=np.uint8)
     assert specification(make_symbolizer("auto", noise)) == "range=0..255"
     traces = np.cumsum(generator.integers(-9, 10, size=(500, 40)), axis=1).astype(np.int32)
@@ -278,7 +283,7 @@ def test_auto_finds_the_smooth_axis() -> None:
     inside = (np.arange(12)[:, None] < edges[0]) & (np.arange(12) < edges[1])
     pictures = (np.where(inside, low, high) + generator.integers(0, 3, size=(400, 12, 12))).astype(np.uint8)
     assert "neighbour=median" in specification(make_symbolizer("auto", pictures))
-    for x in (walk, noise, traces, pictures):
+    for x in (walk, mono, lines, noise, traces, pictures):
         symbolizer = make_symbolizer("auto", x)
         assert_array_equal(symbolizer.invert(symbolizer.apply(x), len(x)), x)
         assert (symbolizer.low, symbolizer.high) == value_range(x.dtype.name)

@@ -19,10 +19,10 @@ Array = NDArray[Any]
 #: bits of a plane that `auto` makes: 256 entries a leaf table
 AUTO_BITS = 8
 
-#: `auto` cuts series of rows of at most so many values into records of about so many values
+#: `auto` takes rows of at most so many values for a series, which it cuts into records of about so many values
 AUTO_ROW, AUTO_WINDOW = 16, 64
 
-#: rows that `auto` looks at, evenly spaced records or the first rows of a series
+#: rows that `auto` looks at: about so many evenly spaced ones, or the first ones of a series
 AUTO_ROWS = 20_000
 
 #: the one argument that each step takes after `=`
@@ -172,7 +172,8 @@ def _range(values: dict[str, str], parts: tuple[Array, ...]) -> tuple[int, int]:
 def _choose(data: Array) -> Symbolizer:
     """Try some steps; take the least sum of the empirical entropies of the variables, for each value.
 
-    The whole range of the dtype stays codable. A series, which is rows of few values, is cut into windows.
+    The whole range of the dtype stays codable. Rows of few values are taken as a series, and cut into windows, where
+    differences to the row before are worth it; rows of one value always are.
     """
     low, high = value_range(data.dtype.name)
     bits = (high - low).bit_length()
@@ -180,24 +181,32 @@ def _choose(data: Array) -> Symbolizer:
     if bits > AUTO_BITS:
         groups = -(-bits // AUTO_BITS)
         planes = [Planes((bits - AUTO_BITS * (groups - 1),) + (AUTO_BITS,) * (groups - 1))]
-    series = data[0].size <= AUTO_ROW and len(data) >= AUTO_WINDOW
-    window: list[Step] = [Window((max(1, AUTO_WINDOW // data[0].size),))] if series else []
-    axes = range(data.ndim) if series else range(data.ndim - 1)
     shift: list[Step] = [Offset(1 << (AUTO_BITS - 1))] if planes else []
-    candidates: list[list[Step]] = [[], *([Difference(axis), *shift] for axis in axes if _long(data, axis, series))]
-    candidates += [[Difference(0), Difference(axis), *shift] for axis in axes if axis and _long(data, axis, series)]
-    pictures = not series and data.ndim >= 3 and min(data.shape[1:3]) >= 4
-    candidates += [[Neighbour(kind), *shift] for kind in NEIGHBOURS if pictures]
-    step = 1 if series else max(1, len(data) // AUTO_ROWS)
-    sample = data[: AUTO_ROWS * step : step]
-    tried = [Symbolizer(data.dtype.name, data.shape[1:], low, high, (*c, *window, *planes)) for c in candidates]
-    costs = [_entropy(symbolizer.apply(sample)) for symbolizer in tried]
+    size = data[0].size
+    window = Window((max(1, AUTO_WINDOW // size),))
+
+    def make(steps: list[Step]) -> Symbolizer:
+        return Symbolizer(data.dtype.name, data.shape[1:], low, high, (*steps, *planes))
+
+    tried: list[tuple[float, list[Step]]] = []
+    sample = data[:: max(1, len(data) // AUTO_ROWS)]
+    if size > 1:
+        axes = [axis for axis, length in enumerate(data.shape[1:]) if length > 1]
+        candidates: list[list[Step]] = [[], *([Difference(axis), *shift] for axis in axes)]
+        candidates += [[Difference(axes[0]), Difference(axis), *shift] for axis in axes[1:]]
+        pictures = data.ndim >= 3 and min(data.shape[1:3]) >= 4
+        candidates += [[Neighbour(kind), *shift] for kind in NEIGHBOURS if pictures]
+        tried = [(_entropy(make(steps).apply(sample)), steps) for steps in candidates]
+    if size == 1 or (size <= AUTO_ROW and len(data) >= AUTO_WINDOW):
+        across = [axis + 1 for axis, length in enumerate(data.shape[1:]) if length > 1]
+        before: list[list[Step]] = [[]] if size == 1 else []
+        before += [[Difference(0), *shift], *([Difference(0), Difference(axis), *shift] for axis in across)]
+        # Windows of one row measure what the differences are worth.
+        single = Window((1,))
+        tried += [(_entropy(make([*steps, single]).apply(data[:AUTO_ROWS])), [*steps, window]) for steps in before]
+    least = min(cost for cost, _ in tried)
     # The simple ones come first: a gain below a hundredth may be chance.
-    return next(symbolizer for symbolizer, cost in zip(tried, costs, strict=True) if cost <= 1.01 * min(costs))
-
-
-def _long(data: Array, axis: int, series: bool) -> bool:
-    return bool(data.shape[axis if series else axis + 1] > 1)
+    return next(make(steps) for cost, steps in tried if cost <= 1.01 * least)
 
 
 def _entropy(records: NDArray[np.uint16]) -> float:
