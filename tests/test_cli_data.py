@@ -146,8 +146,8 @@ def test_what_is_refused(files: Path, tmp_path: Path) -> None:
 def test_auto_and_files_of_symbolizers(files: Path, tmp_path: Path) -> None:
     steps = np.random.default_rng(2).integers(-9, 10, size=(400, 12))
     np.save(tmp_path / "traces.npy", np.cumsum(steps, axis=1).astype(np.int16))
-    result = as_json("train", "--data", tmp_path / "traces.npy", "--symbolizer", "auto", "--latents", 2, "--iterations", 2,
-                     "--out", tmp_path / "a.pcedge")  # fmt: skip
+    result = as_json("train", "--data", tmp_path / "traces.npy", "--symbolizer", "auto", "--latents", 2,
+                     "--iterations", 2, "--out", tmp_path / "a.pcedge")  # fmt: skip
     assert result["symbolizer"] == "range=-32768..32767,difference=0,offset=128,planes=8+8"
     symbolizer = load_circuit(files / "c.pcedge").symbolizer
     assert isinstance(symbolizer, Symbolizer)
