@@ -62,8 +62,9 @@ def test_wide_data_come_back(files: Path, tmp_path: Path) -> None:
     for lanes in (1, 20):
         result = as_json("encode", files / "m.onnx", files / "x.npy", tmp_path / "x.pce", "--lanes", lanes)
         assert result["records"] == 501
-        assert result["bits_per_variable"] == pytest.approx(8 * result["bytes"] / x.size)
-        assert result["bits_per_variable"] < 12
+        assert result["bits_per_value"] == pytest.approx(8 * result["bytes"] / x.size)
+        assert result["bits_per_variable"] == pytest.approx(8 * result["bytes"] / (126 * 16))
+        assert result["bits_per_value"] < 10
         back = as_json("decode", files / "m.onnx", tmp_path / "x.pce", tmp_path / "y.npy")
         assert back == {"out": str(tmp_path / "y.npy"), "records": 501, "shape": [501, 2], "dtype": "int16"}
         y = np.load(tmp_path / "y.npy")
@@ -93,6 +94,9 @@ def test_raw_binary_and_tables_are_the_same_data(files: Path, tmp_path: Path) ->
     assert circuit.symbolizer is not None
     expected = log_likelihood(circuit, circuit.symbolizer.apply(x)).mean()
     assert loglik[0]["mean_nats"] == pytest.approx(expected)
+    assert loglik[0]["bits_per_value"] == pytest.approx(-expected / np.log(2) * 126 / x.size)
+    text = run("loglik", files / "c.pcedge", files / "x.npy").output
+    assert f"{loglik[0]['bits_per_value']:.6f} bits a value, 126 records" in " ".join(text.split())
 
 
 def test_info_shows_the_symbolizer(files: Path) -> None:

@@ -472,3 +472,38 @@ def test_digests_without_a_symbolizer_stay() -> None:
     circuit = quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),)))
     changed = replace(circuit, symbolizer=Symbolizer("uint8", (1,), 0, 1, ()))
     assert changed.digest != circuit.digest == replace(changed, symbolizer=None).digest
+
+
+def test_mutated_json_is_refused_or_means_something() -> None:
+    generator = np.random.default_rng(0)
+    steps = (Difference(0), Neighbour("average", 0), Relation(0, (1,), (), 1), Offset(-3), Window((2, 2)), Planes((4, 4)))
+    text = Symbolizer("uint8", (4,), 0, 255, steps).to_json()
+    refused = 0
+    for trial in range(2000):
+        data = bytearray(text.encode())
+        for _ in range(1 + trial % 3):
+            place = int(generator.integers(len(data)))
+            data[place] = generator.choice(np.frombuffer(b'0123456789-.,:{}[]"aez', dtype=np.uint8))
+        try:
+            symbolizer = Symbolizer.from_json(data.decode())
+        except UsageError:
+            refused += 1
+            continue
+        x = np.full((3, *symbolizer.shape), symbolizer.high, dtype=symbolizer.dtype)
+        assert_array_equal(symbolizer.invert(symbolizer.apply(x), 3), x)
+    assert 1000 < refused < 2000
+
+
+def test_random_lanes_are_data_or_refused() -> None:
+    """Right checksums around bytes of others: a StreamError, or data that these symbols belong to."""
+    engine = Engine(quantize(series_circuit()))
+    generator = np.random.default_rng(0)
+    for trial in range(60):
+        lanes = tuple(generator.bytes(int(generator.integers(1, 30))) for _ in range(1 + trial % 2))
+        stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, 2), (streams.Segment(5, lanes),))
+        try:
+            x = decode(engine, stream.pack())
+        except StreamError:
+            continue
+        assert engine.circuit.symbolizer is not None
+        assert_array_equal(decode(engine, encode(engine, x)), x)

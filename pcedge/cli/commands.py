@@ -15,10 +15,11 @@ from pcedge.cli.inputs import (
     ACCEPTED,
     DATA,
     NamedPath,
+    bits_per_value,
     mark_missing,
-    read_records,
     reading_options,
     refuse_missing,
+    to_records,
 )  # fmt: skip
 from pcedge.cli.output import Command, announce, progress, table, whole_file
 from pcedge.errors import DataError
@@ -198,11 +199,11 @@ def export(
     model: str, target: str, out: Path, data: str | None, records: int, dtype: str | None, shape: str | None
 ) -> Result:
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import Reading
+    from pcedge.data import Reading, load_array
     from pcedge.export import write_project
 
     circuit = read_integer(model)
-    golden = read_records(circuit, data, Reading(dtype, shape), records) if data else None
+    golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
     folder = write_project(circuit, out, target=target, records=golden)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
     return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
@@ -230,14 +231,15 @@ def simulate(folder: Path) -> Result:
 @reading_options
 def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:
     """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch."""
-    from pcedge.data import Reading
+    from pcedge.data import Reading, load_array
     from pcedge.verify import verify as climb
 
     circuit = read_integer(model)
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    report = climb(circuit, read_records(circuit, data, Reading(dtype, shape), records), names, announce=announce)
+    x = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records]
+    report = climb(circuit, x, names, announce=announce)
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
@@ -264,15 +266,16 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
     with whole_file(out, model, data) as fresh:
         fresh.write_bytes(packed)
     stream = parse(packed)
-    symbols = len(x) * len(engine.circuit.order)
-    if engine.circuit.symbolizer is not None:
-        symbols = x.size
+    symbolizer = engine.circuit.symbolizer
+    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
     result = {
         "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
     }  # fmt: skip
-    rate = f", {result['bits_per_variable']:.4f} bits a variable" if symbols else ""
+    result |= bits_per_value(engine.circuit, 8 * len(packed), x)
+    key = "bits_per_value" if symbolizer else "bits_per_variable"
+    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
 
 
@@ -307,14 +310,15 @@ def loglik(
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
     from pcedge.coder import Engine
-    from pcedge.data import Reading
+    from pcedge.data import Reading, load_array
     from pcedge.verify.project import log_of
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    x = read_records(circuit, data, Reading(dtype, shape, missing))
-    if not len(x):
+    raw = load_array(data, Reading(dtype, shape, missing))
+    if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    x = mark_missing(x, missing)
+    x = to_records(circuit, raw, missing)
+    x = x if circuit.symbolizer else mark_missing(x, missing)
     if isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables = len(circuit.cardinalities)
@@ -334,9 +338,11 @@ def loglik(
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
     }
+    result |= bits_per_value(circuit, -mean / math.log(2) * len(logs) if finite else None, raw)
     if not finite:
         return result, f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)", 0
-    return result, f"mean: {mean:.6f} nats, {result['bits_per_variable']:.6f} bits a variable, {len(logs)} records", 0
+    key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
+    return result, f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records", 0
 
 
 def _symbolizer(circuit: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import click
 import numpy as np
 
 from pcedge.circuit import Circuit
-from pcedge.data import Reading, load_array
 from pcedge.errors import DataError, UsageError
 from pcedge.quantize import IntegerCircuit
 
@@ -41,27 +40,24 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_records(
-    circuit: Circuit | IntegerCircuit | None, path: str, reading: Reading, first: int | None = None
-) -> Any:
-    """Read data for a circuit: through its symbolizer, if it has one, they become records of symbols.
-
-    Args:
-        circuit: the circuit.
-        path: the data.
-        reading: what the file does not say itself; its `missing` marks missing symbols, which become -1 later.
-        first: take the first records only.
+def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = None) -> Any:
+    """Make records of symbols of data: by the circuit's symbolizer, if it has one.
 
     Raises:
         DataError: the data do not fit.
         UsageError: missing symbols are marked, and the circuit has a symbolizer.
     """
-    x = load_array(path, reading)
-    symbolizer = None if circuit is None else circuit.symbolizer
-    if symbolizer is None:
-        return x[:first]
-    refuse_missing(reading.missing)
-    return symbolizer.apply(x)[:first]
+    if circuit.symbolizer is None:
+        return x
+    refuse_missing(missing)
+    return circuit.symbolizer.apply(x)
+
+
+def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any) -> dict[str, float | None]:
+    """Give the bits for each value of the data, where these are not the circuit's variables."""
+    if circuit.symbolizer is None:
+        return {}
+    return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
 
 
 def refuse_missing(missing: int | None) -> None:

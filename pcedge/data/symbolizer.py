@@ -59,7 +59,9 @@ class Symbolizer:
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
-        """Check that every step fits."""
+        """Take lists too, and check that every step fits."""
+        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "steps", tuple(self.steps))
         if self.dtype not in DTYPES:
             raise UsageError(f"the dtype of a symbolizer must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         least, most = value_range(self.dtype)
