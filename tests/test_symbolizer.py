@@ -228,7 +228,9 @@ def test_other_dtypes_are_taken_where_their_values_fit() -> None:
         ("planes=0+16", "planes must have 1..64 bits each, got 0+16"),
         ("planes", "step planes must have a value"),
         ("zigzag,range=0..3", "range must be the first step"),
-        ("range=3", "range must be LOW..HIGH"),
+        ("range=3", "range must be LOW..HIGH, or nothing for the range of the data, got '3'"),
+        ("zigzag," * 99, "a step must be one of range"),
+        ("zigzag" + ",zigzag" * 99, "a symbolizer must have at most 16 steps, got 100"),
         ("range=5..3", "the range must be in -32768..32767 and ascend, got 5..3"),
         ("range=0..70000", "the range must be in -32768..32767 and ascend, got 0..70000"),
         ("window=0", "window must have 1..3 sizes of at least 1 for rows of shape (4, 3), got 0"),
@@ -476,7 +478,14 @@ def test_digests_without_a_symbolizer_stay() -> None:
 
 def test_mutated_json_is_refused_or_means_something() -> None:
     generator = np.random.default_rng(0)
-    steps = (Difference(0), Neighbour("average", 0), Relation(0, (1,), (), 1), Offset(-3), Window((2, 2)), Planes((4, 4)))
+    steps = (
+        Difference(0),
+        Neighbour("average", 0),
+        Relation(0, (1,), (), 1),
+        Offset(-3),
+        Window((2, 2)),
+        Planes((4, 4)),
+    )
     text = Symbolizer("uint8", (4,), 0, 255, steps).to_json()
     refused = 0
     for trial in range(2000):

@@ -38,7 +38,7 @@ def make_symbolizer(text: str, data: Array, more: tuple[Array, ...] = ()) -> Sym
     """Make a symbolizer for data.
 
     Args:
-        text: `auto`, the name of a JSON file, or a specification: steps with commas between them, for example
+        text: `auto`, the name of a `.json` file, or a specification: steps with commas between them, for example
             `range=0..4095,difference:axis=0,offset=128,window=32,planes=4+8`.
         data: what it is for: dtype and shape of a row are taken from here, and `auto` tries candidates on it.
         more: further data (validation and test split) that a bare `range` and `auto` must cover.
@@ -54,7 +54,7 @@ def make_symbolizer(text: str, data: Array, more: tuple[Array, ...] = ()) -> Sym
         raise DataError(f"data for a symbolizer must hold at least one value, got shape {data.shape}")
     if text == "auto":
         return _choose(data)
-    if text.endswith(".json") or Path(text).is_file():
+    if text.endswith(".json"):
         return read_symbolizer(text)
     low, high = value_range(data.dtype.name)
     steps: list[Step] = []
@@ -165,7 +165,9 @@ def _range(values: dict[str, str], parts: tuple[Array, ...]) -> tuple[int, int]:
         return min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
     low, dots, high = values.get("", "").partition("..")
     if not dots or set(values) != {""}:
-        raise UsageError(f"range must be LOW..HIGH, or nothing for the range of the data, got {values}")
+        raise UsageError(
+            f"range must be LOW..HIGH, or nothing for the range of the data, got {values.get('', values)!r}"
+        )
     return _number("range", low), _number("range", high)
 
 
