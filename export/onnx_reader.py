@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.errors import CircuitError, FormatError, WidthError
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, check_size, parameters_of
 from pcedge.export.onnx_writer import FORMAT_VERSION, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -71,8 +72,9 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
         parameters += parameters_of(layer)
         check_size(parameters=parameters)
         layers.append(layer)
+    symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     try:
-        circuit = IntegerCircuit(tuple(layers), order=order, **widths)
+        circuit = IntegerCircuit(tuple(layers), order=order, symbolizer=symbolizer, **widths)
         expected = to_onnx(circuit)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
@@ -110,6 +112,16 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     if found["pcedge.format"] != FORMAT_VERSION:
         raise FormatError("onnx-version", f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}")
     return found
+
+
+def _symbolizer(text: str | None) -> Symbolizer | None:
+    if text is None:
+        return None
+    check_size(characters=len(text))
+    try:
+        return Symbolizer.from_json(text)
+    except UsageError as error:
+        raise FormatError("onnx-symbolizer", str(error)) from error
 
 
 def _description(text: str) -> dict[str, Any]:

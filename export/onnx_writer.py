@@ -149,6 +149,9 @@ class _Writer:
         description = json.dumps(self._describe(), separators=(",", ":"))
         check_size(characters=len(description))
         properties = {"format": FORMAT_VERSION, "digest": circuit.digest.hex(), "circuit": description}
+        if circuit.symbolizer is not None:
+            properties["symbolizer"] = circuit.symbolizer.to_json()
+            check_size(characters=len(properties["symbolizer"]))
         helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()})
         return model
 

@@ -113,16 +113,22 @@ def test_labels_are_no_records(tmp_path):
 
 @pytest.mark.parametrize("load", [load_data, load_array])
 def test_no_file(tmp_path, load):
-    for source in (tmp_path / "none.npy", tmp_path, "digit"):
-        text = f"{source} must be a file, or the name 'digits' of the shipped set; there is no such file"
+    for source in (tmp_path / "none.npy", tmp_path / "none", "digit"):
+        text = (
+            f"{source} must be a file, a folder of images, or the name 'digits' of the shipped set; "
+            "there is no such file"
+        )
         with pytest.raises(DataError, match=whole(text)):
             load(source)
 
 
 def test_unknown_suffix(tmp_path):
-    for name, got in (("a.csv", ".csv"), ("plain", "'plain'")):
+    for name, got in (("a.jpg", ".jpg"), ("plain", "'plain'")):
         (tmp_path / name).write_bytes(b"1,2")
-        text = f"{tmp_path / name} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), got {got}"
+        text = (
+            f"{tmp_path / name} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv or .tsv, .png or .pgm, be a "
+            f"folder of images, or be raw binary with --dtype, got {got}"
+        )
         with pytest.raises(DataError, match=whole(text)):
             load_array(tmp_path / name)
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
 from pcedge.circuit.parametric import Parametric
-from pcedge.errors import FormatError
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.errors import FormatError, UsageError
 
 FORMAT = "pcedge-circuit"
 VERSION = 1
@@ -26,17 +27,19 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     from safetensors.numpy import save
 
     described, tensors = _describe(circuit)
-    checksum = _checksum(described, tensors, circuit.log_constant)
+    checksum = _checksum(described, tensors, circuit.log_constant, circuit.symbolizer)
     header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
     if circuit.log_constant:
         header["log_constant"] = circuit.log_constant
+    if circuit.symbolizer is not None:
+        header["symbolizer"] = circuit.symbolizer.as_dict()
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
     Path(path).write_bytes(save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))}))
 
 
 def circuit_checksum(circuit: Circuit) -> str:
     """Hash a circuit's structure and parameters, as its file does."""
-    return _checksum(*_describe(circuit), circuit.log_constant)
+    return _checksum(*_describe(circuit), circuit.log_constant, circuit.symbolizer)
 
 
 def _describe(circuit: Circuit) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -101,25 +104,33 @@ def load_circuit(path: str | Path) -> Circuit:
     if type(version) is not int or version != VERSION:
         raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
     try:
+        symbolizer = Symbolizer.from_dict(header["symbolizer"]) if "symbolizer" in header else None
+    except UsageError as error:
+        raise FormatError("circuit-symbolizer", f"{path}: {error}") from error
+    try:
         constant = header.get("log_constant", 0.0)
         if type(constant) is not float:
             raise TypeError(f"the log constant must be a float, got {constant!r}")
-        if _checksum(header["layers"], tensors, constant) != header["sha256"]:
+        if _checksum(header["layers"], tensors, constant, symbolizer) != header["sha256"]:
             raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
-    return Circuit(tuple(layers), constant)
+    return Circuit(tuple(layers), constant, symbolizer)
 
 
-def _checksum(described: object, tensors: dict[str, Any], constant: float = 0.0) -> str:
-    """Hash what a file means: the layers' description, every tensor by name, and the constant if there is one."""
+def _checksum(
+    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: Symbolizer | None = None
+) -> str:
+    """Hash what a file means: layers, every tensor by name, and constant and symbolizer if there are any."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode() + tensor.tobytes())
     if constant:
         hasher.update(f"log_constant {constant!r}".encode())
+    if symbolizer is not None:
+        hasher.update(f"symbolizer {symbolizer.to_json()}".encode())
     return hasher.hexdigest()
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.circuit.parametric import Parametric
-from pcedge.circuit.structure import Shape, check_shapes, layer_scopes
+from pcedge.circuit.structure import Shape, check_shapes, check_symbolizer, layer_scopes
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 
 FloatArray = NDArray[np.float64]
@@ -190,6 +191,7 @@ class Circuit:
         log_constant: what the normalisation of an imported circuit took out, in nats: its log-likelihood as it was
             written is that of this circuit plus this number. Inference does not add it, `pcedge loglik` does; 0
             for every other circuit.
+        symbolizer: how data become the symbols that the circuit is over; None where they are symbols already.
 
     Raises:
         CircuitError: a rule is broken; the message says which, where, and what came instead.
@@ -203,6 +205,7 @@ class Circuit:
 
     layers: tuple[Layer, ...]
     log_constant: float = 0.0
+    symbolizer: Symbolizer | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -216,6 +219,7 @@ class Circuit:
                 _check_input(index, layer)
             elif isinstance(layer, SumLayer):
                 _check_sum(index, layer)
+        check_symbolizer(self.symbolizer, self.cardinalities)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

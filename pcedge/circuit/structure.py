@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, NotStructuredError
 
 
@@ -166,6 +167,28 @@ def _check_cardinalities(shapes: Sequence[Shape]) -> None:
             raise CircuitError(
                 f"layer {index} (input): all leaves of variable {shape.variable} must have the same symbols, "
                 f"{cardinality} in layer {first}, got {shape.cardinality}"
+            )
+
+
+def check_symbolizer(symbolizer: Symbolizer | None, cardinalities: Sequence[int]) -> None:
+    """Check that every symbol that a symbolizer can give has its place in the circuit.
+
+    Raises:
+        CircuitError: numbers of variables or of symbols differ.
+    """
+    if symbolizer is None:
+        return
+    if not isinstance(symbolizer, Symbolizer):
+        raise CircuitError(f"the symbolizer of a circuit must be a Symbolizer, got {type(symbolizer).__name__}")
+    given = symbolizer.cardinalities
+    if len(given) != len(cardinalities):
+        raise CircuitError(
+            f"the symbolizer must give the circuit's {len(cardinalities)} variables, it gives {len(given)}"
+        )
+    for variable, (symbols, cardinality) in enumerate(zip(given, cardinalities, strict=True)):
+        if symbols != cardinality:
+            raise CircuitError(
+                f"the symbolizer must give the {cardinality} symbols of variable {variable}, it gives {symbols}"
             )
 
 

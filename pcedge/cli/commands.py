@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,16 @@ import click
 import numpy as np
 
 from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
+from pcedge.cli.inputs import (
+    ACCEPTED,
+    DATA,
+    NamedPath,
+    bits_per_value,
+    mark_missing,
+    reading_options,
+    refuse_missing,
+    to_records,
+)  # fmt: skip
 from pcedge.cli.output import Command, announce, progress, table, whole_file
 from pcedge.errors import DataError
 
@@ -17,21 +28,7 @@ Result = tuple[dict[str, Any], Any, int]
 
 _IN = click.Path(exists=True, dir_okay=False)
 _OUT = click.Path(dir_okay=False, path_type=Path)
-
-
-#: far above any alphabet, and safe in every integer type that follows
-MAX_SYMBOL = 2**31 - 1
-
-
-class _Model(click.Path):
-    """Take a file, or the name of the shipped circuit."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value == "digits" else super().convert(value, param, ctx)
-
-
-_MODEL = _Model(exists=True, dir_okay=False)
-_DATA = _Model(exists=True, dir_okay=False)
+_MODEL = NamedPath(exists=True, dir_okay=False)
 
 
 @click.command(cls=Command, example="pcedge doctor")
@@ -47,25 +44,37 @@ def doctor() -> Result:
 
 
 @click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
-@click.option("--data", required=True, type=_DATA, help="digits, or a .npy, .npz (train/valid/test) or IDX file.")
+@click.option("--data", required=True, type=DATA, help=f"{ACCEPTED}; with splits train, valid, test where it has them.")
+@reading_options
 @click.option("--latents", default=16, show_default=True, type=click.IntRange(1), help="States of every latent.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same circuit.")
 @click.option("--iterations", type=click.IntRange(1), help="M-steps at most.  [default: 300, fewer when valid says so]")
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option(
+    "--symbolizer",
+    help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
+    "(docs/data.md), a .json file, or auto.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
 @click.option("--out", required=True, type=_OUT, help="The float circuit.")
 def train(
-    data: str, latents: int, seed: int, iterations: int | None, missing: int | None, device: str, out: Path
-) -> Result:
+    data: str, dtype: str | None, shape: str | None, latents: int, seed: int, iterations: int | None,
+    missing: int | None, symbolizer: str | None, device: str, out: Path,
+) -> Result:  # fmt: skip
     """Learn a hidden Chow–Liu tree by EM (needs the extra train)."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Splits, load_data
+    from pcedge.data import Reading, load_data
+    from pcedge.data.specification import specification, symbolize
     from pcedge.learn import LearnConfig
     from pcedge.learn import train as learn
 
-    loaded = load_data(data)
-    valid, test = (None if part is None else _mark_missing(part, missing) for part in (loaded.valid, loaded.test))
-    splits = Splits(_mark_missing(loaded.train, missing), valid, test)
+    loaded = load_data(data, Reading(dtype, shape, missing))
+    if symbolizer is None:
+        steps, splits = None, loaded.map(lambda part: mark_missing(part, missing))
+    else:
+        refuse_missing(missing)
+        steps, splits = symbolize(symbolizer, loaded)
+        announce(f"symbolizer {specification(steps)}")
     announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     trace: list[tuple[float, float]] = []
     with progress("training") as move, whole_file(out, data) as fresh:
@@ -76,13 +85,16 @@ def train(
 
         circuit = learn(
             splits, latents=latents, seed=seed, device=device, iterations=iterations or LearnConfig.iterations,
-            progress=report,
+            progress=report, cardinalities=None if steps is None else steps.cardinalities,
         )  # fmt: skip
+        circuit = replace(circuit, symbolizer=steps)
         save_circuit(circuit, fresh)
     result: dict[str, Any] = {
         "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters,
         "iterations": len(trace), "seed": seed, "latents": latents,
     }  # fmt: skip
+    if steps is not None:
+        result["symbolizer"] = specification(steps)
     for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
         if part is not None and len(part):
             result[f"{name}_bits_per_variable"] = _mean_bits(circuit, part)
@@ -111,6 +123,7 @@ def info(model: str) -> Result:
             "leaves": sorted({layer.kind for layer in circuit.layers if isinstance(layer, InputLayer)}),
             "structured": _structured(circuit),
         }
+        result |= _symbolizer(circuit)
     else:
         from pcedge.export.lowering import lower
 
@@ -131,6 +144,7 @@ def info(model: str) -> Result:
             result["steps"] = {"likelihood": len(program.likelihood_words), "code": len(program.code_words)}
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
+        result |= _symbolizer(integers)
     return result, "\n".join(f"{name.replace('_', ' ')}: {_text(value)}" for name, value in result.items()), 0
 
 
@@ -178,15 +192,18 @@ def quantize(
     help="vitis-hls, or a TOML file with part and clock of your own.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
-@click.option("--data", type=_DATA, help="Records for the golden vectors; default: drawn from the circuit.")
+@click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")
 @click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
-def export(model: str, target: str, out: Path, data: str | None, records: int) -> Result:
+@reading_options
+def export(
+    model: str, target: str, out: Path, data: str | None, records: int, dtype: str | None, shape: str | None
+) -> Result:
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import load_array
+    from pcedge.data import Reading, load_array
     from pcedge.export import write_project
 
     circuit = read_integer(model)
-    golden = load_array(data)[:records] if data else None
+    golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
     folder = write_project(circuit, out, target=target, records=golden)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
     return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
@@ -208,19 +225,21 @@ def simulate(folder: Path) -> Result:
 
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=_MODEL)
-@click.option("--data", required=True, type=_DATA, help="Records: a data file, or digits (its test split).")
+@click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
 @click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
-def verify(model: str, data: str, rungs: str, records: int | None) -> Result:
+@reading_options
+def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:
     """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch."""
-    from pcedge.data import load_array
+    from pcedge.data import Reading, load_array
     from pcedge.verify import verify as climb
 
     circuit = read_integer(model)
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    report = climb(circuit, load_array(data)[:records], names, announce=announce)
+    x = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records]
+    report = climb(circuit, x, names, announce=announce)
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
@@ -229,30 +248,34 @@ def verify(model: str, data: str, rungs: str, records: int | None) -> Result:
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
 @click.argument("model", type=_MODEL)
-@click.argument("data", type=_DATA)
+@click.argument("data", type=DATA)
 @click.argument("out", type=_OUT)
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
-def encode(model: str, data: str, out: Path, lanes: int | None) -> Result:
-    """Compress records (.npy, .npz, IDX, or digits) without loss."""
+@reading_options
+def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | None, shape: str | None) -> Result:
+    """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
     from pcedge.coder import Engine
     from pcedge.coder.stream import encode as compress
     from pcedge.coder.stream import parse
-    from pcedge.data import load_array
+    from pcedge.data import Reading, load_array
 
     engine = Engine(read_integer(model))
-    x = load_array(data)
+    x = load_array(data, Reading(dtype, shape))
     with progress("encoding") as move:
         packed = compress(engine, x, lanes, move)
     with whole_file(out, model, data) as fresh:
         fresh.write_bytes(packed)
     stream = parse(packed)
-    symbols = len(x) * len(engine.circuit.order)
+    symbolizer = engine.circuit.symbolizer
+    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
     result = {
         "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
     }  # fmt: skip
-    rate = f", {result['bits_per_variable']:.4f} bits a variable" if symbols else ""
+    result |= bits_per_value(engine.circuit, 8 * len(packed), x)
+    key = "bits_per_value" if symbolizer else "bits_per_variable"
+    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
 
 
@@ -276,31 +299,35 @@ def decode(model: str, stream: str, out: Path) -> Result:
 
 @click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
 @click.argument("model", type=_MODEL)
-@click.argument("data", type=_DATA)
+@click.argument("data", type=DATA)
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
 @click.option("--out", type=_OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
-def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Result:
+@reading_options
+def loglik(
+    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None
+) -> Result:
     """Compute the mean log-likelihood in nats and in bits per variable.
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added.
     """
-    from pcedge.circuit import log_likelihood
+    from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
     from pcedge.coder import Engine
-    from pcedge.data import load_array
+    from pcedge.data import Reading, load_array
     from pcedge.verify.project import log_of
 
-    x = load_array(data)
-    if not len(x):
+    circuit = read_float(model) if is_float_file(model) else read_integer(model)
+    raw = load_array(data, Reading(dtype, shape, missing))
+    if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    x = _mark_missing(x, missing)
-    if is_float_file(model):
-        circuit = read_float(model)
+    x = to_records(circuit, raw, missing)
+    x = x if circuit.symbolizer else mark_missing(x, missing)
+    if isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
-        engine, constant = Engine(read_integer(model)), 0.0
+        engine, constant = Engine(circuit), 0.0
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
@@ -317,27 +344,23 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
     }
     if constant:
         result["log_constant"] = constant
+    result |= bits_per_value(circuit, -mean / math.log(2) * len(logs) if finite else None, raw)
     if not finite:
         return result, f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)", 0
-    text = f"mean: {mean:.6f} nats, {result['bits_per_variable']:.6f} bits a variable, {len(logs)} records"
+    key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
+    text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
     if abs(constant) > 1e-9:
         text += f", with {constant:.6f} nats that importing the circuit took out"
     return result, text, 0
 
 
-def _mark_missing(x: Any, missing: int | None) -> Any:
-    """Write missing symbols as -1; without a marker -1 is a wrong symbol like any other."""
-    if x.dtype.kind not in "iub":
-        return x
-    marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
-    rest = x[~marked]
-    if rest.size and rest.min() < 0:
-        raise DataError(f"symbols must not be negative, got {rest.min()}; --missing {rest.min()} marks it as missing")
-    if rest.size and int(rest.max()) > MAX_SYMBOL:
-        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
-    if missing is None:
-        return x
-    return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))
+def _symbolizer(circuit: Any) -> dict[str, Any]:
+    from pcedge.data.specification import specification
+
+    steps = circuit.symbolizer
+    if steps is None:
+        return {}
+    return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
 
 
 def _mean_bits(circuit: Any, x: Any) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.coder.codec import Progress, decode_lanes, encode_lanes
 from pcedge.coder.interpreter import Engine
+from pcedge.data.symbolizer import Symbolizer, value_range
 from pcedge.errors import DataError, StreamError, UsageError
 
 MAGIC = b"\x8ePCE"
@@ -75,7 +77,8 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
 
     Args:
         engine: the circuit's engine.
-        x: integers or booleans of shape (N, …), one symbol a variable, none missing.
+        x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
+            it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less.
         progress: told (records done, records in all).
@@ -93,22 +96,25 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
         >>> decode(engine, encode(engine, x)).tolist()
         [[1], [0]]
     """
-    records = engine.check(x, allow_missing=False)
+    symbolizer = engine.circuit.symbolizer
+    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
     array = np.asarray(x)
     if array.ndim > MAX_DIMENSIONS:
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     if lanes is not None and (type(lanes) is not int or lanes < 1):
         raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
     segments = []
-    for first in range(0, len(records), SEGMENT_RECORDS):
-        part = records[first : first + SEGMENT_RECORDS]
-        count = min(lanes or DEFAULT_LANES, len(part))
+    size = SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        records = part if symbolizer is None else symbolizer.apply(part).astype(np.int64)
+        count = min(lanes or DEFAULT_LANES, len(records), len(part))
 
-        def report(done: int, _: int, first: int = first) -> None:
+        def report(done: int, total: int, first: int = first, part: int = len(part)) -> None:
             if progress:
-                progress(first + done, len(records))
+                progress(first + done * part // total, len(rows))
 
-        segments.append(Segment(len(part), tuple(encode_lanes(engine, part, count, report))))
+        segments.append(Segment(len(part), tuple(encode_lanes(engine, records, count, report))))
     return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
 
 
@@ -125,23 +131,41 @@ def decode(engine: Engine, data: bytes, progress: Progress | None = None) -> NDA
             f"it was made by {stream.digest.hex()}"
         )
     variables = len(engine.circuit.order)
-    if math.prod(stream.shape[1:]) != variables:
+    symbolizer = engine.circuit.symbolizer
+    if symbolizer is not None and stream.shape[1:] != symbolizer.shape:
+        raise StreamError(
+            f"rows must have the symbolizer's shape {symbolizer.shape}, the header says shape {stream.shape}"
+        )
+    if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
-    parts = []
+    parts: list[NDArray[Any]] = []
     done = 0
-    for segment in stream.segments:
+    for number, segment in enumerate(stream.segments):
+        count = segment.records if symbolizer is None else symbolizer.records(segment.records)
+        if len(segment.lanes) > count:
+            raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
 
-        def report(count: int, _: int, first: int = done) -> None:
+        def report(records: int, total: int, first: int = done, rows: int = segment.records) -> None:
             if progress:
-                progress(first + count, stream.shape[0])
+                progress(first + records * rows // total, stream.shape[0])
 
-        parts.append(decode_lanes(engine, list(segment.lanes), segment.records, report))
+        symbols = decode_lanes(engine, list(segment.lanes), count, report)
+        parts.append(symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number))
         done += segment.records
-    records = np.concatenate(parts) if parts else np.zeros((0, variables), dtype=np.int64)
-    limit = 1 if stream.dtype.kind == "b" else int(np.iinfo(stream.dtype.str).max)
-    if records.size and records.max() > limit:
-        raise StreamError(f"symbols must fit {stream.dtype}, got {records.max()}")
-    return records.astype(stream.dtype).reshape(stream.shape)
+    restored = np.concatenate(parts) if parts else np.zeros((0, math.prod(stream.shape[1:])), dtype=np.int64)
+    least, most = value_range(stream.dtype.name)
+    for end in (restored.min(), restored.max()) if restored.size else ():
+        if not least <= int(end) <= most:
+            what = "symbols" if symbolizer is None else "values"
+            raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
+    return restored.astype(stream.dtype).reshape(stream.shape)
+
+
+def _data(symbolizer: Symbolizer, symbols: NDArray[np.int64], rows: int, segment: int) -> NDArray[Any]:
+    try:
+        return symbolizer.invert(symbols, rows)
+    except DataError as error:
+        raise StreamError(f"segment {segment}: {error}") from error
 
 
 def parse(data: bytes) -> Stream:

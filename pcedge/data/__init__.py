@@ -1,5 +1,9 @@
-"""Data sets: the shipped digits, and readers of .npy, .npz and IDX files."""
+"""Data sets: the shipped digits, readers of files, and symbolizers for integers of any width."""
 
-from pcedge.data.readers import Splits, load_array, load_data
+from pcedge.data.readers import Reading, Splits, load_array, load_data
+from pcedge.data.specification import make_symbolizer, specification, symbolize
+from pcedge.data.symbolizer import Symbolizer
 
-__all__ = ["Splits", "load_array", "load_data"]
+__all__ = [
+    "Reading", "Splits", "Symbolizer", "load_array", "load_data", "make_symbolizer", "specification", "symbolize",
+]  # fmt: skip

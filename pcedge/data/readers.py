@@ -1,14 +1,12 @@
-"""Readers of integer data: the shipped digits, .npy, .npz and IDX files. Nothing is unpickled."""
+"""Readers of integers: the shipped digits, numpy and IDX files, images, tables, raw binary. Nothing is unpickled."""
 
 from __future__ import annotations
 
 import gzip
-import tokenize
-import warnings
+import math
+import re
 import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.errors import DataError
+from pcedge.data.damage import refused
+from pcedge.data.images import IMAGES, read_folder, read_image
+from pcedge.data.table import TABLES, read_table
+from pcedge.errors import DataError, UsageError
 
 #: integer records, or any array that a reader found in a file
 Array = NDArray[Any]
@@ -32,6 +33,57 @@ IDX_FLOATS = {0x0D: "float", 0x0E: "double"}
 SPLITS = ("train", "valid", "test")
 #: bytes asked for at a time, so that a header with absurd sizes cannot ask for the whole memory
 CHUNK = 1 << 20
+
+#: what readers accept, for messages
+ACCEPTED = (
+    "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv or .tsv, .png or .pgm, be a folder of images, "
+    "or be raw binary with --dtype"
+)
+
+#: numpy's names of dtypes that raw binary may have
+_DTYPE = re.compile(r"[<>]?(b1|[iu][1248])|bool|u?int(8|16|32|64)|\|(b1|[iu]1)")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Say what a file does not say itself.
+
+    Raises:
+        UsageError: the dtype is no integer type, or the shape is none.
+    """
+
+    #: numpy's name of the type of raw binary, or of a table's result, as `int16` or `>i2`; raw binary is little-endian
+    #: where the name does not say
+    dtype: str | None = None
+    #: shape of a record of raw binary, as `64x2`; 1 where there is none
+    shape: str | None = None
+    #: what an empty cell of a table stands for; None refuses empty cells
+    missing: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the texts."""
+        if self.dtype is not None and not _DTYPE.fullmatch(self.dtype):
+            raise UsageError(f"the dtype must be an integer type of numpy such as int16, <i2 or u1, got {self.dtype!r}")
+        if self.shape is not None and not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,14}", self.shape):
+            raise UsageError(f"the shape of a record must be sizes such as 64 or 64x2, got {self.shape!r}")
+        if self.shape is not None and self.dtype is None:
+            raise UsageError("the shape of a record is for raw binary, which needs a dtype too")
+
+    @property
+    def number(self) -> np.dtype[Any] | None:
+        """Give the dtype with its byte order."""
+        if self.dtype is None:
+            return None
+        dtype = np.dtype(self.dtype)
+        return dtype if self.dtype[0] == ">" else dtype.newbyteorder("<")
+
+    @property
+    def record(self) -> tuple[int, ...]:
+        """Give the shape of a record."""
+        return tuple(int(size) for size in (self.shape or "1").split("x"))
+
+
+PLAIN = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,41 +117,52 @@ class Splits:
         if len(self.train) == 0:
             raise DataError(f"split train must hold at least one record, got shape {self.train.shape}")
 
+    def map(self, change: Callable[[Array], Array]) -> Splits:
+        """Change every split in the same way."""
+        valid, test = (None if part is None else change(part) for part in (self.valid, self.test))
+        return Splits(change(self.train), valid, test)
 
-def load_data(source: str | Path) -> Splits:
+
+def load_data(source: str | Path, reading: Reading = PLAIN) -> Splits:
     """Load a data set with its splits.
 
     Args:
         source: `digits` for the shipped set, or a file: `.npz` with the arrays train and, if there are any, valid and
-            test; `.npy` or IDX (`.gz` too), whose one array becomes train.
+            test; a folder of images with subfolders of these names; `.npy`, IDX (`.gz` too), `.csv`, raw binary, or a
+            folder of images, whose one array becomes train.
+        reading: what the file does not say itself.
 
     Raises:
         DataError: there is no such file, it breaks its format, or its arrays are no integer records.
+        UsageError: the file says itself what `reading` says, or needs it.
 
     Example:
         >>> load_data("digits").test.shape
         (360, 8, 8)
     """
-    arrays = _read(source)
+    arrays = _read(source, reading)
     if "train" not in arrays:
         raise DataError(f"{source} must hold an array named train, it holds {_names(arrays)}")
     return Splits(arrays["train"], arrays.get("valid"), arrays.get("test"))
 
 
-def load_array(path: str | Path) -> Array:
+def load_array(path: str | Path, reading: Reading = PLAIN) -> Array:
     """Load the one array to be coded or verified.
 
     Args:
-        path: `.npy` or IDX for its array; `.npz`, or the name `digits`, for its split test, else valid, else train.
+        path: a file of one array for it; one with splits, or the name `digits`, for its split test, else valid, else
+            train.
+        reading: what the file does not say itself.
 
     Raises:
         DataError: there is no such file, it breaks its format, or its array holds no integer records.
+        UsageError: the file says itself what `reading` says, or needs it.
 
     Example:
         >>> load_array("digits").shape
         (360, 8, 8)
     """
-    arrays = _read(path)
+    arrays = _read(path, reading)
     for name in reversed(SPLITS):
         if name in arrays:
             _check_array(arrays[name], f"{path}" if len(arrays) == 1 else f"{path}: {name}")
@@ -118,44 +181,62 @@ def _names(arrays: dict[str, Array]) -> str:
     return ", ".join(sorted(arrays)) or "nothing"
 
 
-def _read(source: str | Path) -> dict[str, Array]:
+def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     """Read all arrays of a source by name; a file of one array gives it the name train."""
     path = DIGITS_FILE if source == DIGITS else Path(source)
-    if not path.is_file():
-        raise DataError(f"{source} must be a file, or the name {DIGITS!r} of the shipped set; there is no such file")
+    if not path.is_dir() and not path.exists():
+        raise DataError(
+            f"{source} must be a file, a folder of images, or the name {DIGITS!r} of the shipped set; "
+            "there is no such file"
+        )
     name = path.name.lower()
+    if name.endswith(TABLES) and not path.is_dir():
+        if reading.shape is not None:
+            raise UsageError(f"{source} is a table, whose lines are the records: it takes no shape")
+        return {"train": read_table(path, reading.missing, reading.number)}
+    known = path.is_dir() or name.endswith((".npz", ".npy", ".gz", "ubyte", ".idx", *IMAGES))
+    if reading.dtype is not None and (known or path.suffix.lower().startswith(".idx")):
+        raise UsageError(f"{source} says itself of which dtype and shape its numbers are: it takes neither")
+    if reading.number is not None:
+        return {"train": _read_raw(path, reading.number, reading.record)}
+    if path.is_dir():
+        with refused(path, "readable folder"):
+            return read_folder(path, SPLITS)
+    if name.endswith(IMAGES):
+        return {"train": read_image(path)}
     if name.endswith(".npz"):
         return _read_npz(path)
     if name.endswith(".npy"):
-        with _refused(path, ".npy file of numbers"), path.open("rb") as file:
+        with refused(path, ".npy file of numbers"), path.open("rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
             if file.read(1):
                 raise DataError(f"{path} must end after its {array.nbytes} bytes of numbers, more follow")
             return {"train": array}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
-        with _refused(path, "gzip file" if name.endswith(".gz") else "readable file"):
+        with refused(path, "gzip file" if name.endswith(".gz") else "readable file"):
             with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
                 return {"train": _read_idx(path, file)}
-    raise DataError(f"{source} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), got {path.suffix or repr(path.name)}")
+    raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
 
 
-@contextmanager
-def _refused(path: Path, expected: str) -> Iterator[None]:
-    """Turn what the libraries say about a damaged file into a DataError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numpy only warns of headers that it repairs by guessing
-            yield
-    except (
-        OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RuntimeError,
-        NotImplementedError, UserWarning, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise DataError(f"{path} must be a whole {expected} ({type(error).__name__}: {error})") from error
+def _read_raw(path: Path, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array:
+    """Read a file that holds nothing but numbers."""
+    with refused(path, "readable file"):
+        data = path.read_bytes()
+    size = math.prod(record) * dtype.itemsize
+    count, left = divmod(len(data), size)
+    if left:
+        raise DataError(
+            f"{path} must hold whole records of {size} bytes, {left} of its {len(data)} bytes are left after {count}"
+        )
+    if dtype.kind == "b" and data.strip(b"\0\1"):
+        raise DataError(f"{path} must hold bytes 0 and 1 for {dtype}, it holds others")
+    return np.frombuffer(data, dtype=dtype).reshape(count, *record).astype(dtype.newbyteorder("="))
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
     # zipfile rather than numpy.load, which leaves a damaged file open.
-    with _refused(path, ".npz file of numbers"), zipfile.ZipFile(path) as archive:
+    with refused(path, ".npz file of numbers"), zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         arrays = {}
         for name in SPLITS:

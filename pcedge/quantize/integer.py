@@ -11,7 +11,16 @@ import numpy as np
 
 from pcedge.arithmetic import IntArray, Widths
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.circuit.structure import Region, Shape, check_shapes, coding_order, first_places, region_tree
+from pcedge.circuit.structure import (
+    Region,
+    Shape,
+    check_shapes,
+    check_symbolizer,
+    coding_order,
+    first_places,
+    region_tree,
+)  # fmt: skip
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, NotStructuredError
 
 #: version of the meaning of an integer circuit; part of its digest
@@ -66,6 +75,7 @@ class IntegerCircuit:
         range_bits: B.
         floor: f.
         order: the coding order of the variables.
+        symbolizer: how data become symbols; None where they are symbols already.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -80,6 +90,7 @@ class IntegerCircuit:
     range_bits: int
     floor: int
     order: tuple[int, ...]
+    symbolizer: Symbolizer | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -98,6 +109,7 @@ class IntegerCircuit:
                 _check_rows(index, layer, self.weight_bits)
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
+        check_symbolizer(self.symbolizer, self.cardinalities)
         if self.structured:
             self._check_order()
 
@@ -186,6 +198,8 @@ class IntegerCircuit:
                 dense = int(not isinstance(weights, SparseRows))
                 yield words([2, dense, rows.columns, *layer.children])
                 yield words(rows.indptr) + words(rows.indices) + words(rows.values)
+        if self.symbolizer is not None:
+            yield words([3]) + words(list(self.symbolizer.to_json().encode()))
 
 
 def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:

@@ -52,7 +52,7 @@ def quantize(
     return IntegerCircuit(
         tuple(_quantize_layer(layer, config) for layer in _order_children(layers, order)),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
-        config.floor_for(max(circuit.cardinalities)), order,
+        config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer,
     )  # fmt: skip
 
 

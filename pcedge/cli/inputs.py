@@ -1,0 +1,81 @@
+"""Options and helpers of all commands that take data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import numpy as np
+
+from pcedge.circuit import Circuit
+from pcedge.errors import DataError, UsageError
+from pcedge.quantize import IntegerCircuit
+
+#: what a data argument may be, for help texts
+ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary (--dtype, --shape)"
+
+#: far above any alphabet, and safe in every integer type that follows
+MAX_SYMBOL = 2**31 - 1
+
+
+class NamedPath(click.Path):
+    """Take a file or folder, or the name of the shipped circuit and data."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let the name through."""
+        return value if value == "digits" else super().convert(value, param, ctx)
+
+
+DATA = NamedPath(exists=True)
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what a data file does not say itself."""
+    for option in (
+        click.option("--shape", help="Shape of a record of raw binary, as 64x2.  [default: 1]"),
+        click.option("--dtype", help="Type of raw binary or of a table's numbers, as int16, <i2 or >u4."),
+    ):
+        command = option(command)
+    return command
+
+
+def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = None) -> Any:
+    """Make records of symbols of data: by the circuit's symbolizer, if it has one.
+
+    Raises:
+        DataError: the data do not fit.
+        UsageError: missing symbols are marked, and the circuit has a symbolizer.
+    """
+    if circuit.symbolizer is None:
+        return x
+    refuse_missing(missing)
+    return circuit.symbolizer.apply(x)
+
+
+def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any) -> dict[str, float | None]:
+    """Give the bits for each value of the data, where these are not the circuit's variables."""
+    if circuit.symbolizer is None:
+        return {}
+    return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
+
+
+def refuse_missing(missing: int | None) -> None:
+    """Refuse a marker of missing symbols beside a symbolizer: a value that is missing has no differences."""
+    if missing is not None:
+        raise UsageError("--missing must not be given for a circuit with a symbolizer, which maps whole records only")
+
+
+def mark_missing(x: Any, missing: int | None) -> Any:
+    """Write missing symbols as -1; without a marker -1 is a wrong symbol like any other."""
+    if x.dtype.kind not in "iub":
+        return x
+    marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
+    rest = x[~marked]
+    if rest.size and rest.min() < 0:
+        raise DataError(f"symbols must not be negative, got {rest.min()}; --missing {rest.min()} marks it as missing")
+    if rest.size and int(rest.max()) > MAX_SYMBOL:
+        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
+    if missing is None:
+        return x
+    return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))

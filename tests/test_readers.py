@@ -1,0 +1,295 @@
+"""Readers of images, tables and raw binary: what they give, what they refuse by name, and damaged files."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pcedge.data import Reading, load_array, load_data
+from pcedge.errors import DataError, MissingToolError, UsageError
+
+
+def whole(text: object) -> str:
+    return "^" + re.escape(str(text)) + "$"
+
+
+def refusal(path: Path, reading: Reading | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        load_array(path, reading or Reading())
+    return str(caught.value)
+
+
+def pgm(pixels: np.ndarray, most: int, text: bool = False) -> bytes:  # type: ignore[type-arg]
+    height, width = pixels.shape
+    head = f"P{2 if text else 5}\n# a comment\n{width} {height}\n{most}\n".encode()
+    body = (
+        " ".join(map(str, pixels.ravel())).encode() if text else pixels.astype(">u2" if most > 255 else "u1").tobytes()
+    )
+    return head + body
+
+
+PIXELS = np.arange(12).reshape(3, 4)
+
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [11, 255, 1000])
+@pytest.mark.parametrize("text", [False, True])
+def test_pgm_values_are_not_scaled(tmp_path: Path, most: int, text: bool) -> None:
+    for name in ("b.pgm", "a.PGM"):
+        (tmp_path / name).write_bytes(pgm(PIXELS + (name == "b.pgm") * 0, most, text))
+    (tmp_path / "notes.txt").write_text("not an image")
+    x = load_array(tmp_path)
+    assert x.shape == (2, 3, 4) and x.dtype == ("uint8" if most < 256 else "uint16")
+    assert (x == PIXELS).all()
+    assert (load_array(tmp_path / "b.pgm") == PIXELS[None]).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "dtype", "shape"),
+    [("1", "bool", ()), ("L", "uint8", ()), ("I;16", "uint16", ()), ("LA", "uint8", (2,)), ("RGB", "uint8", (3,)),
+     ("RGBA", "uint8", (4,))],
+)  # fmt: skip
+def test_png_modes(tmp_path: Path, mode: str, dtype: str, shape: tuple[int, ...]) -> None:
+    image = pytest.importorskip("PIL.Image")
+    generator = np.random.default_rng(0)
+    most = 2 if dtype == "bool" else int(np.iinfo(dtype).max) + 1
+    pixels = generator.integers(0, most, size=(5, 3, *shape)).astype(dtype)
+    made = image.fromarray(pixels) if mode != "1" else image.fromarray(pixels.astype(np.uint8) * 255).convert("1")
+    assert made.mode == mode
+    made.save(tmp_path / "a.png")
+    x = load_array(tmp_path)
+    assert x.dtype == dtype and (x == pixels[None]).all()
+
+
+def test_folders_of_splits(tmp_path: Path) -> None:
+    for name, count in (("train", 3), ("test", 2), ("valid", 1)):
+        (tmp_path / name).mkdir()
+        for place in range(count):
+            (tmp_path / name / f"{place}.pgm").write_bytes(pgm(PIXELS + place, 255))
+    splits = load_data(tmp_path)
+    assert [len(part) for part in (splits.train, splits.valid, splits.test) if part is not None] == [3, 1, 2]
+    assert [int(image[0, 0]) for image in splits.train] == [0, 1, 2]  # sorted by name
+    assert len(load_array(tmp_path)) == 2
+    (tmp_path / "x.pgm").write_bytes(pgm(PIXELS, 255))
+    assert refusal(tmp_path) == f"{tmp_path} must hold images or the folders train, valid, test, it holds both"
+
+
+def test_images_of_one_size_and_mode(tmp_path: Path) -> None:
+    (tmp_path / "a.pgm").write_bytes(pgm(PIXELS, 255))
+    (tmp_path / "b.pgm").write_bytes(pgm(PIXELS.T, 255))
+    text = f"all images must be of one size and mode, a.pgm is 4x3 PGM uint8, {tmp_path / 'b.pgm'} is 3x4 PGM uint8"
+    assert refusal(tmp_path) == text
+    (tmp_path / "b.pgm").write_bytes(pgm(PIXELS, 999))
+    assert refusal(tmp_path).endswith("b.pgm is 4x3 PGM uint16")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    text = f"{tmp_path} must hold .png or .pgm images, or folders named train, valid, test that do; it holds none"
+    assert refusal(tmp_path) == text
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    for side in (9_500, 12_000, 60_000):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+        data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+        (tmp_path / "a.png").write_bytes(data)
+        text = refusal(tmp_path / "a.png")
+        assert text.startswith(f"{tmp_path / 'a.png'} must be a whole PNG image (")
+    (tmp_path / "a.pgm").write_bytes(b"P5 99999999 99999999 255\n")
+    assert refusal(tmp_path / "a.pgm").endswith("must have at most 134217728 pixels, got 99999999x99999999")
+
+
+def test_palettes_and_animations_are_refused(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image.fromarray(pixels).convert("P").save(tmp_path / "a.png")
+    assert refusal(tmp_path / "a.png").endswith("must be of mode 1, L, LA, RGB, RGBA, I;16, I;16B, got P")
+    frames = [image.fromarray(pixels + place) for place in range(2)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    assert refusal(tmp_path / "a.png").endswith("must hold one image, it holds 2")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "must start with a PGM header: P5 or P2, width, height and largest value"),
+        (b"P6 1 1 255\n...", "must start with a PGM header: P5 or P2, width, height and largest value"),
+        (b"P5 0 1 255\n", "must have a size and a largest value of 1..65535, got 0x1, 255"),
+        (b"P5 1 1 65536\n..", "must have a size and a largest value of 1..65535, got 1x1, 65536"),
+        (b"P5 2 2 255\nabc", "must hold 4 bytes of pixels, it holds 3"),
+        (b"P5 1 1 300\nab\n", "must hold 2 bytes of pixels, it holds 3"),
+        (b"P5 1 1 9\nA", "must hold values up to 9, got 65"),
+        (b"P2 2 1 9\n1 -1", "must hold 2 numbers, it holds 2 words"),
+        (b"P2 2 1 9\n1", "must hold 2 numbers, it holds 1 words"),
+    ],
+)
+def test_pgm_refusals(tmp_path: Path, data: bytes, text: str) -> None:
+    (tmp_path / "a.pgm").write_bytes(data)
+    assert refusal(tmp_path / "a.pgm") == f"{tmp_path / 'a.pgm'} {text}"
+
+
+def test_a_missing_pillow_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    with pytest.raises(MissingToolError, match=r"reading PNG images needs the package pillow.*pcedge\[images\]"):
+        load_array(tmp_path / "a.png")
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_tables(tmp_path: Path, delimiter: str, header: bool, ending: str) -> None:
+    lines = [
+        delimiter.join(row) for row in ([["a", '"b"', "c"]] if header else []) + [["1", "-2", "3"], ["4", "5", "+6"]]
+    ]
+    path = tmp_path / "a.csv"
+    path.write_bytes(("\ufeff" * header + ending.join([*lines, "", ""])).encode())
+    x = load_array(path)
+    assert x.dtype == np.int8 and x.tolist() == [[1, -2, 3], [4, 5, 6]]
+    assert load_data(path).train.tolist() == x.tolist()
+    assert load_array(path, Reading("int32")).dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [("0,255", "uint8"), ("0,256", "uint16"), ("0,65536", "uint32"), (f"0,{2**64 - 1}", "uint64"), ("-1,127", "int8"),
+     ("-1,128", "int16"), ("-1,32768", "int32"), (f"-1,{2**63 - 1}", "int64")],
+)  # fmt: skip
+def test_a_table_has_the_smallest_dtype(tmp_path: Path, values: str, dtype: str) -> None:
+    (tmp_path / "a.csv").write_text(values)
+    assert load_array(tmp_path / "a.csv").dtype == dtype
+    assert load_array(tmp_path / "a.csv").tolist() == [[int(value) for value in values.split(",")]]
+
+
+def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,y\n1,\n,4\n")
+    text = (
+        f"{path}, line 2, column 'y': a cell must hold an integer, it is empty; --missing takes empty cells as missing"
+    )
+    assert refusal(path) == text
+    assert load_array(path, Reading(missing=-1)).tolist() == [[1, -1], [-1, 4]]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("", " must hold at least one line of integers, it is empty"),
+        ("a,b\n1,2.5\n", ", line 2, column 'b': a cell must hold an integer, got the float '2.5'"),
+        ("1,2\n3,1e3\n", ", line 2, column 2: a cell must hold an integer, got the float '1e3'"),
+        ("1.5,2\n", ", line 1, column 1: a cell must hold an integer, got the float '1.5'"),
+        ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'"),
+        ("a,b\n1,nan\n", ", line 2, column 'b': a cell must hold an integer, got the float 'nan'"),
+        ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'"),
+        ("1,2\n3\n", ", line 2: must have 2 cells like the first line, got 1"),
+        ("1,2\n3,4,5\n", ", line 2: must have 2 cells like the first line, got 3"),
+        ("-1,18446744073709551615\n", " must hold integers that fit int64, got -1..18446744073709551615"),
+    ],
+)
+def test_table_refusals(tmp_path: Path, data: str, text: str) -> None:
+    (tmp_path / "a.csv").write_text(data)
+    assert refusal(tmp_path / "a.csv") == f"{tmp_path / 'a.csv'}{text}"
+
+
+def test_tables_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xff\xfe1\0,\0")
+    assert refusal(path).startswith(f"{path} must be a whole table in UTF-8 (UnicodeDecodeError: ")
+    path.write_text('1,"2\n')
+    assert refusal(path).startswith(f"{path} must be a whole table in UTF-8 (Error: ")
+    path.write_text("300,1\n")
+    assert refusal(path, Reading("uint8")) == f"{path} must hold integers that fit uint8, got 1..300"
+    with pytest.raises(UsageError, match="is a table, whose lines are the records: it takes no shape"):
+        load_array(path, Reading("int16", "2"))
+    path.write_text("a,b\n")
+    with pytest.raises(DataError, match=r"split train must hold at least one record, got shape \(0, 2\)"):
+        load_data(path)
+
+
+# -- raw binary -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int16", "<i2", ">i2", "uint8", "|u1", ">u8", "i4", "int64"])
+@pytest.mark.parametrize("shape", [None, "2", "2x3"])
+def test_raw_binary(tmp_path: Path, dtype: str, shape: str | None) -> None:
+    expected = np.arange(12).reshape(-1, *([1] if shape is None else map(int, shape.split("x"))))
+    path = tmp_path / "record.dat"
+    stored = np.dtype(dtype) if dtype[0] == ">" else np.dtype(dtype).newbyteorder("<")
+    path.write_bytes(expected.astype(stored).tobytes())
+    x = load_array(path, Reading(dtype, shape))
+    assert x.dtype.isnative and x.dtype.name == np.dtype(dtype).name
+    assert x.shape == expected.shape and (x == expected).all()
+
+
+def test_raw_refusals(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"\0" * 11)
+    text = f"{path} must hold whole records of 4 bytes, 3 of its 11 bytes are left after 2"
+    assert refusal(path, Reading("int16", "2")) == text
+    assert refusal(path).endswith("or be raw binary with --dtype, got .bin")
+    path.write_bytes(b"\0\1\2")
+    assert refusal(path, Reading("bool")) == f"{path} must hold bytes 0 and 1 for bool, it holds others"
+    for dtype in ("float32", "f4", "O", "i3", "int16 ", "=i2", "(2,)i2", "U4", "M8"):
+        text = f"the dtype must be an integer type of numpy such as int16, <i2 or u1, got {dtype!r}"
+        with pytest.raises(UsageError, match=whole(text)):
+            Reading(dtype)
+    for shape in ("", "0", "2x", "x2", "-1", "2,3", "9" * 10, "x".join("1" * 16)):
+        text = f"the shape of a record must be sizes such as 64 or 64x2, got {shape!r}"
+        with pytest.raises(UsageError, match=whole(text)):
+            Reading("int16", shape)
+    with pytest.raises(UsageError, match="the shape of a record is for raw binary, which needs a dtype too"):
+        Reading(None, "2")
+    np.save(tmp_path / "a.npy", PIXELS)
+    for known in (tmp_path / "a.npy", tmp_path):
+        with pytest.raises(UsageError, match="says itself of which dtype and shape its numbers are: it takes neither"):
+            load_array(known, Reading("int16"))
+
+
+# -- fuzz -------------------------------------------------------------------------------------------------------------
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    """Truncations and flipped bytes give a DataError or an integer array, and nothing else."""
+    image = pytest.importorskip("PIL.Image")
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, size=(9, 7, 3)).astype(np.uint8)
+    image.fromarray(pixels).save(tmp_path / "a.png")
+    image.fromarray(pixels[:, :, 0]).convert("1").save(tmp_path / "b.png")
+    (tmp_path / "a.pgm").write_bytes(pgm(PIXELS, 300))
+    (tmp_path / "b.pgm").write_bytes(pgm(PIXELS, 11, text=True))
+    (tmp_path / "a.csv").write_text("x;y\n1;2\n-3;400\n")
+    readings = {"a.csv": Reading(missing=0)}
+    for name in ("a.png", "b.png", "a.pgm", "b.pgm", "a.csv"):
+        original = (tmp_path / name).read_bytes()
+        refused = 0
+        for trial in range(400):
+            data = bytearray(original)
+            if trial % 4 == 0:
+                data = data[: generator.integers(len(data))]
+            elif trial % 4 == 3:
+                place = int(generator.integers(len(data)))
+                data[place:place] = generator.bytes(int(generator.integers(1, 5)))
+            else:
+                for place in generator.integers(len(data), size=trial % 4):
+                    data[place] ^= 1 << generator.integers(8)
+            (tmp_path / f"x{name}").write_bytes(data)
+            try:
+                assert load_array(tmp_path / f"x{name}", readings.get(name, Reading())).dtype.kind in "iub"
+            except DataError:
+                refused += 1
+        assert refused >= 100, name
