@@ -334,7 +334,7 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-structure", "children of one number of units", lambda m: describe(m, lambda d: d["layers"].__setitem__(
         3, {"kind": "product", "children": [0, 2]}))),
     ("onnx-parameters", "the coding order must name each", lambda m: describe(m, lambda d: d.update(order=[0, 0]))),
-    ("onnx-parameters", "weight_bits must be in 2..8", lambda m: describe(
+    ("onnx-parameters", "weight_bits must be in 2..16", lambda m: describe(
         m, lambda d: d["widths"].update(weight_bits=9))),
     ("onnx-parameters", "unit 0 must sum to 256, got 257", lambda m: replace(m, "weights_1x4", put((0, 0, 0), 65))),
     ("onnx-parameters", "must never fall", lambda m: replace(m, "tables_4x3", put((0, 1, 0), 5000))),

@@ -248,7 +248,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "text"),
         [
-            ({"weight_bits": 1}, "weight_bits must be in 2..8, got 1"),
+            ({"weight_bits": 1}, "weight_bits must be in 2..16, got 1"),
             ({"leaf_bits": 17}, "leaf_bits must be in 8..16, got 17"),
             ({"state_bits": 7}, "state_bits must be in 8..16, got 7"),
             ({"coder": "huge"}, "coder must be one of small, wide, got 'huge'"),

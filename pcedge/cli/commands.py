@@ -138,7 +138,7 @@ def info(model: str) -> Result:
     cls=Command, example="pcedge quantize c.pcedge --weight-bits 8 --leaf-bits 12 --state-bits 16 --out m.onnx"
 )
 @click.argument("circuit", type=_MODEL)
-@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..8: rows of weights sum to 2^W.")
+@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
 @click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
 @click.option("--coder", default="wide", show_default=True, help="wide (48-bit range) or small (32-bit range).")

@@ -22,7 +22,7 @@ class QuantizationConfig:
         WidthError: a width is outside its range.
     """
 
-    #: W, 2..8: a sum unit's weights are integers that sum to 2^W. A weight below 2^-W of its row may become zero.
+    #: W, 2..16: a sum unit's weights are integers that sum to 2^W. A weight below 2^-W of its row may become zero.
     weight_bits: int = 8
     #: L, 8..16: a leaf table's entries sum to 2^L. Dominates the memory: one table a unit.
     leaf_bits: int = 12
