@@ -42,6 +42,8 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     checksum = _checksum(described, contiguous)
     header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
+    if circuit.log_constant:
+        header["log_constant"] = circuit.log_constant
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
     Path(path).write_bytes(save(contiguous, {"pcedge": json.dumps(header, separators=(",", ":"))}))
 
@@ -80,7 +82,10 @@ def load_circuit(path: str | Path) -> Circuit:
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
-    return Circuit(tuple(layers))
+    constant = header.get("log_constant", 0.0)
+    if type(constant) is not float:
+        raise FormatError("circuit-layers", f"{path} must have a number as its log_constant, got {constant!r}")
+    return Circuit(tuple(layers), constant)
 
 
 def _checksum(described: object, tensors: dict[str, Any]) -> str:

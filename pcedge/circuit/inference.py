@@ -8,8 +8,12 @@ from numpy.typing import ArrayLike
 from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
 from pcedge.errors import DataError, UsageError
 
-#: records evaluated at a time, so that memory does not grow with the data
+#: records evaluated at a time, so that memory does not grow with the data; fewer in large circuits
 BATCH = 512
+#: numbers held at a time for a batch of records, 8 bytes each
+BATCH_NUMBERS = 1 << 24
+#: a mixture relative to a record's best unit below which its own digits are lost
+VANISHING = 1e-280
 
 
 def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool) -> IntArray:
@@ -66,7 +70,8 @@ def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
         [-1.3863, 0.0]
     """
     records = check_records(x, circuit.cardinalities, allow_missing=True)
-    parts = [inside(circuit, records[i : i + BATCH])[-1][:, 0] for i in range(0, len(records), BATCH)]
+    batch = _batch(circuit)
+    parts = [inside(circuit, records[i : i + batch])[-1][:, 0] for i in range(0, len(records), batch)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -153,6 +158,14 @@ def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
     return np.asarray(np.minimum(picked, rows.shape[1] - 1), dtype=np.int64)
 
 
+def _batch(circuit: Circuit) -> int:
+    """Choose how many records to evaluate at a time: all layers' values are held, and a few copies of one's entries."""
+    sums = [layer.weights for layer in circuit.layers if isinstance(layer, SumLayer)]
+    widest = max((len(w.values) if isinstance(w, SparseRows) else w.shape[1] for w in sums), default=0)
+    held = sum(shape.units for shape in circuit.shapes) + 4 * widest
+    return max(1, min(BATCH, BATCH_NUMBERS // held))
+
+
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
     """Compute every layer's log values, each (N, units), for checked records."""
     values: list[FloatArray] = []
@@ -171,22 +184,28 @@ def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
 
 
 def _log_sum(layer: SumLayer, below: FloatArray) -> FloatArray:
-    top = below.max(axis=1, keepdims=True)
-    top[np.isneginf(top)] = 0.0
-    scaled = np.exp(below - top)
     weights = layer.weights
     if isinstance(weights, SparseRows):
-        mixed = np.add.reduceat(scaled[:, weights.indices] * weights.values, weights.indptr[:-1], axis=1)
-    else:
-        mixed = scaled @ weights.T
+        # A maximum a row: of the rows of a deterministic circuit all but a few are far below a record's best, or zero.
+        joint = np.take(below, weights.indices, axis=1)
+        joint += np.log(weights.values)
+        starts, lengths = weights.indptr[:-1], np.diff(weights.indptr)
+        best = np.maximum.reduceat(joint, starts, axis=1)
+        best[np.isneginf(best)] = 0.0
+        joint -= np.repeat(best, lengths, axis=1)
+        np.exp(joint, out=joint)
+        total: FloatArray = np.log(np.add.reduceat(joint, starts, axis=1)) + best
+        return total
+    top = below.max(axis=1, keepdims=True)
+    top[np.isneginf(top)] = 0.0
+    mixed = np.exp(below - top) @ weights.T
     logs: FloatArray = np.log(mixed) + top
     # A unit whose own children are all far below the record's best vanishes above: it gets a maximum of its own.
-    for record, unit in np.argwhere(mixed == 0):
-        if isinstance(weights, SparseRows):
-            entries = slice(weights.indptr[unit], weights.indptr[unit + 1])
-            joint = np.log(weights.values[entries]) + below[record, weights.indices[entries]]
-        else:
-            joint = np.log(weights[unit]) + below[record]
-        if not np.isneginf(joint.max()):
-            logs[record, unit] = np.log(np.exp(joint - joint.max()).sum()) + joint.max()
+    lost = mixed < VANISHING
+    for unit in np.flatnonzero(lost.any(axis=0)):
+        records = lost[:, unit]
+        joint = np.log(weights[unit]) + below[records]
+        best = joint.max(axis=1, keepdims=True)
+        best[np.isneginf(best)] = 0.0
+        logs[records, unit] = np.log(np.exp(joint - best).sum(axis=1)) + best[:, 0]
     return logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,6 +152,8 @@ class Circuit:
     Args:
         layers: the layers; a layer names its children by their index in this tuple. The last one is the root and has
             one unit.
+        log_constant: what the normalisation of an imported circuit took out, in nats: its log-likelihood as it was
+            written is that of this circuit plus this number. Nothing here adds it; 0 for every other circuit.
 
     Raises:
         CircuitError: a rule is broken; the message says which, where, and what came instead.
@@ -163,9 +166,12 @@ class Circuit:
     """
 
     layers: tuple[Layer, ...]
+    log_constant: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
+            raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
         for index, layer in enumerate(self.layers):
             _check_arrays(index, layer)
         check_shapes(self.shapes)

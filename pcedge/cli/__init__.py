@@ -9,7 +9,7 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import commands, demo
+from pcedge.cli import commands, demo, importing
 from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
@@ -24,7 +24,7 @@ def group() -> None:
 
 for command in (
     demo.demo, commands.doctor, commands.train, commands.info, commands.quantize, commands.export, commands.simulate,
-    commands.verify, commands.encode, commands.decode, commands.loglik,
+    commands.verify, commands.encode, commands.decode, commands.loglik, importing.import_file,
 ):  # fmt: skip
     group.add_command(command)
 

@@ -1,0 +1,136 @@
+"""Importing a circuit: the formats, how a file's format is found, and how much of a file is read."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcedge.circuit.layers import Circuit
+from pcedge.errors import FormatError, UsageError
+from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
+from pcedge.importers.normalise import Draft, normalise
+
+#: bytes of an uncompressed file at most; a small gzip file can hold any number
+MAX_BYTES = 1 << 29
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """Hold an imported circuit with what its file said beside it."""
+
+    #: the circuit, every unit normalised
+    circuit: Circuit
+    #: the format that the file was read as, a key of `READERS`
+    format: str
+    #: the variables' names in their order, empty where the file has none
+    names: tuple[str, ...] = ()
+    #: remarks: what was left out
+    notes: tuple[str, ...] = ()
+
+    @property
+    def log_constant(self) -> float:
+        """Give the nats to add to the circuit's log-likelihood for that of the file as it was written."""
+        return self.circuit.log_constant
+
+
+def _read_spn(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+    return spflow.read(read_bytes(path), str(path))
+
+
+def _read_bin(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+    return spflow_binary.read(read_bytes(path), str(path)), ()
+
+
+def _read_psdd(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+    tree = vtree or _vtree_beside(path)
+    return psdd.read(read_bytes(path), read_bytes(tree) if tree else None, str(path), str(tree)), ()
+
+
+def _read_jpc(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+    return pyjuice.read(read_bytes(path), str(path)), ()
+
+
+#: a format's suffix, and its reader of (file, vtree or None): the place for a new format (docs/importers.md)
+READERS: dict[str, Callable[[Path, Path | None], tuple[Draft, tuple[str, ...]]]] = {
+    "spn": _read_spn,
+    "bin": _read_bin,
+    "psdd": _read_psdd,
+    "jpc": _read_jpc,
+}
+
+
+def import_circuit(path: str | Path, *, format: str | None = None, vtree: str | Path | None = None) -> Imported:
+    r"""Read a circuit that other software wrote.
+
+    Args:
+        path: the file, or the same compressed as `.gz`.
+        format: `spn`, `bin`, `psdd` or `jpc`; None takes it from the file's suffix.
+        vtree: the vtree of a PSDD; None takes the file beside it with the same stem and the suffix `.vtree`, or with
+            the stem up to an earlier point, and if there is none the vtree that the PSDD's nodes tell.
+
+    Raises:
+        UsageError: the format is not known, or a vtree is given for another format.
+        FormatError: the file breaks its format.
+        CircuitError: the circuit is not smooth, not decomposable, or has no mass; the unit's name is in the message.
+        MissingToolError: the format needs a package that is not installed.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "coin.spn"
+        >>> _ = file.write_text("HistogramNode_0 Histogram(V0|[0., 1., 2.];[1., 3.])\n# V0\n")
+        >>> made = import_circuit(file)
+        >>> made.circuit.layers[0].probabilities.tolist(), round(made.log_constant, 4)
+        ([[0.25, 0.75]], 1.3863)
+    """
+    path = Path(path)
+    known = format or suffix_of(path)
+    if known not in READERS:
+        asked = "--format must be" if format else f"the suffix of {path} must be"
+        raise UsageError(f"{asked} one of {', '.join(READERS)}, got {known!r}")
+    if vtree is not None and known != "psdd":
+        raise UsageError(f"a vtree belongs to the format psdd, got one for {known}")
+    draft, names = READERS[known](path, None if vtree is None else Path(vtree))
+    return Imported(normalise(draft), known, names, draft.notes)
+
+
+def suffix_of(path: Path) -> str:
+    """Give a file's suffix without its point, in lower case; that before `.gz` for a compressed one."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.rpartition(".")[2] if "." in name else ""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, or what a gzip file holds; never more than `MAX_BYTES`.
+
+    Raises:
+        FormatError: the file is too large, or its compression is damaged.
+    """
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        try:
+            if packed:
+                with gzip.GzipFile(fileobj=raw) as unpacked:
+                    data = unpacked.read(MAX_BYTES + 1)
+            else:
+                data = raw.read(MAX_BYTES + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise FormatError("import-gzip", f"{path} must be a whole gzip file ({error})") from error
+    if len(data) > MAX_BYTES:
+        raise FormatError("import-size", f"{path} must hold {MAX_BYTES} bytes at most, it holds more")
+    return data
+
+
+def _vtree_beside(path: Path) -> Path | None:
+    """Find the vtree of `a.b.psdd`: `a.b.vtree`, else `a.vtree`; each also as `.gz`."""
+    stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    while "." in stem:
+        stem = stem.rpartition(".")[0]
+        for name in (f"{stem}.vtree", f"{stem}.vtree.gz"):
+            if path.with_name(name).is_file():
+                return path.with_name(name)
+    return None

@@ -1,0 +1,298 @@
+"""A foreign circuit as a graph of named units, its checks, and its layering into few layers of many units."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcedge.circuit.layers import FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.errors import CircuitError, FormatError
+from pcedge.importers.normalise import Draft
+
+#: symbols of one variable at most; a number in a file must not choose how much memory is taken
+MAX_SYMBOLS = 1 << 16
+#: numbers in all leaf tables together at most (half a GiB)
+MAX_TABLE = 1 << 26
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Leaf:
+    """Hold a leaf: `table` weighs the symbols 0, 1, … of `variable`, normalised or not."""
+
+    name: str
+    variable: int
+    table: FloatArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Product:
+    """Hold a product of the units with the keys `children`."""
+
+    name: str
+    children: tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sum:
+    """Hold a sum of the units with the keys `children`, weighed by the exponentials of `log_weights`."""
+
+    name: str
+    children: tuple[Hashable, ...]
+    log_weights: tuple[float, ...]
+
+
+Unit = Leaf | Product | Sum
+Units = Mapping[Hashable, Unit]
+#: a layer's number while layers are collected, and a unit in it
+Place = tuple[int, int]
+
+
+def layers_of(units: Units, root: Hashable, variables: int) -> Draft:
+    """Check a graph of units and put units of one scope and depth into one layer each.
+
+    Leaves of a variable share one layer. Products of a scope share a layer if their factors lie in the same layers;
+    sums of a scope share one if the longest chain of sums below them, within the scope, is equally long. So a
+    structured circuit gets one layer of products and one of sums a vtree node. Equal leaves and equal products
+    become one unit, products of one factor give way to it, and edges of weight zero are left out.
+
+    Args:
+        units: every unit by its key.
+        root: the root's key.
+        variables: how many variables there are.
+
+    Returns:
+        The layers, not yet normalised.
+
+    Raises:
+        FormatError: a unit is not defined, or its own descendant.
+        CircuitError: a product is not decomposable, a sum is not smooth or has no positive weight, a leaf is not a
+            distribution, or a variable is missing. The message has the unit's name in the file.
+    """
+    leaves = sum(isinstance(unit, Leaf) for unit in units.values())
+    if leaves < variables:  # also keeps the bit masks of scopes small
+        raise CircuitError(f"{variables} variables need as many leaves or more, got {leaves}")
+    order = _children_first(units, root)
+    scopes = _scopes(units, order)
+    missing = ((1 << variables) - 1) & ~scopes[root]
+    if missing:
+        raise CircuitError(
+            f"{units[root].name}, the root, must cover all {variables} variables, variable "
+            f"{(missing & -missing).bit_length() - 1} is missing"
+        )
+    used = {root}
+    for key in reversed(order):
+        if key in used:
+            used.update(child for child, _ in _edges(units[key]))
+    kept = [key for key in order if key in used]
+    return _collect(units, kept, scopes, root, len(units) - len(order))
+
+
+def _children_first(units: Units, root: Hashable) -> list[Hashable]:
+    """List what the root reaches, children before parents; an explicit stack, for files nest without limit."""
+    order: list[Hashable] = []
+    state: dict[Hashable, bool] = {}  # False while a unit's children are being visited
+    stack = [root]
+    parent = "the file"
+    while stack:
+        key = stack[-1]
+        if state.get(key) is None:
+            unit = units.get(key)
+            if unit is None:
+                raise FormatError("import-undefined", f"{parent} must name units that are defined, {key} is not")
+            state[key] = False
+            if not isinstance(unit, Leaf):
+                parent = unit.name
+                for child in reversed(unit.children):
+                    if state.get(child) is False:
+                        name = units[child].name
+                        raise FormatError("import-cycle", f"{unit.name} must not be above itself, {name} is its child")
+                    if child not in units:
+                        raise FormatError(
+                            "import-undefined", f"{unit.name} must name units that are defined, {child} is not"
+                        )
+                    if child not in state:
+                        stack.append(child)
+        else:
+            stack.pop()
+            if state[key] is False:
+                state[key] = True
+                order.append(key)
+    return order
+
+
+def _scopes(units: Units, order: list[Hashable]) -> dict[Hashable, int]:
+    """Compute every unit's scope as a bit mask, and refuse what is not smooth and decomposable."""
+    scopes: dict[Hashable, int] = {}
+    for key in order:
+        unit = units[key]
+        if isinstance(unit, Leaf):
+            _check_leaf(unit)
+            scopes[key] = 1 << unit.variable
+            continue
+        if not unit.children:
+            raise CircuitError(f"{unit.name} must have at least one child, it has none")
+        scope = scopes[unit.children[0]] if isinstance(unit, Sum) else 0
+        for child in unit.children:
+            below = scopes[child]
+            if isinstance(unit, Sum):
+                if below != scope:
+                    raise CircuitError(
+                        f"{unit.name} is not smooth: its children must have one scope, {units[child].name} has "
+                        f"{_brief(below)}, {units[unit.children[0]].name} has {_brief(scope)}"
+                    )
+                continue
+            if below & scope:
+                raise CircuitError(
+                    f"{unit.name} is not decomposable: its children must have disjoint scopes, "
+                    f"{units[child].name} repeats {_brief(below & scope)}"
+                )
+            scope |= below
+        if isinstance(unit, Sum):
+            _check_sum(unit)
+        scopes[key] = scope
+    return scopes
+
+
+def _check_leaf(leaf: Leaf) -> None:
+    if not (np.isfinite(leaf.table).all() and (leaf.table >= 0).all()):
+        raise CircuitError(f"{leaf.name}: probabilities must be finite and not negative, got {leaf.table.min()}")
+    if not leaf.table.sum() > 0:
+        raise CircuitError(f"{leaf.name} must have a symbol of positive probability, it has none")
+
+
+def _check_sum(unit: Sum) -> None:
+    weights = np.asarray(unit.log_weights)
+    if np.isnan(weights).any() or np.isposinf(weights).any():
+        raise CircuitError(f"{unit.name}: weights must be finite, got {np.exp(weights.max())}")
+    if len(weights) != len(unit.children):
+        raise CircuitError(f"{unit.name} must have one weight a child, {len(unit.children)}, got {len(weights)}")
+    if np.isneginf(weights).all():
+        raise CircuitError(f"{unit.name} must have a positive weight, all are zero")
+
+
+def _edges(unit: Unit) -> list[tuple[Hashable, float]]:
+    """List children and log weights, without the edges of weight zero."""
+    if isinstance(unit, Leaf):
+        return []
+    if isinstance(unit, Product):
+        return [(child, 0.0) for child in unit.children]
+    pairs = zip(unit.children, unit.log_weights, strict=True)
+    return [(child, weight) for child, weight in pairs if weight != -np.inf]
+
+
+@dataclass(eq=False, slots=True)
+class _Group:
+    """Collect one layer's units."""
+
+    scope: int
+    rank: int
+    children: tuple[int, ...] = ()
+    #: the units: a leaf's table, a product's gather row, a sum's row of (layer, unit, log weight)
+    rows: list[object] = None  # type: ignore[assignment]
+    known: dict[object, int] = None  # type: ignore[assignment]
+    name: str = ""
+
+
+def _collect(units: Units, kept: list[Hashable], scopes: dict[Hashable, int], root: Hashable, dropped: int) -> Draft:
+    """Group checked units into layers."""
+    symbols: dict[int, int] = {}
+    for key in kept:
+        unit = units[key]
+        if isinstance(unit, Leaf):
+            symbols[unit.variable] = max(symbols.get(unit.variable, 0), len(unit.table))
+    groups: list[_Group] = []
+    numbers: dict[object, int] = {}
+    places: dict[Hashable, Place] = {}
+    depths: dict[Hashable, int] = {}
+    total = 0
+
+    def group_of(label: object, scope: int, rank: int, children: tuple[int, ...], name: str) -> int:
+        if label not in numbers:
+            numbers[label] = len(groups)
+            groups.append(_Group(scope, rank, children, [], {}, name))
+        return numbers[label]
+
+    def add(number: int, row: object, same: object) -> Place:
+        group = groups[number]
+        if same not in group.known:
+            group.known[same] = len(group.rows)
+            group.rows.append(row)
+        return number, group.known[same]
+
+    for key in kept:
+        unit, scope = units[key], scopes[key]
+        depths[key] = 0
+        if isinstance(unit, Leaf):
+            table = np.zeros(symbols[unit.variable])
+            table[: len(unit.table)] = unit.table
+            total += len(table)
+            if total > MAX_TABLE:
+                raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
+            number = group_of(("leaf", unit.variable), scope, 0, (), unit.name)
+            places[key] = add(number, table, table.tobytes())
+        elif isinstance(unit, Product):
+            factors = sorted(places[child] for child in unit.children)
+            if len(factors) == 1:
+                places[key], depths[key] = factors[0], depths[unit.children[0]]
+                continue
+            children, gather = tuple(layer for layer, _ in factors), tuple(index for _, index in factors)
+            number = group_of(("product", scope, children), scope, 1, children, unit.name)
+            places[key] = add(number, gather, gather)
+        else:
+            edges = _edges(unit)
+            depth = 1 + max(depths[child] for child, _ in edges)
+            depths[key] = depth
+            number = group_of(("sum", scope, depth), scope, 1 + depth, (), unit.name)
+            row = [(*places[child], weight) for child, weight in edges]
+            places[key] = add(number, row, key)
+    notes = (f"{dropped} units that the root does not reach were left out",) if dropped else ()
+    if groups[places[root][0]].rank == 0 and len(groups) > 1:
+        raise CircuitError(f"{units[root].name}, the root, must be above every other unit")
+    return Draft(*_emit(groups), notes=notes)
+
+
+def _emit(groups: list[_Group]) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """Order the groups, children first, and make their layers with logarithms of weights."""
+    order = sorted(range(len(groups)), key=lambda n: (groups[n].scope.bit_count(), groups[n].scope, groups[n].rank, n))
+    final = {number: index for index, number in enumerate(order)}
+    layers: list[Layer] = []
+    for number in order:
+        group = groups[number]
+        if group.rank == 0:
+            with np.errstate(divide="ignore"):
+                layers.append(InputLayer(group.scope.bit_length() - 1, np.log(np.array(group.rows, dtype=np.float64))))
+        elif group.rank == 1:
+            rank = np.argsort([final[child] for child in group.children])
+            gather = np.array(group.rows, dtype=np.int64)[:, rank]
+            layers.append(ProductLayer(tuple(final[group.children[i]] for i in rank), gather))
+        else:
+            layers.append(_sum_layer(group, groups, final))
+    return tuple(layers), tuple(groups[number].name for number in order)
+
+
+def _sum_layer(group: _Group, groups: list[_Group], final: dict[int, int]) -> SumLayer:
+    rows: list[list[tuple[int, int, float]]] = group.rows  # type: ignore[assignment]
+    children = sorted({layer for row in rows for layer, _, _ in row}, key=final.__getitem__)
+    starts: dict[int, int] = {}
+    columns = 0
+    for child in children:
+        starts[child] = columns
+        columns += len(groups[child].rows)
+    number = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
+    column = np.array([starts[layer] + unit for row in rows for layer, unit, _ in row], dtype=np.int64)
+    weight = np.array([entry[2] for row in rows for entry in row], dtype=np.float64)
+    # Two edges to one unit, also where equal units became one, are one edge.
+    places, inverse = np.unique(number * columns + column, return_inverse=True)
+    merged = np.full(len(places), -np.inf)
+    np.logaddexp.at(merged, inverse, weight)
+    indptr = np.searchsorted(places // columns, np.arange(len(rows) + 1)).astype(np.int64)
+    return SumLayer(tuple(final[child] for child in children), SparseRows(indptr, places % columns, merged, columns))
+
+
+def _brief(scope: int) -> str:
+    from pcedge.circuit.structure import variables_of
+
+    variables = variables_of(scope)
+    return f"variables {variables[:8]}…" if len(variables) > 8 else f"variables {variables}"

@@ -1,0 +1,87 @@
+"""Local normalisation: every unit sums to one, and what was taken out is one constant of the root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.errors import CircuitError
+
+#: a sum layer with at least this part of its weights present is written as a dense block
+DENSE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Hold the layers of a foreign circuit, with *logarithms* in place of probabilities and weights."""
+
+    layers: tuple[Layer, ...]
+    #: what the file calls each layer, or its first unit
+    names: tuple[str, ...]
+    #: remarks for the user
+    notes: tuple[str, ...] = ()
+
+
+def normalise(draft: Draft) -> Circuit:
+    """Make every leaf and every row of weights sum to 1, and move what that takes out to the root.
+
+    The total of a unit over all values of its variables is that of its children, mixed or multiplied; a weight times
+    its child's total over the unit's total is the normalised weight. All in logarithms, for totals of large circuits
+    leave the range of float64. (Peharz et al., "On theoretical properties of sum-product networks", AISTATS 2015.)
+
+    Returns:
+        The circuit; its `log_constant` is the logarithm of the root's total, in nats.
+
+    Raises:
+        CircuitError: a unit's total is zero or infinite, or the circuit breaks a rule.
+    """
+    layers: list[Layer] = []
+    totals: list[FloatArray] = []
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for layer, name in zip(draft.layers, draft.names, strict=True):
+            if isinstance(layer, ProductLayer):
+                parts = [totals[child][layer.gather[:, column]] for column, child in enumerate(layer.children)]
+                total = np.sum(parts, axis=0)
+                made: Layer = layer
+            elif isinstance(layer, InputLayer):
+                total, table = _divide_rows(layer.probabilities)
+                made = InputLayer(layer.variable, table)
+            else:
+                below = np.concatenate([totals[child] for child in layer.children])
+                if isinstance(layer.weights, SparseRows):
+                    total, made = _divide_sparse(layer, layer.weights, below)
+                else:
+                    total, weights = _divide_rows(layer.weights + below)
+                    made = SumLayer(layer.children, weights)
+            if not np.isfinite(total).all():
+                wrong = int(np.flatnonzero(~np.isfinite(total))[0])
+                raise CircuitError(
+                    f"{name}: every unit must have a finite total above zero, unit {wrong} of its layer has "
+                    f"{np.exp(total[wrong])}"
+                )
+            layers.append(made)
+            totals.append(total)
+    return Circuit(tuple(layers), log_constant=float(totals[-1][0]))
+
+
+def _divide_rows(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give the log total of every row, and the rows as probabilities."""
+    top = logs.max(axis=1, keepdims=True)
+    rows = np.exp(logs - np.where(np.isneginf(top), 0.0, top))
+    sums = rows.sum(axis=1, keepdims=True)
+    return (top + np.log(sums))[:, 0], rows / sums
+
+
+def _divide_sparse(layer: SumLayer, weights: SparseRows, below: FloatArray) -> tuple[FloatArray, Layer]:
+    """Do the same with sparse rows; rows that are mostly full become dense."""
+    joint = np.asarray(weights.values, dtype=np.float64) + below[weights.indices]
+    starts, lengths = weights.indptr[:-1], np.diff(weights.indptr)
+    top = np.maximum.reduceat(joint, starts)
+    entries = np.exp(joint - np.repeat(np.where(np.isneginf(top), 0.0, top), lengths))
+    sums = np.add.reduceat(entries, starts)
+    rows = SparseRows(weights.indptr, weights.indices, entries / np.repeat(sums, lengths), weights.columns)
+    full = len(joint) >= DENSE * weights.shape[0] * weights.columns
+    made = SumLayer(layer.children, np.asarray(rows.toarray(), dtype=np.float64) if full else rows)
+    return top + np.log(sums), made
