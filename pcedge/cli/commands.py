@@ -147,16 +147,23 @@ def info(model: str) -> Result:
     type=int,
     help="f of 2^P goes to every symbol first.  [default: 2^-15 of the code space for all together, at least 1 each]",
 )
+@click.option(
+    "--small-weights",
+    default="auto",
+    show_default=True,
+    help="Weights below 2^-W: keep them at 1, round them, or auto: keep those of sparse rows.",
+)
 @click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
 def quantize(
-    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, out: Path
+    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None,
+    small_weights: str, out: Path,
 ) -> Result:
     """Round a float circuit to integers and write it as ONNX."""
     from pcedge.export import write_onnx
     from pcedge.quantize import QuantizationConfig
     from pcedge.quantize import quantize as to_integers
 
-    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor)
+    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights)
     model = to_integers(read_float(circuit), config)
     with whole_file(out, circuit) as fresh:
         write_onnx(model, fresh)

@@ -13,6 +13,7 @@ from pcedge import arithmetic
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import MISSING, SparseRows
+from pcedge.coder.reevaluation import reevaluation_schedule
 from pcedge.coder.schedule import Gather, Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
@@ -46,8 +47,8 @@ class Engine:
 
     @cached_property
     def code_steps(self) -> Schedule:
-        """Derive the code schedule; raises `NotStructuredError` for a circuit that cannot be coded."""
-        return code_schedule(self.circuit)
+        """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
+        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
 
     @cached_property
     def _dense(self) -> dict[int, NDArray[np.float64]]:
@@ -132,7 +133,6 @@ class Engine:
 
         Raises:
             DataError: the data do not fit.
-            NotStructuredError: the circuit cannot be coded.
         """
         records = self.check(x, allow_missing=True)
         lo = np.zeros_like(records)
