@@ -19,6 +19,8 @@ from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
 #: records evaluated at a time: a block of vectors stays in the processor's cache
 BATCH = 1024
+#: terms of one sparse sum over all records of a batch; wide sums of learned PSDDs take fewer records at a time
+BATCH_TERMS = 1 << 20
 
 #: finds the symbols of an INTERVAL step: (step, context mantissas) -> symbols (N,)
 Coder = Callable[[Step, IntArray], IntArray]
@@ -78,6 +80,12 @@ class Engine:
                 counts[index] = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
         return counts
 
+    @cached_property
+    def batch(self) -> int:
+        """Choose how many records to evaluate at a time."""
+        widest = max((len(rows.values) for rows, _ in self._sparse.values()), default=1)
+        return max(1, min(BATCH, BATCH_TERMS // widest))
+
     def table(self, layer: int) -> IntArray:
         """Give the cumulative tables of an input layer, (units, cardinality + 1)."""
         found = self.circuit.layers[layer]
@@ -114,7 +122,7 @@ class Engine:
         """
         records = self.check(x, allow_missing=True)
         parts = []
-        for symbols in _batches(records, len(records) if observe else BATCH):
+        for symbols in _batches(records, len(records) if observe else self.batch):
             values = self.replay(self.likelihood_steps, symbols, None, observe)
             mantissa, exponent = values[self.likelihood_steps.result]
             parts.append((mantissa[0], exponent))
@@ -138,7 +146,7 @@ class Engine:
         lo = np.zeros_like(records)
         hi = np.zeros_like(records)
         start = 0
-        for symbols in _batches(records, len(records) if observe else BATCH):
+        for symbols in _batches(records, len(records) if observe else self.batch):
             columns: Iterator[int] = iter(range(len(self.circuit.order)))
 
             def code(step: Step, context: IntArray, first: int = start, columns: Iterator[int] = columns) -> IntArray:
