@@ -40,7 +40,7 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
             tensors[f"{index}.weights"] = layer.weights
             described.append({"kind": "sum", "children": [int(c) for c in layer.children]})
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    checksum = _checksum(described, contiguous)
+    checksum = _checksum(described, contiguous, circuit.log_constant)
     header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
     if circuit.log_constant:
         header["log_constant"] = circuit.log_constant
@@ -77,23 +77,25 @@ def load_circuit(path: str | Path) -> Circuit:
     if type(version) is not int or version != VERSION:
         raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
     try:
-        if _checksum(header["layers"], tensors) != header["sha256"]:
+        constant = header.get("log_constant", 0.0)
+        if type(constant) is not float:
+            raise TypeError(f"the log constant must be a float, got {constant!r}")
+        if _checksum(header["layers"], tensors, constant) != header["sha256"]:
             raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
-    constant = header.get("log_constant", 0.0)
-    if type(constant) is not float:
-        raise FormatError("circuit-layers", f"{path} must have a number as its log_constant, got {constant!r}")
     return Circuit(tuple(layers), constant)
 
 
-def _checksum(described: object, tensors: dict[str, Any]) -> str:
-    """Hash what a file means: the layers' description, and every tensor by name."""
+def _checksum(described: object, tensors: dict[str, Any], constant: float = 0.0) -> str:
+    """Hash what a file means: the layers' description, every tensor by name, and the constant if there is one."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode() + tensor.tobytes())
+    if constant:
+        hasher.update(f"log_constant {constant!r}".encode())
     return hasher.hexdigest()
 
 

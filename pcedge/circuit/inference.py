@@ -134,14 +134,15 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
             for column, child in enumerate(layer.children):
                 chosen[child][rows] = layer.gather[units, column]
         else:
-            weights = layer.weights.toarray() if isinstance(layer.weights, SparseRows) else layer.weights
             below = np.concatenate([values[child] for child in layer.children])
+            # Only the rows that are needed: all of a large circuit's would be a dense matrix of everything.
+            needed, place = np.unique(units, return_inverse=True)
             with np.errstate(divide="ignore"):
-                joint = np.log(weights) + below
+                joint = np.log(_rows(layer.weights, needed)) + below
             # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
-            top = joint.max(axis=1, keepdims=True)
+            top = joint.max(axis=1, keepdims=True, initial=-np.inf)
             scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
-            picked = _draw(scaled[units], generator)
+            picked = _draw(scaled[place], generator)
             start = 0
             for child in layer.children:
                 here = (picked >= start) & (picked < start + len(values[child]))
@@ -164,6 +165,17 @@ def _batch(circuit: Circuit) -> int:
     widest = max((len(w.values) if isinstance(w, SparseRows) else w.shape[1] for w in sums), default=0)
     held = sum(shape.units for shape in circuit.shapes) + 4 * widest
     return max(1, min(BATCH, BATCH_NUMBERS // held))
+
+
+def _rows(weights: FloatArray | SparseRows, rows: IntArray) -> FloatArray:
+    """Give some rows of a sum layer's weights as a dense array."""
+    if not isinstance(weights, SparseRows):
+        return weights[rows]
+    dense = np.zeros((len(rows), weights.columns))
+    for place, row in enumerate(rows):
+        entries = slice(weights.indptr[row], weights.indptr[row + 1])
+        dense[place, weights.indices[entries]] = weights.values[entries]
+    return dense
 
 
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:

@@ -153,7 +153,8 @@ class Circuit:
         layers: the layers; a layer names its children by their index in this tuple. The last one is the root and has
             one unit.
         log_constant: what the normalisation of an imported circuit took out, in nats: its log-likelihood as it was
-            written is that of this circuit plus this number. Nothing here adds it; 0 for every other circuit.
+            written is that of this circuit plus this number. Inference does not add it, `pcedge loglik` does; 0
+            for every other circuit.
 
     Raises:
         CircuitError: a rule is broken; the message says which, where, and what came instead.

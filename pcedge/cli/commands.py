@@ -287,7 +287,10 @@ def decode(model: str, stream: str, out: Path) -> Result:
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
 @click.option("--out", type=_OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Result:
-    """Compute the mean log-likelihood in nats and in bits per variable."""
+    """Compute the mean log-likelihood in nats and in bits per variable.
+
+    That of an imported circuit is the one of its file as it was written: the constant of its import is added.
+    """
     from pcedge.circuit import log_likelihood
     from pcedge.circuit.inference import check_records
     from pcedge.coder import Engine
@@ -301,9 +304,10 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
     if is_float_file(model):
         circuit = read_float(model)
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
-        variables = len(circuit.cardinalities)
+        variables, constant = len(circuit.cardinalities), circuit.log_constant
+        logs = logs + constant
     else:
-        engine = Engine(read_integer(model))
+        engine, constant = Engine(read_integer(model)), 0.0
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
@@ -318,9 +322,14 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
     }
+    if constant:
+        result["log_constant"] = constant
     if not finite:
         return result, f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)", 0
-    return result, f"mean: {mean:.6f} nats, {result['bits_per_variable']:.6f} bits a variable, {len(logs)} records", 0
+    text = f"mean: {mean:.6f} nats, {result['bits_per_variable']:.6f} bits a variable, {len(logs)} records"
+    if abs(constant) > 1e-9:
+        text += f", with {constant:.6f} nats that importing the circuit took out"
+    return result, text, 0
 
 
 def _mark_missing(x: Any, missing: int | None) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.errors import FormatError
-from pcedge.importers.pickles import RULE, Call, Name, replay
+from pcedge.importers.pickles import RULE, Call, Name, replay, skip
 
 #: numpy's names for its loaders; numpy 2 moved them from `core` to `_core`
 _MODULES = ("numpy.core.", "numpy._core.")
@@ -118,15 +119,11 @@ def _storage(data: bytes, where: str) -> NDArray[Any]:
     The layout is that of `torch.save(…, _use_new_zipfile_serialization=False)`: magic number, protocol version,
     system, the storage as a persistent id, the list of keys.
     """
-    import io
-    import pickletools
-
-    file = io.BytesIO(data)
+    file = BytesIO(data)
     parts: list[tuple[int, int]] = []
     for _ in range(5):
         start = file.tell()
-        for _opcode in pickletools.genops(file):
-            pass
+        skip(file)
         parts.append((start, file.tell()))
     record = replay(
         data[slice(*parts[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, persistent=True

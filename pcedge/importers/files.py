@@ -13,8 +13,10 @@ from pcedge.errors import FormatError, UsageError
 from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
 from pcedge.importers.normalise import Draft, normalise
 
-#: bytes of an uncompressed file at most; a small gzip file can hold any number
-MAX_BYTES = 1 << 29
+#: bytes of a file at most
+MAX_BYTES = 1 << 32
+#: bytes in a compressed file at most; a small one can hold any number
+MAX_UNPACKED = 1 << 29
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def suffix_of(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file, or what a gzip file holds; never more than `MAX_BYTES`.
+    """Read a file, or what a gzip file holds; never more than `MAX_BYTES`, or `MAX_UNPACKED`.
 
     Raises:
         FormatError: the file is too large, or its compression is damaged.
@@ -112,16 +114,17 @@ def read_bytes(path: Path) -> bytes:
     with open(path, "rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
+        limit = MAX_UNPACKED if packed else MAX_BYTES
         try:
             if packed:
                 with gzip.GzipFile(fileobj=raw) as unpacked:
-                    data = unpacked.read(MAX_BYTES + 1)
+                    data = unpacked.read(limit + 1)
             else:
-                data = raw.read(MAX_BYTES + 1)
+                data = raw.read(limit + 1)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise FormatError("import-gzip", f"{path} must be a whole gzip file ({error})") from error
-    if len(data) > MAX_BYTES:
-        raise FormatError("import-size", f"{path} must hold {MAX_BYTES} bytes at most, it holds more")
+    if len(data) > limit:
+        raise FormatError("import-size", f"{path} must hold {limit} bytes at most, it holds more")
     return data
 
 

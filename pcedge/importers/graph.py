@@ -13,8 +13,8 @@ from pcedge.importers.normalise import Draft
 
 #: symbols of one variable at most; a number in a file must not choose how much memory is taken
 MAX_SYMBOLS = 1 << 16
-#: numbers in all leaf tables together at most (half a GiB)
-MAX_TABLE = 1 << 26
+#: numbers in all leaf tables together at most (128 MiB)
+MAX_TABLE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,6 +7,7 @@ kept, all others are refused by name; the caller turns the records that it knows
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -60,7 +61,9 @@ def replay(data: bytes, allowed: Callable[[str], bool], where: str, *, persisten
         FormatError: the pickle is damaged, mentions another name, or does what no plain data does.
     """
     try:
-        return _replay(data, allowed, where, persistent)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strings with strange escapes in damaged files
+            return _replay(data, allowed, where, persistent)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, UnicodeError) as error:
         raise FormatError(RULE, f"{where} must be a whole pickle ({type(error).__name__}: {error})") from error
 
@@ -144,6 +147,14 @@ def _replay(data: bytes, allowed: Callable[[str], bool], where: str, persistent:
                 RULE, f"{where} must hold plain arrays, it has the opcode {opcode}: nothing of it was run"
             )
     raise ValueError("it has no end")
+
+
+def skip(file: BytesIO) -> None:
+    """Move a file behind the pickle that starts at its position."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in pickletools.genops(file):
+            pass
 
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,8 @@ def read(data: bytes, where: str) -> Draft:
     layers: list[Layer] = []
     names: list[str] = []
     vectors: list[_Vector] = []
-    tables = _tables(nodes, where)
+    # Narrow leaves are widened, but to no more numbers than the file has bytes.
+    tables = _tables(nodes, max(MAX_TABLE, len(data)), where)
     for number, node in enumerate(nodes):
         kind = node.get("type")
         at = f"{where}, {_name(nodes, number)}"
@@ -124,7 +125,7 @@ def _integers(value: Any, at: str) -> IntArray:
     return edges.astype(np.int64)
 
 
-def _tables(nodes: list[dict[str, Any]], where: str) -> dict[int, tuple[int, FloatArray]]:
+def _tables(nodes: list[dict[str, Any]], limit: int, where: str) -> dict[int, tuple[int, FloatArray]]:
     """Read every vector of leaves: its variable, and logarithms of probabilities as wide as the variable's widest."""
     found: dict[int, tuple[int, FloatArray]] = {}
     widest: dict[int, int] = {}
@@ -143,8 +144,8 @@ def _tables(nodes: list[dict[str, Any]], where: str) -> dict[int, tuple[int, Flo
         widest[scope[0]] = max(widest.get(scope[0], 0), table.shape[1])
         found[number] = scope[0], table
         total += len(table) * widest[scope[0]]
-        if total > MAX_TABLE:
-            raise FormatError("import-size", f"{where}: all leaf tables must hold {MAX_TABLE} numbers at most")
+        if total > limit:
+            raise FormatError("import-size", f"{where}: all leaf tables must hold {limit} numbers at most")
     with np.errstate(divide="ignore"):
         return {
             number: (variable, np.log(np.pad(table, ((0, 0), (0, widest[variable] - table.shape[1])))))
