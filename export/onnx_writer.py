@@ -122,8 +122,8 @@ class _Writer:
     def model(self) -> onnx.ModelProto:
         circuit = self.circuit
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
-        for whole, parts in self.parameters.states.items():
-            self._node("Tables", parts, [whole], DOMAIN)
+        for tables, parts in self.parameters.states.items():
+            self._node("Tables", parts, [tables], DOMAIN)
         schedules = _schedules(circuit)
         self._program("likelihood", schedules["likelihood"])
         result = schedules["likelihood"].result
@@ -283,7 +283,8 @@ class _Writer:
         return names
 
     def _gather(self, tensor: str, index: str, output: str, axis: int = 0) -> str:
-        self._node("Gather", [tensor, index], [output], **({"axis": axis} if axis else {}))
+        attributes: dict[str, Any] = {"axis": axis} if axis else {}
+        self._node("Gather", [tensor, index], [output], **attributes)
         return output
 
     def _join(self, parts: list[str], order: list[int], output: str) -> str:

@@ -94,7 +94,7 @@ def write_project(
 
     Raises:
         UsageError: the target is unknown, or the directory holds something else.
-        NotStructuredError: the circuit cannot be coded.
+        NotStructuredError: the circuit is not structured-decomposable, and the kernels cannot code with it.
         DataError: the records do not fit, or there are none.
     """
     chosen = find_target(target)

@@ -97,7 +97,9 @@ class TestWideSums:
     def test_more_bits_lose_less(self):
         circuit = deterministic(300)
         records = sample(circuit, 2000)
-        losses = [statistics(circuit, Engine(quantize(circuit, QuantizationConfig(w))), records).loss for w in (9, 12, 16)]
+        losses = [
+            statistics(circuit, Engine(quantize(circuit, QuantizationConfig(w))), records).loss for w in (9, 12, 16)
+        ]
         assert losses[0] > losses[1] > losses[2]
         assert losses[2] < 2e-3
 
@@ -143,7 +145,9 @@ class TestPsdds:
         assert report.loss * x.shape[1] < 0.1
         pytest.importorskip("onnxruntime")
         got = OrtSession(engine.circuit, quick=True).run(x)
-        for name_, values in zip(("mantissa", "exponent", "lo", "hi"), (*engine.likelihood(x), *engine.intervals(x)), strict=True):
+        for name_, values in zip(
+            ("mantissa", "exponent", "lo", "hi"), (*engine.likelihood(x), *engine.intervals(x)), strict=True
+        ):
             assert (got[name_] == values).all()
 
     @pytest.mark.slow

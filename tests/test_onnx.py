@@ -362,7 +362,8 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-initializers", "must name an initializer, got 'nothing'", blocks("nothing")),
     ("onnx-initializers", "must have 2 dimensions, got 1", blocks("weights")),
     ("onnx-initializers", "must have 3 dimensions, got 2", layer(3, block=[0, 0])),
-    ("onnx-initializers", "the tables of its units must be in 0..", lambda m: replace(m, "states_4x3", put((0, 0), 99))),
+    ("onnx-initializers", "the tables of its units must be in 0..", lambda m: replace(
+        m, "states_4x3", put((0, 0), 99))),
     ("onnx-initializers", "starts must ascend within", lambda m: replace(m, lists_of(m)[2], put((0, 1), 9))),
     ("onnx-initializers", "starts must ascend within", lambda m: replace(m, lists_of(m)[2], put((0, 2), 2**30))),
     ("onnx-initializers", "entries must be in 0..2", lambda m: replace(m, lists_of(m)[0], put((0,), -1))),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product as combinations
 
 import numpy as np
 import pytest
 import strategies
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, save_circuit
+from pcedge.cli import group
 from pcedge.coder import Engine, decode, encode
 from pcedge.coder.reevaluation import reevaluation_schedule
 from pcedge.coder.schedule import Op
@@ -131,7 +134,9 @@ class TestStatistics:
         records = data.draw(strategies.records_for(circuit, min_records=1))
         other = Engine(engine.circuit)
         other.__dict__["code_steps"] = reevaluation_schedule(engine.circuit)
-        shares = [np.subtract(*found[::-1]) / 2.0**24 for found in (engine.intervals(records), other.intervals(records))]
+        shares = [
+            np.subtract(*found[::-1]) / 2.0**24 for found in (engine.intervals(records), other.intervals(records))
+        ]
         assert np.abs(shares[0] - shares[1]).max() < 0.005
 
 
@@ -154,7 +159,9 @@ class TestWork:
 
     def test_frees_what_is_not_read_again(self):
         engine = Engine(quantize(two_ways()))
-        values = engine.replay(engine.code_steps, np.zeros((3, 1), dtype=np.int64), lambda step, _: np.zeros(1, np.int64))
+        values = engine.replay(
+            engine.code_steps, np.zeros((3, 1), dtype=np.int64), lambda step, _: np.zeros(1, np.int64)
+        )
         assert values == {}
 
 
@@ -170,7 +177,7 @@ class TestOtherRungs:
     def test_hardware_is_refused(self, tmp_path):
         circuit = quantize(two_ways())
         text = r"differently: it is not structured-decomposable, so only the numpy reference can code with it$"
-        with pytest.raises(NotStructuredError, match=text):
+        with pytest.raises(NotStructuredError, match=rf"^the rung csim must .* ort compares the likelihood: .*{text}"):
             verify(circuit, [[0, 1, 1]], ["ort", "csim"])
         with pytest.raises(NotStructuredError, match=text):
             write_project(circuit, tmp_path / "p")
@@ -182,3 +189,29 @@ class TestOtherRungs:
         engine = Engine(quantize(circuit))
         records = np.array(list(combinations((0, 1), repeat=3)))
         assert (decode(engine, encode(engine, records, 1)) == records).all()
+
+
+class TestCommands:
+    def test_what_each_command_says(self, tmp_path):
+        def run(*words: object):
+            return CliRunner().invoke(group, [str(word) for word in words])
+
+        model, data, stream, back = (tmp_path / name for name in ("m.onnx", "x.npy", "x.pce", "y.npy"))
+        save_circuit(two_ways(), tmp_path / "c.pcedge")
+        np.save(data, np.array([[0, 1, 1], [1, 0, 1]], dtype=np.uint8))
+        assert run("quantize", tmp_path / "c.pcedge", "--out", model).exit_code == 0
+        info = json.loads(run("info", model, "--json").stdout)
+        assert info["structured"] is False
+        assert info["coding"] == ["numpy"]
+        done = run("encode", model, data, stream)
+        assert done.exit_code == 0
+        assert "the numpy reference alone codes with it, and evaluates it anew after every variable" in done.stderr
+        assert run("decode", model, stream, back).exit_code == 0
+        assert np.load(back).tolist() == [[0, 1, 1], [1, 0, 1]]
+        assert run("loglik", model, data).exit_code == 0
+        for words in (("export", model, "--out", tmp_path / "p"), ("verify", model, "--data", data)):
+            refused = run(*words)
+            assert refused.exit_code == 1
+            assert "it is not structured-decomposable, so only the numpy reference can code with it" in refused.stderr
+        pytest.importorskip("onnxruntime")
+        assert run("verify", model, "--data", data, "--rungs", "ort").exit_code == 0

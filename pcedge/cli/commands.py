@@ -123,6 +123,7 @@ def info(model: str) -> Result:
             "layers": {kind: kinds.count(kind) for kind in ("input", "product", "sum")},
             "digest": integers.digest.hex(),
             "structured": integers.structured,
+            "coding": ["numpy", "ort", "csim"] if integers.structured else ["numpy"],
             "widths": integers.widths.as_dict(),
             "signals": integers.widths.signals(),
         }
@@ -155,8 +156,14 @@ def info(model: str) -> Result:
 )
 @click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
 def quantize(
-    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None,
-    small_weights: str, out: Path,
+    circuit: str,
+    weight_bits: int,
+    leaf_bits: int,
+    state_bits: int,
+    coder: str,
+    floor: int | None,
+    small_weights: str,
+    out: Path,
 ) -> Result:
     """Round a float circuit to integers and write it as ONNX."""
     from pcedge.export import write_onnx
@@ -247,6 +254,7 @@ def encode(model: str, data: str, out: Path, lanes: int | None) -> Result:
     from pcedge.data import load_array
 
     engine = Engine(read_integer(model))
+    _say_how(engine)
     x = load_array(data)
     with progress("encoding") as move:
         packed = compress(engine, x, lanes, move)
@@ -273,6 +281,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
     from pcedge.coder.stream import decode as restore
 
     engine = Engine(read_integer(model))
+    _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
     with whole_file(out, model, stream) as fresh, open(fresh, "wb") as file:
@@ -330,6 +339,16 @@ def loglik(model: str, data: str, missing: int | None, out: Path | None) -> Resu
     if abs(constant) > 1e-9:
         text += f", with {constant:.6f} nats that importing the circuit took out"
     return result, text, 0
+
+
+def _say_how(engine: Any) -> None:
+    """Say on stderr what a circuit without a tree of regions costs, and who else can read its streams."""
+    if not engine.circuit.structured:
+        steps = len(engine.code_steps.steps)
+        announce(
+            "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
+            f"anew after every variable, {steps} steps a record"
+        )
 
 
 def _mark_missing(x: Any, missing: int | None) -> Any:

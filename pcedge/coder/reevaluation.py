@@ -14,7 +14,7 @@ from pcedge.coder.schedule import Builder, Gather, Op, Ref, Schedule, identity
 from pcedge.quantize.integer import IntegerCircuit
 
 #: a vector, and the list by which a product reads it
-Factor = tuple[Ref, Gather]
+Factor = tuple[Ref, Gather | None]
 
 
 def reevaluation_schedule(circuit: IntegerCircuit) -> Schedule:
@@ -37,8 +37,8 @@ class _Reevaluation:
         self.coded = 0
         #: of a layer what was coded in its scope, and its inside vector then
         self.inside: dict[int, tuple[int, Ref]] = {}
-        #: of a product layer the columns of finished children, and their product
-        self.finished: dict[int, tuple[list[int], Factor]] = {}
+        #: of a product layer the columns of finished children, and their product, if there are any
+        self.finished: dict[int, tuple[list[int], list[Factor]]] = {}
         #: steps of the way down by what they do: a context that did not change is not computed again
         self.made: dict[Hashable, Ref] = {}
         self.root = self.builder.add(Op.INIT, 1)
@@ -55,21 +55,19 @@ class _Reevaluation:
             shape = self.shapes[index]
             parts = pending.pop(index)
             if shape.kind == "input":
-                context = self.once(("revive", *parts), lambda p=parts, i=index: self.builder.merge(p, i, True))
-                self.builder.add(
-                    Op.INTERVAL, shape.units, (context,), layer=index, variable=variable, revive=True
-                )  # fmt: skip
+                context = self.once(("revive", *parts), self.builder.merge, parts, index, True)
+                details = {"layer": index, "variable": variable, "revive": True}
+                self.builder.add(Op.INTERVAL, shape.units, (context,), **details)
                 continue
             context = parts[0]
             if len(parts) > 1:
-                context = self.once(("merge", *parts), lambda p=parts, i=index: self.builder.merge(p, i, False))
+                context = self.once(("merge", *parts), self.builder.merge, parts, index, False)
             if shape.kind == "product":
                 child = next(child for child in shape.children if self.scopes[child] & bit)
                 pending[child].append(self.give(index, child, context))
                 continue
             below = self.once(
-                ("down", index, context),
-                lambda c=context, i=index: self.builder.add(Op.DOWN, self.shapes[i].columns, (c,), layer=i),
+                ("down", index, context), self.builder.add, Op.DOWN, shape.columns, (context,), layer=index
             )
             offset = 0
             for child in shape.children:
@@ -77,10 +75,10 @@ class _Reevaluation:
                 offset += self.shapes[child].units
         self.coded |= bit
 
-    def once(self, key: Hashable, make: Callable[[], Ref]) -> Ref:
+    def once(self, key: Hashable, make: Callable[..., Ref], *operands: object, **details: object) -> Ref:
         """Add a step, or find the one that did the same."""
         if key not in self.made:
-            self.made[key] = make()
+            self.made[key] = make(*operands, **details)
         return self.made[key]
 
     def give(self, index: int, child: int, context: Ref) -> Ref:
@@ -92,36 +90,35 @@ class _Reevaluation:
         for factor in self.factors(index, skip=column):
             running = self.once(
                 ("times", index, running, factor[0]),
-                lambda r=running, f=factor: self.builder.multiply(index, (r, None), f, units, False),
-            )
+                self.builder.multiply, index, (running, None), factor, units, False,
+            )  # fmt: skip
         gather, size = layer.gather[:, column], self.shapes[child].units
         if identity(gather, size):
             return running
-        return self.once(
-            ("give", index, column, running), lambda: self.builder.scatter(index, running, gather, size, False)
-        )
+        key = ("give", index, column, running)
+        return self.once(key, self.builder.scatter, index, running, gather, size, False)
 
-    def factors(self, index: int, skip: int = -1) -> list[tuple[Ref, Gather | None]]:
+    def factors(self, index: int, skip: int = -1) -> list[Factor]:
         """List what was coded below a product layer: the product of the finished children, then the others."""
         layer = self.product(index)
         units = len(layer.gather)
-        columns, whole = self.finished.get(index, ([], None))
+        columns, kept = self.finished.get(index, ([], []))
         done = {
             self.last_place(self.scopes[child]): column
             for column, child in enumerate(layer.children)
             if column not in columns and not self.scopes[child] & ~self.coded
         }
         for _, column in sorted(done.items()):
-            own = (self.inside[layer.children[column]][1], layer.gather[:, column])
-            whole = own if whole is None else (self.builder.multiply(index, whole, own, units, False), None)
+            own: Factor = (self.inside[layer.children[column]][1], layer.gather[:, column])
+            kept = [(self.builder.multiply(index, kept[0], own, units, False), None)] if kept else [own]
             columns = [*columns, column]
-            self.finished[index] = (columns, whole)
-        partial = [
+            self.finished[index] = (columns, kept)
+        partial: list[Factor] = [
             (self.inside[child][1], layer.gather[:, column])
             for column, child in enumerate(layer.children)
             if column not in columns and column != skip and self.scopes[child] & self.coded
         ]
-        return [*([whole] if whole else []), *partial]
+        return [*kept, *partial]
 
     def refresh(self, wanted: list[int]) -> None:
         """Bring the inside vectors of the wanted layers, where something was coded, up to date."""

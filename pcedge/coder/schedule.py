@@ -136,17 +136,20 @@ class Builder:
     """Append steps and number their values."""
 
     def __init__(self, circuit: IntegerCircuit) -> None:
+        """Start with no steps."""
         self.layers = circuit.layers
         self.steps: list[Step] = []
         self.values = 0
 
     def add(self, op: Op, units: int, sources: Iterable[Ref] = (), **details: object) -> Ref:
+        """Add a step; give its value."""
         target = -1 if op is Op.INTERVAL else self.values
         self.values += target >= 0
         self.steps.append(Step(op, target, units, tuple(sources), **details))  # type: ignore[arg-type]
         return Ref(target, 0, units)
 
     def concatenated(self, parts: list[Ref], layer: int) -> Ref:
+        """Put vectors one after the other, under one exponent."""
         whole = parts[0]
         for part in parts[1:]:
             whole = self.add(Op.ALIGN, whole.units + part.units, (whole, part), layer=layer)
@@ -179,6 +182,7 @@ class Builder:
     def multiply(
         self, layer: int, first: tuple[Ref, Gather | None], second: tuple[Ref, Gather | None], units: int, revive: bool
     ) -> Ref:
+        """Multiply two vectors, each read through its gather list if it has one."""
         gathers = tuple(None if g is None or identity(g, ref.units) else g for ref, g in (first, second))
         return self.add(Op.MULTIPLY, units, (first[0], second[0]), layer=layer, gathers=gathers, revive=revive)
 

@@ -37,8 +37,8 @@ class QuantizationConfig:
     #: f: share of every symbol in 2^P, so that any input can be coded. None: the most that costs under 2^-15 together.
     floor: int | None = None
     #: whether a positive weight becomes at least 1 of 2^W, where its row leaves room. `keep` does so, `round` lets it
-    #: vanish, `auto` keeps those of sparse rows: an entry of a learned PSDD is often the only way to some records, while
-    #: in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights).
+    #: vanish, `auto` keeps those of sparse rows: an entry of a learned PSDD is often the only way to some records,
+    #: while in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights).
     small_weights: str = "auto"
 
     def __post_init__(self) -> None:

@@ -15,8 +15,8 @@ def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> In
     Each entry is rounded down, and what is left goes, one each, to the entries with the largest remainders; among
     equals the first. An entry of 0 stays 0, and an error is below 1.
 
-    With `keep` no positive entry becomes 0, where a row has at most `total` of them: those whose share is below 1 get 1,
-    and the others share the rest, again and again until each has at least 1.
+    With `keep` no positive entry becomes 0, where a row has at most `total` of them: those whose share is below 1
+    get 1, and the others share the rest, again and again until each has at least 1.
 
     Args:
         rows: (rows, entries), non-negative, each with a positive sum.
