@@ -28,7 +28,7 @@ class Program:
     likelihood_words: NDArray[np.uint32]
     code_words: NDArray[np.uint32]
     #: dense blocks row by row, and values of sparse rows
-    weights: NDArray[np.uint16]
+    weights: NDArray[np.uint32]
     #: gather lists, and lists as row pointers followed by entries
     indices: NDArray[np.uint32]
     #: cumulative leaf tables, all units of one symbol side by side
@@ -110,7 +110,7 @@ def lower(circuit: IntegerCircuit) -> Program:
     walk = _assemble(circuit, code, memories)
     return Program(
         circuit, likelihood, code, up.words, walk.words,
-        memories.weights.array().astype(np.uint16), memories.indices.array().astype(np.uint32),
+        memories.weights.array().astype(np.uint32), memories.indices.array().astype(np.uint32),
         memories.tables.array().astype(np.uint32),
         max(up.state, walk.state), max(up.slots, walk.slots),
         max(step.units for schedule in (likelihood, code) for step in schedule.steps),

@@ -22,6 +22,10 @@ MAX_DESCRIPTION = 2**24
 #: name of the initializer that holds the weights of all sparse sums
 SPARSE_WEIGHTS = "weights"
 
+#: names of the initializers of leaf tables with some entries, of the rows that units have there, and of what the graph
+#: makes of both; and the names of those of a layer
+TABLES, STATES, WHOLE_TABLES = "tables_{}", "states_{}x{}", "tables_{}x{}"
+
 
 def parameters_of(layer: IntegerLayer) -> int:
     """Count the entries of a layer's table, lists or weights."""
@@ -73,6 +77,8 @@ class Parameters:
         self._indices: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         #: of every layer with parameters the initializer, and its row there (for sparse sums: the first entry)
         self.blocks: dict[int, tuple[str, int]] = {}
+        #: of the leaf tables that the graph puts together the two initializers that they come from
+        self.states: dict[str, list[str]] = {}
         most = {
             "tables": 1 << circuit.leaf_bits,
             "weights": 1 << circuit.weight_bits,
@@ -81,8 +87,9 @@ class Parameters:
         for index, layer in enumerate(circuit.layers):
             size = 1
             if isinstance(layer, IntegerInput):
-                kind, block = "tables", layer.cumulative.T
-            elif isinstance(layer, ProductLayer):
+                self._leaves(index, layer.cumulative, most["tables"])
+                continue
+            if isinstance(layer, ProductLayer):
                 if _plain(layer, [circuit.layers[child].shape.units for child in layer.children]):
                     continue
                 kind, block = "gathers", layer.gather
@@ -94,17 +101,33 @@ class Parameters:
             family = self._families.setdefault(name, _Blocks(_smallest(most[kind])))
             self.blocks[index] = (name, family.put(block, size))
 
+    def _leaves(self, index: int, cumulative: IntArray, most: int) -> None:
+        """Place the tables of an input layer, each different one once, and the rows that its units have there."""
+        units, entries = cumulative.shape
+        family = self._families.setdefault(TABLES.format(entries), _Blocks(_smallest(most)))
+        rows = np.array([family.put(table) for table in cumulative], dtype=np.int64)
+        # How many tables there will be is not known yet: `initializers` chooses the type.
+        states = self._families.setdefault(STATES.format(entries, units), _Blocks(np.int64))
+        self.blocks[index] = (WHOLE_TABLES.format(entries, units), states.put(rows))
+        self.states[WHOLE_TABLES.format(entries, units)] = [TABLES.format(entries), STATES.format(entries, units)]
+
     def index(self, values: object, dtype: type[np.generic] = np.int32) -> str:
         """Give the name of the initializer that holds some indices; equal ones share one."""
         array = np.asarray(values, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
-        return self._indices.setdefault(key, f"index_{len(self._indices)}")
+        return self._indices.setdefault(key, f"i{len(self._indices)}")
 
     def initializers(self) -> list[TensorProto]:
         """Make the tensors."""
         tensors = []
+        # A column for each table, so that a symbol's entries of all units lie side by side in what the graph gathers.
+        sizes = {states: self._families[tables].size for tables, states in self.states.values()}
         for name, family in self._families.items():
             whole = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
+            if name in sizes:
+                whole = whole.astype(_smallest(sizes[name] - 1))
+            elif name in {tables for tables, _ in self.states.values()}:
+                whole = whole.T
             tensors.append(numpy_helper.from_array(np.ascontiguousarray(whole), name))
         for (dtype, shape, data), name in self._indices.items():
             tensors.append(numpy_helper.from_array(np.frombuffer(data, dtype=dtype).reshape(shape), name))

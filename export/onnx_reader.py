@@ -16,7 +16,7 @@ from onnx import TensorProto, numpy_helper
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
-from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, check_size, parameters_of
+from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
 from pcedge.export.onnx_writer import FORMAT_VERSION, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 
@@ -27,10 +27,10 @@ _TYPES = {
 
 _WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 _KEYS = {
-    ("input", "block"): {"kind", "variable", "block", "row"},
-    ("product", "block"): {"kind", "children", "block", "row"},
+    ("input", "block"): {"kind", "variable", "block"},
+    ("product", "block"): {"kind", "children", "block"},
     ("product", ""): {"kind", "children"},
-    ("sum", "block"): {"kind", "children", "block", "row"},
+    ("sum", "block"): {"kind", "children", "block"},
     ("sum", "lists"): {"kind", "children", "lists", "row"},
 }
 
@@ -64,11 +64,11 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     _check_texts(model)
     metadata = _metadata(model)
     tensors = _tensors(model)
-    widths, order, entries = _fields(_description(metadata["pcedge.circuit"]))
+    widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
     layers: list[IntegerLayer] = []
     parameters = 0
     for index, entry in enumerate(entries):
-        layer = _layer(index, entry, len(entries), layers, tensors)
+        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
         parameters += parameters_of(layer)
         check_size(parameters=parameters)
         layers.append(layer)
@@ -130,19 +130,21 @@ def _description(text: str) -> dict[str, Any]:
         described = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _structure(f"the description must be JSON ({error})") from error
-    if not isinstance(described, dict) or set(described) != {"widths", "order", "layers"}:
-        raise _structure("the description must be an object of widths, order and layers")
+    if not isinstance(described, dict) or set(described) != {"widths", "order", "blocks", "layers"}:
+        raise _structure("the description must be an object of widths, order, blocks and layers")
     return described
 
 
-def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[dict[str, Any]]]:
-    widths, order, entries = described["widths"], described["order"], described["layers"]
+def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[str], list[dict[str, Any]]]:
+    widths, order, blocks, entries = (described[key] for key in ("widths", "order", "blocks", "layers"))
     if not isinstance(widths, dict) or set(widths) != set(_WIDTHS):
         raise _structure(f"widths must be an object of {', '.join(_WIDTHS)}")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _structure("layers must be a list of objects")
+    if not isinstance(blocks, list) or not all(isinstance(name, str) for name in blocks):
+        raise _structure("blocks must be a list of names")
     values = {name: _integer(f"widths: {name}", widths[name], 2**31) for name in _WIDTHS}
-    return values, _integers("order", order, len(entries)), entries
+    return values, _integers("order", order, len(entries)), blocks, entries
 
 
 def _integer(where: str, value: Any, below: int) -> int:
@@ -187,7 +189,12 @@ def _tensors(model: onnx.ModelProto) -> Tensors:
 
 
 def _layer(
-    index: int, entry: dict[str, Any], count: int, layers: Sequence[IntegerLayer], tensors: Tensors
+    index: int,
+    entry: dict[str, Any],
+    count: int,
+    layers: Sequence[IntegerLayer],
+    blocks: list[str],
+    tensors: Tensors,
 ) -> IntegerLayer:
     kind = entry.get("kind")
     form = next((key for key in ("block", "lists") if key in entry), "")
@@ -195,23 +202,24 @@ def _layer(
         allowed = "; ".join(f"{kind}: {', '.join(sorted(keys))}" for (kind, _), keys in _KEYS.items())
         raise _structure(f"layer {index} must have the keys of its kind ({allowed}), got {str(sorted(entry))[:120]}")
     where = f"layer {index} ({kind})"
+    name, row = _place(where, entry["block"], blocks) if form == "block" else ("", 0)
     if kind == "input":
         # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
         variable = _integer(f"{where}: variable", entry["variable"], count)
-        return IntegerInput(variable, _block(where, entry, tensors).T)
+        return IntegerInput(variable, _leaves(where, name, row, tensors))
     children = _integers(f"{where}: children", entry["children"], max(index, 1))
     if any(child >= index for child in children):
         raise _structure(f"{where} must name only earlier layers as children")
     units = [layers[child].shape.units for child in children]
     if kind == "product":
         if form:
-            return ProductLayer(children, _block(where, entry, tensors))
+            return ProductLayer(children, _block(where, name, row, tensors))
         if not children or len(set(units)) != 1:
             raise _structure(f"{where} must have lists, or children of one number of units, got {units[:8]}")
         same = np.arange(units[0], dtype=np.int64)[:, None]
         return ProductLayer(children, np.broadcast_to(same, (units[0], len(units))))
     if form == "block":
-        return IntegerSum(children, _block(where, entry, tensors))
+        return IntegerSum(children, _block(where, name, row, tensors))
     return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
 
 
@@ -224,11 +232,33 @@ def _tensor(where: str, name: Any, dimensions: int, tensors: Tensors) -> NDArray
     return tensor
 
 
-def _block(where: str, entry: dict[str, Any], tensors: Tensors) -> NDArray[np.int64]:
+def _place(where: str, place: Any, blocks: list[str]) -> tuple[str, int]:
+    """Take the initializer of a layer's parameters and their row there."""
+    if not isinstance(place, list) or len(place) != 2:
+        raise _structure(f"{where}: block must be a number in the list of blocks and a row, got {str(place)[:40]}")
+    return blocks[_integer(f"{where}: block", place[0], len(blocks))], _integer(f"{where}: row", place[1], 2**31)
+
+
+def _row(where: str, tensor: NDArray[Any], row: int) -> NDArray[np.int64]:
+    return np.asarray(tensor[_integer(f"{where}: row", row, len(tensor))].astype(np.int64))
+
+
+def _block(where: str, name: str, row: int, tensors: Tensors) -> NDArray[np.int64]:
     """Take one row of a stacked initializer."""
-    tensor = _tensor(where, entry["block"], 3, tensors)
-    row = _integer(f"{where}: row", entry["row"], len(tensor))
-    return np.asarray(tensor[row].astype(np.int64))
+    return _row(where, _tensor(where, name, 3, tensors), row)
+
+
+def _leaves(where: str, name: str, row: int, tensors: Tensors) -> NDArray[np.int64]:
+    """Take the tables of a layer's units."""
+    states = _tensor(where, name, 2, tensors)
+    entries = name.removeprefix("states_").partition("x")[0]
+    tables = _tensor(where, TABLES.format(entries), 2, tensors)
+    rows = _row(where, states, row)
+    # A few bytes of rows may name a long table many times: bounded before memory is taken.
+    check_size(parameters=len(rows) * len(tables))
+    if ((rows < 0) | (rows >= tables.shape[1])).any():
+        raise _parameters(f"{where}: the tables of its units must be in 0..{tables.shape[1] - 1}")
+    return np.asarray(tables[:, rows].T.astype(np.int64))
 
 
 def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Tensors) -> SparseRows:
@@ -278,7 +308,7 @@ def _compare(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
     for place, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
         if not _same([node], [other]):
             raise FormatError(
-                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.name!r}, it differs"
+                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.output[0]!r}, it differs"
             )
     if model.training_info or graph.quantization_annotation or graph.value_info:
         raise FormatError(

@@ -19,7 +19,7 @@ Kind = tuple[str | int, ...]
 class Stack:
     """Hold steps of one kind that depend on none of each other; row r of its tensors belongs to `steps[r]`."""
 
-    #: `likelihood.<number>` or `code.<number>`, in the order in which the stacks run
+    #: `L<number>` of the likelihood or `C<number>` of the code schedule, in the order in which the stacks run
     name: str
     kind: Kind
     #: indices of steps in their schedule
@@ -90,7 +90,7 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
         kind = min(ready, key=lambda kind: ready[kind][0])
         chosen = sorted(index for _, index in ready.pop(kind))
         rows = _in_order_of_sources(steps, chosen, places)
-        stack = Stack(f"{name}.{len(stacks)}", kind, tuple(rows), steps[rows[0]].units)
+        stack = Stack(f"{name}{len(stacks)}", kind, tuple(rows), steps[rows[0]].units)
         for row, index in enumerate(rows):
             places[steps[index].target] = (len(stacks), row)
         stacks.append(stack)

@@ -21,7 +21,10 @@ from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, Parameters, check_size
 from pcedge.export.onnx_stacks import Stack, pick_column, stack_steps
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
+
+#: by schedule the first letter of its stacks' names
+STACKS = {"likelihood": "L", "code": "C"}
 
 #: mantissas wait for their shift to the right this many bits up, in uint64
 _SHIFT_BITS = 64
@@ -81,7 +84,7 @@ def placements(circuit: IntegerCircuit) -> dict[str, list[Placement | None]]:
     found: dict[str, list[Placement | None]] = {}
     for name, schedule in _schedules(circuit).items():
         places: list[Placement | None] = [None] * len(schedule.steps)
-        for stack in stack_steps(circuit, schedule, name):
+        for stack in stack_steps(circuit, schedule, STACKS[name]):
             for row, index in enumerate(stack.steps):
                 if schedule.steps[index].op is not Op.INTERVAL:
                     places[index] = Placement(*_tensors(stack), row)
@@ -97,7 +100,7 @@ def _schedules(circuit: IntegerCircuit) -> dict[str, Schedule]:
 
 
 def _tensors(stack: Stack) -> Names:
-    return f"{stack.name}.mantissa", f"{stack.name}.exponent"
+    return f"{stack.name}.m", f"{stack.name}.e"
 
 
 class _Writer:
@@ -119,6 +122,8 @@ class _Writer:
     def model(self) -> onnx.ModelProto:
         circuit = self.circuit
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
+        for tables, parts in self.parameters.states.items():
+            self._node("Tables", parts, [tables], DOMAIN)
         schedules = _schedules(circuit)
         self._program("likelihood", schedules["likelihood"])
         result = schedules["likelihood"].result
@@ -158,12 +163,13 @@ class _Writer:
     def _node(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
     ) -> None:
-        self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], domain=domain, **attributes))
+        # Without names of their own: in a file of a small circuit texts weigh more than weights.
+        self.nodes.append(helper.make_node(op, inputs, outputs, domain=domain, **attributes))
 
     def _program(self, name: str, schedule: Schedule) -> None:
         """Add the stacks of one schedule."""
         self.steps = schedule.steps
-        self.stacks = stack_steps(self.circuit, schedule, name)
+        self.stacks = stack_steps(self.circuit, schedule, STACKS[name])
         self.places = {
             self.steps[index].target: (number, row)
             for number, stack in enumerate(self.stacks)
@@ -207,7 +213,7 @@ class _Writer:
             return source
         layer = self.circuit.layers[steps[0].layer]
         assert isinstance(layer, ProductLayer)
-        picked = f"{stack.name}.{side}.picked"
+        picked = f"{stack.name}.{side}p"
         column = pick_column(layer, steps[0].gathers[side])
         layers = [step.layer for step in steps]
         self._node("Pick", [source, *self._rows(steps)], [picked], DOMAIN, layers=layers, column=column)
@@ -264,23 +270,24 @@ class _Writer:
             tag = f"{prefix}.{part}" if len(parts) > 1 else prefix
             if rows != list(range(len(stack.steps))):
                 index = self.parameters.index(rows)
-                mantissa = self._gather(mantissa, index, f"{tag}.rows")
-                scale = self._gather(scale, index, f"{tag}.exponent_rows") if exponent else ""
+                mantissa = self._gather(mantissa, index, f"{tag}r")
+                scale = self._gather(scale, index, f"{tag}x") if exponent else ""
             if units != stack.units:
                 columns = self.parameters.index(np.arange(offset, offset + units))
-                mantissa = self._gather(mantissa, columns, f"{tag}.units", axis=1)
+                mantissa = self._gather(mantissa, columns, f"{tag}u", axis=1)
             mantissas.append(mantissa)
             exponents.append(scale)
         joined = [place for members in parts.values() for place in members]
         names = (
-            self._join(mantissas, joined, f"{prefix}.source"),
-            self._join(exponents, joined, f"{prefix}.scale") if exponent else "",
+            self._join(mantissas, joined, f"{prefix}s"),
+            self._join(exponents, joined, f"{prefix}e") if exponent else "",
         )
         self.operands[key, units, exponent] = names
         return names
 
     def _gather(self, tensor: str, index: str, output: str, axis: int = 0) -> str:
-        self._node("Gather", [tensor, index], [output], axis=axis)
+        attributes: dict[str, Any] = {"axis": axis} if axis else {}
+        self._node("Gather", [tensor, index], [output], **attributes)
         return output
 
     def _join(self, parts: list[str], order: list[int], output: str) -> str:
@@ -288,7 +295,7 @@ class _Writer:
         if len(parts) == 1:
             return parts[0]
         straight = order == list(range(len(order)))
-        whole = output if straight else f"{output}.parts"
+        whole = output if straight else f"{output}j"
         self._node("Concat", parts, [whole], axis=0)
         return whole if straight else self._gather(whole, self.parameters.index(np.argsort(order)), output)
 
@@ -307,6 +314,7 @@ class _Writer:
         """Describe the circuit without its parameters."""
         circuit = self.circuit
         layers: list[dict[str, Any]] = []
+        blocks: dict[str, int] = {}
         for index, layer in enumerate(circuit.layers):
             entry: dict[str, Any] = {"kind": layer.shape.kind}
             if isinstance(layer, IntegerInput):
@@ -318,12 +326,13 @@ class _Writer:
                 entry |= {"lists": names, "row": row}
             elif index in self.blocks:
                 name, row = self.blocks[index]
-                entry |= {"block": name, "row": row}
+                entry["block"] = [blocks.setdefault(self.parameters.states.get(name, [name])[-1], len(blocks)), row]
             layers.append(entry)
         widths = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
         return {
             "widths": {name: int(getattr(circuit, name)) for name in widths},
             "order": [int(variable) for variable in circuit.order],
+            "blocks": list(blocks),
             "layers": layers,
         }
 

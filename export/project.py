@@ -94,7 +94,7 @@ def write_project(
 
     Raises:
         UsageError: the target is unknown, or the directory holds something else.
-        NotStructuredError: the circuit cannot be coded.
+        NotStructuredError: the circuit is not structured-decomposable, and the kernels cannot code with it.
         DataError: the records do not fit, or there are none.
     """
     chosen = find_target(target)
@@ -213,7 +213,7 @@ def _memories(program: Program) -> tuple[str, str]:
     widths = program.circuit.widths
     index_bits = max(1, int(program.indices.max(initial=0)).bit_length())
     memories: list[tuple[str, str, int, NDArray[np.generic]]] = [
-        ("weights", "std::uint16_t", widths.weight, program.weights),
+        ("weights", f"std::uint{16 if widths.weight <= 16 else 32}_t", widths.weight, program.weights),
         ("tables", "std::uint32_t", widths.leaf, program.tables),
         ("indices", "std::uint32_t", index_bits, program.indices),
         ("likelihood_program", "std::uint32_t", 32, program.likelihood_words),

@@ -34,7 +34,7 @@ RECIPROCAL_TABLE: IntArray = 2**25 // (2 * np.arange(256, dtype=np.int64) + 513)
 
 #: parameters that a user chooses, with the least and the greatest value
 LIMITS = {
-    "weight_bits": (2, 8),
+    "weight_bits": (2, 16),
     "leaf_bits": (8, 16),
     "state_bits": (8, 16),
     "scale_bits": (16, 24),

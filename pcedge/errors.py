@@ -15,7 +15,7 @@ class CircuitError(PcedgeError):
 
 
 class NotStructuredError(CircuitError):
-    """Report a circuit that is valid but not structured-decomposable, where a schedule needs it."""
+    """Report a circuit that is valid but not structured-decomposable, where a tree of regions is needed."""
 
 
 class DataError(PcedgeError):

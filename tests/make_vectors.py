@@ -103,8 +103,8 @@ def spread(rng: random.Random, total: int, state_bits: int, units: int) -> list[
 
 def accumulate_rows(rng: random.Random) -> Iterator[Row]:
     """Cover every W and A: widest values, certain weights, zeros, up and down."""
-    for weight_bits in range(2, 9):
-        for state_bits in range(8, 17):
+    for weight_bits in range(2, 17):
+        for state_bits in range(8, 17) if weight_bits <= 8 else (8, 12, 16):
             for case in range(5):
                 transposed = case % 2
                 rows, columns = [(1, 1), (3, 5), (4, 2), (2, 64), (64, 2)][case]

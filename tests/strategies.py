@@ -165,7 +165,7 @@ def unstructured_circuits(draw: st.DrawFn, max_variables: int = 8, max_states: i
 def configs(draw: st.DrawFn, coder: str | None = None) -> QuantizationConfig:
     """Draw every width, often at its ends."""
     return QuantizationConfig(
-        weight_bits=draw(st.integers(2, 8)),
+        weight_bits=draw(st.integers(2, 16)),
         leaf_bits=draw(st.integers(8, 16)),
         state_bits=draw(st.integers(8, 16)),
         coder=draw(st.sampled_from(("small", "wide"))) if coder is None else coder,

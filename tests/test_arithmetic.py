@@ -213,8 +213,8 @@ class TestWidths:
     @pytest.mark.parametrize(
         ("changes", "text"),
         [
-            ({"weight_bits": 1}, "weight_bits must be in 2..8, got 1"),
-            ({"weight_bits": 9}, "weight_bits must be in 2..8, got 9"),
+            ({"weight_bits": 1}, "weight_bits must be in 2..16, got 1"),
+            ({"weight_bits": 17}, "weight_bits must be in 2..16, got 17"),
             ({"leaf_bits": 7}, "leaf_bits must be in 8..16, got 7"),
             ({"leaf_bits": 17}, "leaf_bits must be in 8..16, got 17"),
             ({"state_bits": 7}, "state_bits must be in 8..16, got 7"),

@@ -575,8 +575,8 @@ def test_wrong_coding_order(order, text):
 
 def test_not_structured():
     text = (
-        "layers 4 and 6 (product) partition the scope [0, 1, 2] differently: coding needs a structured-decomposable "
-        "circuit, in which every scope has one partition"
+        "layers 4 and 6 (product) partition the scope [0, 1, 2] differently: it is not structured-decomposable, so "
+        "only the numpy reference can code with it"
     )
     with pytest.raises(NotStructuredError, match=whole(text)):
         region_tree(not_structured().shapes)
@@ -595,8 +595,8 @@ def test_wide_scopes_are_cut_short():
     rest = Shape("product", 1, (10, *range(5, 10)), gather=zeros[:, :6])
     other = Shape("product", 1, tuple(range(10)), gather=zeros)
     text = (
-        "layers 11 and 12 (product) partition the scope [0, 1, 2, 3, 4, 5, 6, 7]… (10 variables) differently: coding "
-        "needs a structured-decomposable circuit, in which every scope has one partition"
+        "layers 11 and 12 (product) partition the scope [0, 1, 2, 3, 4, 5, 6, 7]… (10 variables) differently: it is "
+        "not structured-decomposable, so only the numpy reference can code with it"
     )
     with pytest.raises(NotStructuredError, match=whole(text)):
         region_tree([*leaves, half, rest, other, Shape("sum", 1, (11, 12), columns=2)])

@@ -126,9 +126,10 @@ class TestModel:
 
     def test_parameters_are_stored_once_in_the_smallest_type(self) -> None:
         tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in to_onnx(chain(40)).graph.initializer}
-        shapes = {name: (t.shape, t.dtype.name) for name, t in tensors.items() if not name.startswith("index")}
+        shapes = {name: (t.shape, t.dtype.name) for name, t in tensors.items() if name[0] != "i"}
         assert shapes == {
-            "tables_5x3": ((1, 5, 3), "uint16"),
+            "tables_5": ((5, 3), "uint16"),
+            "states_5x3": ((1, 3), "uint8"),
             "weights_3x3": ((1, 3, 3), "uint16"),
             "weights_1x3": ((1, 1, 3), "uint16"),
         }
@@ -152,7 +153,7 @@ class TestModel:
         layers += [SumLayer((v,), generator.dirichlet(np.ones(states), states)) for v in range(8)]
         layers.append(ProductLayer(tuple(range(8, 16)), same))
         layers.append(SumLayer((16,), np.full((1, states), 1 / states)))
-        nodes = [node for node in to_onnx(quantize(Circuit(tuple(layers)))).graph.node if node.name.startswith("like")]
+        nodes = [node for node in to_onnx(quantize(Circuit(tuple(layers)))).graph.node if node.output[0][0] == "L"]
         sums = [node for node in nodes if node.op_type == "Sum"]
         layers_of = [next(list(a.ints) for a in node.attribute if a.name == "layers") for node in sums]
         assert layers_of == [[8, 9, 10, 11, 12, 13, 14, 15], [17]]
@@ -297,6 +298,11 @@ def layer(index: int, **fields: Any) -> Callable[[onnx.ModelProto], None]:
     return lambda model: describe(model, lambda d: d["layers"][index].update(fields))
 
 
+def blocks(name: str) -> Callable[[onnx.ModelProto], None]:
+    """Let the first block have another name."""
+    return lambda model: describe(model, lambda d: d["blocks"].__setitem__(0, name))
+
+
 def swap_inputs(model: onnx.ModelProto) -> None:
     node = next(node for node in model.graph.node if node.op_type == "Product")
     node.input[0], node.input[2] = node.input[2], node.input[0]
@@ -312,11 +318,11 @@ def turn_shift(model: onnx.ModelProto) -> None:
 TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-metadata", "must have the metadata 'pcedge.format'", lambda m: m.ClearField("metadata_props")),
     ("onnx-metadata", "is repeated", lambda m: m.metadata_props.append(m.metadata_props[0])),
-    ("onnx-version", "the format must be '1', got '2'", lambda m: metadata(m, "pcedge.format", "2")),
+    ("onnx-version", "the format must be '2', got '1'", lambda m: metadata(m, "pcedge.format", "1")),
     ("onnx-structure", "must be JSON", lambda m: metadata(m, "pcedge.circuit", "{")),
     ("onnx-structure", "must be JSON", lambda m: metadata(m, "pcedge.circuit", "[" * 100000)),
     ("onnx-structure", "must be JSON", lambda m: metadata(m, "pcedge.circuit", "9" * 10000)),
-    ("onnx-structure", "object of widths, order and layers", lambda m: metadata(m, "pcedge.circuit", "[]")),
+    ("onnx-structure", "object of widths, order, blocks and layers", lambda m: metadata(m, "pcedge.circuit", "[]")),
     ("onnx-structure", "object of weight_bits", lambda m: describe(m, lambda d: d["widths"].pop("floor"))),
     ("onnx-structure", "must be an integer in", lambda m: describe(m, lambda d: d["widths"].update(floor=-1))),
     ("onnx-structure", "must be an integer in", lambda m: describe(m, lambda d: d["widths"].update(floor=True))),
@@ -327,17 +333,20 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-structure", "must have the keys of its kind", layer(0, kind=[])),
     ("onnx-structure", "must have the keys of its kind", layer(0, more=1)),
     ("onnx-structure", "variable must be an integer in 0..4", layer(0, variable=10**15)),
-    ("onnx-structure", "row must be an integer in 0..0", layer(0, row=1)),
+    ("onnx-structure", "row must be an integer in 0..0", layer(0, block=[0, 1])),
+    ("onnx-structure", "block must be an integer in 0..", layer(0, block=[99, 0])),
+    ("onnx-structure", "block must be a number in the list of blocks and a row, got 3", layer(0, block=3)),
+    ("onnx-structure", "blocks must be a list of names", lambda m: describe(m, lambda d: d.update(blocks=[3]))),
     ("onnx-structure", "must be an integer in 0..3", layer(4, children=[4])),
     ("onnx-structure", "children must be a list", layer(4, children="3")),
     ("onnx-structure", "must name three initializers", layer(2, lists=["weights"])),
     ("onnx-structure", "children of one number of units", lambda m: describe(m, lambda d: d["layers"].__setitem__(
         3, {"kind": "product", "children": [0, 2]}))),
     ("onnx-parameters", "the coding order must name each", lambda m: describe(m, lambda d: d.update(order=[0, 0]))),
-    ("onnx-parameters", "weight_bits must be in 2..8", lambda m: describe(
-        m, lambda d: d["widths"].update(weight_bits=9))),
+    ("onnx-parameters", "weight_bits must be in 2..16", lambda m: describe(
+        m, lambda d: d["widths"].update(weight_bits=17))),
     ("onnx-parameters", "unit 0 must sum to 256, got 257", lambda m: replace(m, "weights_1x4", put((0, 0, 0), 65))),
-    ("onnx-parameters", "must never fall", lambda m: replace(m, "tables_4x3", put((0, 1, 0), 5000))),
+    ("onnx-parameters", "must never fall", lambda m: replace(m, "tables_4", put((1, 0), 5000))),
     ("onnx-parameters", "columns must be in 0..2", lambda m: replace(m, lists_of(m)[1], put((1,), 3))),
     ("onnx-parameters", "gather names 9", lambda m: replace(m, "gathers_4x2", put((0, 0, 0), 9))),
     ("onnx-digest", "the digest must be that of the circuit", lambda m: metadata(m, "pcedge.digest", "00" * 32)),
@@ -350,8 +359,11 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-initializers", "no empty dimension", lambda m: m.graph.initializer[0].dims.__setitem__(0, 0)),
     ("onnx-initializers", "no empty dimension", lambda m: m.graph.initializer[0].dims.__setitem__(0, -1)),
     ("onnx-initializers", "is repeated", lambda m: m.graph.initializer.append(m.graph.initializer[0])),
-    ("onnx-initializers", "must name an initializer, got 'nothing'", layer(0, block="nothing")),
-    ("onnx-initializers", "must have 3 dimensions, got 1", layer(0, block="weights")),
+    ("onnx-initializers", "must name an initializer, got 'nothing'", blocks("nothing")),
+    ("onnx-initializers", "must have 2 dimensions, got 1", blocks("weights")),
+    ("onnx-initializers", "must have 3 dimensions, got 2", layer(3, block=[0, 0])),
+    ("onnx-initializers", "the tables of its units must be in 0..", lambda m: replace(
+        m, "states_4x3", put((0, 0), 99))),
     ("onnx-initializers", "starts must ascend within", lambda m: replace(m, lists_of(m)[2], put((0, 1), 9))),
     ("onnx-initializers", "starts must ascend within", lambda m: replace(m, lists_of(m)[2], put((0, 2), 2**30))),
     ("onnx-initializers", "entries must be in 0..2", lambda m: replace(m, lists_of(m)[0], put((0,), -1))),
@@ -360,14 +372,14 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-initializers", "'weights_1x4' must hold what the circuit says", lambda m: replace(
         m, "weights_1x4", lambda a: a.astype(np.int32))),
     ("onnx-initializers", "must hold what the circuit says", lambda m: replace(
-        m, names(m, "index")[-1], lambda a: a + 1)),
+        m, names(m, "i")[-1], lambda a: a + 1)),
     ("onnx-opset", "must have IR version 10 and import", lambda m: setattr(m.opset_import[0], "version", 22)),
     ("onnx-opset", "must have IR version 10 and import", lambda m: setattr(m, "ir_version", 9)),
     ("onnx-interface", "the inputs must be symbols", lambda m: m.graph.input.append(m.graph.input[0])),
     ("onnx-interface", "the outputs must be mantissa, exponent, lo, hi", lambda m: m.graph.output.pop()),
     ("onnx-functions", "'ShiftRight' differs", turn_shift),
     ("onnx-functions", "got", lambda m: m.functions.append(m.functions[0])),
-    ("onnx-graph", "Product 'likelihood.", swap_inputs),
+    ("onnx-graph", "Product 'L", swap_inputs),
     ("onnx-graph", "nodes, got", lambda m: m.graph.node.append(helper.make_node("Identity", ["lo"], ["more"]))),
     ("onnx-graph", "no training information", lambda m: m.training_info.add()),
 ]  # fmt: skip

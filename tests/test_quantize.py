@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, sample
-from pcedge.circuit.structure import layer_scopes, variables_of
+from pcedge.circuit.structure import clustered_order, layer_scopes, variables_of
 from pcedge.coder import Engine
 from pcedge.errors import CircuitError, WidthError
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
@@ -128,7 +128,7 @@ class TestQuantize:
         leaf = InputLayer(0, rng.dirichlet(np.ones(3), 7))
         root = SumLayer((1,), np.full((1, 5), 0.2))
         models = [
-            quantize(Circuit((leaf, SumLayer((0,), weights), root)))
+            quantize(Circuit((leaf, SumLayer((0,), weights), root)), QuantizationConfig(small_weights="round"))
             for weights in (dense, SparseRows.from_dense(dense))
         ]  # fmt: skip
         assert (models[0].layers[1].weights == models[1].layers[1].weights.toarray()).all()
@@ -157,10 +157,22 @@ class TestQuantize:
         assert len({base.digest, *(other.digest for other in others)}) == 1 + len(others)
 
     @given(strategies.unstructured_circuits())
-    def test_unstructured_circuits_keep_a_plain_order(self, circuit):
+    def test_unstructured_circuits_take_any_order(self, circuit):
         model = quantize(circuit)
         assert not model.structured
-        assert model.order == tuple(range(len(circuit.cardinalities)))
+        variables = range(len(circuit.cardinalities))
+        assert sorted(model.order) == list(variables)
+        assert model.order == clustered_order(circuit.shapes)
+        assert quantize(circuit, order=tuple(reversed(variables))).order == tuple(reversed(variables))
+
+    def test_variables_below_the_same_layers_stand_together(self):
+        leaves = [InputLayer(v, np.array([0.5])) for v in range(4)]
+        one = np.zeros((1, 2), dtype=np.int64)
+        circuit = Circuit((
+            *leaves, ProductLayer((0, 2), one), ProductLayer((1, 3), one), ProductLayer((4, 5), one),
+            ProductLayer((0, 5), one), ProductLayer((7, 2), one), SumLayer((6, 8), np.array([[0.5, 0.5]])),
+        ))  # fmt: skip
+        assert quantize(circuit).order == (0, 1, 3, 2)  # 0, 1 and 3 lie below one more layer, 1 and 3 below two
 
 
 class TestErrors:
@@ -248,7 +260,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "text"),
         [
-            ({"weight_bits": 1}, "weight_bits must be in 2..8, got 1"),
+            ({"weight_bits": 1}, "weight_bits must be in 2..16, got 1"),
             ({"leaf_bits": 17}, "leaf_bits must be in 8..16, got 17"),
             ({"state_bits": 7}, "state_bits must be in 8..16, got 7"),
             ({"coder": "huge"}, "coder must be one of small, wide, got 'huge'"),

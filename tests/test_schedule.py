@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood
 from pcedge.coder import Engine
-from pcedge.coder.schedule import Op, Schedule, Step
+from pcedge.coder.schedule import Op, Schedule, Step, code_schedule
 from pcedge.errors import DataError, NotStructuredError
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
 
@@ -162,12 +162,13 @@ class TestPrograms:
         engine.intervals(records, observe)
 
     @given(strategies.unstructured_circuits())
-    def test_unstructured_circuits_have_no_code(self, circuit):
+    def test_unstructured_circuits_have_no_walk(self, circuit):
         engine = Engine(quantize(circuit))
         text = r"^layers \d+ and \d+ \(product\) partition the scope \[.*\] differently: "
         with pytest.raises(NotStructuredError, match=text):
-            _ = engine.code_steps
+            code_schedule(engine.circuit)
         check_program(engine.circuit, engine.likelihood_steps)
+        check_program(engine.circuit, engine.code_steps)
 
     @pytest.mark.slow
     def test_a_chain_of_3000_variables_does_not_recurse(self):

@@ -220,7 +220,7 @@ def region_tree(shapes: Sequence[Shape], order: Sequence[int] | None = None) -> 
         if parts_of.setdefault(scopes[index], parts) != parts:
             raise NotStructuredError(
                 f"layers {first} and {index} (product) partition the scope {_brief(scopes[index])} differently: "
-                "coding needs a structured-decomposable circuit, in which every scope has one partition"
+                "it is not structured-decomposable, so only the numpy reference can code with it"
             )
     if order is not None and sorted(order) != list(range(scopes[-1].bit_length())):
         raise CircuitError(
@@ -256,6 +256,17 @@ def region_tree(shapes: Sequence[Shape], order: Sequence[int] | None = None) -> 
 def coding_order(tree: Sequence[Region]) -> tuple[int, ...]:
     """List the variables in the order in which a depth-first walk codes them."""
     return tuple(region.scope.bit_length() - 1 for region in tree if not region.children)
+
+
+def clustered_order(shapes: Sequence[Shape]) -> tuple[int, ...]:
+    """Order the variables of a circuit without a tree so that those below the same layers stand together.
+
+    Variables are compared by the layers of the largest scope first: whether they lie below them. So what was evaluated
+    for one variable serves the next ones (docs/schedule.md, section Re-evaluation).
+    """
+    scopes = sorted(set(layer_scopes(shapes)), key=lambda scope: (-scope.bit_count(), scope))
+    variables = range(scopes[0].bit_length())
+    return tuple(sorted(variables, key=lambda v: [-(scope >> v & 1) for scope in scopes]))
 
 
 def _brief(scope: int) -> str:

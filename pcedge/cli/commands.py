@@ -136,6 +136,7 @@ def info(model: str) -> Result:
             "layers": {kind: kinds.count(kind) for kind in ("input", "product", "sum")},
             "digest": integers.digest.hex(),
             "structured": integers.structured,
+            "coding": ["numpy", "ort", "csim"] if integers.structured else ["numpy"],
             "widths": integers.widths.as_dict(),
             "signals": integers.widths.signals(),
         }
@@ -152,7 +153,7 @@ def info(model: str) -> Result:
     cls=Command, example="pcedge quantize c.pcedge --weight-bits 8 --leaf-bits 12 --state-bits 16 --out m.onnx"
 )
 @click.argument("circuit", type=_MODEL)
-@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..8: rows of weights sum to 2^W.")
+@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
 @click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
 @click.option("--coder", default="wide", show_default=True, help="wide (48-bit range) or small (32-bit range).")
@@ -161,16 +162,29 @@ def info(model: str) -> Result:
     type=int,
     help="f of 2^P goes to every symbol first.  [default: 2^-15 of the code space for all together, at least 1 each]",
 )
+@click.option(
+    "--small-weights",
+    default="auto",
+    show_default=True,
+    help="Weights below 2^-W: keep them at 1, round them, or auto: keep those of sparse rows.",
+)
 @click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
 def quantize(
-    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, out: Path
+    circuit: str,
+    weight_bits: int,
+    leaf_bits: int,
+    state_bits: int,
+    coder: str,
+    floor: int | None,
+    small_weights: str,
+    out: Path,
 ) -> Result:
     """Round a float circuit to integers and write it as ONNX."""
     from pcedge.export import write_onnx
     from pcedge.quantize import QuantizationConfig
     from pcedge.quantize import quantize as to_integers
 
-    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor)
+    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights)
     model = to_integers(read_float(circuit), config)
     with whole_file(out, circuit) as fresh:
         write_onnx(model, fresh)
@@ -260,6 +274,7 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
     from pcedge.data import Reading, load_array
 
     engine = Engine(read_integer(model))
+    _say_how(engine)
     x = load_array(data, Reading(dtype, shape))
     with progress("encoding") as move:
         packed = compress(engine, x, lanes, move)
@@ -289,6 +304,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
     from pcedge.coder.stream import decode as restore
 
     engine = Engine(read_integer(model))
+    _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
     with whole_file(out, model, stream) as fresh, open(fresh, "wb") as file:
@@ -361,6 +377,16 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
     if steps is None:
         return {}
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
+
+
+def _say_how(engine: Any) -> None:
+    """Say on stderr what a circuit without a tree of regions costs, and who else can read its streams."""
+    if not engine.circuit.structured:
+        steps = len(engine.code_steps.steps)
+        announce(
+            "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
+            f"anew after every variable, {steps} steps a record"
+        )
 
 
 def _mean_bits(circuit: Any, x: Any) -> float:

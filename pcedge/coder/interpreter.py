@@ -13,11 +13,14 @@ from pcedge import arithmetic
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import MISSING, SparseRows
+from pcedge.coder.reevaluation import reevaluation_schedule
 from pcedge.coder.schedule import Gather, Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
 #: records evaluated at a time: a block of vectors stays in the processor's cache
 BATCH = 1024
+#: terms of one sparse sum over all records of a batch; wide sums of learned PSDDs take fewer records at a time
+BATCH_TERMS = 1 << 20
 
 #: finds the symbols of an INTERVAL step: (step, context mantissas) -> symbols (N,)
 Coder = Callable[[Step, IntArray], IntArray]
@@ -46,8 +49,8 @@ class Engine:
 
     @cached_property
     def code_steps(self) -> Schedule:
-        """Derive the code schedule; raises `NotStructuredError` for a circuit that cannot be coded."""
-        return code_schedule(self.circuit)
+        """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
+        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
 
     @cached_property
     def _dense(self) -> dict[int, NDArray[np.float64]]:
@@ -76,6 +79,12 @@ class Engine:
                 missing = layer.cumulative[:, -1:]
                 counts[index] = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
         return counts
+
+    @cached_property
+    def batch(self) -> int:
+        """Choose how many records to evaluate at a time."""
+        widest = max((len(rows.values) for rows, _ in self._sparse.values()), default=1)
+        return max(1, min(BATCH, BATCH_TERMS // widest))
 
     def table(self, layer: int) -> IntArray:
         """Give the cumulative tables of an input layer, (units, cardinality + 1)."""
@@ -113,7 +122,7 @@ class Engine:
         """
         records = self.check(x, allow_missing=True)
         parts = []
-        for symbols in _batches(records, len(records) if observe else BATCH):
+        for symbols in _batches(records, len(records) if observe else self.batch):
             values = self.replay(self.likelihood_steps, symbols, None, observe)
             mantissa, exponent = values[self.likelihood_steps.result]
             parts.append((mantissa[0], exponent))
@@ -132,13 +141,12 @@ class Engine:
 
         Raises:
             DataError: the data do not fit.
-            NotStructuredError: the circuit cannot be coded.
         """
         records = self.check(x, allow_missing=True)
         lo = np.zeros_like(records)
         hi = np.zeros_like(records)
         start = 0
-        for symbols in _batches(records, len(records) if observe else BATCH):
+        for symbols in _batches(records, len(records) if observe else self.batch):
             columns: Iterator[int] = iter(range(len(self.circuit.order)))
 
             def code(step: Step, context: IntArray, first: int = start, columns: Iterator[int] = columns) -> IntArray:

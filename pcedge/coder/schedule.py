@@ -1,4 +1,4 @@
-"""Schedules: the two programs of steps that every engine replays (docs/schedule.md).
+"""Schedules: the programs of steps that every engine replays (docs/schedule.md).
 
 `likelihood_schedule` goes upward only. `code_schedule` walks the tree of regions depth first and keeps a context and an
 inside vector for each region. Both are pure functions of the circuit and its coding order.
@@ -102,7 +102,7 @@ class Schedule:
 
 def likelihood_schedule(circuit: IntegerCircuit) -> Schedule:
     """List the steps that give the root's value: every layer once, children before parents."""
-    builder = _Builder(circuit)
+    builder = Builder(circuit)
     inside: dict[int, Ref] = {}
     for index, layer in enumerate(circuit.layers):
         inside[index] = builder.inside(index, [inside[child] for child in layer.shape.children], revive=False)
@@ -132,29 +132,57 @@ def identity(gather: Gather, units: int) -> bool:
     return len(gather) == units and bool((gather == np.arange(units)).all())
 
 
-class _Builder:
+class Builder:
     """Append steps and number their values."""
 
     def __init__(self, circuit: IntegerCircuit) -> None:
+        """Start with no steps."""
         self.layers = circuit.layers
         self.steps: list[Step] = []
         self.values = 0
 
     def add(self, op: Op, units: int, sources: Iterable[Ref] = (), **details: object) -> Ref:
+        """Add a step; give its value."""
         target = -1 if op is Op.INTERVAL else self.values
         self.values += target >= 0
         self.steps.append(Step(op, target, units, tuple(sources), **details))  # type: ignore[arg-type]
         return Ref(target, 0, units)
 
     def concatenated(self, parts: list[Ref], layer: int) -> Ref:
+        """Put vectors one after the other, under one exponent."""
         whole = parts[0]
         for part in parts[1:]:
             whole = self.add(Op.ALIGN, whole.units + part.units, (whole, part), layer=layer)
         return whole
 
+    def merge(self, parts: list[Ref], layer: int, revive: bool) -> Ref:
+        """Add up contexts of one layer, entry by entry."""
+        whole = self.concatenated(parts, layer)
+        units = parts[0].units
+        columns = np.arange(len(parts) * units, dtype=np.int64).reshape(len(parts), units).T
+        lists = SparseRows(
+            np.arange(units + 1, dtype=np.int64) * len(parts), columns.ravel(), np.ones(0, np.int64), whole.units
+        )
+        return self.add(Op.LIST, units, (whole,), layer=layer, lists=lists, revive=revive)
+
+    def scatter(self, layer: int, running: Ref, gather: Gather, units: int, revive: bool) -> Ref:
+        """Give each of the `units` units of a child the sum of the contexts of the products that gather it."""
+        order = np.argsort(gather, kind="stable").astype(np.int64)
+        indptr = np.searchsorted(gather[order], np.arange(units + 1)).astype(np.int64)
+        lists = SparseRows(indptr, order, np.ones(0, np.int64), len(gather))
+        return self.add(Op.LIST, units, (running,), layer=layer, lists=lists, revive=revive)
+
+    def pick(self, layer: int, source: Ref, gather: Gather) -> Ref:
+        """Read a vector through a gather list."""
+        lists = SparseRows(
+            np.arange(len(gather) + 1, dtype=np.int64), gather.astype(np.int64), np.ones(0, np.int64), source.units
+        )
+        return self.add(Op.LIST, len(gather), (source,), layer=layer, lists=lists)
+
     def multiply(
         self, layer: int, first: tuple[Ref, Gather | None], second: tuple[Ref, Gather | None], units: int, revive: bool
     ) -> Ref:
+        """Multiply two vectors, each read through its gather list if it has one."""
         gathers = tuple(None if g is None or identity(g, ref.units) else g for ref, g in (first, second))
         return self.add(Op.MULTIPLY, units, (first[0], second[0]), layer=layer, gathers=gathers, revive=revive)
 
@@ -181,7 +209,7 @@ class _Walk:
         self.circuit = circuit
         self.tree = circuit.tree
         self.shapes = circuit.shapes
-        self.builder = _Builder(circuit)
+        self.builder = Builder(circuit)
         self.pending: dict[int, list[Ref]] = {index: [] for index in range(len(self.shapes))}
         self.inside: dict[int, Ref] = {}
         self.users: dict[int, list[int]] = {index: [] for index in range(len(self.shapes))}
@@ -215,15 +243,9 @@ class _Walk:
     def context(self, layer: int, revive: bool) -> Ref:
         """Merge what the users of a layer gave into its context."""
         parts = self.pending.pop(layer)
-        units = self.shapes[layer].units
         if len(parts) == 1 and (not revive or parts[0].value in self.alive):
             return parts[0]
-        whole = self.builder.concatenated(parts, layer)
-        columns = np.arange(len(parts) * units, dtype=np.int64).reshape(len(parts), units).T
-        lists = SparseRows(
-            np.arange(units + 1, dtype=np.int64) * len(parts), columns.ravel(), np.ones(0, np.int64), whole.units
-        )
-        merged = self.builder.add(Op.LIST, units, (whole,), layer=layer, lists=lists, revive=revive)
+        merged = self.builder.merge(parts, layer, revive)
         if revive:
             self.alive.add(merged.value)
         return merged
@@ -300,12 +322,9 @@ class _Walk:
         if identity(gather, units):
             self.pending[child].append(running)
             return
-        order = np.argsort(gather, kind="stable").astype(np.int64)
-        indptr = np.searchsorted(gather[order], np.arange(units + 1)).astype(np.int64)
-        lists = SparseRows(indptr, order, np.ones(0, np.int64), len(gather))
         # The only way into a funnel carries its whole context.
         sole = len(self.users[child]) == 1 and child in self.funnels
-        given = self.builder.add(Op.LIST, units, (running,), layer=index, lists=lists, revive=sole)
+        given = self.builder.scatter(index, running, gather, units, revive=sole)
         if sole:
             self.alive.add(given.value)
         self.pending[child].append(given)

@@ -85,7 +85,6 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
 
     Raises:
         DataError: the data do not fit the circuit.
-        NotStructuredError: the circuit cannot be coded.
         UsageError: lanes is not positive.
 
     Example:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pcedge.arithmetic import LIMITS
-from pcedge.errors import WidthError
+from pcedge.errors import UsageError, WidthError
 
 #: (scale_bits, range_bits) of the two coder sizes
 CODERS = {"small": (16, 32), "wide": (24, 48)}
+
+#: what becomes of positive weights below 2^-W of their row
+SMALL_WEIGHTS = ("auto", "keep", "round")
 
 #: by default the floors of all symbols together take 2^-FLOOR_SHARE_BITS of the code space, as much as the reciprocal
 FLOOR_SHARE_BITS = 15
@@ -20,9 +23,10 @@ class QuantizationConfig:
 
     Raises:
         WidthError: a width is outside its range.
+        UsageError: small_weights is none of its names.
     """
 
-    #: W, 2..8: a sum unit's weights are integers that sum to 2^W. A weight below 2^-W of its row may become zero.
+    #: W, 2..16: a sum unit's weights are integers that sum to 2^W. A weight below 2^-W of its row may become zero.
     weight_bits: int = 8
     #: L, 8..16: a leaf table's entries sum to 2^L. Dominates the memory: one table a unit.
     leaf_bits: int = 12
@@ -32,6 +36,10 @@ class QuantizationConfig:
     coder: str = "wide"
     #: f: share of every symbol in 2^P, so that any input can be coded. None: the most that costs under 2^-15 together.
     floor: int | None = None
+    #: whether a positive weight becomes at least 1 of 2^W, where its row leaves room. `keep` does so, `round` lets it
+    #: vanish, `auto` keeps those of sparse rows: an entry of a learned PSDD is often the only way to some records,
+    #: while in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights).
+    small_weights: str = "auto"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -46,6 +54,8 @@ class QuantizationConfig:
             raise WidthError(f"floor must be an integer, got {self.floor!r}")
         if not isinstance(self.coder, str) or self.coder not in CODERS:
             raise WidthError(f"coder must be one of {', '.join(CODERS)}, got {self.coder!r}")
+        if not isinstance(self.small_weights, str) or self.small_weights not in SMALL_WEIGHTS:
+            raise UsageError(f"small_weights must be one of {', '.join(SMALL_WEIGHTS)}, got {self.small_weights!r}")
 
     def floor_for(self, cardinality: int) -> int:
         """Give the floor for a circuit whose largest variable has `cardinality` symbols."""

@@ -64,7 +64,7 @@ class IntegerCircuit:
     """Hold a quantized circuit: layers, widths, and the order in which its variables are coded.
 
     Products list their children in coding order, and every variable has one input layer. A circuit that is not
-    structured-decomposable can be evaluated, not coded; `tree` raises the reason.
+    structured-decomposable is coded by the numpy reference only; `tree` raises the reason.
 
     Args:
         layers: children before parents, the root last.
@@ -164,7 +164,7 @@ class IntegerCircuit:
 
     @cached_property
     def structured(self) -> bool:
-        """Tell whether the circuit is structured-decomposable, so that it can be coded."""
+        """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
         try:
             _ = self.tree
         except NotStructuredError:

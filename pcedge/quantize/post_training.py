@@ -6,7 +6,7 @@ import numpy as np
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
-from pcedge.circuit.structure import coding_order, first_places, region_tree
+from pcedge.circuit.structure import clustered_order, coding_order, first_places, region_tree
 from pcedge.errors import CircuitError, NotStructuredError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -21,7 +21,8 @@ def quantize(
     Args:
         circuit: the float circuit.
         config: the widths; None takes the defaults (W 8, L 12, A 16).
-        order: the coding order of the variables; None visits the largest child of every product last.
+        order: the coding order of the variables; None visits the largest child of every product last; without a
+            tree of regions, any order is possible, and None puts variables below the same layers together.
 
     Returns:
         The integer circuit. Input layers of one variable are merged, and products list their children in coding order.
@@ -45,7 +46,7 @@ def quantize(
     try:
         order = coding_order(region_tree(shapes, order))
     except NotStructuredError:
-        order = tuple(range(variables)) if order is None else order
+        order = clustered_order(shapes) if order is None else order
     if sorted(order) != list(range(variables)):
         raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
     scale_bits, range_bits = CODERS[config.coder]
@@ -63,15 +64,16 @@ def _quantize_layer(layer: Layer, config: QuantizationConfig) -> IntegerLayer:
         counts = largest_remainder(layer.table, 1 << config.leaf_bits)
         cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
         return IntegerInput(layer.variable, cumulative)
-    weights = layer.weights
+    weights, total = layer.weights, 1 << config.weight_bits
     if not isinstance(weights, SparseRows):
-        return IntegerSum(layer.children, largest_remainder(weights, 1 << config.weight_bits))
+        return IntegerSum(layer.children, largest_remainder(weights, total, keep=config.small_weights == "keep"))
+    keep = config.small_weights != "round"
     # Rows of one length are rounded together, so that wide sums cost no dense matrix.
     values = np.zeros(len(weights.values), dtype=np.int64)
     lengths = np.diff(weights.indptr)
     for length in np.unique(lengths):
         places = weights.indptr[:-1][lengths == length, None] + np.arange(length)
-        values[places] = largest_remainder(weights.values[places].astype(np.float64), 1 << config.weight_bits)
+        values[places] = largest_remainder(weights.values[places].astype(np.float64), total, keep=keep)
     return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
 
 

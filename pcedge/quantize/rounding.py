@@ -3,32 +3,68 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import FloatArray
 
 
-def largest_remainder(rows: FloatArray, total: int) -> IntArray:
+def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> IntArray:
     """Round every row, scaled to sum to `total`, to integers that sum to it exactly.
 
     Each entry is rounded down, and what is left goes, one each, to the entries with the largest remainders; among
     equals the first. An entry of 0 stays 0, and an error is below 1.
 
+    With `keep` no positive entry becomes 0, where a row has at most `total` of them: those whose share is below 1
+    get 1, and the others share the rest, again and again until each has at least 1.
+
     Args:
         rows: (rows, entries), non-negative, each with a positive sum.
         total: the integer that every row must sum to.
+        keep: give every positive entry at least 1.
 
     Example:
         >>> largest_remainder(np.array([[0.5, 0.3, 0.2]]), 4).tolist()
         [[2, 1, 1]]
+        >>> largest_remainder(np.array([[0.9, 0.08, 0.02]]), 4, keep=True).tolist()
+        [[2, 1, 1]]
     """
-    scaled = rows / rows.sum(axis=1, keepdims=True) * total
+    totals = np.full((len(rows), 1), total, dtype=np.int64)
+    rounded = _largest_remainder(rows, totals)
+    if not keep:
+        return rounded
+    positive = rows > 0
+    lost = ((rounded == 0) & positive).any(axis=1) & (positive.sum(axis=1) <= total)
+    if lost.any():
+        small = _small(rows[lost], total)
+        rest = _largest_remainder(np.where(small, 0.0, rows[lost]), total - small.sum(axis=1, keepdims=True))
+        rounded[lost] = small + rest
+    return rounded
+
+
+def _small(rows: FloatArray, total: int) -> NDArray[np.bool_]:
+    """Find the positive entries whose share is below 1, also of what such entries leave to the others."""
+    small = np.zeros(rows.shape, dtype=bool)
+    while True:
+        free = np.where(small, 0.0, rows)
+        sums = free.sum(axis=1, keepdims=True)
+        share = free / np.where(sums > 0, sums, 1.0) * (total - small.sum(axis=1, keepdims=True))
+        more = (free > 0) & (share < 1)
+        if not more.any():
+            return small
+        small |= more
+
+
+def _largest_remainder(rows: FloatArray, totals: IntArray) -> IntArray:
+    """Round rows to sums of their own, (rows, 1); a row of zeros has the sum 0."""
+    sums = rows.sum(axis=1, keepdims=True)
+    scaled = rows / np.where(sums > 0, sums, 1.0) * totals
     # A quotient a hair above a whole number must not lift an entry beyond what the row has.
-    whole = np.minimum(np.floor(scaled), total).astype(np.int64)
+    whole = np.minimum(np.floor(scaled), totals).astype(np.int64)
     remainder = np.where(rows > 0, scaled - whole, -1.0)
-    left = total - whole.sum(axis=1)
+    left = totals - whole.sum(axis=1, keepdims=True)
     order = np.argsort(-remainder, axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(rows.shape[1]), rows.shape), axis=1)
-    rounded: IntArray = whole + (rank < left[:, None])
+    rounded: IntArray = whole + (rank < left)
     return rounded

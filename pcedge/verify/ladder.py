@@ -14,7 +14,7 @@ from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.coder.codec import decode_lanes, encode_lanes
 from pcedge.coder.interpreter import Engine
-from pcedge.errors import UsageError
+from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.project import write_project
 from pcedge.quantize.integer import IntegerCircuit
 from pcedge.simulate.csim import Csim
@@ -88,6 +88,7 @@ def verify(
 
     Raises:
         UsageError: a rung is unknown.
+        NotStructuredError: the kernels cannot code with the circuit.
         DataError: the data do not fit.
         MissingToolError: a rung's tool is not installed.
     """
@@ -99,7 +100,13 @@ def verify(
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
     if "csim" in rungs:
-        _ = circuit.tree  # the kernels code, so say now what only the last rung would
+        try:
+            _ = circuit.tree  # the kernels code, so say now what only the last rung would
+        except NotStructuredError as error:
+            raise NotStructuredError(
+                "the rung csim must have a structured-decomposable circuit, the rung ort compares the likelihood: "
+                f"{error}"
+            ) from error
     engine = Engine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):

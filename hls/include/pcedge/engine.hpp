@@ -38,7 +38,7 @@ template <class C, class M> struct engine_t {
   static constexpr int ACC = C::accumulator_bits;
   static constexpr int SUM = C::context_sum_bits;
   static constexpr int MIX = C::weighted_bits;
-  static_assert(C::weight_bits >= 2 && C::weight_bits <= 8, "weight_bits must be 2 to 8");
+  static_assert(C::weight_bits >= 2 && C::weight_bits <= 16, "weight_bits must be 2 to 16");
   static_assert(ACC >= 2 * A && ACC >= L + 1, "the accumulator must hold products and leaf counts");
   static_assert(MIX == SUM + L, "a weighted entry is at most the context's sum times 2^L");
   static_assert(C::max_units >= 1 && C::state_words >= 1 && C::exponent_slots >= 1,
