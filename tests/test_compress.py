@@ -431,8 +431,8 @@ def test_cli_grow(files, tmp_path):
     [
         (("--fraction", "1.5"), 2, "fraction must be at least 0 and below 1, got 1.5"),
         (("--fraction", "0.5", "--shape", "rows"), 2, "shape must be one of edges, states, blocks, got 'rows'"),
-        (("--fraction", "0.5", "--block", "4"), 2, "a block must be ROWSxCOLUMNS such as 4x4, got '4'"),
-        (("--fraction", "0.5", "--block", "0x4"), 2, "a block must be ROWSxCOLUMNS such as 4x4, got '0x4'"),
+        (("--fraction", "0.5", "--block", "4"), 2, "it must be sizes with x between them such as 4x4, got '4'"),
+        (("--fraction", "0.5", "--block", "0x4"), 2, "it must be sizes with x between them such as 4x4, got '0x4'"),
     ],
 )
 def test_cli_refusals(files, tmp_path, words, status, text):

@@ -234,7 +234,9 @@ def test_one_em_step_by_hand():
     np.testing.assert_allclose(trained.layers[0].probabilities, [0.75 / 1.5, 2.25 / 2.5])
     smoothed = fit(
         Splits(x, x),
-        LearnConfig(iterations=1, patience=0, sum_pseudocount=2.0, leaf_pseudocount=1.0, uniform_share=0.5),
+        LearnConfig(
+            iterations=1, patience=0, sum_pseudocount=2.0, leaf_pseudocount=1.0, uniform_share=0.5, leaf_prior="even"
+        ),
         circuit=circuit,
     )
     # The leaf pseudocount is half the marginal (3/4) and half even (1/2): 0.625 heads.
@@ -371,6 +373,9 @@ def test_refusals():
         ({"uniform_share": float("nan")}, "uniform_share must be finite, got nan"),
         ({"holdout": 1.0}, "holdout must be between 0 and 1, got 1.0"),
         ({"window": 0.5}, "window must be at least 1, got 0.5"),
+        ({"leaf_prior": "flat"}, "leaf_prior must be even or tree, got flat"),
+        ({"leaf_growth": -1.0}, "leaf_growth must not be negative, got -1.0"),
+        ({"validate_every": 0}, "validate_every must be at least 1, got 0"),
         ({"dtype": "float16"}, "dtype must be float32 or float64, got float16"),
     ],
 )

@@ -12,7 +12,7 @@ from strategies import TREES, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, load_circuit, log_likelihood
 from pcedge.circuit.layers import MISSING
-from pcedge.compress import expected_flows
+from pcedge.compress import expected_flows, share_leaves
 from pcedge.data import Splits, load_data
 from pcedge.errors import FormatError, UsageError
 from pcedge.learn import LearnConfig, count_flows, evaluate, fit
@@ -87,7 +87,7 @@ def test_a_checkpoint_belongs_to_its_run(tmp_path):
         whole.replace(b'\\"version\\": 1', b'\\"version\\": 2'),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(FormatError, match="must be (a checkpoint of pcedge|of version 1, got 2)"):
+        with pytest.raises(FormatError, match=r"must be (a checkpoint of pcedge|of version 1, got 2)"):
             fit(records(), SMALL, checkpoint=path)
 
 
@@ -171,15 +171,37 @@ def test_tree_prior():
     np.testing.assert_allclose(tree_shrunk(counts * 0, centre, 3.0), centre.expand(3, 2, 11))
     # Four symbols by hand: the first split has 6 of 8 records, the centre is even.
     by_hand = tree_shrunk(torch.tensor([[6.0, 0.0, 1.0, 1.0]]), torch.full((1, 4), 0.25), 2.0)
+    stronger = tree_shrunk(torch.tensor([[6.0, 0.0, 1.0, 1.0]]), torch.full((1, 4), 0.25), 2.0, 1.0)
+    np.testing.assert_allclose(stronger, [[0.7 * 8 / 10, 0.7 * 2 / 10, 0.3 * 0.5, 0.3 * 0.5]])
     np.testing.assert_allclose(by_hand, [[0.7 * 7 / 8, 0.7 * 1 / 8, 0.3 * 0.5, 0.3 * 0.5]])
 
 
 def test_tree_prior_pays_on_digits():
     digits = load_data("digits")
     bits = {}
-    for prior, strength in (("even", 2.0), ("tree", 1.0)):
-        config = LearnConfig(
-            leaf_prior=prior, leaf_pseudocount=strength, uniform_share=0.02 if prior == "tree" else 0.3
-        )
+    for prior, strength, even in (("even", 2.0, 0.3), ("tree", 0.25, 0.02)):
+        config = LearnConfig(leaf_prior=prior, leaf_pseudocount=strength, uniform_share=even)
         bits[prior] = -evaluate(fit(digits, config), digits.test.reshape(360, 64)).mean() / np.log(2) / 64
     assert bits["tree"] < bits["even"] - 0.01
+
+
+def test_leaves_share_tables():
+    digits = load_data("digits")
+    circuit = fit(digits, LearnConfig(latents=8, iterations=10))
+    x = digits.train.reshape(-1, 64)
+    flows = count_flows(circuit, x)
+    before = evaluate(circuit, x).mean()
+    lost = []
+    for tables in (1, 32, 512):
+        shared = share_leaves(circuit, flows, tables)
+        rows = np.concatenate([layer.table for layer in shared.layers if isinstance(layer, InputLayer)])
+        assert len(np.unique(rows, axis=0)) <= tables
+        lost.append(before - evaluate(shared, x).mean())
+    assert lost[0] > lost[1] > lost[2]
+    assert lost[2] < 1e-6  # as many tables as leaves
+    with pytest.raises(UsageError, match="tables must be at least 1, got 0"):
+        share_leaves(circuit, flows, 0)
+    with pytest.raises(UsageError, match=r"the flows of variable .* must have shape"):
+        share_leaves(circuit, [None] * len(flows), 4)
+    with pytest.raises(UsageError, match="flows must have an entry for each of"):
+        share_leaves(circuit, flows[1:], 4)

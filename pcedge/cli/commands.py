@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,17 @@ import numpy as np
 
 from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
 from pcedge.cli.inputs import (
-    ACCEPTED,
     DATA,
-    NamedPath,
+    FILE,
+    MODEL,
+    OUT,
     bits_per_value,
-    mark_missing,
     reading_options,
-    refuse_missing,
     to_records,
+    to_symbols,
 )  # fmt: skip
-from pcedge.cli.output import Command, announce, progress, table, whole_file
+from pcedge.cli.output import Command, Result, announce, in_words, progress, table, whole_file
 from pcedge.errors import DataError
-
-Result = tuple[dict[str, Any], Any, int]
-
-_IN = click.Path(exists=True, dir_okay=False)
-_OUT = click.Path(dir_okay=False, path_type=Path)
-_MODEL = NamedPath(exists=True, dir_okay=False)
 
 
 @click.command(cls=Command, example="pcedge doctor")
@@ -43,67 +36,8 @@ def doctor() -> Result:
     return result, [table("tools", ["tool", "found", "needed for", "override"], rows)], 3 if missing else 0
 
 
-@click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
-@click.option("--data", required=True, type=DATA, help=f"{ACCEPTED}; with splits train, valid, test where it has them.")
-@reading_options
-@click.option("--latents", default=16, show_default=True, type=click.IntRange(1), help="States of every latent.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same circuit.")
-@click.option("--iterations", type=click.IntRange(1), help="M-steps at most.  [default: 300, fewer when valid says so]")
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
-@click.option(
-    "--symbolizer",
-    help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
-    "(docs/data.md), a .json file, or auto.",
-)
-@click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device.")
-@click.option("--out", required=True, type=_OUT, help="The float circuit.")
-def train(
-    data: str, dtype: str | None, shape: str | None, latents: int, seed: int, iterations: int | None,
-    missing: int | None, symbolizer: str | None, device: str, out: Path,
-) -> Result:  # fmt: skip
-    """Learn a hidden Chow–Liu tree by EM (needs the extra train)."""
-    from pcedge.circuit import save_circuit
-    from pcedge.data import Reading, load_data
-    from pcedge.data.specification import specification, symbolize
-    from pcedge.learn import LearnConfig
-    from pcedge.learn import train as learn
-
-    loaded = load_data(data, Reading(dtype, shape, missing))
-    if symbolizer is None:
-        steps, splits = None, loaded.map(lambda part: mark_missing(part, missing))
-    else:
-        refuse_missing(missing)
-        steps, splits = symbolize(symbolizer, loaded)
-        announce(f"symbolizer {specification(steps)}")
-    announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
-    trace: list[tuple[float, float]] = []
-    with progress("training") as move, whole_file(out, data) as fresh:
-
-        def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
-            trace.append((train_bits, valid_bits))
-            move(iteration, total)
-
-        circuit = learn(
-            splits, latents=latents, seed=seed, device=device, iterations=iterations or LearnConfig.iterations,
-            progress=report, cardinalities=None if steps is None else steps.cardinalities,
-        )  # fmt: skip
-        circuit = replace(circuit, symbolizer=steps)
-        save_circuit(circuit, fresh)
-    result: dict[str, Any] = {
-        "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters,
-        "iterations": len(trace), "seed": seed, "latents": latents,
-    }  # fmt: skip
-    if steps is not None:
-        result["symbolizer"] = specification(steps)
-    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
-        if part is not None and len(part):
-            result[f"{name}_bits_per_variable"] = _mean_bits(circuit, part)
-    lines = [f"{name.replace('_', ' ')}: {_text(value)}" for name, value in result.items()]
-    return result, "\n".join(lines), 0
-
-
 @click.command(cls=Command, example="pcedge info m.onnx")
-@click.argument("model", type=_MODEL)
+@click.argument("model", type=MODEL)
 def info(model: str) -> Result:
     """Describe a float or integer circuit, or a compressed stream."""
     from pcedge.circuit import Circuit, InputLayer
@@ -146,13 +80,13 @@ def info(model: str) -> Result:
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
         result |= _symbolizer(integers)
-    return result, "\n".join(f"{name.replace('_', ' ')}: {_text(value)}" for name, value in result.items()), 0
+    return result, "\n".join(f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()), 0
 
 
 @click.command(
     cls=Command, example="pcedge quantize c.pcedge --weight-bits 8 --leaf-bits 12 --state-bits 16 --out m.onnx"
 )
-@click.argument("circuit", type=_MODEL)
+@click.argument("circuit", type=MODEL)
 @click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
 @click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
@@ -168,7 +102,7 @@ def info(model: str) -> Result:
     show_default=True,
     help="Weights below 2^-W: keep them at 1, round them, or auto: keep those of sparse rows.",
 )
-@click.option("--out", required=True, type=_OUT, help="The integer circuit, one ONNX file.")
+@click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
     circuit: str,
     weight_bits: int,
@@ -198,7 +132,7 @@ def quantize(
 
 
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
-@click.argument("model", type=_MODEL)
+@click.argument("model", type=MODEL)
 @click.option(
     "--target",
     default="vitis-hls",
@@ -238,7 +172,7 @@ def simulate(folder: Path) -> Result:
 
 
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
-@click.argument("model", type=_MODEL)
+@click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
 @click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
@@ -261,9 +195,9 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
 
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
-@click.argument("model", type=_MODEL)
+@click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
-@click.argument("out", type=_OUT)
+@click.argument("out", type=OUT)
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
 @reading_options
 def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | None, shape: str | None) -> Result:
@@ -295,9 +229,9 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
 
 
 @click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
-@click.argument("model", type=_MODEL)
-@click.argument("stream", type=_IN)
-@click.argument("out", type=_OUT)
+@click.argument("model", type=MODEL)
+@click.argument("stream", type=FILE)
+@click.argument("out", type=OUT)
 def decode(model: str, stream: str, out: Path) -> Result:
     """Restore the records of a stream, with their dtype and shape."""
     from pcedge.coder import Engine
@@ -314,10 +248,10 @@ def decode(model: str, stream: str, out: Path) -> Result:
 
 
 @click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
-@click.argument("model", type=_MODEL)
+@click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
-@click.option("--out", type=_OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
+@click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 @reading_options
 def loglik(
     model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None
@@ -336,8 +270,7 @@ def loglik(
     raw = load_array(data, Reading(dtype, shape, missing))
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    x = to_records(circuit, raw, missing)
-    x = x if circuit.symbolizer else mark_missing(x, missing)
+    x = to_symbols(circuit, raw, missing)
     if isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
@@ -389,12 +322,6 @@ def _say_how(engine: Any) -> None:
         )
 
 
-def _mean_bits(circuit: Any, x: Any) -> float:
-    from pcedge.circuit import log_likelihood
-
-    return float(-log_likelihood(circuit, x).mean() / math.log(2) / len(circuit.cardinalities))
-
-
 def _structured(circuit: Any) -> bool:
     from pcedge.circuit.structure import region_tree
     from pcedge.errors import NotStructuredError
@@ -404,11 +331,3 @@ def _structured(circuit: Any) -> bool:
     except NotStructuredError:
         return False
     return True
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

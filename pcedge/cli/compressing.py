@@ -8,36 +8,22 @@ from typing import Any
 
 import click
 
-from pcedge.cli.commands import _DATA, _MODEL, _OUT, Result, _mark_missing, _mean_bits
 from pcedge.cli.files import read_float
-from pcedge.cli.output import Command, announce, whole_file
-
-
-class _Block(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Take ROWSxCOLUMNS."""
-
-    name = "ROWSxCOLUMNS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) != 2 or not all(part.isdecimal() and int(part) for part in parts):
-            self.fail(f"a block must be ROWSxCOLUMNS such as 4x4, got {value!r}", param, ctx)
-        return int(parts[0]), int(parts[1])
+from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, mean_bits, to_symbols
+from pcedge.cli.output import Command, Result, announce, whole_file
 
 
 @click.command(cls=Command, example="pcedge prune c.pcedge --data digits --fraction 0.5 --shape edges --out p.pcedge")
-@click.argument("circuit", type=_MODEL)
-@click.option("--data", required=True, type=_DATA, help="Train records: a data file (its train split), or digits.")
+@click.argument("circuit", type=MODEL)
+@click.option("--data", required=True, type=DATA, help="Train records: a data file (its train split), or digits.")
 @click.option("--fraction", required=True, type=float, help="Share of the edges, states or blocks to drop, 0..1.")
 @click.option(
     "--shape", default="edges", show_default=True, help="edges (single ones), states (whole latent states) or blocks."
 )
-@click.option("--block", default="4x4", show_default=True, type=_Block(), help="Rows and columns of a block.")
+@click.option("--block", default="4x4", show_default=True, type=Sizes(2), help="Rows and columns of a block.")
 @click.option("--global", "whole", is_flag=True, help="Compare states or blocks of the whole circuit, not of a layer.")
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
-@click.option("--out", required=True, type=_OUT, help="The pruned float circuit, to be trained further.")
+@click.option("--out", required=True, type=OUT, help="The pruned float circuit, to be trained further.")
 def prune(
     circuit: str,
     data: str,
@@ -56,13 +42,13 @@ def prune(
     from pcedge.errors import DataError
 
     before = read_float(circuit)
-    records = _mark_missing(load_data(data).train, missing)
+    records = to_symbols(before, load_data(data).train, missing)
     announce(f"computing flows of {len(records)} records")
     pruned = drop(before, expected_flows(before, records), fraction, shape, block=block, even=not whole)
-    bits_before = _mean_bits(before, records)
+    bits_before = mean_bits(before, records)
     if not math.isfinite(bits_before):
         raise DataError(f"the records of {data} must be possible in {circuit}, at least one has probability 0")
-    bits_after = _mean_bits(pruned.circuit, records)
+    bits_after = mean_bits(pruned.circuit, records)
     bound = loss_bound(before, pruned.dropped, records) / math.log(2) / len(before.cardinalities)
     with whole_file(out, circuit, data) as fresh:
         save_circuit(pruned.circuit, fresh)
@@ -83,15 +69,15 @@ def prune(
 
 
 @click.command(cls=Command, example="pcedge grow c.pcedge --factor 2 --noise 0.3 --out g.pcedge")
-@click.argument("circuit", type=_MODEL)
+@click.argument("circuit", type=MODEL)
 @click.option("--factor", default=2, show_default=True, type=click.IntRange(1), help="Units made of every unit.")
 @click.option(
     "--noise", default=0.3, show_default=True, type=float, help="Spread of the noise on the parameters, 0..1."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the noise.")
-@click.option("--data", type=_DATA, help="Records (train split) whose bits are told before and after.")
+@click.option("--data", type=DATA, help="Records (train split) whose bits are told before and after.")
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
-@click.option("--out", required=True, type=_OUT, help="The grown float circuit, to be trained further.")
+@click.option("--out", required=True, type=OUT, help="The grown float circuit, to be trained further.")
 def grow(
     circuit: str, factor: int, noise: float, seed: int, data: str | None, missing: int | None, out: Path
 ) -> Result:
@@ -108,8 +94,8 @@ def grow(
     }  # fmt: skip
     text = f"{out}: {before.parameters} parameters before, {after.parameters} after"
     if data is not None:
-        records = _mark_missing(load_data(data).train, missing)
-        bits = [_mean_bits(part, records) for part in (before, after)]
+        records = to_symbols(before, load_data(data).train, missing)
+        bits = [mean_bits(part, records) for part in (before, after)]
         for name, value in zip(("before", "after"), bits, strict=True):
             result[f"bits_per_variable_{name}"] = value if math.isfinite(value) else None
         text += f"; {bits[0]:.4f} bits a variable before, {bits[1]:.4f} after"

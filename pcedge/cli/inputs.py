@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from pcedge.circuit import Circuit
+from pcedge.circuit import Circuit, log_likelihood
 from pcedge.errors import DataError, UsageError
 from pcedge.quantize import IntegerCircuit
 
@@ -28,6 +30,30 @@ class NamedPath(click.Path):
 
 
 DATA = NamedPath(exists=True)
+MODEL = NamedPath(exists=True, dir_okay=False)
+FILE = click.Path(exists=True, dir_okay=False)
+OUT = click.Path(dir_okay=False, path_type=Path)
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Take whole numbers above 0 with x between them, such as 28x28."""
+
+    name = "sizes"
+
+    def __init__(self, count: int | None = None) -> None:
+        """Say how many numbers there must be; None takes any."""
+        self.count = count
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give a tuple."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().split("x")
+        right = all(part.isdecimal() and int(part) for part in parts)
+        if not right or self.count not in (None, len(parts)):
+            form = "4x4" if self.count == 2 else "28x28"
+            self.fail(f"it must be sizes with x between them such as {form}, got {value!r}", param, ctx)
+        return tuple(int(part) for part in parts)
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,6 +77,16 @@ def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = 
         return x
     refuse_missing(missing)
     return circuit.symbolizer.apply(x)
+
+
+def to_symbols(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None) -> Any:
+    """Make records of symbols as `to_records` does; without a symbolizer write missing symbols as -1."""
+    return mark_missing(x, missing) if circuit.symbolizer is None else to_records(circuit, x, missing)
+
+
+def mean_bits(circuit: Circuit, records: Any) -> float:
+    """Compute the mean bits a variable."""
+    return float(-log_likelihood(circuit, records).mean() / math.log(2) / len(circuit.cardinalities))
 
 
 def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any) -> dict[str, float | None]:

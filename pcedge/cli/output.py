@@ -18,6 +18,9 @@ from rich.table import Table
 
 from pcedge.errors import PcedgeError
 
+#: what a command gives: its result for machines, for people, and the exit status
+Result = tuple[dict[str, Any], Any, int]
+
 #: exit statuses of a command that a signal ended: 128 + its number
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -83,6 +86,15 @@ def progress(label: str) -> Iterator[Any]:
             bars.update(task, completed=done, total=total)
 
         yield move
+
+
+def in_words(value: object) -> str:
+    """Write a value of a result for people."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def announce(text: str) -> None:

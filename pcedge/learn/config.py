@@ -47,15 +47,17 @@ class LearnConfig:
     patience: int = 20
     #: records added to every sum unit's expected counts, spread evenly over its children
     sum_pseudocount: float = 0.3
-    #: records added to every leaf's expected counts, spread like the variable's marginal (see `uniform_share`);
-    #: symbols that training never saw get their probability from here
+    #: records added to every leaf's expected counts, see `leaf_prior`; symbols that training never saw get their
+    #: probability from here
     leaf_pseudocount: float = 2.0
     #: share of the leaf pseudocount that is spread evenly over the symbols instead
     uniform_share: float = 0.3
-    #: how leaves are drawn to the variable's marginal: `even` adds the pseudocount once to a row; `tree` adds it to
-    #: every split of the symbols into halves, quarters and so on, so that rows with few counts keep their coarse shape
-    #: and take the fine one of the marginal; for symbols with an order and many values, such as grey values
-    leaf_prior: str = "even"
+    #: how leaves are drawn to the variable's marginal (see `uniform_share`): `even` adds the pseudocount once to a
+    #: row; `tree` adds it, times depth ** `leaf_growth`, to every split of the symbols into halves, quarters and so on,
+    #: so that rows with few counts keep their coarse shape and take the fine one of the marginal; for ordered symbols
+    leaf_prior: str = "tree"
+    #: how much more finer splits are drawn to the marginal
+    leaf_growth: float = 2.0
     #: share of every expected count of a symbol that goes to its two neighbours, half to each, in the M-step; only for
     #: symbols with an order, such as grey values, and 0 for names without one
     blur: float = 0.0
@@ -79,7 +81,7 @@ class LearnConfig:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}")
-        for name in ("sum_pseudocount", "leaf_pseudocount", "checkpoint_seconds"):
+        for name in ("sum_pseudocount", "leaf_pseudocount", "leaf_growth", "checkpoint_seconds"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
         for name in ("uniform_share", "blur"):

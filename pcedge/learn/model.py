@@ -241,7 +241,9 @@ class Model:
                 table = table + self.config.blur * (neighbours(table) - table)
             centre = self.centres[on.stack.first]
             if self.config.leaf_prior == "tree":
-                smoothed[part] = tree_shrunk(table, centre, self.config.leaf_pseudocount).flatten()
+                smoothed[part] = tree_shrunk(
+                    table, centre, self.config.leaf_pseudocount, self.config.leaf_growth
+                ).flatten()
             else:
                 smoothed[part] = (table + self.config.leaf_pseudocount * centre).flatten()
         totals = self._row_totals(smoothed)

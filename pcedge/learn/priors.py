@@ -10,7 +10,6 @@ import torch
 from pcedge.circuit.layers import MISSING, FloatArray, IntArray
 from pcedge.learn.config import LearnConfig
 
-POWER = 2
 #: a torch tensor
 Tensor = Any
 
@@ -42,17 +41,19 @@ def leaf_priors(train: IntArray, cardinalities: tuple[int, ...], config: LearnCo
     return priors
 
 
-def tree_shrunk(counts: Tensor, centre: Tensor, strength: float) -> Tensor:
+def tree_shrunk(counts: Tensor, centre: Tensor, strength: float, growth: float = 0.0) -> Tensor:
     """Estimate distributions from counts by a Pólya tree over dyadic intervals of symbols.
 
-    Every interval is split in two, and `strength` records that split as the centre does are added to each split. So a
-    row with few counts takes the fine shape of the centre and keeps its own coarse one, which one pseudocount for all
-    symbols cannot do. Lavine, "Some Aspects of Polya Tree Distributions", Annals of Statistics 1992.
+    Every interval is split in two, and to each split records are added that split as the centre does: `strength` times
+    depth ** `growth`, the depth of the first split being 1. So a row with few counts takes the fine shape of the
+    centre and keeps its own coarse one, which one pseudocount for all symbols cannot do. Lavine, "Some Aspects of
+    Polya Tree Distributions for Statistical Modelling", Annals of Statistics 1992, section 3: growth 2 is the usual.
 
     Args:
         counts: (..., symbols).
         centre: distributions that can be broadcast to the counts.
-        strength: records added to each split.
+        strength: records added to the first split.
+        growth: exponent of the depth.
     """
     depth = max(0, counts.shape[-1] - 1).bit_length()
     padding = (0, (1 << depth) - counts.shape[-1])
@@ -64,7 +65,7 @@ def tree_shrunk(counts: Tensor, centre: Tensor, strength: float) -> Tensor:
         own, drawn = halves
         share = drawn / drawn.sum(dim=-1, keepdim=True)
         share = torch.where(share.isfinite(), share, 0.5)
-        split = own + strength * (level + 1) ** POWER * share
+        split = own + strength * (level + 1) ** growth * share
         split = split / split.sum(dim=-1, keepdim=True)
         split = torch.where(split.isfinite(), split, share)
         result = (result[..., None] * split).flatten(-2)

@@ -1,0 +1,132 @@
+"""The command that learns a circuit."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcedge.cli.files import read_float
+from pcedge.cli.inputs import ACCEPTED, DATA, MODEL, OUT, Sizes, mark_missing, reading_options, refuse_missing
+from pcedge.cli.output import Command, Result, announce, in_words, progress, whole_file
+from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
+
+#: settings of LearnConfig that are options of the same name, with what their values must be
+SETTINGS: dict[str, tuple[Any, str]] = {
+    "structure": (click.Choice(STRUCTURES), "Hidden Chow–Liu tree, chain (HMM), binary or quad tree, or parts."),
+    "leaves": (click.Choice(LEAVES), "Kind of the leaves."),
+    "latents": (click.IntRange(1), "States of every latent."),
+    "block": (click.IntRange(1), "Of independent: variables of a part at most."),
+    "seed": (click.IntRange(0), "Same seed, same circuit."),
+    "iterations": (click.IntRange(1), "M-steps at most; fewer when the validation split says so."),
+    "batch": (click.IntRange(1), "Records an M-step."),
+    "holdout": (float, "Share of train held out where there is no validation split."),
+    "patience": (click.IntRange(0), "M-steps without a better validation likelihood; 0 never stops early."),
+    "validate_every": (click.IntRange(1), "M-steps between two looks at the validation split."),
+    "sum_pseudocount": (float, "Records added to every sum unit's counts."),
+    "leaf_pseudocount": (float, "Records added to every leaf's counts."),
+    "leaf_prior": (
+        click.Choice(["tree", "even"]),
+        "How leaves are drawn to the marginal: symbols with order, without.",
+    ),
+    "blur": (float, "Share of a symbol's counts that goes to its neighbours."),
+    "checkpoint_seconds": (float, "Seconds between two checkpoints."),
+}
+
+
+def _settings(command: Any) -> Any:
+    """Add an option for every setting, with the library's default."""
+    defaults = {field.name: field.default for field in fields(LearnConfig)}
+    for name, (kind, text) in reversed(SETTINGS.items()):
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, default=defaults[name], show_default=True, type=kind, help=text)(command)
+    return command
+
+
+@click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
+@click.option("--data", required=True, type=DATA, help=f"{ACCEPTED}; with splits train, valid, test where it has them.")
+@reading_options
+@_settings
+@click.option(
+    "--image", type=Sizes(), help="Of quad: height and width (and channels), as 28x28.  [default: the data's]"
+)
+@click.option("--init", type=MODEL, help="A float circuit whose structure and parameters training starts from.")
+@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option(
+    "--symbolizer",
+    help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
+    "(docs/data.md), a .json file, or auto.",
+)
+@click.option("--checkpoint", type=OUT, help="A file that a killed run of the same settings goes on from.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
+@click.option(
+    "--precision", default=LearnConfig.dtype, show_default=True, type=click.Choice(["float64", "float32"]),
+    help="Numbers of training; float32 is faster on a GPU.",
+)  # fmt: skip
+@click.option("--out", required=True, type=OUT, help="The float circuit.")
+def train(
+    data: str, dtype: str | None, shape: str | None, image: tuple[int, ...] | None, init: str | None,
+    missing: int | None, symbolizer: str | None, checkpoint: Path | None, device: str, precision: str, out: Path,
+    **settings: Any,
+) -> Result:  # fmt: skip
+    """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
+    from pcedge.circuit import save_circuit
+    from pcedge.data import Reading, load_data
+    from pcedge.data.specification import specification, symbolize
+    from pcedge.learn import evaluate, fit
+
+    loaded = load_data(data, Reading(dtype, shape, missing))
+    start = None if init is None else read_float(init)
+    steps = None if start is None else start.symbolizer
+    if symbolizer is not None and start is not None:
+        raise click.UsageError("--symbolizer must not be given with --init, whose circuit has its own or none")
+    if symbolizer is None and steps is None:
+        splits = loaded.map(lambda part: mark_missing(part, missing))
+    else:
+        refuse_missing(missing)
+        if steps is None:
+            assert symbolizer is not None
+            steps, splits = symbolize(symbolizer, loaded)
+        else:
+            splits = loaded.map(steps.apply)
+        announce(f"symbolizer {specification(steps)}")
+    if settings["structure"] == "quad" and image is None:
+        image = tuple(splits.train.shape[1:])
+    config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
+    iterations: list[int] = []
+    inputs = [name for name in (data, init) if name is not None]
+    with progress("training") as move, whole_file(out if first else Path(os.devnull), *inputs) as fresh:
+
+        def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
+            iterations.append(iteration)
+            move(iteration, total)
+
+        circuit = fit(
+            splits, config, circuit=start, progress=report, checkpoint=checkpoint,
+            cardinalities=None if steps is None or start is not None else steps.cardinalities,
+        )  # fmt: skip
+        circuit = replace(circuit, symbolizer=steps)
+        save_circuit(circuit, fresh)
+    if not first:
+        # The first process says it all.
+        click.get_current_context().exit(0)
+    result: dict[str, Any] = {
+        "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters,
+        "iterations": iterations[-1] if iterations else 0, "seed": config.seed, "latents": config.latents,
+        "structure": config.structure if start is None else "init",
+    }  # fmt: skip
+    if steps is not None:
+        result["symbolizer"] = specification(steps)
+    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        if part is not None and len(part):
+            bits = -evaluate(circuit, part, replace(config, dtype="float64")).mean() / math.log(2)
+            result[f"{name}_bits_per_variable"] = float(bits) / len(circuit.cardinalities)
+    lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
+    return result, "\n".join(lines), 0
