@@ -49,9 +49,9 @@ class LearnConfig:
     sum_pseudocount: float = 0.3
     #: records added to every leaf's expected counts, see `leaf_prior`; symbols that training never saw get their
     #: probability from here
-    leaf_pseudocount: float = 2.0
+    leaf_pseudocount: float = 0.15
     #: share of the leaf pseudocount that is spread evenly over the symbols instead
-    uniform_share: float = 0.3
+    uniform_share: float = 0.02
     #: how leaves are drawn to the variable's marginal (see `uniform_share`): `even` adds the pseudocount once to a
     #: row; `tree` adds it, times depth ** `leaf_growth`, to every split of the symbols into halves, quarters and so on,
     #: so that rows with few counts keep their coarse shape and take the fine one of the marginal; for ordered symbols
