@@ -3,7 +3,9 @@
 from pcedge.export.onnx_reader import from_onnx, read_onnx
 from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
 from pcedge.export.project import Target, targets, write_project
+from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
-    "Placement", "Target", "from_onnx", "placements", "read_onnx", "targets", "to_onnx", "write_onnx", "write_project",
+    "Placement", "Target", "from_onnx", "load_zoo", "placements", "read_onnx", "targets", "to_onnx", "write_onnx",
+    "write_project", "zoo",
 ]  # fmt: skip

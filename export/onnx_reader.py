@@ -44,11 +44,16 @@ def read_onnx(path: str | Path) -> IntegerCircuit:
         FormatError: a rule of the format is broken; the error names it.
         OSError: the file cannot be read.
     """
+    return read_onnx_bytes(Path(path).read_bytes(), str(path))
+
+
+def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
+    """Read an integer circuit from the bytes of an ONNX file, which messages call `name`."""
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(Path(path).read_bytes())
+        model.ParseFromString(data)
     except DecodeError as error:
-        raise FormatError("onnx-container", f"{path} must be an ONNX file, it cannot be parsed ({error})") from error
+        raise FormatError("onnx-container", f"{name} must be an ONNX file, it cannot be parsed ({error})") from error
     return from_onnx(model)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.coder.stream import MAGIC, parse
 from pcedge.errors import UsageError
-from pcedge.export import read_onnx
+from pcedge.export import load_zoo, read_onnx, zoo
 from pcedge.quantize import IntegerCircuit
 
 
 def describe_stream(path: str) -> dict[str, Any] | None:
     """Describe a compressed stream; None for any other file."""
-    if path == "digits" and not Path(path).exists():
+    if path in zoo() and not Path(path).exists():
         return None
     data = Path(path).read_bytes()
     if not data.startswith(MAGIC):
@@ -34,21 +34,23 @@ def describe_stream(path: str) -> dict[str, Any] | None:
 
 def is_float_file(path: str) -> bool:
     """Tell a float circuit (safetensors: eight bytes of length, then JSON) from an ONNX file."""
-    if path == "digits" and not Path(path).exists():
-        return True
+    if path in zoo() and not Path(path).exists():
+        return path == "digits"
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
 
 
 def read_float(path: str) -> Circuit:
     """Read a float circuit; refuse an integer one by name."""
-    if not is_float_file(path):
+    if not is_float_file(path):  # the name digits is the float circuit wherever one will do
         raise UsageError(f"{path} must be a float circuit (.pcedge), it is none; only these can be quantized")
     return load_circuit(path)
 
 
 def read_integer(path: str) -> IntegerCircuit:
     """Read an integer circuit; refuse a float one by name."""
+    if path in zoo() and not Path(path).exists():
+        return load_zoo(path)
     if is_float_file(path):
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")
     return read_onnx(path)

@@ -12,6 +12,7 @@ import numpy as np
 
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.errors import DataError, UsageError
+from pcedge.export import zoo
 from pcedge.quantize import IntegerCircuit
 
 #: what a data argument may be, for help texts
@@ -21,16 +22,24 @@ ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary 
 MAX_SYMBOL = 2**31 - 1
 
 
-class NamedPath(click.Path):
-    """Take a file or folder, or the name of the shipped circuit and data."""
+class DataPath(click.Path):
+    """Take a file or folder, or the name of the shipped data."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Let the name through."""
         return value if value == "digits" else super().convert(value, param, ctx)
 
 
-DATA = NamedPath(exists=True)
-MODEL = NamedPath(exists=True, dir_okay=False)
+class ModelPath(click.Path):
+    """Take a file, or the name of a shipped circuit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let the names through."""
+        return value if value in zoo() else super().convert(value, param, ctx)
+
+
+DATA = DataPath(exists=True)
+MODEL = ModelPath(exists=True, dir_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)
 OUT = click.Path(dir_okay=False, path_type=Path)
 

@@ -1,0 +1,44 @@
+"""The command that lists the shipped circuits, and writes one out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pcedge.cli.inputs import OUT
+from pcedge.cli.output import Command, Result, table, whole_file
+
+
+@click.command(cls=Command, example="pcedge zoo digits --out m.onnx")
+@click.argument("name", required=False)
+@click.option("--out", type=OUT, help="Write the circuit's ONNX file here.")
+def zoo(name: str | None, out: Path | None) -> Result:
+    """List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked for."""
+    from pcedge.export.zoo import zoo as shipped
+    from pcedge.export.zoo import zoo_bytes
+
+    if name is None and out is not None:
+        raise click.UsageError("--out must come with the NAME of a circuit")
+    known = shipped()
+    if name is not None:
+        data = zoo_bytes(name)
+        known = {name: known[name]}
+        if out is not None:
+            with whole_file(out) as fresh:
+                fresh.write_bytes(data)
+    result = {"circuits": [{"name": key, **entry} for key, entry in known.items()]}
+    if out is not None:
+        return result | {"out": str(out)}, f"{out}: {known[str(name)]['bytes']} bytes", 0
+    columns = ["name", "data", "variables", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
+    rows: list[list[object]] = [
+        [key, *(entry[field] for field in ("data", "variables", "symbols", "states", "bytes")),
+         *(entry[field] for field in ("float_bits", "integer_bits", "file_bits"))]
+        for key, entry in known.items()
+    ]  # fmt: skip
+    notes = [f"{key}: {entry['source']}" for key, entry in known.items()]
+    lanes = {entry["lanes"] for entry in known.values()}
+    title = (
+        f"bits of a value of the test data; files with {', '.join(map(str, sorted(lanes)))} lanes, everything counted"
+    )
+    return result, [table(title, columns, rows), *notes], 0
