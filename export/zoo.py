@@ -30,7 +30,7 @@ def zoo_bytes(name: str) -> bytes:
     """
     if name not in zoo():
         raise UsageError(f"a circuit of the zoo must be one of {', '.join(zoo())}, got {name!r}")
-    return _folder().joinpath(f"{name}.onnx").read_bytes()
+    return bytes(_folder().joinpath(f"{name}.onnx").read_bytes())
 
 
 def load_zoo(name: str) -> IntegerCircuit:

@@ -155,7 +155,7 @@ class _Run:
             rate = (self.config.window + self.iteration - 1) ** -GROWTH
             self.running.lerp_(counts, rate)
         self.model.update(self.running)
-        return -total / self.size * self.per_nat
+        return float(-total / self.size * self.per_nat)
 
     def _counts(self, batch: IntArray) -> Any:
         total: Any = None
@@ -178,7 +178,7 @@ class _Run:
         if mean > self.best or self.config.patience == 0:
             self.best, self.best_at = mean, self.iteration
             self.kept = self.model.snapshot()
-        return -mean * self.per_nat
+        return float(-mean * self.per_nat)
 
     def state(self) -> checkpoints.State:
         """Give what the next iteration depends on."""
@@ -190,6 +190,7 @@ class _Run:
         }
         for name, leaves in (("leaves", self.model.leaves), ("kept-leaves", self.kept.leaves)):
             for index, layer in leaves.items():
+                assert layer.parametric is not None
                 tensors[f"{name}.{index}"] = layer.parametric.parameters
         generator = self.generator.bit_generator.state
         return checkpoints.State(self.iteration, self.place, self.best, self.best_at, generator, tensors)
@@ -210,10 +211,9 @@ class _Run:
         self.model.restore(Snapshot(tensors["parameters"], self._leaves(state.tensors, "leaves")))
 
     def _leaves(self, tensors: Any, name: str) -> dict[int, InputLayer]:
-        return {
-            index: InputLayer.of(
-                layer.variable,
-                replace(layer.parametric, parameters=tensors[f"{name}.{index}"]),  # type: ignore[type-var]
-            )
-            for index, layer in self.model.leaves.items()
-        }
+        found = {}
+        for index, layer in self.model.leaves.items():
+            assert layer.parametric is not None
+            parametric = replace(layer.parametric, parameters=tensors[f"{name}.{index}"])
+            found[index] = InputLayer.of(layer.variable, parametric)
+        return found

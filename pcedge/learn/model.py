@@ -15,12 +15,12 @@ from pcedge.circuit.layers import (
     InputLayer,
     IntArray,
     Layer,
-    ProductLayer,
     SparseRows,
     SumLayer,
 )
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.leaves import refit_layer
+from pcedge.learn.parameters import count_of, packed, with_parameters
 from pcedge.learn.plan import Bags, LeafStack, ProductStack, Pull, Rows, SumStack, make_plan
 from pcedge.learn.priors import neighbours, tree_shrunk
 
@@ -61,7 +61,7 @@ class Model:
         self.stacks = [[_OnDevice(stack, self.device) for stack in level] for level in self.plan.levels]
         self.pulls = [None if pull is None else _PullOnDevice(pull, self.device) for pull in self.plan.pulls]
         self.lengths = self._tensor(self.plan.lengths)
-        self.parameters = self._tensor(_pack(circuit, self.plan.levels), self.dtype)
+        self.parameters = self._tensor(packed(circuit, self.plan.levels), self.dtype)
         self.fans = self.lengths.repeat_interleave(self.lengths).to(self.dtype)
         self.centres = self._centres(priors)
         #: parametric leaves by layer, whose tables follow from their parameters
@@ -288,7 +288,7 @@ class Model:
             first = stack.first
             for index in stack.layers:
                 layer = self.circuit.layers[index]
-                size = _parameters(layer)
+                size = count_of(layer)
                 part = values[first : first + size]
                 sparse = isinstance(layer, SumLayer) and isinstance(layer.weights, SparseRows)
                 found[index] = part if sparse else part.reshape(stack.shape[1:])
@@ -303,7 +303,7 @@ class Model:
         layers: list[Layer] = list(self.circuit.layers)
         for index, values in enumerate(self.by_layer(array)):
             if values is not None:
-                layers[index] = held.leaves.get(index) or _with_parameters(layers[index], values)
+                layers[index] = held.leaves.get(index) or with_parameters(layers[index], values)
         # What was learned is another distribution: an importer's constant is not its own.
         return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
 
@@ -368,38 +368,3 @@ def _bag_sums(values: Tensor, bags: tuple[Tensor, Tensor], weights: Tensor = Non
     """Add the rows of every bag, times their weights if there are any."""
     indices, offsets = bags
     return torch.nn.functional.embedding_bag(indices, values, offsets, mode="sum", per_sample_weights=weights)
-
-
-def _pack(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumStack, ...], ...]) -> FloatArray:
-    """Put all parameters behind one another, stack by stack."""
-    parts = []
-    for stack in (stack for level in levels for stack in level):
-        if isinstance(stack, ProductStack):
-            continue
-        for index in stack.layers:
-            layer = circuit.layers[index]
-            if isinstance(layer, InputLayer):
-                parts.append(layer.table.ravel())
-            elif isinstance(layer, SumLayer):
-                rows = layer.weights
-                parts.append((rows.values if isinstance(rows, SparseRows) else rows).ravel())
-    return np.concatenate(parts).astype(np.float64)
-
-
-def _parameters(layer: Layer) -> int:
-    if isinstance(layer, InputLayer):
-        return layer.table.size
-    if isinstance(layer, ProductLayer):
-        return 0
-    return (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
-
-
-def _with_parameters(layer: Layer, values: FloatArray) -> Layer:
-    if isinstance(layer, InputLayer):
-        table = values.reshape(layer.table.shape)
-        return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
-    assert isinstance(layer, SumLayer)
-    rows = layer.weights
-    if isinstance(rows, SparseRows):
-        return SumLayer(layer.children, SparseRows(rows.indptr, rows.indices, values, rows.columns))
-    return SumLayer(layer.children, values.reshape(rows.shape))

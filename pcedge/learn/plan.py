@@ -140,8 +140,9 @@ def make_plan(circuit: Circuit) -> Plan:
             if shapes[group[0]].kind == "product":
                 here.append(ProductStack(start, row - start, _product_bags(circuit, group, starts)))
             elif shapes[group[0]].kind == "input":
-                here.append(_leaf_stack(circuit, group, start, first))
-                lengths.append(np.full((row - start), here[-1].shape[2], dtype=np.int64))
+                leaves = _leaf_stack(circuit, group, start, first)
+                here.append(leaves)
+                lengths.append(np.full(row - start, leaves.shape[2], dtype=np.int64))
                 first += int(lengths[-1].sum())
             else:
                 stack, own = _sum_stack(circuit, group, starts, first)

@@ -101,7 +101,8 @@ def fit(
                 shape=config.shape, order=config.order, block=config.block,
             )  # fmt: skip
         kept = None if checkpoint is None else Path(checkpoint)
-        return em.fit_parameters(circuit, records, valid, config, progress, kept, workers)
+        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, kept, workers)
+    return trained
 
 
 def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[int, ...]:

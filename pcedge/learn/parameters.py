@@ -1,0 +1,46 @@
+"""All parameters of a circuit as one vector, in the order of a plan's stacks, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.learn.plan import LeafStack, ProductStack, SumStack
+
+
+def packed(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumStack, ...], ...]) -> FloatArray:
+    """Put all parameters behind one another, stack by stack."""
+    parts: list[FloatArray] = []
+    for stack in (stack for level in levels for stack in level):
+        if isinstance(stack, ProductStack):
+            continue
+        for index in stack.layers:
+            layer = circuit.layers[index]
+            if isinstance(layer, InputLayer):
+                parts.append(layer.table.ravel())
+            elif isinstance(layer, SumLayer):
+                rows = layer.weights
+                values = rows.values if isinstance(rows, SparseRows) else rows
+                parts.append(values.ravel().astype(np.float64))
+    return np.concatenate(parts)
+
+
+def count_of(layer: Layer) -> int:
+    """Count the entries of a layer's rows."""
+    if isinstance(layer, InputLayer):
+        return layer.table.size
+    if isinstance(layer, ProductLayer):
+        return 0
+    return (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
+
+
+def with_parameters(layer: Layer, values: FloatArray) -> Layer:
+    """Make a layer like another with other parameters."""
+    if isinstance(layer, InputLayer):
+        table = values.reshape(layer.table.shape)
+        return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
+    assert isinstance(layer, SumLayer)
+    rows = layer.weights
+    if isinstance(rows, SparseRows):
+        return SumLayer(layer.children, SparseRows(rows.indptr, rows.indices, values, rows.columns))
+    return SumLayer(layer.children, values.reshape(rows.shape))
