@@ -101,12 +101,14 @@ def write_table() -> None:
         nats = figure["reach"] < 0
         value = f"{figure['nats']:.3f} nats" if nats else f"{figure['bits']:.4f} bits"
         bar = f"≥ {figure['reach']}" if nats else f"≤ {figure['reach']}"
-        rows.append([name, f"**{value}**", figure["published"], bar, f"{figure['parameters']:,}", f"{figure['seconds']} s",
-                     figure["device"], str(figure["seed"]), f"`python benchmarks/learning.py {name}`"])  # fmt: skip
+        rows.append([
+            name, f"**{value}**", figure["published"], bar, f"{figure['parameters']:,}", f"{figure['seconds']} s",
+            figure["device"], str(figure["seed"]), f"`python benchmarks/learning.py {name}`",
+        ])  # fmt: skip
     headings = ["run", "test", "published", "to reach", "parameters", "time", "device", "seed", "command"]
     notes = [
-        "Test bits a variable (images) or mean nats (binary sets) of the float circuit, in float64. Trained on the train "
-        "split; stopped by the set's own validation split, or by a held-out 5 % of train. A run's stages are in "
+        "Test bits a variable (images) or mean nats (binary sets) of the float circuit, in float64. Trained on the "
+        "train split; stopped by the set's own validation split, or by a held-out 5 % of train. A run's stages are in "
         "`benchmarks/learning.toml`; its time includes the structure, not the test. GPU runs add `--device cuda`.", "",
     ]  # fmt: skip
     write_section("Learning", "python benchmarks/learning.py --table", [*notes, *table(headings, rows)])
