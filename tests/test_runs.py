@@ -1,5 +1,6 @@
 """Long training runs: checkpoints that a killed run goes on from, several processes, priors, stacks."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,18 @@ def test_killed_run_goes_on_to_the_same_result(tmp_path, leaves, batch):
     assert equal(whole, fit(records(), config, checkpoint=path))
     longer = replace(config, iterations=20)
     assert equal(fit(records(), longer), fit(records(), longer, checkpoint=path))
+
+
+@pytest.mark.slow
+def test_the_command_under_torchrun(tmp_path):
+    np.save(tmp_path / "x.npy", records(200))
+    words = ["train", "--data", "x.npy", "--latents", "2", "--iterations", "3", "--out", "c.pcedge", "--json"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pcedge"]
+    done = subprocess.run([*launch, *words], cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["iterations"] == 3  # the first process alone says it
+    assert load_circuit(tmp_path / "c.pcedge").cardinalities == (4,) * 5
 
 
 def test_a_checkpoint_belongs_to_its_run(tmp_path):

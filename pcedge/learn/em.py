@@ -17,7 +17,7 @@ from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.model import Model, Snapshot
 from pcedge.learn.priors import leaf_priors
-from pcedge.learn.workers import Workers, joined
+from pcedge.learn.workers import Workers, own_device
 
 #: values that an E-step keeps at a time, records times units: bounds the memory, at some 40 bytes each
 VALUES = 2**24
@@ -75,27 +75,25 @@ def fit_parameters(
 
 def log_likelihoods(circuit: Circuit, records: IntArray, config: LearnConfig) -> FloatArray:
     """Compute log p of every record on the device, as float64 of shape (N,)."""
-    with joined(config) as workers:
-        model, part = _model(circuit, records, config, workers.device)
-        parts = [
-            model.log_likelihood(model.load(records[start : start + part])).cpu().numpy().astype(np.float64)
-            for start in range(0, len(records), part)
-        ]
+    model, part = _model(circuit, records, config)
+    parts = [
+        model.log_likelihood(model.load(records[start : start + part])).cpu().numpy().astype(np.float64)
+        for start in range(0, len(records), part)
+    ]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def flows(circuit: Circuit, records: IntArray, config: LearnConfig) -> list[FloatArray | None]:
     """Compute the expected counts of every layer's parameters on the device; None for products."""
-    with joined(config) as workers:
-        model, part = _model(circuit, records, config, workers.device)
-        total = np.zeros(model.plan.parameters + 1)
-        for start in range(0, len(records), part):
-            total += model.counts(model.load(records[start : start + part])).cpu().numpy()
+    model, part = _model(circuit, records, config)
+    total = np.zeros(model.plan.parameters + 1)
+    for start in range(0, len(records), part):
+        total += model.counts(model.load(records[start : start + part])).cpu().numpy()
     return model.by_layer(total[:-1])
 
 
-def _model(circuit: Circuit, records: IntArray, config: LearnConfig, device: str) -> tuple[Model, int]:
-    model = Model(circuit, leaf_priors(records[:0], circuit.cardinalities, config), config, device)
+def _model(circuit: Circuit, records: IntArray, config: LearnConfig) -> tuple[Model, int]:
+    model = Model(circuit, leaf_priors(records[:0], circuit.cardinalities, config), config, own_device(config))
     return model, _part(model)
 
 

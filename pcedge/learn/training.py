@@ -85,7 +85,7 @@ def fit(
         FormatError: the checkpoint is damaged.
         MissingToolError: torch is not installed.
     """
-    em = _em()
+    em = _torch_part("em")
     config = config or LearnConfig()
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
@@ -94,7 +94,7 @@ def fit(
         valid = check_records(splits.valid, sizes, allow_missing=True)
     else:
         records, valid = _hold_out(records, config)
-    with em.joined(config) as workers:
+    with _torch_part("workers").joined(config) as workers:
         if circuit is None:
             circuit = initial_circuit(
                 config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
@@ -140,20 +140,20 @@ def evaluate(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = Non
         DataError, UsageError, MissingToolError: as in `fit`.
     """
     records = check_records(data, circuit.cardinalities, allow_missing=True)
-    return np.asarray(_em().log_likelihoods(circuit, records, config or LearnConfig()))
+    return np.asarray(_torch_part("em").log_likelihoods(circuit, records, config or LearnConfig()))
 
 
 def count_flows(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = None) -> list[FloatArray | None]:
     """Compute what `pcedge.compress.expected_flows` does, stack by stack and on any device."""
     records = check_records(data, circuit.cardinalities, allow_missing=True)
-    found: list[FloatArray | None] = _em().flows(circuit, records, config or LearnConfig())
+    found: list[FloatArray | None] = _torch_part("em").flows(circuit, records, config or LearnConfig())
     return found
 
 
-def _em() -> Any:
-    """Import what needs torch."""
+def _torch_part(name: str) -> Any:
+    """Import a module that needs torch."""
     try:
-        return importlib.import_module("pcedge.learn.em")
+        return importlib.import_module(f"pcedge.learn.{name}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "torch":
             raise

@@ -50,10 +50,7 @@ def joined(config: LearnConfig) -> Iterator[Workers]:
         UsageError: the device does not work here.
     """
     count = int(os.environ.get(WORLD_SIZE, "1"))
-    device = config.device
-    if device == "cuda":
-        device = f"cuda:{os.environ.get(LOCAL_RANK, '0')}"
-    _check_device(device)
+    device = own_device(config)
     if count == 1:
         yield Workers(device=device)
         return
@@ -69,9 +66,18 @@ def joined(config: LearnConfig) -> Iterator[Workers]:
             torch.distributed.destroy_process_group()
 
 
-def _check_device(device: str) -> None:
+def own_device(config: LearnConfig) -> str:
+    """Give this process' device: of several GPUs the one that torchrun means for it.
+
+    Raises:
+        UsageError: the device does not work here.
+    """
+    device = config.device
+    if device == "cuda":
+        device = f"cuda:{os.environ.get(LOCAL_RANK, '0')}"
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either, by what is missing
         reason = str(error).splitlines()[0]
         raise UsageError(f"device must be cpu or a torch device that works here, got {device!r} ({reason})") from error
+    return device
