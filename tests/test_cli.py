@@ -306,7 +306,7 @@ def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
     ]
     child = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        child.wait(timeout=4)
+        child.wait(timeout=12)
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=30)

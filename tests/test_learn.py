@@ -355,6 +355,12 @@ def test_refusals():
             "cardinalities must be one number or one for each of 2 variables, got 3",
             lambda: train(x, cardinalities=[2, 2, 2]),
         ),
+        (
+            DataError,
+            "symbols must be below 65536, got 70000: a symbolizer makes wide numbers small (docs/data.md), "
+            "and cardinalities says what is meant if it is not",
+            lambda: train(x + 70_000),
+        ),
         (UsageError, "cardinalities must be at least 1, got 0", lambda: train(x, cardinalities=0)),
         (UsageError, "latents must be at least 1, got 0", lambda: train(x, latents=0)),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from pcedge.data import Reading, load_array, load_data
 from pcedge.errors import DataError, MissingToolError, UsageError
@@ -293,3 +294,29 @@ def test_damaged_files(tmp_path: Path) -> None:
             except DataError:
                 refused += 1
         assert refused >= 100, name
+
+
+def test_lines_of_empty_cells_are_records(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("1,2\n,\n\n3,4\n")
+    assert_array_equal(load_array(path, Reading(missing=-1)), [[1, 2], [-1, -1], [3, 4]])
+    with pytest.raises(DataError, match="line 2"):
+        load_array(path)
+    path.write_text("1 2 \n \n 3 4\n")
+    assert_array_equal(load_array(path), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(("bits", "colour", "channels"), [(16, 2, 3), (16, 6, 4), (16, 4, 2), (4, 0, 1), (2, 0, 1)])
+def test_png_depths_that_would_lose_bits_are_refused(tmp_path, bits, colour, channels):
+    pytest.importorskip("PIL", reason="PNG needs Pillow")
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    row = b"\0" + bytes(8 * channels * bits // 8)
+    header = (8).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes([bits, colour, 0, 0, 0])
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    with pytest.raises(DataError, match="must have 8 bits a channel, or 1 or 16 bits of grey alone, got"):
+        load_array(tmp_path / "deep")

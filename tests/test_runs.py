@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from strategies import TREES, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, load_circuit, log_likelihood
@@ -102,6 +103,23 @@ def test_a_checkpoint_belongs_to_its_run(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(FormatError, match=r"must be (a checkpoint of pcedge|of version 1, got 2)"):
             fit(records(), SMALL, checkpoint=path)
+    path.write_bytes(whole)
+    tensors = load_file(path)
+    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])["__metadata__"]
+    inner = json.loads(header["pcedge-checkpoint"])
+    for change in ({"iteration": "x"}, {"generator": None}, {"best": "x"}):
+        save_file(tensors, path, {"pcedge-checkpoint": json.dumps(inner | change)})
+        with pytest.raises(FormatError, match="must hold a whole state of the run"):
+            fit(records(), SMALL, checkpoint=path)
+    for name in ("order", "parameters", "running", "kept"):
+        save_file({key: value[:-1] if key == name else value for key, value in tensors.items()}, path, header)
+        with pytest.raises(FormatError, match="must hold a whole state of the run"):
+            fit(records(), SMALL, checkpoint=path)
+        save_file({key: value for key, value in tensors.items() if key != name}, path, header)
+        with pytest.raises(FormatError, match="must hold a whole state of the run"):
+            fit(records(), SMALL, checkpoint=path)
+    with pytest.raises(UsageError, match=r"the folder of the checkpoint .* must exist"):
+        fit(records(), SMALL, checkpoint=tmp_path / "none" / "c")
 
 
 @pytest.mark.slow

@@ -516,3 +516,9 @@ def test_random_lanes_are_data_or_refused() -> None:
             continue
         assert engine.circuit.symbolizer is not None
         assert_array_equal(decode(engine, encode(engine, x)), x)
+
+
+def test_a_range_that_the_dtype_does_not_reach():
+    symbolizer = make_symbolizer("range=200..255", np.array([[200, 255]], dtype=np.uint8))
+    with pytest.raises(DataError, match=r"row 0, place \(0,\): a value must be in 200..255, got 1"):
+        symbolizer.apply(np.array([[1, 2]], dtype=np.int8))

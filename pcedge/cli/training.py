@@ -102,6 +102,8 @@ def train(
         announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     iterations: list[int] = []
     inputs = [name for name in (data, init) if name is not None]
+    if checkpoint is not None and checkpoint.resolve() in [out.resolve(), *(Path(name).resolve() for name in inputs)]:
+        raise click.UsageError(f"the checkpoint must be another file than --out, --data and --init, got {checkpoint}")
     with progress("training") as move, whole_file(out if first else Path(os.devnull), *inputs) as fresh:
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:

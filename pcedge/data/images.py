@@ -19,6 +19,9 @@ IMAGES = (".png", ".pgm")
 #: Pillow's modes of images whose pixels are integers without a palette, and their dtype
 MODES = {"1": "bool", "L": "uint8", "LA": "uint8", "RGB": "uint8", "RGBA": "uint8", "I;16": "uint16", "I;16B": "uint16"}
 
+#: (bits, colour type) of a PNG header that Pillow reads value by value; 0 is grey, 2 RGB, 4 and 6 with alpha
+DEPTHS = {(1, 0), (8, 0), (16, 0), (8, 2), (8, 4), (8, 6)}
+
 #: pixels of an image at most: a small file can claim any size
 MAX_PIXELS = 1 << 27
 
@@ -96,6 +99,11 @@ def _read_png(path: Path) -> tuple[str, Array]:
         raise DataError(f"{path} must hold one image, it holds {frames}")
     if mode not in MODES:
         raise DataError(f"{path} must be of mode {', '.join(MODES)}, got {mode}")
+    # Pillow brings other depths to 8 bits without a word.
+    with path.open("rb") as file:
+        depth, colour = file.read(26)[24:26]
+    if (depth, colour) not in DEPTHS:
+        raise DataError(f"{path} must have 8 bits a channel, or 1 or 16 bits of grey alone, got {depth} bits of {mode}")
     return mode, pixels
 
 

@@ -151,8 +151,12 @@ class Symbolizer:
             )
         if array.size and not self.low <= int(array.min()) <= int(array.max()) <= self.high:
             # In the array's own type: a comparison of int64 with uint64 would go through floats.
-            low, high = (np.array(bound).astype(array.dtype) for bound in self._bounds(array.dtype.name))
-            row, *place = (int(i) for i in np.argwhere((array < low) | (array > high))[0])
+            least, most = self._bounds(array.dtype.name)
+            wrong = np.ones(array.shape, dtype=bool)  # where the dtype reaches no value of the range
+            if least <= most:
+                low, high = (np.array(bound).astype(array.dtype) for bound in (least, most))
+                wrong = (array < low) | (array > high)
+            row, *place = (int(i) for i in np.argwhere(wrong)[0])
             raise DataError(
                 f"row {row}, place {tuple(place)}: a value must be in {self.low}..{self.high}, "
                 f"got {int(array[(row, *place)])}"

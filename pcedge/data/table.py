@@ -41,8 +41,14 @@ def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None) -> 
         first = file.readline()
         delimiter = next((sign for sign in DELIMITERS if sign in first.strip()), ",")
         file.seek(0)
-        reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(c.strip() for c in row)]
+        # Blanks at a line's ends separate nothing; a line of empty cells is a record, an empty line is none.
+        source = (line.strip(" \r\n") + "\n" for line in file) if delimiter == " " else file
+        reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True, strict=True)
+        lines = [
+            (reader.line_num, [cell.strip() for cell in row])
+            for row in reader
+            if len(row) > 1 or any(cell.strip() for cell in row)
+        ]
     if not lines:
         raise DataError(f"{path} must hold at least one line of integers, it is empty")
     width = len(lines[0][1])

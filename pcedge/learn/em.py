@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray
-from pcedge.errors import DataError
+from pcedge.errors import CircuitError, DataError, FormatError
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.model import Model, Snapshot
@@ -56,7 +56,11 @@ def fit_parameters(
     run = _Run(circuit, train, valid, config, workers)
     mark = checkpoints.fingerprint(circuit, train, valid, config) if checkpoint is not None else ""
     if checkpoint is not None and checkpoint.exists():
-        run.restore(checkpoints.read(checkpoint, mark))
+        state = checkpoints.read(checkpoint, mark)
+        try:
+            run.restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CircuitError) as error:
+            raise FormatError("checkpoint", f"{checkpoint} must hold a whole state of the run ({error!r})") from error
     saved = time.monotonic()
     valid_bits = math.nan
     while run.iteration < config.iterations and not run.done:
@@ -198,12 +202,20 @@ class _Run:
         self.iteration, self.place, self.best, self.best_at = (
             state.iteration, state.place, state.best, state.best_at,
         )  # fmt: skip
+        numbers = (self.iteration, self.place, self.best_at)
+        if any(type(number) is not int for number in numbers) or not isinstance(self.best, float):
+            raise TypeError(f"iteration, place and best must be numbers, got {numbers} and {self.best!r}")
         self.generator.bit_generator.state = state.generator
         self.order = state.tensors["order"]
+        if self.order.shape != (self.records,) or self.order.dtype.kind != "i":
+            raise ValueError(f"order must name {self.records} records, got {self.order.dtype} {self.order.shape}")
         tensors = {
             name: torch.tensor(state.tensors[name], device=self.model.device)
             for name in ("running", "kept", "parameters")
         }
+        for name, tensor in tensors.items():
+            if tensor.shape != self.model.parameters.shape or tensor.dtype != self.model.dtype:
+                raise ValueError(f"{name} must have {len(self.model.parameters)} numbers of {self.model.dtype}")
         self.running = tensors["running"]
         self.kept = Snapshot(tensors["kept"], self._leaves(state.tensors, "kept-leaves"))
         self.model.restore(Snapshot(tensors["parameters"], self._leaves(state.tensors, "leaves")))

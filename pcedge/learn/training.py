@@ -17,6 +17,9 @@ from pcedge.errors import DataError, UsageError, missing_extra
 from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.initial import initial_circuit
 
+#: symbols of a variable at most, where the data alone say how many there are
+MAX_SYMBOLS = 1 << 16
+
 
 def train(
     data: Splits | ArrayLike,
@@ -87,6 +90,9 @@ def fit(
     """
     em = _torch_part("em")
     config = config or LearnConfig()
+    kept = None if checkpoint is None else Path(checkpoint)
+    if kept is not None and not kept.absolute().parent.is_dir():
+        raise UsageError(f"the folder of the checkpoint {kept} must exist")
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
     records = check_records(splits.train, sizes, allow_missing=True)
@@ -100,7 +106,6 @@ def fit(
                 config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
                 shape=config.shape, order=config.order, block=config.block,
             )  # fmt: skip
-        kept = None if checkpoint is None else Path(checkpoint)
         trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, kept, workers)
     return trained
 
@@ -111,7 +116,13 @@ def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[i
         raise DataError(f"records must have at least one variable, got shape {splits.train.shape}")
     if given is None:
         parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None and part.size]
-        return (max(2, *(int(part.max()) + 1 for part in parts)),) * variables
+        symbols = max(2, *(int(part.max()) + 1 for part in parts))
+        if symbols > MAX_SYMBOLS:
+            raise DataError(
+                f"symbols must be below {MAX_SYMBOLS}, got {symbols - 1}: a symbolizer makes wide numbers small "
+                "(docs/data.md), and cardinalities says what is meant if it is not"
+            )
+        return (symbols,) * variables
     sizes = (int(given),) * variables if isinstance(given, int | np.integer) else tuple(int(size) for size in given)
     if len(sizes) != variables:
         raise UsageError(f"cardinalities must be one number or one for each of {variables} variables, got {len(sizes)}")
