@@ -107,6 +107,15 @@ def test_every_input_comes_back(data: st.DataObject) -> None:
     assert make_symbolizer(specification(symbolizer), probe) == symbolizer
 
 
+@pytest.mark.parametrize("plus, minus", [((1,), ()), ((), (1,))])
+def test_relation_wraps_on_the_whole_circle_of_64_bits(plus: tuple[int, ...], minus: tuple[int, ...]) -> None:
+    """A record with one axis: the largest number is a scalar, and adding 1 to it must wrap without a warning."""
+    low, high = value_range("int64")
+    symbolizer = Symbolizer("int64", (2,), low, high, (Relation(0, plus, minus), Planes((16,) * 4)))
+    x = np.array([[0, 0], [low, high], [high, low], [-1, 1]])
+    assert_array_equal(symbolizer.invert(symbolizer.apply(x), len(x)), x)
+
+
 @given(symbolizers(), st.integers(1, 6), st.integers(0, 2**32))
 def test_any_symbols_are_those_of_some_data_or_refused(symbolizer: Symbolizer, rows: int, seed: int) -> None:
     """Nothing decodes to data that would have had other symbols."""

@@ -75,6 +75,9 @@ def test_names_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # A file of that name comes first.
     Path("nltcs").write_bytes(zoo_bytes("digits"))
     assert json.loads(run("info", "nltcs", "--json").stdout)["variables"] == 64
+    # A folder of that name, such as one with somebody's data, does not.
+    Path("shuttle").mkdir()
+    assert json.loads(run("info", "shuttle", "--json").stdout)["kind"] == "integer circuit"
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -12,9 +12,14 @@ from pcedge.export import load_zoo, read_onnx, zoo
 from pcedge.quantize import IntegerCircuit
 
 
+def is_zoo_name(path: str) -> bool:
+    """Tell whether a path is the name of a shipped circuit; a file of that name goes first."""
+    return path in zoo() and not Path(path).is_file()
+
+
 def describe_stream(path: str) -> dict[str, Any] | None:
     """Describe a compressed stream; None for any other file."""
-    if path in zoo() and not Path(path).exists():
+    if is_zoo_name(path):
         return None
     data = Path(path).read_bytes()
     if not data.startswith(MAGIC):
@@ -34,7 +39,7 @@ def describe_stream(path: str) -> dict[str, Any] | None:
 
 def is_float_file(path: str) -> bool:
     """Tell a float circuit (safetensors: eight bytes of length, then JSON) from an ONNX file."""
-    if path in zoo() and not Path(path).exists():
+    if is_zoo_name(path):
         return path == "digits"
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
@@ -49,7 +54,7 @@ def read_float(path: str) -> Circuit:
 
 def read_integer(path: str) -> IntegerCircuit:
     """Read an integer circuit; refuse a float one by name."""
-    if path in zoo() and not Path(path).exists():
+    if is_zoo_name(path):
         return load_zoo(path)
     if is_float_file(path):
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")

@@ -135,11 +135,13 @@ class Relation:
 
     def _sum(self, values: Words, top: Words, add: tuple[int, ...], subtract: tuple[int, ...]) -> Words:
         out = values.copy()
-        channels, tops = np.moveaxis(out, self.axis + 1, 0), np.moveaxis(top, self.axis, 0)
+        channels = np.moveaxis(out, self.axis + 1, 0)
+        # An array even where a record has this axis alone: numpy warns when a scalar wraps, and 2^64 - 1 + 1 must.
+        most = np.asarray(np.moveaxis(top, self.axis, 0)[self.target])
         for place in add:
-            channels[self.target] = plus(channels[self.target], channels[place], tops[self.target])
+            channels[self.target] = plus(channels[self.target], channels[place], most)
         for place in subtract:
-            channels[self.target] = minus(channels[self.target], channels[place], tops[self.target])
+            channels[self.target] = minus(channels[self.target], channels[place], most)
         return out
 
     def apply(self, values: Words, top: Words) -> Words:
