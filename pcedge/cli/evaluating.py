@@ -66,7 +66,7 @@ def evaluate(
     reading = Reading(dtype, shape)
     x = load_array(data, reading)
     inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
-    # The plot's place is checked before minutes of work, not after.
+    # whole_file checks the plot's place before minutes of work, not after.
     with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
         with _stages() as move:
             found = measure(
@@ -76,7 +76,8 @@ def evaluate(
                 records=records, queries=queries, seed=seed, lanes=lanes, progress=move,
             )  # fmt: skip
         if plot is not None and fresh is not None:
-            draw(found, fresh, plot.suffix.lower())
+            title = f"{Path(model).name} against {Path(circuit).name}, {found.records} records"
+            draw(found, fresh, plot.suffix.lower(), title)
     result = found.as_dict() | {"digest": engine.circuit.digest.hex()}
     result["file"] |= bits_per_value(engine.circuit, 8 * found.file_bytes, x[: found.rows])
     if plot is not None:
@@ -101,8 +102,7 @@ def _stages() -> Iterator[Any]:
 
 
 def _tables(result: dict[str, Any]) -> list[Any]:
-    per_record, per_variable = result["bits_per_record"], result["bits_per_variable"]
-    made = [_lengths(result, per_record, per_variable), _distribution(result)]
+    made = [_lengths(result), _distribution(result)]
     made += _remarks(result)
     if "classes" in result:
         made.append(_classes(result["classes"]))
@@ -115,16 +115,24 @@ def _tables(result: dict[str, Any]) -> list[Any]:
     return made
 
 
-def _lengths(result: dict[str, Any], per_record: dict[str, Any], per_variable: dict[str, Any]) -> Any:
-    file = result["file"]
-    title = f"{result['records']} records of {result['variables']} variables; a file of {file['bytes']} bytes"
-    rows: list[list[object]] = []
-    for key, name in NAMES.items():
-        shown = f"file, {file['lanes']} lanes" if key == "file" else name
-        more = [
-            _cell(part) for part in (per_record[key], per_variable[key], _less(per_record[key], per_record["float"]))
-        ]
-        rows.append([shown, *more])
+def _lengths(result: dict[str, Any]) -> Any:
+    file, records = result["file"], result["records"]
+    names = NAMES | {"file": f"file, {file['lanes']} lanes"}
+    if result["impossible"]:
+        names["likelihood"] += f", of {records - result['impossible']} possible"
+    if result["float_impossible"]:
+        names["float"] += f", of {records - result['float_impossible']} possible"
+    whole = result["bits_per_record"]
+    # Means over different records are not subtracted: the likelihood's are compared on those that both call possible.
+    over = {
+        "float": 0.0, "likelihood": result["likelihood_loss"]["mean"], "intervals": result["loss"]["mean"],
+        "file": None if result["float_impossible"] else whole["file"] - whole["float"],
+    }  # fmt: skip
+    rows: list[list[object]] = [
+        [name, _cell(whole[key]), _cell(result["bits_per_variable"][key]), _cell(over[key])]
+        for key, name in names.items()
+    ]
+    title = f"{records} records of {result['variables']} variables; a file of {file['bytes']} bytes"
     return table(title, ["code", "bits/record", "bits/variable", "over float"], rows)
 
 
@@ -165,27 +173,18 @@ def _classes(classes: list[dict[str, Any]]) -> Any:
         figures = [found["float_bits"], loss["mean"], loss["quantiles"]["99.9"], loss["quantiles"]["max"]]
         worst = "" if found["worst_record"] is None else found["worst_record"]
         rows.append([found["label"], found["records"], *map(_cell, figures), worst, found["impossible"]])
-    columns = [
-        "class",
-        "records",
-        "mean float bits",
-        "mean loss",
-        "99.9 % loss",
-        "worst loss",
-        "its record",
-        "impossible",
-    ]
-    return table("classes, bits/record: float, mean loss, 99.9th percentile of the loss, worst loss", columns, rows)
+    columns = ["class", "records", "float", "mean", "99.9 %", "worst", "record", "zero p"]
+    return table("classes: mean float bits, then the loss; zero p: impossible to the integers", columns, rows)
 
 
 def _queries(queries: dict[str, Any]) -> Any:
     rows: list[list[object]] = []
-    for key, unit in (("marginal", "bits"), ("conditional", "probability")):
+    for key, unit in (("marginal", "bits"), ("conditional", "p")):
         found = queries[key]
         errors = [_brief(found[name]) for name in ("mean_error", "p99.9_error", "max_error")]
         rows.append([f"{key}, {unit}", found["queries"], *errors, found["impossible"], found["undefined"]])
-    columns = ["error of", "queries", "mean", "99.9 %", "max", "impossible", "undefined"]
-    return table(f"random queries, seed {queries['seed']}: integers against float", columns, rows)
+    columns = ["error of", "queries", "mean", "99.9 %", "max", "zero p", "undefined"]
+    return table(f"random queries, seed {queries['seed']}; zero p: impossible to the integers alone", columns, rows)
 
 
 def _ood(result: dict[str, Any]) -> list[Any]:
@@ -197,13 +196,9 @@ def _ood(result: dict[str, Any]) -> list[Any]:
     columns = ["score", "data, bits", "others, bits", "AUROC"]
     return [
         table(f"{result['records']} records told from {ood['records']} out-of-distribution records", columns, rows),
-        f"out-of-distribution records that are impossible: {ood['impossible']} to the integer likelihood, "
-        f"{ood['float_impossible']} to the float circuit",
+        f"others that are impossible: {ood['impossible']} to the integer likelihood, {ood['float_impossible']} to the "
+        "float circuit",
     ]
-
-
-def _less(value: float | None, other: float | None) -> float | None:
-    return None if value is None or other is None else value - other
 
 
 def _cell(value: float | None) -> object:

@@ -17,9 +17,11 @@ from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import Circuit, FloatArray
 from pcedge.coder.interpreter import Engine
 from pcedge.coder.stream import encode, parse
+from pcedge.data.specification import specification
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import DataError, UsageError
 from pcedge.verify.queries import QueryErrors, query_errors
+from pcedge.verify.roc import auroc
 from pcedge.verify.statistics import RecordBits, record_bits
 
 #: the quantiles of a distribution by their names; min and max are the ends
@@ -96,6 +98,12 @@ class Evaluation:
         """Describe the loss in bits over the records that the float circuit calls possible."""
         return Distribution.of(_finite(self.bits.loss))
 
+    @property
+    def likelihood_loss(self) -> Distribution:
+        """Describe integer likelihood bits less float bits over the records that both call possible."""
+        both = np.isfinite(self.bits.float_bits) & np.isfinite(self.bits.likelihood_bits)
+        return Distribution.of(self.bits.likelihood_bits[both] - self.bits.float_bits[both])
+
     def worst(self, chosen: NDArray[np.bool_] | None = None) -> dict[str, object] | None:
         """Describe the record of the largest loss, the first of equals, among some records; None if there is none."""
         loss = self.bits.loss if chosen is None else np.where(chosen, self.bits.loss, -np.inf)
@@ -160,6 +168,7 @@ class Evaluation:
             "file": {"bytes": self.file_bytes, "payload_bytes": self.payload_bytes, "lanes": self.lanes},
             "loss": loss.as_dict(),
             "loss_per_variable": None if loss.mean is None else loss.mean / self.variables,
+            "likelihood_loss": self.likelihood_loss.as_dict(),
             "worst": self.worst(),
             "above_1_percent": int(notable.sum()),
             "impossible": _infinite(bits.likelihood_bits),
@@ -265,43 +274,11 @@ def check_pair(circuit: Circuit, engine: Engine) -> None:
             f"the two circuits must be over the same symbols, variable {first} has {mine[first]} in the float one, "
             f"{other[first]} in the integer one"
         )
-    specified = [steps.to_json() if steps else None for steps in (circuit.symbolizer, engine.circuit.symbolizer)]
-    if specified[0] != specified[1]:
-        described = [steps or "none" for steps in specified]
+    if circuit.symbolizer != engine.circuit.symbolizer:
         raise UsageError(
-            f"the two circuits must have the same symbolizer, the float one has {described[0]}, the integer one "
-            f"{described[1]}"
+            f"the two circuits must have the same symbolizer, the float one has {_described(circuit.symbolizer)}, "
+            f"the integer one {_described(engine.circuit.symbolizer)}"
         )
-
-
-def auroc(inliers: ArrayLike, outliers: ArrayLike) -> float:
-    """Compute the area under the ROC curve: how often an inlier scores above an outlier; a tie counts half.
-
-    Args:
-        inliers: scores, (N,) with N > 0, finite or infinite.
-        outliers: scores, (M,) with M > 0.
-
-    Example:
-        >>> auroc([2.0, 1.0, -np.inf], [1.0, -np.inf])
-        0.6666666666666666
-    """
-    mine, other = np.asarray(inliers, dtype=np.float64), np.sort(np.asarray(outliers, dtype=np.float64))
-    for scores in (mine, other):
-        if not scores.size or np.isnan(scores).any():
-            raise DataError(f"scores must be at least one number and no NaN, got {scores.size} scores")
-    below = np.searchsorted(other, mine, side="left")
-    upto = np.searchsorted(other, mine, side="right")
-    return (int(below.sum()) + int(upto.sum())) / (2 * mine.size * other.size)
-
-
-def roc(inliers: FloatArray, outliers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give the ROC curve from (0, 0) to (1, 1): shares of outliers and of inliers that reach each threshold."""
-    thresholds = np.unique(np.concatenate([inliers, outliers]))[::-1]
-    shares = []
-    for scores in (outliers, inliers):
-        passed = len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")
-        shares.append(np.concatenate([[0.0], passed / len(scores)]))
-    return shares[0], shares[1]
 
 
 def scores(bits: RecordBits, ood: RecordBits) -> list[tuple[str, FloatArray, FloatArray]]:
@@ -349,6 +326,12 @@ def _checked_labels(labels: ArrayLike, rows: NDArray[Any], symbolizer: Symbolize
     if len(named) != count:
         raise DataError(f"there must be a label for each of the {count} records, got {len(named)} labels")
     return named
+
+
+def _described(symbolizer: Symbolizer | None) -> str:
+    if symbolizer is None:
+        return "none"
+    return f"{specification(symbolizer)} for {symbolizer.dtype} rows of shape {symbolizer.shape}"
 
 
 def _stage(say: Progress, what: str) -> Callable[[int, int], None]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pcedge.errors import missing_extra
-from pcedge.verify.evaluation import Evaluation, auroc, roc, scores
+from pcedge.verify.evaluation import Evaluation, scores
+from pcedge.verify.roc import auroc, roc
 
 #: suffixes of a plot, and what keeps its bytes the same from run to run
 FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
@@ -31,13 +32,14 @@ def need_matplotlib() -> None:
         raise missing_extra("matplotlib", "plot", "drawing a plot") from error
 
 
-def draw(found: Evaluation, path: Path, suffix: str) -> None:
+def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
     """Draw the loss over records, against the float bits and by class, and the ROC curves, as far as there are any.
 
     Args:
         found: the evaluation.
         path: the file to write.
         suffix: its format, of `FORMATS`.
+        title: what stands above all.
 
     Raises:
         MissingToolError: matplotlib is not installed.
@@ -57,6 +59,7 @@ def draw(found: Evaluation, path: Path, suffix: str) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "pcedge", "font.size": 9, "axes.spines.top": False,
                                 "axes.spines.right": False}):  # fmt: skip
         figure = Figure(figsize=(5.2 * columns, 4.0 * lines), layout="constrained")
+        figure.suptitle(title)
         axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
         for panel, axis in zip(panels, axes, strict=True):
             panel(axis, found)
