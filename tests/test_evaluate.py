@@ -137,9 +137,9 @@ def test_bits_and_quantiles_of_the_loss(circuit: Circuit, seed: int) -> None:
     assert result["bits_per_record"]["file"] == 8 * len(packed) / 70
     assert result["bits_per_variable"]["intervals"] == result["bits_per_record"]["intervals"] / x.shape[1]
     assert list(result["loss"]["quantiles"]) == ["min", "1", "5", "25", "50", "75", "95", "99", "99.9", "max"]
-    for name, share in QUANTILES.items():
+    for name in QUANTILES:
         # Linear interpolation between the two records beside the place, written out.
-        place = share * 69
+        place = {"min": 0.0, "max": 100.0}.get(name, float(name) if name[0].isdigit() else 0.0) / 100 * 69
         low, high = np.sort(loss)[[int(np.floor(place)), int(np.ceil(place))]]
         assert result["loss"]["quantiles"][name] == pytest.approx(low + (place - int(place)) * (high - low), abs=1e-9)
     assert result["loss"]["mean"] == pytest.approx(loss.mean(), abs=1e-9)
@@ -147,6 +147,10 @@ def test_bits_and_quantiles_of_the_loss(circuit: Circuit, seed: int) -> None:
     assert result["worst"]["loss"] == pytest.approx(loss.max())
     # A record may come twice: its first place is told.
     assert result["worst"]["record"] == int(np.flatnonzero((x == x[int(loss.argmax())]).all(axis=1))[0])
+    both = np.isfinite(integers)
+    assert result["likelihood_loss"]["records"] == both.sum()
+    assert result["likelihood_loss"]["mean"] == pytest.approx((integers - floats)[both].mean())
+    assert result["loss_per_variable"] == pytest.approx(loss.mean() / x.shape[1], abs=1e-9)
     assert result["above_1_percent"] == int((loss > 0.01 * floats).sum())
     assert result["floor_symbols"] == int((hi - lo == engine.circuit.floor).sum())
     means = statistics(circuit, engine, x)
@@ -179,6 +183,11 @@ def test_records_that_the_float_circuit_calls_impossible_have_no_loss() -> None:
     assert (some["float_impossible"], some["loss"]["records"], some["worst"]["record"]) == (1, 1, 1)
     assert some["bits_per_record"]["float"] == pytest.approx(1.0)
     assert some["classes"][0]["loss"]["mean"] is None and some["classes"][0]["worst_record"] is None
+    # An integer circuit that comes from elsewhere may call possible what the float one does not.
+    other = Engine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.5, 0.25]])),))))
+    apart = evaluate(circuit, other, [[2], [0]], queries=0).as_dict()
+    assert (apart["impossible"], apart["likelihood_loss"]["records"]) == (0, 1)
+    assert apart["likelihood_loss"]["mean"] == pytest.approx(1.0)
     alone = evaluate(circuit, engine, [[2]], queries=0).as_dict()
     assert alone["worst"] is None and alone["bits_per_record"]["float"] is None
     json.dumps([some, alone], allow_nan=False)
@@ -235,6 +244,11 @@ def test_queries_are_drawn_as_the_page_says() -> None:
     assert (evidence[np.arange(700), variable] == MISSING).all()
     assert set(variable) == set(range(6))
     assert (symbol < np.array(CIRCUIT.cardinalities)[variable]).all() and (symbol >= 0).all()
+    # Of one record's own symbols, one half and what the other half hits by chance.
+    one = list(conditional_queries(x[:1], CIRCUIT.cardinalities, 4000, np.random.default_rng(1)))
+    own = np.concatenate([symbol == x[0, variable] for _, variable, symbol in one])
+    expected = 0.5 + 0.5 * np.mean(1 / np.array(CIRCUIT.cardinalities))
+    assert abs(own.mean() - expected) < 0.04
     again = evaluate(CIRCUIT, ENGINE, x, queries=700, seed=1).as_dict()["queries"]
     assert again == evaluate(CIRCUIT, ENGINE, x, queries=700, seed=1).as_dict()["queries"]
     assert again != evaluate(CIRCUIT, ENGINE, x, queries=700, seed=2).as_dict()["queries"]

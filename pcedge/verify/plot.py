@@ -93,9 +93,13 @@ def _against_float(axis: Any, found: Evaluation) -> None:
     x, y = found.bits.float_bits, found.bits.loss
     axis.scatter(x, y, s=6, alpha=0.5, color=BLUE, linewidths=0, rasterized=True)
     axis.axhline(0, color=GREY, linewidth=0.8)
-    axis.plot(worst["float_bits"], worst["loss"], "o", color=ORANGE, fillstyle="none", markersize=9,
-              label=f"worst: record {worst['record']}")  # fmt: skip
-    axis.legend(frameon=False)
+    place = (worst["float_bits"], worst["loss"])
+    axis.plot(*place, "o", color=ORANGE, fillstyle="none", markersize=9)
+    left = worst["float_bits"] <= (x[np.isfinite(x)].min() + x[np.isfinite(x)].max()) / 2
+    axis.annotate(
+        f"worst: record {worst['record']}", place, xytext=(9 if left else -9, 0), textcoords="offset points",
+        ha="left" if left else "right", va="center", color=ORANGE,
+    )  # fmt: skip
 
 
 def _by_class(axis: Any, found: Evaluation) -> None:
