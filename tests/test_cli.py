@@ -23,7 +23,7 @@ from pcedge.data import load_array
 
 COMMANDS = (
     "demo", "doctor", "train", "info", "quantize", "export", "simulate", "verify", "encode", "decode", "loglik",
-    "prune", "grow",
+    "prune", "grow", "evaluate",
 )  # fmt: skip
 
 

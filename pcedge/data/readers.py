@@ -162,11 +162,31 @@ def load_array(path: str | Path, reading: Reading = PLAIN) -> Array:
         >>> load_array("digits").shape
         (360, 8, 8)
     """
+    where, array = _one(path, reading)
+    _check_array(array, where)
+    return array
+
+
+def load_labels(path: str | Path) -> Array:
+    """Load a label a record: integers of shape (N,), from a file of one array or of splits as `load_array` takes it.
+
+    Raises:
+        DataError: there is no such file, it breaks its format, or it holds anything but one integer a record.
+    """
+    where, labels = _one(path, PLAIN)
+    if labels.dtype.kind not in "iub":
+        raise DataError(f"{where} must hold labels that are integers, got {labels.dtype}")
+    if not labels.ndim or labels.shape[1:] not in ((), (1,)):
+        raise DataError(f"{where} must hold a label a record, shape (records,), got {labels.shape}")
+    return labels.reshape(-1)
+
+
+def _one(path: str | Path, reading: Reading) -> tuple[str, Array]:
+    """Choose the one array that is meant; give its name in messages too."""
     arrays = _read(path, reading)
     for name in reversed(SPLITS):
         if name in arrays:
-            _check_array(arrays[name], f"{path}" if len(arrays) == 1 else f"{path}: {name}")
-            return arrays[name]
+            return f"{path}" if len(arrays) == 1 else f"{path}: {name}", arrays[name]
     raise DataError(f"{path} must hold an array named test, valid or train, it holds {_names(arrays)}")
 
 

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pcedge.arithmetic import IntArray
 from pcedge.circuit.inference import log_likelihood
-from pcedge.circuit.layers import Circuit
+from pcedge.circuit.layers import Circuit, FloatArray
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError
 from pcedge.verify.project import log_of
+
+#: records measured at a time, which bounds the memory of their intervals
+BLOCK = 1024
+
+#: told (records done, records in all)
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class RecordBits:
+    """Hold what each record costs, in bits; float64 of shape (N,)."""
+
+    #: −log2 p of the float circuit; inf where it calls a record impossible
+    float_bits: FloatArray
+    #: −log2 of the integer likelihood; inf where it calls a record impossible
+    likelihood_bits: FloatArray
+    #: −log2 of the product of the coding intervals' shares of 2^P; always finite
+    interval_bits: FloatArray
+    #: symbols whose interval is the floor f alone, int64 of shape (N,)
+    floor_symbols: IntArray
+
+    @property
+    def loss(self) -> FloatArray:
+        """Give what integers cost a record: interval bits less float bits; -inf where the float circuit has p = 0."""
+        return self.interval_bits - self.float_bits
 
 
 @dataclass(frozen=True)
@@ -50,14 +77,43 @@ def statistics(circuit: Circuit, engine: Engine, x: ArrayLike) -> Statistics:
     if not len(records):
         raise DataError("statistics must have at least one record, got none")
     variables = records.shape[1]
-    integer = log_of(*engine.likelihood(records))
-    possible = integer[np.isfinite(integer)]
-    lo, hi = engine.intervals(records)
-    shares = np.log2(hi - lo) - engine.circuit.scale_bits
+    bits = record_bits(circuit, engine, records)
+    possible = bits.likelihood_bits[np.isfinite(bits.likelihood_bits)]
     return Statistics(
         len(records),
-        float(-log_likelihood(circuit, records).mean() / np.log(2) / variables),
-        float(-possible.mean() / np.log(2) / variables) if possible.size else float("inf"),
-        float(-shares.mean()),
-        len(integer) - len(possible),
+        float(bits.float_bits.mean() / variables),
+        float(possible.mean() / variables) if possible.size else float("inf"),
+        float(bits.interval_bits.mean() / variables),
+        len(records) - len(possible),
+    )
+
+
+def record_bits(circuit: Circuit, engine: Engine, records: IntArray, progress: Progress | None = None) -> RecordBits:
+    """Measure the cost of every record in the float circuit, the integer likelihood, and the coding intervals.
+
+    Args:
+        circuit: the float circuit.
+        engine: the engine of the integer circuit.
+        records: checked records without missing symbols, (N, variables).
+        progress: told after every block of records.
+    """
+    count = len(records)
+    floats, likelihoods, intervals = (np.zeros(count) for _ in range(3))
+    floors = np.zeros(count, dtype=np.int64)
+    for first in range(0, count, BLOCK):
+        part = slice(first, min(first + BLOCK, count))
+        floats[part], likelihoods[part] = (-logs for logs in log2_pair(circuit, engine, records[part]))
+        lo, hi = engine.intervals(records[part])
+        intervals[part] = (engine.circuit.scale_bits - np.log2(hi - lo)).sum(axis=1)
+        floors[part] = (hi - lo == engine.circuit.floor).sum(axis=1)
+        if progress:
+            progress(part.stop, count)
+    return RecordBits(floats, likelihoods, intervals, floors)
+
+
+def log2_pair(circuit: Circuit, engine: Engine, records: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Give log2 p of the float circuit and of the integer likelihood, (N,) each; -1 is missing, -inf impossible."""
+    return (
+        log_likelihood(circuit, records) / np.log(2),
+        log_of(*engine.likelihood(records)) / np.log(2),
     )

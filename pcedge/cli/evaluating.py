@@ -1,0 +1,210 @@
+"""The command that compares an integer circuit with its float circuit beyond the average."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pcedge.cli.files import read_float, read_integer
+from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, reading_options
+from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
+from pcedge.errors import UsageError
+
+#: what the rows of a result are called in tables
+NAMES = {
+    "float": "float circuit", "likelihood": "integer likelihood", "intervals": "coding intervals", "file": "file",
+}  # fmt: skip
+
+
+@click.command(
+    cls=Command, example="pcedge evaluate c.pcedge m.onnx --data x.npy --labels y.npy --ood z.npy --plot loss.png"
+)
+@click.argument("circuit", type=MODEL)
+@click.argument("model", type=MODEL)
+@click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
+@click.option("--labels", type=FILE, help="A class a record: IDX, .npy or .csv of integers.")
+@click.option("--ood", type=DATA, help="Out-of-distribution records, which are to be told from the data.")
+@click.option("--records", type=click.IntRange(1), help="Take the first records only, of --data and of --ood.")
+@click.option(
+    "--queries", default=1000, show_default=True, type=click.IntRange(0), help="Marginal and as many conditional ones."
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the queries.")
+@click.option("--lanes", default=100, show_default=True, type=click.IntRange(1), help="S of the file that is counted.")
+@click.option("--plot", type=OUT, help="Draw the loss to a .png, .svg or .pdf file (extra plot).")
+@reading_options
+def evaluate(
+    circuit: str,
+    model: str,
+    data: str,
+    labels: str | None,
+    ood: str | None,
+    records: int | None,
+    queries: int,
+    seed: int,
+    lanes: int,
+    plot: Path | None,
+    dtype: str | None,
+    shape: str | None,
+) -> Result:
+    """Compare an integer circuit with its float circuit: worst records, classes, queries, out-of-distribution data."""
+    from pcedge.coder import Engine
+    from pcedge.data import Reading, load_array, load_labels
+    from pcedge.verify import evaluate as measure
+    from pcedge.verify.evaluation import check_pair
+    from pcedge.verify.plot import FORMATS, draw, need_matplotlib
+
+    if plot is not None:
+        if plot.suffix.lower() not in FORMATS:
+            raise UsageError(f"a plot must end in {', '.join(FORMATS)}, got {plot.name!r}")
+        need_matplotlib()
+    floats, engine = read_float(circuit), Engine(read_integer(model))
+    check_pair(floats, engine)
+    reading = Reading(dtype, shape)
+    x = load_array(data, reading)
+    inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
+    # whole_file checks the plot's place before minutes of work, not after.
+    with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
+        with _stages() as move:
+            found = measure(
+                floats, engine, x,
+                labels=None if labels is None else load_labels(labels),
+                ood=None if ood is None else load_array(ood, reading),
+                records=records, queries=queries, seed=seed, lanes=lanes, progress=move,
+            )  # fmt: skip
+        if plot is not None and fresh is not None:
+            title = f"{Path(model).name} against {Path(circuit).name}, {found.records} records"
+            draw(found, fresh, plot.suffix.lower(), title)
+    result = found.as_dict() | {"digest": engine.circuit.digest.hex()}
+    result["file"] |= bits_per_value(engine.circuit, 8 * found.file_bytes, x[: found.rows])
+    if plot is not None:
+        result["plot"] = str(plot)
+    return result, _tables(result), 0
+
+
+@contextlib.contextmanager
+def _stages() -> Iterator[Any]:
+    """Show one bar, and say what is being done when that changes."""
+    stage = ""
+    with progress("evaluating") as move:
+
+        def report(what: str, done: int, total: int) -> None:
+            nonlocal stage
+            if what != stage:
+                stage = what
+                announce(f"measuring: {what}")
+            move(done, total)
+
+        yield report
+
+
+def _tables(result: dict[str, Any]) -> list[Any]:
+    made = [_lengths(result), _distribution(result)]
+    made += _remarks(result)
+    if "classes" in result:
+        made.append(_classes(result["classes"]))
+    if "queries" in result:
+        made.append(_queries(result["queries"]))
+    if "ood" in result:
+        made += _ood(result)
+    if "plot" in result:
+        made.append(f"plot in {result['plot']}")
+    return made
+
+
+def _lengths(result: dict[str, Any]) -> Any:
+    file, records = result["file"], result["records"]
+    names = NAMES | {"file": f"file, {file['lanes']} lanes"}
+    if result["impossible"]:
+        names["likelihood"] += f", of {records - result['impossible']} possible"
+    if result["float_impossible"]:
+        names["float"] += f", of {records - result['float_impossible']} possible"
+    whole = result["bits_per_record"]
+    # Means over different records are not subtracted: the likelihood's are compared on those that both call possible.
+    over = {
+        "float": 0.0, "likelihood": result["likelihood_loss"]["mean"], "intervals": result["loss"]["mean"],
+        "file": None if result["float_impossible"] else whole["file"] - whole["float"],
+    }  # fmt: skip
+    rows: list[list[object]] = [
+        [name, _cell(whole[key]), _cell(result["bits_per_variable"][key]), _cell(over[key])]
+        for key, name in names.items()
+    ]
+    title = f"{records} records of {result['variables']} variables; a file of {file['bytes']} bytes"
+    return table(title, ["code", "bits/record", "bits/variable", "over float"], rows)
+
+
+def _distribution(result: dict[str, Any]) -> Any:
+    loss = result["loss"]
+    rows: list[list[object]] = [
+        ["mean", _cell(loss["mean"])],
+        ["standard deviation", _cell(loss["standard_deviation"])],
+    ]
+    for name, value in loss["quantiles"].items():
+        rows.append([name if name in ("min", "max") else f"{name} %", _cell(value)])
+    return table("loss: coding intervals less float", ["over the records", "bits/record"], rows)
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    lines = []
+    worst = result["worst"]
+    if worst is not None:
+        label = f", class {worst['label']}" if "label" in worst else ""
+        lines.append(
+            f"worst record: {worst['record']}{label}, {worst['float_bits']:.4f} bits float, "
+            f"{worst['interval_bits']:.4f} in integers, loss {worst['loss']:.4f}"
+        )
+    lines.append(f"records with a loss above 1 %: {result['above_1_percent']} of {result['records']}")
+    lines.append(
+        f"records that are impossible: {result['impossible']} to the integer likelihood, "
+        f"{result['float_impossible']} to the float circuit"
+    )
+    symbols = result["records"] * result["variables"]
+    lines.append(f"symbols coded at the floor: {result['floor_symbols']} of {symbols}")
+    return lines
+
+
+def _classes(classes: list[dict[str, Any]]) -> Any:
+    rows: list[list[object]] = []
+    for found in classes:
+        loss = found["loss"]
+        figures = [found["float_bits"], loss["mean"], loss["quantiles"]["99.9"], loss["quantiles"]["max"]]
+        worst = "" if found["worst_record"] is None else found["worst_record"]
+        rows.append([found["label"], found["records"], *map(_cell, figures), worst, found["impossible"]])
+    columns = ["class", "records", "float", "mean", "99.9 %", "worst", "record", "zero p"]
+    return table("classes: mean float bits, then the loss; zero p: impossible to the integers", columns, rows)
+
+
+def _queries(queries: dict[str, Any]) -> Any:
+    rows: list[list[object]] = []
+    for key, unit in (("marginal", "bits"), ("conditional", "p")):
+        found = queries[key]
+        errors = [_brief(found[name]) for name in ("mean_error", "p99.9_error", "max_error")]
+        rows.append([f"{key}, {unit}", found["queries"], *errors, found["impossible"], found["undefined"]])
+    columns = ["error of", "queries", "mean", "99.9 %", "max", "zero p", "undefined"]
+    return table(f"random queries, seed {queries['seed']}; zero p: impossible to the integers alone", columns, rows)
+
+
+def _ood(result: dict[str, Any]) -> list[Any]:
+    ood = result["ood"]
+    rows: list[list[object]] = [
+        [NAMES[key], _cell(result["bits_per_record"][key]), _cell(ood["bits_per_record"][key]), area]
+        for key, area in ood["auroc"].items()
+    ]
+    columns = ["score", "data, bits", "others, bits", "AUROC"]
+    return [
+        table(f"{result['records']} records told from {ood['records']} out-of-distribution records", columns, rows),
+        f"others that are impossible: {ood['impossible']} to the integer likelihood, {ood['float_impossible']} to the "
+        "float circuit",
+    ]
+
+
+def _cell(value: float | None) -> object:
+    return "" if value is None else value
+
+
+def _brief(value: float | None) -> object:
+    """Write a small error with three digits."""
+    return "" if value is None else f"{value:.3g}"
