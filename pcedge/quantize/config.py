@@ -13,17 +13,20 @@ CODERS = {"small": (16, 32), "wide": (24, 48)}
 #: what becomes of positive weights below 2^-W of their row
 SMALL_WEIGHTS = ("auto", "keep", "round")
 
+#: how rows become integers
+ROUNDINGS = ("code-length", "largest-remainder")
+
 #: by default the floors of all symbols together take 2^-FLOOR_SHARE_BITS of the code space, as much as the reciprocal
 FLOOR_SHARE_BITS = 15
 
 
 @dataclass(frozen=True)
 class QuantizationConfig:
-    """Hold the widths of an integer circuit, the same for all its layers.
+    """Hold the widths of an integer circuit.
 
     Raises:
         WidthError: a width is outside its range.
-        UsageError: small_weights is none of its names.
+        UsageError: small_weights or rounding is none of its names.
     """
 
     #: W, 2..16: a sum unit's weights are integers that sum to 2^W. A weight below 2^-W of its row may become zero.
@@ -40,6 +43,11 @@ class QuantizationConfig:
     #: vanish, `auto` keeps those of sparse rows: an entry of a learned PSDD is often the only way to some records,
     #: while in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights).
     small_weights: str = "auto"
+    #: `code-length` (the shortest expected code) or `largest-remainder` (the least error of every entry)
+    rounding: str = "code-length"
+    #: W of single sum layers, as (layer, bits) with the layers of the float circuit; at most weight_bits. Their weights
+    #: are multiples of 2^(weight_bits - bits), so nothing but the memory changes.
+    layer_weight_bits: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -56,6 +64,15 @@ class QuantizationConfig:
             raise WidthError(f"coder must be one of {', '.join(CODERS)}, got {self.coder!r}")
         if not isinstance(self.small_weights, str) or self.small_weights not in SMALL_WEIGHTS:
             raise UsageError(f"small_weights must be one of {', '.join(SMALL_WEIGHTS)}, got {self.small_weights!r}")
+
+        if not isinstance(self.rounding, str) or self.rounding not in ROUNDINGS:
+            raise UsageError(f"rounding must be one of {', '.join(ROUNDINGS)}, got {self.rounding!r}")
+        for layer, bits in self.layer_weight_bits:
+            if not LIMITS["weight_bits"][0] <= bits <= self.weight_bits:
+                raise WidthError(
+                    f"weight_bits of layer {layer} must be in {LIMITS['weight_bits'][0]}..{self.weight_bits}, the "
+                    f"weight_bits of the circuit, got {bits}"
+                )
 
     def floor_for(self, cardinality: int) -> int:
         """Give the floor for a circuit whose largest variable has `cardinality` symbols."""

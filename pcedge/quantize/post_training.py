@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from pcedge.arithmetic import IntArray
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
 from pcedge.circuit.structure import clustered_order, coding_order, first_places, region_tree
-from pcedge.errors import CircuitError, NotStructuredError
+from pcedge.errors import CircuitError, NotStructuredError, UsageError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
-from pcedge.quantize.rounding import largest_remainder
+from pcedge.quantize.rounding import KEEP_BITS, ZERO_BITS, largest_remainder, least_code_length
 
 
 def quantize(
-    circuit: Circuit, config: QuantizationConfig | None = None, *, order: tuple[int, ...] | None = None
+    circuit: Circuit,
+    config: QuantizationConfig | None = None,
+    *,
+    order: tuple[int, ...] | None = None,
+    flows: Sequence[FloatArray | None] | None = None,
 ) -> IntegerCircuit:
-    """Round a circuit's weights and leaf tables to integers by largest remainder.
+    """Round a circuit's weights and leaf tables to integers of the shortest expected code.
 
     Args:
         circuit: the float circuit.
         config: the widths; None takes the defaults (W 8, L 12, A 16).
         order: the coding order of the variables; None visits the largest child of every product last; without a
             tree of regions, any order is possible, and None puts variables below the same layers together.
+        flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length is
+            weighted with; None takes the circuit's own probabilities.
 
     Returns:
         The integer circuit. Input layers of one variable are merged, and products list their children in coding order.
@@ -30,6 +39,7 @@ def quantize(
     Raises:
         WidthError: a width is out of range or a signal would not fit.
         CircuitError: the order is not one that a depth-first walk can follow.
+        UsageError: flows, or layers of `config.layer_weight_bits`, that do not fit the circuit.
 
     Example:
         >>> coins = InputLayer(0, np.array([0.5, 0.9]))
@@ -41,6 +51,9 @@ def quantize(
         raise CircuitError(f"quantize must have a float circuit, got {type(circuit).__name__}")
     config = config or QuantizationConfig()
     layers = _merge_inputs(circuit.layers)
+    # Flows have the shape of what they are of, and go the same way.
+    counts = None if flows is None else _merge_inputs(_flow_layers(circuit, flows))
+    bits = _layer_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
     try:
@@ -50,31 +63,85 @@ def quantize(
     if sorted(order) != list(range(variables)):
         raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
     scale_bits, range_bits = CODERS[config.coder]
+    integers = tuple(
+        _quantize_layer(layer, config, bits[index], None if counts is None else counts[index])
+        for index, layer in enumerate(layers)
+    )
     return IntegerCircuit(
-        tuple(_quantize_layer(layer, config) for layer in _order_children(layers, order)),
+        _order_children(integers, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer,
     )  # fmt: skip
 
 
-def _quantize_layer(layer: Layer, config: QuantizationConfig) -> IntegerLayer:
+def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
+    """Make layers whose parameters are their flows."""
+    if len(flows) != len(circuit.layers):
+        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
+    made: list[Layer] = []
+    for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
+        if isinstance(layer, ProductLayer):
+            made.append(layer)
+            continue
+        sparse = isinstance(layer, SumLayer) and isinstance(layer.weights, SparseRows)
+        values = layer.table if isinstance(layer, InputLayer) else _values(layer)
+        if flow is None or flow.shape != values.shape:
+            got = None if flow is None else flow.shape
+            raise UsageError(f"the flows of layer {index} must have shape {values.shape}, got {got}")
+        if isinstance(layer, InputLayer):
+            made.append(InputLayer(layer.variable, flow))
+        elif sparse:
+            made.append(SumLayer(layer.children, replace(layer.weights, values=flow)))  # type: ignore[type-var]
+        else:
+            made.append(SumLayer(layer.children, flow))
+    return tuple(made)
+
+
+def _values(layer: SumLayer) -> FloatArray:
+    rows = layer.weights
+    return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
+
+
+def _layer_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
+    """Give every merged layer its own W; merging moves input layers only."""
+    chosen = dict(config.layer_weight_bits)
+    own = [chosen.pop(i, config.weight_bits) for i, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer)]
+    if chosen:
+        raise UsageError(f"layer_weight_bits must name sum layers of the circuit, got layer {min(chosen)}")
+    left = iter(own)
+    return [next(left) if isinstance(layer, SumLayer) else config.weight_bits for layer in merged]
+
+
+def _quantize_layer(layer: Layer, config: QuantizationConfig, bits: int, flows: Layer | None) -> IntegerLayer:
     if isinstance(layer, ProductLayer):
         return layer
     if isinstance(layer, InputLayer):
-        counts = largest_remainder(layer.table, 1 << config.leaf_bits)
+        used = flows.table if isinstance(flows, InputLayer) else None
+        counts = _round(layer.table, 1 << config.leaf_bits, config, used, keep=False)
         cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
         return IntegerInput(layer.variable, cumulative)
-    weights, total = layer.weights, 1 << config.weight_bits
+    weights, total, back = layer.weights, 1 << bits, config.weight_bits - bits
+    used = _values(flows) if isinstance(flows, SumLayer) else None
     if not isinstance(weights, SparseRows):
-        return IntegerSum(layer.children, largest_remainder(weights, total, keep=config.small_weights == "keep"))
+        rounded = _round(weights, total, config, used, keep=config.small_weights == "keep")
+        return IntegerSum(layer.children, rounded << back)
     keep = config.small_weights != "round"
     # Rows of one length are rounded together, so that wide sums cost no dense matrix.
     values = np.zeros(len(weights.values), dtype=np.int64)
     lengths = np.diff(weights.indptr)
     for length in np.unique(lengths):
         places = weights.indptr[:-1][lengths == length, None] + np.arange(length)
-        values[places] = largest_remainder(weights.values[places].astype(np.float64), total, keep=keep)
-    return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
+        rows = weights.values[places].astype(np.float64)
+        values[places] = _round(rows, total, config, None if used is None else used[places], keep=keep)
+    return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values << back, weights.columns))
+
+
+def _round(
+    rows: FloatArray, total: int, config: QuantizationConfig, counts: FloatArray | None, *, keep: bool
+) -> IntArray:
+    if config.rounding == "largest-remainder":
+        return largest_remainder(rows, total, keep=keep)
+    return least_code_length(rows, total, counts=counts, zero_bits=KEEP_BITS if keep else ZERO_BITS)
 
 
 def _merge_inputs(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
@@ -129,10 +196,10 @@ def _remap_sum(
     return SumLayer(children, SparseRows(rows.indptr, indices[order], rows.values[order], total))
 
 
-def _order_children(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
+def _order_children(layers: Sequence[IntegerLayer], order: tuple[int, ...]) -> tuple[IntegerLayer, ...]:
     """List every product's children in coding order."""
     places = first_places([layer.shape for layer in layers], order)
-    ordered: list[Layer] = []
+    ordered: list[IntegerLayer] = []
     for layer in layers:
         if isinstance(layer, ProductLayer):
             columns = np.argsort([places[child] for child in layer.children], kind="stable")

@@ -1,4 +1,4 @@
-"""Rounding of probabilities to integers of a given sum."""
+"""Rounding of probabilities to integers of a given sum (docs/arithmetic.md, section Weights)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import FloatArray
+
+#: how many bits a dropped entry's records pay more than with the least weight: on MNIST 4 to 12 measure alike
+ZERO_BITS = 8.0
+
+#: more bits than any code has: keeps every positive entry
+KEEP_BITS = 1e6
 
 
 def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> IntArray:
@@ -40,6 +46,54 @@ def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> In
         rest = _largest_remainder(np.where(small, 0.0, rows[lost]), total - small.sum(axis=1, keepdims=True))
         rounded[lost] = small + rest
     return rounded
+
+
+def least_code_length(
+    rows: FloatArray, total: int, *, counts: FloatArray | None = None, zero_bits: float = ZERO_BITS
+) -> IntArray:
+    """Round every row to integers that sum to `total` and give the shortest expected code.
+
+    Minimised is the sum over a row's entries of count times code length, -log2(q / total) bits, where q = 0 costs
+    `zero_bits` more than q = 1: the records of a dropped entry find another way through the circuit, which costs more
+    but not without limit. The sum is separable and convex, so that moving one unit at a time from the entry that loses
+    least to the one that gains most ends at the least value. An entry of 0 stays 0, where its row has another.
+
+    Args:
+        rows: (rows, entries), non-negative, each with a positive sum.
+        total: the integer that every row must sum to.
+        counts: expected counts of calibration data, of the same shape, to which one record that follows the row is
+            added; None takes the rows themselves, which EM made equal to their counts.
+        zero_bits: at least 1; many bits keep every positive entry, where a row has at most `total` of them.
+
+    Example:
+        >>> least_code_length(np.array([[0.9, 0.07, 0.03]]), 16).tolist()
+        [[14, 1, 1]]
+        >>> largest_remainder(np.array([[0.9, 0.07, 0.03]]), 16).tolist()
+        [[15, 1, 0]]
+    """
+    rounded = largest_remainder(rows, total)
+    shares = rows / rows.sum(axis=1, keepdims=True)
+    use = shares if counts is None else np.where(rows > 0, counts, 0.0) + shares
+    use = use / use.sum(axis=1, keepdims=True)
+    active = np.arange(len(rows))
+    while active.size:
+        now, weight = rounded[active], use[active]
+        more = np.where(weight > 0, weight * _gain(now, zero_bits), -np.inf)
+        less = np.where(now > 0, weight * _gain(now - 1, zero_bits), np.inf)
+        into, out = more.argmax(axis=1), less.argmin(axis=1)
+        line = np.arange(len(active))
+        # A hair's breadth of gain could be rounding, and go back and forth.
+        better = (more[line, into] > less[line, out] * (1 + 1e-12)) & (into != out)
+        active, into, out = active[better], into[better], out[better]
+        rounded[active, into] += 1
+        rounded[active, out] -= 1
+    return rounded
+
+
+def _gain(values: IntArray, zero_bits: float) -> FloatArray:
+    """Give the bits that one more unit saves an entry."""
+    safe = np.maximum(values, 1)
+    return np.where(values > 0, np.log2((safe + 1) / safe), zero_bits)
 
 
 def _small(rows: FloatArray, total: int) -> NDArray[np.bool_]:
