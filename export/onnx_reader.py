@@ -88,6 +88,7 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
             "onnx-digest",
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
         )
+    _check_needed(metadata.get("pcedge.needed"), expected)
     _compare(model, expected)
     return circuit
 
@@ -127,6 +128,23 @@ def _symbolizer(text: str | None) -> Symbolizer | None:
         return Symbolizer.from_json(text)
     except UsageError as error:
         raise FormatError("onnx-symbolizer", str(error)) from error
+
+
+def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
+    """Demand that the needed widths are those of the circuit; files from before they existed have none."""
+    if text is None:
+        return
+    check_size(characters=len(text))
+    wanted = json.loads(next(entry.value for entry in expected.metadata_props if entry.key == "pcedge.needed"))
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("onnx-needed", f"the needed widths must be JSON ({error})") from error
+    if not isinstance(found, dict) or set(found) != set(wanted):
+        raise FormatError("onnx-needed", f"the needed widths must be an object of {', '.join(wanted)}")
+    for name, bits in wanted.items():
+        if type(found[name]) is not int or found[name] != bits:
+            raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
 
 
 def _description(text: str) -> dict[str, Any]:
