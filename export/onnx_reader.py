@@ -17,7 +17,7 @@ from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx_writer import FORMAT_VERSION, to_onnx
+from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 
 #: element types of initializers
@@ -47,14 +47,29 @@ def read_onnx(path: str | Path) -> IntegerCircuit:
     return read_onnx_bytes(Path(path).read_bytes(), str(path))
 
 
+def read_notes(path: str | Path) -> dict[str, str]:
+    """Read the entries of a file's metadata that the format leaves free.
+
+    Raises:
+        FormatError: the file is no ONNX model with metadata of the format.
+        OSError: the file cannot be read.
+    """
+    metadata = _metadata(_parsed(Path(path).read_bytes(), str(path)))
+    return {key: value for key, value in metadata.items() if key not in METADATA}
+
+
 def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
     """Read an integer circuit from the bytes of an ONNX file, which messages call `name`."""
+    return from_onnx(_parsed(data, name))
+
+
+def _parsed(data: bytes, name: str) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:
         raise FormatError("onnx-container", f"{name} must be an ONNX file, it cannot be parsed ({error})") from error
-    return from_onnx(model)
+    return model
 
 
 def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:

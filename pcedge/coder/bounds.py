@@ -53,6 +53,8 @@ class Analysis:
     exponents: tuple[int, int]
     #: bits that truncation can cost a record's intervals, at most; infinite where nothing is known
     loss: float
+    #: entries of vectors with several live units that a shift to A bits can truncate
+    truncated: int
 
 
 def needed_widths(circuit: IntegerCircuit) -> dict[str, int]:
@@ -128,7 +130,7 @@ def analyse(circuit: IntegerCircuit, schedule: Schedule, leaves: Leaves | None =
         state.run(step)
         for value in schedule.frees[index]:
             del state.spans[value]
-    return Analysis(state.accumulator, state.context_sum, state.exponents, state.loss)
+    return Analysis(state.accumulator, state.context_sum, state.exponents, state.loss, state.truncated)
 
 
 def _values(layer: IntegerSum) -> NDArray[np.generic]:
@@ -176,6 +178,7 @@ class _Analysis:
         self.context_sum = 0
         self.exponents = (0, 0)
         self.loss = 0.0
+        self.truncated = 0
 
     def run(self, step: Step) -> None:
         if step.op is Op.INTERVAL:
@@ -257,6 +260,7 @@ class _Analysis:
             if not dead:
                 self.leaves[index, not revive] = found
         span, count = self.leaves[index, revive]
+        self.count(span.high, self.circuit.leaf_bits + 1 > self.bits)
         self.accumulator = max(self.accumulator, count)
         return span
 
@@ -278,6 +282,7 @@ class _Analysis:
         self.accumulator = max(self.accumulator, greatest)
         # The shift grows with the largest entry, which lies between `top`, or 1, and `greatest`.
         least, most = max(sums.top, 1).bit_length() - self.bits, greatest.bit_length() - self.bits
+        self.count(sums.high, most > 0)
         dead = sums.top == 0
         low = sums.low >> most if most >= 0 else sums.low << -most
         high = np.minimum(sums.high >> least if least >= 0 else sums.high << -least, self.full)
@@ -297,6 +302,11 @@ class _Analysis:
             loss += _truncated(low[sums.high > 0])
         return Span(low, high, (max(down, ZERO_EXPONENT), max(up, ZERO_EXPONENT)), top, True, loss)
 
+    def count(self, high: IntArray, cut: bool) -> None:
+        """Count the entries that may be cut; a vector with one live unit keeps its only ratio."""
+        live = int(np.count_nonzero(high))
+        self.truncated += live if cut and live > 1 else 0
+
     def align(self, first: Span, second: Span) -> Span:
         common = tuple(max(pair) for pair in zip(first.exponents, second.exponents, strict=True))
         low, loss = [], 0.0
@@ -310,6 +320,7 @@ class _Analysis:
         whole = first.whole and second.whole
         top = (self.half if sure else 0) if whole else min(first.top, second.top)
         high = np.concatenate([first.high, second.high])
+        self.count(high, True)
         return Span(np.concatenate(low), high, common, top, whole, loss)  # type: ignore[arg-type]
 
 

@@ -57,6 +57,11 @@ def quantize(
     )  # fmt: skip
 
 
+def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Give the float layers as `quantize` rounds them: input layers merged, products' children in coding order."""
+    return _order_children(_merge_inputs(layers), order)
+
+
 def _quantize_layer(layer: Layer, config: QuantizationConfig) -> IntegerLayer:
     if isinstance(layer, ProductLayer):
         return layer
