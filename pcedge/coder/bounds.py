@@ -162,6 +162,18 @@ class _Mix:
         np.maximum.at(found, self.rows.indices, values.astype(np.int64))
         return found
 
+    def extra(self, more: IntArray, live: NDArray[np.bool_]) -> IntArray | int:
+        """Bound what some live entry adds to every row, when it is higher than its least by `more`."""
+        if self.dense is None or not self.reaches or not live.any():
+            return 0
+        terms = self.dense * more
+        return np.asarray((terms if live.all() else terms[:, live]).min(axis=1)).astype(np.int64)
+
+    @cached_property
+    def reaches(self) -> bool:
+        """Tell whether some row weighs every column."""
+        return self.dense is not None and bool((self.dense > 0).all(axis=1).any())
+
 
 class _Analysis:
     """Hold the bounds while the steps go by."""
@@ -208,6 +220,8 @@ class _Analysis:
             0, False, first.loss,
         )  # fmt: skip
         live = first.high > 0
+        if first.top:
+            sums = replace(sums, low=sums.low + mix.extra(np.maximum(first.top - first.low, 0), live))
         # The largest source entry meets at least the largest weight of its column.
         top = first.top * int(mix.largest[live].min()) if live.any() else 0
         return self.normalise(replace(sums, top=max(top, int(sums.low.max(initial=0)))), step.revive)

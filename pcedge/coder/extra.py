@@ -12,7 +12,14 @@ from pcedge.arithmetic import Widths
 from pcedge.circuit.layers import Circuit
 from pcedge.coder.bounds import analyse, coding_schedule
 from pcedge.quantize.bounds import (
-    ROUNDED, Flows, counterparts, floor_bits, greatest_probability, interval_loss, mean_bits, worst_ratio,
+    ROUNDED,
+    Flows,
+    counterparts,
+    floor_bits,
+    greatest_probability,
+    interval_loss,
+    mean_bits,
+    worst_ratio,
 )  # fmt: skip
 from pcedge.quantize.integer import IntegerCircuit
 
@@ -108,7 +115,7 @@ def extra_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None =
     ratios = worst_ratio(circuit, integers) + found.loss + _interval_bits(integers) + coder
     worst = max(min(floor, ratios), 0.0)
     parameters = mean_bits(circuit, integers, flows)
-    truncation = found.truncated * truncation_rate(widths)
+    truncation = truncation_bits(found.truncated, widths)
     # Half a remainder in the mean, over a range whose logarithm is spread evenly over its eight bits.
     remainders = float(variables * short / (16 * np.log(2) ** 2))
     typical = parameters + truncation + remainders
@@ -123,10 +130,14 @@ def bounds_notes(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None
     return {NOTE: extra_bits(circuit, integers, flows).note()}
 
 
-def truncation_rate(widths: Widths) -> float:
-    """Estimate the bits that truncation costs an entry (docs/bounds.md, section Truncation)."""
-    step = 2.0**-widths.state_bits / np.log(2)
-    return float(step / (widths.state_bits * np.log(2) ** 2) * (1 / 3 + 1))
+def truncation_bits(entries: int, widths: Widths) -> float:
+    """Estimate the bits that truncation of so many entries costs (docs/bounds.md, section Truncation)."""
+    if not entries:
+        return 0.0
+    unit = 2.0**-widths.state_bits
+    each = unit / (widths.state_bits * np.log(2) ** 3) * (1 / 3 + 1)
+    # One entry at its worst: averages over entries say little of circuits that have few.
+    return float(entries * each + 2 * unit * (widths.scale_bits - np.log2(widths.floor)))
 
 
 def _interval_bits(integers: IntegerCircuit) -> float:

@@ -286,9 +286,7 @@ def _spread(theta: FloatArray, weights: FloatArray, below: FloatArray) -> FloatA
     return np.asarray(terms)
 
 
-def _rows_alone(
-    layer: SumLayer, rounded: IntegerSum, below: FloatArray, weight_bits: int, cap: float
-) -> FloatArray:
+def _rows_alone(layer: SumLayer, rounded: IntegerSum, below: FloatArray, weight_bits: int, cap: float) -> FloatArray:
     """Bound every float row's divergence from its own integer row; what was dropped goes the heaviest way."""
     units = layer.shape.units
     rows, columns, theta, weights = _entries(layer, rounded)
@@ -327,7 +325,9 @@ def _flow_bits(
         others = others[weights[others] > 0]
         costs = below[columns[entry], columns[others]] if below.ndim == 2 else np.full(len(others), cap)
         place = int(np.argmin(costs - np.log2(shares[others])))
-        target[entry], carried[entry] = others[place], costs[place]
+        # What the float child costs by itself is counted below it.
+        own = below[columns[entry], columns[entry]] if below.ndim == 2 else below[columns[entry]]
+        target[entry], carried[entry] = others[place], max(costs[place] - own, 0.0)
     mass = np.zeros(len(rows))
     np.add.at(mass, target, counts)
     used = counts > 0
