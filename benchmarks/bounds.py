@@ -25,9 +25,8 @@ SETTINGS = [(w, 12, 16) for w in (8, 6, 5, 4, 3)] + [(w, 12, a) for a in (12, 10
 def show(name: str, circuit: Circuit, records: np.ndarray) -> None:
     float_bits = -log_likelihood(circuit, records) / math.log(2)
     flows = expected_flows(circuit, records)
-    print(
-        f"\n{name}: {len(records)} records of {records.shape[1]} variables, float {float_bits.mean():.3f} bits a record\n"
-    )
+    count, variables = records.shape
+    print(f"\n{name}: {count} records of {variables} variables, float {float_bits.mean():.3f} bits a record\n")
     print("| W | L | A | mean extra, measured | typical, data | typical, model | of it parameters | truncation "
           "| most extra, measured | worst case | from | seconds |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")

@@ -6,6 +6,6 @@ from pcedge.export.project import Target, targets, write_project
 from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
-    "Placement", "Target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_onnx", "write_onnx",
-    "write_project", "zoo",
+    "Placement", "Target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_onnx",
+    "write_onnx", "write_project", "zoo",
 ]  # fmt: skip

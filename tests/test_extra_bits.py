@@ -1,4 +1,4 @@
-"""Bounds on the extra code length against what every record of small circuits costs, and how files and info show them."""
+"""Bounds on the extra code length against what records of small circuits cost, and how files and info show them."""
 
 from __future__ import annotations
 
@@ -185,6 +185,11 @@ class TestErrors:
             UsageError, match=r"^the flows must be those of at least one possible record, they are zero$"
         ):
             extra_bits(circuit, integers, [np.zeros((2, 2)), np.zeros((1, 2))])
+        certain = Circuit((InputLayer(0, np.array([0.0, 0.9])), SumLayer((0,), np.array([[0.5, 0.5]]))))
+        message = r"^the flows must be finite and pass possible parameters only, they do not$"
+        for count in (1.0, np.nan):
+            with pytest.raises(UsageError, match=message):
+                extra_bits(certain, quantize(certain), [np.array([[1.0, count], [0.0, 1.0]]), np.array([[1.0, 1.0]])])
 
 
 def run(*words: object) -> Result:
@@ -221,10 +226,12 @@ class TestFiles:
         assert json.loads(against.stdout)["extra_bits"]["typical"] == expected.typical
         assert "extra bits: the file holds no bounds" in run("info", "nltcs").stdout
 
-    @pytest.mark.parametrize("note", ["{", "[]", "{}", '{"worst": 1}', "[" * 100000, "lost"])
+    @pytest.mark.parametrize("note", ["{", "[]", "{}", '{"worst": 1}', "[" * 100000, "lost", "huge"])
     def test_a_note_of_others_is_left_alone(self, folder: Path, note: str) -> None:
         held = read_notes(folder / "m.onnx")["pcedge.extra_bits"]
-        text = held.replace('"floor"', "1").replace('"ratios"', "1") if note == "lost" else note
+        lost = held.replace('"floor"', "1").replace('"ratios"', "1")
+        huge = json.dumps(json.loads(held) | {"worst": 10**400})
+        text = {"lost": lost, "huge": huge}.get(note, note)
         assert ExtraBits.from_note(held) is not None and ExtraBits.from_note(text) is None
         write_onnx(read_onnx(folder / "m.onnx"), folder / "n.onnx", {"pcedge.extra_bits": text})
         result = run("info", folder / "n.onnx")

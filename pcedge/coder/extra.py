@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from pcedge.quantize.integer import IntegerCircuit
 
 #: name of the note that holds the bounds in an ONNX file
 NOTE = "pcedge.extra_bits"
+
+#: no bound is as large
+FINITE = 1e300
 
 
 @dataclass(frozen=True)
@@ -63,22 +66,24 @@ class ExtraBits:
             held = json.loads(text)
         except (ValueError, RecursionError):
             return None
-        kinds = {field.name: str if field.type == "str" else float for field in fields(ExtraBits)}
+        kinds = {field.name: field.type for field in fields(ExtraBits)}
         if not isinstance(held, dict) or held.keys() != kinds.keys():
             return None
         for name, kind in kinds.items():
             value = held[name]
-            sound = isinstance(value, str) if kind is str else type(value) in (int, float) and math.isfinite(value)
-            if not sound:
+            number = type(value) in (int, float) and -FINITE < value < FINITE
+            if not (isinstance(value, str) if kind == "str" else number):
                 return None
-        return ExtraBits(**{name: kind(held[name]) for name, kind in kinds.items()})
+        values: dict[str, Any] = {
+            name: held[name] if kind == "str" else float(held[name]) for name, kind in kinds.items()
+        }
+        return ExtraBits(**values)
 
     def describe(self) -> str:
         """Say the bounds in words."""
-        return (
-            f"at most {self.worst:.4f} a record (by {self.worst_from}), typically at most {self.typical:.4f} "
-            f"({self.flows}: parameters {self.parameters:.4f}, truncation {self.truncation:.4f}, coder {self.coder:.4f})"
-        )
+        parts = f"parameters {self.parameters:.4f}, truncation {self.truncation:.4f}, coder {self.coder:.4f}"
+        worst = f"at most {self.worst:.4f} a record (by {self.worst_from})"
+        return f"{worst}, typically at most {self.typical:.4f} ({self.flows}: {parts})"
 
 
 def extra_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = None) -> ExtraBits:

@@ -140,7 +140,8 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
             shares = symbol_shares(rounded, integers.widths)
             pairs.append(_leaf_pairs(layer.table, shares))
             if isinstance(flow, InputLayer):
-                total += float((flow.table * _log_ratio(layer.table, shares, flow.table > 0)).sum())
+                used = flow.table > 0
+                total += float((flow.table[used] * _log_ratio(layer.table, shares)[used]).sum())
         elif isinstance(layer, ProductLayer):
             pairs.append(_product_pairs(layer, pairs, cap))
         elif isinstance(layer, SumLayer) and isinstance(rounded, IntegerSum):
@@ -154,6 +155,8 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     records = float(_parameters(root).sum()) if not isinstance(root, ProductLayer) else _first_flow(given)
     if not records > 0:
         raise UsageError("the flows must be those of at least one possible record, they are zero")
+    if not np.isfinite(total):
+        raise UsageError("the flows must be finite and pass possible parameters only, they do not")
     return total / records
 
 
@@ -170,12 +173,11 @@ def _caps(integers: IntegerCircuit) -> FloatArray:
     return np.full(len(integers.cardinalities), integers.scale_bits - np.log2(floor))
 
 
-def _log_ratio(top: FloatArray, bottom: FloatArray, used: FloatArray | None = None) -> FloatArray:
-    """Give log2(top / bottom) where top is positive: -inf (or 0 with `used`) elsewhere, inf where bottom is zero."""
-    where = top > 0 if used is None else (top > 0) & used.astype(bool)
+def _log_ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
+    """Give log2(top / bottom): -inf where top is zero, else inf where bottom is zero."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.log2(top) - np.log2(bottom)
-    return np.where(where, ratio, -np.inf if used is None else 0.0)
+    return np.where(top > 0, ratio, -np.inf)
 
 
 def _product(layer: ProductLayer, values: Sequence[FloatArray]) -> FloatArray:
@@ -244,8 +246,8 @@ def _sum_pairs(layer: SumLayer, rounded: IntegerSum, below: FloatArray, weight_b
     """Bound the divergence of every float row from every integer row (docs/bounds.md, section Mean)."""
     units, columns = layer.shape.units, layer.shape.columns
     if below.ndim == 1 or units > PAIRS or units * columns * columns > PAIR_NUMBERS:
-        own = below if below.ndim == 1 else below.diagonal()
-        return np.minimum(_rows_alone(layer, rounded, own, weight_bits, cap), cap)
+        alone = below if below.ndim == 1 else below.diagonal()
+        return np.minimum(_rows_alone(layer, rounded, alone, weight_bits, cap), cap)
     theta, weights = _dense(layer, rounded, weight_bits)
     own = np.arange(columns)
     with np.errstate(divide="ignore"):
@@ -311,10 +313,12 @@ def _flow_bits(
 ) -> float:
     """Bound what the rounded weights of a sum layer cost the records of some flows, in all."""
     rows, columns, theta, weights = _entries(layer, rounded)
-    counts = _parameters(flow)
-    if isinstance(flow.weights, SparseRows):
-        counts = np.asarray(flow.weights.toarray(), dtype=np.float64) if len(counts) != len(rows) else counts
-    counts = counts[rows, columns] if counts.ndim == 2 else counts
+    held = flow.weights
+    if isinstance(held, SparseRows) and np.array_equal(held.indices, columns):
+        counts = np.asarray(held.values, dtype=np.float64)
+    else:
+        whole = held.toarray() if isinstance(held, SparseRows) else held
+        counts = np.asarray(whole[rows, columns], dtype=np.float64)
     shares = weights / 2.0**weight_bits
     dropped = (counts > 0) & (weights == 0)
     target = np.arange(len(rows))
@@ -346,10 +350,10 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
             made.append(layer)
             continue
         weights = None if isinstance(layer, InputLayer) else layer.weights
-        values = layer.table if isinstance(layer, InputLayer) else weights
-        wanted = values.values.shape if isinstance(values, SparseRows) else np.shape(values)  # type: ignore[arg-type]
-        if flow is None or np.shape(flow) != wanted:
-            raise UsageError(f"the flows of layer {index} must have shape {wanted}, got {np.shape(flow)}")
+        wanted = _parameters(layer).shape
+        got = () if flow is None else np.shape(flow)
+        if flow is None or got != wanted:
+            raise UsageError(f"the flows of layer {index} must have shape {wanted}, got {got}")
         if isinstance(layer, InputLayer):
             made.append(InputLayer(layer.variable, flow))
         elif isinstance(weights, SparseRows):
