@@ -186,10 +186,14 @@ class TestErrors:
         ):
             extra_bits(circuit, integers, [np.zeros((2, 2)), np.zeros((1, 2))])
         certain = Circuit((InputLayer(0, np.array([0.0, 0.9])), SumLayer((0,), np.array([[0.5, 0.5]]))))
-        message = r"^the flows must be finite and pass possible parameters only, they do not$"
-        for count in (1.0, np.nan):
-            with pytest.raises(UsageError, match=message):
-                extra_bits(certain, quantize(certain), [np.array([[1.0, count], [0.0, 1.0]]), np.array([[1.0, 1.0]])])
+        root = np.array([[1.0, 1.0]])
+        with pytest.raises(UsageError, match=r"^the flows must pass possible parameters only, they do not$"):
+            extra_bits(certain, quantize(certain), [np.array([[1.0, 1.0], [0.0, 1.0]]), root])
+        for wrong in (np.nan, -1.0):
+            with pytest.raises(
+                UsageError, match=r"^the flows of layer 0 must be finite and not negative, they are not$"
+            ):
+                extra_bits(certain, quantize(certain), [np.array([[1.0, wrong], [0.0, 1.0]]), root])
 
 
 def run(*words: object) -> Result:

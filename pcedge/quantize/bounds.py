@@ -156,7 +156,7 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     if not records > 0:
         raise UsageError("the flows must be those of at least one possible record, they are zero")
     if not np.isfinite(total):
-        raise UsageError("the flows must be finite and pass possible parameters only, they do not")
+        raise UsageError("the flows must pass possible parameters only, they do not")
     return total / records
 
 
@@ -354,6 +354,8 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
         got = () if flow is None else np.shape(flow)
         if flow is None or got != wanted:
             raise UsageError(f"the flows of layer {index} must have shape {wanted}, got {got}")
+        if not (np.isfinite(flow).all() and (np.asarray(flow) >= 0).all()):
+            raise UsageError(f"the flows of layer {index} must be finite and not negative, they are not")
         if isinstance(layer, InputLayer):
             made.append(InputLayer(layer.variable, flow))
         elif isinstance(weights, SparseRows):
