@@ -23,6 +23,7 @@ from pcedge.data import load_array
 from pcedge.errors import UsageError
 from pcedge.export import read_notes, read_onnx, write_onnx
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize import bounds as rounding
 from pcedge.quantize.bounds import counterparts, greatest_probability, mean_bits, symbol_shares, worst_ratio
 
 
@@ -81,6 +82,16 @@ class TestWorst:
         # Symbol 1 costs its floor, 23 bits, where the float circuit spends 10: the bound knows no records.
         assert measured(circuit, integers, np.array([[1]]))[0] == pytest.approx(23 + math.log2(0.001))
         assert bounds.worst == pytest.approx(23, abs=1e-4)
+
+    def test_floors_of_others_count(self) -> None:
+        # The counts are exact, so that only the floors of the other symbols cost the first one something.
+        table = np.full((1, 200), 1 / 4096)
+        table[0, 0] = 1 - 199 / 4096
+        circuit = Circuit((InputLayer(0, table),))
+        integers = quantize(circuit, QuantizationConfig(coder="small", floor=7))
+        bounds = extra_bits(circuit, integers)
+        assert worst_ratio(circuit, integers) == 0
+        assert 0.02 < measured(circuit, integers, np.array([[0]]))[0] <= bounds.worst < 0.04
 
     def test_truncation_counts(self) -> None:
         table = np.array([[0.99, 0.01], [0.02, 0.98]])
@@ -150,6 +161,18 @@ class TestTypical:
             bounds = extra_bits(circuit, integers), extra_bits(circuit, integers, flows)
             assert all(extra.mean() <= bound.typical and extra.max() <= bound.worst for bound in bounds)
             assert bounds[0].typical < 60  # of 126 bits a record: it says something
+
+    def test_layers_too_large_for_pairs_hold_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rounding, "PAIRS", 1)
+        for seed in range(40):
+            assert_holds(make_circuit(seed, 4, 4, 4, "hidden", 0.25 * (seed % 2)), QuantizationConfig(3 + seed % 6, 8))
+        # Weights of a half are exact: all that is lost is lost in the leaves.
+        leaves = InputLayer(0, np.array([[0.3, 0.7], [0.61, 0.39]]))
+        circuit = Circuit((leaves, SumLayer((0,), np.array([[0.5, 0.5]]))))
+        integers = quantize(circuit, QuantizationConfig(leaf_bits=8))
+        alone = [mean_bits(Circuit((InputLayer(0, row[None]),)), quantize(Circuit((InputLayer(0, row[None]),)),
+                 QuantizationConfig(leaf_bits=8))) for row in leaves.table]  # fmt: skip
+        assert mean_bits(circuit, integers) == pytest.approx(sum(alone) / 2)
 
     def test_fewer_bits_cost_more(self) -> None:
         circuit = make_circuit(5, 6, 4, 4, "hidden", 0.0)
