@@ -1,11 +1,11 @@
 """Export: the ONNX form of an integer circuit, and the project directories of targets."""
 
-from pcedge.export.onnx_reader import from_onnx, read_onnx
+from pcedge.export.onnx_reader import from_onnx, read_notes, read_onnx
 from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
 from pcedge.export.project import Target, targets, write_project
 from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
-    "Placement", "Target", "from_onnx", "load_zoo", "placements", "read_onnx", "targets", "to_onnx", "write_onnx",
-    "write_project", "zoo",
+    "Placement", "Target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_onnx",
+    "write_onnx", "write_project", "zoo",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx_writer import FORMAT_VERSION, to_onnx
+from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 
 #: element types of initializers
@@ -47,14 +47,29 @@ def read_onnx(path: str | Path) -> IntegerCircuit:
     return read_onnx_bytes(Path(path).read_bytes(), str(path))
 
 
+def read_notes(path: str | Path) -> dict[str, str]:
+    """Read the entries of a file's metadata that the format leaves free.
+
+    Raises:
+        FormatError: the file is no ONNX model with metadata of the format.
+        OSError: the file cannot be read.
+    """
+    metadata = _metadata(_parsed(Path(path).read_bytes(), str(path)))
+    return {key: value for key, value in metadata.items() if key not in METADATA}
+
+
 def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
     """Read an integer circuit from the bytes of an ONNX file, which messages call `name`."""
+    return from_onnx(_parsed(data, name))
+
+
+def _parsed(data: bytes, name: str) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError as error:
         raise FormatError("onnx-container", f"{name} must be an ONNX file, it cannot be parsed ({error})") from error
-    return from_onnx(model)
+    return model
 
 
 def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
@@ -88,6 +103,7 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
             "onnx-digest",
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
         )
+    _check_needed(metadata.get("pcedge.needed"), expected)
     _compare(model, expected)
     return circuit
 
@@ -127,6 +143,23 @@ def _symbolizer(text: str | None) -> Symbolizer | None:
         return Symbolizer.from_json(text)
     except UsageError as error:
         raise FormatError("onnx-symbolizer", str(error)) from error
+
+
+def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
+    """Demand that the needed widths are those of the circuit; files from before they existed have none."""
+    if text is None:
+        return
+    check_size(characters=len(text))
+    wanted = json.loads(next(entry.value for entry in expected.metadata_props if entry.key == "pcedge.needed"))
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("onnx-needed", f"the needed widths must be JSON ({error})") from error
+    if not isinstance(found, dict) or set(found) != set(wanted):
+        raise FormatError("onnx-needed", f"the needed widths must be an object of {', '.join(wanted)}")
+    for name, bits in wanted.items():
+        if type(found[name]) is not int or found[name] != bits:
+            raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
 
 
 def _description(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,18 @@ from onnx import TensorProto, helper
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import ProductLayer, SparseRows
+from pcedge.coder.bounds import needed_widths
 from pcedge.coder.schedule import Op, Ref, Schedule, Step, code_schedule, likelihood_schedule
-from pcedge.errors import WidthError
+from pcedge.errors import UsageError, WidthError
 from pcedge.export.onnx_functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
 from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx_stacks import Stack, pick_column, stack_steps
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
 FORMAT_VERSION = "2"
+
+#: metadata that the format itself defines; a note must have another name
+METADATA = ("pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed")
 
 #: by schedule the first letter of its stacks' names
 STACKS = {"likelihood": "L", "code": "C"}
@@ -42,21 +46,32 @@ class Placement:
     row: int
 
 
-def write_onnx(circuit: IntegerCircuit, path: str | Path) -> None:
-    """Write an integer circuit as an ONNX file; the same circuit gives the same bytes.
+def write_onnx(circuit: IntegerCircuit, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
+    """Write an integer circuit as an ONNX file; the same circuit and notes give the same bytes.
+
+    Args:
+        circuit: the circuit.
+        path: the file.
+        notes: further entries of the metadata, which are free: no part of the digest, and not checked by a reader.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
+        UsageError: a note has the name of an entry of the format.
         WidthError: the circuit adds more terms than the ONNX form can hold.
     """
-    Path(path).write_bytes(to_onnx(circuit).SerializeToString(deterministic=True))
+    Path(path).write_bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
 
 
-def to_onnx(circuit: IntegerCircuit) -> onnx.ModelProto:
+def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Write an integer circuit as an ONNX model.
+
+    Args:
+        circuit: the circuit.
+        notes: further entries of the metadata, as in `write_onnx`.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
+        UsageError: a note has the name of an entry of the format.
         WidthError: the circuit adds more terms than the ONNX form can hold.
 
     Example:
@@ -73,7 +88,10 @@ def to_onnx(circuit: IntegerCircuit) -> onnx.ModelProto:
             f"signal accumulator must fit {_SHIFT_BITS - widths.state_bits} bits in an ONNX model, "
             f"it needs {widths.accumulator}"
         )
-    return _Writer(circuit).model()
+    taken = sorted(set(notes or {}) & set(METADATA))
+    if taken:
+        raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
+    return _Writer(circuit).model(notes or {})
 
 
 def placements(circuit: IntegerCircuit) -> dict[str, list[Placement | None]]:
@@ -119,7 +137,7 @@ class _Writer:
         self.places: dict[int, tuple[int, int]] = {}
         self.operands: dict[tuple[tuple[tuple[int, int, int], ...], int, bool], Names] = {}
 
-    def model(self) -> onnx.ModelProto:
+    def model(self, notes: Mapping[str, str]) -> onnx.ModelProto:
         circuit = self.circuit
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
         for tables, parts in self.parameters.states.items():
@@ -157,7 +175,8 @@ class _Writer:
         if circuit.symbolizer is not None:
             properties["symbolizer"] = circuit.symbolizer.to_json()
             check_size(characters=len(properties["symbolizer"]))
-        helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()})
+        properties["needed"] = json.dumps(needed_widths(circuit), separators=(",", ":"))
+        helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
         return model
 
     def _node(

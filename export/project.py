@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
+from pcedge.coder.bounds import needed_widths
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, UsageError
 from pcedge.export.golden import Golden, draw_records, make_golden
@@ -195,6 +196,8 @@ def _config(program: Program) -> str:
         "state_words": program.state_words,
         "exponent_slots": program.exponent_slots,
     }
+    # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
+    constants |= {f"needed_{name}_bits": bits for name, bits in needed_widths(circuit).items()}
     lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())
     return (
         "// Widths and sizes of one circuit. Generated; the integer circuit is model.onnx.\n"

@@ -38,11 +38,15 @@ def doctor() -> Result:
 
 @click.command(cls=Command, example="pcedge info m.onnx")
 @click.argument("model", type=MODEL)
-def info(model: str) -> Result:
+@click.option("--against", type=MODEL, help="The float circuit of an integer one: computes the bounds on extra bits.")
+def info(model: str, against: str | None) -> Result:
     """Describe a float or integer circuit, or a compressed stream."""
     from pcedge.circuit import Circuit, InputLayer
 
     stream = describe_stream(model)
+    words: dict[str, str] = {}
+    if against is not None and (stream or is_float_file(model)):
+        raise click.UsageError(f"--against must go with an integer circuit (.onnx), {model} is none")
     if stream:
         result: dict[str, Any] = stream
     elif is_float_file(model):
@@ -59,6 +63,7 @@ def info(model: str) -> Result:
         }
         result |= _symbolizer(circuit)
     else:
+        from pcedge.cli.bounding import bounds_of
         from pcedge.export.lowering import lower
 
         integers = read_integer(model)
@@ -79,8 +84,11 @@ def info(model: str) -> Result:
             result["steps"] = {"likelihood": len(program.likelihood_words), "code": len(program.code_words)}
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
+        bounds, words = bounds_of(model, integers, against)
+        result |= bounds
         result |= _symbolizer(integers)
-    return result, "\n".join(f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()), 0
+    texts = {name: words.get(name) or in_words(value) for name, value in result.items()}
+    return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
 
 
 @click.command(
@@ -114,14 +122,16 @@ def quantize(
     out: Path,
 ) -> Result:
     """Round a float circuit to integers and write it as ONNX."""
+    from pcedge.coder import bounds_notes
     from pcedge.export import write_onnx
     from pcedge.quantize import QuantizationConfig
     from pcedge.quantize import quantize as to_integers
 
     config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights)
-    model = to_integers(read_float(circuit), config)
+    source = read_float(circuit)
+    model = to_integers(source, config)
     with whole_file(out, circuit) as fresh:
-        write_onnx(model, fresh)
+        write_onnx(model, fresh, bounds_notes(source, model))
     result = {
         "out": str(out),
         "digest": model.digest.hex(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from pcedge.errors import CircuitError, NotStructuredError, UsageError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.rounding import KEEP_BITS, ZERO_BITS, largest_remainder, least_code_length
+
+#: a layer of either circuit
+Kind = TypeVar("Kind", Layer, IntegerLayer)
 
 
 def quantize(
@@ -72,6 +76,11 @@ def quantize(
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer,
     )  # fmt: skip
+
+
+def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
+    """Give the float layers as `quantize` rounds them: input layers merged, products' children in coding order."""
+    return _order_children(_merge_inputs(layers), order)
 
 
 def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
@@ -196,13 +205,14 @@ def _remap_sum(
     return SumLayer(children, SparseRows(rows.indptr, indices[order], rows.values[order], total))
 
 
-def _order_children(layers: Sequence[IntegerLayer], order: tuple[int, ...]) -> tuple[IntegerLayer, ...]:
+def _order_children(layers: tuple[Kind, ...], order: tuple[int, ...]) -> tuple[Kind, ...]:
     """List every product's children in coding order."""
     places = first_places([layer.shape for layer in layers], order)
-    ordered: list[IntegerLayer] = []
+    ordered: list[Kind] = []
     for layer in layers:
         if isinstance(layer, ProductLayer):
             columns = np.argsort([places[child] for child in layer.children], kind="stable")
-            layer = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
-        ordered.append(layer)
+            ordered.append(ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns]))
+        else:
+            ordered.append(layer)
     return tuple(ordered)

@@ -43,6 +43,24 @@ template <class C, class M> struct engine_t {
   static_assert(MIX == SUM + L, "a weighted entry is at most the context's sum times 2^L");
   static_assert(C::max_units >= 1 && C::state_words >= 1 && C::exponent_slots >= 1,
                 "sizes must be positive");
+  // What this circuit's numbers need for any symbols (docs/bounds.md); every width must hold it.
+  static_assert(C::weight_bits + 1 >= C::needed_weight_bits, "a weight does not fit");
+  static_assert(L + 1 >= C::needed_leaf_bits, "a table entry does not fit");
+  static_assert(A >= C::needed_state_bits, "a mantissa does not fit");
+  static_assert(ACC >= C::needed_accumulator_bits, "the accumulator can overflow");
+  static_assert(SUM >= C::needed_context_sum_bits, "the sum of a context can overflow");
+  static_assert(MIX >= C::needed_weighted_bits, "a weighted entry can overflow");
+  static_assert(2 * RECIPROCAL_BITS + 2 >= C::needed_reciprocal_product_bits,
+                "the product of the reciprocal can overflow");
+  static_assert(P + 2 >= C::needed_bound_input_bits, "a shifted entry does not fit");
+  static_assert(P + 1 >= C::needed_scale_bits, "the scale does not fit");
+  static_assert(P + RECIPROCAL_BITS + 2 >= C::needed_scale_product_bits,
+                "the product of the scale can overflow");
+  static_assert(2 * P + 3 >= C::needed_bound_product_bits, "the product of a bound can overflow");
+  static_assert(B >= C::needed_range_bits, "the range does not fit");
+  static_assert(B + 1 >= C::needed_low_bits, "the low end does not fit");
+  static_assert(C::symbol_bits >= C::needed_symbol_bits, "a symbol does not fit");
+  static_assert(EXPONENT_BITS >= C::needed_exponent_bits, "an exponent does not fit");
 
   using bit = typename F::bit;
   using mantissa_t = uint_t<F, A>;

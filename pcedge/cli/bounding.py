@@ -1,0 +1,40 @@
+"""What `pcedge info` says of widths and bounds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pcedge.cli.files import is_zoo_name, read_float
+from pcedge.coder.bounds import declared_widths, needed_widths
+from pcedge.coder.extra import NOTE, ExtraBits, extra_bits
+from pcedge.export import read_notes
+from pcedge.quantize import IntegerCircuit
+
+
+def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Give what a file's circuit needs and costs at most: for machines by key, and the same in words.
+
+    Args:
+        model: the file, or the name of a shipped circuit.
+        integers: its circuit.
+        against: the float circuit that it was made of; None takes the bounds that the file holds.
+
+    Raises:
+        UsageError: the circuits do not belong together.
+    """
+    needed, declared = needed_widths(integers), declared_widths(integers)
+    text = {"needed": ", ".join(f"{name} {bits} of {declared[name]}" for name, bits in needed.items())}
+    bounds: ExtraBits | None = None
+    if against is not None:
+        bounds = extra_bits(read_float(against), integers)
+    else:
+        note = {} if is_zoo_name(model) else read_notes(model)
+        if NOTE in note:
+            bounds = ExtraBits.from_note(note[NOTE])
+            text["extra_bits"] = f"the file's note {NOTE} cannot be read; --against FLOAT computes the bounds"
+        else:
+            text["extra_bits"] = "the file holds no bounds; --against FLOAT computes them"
+    if bounds is not None:
+        text["extra_bits"] = bounds.describe()
+    return {"needed": needed, "extra_bits": asdict(bounds) if bounds else None}, text
