@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from pcedge.circuit.structure import clustered_order, layer_scopes, variables_of
 from pcedge.coder import Engine
 from pcedge.errors import CircuitError, WidthError
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
-from pcedge.quantize.rounding import largest_remainder
+from pcedge.quantize.rounding import ZERO_BITS, largest_remainder, least_code_length
 
 
 def log2_values(mantissa, exponent):
@@ -36,6 +36,56 @@ def assemble(*layers, weight_bits=8, leaf_bits=12, floor=1, order=None) -> Integ
     variables = 1 + max(layer.variable for layer in layers if isinstance(layer, IntegerInput))
     order = tuple(range(variables)) if order is None else order
     return IntegerCircuit(tuple(layers), weight_bits, leaf_bits, 16, 24, 48, floor, order)
+
+
+def code_length(row: np.ndarray, counts: np.ndarray) -> float:
+    """Give the expected code length that `least_code_length` promises to minimise, but for a constant."""
+    return sum(
+        count * (ZERO_BITS if value == 0 else -np.log2(value))
+        for value, count in zip(row, counts, strict=True)
+        if count
+    )
+
+
+class TestLeastCodeLength:
+    @given(st.integers(1, 4), st.integers(4, 10), st.booleans(), st.integers(0, 2**32 - 1))
+    def test_no_other_row_is_shorter(self, columns, total, counted, seed):
+        rng = np.random.default_rng(seed)
+        row = rng.dirichlet(np.full(columns, 0.4))
+        if columns > 1 and rng.random() < 0.3:
+            row[0] = 0
+            row /= row.sum()
+        counts = rng.exponential(5, columns) if counted else None
+        (rounded,) = least_code_length(row[None], total, counts=None if counts is None else counts[None])
+        assert rounded.sum() == total and rounded.min() >= 0 and (rounded[row == 0] == 0).all()
+        used = row if counts is None else np.where(row > 0, counts, 0) + row
+        best = min(
+            code_length(other, used)
+            for other in product(range(total + 1), repeat=columns)
+            if sum(other) == total and all(value == 0 for value, share in zip(other, row, strict=True) if share == 0)
+        )
+        assert code_length(rounded, used) <= best + 1e-9
+
+    @given(st.integers(1, 40), st.sampled_from((4, 16, 256, 65536)), st.integers(0, 2**32 - 1))
+    def test_sums_are_exact_and_integers_stay(self, columns, total, seed):
+        rng = np.random.default_rng(seed)
+        rows = rng.dirichlet(np.full(columns, 0.1), 5)
+        rounded = least_code_length(rows, total)
+        assert (rounded.sum(axis=1) == total).all()
+        assert (least_code_length(rounded / total, total) == rounded).all()
+
+    @given(st.integers(1, 20), st.sampled_from((16, 64)), st.integers(0, 2**32 - 1))
+    def test_keep_leaves_no_positive_entry_out(self, columns, total, seed):
+        rows = np.random.default_rng(seed).dirichlet(np.full(columns, 0.05), 4)
+        rounded = least_code_length(rows, total, keep=True)
+        fits = (rows > 0).sum(axis=1) <= total
+        assert ((rounded > 0) == (rows > 0))[fits].all()
+        assert (rounded.sum(axis=1) == total).all()
+
+    def test_loses_less_than_the_least_error(self):
+        row = np.array([[0.9, 0.03, 0.03, 0.03, 0.01]])
+        assert largest_remainder(row, 16).tolist() == [[14, 1, 1, 0, 0]]
+        assert least_code_length(row, 16).tolist() == [[13, 1, 1, 1, 0]]
 
 
 class TestLargestRemainder:

@@ -91,56 +91,6 @@ def info(model: str, against: str | None) -> Result:
     return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
 
 
-@click.command(
-    cls=Command, example="pcedge quantize c.pcedge --weight-bits 8 --leaf-bits 12 --state-bits 16 --out m.onnx"
-)
-@click.argument("circuit", type=MODEL)
-@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
-@click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
-@click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
-@click.option("--coder", default="wide", show_default=True, help="wide (48-bit range) or small (32-bit range).")
-@click.option(
-    "--floor",
-    type=int,
-    help="f of 2^P goes to every symbol first.  [default: 2^-15 of the code space for all together, at least 1 each]",
-)
-@click.option(
-    "--small-weights",
-    default="auto",
-    show_default=True,
-    help="Weights below 2^-W: keep them at 1, round them, or auto: keep those of sparse rows.",
-)
-@click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
-def quantize(
-    circuit: str,
-    weight_bits: int,
-    leaf_bits: int,
-    state_bits: int,
-    coder: str,
-    floor: int | None,
-    small_weights: str,
-    out: Path,
-) -> Result:
-    """Round a float circuit to integers and write it as ONNX."""
-    from pcedge.coder import bounds_notes
-    from pcedge.export import write_onnx
-    from pcedge.quantize import QuantizationConfig
-    from pcedge.quantize import quantize as to_integers
-
-    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights)
-    source = read_float(circuit)
-    model = to_integers(source, config)
-    with whole_file(out, circuit) as fresh:
-        write_onnx(model, fresh, bounds_notes(source, model))
-    result = {
-        "out": str(out),
-        "digest": model.digest.hex(),
-        "bytes": out.stat().st_size,
-        "structured": model.structured,
-    }
-    return result, f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…", 0
-
-
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
 @click.argument("model", type=MODEL)
 @click.option(

@@ -98,10 +98,10 @@ def flows(circuit: Circuit, records: IntArray, config: LearnConfig) -> list[Floa
 
 def _model(circuit: Circuit, records: IntArray, config: LearnConfig) -> tuple[Model, int]:
     model = Model(circuit, leaf_priors(records[:0], circuit.cardinalities, config), config, own_device(config))
-    return model, _part(model)
+    return model, records_at_a_time(model)
 
 
-def _part(model: Model) -> int:
+def records_at_a_time(model: Model) -> int:
     """Say how many records are evaluated at a time."""
     values = VALUES if model.device.type == "cpu" else VALUES * GPU_SCALE
     return max(1, values // model.plan.rows)
@@ -131,7 +131,7 @@ class _Run:
         self.best, self.best_at = -math.inf, 0
         self.kept = self.model.snapshot()
         self.running: Any = None
-        self.part = _part(self.model)
+        self.part = records_at_a_time(self.model)
 
     @property
     def done(self) -> bool:

@@ -3,5 +3,9 @@
 from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.post_training import quantize
+from pcedge.quantize.refine_config import RefineConfig, refine
 
-__all__ = ["IntegerCircuit", "IntegerInput", "IntegerLayer", "IntegerSum", "QuantizationConfig", "quantize"]
+__all__ = [
+    "IntegerCircuit", "IntegerInput", "IntegerLayer", "IntegerSum", "QuantizationConfig", "RefineConfig", "quantize",
+    "refine",
+]  # fmt: skip

@@ -14,7 +14,7 @@ from pcedge.circuit.structure import clustered_order, coding_order, first_places
 from pcedge.errors import CircuitError, NotStructuredError, UsageError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
-from pcedge.quantize.rounding import KEEP_BITS, ZERO_BITS, largest_remainder, least_code_length
+from pcedge.quantize.rounding import largest_remainder, least_code_length
 
 #: a layer of either circuit
 Kind = TypeVar("Kind", Layer, IntegerLayer)
@@ -57,7 +57,7 @@ def quantize(
     layers = _merge_inputs(circuit.layers)
     # Flows have the shape of what they are of, and go the same way.
     counts = None if flows is None else _merge_inputs(_flow_layers(circuit, flows))
-    bits = _layer_bits(circuit, layers, config)
+    bits = _merged_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
     try:
@@ -111,13 +111,26 @@ def _values(layer: SumLayer) -> FloatArray:
     return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
 
 
-def _layer_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
-    """Give every merged layer its own W; merging moves input layers only."""
+def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
+    """Give every layer its W, that of the circuit where it has none of its own.
+
+    Raises:
+        UsageError: a layer of `config.layer_weight_bits` is no sum layer.
+    """
     chosen = dict(config.layer_weight_bits)
-    own = [chosen.pop(i, config.weight_bits) for i, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer)]
+    bits = [
+        chosen.pop(index, config.weight_bits) if isinstance(layer, SumLayer) else config.weight_bits
+        for index, layer in enumerate(circuit.layers)
+    ]
     if chosen:
         raise UsageError(f"layer_weight_bits must name sum layers of the circuit, got layer {min(chosen)}")
-    left = iter(own)
+    return bits
+
+
+def _merged_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
+    """Give every merged layer its own W; merging moves input layers only."""
+    bits = zip(circuit.layers, weight_bits_of(circuit, config), strict=True)
+    left = iter([own for layer, own in bits if isinstance(layer, SumLayer)])
     return [next(left) if isinstance(layer, SumLayer) else config.weight_bits for layer in merged]
 
 
@@ -126,23 +139,46 @@ def _quantize_layer(layer: Layer, config: QuantizationConfig, bits: int, flows: 
         return layer
     if isinstance(layer, InputLayer):
         used = flows.table if isinstance(flows, InputLayer) else None
-        counts = _round(layer.table, 1 << config.leaf_bits, config, used, keep=False)
+        counts = round_rows(layer, layer.table, config, config.leaf_bits, used)
         cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
         return IntegerInput(layer.variable, cumulative)
-    weights, total, back = layer.weights, 1 << bits, config.weight_bits - bits
     used = _values(flows) if isinstance(flows, SumLayer) else None
-    if not isinstance(weights, SparseRows):
-        rounded = _round(weights, total, config, used, keep=config.small_weights == "keep")
-        return IntegerSum(layer.children, rounded << back)
-    keep = config.small_weights != "round"
+    values = round_rows(layer, _values(layer), config, bits, used) << (config.weight_bits - bits)
+    weights = layer.weights
+    if isinstance(weights, SparseRows):
+        return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
+    return IntegerSum(layer.children, values)
+
+
+def round_rows(
+    layer: InputLayer | SumLayer,
+    values: FloatArray,
+    config: QuantizationConfig,
+    bits: int,
+    counts: FloatArray | None = None,
+) -> IntArray:
+    """Round the rows of a layer to integers that sum to 2^bits.
+
+    Args:
+        layer: the layer; tells whether its rows are dense.
+        values: (units, entries), or (entries,) of sparse rows, in the place of the layer's own.
+        config: which rounding, and what becomes of small weights.
+        bits: W of the layer, or L.
+        counts: expected counts of the same shape, see `least_code_length`.
+    """
+    total = 1 << bits
+    rows = layer.weights if isinstance(layer, SumLayer) else None
+    if not isinstance(rows, SparseRows):
+        keep = isinstance(layer, SumLayer) and config.small_weights == "keep"
+        return _round(values, total, config, counts, keep=keep)
     # Rows of one length are rounded together, so that wide sums cost no dense matrix.
-    values = np.zeros(len(weights.values), dtype=np.int64)
-    lengths = np.diff(weights.indptr)
+    rounded = np.zeros(len(values), dtype=np.int64)
+    lengths = np.diff(rows.indptr)
     for length in np.unique(lengths):
-        places = weights.indptr[:-1][lengths == length, None] + np.arange(length)
-        rows = weights.values[places].astype(np.float64)
-        values[places] = _round(rows, total, config, None if used is None else used[places], keep=keep)
-    return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values << back, weights.columns))
+        places = rows.indptr[:-1][lengths == length, None] + np.arange(length)
+        used = None if counts is None else counts[places]
+        rounded[places] = _round(values[places], total, config, used, keep=config.small_weights != "round")
+    return rounded
 
 
 def _round(
@@ -150,7 +186,7 @@ def _round(
 ) -> IntArray:
     if config.rounding == "largest-remainder":
         return largest_remainder(rows, total, keep=keep)
-    return least_code_length(rows, total, counts=counts, zero_bits=KEEP_BITS if keep else ZERO_BITS)
+    return least_code_length(rows, total, counts=counts, keep=keep)
 
 
 def _merge_inputs(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

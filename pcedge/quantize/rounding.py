@@ -11,8 +11,7 @@ from pcedge.circuit.layers import FloatArray
 #: how many bits a dropped entry's records pay more than with the least weight: on MNIST 4 to 12 measure alike
 ZERO_BITS = 8.0
 
-#: more bits than any code has: keeps every positive entry
-KEEP_BITS = 1e6
+BoolArray = NDArray[np.bool_]
 
 
 def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> IntArray:
@@ -49,21 +48,21 @@ def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> In
 
 
 def least_code_length(
-    rows: FloatArray, total: int, *, counts: FloatArray | None = None, zero_bits: float = ZERO_BITS
+    rows: FloatArray, total: int, *, counts: FloatArray | None = None, keep: bool = False
 ) -> IntArray:
     """Round every row to integers that sum to `total` and give the shortest expected code.
 
     Minimised is the sum over a row's entries of count times code length, -log2(q / total) bits, where q = 0 costs
-    `zero_bits` more than q = 1: the records of a dropped entry find another way through the circuit, which costs more
-    but not without limit. The sum is separable and convex, so that moving one unit at a time from the entry that loses
-    least to the one that gains most ends at the least value. An entry of 0 stays 0, where its row has another.
+    ZERO_BITS more than q = 1: the records of a dropped entry find another way through the circuit, which costs more
+    but not without limit. The sum is separable and convex, so that giving unit after unit to the entry that gains most
+    ends at the least value. An entry of 0 stays 0, where its row has another.
 
     Args:
         rows: (rows, entries), non-negative, each with a positive sum.
         total: the integer that every row must sum to.
         counts: expected counts of calibration data, of the same shape, to which one record that follows the row is
             added; None takes the rows themselves, which EM made equal to their counts.
-        zero_bits: at least 1; many bits keep every positive entry, where a row has at most `total` of them.
+        keep: give every positive entry at least 1, where a row has at most `total` of them.
 
     Example:
         >>> least_code_length(np.array([[0.9, 0.07, 0.03]]), 16).tolist()
@@ -71,32 +70,51 @@ def least_code_length(
         >>> largest_remainder(np.array([[0.9, 0.07, 0.03]]), 16).tolist()
         [[15, 1, 0]]
     """
-    rounded = largest_remainder(rows, total)
     shares = rows / rows.sum(axis=1, keepdims=True)
     use = shares if counts is None else np.where(rows > 0, counts, 0.0) + shares
     use = use / use.sum(axis=1, keepdims=True)
-    active = np.arange(len(rows))
-    while active.size:
-        now, weight = rounded[active], use[active]
-        more = np.where(weight > 0, weight * _gain(now, zero_bits), -np.inf)
-        less = np.where(now > 0, weight * _gain(now - 1, zero_bits), np.inf)
-        into, out = more.argmax(axis=1), less.argmin(axis=1)
-        line = np.arange(len(active))
-        # A hair's breadth of gain could be rounding, and go back and forth.
-        better = (more[line, into] > less[line, out] * (1 + 1e-12)) & (into != out)
-        active, into, out = active[better], into[better], out[better]
-        rounded[active, into] += 1
-        rounded[active, out] -= 1
+    kept = (use > 0) & ((use > 0).sum(axis=1, keepdims=True) <= total) if keep else np.zeros(use.shape, dtype=bool)
+    rounded = _above(use, total, kept)
+    left = total - rounded.sum(axis=1)
+    while left.any():
+        order = np.argsort(-np.where(use > 0, use * _gain(rounded), -np.inf), axis=1, kind="stable")
+        positive = (use > 0).sum(axis=1)
+        given = np.arange(use.shape[1]) < np.minimum(left, positive)[:, None]
+        more = np.zeros_like(rounded)
+        np.put_along_axis(more, order, given.astype(np.int64), axis=1)
+        rounded += more
+        left -= given.sum(axis=1)
     return rounded
 
 
-def _gain(values: IntArray, zero_bits: float) -> FloatArray:
+def _above(use: FloatArray, total: int, kept: BoolArray) -> IntArray:
+    """Take the units of every row that save most, hardly fewer than `total`, by bisection over what they must save."""
+    # A unit of an entry with its exact share saves 1 / (total * ln 2) bits, whatever the share.
+    middle = np.full((len(use), 1), -np.log2(total * np.log(2)))
+    step, found = 4.0, kept.astype(np.int64)
+    for _ in range(20):
+        units = _units(use, np.exp2(middle), kept)
+        fits = units.sum(axis=1, keepdims=True) <= total
+        found = np.where(fits & (units.sum(axis=1) >= found.sum(axis=1))[:, None], units, found)
+        middle += np.where(fits, -step, step)
+        step /= 2
+    return found
+
+
+def _units(use: FloatArray, least: FloatArray, kept: BoolArray) -> IntArray:
+    """Count the units that save at least `least` bits each: unit q + 1 saves use * log2(1 + 1 / q)."""
+    with np.errstate(divide="ignore", over="ignore"):
+        more = np.floor(1 / np.expm1(np.log(2) * least / np.maximum(use, 1e-300)))
+    return np.where(kept | (use * ZERO_BITS >= least), 1 + np.minimum(more, 2.0**40), 0.0).astype(np.int64)
+
+
+def _gain(values: IntArray) -> FloatArray:
     """Give the bits that one more unit saves an entry."""
     safe = np.maximum(values, 1)
-    return np.where(values > 0, np.log2((safe + 1) / safe), zero_bits)
+    return np.where(values > 0, np.log2((safe + 1) / safe), ZERO_BITS)
 
 
-def _small(rows: FloatArray, total: int) -> NDArray[np.bool_]:
+def _small(rows: FloatArray, total: int) -> BoolArray:
     """Find the positive entries whose share is below 1, also of what such entries leave to the others."""
     small = np.zeros(rows.shape, dtype=bool)
     while True:

@@ -1,0 +1,108 @@
+"""What a refinement of integers may be told, and its entry, which needs no torch until it runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from numpy.typing import ArrayLike
+
+from pcedge.circuit.inference import check_records
+from pcedge.circuit.layers import Circuit, InputLayer
+from pcedge.errors import UsageError, missing_extra
+from pcedge.learn.config import LearnConfig
+from pcedge.quantize.config import QuantizationConfig
+
+#: called after a pass with (pass, passes, train bits a variable before it, validation bits a variable after it)
+Progress = Callable[[int, int, float, float], None]
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Hold the settings of a refinement.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+
+    #: full passes over the train records at most
+    passes: int = 10
+    #: passes at whose end only a share of the rows is rounded, a growing one: the others make up for those
+    gradual: int = 5
+    #: share of the rows that is rounded at first
+    first_share: float = 0.5
+    #: share of the records that is held out to choose the best pass, where there is no validation split
+    holdout: float = 0.05
+    #: records that are used at most, drawn with the seed; None uses all
+    records: int | None = None
+    #: seed of the held-out records and of the order in which rows are rounded
+    seed: int = 0
+    #: pseudocounts and leaf priors of the M-step, device and dtype
+    learn: LearnConfig = field(default_factory=lambda: LearnConfig(dtype="float32"))
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        for name, least in (("passes", 1), ("gradual", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.gradual >= self.passes:
+            raise UsageError(f"gradual must be below passes, {self.passes}, got {self.gradual}")
+        for name in ("first_share", "holdout"):
+            if not 0 < getattr(self, name) < 1:
+                raise UsageError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+
+    def shares(self) -> list[float]:
+        """Give the share of the rows that is rounded at the end of every pass, and before the first."""
+        steps = [1 - (1 - self.first_share) * (1 - step / self.gradual) for step in range(self.gradual)]
+        return [*steps, *[1.0] * (self.passes + 1 - self.gradual)]
+
+
+def refine(
+    circuit: Circuit,
+    data: ArrayLike,
+    config: QuantizationConfig | None = None,
+    settings: RefineConfig | None = None,
+    *,
+    valid: ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> Circuit:
+    """Fit a circuit's parameters as the integers that they will be, by EM with a rounded M-step.
+
+    A pass counts all train records with the rounded weights, finds the most likely parameters for these counts, and
+    rounds the weights for the shortest expected code of the same counts. In the first passes some rows stay as they
+    are, so that they make up for the others' rounding (as Zhou et al., "Incremental Network Quantization", 2017, do by
+    gradients). Leaf tables that were equal stay equal: each is the mean of its leaves, and every leaf takes the table
+    that suits its counts best. docs/quantization.md says why this and not straight-through gradients.
+
+    Args:
+        circuit: a trained circuit.
+        data: train records of shape (N, …), -1 where missing.
+        config: the widths; `state_bits` plays no part. None takes the defaults.
+        settings: passes and priors; None takes the defaults.
+        valid: records that choose the best pass; None holds out a part of data.
+        progress: called after every pass.
+
+    Returns:
+        The circuit with weights and leaf tables that `quantize` with the same config takes over exactly. On the
+        validation records it is not worse than rounding alone, but for the rounding of leaf tables.
+
+    Raises:
+        DataError: records that do not fit, too few, or a likelihood that is no number.
+        UsageError: parametric leaves, which rounding turns into tables, and a refinement must not.
+        MissingToolError: torch is not installed.
+    """
+    if any(isinstance(layer, InputLayer) and layer.parametric is not None for layer in circuit.layers):
+        raise UsageError("refine must have a circuit of categorical or Bernoulli leaves, it has parametric ones")
+    train = check_records(data, circuit.cardinalities, allow_missing=True)
+    held = None if valid is None else check_records(valid, circuit.cardinalities, allow_missing=True)
+    try:
+        refining = importlib.import_module("pcedge.quantize.refining")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "torch":
+            raise
+        raise missing_extra("torch", "train", "refining") from error
+    fitted: Circuit = refining.fit_integers(
+        circuit, train, held, config or QuantizationConfig(), settings or RefineConfig(), progress
+    )
+    return fitted

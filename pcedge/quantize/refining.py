@@ -1,0 +1,195 @@
+"""Expectation maximisation on the quantized circuit: counts with rounded weights, maximisation, rounding."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pcedge.circuit.layers import Circuit, InputLayer, IntArray, SumLayer
+from pcedge.errors import DataError
+from pcedge.learn.em import records_at_a_time
+from pcedge.learn.model import Model
+from pcedge.learn.plan import LeafStack
+from pcedge.learn.priors import leaf_priors, tree_shrunk
+from pcedge.quantize.config import QuantizationConfig
+from pcedge.quantize.post_training import round_rows, weight_bits_of
+from pcedge.quantize.refine_config import Progress, RefineConfig
+
+#: a dropped weight counts as this much in the likelihood, so that a record which needs it keeps a finite gradient
+DROPPED = 1e-6
+
+
+def fit_integers(
+    circuit: Circuit, train: IntArray, valid: IntArray | None, config: QuantizationConfig, settings: RefineConfig,
+    progress: Progress | None = None,
+) -> Circuit:  # fmt: skip
+    """Do what `refine` says, with checked records."""
+    train, valid = _split(train, valid, settings)
+    run = _Run(circuit, train, config, settings)
+    shares = settings.shares()
+    start = run.model.parameters.clone()
+    # What rounding alone gives is the first candidate: the result is never worse on the validation records.
+    run.put(start, 1.0)
+    kept, best = run.model.parameters.clone(), -run.bits(valid)
+    run.put(start, shares[0])
+    for index, share in enumerate(shares[1:], start=1):
+        before = run.step(share)
+        after = run.bits(valid)
+        if progress is not None:
+            progress(index, settings.passes, before, after)
+        if share == 1.0 and -after > best:
+            kept, best = run.model.parameters.clone(), -after
+    return run.to_circuit(kept)
+
+
+def _split(train: IntArray, valid: IntArray | None, settings: RefineConfig) -> tuple[IntArray, IntArray]:
+    order = np.random.default_rng([settings.seed, 2]).permutation(len(train))
+    if settings.records is not None:
+        order = order[: settings.records]
+    if valid is not None and len(valid):
+        if not len(order):
+            raise DataError("refining must have at least one record, got none")
+        return train[np.sort(order)], valid
+    if len(order) < 2:
+        raise DataError(f"refining must have at least 2 records where none are for validation, got {len(order)}")
+    held = min(max(1, round(settings.holdout * len(order))), len(order) - 1)
+    return train[np.sort(order[held:])], train[np.sort(order[:held])]
+
+
+class _Run:
+    """Hold the model with its rounded parameters."""
+
+    def __init__(self, circuit: Circuit, train: IntArray, config: QuantizationConfig, settings: RefineConfig) -> None:
+        self.circuit, self.config = circuit, config
+        self.model = Model(
+            circuit, leaf_priors(train, circuit.cardinalities, settings.learn), settings.learn, settings.learn.device
+        )
+        self.train = train
+        self.part = records_at_a_time(self.model)
+        self.bits_of = dict(zip(range(len(circuit.layers)), weight_bits_of(circuit, config), strict=True))
+        generator = np.random.default_rng([settings.seed, 3])
+        #: when each row of a sum layer is rounded, 0..1
+        self.turn = {
+            index: generator.random(layer.shape.units)
+            for index, layer in enumerate(circuit.layers)
+            if isinstance(layer, SumLayer)
+        }
+        self.tied = [tied for tied in _ties(self.model) if len(tied.tables) < len(tied.of)]
+
+    def step(self, share: float) -> float:
+        """Make one pass; give the train bits a variable before its M-step."""
+        total: Any = None
+        for start in range(0, len(self.train), self.part):
+            counts = self.model.counts(self.model.load(self.train[start : start + self.part])).double()
+            total = counts if total is None else total + counts
+        bits = -float(total[-1]) / (self.train.size * math.log(2))
+        if not math.isfinite(bits):
+            raise DataError(f"the train likelihood must stay finite, it is {bits} bits a variable")
+        counts = total[:-1].to(self.model.dtype)
+        self.model.update(counts)
+        for tied in self.tied:
+            tied.update(self.model, counts)
+        self.put(self.model.parameters, share)
+        return bits
+
+    def put(self, parameters: Any, share: float) -> None:
+        """Round the rows of sums whose turn has come, and use the result."""
+        values = parameters.detach().cpu().numpy().astype(np.float64)
+        for index, part in enumerate(self.model.by_layer(values)):
+            layer = self.circuit.layers[index]
+            if part is None or not isinstance(layer, SumLayer):
+                continue
+            # by_layer gives views: what is written here is in `values`.
+            rounded = round_rows(layer, part, self.config, self.bits_of[index]) / (1 << self.bits_of[index])
+            now = self.turn[index] < share
+            mask = now[:, None] if part.ndim == 2 else np.repeat(now, np.diff(layer.weights.indptr))  # type: ignore[union-attr]
+            part[...] = np.where(mask, np.maximum(rounded, DROPPED), part)
+        self.model.parameters.copy_(torch.tensor(values, dtype=self.model.dtype, device=self.model.device))
+
+    def bits(self, records: IntArray) -> float:
+        """Give the bits a variable of some records."""
+        total = 0.0
+        for start in range(0, len(records), self.part):
+            total += float(
+                self.model.log_likelihood(self.model.load(records[start : start + self.part])).double().sum()
+            )
+        return -total / (records.size * math.log(2))
+
+    def to_circuit(self, parameters: Any) -> Circuit:
+        """Make the circuit of exact multiples of 2^-W and 2^-L."""
+        values = parameters.detach().cpu().numpy().astype(np.float64)
+        layers = list(self.circuit.layers)
+        for index, part in enumerate(self.model.by_layer(values)):
+            layer = layers[index]
+            if isinstance(layer, SumLayer) and part is not None:
+                exact = np.where(part <= DROPPED, 0.0, part)
+                exact = exact.astype(np.float32).astype(np.float64)
+                weights = layer.weights
+                layers[index] = replace(layer, weights=exact if part.ndim == 2 else replace(weights, values=exact))  # type: ignore[type-var]
+            elif isinstance(layer, InputLayer) and part is not None:
+                table = round_rows(layer, part, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
+                layers[index] = InputLayer(layer.variable, table[:, 1] if layer.kind == "bernoulli" else table)
+        return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
+
+
+@dataclass
+class _Tied:
+    """Hold the leaf tables of one number of symbols, and which leaf has which."""
+
+    #: the stacks and their rows, one behind the other
+    stacks: list[LeafStack]
+    #: (tables, symbols)
+    tables: Any
+    #: the table of every row
+    of: Any
+
+    def update(self, model: Model, counts: Any) -> None:
+        """Give every leaf its best table and every table the mean of its leaves' counts."""
+        symbols = self.tables.shape[1]
+        used = torch.cat([counts[_slice(stack)].view(-1, symbols) for stack in self.stacks])
+        centres = torch.cat(
+            [model.centres[s.first].expand(-1, s.shape[1], -1).reshape(-1, symbols) for s in self.stacks]
+        )
+        # A leaf that no record reaches chooses by its table.
+        seen = used + 1e-3 * self.tables[self.of]
+        self.of = (seen @ self.tables.clamp_min(model.tiny).log().T).argmax(dim=1)
+        sums = torch.zeros_like(self.tables).index_add_(0, self.of, used)
+        drawn = torch.zeros_like(self.tables).index_add_(0, self.of, centres * seen.sum(dim=1, keepdim=True))
+        drawn = drawn / drawn.sum(dim=1, keepdim=True).clamp_min(model.tiny)
+        config = model.config
+        if config.leaf_prior == "tree":
+            fresh = tree_shrunk(sums, drawn, config.leaf_pseudocount, config.leaf_growth)
+        else:
+            fresh = sums + config.leaf_pseudocount * drawn
+            fresh = fresh / fresh.sum(dim=1, keepdim=True).clamp_min(model.tiny)
+        # A table that no leaf took stays, for the next pass.
+        taken = torch.bincount(self.of, minlength=len(self.tables)) > 0
+        self.tables = torch.where(taken[:, None], fresh, self.tables)
+        start = 0
+        for stack in self.stacks:
+            rows = stack.shape[0] * stack.shape[1]
+            model.parameters[_slice(stack)] = self.tables[self.of[start : start + rows]].flatten()
+            start += rows
+
+
+def _slice(stack: LeafStack) -> slice:
+    return slice(stack.first, stack.first + int(np.prod(stack.shape)))
+
+
+def _ties(model: Model) -> list[_Tied]:
+    """Find which leaves have equal tables."""
+    groups: dict[int, list[LeafStack]] = {}
+    for stack in (stack for level in model.plan.levels for stack in level):
+        if isinstance(stack, LeafStack):
+            groups.setdefault(stack.shape[2], []).append(stack)
+    found = []
+    for symbols, stacks in groups.items():
+        rows = torch.cat([model.parameters[_slice(stack)].view(-1, symbols) for stack in stacks])
+        tables, of = np.unique(rows.cpu().numpy(), axis=0, return_inverse=True)
+        device = model.device
+        found.append(_Tied(stacks, torch.tensor(tables, device=device), torch.tensor(of.reshape(-1), device=device)))
+    return found

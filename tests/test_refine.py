@@ -1,0 +1,172 @@
+"""Refinement by rounded EM: exact integers, shared tables that stay shared, nothing lost, refusals; and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.testing import assert_array_equal
+
+from pcedge.circuit import Circuit, InputLayer, SparseRows, SumLayer, load_circuit, log_likelihood
+from pcedge.cli import group
+from pcedge.coder import Engine
+from pcedge.compress import expected_flows, share_leaves
+from pcedge.data import load_data
+from pcedge.errors import DataError, UsageError
+from pcedge.export import read_onnx
+from pcedge.quantize import IntegerInput, IntegerSum, QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.verify import statistics
+
+CONFIG = QuantizationConfig(3, 12, 12)
+FEW = RefineConfig(passes=3, gradual=1, holdout=0.1)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    splits = load_data("digits")
+    return tuple(part.reshape(len(part), -1).astype(np.int64) for part in (splits.train, splits.test))
+
+
+@pytest.fixture(scope="module")
+def circuit() -> Circuit:
+    return load_circuit("digits")
+
+
+@pytest.fixture(scope="module")
+def refined(circuit: Circuit, digits) -> Circuit:
+    return refine(circuit, digits[0], CONFIG, replace(FEW, passes=6, gradual=3))
+
+
+def tables(integers) -> np.ndarray:
+    return np.concatenate([layer.cumulative for layer in integers.layers if isinstance(layer, IntegerInput)])
+
+
+def test_what_is_exported_is_what_was_trained(refined: Circuit) -> None:
+    integers = quantize(refined, CONFIG)
+    for rounding in ("code-length", "largest-remainder"):
+        assert quantize(refined, replace(CONFIG, rounding=rounding)).digest == integers.digest
+    rows = [np.asarray(layer.weights) for layer in refined.layers if isinstance(layer, SumLayer)]
+    made = [layer.weights for layer in integers.layers if isinstance(layer, IntegerSum)]
+    for row, values in zip(rows, made, strict=True):
+        assert_array_equal(row * 8, values)
+
+
+def test_loses_less_than_rounding(circuit: Circuit, refined: Circuit, digits) -> None:
+    losses = {}
+    for name, rounding in (("remainder", "largest-remainder"), ("length", "code-length")):
+        integers = quantize(circuit, replace(CONFIG, rounding=rounding))
+        losses[name] = statistics(circuit, Engine(integers), digits[1]).loss
+    losses["refined"] = statistics(circuit, Engine(quantize(refined, CONFIG)), digits[1]).loss
+    assert losses["refined"] < losses["length"] < 0.8 * losses["remainder"]
+
+
+def test_is_deterministic_and_never_worse_than_its_start(circuit: Circuit, digits) -> None:
+    train, valid = digits[0][:300], digits[0][300:400]
+    once = refine(circuit, train, CONFIG, FEW, valid=valid)
+    again = refine(circuit, train, CONFIG, FEW, valid=valid)
+    assert quantize(once, CONFIG).digest == quantize(again, CONFIG).digest
+    # A hopeless set of train records must not make it worse than rounding alone.
+    noise = np.random.default_rng(0).integers(0, 17, (50, 64))
+    spoilt = refine(circuit, noise, CONFIG, FEW, valid=valid)
+    assert quantize(spoilt, CONFIG).digest == quantize(circuit, CONFIG).digest
+
+
+def test_shared_tables_stay_shared(circuit: Circuit, digits) -> None:
+    flows = expected_flows(circuit, digits[0][:500])
+    shared = share_leaves(circuit, flows, tables=40)
+    integers = quantize(refine(shared, digits[0][:800], CONFIG, FEW), CONFIG)
+    assert len(np.unique(tables(integers), axis=0)) <= 40
+    plain = statistics(circuit, Engine(quantize(shared, CONFIG)), digits[1]).loss
+    assert statistics(circuit, Engine(integers), digits[1]).loss <= plain
+
+
+def test_a_weight_of_its_own_in_single_layers(circuit: Circuit, digits) -> None:
+    sums = [index for index, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer)]
+    config = QuantizationConfig(6, 12, 16, layer_weight_bits=((sums[0], 2), (sums[3], 4)))
+    integers = quantize(refine(circuit, digits[0][:300], config, FEW), config)
+    assert (integers.layers[sums[0]].weights % 16 == 0).all()
+    assert (integers.layers[sums[3]].weights % 4 == 0).all() and (integers.layers[sums[3]].weights % 8 != 0).any()
+
+
+def test_sparse_sums_and_bernoulli_leaves() -> None:
+    rng = np.random.default_rng(1)
+    coins = InputLayer(0, np.array([0.2, 0.7, 0.9]))
+    rows = SparseRows(np.array([0, 2, 4]), np.array([0, 1, 1, 2]), np.array([0.31, 0.69, 0.52, 0.48]), 3)
+    circuit = Circuit((coins, SumLayer((0,), rows), SumLayer((1,), np.array([[0.41, 0.59]]))))
+    fitted = refine(circuit, rng.integers(0, 2, (60, 1)), QuantizationConfig(4), FEW)
+    assert fitted.layers[0].kind == "bernoulli"
+    assert_array_equal(fitted.layers[1].weights.values * 16 % 1, 0)
+    assert np.isfinite(log_likelihood(fitted, [[0], [1]])).all()
+
+
+def test_refusals(circuit: Circuit, digits) -> None:
+    with pytest.raises(UsageError, match=r"^refine must have a circuit of categorical or Bernoulli leaves, it has par"):
+        refine(Circuit((InputLayer.geometric(0, [0.5], 4),)), [[1], [2]])
+    with pytest.raises(DataError, match=r"^refining must have at least 2 records where none are for valid.*, got 1$"):
+        refine(circuit, digits[0][:1], CONFIG)
+    with pytest.raises(DataError, match=r"^refining must have at least one record, got none$"):
+        refine(circuit, digits[0][:0], CONFIG, valid=digits[1])
+    with pytest.raises(UsageError, match=r"^gradual must be below passes, 3, got 3$"):
+        RefineConfig(passes=3, gradual=3)
+    with pytest.raises(UsageError, match=r"^holdout must be between 0 and 1, got 1$"):
+        RefineConfig(holdout=1)
+
+
+def test_shares_grow_to_one() -> None:
+    assert RefineConfig(passes=4, gradual=2).shares() == [0.5, 0.75, 1.0, 1.0, 1.0]
+    assert RefineConfig(passes=1, gradual=0).shares() == [1.0, 1.0]
+
+
+class TestCommand:
+    def run(self, *arguments: object):
+        return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+    def test_refines_and_shares(self, tmp_path: Path) -> None:
+        out = tmp_path / "m.onnx"
+        done = self.run(
+            "quantize", "digits", "--data", "digits", "--weight-bits", 3, "--refine", "em", "--passes", 2,
+            "--leaf-tables", 50, "--out", out, "--json",
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        result = json.loads(done.stdout)
+        integers = read_onnx(out)
+        assert integers.weight_bits == 3 and result["digest"] == integers.digest.hex()
+        assert len(np.unique(tables(integers), axis=0)) <= 50
+
+    def test_data_calibrate_the_rounding(self, tmp_path: Path) -> None:
+        digests = set()
+        for more in ((), ("--data", "digits"), ("--rounding", "largest-remainder")):
+            out = tmp_path / f"{len(digests)}.onnx"
+            assert self.run("quantize", "digits", "--weight-bits", 4, *more, "--out", out).exit_code == 0
+            digests.add(read_onnx(out).digest)
+        assert len(digests) == 3
+
+    @pytest.mark.parametrize(
+        "more, text",
+        [
+            (("--refine", "em"), "--refine, --leaf-tables and --missing must come with --data"),
+            (("--leaf-tables", 4), "--refine, --leaf-tables and --missing must come with --data"),
+            (("--data", "digits", "--passes", 4), "--passes must come with --refine"),
+            (("--rounding", "up"), "rounding must be one of code-length, largest-remainder, got 'up'"),
+        ],
+    )
+    def test_wrong_usage(self, tmp_path: Path, more: tuple[object, ...], text: str) -> None:
+        done = self.run("quantize", "digits", *more, "--out", tmp_path / "m.onnx")
+        assert done.exit_code == 2 and text in done.output + done.stderr
+        assert not (tmp_path / "m.onnx").exists()
+
+
+def test_code_length_follows_the_flows() -> None:
+    circuit = Circuit((InputLayer(0, np.array([0.1, 0.9])), SumLayer((0,), np.array([[0.5, 0.5]]))))
+    made = quantize(circuit, QuantizationConfig(4), flows=[np.ones((2, 2)), np.array([[30.0, 10.0]])])
+    assert made.layers[1].weights.tolist() == [[12, 4]]
+    with pytest.raises(UsageError, match=r"^the flows of layer 1 must have shape \(1, 2\), got \(2,\)$"):
+        quantize(circuit, flows=[np.ones((2, 2)), np.ones(2)])
+    with pytest.raises(UsageError, match=r"^flows must have an entry for each of 2 layers, got 1$"):
+        quantize(circuit, flows=[np.ones((2, 2))])
+    assert math.isfinite(statistics(circuit, Engine(made), [[0], [1]]).loss)
