@@ -32,8 +32,9 @@ class RefineConfig:
     gradual: int = 5
     #: share of the rows that is rounded at first
     first_share: float = 0.5
-    #: share of the records that is held out to choose the best pass, where there is no validation split
-    holdout: float = 0.05
+    #: share of the records that is held out to choose the best pass, where there is no validation split; the seed and the
+    #: share of the training hold out the same records again, which the circuit does not know
+    holdout: float = LearnConfig.holdout
     #: records that are used at most, drawn with the seed; None uses all
     records: int | None = None
     #: seed of the held-out records and of the order in which rows are rounded
@@ -84,8 +85,8 @@ def refine(
         progress: called after every pass.
 
     Returns:
-        The circuit with weights and leaf tables that `quantize` with the same config takes over exactly. On the
-        validation records it is not worse than rounding alone, but for the rounding of leaf tables.
+        The circuit with weights and leaf tables that `quantize` with the same config takes over exactly; of the
+        passes that round all rows the one with the best validation, or the rounded circuit, if `valid` says so.
 
     Raises:
         DataError: records that do not fit, too few, or a likelihood that is no number.

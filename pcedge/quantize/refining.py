@@ -28,13 +28,16 @@ def fit_integers(
     progress: Progress | None = None,
 ) -> Circuit:  # fmt: skip
     """Do what `refine` says, with checked records."""
+    given = valid is not None and len(valid) > 0
     train, valid = _split(train, valid, settings)
     run = _Run(circuit, train, config, settings)
     shares = settings.shares()
     start = run.model.parameters.clone()
-    # What rounding alone gives is the first candidate: the result is never worse on the validation records.
-    run.put(start, 1.0)
-    kept, best = run.model.parameters.clone(), -run.bits(valid)
+    kept, best = start, -math.inf
+    if given:
+        # Rounding alone is a candidate too. Records held out of train do not tell: the circuit may know them.
+        run.put(start, 1.0)
+        kept, best = run.model.parameters.clone(), -run.bits(valid)
     run.put(start, shares[0])
     for index, share in enumerate(shares[1:], start=1):
         before = run.step(share)
