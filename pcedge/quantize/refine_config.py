@@ -32,7 +32,7 @@ class RefineConfig:
     gradual: int = 5
     #: share of the rows that is rounded at first
     first_share: float = 0.5
-    #: share of the records that is held out to choose the best pass, where there is no validation split; the seed and the
+    #: share of the records held out to choose the best pass, where there is no validation split; the seed and the
     #: share of the training hold out the same records again, which the circuit does not know
     holdout: float = LearnConfig.holdout
     #: records that are used at most, drawn with the seed; None uses all
