@@ -101,6 +101,25 @@ def run(name: str, circuit_file: str, kept: str | None) -> None:
     print(name, json.dumps(figures), flush=True)
 
 
+def compare_roundings(circuit_file: str, widths: tuple[int, ...] = (8, 6, 5, 4, 3)) -> None:
+    """Measure both roundings without training, in interval bits over E at L12 A16."""
+    circuit, train, test = load_circuit(circuit_file), images("train"), images("t10k")
+    flows = count_flows(circuit, train[:CALIBRATION], LEARN)
+    entropy = -float(evaluate(circuit, test, replace(LEARN, dtype="float64")).mean()) / np.log(2) / test.shape[1]
+    found: dict[str, list[float]] = {}
+    ways = {"largest remainder": ("largest-remainder", None), "code length": ("code-length", None),
+            "code length, flows": ("code-length", flows)}  # fmt: skip
+    for name, (rounding, counts) in ways.items():
+        found[name] = []
+        for bits in widths:
+            integers = quantize(circuit, QuantizationConfig(bits, 12, 16, rounding=rounding), flows=counts)
+            lo, hi = Engine(integers).intervals(test)
+            found[name].append(float(integers.scale_bits - np.log2(hi - lo).mean()) - entropy)
+            print(name, bits, found[name][-1], flush=True)
+    known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    FIGURES.write_text(json.dumps(known | {"roundings": found | {"widths": widths}}, indent=2, sort_keys=True) + "\n")
+
+
 def write_table() -> None:
     known, settings = json.loads(FIGURES.read_text()), tomllib.loads(SETTINGS.read_text())
     rows = []
@@ -117,7 +136,7 @@ def write_table() -> None:
             f"{figures['single_flush_bits']:+.4f}", f"{figures['memory_bits']['rom'] / 1000:,.0f}",
             " / ".join(str(count) for count in figures["mismatches"].values()), f"{figures['seconds']:.0f} s",
         ])  # fmt: skip
-    entropy = known[next(iter(known))]["float_bits"]
+    entropy = next(figures["float_bits"] for figures in known.values() if "float_bits" in figures)
     lines = [
         f"MNIST, the 16-state circuit, 10,000 test images: float entropy E = {entropy:.4f} bits a pixel. *File* "
         f"counts every byte of the compressed file with S = {LANES} lanes; *image flush* is what one lane for each "
@@ -142,6 +161,19 @@ def write_table() -> None:
             rows,
         ),
     ]
+    if "roundings" in known:
+        found = known["roundings"]
+        widths = found.pop("widths")
+        lines += [
+            "",
+            "Rounding alone, L12 A16: coding intervals' bits a pixel over E. *Flows* weighs with the counts of "
+            f"{CALIBRATION:,} train images.",
+            "",
+        ]
+        lines += table(
+            ["rounding", *(f"W{bits}" for bits in widths)],
+            [[name, *(f"{value:+.4f}" for value in values)] for name, values in found.items()],
+        )
     write_section("Quantization", "python benchmarks/quantization.py --table", lines)
 
 
@@ -150,10 +182,13 @@ def main() -> None:
     parser.add_argument("settings", nargs="*")
     parser.add_argument("--circuit", default="mnist-16.pcedge")
     parser.add_argument("--keep", help="folder of refined circuits")
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--roundings", action="store_true", help="compare the roundings without training")
+    parser.add_argument("--table", action="store_true", help="write the figures to docs/results.md")
     arguments = parser.parse_args()
     for name in arguments.settings:
         run(name, arguments.circuit, arguments.keep)
+    if arguments.roundings:
+        compare_roundings(arguments.circuit)
     if arguments.table:
         write_table()
 
