@@ -27,6 +27,17 @@ inline std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std
   return base + (down ? source * targets + target : target * sources + source);
 }
 
+/// \brief The weight that a bank's stored number stands for.
+/// \tparam N width of the bank
+/// \tparam SHIFT all weights of the bank are multiples of 2^SHIFT, and stored without these zeros
+/// \tparam CERTAIN all ones stand for 2^W, the weight of a certain child
+/// \tparam W weight_bits
+template <int N, int SHIFT, bool CERTAIN, int W> std::uint32_t stored_weight(std::uint32_t stored) {
+#pragma HLS INLINE
+  static_assert(N >= 1 && N + SHIFT <= W + 1, "no weight may exceed 2^W");
+  return CERTAIN && stored == (1u << N) - 1 ? 1u << W : stored << SHIFT;
+}
+
 } // namespace pcedge
 
 #endif

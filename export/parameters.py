@@ -1,0 +1,256 @@
+"""Parameter memories: weights in banks, leaf tables once, lists (docs/schedule.md, section Memories)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.circuit.layers import SparseRows
+from pcedge.export.packing import Column, PackedTable, pack
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput
+
+#: a bank must save this many bits: it costs a multiplexer, and half a small block RAM stays empty
+BANK_PRICE = 4096
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Hold one read-only memory: its entries, all of one width. Without bits nothing is stored: all entries are 0."""
+
+    entries: Integers
+
+    @property
+    def width(self) -> int:
+        """Give the width of an entry: that of the largest."""
+        return int(self.entries.max(initial=0)).bit_length()
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all entries."""
+        return len(self.entries) * self.width
+
+
+@dataclass(frozen=True, order=True)
+class WeightCode:
+    """Say how the weights of a bank are stored: w as w / 2^shift; if `certain`, all ones stand for 2^W."""
+
+    width: int
+    shift: int
+    certain: bool
+
+    def fits(self, block: Integers, weight_bits: int) -> bool:
+        """Tell whether every weight of a block has a stored number."""
+        whole = 1 << weight_bits
+        rest = block[block != whole] if self.certain else block
+        limit = (1 << self.width) - self.certain
+        return int(np.bitwise_or.reduce(rest, initial=0)) % (1 << self.shift) == 0 and (
+            int(rest.max(initial=0)) >> self.shift < limit
+        )
+
+    def store(self, block: Integers, weight_bits: int) -> Integers:
+        """Give the stored numbers of a block that fits."""
+        stored = block >> self.shift
+        if self.certain:
+            stored[block == 1 << weight_bits] = (1 << self.width) - 1
+        return stored
+
+    def load(self, stored: Integers, weight_bits: int) -> Integers:
+        """Give the weights of stored numbers."""
+        weights = stored << self.shift
+        if self.certain:
+            weights[stored == (1 << self.width) - 1] = 1 << weight_bits
+        return weights
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Hold weights of one code; `base` is the address of the first."""
+
+    base: int
+    code: WeightCode
+    memory: Memory
+
+
+@dataclass
+class Blocks:
+    """Collect blocks, each different one once, under numbers in the order of their coming."""
+
+    blocks: list[Integers] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def put(self, block: NDArray[np.generic]) -> int:
+        """Give the number of a block."""
+        flat = np.ascontiguousarray(block, dtype=np.int64).ravel()
+        number = self.numbers.setdefault(flat.tobytes(), len(self.blocks))
+        if number == len(self.blocks):
+            self.blocks.append(flat)
+        return number
+
+
+def weight_banks(blocks: list[Integers], weight_bits: int) -> tuple[tuple[Bank, ...], Integers]:
+    """Lay blocks of weights in banks; give the banks and every block's address.
+
+    The addresses of all banks follow each other, with gaps in which nothing is stored.
+    """
+    codes = _choose_codes(blocks, weight_bits)
+    addresses = np.zeros(len(blocks), dtype=np.int64)
+    if not blocks:
+        return (), addresses
+    sizes = [len(block) for block in blocks]
+    # Addresses that are multiples of the commonest size have the shortest codes in the programs.
+    common = int(np.bincount(sizes).argmax())
+    banks: list[Bank] = []
+    end = 0
+    for code in sorted(set(codes)):
+        base = -(-end // common) * common
+        end = base
+        inside = [number for number, other in enumerate(codes) if other == code]
+        inside.sort(key=lambda number: (sizes[number] != common, -sizes[number]))
+        for number in inside:
+            addresses[number] = end
+            end += sizes[number]
+        stored = [code.store(blocks[number], weight_bits) for number in inside]
+        banks.append(Bank(base, code, Memory(np.concatenate(stored))))
+    return tuple(banks), addresses
+
+
+def _choose_codes(blocks: list[Integers], weight_bits: int) -> list[WeightCode]:
+    """Choose a code for every block: of all codes that some block needs, drop one after the other while that pays."""
+    # To a code blocks differ only in these numbers, so that few combinations have to be tried.
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for number, block in enumerate(blocks):
+        kinds.setdefault(_extremes(block, weight_bits), []).append(number)
+    sizes = {kind: sum(len(blocks[number]) for number in numbers) for kind, numbers in kinds.items()}
+    codes = {WeightCode(weight_bits + 1, 0, False)}
+    for step, most, whole in kinds:
+        shift = _trailing_zeros(step | whole)
+        codes.add(WeightCode(max(most, whole).bit_length() - shift, shift, False))
+        if whole:
+            shift = _trailing_zeros(step | most | whole)
+            codes.add(WeightCode(((most >> shift) + 1).bit_length(), shift, True))
+    fitting = {
+        kind: [code for code in sorted(codes) if code.fits(np.array(kind, dtype=np.int64), weight_bits)]
+        for kind in kinds
+    }
+
+    def choose(allowed: set[WeightCode]) -> dict[tuple[int, ...], WeightCode]:
+        return {kind: next(code for code in fits if code in allowed) for kind, fits in fitting.items()}
+
+    def price(allowed: set[WeightCode]) -> int:
+        chosen = choose(allowed)
+        return sum(sizes[kind] * code.width for kind, code in chosen.items()) + BANK_PRICE * len(set(chosen.values()))
+
+    while True:
+        # What fits every block stays until the others have it replaced: a choice must be left for each.
+        spare = [code for code in sorted(codes) if all(codes.intersection(fits) - {code} for fits in fitting.values())]
+        best = min(spare, key=lambda code: price(codes - {code}), default=None)
+        if best is None or price(codes - {best}) > price(codes):
+            break
+        codes.remove(best)
+    chosen = choose(codes)
+    return [code for _, code in sorted((number, chosen[kind]) for kind in kinds for number in kinds[kind])]
+
+
+def _extremes(block: Integers, weight_bits: int) -> tuple[int, ...]:
+    """Reduce a block to three weights that need the same codes: the finest, the greatest but 2^W, and 2^W or 0."""
+    whole = 1 << weight_bits
+    rest = block[block != whole]
+    every, most = int(np.bitwise_or.reduce(rest, initial=0)), int(rest.max(initial=0))
+    step = every & -every
+    # Of the greatest only its length counts, and whether its stored number would be all ones.
+    if most and most + step & most + step - 1:
+        most = 1 << most.bit_length() - 1
+    return step, most, whole if len(rest) < len(block) else 0
+
+
+def _trailing_zeros(number: int) -> int:
+    return (number & -number).bit_length() - 1
+
+
+@dataclass(frozen=True, eq=False)
+class LeafMemories:
+    """Hold leaf tables, and for each variable the numbers of its units' tables."""
+
+    #: entries 1 to V − 1 of every table, grouped by V; 2^L is stored as 0
+    tables: Memory
+    #: for each table how many of its entries are 2^L; they are its last
+    tails: Memory
+    #: table numbers within the group; None where unit k of a variable has the table at its `list` + k
+    leaves: Memory | None
+    #: for each variable `cardinality`, `list` (its numbers in `leaves`), `tables` and `tails` (where its group begins)
+    variables: PackedTable
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all of them."""
+        leaves = 0 if self.leaves is None else self.leaves.bits
+        return self.tables.bits + self.tails.bits + leaves + self.variables.bits
+
+
+def leaf_memories(circuit: IntegerCircuit) -> LeafMemories:
+    """Lay out the leaf tables of a circuit, in the smallest of three ways.
+
+    Tables are stored once and named by lists, equal lists stored once or, where their addresses then need no bits, all
+    of them; or tables are stored unit by unit without numbers, which pays where they are small or all different.
+    """
+    ways = [_lay_leaves(circuit, tables_once=True, lists_once=True), _lay_leaves(circuit, True, False)]
+    return min(*ways, _lay_leaves(circuit, False, False), key=lambda memories: memories.bits)
+
+
+def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) -> LeafMemories:
+    layers = {layer.variable: layer.cumulative for layer in circuit.layers if isinstance(layer, IntegerInput)}
+    groups: dict[int, list[Integers]] = {cardinality: [] for cardinality in sorted(set(circuit.cardinalities))}
+    known: dict[bytes, int] = {}
+    numbers: list[list[int]] = []
+    for variable, cardinality in enumerate(circuit.cardinalities):
+        numbers.append([])
+        for row in layers[variable]:
+            group = groups[cardinality]
+            number = known.setdefault(row.tobytes(), len(group)) if tables_once else len(group)
+            if number == len(group):
+                group.append(row[1:-1])
+            numbers[-1].append(number)
+    whole = 1 << circuit.leaf_bits
+    tables, tails = [], []
+    starts: dict[int, tuple[int, int]] = {}
+    entries = count = 0
+    for cardinality, group in groups.items():
+        starts[cardinality] = entries, count
+        rows = np.stack(group)
+        tables.append((rows % whole).ravel())
+        tails.append((rows == whole).sum(axis=1))
+        entries, count = entries + rows.size, count + len(rows)
+    lists = [units[0] for units in numbers]
+    leaves = None
+    if tables_once:
+        leaves, lists = _lay_lists(numbers, lists_once)
+    begins = [starts[cardinality] for cardinality in circuit.cardinalities]
+    columns = {
+        "cardinality": list(circuit.cardinalities), "list": lists,
+        "tables": [begin for begin, _ in begins], "tails": [begin for _, begin in begins],
+    }  # fmt: skip
+    every = np.ones(len(numbers), dtype=bool)
+    variables = pack({name: Column(np.array(values, dtype=np.int64), every) for name, values in columns.items()})
+    return LeafMemories(Memory(np.concatenate(tables)), Memory(np.concatenate(tails)), leaves, variables)
+
+
+def _lay_lists(lists: list[list[int]], once: bool) -> tuple[Memory, list[int]]:
+    """Put lists one after the other, equal ones once if asked; give the memory and their addresses."""
+    laid: list[int] = []
+    known: dict[tuple[int, ...], int] = {}
+    addresses = []
+    for entries in lists:
+        address = known.setdefault(tuple(entries), len(laid)) if once else len(laid)
+        if address == len(laid):
+            laid += entries
+        addresses.append(address)
+    return Memory(np.array(laid, dtype=np.int64)), addresses
+
+
+def list_block(rows: SparseRows) -> Integers:
+    """Write lists as the engine reads them: the length of each, then all their entries."""
+    return np.concatenate([np.diff(rows.indptr), rows.indices])
