@@ -13,7 +13,7 @@ from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.export.packing import Column, PackedTable, distinct, pack
-from pcedge.export.parameters import Bank, Blocks, LeafMemories, Memory, leaf_memories, list_block, weight_banks
+from pcedge.export.parameters import Bank, Blocks, LeafMemories, lay_in_banks, leaf_memories, list_block
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
 #: what a step is, apart from where its operands lie
@@ -21,6 +21,9 @@ FORM = ("kind", "revive", "lists", "values", "gather_a", "gather_b", "units", "a
 
 #: where a value lives: address and exponent slot of the result, of source a and of source b
 PLACES = {"target": "target_exponent", "a": "a_exponent", "b": "b_exponent"}
+
+#: entries of lists are below 2^31
+INDEX_BITS = 31
 
 OPERANDS = ("variable", "weights", "list", "list_b")
 
@@ -73,7 +76,7 @@ class Program:
     #: dense blocks row by row, and values of sparse rows
     weights: tuple[Bank, ...]
     #: gather lists, and lists as lengths followed by entries
-    indices: Memory
+    indices: tuple[Bank, ...]
     leaves: LeafMemories
     #: mantissas that the state memory must hold, the most over both programs
     state_words: int
@@ -88,11 +91,11 @@ class Program:
         """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
         programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
         read_only = {
-            "weights": sum(bank.memory.bits for bank in self.weights),
+            "weights": sum(bank.bits for bank in self.weights),
             "tables": self.leaves.tables.bits + self.leaves.tails.bits,
             "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
             "variables": self.leaves.variables.bits,
-            "indices": self.indices.bits,
+            "indices": sum(bank.bits for bank in self.indices),
             "programs": sum(program.bits for program in programs.values()),
         }
         return {
@@ -136,16 +139,15 @@ def lower(circuit: IntegerCircuit) -> Program:
     likelihood, code = likelihood_schedule(circuit), code_schedule(circuit)
     up = _assemble(likelihood, operands)
     walk = _assemble(code, operands)
-    weights, addresses = weight_banks(operands.weights.blocks, circuit.weight_bits)
-    indices = operands.indices.blocks
-    starts = np.cumsum([0, *(len(block) for block in indices)])
+    weights, addresses = lay_in_banks(operands.weights.blocks, circuit.weight_bits)
+    indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
     for program in (up, walk):
         program.place("weights", addresses)
         program.place("list", starts)
         program.place("list_b", starts)
     return Program(
         circuit, likelihood, code, step_memory(up.columns), step_memory(walk.columns), weights,
-        Memory(np.concatenate(indices) if indices else np.zeros(0, dtype=np.int64)), leaf_memories(circuit),
+        indices, leaf_memories(circuit),
         max(up.state, walk.state), max(up.slots, walk.slots),
         max(step.units for schedule in (likelihood, code) for step in schedule.steps),
         up.places[likelihood.result],
@@ -211,7 +213,7 @@ class _Operands:
             assert isinstance(layer, IntegerSum)
             if not isinstance(layer.weights, SparseRows):
                 return {"weights": self.weights.put(layer.weights)}
-            rows = layer.weights.transposed() if step.op is Op.DOWN else layer.weights
+            rows = layer.weights
             return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": self.weights.put(rows.values)}
         return {"variable": step.variable} if step.variable >= 0 else {}
 
@@ -261,8 +263,8 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         for side, source in zip("ab", step.sources, strict=False):
             address, slot = places[source.value]
             numbers |= {side: address + source.offset, f"{side}_exponent": slot}
-            # Lists and gather lists say themselves what they read.
-            if step.op in (Op.ALIGN, Op.INTERVAL) or (step.op in (Op.UP, Op.DOWN) and not numbers["lists"]):
+            # Lists of results and gather lists say themselves what they read.
+            if step.op in (Op.ALIGN, Op.INTERVAL, Op.DOWN) or (step.op is Op.UP and not numbers["lists"]):
                 numbers[f"{side}_units"] = source.units
         for name, number in numbers.items():
             columns[name].values[index] = number

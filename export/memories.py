@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.export.lowering import FORM, PLACES, Program, StepMemory
+from pcedge.export.lowering import FORM, INDEX_BITS, PLACES, Program, StepMemory
 from pcedge.export.packing import Field, PackedTable
 from pcedge.export.parameters import Bank, Memory
 
@@ -75,8 +75,8 @@ def memories_code(program: Program) -> tuple[str, str]:
         "likelihood_result_exponent": program.result[1],
     }
     cpp.header += [f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()]
-    _banks(cpp, program.weights, program.circuit.weight_bits)
-    _memory(cpp, "indices", "index", program.indices)
+    _banks(cpp, "weights", "weight", program.weights, program.circuit.weight_bits)
+    _banks(cpp, "indices", "index", program.indices, INDEX_BITS)
     leaves = program.leaves
     _memory(cpp, "tables", "table", leaves.tables)
     _memory(cpp, "tails", "tail", leaves.tails)
@@ -97,15 +97,16 @@ def _memory(cpp: _Cpp, name: str, reader: str, memory: Memory) -> None:
     cpp.function(reader, [f"return {name}[place];" if memory.bits else "return 0;"])
 
 
-def _banks(cpp: _Cpp, banks: tuple[Bank, ...], weight_bits: int) -> None:
+def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int) -> None:
+    """Write banks, and the function that reads an address of all of them."""
     lines = []
     for number, bank in enumerate(banks):
-        cpp.array(f"weights_{number}", bank.code.width, bank.memory.entries)
+        cpp.array(f"{name}_{number}", bank.code.width, bank.entries)
         place = f"place - {bank.base}u" if bank.base else "place"
-        how = f"{bank.code.width}, {bank.code.shift}, {str(bank.code.certain).lower()}, {weight_bits}"
-        value = f"return pcedge::stored_weight<{how}>(weights_{number}[{place}]);"
+        how = f"{bank.code.width}, {bank.code.shift}, {str(bank.code.certain).lower()}, {top}"
+        value = f"return pcedge::stored_entry<{how}>({name}_{number}[{place}]);"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
-    cpp.function("weight", reversed(lines) if lines else ["return 0;"])
+    cpp.function(reader, reversed(lines) if lines else ["return 0;"])
 
 
 def _table(cpp: _Cpp, name: str, table: PackedTable, more: dict[str, str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,44 +35,50 @@ class Memory:
 
 
 @dataclass(frozen=True, order=True)
-class WeightCode:
-    """Say how the weights of a bank are stored: w as w / 2^shift; if `certain`, all ones stand for 2^W."""
+class BankCode:
+    """Say how the numbers of a bank are stored: divided by 2^shift; if `certain`, all ones stand for 2^top."""
 
     width: int
     shift: int
     certain: bool
 
-    def fits(self, block: Integers, weight_bits: int) -> bool:
-        """Tell whether every weight of a block has a stored number."""
-        whole = 1 << weight_bits
+    def fits(self, block: Integers, top: int) -> bool:
+        """Tell whether every number of a block can be stored."""
+        whole = 1 << top
         rest = block[block != whole] if self.certain else block
         limit = (1 << self.width) - self.certain
         return int(np.bitwise_or.reduce(rest, initial=0)) % (1 << self.shift) == 0 and (
             int(rest.max(initial=0)) >> self.shift < limit
         )
 
-    def store(self, block: Integers, weight_bits: int) -> Integers:
+    def store(self, block: Integers, top: int) -> Integers:
         """Give the stored numbers of a block that fits."""
         stored = block >> self.shift
         if self.certain:
-            stored[block == 1 << weight_bits] = (1 << self.width) - 1
+            stored[block == 1 << top] = (1 << self.width) - 1
         return stored
 
-    def load(self, stored: Integers, weight_bits: int) -> Integers:
-        """Give the weights of stored numbers."""
-        weights = stored << self.shift
+    def load(self, stored: Integers, top: int) -> Integers:
+        """Give the numbers of a block from what is stored."""
+        block = stored << self.shift
         if self.certain:
-            weights[stored == (1 << self.width) - 1] = 1 << weight_bits
-        return weights
+            block[stored == (1 << self.width) - 1] = 1 << top
+        return block
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """Hold weights of one code; `base` is the address of the first."""
+    """Hold blocks of one code; `base` is the address of the first."""
 
     base: int
-    code: WeightCode
-    memory: Memory
+    code: BankCode
+    #: what is stored
+    entries: Integers
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all entries."""
+        return len(self.entries) * self.code.width
 
 
 @dataclass
@@ -91,12 +97,12 @@ class Blocks:
         return number
 
 
-def weight_banks(blocks: list[Integers], weight_bits: int) -> tuple[tuple[Bank, ...], Integers]:
-    """Lay blocks of weights in banks; give the banks and every block's address.
+def lay_in_banks(blocks: list[Integers], top: int) -> tuple[tuple[Bank, ...], Integers]:
+    """Lay blocks of numbers up to 2^top in banks; give the banks and every block's address.
 
-    The addresses of all banks follow each other, with gaps in which nothing is stored.
+    A block lies in one bank. The addresses of all banks follow each other, with gaps in which nothing is stored.
     """
-    codes = _choose_codes(blocks, weight_bits)
+    codes = _choose_codes(blocks, top)
     addresses = np.zeros(len(blocks), dtype=np.int64)
     if not blocks:
         return (), addresses
@@ -113,34 +119,34 @@ def weight_banks(blocks: list[Integers], weight_bits: int) -> tuple[tuple[Bank, 
         for number in inside:
             addresses[number] = end
             end += sizes[number]
-        stored = [code.store(blocks[number], weight_bits) for number in inside]
-        banks.append(Bank(base, code, Memory(np.concatenate(stored))))
+        entries = np.concatenate([code.store(blocks[number], top) for number in inside])
+        if not code.certain:  # it may have come from a block that found a better one
+            code = replace(code, width=max(1, int(entries.max()).bit_length()))
+        banks.append(Bank(base, code, entries))
     return tuple(banks), addresses
 
 
-def _choose_codes(blocks: list[Integers], weight_bits: int) -> list[WeightCode]:
+def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
     """Choose a code for every block: of all codes that some block needs, drop one after the other while that pays."""
     # To a code blocks differ only in these numbers, so that few combinations have to be tried.
     kinds: dict[tuple[int, ...], list[int]] = {}
     for number, block in enumerate(blocks):
-        kinds.setdefault(_extremes(block, weight_bits), []).append(number)
+        kinds.setdefault(_extremes(block, top), []).append(number)
     sizes = {kind: sum(len(blocks[number]) for number in numbers) for kind, numbers in kinds.items()}
-    codes = {WeightCode(weight_bits + 1, 0, False)}
+    codes = {BankCode(top + 1, 0, False)}
     for step, most, whole in kinds:
         shift = _trailing_zeros(step | whole)
-        codes.add(WeightCode(max(most, whole).bit_length() - shift, shift, False))
-        if whole:
-            shift = _trailing_zeros(step | most | whole)
-            codes.add(WeightCode(((most >> shift) + 1).bit_length(), shift, True))
+        plain = BankCode(max(1, max(most, whole).bit_length() - shift), shift, False)
+        certain = BankCode(((most >> shift) + 1).bit_length(), shift, True)
+        codes.add(certain if whole and certain.width < plain.width else plain)
     fitting = {
-        kind: [code for code in sorted(codes) if code.fits(np.array(kind, dtype=np.int64), weight_bits)]
-        for kind in kinds
+        kind: [code for code in sorted(codes) if code.fits(np.array(kind, dtype=np.int64), top)] for kind in kinds
     }
 
-    def choose(allowed: set[WeightCode]) -> dict[tuple[int, ...], WeightCode]:
+    def choose(allowed: set[BankCode]) -> dict[tuple[int, ...], BankCode]:
         return {kind: next(code for code in fits if code in allowed) for kind, fits in fitting.items()}
 
-    def price(allowed: set[WeightCode]) -> int:
+    def price(allowed: set[BankCode]) -> int:
         chosen = choose(allowed)
         return sum(sizes[kind] * code.width for kind, code in chosen.items()) + BANK_PRICE * len(set(chosen.values()))
 
@@ -155,9 +161,9 @@ def _choose_codes(blocks: list[Integers], weight_bits: int) -> list[WeightCode]:
     return [code for _, code in sorted((number, chosen[kind]) for kind in kinds for number in kinds[kind])]
 
 
-def _extremes(block: Integers, weight_bits: int) -> tuple[int, ...]:
-    """Reduce a block to three weights that need the same codes: the finest, the greatest but 2^W, and 2^W or 0."""
-    whole = 1 << weight_bits
+def _extremes(block: Integers, top: int) -> tuple[int, ...]:
+    """Reduce a block to three numbers that need the same codes: the finest, the greatest but 2^top, and 2^top or 0."""
+    whole = 1 << top
     rest = block[block != whole]
     every, most = int(np.bitwise_or.reduce(rest, initial=0)), int(rest.max(initial=0))
     step = every & -every
@@ -168,7 +174,7 @@ def _extremes(block: Integers, weight_bits: int) -> tuple[int, ...]:
 
 
 def _trailing_zeros(number: int) -> int:
-    return (number & -number).bit_length() - 1
+    return max(0, (number & -number).bit_length() - 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,7 +141,7 @@ template <class C, class M> struct engine_t {
     finish(step, all, wide_exponent_t(-L));
   }
 
-  /// \brief UP, DOWN and LIST: every target entry is a weighted sum of source entries.
+  /// \brief UP, LIST and dense DOWN: every target entry is a weighted sum of source entries.
   void mix(const step_t &step) {
     const bool down = step.kind == DOWN;
     acc_t all = 0;
@@ -172,6 +172,43 @@ template <class C, class M> struct engine_t {
     const wide_exponent_t own = wide_exponent_t(exponents[step.a_exponent]);
     const wide_exponent_t scaled = own - wide_exponent_t(C::weight_bits);
     finish(step, all, F::select(step.kind == LIST, own, scaled));
+  }
+
+  /// \brief DOWN by lists: every source entry goes, weighted, to the target entries of its row, so
+  /// that UP and DOWN read the same lists.
+  void spread(const step_t &step) {
+  clear:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      accumulators[k] = acc_t(0);
+    }
+    const unsigned entries = step.list + step.a_units;
+    unsigned end = 0;
+  rows:
+    for (unsigned k = 0; k < step.a_units; ++k) {
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+      const unsigned first = end;
+      const mantissa_t source = state[step.a + k];
+      end = first + M::index(step.list + k);
+    columns:
+      for (unsigned i = first; i < end; ++i) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+// invariant: the columns of a row ascend, so that no two of them add to the same entry
+#pragma HLS DEPENDENCE variable = accumulators inter false
+        const unsigned target = M::index(entries + i);
+        accumulators[target] = multiply_accumulate<F, ACC, C::weight_bits + 1, A>(
+            accumulators[target], weight_t(M::weight(step.weights + i)), source);
+      }
+    }
+    acc_t all = 0;
+  combine:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      all = acc_t(all | accumulators[k]);
+    }
+    finish(step, all,
+           wide_exponent_t(exponents[step.a_exponent]) - wide_exponent_t(C::weight_bits));
   }
 
   void multiply(const step_t &step) {
@@ -242,6 +279,8 @@ template <class C, class M> struct engine_t {
       return multiply(step);
     case ALIGN:
       return align(step);
+    case DOWN:
+      return step.lists ? spread(step) : mix(step);
     default:
       return mix(step);
     }
