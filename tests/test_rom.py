@@ -165,6 +165,7 @@ def test_banks_are_as_wide_as_their_blocks_need() -> None:
     taken = sure.copy()
     taken[10] = 255
     assert [bank.code for bank in lay_in_banks([taken], 8)[0]] == [BankCode(9, 0, False)]
+    assert [bank.code for bank in lay_in_banks([sure, taken], 8)[0]] == [BankCode(8, 0, True), BankCode(9, 0, False)]
     assert [bank.code for bank in lay_in_banks([np.array([0, 256, 256, 0])], 8)[0]] == [BankCode(1, 8, False)]
     # Too few weights to pay for a bank of their own.
     assert [bank.code for bank in lay_in_banks([fine, coarse[:100]], 8)[0]] == [plain]
