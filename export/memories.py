@@ -58,7 +58,8 @@ class _Cpp:
         """Write one function of a place."""
         body = "".join(f"{indent}  {line}\n" for line in lines)
         argument = " place" if "place" in body else ""
-        self.header.append(f"{indent}static std::uint32_t {name}(std::uint32_t{argument}) {{\n{body}{indent}}}\n")
+        head = f"{indent}static std::uint32_t {name}(std::uint32_t{argument}) {{\n#pragma HLS INLINE\n"
+        self.header.append(f"{head}{body}{indent}}}\n")
 
 
 def memories_code(program: Program) -> tuple[str, str]:
