@@ -132,33 +132,41 @@ def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
     kinds: dict[tuple[int, ...], list[int]] = {}
     for number, block in enumerate(blocks):
         kinds.setdefault(_extremes(block, top), []).append(number)
-    sizes = {kind: sum(len(blocks[number]) for number in numbers) for kind, numbers in kinds.items()}
     codes = {BankCode(top + 1, 0, False)}
     for step, most, whole in kinds:
         shift = _trailing_zeros(step | whole)
         plain = BankCode(max(1, max(most, whole).bit_length() - shift), shift, False)
         certain = BankCode(((most >> shift) + 1).bit_length(), shift, True)
         codes.add(certain if whole and certain.width < plain.width else plain)
-    fitting = {
-        kind: [code for code in sorted(codes) if code.fits(np.array(kind, dtype=np.int64), top)] for kind in kinds
-    }
+    ordered = np.array(sorted(codes), dtype=object)
+    sizes = np.array([sum(len(blocks[number]) for number in numbers) for numbers in kinds.values()], dtype=np.int64)
+    # What a kind costs in a code; where it does not fit, more than all else.
+    never = 1 << 40
+    costs = np.array(
+        [
+            [size * code.width if code.fits(np.array(kind, dtype=np.int64), top) else never for code in ordered]
+            for kind, size in zip(kinds, sizes, strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(len(kinds), len(ordered))
+    rows = np.arange(len(kinds))
 
-    def choose(allowed: set[BankCode]) -> dict[tuple[int, ...], BankCode]:
-        return {kind: next(code for code in fits if code in allowed) for kind, fits in fitting.items()}
-
-    def price(allowed: set[BankCode]) -> int:
-        chosen = choose(allowed)
-        return sum(sizes[kind] * code.width for kind, code in chosen.items()) + BANK_PRICE * len(set(chosen.values()))
+    def price(choice: NDArray[np.intp]) -> int:
+        return int(costs[rows, choice].sum()) + BANK_PRICE * len(np.unique(choice))
 
     while True:
-        # What fits every block stays until the others have it replaced: a choice must be left for each.
-        spare = [code for code in sorted(codes) if all(codes.intersection(fits) - {code} for fits in fitting.values())]
-        best = min(spare, key=lambda code: price(codes - {code}), default=None)
-        if best is None or price(codes - {best}) > price(codes):
+        first = costs.argmin(axis=1)
+        without = costs.copy()
+        without[rows, first] = never
+        second = without.argmin(axis=1)
+        tried = [np.where(first == code, second, first) for code in np.unique(first)]
+        best = min(tried, key=price, default=first)
+        dropped = np.setdiff1d(first, best)
+        if not len(dropped) or price(best) > price(first):
             break
-        codes.remove(best)
-    chosen = choose(codes)
-    return [code for _, code in sorted((number, chosen[kind]) for kind in kinds for number in kinds[kind])]
+        costs[:, dropped] = never
+    chosen = zip(kinds.values(), ordered[first], strict=True)
+    return [code for _, code in sorted((number, code) for numbers, code in chosen for number in numbers)]
 
 
 def _extremes(block: Integers, top: int) -> tuple[int, ...]:
