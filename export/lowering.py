@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +12,72 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.export.packing import Column, PackedTable, distinct, pack
+from pcedge.export.parameters import Bank, Blocks, LeafMemories, lay_in_banks, leaf_memories, list_block
+from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
-STEP_WORDS = 12
+#: what a step is, apart from where its operands lie
+FORM = ("kind", "revive", "lists", "values", "gather_a", "gather_b", "units", "a_units", "b_units")
 
-REVIVE, LISTS, VALUES, GATHER_A, GATHER_B = 1, 2, 4, 8, 16
+#: where a value lives: address and exponent slot of the result, of source a and of source b
+PLACES = {"target": "target_exponent", "a": "a_exponent", "b": "b_exponent"}
+
+#: entries of lists are below 2^31
+INDEX_BITS = 31
+
+OPERANDS = ("variable", "weights", "list", "list_b")
+
+#: all numbers of a step, named as in `step_t`
+STEP_FIELDS = (*FORM, *PLACES, *PLACES.values(), *OPERANDS)
+
+
+@dataclass(frozen=True, eq=False)
+class StepMemory:
+    """Hold a program: a packed row a step, and what rows may refer to."""
+
+    steps: PackedTable
+    #: rows of `FORM`, of which a step names one; None where each step holds its own
+    forms: PackedTable | None
+    #: rows of `address` and `slot`, of which a step names one a value; None where each step holds its own
+    places: PackedTable | None
+
+    @property
+    def bits(self) -> int:
+        """Count all bits."""
+        return self.steps.bits + self.dictionary_bits
+
+    @property
+    def dictionary_bits(self) -> int:
+        """Count the bits of what rows refer to."""
+        return sum(table.bits for table in (self.forms, self.places) if table is not None)
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Unpack one of `STEP_FIELDS`, (steps,) int64; of steps that do not use it, any number."""
+        if name in FORM and self.forms is not None:
+            return self.forms.column(name)[self.steps.column("form")]
+        for place, slot in PLACES.items():
+            if name in (place, slot) and self.places is not None:
+                numbers = self.steps.column(f"{place}_place")
+                # A step without this source may name none.
+                inside = np.minimum(numbers, self.places.rows - 1)
+                return self.places.column("address" if name == place else "slot")[inside]
+        return self.steps.column(name)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Hold everything that the engine reads: programs as rows of `STEP_WORDS` words, and the memories they address."""
+    """Hold everything that the engine reads: two programs, and the memories they address."""
 
     circuit: IntegerCircuit
     likelihood: Schedule
     code: Schedule
-    likelihood_words: NDArray[np.uint32]
-    code_words: NDArray[np.uint32]
+    likelihood_program: StepMemory
+    code_program: StepMemory
     #: dense blocks row by row, and values of sparse rows
-    weights: NDArray[np.uint32]
-    #: gather lists, and lists as row pointers followed by entries
-    indices: NDArray[np.uint32]
-    #: cumulative leaf tables, all units of one symbol side by side
-    tables: NDArray[np.uint32]
+    weights: tuple[Bank, ...]
+    #: gather lists, and lists as lengths followed by entries
+    indices: tuple[Bank, ...]
+    leaves: LeafMemories
     #: mantissas that the state memory must hold, the most over both programs
     state_words: int
     #: exponents that must be held at once
@@ -43,38 +88,24 @@ class Program:
     result: tuple[int, int]
 
     def memory_bits(self) -> dict[str, int]:
-        """Count the bits of every memory at its exact width."""
-        widths = self.circuit.widths
-        entries = max(1, int(self.indices.max(initial=0)).bit_length())
+        """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
+        programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
+        read_only = {
+            "weights": sum(bank.bits for bank in self.weights),
+            "tables": self.leaves.tables.bits + self.leaves.tails.bits,
+            "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
+            "variables": self.leaves.variables.bits,
+            "indices": sum(bank.bits for bank in self.indices),
+            "programs": sum(program.bits for program in programs.values()),
+        }
         return {
-            "weights": self.weights.size * widths.weight,
-            "tables": self.tables.size * widths.leaf,
-            "indices": self.indices.size * entries,
-            "programs": (self.likelihood_words.size + self.code_words.size) * 32,
-            "state": self.state_words * widths.state_bits,
+            **read_only,
+            **{name: program.bits for name, program in programs.items()},
+            "dictionaries": sum(program.dictionary_bits for program in programs.values()),
+            "rom": sum(read_only.values()),
+            "state": self.state_words * self.circuit.widths.state_bits,
             "exponents": self.exponent_slots * EXPONENT_BITS,
         }
-
-
-@dataclass
-class _Memory:
-    """Append blocks to a memory, each different block once."""
-
-    blocks: list[NDArray[np.int64]] = field(default_factory=list)
-    places: dict[bytes, int] = field(default_factory=dict)
-    size: int = 0
-
-    def put(self, block: NDArray[np.int64]) -> int:
-        block = np.ascontiguousarray(block, dtype=np.int64).ravel()
-        key = block.tobytes()
-        if key not in self.places:
-            self.places[key] = self.size
-            self.blocks.append(block)
-            self.size += len(block)
-        return self.places[key]
-
-    def array(self) -> NDArray[np.int64]:
-        return np.concatenate(self.blocks) if self.blocks else np.zeros(1, dtype=np.int64)
 
 
 class _Allocator:
@@ -104,83 +135,141 @@ def lower(circuit: IntegerCircuit) -> Program:
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    memories = _Memories(circuit)
+    operands = _Operands(circuit)
     likelihood, code = likelihood_schedule(circuit), code_schedule(circuit)
-    up = _assemble(circuit, likelihood, memories)
-    walk = _assemble(circuit, code, memories)
+    up = _assemble(likelihood, operands)
+    walk = _assemble(code, operands)
+    weights, addresses = lay_in_banks(operands.weights.blocks, circuit.weight_bits)
+    indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
+    for program in (up, walk):
+        program.place("weights", addresses)
+        program.place("list", starts)
+        program.place("list_b", starts)
     return Program(
-        circuit, likelihood, code, up.words, walk.words,
-        memories.weights.array().astype(np.uint32), memories.indices.array().astype(np.uint32),
-        memories.tables.array().astype(np.uint32),
+        circuit, likelihood, code, step_memory(up.columns), step_memory(walk.columns), weights,
+        indices, leaf_memories(circuit),
         max(up.state, walk.state), max(up.slots, walk.slots),
         max(step.units for schedule in (likelihood, code) for step in schedule.steps),
         up.places[likelihood.result],
     )  # fmt: skip
 
 
-class _Memories:
-    """Hold the parameter memories, filled as steps ask for their operands."""
+def step_memory(columns: dict[str, Column]) -> StepMemory:
+    """Pack the steps of a program, `STEP_FIELDS`, in the smallest of the ways that `StepMemory` can hold."""
+    return min((_packed(columns, *ways) for ways in product((True, False), repeat=2)), key=lambda memory: memory.bits)
+
+
+def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> StepMemory:
+    row = dict(columns)
+    forms = places = None
+    if with_forms:
+        used = {name: columns[name].used for name in FORM}
+        rows, numbers = distinct([row.pop(name) for name in FORM])
+        # A form uses what its steps use: the same for all of them, since kind and flags say so.
+        first = np.unique(numbers, return_index=True)[1]
+        forms = pack({name: Column(values, used[name][first]) for name, values in zip(FORM, rows, strict=True)})
+        row["form"] = Column(numbers, np.ones(len(numbers), dtype=bool))
+    if with_places:
+        pairs = [(row.pop(place), row.pop(slot)) for place, slot in PLACES.items()]
+        used_any = np.concatenate([place.used for place, _ in pairs])
+        stacked = [
+            Column(
+                np.concatenate([pair[side].values for pair in pairs])[used_any],
+                np.ones(int(used_any.sum()), dtype=bool),
+            )
+            for side in (0, 1)
+        ]
+        rows, numbers = distinct(stacked)
+        every = np.ones(len(rows[0]), dtype=bool)
+        places = pack({name: Column(values, every) for name, values in zip(("address", "slot"), rows, strict=True)})
+        spread = np.zeros(len(used_any), dtype=np.int64)
+        spread[used_any] = numbers
+        for name, values, (place, _) in zip(PLACES, np.split(spread, len(PLACES)), pairs, strict=True):
+            row[f"{name}_place"] = Column(values, place.used)
+    return StepMemory(pack(row), forms, places)
+
+
+class _Operands:
+    """Collect the parameters that steps ask for, each different block once."""
 
     def __init__(self, circuit: IntegerCircuit) -> None:
         self.circuit = circuit
-        self.weights = _Memory()
-        self.indices = _Memory()
-        self.tables = _Memory()
+        self.weights = Blocks()
+        self.indices = Blocks()
 
-    def lists(self, rows: SparseRows) -> int:
-        return self.indices.put(np.concatenate([rows.indptr, rows.indices]))
-
-    def operands(self, step: Step) -> tuple[int, int, int]:
-        """Place a step's operands; give flags and the two operand addresses."""
-        layer = self.circuit.layers[step.layer]
-        if step.op in (Op.LEAF, Op.INTERVAL):
-            assert isinstance(layer, IntegerInput)
-            return 0, self.tables.put(layer.cumulative.T), 0
+    def of(self, step: Step) -> dict[str, int]:
+        """Name a step's operands and the flags that say how it reads them; operands are numbers of blocks."""
         if step.op is Op.LIST:
             assert step.lists is not None
-            return LISTS, self.lists(step.lists), 0
+            return {"lists": 1, "list": self._lists(step.lists)}
         if step.op is Op.MULTIPLY:
-            flags, places = 0, [0, 0]
-            for side, gather in enumerate(step.gathers):
+            found: dict[str, int] = {}
+            for side, name, gather in zip("ab", ("list", "list_b"), step.gathers, strict=True):
                 if gather is not None:
-                    flags |= (GATHER_A, GATHER_B)[side]
-                    places[side] = self.indices.put(gather)
-            return flags, places[0], places[1]
+                    found |= {f"gather_{side}": 1, name: self.indices.put(gather)}
+            return found
         if step.op in (Op.UP, Op.DOWN):
+            layer = self.circuit.layers[step.layer]
             assert isinstance(layer, IntegerSum)
             if not isinstance(layer.weights, SparseRows):
-                return 0, self.weights.put(layer.weights), 0
-            rows = layer.weights.transposed() if step.op is Op.DOWN else layer.weights
-            return LISTS | VALUES, self.lists(rows), self.weights.put(rows.values.astype(np.int64))
-        return 0, 0, 0
+                return {"weights": self.weights.put(layer.weights)}
+            rows = layer.weights
+            return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": self.weights.put(rows.values)}
+        return {"variable": step.variable} if step.variable >= 0 else {}
+
+    def _lists(self, rows: SparseRows) -> int:
+        return self.indices.put(list_block(rows))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass
 class _Assembled:
-    words: NDArray[np.uint32]
+    """Hold a program's columns, and where its values live."""
+
+    columns: dict[str, Column]
     state: int
     slots: int
     places: dict[int, tuple[int, int]]
 
+    def place(self, name: str, addresses: NDArray[np.int64]) -> None:
+        """Turn numbers of blocks into addresses."""
+        column = self.columns[name]
+        values = np.zeros_like(column.values)
+        values[column.used] = addresses[column.values[column.used]]
+        self.columns[name] = Column(values, column.used)
 
-def _assemble(circuit: IntegerCircuit, schedule: Schedule, memories: _Memories) -> _Assembled:
+
+def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
     state, slots = _Allocator(), _Allocator()
     places: dict[int, tuple[int, int]] = {}
-    words = np.zeros((len(schedule.steps), STEP_WORDS), dtype=np.uint32)
-    for row, step, frees in zip(words, schedule.steps, schedule.frees, strict=True):
-        flags, first, second = memories.operands(step)
+    columns = {
+        name: Column(np.zeros(len(schedule.steps), dtype=np.int64), np.zeros(len(schedule.steps), dtype=bool))
+        for name in STEP_FIELDS
+    }
+    for index, (step, frees) in enumerate(zip(schedule.steps, schedule.frees, strict=True)):
+        # Kind and flags say what else a step uses, so they are in every step.
+        numbers = {
+            "kind": int(step.op),
+            "revive": int(step.revive),
+            "lists": 0,
+            "values": 0,
+            "gather_a": 0,
+            "gather_b": 0,
+        }
+        numbers |= operands.of(step)
         if step.target >= 0:
             places[step.target] = (state.take(step.units), slots.take(1))
-            row[1:3] = places[step.target]
-        row[0] = int(step.op) | (flags | (REVIVE if step.revive else 0)) << 8
-        row[3] = step.units
-        for side, source in enumerate(step.sources):
+            numbers["target"], numbers["target_exponent"] = places[step.target]
+            numbers["units"] = step.units
+        for side, source in zip("ab", step.sources, strict=False):
             address, slot = places[source.value]
-            row[4 + 3 * side : 7 + 3 * side] = address + source.offset, slot, source.units
-        if step.variable >= 0:
-            row[7:9] = step.variable, circuit.cardinalities[step.variable]
-        row[10:12] = first, second
+            numbers |= {side: address + source.offset, f"{side}_exponent": slot}
+            # Lists of results and gather lists say themselves what they read.
+            if step.op in (Op.ALIGN, Op.INTERVAL, Op.DOWN) or (step.op is Op.UP and not numbers["lists"]):
+                numbers[f"{side}_units"] = source.units
+        for name, number in numbers.items():
+            columns[name].values[index] = number
+            columns[name].used[index] = True
         for value in frees:
             state.give(places[value][0])
             slots.give(places[value][1])
-    return _Assembled(words, state.peak, slots.peak, places)
+    return _Assembled(columns, state.peak, slots.peak, places)

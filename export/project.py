@@ -21,6 +21,7 @@ from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, UsageError
 from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.lowering import Program, lower
+from pcedge.export.memories import memories_code
 from pcedge.export.onnx_writer import write_onnx
 from pcedge.quantize.integer import IntegerCircuit
 
@@ -30,9 +31,6 @@ MANIFEST_VERSION = 1
 
 #: golden records where the caller gives no data
 GOLDEN_RECORDS = 16
-
-#: integers on a line of a generated memory
-_COLUMNS = 24
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def write_project(
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh)
         _write_text(fresh / "src/pcedge_config.hpp", _config(program))
-        header, source = _memories(program)
+        header, source = memories_code(program)
         _write_text(fresh / "src/pcedge_memories.hpp", header)
         _write_text(fresh / "src/pcedge_memories.cpp", source)
         script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
@@ -211,45 +209,6 @@ def _config(program: Program) -> str:
     )
 
 
-def _memories(program: Program) -> tuple[str, str]:
-    """Write the memories; each entry has its exact width in hardware, and a plain type in simulation."""
-    widths = program.circuit.widths
-    index_bits = max(1, int(program.indices.max(initial=0)).bit_length())
-    memories: list[tuple[str, str, int, NDArray[np.generic]]] = [
-        ("weights", f"std::uint{16 if widths.weight <= 16 else 32}_t", widths.weight, program.weights),
-        ("tables", "std::uint32_t", widths.leaf, program.tables),
-        ("indices", "std::uint32_t", index_bits, program.indices),
-        ("likelihood_program", "std::uint32_t", 32, program.likelihood_words),
-        ("code_program", "std::uint32_t", 32, program.code_words),
-    ]
-    constants = {
-        "likelihood_steps": len(program.likelihood_words),
-        "code_steps": len(program.code_words),
-        "likelihood_result": program.result[0],
-        "likelihood_result_exponent": program.result[1],
-    }
-    header = [
-        "// Weights, leaf tables, lists and programs of one circuit. Generated.\n",
-        "#ifndef PCEDGE_MEMORIES_HPP\n#define PCEDGE_MEMORIES_HPP\n\n#include <cstdint>\n\n",
-        "// Exact widths cost nothing in hardware; a simulator starts faster with plain integers.\n",
-        "#ifdef __SYNTHESIS__\n#include <ap_int.h>\n#define PCEDGE_ROM(type, bits) ap_uint<bits>\n",
-        "#else\n#define PCEDGE_ROM(type, bits) type\n#endif\n\n",
-        "struct pcedge_memories {\n",
-        *(f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()),
-    ]
-    source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n']
-    for name, ctype, bits, values in memories:
-        # Programs are decoded by fields of whole words, so they stay plain in hardware too.
-        kind = ctype if bits == 32 else f"PCEDGE_ROM({ctype}, {bits})"
-        header.append(f"  static const {kind} {name}[{values.size}];\n")
-        source.append(f"\nconst {kind} pcedge_memories::{name}[{values.size}] = {{\n")
-        numbers = values.ravel().tolist()
-        for start in range(0, len(numbers), _COLUMNS):
-            source.append("    " + ", ".join(map(str, numbers[start : start + _COLUMNS])) + ",\n")
-        source.append("};\n")
-    return "".join([*header, "};\n\n#endif\n"]), "".join(source)
-
-
 def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
     arrays: dict[str, tuple[NDArray[np.generic], str]] = {
         "symbols.i32": (golden.records, "<i4"),
@@ -287,7 +246,7 @@ def _manifest(program: Program, target: Target, golden: Golden, files: list[str]
         "macs": 1,
         "streams": 1,
         "tops": ["pc_likelihood", "pc_encode", "pc_decode"],
-        "steps": {"likelihood": len(program.likelihood_words), "code": len(program.code_words)},
+        "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
         "files": files,

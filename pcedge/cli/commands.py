@@ -81,7 +81,7 @@ def info(model: str, against: str | None) -> Result:
         }
         if integers.structured:
             program = lower(integers)
-            result["steps"] = {"likelihood": len(program.likelihood_words), "code": len(program.code_words)}
+            result["steps"] = {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)}
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
         bounds, words = bounds_of(model, integers, against)

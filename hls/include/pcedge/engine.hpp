@@ -68,6 +68,7 @@ template <class C, class M> struct engine_t {
   using wide_exponent_t = sint_t<F, EXPONENT_BITS + 2>;
   using length_t = uint_t<F, LENGTH_BITS>;
   using acc_t = uint_t<F, ACC>;
+  using weight_t = uint_t<F, C::weight_bits + 1>;
   using bound_t = uint_t<F, P + 1>;
   using symbol_t = uint_t<F, C::symbol_bits>;
 
@@ -82,22 +83,41 @@ template <class C, class M> struct engine_t {
   /// \brief Entry k of source a or b, through its gather list if it has one.
   mantissa_t entry(unsigned base, bool gathered, unsigned list, unsigned k) const {
 #pragma HLS INLINE
-    const unsigned place = gathered ? unsigned(M::indices[list + k]) : k;
+    const unsigned place = gathered ? M::index(list + k) : k;
     return state[base + place];
+  }
+
+  /// \brief Where the leaves of a variable lie.
+  static leaf_t leaf_of(const step_t &step) {
+#pragma HLS INLINE
+    leaf_t leaf;
+    leaf.cardinality = M::variables::cardinality(step.variable);
+    leaf.list = M::variables::list(step.variable);
+    leaf.tables = M::variables::tables(step.variable);
+    leaf.tails = M::variables::tails(step.variable);
+    return leaf;
   }
 
   /// \brief A symbol outside the alphabet is outside the contract; it is held at the last one so
   /// that no address leaves its memory.
-  unsigned bounded_symbol(const step_t &step) const {
+  unsigned bounded_symbol(const step_t &step, const leaf_t &leaf) const {
 #pragma HLS INLINE
-    const unsigned symbol = unsigned(symbols[step.b]);
-    const unsigned last = step.b_exponent - 1;
+    const unsigned symbol = unsigned(symbols[step.variable]);
+    const unsigned last = leaf.cardinality - 1;
     return symbol > last ? last : symbol;
   }
 
-  uint_t<F, L + 1> table(const step_t &step, unsigned symbol, unsigned units, unsigned unit) const {
+  /// \brief Cumulative entry of a leaf table: the sum of the counts of all symbols below this one.
+  /// Nothing but this function knows how tables are stored: without the first entry, which is 0,
+  /// and the last, and without the top bit of those that are 2^L.
+  /// \param number the table's number among those of its cardinality
+  static uint_t<F, L + 1> cumulative(const leaf_t &leaf, unsigned number, unsigned symbol) {
 #pragma HLS INLINE
-    return uint_t<F, L + 1>(M::tables[step.operand + symbol * units + unit]);
+    if (symbol + M::tail(leaf.tails + number) >= leaf.cardinality)
+      return uint_t<F, L + 1>(1L << L);
+    if (symbol == 0)
+      return uint_t<F, L + 1>(0);
+    return uint_t<F, L + 1>(M::table(leaf.tables + number * (leaf.cardinality - 1) + symbol - 1));
   }
 
   /// \brief Shift the accumulated vector into the state memory.
@@ -123,44 +143,44 @@ template <class C, class M> struct engine_t {
   }
 
   void leaf(const step_t &step) {
-    const bit missing = symbols[step.b] == symbol_t(MISSING);
-    const unsigned symbol = bounded_symbol(step);
+    const leaf_t leaf = leaf_of(step);
+    const bit missing = symbols[step.variable] == symbol_t(MISSING);
+    const unsigned symbol = bounded_symbol(step, leaf);
     acc_t all = 0;
   absorb:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
-      const acc_t count = leaf_count<F, L>(table(step, symbol, step.units, k),
-                                           table(step, symbol + 1, step.units, k), missing);
+      const unsigned number = M::leaf(leaf.list + k);
+      const acc_t count = leaf_count<F, L>(cumulative(leaf, number, symbol),
+                                           cumulative(leaf, number, symbol + 1), missing);
       accumulators[k] = count;
       all = acc_t(all | count);
     }
     finish(step, all, wide_exponent_t(-L));
   }
 
-  /// \brief UP, DOWN and LIST: every target entry is a weighted sum of source entries.
+  /// \brief UP, LIST and dense DOWN: every target entry is a weighted sum of source entries.
   void mix(const step_t &step) {
     const bool down = step.kind == DOWN;
     acc_t all = 0;
+    unsigned end = 0;
   targets:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
-      // Lists start with one pointer more than there are targets; their entries follow.
-      const unsigned pointers = step.operand;
-      const unsigned first = step.lists ? unsigned(M::indices[pointers + k]) : 0u;
-      const unsigned end = step.lists ? unsigned(M::indices[pointers + k + 1]) : step.a_units;
-      const unsigned entries = pointers + step.units + 1;
+      // Lists start with the length of each; their entries follow.
+      const unsigned entries = step.list + step.units;
+      const unsigned first = step.lists ? end : 0;
+      end = step.lists ? first + M::index(step.list + k) : step.a_units;
       acc_t sum = 0;
     sources:
       for (unsigned i = first; i < end; ++i) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = C::max_units
-        const unsigned source = step.lists ? unsigned(M::indices[entries + i]) : i;
-        const unsigned dense = dense_address(step.operand, k, step.units, i, step.a_units, down);
-        const unsigned place = step.lists ? step.operand_b + i : dense;
+        const unsigned source = step.lists ? M::index(entries + i) : i;
+        const unsigned dense = dense_address(step.weights, k, step.units, i, step.a_units, down);
+        const unsigned place = step.lists ? step.weights + i : dense;
         const bool weighted = !step.lists || step.values;
-        const uint_t<F, C::weight_bits + 1> weight =
-            weighted ? uint_t<F, C::weight_bits + 1>(M::weights[place])
-                     : uint_t<F, C::weight_bits + 1>(1);
+        const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
         sum =
             multiply_accumulate<F, ACC, C::weight_bits + 1, A>(sum, weight, state[step.a + source]);
       }
@@ -172,13 +192,50 @@ template <class C, class M> struct engine_t {
     finish(step, all, F::select(step.kind == LIST, own, scaled));
   }
 
+  /// \brief DOWN by lists: every source entry goes, weighted, to the target entries of its row, so
+  /// that UP and DOWN read the same lists.
+  void spread(const step_t &step) {
+  clear:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      accumulators[k] = acc_t(0);
+    }
+    const unsigned entries = step.list + step.a_units;
+    unsigned end = 0;
+  rows:
+    for (unsigned k = 0; k < step.a_units; ++k) {
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+      const unsigned first = end;
+      const mantissa_t source = state[step.a + k];
+      end = first + M::index(step.list + k);
+    columns:
+      for (unsigned i = first; i < end; ++i) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
+// invariant: the columns of a row ascend, so that no two of them add to the same entry
+#pragma HLS DEPENDENCE variable = accumulators inter false
+        const unsigned target = M::index(entries + i);
+        accumulators[target] = multiply_accumulate<F, ACC, C::weight_bits + 1, A>(
+            accumulators[target], weight_t(M::weight(step.weights + i)), source);
+      }
+    }
+    acc_t all = 0;
+  combine:
+    for (unsigned k = 0; k < step.units; ++k) {
+#pragma HLS PIPELINE II = 1
+      all = acc_t(all | accumulators[k]);
+    }
+    finish(step, all,
+           wide_exponent_t(exponents[step.a_exponent]) - wide_exponent_t(C::weight_bits));
+  }
+
   void multiply(const step_t &step) {
     acc_t all = 0;
   products:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
-      const mantissa_t a = entry(step.a, step.gather_a, step.operand, k);
-      const mantissa_t b = entry(step.b, step.gather_b, step.operand_b, k);
+      const mantissa_t a = entry(step.a, step.gather_a, step.list, k);
+      const mantissa_t b = entry(step.b, step.gather_b, step.list_b, k);
       const acc_t product = acc_t(a * b);
       accumulators[k] = product;
       all = acc_t(all | product);
@@ -206,24 +263,25 @@ template <class C, class M> struct engine_t {
   }
 
   /// \brief What all symbols of one INTERVAL step share.
-  interval_scale_t<F, P> prepare(const step_t &step) const {
+  interval_scale_t<F, P> prepare(const step_t &step, const leaf_t &leaf) const {
     uint_t<F, SUM> total = 0;
   total_loop:
     for (unsigned k = 0; k < step.a_units; ++k) {
 #pragma HLS PIPELINE II = 1
       total = uint_t<F, SUM>(total + state[step.a + k]);
     }
-    return interval_scale<F, SUM, L, P>(total, uint_t<F, P>(step.b_exponent * unsigned(C::floor)));
+    return interval_scale<F, SUM, L, P>(total, uint_t<F, P>(leaf.cardinality * unsigned(C::floor)));
   }
 
   /// \brief The lower end of a symbol's interval.
-  bound_t bound(const step_t &step, unsigned symbol, const interval_scale_t<F, P> &prepared) const {
+  bound_t bound(const step_t &step, const leaf_t &leaf, unsigned symbol,
+                const interval_scale_t<F, P> &prepared) const {
     uint_t<F, MIX> weighted = 0;
   mixture:
     for (unsigned k = 0; k < step.a_units; ++k) {
 #pragma HLS PIPELINE II = 1
-      const uint_t<F, L + 1> cumulative = table(step, symbol, step.a_units, k);
-      weighted = uint_t<F, MIX>(weighted + uint_t<F, A + L + 1>(state[step.a + k] * cumulative));
+      const uint_t<F, L + 1> below = cumulative(leaf, M::leaf(leaf.list + k), symbol);
+      weighted = uint_t<F, MIX>(weighted + uint_t<F, A + L + 1>(state[step.a + k] * below));
     }
     return interval_bound<F, MIX, P>(weighted, bound_t(symbol * unsigned(C::floor)), prepared);
   }
@@ -239,6 +297,8 @@ template <class C, class M> struct engine_t {
       return multiply(step);
     case ALIGN:
       return align(step);
+    case DOWN:
+      return step.lists ? spread(step) : mix(step);
     default:
       return mix(step);
     }

@@ -20,7 +20,7 @@ records_loop:
     engine.read(in);
   steps:
     for (unsigned s = 0; s < M::likelihood_steps; ++s) {
-      const step_t step = decode_step(M::likelihood_program, s);
+      const step_t step = decode_step<typename M::likelihood_program>(s);
       engine.run(step);
       observer.step(engine, step);
     }
@@ -94,19 +94,20 @@ records_loop:
     engine.read(in);
   steps:
     for (unsigned s = 0; s < M::code_steps; ++s) {
-      const step_t step = decode_step(M::code_program, s);
+      const step_t step = decode_step<typename M::code_program>(s);
       if (step.kind != INTERVAL) {
         engine.run(step);
         observer.step(engine, step);
         continue;
       }
       // A missing symbol has the interval [0, 0): nothing is coded.
-      const bool missing = engine.symbols[step.b] == typename E::symbol_t(E::MISSING);
-      const unsigned symbol = engine.bounded_symbol(step);
-      const interval_scale_t<F, C::scale_bits> prepared = engine.prepare(step);
+      const leaf_t leaf = E::leaf_of(step);
+      const bool missing = engine.symbols[step.variable] == typename E::symbol_t(E::MISSING);
+      const unsigned symbol = engine.bounded_symbol(step, leaf);
+      const interval_scale_t<F, C::scale_bits> prepared = engine.prepare(step, leaf);
       const bound_t none = 0;
-      const bound_t start = F::select(missing, none, engine.bound(step, symbol, prepared));
-      const bound_t end = F::select(missing, none, engine.bound(step, symbol + 1, prepared));
+      const bound_t start = F::select(missing, none, engine.bound(step, leaf, symbol, prepared));
+      const bound_t end = F::select(missing, none, engine.bound(step, leaf, symbol + 1, prepared));
       observer.interval(start, end);
       if (missing)
         continue;
@@ -157,29 +158,30 @@ records_loop:
   for (unsigned r = 0; r < records; ++r) {
   steps:
     for (unsigned s = 0; s < M::code_steps; ++s) {
-      const step_t step = decode_step(M::code_program, s);
+      const step_t step = decode_step<typename M::code_program>(s);
       if (step.kind != INTERVAL) {
         engine.run(step);
         observer.step(engine, step);
         continue;
       }
-      const interval_scale_t<F, P> prepared = engine.prepare(step);
+      const leaf_t leaf = E::leaf_of(step);
+      const interval_scale_t<F, P> prepared = engine.prepare(step, leaf);
       unsigned symbol = 0;
       bound_t start = 0;
     search:
       for (int k = ceil_log2(C::cardinality) - 1; k >= 0; --k) {
         // invariant: the position is at or above `start`, the lower end of `symbol`
         const unsigned probe = symbol + (1u << k);
-        const bool inside = probe < step.b_exponent;
+        const bool inside = probe < leaf.cardinality;
         const unsigned safe = inside ? probe : symbol;
-        const bound_t lower = engine.bound(step, safe, prepared);
+        const bound_t lower = engine.bound(step, leaf, safe, prepared);
         const bool taken = inside && range_reached<F, B, P>(coder, lower);
         symbol = taken ? probe : symbol;
         start = F::select(taken, lower, start);
       }
-      const bound_t end = engine.bound(step, symbol + 1, prepared);
+      const bound_t end = engine.bound(step, leaf, symbol + 1, prepared);
       observer.interval(start, end);
-      engine.symbols[step.b] = typename E::symbol_t(symbol);
+      engine.symbols[step.variable] = typename E::symbol_t(symbol);
       coder = range_decode<F, B, P>(coder, start, end);
     bytes:
       for (int k = 0; k < P / 8; ++k) {

@@ -6,6 +6,14 @@
 
 namespace pcedge {
 
+/// \brief Where the leaves of one variable lie in the memories.
+struct leaf_t {
+  std::uint32_t cardinality; ///< number of symbols
+  std::uint32_t list;        ///< address of its units' table numbers
+  std::uint32_t tables;      ///< address of the first table of this cardinality
+  std::uint32_t tails;       ///< address of the first tail of this cardinality
+};
+
 /// \brief The count of a symbol in one unit's table, or 2^L where the symbol is missing: summed
 /// out.
 /// \tparam F family of integers

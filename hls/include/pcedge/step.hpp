@@ -1,4 +1,4 @@
-// The step encoding: twelve 32-bit words a step (docs/schedule.md, section Step encoding).
+// Steps, and how packed rows are read (docs/schedule.md, sections Step encoding and Packed rows).
 #ifndef PCEDGE_STEP_HPP
 #define PCEDGE_STEP_HPP
 
@@ -18,13 +18,9 @@ enum step_kind {
   INTERVAL = 7
 };
 
-/// Bits of the flags in the first word, above the kind.
-enum step_flag { REVIVE = 1, LISTS = 2, VALUES = 4, GATHER_A = 8, GATHER_B = 16 };
-
-constexpr int STEP_WORDS = 12;
-
-/// \brief One decoded step. Addresses and counts are plain words: they are not part of the
-/// arithmetic, and synthesis trims them to the sizes of the memories.
+/// \brief One decoded step. What a step does not use holds any number: kind and flags say what it
+/// uses. Addresses and counts are plain words: they are not part of the arithmetic, and synthesis
+/// trims them to the sizes of the memories.
 struct step_t {
   std::uint32_t kind;
   bool revive;                   ///< a zero result becomes ones
@@ -32,43 +28,60 @@ struct step_t {
   bool values;                   ///< the lists carry weights; otherwise every entry weighs 1
   bool gather_a;                 ///< source a is read through a gather list
   bool gather_b;                 ///< source b is read through a gather list
+  std::uint32_t units;           ///< entries of the result
+  std::uint32_t a_units;         ///< entries of source a
+  std::uint32_t b_units;         ///< entries of source b
   std::uint32_t target;          ///< address of the result's first mantissa
   std::uint32_t target_exponent; ///< slot of the result's exponent
-  std::uint32_t units;           ///< entries of the result
   std::uint32_t a;               ///< address of source a
   std::uint32_t a_exponent;      ///< slot of its exponent
-  std::uint32_t a_units;         ///< its entries
-  std::uint32_t b;               ///< address of source b; the variable of LEAF and INTERVAL
-  std::uint32_t b_exponent;      ///< slot of its exponent; the cardinality of LEAF and INTERVAL
-  std::uint32_t b_units;         ///< its entries
-  std::uint32_t operand;         ///< dense block, row pointers, leaf table, or gather list of a
-  std::uint32_t operand_b;       ///< values of lists, or gather list of b
+  std::uint32_t b;               ///< address of source b
+  std::uint32_t b_exponent;      ///< slot of its exponent
+  std::uint32_t variable;        ///< whose symbol LEAF and INTERVAL take
+  std::uint32_t weights;         ///< dense block, or values of lists
+  std::uint32_t list;            ///< lists, or gather list of a
+  std::uint32_t list_b;          ///< gather list of b
 };
 
-/// \brief Decode one step of a program.
-/// \param words the program memory, STEP_WORDS words a step
-inline step_t decode_step(const std::uint32_t *words, unsigned place) {
+/// \brief A field of a packed word.
+/// \tparam SHIFT its lowest bit, \tparam BITS its width, at most 32
+template <int SHIFT, int BITS> std::uint32_t field_of(std::uint64_t word) {
 #pragma HLS INLINE
-  const std::uint32_t *w = words + place * STEP_WORDS;
-  const std::uint32_t flags = w[0] >> 8;
+  static_assert(BITS >= 1 && BITS <= 32 && SHIFT >= 0 && SHIFT + BITS <= 64,
+                "a field must lie in one word");
+  return std::uint32_t((word >> SHIFT) & ((std::uint64_t(1) << BITS) - 1));
+}
+
+/// \brief A row that a step names, or 0 where it uses none: its bits may then be of another field.
+template <unsigned ROWS> std::uint32_t row_within(std::uint32_t row) {
+#pragma HLS INLINE
+  return row < ROWS ? row : 0;
+}
+
+/// \brief Decode one step of a program.
+/// \tparam P reads every number from the packed rows (generated)
+template <class P> step_t decode_step(std::uint32_t place) {
+#pragma HLS INLINE
   step_t step;
-  step.kind = w[0] & 7;
-  step.revive = (flags & REVIVE) != 0;
-  step.lists = (flags & LISTS) != 0;
-  step.values = (flags & VALUES) != 0;
-  step.gather_a = (flags & GATHER_A) != 0;
-  step.gather_b = (flags & GATHER_B) != 0;
-  step.target = w[1];
-  step.target_exponent = w[2];
-  step.units = w[3];
-  step.a = w[4];
-  step.a_exponent = w[5];
-  step.a_units = w[6];
-  step.b = w[7];
-  step.b_exponent = w[8];
-  step.b_units = w[9];
-  step.operand = w[10];
-  step.operand_b = w[11];
+  step.kind = P::kind(place);
+  step.revive = P::revive(place) != 0;
+  step.lists = P::lists(place) != 0;
+  step.values = P::values(place) != 0;
+  step.gather_a = P::gather_a(place) != 0;
+  step.gather_b = P::gather_b(place) != 0;
+  step.units = P::units(place);
+  step.a_units = P::a_units(place);
+  step.b_units = P::b_units(place);
+  step.target = P::target(place);
+  step.target_exponent = P::target_exponent(place);
+  step.a = P::a(place);
+  step.a_exponent = P::a_exponent(place);
+  step.b = P::b(place);
+  step.b_exponent = P::b_exponent(place);
+  step.variable = P::variable(place);
+  step.weights = P::weights(place);
+  step.list = P::list(place);
+  step.list_b = P::list_b(place);
   return step;
 }
 

@@ -1,0 +1,270 @@
+"""Parameter memories: weights in banks, leaf tables once, lists (docs/schedule.md, section Memories)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.circuit.layers import SparseRows
+from pcedge.export.packing import Column, PackedTable, pack
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput
+
+#: a bank must save this many bits: it costs a multiplexer, and half a small block RAM stays empty
+BANK_PRICE = 4096
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Hold one read-only memory: its entries, all of one width. Without bits nothing is stored: all entries are 0."""
+
+    entries: Integers
+
+    @property
+    def width(self) -> int:
+        """Give the width of an entry: that of the largest."""
+        return int(self.entries.max(initial=0)).bit_length()
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all entries."""
+        return len(self.entries) * self.width
+
+
+@dataclass(frozen=True, order=True)
+class BankCode:
+    """Say how the numbers of a bank are stored: divided by 2^shift; if `certain`, all ones stand for 2^top."""
+
+    width: int
+    shift: int
+    certain: bool
+
+    def fits(self, block: Integers, top: int) -> bool:
+        """Tell whether every number of a block can be stored."""
+        whole = 1 << top
+        rest = block[block != whole] if self.certain else block
+        limit = (1 << self.width) - self.certain
+        return int(np.bitwise_or.reduce(rest, initial=0)) % (1 << self.shift) == 0 and (
+            int(rest.max(initial=0)) >> self.shift < limit
+        )
+
+    def store(self, block: Integers, top: int) -> Integers:
+        """Give the stored numbers of a block that fits."""
+        stored = block >> self.shift
+        if self.certain:
+            stored[block == 1 << top] = (1 << self.width) - 1
+        return stored
+
+    def load(self, stored: Integers, top: int) -> Integers:
+        """Give the numbers of a block from what is stored."""
+        block = stored << self.shift
+        if self.certain:
+            block[stored == (1 << self.width) - 1] = 1 << top
+        return block
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Hold blocks of one code; `base` is the address of the first."""
+
+    base: int
+    code: BankCode
+    #: what is stored
+    entries: Integers
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all entries."""
+        return len(self.entries) * self.code.width
+
+
+@dataclass
+class Blocks:
+    """Collect blocks, each different one once, under numbers in the order of their coming."""
+
+    blocks: list[Integers] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def put(self, block: NDArray[np.generic]) -> int:
+        """Give the number of a block."""
+        flat = np.ascontiguousarray(block, dtype=np.int64).ravel()
+        number = self.numbers.setdefault(flat.tobytes(), len(self.blocks))
+        if number == len(self.blocks):
+            self.blocks.append(flat)
+        return number
+
+
+def lay_in_banks(blocks: list[Integers], top: int) -> tuple[tuple[Bank, ...], Integers]:
+    """Lay blocks of numbers up to 2^top in banks; give the banks and every block's address.
+
+    A block lies in one bank. The addresses of all banks follow each other, with gaps in which nothing is stored.
+    """
+    codes = _choose_codes(blocks, top)
+    addresses = np.zeros(len(blocks), dtype=np.int64)
+    if not blocks:
+        return (), addresses
+    sizes = [len(block) for block in blocks]
+    # Addresses that are multiples of the commonest size have the shortest codes in the programs.
+    common = int(np.bincount(sizes).argmax())
+    banks: list[Bank] = []
+    end = 0
+    for code in sorted(set(codes)):
+        base = -(-end // common) * common
+        end = base
+        inside = [number for number, other in enumerate(codes) if other == code]
+        inside.sort(key=lambda number: (sizes[number] != common, -sizes[number]))
+        for number in inside:
+            addresses[number] = end
+            end += sizes[number]
+        entries = np.concatenate([code.store(blocks[number], top) for number in inside])
+        if not code.certain:  # it may have come from a block that found a better one
+            code = replace(code, width=max(1, int(entries.max()).bit_length()))
+        banks.append(Bank(base, code, entries))
+    return tuple(banks), addresses
+
+
+def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
+    """Choose a code for every block: of all codes that some block needs, drop one after the other while that pays."""
+    # To a code blocks differ only in these numbers, so that few combinations have to be tried.
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for number, block in enumerate(blocks):
+        kinds.setdefault(_extremes(block, top), []).append(number)
+    codes = {BankCode(top + 1, 0, False)}
+    for step, most, whole in kinds:
+        shift = _trailing_zeros(step | whole)
+        plain = BankCode(max(1, max(most, whole).bit_length() - shift), shift, False)
+        certain = BankCode(((most >> shift) + 1).bit_length(), shift, True)
+        codes.add(certain if whole and certain.width < plain.width else plain)
+    ordered = np.array(sorted(codes), dtype=object)
+    sizes = np.array([sum(len(blocks[number]) for number in numbers) for numbers in kinds.values()], dtype=np.int64)
+    # What a kind costs in a code; where it does not fit, more than all else.
+    never = 1 << 40
+    costs = np.array(
+        [
+            [size * code.width if code.fits(np.array(kind, dtype=np.int64), top) else never for code in ordered]
+            for kind, size in zip(kinds, sizes, strict=True)
+        ],
+        dtype=np.int64,
+    ).reshape(len(kinds), len(ordered))
+    rows = np.arange(len(kinds))
+
+    def price(choice: NDArray[np.intp]) -> int:
+        return int(costs[rows, choice].sum()) + BANK_PRICE * len(np.unique(choice))
+
+    while True:
+        first = costs.argmin(axis=1)
+        without = costs.copy()
+        without[rows, first] = never
+        second = without.argmin(axis=1)
+        tried = [np.where(first == code, second, first) for code in np.unique(first)]
+        best = min(tried, key=price, default=first)
+        dropped = np.setdiff1d(first, best)
+        if not len(dropped) or price(best) > price(first):
+            break
+        costs[:, dropped] = never
+    chosen = zip(kinds.values(), ordered[first], strict=True)
+    return [code for _, code in sorted((number, code) for numbers, code in chosen for number in numbers)]
+
+
+def _extremes(block: Integers, top: int) -> tuple[int, ...]:
+    """Reduce a block to three numbers that need the same codes: the finest, the greatest but 2^top, and 2^top or 0."""
+    whole = 1 << top
+    rest = block[block != whole]
+    every, most = int(np.bitwise_or.reduce(rest, initial=0)), int(rest.max(initial=0))
+    step = every & -every
+    # Of the greatest only its length counts, and whether its stored number would be all ones.
+    if most and most + step & most + step - 1:
+        most = 1 << most.bit_length() - 1
+    return step, most, whole if len(rest) < len(block) else 0
+
+
+def _trailing_zeros(number: int) -> int:
+    return max(0, (number & -number).bit_length() - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LeafMemories:
+    """Hold leaf tables, and for each variable the numbers of its units' tables."""
+
+    #: entries 1 to V − 1 of every table, grouped by V; 2^L is stored as 0
+    tables: Memory
+    #: for each table how many of its entries are 2^L; they are its last
+    tails: Memory
+    #: table numbers within the group; None where unit k of a variable has the table at its `list` + k
+    leaves: Memory | None
+    #: for each variable `cardinality`, `list` (its numbers in `leaves`), `tables` and `tails` (where its group begins)
+    variables: PackedTable
+
+    @property
+    def bits(self) -> int:
+        """Count the bits of all of them."""
+        leaves = 0 if self.leaves is None else self.leaves.bits
+        return self.tables.bits + self.tails.bits + leaves + self.variables.bits
+
+
+def leaf_memories(circuit: IntegerCircuit) -> LeafMemories:
+    """Lay out the leaf tables of a circuit, in the smallest of three ways.
+
+    Tables are stored once and named by lists, equal lists stored once or, where their addresses then need no bits, all
+    of them; or tables are stored unit by unit without numbers, which pays where they are small or all different.
+    """
+    ways = [_lay_leaves(circuit, tables_once=True, lists_once=True), _lay_leaves(circuit, True, False)]
+    return min(*ways, _lay_leaves(circuit, False, False), key=lambda memories: memories.bits)
+
+
+def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) -> LeafMemories:
+    layers = {layer.variable: layer.cumulative for layer in circuit.layers if isinstance(layer, IntegerInput)}
+    groups: dict[int, list[Integers]] = {cardinality: [] for cardinality in sorted(set(circuit.cardinalities))}
+    known: dict[bytes, int] = {}
+    numbers: list[list[int]] = []
+    for variable, cardinality in enumerate(circuit.cardinalities):
+        numbers.append([])
+        for row in layers[variable]:
+            group = groups[cardinality]
+            number = known.setdefault(row.tobytes(), len(group)) if tables_once else len(group)
+            if number == len(group):
+                group.append(row[1:-1])
+            numbers[-1].append(number)
+    whole = 1 << circuit.leaf_bits
+    tables, tails = [], []
+    starts: dict[int, tuple[int, int]] = {}
+    entries = count = 0
+    for cardinality, group in groups.items():
+        starts[cardinality] = entries, count
+        rows = np.stack(group)
+        tables.append((rows % whole).ravel())
+        tails.append((rows == whole).sum(axis=1))
+        entries, count = entries + rows.size, count + len(rows)
+    lists = [units[0] for units in numbers]
+    leaves = None
+    if tables_once:
+        leaves, lists = _lay_lists(numbers, lists_once)
+    begins = [starts[cardinality] for cardinality in circuit.cardinalities]
+    columns = {
+        "cardinality": list(circuit.cardinalities), "list": lists,
+        "tables": [begin for begin, _ in begins], "tails": [begin for _, begin in begins],
+    }  # fmt: skip
+    every = np.ones(len(numbers), dtype=bool)
+    variables = pack({name: Column(np.array(values, dtype=np.int64), every) for name, values in columns.items()})
+    return LeafMemories(Memory(np.concatenate(tables)), Memory(np.concatenate(tails)), leaves, variables)
+
+
+def _lay_lists(lists: list[list[int]], once: bool) -> tuple[Memory, list[int]]:
+    """Put lists one after the other, equal ones once if asked; give the memory and their addresses."""
+    laid: list[int] = []
+    known: dict[tuple[int, ...], int] = {}
+    addresses = []
+    for entries in lists:
+        address = known.setdefault(tuple(entries), len(laid)) if once else len(laid)
+        if address == len(laid):
+            laid += entries
+        addresses.append(address)
+    return Memory(np.array(laid, dtype=np.int64)), addresses
+
+
+def list_block(rows: SparseRows) -> Integers:
+    """Write lists as the engine reads them: the length of each, then all their entries."""
+    return np.concatenate([np.diff(rows.indptr), rows.indices])
