@@ -1,0 +1,245 @@
+"""Mixed precision under a budget: which layer gets how many bits (docs/search.md)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcedge.circuit.file import circuit_checksum
+from pcedge.circuit.layers import Circuit, IntArray
+from pcedge.errors import FormatError, UsageError
+from pcedge.export.lowering import lower
+from pcedge.quantize import IntegerCircuit, QuantizationConfig
+from pcedge.verify.candidates import Candidate, Choices, multiplier_bits
+
+#: called after a generation with (generation, generations, interval bits of the best on the many records)
+Progress = Callable[[int, int, float], None]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Hold the limits of a search; at least one must be set.
+
+    Raises:
+        UsageError: none is set, or one is not positive.
+    """
+
+    #: bits of all read-only memories of the exported project
+    memory_bits: int | None = None
+    #: bits of the multipliers of a multiply-accumulate unit and of the intervals, see `multiplier_bits`
+    multiplier_bits: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        if self.memory_bits is None and self.multiplier_bits is None:
+            raise UsageError("a budget must limit memory bits, multiplier bits or both")
+        for name, value in asdict(self).items():
+            if value is not None and value < 1:
+                raise UsageError(f"the budget of {name} must be at least 1, got {value}")
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Hold the settings of a search.
+
+    Raises:
+        UsageError: a setting is out of its range.
+    """
+
+    #: generations; 0 takes the start, which the expected code lengths of the single layers give
+    generations: int = 10
+    #: candidates made of the best one in each generation
+    offspring: int = 6
+    #: candidates that go on from the few records to the many
+    survivors: int = 2
+    #: records that all offspring are compared on, and those that choose the best of a generation
+    few: int = 48
+    many: int = 192
+    seed: int = 0
+    #: processes that measure; the result does not depend on their number
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every setting."""
+        for name, least in (
+            ("generations", 0), ("offspring", 1), ("survivors", 1), ("few", 1), ("many", 1), ("seed", 0), ("workers", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """Hold what a search chose."""
+
+    #: the float circuit, with shared leaf tables if the choice says so
+    circuit: Circuit
+    #: the widths
+    config: QuantizationConfig
+    integers: IntegerCircuit
+    candidate: Candidate
+    #: bits of the exported memories by kind, `rom` the sum
+    memory_bits: dict[str, int]
+    multiplier_bits: int
+    #: interval bits a variable on the many records, of the start and after every generation
+    history: tuple[float, ...]
+
+
+def search(
+    circuit: Circuit,
+    records: IntArray,
+    flows: list[Any],
+    budget: Budget,
+    limits: QuantizationConfig | None = None,
+    settings: SearchConfig | None = None,
+    *,
+    tables: int | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Choose W of every sum layer, A, L and the number of leaf tables for the fewest bits within a budget.
+
+    The start is the best by the expected code lengths of the single layers; then offspring of the best are compared on
+    few records and the survivors on more, all as the integer circuits that they are (Sieberling et al., "EvoPress",
+    2024). docs/search.md says what is counted and how offspring are made.
+
+    Args:
+        circuit: a trained circuit.
+        records: train records of shape (N, variables) without missing symbols; some of them are drawn with the seed.
+        flows: their flows, from `expected_flows` or `count_flows`.
+        budget: the limits.
+        limits: the greatest widths, coder and floor; None takes the defaults.
+        settings: how long and how widely to search; None takes the defaults.
+        tables: the most leaf tables that leaves may share; None leaves them free.
+        checkpoint: a file that is written after every generation, and continued from where it exists.
+        progress: called after the start and every generation.
+
+    Raises:
+        UsageError: the budget is below the least that there is, or the checkpoint is of another search.
+        FormatError: the checkpoint is damaged.
+        NotStructuredError: the circuit cannot be coded by the kernels.
+    """
+    settings = settings or SearchConfig()
+    limits = limits or QuantizationConfig()
+    choices = Choices.of(circuit, flows, limits, tables)
+    generator = np.random.default_rng([settings.seed, 7])
+    drawn = records[generator.permutation(len(records))[: settings.few + settings.many]]
+    few, many = drawn[: settings.few], drawn[-settings.many :]
+    best = choices.start(budget.memory_bits, budget.multiplier_bits)
+    history: list[float] = []
+    mark = _fingerprint(circuit, drawn, budget, limits, settings, tables)
+    with _Measuring(choices, settings.workers) as measure:
+        if checkpoint is not None and checkpoint.exists():
+            best, history = _read(checkpoint, mark, choices)
+        else:
+            history.append(measure([best], many)[0])
+        while True:
+            if progress is not None:
+                progress(len(history) - 1, settings.generations, history[-1])
+            if len(history) > settings.generations:
+                break
+            dice = np.random.default_rng([settings.seed, 11, len(history)])
+            offspring = [choices.mutated(best, budget.memory_bits, budget.multiplier_bits, dice)
+                         for _ in range(settings.offspring)]  # fmt: skip
+            scores = measure(offspring, few)
+            survivors = [offspring[place] for place in np.argsort(scores, kind="stable")[: settings.survivors]]
+            scores = measure(survivors, many)
+            if min(scores) < history[-1]:
+                best = survivors[int(np.argmin(scores))]
+            history.append(min([*scores, history[-1]]))
+            if checkpoint is not None:
+                _write(checkpoint, mark, best, history)
+    integers = choices.integers(best)
+    memory = lower(integers).memory_bits()
+    assert memory["rom"] == choices.memory_bits(best), "the count of the search must be that of the export"
+    return SearchResult(
+        choices.circuit(best), choices.config(best), integers, best, memory, multiplier_bits(integers), tuple(history)
+    )
+
+
+class _Measuring:
+    """Measure candidates in this process or in several; the records go to each once a call."""
+
+    def __init__(self, choices: Choices, workers: int) -> None:
+        self.choices = choices
+        self.pool = None
+        if workers > 1:
+            # A fresh interpreter each: a fork of a process with threads may hang.
+            self.pool = ProcessPoolExecutor(workers, get_context("spawn"), _take, (choices,))
+
+    def __enter__(self) -> Callable[[list[Candidate], IntArray], list[float]]:
+        return self._measure
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _measure(self, candidates: list[Candidate], records: IntArray) -> list[float]:
+        if self.pool is None:
+            return [self.choices.bits(candidate, records) for candidate in candidates]
+        return list(self.pool.map(_bits, candidates, [records] * len(candidates)))
+
+
+_taken: Choices
+
+
+def _take(choices: Choices) -> None:
+    global _taken  # noqa: PLW0603 - the state of a worker process
+    _taken = choices
+
+
+def _bits(candidate: Candidate, records: IntArray) -> float:
+    return _taken.bits(candidate, records)
+
+
+def _fingerprint(
+    circuit: Circuit, records: IntArray, budget: Budget, limits: QuantizationConfig, settings: SearchConfig,
+    tables: int | None,
+) -> str:  # fmt: skip
+    free = replace(settings, generations=0, workers=1)
+    said = [asdict(part) for part in (budget, limits, free)]
+    import hashlib
+
+    text = json.dumps([*said, tables], sort_keys=True) + circuit_checksum(circuit)
+    return hashlib.sha256(text.encode() + np.ascontiguousarray(records).tobytes()).hexdigest()
+
+
+def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None:
+    """Write in one move: a search that is killed meanwhile leaves the file before."""
+    state = {"version": VERSION, "search": mark, "best": asdict(best), "history": history}
+    handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".pcedge-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(state, file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[float]]:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        version, other = state["version"], state["search"]
+        best = Candidate(**{**state["best"], "weight_bits": tuple(state["best"]["weight_bits"])})
+        history = [float(bits) for bits in state["history"]]
+        if version != VERSION or not history or not all(map(math.isfinite, history)):
+            raise ValueError(f"version {version}")
+        choices.check(best)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r})") from error
+    if other != mark:
+        raise UsageError(f"the checkpoint {path} must be of the same search: circuit, data, budget, widths and settings")
+    return best, history
