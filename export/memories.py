@@ -105,7 +105,11 @@ def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int)
         cpp.array(f"{name}_{number}", bank.code.width, bank.entries)
         place = f"place - {bank.base}u" if bank.base else "place"
         how = f"{bank.code.width}, {bank.code.shift}, {str(bank.code.certain).lower()}, {top}"
-        value = f"return pcedge::stored_entry<{how}>({name}_{number}[{place}]);"
+        marked = ""
+        if bank.code.row:
+            cpp.array(f"marks_{number}", 1, bank.marks)
+            marked = f", marks_{number}[({place}) / {bank.code.row}u] != 0"
+        value = f"return pcedge::stored_entry<{how}>({name}_{number}[{place}]{marked});"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
     cpp.function(reader, reversed(lines) if lines else ["return 0;"])
 

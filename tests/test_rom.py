@@ -74,7 +74,9 @@ def test_columns_take_the_bits_that_they_need() -> None:
 def read_banks(banks: tuple[Bank, ...], top: int, place: int, size: int) -> NDArray[np.int64]:
     """Read a block as the generated function does."""
     bank = [bank for bank in banks if bank.base <= place][-1]
-    return bank.code.load(bank.entries[place - bank.base : place - bank.base + size], top)
+    start, row = place - bank.base, bank.code.row
+    marks = bank.marks[start // row : (start + size) // row] if row else bank.marks
+    return bank.code.load(bank.entries[start : start + size], marks, top)
 
 
 def cumulative(leaves: LeafMemories, leaf_bits: int, variable: int, unit: int) -> list[int]:
@@ -140,11 +142,18 @@ def test_banks_give_every_block_back(seed: int, top: int) -> None:
     for _ in range(int(rng.integers(0, 8))):
         shift = int(rng.integers(0, top + 1))
         block = rng.integers(0, (1 << top - shift) + 1, int(rng.choice([1, 16, 300, 5000]))) << shift
-        blocks.append(np.minimum(block, 1 << int(rng.integers(0, top + 1))).astype(np.int64))
+        block = np.minimum(block, 1 << int(rng.integers(0, top + 1))).astype(np.int64)
+        if len(block) % 4 == 0 and rng.random() < 0.5:
+            block = block.reshape(-1, 4)
+            sure = rng.random(len(block)) < 0.3
+            block[sure] = np.eye(4, dtype=np.int64)[rng.integers(0, 4, int(sure.sum()))] << top
+            # As in a sum: 2^top stands alone in its row.
+            block[~sure] = np.minimum(block[~sure], (1 << top) - 1)
+        blocks.append(block)
     banks, addresses = lay_in_banks(blocks, top)
     for block, address in zip(blocks, addresses, strict=True):
-        assert_array_equal(read_banks(banks, top, int(address), len(block)), block)
-    assert sum(len(bank.entries) for bank in banks) == sum(len(block) for block in blocks)
+        assert_array_equal(read_banks(banks, top, int(address), block.size), block.ravel())
+    assert sum(len(bank.entries) for bank in banks) == sum(block.size for block in blocks)
     for bank in banks:
         assert bank.entries.max() >> bank.code.width == 0
 
@@ -165,6 +174,10 @@ def test_banks_are_as_wide_as_their_blocks_need() -> None:
     taken = sure.copy()
     taken[10] = 255
     assert [bank.code for bank in lay_in_banks([taken], 8)[0]] == [BankCode(9, 0, False)]
+    # In rows a mark of one bit says where.
+    rows = taken.reshape(-1, 4).copy()
+    rows[2:4] = [[0, 256, 0, 0], [255, 1, 0, 0]]
+    assert [bank.code for bank in lay_in_banks([rows], 8)[0]] == [BankCode(8, 0, True, 4)]
     assert [bank.code for bank in lay_in_banks([sure, taken], 8)[0]] == [BankCode(8, 0, True), BankCode(9, 0, False)]
     assert [bank.code for bank in lay_in_banks([np.array([0, 256, 256, 0])], 8)[0]] == [BankCode(1, 8, False)]
     # Too few weights to pay for a bank of their own.
@@ -195,7 +208,7 @@ def check_counted(circuit: IntegerCircuit) -> None:
         return sum(bits for name, bits in found.items() if re.sub(r"_\d+$", "", name) in names)
 
     for key in ("weights", "indices", "leaves", "variables"):
-        assert counted[key] == of(key)
+        assert counted[key] == of(key, *(["marks"] if key == "weights" else []))
     assert counted["tables"] == of("tables", "tails")
     for name in ("likelihood", "code"):
         assert counted[f"{name}_program"] == of(f"{name}_program", f"{name}_forms", f"{name}_places")

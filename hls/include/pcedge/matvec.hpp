@@ -32,11 +32,12 @@ inline std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std
 /// \tparam SHIFT all numbers of the bank are multiples of 2^SHIFT, and stored without these zeros
 /// \tparam CERTAIN all ones stand for 2^TOP, the weight of a certain child
 /// \tparam TOP no number exceeds 2^TOP
+/// \param marked whether all ones stand for 2^TOP in this row
 template <int N, int SHIFT, bool CERTAIN, int TOP>
-std::uint32_t stored_entry(std::uint32_t stored) {
+std::uint32_t stored_entry(std::uint32_t stored, bool marked = true) {
 #pragma HLS INLINE
   static_assert(N >= 1 && N + SHIFT <= TOP + 1, "no number may exceed 2^TOP");
-  return CERTAIN && stored == (1u << N) - 1 ? 1u << TOP : stored << SHIFT;
+  return CERTAIN && marked && stored == (1u << N) - 1 ? 1u << TOP : stored << SHIFT;
 }
 
 } // namespace pcedge
