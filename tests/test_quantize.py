@@ -16,7 +16,7 @@ from pcedge.circuit.structure import clustered_order, layer_scopes, variables_of
 from pcedge.coder import Engine
 from pcedge.errors import CircuitError, WidthError
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
-from pcedge.quantize.rounding import ZERO_BITS, largest_remainder, least_code_length
+from pcedge.quantize.rounding import CALIBRATION_PRIOR, ZERO_BITS, largest_remainder, least_code_length
 
 
 def log2_values(mantissa, exponent):
@@ -55,10 +55,10 @@ class TestLeastCodeLength:
         if columns > 1 and rng.random() < 0.3:
             row[0] = 0
             row /= row.sum()
-        counts = rng.exponential(5, columns) if counted else None
+        counts = rng.exponential(5000, columns) if counted else None
         (rounded,) = least_code_length(row[None], total, counts=None if counts is None else counts[None])
         assert rounded.sum() == total and rounded.min() >= 0 and (rounded[row == 0] == 0).all()
-        used = row if counts is None else np.where(row > 0, counts, 0) + row
+        used = row if counts is None else np.where(row > 0, counts, 0) + CALIBRATION_PRIOR * row
         best = min(
             code_length(other, used)
             for other in product(range(total + 1), repeat=columns)

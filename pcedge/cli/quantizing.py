@@ -11,11 +11,11 @@ import click
 from pcedge.circuit import Circuit
 from pcedge.cli.files import read_float
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_symbols
-from pcedge.cli.output import Command, Result, announce, progress, whole_file
-from pcedge.errors import MissingToolError, UsageError
+from pcedge.cli.output import Command, Result, announce, in_words, progress, whole_file
+from pcedge.errors import UsageError
 from pcedge.quantize.config import ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
 
-#: train records that calibrate the rounding and the shared tables, at most
+#: train records whose flows say which leaf tables may be shared, at most
 CALIBRATION = 4096
 
 
@@ -41,7 +41,7 @@ CALIBRATION = 4096
 @click.option(
     "--rounding", default=ROUNDINGS[0], show_default=True, help=f"How rows are rounded: {' or '.join(ROUNDINGS)}."
 )
-@click.option("--data", type=DATA, help="Train records: calibrate the rounding; for --refine, --leaf-tables.")
+@click.option("--data", type=DATA, help="Train records, for --refine and --leaf-tables.")
 @click.option("--missing", type=int, help="The value of --data that marks a missing symbol.")
 @click.option("--leaf-tables", type=click.IntRange(1), help="Let all leaves share at most so many tables.")
 @click.option(
@@ -54,43 +54,73 @@ CALIBRATION = 4096
 @click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 10]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine, --leaf-tables.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
+@click.option(
+    "--budget-kbit", type=click.FloatRange(0, min_open=True), help="All ROM of the exported project, in 1,000 bits."
+)
+@click.option("--budget-multiplier-bits", type=click.IntRange(1), help="Partial products of the two multipliers.")
+@click.option("--generations", default=10, show_default=True, type=click.IntRange(0), help="How long to search.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes that search.")
+@click.option("--checkpoint", type=OUT, help="A file that a killed search of the same settings goes on from.")
 @reading_options
 @click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
     circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, small_weights: str,
     rounding: str, data: str | None, missing: int | None, leaf_tables: int | None, refine: str, passes: int | None,
-    seed: int, device: str, dtype: str | None, shape: str | None, out: Path,
+    seed: int, device: str, budget_kbit: float | None, budget_multiplier_bits: int | None, generations: int,
+    workers: int, checkpoint: Path | None, dtype: str | None, shape: str | None, out: Path,
 ) -> Result:  # fmt: skip
-    """Round a float circuit to integers, trained on data if you like, and write it as ONNX."""
+    """Round a float circuit to integers, trained on data if you like, and write it as ONNX.
+
+    With a budget, the width options are the greatest widths, and a search chooses those of every layer.
+    """
     from pcedge.coder import bounds_notes
+    from pcedge.compress import share_leaves
     from pcedge.data import Reading, load_data
     from pcedge.export import write_onnx
+    from pcedge.export.lowering import lower
     from pcedge.quantize import quantize as to_integers
+    from pcedge.quantize.calibration import calibration_flows
+    from pcedge.verify.candidates import multiplier_bits
+    from pcedge.verify.search import Budget, SearchConfig, search
 
     config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding)
     source = read_float(circuit)
+    budget = None
+    if budget_kbit is not None or budget_multiplier_bits is not None:
+        budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
+    if data is not None and refine == "none" and leaf_tables is None and budget is None:
+        raise click.UsageError("--data must come with --refine, --leaf-tables or a budget")
+    if data is None and budget is not None:
+        raise click.UsageError("a budget must come with --data, the records that the search measures")
+    if checkpoint is not None and budget is None:
+        raise click.UsageError("--checkpoint must come with a budget")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
         raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
-    fitted, flows = source, None
+    fitted, chosen = source, None
     if data is not None:
         splits = load_data(data, Reading(dtype, shape, missing)).map(lambda part: to_symbols(source, part, missing))
         train = splits.train.reshape(len(splits.train), -1)
-        if refine == "none" or leaf_tables is not None:
+        if budget is not None:
+            settings = SearchConfig(generations=generations, workers=workers, seed=seed)
+            announce("searching")
+            with progress("searching") as move:
+                chosen = search(
+                    source, train, budget, config, settings, tables=leaf_tables, device=device, checkpoint=checkpoint,
+                    progress=lambda generation, total, _: move(generation, total),
+                )  # fmt: skip
+            fitted, config = chosen.circuit, chosen.config
+        elif leaf_tables is not None:
             announce(f"counting the flows of {min(len(train), CALIBRATION)} records")
-            flows = _flows(source, train[:CALIBRATION], device)
-        if leaf_tables is not None:
-            from pcedge.compress import share_leaves
-
-            assert flows is not None
+            flows = calibration_flows(source, train[:CALIBRATION], device)
             fitted = share_leaves(source, flows, tables=leaf_tables, seed=seed)
         if refine != "none":
             fitted = _refined(fitted, train, splits.valid, config, refine, passes, seed, device)
-        if refine != "none" or leaf_tables is not None:
-            # Refined parameters are integers already, and one table for leaves of many flows has one rounding.
-            flows = None
-    model = to_integers(fitted, config, flows=flows)
+    model = to_integers(fitted, config)
+    if chosen is not None and not _keeps(model, budget):
+        announce("what --refine found does not keep the budget, so it is left out")
+        model = chosen.integers
     with whole_file(out, circuit, *([] if data is None else [data])) as fresh:
         write_onnx(model, fresh, bounds_notes(source, model))
     result: dict[str, Any] = {
@@ -99,18 +129,28 @@ def quantize(
         "bytes": out.stat().st_size,
         "structured": model.structured,
     }
-    return result, f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…", 0
+    text = f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…"
+    if chosen is not None:
+        result["memory_bits"] = lower(model).memory_bits()
+        result["multiplier_bits"] = multiplier_bits(model)
+        widths = chosen.candidate.weight_bits
+        result["chosen"] = {
+            "weight_bits": {str(bits): widths.count(bits) for bits in sorted(set(widths))},
+            "leaf_bits": config.leaf_bits, "state_bits": config.state_bits, "leaf_tables": chosen.candidate.tables,
+        }  # fmt: skip
+        text += f"\nmemory bits: {in_words(result['memory_bits'])}\nmultiplier bits: {result['multiplier_bits']}"
+        text += "\nchosen: " + "; ".join(f"{name} {in_words(value)}" for name, value in result["chosen"].items())
+    return result, text, 0
 
 
-def _flows(circuit: Circuit, records: Any, device: str) -> Any:
-    """Count flows by torch where it is installed, else in numpy."""
-    from pcedge.compress import expected_flows
-    from pcedge.learn import LearnConfig, count_flows
+def _keeps(model: Any, budget: Any) -> bool:
+    from pcedge.export.lowering import lower
+    from pcedge.verify.candidates import multiplier_bits
 
-    try:
-        return count_flows(circuit, records, LearnConfig(device=device))
-    except MissingToolError:
-        return expected_flows(circuit, records)
+    memory, multiplier = budget.memory_bits, budget.multiplier_bits
+    return (memory is None or lower(model).memory_bits()["rom"] <= memory) and (
+        multiplier is None or multiplier_bits(model) <= multiplier
+    )
 
 
 def _refined(

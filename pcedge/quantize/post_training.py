@@ -34,8 +34,8 @@ def quantize(
         config: the widths; None takes the defaults (W 8, L 12, A 16).
         order: the coding order of the variables; None visits the largest child of every product last; without a
             tree of regions, any order is possible, and None puts variables below the same layers together.
-        flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length is
-            weighted with; None takes the circuit's own probabilities.
+        flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length of
+            sum rows is weighted with; None takes the circuit's own probabilities.
 
     Returns:
         The integer circuit. Input layers of one variable are merged, and products list their children in coding order.
@@ -138,16 +138,21 @@ def _quantize_layer(layer: Layer, config: QuantizationConfig, bits: int, flows: 
     if isinstance(layer, ProductLayer):
         return layer
     if isinstance(layer, InputLayer):
-        used = flows.table if isinstance(flows, InputLayer) else None
-        counts = round_rows(layer, layer.table, config, config.leaf_bits, used)
-        cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
-        return IntegerInput(layer.variable, cumulative)
+        # Not by flows: a table of many symbols has more entries than calibration data can tell apart.
+        return round_tables(layer, config)
     used = _values(flows) if isinstance(flows, SumLayer) else None
     values = round_rows(layer, _values(layer), config, bits, used) << (config.weight_bits - bits)
     weights = layer.weights
     if isinstance(weights, SparseRows):
         return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
     return IntegerSum(layer.children, values)
+
+
+def round_tables(layer: InputLayer, config: QuantizationConfig) -> IntegerInput:
+    """Round leaf tables to cumulative tables of 2^L."""
+    counts = round_rows(layer, layer.table, config, config.leaf_bits)
+    cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
+    return IntegerInput(layer.variable, cumulative)
 
 
 def round_rows(

@@ -12,16 +12,21 @@ from pcedge.coder import Engine
 from pcedge.compress import share_leaves
 from pcedge.errors import UsageError
 from pcedge.export.lowering import lower
-from pcedge.export.parameters import lay_in_banks, leaf_memories
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
-from pcedge.quantize.post_training import round_rows
+from pcedge.quantize.post_training import round_rows, round_tables
 from pcedge.quantize.rounding import ZERO_BITS
 
 #: the least W, L and A that are tried
 LEAST = {"weight": 2, "leaf": 8, "state": 8}
 
-#: numbers of leaf tables that are tried, as shares of the different ones that there are
-TABLE_SHARES = tuple(2.0 ** (-step / 2) for step in range(20))
+#: numbers of leaf tables that are tried
+TABLES = (4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+
+#: the part of the memory that a start may give to leaf tables
+WORTH = (0.1, 0.55)
+
+#: bits a variable that A = 8 was seen to cost, and by which factor each further bit lowers them: for the start only
+STATE_LOSS, STATE_FALL = 0.009, 0.67
 
 #: layers that change at a time, at most
 CHANGES = 24
@@ -41,7 +46,7 @@ class Candidate:
 
 def multiplier_bits(integers: IntegerCircuit) -> int:
     """Count the partial products of a multiply-accumulate unit and of a unit for intervals: weight x A and A x leaf."""
-    weights = max(int(_values(layer).max()) for layer in integers.layers if isinstance(layer, IntegerSum))
+    weights = max((_greatest(layer) for layer in integers.layers if isinstance(layer, IntegerSum)), default=1)
     return (weights.bit_length() + integers.leaf_bits) * integers.state_bits
 
 
@@ -67,27 +72,24 @@ class Choices:
     fixed: int = 0
     steps: Any = None
     shared: dict[int | None, Circuit] = field(default_factory=dict)
+    records: float = 1.0
+    #: measured over expected bits of rounded weights and of shared tables
+    factors: tuple[float, float] = (1.0, 1.0)
+    _first: IntegerCircuit | None = None
     tables: dict[tuple[int | None, int], list[IntegerInput]] = field(default_factory=dict)
 
     @staticmethod
     def of(
         base: Circuit, flows: list[FloatArray | None], limits: QuantizationConfig, tables: int | None, seed: int
     ) -> Choices:
-        """Round every sum layer at every level.
-
-        Args:
-            base: the circuit with one input layer a variable and products' children in coding order.
-            flows: expected counts of some records.
-            limits: the greatest widths.
-            tables: the most leaf tables; None for as many as there are.
-            seed: seed of the clusters of leaf tables.
+        """Round every sum layer at every level; the arguments are the fields.
 
         Raises:
             NotStructuredError: the circuit cannot be coded by the kernels.
         """
         made = Choices(base, flows, limits, tables, seed)
         made.sums = [index for index, layer in enumerate(base.layers) if isinstance(layer, SumLayer)]
-        records = max(float(sum(flow.sum() for flow in flows[-1:] if flow is not None)), 1e-300)
+        made.records = max(float(sum(flow.sum() for flow in flows[-1:] if flow is not None)), 1.0)
         stored, lost = [], []
         for bits in made.levels:
             made.rounded[bits] = []
@@ -95,16 +97,15 @@ class Choices:
                 layer, flow = base.layers[index], flows[index]
                 assert isinstance(layer, SumLayer) and flow is not None
                 values = _float_values(layer)
-                integers = round_rows(layer, values, limits, bits, flow)
+                integers = round_rows(layer, values, limits, bits)
                 made.rounded[bits].append(integers)
                 stored.append(integers.size * stored_width(integers, bits))
-                lost.append(_expected_loss(values, integers / (1 << bits), flow) / records)
+                lost.append(_expected_loss(values, integers / (1 << bits), flow) / made.records)
         made.stored = np.array(stored, dtype=np.int64).reshape(len(made.levels), -1)
         made.lost = np.array(lost).reshape(len(made.levels), -1)
         start = Candidate((limits.weight_bits,) * len(made.sums), limits.leaf_bits, limits.state_bits, None)
         integers_ = made.integers(start)
-        memory = lower(integers_).memory_bits()
-        made.fixed = memory["rom"] - made._changing(start)
+        made.fixed = lower(integers_).memory_bits()["rom"] - made._changing(start)
         made.steps = Engine(integers_).code_steps
         return made
 
@@ -112,6 +113,23 @@ class Choices:
     def levels(self) -> range:
         """Give the levels of W."""
         return range(LEAST["weight"], self.limits.weight_bits + 1)
+
+    def calibrate(self, records: IntArray) -> None:
+        """Compare expected with measured bits once: hidden states that are uncertain make rounding cost less."""
+        names, limits, sums = self._tables(), self.limits, len(self.sums)
+        whole = Candidate((limits.weight_bits,) * sums, limits.leaf_bits, limits.state_bits, None)
+        least = self.bits(whole, records)
+        rounded = replace(whole, weight_bits=(max(LEAST["weight"], limits.weight_bits // 2),) * sums)
+        shared = replace(whole, tables=names[len(names) // 2])
+        variables = len(self.base.cardinalities)
+        found = []
+        for candidate, expected in (
+            (rounded, self._weight_loss(rounded) - self._weight_loss(whole)),
+            (shared, self.leaf_loss(shared) - self.leaf_loss(whole)),
+        ):
+            measured = (self.bits(candidate, records) - least) * variables
+            found.append(min(max(measured / expected, 0.02), 50.0) if expected > 0 else 1.0)
+        self.factors = (found[0], found[1])
 
     def config(self, candidate: Candidate) -> QuantizationConfig:
         """Give the widths of a candidate; a layer at the greatest W is not named."""
@@ -144,14 +162,8 @@ class Choices:
                 layers.append(next(inputs))
             elif isinstance(layer, SumLayer):
                 rows, values = layer.weights, next(weights)
-                layers.append(
-                    IntegerSum(
-                        layer.children,
-                        SparseRows(rows.indptr, rows.indices, values, rows.columns)
-                        if isinstance(rows, SparseRows)
-                        else values,
-                    )
-                )
+                sparse = isinstance(rows, SparseRows)
+                layers.append(IntegerSum(layer.children, replace(rows, values=values) if sparse else values))
             else:
                 layers.append(layer)
         plain = self._plain
@@ -192,3 +204,207 @@ class Choices:
             count = len(np.unique(whole, axis=0))
             leaves += count * (entries - 2) * candidate.leaf_bits + len(whole) * max(1, (count - 1).bit_length())
         return weights + leaves
+
+    def _inputs(self, candidate: Candidate) -> list[IntegerInput]:
+        """Give the leaf tables of a candidate, rounded."""
+        key = (candidate.tables, candidate.leaf_bits)
+        if key not in self.tables:
+            config = replace(self.limits, leaf_bits=candidate.leaf_bits)
+            made: dict[int, IntegerInput] = {}
+            layers = {
+                index: layer
+                for index, layer in enumerate(self.circuit(candidate).layers)
+                if isinstance(layer, InputLayer)
+            }
+            for symbols in {layer.table.shape[1] for layer in layers.values()}:
+                group = {index: layer for index, layer in layers.items() if layer.table.shape[1] == symbols}
+                rows = np.concatenate([layer.table for layer in group.values()])
+                # Shared tables are rounded once.
+                tables, number = np.unique(rows, axis=0, return_inverse=True)
+                rounded = round_tables(InputLayer(0, tables), config).cumulative[number.reshape(-1)]
+                ends = np.cumsum([len(layer.table) for layer in group.values()])[:-1]
+                for (index, layer), part in zip(group.items(), np.split(rounded, ends), strict=True):
+                    made[index] = IntegerInput(layer.variable, part)
+            self.tables[key] = [made[index] for index in layers]
+        return self.tables[key]
+
+    @property
+    def _plain(self) -> IntegerCircuit:
+        """Give some integer circuit, for what no choice changes."""
+        if self._first is None:
+            self._first = quantize(self.base, self.limits)
+        return self._first
+
+    def leaf_loss(self, candidate: Candidate) -> float:
+        """Give the expected bits a record that shared and rounded leaf tables add."""
+        total = 0.0
+        inputs = iter(self._inputs(candidate))
+        for layer, flow in zip(self.base.layers, self.flows, strict=True):
+            if isinstance(layer, InputLayer) and flow is not None:
+                table = next(inputs)
+                shares = np.diff(table.cumulative, axis=1) / table.cumulative[:, -1:]
+                # By the circuit's own tables: single symbols are rare among the records.
+                used = flow.sum(axis=1, keepdims=True) * layer.table
+                total += _expected_loss(layer.table, shares, used)
+        return total / self.records
+
+    def start(self, memory: int | None, multiplier: int | None) -> Candidate:
+        """Choose by expected code lengths: for every A, L and number of tables the best W of all layers.
+
+        Raises:
+            UsageError: the budget is below the least that there is.
+        """
+        states = range(LEAST["state"], self.limits.state_bits + 1)
+        leaves = range(LEAST["leaf"], self.limits.leaf_bits + 1)
+        least = Candidate((LEAST["weight"],) * len(self.sums), leaves[0], states[0], self._tables()[0])
+        for limit, count, what in (
+            (memory, self.memory_bits(least), "memory"), (multiplier, self.multiplier_bits(least), "multiplier"),
+        ):  # fmt: skip
+            if limit is not None and count > limit:
+                raise UsageError(f"the budget must be at least {count} bits of {what} for this circuit, got {limit}")
+        best: tuple[float, Candidate] | None = None
+        for tables in self._worth(memory):
+            for leaf in leaves:
+                lowest = Candidate(least.weight_bits, leaf, states[-1], tables)
+                if memory is not None and self.memory_bits(lowest) > memory:
+                    continue
+                loss = self.factors[1] * self.leaf_loss(lowest)
+                if best is not None and loss >= best[0]:
+                    continue
+                for state in states if multiplier is not None else states[-1:]:
+                    candidate = self.filled(replace(lowest, state_bits=state), memory, multiplier)
+                    if candidate is None:
+                        continue
+                    fall = STATE_LOSS * STATE_FALL ** (state - 8) * len(self.base.cardinalities)
+                    expected = loss + fall + self.factors[0] * self._weight_loss(candidate)
+                    if best is None or expected < best[0]:
+                        best = (expected, candidate)
+        assert best is not None
+        return best[1]
+
+    def _tables(self) -> list[int | None]:
+        """Give the numbers of leaf tables to try, the least first."""
+        rows = sum(layer.shape.units for layer in self.base.layers if isinstance(layer, InputLayer))
+        most = rows if self.most_tables is None else min(self.most_tables, rows)
+        found: list[int | None] = [count for count in TABLES if count < most]
+        return [*found, None if self.most_tables is None else most]
+
+    def _worth(self, memory: int | None) -> list[int | None]:
+        """Give the numbers of leaf tables that a start tries: those that take some of the memory, and not most."""
+        known = self._tables()
+        if memory is None:
+            return known[-1:]
+        sizes = {layer.table.shape[1] for layer in self.base.layers if isinstance(layer, InputLayer)}
+        bits = sum(symbols - 1 for symbols in sizes) * self.limits.leaf_bits
+        some = [
+            count for count in known if count is not None and WORTH[0] * memory <= count * bits <= WORTH[1] * memory
+        ]
+        return [*(some or known[:-1]), known[-1]]
+
+    def _weight_loss(self, candidate: Candidate) -> float:
+        rows = np.array(candidate.weight_bits) - LEAST["weight"]
+        return float(self.lost[rows, np.arange(len(self.sums))].sum())
+
+    def filled(
+        self, candidate: Candidate, memory: int | None, multiplier: int | None,
+        dice: np.random.Generator | None = None,
+    ) -> Candidate | None:  # fmt: skip
+        """Give the layers of a candidate the W that lose least within the budget; None if there are none.
+
+        With dice every loss is multiplied by a random factor, so that offspring differ.
+        """
+        if not self.sums:
+            return candidate if memory is None or self.memory_bits(candidate) <= memory else None
+        lost = self.lost if dice is None else self.lost * dice.lognormal(0.0, 0.2, self.lost.shape[1])
+        top = len(self.levels)
+        if multiplier is not None:
+            # A certain child needs one bit more than W.
+            top = min(top, multiplier // candidate.state_bits - candidate.leaf_bits - LEAST["weight"])
+            if top < 1:
+                return None
+        base = replace(candidate, weight_bits=(LEAST["weight"],) * len(self.sums))
+        room = None if memory is None else memory - (self.memory_bits(base) - int(self.stored[0].sum()))
+        columns = np.arange(len(self.sums))
+
+        def chosen(price: float) -> IntArray:
+            return np.asarray(np.argmin(lost[:top] + price * self.stored[:top], axis=0))
+
+        pick = chosen(0.0)
+        if room is not None and int(self.stored[pick, columns].sum()) > room:
+            low, high = -60.0, 40.0  # log2 of the bits lost for a stored bit
+            for _ in range(60):
+                middle = (low + high) / 2
+                fits = int(self.stored[chosen(2.0**middle), columns].sum()) <= room
+                low, high = (low, middle) if fits else (middle, high)
+            pick = chosen(2.0**high)
+            if int(self.stored[pick, columns].sum()) > room:
+                return None
+        return replace(candidate, weight_bits=tuple(int(bits) for bits in pick + LEAST["weight"]))
+
+    def mutated(
+        self, parent: Candidate, memory: int | None, multiplier: int | None, dice: np.random.Generator
+    ) -> Candidate:
+        """Make an offspring: another L or number of tables with W to match, or some layers' W raised for others'."""
+        if dice.random() < 0.3:
+            counts = self._tables()
+            place = counts.index(parent.tables) + int(dice.integers(-1, 2))
+            leaf = parent.leaf_bits + int(dice.integers(-1, 2))
+            state = parent.state_bits + (int(dice.integers(-1, 2)) if multiplier is not None else 0)
+            moved = replace(
+                parent, tables=counts[min(max(place, 0), len(counts) - 1)],
+                leaf_bits=min(max(leaf, LEAST["leaf"]), self.limits.leaf_bits),
+                state_bits=min(max(state, LEAST["state"]), self.limits.state_bits),
+            )  # fmt: skip
+            return self.filled(moved, memory, multiplier, dice) or parent
+        if not self.sums:
+            return parent
+        bits = np.array(parent.weight_bits)
+        count = int(dice.integers(1, CHANGES + 1))
+        up = dice.permutation(len(bits))[:count]
+        bits[up] = np.minimum(bits[up] + 1, self.limits.weight_bits)
+        for layer in dice.permutation(len(bits)):
+            child = replace(parent, weight_bits=tuple(int(value) for value in bits))
+            if self._fits(child, memory, multiplier):
+                return child
+            if layer not in up:
+                bits[layer] = max(bits[layer] - 1, LEAST["weight"])
+        return parent
+
+    def _fits(self, candidate: Candidate, memory: int | None, multiplier: int | None) -> bool:
+        return (memory is None or self.memory_bits(candidate) <= memory) and (
+            multiplier is None or self.multiplier_bits(candidate) <= multiplier
+        )
+
+    def check(self, candidate: Candidate) -> None:
+        """Demand that a candidate read from a file is one.
+
+        Raises:
+            ValueError: it is none.
+        """
+        known = len(candidate.weight_bits) == len(self.sums) and all(
+            bits in self.levels for bits in candidate.weight_bits
+        )
+        if not known or candidate.tables not in self._tables():
+            raise ValueError("the candidate must be of this circuit")
+
+
+def stored_width(values: IntArray, bits: int) -> int:
+    """Give the width that a layer's weights are stored at: W, for a certain child is written as all ones."""
+    return max(1, min(bits, int(values.max()).bit_length()))
+
+
+def _greatest(layer: IntegerSum) -> int:
+    return int((layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).max())
+
+
+def _float_values(layer: SumLayer) -> FloatArray:
+    rows = layer.weights
+    return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
+
+
+def _expected_loss(values: FloatArray, rounded: FloatArray, counts: FloatArray) -> float:
+    """Give the bits that rounding adds to records with these counts: -log2 r + (r - 1) / ln 2 for every count."""
+    ratio = rounded / np.maximum(values, 1e-12)
+    with np.errstate(divide="ignore"):
+        cost = np.where(ratio > 0, -np.log2(np.where(ratio > 0, ratio, 1.0)) + (ratio - 1) / np.log(2), ZERO_BITS)
+    return float((counts * cost).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,13 +19,21 @@ from pcedge.circuit.file import circuit_checksum
 from pcedge.circuit.layers import Circuit, IntArray
 from pcedge.errors import FormatError, UsageError
 from pcedge.export.lowering import lower
-from pcedge.quantize import IntegerCircuit, QuantizationConfig
+from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize.calibration import calibration_flows
+from pcedge.quantize.post_training import aligned_layers
 from pcedge.verify.candidates import Candidate, Choices, multiplier_bits
 
 #: called after a generation with (generation, generations, interval bits of the best on the many records)
 Progress = Callable[[int, int, float], None]
 
 VERSION = 1
+
+#: records whose flows say what a layer may lose, at most
+FLOW_RECORDS = 2048
+
+#: how often a start may be made smaller
+TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         """Check every setting."""
         for name, least in (
-            ("generations", 0), ("offspring", 1), ("survivors", 1), ("few", 1), ("many", 1), ("seed", 0), ("workers", 1),
+            ("generations", 0), ("offspring", 1), ("survivors", 1), ("few", 1), ("many", 1), ("seed", 0),
+            ("workers", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -100,12 +109,12 @@ class SearchResult:
 def search(
     circuit: Circuit,
     records: IntArray,
-    flows: list[Any],
     budget: Budget,
     limits: QuantizationConfig | None = None,
     settings: SearchConfig | None = None,
     *,
     tables: int | None = None,
+    device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
@@ -118,11 +127,11 @@ def search(
     Args:
         circuit: a trained circuit.
         records: train records of shape (N, variables) without missing symbols; some of them are drawn with the seed.
-        flows: their flows, from `expected_flows` or `count_flows`.
         budget: the limits.
         limits: the greatest widths, coder and floor; None takes the defaults.
         settings: how long and how widely to search; None takes the defaults.
         tables: the most leaf tables that leaves may share; None leaves them free.
+        device: `cpu` or a torch device, for the flows.
         checkpoint: a file that is written after every generation, and continued from where it exists.
         progress: called after the start and every generation.
 
@@ -133,11 +142,18 @@ def search(
     """
     settings = settings or SearchConfig()
     limits = limits or QuantizationConfig()
-    choices = Choices.of(circuit, flows, limits, tables)
+    plain = quantize(circuit, limits)
+    base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
+    flows = calibration_flows(base, records[:FLOW_RECORDS], device)
+    choices = Choices.of(base, flows, limits, tables, settings.seed)
     generator = np.random.default_rng([settings.seed, 7])
     drawn = records[generator.permutation(len(records))[: settings.few + settings.many]]
     few, many = drawn[: settings.few], drawn[-settings.many :]
+    choices.calibrate(few)
     best = choices.start(budget.memory_bits, budget.multiplier_bits)
+    room = budget.memory_bits
+    if room is not None:
+        best, room = _within(choices, best, budget)
     history: list[float] = []
     mark = _fingerprint(circuit, drawn, budget, limits, settings, tables)
     with _Measuring(choices, settings.workers) as measure:
@@ -151,22 +167,42 @@ def search(
             if len(history) > settings.generations:
                 break
             dice = np.random.default_rng([settings.seed, 11, len(history)])
-            offspring = [choices.mutated(best, budget.memory_bits, budget.multiplier_bits, dice)
+            offspring = [choices.mutated(best, room, budget.multiplier_bits, dice)
                          for _ in range(settings.offspring)]  # fmt: skip
             scores = measure(offspring, few)
             survivors = [offspring[place] for place in np.argsort(scores, kind="stable")[: settings.survivors]]
             scores = measure(survivors, many)
-            if min(scores) < history[-1]:
-                best = survivors[int(np.argmin(scores))]
-            history.append(min([*scores, history[-1]]))
+            place = int(np.argmin(scores))
+            # Estimates are close, and the export has the last word.
+            if scores[place] < history[-1] and _exact(choices, survivors[place]) <= (budget.memory_bits or math.inf):
+                best = survivors[place]
+                history.append(scores[place])
+            else:
+                history.append(history[-1])
             if checkpoint is not None:
                 _write(checkpoint, mark, best, history)
     integers = choices.integers(best)
     memory = lower(integers).memory_bits()
-    assert memory["rom"] == choices.memory_bits(best), "the count of the search must be that of the export"
     return SearchResult(
         choices.circuit(best), choices.config(best), integers, best, memory, multiplier_bits(integers), tuple(history)
     )
+
+
+def _exact(choices: Choices, candidate: Candidate) -> int:
+    return lower(choices.integers(candidate)).memory_bits()["rom"]
+
+
+def _within(choices: Choices, best: Candidate, budget: Budget) -> tuple[Candidate, int]:
+    """Give a start that keeps the budget when it is exported, and the budget less what estimates leave out."""
+    assert budget.memory_bits is not None
+    room = budget.memory_bits
+    for _ in range(TRIES):
+        over = _exact(choices, best) - budget.memory_bits
+        if over <= 0:
+            return best, room
+        room -= over
+        best = choices.start(room, budget.multiplier_bits)
+    raise UsageError(f"the budget of {budget.memory_bits} bits of memory must leave room to choose, it does not")
 
 
 class _Measuring:
@@ -196,7 +232,7 @@ _taken: Choices
 
 
 def _take(choices: Choices) -> None:
-    global _taken  # noqa: PLW0603 - the state of a worker process
+    global _taken
     _taken = choices
 
 
@@ -210,8 +246,6 @@ def _fingerprint(
 ) -> str:  # fmt: skip
     free = replace(settings, generations=0, workers=1)
     said = [asdict(part) for part in (budget, limits, free)]
-    import hashlib
-
     text = json.dumps([*said, tables], sort_keys=True) + circuit_checksum(circuit)
     return hashlib.sha256(text.encode() + np.ascontiguousarray(records).tobytes()).hexdigest()
 
@@ -241,5 +275,5 @@ def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[floa
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r})") from error
     if other != mark:
-        raise UsageError(f"the checkpoint {path} must be of the same search: circuit, data, budget, widths and settings")
+        raise UsageError(f"the checkpoint {path} must be of the same circuit, data, budget, widths and settings")
     return best, history
