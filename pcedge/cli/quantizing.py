@@ -80,7 +80,7 @@ def quantize(
     from pcedge.export.lowering import lower
     from pcedge.quantize import quantize as to_integers
     from pcedge.quantize.calibration import calibration_flows
-    from pcedge.verify.candidates import multiplier_bits
+    from pcedge.verify.costs import multiplier_bits
     from pcedge.verify.search import Budget, SearchConfig, search
 
     config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding)
@@ -105,10 +105,12 @@ def quantize(
         if budget is not None:
             settings = SearchConfig(generations=generations, workers=workers, seed=seed)
             announce("searching")
+            held = splits.valid
+            measured = train if held is None or not len(held) else held.reshape(len(held), -1)
             with progress("searching") as move:
                 chosen = search(
-                    source, train, budget, config, settings, tables=leaf_tables, device=device, checkpoint=checkpoint,
-                    progress=lambda generation, total, _: move(generation, total),
+                    source, measured, budget, config, settings, tables=leaf_tables, device=device,
+                    checkpoint=checkpoint, progress=lambda generation, total, _: move(generation, total),
                 )  # fmt: skip
             fitted, config = chosen.circuit, chosen.config
         elif leaf_tables is not None:
@@ -145,7 +147,7 @@ def quantize(
 
 def _keeps(model: Any, budget: Any) -> bool:
     from pcedge.export.lowering import lower
-    from pcedge.verify.candidates import multiplier_bits
+    from pcedge.verify.costs import multiplier_bits
 
     memory, multiplier = budget.memory_bits, budget.multiplier_bits
     return (memory is None or lower(model).memory_bits()["rom"] <= memory) and (

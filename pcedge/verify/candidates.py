@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from pcedge.errors import UsageError
 from pcedge.export.lowering import lower
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
 from pcedge.quantize.post_training import round_rows, round_tables
-from pcedge.quantize.rounding import ZERO_BITS
+from pcedge.verify.costs import expected_loss, float_values, stored_width
 
 #: the least W, L and A that are tried
 LEAST = {"weight": 2, "leaf": 8, "state": 8}
@@ -27,6 +28,9 @@ WORTH = (0.1, 0.55)
 
 #: bits a variable that A = 8 was seen to cost, and by which factor each further bit lowers them: for the start only
 STATE_LOSS, STATE_FALL = 0.009, 0.67
+
+#: candidates of either kind that a search starts with
+STARTS = 6
 
 #: layers that change at a time, at most
 CHANGES = 24
@@ -42,12 +46,6 @@ class Candidate:
     state_bits: int
     #: leaf tables of each number of symbols at most; None shares nothing
     tables: int | None
-
-
-def multiplier_bits(integers: IntegerCircuit) -> int:
-    """Count the partial products of a multiply-accumulate unit and of a unit for intervals: weight x A and A x leaf."""
-    weights = max((_greatest(layer) for layer in integers.layers if isinstance(layer, IntegerSum)), default=1)
-    return (weights.bit_length() + integers.leaf_bits) * integers.state_bits
 
 
 @dataclass
@@ -96,11 +94,11 @@ class Choices:
             for index in made.sums:
                 layer, flow = base.layers[index], flows[index]
                 assert isinstance(layer, SumLayer) and flow is not None
-                values = _float_values(layer)
+                values = float_values(layer)
                 integers = round_rows(layer, values, limits, bits)
                 made.rounded[bits].append(integers)
                 stored.append(integers.size * stored_width(integers, bits))
-                lost.append(_expected_loss(values, integers / (1 << bits), flow) / made.records)
+                lost.append(expected_loss(values, integers / (1 << bits), flow) / made.records)
         made.stored = np.array(stored, dtype=np.int64).reshape(len(made.levels), -1)
         made.lost = np.array(lost).reshape(len(made.levels), -1)
         start = Candidate((limits.weight_bits,) * len(made.sums), limits.leaf_bits, limits.state_bits, None)
@@ -162,8 +160,10 @@ class Choices:
                 layers.append(next(inputs))
             elif isinstance(layer, SumLayer):
                 rows, values = layer.weights, next(weights)
-                sparse = isinstance(rows, SparseRows)
-                layers.append(IntegerSum(layer.children, replace(rows, values=values) if sparse else values))
+                if isinstance(rows, SparseRows):
+                    layers.append(IntegerSum(layer.children, replace(rows, values=values)))
+                else:
+                    layers.append(IntegerSum(layer.children, values))
             else:
                 layers.append(layer)
         plain = self._plain
@@ -245,11 +245,11 @@ class Choices:
                 shares = np.diff(table.cumulative, axis=1) / table.cumulative[:, -1:]
                 # By the circuit's own tables: single symbols are rare among the records.
                 used = flow.sum(axis=1, keepdims=True) * layer.table
-                total += _expected_loss(layer.table, shares, used)
+                total += expected_loss(layer.table, shares, used)
         return total / self.records
 
-    def start(self, memory: int | None, multiplier: int | None) -> Candidate:
-        """Choose by expected code lengths: for every A, L and number of tables the best W of all layers.
+    def starts(self, memory: int | None, multiplier: int | None) -> list[Candidate]:
+        """Give candidates to begin with: of those with the least expected loss some, and for each with one W for all.
 
         Raises:
             UsageError: the budget is below the least that there is.
@@ -262,25 +262,24 @@ class Choices:
         ):  # fmt: skip
             if limit is not None and count > limit:
                 raise UsageError(f"the budget must be at least {count} bits of {what} for this circuit, got {limit}")
-        best: tuple[float, Candidate] | None = None
-        for tables in self._worth(memory):
-            for leaf in leaves:
-                lowest = Candidate(least.weight_bits, leaf, states[-1], tables)
-                if memory is not None and self.memory_bits(lowest) > memory:
-                    continue
-                loss = self.factors[1] * self.leaf_loss(lowest)
-                if best is not None and loss >= best[0]:
-                    continue
-                for state in states if multiplier is not None else states[-1:]:
-                    candidate = self.filled(replace(lowest, state_bits=state), memory, multiplier)
-                    if candidate is None:
-                        continue
-                    fall = STATE_LOSS * STATE_FALL ** (state - 8) * len(self.base.cardinalities)
-                    expected = loss + fall + self.factors[0] * self._weight_loss(candidate)
-                    if best is None or expected < best[0]:
-                        best = (expected, candidate)
-        assert best is not None
-        return best[1]
+        found: list[tuple[float, Candidate]] = []
+        for tables, leaf in product(self._worth(memory), leaves):
+            lowest = Candidate(least.weight_bits, leaf, states[-1], tables)
+            if memory is not None and self.memory_bits(lowest) > memory:
+                continue
+            loss = self.factors[1] * self.leaf_loss(lowest)
+            for state in states if multiplier is not None else states[-1:]:
+                fall = loss + STATE_LOSS * STATE_FALL ** (state - 8) * len(self.base.cardinalities)
+                candidate = self.filled(replace(lowest, state_bits=state), memory, multiplier)
+                even = [replace(lowest, state_bits=state, weight_bits=(bits,) * len(self.sums)) for bits in self.levels]
+                even = [other for other in even if self._fits(other, memory, multiplier)]
+                for other in [candidate, *even[-1:]]:
+                    if other is not None:
+                        found.append((fall + self.factors[0] * self._weight_loss(other), other))
+        found.sort(key=lambda pair: pair[0])
+        even = [other for _, other in found if len(set(other.weight_bits)) == 1]
+        mixed = [other for _, other in found if len(set(other.weight_bits)) > 1]
+        return [*mixed[:STARTS], *even[:STARTS]] or [least]
 
     def _tables(self) -> list[int | None]:
         """Give the numbers of leaf tables to try, the least first."""
@@ -386,25 +385,3 @@ class Choices:
         )
         if not known or candidate.tables not in self._tables():
             raise ValueError("the candidate must be of this circuit")
-
-
-def stored_width(values: IntArray, bits: int) -> int:
-    """Give the width that a layer's weights are stored at: W, for a certain child is written as all ones."""
-    return max(1, min(bits, int(values.max()).bit_length()))
-
-
-def _greatest(layer: IntegerSum) -> int:
-    return int((layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).max())
-
-
-def _float_values(layer: SumLayer) -> FloatArray:
-    rows = layer.weights
-    return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
-
-
-def _expected_loss(values: FloatArray, rounded: FloatArray, counts: FloatArray) -> float:
-    """Give the bits that rounding adds to records with these counts: -log2 r + (r - 1) / ln 2 for every count."""
-    ratio = rounded / np.maximum(values, 1e-12)
-    with np.errstate(divide="ignore"):
-        cost = np.where(ratio > 0, -np.log2(np.where(ratio > 0, ratio, 1.0)) + (ratio - 1) / np.log(2), ZERO_BITS)
-    return float((counts * cost).sum())

@@ -22,7 +22,8 @@ from pcedge.export.lowering import lower
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
-from pcedge.verify.candidates import Candidate, Choices, multiplier_bits
+from pcedge.verify.candidates import Candidate, Choices
+from pcedge.verify.costs import multiplier_bits
 
 #: called after a generation with (generation, generations, interval bits of the best on the many records)
 Progress = Callable[[int, int, float], None]
@@ -126,7 +127,8 @@ def search(
 
     Args:
         circuit: a trained circuit.
-        records: train records of shape (N, variables) without missing symbols; some of them are drawn with the seed.
+        records: records of shape (N, variables) without missing symbols, which some are drawn of with the seed: best
+            ones that the circuit was not trained on, for it codes those too well and with too many leaf tables.
         budget: the limits.
         limits: the greatest widths, coder and floor; None takes the defaults.
         settings: how long and how widely to search; None takes the defaults.
@@ -150,17 +152,19 @@ def search(
     drawn = records[generator.permutation(len(records))[: settings.few + settings.many]]
     few, many = drawn[: settings.few], drawn[-settings.many :]
     choices.calibrate(few)
-    best = choices.start(budget.memory_bits, budget.multiplier_bits)
-    room = budget.memory_bits
-    if room is not None:
-        best, room = _within(choices, best, budget)
+    starts, room = _within(choices, budget)
+    best = starts[0]
     history: list[float] = []
     mark = _fingerprint(circuit, drawn, budget, limits, settings, tables)
     with _Measuring(choices, settings.workers) as measure:
         if checkpoint is not None and checkpoint.exists():
             best, history = _read(checkpoint, mark, choices)
         else:
-            history.append(measure([best], many)[0])
+            order = np.argsort(measure(starts, few), kind="stable")
+            starts = [starts[place] for place in order[: settings.survivors + 1]]
+            scores = measure(starts, many)
+            best = starts[int(np.argmin(scores))]
+            history.append(min(scores))
         while True:
             if progress is not None:
                 progress(len(history) - 1, settings.generations, history[-1])
@@ -192,16 +196,18 @@ def _exact(choices: Choices, candidate: Candidate) -> int:
     return lower(choices.integers(candidate)).memory_bits()["rom"]
 
 
-def _within(choices: Choices, best: Candidate, budget: Budget) -> tuple[Candidate, int]:
-    """Give a start that keeps the budget when it is exported, and the budget less what estimates leave out."""
-    assert budget.memory_bits is not None
+def _within(choices: Choices, budget: Budget) -> tuple[list[Candidate], int | None]:
+    """Give starts that keep the budget when they are exported, and the budget less what estimates leave out."""
     room = budget.memory_bits
     for _ in range(TRIES):
-        over = _exact(choices, best) - budget.memory_bits
-        if over <= 0:
-            return best, room
-        room -= over
-        best = choices.start(room, budget.multiplier_bits)
+        starts = choices.starts(room, budget.multiplier_bits)
+        if room is None or budget.memory_bits is None:
+            return starts, None
+        over = [_exact(choices, start) - budget.memory_bits for start in starts]
+        fitting = [start for start, bits in zip(starts, over, strict=True) if bits <= 0]
+        if fitting:
+            return fitting, room
+        room -= min(over)
     raise UsageError(f"the budget of {budget.memory_bits} bits of memory must leave room to choose, it does not")
 
 
