@@ -14,7 +14,7 @@ from pcedge.circuit import Circuit, load_circuit
 from pcedge.cli import group
 from pcedge.coder import Engine
 from pcedge.data import load_data
-from pcedge.errors import FormatError, UsageError
+from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import read_onnx
 from pcedge.export.lowering import lower
 from pcedge.quantize import QuantizationConfig, quantize
@@ -112,6 +112,10 @@ def test_refusals(circuit: Circuit, records: np.ndarray) -> None:
         search(circuit, records, Budget(memory_bits=9), settings=QUICK)
     with pytest.raises(UsageError, match=r"^the budget must be at least 88 bits of multiplier for this .*, got 50$"):
         search(circuit, records, Budget(multiplier_bits=50), settings=QUICK)
+    with pytest.raises(DataError, match=r"^a search must have at least one record, got none$"):
+        search(circuit, records[:0], BUDGET, settings=QUICK)
+    with pytest.raises(DataError, match="-1"):
+        search(circuit, np.where(records == 3, -1, records), BUDGET, settings=QUICK)
     with pytest.raises(UsageError, match=r"^a budget must limit memory bits, multiplier bits or both$"):
         Budget()
     with pytest.raises(UsageError, match=r"^the budget of memory_bits must be at least 1, got 0$"):

@@ -12,7 +12,6 @@ from pcedge.circuit import Circuit
 from pcedge.cli.files import read_float
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_symbols
 from pcedge.cli.output import Command, Result, announce, in_words, progress, whole_file
-from pcedge.errors import UsageError
 from pcedge.quantize.config import ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
 
 #: train records whose flows say which leaf tables may be shared, at most
@@ -48,8 +47,8 @@ CALIBRATION = 4096
     "--refine",
     default="none",
     show_default=True,
-    type=click.Choice(["none", "em", "qat"]),
-    help="Train the integers: em (rounded expectation maximisation) or qat (gradients through brevitas, extra qat).",
+    type=click.Choice(["none", "em"]),
+    help="Train the integers: em is expectation maximisation with rounded weights (needs the extra train).",
 )
 @click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 10]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine, --leaf-tables.")
@@ -118,7 +117,7 @@ def quantize(
             flows = calibration_flows(source, train[:CALIBRATION], device)
             fitted = share_leaves(source, flows, tables=leaf_tables, seed=seed)
         if refine != "none":
-            fitted = _refined(fitted, train, splits.valid, config, refine, passes, seed, device)
+            fitted = _refined(fitted, train, splits.valid, config, passes, seed, device)
     model = to_integers(fitted, config)
     if chosen is not None and not _keeps(model, budget):
         announce("what --refine found does not keep the budget, so it is left out")
@@ -156,11 +155,8 @@ def _keeps(model: Any, budget: Any) -> bool:
 
 
 def _refined(
-    circuit: Circuit, train: Any, valid: Any, config: QuantizationConfig, kind: str, passes: int | None, seed: int,
-    device: str,
+    circuit: Circuit, train: Any, valid: Any, config: QuantizationConfig, passes: int | None, seed: int, device: str
 ) -> Circuit:  # fmt: skip
-    if kind == "qat":
-        raise UsageError("--refine qat is not there yet")
     from pcedge.quantize import RefineConfig, refine
 
     settings = RefineConfig(seed=seed)

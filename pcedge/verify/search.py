@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from pcedge.circuit.file import circuit_checksum
+from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, IntArray
-from pcedge.errors import FormatError, UsageError
+from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export.lowering import lower
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
@@ -138,12 +139,16 @@ def search(
         progress: called after the start and every generation.
 
     Raises:
+        DataError: the records do not fit, have missing symbols, or there are none.
         UsageError: the budget is below the least that there is, or the checkpoint is of another search.
         FormatError: the checkpoint is damaged.
         NotStructuredError: the circuit cannot be coded by the kernels.
     """
     settings = settings or SearchConfig()
     limits = limits or QuantizationConfig()
+    records = check_records(records, circuit.cardinalities, allow_missing=False)
+    if not len(records):
+        raise DataError("a search must have at least one record, got none")
     plain = quantize(circuit, limits)
     base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
     flows = calibration_flows(base, records[:FLOW_RECORDS], device)
