@@ -84,6 +84,8 @@ def quantize(
 
     config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding)
     source = read_float(circuit)
+    if passes is not None and refine == "none":
+        raise click.UsageError("--passes must come with --refine")
     budget = None
     if budget_kbit is not None or budget_multiplier_bits is not None:
         budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
@@ -95,8 +97,6 @@ def quantize(
         raise click.UsageError("--checkpoint must come with a budget")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
         raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
-    if passes is not None and refine == "none":
-        raise click.UsageError("--passes must come with --refine")
     fitted, chosen = source, None
     if data is not None:
         splits = load_data(data, Reading(dtype, shape, missing)).map(lambda part: to_symbols(source, part, missing))
