@@ -76,7 +76,8 @@ def train(name: str, run: dict[str, Any], defaults: dict[str, Any], device: str)
     return circuit, {
         "data": run["data"], "nats": nats, "bits": -nats / math.log(2) / len(circuit.cardinalities),
         "parameters": circuit.parameters, "seconds": round(seconds), "device": device_name(device),
-        "seed": run["stages"][0].get("seed", defaults["seed"]), "published": run["published"], "reach": run["reach"],
+        "seed": run["stages"][0].get("seed", defaults["seed"]), "published": run.get("published", ""),
+        "reach": run.get("reach"),
     }  # fmt: skip
 
 
@@ -98,9 +99,9 @@ def write_table() -> None:
     figures = json.loads(FIGURES.read_text())
     rows = []
     for name, figure in figures.items():
-        nats = figure["reach"] < 0
+        nats = (figure["reach"] or 0) < 0
         value = f"{figure['nats']:.3f} nats" if nats else f"{figure['bits']:.4f} bits"
-        bar = f"≥ {figure['reach']}" if nats else f"≤ {figure['reach']}"
+        bar = "" if figure["reach"] is None else f"{'≥' if nats else '≤'} {figure['reach']}"
         rows.append([
             name, f"**{value}**", figure["published"], bar, f"{figure['parameters']:,}", f"{figure['seconds']} s",
             figure["device"], str(figure["seed"]), f"`python benchmarks/learning.py {name}`",
