@@ -50,7 +50,7 @@ CALIBRATION = 4096
     type=click.Choice(["none", "em"]),
     help="Train the integers: em is expectation maximisation with rounded weights (needs the extra train).",
 )
-@click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 10]")
+@click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 40]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine, --leaf-tables.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
 @click.option(
@@ -161,7 +161,7 @@ def _refined(
 
     settings = RefineConfig(seed=seed)
     if passes is not None:
-        settings = replace(settings, passes=passes, gradual=min(settings.gradual, passes - 1))
+        settings = replace(settings, passes=passes, gradual=passes // 2)
     settings = replace(settings, learn=replace(settings.learn, device=device))
     held = None if valid is None or not len(valid) else valid.reshape(len(valid), -1)
     announce(f"refining on {len(train)} records")
