@@ -40,7 +40,7 @@ LEARN = LearnConfig(
 )
 LANES = 100
 #: train records that the flows of shared tables are counted on
-CALIBRATION = 6000
+CALIBRATION = 12000
 #: records that csim encodes and decodes
 CSIM = 200
 
@@ -68,8 +68,9 @@ def make(
         fitted = share_leaves(fitted, count_flows(fitted, train[:CALIBRATION], learn), tables=setting["tables"])
     if setting.get("passes"):
         told = RefineConfig(
-            passes=setting["passes"], gradual=setting["gradual"], holdout=LEARN.holdout, seed=LEARN.seed, learn=learn
-        )
+            passes=setting["passes"], gradual=setting["gradual"], anchor=setting.get("anchor", 0.0),
+            holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
+        )  # fmt: skip
         fitted = refine(fitted, train, config, told, progress=partial(tell, name))
     integers = quantize(fitted, config)
     spent = {"seconds": time.perf_counter() - start, "device": device_name(device)}

@@ -92,7 +92,7 @@ class Program:
         programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
         read_only = {
             "weights": sum(bank.bits for bank in self.weights),
-            "tables": self.leaves.tables.bits + self.leaves.tails.bits,
+            "tables": self.leaves.table_bits,
             "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
             "variables": self.leaves.variables.bits,
             "indices": sum(bank.bits for bank in self.indices),

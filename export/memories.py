@@ -81,6 +81,9 @@ def memories_code(program: Program) -> tuple[str, str]:
     leaves = program.leaves
     _memory(cpp, "tables", "table", leaves.tables)
     _memory(cpp, "tails", "tail", leaves.tails)
+    cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")
+    own = {"master": "place", "shift": "0", "scale": "0"}
+    _table(cpp, "nested", leaves.nested or PackedTable(0, {}, (), ()), None if leaves.nested else own)
     if leaves.leaves is None:
         cpp.function("leaf", ["return place;"])
     else:

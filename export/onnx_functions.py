@@ -80,6 +80,29 @@ _BODIES = {
         columns = Cast <to = 7> (states)
         whole = Gather <axis = 1> (tables, columns)
     }""",
+    # Cumulative masters [entries, M], and master, shift and scale of each table [3, T]: cumulative tables [entries, T].
+    "Nested": """(masters, parts) => (tables) {
+        axis = Constant <value_ints = [0]> ()
+        none = Constant <value_int = 0> ()
+        one = Constant <value_ints = [1]> ()
+        ends = Constant <value_ints = [2]> ()
+        whole = Constant <value_int = $whole> ()
+        numbers = Cast <to = 7> (parts)
+        entries = Cast <to = 7> (masters)
+        number, shift, scale = Split <axis = 0, num_outputs = 3> (numbers)
+        columns = Squeeze (number, axis)
+        own = Gather <axis = 1> (entries, columns)
+        product = Mul (own, scale)
+        scaled = Div (product, whole)
+        height = Shape <start = 0, end = 1> (masters)
+        between = Sub (height, ends)
+        size = Concat <axis = 0> (between, one)
+        first = Mul (shift, none)
+        inner = Expand (shift, size)
+        last = Sub (whole, scale)
+        offset = Concat <axis = 0> (first, inner, last)
+        tables = Add (scaled, offset)
+    }""",
     "Root": """<layers> (symbols) => (mantissa, exponent) {
         half = Constant <value = int64[1, 1, 1] {$half}> ()
         scale = Constant <value = int64[1, 1, 1] {$root_exponent}> ()
@@ -316,6 +339,7 @@ def onnx_functions(circuit: IntegerCircuit, used: Iterable[str]) -> list[onnx.Fu
         "lengths": widths.accumulator + 1,
         "powers": _comma(1 << bit for bit in range(widths.accumulator + 1)),
         "one": 1 << widths.state_bits,
+        "whole": 1 << widths.leaf_bits,
         "half": 1 << (widths.state_bits - 1),
         "state_bits": widths.state_bits,
         "root_exponent": 1 - widths.state_bits,

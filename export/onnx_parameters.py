@@ -26,6 +26,9 @@ SPARSE_WEIGHTS = "weights"
 #: makes of both; and the names of those of a layer
 TABLES, STATES, WHOLE_TABLES = "tables_{}", "states_{}x{}", "tables_{}x{}"
 
+#: names of the initializers of masters with some entries, and of master, shift and scale of the tables made of them
+MASTERS, NESTED = "masters_{}", "nested_{}"
+
 
 def parameters_of(layer: IntegerLayer) -> int:
     """Count the entries of a layer's table, lists or weights."""
@@ -79,6 +82,9 @@ class Parameters:
         self.blocks: dict[int, tuple[str, int]] = {}
         #: of the leaf tables that the graph puts together the two initializers that they come from
         self.states: dict[str, list[str]] = {}
+        #: of the tables that come from masters, which the graph computes too, the two initializers of theirs
+        self.nested: dict[str, list[str]] = {}
+        self._masters: dict[str, NDArray[np.generic]] = {}
         most = {
             "tables": 1 << circuit.leaf_bits,
             "weights": 1 << circuit.weight_bits,
@@ -101,6 +107,15 @@ class Parameters:
             family = self._families.setdefault(name, _Blocks(_smallest(most[kind])))
             self.blocks[index] = (name, family.put(block, size))
 
+        for nested in circuit.nested:
+            entries = nested.symbols + 1
+            names = [MASTERS.format(entries), NESTED.format(entries)]
+            self.nested[TABLES.format(entries)] = names
+            parts = (nested.masters.T, nested.parts.T)
+            largest = (most["tables"], max(most["tables"], len(nested.masters) - 1))
+            for name, values, top in zip(names, parts, largest, strict=True):
+                self._masters[name] = np.ascontiguousarray(values).astype(_smallest(top))
+
     def _leaves(self, index: int, cumulative: IntArray, most: int) -> None:
         """Place the tables of an input layer, each different one once, and the rows that its units have there."""
         units, entries = cumulative.shape
@@ -122,7 +137,11 @@ class Parameters:
         tensors = []
         # A column for each table, so that a symbol's entries of all units lie side by side in what the graph gathers.
         sizes = {states: self._families[tables].size for tables, states in self.states.values()}
+        for name, values in self._masters.items():
+            tensors.append(numpy_helper.from_array(values, name))
         for name, family in self._families.items():
+            if name in self.nested:
+                continue
             whole = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
             if name in sizes:
                 whole = whole.astype(_smallest(sizes[name] - 1))

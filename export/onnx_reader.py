@@ -16,9 +16,10 @@ from onnx import TensorProto, numpy_helper
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
-from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
+from pcedge.export.onnx_parameters import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
 from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+from pcedge.quantize.nested import NestedTables
 
 #: element types of initializers
 _TYPES = {
@@ -87,6 +88,7 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
     layers: list[IntegerLayer] = []
     parameters = 0
+    nested = _nested(tensors, widths["leaf_bits"])
     for index, entry in enumerate(entries):
         layer = _layer(index, entry, len(entries), layers, blocks, tensors)
         parameters += parameters_of(layer)
@@ -94,7 +96,7 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
         layers.append(layer)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     try:
-        circuit = IntegerCircuit(tuple(layers), order=order, symbolizer=symbolizer, **widths)
+        circuit = IntegerCircuit(tuple(layers), order=order, symbolizer=symbolizer, nested=nested, **widths)
         expected = to_onnx(circuit)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
@@ -297,6 +299,27 @@ def _leaves(where: str, name: str, row: int, tensors: Tensors) -> NDArray[np.int
     if ((rows < 0) | (rows >= tables.shape[1])).any():
         raise _parameters(f"{where}: the tables of its units must be in 0..{tables.shape[1] - 1}")
     return np.asarray(tables[:, rows].T.astype(np.int64))
+
+
+def _nested(tensors: Tensors, leaf_bits: int) -> tuple[NestedTables, ...]:
+    """Take the tables that come from masters, and add them to the tensors as the graph computes them."""
+    found = []
+    for name in sorted(tensors, key=lambda name: (len(name), name)):
+        entries = name.removeprefix(MASTERS.format(""))
+        if entries == name:
+            continue
+        where = f"nested tables of {entries[:20]} entries"
+        masters, parts = _tensor(where, name, 2, tensors), _tensor(where, NESTED.format(entries), 2, tensors)
+        check_size(parameters=len(masters) * parts.shape[1])
+        if not 8 <= leaf_bits <= 16:
+            raise _parameters(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
+        nested = NestedTables(*(np.ascontiguousarray(part.T).astype(np.int64) for part in (masters, parts)))
+        try:
+            tensors[TABLES.format(entries)] = nested.tables(leaf_bits).T
+        except CircuitError as error:
+            raise FormatError("onnx-parameters", str(error)) from error
+        found.append(nested)
+    return tuple(found)
 
 
 def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Tensors) -> SparseRows:

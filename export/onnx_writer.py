@@ -140,6 +140,8 @@ class _Writer:
     def model(self, notes: Mapping[str, str]) -> onnx.ModelProto:
         circuit = self.circuit
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
+        for tables, parts in self.parameters.nested.items():
+            self._node("Nested", parts, [tables], DOMAIN)
         for tables, parts in self.parameters.states.items():
             self._node("Tables", parts, [tables], DOMAIN)
         schedules = _schedules(circuit)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pcedge.circuit.layers import SparseRows
 from pcedge.export.packing import Column, PackedTable, pack
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput
+from pcedge.quantize.nested import NestedTables
 
 #: a bank must save this many bits: it costs a multiplexer, and half a small block RAM stays empty
 BANK_PRICE = 4096
@@ -224,16 +225,24 @@ class LeafMemories:
     tables: Memory
     #: for each table how many of its entries are 2^L; they are its last
     tails: Memory
+    #: of each table `master`, `shift` and `scale`; None where no table comes from a master: then tables are themselves
+    nested: PackedTable | None
     #: table numbers within the group; None where unit k of a variable has the table at its `list` + k
     leaves: Memory | None
-    #: for each variable `cardinality`, `list` (its numbers in `leaves`), `tables` and `tails` (where its group begins)
+    #: for each variable `cardinality`, `list` (its numbers in `leaves`), and `tables`, `tails` and `nested`, where its
+    #: group begins
     variables: PackedTable
 
     @property
     def bits(self) -> int:
         """Count the bits of all of them."""
         leaves = 0 if self.leaves is None else self.leaves.bits
-        return self.tables.bits + self.tails.bits + leaves + self.variables.bits
+        return self.table_bits + leaves + self.variables.bits
+
+    @property
+    def table_bits(self) -> int:
+        """Count the bits of the tables themselves."""
+        return self.tables.bits + self.tails.bits + (0 if self.nested is None else self.nested.bits)
 
 
 def leaf_memories(circuit: IntegerCircuit) -> LeafMemories:
@@ -243,7 +252,9 @@ def leaf_memories(circuit: IntegerCircuit) -> LeafMemories:
     of them; or tables are stored unit by unit without numbers, which pays where they are small or all different.
     """
     ways = [_lay_leaves(circuit, tables_once=True, lists_once=True), _lay_leaves(circuit, True, False)]
-    return min(*ways, _lay_leaves(circuit, False, False), key=lambda memories: memories.bits)
+    if not circuit.nested:
+        ways.append(_lay_leaves(circuit, False, False))
+    return min(ways, key=lambda memories: memories.bits)
 
 
 def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) -> LeafMemories:
@@ -257,18 +268,23 @@ def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) ->
             group = groups[cardinality]
             number = known.setdefault(row.tobytes(), len(group)) if tables_once else len(group)
             if number == len(group):
-                group.append(row[1:-1])
+                group.append(row)
             numbers[-1].append(number)
     whole = 1 << circuit.leaf_bits
-    tables, tails = [], []
-    starts: dict[int, tuple[int, int]] = {}
-    entries = count = 0
+    masters = {nested.symbols: nested for nested in circuit.nested}
+    tables, tails, parts = [], [], []
+    starts: dict[int, tuple[int, int, int]] = {}
+    entries = count = nested_rows = 0
     for cardinality, group in groups.items():
-        starts[cardinality] = entries, count
-        rows = np.stack(group)
+        starts[cardinality] = entries, count, nested_rows
+        rows, own = np.stack(group), _own(len(group), whole)
+        if cardinality in masters:
+            rows, own = _by_masters(rows, masters[cardinality], circuit.leaf_bits)
+        rows = rows[:, 1:-1]
         tables.append((rows % whole).ravel())
         tails.append((rows == whole).sum(axis=1))
-        entries, count = entries + rows.size, count + len(rows)
+        parts.append(own)
+        entries, count, nested_rows = entries + rows.size, count + len(rows), nested_rows + len(own)
     lists = [units[0] for units in numbers]
     leaves = None
     if tables_once:
@@ -276,11 +292,29 @@ def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) ->
     begins = [starts[cardinality] for cardinality in circuit.cardinalities]
     columns = {
         "cardinality": list(circuit.cardinalities), "list": lists,
-        "tables": [begin for begin, _ in begins], "tails": [begin for _, begin in begins],
+        "tables": [begin[0] for begin in begins], "tails": [begin[1] for begin in begins],
+        "nested": [begin[2] if masters else 0 for begin in begins],
     }  # fmt: skip
     every = np.ones(len(numbers), dtype=bool)
     variables = pack({name: Column(np.array(values, dtype=np.int64), every) for name, values in columns.items()})
-    return LeafMemories(Memory(np.concatenate(tables)), Memory(np.concatenate(tails)), leaves, variables)
+    nested = None
+    if masters:
+        made = np.concatenate(parts)
+        each = np.ones(len(made), dtype=bool)
+        names = ("master", "shift", "scale")
+        nested = pack({name: Column(values, each) for name, values in zip(names, made.T, strict=True)})
+    return LeafMemories(Memory(np.concatenate(tables)), Memory(np.concatenate(tails)), nested, leaves, variables)
+
+
+def _own(tables: int, whole: int) -> Integers:
+    """Give master, shift and scale of tables that are their own masters."""
+    return np.stack([np.arange(tables), np.zeros(tables, dtype=np.int64), np.full(tables, whole)], axis=1)
+
+
+def _by_masters(rows: Integers, nested: NestedTables, leaf_bits: int) -> tuple[Integers, Integers]:
+    """Give the masters, and for each of these tables its master, shift and scale."""
+    place = {table.tobytes(): number for number, table in enumerate(nested.tables(leaf_bits))}
+    return nested.masters, nested.parts[[place[row.tobytes()] for row in rows]]
 
 
 def _lay_lists(lists: list[list[int]], once: bool) -> tuple[Memory, list[int]]:

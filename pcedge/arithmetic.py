@@ -156,6 +156,29 @@ class Widths:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+def nested_tables(masters: IntArray, number: IntArray, shift: IntArray, scale: IntArray, leaf_bits: int) -> IntArray:
+    """Compute cumulative leaf tables from masters (docs/arithmetic.md, section Nested leaf tables).
+
+    Args:
+        masters: cumulative tables, (M, V + 1).
+        number: the master of every table, (T,).
+        shift: b, (T,).
+        scale: a, (T,), with a + b at most 2^L.
+        leaf_bits: L.
+
+    Returns:
+        The tables, (T, V + 1).
+
+    Example:
+        >>> one = np.array([0])
+        >>> nested_tables(np.array([[0, 0, 64, 256, 256]]), one, one + 100, one + 128, 8).tolist()
+        [[0, 100, 132, 228, 256]]
+    """
+    tables: IntArray = shift[:, None] + ((scale[:, None] * masters[number]) >> leaf_bits)
+    tables[:, 0], tables[:, -1] = 0, 1 << leaf_bits
+    return tables
+
+
 def bit_length(values: IntArray) -> IntArray:
     """Count the bits of non-negative integers below 2^53; zero has none."""
     return np.frexp(values.astype(np.float64))[1].astype(np.int64)

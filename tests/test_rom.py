@@ -83,14 +83,20 @@ def cumulative(leaves: LeafMemories, leaf_bits: int, variable: int, unit: int) -
     """Read a leaf table as engine_t::cumulative does."""
     row = {name: int(leaves.variables.column(name)[variable]) for name in leaves.variables.fields}
     number = row["list"] + unit if leaves.leaves is None else int(leaves.leaves.entries[row["list"] + unit])
-    cardinality = row["cardinality"]
+    cardinality, whole = row["cardinality"], 1 << leaf_bits
+    shift, scale = 0, whole
+    if leaves.nested is not None:
+        number, shift, scale = (
+            int(leaves.nested.column(name)[row["nested"] + number]) for name in ("master", "shift", "scale")
+        )
     found = [0]
-    for symbol in range(1, cardinality + 1):
+    for symbol in range(1, cardinality):
         if symbol + leaves.tails.entries[row["tails"] + number] >= cardinality:
-            found.append(1 << leaf_bits)
+            entry = whole
         else:
-            found.append(int(leaves.tables.entries[row["tables"] + number * (cardinality - 1) + symbol - 1]))
-    return found
+            entry = int(leaves.tables.entries[row["tables"] + number * (cardinality - 1) + symbol - 1])
+        found.append(shift + (scale * entry >> leaf_bits))
+    return [*found, whole]
 
 
 @given(integer_circuits())
@@ -209,7 +215,7 @@ def check_counted(circuit: IntegerCircuit) -> None:
 
     for key in ("weights", "indices", "leaves", "variables"):
         assert counted[key] == of(key, *(["marks"] if key == "weights" else []))
-    assert counted["tables"] == of("tables", "tails")
+    assert counted["tables"] == of("tables", "tails", "nested")
     for name in ("likelihood", "code"):
         assert counted[f"{name}_program"] == of(f"{name}_program", f"{name}_forms", f"{name}_places")
     assert counted["programs"] == counted["likelihood_program"] + counted["code_program"]
@@ -226,7 +232,7 @@ def special(name: str) -> IntegerCircuit:
     """Make circuits at the corners of what the memories hold."""
     rng = np.random.default_rng(3)
     variables, states = 6, 5
-    cardinalities = [256, 2, 9, 9, 1, 2] if name == "mixed cardinalities" else [7] * variables
+    cardinalities = [256, 2, 9, 9, 1, 2] if name in ("mixed cardinalities", "nested tables") else [7] * variables
     made: list[object] = []
     shared = rng.dirichlet(np.ones(7))
     below: tuple[int, ...] = ()
@@ -252,12 +258,13 @@ def special(name: str) -> IntegerCircuit:
         sparse = name == "sparse sums" or (name == "mixed cardinalities" and variable % 2)
         made.append(SumLayer((len(made) - 1,), SparseRows.from_dense(weights) if sparse else weights))
         below = (len(made) - 1,)
-    return quantize(Circuit(tuple(made)), QuantizationConfig(8, 10, 12, "small"))  # type: ignore[arg-type]
+    masters = 2 if name == "nested tables" else None
+    return quantize(Circuit(tuple(made)), QuantizationConfig(8, 10, 12, "small", leaf_masters=masters))  # type: ignore[arg-type]
 
 
 SPECIAL = (
     "mixed cardinalities", "one table", "early ends", "a certain child", "certain children", "sparse sums",
-    "trailing zeros",
+    "trailing zeros", "nested tables",
 )  # fmt: skip
 
 

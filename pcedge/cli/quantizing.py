@@ -44,6 +44,9 @@ CALIBRATION = 4096
 @click.option("--missing", type=int, help="The value of --data that marks a missing symbol.")
 @click.option("--leaf-tables", type=click.IntRange(1), help="Let all leaves share at most so many tables.")
 @click.option(
+    "--leaf-masters", type=click.IntRange(1), help="Store leaf tables as shifts and scales of so many masters."
+)
+@click.option(
     "--refine",
     default="none",
     show_default=True,
@@ -64,9 +67,10 @@ CALIBRATION = 4096
 @click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
     circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, small_weights: str,
-    rounding: str, data: str | None, missing: int | None, leaf_tables: int | None, refine: str, passes: int | None,
-    seed: int, device: str, budget_kbit: float | None, budget_multiplier_bits: int | None, generations: int,
-    workers: int, checkpoint: Path | None, dtype: str | None, shape: str | None, out: Path,
+    rounding: str, data: str | None, missing: int | None, leaf_tables: int | None, leaf_masters: int | None,
+    refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
+    budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
+    shape: str | None, out: Path,
 ) -> Result:  # fmt: skip
     """Round a float circuit to integers, trained on data if you like, and write it as ONNX.
 
@@ -82,7 +86,9 @@ def quantize(
     from pcedge.verify.costs import multiplier_bits
     from pcedge.verify.search import Budget, SearchConfig, search
 
-    config = QuantizationConfig(weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding)
+    config = QuantizationConfig(
+        weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
+    )  # fmt: skip
     source = read_float(circuit)
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
@@ -93,6 +99,8 @@ def quantize(
         raise click.UsageError("--data must come with --refine, --leaf-tables or a budget")
     if data is None and budget is not None:
         raise click.UsageError("a budget must come with --data, the records that the search measures")
+    if leaf_masters is not None and budget is not None:
+        raise click.UsageError("a budget must come without --leaf-masters")
     if checkpoint is not None and budget is None:
         raise click.UsageError("--checkpoint must come with a budget")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):

@@ -51,7 +51,7 @@ def share_leaves(circuit: Circuit, flows: Sequence[FloatArray | None], tables: i
         members = [layer for index in group if isinstance(layer := layers[index], InputLayer)]
         rows = np.concatenate([layer.table for layer in members])
         used = np.concatenate([_used(flows[index], layers[index]) for index in group])
-        centres, nearest = _clusters(rows, used, tables, seed)
+        centres, nearest = cluster_tables(rows, used, tables, seed)
         shared = centres[nearest]
         first = 0
         for index, layer in zip(group, members, strict=True):
@@ -68,8 +68,8 @@ def _used(flow: FloatArray | None, layer: Layer) -> FloatArray:
     return np.asarray(flow.sum(axis=1), dtype=np.float64)
 
 
-def _clusters(rows: FloatArray, used: FloatArray, count: int, seed: int) -> tuple[FloatArray, IntArray]:
-    """Cluster distributions; give the clusters' tables and every row's cluster."""
+def cluster_tables(rows: FloatArray, used: FloatArray, count: int, seed: int) -> tuple[FloatArray, IntArray]:
+    """Cluster distributions (rows, symbols) by their code length; give the clusters' tables and every row's cluster."""
     generator = np.random.default_rng([seed, 5])
     used = np.maximum(used, 1e-9 * max(used.max(), 1e-300))
     own = np.einsum("rs,rs->r", rows, np.log(np.maximum(rows, 1e-300)))
@@ -85,7 +85,7 @@ def _clusters(rows: FloatArray, used: FloatArray, count: int, seed: int) -> tupl
         distance = np.minimum(distance, own - rows @ _logs(rows[[pick]])[0])
     nearest = np.full(len(rows), -1, dtype=np.int64)
     for _ in range(ROUNDS):
-        found = np.argmax(rows @ _logs(centres).T, axis=1).astype(np.int64)
+        found = nearest_tables(rows, centres)
         if (found == nearest).all():
             break
         nearest = found
@@ -95,6 +95,11 @@ def _clusters(rows: FloatArray, used: FloatArray, count: int, seed: int) -> tupl
         means = weights @ rows / np.where(totals > 0, totals, 1.0)
         centres = np.where(totals > 0, means, centres)
     return centres / centres.sum(axis=1, keepdims=True), nearest
+
+
+def nearest_tables(rows: FloatArray, tables: FloatArray) -> IntArray:
+    """Find for every distribution the table that codes it best."""
+    return np.argmax(rows @ _logs(tables).T, axis=1).astype(np.int64)
 
 
 def _logs(tables: FloatArray) -> FloatArray:

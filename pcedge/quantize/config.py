@@ -48,6 +48,8 @@ class QuantizationConfig:
     #: W of single sum layers, as (layer, bits) with the layers of the float circuit; at most weight_bits. Their weights
     #: are multiples of 2^(weight_bits - bits), so nothing but the memory changes.
     layer_weight_bits: tuple[tuple[int, int], ...] = ()
+    #: leaf tables of 4 symbols and more are shifts and scales of at most so many masters; None nests none
+    leaf_masters: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -58,6 +60,8 @@ class QuantizationConfig:
                 raise WidthError(f"{name} must be an integer in {low}..{high}, got {value!r}")
             if not low <= value <= high:
                 raise WidthError(f"{name} must be in {low}..{high}, got {value}")
+        if self.leaf_masters is not None and (type(self.leaf_masters) is not int or self.leaf_masters < 1):
+            raise UsageError(f"leaf_masters must be at least 1, got {self.leaf_masters!r}")
         if self.floor is not None and type(self.floor) is not int:
             raise WidthError(f"floor must be an integer, got {self.floor!r}")
         if not isinstance(self.coder, str) or self.coder not in CODERS:

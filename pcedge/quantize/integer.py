@@ -22,6 +22,7 @@ from pcedge.circuit.structure import (
 )  # fmt: skip
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, NotStructuredError
+from pcedge.quantize.nested import NestedTables
 
 #: version of the meaning of an integer circuit; part of its digest
 SEMANTICS_VERSION = 1
@@ -76,6 +77,8 @@ class IntegerCircuit:
         floor: f.
         order: the coding order of the variables.
         symbolizer: how data become symbols; None where they are symbols already.
+        nested: how leaf tables come from masters, ascending in their symbols; a way to store them, not a part of the
+            meaning or the digest.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -91,6 +94,7 @@ class IntegerCircuit:
     floor: int
     order: tuple[int, ...]
     symbolizer: Symbolizer | None = None
+    nested: tuple[NestedTables, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -110,8 +114,18 @@ class IntegerCircuit:
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
+        self._check_nested()
         if self.structured:
             self._check_order()
+
+    def _check_nested(self) -> None:
+        leaves = [layer.cumulative for layer in self.layers if isinstance(layer, IntegerInput)]
+        symbols = [nested.symbols for nested in self.nested]
+        if symbols != sorted(set(symbols)) or not set(symbols) <= set(self.cardinalities):
+            raise CircuitError(f"nested tables must be of the circuit's numbers of symbols, ascending, got {symbols}")
+        for nested in self.nested:
+            rows = [table for table in leaves if table.shape[1] == nested.symbols + 1]
+            nested.check(np.concatenate(rows), self.leaf_bits)
 
     def _check_order(self) -> None:
         places = first_places(self.shapes, self.order)

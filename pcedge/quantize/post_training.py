@@ -14,6 +14,7 @@ from pcedge.circuit.structure import clustered_order, coding_order, first_places
 from pcedge.errors import CircuitError, NotStructuredError, UsageError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+from pcedge.quantize.nested import NestedTables, nest, nested_groups
 from pcedge.quantize.rounding import largest_remainder, least_code_length
 
 #: a layer of either circuit
@@ -71,11 +72,32 @@ def quantize(
         _quantize_layer(layer, config, bits[index], None if counts is None else counts[index])
         for index, layer in enumerate(layers)
     )
+    nested: tuple[NestedTables, ...] = ()
+    if config.leaf_masters is not None:
+        integers, nested = _nested(layers, integers, config)
     return IntegerCircuit(
         _order_children(integers, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
-        config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer,
+        config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
     )  # fmt: skip
+
+
+def _nested(
+    layers: tuple[Layer, ...], integers: tuple[IntegerLayer, ...], config: QuantizationConfig
+) -> tuple[tuple[IntegerLayer, ...], tuple[NestedTables, ...]]:
+    """Put nested tables in the place of those that were rounded one by one."""
+    assert config.leaf_masters is not None
+    made, found = list(integers), []
+    inputs = {index: layer for index, layer in enumerate(layers) if isinstance(layer, InputLayer)}
+    places = list(inputs)
+    for _, group in nested_groups([layer.table.shape[1] for layer in inputs.values()]):
+        tables = [inputs[places[place]].table for place in group]
+        nested, leaves = nest(np.concatenate(tables), config.leaf_masters, config.leaf_bits)
+        found.append(nested)
+        ends = np.cumsum([len(table) for table in tables])[:-1]
+        for place, cumulative in zip(group, np.split(leaves, ends), strict=True):
+            made[places[place]] = IntegerInput(inputs[places[place]].variable, cumulative)
+    return tuple(made), tuple(found)
 
 
 def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, SparseRows, SumLayer
+from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time
 from pcedge.learn.model import Model
 from pcedge.learn.plan import LeafStack
 from pcedge.learn.priors import leaf_priors, tree_shrunk
 from pcedge.quantize.config import QuantizationConfig
+from pcedge.quantize.nested import LEAST_SYMBOLS, nested_again, shapes_of
 from pcedge.quantize.post_training import round_rows, weight_bits_of
 from pcedge.quantize.refine_config import Progress, RefineConfig
 
@@ -87,7 +89,9 @@ class _Run:
         self.leaves = torch.zeros_like(self.model.parameters)
         for stack in (stack for level in self.model.plan.levels for stack in level if isinstance(stack, LeafStack)):
             self.leaves[_slice(stack)] = self.model.parameters[_slice(stack)]
-        self.tied = [tied for tied in _ties(self.model) if len(tied.tables) < len(tied.of)]
+        self.tied = [
+            tied for tied in _ties(self.model, config.leaf_masters) if tied.masters or len(tied.tables) < len(tied.of)
+        ]
 
     def _turns(self) -> dict[int, FloatArray]:
         """Draw when each row of a sum layer is rounded, 0..1."""
@@ -170,7 +174,9 @@ class _Run:
                 weights = layer.weights
                 layers[index] = replace(layer, weights=exact if part.ndim == 2 else replace(weights, values=exact))  # type: ignore[type-var]
             elif isinstance(layer, InputLayer) and part is not None:
-                table = round_rows(layer, part, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
+                table = part
+                if self.config.leaf_masters is None or part.shape[1] < LEAST_SYMBOLS:
+                    table = round_rows(layer, part, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
                 layers[index] = InputLayer(layer.variable, table[:, 1] if layer.kind == "bernoulli" else table)
         return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
 
@@ -191,6 +197,9 @@ class _Tied:
     tables: Any
     #: the table of every row
     of: Any
+    #: how many masters the tables come from, and their shapes; None where they are free
+    masters: int | None
+    shapes: FloatArray | None = None
 
     def update(self, model: Model, counts: Any) -> None:
         """Give every leaf its best table and every table the mean of its leaves' counts."""
@@ -214,18 +223,29 @@ class _Tied:
         # A table that no leaf took stays, for the next pass.
         taken = torch.bincount(self.of, minlength=len(self.tables)) > 0
         self.tables = torch.where(taken[:, None], fresh, self.tables)
+        if self.masters is not None:
+            self._nest(self.masters, sums.sum(dim=1))
         start = 0
         for stack in self.stacks:
             rows = stack.shape[0] * stack.shape[1]
             model.parameters[_slice(stack)] = self.tables[self.of[start : start + rows]].flatten()
             start += rows
 
+    def _nest(self, masters: int, used: Any) -> None:
+        tables = self.tables.cpu().numpy().astype(np.float64)
+        weights = used.cpu().numpy().astype(np.float64)
+        if self.shapes is None:
+            shapes, inside = shapes_of(tables)
+            self.shapes = cluster_tables(shapes, weights * inside, masters, 0)[0]
+        nested, self.shapes = nested_again(tables, weights, self.shapes)
+        self.tables = torch.tensor(nested, dtype=self.tables.dtype, device=self.tables.device)
+
 
 def _slice(stack: LeafStack) -> slice:
     return slice(stack.first, stack.first + int(np.prod(stack.shape)))
 
 
-def _ties(model: Model) -> list[_Tied]:
+def _ties(model: Model, masters: int | None) -> list[_Tied]:
     """Find which leaves have equal tables."""
     groups: dict[int, list[LeafStack]] = {}
     for stack in (stack for level in model.plan.levels for stack in level):
@@ -236,5 +256,8 @@ def _ties(model: Model) -> list[_Tied]:
         rows = torch.cat([model.parameters[_slice(stack)].view(-1, symbols) for stack in stacks])
         tables, of = np.unique(rows.cpu().numpy(), axis=0, return_inverse=True)
         device = model.device
-        found.append(_Tied(stacks, torch.tensor(tables, device=device), torch.tensor(of.reshape(-1), device=device)))
+        own = masters if symbols >= LEAST_SYMBOLS else None
+        found.append(
+            _Tied(stacks, torch.tensor(tables, device=device), torch.tensor(of.reshape(-1), device=device), own)
+        )
     return found

@@ -146,6 +146,8 @@ def search(
     """
     settings = settings or SearchConfig()
     limits = limits or QuantizationConfig()
+    if limits.leaf_masters is not None:
+        raise UsageError("a search must be without leaf_masters, which it does not count")
     records = check_records(records, circuit.cardinalities, allow_missing=False)
     if not len(records):
         raise DataError("a search must have at least one record, got none")

@@ -95,6 +95,7 @@ template <class C, class M> struct engine_t {
     leaf.list = M::variables::list(step.variable);
     leaf.tables = M::variables::tables(step.variable);
     leaf.tails = M::variables::tails(step.variable);
+    leaf.nested = M::variables::nested(step.variable);
     return leaf;
   }
 
@@ -113,11 +114,24 @@ template <class C, class M> struct engine_t {
   /// \param number the table's number among those of its cardinality
   static uint_t<F, L + 1> cumulative(const leaf_t &leaf, unsigned number, unsigned symbol) {
 #pragma HLS INLINE
-    if (symbol + M::tail(leaf.tails + number) >= leaf.cardinality)
-      return uint_t<F, L + 1>(1L << L);
     if (symbol == 0)
       return uint_t<F, L + 1>(0);
-    return uint_t<F, L + 1>(M::table(leaf.tables + number * (leaf.cardinality - 1) + symbol - 1));
+    if (symbol >= leaf.cardinality)
+      return uint_t<F, L + 1>(1L << L);
+    if (!M::nested_tables)
+      return stored(leaf, number, symbol);
+    const unsigned row = leaf.nested + number;
+    return nested_entry<F, L>(stored(leaf, M::nested::master(row), symbol),
+                              uint_t<F, L + 1>(M::nested::shift(row)),
+                              uint_t<F, L + 1>(M::nested::scale(row)));
+  }
+
+  /// \brief Stored entry of a table or master, for symbols from 1 to the last.
+  static uint_t<F, L + 1> stored(const leaf_t &leaf, unsigned table, unsigned symbol) {
+#pragma HLS INLINE
+    if (symbol + M::tail(leaf.tails + table) >= leaf.cardinality)
+      return uint_t<F, L + 1>(1L << L);
+    return uint_t<F, L + 1>(M::table(leaf.tables + table * (leaf.cardinality - 1) + symbol - 1));
   }
 
   /// \brief Shift the accumulated vector into the state memory.
