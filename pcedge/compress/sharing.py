@@ -99,7 +99,7 @@ def cluster_tables(rows: FloatArray, used: FloatArray, count: int, seed: int) ->
 
 def nearest_tables(rows: FloatArray, tables: FloatArray) -> IntArray:
     """Find for every distribution the table that codes it best."""
-    return np.argmax(rows @ _logs(tables).T, axis=1).astype(np.int64)
+    return np.asarray(np.argmax(rows @ _logs(tables).T, axis=1), dtype=np.int64)
 
 
 def _logs(tables: FloatArray) -> FloatArray:

@@ -33,7 +33,7 @@ class NestedTables:
     @property
     def symbols(self) -> int:
         """Give V."""
-        return self.masters.shape[1] - 1
+        return int(self.masters.shape[1]) - 1
 
     def tables(self, leaf_bits: int) -> IntArray:
         """Give the cumulative tables, (T, V + 1).

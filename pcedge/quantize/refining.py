@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, SparseRows, SumLayer
 from pcedge.compress.sharing import cluster_tables
@@ -181,7 +182,7 @@ class _Run:
         return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
 
 
-def _by_entry(rows: IntArray, layer: Layer) -> IntArray:
+def _by_entry(rows: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:
     """Spread what is said of a sum layer's rows over its entries."""
     weights = layer.weights if isinstance(layer, SumLayer) else None
     return np.repeat(rows, np.diff(weights.indptr)) if isinstance(weights, SparseRows) else rows[:, None]
