@@ -56,7 +56,7 @@ def make(
     setting = tomllib.loads(SETTINGS.read_text())[name]
     config = QuantizationConfig(
         setting["weight_bits"], setting.get("leaf_bits", 12), setting["state_bits"],
-        rounding=setting.get("rounding", "code-length"),
+        rounding=setting.get("rounding", "code-length"), leaf_masters=setting.get("masters"),
     )  # fmt: skip
     circuit = load_circuit(circuits / f"{setting.get('circuit', 'mnist-16')}.pcedge")
     file = None if kept is None else kept / f"{name}.pcedge"
@@ -71,7 +71,8 @@ def make(
             passes=setting["passes"], gradual=setting["gradual"], anchor=setting.get("anchor", 0.0),
             holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
         )  # fmt: skip
-        fitted = refine(fitted, train, config, told, progress=partial(tell, name))
+        family = replace(config, leaf_masters=setting.get("refined_masters", config.leaf_masters))
+        fitted = refine(fitted, train, family, told, progress=partial(tell, name))
     integers = quantize(fitted, config)
     spent = {"seconds": time.perf_counter() - start, "device": device_name(device)}
     if file is not None:
@@ -150,6 +151,7 @@ def write_table() -> None:
         if "tables" in setting:
             points.append((rom, [
                 f"{rom:,.0f}", f"{figures['file_bits']:.4f}", f"{over:+.4f}", states, widths, str(setting["tables"]),
+                str(setting.get("masters", "")),
                 f"{figures['float_bits']:.4f}", wrong,
             ]))  # fmt: skip
         if setting.get("curve"):
@@ -179,7 +181,7 @@ def write_table() -> None:
         "float entropy of the circuit with these states; *over E* is that of the 16-state circuit.",
         "",
         *table(
-            ["ROM, kbit", "file", "over E", "states", "widths", "leaf tables", "own float", "mismatches"],
+            ["ROM, kbit", "file", "over E", "states", "widths", "leaf tables", "masters", "own float", "mismatches"],
             [row for _, row in sorted(points)],
         ),
     ]  # fmt: skip
