@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
-from pcedge.export.packing import Column, PackedTable, distinct, pack
+from pcedge.export.packing import Column, PackedTable, column_field, distinct, pack
 from pcedge.export.parameters import Bank, Blocks, LeafMemories, lay_in_banks, leaf_memories, list_block
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
@@ -140,6 +141,35 @@ class Arrangement:
     indices: tuple[Bank, ...]
     #: layers whose weights are stored, in the order in which the programs ask for them
     weighted: tuple[int, ...]
+    #: bits of both programs, by those of an address of weights in each
+    program_bits: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def rom_bits(self, weights: Sequence[NDArray[np.int64]], top: int, leaves: LeafMemories) -> int:
+        """Count the read-only bits of a circuit of this structure, as `Program.memory_bits` does for its `rom`.
+
+        Args:
+            weights: those of every layer in `weighted`, dense or values of sparse rows, each row with the sum 2^top.
+            top: W.
+            leaves: the leaf memories.
+        """
+        banks, up, walk = self.with_weights(weights, top)
+        columns = [program.columns for program in (up, walk)]
+        # Of the addresses only their width changes the size of a packed row.
+        key = tuple(column_field(own["weights"]).bits for own in columns)
+        if key not in self.program_bits:
+            self.program_bits[key] = sum(step_memory(own).bits for own in columns)
+        return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
+
+    def with_weights(
+        self, weights: Sequence[NDArray[np.int64]], top: int
+    ) -> tuple[tuple[Bank, ...], _Assembled, _Assembled]:
+        """Lay weights in banks and write their addresses into the programs."""
+        blocks = Blocks()
+        numbers = [blocks.put(own) for own in weights]
+        banks, addresses = lay_in_banks(blocks.blocks, top)
+        where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
+        where[list(self.weighted)] = addresses[numbers]
+        return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
 
 
 def arrange(circuit: IntegerCircuit) -> Arrangement:
@@ -172,12 +202,7 @@ def lower(
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     made = arrangement or arrange(circuit)
-    blocks = Blocks()
-    numbers = [blocks.put(_stored_weights(circuit, layer)) for layer in made.weighted]
-    weights, addresses = lay_in_banks(blocks.blocks, circuit.weight_bits)
-    where = np.zeros(len(circuit.layers), dtype=np.int64)
-    where[list(made.weighted)] = addresses[numbers]
-    up, walk = (program.placed({"weights": where}) for program in (made.up, made.walk))
+    weights, up, walk = made.with_weights([stored_weights(circuit, i) for i in made.weighted], circuit.weight_bits)
     return Program(
         circuit, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
         made.indices, leaf_memories(circuit) if leaves is None else leaves,
@@ -187,7 +212,8 @@ def lower(
     )  # fmt: skip
 
 
-def _stored_weights(circuit: IntegerCircuit, index: int) -> NDArray[np.int64]:
+def stored_weights(circuit: IntegerCircuit, index: int) -> NDArray[np.int64]:
+    """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows."""
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)
     return layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
