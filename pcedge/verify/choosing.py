@@ -12,7 +12,7 @@ from pcedge.errors import UsageError
 from pcedge.verify.candidates import LEAST, Candidate, Choices
 
 #: the part of the memory that a start may give to leaf tables
-WORTH = (0.05, 0.6)
+WORTH = (0.05, 0.5)
 
 #: numbers of leaf tables that starts try, at most
 COUNTS = 8
