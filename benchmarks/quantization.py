@@ -1,7 +1,7 @@
 """Measure quantized circuits against the float one: python benchmarks/quantization.py SETTING... ; --table writes it.
 
-A setting is described in quantization.toml, and its figures go to quantization.json. The circuit is that of
-`benchmarks/learning.py mnist-16 --out DIR`. Data: PCEDGE_DATA (default ../shared/data).
+A setting is described in quantization.toml, and its figures go to quantization.json. The circuits are those of
+`benchmarks/learning.py mnist-16 mnist-8 … --out DIR`. Data: PCEDGE_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import os
 import time
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from learning import device_name
 from results import table, write_section
 
 from pcedge.circuit import Circuit, load_circuit, save_circuit
@@ -47,25 +49,40 @@ def images(name: str) -> np.ndarray:
     return np.asarray(load_array(DATA / f"{name}-images-idx3-ubyte.gz")).reshape(-1, 784)
 
 
-def make(circuit: Circuit, setting: dict[str, Any], train: np.ndarray, kept: Path | None) -> IntegerCircuit:
-    """Share tables, refine and quantize; a refined circuit is kept for the next time."""
+def make(
+    name: str, circuits: Path, kept: Path | None, device: str
+) -> tuple[Circuit, IntegerCircuit, dict[str, Any]]:  # fmt: skip
+    """Share tables, refine and quantize; a refined circuit is kept for the next time, with the time that it took."""
+    setting = tomllib.loads(SETTINGS.read_text())[name]
     config = QuantizationConfig(
         setting["weight_bits"], setting.get("leaf_bits", 12), setting["state_bits"],
         rounding=setting.get("rounding", "code-length"),
     )  # fmt: skip
-    fitted = circuit
-    if kept is not None and kept.exists():
-        return quantize(load_circuit(kept), config)
+    circuit = load_circuit(circuits / f"{setting.get('circuit', 'mnist-16')}.pcedge")
+    file = None if kept is None else kept / f"{name}.pcedge"
+    if file is not None and file.exists():
+        return circuit, quantize(load_circuit(file), config), json.loads(file.with_suffix(".json").read_text())
+    fitted, train, learn = circuit, images("train"), replace(LEARN, device=device)
+    start = time.perf_counter()
     if "tables" in setting:
-        fitted = share_leaves(fitted, count_flows(fitted, train[:CALIBRATION], LEARN), tables=setting["tables"])
+        fitted = share_leaves(fitted, count_flows(fitted, train[:CALIBRATION], learn), tables=setting["tables"])
     if setting.get("passes"):
         told = RefineConfig(
-            passes=setting["passes"], gradual=setting["gradual"], holdout=LEARN.holdout, seed=LEARN.seed, learn=LEARN
+            passes=setting["passes"], gradual=setting["gradual"], holdout=LEARN.holdout, seed=LEARN.seed, learn=learn
         )
-        fitted = refine(fitted, train, config, told, progress=lambda *figures: print(*figures, flush=True))
-        if kept is not None:
-            save_circuit(fitted, kept)
-    return quantize(fitted, config)
+        fitted = refine(fitted, train, config, told, progress=partial(tell, name))
+    integers = quantize(fitted, config)
+    spent = {"seconds": time.perf_counter() - start, "device": device_name(device)}
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_circuit(fitted, file)
+        file.with_suffix(".json").write_text(json.dumps(spent))
+    return circuit, integers, spent
+
+
+def tell(name: str, index: int, last: int, train_bits: float, valid_bits: float) -> None:
+    if index % 10 == 0 or index == last:
+        print(f"{name} {index}/{last} train {train_bits:.5f} valid {valid_bits:.5f}", flush=True)
 
 
 def measure(circuit: Circuit, integers: IntegerCircuit, test: np.ndarray) -> dict[str, Any]:
@@ -89,21 +106,17 @@ def measure(circuit: Circuit, integers: IntegerCircuit, test: np.ndarray) -> dic
     }  # fmt: skip
 
 
-def run(name: str, circuit_file: str, kept: str | None) -> None:
-    setting = tomllib.loads(SETTINGS.read_text())[name]
-    circuit, train, test = load_circuit(circuit_file), images("train"), images("t10k")
-    start = time.perf_counter()
-    integers = make(circuit, setting, train, Path(kept) / f"{name}.pcedge" if kept else None)
-    seconds = time.perf_counter() - start
-    figures = measure(circuit, integers, test) | {"seconds": seconds, "device": f"{os.cpu_count()} cores"}
+def run(name: str, circuits: Path, kept: Path | None, device: str) -> None:
+    circuit, integers, spent = make(name, circuits, kept, device)
+    figures = measure(circuit, integers, images("t10k")) | spent
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     FIGURES.write_text(json.dumps(known | {name: figures}, indent=2, sort_keys=True) + "\n")
     print(name, json.dumps(figures), flush=True)
 
 
-def compare_roundings(circuit_file: str, widths: tuple[int, ...] = (8, 6, 5, 4, 3)) -> None:
+def compare_roundings(circuits: Path, widths: tuple[int, ...] = (8, 6, 5, 4, 3)) -> None:
     """Measure both roundings without training, in interval bits over E at L12 A16."""
-    circuit, train, test = load_circuit(circuit_file), images("train"), images("t10k")
+    circuit, train, test = load_circuit(circuits / "mnist-16.pcedge"), images("train"), images("t10k")
     flows = count_flows(circuit, train[:CALIBRATION], LEARN)
     entropy = -float(evaluate(circuit, test, replace(LEARN, dtype="float64")).mean()) / np.log(2) / test.shape[1]
     found: dict[str, list[float]] = {}
@@ -122,21 +135,30 @@ def compare_roundings(circuit_file: str, widths: tuple[int, ...] = (8, 6, 5, 4, 
 
 def write_table() -> None:
     known, settings = json.loads(FIGURES.read_text()), tomllib.loads(SETTINGS.read_text())
-    rows = []
+    entropy = known["W8"]["float_bits"]
+    rows, points = [], []
     for name, setting in settings.items():
         if name not in known:
             continue
         figures = known[name]
-        over = figures["file_bits"] - figures["float_bits"]
+        over = figures["file_bits"] - entropy
         refined = f"{setting['passes']} passes" if setting.get("passes") else setting.get("rounding", "code-length")
+        widths = f"W{setting['weight_bits']} L{setting.get('leaf_bits', 12)} A{setting['state_bits']}"
+        states, rom = setting.get("circuit", "mnist-16").split("-")[1], figures["memory_bits"]["rom"] / 1000
+        wrong = " / ".join(str(count) for count in figures["mismatches"].values())
+        if "tables" in setting:
+            points.append((rom, [
+                f"{rom:,.0f}", f"{figures['file_bits']:.4f}", f"{over:+.4f}", states, widths, str(setting["tables"]),
+                f"{figures['float_bits']:.4f}", wrong,
+            ]))  # fmt: skip
+        if setting.get("curve"):
+            continue
         reach = f"≤ {setting['reach']:+.3f}" if "reach" in setting else ""
         rows.append([
-            name, f"W{setting['weight_bits']} L{setting.get('leaf_bits', 12)} A{setting['state_bits']}",
-            str(setting.get("tables", "all")), refined, f"{figures['file_bits']:.4f}", f"**{over:+.4f}**", reach,
-            f"{figures['single_flush_bits']:+.4f}", f"{figures['memory_bits']['rom'] / 1000:,.0f}",
-            " / ".join(str(count) for count in figures["mismatches"].values()), f"{figures['seconds']:.0f} s",
+            name, widths, str(setting.get("tables", "all")), refined, f"{figures['file_bits']:.4f}", f"**{over:+.4f}**",
+            reach, f"{figures['single_flush_bits']:+.4f}", f"{rom:,.0f}", wrong, f"{figures['seconds']:.0f} s",
+            figures["device"],
         ])  # fmt: skip
-    entropy = next(figures["float_bits"] for figures in known.values() if "float_bits" in figures)
     lines = [
         f"MNIST, the 16-state circuit, 10,000 test images: float entropy E = {entropy:.4f} bits a pixel. *File* "
         f"counts every byte of the compressed file with S = {LANES} lanes; *image flush* is what one lane for each "
@@ -146,21 +168,20 @@ def write_table() -> None:
         "",
         *table(
             [
-                "setting",
-                "widths",
-                "leaf tables",
-                "rounding",
-                "file",
-                "over E",
-                "to reach",
-                "image flush",
-                "ROM, kbit",
-                "mismatches",
-                "time",
+                "setting", "widths", "leaf tables", "rounding", "file", "over E", "to reach", "image flush",
+                "ROM, kbit", "mismatches", "time", "device",
             ],
             rows,
         ),
-    ]
+        "",
+        "Bits a pixel over ROM: circuits of 8 to 16 states with shared leaf tables, all refined. *Own float* is the "
+        "float entropy of the circuit with these states; *over E* is that of the 16-state circuit.",
+        "",
+        *table(
+            ["ROM, kbit", "file", "over E", "states", "widths", "leaf tables", "own float", "mismatches"],
+            [row for _, row in sorted(points)],
+        ),
+    ]  # fmt: skip
     if "roundings" in known:
         found = known["roundings"]
         widths = found.pop("widths")
@@ -180,16 +201,18 @@ def write_table() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("settings", nargs="*")
-    parser.add_argument("--circuit", default="mnist-16.pcedge")
-    parser.add_argument("--keep", help="folder of refined circuits")
+    parser.add_argument("--circuits", type=Path, default=Path(), help="folder of the float circuits")
+    parser.add_argument("--keep", type=Path, help="folder of refined circuits")
+    parser.add_argument("--device", default="cpu", help="where to refine")
+    parser.add_argument("--make-only", action="store_true", help="only make the refined circuits")
     parser.add_argument("--roundings", action="store_true", help="compare the roundings without training")
     parser.add_argument("--table", action="store_true", help="write the figures to docs/results.md")
-    arguments = parser.parse_args()
-    for name in arguments.settings:
-        run(name, arguments.circuit, arguments.keep)
-    if arguments.roundings:
-        compare_roundings(arguments.circuit)
-    if arguments.table:
+    given = parser.parse_args()
+    for name in given.settings:
+        (make if given.make_only else run)(name, given.circuits, given.keep, given.device)
+    if given.roundings:
+        compare_roundings(given.circuits)
+    if given.table:
         write_table()
 
 

@@ -113,13 +113,28 @@ def test_refusals(circuit: Circuit, digits) -> None:
         refine(circuit, digits[0][:0], CONFIG, valid=digits[1])
     with pytest.raises(UsageError, match=r"^gradual must be below passes, 3, got 3$"):
         RefineConfig(passes=3, gradual=3)
+    with pytest.raises(UsageError, match=r"^anchor must be at least 0, got -1$"):
+        RefineConfig(anchor=-1)
+    with pytest.raises(UsageError, match=r"^cycle must be at least 2, got 1$"):
+        RefineConfig(cycle=1)
     with pytest.raises(UsageError, match=r"^holdout must be between 0 and 1, got 1$"):
         RefineConfig(holdout=1)
 
 
-def test_shares_grow_to_one() -> None:
-    assert RefineConfig(passes=4, gradual=2).shares() == [0.5, 0.75, 1.0, 1.0, 1.0]
+def test_shares_grow_to_one_and_open_again() -> None:
+    assert RefineConfig(passes=4, gradual=2, first_share=0.5).shares() == [0.5, 0.75, 1.0, 1.0, 1.0]
     assert RefineConfig(passes=1, gradual=0).shares() == [1.0, 1.0]
+    shares = RefineConfig().shares()
+    assert (len(shares), shares[-1], shares[0]) == (41, 1.0, pytest.approx(0.1))
+    assert shares[20:24] == [1.0, 0.75, 0.75, 0.75]
+
+
+def test_opened_rows_find_more(circuit: Circuit, digits) -> None:
+    settings = RefineConfig(passes=60, gradual=4, cycle=80)
+    closed = refine(circuit, digits[0], CONFIG, settings)
+    opened = refine(circuit, digits[0], CONFIG, replace(settings, cycle=4))
+    losses = [statistics(circuit, Engine(quantize(made, CONFIG)), digits[1]).loss for made in (closed, opened)]
+    assert losses[1] < losses[0]
 
 
 class TestCommand:

@@ -50,7 +50,7 @@ CALIBRATION = 4096
     type=click.Choice(["none", "em"]),
     help="Train the integers: em is expectation maximisation with rounded weights (needs the extra train).",
 )
-@click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 10]")
+@click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 40]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine, --leaf-tables.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
 @click.option(
@@ -174,5 +174,5 @@ def _refinement(passes: int | None, seed: int, device: str) -> Any:
 
     settings = RefineConfig(seed=seed)
     if passes is not None:
-        settings = replace(settings, passes=passes, gradual=min(settings.gradual, passes - 1))
+        settings = replace(settings, passes=passes, gradual=passes // 2)
     return replace(settings, learn=replace(settings.learn, device=device))

@@ -246,7 +246,7 @@ class Model:
                 ).flatten()
             else:
                 smoothed[part] = (table + self.config.leaf_pseudocount * centre).flatten()
-        totals = self._row_totals(smoothed)
+        totals = self.row_totals(smoothed)
         # A unit that no record reaches keeps what it has.
         fresh = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), self.parameters)
         self.parameters.copy_(fresh)
@@ -265,7 +265,7 @@ class Model:
             self.leaves[index] = layer
             self.parameters[part] = self._tensor(layer.table.ravel(), self.dtype)
 
-    def _row_totals(self, values: Tensor) -> Tensor:
+    def row_totals(self, values: Tensor) -> Tensor:
         """Give every entry the sum of its row."""
         totals = torch.segment_reduce(values, "sum", lengths=self.lengths, unsafe=True)
         return totals.repeat_interleave(self.lengths, output_size=len(values))

@@ -26,12 +26,18 @@ class RefineConfig:
         UsageError: a setting is out of its range.
     """
 
-    #: full passes over the train records at most
-    passes: int = 10
+    #: full passes over the train records
+    passes: int = 40
     #: passes at whose end only a share of the rows is rounded, a growing one: the others make up for those
-    gradual: int = 5
+    gradual: int = 20
     #: share of the rows that is rounded at first
-    first_share: float = 0.5
+    first_share: float = 0.1
+    #: then, again and again, this share of the rows is opened: free for `cycle` - 1 passes, and rounded with the next
+    opened: float = 0.25
+    cycle: int = 4
+    #: so many records that follow the trained leaf tables are counted with the train records: they keep a refinement
+    #: from fitting leaves to few records more closely than the training dared to
+    anchor: float = 500.0
     #: share of the records held out to choose the best pass, where there is no validation split; the seed and the
     #: share of the training hold out the same records again, which the circuit does not know
     holdout: float = LearnConfig.holdout
@@ -44,19 +50,29 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        for name, least in (("passes", 1), ("gradual", 0), ("seed", 0)):
+        for name, least in (("passes", 1), ("gradual", 0), ("cycle", 2), ("seed", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.anchor < 0:
+            raise UsageError(f"anchor must be at least 0, got {self.anchor}")
         if self.gradual >= self.passes:
             raise UsageError(f"gradual must be below passes, {self.passes}, got {self.gradual}")
-        for name in ("first_share", "holdout"):
+        for name in ("first_share", "opened", "holdout"):
             if not 0 < getattr(self, name) < 1:
                 raise UsageError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
     def shares(self) -> list[float]:
-        """Give the share of the rows that is rounded at the end of every pass, and before the first."""
+        """Give the share of the rows that is rounded before the first pass and at the end of every pass.
+
+        Where a 1 is followed by less, rows are opened.
+
+        Example:
+            >>> RefineConfig(passes=7, gradual=2, first_share=0.5, opened=0.25, cycle=3).shares()
+            [0.5, 0.75, 1.0, 0.75, 0.75, 1.0, 1.0, 1.0]
+        """
         steps = [1 - (1 - self.first_share) * (1 - step / self.gradual) for step in range(self.gradual)]
-        return [*steps, *[1.0] * (self.passes + 1 - self.gradual)]
+        cycles, left = divmod(self.passes - self.gradual, self.cycle)
+        return [*steps, 1.0, *([1 - self.opened] * (self.cycle - 1) + [1.0]) * cycles, *[1.0] * left]
 
 
 def refine(
@@ -73,7 +89,9 @@ def refine(
     A pass counts all train records with the rounded weights, finds the most likely parameters for these counts, and
     rounds the weights for the shortest expected code of the same counts. In the first passes some rows stay as they
     are, so that they make up for the others' rounding (as Zhou et al., "Incremental Network Quantization", 2017, do by
-    gradients). Leaf tables that were equal stay equal: each is the mean of its leaves, and every leaf takes the table
+    gradients). Then some rows at a time are opened, so that they leave a place where a single step of EM, which is
+    short, would always be rounded back to what they were. Leaf tables that were equal stay equal: each is the mean of
+    its leaves, and every leaf takes the table
     that suits its counts best. docs/quantization.md says why this and not straight-through gradients.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import Circuit, InputLayer, IntArray, SumLayer
+from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, SparseRows, SumLayer
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time
 from pcedge.learn.model import Model
@@ -21,6 +21,9 @@ from pcedge.quantize.refine_config import Progress, RefineConfig
 
 #: a dropped weight counts as this much in the likelihood, so that a record which needs it keeps a finite gradient
 DROPPED = 1e-6
+
+#: what every weight of an opened row is given, so that a dropped one may come back
+OPENED = 0.01
 
 
 def fit_integers(
@@ -40,6 +43,8 @@ def fit_integers(
         kept, best = run.model.parameters.clone(), -run.bits(valid)
     run.put(start, shares[0])
     for index, share in enumerate(shares[1:], start=1):
+        if share < shares[index - 1]:
+            run.open(share)
         before = run.step(share)
         after = run.bits(valid)
         if progress is not None:
@@ -74,14 +79,34 @@ class _Run:
         self.train = train
         self.part = records_at_a_time(self.model)
         self.bits_of = dict(zip(range(len(circuit.layers)), weight_bits_of(circuit, config), strict=True))
-        generator = np.random.default_rng([settings.seed, 3])
-        #: when each row of a sum layer is rounded, 0..1
-        self.turn = {
-            index: generator.random(layer.shape.units)
-            for index, layer in enumerate(circuit.layers)
-            if isinstance(layer, SumLayer)
-        }
+        self.generator = np.random.default_rng([settings.seed, 3])
+        self.turn = self._turns()
+        self.positive = self.model.parameters > 0
+        self.settings = settings
+        self.pull: Any = None
+        self.leaves = torch.zeros_like(self.model.parameters)
+        for stack in (stack for level in self.model.plan.levels for stack in level if isinstance(stack, LeafStack)):
+            self.leaves[_slice(stack)] = self.model.parameters[_slice(stack)]
         self.tied = [tied for tied in _ties(self.model) if len(tied.tables) < len(tied.of)]
+
+    def _turns(self) -> dict[int, FloatArray]:
+        """Draw when each row of a sum layer is rounded, 0..1."""
+        layers = enumerate(self.circuit.layers)
+        return {
+            index: self.generator.random(layer.shape.units) for index, layer in layers if isinstance(layer, SumLayer)
+        }
+
+    def open(self, share: float) -> None:
+        """Draw new turns, and loosen the rows that this share leaves free."""
+        self.turn = self._turns()
+        values = self.model.parameters
+        loose = (values + OPENED * self.positive).to(values.dtype)
+        loose /= self.model.row_totals(loose)
+        free = np.zeros(len(values))
+        for index, part in enumerate(self.model.by_layer(free)):
+            if part is not None and index in self.turn:
+                part[...] = _by_entry(self.turn[index] >= share, self.circuit.layers[index])
+        values.copy_(torch.where(torch.tensor(free > 0, device=values.device), loose, values))
 
     def step(self, share: float) -> float:
         """Make one pass; give the train bits a variable before its M-step."""
@@ -93,6 +118,10 @@ class _Run:
         if not math.isfinite(bits):
             raise DataError(f"the train likelihood must stay finite, it is {bits} bits a variable")
         counts = total[:-1].to(self.model.dtype)
+        if self.pull is None:
+            # The leaves are used as often now as by the trained circuit, nearly.
+            self.pull = self.settings.anchor / len(self.train) * self.model.row_totals(counts) * self.leaves
+        counts += self.pull
         self.model.update(counts)
         for tied in self.tied:
             tied.update(self.model, counts)
@@ -102,15 +131,22 @@ class _Run:
     def put(self, parameters: Any, share: float) -> None:
         """Round the rows of sums whose turn has come, and use the result."""
         values = parameters.detach().cpu().numpy().astype(np.float64)
-        for index, part in enumerate(self.model.by_layer(values)):
-            layer = self.circuit.layers[index]
-            if part is None or not isinstance(layer, SumLayer):
-                continue
-            # by_layer gives views: what is written here is in `values`.
-            rounded = round_rows(layer, part, self.config, self.bits_of[index]) / (1 << self.bits_of[index])
-            now = self.turn[index] < share
-            mask = now[:, None] if part.ndim == 2 else np.repeat(now, np.diff(layer.weights.indptr))  # type: ignore[union-attr]
-            part[...] = np.where(mask, np.maximum(rounded, DROPPED), part)
+        # by_layer gives views: what is written there is in `values`.
+        parts = {index: part for index, part in enumerate(self.model.by_layer(values))
+                 if part is not None and index in self.turn}  # fmt: skip
+        # Dense rows of one length and W are rounded together.
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, part in parts.items():
+            groups.setdefault((self.bits_of[index], part.shape[1] if part.ndim == 2 else -index), []).append(index)
+        for (bits, _), group in groups.items():
+            whole = np.concatenate([parts[index] for index in group])
+            layer = self.circuit.layers[group[0]]
+            assert isinstance(layer, SumLayer)
+            rounded = np.maximum(round_rows(layer, whole, self.config, bits) / (1 << bits), DROPPED)
+            ends = np.cumsum([len(parts[index]) for index in group])[:-1]
+            for index, new in zip(group, np.split(rounded, ends), strict=True):
+                now = _by_entry(self.turn[index] < share, self.circuit.layers[index])
+                parts[index][...] = np.where(now, new, parts[index])
         self.model.parameters.copy_(torch.tensor(values, dtype=self.model.dtype, device=self.model.device))
 
     def bits(self, records: IntArray) -> float:
@@ -137,6 +173,12 @@ class _Run:
                 table = round_rows(layer, part, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
                 layers[index] = InputLayer(layer.variable, table[:, 1] if layer.kind == "bernoulli" else table)
         return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
+
+
+def _by_entry(rows: IntArray, layer: Layer) -> IntArray:
+    """Spread what is said of a sum layer's rows over its entries."""
+    weights = layer.weights if isinstance(layer, SumLayer) else None
+    return np.repeat(rows, np.diff(weights.indptr)) if isinstance(weights, SparseRows) else rows[:, None]
 
 
 @dataclass
