@@ -216,7 +216,8 @@ def stored_weights(circuit: IntegerCircuit, index: int) -> NDArray[np.int64]:
     """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows."""
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)
-    return layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+    values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+    return values.astype(np.int64, copy=False)
 
 
 def step_memory(columns: dict[str, Column]) -> StepMemory:

@@ -46,13 +46,11 @@ def starts(choices: Choices, limits: Limits, records: IntArray) -> list[Candidat
     """
     whole, variables = choices.whole, len(choices.base.cardinalities)
     least = Candidate((LEAST["weight"],) * len(choices.sums), LEAST["leaf"], LEAST["state"], choices.counts[0])
-    counted = (
-        ("multiplier", limits.multiplier, choices.multiplier_bits),
-        ("memory", limits.memory, choices.memory_bits),
-    )
-    for what, limit, count in counted:
-        if limit is not None and count(least) > limit:
-            raise UsageError(f"the budget must be at least {count(least)} bits of {what} for this circuit, got {limit}")
+    for what, limit, bits_of in (
+        ("multiplier", limits.multiplier, choices.multiplier_bits), ("memory", limits.memory, choices.memory_bits),
+    ):  # fmt: skip
+        if limit is not None and (bits := bits_of(least)) > limit:
+            raise UsageError(f"the budget must be at least {bits} bits of {what} for this circuit, got {limit}")
     none = choices.bits(whole, records)
     left = choices.remains
 
@@ -123,7 +121,9 @@ def _worth(choices: Choices, memory: int | None) -> list[int | None]:
         return known[-1:]
     sizes = {layer.table.shape[1] for layer in choices.base.layers if isinstance(layer, InputLayer)}
     bits = sum(symbols - 1 for symbols in sizes) * choices.limits.leaf_bits
-    some = [count for count in known if count is not None and WORTH[0] * memory <= count * bits <= WORTH[1] * memory]
+    some: list[int | None] = [
+        count for count in known if count is not None and WORTH[0] * memory <= count * bits <= WORTH[1] * memory
+    ]
     some = (some or known[:-1])[::-1]
     return list(dict.fromkeys([*some[:: -(-len(some) // COUNTS) or 1][::-1], known[-1]]))
 

@@ -12,7 +12,7 @@ from pcedge.quantize import RefineConfig, quantize, refine
 from pcedge.verify.candidates import Candidate, Choices, Remains
 
 #: train records, and passes over them
-RECORDS, PASSES, GRADUAL = 4096, 4, 2
+RECORDS, PASSES = 4096, 4
 
 #: the least and the most that a refinement is believed to leave
 LEAST, MOST = 0.1, 1.0
@@ -35,7 +35,7 @@ def remaining(
     """
     passes = min(PASSES, settings.passes)
     few = min(RECORDS, RECORDS if settings.records is None else settings.records)
-    short = replace(settings, passes=passes, gradual=min(GRADUAL, settings.gradual, passes - 1), records=few)
+    short = replace(settings, passes=passes, gradual=passes // 2, records=few)
     whole = replace(choices.whole, state_bits=start.state_bits)
 
     def losses(candidate: Candidate) -> tuple[float, float]:

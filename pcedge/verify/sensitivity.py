@@ -8,6 +8,7 @@ import numpy as np
 
 from pcedge.circuit.inference import inside
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.verify.costs import float_values
 
 #: records evaluated at a time
 BATCH = 256
@@ -82,10 +83,11 @@ def _through(
     if not isinstance(weights, SparseRows):
         changes = [((scaled @ (other - weights).T) * ratio).sum(axis=1) for other in others]
         return scaled * (ratio @ weights), changes
+    own = float_values(layer)
     rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     ways = ratio[:, rows] * scaled[:, weights.indices]
     order = np.argsort(weights.indices, kind="stable")
     columns, starts = np.unique(weights.indices[order], return_index=True)
     passed = np.zeros_like(scaled)
-    passed[:, columns] = np.add.reduceat((ways * weights.values)[:, order], starts, axis=1)
-    return passed, [ways @ (other - weights.values) for other in others]
+    passed[:, columns] = np.add.reduceat((ways * own)[:, order], starts, axis=1)
+    return passed, [ways @ (other - own) for other in others]
