@@ -39,16 +39,6 @@ class Candidate:
     tables: int | None
 
 
-@dataclass(frozen=True)
-class Remains:
-    """Say which part of a loss by rounding is left after a refinement; 1 without one."""
-
-    #: of rounded weights
-    weights: float = 1.0
-    #: of shared leaf tables; rounding these comes last, and all of its loss remains
-    tables: float = 1.0
-
-
 class _Shared(NamedTuple):
     """Hold leaf tables of one number of symbols: the different ones, and which each row has."""
 
@@ -81,10 +71,12 @@ class Choices:
     rounded: dict[int, list[IntArray]]
     stored: IntArray
     lost: FloatArray
-    remains: Remains = field(default_factory=Remains)
+    #: which part of the losses by rounded weights and shared tables a refinement leaves; 1 without one
+    remains: float = 1.0
     _groups: dict[int | None, list[_Shared]] = field(default_factory=dict)
     _tables: dict[tuple[int | None, int], list[IntArray]] = field(default_factory=dict)
     _leaves: dict[tuple[int | None, int], LeafMemories] = field(default_factory=dict)
+    #: bits of the greatest widths, by A and number of records
     _bits: dict[tuple[Candidate, int], float] = field(default_factory=dict)
 
     @staticmethod
@@ -174,28 +166,19 @@ class Choices:
     def score(self, candidate: Candidate, records: IntArray) -> float:
         """Give the bits a variable that a candidate is expected to have in the end: as measured, less what is won back.
 
-        The loss is split by measuring the candidate without rounded and shared leaf tables, and without rounded ones.
+        Rounding of leaf tables and states comes last, and all of its loss remains: it is split off by measuring the
+        candidate at the greatest L too.
         """
         full = self.bits(candidate, records)
-        if self.remains == Remains():
+        if self.remains == 1.0:
             return full
-        whole = self.whole
-        weights = replace(candidate, leaf_bits=whole.leaf_bits, tables=whole.tables)
-        shared = replace(candidate, leaf_bits=whole.leaf_bits)
-        start = self._known_bits(replace(whole, state_bits=candidate.state_bits), records)
-        by_weights = self._known_bits(weights, records)
-        by_tables = full if shared == candidate else self.bits(shared, records)
-        return (
-            start + self.remains.weights * (by_weights - start) + self.remains.tables * (by_tables - by_weights)
-            + (full - by_tables)
-        )  # fmt: skip
-
-    def _known_bits(self, candidate: Candidate, records: IntArray) -> float:
-        """Measure what is asked again with other leaf tables; records are told apart by their number."""
-        key = candidate, len(records)
+        whole = replace(self.whole, state_bits=candidate.state_bits)
+        key = whole, len(records)
         if key not in self._bits:
-            self._bits[key] = self.bits(candidate, records)
-        return self._bits[key]
+            self._bits[key] = self.bits(whole, records)
+        wide = replace(candidate, leaf_bits=whole.leaf_bits)
+        trained = full if wide == candidate else self.bits(wide, records)
+        return full - (1 - self.remains) * (trained - self._bits[key])
 
     def memory_bits(self, candidate: Candidate) -> int:
         """Count the bits of all read-only memories as they are exported."""

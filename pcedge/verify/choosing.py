@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -19,6 +19,9 @@ COUNTS = 8
 
 #: candidates of either kind, many W or one for all, that a search starts with
 STARTS = 4
+
+#: factors by which the layers' own losses may be wrong together
+TRUSTED = (0.2, 5.0)
 
 #: layers that change at a time, at most, as a part of all
 CHANGES = 0.05
@@ -36,51 +39,73 @@ class Limits:
     multiplier: int | None
 
 
-def starts(choices: Choices, limits: Limits, records: IntArray) -> list[Candidate]:
+@dataclass(frozen=True)
+class Losses:
+    """Hold what numbers of tables, L and A lose, each alone, in bits a record."""
+
+    tables: dict[int | None, float]
+    leaf: dict[int, float]
+    state: dict[int, float]
+
+    @staticmethod
+    def measured(choices: Choices, limits: Limits, records: IntArray) -> Losses:
+        """Measure them, and make the layers' losses at every W add up to what all together lose.
+
+        Raises:
+            UsageError: the budget is below the least that there is.
+        """
+        whole, variables = choices.whole, len(choices.base.cardinalities)
+        least = _least(choices)
+        for what, limit, bits_of in (
+            ("multiplier", limits.multiplier, choices.multiplier_bits), ("memory", limits.memory, choices.memory_bits),
+        ):  # fmt: skip
+            if limit is not None and (bits := bits_of(least)) > limit:
+                raise UsageError(f"the budget must be at least {bits} bits of {what} for this circuit, got {limit}")
+        none = choices.bits(whole, records)
+
+        def lost(other: Candidate) -> float:
+            return (choices.bits(other, records) - none) * variables
+
+        tables = _worth(choices, limits.memory)
+        middle = tables[(len(tables) - 1) // 2]
+        by_tables = {count: lost(replace(whole, tables=count)) for count in tables}
+        leaves = range(LEAST["leaf"], whole.leaf_bits + 1)
+        states = range(LEAST["state"] if limits.multiplier is not None else whole.state_bits, whole.state_bits + 1)
+        by_leaf = {bits: lost(replace(whole, tables=middle, leaf_bits=bits)) - by_tables[middle] for bits in leaves}
+        by_state = {bits: lost(replace(whole, state_bits=bits)) for bits in states}
+        if choices.sums:
+            even = [replace(whole, weight_bits=(bits,) * len(choices.sums)) for bits in choices.levels]
+            together = np.array([lost(one) for one in even])
+            alone = choices.lost - choices.lost[-1]
+            sums = alone.sum(axis=1)
+            factors = np.where((sums > 0) & (together > 0), together / np.where(sums > 0, sums, 1.0), 1.0)
+            choices.lost = alone * np.clip(factors, *TRUSTED)[:, None]
+        return Losses(by_tables, by_leaf, by_state)
+
+
+def _least(choices: Choices) -> Candidate:
+    return Candidate((LEAST["weight"],) * len(choices.sums), LEAST["leaf"], LEAST["state"], choices.counts[0])
+
+
+def starts(choices: Choices, limits: Limits, losses: Losses) -> list[Candidate]:
     """Give candidates to begin with: those with the least expected loss, some of them with one W for all.
 
-    What W, L, A and the number of tables lose is measured one by one, and taken to add up.
-
-    Raises:
-        UsageError: the budget is below the least that there is.
+    The losses are taken to add up, of weights and of tables the part that remains.
     """
-    whole, variables = choices.whole, len(choices.base.cardinalities)
-    least = Candidate((LEAST["weight"],) * len(choices.sums), LEAST["leaf"], LEAST["state"], choices.counts[0])
-    for what, limit, bits_of in (
-        ("multiplier", limits.multiplier, choices.multiplier_bits), ("memory", limits.memory, choices.memory_bits),
-    ):  # fmt: skip
-        if limit is not None and (bits := bits_of(least)) > limit:
-            raise UsageError(f"the budget must be at least {bits} bits of {what} for this circuit, got {limit}")
-    none = choices.bits(whole, records)
-    left = choices.remains
-
-    def lost(others: Iterable[Candidate]) -> list[float]:
-        return [(choices.bits(other, records) - none) * variables for other in others]
-
-    tables = _worth(choices, limits.memory)
-    leaves = range(LEAST["leaf"], whole.leaf_bits + 1)
-    states = range(LEAST["state"] if limits.multiplier is not None else whole.state_bits, whole.state_bits + 1)
-    middle = tables[(len(tables) - 1) // 2]
-    by_tables = lost(replace(whole, tables=count) for count in tables)
-    own = by_tables[tables.index(middle)]
-    by_leaf = [bits - own for bits in lost(replace(whole, tables=middle, leaf_bits=bits) for bits in leaves)]
-    by_state = lost(replace(whole, state_bits=bits) for bits in states)
-    _scale(choices, lost)
-    # The weights' part of memory that no estimate sees is that of the least candidate, until one is counted.
+    whole, least, left = choices.whole, _least(choices), choices.remains
+    # What the estimate does not see is taken from the least candidate, until one is counted.
     unseen = 0 if limits.memory is None else choices.memory_bits(least) - choices.estimated_bits(least)
+    room = None if limits.memory is None else limits.memory - unseen
     found: list[tuple[float, Candidate]] = []
-    for count, table_loss in zip(tables, by_tables, strict=True):
-        for leaf, leaf_loss in zip(leaves, by_leaf, strict=True):
-            for state, state_loss in zip(states, by_state, strict=True):
-                candidate = replace(whole, tables=count, leaf_bits=leaf, state_bits=state)
-                room = None if limits.memory is None else limits.memory - unseen
-                some = [_filled(choices, candidate, room, limits.multiplier, choices.lost)]
-                for bits in choices.levels:
-                    even = replace(candidate, weight_bits=(bits,) * len(choices.sums))
-                    if room is None or choices.estimated_bits(even) <= room:
-                        some.append(even if choices.fits(even, limits.multiplier) else None)
-                other = left.tables * table_loss + leaf_loss + state_loss
-                found += [(other + left.weights * choices.weight_loss(one), one) for one in some if one is not None]
+    for count, leaf, state in product(losses.tables, losses.leaf, losses.state):
+        candidate = replace(whole, tables=count, leaf_bits=leaf, state_bits=state)
+        some = [_filled(choices, candidate, room, limits.multiplier, choices.lost)]
+        for bits in choices.levels:
+            even = replace(candidate, weight_bits=(bits,) * len(choices.sums))
+            if room is None or choices.estimated_bits(even) <= room:
+                some.append(even if choices.fits(even, limits.multiplier) else None)
+        other = left * losses.tables[count] + losses.leaf[leaf] + losses.state[state]
+        found += [(other + left * choices.weight_loss(one), one) for one in some if one is not None]
     found.sort(key=lambda pair: pair[0])
     chosen: dict[Candidate, None] = {}
     for mixed in (True, False):
@@ -100,18 +125,6 @@ def _keeps(choices: Choices, candidate: Candidate, limits: Limits) -> bool:
     return choices.fits(candidate, limits.multiplier) and (
         limits.memory is None or choices.memory_bits(candidate) <= limits.memory
     )
-
-
-def _scale(choices: Choices, lost: Callable[[Iterable[Candidate]], list[float]]) -> None:
-    """Make the layers' losses at every level add up to what all together were measured to lose."""
-    whole = choices.whole
-    even = [replace(whole, weight_bits=(bits,) * len(choices.sums)) for bits in choices.levels]
-    measured = np.array(lost(even))
-    if len(choices.sums):
-        alone = choices.lost - choices.lost[-1]
-        sums = alone.sum(axis=1)
-        factors = np.where((sums > 0) & (measured > 0), measured / np.where(sums > 0, sums, 1.0), 1.0)
-        choices.lost = alone * np.clip(factors, 0.2, 5.0)[:, None]
 
 
 def _worth(choices: Choices, memory: int | None) -> list[int | None]:

@@ -9,22 +9,22 @@ import numpy as np
 from pcedge.circuit.layers import IntArray
 from pcedge.coder import Engine
 from pcedge.quantize import RefineConfig, quantize, refine
-from pcedge.verify.candidates import Candidate, Choices, Remains
+from pcedge.verify.candidates import Candidate, Choices
 
 #: train records, and passes over them
-RECORDS, PASSES = 4096, 4
+RECORDS, PASSES = 2048, 8
 
-#: the least and the most that a refinement is believed to leave
-LEAST, MOST = 0.1, 1.0
+#: the least that a refinement is believed to leave
+LEAST = 0.1
 
 
 def remaining(
     choices: Choices, start: Candidate, train: IntArray, settings: RefineConfig, records: IntArray
-) -> Remains:  # fmt: skip
-    """Refine the rounded weights of a candidate, its shared tables, and neither, briefly; compare their losses.
+) -> float:  # fmt: skip
+    """Refine the rounded weights of a candidate, and the greatest widths, briefly; compare the losses.
 
-    Few records teach a circuit less than it knew. Its loss with the greatest widths and leaf tables of its own says how
-    much less; what the others lose beyond it is what rounding and sharing cost after a refinement.
+    Few records teach a circuit less than it knew. What the greatest widths lose by it is taken off, and leaves are held
+    near their tables, as all of the train records would hold them.
 
     Args:
         choices: the choices.
@@ -32,28 +32,26 @@ def remaining(
         train: records to refine on, of which some are taken.
         settings: what the refinement will be told.
         records: records to measure on, which the circuit was not trained on.
+
+    Returns:
+        The loss after the refinement, divided by that before: LEAST to 1.
     """
     passes = min(PASSES, settings.passes)
-    few = min(RECORDS, RECORDS if settings.records is None else settings.records)
-    short = replace(settings, passes=passes, gradual=passes // 2, records=few)
+    few = RECORDS if settings.records is None else min(RECORDS, settings.records)
+    short = replace(
+        settings, passes=passes, gradual=passes // 2, records=few, anchor=max(settings.anchor, float(len(train)))
+    )
     whole = replace(choices.whole, state_bits=start.state_bits)
+    rounded = replace(whole, weight_bits=start.weight_bits)
 
-    def losses(candidate: Candidate) -> tuple[float, float]:
+    def refined(candidate: Candidate) -> float:
         config = choices.config(candidate)
         fitted = refine(choices.circuit(candidate.tables), train, config, short)
         integers = quantize(fitted, config, order=choices.plain.order)
         lo, hi = Engine(integers).intervals(records)
-        return choices.bits(candidate, records), integers.scale_bits - float(np.log2(hi - lo).mean())
+        return integers.scale_bits - float(np.log2(hi - lo).mean())
 
-    before, after = losses(whole)
-
-    def part(candidate: Candidate) -> float:
-        if candidate == whole:
-            return 1.0
-        rounded, refined = losses(candidate)
-        if rounded <= before:
-            return 1.0
-        return min(max((refined - after) / (rounded - before), LEAST), MOST)
-
-    weights = part(replace(whole, weight_bits=start.weight_bits))
-    return Remains(weights, part(replace(whole, tables=start.tables)))
+    before = choices.bits(rounded, records) - choices.bits(whole, records)
+    if before <= 0:
+        return 1.0
+    return min(max((refined(rounded) - refined(whole)) / before, LEAST), 1.0)

@@ -23,8 +23,8 @@ from pcedge.export.lowering import lower
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
-from pcedge.verify.candidates import Candidate, Choices, Remains
-from pcedge.verify.choosing import Limits, mutated, spent, starts
+from pcedge.verify.candidates import Candidate, Choices
+from pcedge.verify.choosing import Limits, Losses, mutated, spent, starts
 from pcedge.verify.costs import multiplier_bits
 from pcedge.verify.recovery import remaining
 
@@ -105,8 +105,8 @@ class SearchResult:
     multiplier_bits: int
     #: bits a variable on the many records, expected in the end, of the start and after every generation
     history: tuple[float, ...]
-    #: which parts of the losses are expected to remain after a refinement
-    remains: Remains
+    #: which part of the losses by rounded weights and shared tables is expected to remain after a refinement
+    remains: float
 
 
 def search(
@@ -136,7 +136,7 @@ def search(
         limits: the greatest widths, coder and floor; None takes the defaults.
         settings: how long and how widely to search; None takes the defaults.
         tables: the most leaf tables that leaves may share; None leaves them free.
-        refining: records and settings of a refinement that will follow: a short one says which parts of the losses it
+        refining: records and settings of a refinement that will follow: a short one says which part of the losses it
             leaves, and candidates are compared by what is left. None compares them as they are.
         device: `cpu` or a torch device, for the flows.
         checkpoint: a file that is written after every generation, and continued from where it exists.
@@ -161,10 +161,11 @@ def search(
     few, many = drawn[: settings.few], drawn[-settings.many :]
     choices = Choices.of(base, flows, records[:LOSS_RECORDS], limits, tables, settings.seed)
     bounds = Limits(budget.memory_bits, budget.multiplier_bits)
-    first = starts(choices, bounds, many)
+    losses = Losses.measured(choices, bounds, many)
+    first = starts(choices, bounds, losses)
     if refining is not None:
         choices.remains = remaining(choices, first[0], *refining, many)
-        first = list(dict.fromkeys([*starts(choices, bounds, many), *first]))
+        first = list(dict.fromkeys([*starts(choices, bounds, losses), *first]))
     history: list[float] = []
     best = first[0]
     mark = _fingerprint(circuit, drawn, budget, limits, settings, tables, refining)
