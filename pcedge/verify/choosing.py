@@ -251,18 +251,19 @@ def spent(choices: Choices, candidate: Candidate, limits: Limits) -> Candidate:
     if limits.memory is None or not choices.sums:
         return candidate
     room = limits.memory - choices.memory_bits(candidate)
-    for _ in range(2 * TRIES):
+    for _ in range(8 * TRIES):
         rows = np.array(candidate.weight_bits) - LEAST["weight"]
         columns = np.arange(len(rows))
-        above = np.minimum(rows + 1, len(choices.levels) - 1)
-        costs = choices.stored[above, columns] - choices.stored[rows, columns]
-        gains = (choices.lost[rows, columns] - choices.lost[above, columns]) / np.maximum(costs, 1)
-        order = np.argsort(-gains, kind="stable")
-        order = order[(gains[order] > 0) & (costs[order] <= room)]
-        taken = order[np.cumsum(costs[order]) <= room]
+        costs = np.maximum(choices.stored - choices.stored[rows, columns], 0)
+        higher = (np.arange(len(choices.levels))[:, None] > rows) & (costs <= room)
+        gains = np.where(higher, (choices.lost[rows, columns] - choices.lost) / np.maximum(costs, 1), 0.0)
+        best = gains.argmax(axis=0)
+        order = np.argsort(-gains[best, columns], kind="stable")
+        order = order[gains[best, columns][order] > 0]
+        taken = order[np.cumsum(costs[best, columns][order]) <= room]
         if not len(taken):
             break
-        rows[taken] += 1
+        rows[taken] = best[taken]
         found = replace(candidate, weight_bits=_tuple(rows + LEAST["weight"]))
         left = limits.memory - choices.memory_bits(found)
         if left < 0 or not choices.fits(found, limits.multiplier):
