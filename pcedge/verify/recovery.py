@@ -21,7 +21,7 @@ LEAST = 0.1
 def remaining(
     choices: Choices, start: Candidate, train: IntArray, settings: RefineConfig, records: IntArray
 ) -> float:  # fmt: skip
-    """Refine the rounded weights of a candidate, and the greatest widths, briefly; compare the losses.
+    """Refine with the mean W of a candidate, and with the greatest widths, briefly; compare the losses.
 
     Few records teach a circuit less than it knew. What the greatest widths lose by it is taken off, and leaves are held
     near their tables, as all of the train records would hold them.
@@ -42,7 +42,9 @@ def remaining(
         settings, passes=passes, gradual=passes // 2, records=few, anchor=max(settings.anchor, float(len(train)))
     )
     whole = replace(choices.whole, state_bits=start.state_bits)
-    rounded = replace(whole, weight_bits=start.weight_bits)
+    # One W for all: mixed ones may lose so little that the difference is noise.
+    mean = sum(start.weight_bits) // max(1, len(start.weight_bits))
+    rounded = replace(whole, weight_bits=(mean,) * len(start.weight_bits))
 
     def refined(candidate: Candidate) -> float:
         config = choices.config(candidate)
