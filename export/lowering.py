@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
-from pcedge.export.packing import Column, PackedTable, distinct, pack
+from pcedge.export.packing import Column, PackedTable, column_field, distinct, pack
 from pcedge.export.parameters import Bank, Blocks, LeafMemories, lay_in_banks, leaf_memories, list_block
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
@@ -129,29 +130,94 @@ class _Allocator:
         del self.taken[bisect.bisect_left(self.taken, (start, 0))]
 
 
-def lower(circuit: IntegerCircuit) -> Program:
-    """Give addresses to all that the two schedules of a circuit read and write.
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Hold what all circuits of one structure share: schedules, addresses of values, and lists."""
+
+    likelihood: Schedule
+    code: Schedule
+    up: _Assembled
+    walk: _Assembled
+    indices: tuple[Bank, ...]
+    #: layers whose weights are stored, in the order in which the programs ask for them
+    weighted: tuple[int, ...]
+    #: bits of both programs, by those of an address of weights in each
+    program_bits: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def rom_bits(self, weights: Sequence[NDArray[np.int64]], top: int, leaves: LeafMemories) -> int:
+        """Count the read-only bits of a circuit of this structure, as `Program.memory_bits` does for its `rom`.
+
+        Args:
+            weights: those of every layer in `weighted`, dense or values of sparse rows, each row with the sum 2^top.
+            top: W.
+            leaves: the leaf memories.
+        """
+        banks, up, walk = self.with_weights(weights, top)
+        columns = [program.columns for program in (up, walk)]
+        # Of the addresses only their width changes the size of a packed row.
+        key = tuple(column_field(own["weights"]).bits for own in columns)
+        if key not in self.program_bits:
+            self.program_bits[key] = sum(step_memory(own).bits for own in columns)
+        return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
+
+    def with_weights(
+        self, weights: Sequence[NDArray[np.int64]], top: int
+    ) -> tuple[tuple[Bank, ...], _Assembled, _Assembled]:
+        """Lay weights in banks and write their addresses into the programs."""
+        blocks = Blocks()
+        numbers = [blocks.put(own) for own in weights]
+        banks, addresses = lay_in_banks(blocks.blocks, top)
+        where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
+        where[list(self.weighted)] = addresses[numbers]
+        return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
+
+
+def arrange(circuit: IntegerCircuit) -> Arrangement:
+    """Give addresses to all that does not depend on weights and leaf tables.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     operands = _Operands(circuit)
     likelihood, code = likelihood_schedule(circuit), code_schedule(circuit)
-    up = _assemble(likelihood, operands)
-    walk = _assemble(code, operands)
-    weights, addresses = lay_in_banks(operands.weights.blocks, circuit.weight_bits)
+    up, walk = _assemble(likelihood, operands), _assemble(code, operands)
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
-    for program in (up, walk):
-        program.place("weights", addresses)
-        program.place("list", starts)
-        program.place("list_b", starts)
+    up, walk = (program.placed({"list": starts, "list_b": starts}) for program in (up, walk))
+    asked = [program.columns["weights"] for program in (up, walk)]
+    weighted = dict.fromkeys(int(layer) for column in asked for layer in column.values[column.used])
+    return Arrangement(likelihood, code, up, walk, indices, tuple(weighted))
+
+
+def lower(
+    circuit: IntegerCircuit, arrangement: Arrangement | None = None, leaves: LeafMemories | None = None
+) -> Program:
+    """Give addresses to all that the two schedules of a circuit read and write.
+
+    Args:
+        circuit: the integer circuit.
+        arrangement: `arrange` of a circuit of the same structure and order; None makes it.
+        leaves: `leaf_memories` of a circuit with the same leaf tables; None makes them.
+
+    Raises:
+        NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
+    """
+    made = arrangement or arrange(circuit)
+    weights, up, walk = made.with_weights([stored_weights(circuit, i) for i in made.weighted], circuit.weight_bits)
     return Program(
-        circuit, likelihood, code, step_memory(up.columns), step_memory(walk.columns), weights,
-        indices, leaf_memories(circuit),
+        circuit, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
+        made.indices, leaf_memories(circuit) if leaves is None else leaves,
         max(up.state, walk.state), max(up.slots, walk.slots),
-        max(step.units for schedule in (likelihood, code) for step in schedule.steps),
-        up.places[likelihood.result],
+        max(step.units for schedule in (made.likelihood, made.code) for step in schedule.steps),
+        up.places[made.likelihood.result],
     )  # fmt: skip
+
+
+def stored_weights(circuit: IntegerCircuit, index: int) -> NDArray[np.int64]:
+    """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows."""
+    layer = circuit.layers[index]
+    assert isinstance(layer, IntegerSum)
+    values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+    return values.astype(np.int64, copy=False)
 
 
 def step_memory(columns: dict[str, Column]) -> StepMemory:
@@ -190,15 +256,14 @@ def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> 
 
 
 class _Operands:
-    """Collect the parameters that steps ask for, each different block once."""
+    """Collect the lists that steps ask for, each different one once; of weights the layer."""
 
     def __init__(self, circuit: IntegerCircuit) -> None:
         self.circuit = circuit
-        self.weights = Blocks()
         self.indices = Blocks()
 
     def of(self, step: Step) -> dict[str, int]:
-        """Name a step's operands and the flags that say how it reads them; operands are numbers of blocks."""
+        """Name a step's operands and the flags that say how it reads them; operands are numbers of lists and layers."""
         if step.op is Op.LIST:
             assert step.lists is not None
             return {"lists": 1, "list": self._lists(step.lists)}
@@ -212,9 +277,9 @@ class _Operands:
             layer = self.circuit.layers[step.layer]
             assert isinstance(layer, IntegerSum)
             if not isinstance(layer.weights, SparseRows):
-                return {"weights": self.weights.put(layer.weights)}
+                return {"weights": step.layer}
             rows = layer.weights
-            return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": self.weights.put(rows.values)}
+            return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": step.layer}
         return {"variable": step.variable} if step.variable >= 0 else {}
 
     def _lists(self, rows: SparseRows) -> int:
@@ -230,12 +295,15 @@ class _Assembled:
     slots: int
     places: dict[int, tuple[int, int]]
 
-    def place(self, name: str, addresses: NDArray[np.int64]) -> None:
-        """Turn numbers of blocks into addresses."""
-        column = self.columns[name]
-        values = np.zeros_like(column.values)
-        values[column.used] = addresses[column.values[column.used]]
-        self.columns[name] = Column(values, column.used)
+    def placed(self, addresses: dict[str, NDArray[np.int64]]) -> _Assembled:
+        """Turn numbers in some columns into addresses."""
+        columns = dict(self.columns)
+        for name, found in addresses.items():
+            column = columns[name]
+            values = np.zeros_like(column.values)
+            values[column.used] = found[column.values[column.used]]
+            columns[name] = Column(values, column.used)
+        return replace(self, columns=columns)
 
 
 def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:

@@ -66,7 +66,7 @@ class PackedTable:
 def pack(columns: Mapping[str, Column]) -> PackedTable:
     """Pack columns of equal length, each as the code (value − offset) / factor of exact width."""
     rows = len(next(iter(columns.values())).values)
-    fields = {name: _field(column) for name, column in columns.items()}
+    fields = {name: column_field(column) for name, column in columns.items()}
     # Widest first: a narrow field fits beside others under a wide one that it never meets.
     shares: list[tuple[int, NDArray[np.bool_], list[str]]] = []
     for name in sorted((n for n in fields if fields[n].bits), key=lambda n: -fields[n].bits):
@@ -106,7 +106,7 @@ def _codes(column: Column, field: Field) -> NDArray[np.int64]:
     return (column.values - field.offset - field.slope * np.arange(len(column.values))) // field.factor
 
 
-def _field(column: Column) -> Field:
+def column_field(column: Column) -> Field:
     """Find the offset and the factor that make the codes smallest; a column that rises evenly needs no bits."""
     values = column.values[column.used]
     if not len(values):

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pcedge.circuit import Circuit, load_circuit
+from pcedge.circuit import Circuit, SumLayer, load_circuit
+from pcedge.circuit.inference import log_likelihood
+from pcedge.circuit.layers import SparseRows
 from pcedge.cli import group
 from pcedge.coder import Engine
 from pcedge.data import load_data
@@ -18,8 +20,13 @@ from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import read_onnx
 from pcedge.export.lowering import lower
 from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.quantize.calibration import calibration_flows
+from pcedge.quantize.post_training import aligned_layers
+from pcedge.verify.candidates import Candidate, Choices
+from pcedge.verify.choosing import Limits, mutated, spent
 from pcedge.verify.costs import multiplier_bits
 from pcedge.verify.search import Budget, SearchConfig, search
+from pcedge.verify.sensitivity import layer_losses
 
 QUICK = SearchConfig(generations=2, offspring=3, survivors=2, few=16, many=48)
 BUDGET = Budget(memory_bits=140_000)
@@ -64,6 +71,55 @@ def test_beats_one_width_for_all(circuit: Circuit, records: np.ndarray, found) -
         if lower(quantize(found.circuit, config)).memory_bits()["rom"] <= 140_000
     )
     assert bits(found.integers, test) <= best + 0.002
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_losses_of_layers_alone_are_exact(circuit: Circuit, records: np.ndarray, sparse: bool) -> None:
+    layers = list(circuit.layers)
+    for index, layer in enumerate(layers):
+        if sparse and isinstance(layer, SumLayer):
+            layers[index] = replace(layer, weights=SparseRows.from_dense(np.asarray(layer.weights)))
+    circuit, few = replace(circuit, layers=tuple(layers)), records[:40]
+    rng = np.random.default_rng(3)
+    sums = [index for index, layer in enumerate(layers) if isinstance(layer, SumLayer)]
+
+    def values(layer) -> np.ndarray:
+        return layer.weights.values if sparse else layer.weights
+
+    def shuffled(layer):
+        """Give other rows on the same columns."""
+        rows = np.asarray(layer.weights.toarray() if sparse else layer.weights)
+        rows = rows * rng.uniform(0.1, 2, rows.shape)
+        rows /= rows.sum(axis=1, keepdims=True)
+        return replace(layer, weights=SparseRows.from_dense(rows) if sparse else rows)
+
+    changed = {index: shuffled(layers[index]) for index in sums}
+    found = layer_losses(circuit, few, [[values(layer)] for layer in changed.values()])
+    assert found.shape == (1, len(sums)) and (found >= 0).all()
+    before = log_likelihood(circuit, few)
+    for place in (0, len(sums) // 2, len(sums) - 1):
+        other = [*layers]
+        other[sums[place]] = changed[sums[place]]
+        x = np.exp(log_likelihood(replace(circuit, layers=tuple(other)), few) - before) - 1
+        assert found[0, place] == pytest.approx((x / np.log(2) - np.log2(1 + x)).mean(), rel=1e-6, abs=1e-9)
+    assert found.max() > 1e-3
+
+
+def test_memory_is_counted_as_it_is_exported(circuit: Circuit, records: np.ndarray) -> None:
+    base = replace(circuit, layers=aligned_layers(circuit.layers, quantize(circuit).order))
+    flows = calibration_flows(base, records)
+    choices = Choices.of(base, flows, records, QuantizationConfig(), None, 0)
+    dice, limits = np.random.default_rng(5), Limits(140_000, None)
+    for tables, leaf in ((32, 9), (None, 8), (64, 12)):
+        bits = tuple(int(b) for b in dice.integers(2, 9, len(choices.sums)))
+        candidate = Candidate(bits, leaf, 16, tables)
+        assert choices.memory_bits(candidate) == lower(choices.integers(candidate)).memory_bits()["rom"]
+    start = Candidate((3,) * len(choices.sums), 9, 16, 48)
+    left = 140_000 - choices.memory_bits(start)
+    assert left > 0
+    for child in [spent(choices, start, limits), *(mutated(choices, start, limits, dice) for _ in range(8))]:
+        assert choices.memory_bits(child) <= 140_000
+    assert 140_000 - choices.memory_bits(spent(choices, start, limits)) < min(left, 1_000)
 
 
 def test_workers_and_interruptions_change_nothing(circuit: Circuit, records: np.ndarray, found, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ class Circuit:
                 _check_sum(index, layer)
         check_symbolizer(self.symbolizer, self.cardinalities)
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Give the structure without the parameters."""
         return tuple(layer.shape for layer in self.layers)

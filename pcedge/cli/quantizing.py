@@ -117,6 +117,7 @@ def quantize(
             with progress("searching") as move:
                 chosen = search(
                     source, measured, budget, config, settings, tables=leaf_tables, device=device,
+                    refining=None if refine == "none" else (train, _refinement(passes, seed, device)),
                     checkpoint=checkpoint, progress=lambda generation, total, _: move(generation, total),
                 )  # fmt: skip
             fitted, config = chosen.circuit, chosen.config
@@ -165,15 +166,21 @@ def _keeps(model: Any, budget: Any) -> bool:
 def _refined(
     circuit: Circuit, train: Any, valid: Any, config: QuantizationConfig, passes: int | None, seed: int, device: str
 ) -> Circuit:  # fmt: skip
-    from pcedge.quantize import RefineConfig, refine
+    from pcedge.quantize import refine
 
-    settings = RefineConfig(seed=seed)
-    if passes is not None:
-        settings = replace(settings, passes=passes, gradual=passes // 2)
-    settings = replace(settings, learn=replace(settings.learn, device=device))
     held = None if valid is None or not len(valid) else valid.reshape(len(valid), -1)
     announce(f"refining on {len(train)} records")
     with progress("refining") as move:
         return refine(
-            circuit, train, config, settings, valid=held, progress=lambda index, total, *_: move(index, total)
-        )
+            circuit, train, config, _refinement(passes, seed, device), valid=held,
+            progress=lambda index, total, *_: move(index, total),
+        )  # fmt: skip
+
+
+def _refinement(passes: int | None, seed: int, device: str) -> Any:
+    from pcedge.quantize import RefineConfig
+
+    settings = RefineConfig(seed=seed)
+    if passes is not None:
+        settings = replace(settings, passes=passes, gradual=passes // 2)
+    return replace(settings, learn=replace(settings.learn, device=device))

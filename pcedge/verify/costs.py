@@ -1,4 +1,4 @@
-"""What the numbers of a circuit cost: bits of memories and multipliers, and the code length that rounding adds."""
+"""What the numbers of a circuit cost: bits of memories and multipliers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from pcedge.circuit.layers import FloatArray, IntArray, SparseRows, SumLayer
 from pcedge.quantize import IntegerCircuit, IntegerSum
-from pcedge.quantize.rounding import ZERO_BITS
 
 
 def multiplier_bits(integers: IntegerCircuit) -> int:
@@ -28,11 +27,3 @@ def float_values(layer: SumLayer) -> FloatArray:
     """Give the weights of a layer, (units, entries) or (entries,) of sparse rows."""
     rows = layer.weights
     return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
-
-
-def expected_loss(values: FloatArray, rounded: FloatArray, counts: FloatArray) -> float:
-    """Give the bits that rounding adds to records with these counts: -log2 r + (r - 1) / ln 2 for every count."""
-    ratio = rounded / np.maximum(values, 1e-12)
-    with np.errstate(divide="ignore"):
-        cost = np.where(ratio > 0, -np.log2(np.where(ratio > 0, ratio, 1.0)) + (ratio - 1) / np.log(2), ZERO_BITS)
-    return float((counts * cost).sum())

@@ -20,22 +20,21 @@ from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, IntArray
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export.lowering import lower
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
 from pcedge.verify.candidates import Candidate, Choices
+from pcedge.verify.choosing import Limits, Losses, mutated, spent, starts
 from pcedge.verify.costs import multiplier_bits
+from pcedge.verify.recovery import remaining
 
-#: called after a generation with (generation, generations, interval bits of the best on the many records)
+#: called after a generation with (generation, generations, expected bits of the best on the many records)
 Progress = Callable[[int, int, float], None]
 
-VERSION = 1
+VERSION = 2
 
-#: records whose flows say what a layer may lose, at most
-FLOW_RECORDS = 2048
-
-#: how often a start may be made smaller
-TRIES = 8
+#: records whose flows leaf tables are clustered by, and those that say what a layer loses alone, at most
+FLOW_RECORDS, LOSS_RECORDS = 2048, 1024
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,8 @@ class SearchConfig:
     #: candidates that go on from the few records to the many
     survivors: int = 2
     #: records that all offspring are compared on, and those that choose the best of a generation
-    few: int = 48
-    many: int = 192
+    few: int = 128
+    many: int = 512
     seed: int = 0
     #: processes that measure; the result does not depend on their number
     workers: int = 1
@@ -104,8 +103,10 @@ class SearchResult:
     #: bits of the exported memories by kind, `rom` the sum
     memory_bits: dict[str, int]
     multiplier_bits: int
-    #: interval bits a variable on the many records, of the start and after every generation
+    #: bits a variable on the many records, expected in the end, of the start and after every generation
     history: tuple[float, ...]
+    #: which part of the losses by rounded weights and shared tables is expected to remain after a refinement
+    remains: float
 
 
 def search(
@@ -116,6 +117,7 @@ def search(
     settings: SearchConfig | None = None,
     *,
     tables: int | None = None,
+    refining: tuple[IntArray, RefineConfig] | None = None,
     device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress | None = None,
@@ -134,6 +136,8 @@ def search(
         limits: the greatest widths, coder and floor; None takes the defaults.
         settings: how long and how widely to search; None takes the defaults.
         tables: the most leaf tables that leaves may share; None leaves them free.
+        refining: records and settings of a refinement that will follow: a short one says which part of the losses it
+            leaves, and candidates are compared by what is left. None compares them as they are.
         device: `cpu` or a torch device, for the flows.
         checkpoint: a file that is written after every generation, and continued from where it exists.
         progress: called after the start and every generation.
@@ -154,23 +158,25 @@ def search(
     plain = quantize(circuit, limits)
     base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
     flows = calibration_flows(base, records[:FLOW_RECORDS], device)
-    choices = Choices.of(base, flows, limits, tables, settings.seed)
     generator = np.random.default_rng([settings.seed, 7])
     drawn = records[generator.permutation(len(records))[: settings.few + settings.many]]
     few, many = drawn[: settings.few], drawn[-settings.many :]
-    choices.calibrate(few)
-    starts, room = _within(choices, budget)
-    best = starts[0]
+    choices = Choices.of(base, flows, records[:LOSS_RECORDS], limits, tables, settings.seed)
+    bounds = Limits(budget.memory_bits, budget.multiplier_bits)
+    losses = Losses.measured(choices, bounds, many)
+    first = starts(choices, bounds, losses)
+    if refining is not None:
+        choices.remains = remaining(choices, first[0], *refining, many)
+        first = list(dict.fromkeys([*starts(choices, bounds, losses), *first]))
     history: list[float] = []
-    mark = _fingerprint(circuit, drawn, budget, limits, settings, tables)
+    best = first[0]
+    mark = _fingerprint(circuit, drawn, budget, limits, settings, tables, refining)
     with _Measuring(choices, settings.workers) as measure:
         if checkpoint is not None and checkpoint.exists():
             best, history = _read(checkpoint, mark, choices)
         else:
-            order = np.argsort(measure(starts, few), kind="stable")
-            starts = [starts[place] for place in order[: settings.survivors + 1]]
-            scores = measure(starts, many)
-            best = starts[int(np.argmin(scores))]
+            scores = measure(first, many)
+            best = first[int(np.argmin(scores))]
             history.append(min(scores))
         while True:
             if progress is not None:
@@ -178,44 +184,22 @@ def search(
             if len(history) > settings.generations:
                 break
             dice = np.random.default_rng([settings.seed, 11, len(history)])
-            offspring = [choices.mutated(best, room, budget.multiplier_bits, dice)
-                         for _ in range(settings.offspring)]  # fmt: skip
+            offspring = [mutated(choices, best, bounds, dice) for _ in range(settings.offspring)]
             scores = measure(offspring, few)
             survivors = [offspring[place] for place in np.argsort(scores, kind="stable")[: settings.survivors]]
             scores = measure(survivors, many)
             place = int(np.argmin(scores))
-            # Estimates are close, and the export has the last word.
-            if scores[place] < history[-1] and _exact(choices, survivors[place]) <= (budget.memory_bits or math.inf):
+            if scores[place] < history[-1]:
                 best = survivors[place]
-                history.append(scores[place])
-            else:
-                history.append(history[-1])
+            history.append(min(scores[place], history[-1]))
             if checkpoint is not None:
                 _write(checkpoint, mark, best, history)
+    best = spent(choices, best, bounds)
     integers = choices.integers(best)
-    memory = lower(integers).memory_bits()
     return SearchResult(
-        choices.circuit(best), choices.config(best), integers, best, memory, multiplier_bits(integers), tuple(history)
-    )
-
-
-def _exact(choices: Choices, candidate: Candidate) -> int:
-    return lower(choices.integers(candidate)).memory_bits()["rom"]
-
-
-def _within(choices: Choices, budget: Budget) -> tuple[list[Candidate], int | None]:
-    """Give starts that keep the budget when they are exported, and the budget less what estimates leave out."""
-    room = budget.memory_bits
-    for _ in range(TRIES):
-        starts = choices.starts(room, budget.multiplier_bits)
-        if room is None or budget.memory_bits is None:
-            return starts, None
-        over = [_exact(choices, start) - budget.memory_bits for start in starts]
-        fitting = [start for start, bits in zip(starts, over, strict=True) if bits <= 0]
-        if fitting:
-            return fitting, room
-        room -= min(over)
-    raise UsageError(f"the budget of {budget.memory_bits} bits of memory must leave room to choose, it does not")
+        choices.circuit(best.tables), choices.config(best), integers, best, lower(integers).memory_bits(),
+        multiplier_bits(integers), tuple(history), choices.remains,
+    )  # fmt: skip
 
 
 class _Measuring:
@@ -237,8 +221,8 @@ class _Measuring:
 
     def _measure(self, candidates: list[Candidate], records: IntArray) -> list[float]:
         if self.pool is None:
-            return [self.choices.bits(candidate, records) for candidate in candidates]
-        return list(self.pool.map(_bits, candidates, [records] * len(candidates)))
+            return [self.choices.score(candidate, records) for candidate in candidates]
+        return list(self.pool.map(_score, candidates, [records] * len(candidates)))
 
 
 _taken: Choices
@@ -249,18 +233,21 @@ def _take(choices: Choices) -> None:
     _taken = choices
 
 
-def _bits(candidate: Candidate, records: IntArray) -> float:
-    return _taken.bits(candidate, records)
+def _score(candidate: Candidate, records: IntArray) -> float:
+    return _taken.score(candidate, records)
 
 
 def _fingerprint(
     circuit: Circuit, records: IntArray, budget: Budget, limits: QuantizationConfig, settings: SearchConfig,
-    tables: int | None,
+    tables: int | None, refining: tuple[IntArray, RefineConfig] | None,
 ) -> str:  # fmt: skip
     free = replace(settings, generations=0, workers=1)
     said = [asdict(part) for part in (budget, limits, free)]
     text = json.dumps([*said, tables], sort_keys=True) + circuit_checksum(circuit)
-    return hashlib.sha256(text.encode() + np.ascontiguousarray(records).tobytes()).hexdigest()
+    hasher = hashlib.sha256(text.encode() + np.ascontiguousarray(records).tobytes())
+    if refining is not None:
+        hasher.update(repr(refining[1]).encode() + np.ascontiguousarray(refining[0]).tobytes())
+    return hasher.hexdigest()
 
 
 def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None:
