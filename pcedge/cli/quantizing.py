@@ -17,6 +17,9 @@ from pcedge.quantize.config import ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
 #: train records whose flows say which leaf tables may be shared, at most
 CALIBRATION = 4096
 
+#: share of a budget of memory that a search leaves to the refinement of what it finds
+RESERVE = 0.005
+
 
 @click.command(
     cls=Command, example="pcedge quantize c.pcedge --weight-bits 4 --data train.npy --refine em --out m.onnx"
@@ -81,6 +84,8 @@ def quantize(
     from pcedge.data import Reading, load_data
     from pcedge.export import write_onnx
     from pcedge.export.lowering import lower
+    from pcedge.learn.config import LearnConfig
+    from pcedge.learn.holdout import hold_out
     from pcedge.quantize import quantize as to_integers
     from pcedge.quantize.calibration import calibration_flows
     from pcedge.verify.costs import multiplier_bits
@@ -92,9 +97,12 @@ def quantize(
     source = read_float(circuit)
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
-    budget = None
+    budget = room = None
     if budget_kbit is not None or budget_multiplier_bits is not None:
-        budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
+        # Refined weights may need another bank of the ROM, so the search leaves some of it.
+        memory = None if budget_kbit is None else round(1000 * budget_kbit)
+        budget = Budget(memory, budget_multiplier_bits)
+        room = replace(budget, memory_bits=memory and max(1, round(memory * (1 - (refine != "none") * RESERVE))))
     if data is not None and refine == "none" and leaf_tables is None and budget is None:
         raise click.UsageError("--data must come with --refine, --leaf-tables or a budget")
     if data is None and budget is not None:
@@ -113,10 +121,13 @@ def quantize(
             settings = SearchConfig(generations=generations, workers=workers, seed=seed)
             announce("searching")
             held = splits.valid
-            measured = train if held is None or not len(held) else held.reshape(len(held), -1)
+            if held is not None and len(held):
+                measured = held.reshape(len(held), -1)
+            else:
+                measured = train if len(train) < 2 else hold_out(train, LearnConfig.holdout, seed)[1]
             with progress("searching") as move:
                 chosen = search(
-                    source, measured, budget, config, settings, tables=leaf_tables, device=device,
+                    source, measured, room, config, settings, tables=leaf_tables, device=device,
                     refining=None if refine == "none" else (train, _refinement(passes, seed, device)),
                     checkpoint=checkpoint, progress=lambda generation, total, _: move(generation, total),
                 )  # fmt: skip

@@ -15,6 +15,7 @@ from pcedge.circuit.layers import Circuit, FloatArray, IntArray
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError, missing_extra
 from pcedge.learn.config import LearnConfig, Progress
+from pcedge.learn.holdout import hold_out
 from pcedge.learn.initial import initial_circuit
 
 #: symbols of a variable at most, where the data alone say how many there are
@@ -134,9 +135,7 @@ def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[i
 def _hold_out(records: IntArray, config: LearnConfig) -> tuple[IntArray, IntArray]:
     if len(records) < 2:
         raise DataError(f"training must have at least 2 records when there is no validation split, got {len(records)}")
-    order = np.random.default_rng([config.seed, 2]).permutation(len(records))
-    count = min(max(1, round(config.holdout * len(records))), len(records) - 1)
-    return records[np.sort(order[count:])], records[np.sort(order[:count])]
+    return hold_out(records, config.holdout, config.seed)
 
 
 def evaluate(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = None) -> FloatArray:

@@ -14,6 +14,7 @@ from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Lay
 from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time
+from pcedge.learn.holdout import hold_out
 from pcedge.learn.model import Model
 from pcedge.learn.plan import LeafStack
 from pcedge.learn.priors import leaf_priors, tree_shrunk
@@ -58,17 +59,16 @@ def fit_integers(
 
 
 def _split(train: IntArray, valid: IntArray | None, settings: RefineConfig) -> tuple[IntArray, IntArray]:
-    order = np.random.default_rng([settings.seed, 2]).permutation(len(train))
+    if valid is None or not len(valid):
+        if len(train) < 2:
+            raise DataError(f"refining must have at least 2 records where none are for validation, got {len(train)}")
+        train, valid = hold_out(train, settings.holdout, settings.seed)
     if settings.records is not None:
-        order = order[: settings.records]
-    if valid is not None and len(valid):
-        if not len(order):
-            raise DataError("refining must have at least one record, got none")
-        return train[np.sort(order)], valid
-    if len(order) < 2:
-        raise DataError(f"refining must have at least 2 records where none are for validation, got {len(order)}")
-    held = min(max(1, round(settings.holdout * len(order))), len(order) - 1)
-    return train[np.sort(order[held:])], train[np.sort(order[:held])]
+        chosen = np.random.default_rng([settings.seed, 13]).permutation(len(train))[: settings.records]
+        train = train[np.sort(chosen)]
+    if not len(train):
+        raise DataError("refining must have at least one record, got none")
+    return train, valid
 
 
 class _Run:
