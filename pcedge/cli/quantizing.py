@@ -97,12 +97,9 @@ def quantize(
     source = read_float(circuit)
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
-    budget = room = None
+    budget = None
     if budget_kbit is not None or budget_multiplier_bits is not None:
-        # Refined weights may need another bank of the ROM, so the search leaves some of it.
-        memory = None if budget_kbit is None else round(1000 * budget_kbit)
-        budget = Budget(memory, budget_multiplier_bits)
-        room = replace(budget, memory_bits=memory and max(1, round(memory * (1 - (refine != "none") * RESERVE))))
+        budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
     if data is not None and refine == "none" and leaf_tables is None and budget is None:
         raise click.UsageError("--data must come with --refine, --leaf-tables or a budget")
     if data is None and budget is not None:
@@ -119,6 +116,10 @@ def quantize(
         train = splits.train.reshape(len(splits.train), -1)
         if budget is not None:
             settings = SearchConfig(generations=generations, workers=workers, seed=seed)
+            room = budget
+            if refine != "none" and budget.memory_bits is not None:
+                # Refined weights may need another bank of the ROM.
+                room = replace(budget, memory_bits=max(1, round(budget.memory_bits * (1 - RESERVE))))
             announce("searching")
             held = splits.valid
             if held is not None and len(held):
