@@ -11,7 +11,7 @@ import json
 import os
 import time
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from pcedge.data import load_array
 from pcedge.export.lowering import lower
 from pcedge.export.onnx_writer import to_onnx
 from pcedge.learn import LearnConfig, count_flows, evaluate
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.learn.holdout import hold_out
+from pcedge.quantize import IntegerCircuit, IntegerInput, QuantizationConfig, RefineConfig, quantize, refine
 from pcedge.verify import verify
+from pcedge.verify.search import Budget, SearchConfig, search
 
 HERE = Path(__file__).resolve().parent
 SETTINGS, FIGURES = HERE / "quantization.toml", HERE / "quantization.json"
@@ -49,10 +51,8 @@ def images(name: str) -> np.ndarray:
     return np.asarray(load_array(DATA / f"{name}-images-idx3-ubyte.gz")).reshape(-1, 784)
 
 
-def make(
-    name: str, circuits: Path, kept: Path | None, device: str
-) -> tuple[Circuit, IntegerCircuit, dict[str, Any]]:  # fmt: skip
-    """Share tables, refine and quantize; a refined circuit is kept for the next time, with the time that it took."""
+def make(name: str, circuits: Path, kept: Path | None, device: str) -> tuple[Circuit, IntegerCircuit, dict[str, Any]]:
+    """Search, share tables, refine and quantize; a refined circuit is kept for the next time, with what it took."""
     setting = tomllib.loads(SETTINGS.read_text())[name]
     config = QuantizationConfig(
         setting["weight_bits"], setting.get("leaf_bits", 12), setting["state_bits"],
@@ -61,20 +61,29 @@ def make(
     circuit = load_circuit(circuits / f"{setting.get('circuit', 'mnist-16')}.pcedge")
     file = None if kept is None else kept / f"{name}.pcedge"
     if file is not None and file.exists():
-        return circuit, quantize(load_circuit(file), config), json.loads(file.with_suffix(".json").read_text())
+        spent = json.loads(file.with_suffix(".json").read_text())
+        if "config" in spent:
+            config = QuantizationConfig(**spent["config"])
+        return circuit, quantize(load_circuit(file), config), spent
     fitted, train, learn = circuit, images("train"), replace(LEARN, device=device)
     start = time.perf_counter()
-    if "tables" in setting:
+    if "search_kbit" in setting:
+        held = hold_out(train, LEARN.holdout, LEARN.seed)[1]
+        budget = Budget(round(1000 * setting["search_kbit"]))
+        search_config = SearchConfig(generations=setting["generations"])
+        found = search(circuit, held, budget, config, search_config, tables=setting["tables"], device=device)
+        fitted, config = found.circuit, found.config
+    elif "tables" in setting:
         fitted = share_leaves(fitted, count_flows(fitted, train[:CALIBRATION], learn), tables=setting["tables"])
     if setting.get("passes"):
         told = RefineConfig(
             passes=setting["passes"], gradual=setting["gradual"], anchor=setting.get("anchor", 0.0),
-            holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
+            records=setting.get("records"), holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
         )  # fmt: skip
         family = replace(config, leaf_masters=setting.get("refined_masters", config.leaf_masters))
         fitted = refine(fitted, train, family, told, progress=partial(tell, name))
     integers = quantize(fitted, config)
-    spent = {"seconds": time.perf_counter() - start, "device": device_name(device)}
+    spent = {"seconds": time.perf_counter() - start, "device": device_name(device), "config": asdict(config)}
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_circuit(fitted, file)
@@ -101,9 +110,11 @@ def measure(circuit: Circuit, integers: IntegerCircuit, test: np.ndarray) -> dic
         "csim": verify(integers, test[:CSIM], ["csim"]).mismatches,
     }
     memory = lower(integers).memory_bits()
+    leaves = [layer.cumulative for layer in integers.layers if isinstance(layer, IntegerInput)]
     return {
         "float_bits": entropy, "file_bits": 8 * len(packed) / pixels, "single_flush_bits": single,
         "memory_bits": memory,
+        "tables": len(np.unique(np.concatenate(leaves), axis=0)),
         "onnx_bytes": len(to_onnx(integers).SerializeToString()), "mismatches": mismatches, "images": len(test),
     }  # fmt: skip
 
@@ -146,11 +157,16 @@ def write_table() -> None:
         over = figures["file_bits"] - entropy
         refined = f"{setting['passes']} passes" if setting.get("passes") else setting.get("rounding", "code-length")
         widths = f"W{setting['weight_bits']} L{setting.get('leaf_bits', 12)} A{setting['state_bits']}"
+        tables = setting.get("tables", "all")
+        if "search_kbit" in setting:
+            chosen = figures["config"]
+            widths = f"mixed W, L{chosen['leaf_bits']} A{chosen['state_bits']}"
+            tables = figures["tables"]
         states, rom = setting.get("circuit", "mnist-16").split("-")[1], figures["memory_bits"]["rom"] / 1000
         wrong = " / ".join(str(count) for count in figures["mismatches"].values())
         if "tables" in setting:
             points.append((rom, [
-                f"{rom:,.0f}", f"{figures['file_bits']:.4f}", f"{over:+.4f}", states, widths, str(setting["tables"]),
+                f"{rom:,.0f}", f"{figures['file_bits']:.4f}", f"{over:+.4f}", states, widths, str(tables),
                 str(setting.get("masters", "")),
                 f"{figures['float_bits']:.4f}", wrong,
             ]))  # fmt: skip
@@ -158,7 +174,7 @@ def write_table() -> None:
             continue
         reach = f"≤ {setting['reach']:+.3f}" if "reach" in setting else ""
         rows.append([
-            name, widths, str(setting.get("tables", "all")), refined, f"{figures['file_bits']:.4f}", f"**{over:+.4f}**",
+            name, widths, str(tables), refined, f"{figures['file_bits']:.4f}", f"**{over:+.4f}**",
             reach, f"{figures['single_flush_bits']:+.4f}", f"{rom:,.0f}", wrong, f"{figures['seconds']:.0f} s",
             figures["device"],
         ])  # fmt: skip
