@@ -189,7 +189,10 @@ def arrange(circuit: IntegerCircuit) -> Arrangement:
 
 
 def lower(
-    circuit: IntegerCircuit, arrangement: Arrangement | None = None, leaves: LeafMemories | None = None
+    circuit: IntegerCircuit,
+    arrangement: Arrangement | None = None,
+    leaves: LeafMemories | None = None,
+    tile: tuple[int, int] = (1, 1),
 ) -> Program:
     """Give addresses to all that the two schedules of a circuit read and write.
 
@@ -197,12 +200,13 @@ def lower(
         circuit: the integer circuit.
         arrangement: `arrange` of a circuit of the same structure and order; None makes it.
         leaves: `leaf_memories` of a circuit with the same leaf tables; None makes them.
+        tile: rows and columns of weights that lie together, see `stored_weights`.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     made = arrangement or arrange(circuit)
-    weights, up, walk = made.with_weights([stored_weights(circuit, i) for i in made.weighted], circuit.weight_bits)
+    weights, up, walk = made.with_weights([stored_weights(circuit, i, tile) for i in made.weighted], circuit.weight_bits)
     return Program(
         circuit, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
         made.indices, leaf_memories(circuit) if leaves is None else leaves,
@@ -212,12 +216,24 @@ def lower(
     )  # fmt: skip
 
 
-def stored_weights(circuit: IntegerCircuit, index: int) -> NDArray[np.int64]:
-    """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows."""
+def stored_weights(circuit: IntegerCircuit, index: int, tile: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
+    """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows.
+
+    With tiles of more than one weight a dense block is padded with zeros to whole tiles, and lies tile by tile: the
+    tiles of the first rows from left to right, then those of the next; in a tile row by row. Sparse values are padded too.
+    """
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)
     values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
-    return values.astype(np.int64, copy=False)
+    whole = values.astype(np.int64, copy=False)
+    rows, columns = tile
+    if rows * columns == 1:
+        return whole
+    if whole.ndim == 1:
+        return np.pad(whole, (0, -len(whole) % (rows * columns)))
+    padded = np.pad(whole, ((0, -whole.shape[0] % rows), (0, -whole.shape[1] % columns)))
+    tiles = padded.reshape(len(padded) // rows, rows, -1, columns).swapaxes(1, 2)
+    return np.ascontiguousarray(tiles).ravel()
 
 
 def step_memory(columns: dict[str, Column]) -> StepMemory:
