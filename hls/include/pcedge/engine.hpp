@@ -191,7 +191,8 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = C::max_units
         const unsigned source = step.lists ? M::index(entries + i) : i;
-        const unsigned dense = dense_address(step.weights, k, step.units, i, step.a_units, down);
+        const unsigned dense = dense_address<C::tile_rows, C::tile_columns>(
+            step.weights, k, step.units, i, step.a_units, down);
         const unsigned place = step.lists ? step.weights + i : dense;
         const bool weighted = !step.lists || step.values;
         const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);

@@ -20,11 +20,18 @@ uint_t<F, N> multiply_accumulate(uint_t<F, N> sum, uint_t<F, W> weight, uint_t<F
 }
 
 /// \brief Address of the weight that entry `target` of `targets` gives to entry `source` of
-/// `sources`. Up, a row of the block belongs to a target; down, to a source.
-inline std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std::uint32_t targets,
-                                   std::uint32_t source, std::uint32_t sources, bool down) {
+/// `sources`. Up, a row of the block belongs to a target; down, to a source. A block lies tile by
+/// tile.
+/// \tparam ROWS, COLUMNS of a tile
+template <unsigned ROWS, unsigned COLUMNS>
+std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std::uint32_t targets,
+                            std::uint32_t source, std::uint32_t sources, bool down) {
 #pragma HLS INLINE
-  return base + (down ? source * targets + target : target * sources + source);
+  const std::uint32_t row = down ? source : target;
+  const std::uint32_t column = down ? target : source;
+  const std::uint32_t across = ((down ? targets : sources) + COLUMNS - 1) / COLUMNS;
+  const std::uint32_t tile = row / ROWS * across + column / COLUMNS;
+  return base + (tile * ROWS + row % ROWS) * COLUMNS + column % COLUMNS;
 }
 
 /// \brief The number that a bank's entry stands for: a weight, or an entry of a list.

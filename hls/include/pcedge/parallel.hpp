@@ -1,7 +1,7 @@
 // The parallel engine: several records in flight, several multiply-accumulates a cycle. One
 // iteration of its loop is one clock cycle (docs/engine.md).
-#ifndef PCEDGE_MACHINE_HPP
-#define PCEDGE_MACHINE_HPP
+#ifndef PCEDGE_PARALLEL_HPP
+#define PCEDGE_PARALLEL_HPP
 
 #include "kernels.hpp"
 
@@ -29,7 +29,7 @@ constexpr unsigned ceil_div(unsigned a, unsigned b) { return (a + b - 1) / b; }
 /// \tparam C configuration; beside engine_t's: streams, tile_rows * tile_columns multipliers of the
 /// matrix-vector unit, lanes of the others, search_bits that a decoder finds in a round
 /// \tparam M memories, blocks of weights in tiles
-template <class C, class M> struct machine_t {
+template <class C, class M> struct parallel_engine_t {
   using E = engine_t<C, M>;
   using F = typename C::integers;
   using acc_t = typename E::acc_t;

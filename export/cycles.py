@@ -1,0 +1,294 @@
+"""The cycles of the parallel engine, before synthesis: the rules of its units, without the numbers (docs/engine.md)."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+from pcedge.arithmetic import ceil_log2
+from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
+from pcedge.circuit.layers import SparseRows
+from pcedge.errors import UsageError
+from pcedge.quantize.integer import IntegerCircuit, IntegerSum
+
+#: cycles as in `machine.hpp`: after the last beat of a matrix-vector step, of another step, of an interval, of a fetch
+MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY, FETCH_LATENCY = 4, 3, 7, 1
+
+#: steps fetched in a cycle
+FETCHES = 2
+
+JOBS = ("likelihood", "encode", "decode")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hold the sizes of an engine.
+
+    Raises:
+        UsageError: a size is out of its range.
+    """
+
+    #: multiply-accumulates a cycle of the matrix-vector unit, a power of two
+    macs: int = 1
+    #: records in flight
+    streams: int = 1
+    #: bits of a symbol that a decoder finds in one round, with 2^bits − 1 probes for each lane
+    search_bits: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not (1 <= self.macs <= 4096 and self.macs & (self.macs - 1) == 0):
+            raise UsageError(f"macs must be a power of two in 1..4096, got {self.macs}")
+        if not 1 <= self.streams <= 64:
+            raise UsageError(f"streams must be in 1..64, got {self.streams}")
+        if not 1 <= self.search_bits <= 4:
+            raise UsageError(f"search_bits must be in 1..4, got {self.search_bits}")
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Give the rows and columns of weights that are multiplied in one cycle."""
+        bits = self.macs.bit_length() - 1
+        return 1 << bits // 2, 1 << (bits + 1) // 2
+
+    @property
+    def lanes(self) -> int:
+        """Give the entries that the other units take in one cycle."""
+        return self.tile[1]
+
+    @property
+    def multipliers(self) -> dict[str, int]:
+        """Count the multipliers of each unit: only those of `mix` are `macs`."""
+        return {"mix": self.macs, "vector": self.lanes, "interval": self.lanes * max(2, (1 << self.search_bits) - 1)}
+
+
+@dataclass
+class _Stream:
+    """Hold where a stream stands."""
+
+    records: int
+    left: int
+    loaded_at: int | None
+    place: int = 0
+    working: bool = False
+    wanted: bool = False
+    valid: bool = False
+    fetched: int = 0
+    after: int = 0
+    reading: bool = False
+    pending: int = 0
+    stored_at: int | None = None
+    open: int = 0
+    ready: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Unit:
+    """Hold a unit: the stream and step at work, and the cycle of its last beat."""
+
+    last: int
+    latency: int
+    stream: int = -1
+    step: Step | None = None
+    until: int = 0
+    writing: tuple[int, Step] | None = None
+    written: int = 0
+
+
+def count_cycles(circuit: IntegerCircuit, shape: Shape, job: str, records: int | list[int]) -> int:
+    """Count the clock cycles of a job, as C simulation counts them; no side ever stalls.
+
+    Args:
+        circuit: the integer circuit.
+        shape: the sizes of the engine.
+        job: `likelihood`, `encode` or `decode`.
+        records: how many records each stream has, or all together, shared out one by one.
+
+    Raises:
+        UsageError: no such job, or too many streams.
+        NotStructuredError: the circuit cannot be coded.
+    """
+    if job not in JOBS:
+        raise UsageError(f"the job must be one of {', '.join(JOBS)}, got {job!r}")
+    if isinstance(records, int):
+        records = [len(range(stream, records, shape.streams)) for stream in range(shape.streams)]
+    if len(records) != shape.streams:
+        raise UsageError(f"records must be one number for each of {shape.streams} streams, got {len(records)}")
+    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
+    return _Run(circuit, shape, job, schedule, records).run()
+
+
+def beats(circuit: IntegerCircuit, shape: Shape, step: Step) -> int:
+    """Count the cycles that a step keeps its unit busy."""
+    rows, columns = shape.tile
+    if step.op is Op.INTERVAL:
+        return -(-step.sources[0].units // shape.lanes)
+    if step.op in (Op.UP, Op.DOWN):
+        layer = circuit.layers[step.layer]
+        assert isinstance(layer, IntegerSum)
+        if not isinstance(layer.weights, SparseRows):
+            units, sources = (columns, rows) if step.op is Op.DOWN else (rows, columns)
+            return -(-step.units // units) * -(-step.sources[0].units // sources)
+        if step.op is Op.UP:
+            return len(layer.weights.indices) + step.units
+        return -(-step.units // shape.lanes) + len(layer.weights.indices) + step.sources[0].units
+    if step.op is Op.LIST:
+        assert step.lists is not None
+        return len(step.lists.indices) + step.units
+    if step.op is Op.MULTIPLY and any(gather is not None for gather in step.gathers):
+        return step.units
+    return -(-step.units // shape.lanes)
+
+
+class _Run:
+    """Follow the rules cycle by cycle, from one cycle in which something happens to the next."""
+
+    def __init__(
+        self, circuit: IntegerCircuit, shape: Shape, job: str, schedule: Schedule, records: list[int]
+    ) -> None:
+        self.shape, self.job, self.schedule = shape, job, schedule
+        self.steps = schedule.steps
+        self.variables = len(circuit.order)
+        self.cardinalities = circuit.cardinalities
+        self.beats = [beats(circuit, shape, step) for step in self.steps]
+        loaded = None if job == "decode" else self.variables - 1
+        self.streams = [_Stream(count, count, loaded) for count in records]
+        last = shape.streams - 1
+        self.mix, self.vector = _Unit(last, MIX_LATENCY), _Unit(last, VECTOR_LATENCY)
+        self.interval = _Unit(last, INTERVAL_LATENCY)
+        self.last_fetched = last
+        self.now = 0
+        self.times: list[int] = [0]
+
+    def run(self) -> int:
+        while True:
+            self.now = heapq.heappop(self.times)
+            while self.times and self.times[0] == self.now:
+                heapq.heappop(self.times)
+            for unit in (self.mix, self.vector):
+                self._write(unit)
+            for unit in (self.mix, self.vector):
+                self._work(unit)
+            self._intervals()
+            for unit in (self.mix, self.vector, self.interval):
+                self._start(unit)
+            for _ in range(FETCHES):
+                self._fetch()
+            if all([self._move(stream) for stream in self.streams]):
+                return self.now + 1
+
+    def _at(self, time: int) -> int:
+        heapq.heappush(self.times, time)
+        return time
+
+    def _unit_of(self, step: Step) -> _Unit:
+        if step.op is Op.INTERVAL:
+            return self.interval
+        return self.mix if step.op in (Op.UP, Op.DOWN, Op.LIST) else self.vector
+
+    def _write(self, unit: _Unit) -> None:
+        if unit.writing is None or self.now < unit.written:
+            return
+        number, step = unit.writing
+        stream = self.streams[number]
+        stream.ready[step.target] = self._at(self.now + 1 + unit.latency)
+        stream.pending -= 1
+        unit.writing = None
+
+    def _work(self, unit: _Unit) -> None:
+        if unit.step is None or self.now < unit.until or unit.writing is not None:
+            return
+        unit.writing = unit.stream, unit.step
+        unit.written = self._at(self.now + -(-unit.step.units // self.shape.lanes))
+        self.streams[unit.stream].reading = False
+        unit.step = None
+
+    def _intervals(self) -> None:
+        unit = self.interval
+        if unit.step is None or self.now < unit.until:
+            return
+        stream = self.streams[unit.stream]
+        stream.reading = False
+        unit.step = None
+        if self.job != "decode":
+            stream.after = self._at(self.now + 1)
+            self._advance(stream)
+            return
+        stream.after = self._at(self.now + 1 + INTERVAL_LATENCY)
+        stream.open -= min(stream.open, self.shape.search_bits)
+        if not stream.open:
+            self._advance(stream)
+
+    def _advance(self, stream: _Stream) -> None:
+        stream.valid = False
+        stream.place += 1
+        stream.wanted = stream.place < len(self.steps)
+
+    def _may(self, stream: _Stream, unit: _Unit) -> bool:
+        if not stream.working or not stream.valid or stream.reading or max(stream.fetched, stream.after) > self.now:
+            return False
+        step = self.steps[stream.place]
+        if self._unit_of(step) is not unit:
+            return False
+        return all(stream.ready.get(source.value, self.now + 1) <= self.now for source in step.sources)
+
+    def _start(self, unit: _Unit) -> None:
+        if unit.step is not None:
+            return
+        count = len(self.streams)
+        order = ((unit.last + place) % count for place in range(1, count + 1))
+        chosen = next((number for number in order if self._may(self.streams[number], unit)), None)
+        if chosen is None:
+            return
+        stream = self.streams[chosen]
+        unit.stream = unit.last = chosen
+        unit.step = self.steps[stream.place]
+        unit.until = self._at(self.now + self.beats[stream.place])
+        stream.reading = True
+        if unit is not self.interval:
+            stream.pending += 1
+            self._advance(stream)
+
+    def _fetch(self) -> None:
+        count = len(self.streams)
+        order = ((self.last_fetched + place) % count for place in range(1, count + 1))
+        chosen = next((number for number in order if self.streams[number].wanted), None)
+        if chosen is None:
+            return
+        stream = self.streams[chosen]
+        self.last_fetched = chosen
+        stream.wanted, stream.valid = False, True
+        stream.fetched = self._at(self.now + 1 + FETCH_LATENCY)
+        step = self.steps[stream.place]
+        stream.open = ceil_log2(self.cardinalities[step.variable]) if step.op is Op.INTERVAL else 0
+        self._at(self.now + 1)
+
+    def _move(self, stream: _Stream) -> bool:
+        storing = stream.stored_at is not None and self.now < stream.stored_at
+        done = stream.working and stream.place == len(self.steps) and not stream.reading
+        done = done and stream.pending == 0 and stream.after <= self.now
+        if self.job == "likelihood":
+            done = done and stream.ready[self.schedule.result] <= self.now
+        if done and not storing:
+            stream.working = False
+            stream.records -= 1
+            if self.job == "decode":
+                stream.stored_at = self._at(self.now + self.variables)
+                storing = True
+        there = stream.records > 0 if self.job == "decode" else self._loaded(stream)
+        if not stream.working and there:
+            stream.working = stream.wanted = True
+            stream.place = 0
+            stream.ready = {}
+            self._at(self.now + 1)
+            if self.job != "decode":
+                stream.left -= 1
+                stream.loaded_at = self._at(self.now + self.variables)
+        return stream.records == 0 and not storing
+
+    def _loaded(self, stream: _Stream) -> bool:
+        return stream.left > 0 and stream.loaded_at is not None and self.now >= self._at_most(stream.loaded_at)
+
+    def _at_most(self, time: int) -> int:
+        if time > self.now:
+            self._at(time)
+        return time
