@@ -6,8 +6,8 @@ import heapq
 from dataclasses import dataclass, field
 
 from pcedge.arithmetic import ceil_log2
-from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.circuit.layers import SparseRows
+from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.errors import UsageError
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
@@ -142,9 +142,7 @@ def beats(circuit: IntegerCircuit, shape: Shape, step: Step) -> int:
 class _Run:
     """Follow the rules cycle by cycle, from one cycle in which something happens to the next."""
 
-    def __init__(
-        self, circuit: IntegerCircuit, shape: Shape, job: str, schedule: Schedule, records: list[int]
-    ) -> None:
+    def __init__(self, circuit: IntegerCircuit, shape: Shape, job: str, schedule: Schedule, records: list[int]) -> None:
         self.shape, self.job, self.schedule = shape, job, schedule
         self.steps = schedule.steps
         self.variables = len(circuit.order)
@@ -292,3 +290,59 @@ class _Run:
         if time > self.now:
             self._at(time)
         return time
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hold the cycles of one job."""
+
+    job: str
+    #: cycles a record where all streams are busy: the mean interval between two records
+    cycles_per_record: float
+    #: cycles of one record alone, from its first symbol in to its last result
+    latency: int
+    #: cycles a record that each unit is busy; the greatest is the least that any number of streams can reach
+    busy: dict[str, int]
+
+
+def estimate(circuit: IntegerCircuit, shape: Shape, job: str) -> Estimate:
+    """Estimate a job's cycles where neither side ever stalls.
+
+    Raises:
+        UsageError: no such job.
+        NotStructuredError: the circuit cannot be coded.
+    """
+    alone = count_cycles(circuit, shape, job, 1)
+    once, twice = (count_cycles(circuit, shape, job, count * shape.streams) for count in (2, 4))
+    return Estimate(job, (twice - once) / (2 * shape.streams), alone, busy_cycles(circuit, shape, job))
+
+
+def busy_cycles(circuit: IntegerCircuit, shape: Shape, job: str) -> dict[str, int]:
+    """Count the cycles a record that each unit is busy, and those of fetching and of moving symbols."""
+    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
+    found = {"mix": 0, "vector": 0, "interval": 0}
+    for step in schedule.steps:
+        cycles = beats(circuit, shape, step)
+        if step.op is Op.INTERVAL:
+            bits = ceil_log2(circuit.cardinalities[step.variable])
+            rounds = max(1, -(-bits // shape.search_bits)) if job == "decode" else 1
+            found["interval"] += cycles * rounds
+        else:
+            found["mix" if step.op in (Op.UP, Op.DOWN, Op.LIST) else "vector"] += cycles
+    found["fetch"] = -(-len(schedule.steps) // FETCHES)
+    return found
+
+
+def smallest(circuit: IntegerCircuit, job: str, cycles_per_record: float, search_bits: int = 2) -> Shape | None:
+    """Find the least macs, and for these the least streams, that reach so many cycles a record; None if none does."""
+    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
+    widest = max(step.units for step in schedule.steps)
+    macs = 1
+    while macs <= 4 * widest * widest and macs <= 4096:
+        if max(busy_cycles(circuit, Shape(macs, 1, search_bits), job).values()) <= cycles_per_record:
+            for streams in (1, 2, 4, 8, 16, 32):
+                shape = Shape(macs, streams, search_bits)
+                if estimate(circuit, shape, job).cycles_per_record <= cycles_per_record:
+                    return shape
+        macs *= 2
+    return None

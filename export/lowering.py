@@ -206,7 +206,9 @@ def lower(
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     made = arrangement or arrange(circuit)
-    weights, up, walk = made.with_weights([stored_weights(circuit, i, tile) for i in made.weighted], circuit.weight_bits)
+    weights, up, walk = made.with_weights(
+        [stored_weights(circuit, i, tile) for i in made.weighted], circuit.weight_bits
+    )
     return Program(
         circuit, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
         made.indices, leaf_memories(circuit) if leaves is None else leaves,
@@ -220,7 +222,8 @@ def stored_weights(circuit: IntegerCircuit, index: int, tile: tuple[int, int] = 
     """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows.
 
     With tiles of more than one weight a dense block is padded with zeros to whole tiles, and lies tile by tile: the
-    tiles of the first rows from left to right, then those of the next; in a tile row by row. Sparse values are padded too.
+    tiles of the first rows from left to right, then those of the next; in a tile row by row. Sparse values are
+    padded too.
     """
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)

@@ -19,6 +19,7 @@ from pcedge import __version__
 from pcedge.coder.bounds import needed_widths
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, UsageError
+from pcedge.export.cycles import Shape
 from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.lowering import Program, lower
 from pcedge.export.memories import memories_code
@@ -78,7 +79,12 @@ def targets() -> dict[str, Target]:
 
 
 def write_project(
-    circuit: IntegerCircuit, out: str | Path, *, target: str = "vitis-hls", records: ArrayLike | None = None
+    circuit: IntegerCircuit,
+    out: str | Path,
+    *,
+    target: str = "vitis-hls",
+    records: ArrayLike | None = None,
+    shape: Shape | None = None,
 ) -> Path:
     """Lower a circuit to a project directory.
 
@@ -87,6 +93,7 @@ def write_project(
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
+        shape: multiply-accumulates a cycle and streams of the parallel top; None takes one of each.
 
     Returns:
         The directory.
@@ -98,7 +105,8 @@ def write_project(
     """
     chosen = find_target(target)
     engine = Engine(circuit)
-    program = lower(circuit)
+    shape = shape or Shape()
+    program = lower(circuit, tile=shape.tile)
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
@@ -112,7 +120,7 @@ def write_project(
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh)
-        _write_text(fresh / "src/pcedge_config.hpp", _config(program))
+        _write_text(fresh / "src/pcedge_config.hpp", _config(program, shape))
         header, source = memories_code(program)
         _write_text(fresh / "src/pcedge_memories.hpp", header)
         _write_text(fresh / "src/pcedge_memories.cpp", source)
@@ -121,7 +129,7 @@ def write_project(
         _write_golden(fresh / "golden", golden, program)
         write_onnx(circuit, fresh / "model.onnx")
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
-        _write_text(fresh / MANIFEST, json.dumps(_manifest(program, chosen, golden, names), indent=2) + "\n")
+        _write_text(fresh / MANIFEST, json.dumps(_manifest(program, shape, chosen, golden, names), indent=2) + "\n")
         _move(fresh, folder, names, old)
     return folder
 
@@ -165,8 +173,10 @@ def _copy_sources(folder: Path) -> None:
     with as_file(files("pcedge.hls")) as kernels:
         for header in sorted((kernels / "include/pcedge").iterdir()):
             shutil.copyfile(header, folder / "include/pcedge" / header.name)
-        shutil.copyfile(kernels / "testbench/testbench.cpp", folder / "testbench/testbench.cpp")
-    for name, place in (("pcedge_top.hpp", "src"), ("pcedge_top.cpp", "src"), ("Makefile", ".")):
+        for name in ("testbench.cpp", "parallel.cpp"):
+            shutil.copyfile(kernels / "testbench" / name, folder / "testbench" / name)
+    tops = [f"pcedge_{top}.{kind}" for top in ("top", "parallel") for kind in ("hpp", "cpp")]
+    for name, place in (*((top, "src") for top in tops), ("Makefile", ".")):
         _write_text(folder / place / name, _template(name))
 
 
@@ -174,7 +184,7 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _config(program: Program) -> str:
+def _config(program: Program, shape: Shape) -> str:
     circuit = program.circuit
     widths = circuit.widths
     constants = {
@@ -193,6 +203,11 @@ def _config(program: Program) -> str:
         "max_units": program.max_units,
         "state_words": program.state_words,
         "exponent_slots": program.exponent_slots,
+        "streams": shape.streams,
+        "tile_rows": shape.tile[0],
+        "tile_columns": shape.tile[1],
+        "lanes": shape.lanes,
+        "search_bits": shape.search_bits,
     }
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
     constants |= {f"needed_{name}_bits": bits for name, bits in needed_widths(circuit).items()}
@@ -232,7 +247,18 @@ def pack_lanes(lanes: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _manifest(program: Program, target: Target, golden: Golden, files: list[str]) -> dict[str, object]:
+def unpack_lanes(data: bytes) -> list[bytes]:
+    """Read lanes as the testbenches write them."""
+    count, place = int.from_bytes(data[:4], "little"), 4
+    lanes = []
+    for _ in range(count):
+        size = int.from_bytes(data[place : place + 4], "little")
+        lanes.append(data[place + 4 : place + 4 + size])
+        place += 4 + size
+    return lanes
+
+
+def _manifest(program: Program, shape: Shape, target: Target, golden: Golden, files: list[str]) -> dict[str, object]:
     circuit = program.circuit
     return {
         "format": PROJECT_FORMAT,
@@ -243,9 +269,10 @@ def _manifest(program: Program, target: Target, golden: Golden, files: list[str]
         "widths": circuit.widths.as_dict(),
         "signals": circuit.widths.signals(),
         "variables": len(circuit.order),
-        "macs": 1,
-        "streams": 1,
-        "tops": ["pc_likelihood", "pc_encode", "pc_decode"],
+        "macs": shape.macs,
+        "streams": shape.streams,
+        "multipliers": shape.multipliers,
+        "tops": ["pc_likelihood", "pc_encode", "pc_decode", "pc_parallel"],
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),

@@ -9,7 +9,7 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import commands, compressing, demo, evaluating, importing, quantizing, training, zoo
+from pcedge.cli import commands, compressing, demo, estimating, evaluating, importing, quantizing, training, zoo
 from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
@@ -25,7 +25,7 @@ def group() -> None:
 for command in (
     demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, commands.export, commands.simulate,
     commands.verify, evaluating.evaluate, commands.encode, commands.decode, commands.loglik, compressing.prune,
-    compressing.grow, importing.import_file, zoo.zoo,
+    compressing.grow, importing.import_file, zoo.zoo, estimating.estimate,
 ):  # fmt: skip
     group.add_command(command)
 

@@ -102,17 +102,23 @@ def info(model: str, against: str | None) -> Result:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
 @click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")
 @click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
+@click.option("--macs", default=1, show_default=True, type=int, help="Multiply-accumulates a cycle, a power of two.")
+@click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
+@click.option("--search-bits", default=2, show_default=True, type=int, help="Bits a decoder finds in a round, 1..4.")
 @reading_options
 def export(
-    model: str, target: str, out: Path, data: str | None, records: int, dtype: str | None, shape: str | None
-) -> Result:
+    model: str, target: str, out: Path, data: str | None, records: int, macs: int, streams: int, search_bits: int,
+    dtype: str | None, shape: str | None,
+) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
     from pcedge.data import Reading, load_array
     from pcedge.export import write_project
+    from pcedge.export.cycles import Shape
 
+    engine = Shape(macs, streams, search_bits)
     circuit = read_integer(model)
     golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
-    folder = write_project(circuit, out, target=target, records=golden)
+    folder = write_project(circuit, out, target=target, records=golden, shape=engine)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
     return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
 

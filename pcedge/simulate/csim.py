@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes
+from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes, unpack_lanes
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
@@ -109,14 +109,7 @@ class Csim:
 
     def encode(self, records: IntArray, lanes: int) -> list[bytes]:
         """Run pc_encode once a lane; give every lane's bytes."""
-        data = self._on_symbols("encode", records, str(lanes))
-        count, place = int.from_bytes(data[:4], "little"), 4
-        parts = []
-        for _ in range(count):
-            size = int.from_bytes(data[place : place + 4], "little")
-            parts.append(data[place + 4 : place + 4 + size])
-            place += 4 + size
-        return parts
+        return unpack_lanes(self._on_symbols("encode", records, str(lanes)))
 
     def decode(self, lanes: list[bytes], count: int) -> IntArray:
         """Run pc_decode once a lane; give `count` records."""

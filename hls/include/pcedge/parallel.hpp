@@ -55,17 +55,17 @@ template <class C, class M> struct parallel_engine_t {
     exponent_t exponents[C::exponent_slots];
     symbol_t symbols[2][C::variables]; ///< of the record at work, and of the next or the last one
     bool side;                         ///< which of both the record at work has
-    cycle_t ready[C::exponent_slots]; ///< when the value of a slot may be read
-    bool written[C::exponent_slots];  ///< its entries are in the memory, or on their way
-    step_t step;                      ///< the next step
-    cycle_t fetched;                  ///< when `step` is valid
-    cycle_t after;                    ///< when the interval before lets the next step begin
-    std::uint32_t place;              ///< number of the next step
-    std::uint32_t moved;              ///< symbols that came in, or went out
-    std::uint32_t records;            ///< records still to come, with this one
-    std::uint32_t pending;            ///< results on their way
-    std::uint32_t left;               ///< records that have still to come in
-    bool loaded;                      ///< the next record is there
+    cycle_t ready[C::exponent_slots];  ///< when the value of a slot may be read
+    bool written[C::exponent_slots];   ///< its entries are in the memory, or on their way
+    step_t step;                       ///< the next step
+    cycle_t fetched;                   ///< when `step` is valid
+    cycle_t after;                     ///< when the interval before lets the next step begin
+    std::uint32_t place;               ///< number of the next step
+    std::uint32_t moved;               ///< symbols that came in, or went out
+    std::uint32_t records;             ///< records still to come, with this one
+    std::uint32_t pending;             ///< results on their way
+    std::uint32_t left;                ///< records that have still to come in
+    bool loaded;                       ///< the next record is there
     bool working, wanted, valid, reading, storing;
     coder_t coder;
     carry_state_t<F> carry;
@@ -239,7 +239,8 @@ template <class C, class M> struct parallel_engine_t {
     const step_t &step = w.step;
     if (w.source < w.end) {
       const unsigned source = M::index(step.list + step.units + w.source);
-      const weight_t weight = step.values ? weight_t(M::weight(step.weights + w.source)) : weight_t(1);
+      const weight_t weight =
+          step.values ? weight_t(M::weight(step.weights + w.source)) : weight_t(1);
       w.sum = multiply_accumulate<F, C::accumulator_bits, C::weight_bits + 1, A>(
           w.sum, weight, streams[w.stream].state[step.a + source]);
       w.source += 1;
@@ -460,8 +461,8 @@ template <class C, class M> struct parallel_engine_t {
         const unsigned at = job == DECODE ? probe(s, p) : symbol + p;
         const unsigned safe = at > w.leaf.cardinality ? w.leaf.cardinality : at;
         const uint_t<F, L + 1> below = E::cumulative(w.leaf, number, safe);
-        w.weighted[p] = uint_t<F, C::weighted_bits>(
-            w.weighted[p] + uint_t<F, A + L + 1>(context * below));
+        w.weighted[p] =
+            uint_t<F, C::weighted_bits>(w.weighted[p] + uint_t<F, A + L + 1>(context * below));
       }
     }
     w.next += LANES;
@@ -561,10 +562,9 @@ template <class C, class M> struct parallel_engine_t {
     s.fetched = now + 1 + FETCH_LATENCY;
     s.found = 0;
     s.bounded = false;
-    s.open = s.step.kind == INTERVAL
-                 ? unsigned(bit_length<F, 32>(
-                       uint_t<F, 32>(M::variables::cardinality(s.step.variable) - 1)))
-                 : 0;
+    s.open = s.step.kind == INTERVAL ? unsigned(bit_length<F, 32>(uint_t<F, 32>(
+                                           M::variables::cardinality(s.step.variable) - 1)))
+                                     : 0;
   }
 
   /// \brief One cycle of a stream's ends: a symbol in or out beside the work, a record begun or done.
@@ -583,7 +583,8 @@ template <class C, class M> struct parallel_engine_t {
     }
     const unsigned steps = job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
     const bool complete = s.working && s.place == steps && !s.reading && s.pending == 0 &&
-                          s.after <= now && (job != LIKELIHOOD || is_ready(s, M::likelihood_result_exponent, now));
+                          s.after <= now &&
+                          (job != LIKELIHOOD || is_ready(s, M::likelihood_result_exponent, now));
     // A decoder's record goes out while the next one is found.
     if (complete && !s.storing) {
       if (job == LIKELIHOOD) {

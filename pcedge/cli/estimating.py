@@ -1,0 +1,82 @@
+"""The command that counts the cycles and memories of an engine before synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from pcedge.cli.files import read_integer
+from pcedge.cli.inputs import MODEL
+from pcedge.cli.output import Command, Result, in_words
+
+#: jobs, in the order of the table
+JOBS = ("likelihood", "encode", "decode")
+
+
+@click.command(cls=Command, example="pcedge estimate m.onnx --target vitis-hls --rate 10e6")
+@click.argument("model", type=MODEL)
+@click.option("--target", default="vitis-hls", show_default=True, help="A target's name or TOML file: its clock.")
+@click.option("--macs", default=1, show_default=True, type=int, help="Multiply-accumulates a cycle, a power of two.")
+@click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
+@click.option("--search-bits", default=2, show_default=True, type=int, help="Bits a decoder finds in a round, 1..4.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
+)
+@click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
+def estimate(
+    model: str, target: str, macs: int, streams: int, search_bits: int, rate: float | None, job: str
+) -> Result:  # fmt: skip
+    """Count cycles, multipliers and memory bits of the parallel engine, exactly, before synthesis."""
+    from pcedge.export.cycles import Shape, busy_cycles, smallest
+    from pcedge.export.cycles import estimate as count
+    from pcedge.export.lowering import lower
+    from pcedge.export.project import find_target
+
+    circuit = read_integer(model)
+    clock = 1e9 / find_target(target).clock_ns
+    variables = len(circuit.order)
+    shape = Shape(macs, streams, search_bits)
+    if rate is not None:
+        wanted = clock * variables / rate
+        found = smallest(circuit, job, wanted, search_bits)
+        if found is None:
+            most = Shape(4096, 32, search_bits)
+            unit, cycles = max(busy_cycles(circuit, most, job).items(), key=lambda pair: pair[1])
+            text = (
+                f"no engine reaches {rate:g} symbols a second at {clock / 1e6:g} MHz: that is {wanted:.1f} cycles a "
+                f"record, and {unit} alone takes {cycles} with {most.macs} macs"
+            )
+            return {"reached": False, "rate": rate, "limited_by": unit, "cycles_per_record": cycles}, text, 1
+        shape = found
+    jobs = {name: count(circuit, shape, name) for name in JOBS}
+    program = lower(circuit, tile=shape.tile)
+    memory: dict[str, Any] = program.memory_bits()
+    memory["symbols"] = 2 * variables * circuit.widths.symbol
+    for name in ("state", "exponents", "symbols"):
+        memory[name] *= shape.streams
+    result: dict[str, Any] = {
+        "macs": shape.macs, "streams": shape.streams, "search_bits": shape.search_bits, "clock_mhz": clock / 1e6,
+        "jobs": {
+            name: asdict(counted) | {
+                "cycles_per_symbol": counted.cycles_per_record / variables,
+                "symbols_per_second": clock * variables / counted.cycles_per_record,
+            }
+            for name, counted in jobs.items()
+        },
+        "multipliers": shape.multipliers,
+        "state_words": program.state_words,
+        "memory_bits": memory,
+    }  # fmt: skip
+    if rate is not None:
+        result |= {"reached": True, "rate": rate}
+    lines = [f"{shape.macs} macs, {shape.streams} streams, {clock / 1e6:g} MHz"]
+    lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency':>10}{'symbols/s':>12}")
+    for name, counted in jobs.items():
+        per = counted.cycles_per_record / variables
+        lines.append(
+            f"{name:<12}{per:>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>10}{clock / per:>12.3g}"
+        )
+    lines += [f"multipliers: {in_words(shape.multipliers)}", f"memory bits: {in_words(memory)}"]
+    return result, "\n".join(lines), 0

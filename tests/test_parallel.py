@@ -1,0 +1,184 @@
+"""The parallel engine: the reference's bytes for every size, and the cycles that the model counts; estimates."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from numpy.testing import assert_array_equal
+from strategies import make_circuit
+from test_rom import special
+
+from pcedge.circuit import load_circuit
+from pcedge.cli import group
+from pcedge.coder import Engine
+from pcedge.coder.codec import encode_lanes
+from pcedge.coder.schedule import Op, code_schedule, likelihood_schedule
+from pcedge.data import load_data
+from pcedge.errors import UsageError
+from pcedge.export import write_onnx, write_project
+from pcedge.export.cycles import JOBS, Shape, busy_cycles, count_cycles, estimate, smallest
+from pcedge.export.lowering import lower, stored_weights
+from pcedge.quantize import IntegerCircuit, IntegerSum, QuantizationConfig, quantize
+from pcedge.simulate.parallel import ParallelCsim
+
+SHAPES = [Shape(1, 1), Shape(16, 4, 1), Shape(64, 8), Shape(128, 8, 3)]
+
+
+@pytest.fixture(scope="module")
+def digits() -> IntegerCircuit:
+    return quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))
+
+
+@pytest.fixture(scope="module")
+def held_out() -> np.ndarray:
+    test = load_data("digits").test
+    return test.reshape(len(test), -1).astype(np.int64)
+
+
+def compare(circuit: IntegerCircuit, records: np.ndarray, shape: Shape, folder: Path, *, exact: bool = False) -> None:
+    """Demand the reference's results of every job, and the model's cycles."""
+    engine = Engine(circuit)
+    csim = ParallelCsim(write_project(circuit, folder, records=records[:1], shape=shape), exact)
+    coded = encode_lanes(engine, records, shape.streams)
+    partial = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
+    encoded, encoding = csim.encode(records, shape.streams)
+    assert encoded == coded
+    decoded, decoding = csim.decode(coded, len(records))
+    assert_array_equal(decoded, records)
+    (mantissa, exponent), evaluating = csim.likelihood(partial)
+    expected = engine.likelihood(partial)
+    assert_array_equal(mantissa, expected[0])
+    assert_array_equal(exponent, expected[1])
+    counted = [count_cycles(circuit, shape, job, len(records)) for job in JOBS]
+    assert [evaluating, encoding, decoding] == counted
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.macs}x{shape.streams}")
+def test_every_size_gives_the_same_bytes(
+    digits: IntegerCircuit, held_out: np.ndarray, shape: Shape, tmp_path: Path
+) -> None:
+    compare(digits, held_out if shape.macs == 64 else held_out[:41], shape, tmp_path / "p")
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("name", ["mixed cardinalities", "sparse sums", "nested tables", "a certain child"])
+def test_special_circuits(name: str, tmp_path: Path) -> None:
+    circuit = special(name)
+    records = np.random.default_rng(1).integers(0, circuit.cardinalities, (23, len(circuit.cardinalities)))
+    compare(circuit, records, Shape(8, 3), tmp_path / "p")
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("seed", [1, 2])
+def test_any_structure_with_exact_widths(seed: int, tmp_path: Path) -> None:
+    circuit = quantize(make_circuit(seed, 9, 5, 7, "random", 0.25), QuantizationConfig(6, 9, 12, leaf_masters=seed))
+    records = np.random.default_rng(1).integers(0, circuit.cardinalities, (17, len(circuit.cardinalities)))
+    compare(circuit, records, Shape(32, 5), tmp_path / "p", exact=True)
+
+
+@pytest.mark.csim
+def test_lanes_take_turns_and_streams_may_idle(digits: IntegerCircuit, held_out: np.ndarray, tmp_path: Path) -> None:
+    csim = ParallelCsim(write_project(digits, tmp_path / "p", records=held_out[:1], shape=Shape(64, 4)))
+    coded = encode_lanes(Engine(digits), held_out[:10], 6)
+    assert csim.encode(held_out[:10], 6)[0] == coded
+    assert_array_equal(csim.decode(coded, 10)[0], held_out[:10])
+    assert_array_equal(csim.likelihood(held_out[:2])[0][0], Engine(digits).likelihood(held_out[:2])[0])
+
+
+def test_tiles_hold_the_weights(digits: IntegerCircuit) -> None:
+    rows, columns = Shape(128).tile
+    assert (rows, columns) == (8, 16)
+    index = next(i for i, layer in enumerate(digits.layers) if isinstance(layer, IntegerSum))
+    block = stored_weights(digits, index)
+    tiles = stored_weights(digits, index, (rows, columns)).reshape(-1, rows, columns)
+    across = -(-block.shape[1] // columns)
+    for row, column in np.ndindex(block.shape):
+        tile = tiles[row // rows * across + column // columns]
+        assert tile[row % rows, column % columns] == block[row, column]
+    assert tiles.sum() == block.sum()
+    plain, tiled = (lower(digits, tile=tile).memory_bits()["weights"] for tile in ((1, 1), (rows, columns)))
+    assert tiled >= plain
+
+
+def test_units_do_every_step(digits: IntegerCircuit) -> None:
+    steps = code_schedule(digits).steps
+    busy = busy_cycles(digits, Shape(1), "encode")
+    products = [s.units * s.sources[0].units for s in steps if s.op in (Op.UP, Op.DOWN)]
+    assert busy["mix"] == sum(products)
+    assert busy["interval"] == sum(s.sources[0].units for s in steps if s.op is Op.INTERVAL)
+    assert busy_cycles(digits, Shape(1), "decode")["interval"] > busy["interval"]
+    up = busy_cycles(digits, Shape(1), "likelihood")
+    assert up["mix"] == sum(s.units * s.sources[0].units for s in likelihood_schedule(digits).steps if s.op is Op.UP)
+
+
+def test_more_streams_hide_latency(digits: IntegerCircuit) -> None:
+    cycles = [estimate(digits, Shape(64, streams), "encode").cycles_per_record for streams in (1, 4, 8)]
+    assert cycles[0] > 2 * cycles[1] > 2 * cycles[2]
+    assert cycles[2] >= max(busy_cycles(digits, Shape(64), "encode").values())
+
+
+def test_finds_the_smallest_engine(digits: IntegerCircuit) -> None:
+    found = smallest(digits, "encode", 64 * 40.0)
+    assert found is not None
+    assert estimate(digits, found, "encode").cycles_per_record <= 64 * 40
+    less = Shape(found.macs // 2, 32)
+    assert max(busy_cycles(digits, less, "encode").values()) > 64 * 40
+    assert smallest(digits, "encode", 10.0) is None
+
+
+@pytest.mark.parametrize(
+    "sizes, text",
+    [
+        ({"macs": 3}, r"^macs must be a power of two in 1\.\.4096, got 3$"),
+        ({"streams": 0}, r"^streams must be in 1\.\.64, got 0$"),
+        ({"search_bits": 5}, r"^search_bits must be in 1\.\.4, got 5$"),
+    ],
+)
+def test_wrong_sizes(sizes: dict[str, int], text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        Shape(**sizes)
+
+
+def test_wrong_jobs(digits: IntegerCircuit) -> None:
+    with pytest.raises(UsageError, match=r"^the job must be one of likelihood, encode, decode, got 'sample'$"):
+        count_cycles(digits, Shape(), "sample", 1)
+    with pytest.raises(UsageError, match=r"^records must be one number for each of 2 streams, got 1$"):
+        count_cycles(digits, Shape(1, 2), "encode", [1])
+
+
+class TestCommand:
+    def run(self, *arguments: object):
+        return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+    def test_estimates(self, digits: IntegerCircuit, tmp_path: Path) -> None:
+        model = tmp_path / "m.onnx"
+        write_onnx(digits, model)
+        done = self.run("estimate", model, "--macs", 64, "--streams", 8, "--json")
+        assert done.exit_code == 0, done.output
+        result = json.loads(done.stdout)
+        expected = estimate(digits, Shape(64, 8), "encode")
+        assert result["jobs"]["encode"]["cycles_per_record"] == expected.cycles_per_record
+        assert result["multipliers"] == {"mix": 64, "vector": 8, "interval": 24}
+        assert "cycles/symbol" in self.run("estimate", model).output
+
+    def test_finds_a_rate(self, digits: IntegerCircuit, tmp_path: Path) -> None:
+        model = tmp_path / "m.onnx"
+        write_onnx(digits, model)
+        result = json.loads(self.run("estimate", model, "--rate", 5e6, "--json").stdout)
+        assert result["reached"] and result["jobs"]["encode"]["symbols_per_second"] >= 5e6
+        done = self.run("estimate", model, "--rate", 1e12)
+        assert done.exit_code == 1 and "no engine reaches 1e+12 symbols a second" in done.output
+
+    def test_exports(self, digits: IntegerCircuit, tmp_path: Path) -> None:
+        model, out = tmp_path / "m.onnx", tmp_path / "p"
+        write_onnx(digits, model)
+        assert self.run("export", model, "--macs", 16, "--streams", 2, "--out", out).exit_code == 0
+        manifest = json.loads((out / "manifest.json").read_text())
+        assert (manifest["macs"], manifest["streams"]) == (16, 2) and "pc_parallel" in manifest["tops"]
+        done = self.run("export", model, "--macs", 5, "--out", tmp_path / "q")
+        assert done.exit_code == 2 and not (tmp_path / "q").exists()
