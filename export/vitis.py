@@ -37,9 +37,6 @@ COMPONENT_ARGUMENTS = ("--config", "hls_config.cfg", "--work_dir", "work")
 #: the command of the older flow, which takes steps and tops from the variables PCEDGE_STEPS and PCEDGE_TOPS
 CLASSIC_COMMAND = ("vitis_hls", "-f", "run_hls.tcl")
 
-#: the same script in a current Vitis without `v++`
-CLASSIC_COMMAND_NEW = ("vitis-run", "--mode", "hls", "--tcl", "run_hls.tcl")
-
 
 def with_needed(steps: tuple[str, ...]) -> tuple[str, ...]:
     """Put steps in their order, with synthesis where a later one needs it."""
@@ -75,10 +72,8 @@ def vendor_files(target: Target) -> dict[str, str]:
 
 
 def _cases() -> dict[str, str]:
-    lines = [
-        f"        {step}) {shlex.join((*command, *COMPONENT_ARGUMENTS))} ;;" for step, command in COMPONENT_COMMANDS.items()
-    ]
-    return {"cases": "\n".join(lines)}
+    words = {step: shlex.join((*command, *COMPONENT_ARGUMENTS)) for step, command in COMPONENT_COMMANDS.items()}
+    return {"cases": "\n".join(f"        {step}) {command} ;;" for step, command in words.items())}
 
 
 def _fill(name: str, values: dict[str, object]) -> str:
