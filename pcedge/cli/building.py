@@ -93,6 +93,7 @@ def _for_people(found: Any) -> list[object]:
     """Show resources and clocks, each with the tool that says so."""
     rows: list[list[object]] = []
     clocks: list[list[object]] = []
+    held: dict[str, Any] = {}
     old = []
     for top, kinds in found.items():
         for kind, one in kinds.items():
@@ -104,19 +105,14 @@ def _for_people(found: Any) -> list[object]:
                 asked = ", ".join(f"{clock.period_ns:g}" for clock in said.clocks) or "?"
                 clocks.append([top, "Vivado", asked, _known(said.period_ns), "", "", verdict])
             else:
-                used, available = said.used, said.available
                 source = "HLS estimate" if kind == "synthesis" else f"Vivado {said.state}"
-                names = ("lut", "ff", "dsp", "bram18", "uram")
-                cells = [_share(getattr(used, name), getattr(available, name)) for name in names]
-                rows.append([top, source, *cells])
+                rows.append([top, source, *_counts(said.used)])
+                held.setdefault(said.part, said.available)
             if kind == "synthesis":
                 verdict = "met" if said.estimated_ns <= said.target_ns else "missed"
                 latency, interval = (
-                    "data" if least is None or most is None else f"{least}" if least == most else f"{least} to {most}"
-                    for least, most in (
-                        (said.latency_min, said.latency_max),
-                        (said.interval_min, said.interval_max),
-                    )
+                    _span(said.latency_min, said.latency_max),
+                    _span(said.interval_min, said.interval_max),
                 )
                 asked = f"{said.target_ns:g}"
                 clocks.append([top, "HLS estimate", asked, _known(said.estimated_ns), latency, interval, verdict])
@@ -124,18 +120,27 @@ def _for_people(found: Any) -> list[object]:
                 old.append(one.file)
     shown: list[object] = []
     if rows:
-        shown.append(table("used, of available", ["top", "by", "LUT", "FF", "DSP", "BRAM 18", "URAM"], rows))
+        shown.append(
+            table(
+                "used, and the share of what the device holds",
+                ["top", "by", "LUT", "FF", "DSP", "BRAM 18", "URAM"],
+                rows,
+            )
+        )
     if clocks:
         columns = ["top", "by", "asked ns", "reached ns", "latency", "interval", "clock"]
-        shown.append(table("clock, and cycles of a call (data: they depend on the data)", columns, clocks))
+        shown.append(table("clock, and cycles of a call (?: they depend on the data)", columns, clocks))
     shown += [f"{name}: older than the project, or of another part: build again" for name in old]
     return shown
 
 
-def _share(used: int | None, available: int | None) -> str:
-    if used is None:
-        return ""
-    return f"{used} of {available}" if available is not None else str(used)
+def _counts(amounts: Any) -> list[object]:
+    return [amounts.lut, amounts.ff, amounts.dsp, amounts.bram18, "" if amounts.uram is None else amounts.uram]
+
+
+def _span(least: int | None, most: int | None) -> str:
+    first, last = ("?" if cycles is None else str(cycles) for cycles in (least, most))
+    return first if first == last else f"{first} to {last}"
 
 
 def _known(value: float | None) -> str:
