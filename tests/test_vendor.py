@@ -390,6 +390,7 @@ def test_report_of_a_project(project: Path) -> None:
     assert set(found) == {"pc_encode"} and set(found["pc_encode"]) == {"synthesis", "utilization", "timing"}
     text = re.sub(r"\s+", " ", run("report", project).stdout)
     assert "older than the project" not in text and "4.176" in text
+    assert "│ device │ xck26-sfvc784-2LV-c │ 117120 │ 234240 │ 1248 │ 288 │ 64 │" in text and "12 to ?" in text
     os.utime(folder / "syn/report/csynth.xml", (1, 1))
     assert as_json("report", project)["reports"]["pc_encode"]["synthesis"]["outdated"] is True
     text = re.sub(r"\s+", " ", run("report", project).stdout)

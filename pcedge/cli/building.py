@@ -119,10 +119,11 @@ def _for_people(found: Any) -> list[object]:
             if one.outdated:
                 old.append(one.file)
     shown: list[object] = []
+    rows += [["device", part, *_counts(available)] for part, available in held.items()]
     if rows:
         shown.append(
             table(
-                "used, and the share of what the device holds",
+                "resources used",
                 ["top", "by", "LUT", "FF", "DSP", "BRAM 18", "URAM"],
                 rows,
             )
