@@ -6,11 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-import tomllib
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from string import Template
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +21,8 @@ from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.lowering import Program, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.onnx_writer import write_onnx
+from pcedge.export.target import DEFAULT_TARGET, Target, find_target
+from pcedge.export.vitis import TOPS, vendor_files
 from pcedge.quantize.integer import IntegerCircuit
 
 MANIFEST = "manifest.json"
@@ -34,55 +33,11 @@ MANIFEST_VERSION = 1
 GOLDEN_RECORDS = 16
 
 
-@dataclass(frozen=True)
-class Target:
-    """Hold a target file."""
-
-    #: name, as in `--target`
-    name: str
-    #: tool flow; `vitis-hls` is the only one so far
-    flow: str
-    #: the vendor's name of the device
-    part: str
-    #: clock period in nanoseconds
-    clock_ns: float
-
-
-def find_target(target: str) -> Target:
-    """Find a target by the name of a shipped file, or by the path of a TOML file of one's own.
-
-    Raises:
-        UsageError: there is no such target, or the file does not hold the fields of `Target`.
-    """
-    known = targets()
-    if target in known:
-        return known[target]
-    if not target.endswith(".toml"):
-        raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
-    try:
-        found = Target(**tomllib.loads(Path(target).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{target} must be a TOML file with name, flow, part and clock_ns ({error})") from error
-    if found.flow != "vitis-hls" or not isinstance(found.part, str) or not isinstance(found.clock_ns, int | float):
-        raise UsageError(f"{target}: flow must be vitis-hls, part a text and clock_ns a number")
-    return found
-
-
-def targets() -> dict[str, Target]:
-    """Read the shipped target files, by name."""
-    found = {}
-    for entry in sorted(files("pcedge.export").joinpath("targets").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            target = Target(**tomllib.loads(entry.read_text(encoding="utf-8")))
-            found[target.name] = target
-    return found
-
-
 def write_project(
     circuit: IntegerCircuit,
     out: str | Path,
     *,
-    target: str = "vitis-hls",
+    target: str = DEFAULT_TARGET,
     records: ArrayLike | None = None,
     shape: Shape | None = None,
 ) -> Path:
@@ -124,8 +79,9 @@ def write_project(
         header, source = memories_code(program)
         _write_text(fresh / "src/pcedge_memories.hpp", header)
         _write_text(fresh / "src/pcedge_memories.cpp", source)
-        script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
-        _write_text(fresh / "run_hls.tcl", script)
+        for name, text in vendor_files(chosen).items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            _write_text(fresh / name, text)
         _write_golden(fresh / "golden", golden, program)
         write_onnx(circuit, fresh / "model.onnx")
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
@@ -264,7 +220,7 @@ def _manifest(program: Program, shape: Shape, target: Target, golden: Golden, fi
         "format": PROJECT_FORMAT,
         "version": MANIFEST_VERSION,
         "pcedge": __version__,
-        "target": {"name": target.name, "flow": target.flow, "part": target.part, "clock_ns": target.clock_ns},
+        "target": target.as_dict(),
         "digest": circuit.digest.hex(),
         "widths": circuit.widths.as_dict(),
         "signals": circuit.widths.signals(),
@@ -272,7 +228,8 @@ def _manifest(program: Program, shape: Shape, target: Target, golden: Golden, fi
         "macs": shape.macs,
         "streams": shape.streams,
         "multipliers": shape.multipliers,
-        "tops": ["pc_likelihood", "pc_encode", "pc_decode", "pc_parallel"],
+        "tops": list(TOPS),
+        "parallel_top": "pc_parallel",
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),

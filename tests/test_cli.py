@@ -23,7 +23,7 @@ from pcedge.data import load_array
 
 COMMANDS = (
     "demo", "doctor", "train", "info", "quantize", "export", "simulate", "verify", "encode", "decode", "loglik",
-    "prune", "grow", "evaluate",
+    "prune", "grow", "evaluate", "build", "report",
 )  # fmt: skip
 
 

@@ -179,6 +179,6 @@ class TestCommand:
         write_onnx(digits, model)
         assert self.run("export", model, "--macs", 16, "--streams", 2, "--out", out).exit_code == 0
         manifest = json.loads((out / "manifest.json").read_text())
-        assert (manifest["macs"], manifest["streams"]) == (16, 2) and "pc_parallel" in manifest["tops"]
+        assert (manifest["macs"], manifest["streams"], manifest["parallel_top"]) == (16, 2, "pc_parallel")
         done = self.run("export", model, "--macs", 5, "--out", tmp_path / "q")
         assert done.exit_code == 2 and not (tmp_path / "q").exists()

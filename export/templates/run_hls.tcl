@@ -1,6 +1,16 @@
 # Vitis HLS: `vitis_hls -f run_hls.tcl` (classic), or `vitis-run --mode hls --tcl run_hls.tcl`.
 # C simulation compares with the golden vectors; each top is synthesised as a component of its own.
-foreach top {pc_likelihood pc_encode pc_decode} {
+# Variables of the environment choose more or less:
+#   PCEDGE_STEPS  some of: $steps (all but csim need synthesis)
+#   PCEDGE_TOPS   some of: $tops
+set steps {$default_steps}
+set tops {$tops}
+if {[info exists ::env(PCEDGE_STEPS)]} { set steps $$::env(PCEDGE_STEPS) }
+if {[info exists ::env(PCEDGE_TOPS)]} { set tops $$::env(PCEDGE_TOPS) }
+foreach step $$steps {
+    if {[lsearch -exact {$steps} $$step] < 0} { error "PCEDGE_STEPS must be some of: $steps, got $$step" }
+}
+foreach top $$tops {
     open_project -reset build_$$top
     set_top $$top
     add_files src/pcedge_top.cpp -cflags "-Isrc -Iinclude"
@@ -10,8 +20,12 @@ foreach top {pc_likelihood pc_encode pc_decode} {
     open_solution -reset solution -flow_target vivado
     set_part {$part}
     create_clock -period $clock_ns -name default
-    csim_design -argv "golden golden"
-    csynth_design
+    if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv "golden golden" }
+    if {[lsearch -exact $$steps synthesis] >= 0} { csynth_design }
+    # RTL has no hook that shows the steps: cosimulation compares what the tops give.
+    if {[lsearch -exact $$steps cosim] >= 0} { cosim_design -rtl verilog -argv "outputs golden" }
+    if {[lsearch -exact $$steps ip] >= 0} { export_design -rtl verilog -format ip_catalog }
+    if {[lsearch -exact $$steps impl] >= 0} { export_design -flow impl -rtl verilog -format ip_catalog }
     close_project
 }
 exit

@@ -85,7 +85,8 @@ template <class F> numbers accumulate(const row_t &row) {
     uint_t<F, 53> sum = 0;
     for (std::uint32_t source = 0; source < sources; ++source)
       sum = multiply_accumulate<F, 53, 17, 16>(
-          sum, uint_t<F, 17>(weights[dense_address<1, 1>(0, target, targets, source, sources, down)]),
+          sum,
+          uint_t<F, 17>(weights[dense_address<1, 1>(0, target, targets, source, sources, down)]),
           uint_t<F, 16>(vector[source]));
     result.push_back(to_number(sum));
   }

@@ -9,7 +9,18 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import commands, compressing, demo, estimating, evaluating, importing, quantizing, training, zoo
+from pcedge.cli import (
+    building,
+    commands,
+    compressing,
+    demo,
+    estimating,
+    evaluating,
+    importing,
+    quantizing,
+    training,
+    zoo,
+)
 from pcedge.cli.output import INTERRUPTED, TERMINATED
 
 
@@ -24,6 +35,7 @@ def group() -> None:
 
 for command in (
     demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, commands.export, commands.simulate,
+    building.build, building.report,
     commands.verify, evaluating.evaluate, commands.encode, commands.decode, commands.loglik, compressing.prune,
     compressing.grow, importing.import_file, zoo.zoo, estimating.estimate,
 ):  # fmt: skip

@@ -97,7 +97,7 @@ def info(model: str, against: str | None) -> Result:
     "--target",
     default="vitis-hls",
     show_default=True,
-    help="vitis-hls, or a TOML file with part and clock of your own.",
+    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
 @click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")

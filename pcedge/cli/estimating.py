@@ -32,7 +32,7 @@ def estimate(
     from pcedge.export.cycles import Shape, busy_cycles, smallest
     from pcedge.export.cycles import estimate as count
     from pcedge.export.lowering import lower
-    from pcedge.export.project import find_target
+    from pcedge.export.target import find_target
 
     circuit = read_integer(model)
     clock = 1e9 / find_target(target).clock_ns

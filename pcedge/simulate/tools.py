@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -99,6 +100,31 @@ def ap_types() -> Path:
     )
 
 
+def vendor_tool(name: str) -> str:
+    """Find a tool of the vendor: PCEDGE_VITIS, then PATH, then XILINX_VITIS and XILINX_HLS.
+
+    Args:
+        name: vitis-run, v++ or vitis_hls.
+
+    Returns:
+        Its path.
+
+    Raises:
+        MissingToolError: it is not there.
+    """
+    named = os.environ.get("PCEDGE_VITIS")
+    if named:
+        found = shutil.which(name, path=os.pathsep.join([str(Path(named) / "bin"), named]))
+        if not found:
+            raise MissingToolError(f"PCEDGE_VITIS must name the folder of an installation with {name}, got {named!r}")
+        return str(Path(found).absolute())
+    places = [os.environ[variable] for variable in ("XILINX_VITIS", "XILINX_HLS") if os.environ.get(variable)]
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(str(Path(p) / "bin") for p in places))
+    if not found:
+        raise MissingToolError(f"{name} must be on PATH, or PCEDGE_VITIS must name the folder of its installation")
+    return str(Path(found).absolute())
+
+
 def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:
     """Run a tool and give what it printed.
 
@@ -136,12 +162,13 @@ def survey() -> list[Tool]:
         ("PIL", "PNG sizes in demo", "demo"),
     ):
         tools.append(Tool(module, needed_for, f"extra {extra}", _package(module), module == "onnxruntime"))
-    tools.append(Tool("vitis_hls", "synthesis of a project (run_hls.tcl)", "PATH", _vendor()))
+    for name, needed_for in (
+        ("vitis-run", "build: csim, cosim, ip, impl"),
+        ("v++", "build: synthesis"),
+        ("vitis_hls", "build --tool vitis_hls (older Vitis)"),
+    ):
+        tools.append(Tool(name, needed_for, "PCEDGE_VITIS or PATH", found(functools.partial(vendor_tool, name))))
     return tools
-
-
-def _vendor() -> str | None:
-    return shutil.which("vitis_hls") or shutil.which("vitis-run")
 
 
 def _package(module: str) -> str | None:

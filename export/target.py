@@ -1,0 +1,139 @@
+"""Targets: the part and the clock that a project is made for, and what the device holds."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from pcedge.errors import UsageError
+
+#: the target of a project where the caller names none
+DEFAULT_TARGET = "vitis-hls"
+
+#: families of devices, and what one of their DSP slices multiplies, in bits: UG479 (DSP48E1), UG579 (DSP48E2)
+FAMILIES = {"7-series": (25, 18), "ultrascale-plus": (27, 18)}
+
+# A part is written into Tcl and configuration files, where other characters have a meaning of their own.
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Count what a device's data sheet lists."""
+
+    #: look-up tables of six inputs
+    lut: int
+    #: flip-flops
+    ff: int
+    #: DSP slices; `FAMILIES` says what one multiplies
+    dsp: int
+    #: block RAMs of 36 Kbit, each of which can be two of 18 Kbit
+    bram36: int
+    #: UltraRAMs of 288 Kbit; 0 where the family has none
+    uram: int
+
+    @property
+    def bram18(self) -> int:
+        """Count block RAMs of 18 Kbit, the unit of the reports of C synthesis."""
+        return 2 * self.bram36
+
+    @property
+    def memory_bits(self) -> int:
+        """Count the bits of block RAM and UltraRAM, parity bits included."""
+        return 36 * 1024 * self.bram36 + 288 * 1024 * self.uram
+
+
+@dataclass(frozen=True)
+class Target:
+    """Hold a target file."""
+
+    #: name, as in `--target`
+    name: str
+    #: tool flow; `vitis-hls` is the only one so far
+    flow: str
+    #: the vendor's name of the device
+    part: str
+    #: clock period in nanoseconds
+    clock_ns: float
+    #: one of `FAMILIES`; None in a file that does not say, and then nothing is estimated for it
+    family: str | None = None
+    #: what the device holds; None in a file that does not say
+    resources: Resources | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the fields that are known, for the manifest."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def find_target(target: str) -> Target:
+    """Find a target by the name of a shipped file, or by the path of a TOML file of one's own.
+
+    Raises:
+        UsageError: there is no such target, or the file does not hold the fields of `Target`.
+    """
+    known = targets()
+    if target in known:
+        return known[target]
+    if not target.endswith(".toml"):
+        raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
+    try:
+        text = Path(target).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _no_target(target, error) from error
+    return read_target(text, target)
+
+
+def targets() -> dict[str, Target]:
+    """Read the shipped target files, by name, the default first."""
+    found = []
+    for entry in files("pcedge.export").joinpath("targets").iterdir():
+        if entry.name.endswith(".toml"):
+            found.append(read_target(entry.read_text(encoding="utf-8"), entry.name))
+    found.sort(key=lambda target: (target.name != DEFAULT_TARGET, target.name))
+    return {target.name: target for target in found}
+
+
+def read_target(text: str, where: str) -> Target:
+    """Read the text of a target file.
+
+    Args:
+        text: TOML with name, flow, part and clock_ns, and perhaps family and a table resources.
+        where: the file's name, for messages.
+
+    Raises:
+        UsageError: a field is missing, unknown, or of another kind.
+    """
+    try:
+        fields = tomllib.loads(text)
+        table = fields.pop("resources", None)
+        if table is not None and not isinstance(table, dict):
+            raise TypeError("resources must be a table")
+        target = Target(**fields, resources=None if table is None else Resources(**table))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _no_target(where, error) from error
+    if target.flow != "vitis-hls" or not isinstance(target.part, str) or not _number(target.clock_ns):
+        raise UsageError(f"{where}: flow must be vitis-hls, part a text and clock_ns a number")
+    if not _PART.fullmatch(target.part):
+        raise UsageError(f"{where}: part must be letters, digits, dots and dashes, got {target.part!r}")
+    if not 0 < target.clock_ns < math.inf:
+        raise UsageError(f"{where}: clock_ns must be a number of nanoseconds above 0, got {target.clock_ns}")
+    if not isinstance(target.name, str) or not target.name:
+        raise UsageError(f"{where}: name must be a text, got {target.name!r}")
+    if target.family is not None and target.family not in tuple(FAMILIES):
+        raise UsageError(f"{where}: family must be one of {', '.join(FAMILIES)}, got {target.family!r}")
+    for name, count in asdict(target.resources).items() if target.resources else ():
+        if type(count) is not int or count < 0:
+            raise UsageError(f"{where}: {name} of resources must be a whole number of at least 0, got {count!r}")
+    return target
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _no_target(where: str, error: Exception) -> UsageError:
+    return UsageError(f"{where} must be a TOML file with name, flow, part and clock_ns ({error})")
