@@ -69,8 +69,8 @@ def write_table() -> None:
         ])  # fmt: skip
     images = min(figure["images"] for figure in json.loads(FIGURES.read_text()).values())
     lines = [
-        f"The 16-state MNIST circuit of the zoo, {images} test images: cycles a symbol with loading and draining. *Equal*: "
-        "every byte, symbol and probability is the reference's; *cycles*: those of the model are those of C simulation. "
+        f"The 16-state MNIST circuit of the zoo, {images} test images: cycles a symbol, with loading and draining. "
+        "*Equal*: every byte, symbol and probability is the reference's; *cycles*: the model has those of C simulation. "
         "Multipliers of the matrix-vector unit + vector steps + intervals. *Images/s* of C simulation, encoding.",
         "",
         *table(
