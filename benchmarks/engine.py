@@ -70,7 +70,7 @@ def write_table() -> None:
     images = min(figure["images"] for figure in json.loads(FIGURES.read_text()).values())
     lines = [
         f"The 16-state MNIST circuit of the zoo, {images} test images: cycles a symbol, with loading and draining. "
-        "*Equal*: every byte, symbol and probability is the reference's; *cycles*: the model has those of C simulation. "
+        "*Equal*: all bytes, symbols and probabilities are the reference's; *cycles*: the model's are C simulation's. "
         "Multipliers of the matrix-vector unit + vector steps + intervals. *Images/s* of C simulation, encoding.",
         "",
         *table(
