@@ -122,6 +122,20 @@ def test_refinement_keeps_masters(shared: Circuit, digits) -> None:
     assert statistics(shared, Engine(integers), digits[1]).loss < before
 
 
+@pytest.mark.parametrize(
+    "tables, masters, text",
+    [
+        (np.full((3, 5), np.nan), 1, "nest must have tables that are distributions, got others"),
+        (np.zeros((3, 5)), 1, "nest must have tables that are distributions, got others"),
+        (np.full((3, 2), 0.5), 1, r"nest must have tables of at least 4 symbols, got shape \(3, 2\)"),
+        (np.full((3, 4), 0.25), 0, r"nest must have masters of at least 1 and leaf_bits in 8\.\.16, got 0 and 8"),
+    ],
+)
+def test_no_tables_to_nest(tables: np.ndarray, masters: int, text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{text}$"):
+        nest(tables, masters, 8)
+
+
 def test_refusals(shared: Circuit) -> None:
     with pytest.raises(UsageError, match=r"^leaf_masters must be at least 1, got 0$"):
         QuantizationConfig(leaf_masters=0)

@@ -113,9 +113,15 @@ def test_refusals(circuit: Circuit, digits) -> None:
         refine(circuit, digits[0][:0], CONFIG, valid=digits[1])
     with pytest.raises(UsageError, match=r"^gradual must be below passes, 3, got 3$"):
         RefineConfig(passes=3, gradual=3)
-    with pytest.raises(UsageError, match=r"^anchor must be at least 0, got -1$"):
+    with pytest.raises(UsageError, match=r"^anchor must be a finite number of at least 0, got -1$"):
         RefineConfig(anchor=-1)
-    with pytest.raises(UsageError, match=r"^cycle must be at least 2, got 1$"):
+    with pytest.raises(UsageError, match=r"^passes must be an integer of at least 1, got 2\.5$"):
+        RefineConfig(passes=2.5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^anchor must be a finite number of at least 0, got nan$"):
+        RefineConfig(anchor=math.nan)
+    with pytest.raises(UsageError, match=r"^layer_weight_bits must name a layer once$"):
+        QuantizationConfig(8, layer_weight_bits=((2, 4), (2, 5)))
+    with pytest.raises(UsageError, match=r"^cycle must be an integer of at least 2, got 1$"):
         RefineConfig(cycle=1)
     with pytest.raises(UsageError, match=r"^holdout must be between 0 and 1, got 1$"):
         RefineConfig(holdout=1)

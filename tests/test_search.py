@@ -198,3 +198,35 @@ def test_command(tmp_path: Path) -> None:
     ):
         done = run(*more)
         assert done.exit_code == 2 and text in done.output + done.stderr
+
+
+def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
+    # A single number that would still be a candidate, and texts that no reader may fail on.
+    run = CliRunner()
+    path, out = tmp_path / "c.json", tmp_path / "m.onnx"
+    arguments = ["quantize", "digits", "--data", "digits", "--budget-kbit", "120", "--generations", "0"]
+    arguments += ["--leaf-tables", "64", "--checkpoint", str(path), "--out", str(out)]
+    path.write_text("[" * 200_000)
+    done = run.invoke(group, arguments)
+    assert done.exit_code == 1 and "must hold the state of a search" in done.output + done.stderr
+    path.write_text(json.dumps({"version": 3, "search": "", "best": {}, "history": [1], "checksum": ""}))
+    done = run.invoke(group, arguments)
+    assert done.exit_code == 1 and "its checksum is wrong" in done.output + done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "more, text",
+    [
+        (("--budget-kbit", "nan"), "--budget-kbit must be a finite number, got nan"),
+        (
+            ("--budget-kbit", "100", "--checkpoint", "none/c.json"),
+            "the folder of --checkpoint must exist, none does not",
+        ),
+        (("--refine", "em", "--device", "meta"), "device must be cpu or a torch device that works here, got 'meta'"),
+    ],
+)
+def test_wrong_usage(more: tuple[str, ...], text: str, tmp_path: Path) -> None:
+    arguments = ["quantize", "digits", "--data", "digits", *more, "--out", str(tmp_path / "m.onnx")]
+    done = CliRunner().invoke(group, arguments)
+    assert done.exit_code == 2 and text in done.output + done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -34,6 +35,8 @@ def estimate(
     from pcedge.export.lowering import lower
     from pcedge.export.target import find_target
 
+    if rate is not None and not math.isfinite(rate):
+        raise click.UsageError(f"--rate must be a finite number, got {rate}")
     circuit = read_integer(model)
     clock = 1e9 / find_target(target).clock_ns
     variables = len(circuit.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ def quantize(
     source = read_float(circuit)
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
+    if budget_kbit is not None and not math.isfinite(budget_kbit):
+        raise click.UsageError(f"--budget-kbit must be a finite number, got {budget_kbit}")
+    for name, file in (("--out", out), ("--checkpoint", checkpoint)):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise click.UsageError(f"the folder of {name} must exist, {file.parent} does not")
     budget = None
     if budget_kbit is not None or budget_multiplier_bits is not None:
         budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
@@ -140,7 +146,7 @@ def quantize(
         if refine != "none":
             fitted = _refined(fitted, train, splits.valid, config, passes, seed, device)
     model = to_integers(fitted, config)
-    if chosen is not None and not _keeps(model, budget):
+    if chosen is not None and refine != "none" and not _keeps(model, budget):
         announce("what --refine found does not keep the budget, so it is left out")
         model = chosen.integers
     with whole_file(out, circuit, *([] if data is None else [data])) as fresh:

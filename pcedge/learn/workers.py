@@ -76,7 +76,7 @@ def own_device(config: LearnConfig) -> str:
     if device == "cuda":
         device = f"cuda:{os.environ.get(LOCAL_RANK, '0')}"
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # torch raises either, by what is missing
         reason = str(error).splitlines()[0]
         raise UsageError(f"device must be cpu or a torch device that works here, got {device!r} ({reason})") from error

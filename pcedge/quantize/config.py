@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 from pcedge.arithmetic import LIMITS
@@ -71,7 +72,13 @@ class QuantizationConfig:
 
         if not isinstance(self.rounding, str) or self.rounding not in ROUNDINGS:
             raise UsageError(f"rounding must be one of {', '.join(ROUNDINGS)}, got {self.rounding!r}")
-        for layer, bits in self.layer_weight_bits:
+        try:
+            named = [(operator.index(layer), operator.index(bits)) for layer, bits in self.layer_weight_bits]
+        except TypeError as error:
+            raise UsageError(f"layer_weight_bits must be pairs of integers, got {self.layer_weight_bits!r}") from error
+        if len(dict(named)) < len(named):
+            raise UsageError("layer_weight_bits must name a layer once")
+        for layer, bits in named:
             if not LIMITS["weight_bits"][0] <= bits <= self.weight_bits:
                 raise WidthError(
                     f"weight_bits of layer {layer} must be in {LIMITS['weight_bits'][0]}..{self.weight_bits}, the "

@@ -10,7 +10,7 @@ import numpy as np
 from pcedge.arithmetic import IntArray, nested_tables
 from pcedge.circuit.layers import FloatArray
 from pcedge.compress.sharing import cluster_tables, nearest_tables
-from pcedge.errors import CircuitError
+from pcedge.errors import CircuitError, UsageError
 from pcedge.quantize.rounding import least_code_length
 
 #: tables of fewer symbols than this have no shape between the first symbol and the last
@@ -42,8 +42,11 @@ class NestedTables:
             CircuitError: the numbers do not make tables.
         """
         masters, parts, whole = self.masters, self.parts, 1 << leaf_bits
-        where = f"nested tables of {self.symbols} symbols"
-        if masters.dtype != np.int64 or parts.dtype != np.int64 or parts.ndim != 2 or parts.shape[1] != 3:
+        where = f"nested tables of {self.symbols} symbols" if np.ndim(masters) == 2 else "nested tables"
+        sound = all(
+            isinstance(part, np.ndarray) and part.dtype == np.int64 and part.ndim == 2 for part in (masters, parts)
+        )
+        if not sound or parts.shape[1] != 3 or not len(masters) or not len(parts):
             raise CircuitError(f"{where} must be int64, with master, shift and scale each")
         if (masters[:, 0] != 0).any() or (masters[:, -1] != whole).any() or (np.diff(masters, axis=1) < 0).any():
             raise CircuitError(f"{where}: every master must rise from 0 to {whole} and never fall")
@@ -85,6 +88,15 @@ def nest(tables: FloatArray, masters: int, leaf_bits: int, seed: int = 0) -> tup
     Returns:
         The nested tables, and the cumulative table of every unit, (units, V + 1).
     """
+    if type(masters) is not int or masters < 1 or type(leaf_bits) is not int or not 8 <= leaf_bits <= 16:
+        raise UsageError(
+            f"nest must have masters of at least 1 and leaf_bits in 8..16, got {masters!r} and {leaf_bits!r}"
+        )
+    tables = np.asarray(tables, dtype=np.float64)
+    if tables.ndim != 2 or not len(tables) or tables.shape[1] < LEAST_SYMBOLS:
+        raise UsageError(f"nest must have tables of at least {LEAST_SYMBOLS} symbols, got shape {tables.shape}")
+    if not ((tables >= 0).all() and np.allclose(tables.sum(axis=1), 1, atol=1e-3)):
+        raise UsageError("nest must have tables that are distributions, got others")
     different, unit = np.unique(tables, axis=0, return_inverse=True)
     used = np.bincount(unit.reshape(-1)).astype(np.float64)
     shapes, inside = shapes_of(different)

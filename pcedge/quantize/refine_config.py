@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -50,11 +51,16 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        for name, least in (("passes", 1), ("gradual", 0), ("cycle", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.anchor < 0:
-            raise UsageError(f"anchor must be at least 0, got {self.anchor}")
+        for name, least in (("passes", 1), ("gradual", 0), ("cycle", 2), ("records", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is None and name == "records":
+                continue
+            if type(value) is not int or value < least:
+                raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
+        for name in ("anchor", "first_share", "opened", "holdout"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise UsageError(f"{name} must be a finite number of at least 0, got {value!r}")
         if self.gradual >= self.passes:
             raise UsageError(f"gradual must be below passes, {self.passes}, got {self.gradual}")
         for name in ("first_share", "opened", "holdout"):

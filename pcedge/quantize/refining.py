@@ -18,6 +18,7 @@ from pcedge.learn.holdout import hold_out
 from pcedge.learn.model import Model
 from pcedge.learn.plan import LeafStack
 from pcedge.learn.priors import leaf_priors, tree_shrunk
+from pcedge.learn.workers import own_device
 from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.nested import LEAST_SYMBOLS, nested_again, shapes_of
 from pcedge.quantize.post_training import round_rows, weight_bits_of
@@ -77,7 +78,10 @@ class _Run:
     def __init__(self, circuit: Circuit, train: IntArray, config: QuantizationConfig, settings: RefineConfig) -> None:
         self.circuit, self.config = circuit, config
         self.model = Model(
-            circuit, leaf_priors(train, circuit.cardinalities, settings.learn), settings.learn, settings.learn.device
+            circuit,
+            leaf_priors(train, circuit.cardinalities, settings.learn),
+            settings.learn,
+            own_device(settings.learn),
         )
         self.train = train
         self.part = records_at_a_time(self.model)

@@ -231,9 +231,14 @@ class Choices:
             ValueError: it is none.
         """
         known = len(candidate.weight_bits) == len(self.sums) and all(
-            bits in self.levels for bits in candidate.weight_bits
+            type(bits) is int and bits in self.levels for bits in candidate.weight_bits
         )
-        if not known or candidate.tables not in self.counts:
+        widths = (
+            (candidate.leaf_bits, LEAST["leaf"], self.limits.leaf_bits),
+            (candidate.state_bits, LEAST["state"], self.limits.state_bits),
+        )
+        known = known and all(type(bits) is int and least <= bits <= most for bits, least, most in widths)
+        if not known or type(candidate.tables) is float or candidate.tables not in self.counts:
             raise ValueError("the candidate must be of this circuit")
 
     def _shared(self, tables: int | None) -> list[_Shared]:

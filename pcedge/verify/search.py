@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from pcedge.circuit.file import circuit_checksum
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, IntArray
-from pcedge.errors import DataError, FormatError, UsageError
+from pcedge.errors import DataError, FormatError, ToolError, UsageError
 from pcedge.export.lowering import lower
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
@@ -31,7 +32,7 @@ from pcedge.verify.recovery import remaining
 #: called after a generation with (generation, generations, expected bits of the best on the many records)
 Progress = Callable[[int, int, float], None]
 
-VERSION = 2
+VERSION = 3
 
 #: records whose flows leaf tables are clustered by, and those that say what a layer loses alone, at most
 FLOW_RECORDS, LOSS_RECORDS = 2048, 1024
@@ -170,7 +171,9 @@ def search(
         first = list(dict.fromkeys([*starts(choices, bounds, losses), *first]))
     history: list[float] = []
     best = first[0]
-    mark = _fingerprint(circuit, drawn, budget, limits, settings, tables, refining)
+    mark = _fingerprint(
+        circuit, np.concatenate([drawn, records[:FLOW_RECORDS]]), budget, limits, settings, tables, refining
+    )
     with _Measuring(choices, settings.workers) as measure:
         if checkpoint is not None and checkpoint.exists():
             best, history = _read(checkpoint, mark, choices)
@@ -222,7 +225,10 @@ class _Measuring:
     def _measure(self, candidates: list[Candidate], records: IntArray) -> list[float]:
         if self.pool is None:
             return [self.choices.score(candidate, records) for candidate in candidates]
-        return list(self.pool.map(_score, candidates, [records] * len(candidates)))
+        try:
+            return list(self.pool.map(_score, candidates, [records] * len(candidates)))
+        except BrokenProcessPool as error:
+            raise ToolError(f"the processes of the search must live, one was ended from outside ({error})") from error
 
 
 _taken: Choices
@@ -253,6 +259,7 @@ def _fingerprint(
 def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None:
     """Write in one move: a search that is killed meanwhile leaves the file before."""
     state = {"version": VERSION, "search": mark, "best": asdict(best), "history": history}
+    state["checksum"] = _checksum(state)
     handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".pcedge-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -263,16 +270,23 @@ def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None
         raise
 
 
+def _checksum(state: dict[str, object]) -> str:
+    text = json.dumps({key: value for key, value in state.items() if key != "checksum"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[float]]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
         version, other = state["version"], state["search"]
+        if state["checksum"] != _checksum(state):
+            raise ValueError("its checksum is wrong")
         best = Candidate(**{**state["best"], "weight_bits": tuple(state["best"]["weight_bits"])})
         history = [float(bits) for bits in state["history"]]
         if version != VERSION or not history or not all(map(math.isfinite, history)):
             raise ValueError(f"version {version}")
         choices.check(best)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r})") from error
     if other != mark:
         raise UsageError(f"the checkpoint {path} must be of the same circuit, data, budget, widths and settings")
