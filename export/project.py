@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -103,25 +104,39 @@ def write_project(
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
     golden = make_golden(engine, drawn)
+
+    def fill(fresh: Path) -> dict[str, object]:
+        for part in ("src", "include/pcedge", "testbench", "golden"):
+            (fresh / part).mkdir(parents=True)
+        _copy_sources(fresh)
+        write_text(fresh / "src/pcedge_config.hpp", _config(program))
+        header, source = memories_code(program)
+        write_text(fresh / "src/pcedge_memories.hpp", header)
+        write_text(fresh / "src/pcedge_memories.cpp", source)
+        script = Template(template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
+        write_text(fresh / "run_hls.tcl", script)
+        _write_golden(fresh / "golden", golden, program)
+        write_onnx(circuit, fresh / "model.onnx")
+        return _manifest(program, chosen, golden)
+
+    return write_files(out, fill)
+
+
+def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> Path:
+    """Write a project directory: `fill` puts files into an empty one and gives the manifest, without their names.
+
+    Raises:
+        UsageError: the directory holds something else than an earlier project.
+    """
     folder = Path(out)
     old = _files_of(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pcedge-") as scratch:
         fresh = Path(scratch)
-        for part in ("src", "include/pcedge", "testbench", "golden"):
-            (fresh / part).mkdir(parents=True)
-        _copy_sources(fresh)
-        _write_text(fresh / "src/pcedge_config.hpp", _config(program))
-        header, source = memories_code(program)
-        _write_text(fresh / "src/pcedge_memories.hpp", header)
-        _write_text(fresh / "src/pcedge_memories.cpp", source)
-        script = Template(_template("run_hls.tcl")).substitute(part=chosen.part, clock_ns=chosen.clock_ns)
-        _write_text(fresh / "run_hls.tcl", script)
-        _write_golden(fresh / "golden", golden, program)
-        write_onnx(circuit, fresh / "model.onnx")
+        manifest = fill(fresh)
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
-        _write_text(fresh / MANIFEST, json.dumps(_manifest(program, chosen, golden, names), indent=2) + "\n")
+        write_text(fresh / MANIFEST, json.dumps(manifest | {"files": names}, indent=2) + "\n")
         _move(fresh, folder, names, old)
     return folder
 
@@ -157,7 +172,8 @@ def _move(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
             path.unlink()
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Read a shipped template."""
     return files("pcedge.export").joinpath("templates", name).read_text(encoding="utf-8")
 
 
@@ -167,10 +183,11 @@ def _copy_sources(folder: Path) -> None:
             shutil.copyfile(header, folder / "include/pcedge" / header.name)
         shutil.copyfile(kernels / "testbench/testbench.cpp", folder / "testbench/testbench.cpp")
     for name, place in (("pcedge_top.hpp", "src"), ("pcedge_top.cpp", "src"), ("Makefile", ".")):
-        _write_text(folder / place / name, _template(name))
+        write_text(folder / place / name, template(name))
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text with the same line ends everywhere."""
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -221,7 +238,7 @@ def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
         (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
     (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
     names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
-    _write_text(folder / "steps.txt", "\n".join(names) + "\n")
+    write_text(folder / "steps.txt", "\n".join(names) + "\n")
 
 
 def pack_lanes(lanes: list[bytes]) -> bytes:
@@ -232,7 +249,7 @@ def pack_lanes(lanes: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _manifest(program: Program, target: Target, golden: Golden, files: list[str]) -> dict[str, object]:
+def _manifest(program: Program, target: Target, golden: Golden) -> dict[str, object]:
     circuit = program.circuit
     return {
         "format": PROJECT_FORMAT,
@@ -249,5 +266,4 @@ def _manifest(program: Program, target: Target, golden: Golden, files: list[str]
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
-        "files": files,
     }
