@@ -164,9 +164,9 @@ def through_da4ml(matrix: IntArray, top: Sequence[int]) -> AdderGraph:
 
 
 def spanning(matrix: IntArray, solve: Callable[[_Builder, IntArray], list[Term]]) -> AdderGraph:
-    """Make every row from the row nearest to it, or from nothing, by a minimum spanning tree; `solve` makes the changes.
+    """Make every row from the row nearest to it, or from nothing, by a minimum spanning tree over row differences.
 
-    A change costs its signed digits, and a row from nothing one less.
+    `solve` makes the changes. A change costs its signed digits, and a row from nothing one less.
     """
     parents = _tree(matrix)
     rows = len(matrix)
@@ -230,7 +230,9 @@ class _Builder:
     def sum(self, terms: list[Term]) -> Term:
         """Add up terms, the shallowest first, so that the tree is as shallow as it can be."""
         numbers = count()
-        heap = [(self.depth[node], shift, next(numbers), negative, node) for node, shift, negative in terms if node != ZERO]
+        heap = [
+            (self.depth[node], shift, next(numbers), negative, node) for node, shift, negative in terms if node != ZERO
+        ]
         if not heap:
             return ZERO, 0, False
         heapq.heapify(heap)
@@ -296,9 +298,7 @@ def _da4ml_terms(matrix: IntArray, top: Sequence[int]) -> tuple[int, list[Add], 
     return inputs, adds, outputs
 
 
-def _solve(
-    block: IntArray, columns: NDArray[np.int64], top: Sequence[int], inputs: int, adds: list[Add]
-) -> list[Term]:
+def _solve(block: IntArray, columns: NDArray[np.int64], top: Sequence[int], inputs: int, adds: list[Add]) -> list[Term]:
     """Append the operations that da4ml finds for one block; give the rows.
 
     da4ml's buffers are numbers with a step that may be a fraction: buffer = node * 2**scale, with a scale for each, so

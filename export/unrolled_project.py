@@ -47,7 +47,7 @@ def write_unrolled(
     *,
     target: str = "vitis-hls",
     records: ArrayLike | None = None,
-    adders: str = "shared",
+    adders: str = "auto",
 ) -> Path:
     """Unroll a circuit into a project directory.
 
@@ -56,7 +56,7 @@ def write_unrolled(
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …), -1 is missing; None draws some from the circuit.
-        adders: `shared` or `plain`, see `unroll`.
+        adders: `auto`, `shared` or `plain`, see `unroll`.
 
     Returns:
         The directory.
@@ -134,7 +134,7 @@ def source_text(kernel: Kernel) -> str:
     ]
     counts = kernel.counts
     return Template(template("unrolled.cpp.in")).substitute(
-        edges=counts.edges,
+        edges=kernel.edges,
         adders=counts.adders,
         multipliers=counts.multipliers,
         tables=counts.tables,
@@ -161,6 +161,7 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "tops": ["pc_unrolled"],
         "initiation_interval": 1,
         "adders": kernel.adders,
+        "edges": kernel.edges,
         "counts": asdict(kernel.counts),
         "record": [{"lowest_bit": start, "bits": bits} for start, bits in kernel.record],
         "golden_records": records,

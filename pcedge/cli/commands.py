@@ -21,6 +21,7 @@ from pcedge.cli.inputs import (
     to_symbols,
 )  # fmt: skip
 from pcedge.cli.output import Command, Result, announce, in_words, progress, table, whole_file
+from pcedge.cli.unrolling import export_unrolled
 from pcedge.errors import DataError
 
 
@@ -100,18 +101,35 @@ def info(model: str, against: str | None) -> Result:
     help="vitis-hls, or a TOML file with part and clock of your own.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
+@click.option(
+    "--kernel",
+    type=click.Choice(["engine", "unrolled"]),
+    default="engine",
+    show_default=True,
+    help="engine: any size, codes; unrolled: a small circuit's likelihood and score, a record a cycle.",
+)
+@click.option(
+    "--adders",
+    type=click.Choice(["auto", "shared", "plain"]),
+    help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
+)
 @click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")
 @click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
 @reading_options
 def export(
-    model: str, target: str, out: Path, data: str | None, records: int, dtype: str | None, shape: str | None
-) -> Result:
+    model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int,
+    dtype: str | None, shape: str | None,
+) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
     from pcedge.data import Reading, load_array
     from pcedge.export import write_project
 
+    if adders is not None and kernel != "unrolled":
+        raise click.UsageError("--adders must go with --kernel unrolled")
     circuit = read_integer(model)
     golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
+    if kernel == "unrolled":
+        return export_unrolled(circuit, out, target, golden, adders or "auto")
     folder = write_project(circuit, out, target=target, records=golden)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
     return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
@@ -122,8 +140,9 @@ def export(
 def simulate(folder: Path) -> Result:
     """Compile a project's HLS testbench and compare every step with its golden vectors."""
     from pcedge.simulate.csim import Csim
+    from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
-    csim = Csim(folder)
+    csim = UnrolledCsim(folder) if kernel_of(folder) == "unrolled" else Csim(folder)
     records = csim.manifest["golden_records"]
     announce("compiling the testbench")
     csim.compile()
@@ -134,7 +153,7 @@ def simulate(folder: Path) -> Result:
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
-@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim.")
+@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
 def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:

@@ -39,7 +39,7 @@ def kernel_of(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class UnrolledCsim:
-    """Run the testbench of an unrolled kernel's project; it is compiled when sources, compiler or flags have changed."""
+    """Run the testbench of an unrolled kernel's project; it is compiled when sources or the compiler have changed."""
 
     folder: Path
     #: more flags for the compiler, such as sanitizers

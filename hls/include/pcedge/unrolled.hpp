@@ -14,39 +14,37 @@ constexpr int SCORE_TABLE_BITS = 7;
 /// Width of a score; all ones say that the record is impossible.
 constexpr int SCORE_BITS = 32;
 
-/// \brief A constant shift to the left.
-/// \tparam F family of integers
-/// \tparam N width of the result; it holds what the operand's sign extension and the shift give,
-/// modulo 2^N
-template <class F, int N, int SHIFT, class T> uint_t<F, N> shifted(T value) {
-#pragma HLS INLINE
-  return uint_t<F, N>(uint_t<F, N>(value) << SHIFT);
-}
-
 /// \brief The sum of two shifted operands, of which the generator proved that it is in 0..2^N-1.
-/// \tparam A left shift of the first operand, \tparam B of the second
-/// invariant: all is exact modulo 2^N, so the operands may be wider or negative
-template <class F, int N, int A, int B, class S, class T> uint_t<F, N> plus(S a, T b) {
+/// \tparam F family of integers
+/// \tparam N width of the result
+/// \param a first operand, extended or cut to N bits; \param left its constant shift to the left
+/// \param b second operand; \param right its shift
+/// invariant: all is exact modulo 2^N, so operands may be negative, and wider than the result
+template <class F, int N>
+uint_t<F, N> plus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
-  return uint_t<F, N>(shifted<F, N, A>(a) + shifted<F, N, B>(b));
+  return uint_t<F, N>(uint_t<F, N>(a << left) + uint_t<F, N>(b << right));
 }
 
 /// \brief A difference that is never negative.
-template <class F, int N, int A, int B, class S, class T> uint_t<F, N> minus(S a, T b) {
+template <class F, int N>
+uint_t<F, N> minus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
-  return uint_t<F, N>(shifted<F, N, A>(a) - shifted<F, N, B>(b));
+  return uint_t<F, N>(uint_t<F, N>(a << left) - uint_t<F, N>(b << right));
 }
 
 /// \brief A sum in -2^(N-1)..2^(N-1)-1.
-template <class F, int N, int A, int B, class S, class T> sint_t<F, N> signed_plus(S a, T b) {
+template <class F, int N>
+sint_t<F, N> signed_plus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
-  return sint_t<F, N>(plus<F, N, A, B>(a, b));
+  return sint_t<F, N>(plus<F, N>(a, left, b, right));
 }
 
 /// \brief A difference in -2^(N-1)..2^(N-1)-1.
-template <class F, int N, int A, int B, class S, class T> sint_t<F, N> signed_minus(S a, T b) {
+template <class F, int N>
+sint_t<F, N> signed_minus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
-  return sint_t<F, N>(minus<F, N, A, B>(a, b));
+  return sint_t<F, N>(minus<F, N>(a, left, b, right));
 }
 
 /// \brief By how much the largest entry of a vector is longer than the shortest that it can be.
