@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pcedge.arithmetic import SCORE_TABLE_BITS, ZERO_EXPONENT, IntArray, score_table
+from pcedge.arithmetic import ZERO_EXPONENT, IntArray
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.interpreter import Engine
 from pcedge.coder.schedule import Op, Ref, Step
@@ -105,11 +105,9 @@ class _Unroller:
             f"result.mantissa = {self.unsigned(self.bits)}({root.names[0]});",
             f"result.exponent = F::select(result.mantissa == 0, {self.signed(32)}({ZERO_EXPONENT}), "
             f"{self.signed(32)}({self.exponent_text(root)}));",
-            f"result.score = pcedge::score_of<F, {self.bits}>(result.mantissa, result.exponent, score_table);",
+            f"result.score = pcedge::score_of<F, {self.bits}>(result.mantissa, result.exponent);",
         ]
-        table = score_table().tolist()
-        head = f"static const std::uint8_t score_table[{1 << SCORE_TABLE_BITS}] = {{{', '.join(map(str, table))}}};"
-        return head, *self.lines
+        return tuple(self.lines)
 
     def count(self) -> Counts:
         matrices = {step.target: self.matrix(step) for step in self.schedule.steps if step.op is Op.UP}

@@ -35,7 +35,7 @@ from pcedge.quantize.integer import IntegerCircuit
 UNROLLED = "unrolled"
 
 #: headers that the kernel includes, directly or not
-HEADERS = ("integers.hpp", "normalise.hpp", "stream.hpp", "unrolled.hpp")
+HEADERS = ("integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3

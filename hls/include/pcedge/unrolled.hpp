@@ -90,20 +90,23 @@ uint_t<F, LENGTH_BITS> alignment(sint_t<F, N> own, sint_t<F, N> common) {
 
 /// \brief The score of a likelihood: -log2 in parts of 2^-SCORE_FRACTION bit.
 /// \tparam A width of the mantissa, which is 0 or has its first bit set
-/// \param table the logarithms of 1..2, by the bits below the first
 template <class F, int A>
-uint_t<F, SCORE_BITS> score_of(uint_t<F, A> mantissa, sint_t<F, EXPONENT_BITS> exponent,
-                               const std::uint8_t (&table)[1 << SCORE_TABLE_BITS]) {
+uint_t<F, SCORE_BITS> score_of(uint_t<F, A> mantissa, sint_t<F, EXPONENT_BITS> exponent) {
 #pragma HLS INLINE
-  constexpr int WIDE = EXPONENT_BITS + SCORE_FRACTION + 2;
-  using wide = sint_t<F, WIDE>;
-  const long place = long((mantissa >> (A - 1 - SCORE_TABLE_BITS))) & ((1L << SCORE_TABLE_BITS) - 1);
+  // Entry i is floor(2^8 log2(1 + (i + 1/2) / 2^7)), the logarithm in the middle of its part of 1..2.
+  static const std::uint8_t TABLE[1 << SCORE_TABLE_BITS] = {
+#include "score_table.inc"
+  };
+  using place_t = uint_t<F, SCORE_TABLE_BITS>;
+  using score_t = uint_t<F, SCORE_BITS>;
+  using wide = sint_t<F, EXPONENT_BITS + SCORE_FRACTION + 2>;
+  const place_t place = place_t(uint_t<F, A>(mantissa >> (A - 1 - SCORE_TABLE_BITS)) &
+                                ((1 << SCORE_TABLE_BITS) - 1));
   const wide whole = wide(wide(1 - A) - wide(exponent));
-  const wide bits = wide(wide(whole * (1 << SCORE_FRACTION)) - wide(int(table[place])));
+  const wide bits = wide(wide(whole * (1 << SCORE_FRACTION)) - wide(TABLE[place]));
   const wide most = wide((1LL << SCORE_BITS) - 2);
   const wide bounded = F::select(bits < wide(0), wide(0), F::select(bits > most, most, bits));
-  const uint_t<F, SCORE_BITS> impossible = uint_t<F, SCORE_BITS>((1LL << SCORE_BITS) - 1);
-  return F::select(mantissa == 0, impossible, uint_t<F, SCORE_BITS>(bounded));
+  return F::select(mantissa == 0, score_t((1LL << SCORE_BITS) - 1), score_t(bounded));
 }
 
 } // namespace pcedge
