@@ -23,7 +23,7 @@ from unrolled_model import Model
 
 from pcedge import arithmetic
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.cli import main
+from pcedge.cli import group
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, FormatError, MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export import adders, load_zoo, write_onnx, write_project, write_unrolled
@@ -261,7 +261,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def invoke(*words: object) -> Any:
-    return CliRunner().invoke(main, [str(word) for word in words])
+    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 @pytest.mark.csim

@@ -61,9 +61,9 @@ std::vector<std::int64_t> run(const std::vector<std::int32_t> &symbols) {
 int golden(const std::string &folder) {
   std::vector<std::int32_t> symbols;
   std::vector<std::int64_t> expected;
-  if (!read_file(folder + "/symbols.i32", symbols) || !read_file(folder + "/results.i64", expected) ||
-      symbols.size() % VARIABLES != 0 || symbols.empty() ||
-      expected.size() != symbols.size() / VARIABLES * OUTPUTS) {
+  if (!read_file(folder + "/symbols.i32", symbols) ||
+      !read_file(folder + "/results.i64", expected) || symbols.size() % VARIABLES != 0 ||
+      symbols.empty() || expected.size() != symbols.size() / VARIABLES * OUTPUTS) {
     std::fprintf(stderr, "%s must hold the results of all its records\n", folder.c_str());
     return 2;
   }

@@ -20,15 +20,13 @@ constexpr int SCORE_BITS = 32;
 /// \param a first operand, extended or cut to N bits; \param left its constant shift to the left
 /// \param b second operand; \param right its shift
 /// invariant: all is exact modulo 2^N, so operands may be negative, and wider than the result
-template <class F, int N>
-uint_t<F, N> plus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
+template <class F, int N> uint_t<F, N> plus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
   return uint_t<F, N>(uint_t<F, N>(a << left) + uint_t<F, N>(b << right));
 }
 
 /// \brief A difference that is never negative.
-template <class F, int N>
-uint_t<F, N> minus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
+template <class F, int N> uint_t<F, N> minus(uint_t<F, N> a, int left, uint_t<F, N> b, int right) {
 #pragma HLS INLINE
   return uint_t<F, N>(uint_t<F, N>(a << left) - uint_t<F, N>(b << right));
 }
@@ -56,8 +54,7 @@ template <class F, int N, int LEAST> uint_t<F, LENGTH_BITS> excess_length(uint_t
   static_assert(LEAST >= 1 && LEAST <= N, "the shortest length must be in 1..N");
   using length_t = uint_t<F, LENGTH_BITS>;
   // invariant: LEAST - 1 bits less leave at least one bit, unless all is zero
-  const length_t rest =
-      bit_length<F, N - LEAST + 1>(uint_t<F, N - LEAST + 1>(all >> (LEAST - 1)));
+  const length_t rest = bit_length<F, N - LEAST + 1>(uint_t<F, N - LEAST + 1>(all >> (LEAST - 1)));
   return F::select(rest == 0, length_t(0), length_t(rest - length_t(1)));
 }
 
@@ -100,8 +97,8 @@ uint_t<F, SCORE_BITS> score_of(uint_t<F, A> mantissa, sint_t<F, EXPONENT_BITS> e
   using place_t = uint_t<F, SCORE_TABLE_BITS>;
   using score_t = uint_t<F, SCORE_BITS>;
   using wide = sint_t<F, EXPONENT_BITS + SCORE_FRACTION + 2>;
-  const place_t place = place_t(uint_t<F, A>(mantissa >> (A - 1 - SCORE_TABLE_BITS)) &
-                                ((1 << SCORE_TABLE_BITS) - 1));
+  const place_t place =
+      place_t(uint_t<F, A>(mantissa >> (A - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1));
   const wide whole = wide(wide(1 - A) - wide(exponent));
   const wide bits = wide(wide(whole * (1 << SCORE_FRACTION)) - wide(TABLE[place]));
   const wide most = wide((1LL << SCORE_BITS) - 2);
