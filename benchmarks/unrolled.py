@@ -116,15 +116,15 @@ def main() -> None:
         "OMP_NUM_THREADS=1 python benchmarks/unrolled.py" + (" --compile" if with_csim else ""),
         [
             "W8 L12 A16. The sums alone, every sum layer of the circuit: multiplications by weights that are no powers "
-            "of two, and the adders that replace them. *Plain* is shift-and-add from canonical signed digits, row by row; "
-            "*tree* makes rows from near rows; *da4ml* is its solver on each matrix; *best* is what `--adders shared` "
-            "takes, matrix by matrix (it also tries the tree before da4ml).",
+            "of two, and the adders that replace them. *Plain* is shift-and-add from canonical signed digits, row by "
+            "row; *tree* makes rows from near rows; *da4ml* is its solver on each matrix; *best* is what `--adders "
+            "shared` takes, matrix by matrix (it also tries the tree before da4ml).",
             "",
             *table(["circuit", "weights multiplied", "plain", "tree", "da4ml", "best", "saved"], ways),
             "",
             "The kernels. Sums that few symbols decide become constant tables; *saved* counts them too. Sums of one "
-            "source are one matrix. No vendor tool has been run: what synthesis makes of adders, multipliers and tables "
-            "is not claimed.",
+            "source are one matrix. No vendor tool has been run: what synthesis makes of adders, multipliers and "
+            "tables is not claimed.",
             "",
             *table(columns, kernels),
         ],

@@ -331,7 +331,8 @@ class _Unroller:
             elif shift == 0:
                 rows.append((nodes[node], most))
             else:
-                text = f"{kind}({nodes[node]} >> {-shift})" if shift < 0 else f"{kind}({kind}({nodes[node]}) << {shift})"
+                moved = f"{nodes[node]} >> {-shift}" if shift < 0 else f"{kind}({nodes[node]}) << {shift}"
+                text = f"{kind}({moved})"
                 rows.append((self.define("s", kind, text), most))
         return rows
 

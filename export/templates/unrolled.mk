@@ -2,8 +2,8 @@
 # AP_TYPES is the folder of ap_int.h; `pcedge doctor` prints it, and `pcedge simulate` sets it.
 CXX ?= g++
 AP_TYPES ?= $(shell python3 -c "import importlib.util as u, pathlib as p; s = u.find_spec('hls4ml'); print(p.Path(s.origin).parent / 'templates/vivado/ap_types' if s else '')")
-# Higher levels take long on one large function and gain little.
-CXXFLAGS ?= -O1
+# Higher levels, and ways out for exceptions, take long on one large function and gain little.
+CXXFLAGS ?= -O1 -fno-exceptions
 # The two guards keep ap_int.h from declaring std::complex forward, which libc++ refuses.
 PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-label -Wno-uninitialized \
 	-Wno-maybe-uninitialized -Wno-unknown-warning-option -DPCEDGE_STREAM_SHIM \
