@@ -135,12 +135,14 @@ def check(circuit: IntegerCircuit, records: np.ndarray, ways: Sequence[str] = WA
 
 
 class TestStatements:
+    @pytest.mark.slow
     @given(st.data())
     @settings(max_examples=60)
     def test_structured_circuits(self, data: st.DataObject) -> None:
         circuit = data.draw(integer_circuits())
         check(circuit, data.draw(records_for(circuit, missing=data.draw(st.booleans()))))
 
+    @pytest.mark.slow
     @given(st.data())
     @settings(max_examples=40)
     def test_unstructured_circuits(self, data: st.DataObject) -> None:
