@@ -4,9 +4,10 @@ from pcedge.export.onnx_reader import from_onnx, read_notes, read_onnx
 from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
 from pcedge.export.project import write_project
 from pcedge.export.target import Resources, Target, find_target, targets
+from pcedge.export.unrolled_project import write_unrolled
 from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
     "Placement", "Resources", "Target", "find_target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx",
-    "targets", "to_onnx", "write_onnx", "write_project", "zoo",
+    "targets", "to_onnx", "write_onnx", "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pcedge.export.lowering import Program, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.onnx_writer import write_onnx
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
-from pcedge.export.vitis import TOPS, vendor_files
+from pcedge.export.vitis import ENGINE, TOPS, Sources, vendor_files
 from pcedge.quantize.integer import IntegerCircuit
 
 MANIFEST = "manifest.json"
@@ -66,26 +67,38 @@ def write_project(
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
     golden = make_golden(engine, drawn)
+
+    def fill(fresh: Path) -> dict[str, object]:
+        for part in ("src", "include/pcedge", "testbench", "golden"):
+            (fresh / part).mkdir(parents=True)
+        _copy_sources(fresh)
+        write_text(fresh / "src/pcedge_config.hpp", _config(program, shape))
+        header, source = memories_code(program)
+        write_text(fresh / "src/pcedge_memories.hpp", header)
+        write_text(fresh / "src/pcedge_memories.cpp", source)
+        write_vendor(fresh, chosen, TOPS, ENGINE)
+        _write_golden(fresh / "golden", golden, program)
+        write_onnx(circuit, fresh / "model.onnx")
+        return _manifest(program, shape, chosen, golden)
+
+    return write_files(out, fill)
+
+
+def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> Path:
+    """Write a project directory: `fill` puts files into an empty one and gives the manifest, without their names.
+
+    Raises:
+        UsageError: the directory holds something else than an earlier project.
+    """
     folder = Path(out)
     old = _files_of(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pcedge-") as scratch:
         fresh = Path(scratch)
-        for part in ("src", "include/pcedge", "testbench", "golden"):
-            (fresh / part).mkdir(parents=True)
-        _copy_sources(fresh)
-        _write_text(fresh / "src/pcedge_config.hpp", _config(program, shape))
-        header, source = memories_code(program)
-        _write_text(fresh / "src/pcedge_memories.hpp", header)
-        _write_text(fresh / "src/pcedge_memories.cpp", source)
-        for name, text in vendor_files(chosen).items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            _write_text(fresh / name, text)
-        _write_golden(fresh / "golden", golden, program)
-        write_onnx(circuit, fresh / "model.onnx")
+        manifest = fill(fresh)
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
-        _write_text(fresh / MANIFEST, json.dumps(_manifest(program, shape, chosen, golden, names), indent=2) + "\n")
+        write_text(fresh / MANIFEST, json.dumps(manifest | {"files": names}, indent=2) + "\n")
         _move(fresh, folder, names, old)
     return folder
 
@@ -121,7 +134,8 @@ def _move(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
             path.unlink()
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Read a shipped template."""
     return files("pcedge.export").joinpath("templates", name).read_text(encoding="utf-8")
 
 
@@ -133,11 +147,19 @@ def _copy_sources(folder: Path) -> None:
             shutil.copyfile(kernels / "testbench" / name, folder / "testbench" / name)
     tops = [f"pcedge_{top}.{kind}" for top in ("top", "parallel") for kind in ("hpp", "cpp")]
     for name, place in (*((top, "src") for top in tops), ("Makefile", ".")):
-        _write_text(folder / place / name, _template(name))
+        write_text(folder / place / name, template(name))
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a text with the same line ends everywhere."""
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_vendor(folder: Path, target: Target, tops: tuple[str, ...], sources: Sources) -> None:
+    """Write the vendor's part of a project."""
+    for name, text in vendor_files(target, tops, sources).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / name, text)
 
 
 def _config(program: Program, shape: Shape) -> str:
@@ -192,7 +214,7 @@ def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
         (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
     (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
     names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
-    _write_text(folder / "steps.txt", "\n".join(names) + "\n")
+    write_text(folder / "steps.txt", "\n".join(names) + "\n")
 
 
 def pack_lanes(lanes: list[bytes]) -> bytes:
@@ -214,7 +236,7 @@ def unpack_lanes(data: bytes) -> list[bytes]:
     return lanes
 
 
-def _manifest(program: Program, shape: Shape, target: Target, golden: Golden, files: list[str]) -> dict[str, object]:
+def _manifest(program: Program, shape: Shape, target: Target, golden: Golden) -> dict[str, object]:
     circuit = program.circuit
     return {
         "format": PROJECT_FORMAT,
@@ -233,5 +255,4 @@ def _manifest(program: Program, shape: Shape, target: Target, golden: Golden, fi
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
-        "files": files,
     }

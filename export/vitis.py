@@ -7,13 +7,29 @@ Vitis Reference Guide (`v++`, `vitis-run`), 2023.2 to 2026.1.
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 
 from pcedge.export.target import Target
 
+
+@dataclass(frozen=True)
+class Sources:
+    """Name what the components of a project are compiled from, and the arguments of their testbench."""
+
+    files: tuple[str, ...]
+    testbench: str
+    #: for C simulation
+    csim: str = "golden golden"
+    #: for cosimulation: RTL has no hook that shows the steps, so only what the tops give is compared
+    cosim: str = "outputs golden"
+
+
 #: functions that are synthesised, each as a component of its own
 TOPS = ("pc_likelihood", "pc_encode", "pc_decode")
+
+ENGINE = Sources(("src/pcedge_top.cpp", "src/pcedge_memories.cpp"), "testbench/testbench.cpp")
 
 #: steps of the vendor's flow, in their order; all after synthesis need its result
 STEPS = ("csim", "synthesis", "cosim", "ip", "impl")
@@ -61,13 +77,19 @@ def classic_work(top: str) -> str:
     return f"build_{top}/solution"
 
 
-def vendor_files(target: Target) -> dict[str, str]:
+def vendor_files(target: Target, tops: tuple[str, ...] = TOPS, sources: Sources = ENGINE) -> dict[str, str]:
     """Write the texts of the vendor's part, by their path in the project."""
-    values = {"part": target.part, "clock_ns": target.clock_ns, "tops": " ".join(TOPS), "steps": " ".join(STEPS)}
-    values["default_steps"] = " ".join(DEFAULT_STEPS)
-    texts = {"run_hls.tcl": _fill("run_hls.tcl", values), "run_vitis.sh": _fill("run_vitis.sh", values | _cases())}
-    for top in TOPS:
-        texts[f"{component(top)}/hls_config.cfg"] = _fill("hls_config.cfg", values | {"top": top})
+    values = {"part": target.part, "clock_ns": target.clock_ns, "tops": " ".join(tops), "steps": " ".join(STEPS)}
+    values |= {"default_steps": " ".join(DEFAULT_STEPS), "testbench": sources.testbench}
+    values |= {"csim": sources.csim, "cosim": sources.cosim}
+    adds = [f'    add_files {name} -cflags "-Isrc -Iinclude"' for name in sources.files]
+    texts = {
+        "run_hls.tcl": _fill("run_hls.tcl", values | {"add_files": "\n".join(adds)}),
+        "run_vitis.sh": _fill("run_vitis.sh", values | _cases()),
+    }
+    own = "\n".join(f"syn.file=../../{name}" for name in sources.files)
+    for top in tops:
+        texts[f"{component(top)}/hls_config.cfg"] = _fill("hls_config.cfg", values | {"top": top, "sources": own})
     return texts
 
 

@@ -32,6 +32,15 @@ RECIPROCAL_BITS = 16
 #: entry i is 2^31 / d at the middle of the d in [(256 + i) * 128, (257 + i) * 128), in 16 bits
 RECIPROCAL_TABLE: IntArray = 2**25 // (2 * np.arange(256, dtype=np.int64) + 513)
 
+#: the score is in parts of 2^-8 bit
+SCORE_FRACTION = 8
+
+#: leading bits of a mantissa, below the first, that the score looks at
+SCORE_TABLE_BITS = 7
+
+#: the score of a record that the integers call impossible; every other is below
+SCORE_IMPOSSIBLE = 2**32 - 1
+
 #: parameters that a user chooses, with the least and the greatest value
 LIMITS = {
     "weight_bits": (2, 16),
@@ -314,3 +323,29 @@ def range_flush(low: IntArray, widths: Widths) -> IntArray:
     """Give the last digit: the least value of one byte and zeros that is not below `low`, and so inside the range."""
     below = widths.range_bits - 8
     return (low + (1 << below) - 1) >> below
+
+
+def score_table() -> IntArray:
+    """Give entry i, 0..2^T - 1: floor(2^F * log2(1 + (i + 1/2) / 2^T)), the logarithm in the middle of a part of 1..2.
+
+    It is exact: 2^F * log2(x) is log2(x^(2^F)), and its floor is a number of bits.
+    """
+    middles = range((1 << (SCORE_TABLE_BITS + 1)) + 1, 1 << (SCORE_TABLE_BITS + 2), 2)
+    whole = (SCORE_TABLE_BITS + 1) << SCORE_FRACTION
+    return np.array([(x ** (1 << SCORE_FRACTION)).bit_length() - 1 - whole for x in middles], dtype=np.int64)
+
+
+def score(mantissa: IntArray, exponent: IntArray, state_bits: int) -> IntArray:
+    """Give the anomaly score of likelihoods: -log2 in parts of 2^-F bit (docs/unrolled.md, section Score).
+
+    Args:
+        mantissa: of the root, (N,): 0, or with `state_bits` bits.
+        exponent: of the root, (N,).
+        state_bits: A.
+
+    Returns:
+        Scores in 0..2^32 - 1, (N,); `SCORE_IMPOSSIBLE` where the mantissa is 0.
+    """
+    place = (mantissa >> (state_bits - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1)
+    bits = -((exponent + state_bits - 1) << SCORE_FRACTION) - score_table()[place]
+    return np.where(mantissa == 0, SCORE_IMPOSSIBLE, np.clip(bits, 0, SCORE_IMPOSSIBLE - 1))

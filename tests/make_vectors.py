@@ -240,6 +240,27 @@ def decode_rows(rng: random.Random) -> Iterator[Row]:
         }  # fmt: skip
 
 
+def logarithm(place: int) -> int:
+    """Give the greatest k with 2^(k / 256) at most 1 + (place + 1/2) / 128."""
+    return max(k for k in range(256) if 2**k * 256**256 <= (257 + 2 * place) ** 256)
+
+
+def score_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover every table entry at both of its ends, certain and impossible records, and both limits of the score."""
+    table = [logarithm(place) for place in range(128)]
+    exponents = (-7, -16, -17, -100, -5000, -(2**24), -(2**24) - 20, ZERO_EXPONENT)
+    for state_bits in range(8, 17):
+        wide = state_bits - 8
+        yield {"state_bits": state_bits, "mantissa": 0, "exponent": ZERO_EXPONENT, "score": 2**32 - 1}
+        yield {"state_bits": state_bits, "mantissa": 2 ** (state_bits - 1), "exponent": 1 - state_bits, "score": 0}
+        for place in range(128):
+            for mantissa in sorted({(128 + place) * 2**wide, (129 + place) * 2**wide - 1}):
+                exponent = min(-state_bits, rng.choice(exponents))
+                bits = -256 * (exponent + state_bits - 1) - table[place]
+                yield {"state_bits": state_bits, "mantissa": mantissa, "exponent": exponent,
+                       "score": max(0, min(bits, 2**32 - 2))}  # fmt: skip
+
+
 FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "accumulate": accumulate_rows,
     "normalise": normalise_rows,
@@ -248,6 +269,7 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "interval": interval_rows,
     "encode": encode_rows,
     "decode": decode_rows,
+    "score": score_rows,
 }
 
 

@@ -103,6 +103,11 @@ class TestVectors:
         divisors = np.array([row["divisor"] for row in rows])
         assert arithmetic.reciprocal(divisors).tolist() == [row["result"] for row in rows]
 
+    def test_score(self):
+        for numbers, vectors in rows_of("score"):
+            found = arithmetic.score(np.array(vectors["mantissa"]), column(numbers["exponent"]), numbers["state_bits"])
+            assert found.tolist() == [numbers["score"]]
+
     def test_interval(self):
         for numbers, vectors in rows_of("interval"):
             context = column(vectors["context"])

@@ -13,17 +13,16 @@ foreach step $$steps {
 foreach top $$tops {
     open_project -reset build_$$top
     set_top $$top
-    add_files src/pcedge_top.cpp -cflags "-Isrc -Iinclude"
-    add_files src/pcedge_memories.cpp -cflags "-Isrc -Iinclude"
-    add_files -tb testbench/testbench.cpp -cflags "-Isrc -Iinclude"
+$add_files
+    add_files -tb $testbench -cflags "-Isrc -Iinclude"
     add_files -tb golden
     open_solution -reset solution -flow_target vivado
     set_part {$part}
     create_clock -period $clock_ns -name default
-    if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv "golden golden" }
+    if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv "$csim" }
     if {[lsearch -exact $$steps synthesis] >= 0} { csynth_design }
-    # RTL has no hook that shows the steps: cosimulation compares what the tops give.
-    if {[lsearch -exact $$steps cosim] >= 0} { cosim_design -rtl verilog -argv "outputs golden" }
+    # RTL has no hook that shows steps: cosimulation compares what the tops give.
+    if {[lsearch -exact $$steps cosim] >= 0} { cosim_design -rtl verilog -argv "$cosim" }
     if {[lsearch -exact $$steps ip] >= 0} { export_design -rtl verilog -format ip_catalog }
     if {[lsearch -exact $$steps impl] >= 0} { export_design -flow impl -rtl verilog -format ip_catalog }
     close_project

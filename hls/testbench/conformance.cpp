@@ -5,6 +5,7 @@
 #include "pcedge/interval.hpp"
 #include "pcedge/matvec.hpp"
 #include "pcedge/range_coder.hpp"
+#include "pcedge/unrolled.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -128,6 +129,14 @@ template <class F> numbers invert(const row_t &row) {
   return {to_number(reciprocal<F>(uint_t<F, 17>(row.one("divisor"))))};
 }
 
+template <class F> numbers score(const row_t &row) {
+  return with<8, 16>(row.small("state_bits"), [&](auto bits) {
+    constexpr int A = decltype(bits)::value;
+    return numbers{to_number(score_of<F, A>(uint_t<F, A>(row.one("mantissa")),
+                                            sint_t<F, EXPONENT_BITS>(row.one("exponent"))))};
+  });
+}
+
 template <class F, int P> numbers interval_of(const row_t &row) {
   return with<8, 16>(row.small("leaf_bits"), [&](auto bits) {
     constexpr int L = decltype(bits)::value;
@@ -212,6 +221,7 @@ template <class F> int family(const std::string &folder, const char *name) {
          compare(folder, "normalise.csv", name, normalise<F>, {"mantissa", "new_exponent"}) ||
          compare(folder, "align.csv", name, align<F>, {"mantissa", "exponent"}) ||
          compare(folder, "reciprocal.csv", name, invert<F>, {"result"}) ||
+         compare(folder, "score.csv", name, score<F>, {"score"}) ||
          compare(folder, "interval.csv", name, by_scale<interval_of<F, 16>, interval_of<F, 24>>,
                  {"amount", "scale", "bound"}) ||
          compare(folder, "encode.csv", name, by_scale<encode_of<F, 16>, encode_of<F, 24>>,

@@ -16,6 +16,7 @@ from pcedge.cli import (
     demo,
     estimating,
     evaluating,
+    exporting,
     importing,
     quantizing,
     training,
@@ -34,7 +35,7 @@ def group() -> None:
 
 
 for command in (
-    demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, commands.export, commands.simulate,
+    demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, exporting.export, commands.simulate,
     building.build, building.report,
     commands.verify, evaluating.evaluate, commands.encode, commands.decode, commands.loglik, compressing.prune,
     compressing.grow, importing.import_file, zoo.zoo, estimating.estimate,

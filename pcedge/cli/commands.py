@@ -91,45 +91,14 @@ def info(model: str, against: str | None) -> Result:
     return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
 
 
-@click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
-@click.argument("model", type=MODEL)
-@click.option(
-    "--target",
-    default="vitis-hls",
-    show_default=True,
-    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own.",
-)
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
-@click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")
-@click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
-@click.option("--macs", default=1, show_default=True, type=int, help="Multiply-accumulates a cycle, a power of two.")
-@click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
-@click.option("--search-bits", default=2, show_default=True, type=int, help="Bits a decoder finds in a round, 1..4.")
-@reading_options
-def export(
-    model: str, target: str, out: Path, data: str | None, records: int, macs: int, streams: int, search_bits: int,
-    dtype: str | None, shape: str | None,
-) -> Result:  # fmt: skip
-    """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import Reading, load_array
-    from pcedge.export import write_project
-    from pcedge.export.cycles import Shape
-
-    engine = Shape(macs, streams, search_bits)
-    circuit = read_integer(model)
-    golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
-    folder = write_project(circuit, out, target=target, records=golden, shape=engine)
-    result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
-    return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
-
-
 @click.command(cls=Command, example="pcedge simulate build/m")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def simulate(folder: Path) -> Result:
     """Compile a project's HLS testbench and compare every step with its golden vectors."""
     from pcedge.simulate.csim import Csim
+    from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
-    csim = Csim(folder)
+    csim = UnrolledCsim(folder) if kernel_of(folder) == "unrolled" else Csim(folder)
     records = csim.manifest["golden_records"]
     announce("compiling the testbench")
     csim.compile()
@@ -140,7 +109,7 @@ def simulate(folder: Path) -> Result:
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
-@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim.")
+@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
 def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:

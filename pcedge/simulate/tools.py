@@ -159,6 +159,7 @@ def survey() -> list[Tool]:
     for module, needed_for, extra in (
         ("onnxruntime", "verify --rungs ort", "ort"),
         ("torch", "train", "train"),
+        ("da4ml", "export --kernel unrolled --adders shared", "da"),
         ("PIL", "PNG sizes in demo", "demo"),
     ):
         tools.append(Tool(module, needed_for, f"extra {extra}", _package(module), module == "onnxruntime"))

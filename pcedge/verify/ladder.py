@@ -16,13 +16,18 @@ from pcedge.coder.codec import decode_lanes, encode_lanes
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.project import write_project
+from pcedge.export.unrolled_project import UNROLLED, results, write_unrolled
 from pcedge.quantize.integer import IntegerCircuit
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.ort import OrtSession
+from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
 #: rungs below the numpy reference
 RUNGS = ("ort", "csim")
+
+#: rungs that are climbed where they are named: `unrolled` is C simulation of a small circuit's unrolled kernel
+MORE_RUNGS = ("unrolled",)
 
 #: lanes of the streams that are compared
 VERIFY_LANES = 8
@@ -38,7 +43,7 @@ Announce = Callable[[str], None]
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort` or `csim`
+    #: `ort`, `csim` or `unrolled`
     rung: str
     #: what was compared
     output: str
@@ -79,22 +84,23 @@ def verify(
     Args:
         circuit: the integer circuit.
         x: records, (N, …); -1 is missing. Streams are compared on the records without missing symbols.
-        rungs: of `RUNGS`.
-        project: directory of an exported project to compile; None makes one for the time of the call.
+        rungs: of `RUNGS` and `MORE_RUNGS`.
+        project: directory of an exported project to compile, for the rung of its kernel; None makes one for the time
+            of the call.
         announce: told what is being compared.
 
     Returns:
         The comparisons; a mismatch is reported with the first differing step of the schedules.
 
     Raises:
-        UsageError: a rung is unknown.
+        UsageError: a rung is unknown, or the circuit is too large to unroll.
         NotStructuredError: the kernels cannot code with the circuit.
         DataError: the data do not fit.
         MissingToolError: a rung's tool is not installed.
     """
     for rung in rungs:
-        if rung not in RUNGS:
-            raise UsageError(f"a rung must be one of {', '.join(RUNGS)}, got {rung!r}")
+        if rung not in (*RUNGS, *MORE_RUNGS):
+            raise UsageError(f"a rung must be one of {', '.join((*RUNGS, *MORE_RUNGS))}, got {rung!r}")
     if not rungs:
         raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
     if not isinstance(circuit, IntegerCircuit):
@@ -126,6 +132,12 @@ def verify(
             csim.compile()
             say("csim: running the three tops")
             comparisons += _compare_csim(engine, csim, records)
+    if "unrolled" in rungs:
+        say("unrolled: exporting and compiling")
+        with tempfile.TemporaryDirectory() as scratch:
+            given = project is not None and kernel_of(Path(project)) == UNROLLED
+            folder = Path(str(project)) if given else write_unrolled(circuit, Path(scratch) / "project")
+            comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     return LadderReport(tuple(comparisons))
 
 
@@ -179,6 +191,22 @@ def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Compari
         out.append(
             _records("reference decode of pc_encode streams", complete, decode_lanes(engine, hardware, len(complete)))
         )
+    return out
+
+
+def _compare_unrolled(engine: Engine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
+    if csim.manifest["digest"] != engine.circuit.digest.hex():
+        raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
+    out = []
+    names = ("mantissa", "exponent", "score")
+    for name, data in (("pc_unrolled", records), ("pc_unrolled, partial evidence", hide(records))):
+        expected, got = results(engine, data), csim.run(data)
+        differs = np.argwhere(expected != got)
+        first = None
+        if differs.size:
+            record, place = (int(index) for index in differs[0])
+            first = f"record {record}, {names[place]}: expected {expected[record, place]}, got {got[record, place]}"
+        out.append(Comparison("unrolled", name, len(data), len(np.unique(differs[:, 0])), first))
     return out
 
 

@@ -1,0 +1,24 @@
+# C simulation without a vendor tool: `make csim` builds the testbench and compares results with the golden vectors.
+# AP_TYPES is the folder of ap_int.h; `pcedge doctor` prints it, and `pcedge simulate` sets it.
+CXX ?= g++
+AP_TYPES ?= $(shell python3 -c "import importlib.util as u, pathlib as p; s = u.find_spec('hls4ml'); print(p.Path(s.origin).parent / 'templates/vivado/ap_types' if s else '')")
+# Higher levels, and ways out for exceptions, take long on one large function and gain little.
+CXXFLAGS ?= -O1 -fno-exceptions
+# The two guards keep ap_int.h from declaring std::complex forward, which libc++ refuses.
+PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-label -Wno-uninitialized \
+	-Wno-maybe-uninitialized -Wno-unknown-warning-option -DPCEDGE_STREAM_SHIM \
+	-D__AP_INT_SPECIAL_H__ -D__AP_FIXED_SPECIAL_H__ -Isrc -Iinclude -isystem "$(AP_TYPES)"
+SOURCES = testbench/unrolled.cpp src/pcedge_unrolled.cpp
+HEADERS = $(wildcard src/*.hpp include/pcedge/*)
+
+.PHONY: csim clean
+csim: build/testbench
+	build/testbench golden golden
+
+build/testbench: $(SOURCES) $(HEADERS)
+	@test -f "$(AP_TYPES)/ap_int.h" || { echo "AP_TYPES must be the folder of ap_int.h, got '$(AP_TYPES)': activate the environment that has hls4ml, or name the folder that pcedge doctor prints: make csim AP_TYPES=..." >&2; exit 3; }
+	mkdir -p build
+	$(CXX) $(CXXFLAGS) $(PCEDGE_FLAGS) $(SOURCES) -o $@
+
+clean:
+	rm -rf build
