@@ -75,7 +75,7 @@ def write_project(
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh)
-        _write_text(fresh / "src/pcedge_config.hpp", _config(program, shape))
+        _write_text(fresh / "src/pcedge_config.hpp", config_code(program, shape))
         header, source = memories_code(program)
         _write_text(fresh / "src/pcedge_memories.hpp", header)
         _write_text(fresh / "src/pcedge_memories.cpp", source)
@@ -140,7 +140,8 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _config(program: Program, shape: Shape) -> str:
+def config_code(program: Program, shape: Shape) -> str:
+    """Write the C++ of a program's widths and sizes."""
     circuit = program.circuit
     widths = circuit.widths
     constants = {
