@@ -8,6 +8,6 @@ from pcedge.export.target import Resources, Target, find_target, targets
 from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
-    "Placement", "Resources", "Target", "append_to_hls4ml", "find_target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx",
-    "targets", "to_hls4ml", "to_onnx", "write_onnx", "write_project", "zoo",
+    "Placement", "Resources", "Target", "append_to_hls4ml", "find_target", "from_onnx", "load_zoo", "placements",
+    "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx", "write_project", "zoo",
 ]  # fmt: skip

@@ -21,6 +21,16 @@ BACKENDS = ("Vitis", "Vivado")
 IO_TYPES = ("io_parallel", "io_stream")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+#: files and names of hls4ml's own, and words of C++
+_RESERVED = frozenset(
+    "input symbols main nnet std hls pcedge defines parameters weights ap_types nnet_utils "
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const constexpr "
+    "const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern false float "
+    "for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
+    "protected public register reinterpret_cast requires return short signed sizeof static static_assert static_cast "
+    "struct switch template this thread_local throw true try typedef typeid typename union unsigned using virtual void "
+    "volatile wchar_t while xor xor_eq".split()
+)
 
 
 def to_hls4ml(
@@ -31,7 +41,8 @@ def to_hls4ml(
     io_type: str = "io_parallel",
     project_name: str = "pc_model",
     name: str = "likelihood",
-    **options: Any,
+    part: str | None = None,
+    clock_period: float | None = None,
 ) -> ModelGraph:
     """Make an hls4ml model of one layer, the likelihood of a circuit.
 
@@ -46,10 +57,11 @@ def to_hls4ml(
         io_type: `io_parallel` or `io_stream`.
         project_name: the name of the top function.
         name: the name of the layer.
-        options: further options of the backend's `create_initial_config`, as `part` and `clock_period`.
+        part: the vendor's name of the device; None takes hls4ml's own.
+        clock_period: in nanoseconds; None takes hls4ml's own.
 
     Raises:
-        UsageError: a name or option is none that hls4ml can use, or the circuit is not an integer circuit.
+        UsageError: a name or choice is none that hls4ml can use, or the circuit is not an integer circuit.
         MissingToolError: hls4ml is not installed.
 
     Example:
@@ -61,16 +73,22 @@ def to_hls4ml(
     _check_choice("backend", backend, BACKENDS)
     _check_choice("io_type", io_type, IO_TYPES)
     _check_name("project_name", project_name)
-    _check_name("name", name, taken=("symbols", project_name))
+    _check_name("name", name, taken=(project_name,))
     _register()
     from hls4ml.model import ModelGraph
     from hls4ml.utils.config import create_config
 
     settings = create_config(
-        output_dir=str(output_dir), project_name=project_name, backend=backend, io_type=io_type, **options
+        output_dir=str(output_dir),
+        project_name=project_name,
+        backend=backend,
+        io_type=io_type,
+        part=part,
+        clock_period=clock_period,
     )
     # One sign bit more than a symbol: −1 is a missing one. A top that is one pipeline would unroll the engine's loops.
-    symbol = f"ap_int<{circuit.widths.symbol + 1}>"
+    bits = circuit.widths.symbol + 1
+    symbol = f"ap_fixed<{bits},{bits},AP_RND,AP_SAT>"
     settings["HLSConfig"] = {
         "Model": {"Precision": symbol, "ReuseFactor": 1, "PipelineStyle": "dataflow"},
     }
@@ -110,6 +128,8 @@ def append_to_hls4ml(
     """
     attributes = _attributes(circuit, missing=missing)
     _register()
+    from hls4ml.model.optimizer import get_optimizer
+
     _check_choice("the model's backend", model.config.backend.name, BACKENDS)
     _check_choice("the model's io_type", model.config.get_config_value("IOType"), IO_TYPES)
     if after is None and len(model.outputs) != 1:
@@ -127,13 +147,11 @@ def append_to_hls4ml(
         )
     _check_name("name", name, taken=(*model.graph, model.config.get_project_name()))
     node = model.make_node("PCLikelihood", name, attributes, [output])
-    model.insert_node(node)
-    # The other layers have gone through hls4ml's flows already: only the new one gets its types and its C++.
-    from hls4ml.model.optimizer import get_optimizer
-
+    # The other layers have gone through hls4ml's flows already: only the new one gets its types and its C++. It gets
+    # them before it is the output: hls4ml calls the type of a single output result_t, as the network's is called.
     for step in ("transform_types", "pclikelihood_config_template", "pclikelihood_function_template"):
         get_optimizer(f"vivado:{step}").transform(model, node)
-    model.output_vars[name] = node.get_output_variable()
+    model.insert_node(node)
     model.config.pipeline_style = "dataflow"  # a top that is one pipeline would unroll the engine's loops
     model.config.config["OutputShapes"] = {own.name: list(own.shape) for own in model.get_output_variables()}
     return model
@@ -170,10 +188,10 @@ def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
 
 def _check_name(what: str, name: str, taken: tuple[str, ...] = ()) -> None:
     # It names C++ variables, types, a namespace and a folder.
-    if not _NAME.fullmatch(name) or "__" in name or name == "input":
+    if not _NAME.fullmatch(name) or "__" in name or name.lower() in _RESERVED:
         raise UsageError(
-            f"{what} must start with a letter, go on with letters, digits and single underscores, and not be 'input', "
-            f"got {name!r}"
+            f"{what} must start with a letter, go on with letters, digits and single underscores, and be no word of "
+            f"C++ or hls4ml, got {name!r}"
         )
     if name in taken:
         raise UsageError(f"{what} must be new, but {name!r} is there already")

@@ -5,6 +5,7 @@
 
 #include "engine.hpp"
 #include <ap_fixed.h>
+#include <type_traits>
 
 namespace pcedge {
 
@@ -28,6 +29,7 @@ typename E::symbol_t nearest_symbol(const T &value, unsigned last) {
 /// \brief Replay the likelihood program on the symbols of the engine.
 /// \param mantissa, exponent the probability is mantissa * 2^exponent
 template <class M, class E, class R> void replay_likelihood(E &engine, R &mantissa, R &exponent) {
+  static_assert(std::is_same<R, ap_int<EXPONENT_BITS>>::value, "the result must hold exponents");
 steps:
   for (unsigned s = 0; s < M::likelihood_steps; ++s)
     engine.run(decode_step<typename M::likelihood_program>(s));
@@ -36,7 +38,7 @@ steps:
 }
 
 /// \brief The layer for io_parallel.
-/// \tparam T type of an input, \tparam R type of an output, at least 32 bits and signed
+/// \tparam T type of an input, \tparam R type of an output
 /// \tparam CONFIG the layer's configuration: `config`, `memories` and `missing` (generated)
 template <class T, class R, class CONFIG>
 void likelihood_layer(T symbols[CONFIG::config::variables], R likelihood[2]) {
