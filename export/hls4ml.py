@@ -176,9 +176,7 @@ def _register() -> None:
         import hls4ml  # noqa: F401
     except ImportError as error:
         raise missing_extra("hls4ml", "hls", "a circuit in an hls4ml model") from error
-    from pcedge.export.hls4ml_layer import register
-
-    register()
+    import pcedge.export.hls4ml_layer  # noqa: F401  # registers the layer
 
 
 def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:

@@ -1,12 +1,12 @@
 """The layer PCLikelihood in hls4ml's Extension API: attributes, templates, and the files it adds to a project.
 
-Only `pcedge.export.hls4ml` imports this module, when it is called: it needs hls4ml.
+Importing this module registers the layer with hls4ml; it needs hls4ml, so `pcedge.export.hls4ml` imports it when it is
+called. Import it yourself before hls4ml reads a model that was saved.
 """
 
 from __future__ import annotations
 
 import shutil
-from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,9 @@ class PCLikelihoodCall(FunctionCallTemplate):  # type: ignore[misc]
         """Call `likelihood_layer`."""
         # The headers of a layer depend on its name.
         node.set_attr("include_header", [f"{node.name}/{HEADER}"])
-        call = "::pcedge::likelihood_layer<{input_t}, {output_t}, {config}>({input}, {output});"
-        return call.format(**self._default_function_params(node))
+        own = self._default_function_params(node)
+        types = f"{own['input_t']}, {own['output_t']}, {own['config']}"
+        return f"::pcedge::likelihood_layer<{types}>({own['input']}, {own['output']});"
 
 
 class WritePCLikelihood(OptimizerPass):  # type: ignore[misc]
@@ -95,7 +96,7 @@ class WritePCLikelihood(OptimizerPass):  # type: ignore[misc]
 
     def match(self, node: Any) -> bool:
         """Match the layer."""
-        return str(node.class_name) == PCLikelihood.__name__
+        return isinstance(node, PCLikelihood)
 
     def transform(self, model: Any, node: Any) -> bool:
         """Write kernels and circuit into a folder of the layer's name."""
@@ -110,12 +111,9 @@ class WritePCLikelihood(OptimizerPass):  # type: ignore[misc]
         return False
 
 
-@cache
-def register() -> None:
-    """Register the layer with hls4ml, once."""
-    register_layer(PCLikelihood.__name__, PCLikelihood)
-    # The backend Vitis takes its templates and types from Vivado's.
-    for template in (PCLikelihoodConfig, PCLikelihoodCall):
-        get_backend("Vivado").register_template(template)
-    for backend in ("Vivado", "Vitis"):
-        get_backend(backend).register_pass("write_pc_likelihood", WritePCLikelihood, flow=f"{backend.lower()}:write")
+register_layer(PCLikelihood.__name__, PCLikelihood)
+# The backend Vitis takes its templates and types from Vivado's.
+for _template in (PCLikelihoodConfig, PCLikelihoodCall):
+    get_backend("Vivado").register_template(_template)
+for _backend in ("Vivado", "Vitis"):
+    get_backend(_backend).register_pass("write_pc_likelihood", WritePCLikelihood, flow=f"{_backend.lower()}:write")

@@ -75,6 +75,7 @@ def two_outputs(folder: Path, io_type: str, sizes: dict[str, int]) -> Any:
 
 
 @pytest.mark.csim
+@pytest.mark.slow
 def test_digits_equal_the_reference(tmp_path: Path) -> None:
     circuit = quantize(load_circuit("digits"))
     model = pcedge.to_hls4ml(circuit, tmp_path / "project")  # type: ignore[attr-defined]
@@ -95,6 +96,7 @@ def test_digits_equal_the_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.csim
+@pytest.mark.slow
 def test_extreme_exponents_on_a_stream(tmp_path: Path) -> None:
     circuit = quantize(make_circuit(5, 300, 4, 300, "chain", 0.0), QuantizationConfig(12, 16, 16))
     model = to_hls4ml(circuit, tmp_path, backend="Vivado", io_type="io_stream", name="Head", part="xc7z020")
@@ -112,6 +114,7 @@ def test_extreme_exponents_on_a_stream(tmp_path: Path) -> None:
 
 
 @pytest.mark.csim
+@pytest.mark.slow
 def test_two_heads_behind_a_network(tmp_path: Path) -> None:
     structured = quantize(make_circuit(11, 6, 3, 9, "balanced", 0.25))
     heads = {"left": (structured, True), "right": (unstructured(2), False)}
@@ -139,6 +142,7 @@ def test_two_heads_behind_a_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.csim
+@pytest.mark.slow
 def test_a_dense_network_of_pytorch(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     circuit = quantize(make_circuit(7, 10, 4, 6, "hidden", 0.25))
@@ -169,6 +173,20 @@ def test_the_project_holds_the_likelihood_only(tmp_path: Path) -> None:
     assert {"layer.hpp", "pcedge_config.hpp", "pcedge_memories.cpp", "pcedge/hls4ml.hpp", "pcedge/engine.hpp"} <= names
     assert "code_steps = 0;" in (layer / "pcedge_memories.hpp").read_text()
     assert "#pragma HLS DATAFLOW" in (tmp_path / "project/firmware/density.cpp").read_text()
+
+
+def test_a_saved_model_is_read_in_another_process(tmp_path: Path) -> None:
+    from hls4ml.utils.serialization import serialize_model
+
+    model = to_hls4ml(unstructured(1), tmp_path / "project")
+    serialize_model(model, tmp_path / "model.fml")
+    code = (
+        "import sys, pcedge.export.hls4ml_layer; from hls4ml.utils.serialization import deserialize_model; "
+        "deserialize_model(sys.argv[1]).write()"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "model.fml"], check=True)
+    assert (tmp_path / "project/firmware/likelihood/layer.hpp").is_file()
+    assert "pcedge::likelihood_layer" in (tmp_path / "project/firmware/pc_model.cpp").read_text()
 
 
 @pytest.mark.parametrize(
