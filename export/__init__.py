@@ -1,5 +1,6 @@
 """Export: the ONNX form of an integer circuit, and the project directories of targets."""
 
+from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
 from pcedge.export.onnx_reader import from_onnx, read_notes, read_onnx
 from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
 from pcedge.export.project import write_project
@@ -8,6 +9,7 @@ from pcedge.export.unrolled_project import write_unrolled
 from pcedge.export.zoo import load_zoo, zoo
 
 __all__ = [
-    "Placement", "Resources", "Target", "find_target", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx",
-    "targets", "to_onnx", "write_onnx", "write_project", "write_unrolled", "zoo",
+    "Placement", "Resources", "Target", "append_to_hls4ml", "find_target", "from_onnx", "load_zoo", "placements",
+    "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx", "write_project", "write_unrolled",
+    "zoo",
 ]  # fmt: skip

@@ -172,14 +172,18 @@ class Arrangement:
         return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
 
 
-def arrange(circuit: IntegerCircuit) -> Arrangement:
+def arrange(circuit: IntegerCircuit, *, coding: bool = True) -> Arrangement:
     """Give addresses to all that does not depend on weights and leaf tables.
+
+    Args:
+        circuit: the integer circuit.
+        coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     operands = _Operands(circuit)
-    likelihood, code = likelihood_schedule(circuit), code_schedule(circuit)
+    likelihood, code = likelihood_schedule(circuit), code_schedule(circuit) if coding else Schedule((), -1)
     up, walk = _assemble(likelihood, operands), _assemble(code, operands)
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
     up, walk = (program.placed({"list": starts, "list_b": starts}) for program in (up, walk))

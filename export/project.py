@@ -72,7 +72,7 @@ def write_project(
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh)
-        write_text(fresh / "src/pcedge_config.hpp", _config(program, shape))
+        write_text(fresh / "src/pcedge_config.hpp", config_code(program, shape))
         header, source = memories_code(program)
         write_text(fresh / "src/pcedge_memories.hpp", header)
         write_text(fresh / "src/pcedge_memories.cpp", source)
@@ -162,7 +162,8 @@ def write_vendor(folder: Path, target: Target, tops: tuple[str, ...], sources: S
         write_text(folder / name, text)
 
 
-def _config(program: Program, shape: Shape) -> str:
+def config_code(program: Program, shape: Shape) -> str:
+    """Write the C++ of a program's widths and sizes."""
     circuit = program.circuit
     widths = circuit.widths
     constants = {
