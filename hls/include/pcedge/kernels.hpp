@@ -35,29 +35,20 @@ records_loop:
 template <class F>
 carry_state_t<F> put_digit(carry_state_t<F> carry, uint_t<F, 9> digit,
                            hls::stream<lane_byte_t<F>> &out) {
-  const uint_t<F, 8> byte = uint_t<F, 8>(digit & 255);
-  const uint_t<F, 1> up = uint_t<F, 1>(digit >> 8);
-  if (byte == 255 && up == 0) {
-    carry.run = uint_t<F, 32>(carry.run + 1);
-    return carry;
-  }
+  carried_t<F> next = carry_digit<F>(carry, digit);
   lane_byte_t<F> beat;
   beat.last = false;
-  if (carry.filled) {
-    // invariant: a byte that took a carry can take no second one, so byte + up <= 255 where up is 1
-    beat.data = uint_t<F, 8>(carry.byte + up);
+  beat.data = next.byte;
+  if (next.known)
     out.write(beat);
-  }
-  beat.data = uint_t<F, 8>((255 + up) & 255);
+  beat.data = next.filler;
 run:
-  for (; carry.run != 0; carry.run = uint_t<F, 32>(carry.run - 1)) {
+  for (; next.run != 0; next.run = uint_t<F, 32>(next.run - 1)) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = 2
     out.write(beat);
   }
-  carry.filled = true;
-  carry.byte = byte;
-  return carry;
+  return next.carry;
 }
 
 /// \brief Send the digits that are held back; the last byte ends the lane.

@@ -104,6 +104,33 @@ template <class F> carry_state_t<F> carry_start() {
   return state;
 }
 
+/// \brief What one digit makes known: perhaps a byte, and behind it a run of equal ones.
+template <class F> struct carried_t {
+  carry_state_t<F> carry;
+  typename F::bit known;
+  uint_t<F, 8> byte;
+  uint_t<F, 32> run;
+  uint_t<F, 8> filler;
+};
+
+/// \brief Take a digit: what a later carry could change is held back.
+template <class F> carried_t<F> carry_digit(carry_state_t<F> carry, uint_t<F, 9> digit) {
+#pragma HLS INLINE
+  const uint_t<F, 8> byte = uint_t<F, 8>(digit & 255);
+  const uint_t<F, 1> up = uint_t<F, 1>(digit >> 8);
+  const typename F::bit open = byte == 255 && up == 0;
+  carried_t<F> next;
+  // invariant: a byte that took a carry can take no second one, so byte + up <= 255 where up is 1
+  next.known = !open && carry.filled;
+  next.byte = uint_t<F, 8>(carry.byte + up);
+  next.run = open ? uint_t<F, 32>(0) : carry.run;
+  next.filler = uint_t<F, 8>((255 + up) & 255);
+  next.carry.filled = open ? carry.filled : true;
+  next.carry.byte = open ? carry.byte : byte;
+  next.carry.run = open ? uint_t<F, 32>(carry.run + 1) : uint_t<F, 32>(0);
+  return next;
+}
+
 } // namespace pcedge
 
 #endif

@@ -5,9 +5,29 @@
 
 #ifdef PCEDGE_STREAM_SHIM
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+
+namespace pcedge {
+
+/// \brief Ends that are not ready at random, for testbenches: a stream then says that it is empty
+/// or full in `share` of 256 cases.
+struct stalls_t {
+  std::uint32_t share, state;
+  bool next() {
+    state = state * 1664525u + 1013904223u;
+    return (state >> 24) < share;
+  }
+};
+
+inline stalls_t &stalls() {
+  static stalls_t shared = {0, 1};
+  return shared;
+}
+
+} // namespace pcedge
 
 namespace hls {
 
@@ -26,7 +46,8 @@ public:
     fifo.pop_front();
     return element;
   }
-  bool empty() const { return fifo.empty(); }
+  bool empty() const { return fifo.empty() || pcedge::stalls().next(); }
+  bool full() const { return pcedge::stalls().next(); }
 
 private:
   std::deque<T> fifo;
@@ -34,7 +55,16 @@ private:
 
 } // namespace hls
 
+/// \brief A beat of AXI4-Stream with TKEEP, TSTRB and TLAST, named as the vendor's.
+/// \tparam D bits of the data
+template <int D, int, int, int> struct ap_axiu {
+  std::uint32_t data;
+  std::uint8_t keep, strb;
+  bool last;
+};
+
 #else
+#include <ap_axi_sdata.h>
 #include <hls_stream.h>
 #endif
 

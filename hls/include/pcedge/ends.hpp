@@ -1,0 +1,169 @@
+// The ends of the parallel engine's streams: one word in and one word out a cycle.
+#ifndef PCEDGE_ENDS_HPP
+#define PCEDGE_ENDS_HPP
+
+#include "search.hpp"
+
+namespace pcedge {
+
+/// \brief Write a word.
+inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
+#pragma HLS INLINE
+  word_t word;
+  word.data = data;
+  word.last = last;
+  word.end = false;
+  out.write(word);
+}
+
+/// \brief Take a symbol of the next record. TLAST belongs to its last symbol: what a short record
+/// lacks is missing, and what a long one has too much is dropped; the status says so.
+template <class K> void take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in) {
+  using symbol_t = typename K::symbol_t;
+  if (s.skipping) {
+    if (!in.empty())
+      s.skipping = !in.read().last;
+    return;
+  }
+  if (s.loaded || s.left == 0 || (!s.padding && in.empty()))
+    return;
+  std::uint32_t data = MISSING_WORD;
+  bool last = true;
+  if (!s.padding) {
+    const word_t word = in.read();
+    data = word.data;
+    last = word.last;
+  }
+  const std::uint32_t most = std::uint32_t(K::C::cardinality - 1);
+  const symbol_t held = symbol_t(data > most ? most : data);
+  s.symbols[!s.side][s.moved] = data == MISSING_WORD ? symbol_t(K::E::MISSING) : held;
+  s.moved += 1;
+  s.loaded = s.moved == K::M::record;
+  s.skipping = s.loaded && !last;
+  s.padding = !s.loaded && last;
+  if (s.skipping || s.padding)
+    k.status |= BAD_FRAME;
+}
+
+/// \brief Take a byte of a decoder's lane: the first ones fill its coder, later ones wait. Behind
+/// the last byte there are zeros, and behind the last record the rest is dropped.
+template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word_t> &in) {
+  using F = typename K::F;
+  const bool room = s.loaded ? s.holds < K::HELD || s.records == 0 : true;
+  word_t word;
+  word.data = 0;
+  if (!s.ended) {
+    if (!room || in.empty())
+      return;
+    word = in.read();
+    s.ended = word.last;
+  }
+  if (!s.loaded) {
+    const uint_t<F, K::B> kept = uint_t<F, K::B>(s.coder.low << 8);
+    s.coder.low = uint_t<F, K::B + 1>(kept | uint_t<F, K::B>(word.data & 255u));
+    s.moved += 1;
+    s.loaded = s.moved == unsigned(K::B / 8);
+    return;
+  }
+  if (s.holds < K::HELD)
+    hold<K>(s, uint_t<F, 9>(word.data & 255u));
+}
+
+/// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane.
+template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &out) {
+  using F = typename K::F;
+  if (s.tail == K::FINISHED || out.full())
+    return;
+  carried_t<F> &owed = s.owed;
+  if (owed.run != 0) {
+    owed.run = uint_t<F, 32>(owed.run - 1);
+    put(out, std::uint32_t(owed.filler), false);
+  } else if (s.holds > 0) {
+    owed = carry_digit<F>(s.carry, take<K>(s));
+    s.carry = owed.carry;
+    if (owed.known)
+      put(out, std::uint32_t(owed.byte), false);
+  } else if (s.tail == K::RECORDS) {
+    if (s.records > 0)
+      return;
+    hold<K>(s, range_flush<F, K::B>(s.coder));
+    s.tail = K::DIGITS;
+  } else if (s.tail == K::DIGITS) {
+    s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
+    if (s.carry.filled)
+      put(out, std::uint32_t(s.carry.byte), s.carry.run == 0);
+  } else {
+    s.carry.run = uint_t<F, 32>(s.carry.run - 1);
+    s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
+    put(out, 255, s.carry.run == 0);
+  }
+}
+
+/// \brief Send a decoder's symbols, or a mantissa and its exponent.
+template <class K> void send_result(const K &k, typename K::stream_t &s, hls::stream<word_t> &out) {
+  if (!s.storing || out.full())
+    return;
+  const std::uint32_t first = std::uint32_t(s.result);
+  const std::uint32_t second = std::uint32_t(std::int32_t(s.result_exponent));
+  const std::uint32_t words = k.decodes() ? std::uint32_t(K::M::record) : 2u;
+  const std::uint32_t place = s.sent;
+  const std::uint32_t symbol = k.decodes() ? std::uint32_t(s.symbols[!s.side][place]) : 0;
+  s.sent += 1;
+  s.storing = s.sent < words;
+  put(out, k.decodes() ? symbol : place == 0 ? first : second, !s.storing);
+}
+
+/// \brief One cycle of a stream's ends: a word in, a word out, a record begun or done.
+/// \return whether the stream has nothing left to compute
+template <class K>
+bool move(K &k, typename K::stream_t &s, hls::stream<word_t> &in, hls::stream<word_t> &out) {
+  using M = typename K::M;
+  if (k.decodes())
+    take_byte(k, s, in);
+  else
+    take_symbol(k, s, in);
+  if (k.job == ENCODE)
+    send_byte<K>(s, out);
+  else
+    send_result(k, s, out);
+  const unsigned steps = k.job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
+  const bool complete = s.working && s.place == steps && !s.reading && s.pending == 0 &&
+                        s.after <= k.now &&
+                        (k.job != LIKELIHOOD || is_ready<K>(s, M::likelihood_result_exponent, k.now));
+  // A result goes out while the next one is found.
+  if (complete && !s.storing) {
+    s.working = false;
+    s.records -= 1;
+    s.sent = 0;
+    s.storing = k.job != ENCODE;
+    if (k.job == LIKELIHOOD) {
+      s.result = s.state[M::likelihood_result];
+      s.result_exponent = s.exponents[M::likelihood_result_exponent];
+    }
+    s.side = k.decodes() ? !s.side : s.side;
+  }
+  if (!s.working && s.loaded && s.records > 0) {
+    s.working = true;
+    s.wanted = true;
+    s.place = 0;
+    if (!k.decodes()) {
+      s.side = !s.side;
+      s.loaded = false;
+      s.moved = 0;
+      s.left -= 1;
+    }
+  }
+  return s.records == 0 && !s.storing;
+}
+
+/// \brief Tell whether a stream has neither words to send nor words to take.
+template <class K> bool is_empty(const K &k, const typename K::stream_t &s) {
+#pragma HLS INLINE
+  if (k.decodes())
+    return s.ended;
+  return !s.skipping && (k.job != ENCODE || s.tail == K::FINISHED);
+}
+
+} // namespace pcedge
+
+#endif

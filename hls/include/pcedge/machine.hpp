@@ -1,0 +1,176 @@
+// The parallel engine's state: streams of records, units, and what goes between them
+// (docs/engine.md). One iteration of its loop, in scheduler.hpp, is one clock cycle.
+#ifndef PCEDGE_MACHINE_HPP
+#define PCEDGE_MACHINE_HPP
+
+#include "engine.hpp"
+
+namespace pcedge {
+
+/// Counts clock cycles.
+using cycle_t = std::uint64_t;
+
+/// Cycles from an entry's last beat to when a reader may use it, beyond the writing itself; from the
+/// last beat of an interval to what follows from it; from the request of a step to its numbers.
+constexpr unsigned MIX_LATENCY = 4;
+constexpr unsigned VECTOR_LATENCY = 3;
+constexpr unsigned INTERVAL_LATENCY = 7;
+constexpr unsigned FETCH_LATENCY = 1;
+
+/// Steps fetched in a cycle: a memory has two ports.
+constexpr unsigned FETCHES = 2;
+
+/// What the engine does, as its mode register says.
+enum job_t { LIKELIHOOD = 0, ENCODE = 1, DECODE = 2, SAMPLE = 3, LOAD = 4, READ = 5, JOBS = 6 };
+
+/// What the status register says: bits that are set until the next job.
+enum status_t : std::uint32_t {
+  FINE = 0,
+  BAD_FRAME = 1,   ///< TLAST was not at the end of a record
+  NOT_LOADED = 2,  ///< there is no circuit in the memories
+  BAD_IMAGE = 4,   ///< not an image, of another version, or damaged
+  TOO_LARGE = 8,   ///< the image does not fit this build
+  BAD_JOB = 16     ///< no such job, or one that this build has not
+};
+
+/// A missing symbol on a stream.
+constexpr std::uint32_t MISSING_WORD = 0xFFFFFFFFu;
+
+/// \brief A word between the engine and its ports.
+struct word_t {
+  std::uint32_t data;
+  bool last; ///< of a record, a lane or an image
+  bool end;  ///< not a word: the job has no more
+};
+
+constexpr unsigned ceil_div(unsigned a, unsigned b) { return (a + b - 1) / b; }
+
+/// \brief Several streams of records over one set of units.
+/// \tparam C configuration; beside engine_t's: streams, tile_rows * tile_columns multipliers of the
+/// matrix-vector unit, lanes of the others, search_bits that a decoder finds in a round
+/// \tparam M_ memories, blocks of weights in tiles
+template <class C_, class M_> struct machine_t {
+  using C = C_;
+  using M = M_;
+  using E = engine_t<C, M>;
+  using F = typename C::integers;
+  using acc_t = typename E::acc_t;
+  using bound_t = typename E::bound_t;
+  using mantissa_t = typename E::mantissa_t;
+  using exponent_t = typename E::exponent_t;
+  using wide_exponent_t = typename E::wide_exponent_t;
+  using weight_t = typename E::weight_t;
+  using symbol_t = typename E::symbol_t;
+  using weighted_t = uint_t<F, C::weighted_bits>;
+  static constexpr int A = C::state_bits, L = C::leaf_bits, P = C::scale_bits, B = C::range_bits;
+  static constexpr unsigned S = C::streams, TR = C::tile_rows, TC = C::tile_columns;
+  static constexpr unsigned LANES = C::lanes, ROUND = C::search_bits, PROBES = (1u << ROUND) - 1;
+  static constexpr unsigned POINTS = PROBES > 2 ? PROBES : 2;
+  /// Bytes that a symbol moves at most, and those that a stream holds.
+  static constexpr unsigned SHIFTS = P / 8, HELD = SHIFTS + 2;
+  static_assert(S >= 1 && TR >= 1 && TC >= 1 && LANES >= 1 && ROUND >= 1, "sizes must be positive");
+
+  /// Kinds of units.
+  enum unit_t { MIX = 0, VECTOR = 1, INTERVALS = 2 };
+
+  /// What is left of a stream's job when its records are done.
+  enum tail_t { RECORDS = 0, DIGITS = 1, LAST_BYTE = 2, LAST_RUN = 3, FINISHED = 4 };
+
+  /// One stream: a record and where it stands.
+  struct stream_t {
+    mantissa_t state[C::state_words];
+    exponent_t exponents[C::exponent_slots];
+    symbol_t symbols[2][C::variables]; ///< of the record at work, and of the next or the last one
+    bool side;                         ///< which of both the record at work has
+    cycle_t ready[C::exponent_slots];  ///< when the value of a slot may be read
+    bool written[C::exponent_slots];   ///< its entries are in the memory, or on their way
+    step_t step;                       ///< the next step
+    cycle_t fetched;                   ///< when `step` is valid
+    cycle_t after;                     ///< when the interval before lets the next step begin
+    std::uint32_t place;               ///< number of the next step
+    std::uint32_t moved;               ///< symbols of a record, or first bytes of a lane, that came
+    std::uint32_t sent;                ///< words of a result that went out
+    std::uint32_t records;             ///< records still to come, with this one
+    std::uint32_t pending;             ///< results on their way
+    std::uint32_t left;                ///< records that have still to come in
+    bool loaded;                       ///< the next record, or the first bytes of a lane, are there
+    bool padding, skipping;            ///< a record was too short, or is too long
+    bool working, wanted, valid, reading, storing;
+    range_state_t<F, B> coder;
+    carry_state_t<F> carry;
+    uint_t<F, 9> held[HELD]; ///< digits of an encoder, bytes of a decoder, the oldest first
+    unsigned holds;
+    carried_t<F> owed; ///< what an encoder's last digit released
+    tail_t tail;
+    bool ended; ///< the last byte of a decoder's lane is held
+    mantissa_t result;
+    exponent_t result_exponent;
+    // What a decoder's search knows: symbol, bits still open, both ends of its interval.
+    std::uint32_t found, open;
+    bound_t low, high;
+    bool bounded;
+    interval_scale_t<F, P> scale;
+  };
+
+  /// Accumulators on their way to the state memory.
+  struct writer_t {
+    bool busy;
+    unsigned stream, next;
+    step_t step;
+    acc_t entries[C::max_units];
+    acc_t all;
+    wide_exponent_t exponent;
+    bool raw;
+  };
+
+  /// A step at work.
+  struct worker_t {
+    bool busy, done;
+    unsigned stream, last;
+    step_t step;
+    acc_t entries[C::max_units];
+    acc_t all, sum;
+    unsigned target, source, end, cleared; ///< where it stands
+  };
+
+  /// An interval at work.
+  struct interval_t {
+    bool busy;
+    unsigned stream, last, next;
+    step_t step;
+    leaf_t leaf;
+    uint_t<F, C::context_sum_bits> total;
+    weighted_t weighted[POINTS];
+  };
+
+  stream_t streams[S];
+  worker_t mix, vector;
+  writer_t mix_writer, vector_writer;
+  interval_t interval;
+  unsigned last_fetched;
+  cycle_t now;
+  job_t job;
+  std::uint32_t status;
+
+  /// Random bytes are decoded as any others.
+  bool decodes() const { return job == DECODE || job == SAMPLE; }
+};
+
+/// \brief Tell whether the value of a slot may be read.
+template <class K> bool is_ready(const typename K::stream_t &s, unsigned slot, cycle_t now) {
+#pragma HLS INLINE
+  return s.written[slot] && s.ready[slot] <= now;
+}
+
+/// \brief The symbol of a step's variable, held within its alphabet.
+template <class K>
+unsigned bounded_symbol(const typename K::stream_t &s, const step_t &step, const leaf_t &leaf) {
+#pragma HLS INLINE
+  const unsigned symbol = unsigned(s.symbols[s.side][step.variable]);
+  const unsigned last = leaf.cardinality - 1;
+  return symbol > last ? last : symbol;
+}
+
+} // namespace pcedge
+
+#endif

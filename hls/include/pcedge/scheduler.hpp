@@ -1,0 +1,189 @@
+// The parallel engine's loop: which step begins where, cycle by cycle (docs/engine.md, Rules).
+#ifndef PCEDGE_SCHEDULER_HPP
+#define PCEDGE_SCHEDULER_HPP
+
+#include "ends.hpp"
+#include "units.hpp"
+
+namespace pcedge {
+
+template <class K> unsigned unit_of(const step_t &step) {
+#pragma HLS INLINE
+  if (step.kind == INTERVAL)
+    return K::INTERVALS;
+  return step.kind == UP || step.kind == DOWN || step.kind == LIST ? K::MIX : K::VECTOR;
+}
+
+/// \brief Tell whether a stream's next step may begin in a unit.
+template <class K> bool may_issue(const K &k, const typename K::stream_t &s, unsigned unit) {
+#pragma HLS INLINE
+  if (!s.working || !s.valid || s.fetched > k.now || s.reading || s.after > k.now ||
+      unit_of<K>(s.step) != unit)
+    return false;
+  const bool uses_a = s.step.kind != INIT && s.step.kind != LEAF;
+  const bool uses_b = s.step.kind == MULTIPLY || s.step.kind == ALIGN;
+  if (uses_a && !is_ready<K>(s, s.step.a_exponent, k.now))
+    return false;
+  if (uses_b && !is_ready<K>(s, s.step.b_exponent, k.now))
+    return false;
+  return unit != K::INTERVALS || ends_ready(k, s);
+}
+
+/// \brief Take the first stream, round robin, whose next step may begin; S if there is none.
+template <class K> unsigned choose(const K &k, unsigned unit, unsigned last) {
+#pragma HLS INLINE
+  unsigned chosen = K::S;
+candidates:
+  for (unsigned n = K::S; n > 0; --n) {
+#pragma HLS UNROLL
+    const unsigned stream = (last + n) % K::S;
+    if (may_issue(k, k.streams[stream], unit))
+      chosen = stream;
+  }
+  return chosen;
+}
+
+/// \brief A stream's step is done or on its way: the next one is wanted.
+template <class K> void advance(const K &k, typename K::stream_t &s) {
+#pragma HLS INLINE
+  s.valid = false;
+  s.place += 1;
+  const unsigned steps = k.job == LIKELIHOOD ? K::M::likelihood_steps : K::M::code_steps;
+  s.wanted = s.place < steps;
+}
+
+/// \brief Begin a step in a unit that is free.
+template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
+  const unsigned chosen = choose(k, unit, w.last);
+  if (w.busy || chosen == K::S)
+    return;
+  typename K::stream_t &s = k.streams[chosen];
+  w.busy = true;
+  w.done = false;
+  w.stream = w.last = chosen;
+  w.step = s.step;
+  w.all = w.sum = 0;
+  w.target = w.source = w.cleared = 0;
+  w.end = w.step.lists ? unsigned(K::M::index(w.step.list)) : 0;
+  // The sources are read from now on, and the target is not yet there.
+  s.reading = true;
+  s.written[s.step.target_exponent] = false;
+  s.pending += 1;
+  advance(k, s);
+}
+
+/// \brief Begin an interval, or the next round of a decoder's search.
+template <class K> void start_interval(K &k) {
+  typename K::interval_t &w = k.interval;
+  const unsigned chosen = choose(k, K::INTERVALS, w.last);
+  if (w.busy || chosen == K::S)
+    return;
+  typename K::stream_t &s = k.streams[chosen];
+  w.busy = true;
+  w.stream = w.last = chosen;
+  w.next = 0;
+  w.step = s.step;
+  w.leaf = K::E::leaf_of(s.step);
+  w.total = 0;
+clear:
+  for (unsigned p = 0; p < K::POINTS; ++p) {
+#pragma HLS UNROLL
+    w.weighted[p] = 0;
+  }
+  s.reading = true;
+}
+
+/// \brief Fetch the next step of the first stream, round robin, that wants one.
+template <class K> void fetch(K &k) {
+  using M = typename K::M;
+  unsigned chosen = K::S;
+candidates:
+  for (unsigned n = K::S; n > 0; --n) {
+#pragma HLS UNROLL
+    const unsigned stream = (k.last_fetched + n) % K::S;
+    if (k.streams[stream].wanted)
+      chosen = stream;
+  }
+  if (chosen == K::S)
+    return;
+  typename K::stream_t &s = k.streams[chosen];
+  k.last_fetched = chosen;
+  s.step = k.job == LIKELIHOOD ? decode_step<typename M::likelihood_program>(s.place)
+                               : decode_step<typename M::code_program>(s.place);
+  s.wanted = false;
+  s.valid = true;
+  s.fetched = k.now + 1 + FETCH_LATENCY;
+  s.found = 0;
+  s.bounded = false;
+  s.open = 0;
+  if (s.step.kind == INTERVAL)
+    s.open = unsigned(
+        bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
+}
+
+template <class K> void reset(K &k, job_t job, const std::uint32_t *records) {
+  using F = typename K::F;
+  k.job = job;
+  k.now = 0;
+  k.mix.busy = k.vector.busy = k.interval.busy = k.mix_writer.busy = k.vector_writer.busy = false;
+  k.mix.last = k.vector.last = k.interval.last = k.last_fetched = K::S - 1;
+streams:
+  for (unsigned n = 0; n < K::S; ++n) {
+    typename K::stream_t &s = k.streams[n];
+    s.records = s.left = records[n];
+    s.place = s.moved = s.sent = s.pending = s.holds = 0;
+    s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
+    s.padding = s.skipping = false;
+    s.after = 0;
+    s.coder = range_start<F, K::B>();
+    s.carry = carry_start<F>();
+    s.owed.run = 0;
+    s.tail = s.records > 0 ? K::RECORDS : K::FINISHED;
+    s.ended = s.records == 0;
+  }
+}
+
+/// \brief Work on `records[n]` records of every stream n.
+/// \return the clock cycles until the last result was there; the ends of an encoder's lanes follow
+template <class K>
+cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *out,
+                const std::uint32_t *records) {
+  reset(k, job, records);
+  cycle_t counted = 0;
+  bool computed = false, done = false;
+cycles:
+  for (; !done; ++k.now) {
+#pragma HLS PIPELINE II = 1
+    write(k, k.mix_writer, MIX_LATENCY);
+    write(k, k.vector_writer, VECTOR_LATENCY);
+    work(k, k.mix, k.mix_writer);
+    work(k, k.vector, k.vector_writer);
+    if (work_interval(k))
+      advance(k, k.streams[k.interval.stream]);
+    start(k, k.mix, K::MIX);
+    start(k, k.vector, K::VECTOR);
+    start_interval(k);
+  fetches:
+    for (unsigned port = 0; port < FETCHES; ++port) {
+#pragma HLS UNROLL
+      fetch(k);
+    }
+    bool idle = true;
+    done = true;
+  ends:
+    for (unsigned n = 0; n < K::S; ++n) {
+#pragma HLS UNROLL
+      idle = move(k, k.streams[n], in[n], out[n]) && idle;
+      done = is_empty(k, k.streams[n]) && done;
+    }
+    done = done && idle;
+    if (idle && !computed)
+      counted = k.now + 1;
+    computed = idle;
+  }
+  return counted;
+}
+
+} // namespace pcedge
+
+#endif

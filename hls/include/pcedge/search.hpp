@@ -1,0 +1,170 @@
+// The unit INTERVAL of the parallel engine: an encoder's interval, a decoder's search.
+#ifndef PCEDGE_SEARCH_HPP
+#define PCEDGE_SEARCH_HPP
+
+#include "machine.hpp"
+
+namespace pcedge {
+
+/// \brief Keep a digit or byte for later.
+template <class K> void hold(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
+#pragma HLS INLINE
+  s.held[s.holds] = digit;
+  s.holds += 1;
+}
+
+/// \brief Take the oldest digit or byte that is held; zero where there is none.
+template <class K> uint_t<typename K::F, 9> take(typename K::stream_t &s) {
+#pragma HLS INLINE
+  uint_t<typename K::F, 9> digit = 0;
+  if (s.holds == 0)
+    return digit;
+  digit = s.held[0];
+shift:
+  for (unsigned i = 1; i < K::HELD; ++i) {
+#pragma HLS UNROLL
+    s.held[i - 1] = s.held[i];
+  }
+  s.holds -= 1;
+  return digit;
+}
+
+/// \brief Tell whether a stream can do what an interval asks of its ends: an encoder has room for
+/// its digits, a decoder has its bytes.
+template <class K> bool ends_ready(const K &k, const typename K::stream_t &s) {
+#pragma HLS INLINE
+  if (k.job == ENCODE)
+    return s.holds + K::SHIFTS <= K::HELD;
+  return s.ended || s.holds >= K::SHIFTS;
+}
+
+template <class K>
+typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted_t weighted,
+                             unsigned symbol) {
+#pragma HLS INLINE
+  using bound_t = typename K::bound_t;
+  return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
+      weighted, bound_t(symbol * unsigned(K::C::floor)), s.scale);
+}
+
+/// \brief The symbol whose lower end a probe of this round computes.
+template <class K> unsigned probe(const typename K::stream_t &s, unsigned p) {
+#pragma HLS INLINE
+  const unsigned bits = s.open < K::ROUND ? s.open : K::ROUND;
+  return s.found + ((p + 1) << (s.open - bits));
+}
+
+/// \brief What a round of the search found.
+/// \return whether the symbol is known
+template <class K> bool search(K &k, typename K::stream_t &s) {
+  using F = typename K::F;
+  typename K::interval_t &w = k.interval;
+  if (!s.bounded) {
+    s.low = 0;
+    s.high = bound_at<K>(s, typename K::weighted_t(typename K::weighted_t(w.total) << K::L),
+                         w.leaf.cardinality);
+    s.bounded = true;
+  }
+  const unsigned bits = s.open < K::ROUND ? s.open : K::ROUND;
+  unsigned found = s.found;
+  bool over = false;
+probes:
+  for (unsigned p = 0; p < K::PROBES; ++p) {
+#pragma HLS UNROLL
+    const unsigned at = probe<K>(s, p);
+    // invariant: probes rise, so that the first one beyond the position bounds it from above
+    if (p + 1 >= (1u << bits) || at >= w.leaf.cardinality || over)
+      continue;
+    const typename K::bound_t lower = bound_at<K>(s, w.weighted[p], at);
+    if (range_reached<F, K::B, K::P>(s.coder, lower)) {
+      found = at;
+      s.low = lower;
+    } else {
+      s.high = lower;
+      over = true;
+    }
+  }
+  s.found = found;
+  s.open -= bits;
+  if (s.open > 0)
+    return false;
+  s.symbols[s.side][w.step.variable] = typename K::symbol_t(found);
+  s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
+bytes:
+  for (unsigned i = 0; i < K::SHIFTS; ++i) {
+#pragma HLS UNROLL
+    if (range_low_on_bits<F, K::B>(s.coder))
+      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(take<K>(s)));
+  }
+  return true;
+}
+
+/// \brief Code a symbol between both ends of its interval; a missing one has no interval.
+template <class K> void code(K &k, typename K::stream_t &s, unsigned symbol) {
+  using F = typename K::F;
+  typename K::interval_t &w = k.interval;
+  if (s.symbols[s.side][w.step.variable] == typename K::symbol_t(K::E::MISSING))
+    return;
+  s.coder = range_encode<F, K::B, K::P>(s.coder, bound_at<K>(s, w.weighted[0], symbol),
+                                        bound_at<K>(s, w.weighted[1], symbol + 1));
+bytes:
+  for (unsigned i = 0; i < K::SHIFTS; ++i) {
+#pragma HLS UNROLL
+    if (range_low_on_bits<F, K::B>(s.coder)) {
+      hold<K>(s, range_digit<F, K::B>(s.coder));
+      s.coder = range_shift<F, K::B>(s.coder, 0);
+    }
+  }
+}
+
+/// \brief One cycle of the unit: some units of the context.
+/// \return whether the stream's step is done
+template <class K> bool work_interval(K &k) {
+  using F = typename K::F;
+  typename K::interval_t &w = k.interval;
+  if (!w.busy)
+    return false;
+  typename K::stream_t &s = k.streams[w.stream];
+  const unsigned symbol = bounded_symbol<K>(s, w.step, w.leaf);
+  const unsigned ends = k.decodes() ? K::PROBES : 2;
+lanes_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    const unsigned i = w.next + e;
+    if (i >= w.step.a_units)
+      continue;
+    const typename K::mantissa_t context = s.state[w.step.a + i];
+    const unsigned number = K::M::leaf(w.leaf.list + i);
+    w.total = uint_t<F, K::C::context_sum_bits>(w.total + context);
+  ends_loop:
+    for (unsigned p = 0; p < K::POINTS; ++p) {
+#pragma HLS UNROLL
+      if (p >= ends)
+        continue;
+      const unsigned at = k.decodes() ? probe<K>(s, p) : symbol + p;
+      const unsigned safe = at > w.leaf.cardinality ? w.leaf.cardinality : at;
+      const uint_t<F, K::L + 1> below = K::E::cumulative(w.leaf, number, safe);
+      w.weighted[p] =
+          typename K::weighted_t(w.weighted[p] + uint_t<F, K::A + K::L + 1>(context * below));
+    }
+  }
+  w.next += K::LANES;
+  if (w.next < w.step.a_units)
+    return false;
+  w.busy = false;
+  s.reading = false;
+  s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
+      w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::C::floor)));
+  if (k.decodes()) {
+    s.after = k.now + 1 + INTERVAL_LATENCY;
+    return search(k, s);
+  }
+  // Encoding goes on at once: nothing waits for an interval but the next one.
+  s.after = k.now + 1;
+  code(k, s, symbol);
+  return true;
+}
+
+} // namespace pcedge
+
+#endif

@@ -1,0 +1,159 @@
+// What stands around the parallel engine: registers, jobs, ports (docs/engine.md).
+#ifndef PCEDGE_SERVICE_HPP
+#define PCEDGE_SERVICE_HPP
+
+#include "image.hpp"
+#include "scheduler.hpp"
+
+namespace pcedge {
+
+/// Words of the info registers, and the version of jobs, registers and words of streams.
+constexpr unsigned INFO_WORDS = 40;
+constexpr std::uint32_t ENGINE_VERSION = 1;
+
+/// Words between a port and the engine.
+constexpr int PORT_DEPTH = 16;
+
+/// A beat of the ports.
+using port_t = ap_axiu<32, 0, 0, 0>;
+
+/// \brief Say what the build is, and which circuit it has (docs/engine.md, section Registers).
+template <class C, class M> void tell(std::uint32_t *info) {
+  const std::uint32_t words[28] = {
+      IMAGE_MAGIC,
+      ENGINE_VERSION,
+      std::uint32_t(M::reloadable),
+      std::uint32_t(C::streams),
+      std::uint32_t(C::tile_rows * C::tile_columns),
+      std::uint32_t(C::search_bits),
+      std::uint32_t(C::state_bits),
+      std::uint32_t(C::weight_bits),
+      std::uint32_t(C::leaf_bits),
+      std::uint32_t(C::scale_bits),
+      std::uint32_t(C::range_bits),
+      std::uint32_t(C::floor),
+      std::uint32_t(C::cardinality),
+      std::uint32_t(C::tile_rows),
+      std::uint32_t(C::variables),
+      std::uint32_t(C::state_words),
+      std::uint32_t(C::exponent_slots),
+      std::uint32_t(C::max_units),
+      std::uint32_t(C::likelihood_steps),
+      std::uint32_t(C::code_steps),
+      std::uint32_t(M::sections),
+      M::circuit.record,
+      M::circuit.likelihood_steps,
+      M::circuit.code_steps,
+      0,
+      0,
+      0,
+      0};
+info_loop:
+  for (unsigned i = 0; i < INFO_WORDS; ++i)
+    info[i] = i < 28 ? words[i] : i < 32 ? 0 : M::circuit.digest[i - 32];
+}
+
+/// \brief Packets, each ended by TLAST, that a job takes from a stream.
+inline std::uint32_t packets_of(std::uint32_t job, std::uint32_t records, unsigned stream) {
+#pragma HLS INLINE
+  if (job == LOAD)
+    return stream == 0 ? 1 : 0;
+  if (job == DECODE || job == SAMPLE)
+    return records > 0 ? 1 : 0;
+  return job == LIKELIHOOD || job == ENCODE ? records : 0;
+}
+
+/// \brief Take a stream's packets from its port.
+inline void receive(std::uint32_t packets, hls::stream<port_t> &port, hls::stream<word_t> &out) {
+packets_loop:
+  for (std::uint32_t done = 0; done < packets;) {
+#pragma HLS PIPELINE II = 1
+    const port_t beat = port.read();
+    put(out, std::uint32_t(beat.data), beat.last != 0);
+    done += beat.last != 0 ? 1u : 0u;
+  }
+}
+
+/// \brief Give a stream's words to its port.
+inline void send(hls::stream<word_t> &in, hls::stream<port_t> &port) {
+  bool ended = false;
+words:
+  while (!ended) {
+#pragma HLS PIPELINE II = 1
+    const word_t word = in.read();
+    ended = word.end;
+    port_t beat;
+    beat.data = word.data;
+    beat.keep = 15;
+    beat.strb = 15;
+    beat.last = word.last;
+    if (!ended)
+      port.write(beat);
+  }
+}
+
+/// \brief All receivers, and all senders, each a process of its own: a port that waits must not
+/// hold up others.
+/// \tparam N streams
+template <unsigned N> struct ports_t {
+  static void receive_all(std::uint32_t job, const std::uint32_t *records,
+                          hls::stream<port_t> *ports, hls::stream<word_t> *out) {
+#pragma HLS INLINE
+    ports_t<N - 1>::receive_all(job, records, ports, out);
+    receive(packets_of(job, records[N - 1], N - 1), ports[N - 1], out[N - 1]);
+  }
+  static void send_all(hls::stream<word_t> *in, hls::stream<port_t> *ports) {
+#pragma HLS INLINE
+    ports_t<N - 1>::send_all(in, ports);
+    send(in[N - 1], ports[N - 1]);
+  }
+};
+
+template <> struct ports_t<0> {
+  static void receive_all(std::uint32_t, const std::uint32_t *, hls::stream<port_t> *,
+                          hls::stream<word_t> *) {}
+  static void send_all(hls::stream<word_t> *, hls::stream<port_t> *) {}
+};
+
+/// \brief Do a job. Whatever happens, all packets of the job are taken and every stream ends.
+template <class K>
+void serve(K &k, std::uint32_t job, const std::uint32_t *records, hls::stream<word_t> *in,
+           hls::stream<word_t> *out, std::uint32_t &status, cycle_t &cycles, std::uint32_t *info) {
+  using M = typename K::M;
+  k.status = FINE;
+  cycles = 0;
+  if (job >= JOBS || (!M::reloadable && (job == LOAD || job == READ)))
+    k.status = BAD_JOB;
+  else if (job != LOAD && M::circuit.record == 0)
+    k.status = NOT_LOADED;
+  if (k.status == FINE) {
+    if (job == LOAD)
+      k.status = load_image<typename K::C, M>(in[0]);
+    else if (job == READ)
+      read_image<typename K::C, M>(out[0]);
+    else
+      cycles = work_on(k, job_t(job), in, out, records);
+  } else {
+  refused:
+    for (unsigned n = 0; n < K::S; ++n) {
+      std::uint32_t packets = packets_of(job, records[n], n);
+    drop:
+      while (packets > 0)
+        packets -= in[n].read().last ? 1u : 0u;
+    }
+  }
+ends:
+  for (unsigned n = 0; n < K::S; ++n) {
+    word_t word;
+    word.data = 0;
+    word.last = false;
+    word.end = true;
+    out[n].write(word);
+  }
+  status = k.status;
+  tell<typename K::C, M>(info);
+}
+
+} // namespace pcedge
+
+#endif
