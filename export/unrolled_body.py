@@ -316,11 +316,18 @@ class _Unroller:
     ) -> list[tuple[str, int]]:
         nodes = list(names)
         spans = graph.ranges(top)
+
+        def operand(node: int, bits: int) -> str:
+            if node == ZERO:
+                return f"{self.unsigned(bits)}(0)"
+            # Said aloud: the adder takes a negative operand modulo 2^bits.
+            return f"{self.unsigned(bits)}({nodes[node]})" if spans[node][0] < 0 else nodes[node]
+
         for add, (low, high) in zip(graph.adds, spans[graph.inputs :], strict=True):
             bits = width(low, high)
             verb = ("signed_" if low < 0 else "") + ("minus" if add.subtract else "plus")
-            first = self.unsigned(1) + "(0)" if add.a == ZERO else nodes[add.a]
-            call = f"pcedge::{verb}<F, {bits}>({first}, {add.shift_a}, {nodes[add.b]}, {add.shift_b})"
+            first, second = operand(add.a, bits), operand(add.b, bits)
+            call = f"pcedge::{verb}<F, {bits}>({first}, {add.shift_a}, {second}, {add.shift_b})"
             nodes.append(self.define("a", (self.signed if low < 0 else self.unsigned)(bits), call))
         rows = []
         for (node, shift), weights in zip(graph.outputs, matrix.tolist(), strict=True):

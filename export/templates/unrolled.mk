@@ -4,10 +4,10 @@ CXX ?= g++
 AP_TYPES ?= $(shell python3 -c "import importlib.util as u, pathlib as p; s = u.find_spec('hls4ml'); print(p.Path(s.origin).parent / 'templates/vivado/ap_types' if s else '')")
 # Higher levels, and ways out for exceptions, take long on one large function and gain little.
 CXXFLAGS ?= -O1 -fno-exceptions
-# The two guards keep ap_int.h from declaring std::complex forward, which libc++ refuses.
-PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-label -Wno-uninitialized \
-	-Wno-maybe-uninitialized -Wno-unknown-warning-option -DPCEDGE_STREAM_SHIM \
-	-D__AP_INT_SPECIAL_H__ -D__AP_FIXED_SPECIAL_H__ -Isrc -Iinclude -isystem "$(AP_TYPES)"
+# Pragmas and labels are for synthesis. The two guards keep ap_int.h from declaring std::complex forward, which
+# libc++ refuses.
+PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wconversion -Wno-unknown-pragmas -Wno-unused-label \
+	-DPCEDGE_STREAM_SHIM -D__AP_INT_SPECIAL_H__ -D__AP_FIXED_SPECIAL_H__ -Isrc -Iinclude -isystem "$(AP_TYPES)"
 SOURCES = testbench/unrolled.cpp src/pcedge_unrolled.cpp
 HEADERS = $(wildcard src/*.hpp include/pcedge/*)
 

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from pcedge.errors import MissingToolError, ToolError
 
-#: flags of every C++ compilation. The two guards keep ap_int.h from declaring std::complex forward, which libc++
-#: refuses; labels and pragmas are for synthesis; ap_int leaves its default constructor without a value on purpose.
+#: flags of every C++ compilation. Pragmas and labels are for synthesis, no other warning is switched off. The two
+#: guards keep ap_int.h from declaring std::complex forward, which libc++ refuses.
 CXX_FLAGS = (
-    "-std=c++14", "-O2", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-unused-label", "-Wno-uninitialized",
-    "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized", "-DPCEDGE_STREAM_SHIM", "-D__AP_INT_SPECIAL_H__",
-    "-D__AP_FIXED_SPECIAL_H__",
+    "-std=c++14", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wno-unknown-pragmas", "-Wno-unused-label",
+    "-DPCEDGE_STREAM_SHIM", "-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__",
 )  # fmt: skip
 
 

@@ -4,7 +4,17 @@
 #ifndef PCEDGE_INTEGERS_HPP
 #define PCEDGE_INTEGERS_HPP
 
+// The vendor's numbers have no value before the first assignment, which an optimiser that inlines
+// them reports here and not where it would mean something. Only this header is excused from it.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <ap_int.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #include <cstdint>
 
 namespace pcedge {

@@ -25,10 +25,10 @@ template <class F, int N> uint_t<F, LENGTH_BITS> bit_length(uint_t<F, N> value) 
   uint_t<F, N> rest = value;
   uint_t<F, LENGTH_BITS> length = 0;
 bits:
-  for (int k = 32; k >= 1; k /= 2) {
+  for (unsigned k = 32; k >= 1; k /= 2) {
 #pragma HLS UNROLL
     // invariant: value has length + (bits of rest) bits, and rest has at most 2k bits
-    const uint_t<F, N> upper = k < N ? uint_t<F, N>(rest >> k) : uint_t<F, N>(0);
+    const uint_t<F, N> upper = k < unsigned(N) ? uint_t<F, N>(rest >> k) : uint_t<F, N>(0);
     const typename F::bit large = upper != 0;
     length = F::select(large, uint_t<F, LENGTH_BITS>(length + k), length);
     rest = F::select(large, upper, rest);
