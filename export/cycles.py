@@ -17,6 +17,9 @@ MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY, FETCH_LATENCY = 4, 3, 7, 1
 #: steps fetched in a cycle
 FETCHES = 2
 
+#: words of a likelihood: mantissa and exponent
+RESULT_WORDS = 2
+
 JOBS = ("likelihood", "encode", "decode")
 
 
@@ -67,7 +70,7 @@ class _Stream:
 
     records: int
     left: int
-    loaded_at: int | None
+    loaded_at: int
     place: int = 0
     working: bool = False
     wanted: bool = False
@@ -148,7 +151,8 @@ class _Run:
         self.variables = len(circuit.order)
         self.cardinalities = circuit.cardinalities
         self.beats = [beats(circuit, shape, step) for step in self.steps]
-        loaded = None if job == "decode" else self.variables - 1
+        # The first record's symbols, or the bytes that fill a decoder, come one a cycle.
+        loaded = (circuit.range_bits // 8 if job == "decode" else self.variables) - 1
         self.streams = [_Stream(count, count, loaded) for count in records]
         last = shape.streams - 1
         self.mix, self.vector = _Unit(last, MIX_LATENCY), _Unit(last, VECTOR_LATENCY)
@@ -269,11 +273,10 @@ class _Run:
         if done and not storing:
             stream.working = False
             stream.records -= 1
-            if self.job == "decode":
-                stream.stored_at = self._at(self.now + self.variables)
+            if self.job != "encode":
+                stream.stored_at = self._at(self.now + (self.variables if self.job == "decode" else RESULT_WORDS))
                 storing = True
-        there = stream.records > 0 if self.job == "decode" else self._loaded(stream)
-        if not stream.working and there:
+        if not stream.working and self._loaded(stream):
             stream.working = stream.wanted = True
             stream.place = 0
             stream.ready = {}
@@ -284,7 +287,8 @@ class _Run:
         return stream.records == 0 and not storing
 
     def _loaded(self, stream: _Stream) -> bool:
-        return stream.left > 0 and stream.loaded_at is not None and self.now >= self._at_most(stream.loaded_at)
+        waiting = stream.records if self.job == "decode" else stream.left
+        return waiting > 0 and self.now >= self._at_most(stream.loaded_at)
 
     def _at_most(self, time: int) -> int:
         if time > self.now:

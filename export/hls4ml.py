@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import UsageError, missing_extra
+from pcedge.export.config import config_code
 from pcedge.export.cycles import Shape
 from pcedge.export.lowering import arrange, lower
 from pcedge.export.memories import memories_code
-from pcedge.export.project import config_code
 from pcedge.quantize.integer import IntegerCircuit
 
 if TYPE_CHECKING:

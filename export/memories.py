@@ -15,11 +15,12 @@ from pcedge.export.parameters import Bank, Memory
 #: integers on a line of a generated memory
 _COLUMNS = 24
 
-_HEAD = """\
+HEAD = """\
 // Weights, leaf tables, lists and programs of one circuit. Generated.
 #ifndef PCEDGE_MEMORIES_HPP
 #define PCEDGE_MEMORIES_HPP
 
+#include "pcedge/circuit.hpp"
 #include "pcedge/matvec.hpp"
 #include "pcedge/step.hpp"
 
@@ -42,16 +43,17 @@ class _Cpp:
     header: list[str] = field(default_factory=list)
     source: list[str] = field(default_factory=list)
 
-    def array(self, name: str, bits: int, values: NDArray[np.generic]) -> None:
-        """Write one memory."""
-        size = next(size for size in (8, 16, 32, 64) if size >= bits)
-        kind = f"PCEDGE_ROM(std::uint{size}_t, {bits})"
-        self.header.append(f"  static const {kind} {name}[{len(values)}];\n")
-        self.source.append(f"\nconst {kind} pcedge_memories::{name}[{len(values)}] = {{\n")
-        suffix = "ull" if size == 64 else ""
+    def array(self, name: str, bits: int, values: NDArray[np.generic], columns: int = 1) -> None:
+        """Write one memory; with columns it has whole rows, each read as one word."""
+        kind = entry_type(bits)
+        place = f"{name}[{len(values)}]" if columns == 1 else f"{name}[{len(values) // columns}][{columns}]"
+        self.header.append(f"  static const {kind} {place};\n")
+        self.source.append(f"\nconst {kind} pcedge_memories::{place} = {{\n")
+        suffix = "ull" if bits > 32 else ""
         numbers = [f"{number}{suffix}" for number in values.tolist()]
-        for start in range(0, len(numbers), _COLUMNS):
-            self.source.append("    " + ", ".join(numbers[start : start + _COLUMNS]) + ",\n")
+        for start in range(0, len(numbers), columns if columns > 1 else _COLUMNS):
+            row = ", ".join(numbers[start : start + (columns if columns > 1 else _COLUMNS)])
+            self.source.append(f"    {{{row}}},\n" if columns > 1 else f"    {row},\n")
         self.source.append("};\n")
 
     def function(self, name: str, lines: Iterable[str], indent: str = "  ") -> None:
@@ -62,21 +64,50 @@ class _Cpp:
         self.header.append(f"{head}{body}{indent}}}\n")
 
 
-def memories_code(program: Program) -> tuple[str, str]:
+def entry_type(bits: int) -> str:
+    """Name the type of a memory's entry."""
+    size = next(size for size in (8, 16, 32, 64) if size >= bits)
+    return f"PCEDGE_ROM(std::uint{size}_t, {bits})"
+
+
+def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
+    """Write the function that says which circuit the memories hold."""
+    words = np.frombuffer(digest, dtype="<u4").tolist()
+    listed = ", ".join(f"{number}u" for number in numbers)
+    return (
+        "  static pcedge::circuit_t circuit() {\n"
+        f"    return {{{listed},\n            {{{', '.join(f'{word}u' for word in words)}}}}};\n  }}\n"
+    )
+
+
+def memories_code(program: Program, macs: int = 1) -> tuple[str, str]:
     """Write the memories; each entry has its exact width in hardware, and a plain type in simulation.
+
+    Args:
+        program: a program that was lowered for tiles of so many weights.
+        macs: weights of a tile.
 
     Returns:
         The text of the header and of the source. Every read-only bit of the project is in an array of theirs.
     """
     cpp = _Cpp()
+    circuit = program.circuit
     constants = {
+        "record": len(circuit.order),
         "likelihood_steps": program.likelihood_program.steps.rows,
         "code_steps": program.code_program.steps.rows,
         "likelihood_result": program.result[0],
         "likelihood_result_exponent": program.result[1],
     }
     cpp.header += [f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()]
-    _banks(cpp, "weights", "weight", program.weights, program.circuit.weight_bits)
+    cpp.header.append("  static constexpr bool reloadable = false;\n  static constexpr unsigned sections = 0;\n")
+    said = (
+        *constants.values(), int(program.leaves.nested is not None), program.max_units, program.state_words,
+        program.exponent_slots, circuit.widths.cardinality, circuit.widths.terms,
+    )  # fmt: skip
+    cpp.header.append(circuit_code(said, circuit.digest))
+    _banks(cpp, "weights", "weight", program.weights, circuit.weight_bits, macs)
+    _tiles(cpp, program.weights, circuit.weight_bits, macs)
     _banks(cpp, "indices", "index", program.indices, INDEX_BITS)
     leaves = program.leaves
     _memory(cpp, "tables", "table", leaves.tables)
@@ -92,7 +123,7 @@ def memories_code(program: Program) -> tuple[str, str]:
     for name, memory in (("likelihood", program.likelihood_program), ("code", program.code_program)):
         _steps(cpp, name, memory)
     source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n', *cpp.source]
-    return "".join([_HEAD, *cpp.header, "};\n\n#endif\n"]), "".join(source)
+    return "".join([HEAD, *cpp.header, "};\n\n#endif\n"]), "".join(source)
 
 
 def _memory(cpp: _Cpp, name: str, reader: str, memory: Memory) -> None:
@@ -101,20 +132,46 @@ def _memory(cpp: _Cpp, name: str, reader: str, memory: Memory) -> None:
     cpp.function(reader, [f"return {name}[place];" if memory.bits else "return 0;"])
 
 
-def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int) -> None:
+def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1) -> None:
     """Write banks, and the function that reads an address of all of them."""
     lines = []
     for number, bank in enumerate(banks):
-        cpp.array(f"{name}_{number}", bank.code.width, bank.entries)
+        cpp.array(f"{name}_{number}", bank.code.width, bank.entries, columns)
         place = f"place - {bank.base}u" if bank.base else "place"
-        how = f"{bank.code.width}, {bank.code.shift}, {str(bank.code.certain).lower()}, {top}"
         marked = ""
         if bank.code.row:
             cpp.array(f"marks_{number}", 1, bank.marks)
             marked = f", marks_{number}[({place}) / {bank.code.row}u] != 0"
-        value = f"return pcedge::stored_entry<{how}>({name}_{number}[{place}]{marked});"
+        where = f"[{place}]" if columns == 1 else f"[({place}) / {columns}u][({place}) % {columns}u]"
+        value = f"return {_stored(bank, top)}({name}_{number}{where}{marked});"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
     cpp.function(reader, reversed(lines) if lines else ["return 0;"])
+
+
+def _tiles(cpp: _Cpp, banks: tuple[Bank, ...], top: int, macs: int) -> None:
+    """Write the function that reads one weight of a tile; all of a tile are read in one cycle."""
+    lines = []
+    for number, bank in enumerate(banks):
+        # invariant: blocks are whole tiles, so that every bank begins with a tile
+        assert bank.base % macs == 0
+        row = f"row - {bank.base // macs}u" if bank.base else "row"
+        value = f"return {_stored(bank, top)}(weights_{number}[{row}][lane]);"
+        lines.append(f"if (row >= {bank.base // macs}u) {value}" if bank.base else value)
+    if macs == 1 or not lines:
+        lines = [f"return weight(row{' + lane' if macs == 1 else ''});"]
+    pragmas = "".join(
+        f"#pragma HLS ARRAY_RESHAPE variable = weights_{number} complete dim = 2\n"
+        for number in range(len(banks) if macs > 1 else 0)
+    )
+    lane = " lane" if any("lane" in line for line in lines) else ""
+    body = "".join(f"    {line}\n" for line in reversed(lines))
+    head = f"  static std::uint32_t tile(std::uint32_t row, std::uint32_t{lane}) {{\n#pragma HLS INLINE\n{pragmas}"
+    cpp.header.append(f"{head}{body}  }}\n")
+
+
+def _stored(bank: Bank, top: int) -> str:
+    code = bank.code
+    return f"pcedge::stored_entry<{code.width}, {code.shift}, {str(code.certain).lower()}, {top}>"
 
 
 def _table(cpp: _Cpp, name: str, table: PackedTable, more: dict[str, str] | None = None) -> None:

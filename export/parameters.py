@@ -245,14 +245,16 @@ class LeafMemories:
         return self.tables.bits + self.tails.bits + (0 if self.nested is None else self.nested.bits)
 
 
-def leaf_memories(circuit: IntegerCircuit) -> LeafMemories:
-    """Lay out the leaf tables of a circuit, in the smallest of three ways.
+def leaf_memories(circuit: IntegerCircuit, *, plain: bool = False) -> LeafMemories:
+    """Lay out the leaf tables of a circuit, in the smallest of three ways, or with `plain` always in the first.
 
     Tables are stored once and named by lists, equal lists stored once or, where their addresses then need no bits, all
     of them; or tables are stored unit by unit without numbers, which pays where they are small or all different.
     """
-    ways = [_lay_leaves(circuit, tables_once=True, lists_once=True), _lay_leaves(circuit, True, False)]
-    if not circuit.nested:
+    ways = [_lay_leaves(circuit, tables_once=True, lists_once=True)]
+    if not plain:
+        ways.append(_lay_leaves(circuit, True, False))
+    if not plain and not circuit.nested:
         ways.append(_lay_leaves(circuit, False, False))
     return min(ways, key=lambda memories: memories.bits)
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
-from pcedge.coder.bounds import needed_widths
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, UsageError
+from pcedge.export.config import config_code, reload_config_code
 from pcedge.export.cycles import Shape
 from pcedge.export.golden import Golden, draw_records, make_golden
+from pcedge.export.image import Capacity, capacity_of, image_words
 from pcedge.export.lowering import Program, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.onnx_writer import write_onnx
+from pcedge.export.reload import reload_code
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
-from pcedge.export.vitis import ENGINE, TOPS, Sources, vendor_files
+from pcedge.export.vitis import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS, Sources, vendor_files
 from pcedge.quantize.integer import IntegerCircuit
 
 MANIFEST = "manifest.json"
@@ -41,6 +43,8 @@ def write_project(
     target: str = DEFAULT_TARGET,
     records: ArrayLike | None = None,
     shape: Shape | None = None,
+    reload: bool = False,
+    fit: Sequence[IntegerCircuit] = (),
 ) -> Path:
     """Lower a circuit to a project directory.
 
@@ -49,7 +53,9 @@ def write_project(
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
-        shape: multiply-accumulates a cycle and streams of the parallel top; None takes one of each.
+        shape: multiply-accumulates a cycle and streams of the engine; None takes one of each.
+        reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
+        fit: with `reload`, further circuits that the memories must have room for.
 
     Returns:
         The directory.
@@ -57,12 +63,14 @@ def write_project(
     Raises:
         UsageError: the target is unknown, or the directory holds something else.
         NotStructuredError: the circuit is not structured-decomposable, and the kernels cannot code with it.
+        WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none.
     """
     chosen = find_target(target)
     engine = Engine(circuit)
     shape = shape or Shape()
     program = lower(circuit, tile=shape.tile)
+    capacity = capacity_of([circuit, *fit], shape) if reload else None
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
@@ -71,15 +79,18 @@ def write_project(
     def fill(fresh: Path) -> dict[str, object]:
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
-        _copy_sources(fresh)
-        write_text(fresh / "src/pcedge_config.hpp", config_code(program, shape))
-        header, source = memories_code(program)
+        _copy_sources(fresh, reload)
+        header, source = memories_code(program, shape.macs) if capacity is None else reload_code(capacity)
+        config = config_code(program, shape) if capacity is None else reload_config_code(capacity)
+        write_text(fresh / "src/pcedge_config.hpp", config)
         write_text(fresh / "src/pcedge_memories.hpp", header)
         write_text(fresh / "src/pcedge_memories.cpp", source)
-        write_vendor(fresh, chosen, TOPS, ENGINE)
+        write_vendor(fresh, chosen, {ENGINE: ENGINE_TOPS} if reload else {KERNELS: KERNEL_TOPS, ENGINE: ENGINE_TOPS})
         _write_golden(fresh / "golden", golden, program)
+        if capacity is not None:
+            (fresh / "golden/image.u32").write_bytes(image_words(circuit, capacity).tobytes())
         write_onnx(circuit, fresh / "model.onnx")
-        return _manifest(program, shape, chosen, golden)
+        return _manifest(program, shape, chosen, golden, capacity)
 
     return write_files(out, fill)
 
@@ -139,15 +150,16 @@ def template(name: str) -> str:
     return files("pcedge.export").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _copy_sources(folder: Path) -> None:
+def _copy_sources(folder: Path, reload: bool) -> None:
     with as_file(files("pcedge.hls")) as kernels:
         for header in sorted((kernels / "include/pcedge").iterdir()):
             shutil.copyfile(header, folder / "include/pcedge" / header.name)
-        for name in ("testbench.cpp", "parallel.cpp"):
+        for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
             shutil.copyfile(kernels / "testbench" / name, folder / "testbench" / name)
-    tops = [f"pcedge_{top}.{kind}" for top in ("top", "parallel") for kind in ("hpp", "cpp")]
-    for name, place in (*((top, "src") for top in tops), ("Makefile", ".")):
-        write_text(folder / place / name, template(name))
+    for top in ("engine",) if reload else ("top", "engine"):
+        for kind in ("hpp", "cpp"):
+            write_text(folder / f"src/pcedge_{top}.{kind}", template(f"pcedge_{top}.{kind}"))
+    write_text(folder / "Makefile", template("Makefile"))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -155,52 +167,11 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def write_vendor(folder: Path, target: Target, tops: tuple[str, ...], sources: Sources) -> None:
+def write_vendor(folder: Path, target: Target, tops: dict[Sources, tuple[str, ...]]) -> None:
     """Write the vendor's part of a project."""
-    for name, text in vendor_files(target, tops, sources).items():
+    for name, text in vendor_files(target, tops).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_text(folder / name, text)
-
-
-def config_code(program: Program, shape: Shape) -> str:
-    """Write the C++ of a program's widths and sizes."""
-    circuit = program.circuit
-    widths = circuit.widths
-    constants = {
-        "variables": len(circuit.order),
-        "cardinality": widths.cardinality,
-        "symbol_bits": widths.symbol,
-        "weight_bits": widths.weight_bits,
-        "leaf_bits": widths.leaf_bits,
-        "state_bits": widths.state_bits,
-        "scale_bits": widths.scale_bits,
-        "range_bits": widths.range_bits,
-        "floor": widths.floor,
-        "accumulator_bits": widths.accumulator,
-        "context_sum_bits": widths.context_sum,
-        "weighted_bits": widths.weighted,
-        "max_units": program.max_units,
-        "state_words": program.state_words,
-        "exponent_slots": program.exponent_slots,
-        "streams": shape.streams,
-        "tile_rows": shape.tile[0],
-        "tile_columns": shape.tile[1],
-        "lanes": shape.lanes,
-        "search_bits": shape.search_bits,
-    }
-    # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
-    constants |= {f"needed_{name}_bits": bits for name, bits in needed_widths(circuit).items()}
-    lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())
-    return (
-        "// Widths and sizes of one circuit. Generated; the integer circuit is model.onnx.\n"
-        f"// digest {circuit.digest.hex()}\n"
-        "#ifndef PCEDGE_CONFIG_HPP\n#define PCEDGE_CONFIG_HPP\n\n"
-        '#include "pcedge/integers.hpp"\n\n'
-        "struct pcedge_config {\n"
-        "#ifdef PCEDGE_PLAIN_INTEGERS\n  using integers = pcedge::plain_integers;\n"
-        "#else\n  using integers = pcedge::ap_integers;\n#endif\n"
-        f"{lines}}};\n\n#endif\n"
-    )
 
 
 def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
@@ -214,6 +185,12 @@ def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
     for name, (values, dtype) in arrays.items():
         (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
     (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
+    # The engine's testbench reads words only.
+    sizes = np.array([len(lane) for lane in golden.lanes], dtype="<u4")
+    (folder / "lane_sizes.u32").write_bytes(sizes.tobytes())
+    (folder / "lane_bytes.u32").write_bytes(
+        np.frombuffer(b"".join(golden.lanes), dtype=np.uint8).astype("<u4").tobytes()
+    )
     names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
     write_text(folder / "steps.txt", "\n".join(names) + "\n")
 
@@ -237,9 +214,12 @@ def unpack_lanes(data: bytes) -> list[bytes]:
     return lanes
 
 
-def _manifest(program: Program, shape: Shape, target: Target, golden: Golden) -> dict[str, object]:
+def _manifest(
+    program: Program, shape: Shape, target: Target, golden: Golden, capacity: Capacity | None
+) -> dict[str, object]:
     circuit = program.circuit
-    return {
+    loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
+    return loaded | {
         "format": PROJECT_FORMAT,
         "version": MANIFEST_VERSION,
         "pcedge": __version__,
@@ -251,8 +231,9 @@ def _manifest(program: Program, shape: Shape, target: Target, golden: Golden) ->
         "macs": shape.macs,
         "streams": shape.streams,
         "multipliers": shape.multipliers,
-        "tops": list(TOPS),
-        "parallel_top": "pc_parallel",
+        "search_bits": shape.search_bits,
+        "reload": capacity is not None,
+        "tops": [*(KERNEL_TOPS if capacity is None else ()), *ENGINE_TOPS],
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),

@@ -87,7 +87,7 @@ def write_unrolled(
             shutil.copyfile(kernels / "testbench/unrolled.cpp", folder / "testbench/unrolled.cpp")
         write_text(folder / "src/pcedge_unrolled.hpp", header_text(kernel))
         write_text(folder / "src/pcedge_unrolled.cpp", source_text(kernel))
-        write_vendor(folder, chosen, TOPS, SOURCES)
+        write_vendor(folder, chosen, {SOURCES: TOPS})
         write_text(folder / "Makefile", template("unrolled.mk"))
         (folder / "golden/symbols.i32").write_bytes(given.astype("<i4").tobytes())
         (folder / "golden/results.i64").write_bytes(results(engine, given).astype("<i8").tobytes())

@@ -26,10 +26,11 @@ class Sources:
     cosim: str = "outputs golden"
 
 
-#: functions that are synthesised, each as a component of its own
-TOPS = ("pc_likelihood", "pc_encode", "pc_decode")
-
-ENGINE = Sources(("src/pcedge_top.cpp", "src/pcedge_memories.cpp"), "testbench/testbench.cpp")
+#: functions that are synthesised, each as a component of its own, and what they are compiled from
+KERNEL_TOPS = ("pc_likelihood", "pc_encode", "pc_decode")
+KERNELS = Sources(("src/pcedge_top.cpp", "src/pcedge_memories.cpp"), "testbench/testbench.cpp")
+ENGINE_TOPS = ("pc_engine",)
+ENGINE = Sources(("src/pcedge_engine.cpp", "src/pcedge_memories.cpp"), "testbench/engine.cpp", cosim="golden golden")
 
 #: steps of the vendor's flow, in their order; all after synthesis need its result
 STEPS = ("csim", "synthesis", "cosim", "ip", "impl")
@@ -77,19 +78,25 @@ def classic_work(top: str) -> str:
     return f"build_{top}/solution"
 
 
-def vendor_files(target: Target, tops: tuple[str, ...] = TOPS, sources: Sources = ENGINE) -> dict[str, str]:
+def vendor_files(target: Target, tops: dict[Sources, tuple[str, ...]]) -> dict[str, str]:
     """Write the texts of the vendor's part, by their path in the project."""
-    values = {"part": target.part, "clock_ns": target.clock_ns, "tops": " ".join(tops), "steps": " ".join(STEPS)}
-    values |= {"default_steps": " ".join(DEFAULT_STEPS), "testbench": sources.testbench}
-    values |= {"csim": sources.csim, "cosim": sources.cosim}
-    adds = [f'    add_files {name} -cflags "-Isrc -Iinclude"' for name in sources.files]
-    texts = {
-        "run_hls.tcl": _fill("run_hls.tcl", values | {"add_files": "\n".join(adds)}),
-        "run_vitis.sh": _fill("run_vitis.sh", values | _cases()),
-    }
-    own = "\n".join(f"syn.file=../../{name}" for name in sources.files)
-    for top in tops:
-        texts[f"{component(top)}/hls_config.cfg"] = _fill("hls_config.cfg", values | {"top": top, "sources": own})
+    every = [top for own in tops.values() for top in own]
+    values = {"part": target.part, "clock_ns": target.clock_ns, "tops": " ".join(every), "steps": " ".join(STEPS)}
+    values["default_steps"] = " ".join(DEFAULT_STEPS)
+    texts = {"run_vitis.sh": _fill("run_vitis.sh", values | _cases())}
+    cases = []
+    for sources, own in tops.items():
+        said = {"testbench": sources.testbench, "csim": sources.csim, "cosim": sources.cosim}
+        listed = " ".join(sources.files)
+        cases.append(
+            f"    {' - '.join(own)} {{ set files {{{listed}}}; set testbench {sources.testbench}\n"
+            f"        set csim {{{sources.csim}}}; set cosim {{{sources.cosim}}} }}"
+        )
+        files_of = "\n".join(f"syn.file=../../{name}" for name in sources.files)
+        for top in own:
+            named = values | said | {"top": top, "sources": files_of}
+            texts[f"{component(top)}/hls_config.cfg"] = _fill("hls_config.cfg", named)
+    texts["run_hls.tcl"] = _fill("run_hls.tcl", values | {"sources": "\n".join(cases)})
     return texts
 
 

@@ -11,18 +11,22 @@ foreach step $$steps {
     if {[lsearch -exact {$steps} $$step] < 0} { error "PCEDGE_STEPS must be some of: $steps, got $$step" }
 }
 foreach top $$tops {
+    switch -- $$top {
+$sources
+    default { error "PCEDGE_TOPS must be some of: $tops, got $$top" }
+    }
     open_project -reset build_$$top
     set_top $$top
-$add_files
-    add_files -tb $testbench -cflags "-Isrc -Iinclude"
+    foreach file $$files { add_files $$file -cflags "-Isrc -Iinclude" }
+    add_files -tb $$testbench -cflags "-Isrc -Iinclude"
     add_files -tb golden
     open_solution -reset solution -flow_target vivado
     set_part {$part}
     create_clock -period $clock_ns -name default
-    if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv "$csim" }
+    if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv $$csim }
     if {[lsearch -exact $$steps synthesis] >= 0} { csynth_design }
     # RTL has no hook that shows steps: cosimulation compares what the tops give.
-    if {[lsearch -exact $$steps cosim] >= 0} { cosim_design -rtl verilog -argv "$cosim" }
+    if {[lsearch -exact $$steps cosim] >= 0} { cosim_design -rtl verilog -argv $$cosim }
     if {[lsearch -exact $$steps ip] >= 0} { export_design -rtl verilog -format ip_catalog }
     if {[lsearch -exact $$steps impl] >= 0} { export_design -flow impl -rtl verilog -format ip_catalog }
     close_project

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,14 @@ class Stream:
         return sum(len(lane) for segment in self.segments for lane in segment.lanes)
 
 
-def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Progress | None = None) -> bytes:
+def encode(
+    engine: Engine,
+    x: ArrayLike,
+    lanes: int | None = None,
+    progress: Progress | None = None,
+    *,
+    encode_with: Callable[[NDArray[np.int64], int], list[bytes]] | None = None,
+) -> bytes:
     """Compress records to a stream.
 
     Args:
@@ -82,6 +90,7 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less.
         progress: told (records done, records in all).
+        encode_with: another coder of lanes: from records and their number to the bytes of each.
 
     Raises:
         DataError: the data do not fit the circuit.
@@ -113,12 +122,21 @@ def encode(engine: Engine, x: ArrayLike, lanes: int | None = None, progress: Pro
             if progress:
                 progress(first + done * part // total, len(rows))
 
-        segments.append(Segment(len(part), tuple(encode_lanes(engine, records, count, report))))
+        coded = encode_with(records, count) if encode_with else encode_lanes(engine, records, count, report)
+        segments.append(Segment(len(part), tuple(coded)))
     return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
 
 
-def decode(engine: Engine, data: bytes, progress: Progress | None = None) -> NDArray[np.generic]:
+def decode(
+    engine: Engine,
+    data: bytes,
+    progress: Progress | None = None,
+    *,
+    decode_with: Callable[[list[bytes], int], NDArray[np.int64]] | None = None,
+) -> NDArray[np.generic]:
     """Restore the records of a stream, with their dtype and shape.
+
+    `decode_with` is another coder of lanes: from their bytes and the number of records to the records.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
@@ -148,7 +166,8 @@ def decode(engine: Engine, data: bytes, progress: Progress | None = None) -> NDA
             if progress:
                 progress(first + records * rows // total, stream.shape[0])
 
-        symbols = decode_lanes(engine, list(segment.lanes), count, report)
+        lanes = list(segment.lanes)
+        symbols = decode_with(lanes, count) if decode_with else decode_lanes(engine, lanes, count, report)
         parts.append(symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number))
         done += segment.records
     restored = np.concatenate(parts) if parts else np.zeros((0, math.prod(stream.shape[1:])), dtype=np.int64)

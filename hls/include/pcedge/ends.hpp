@@ -127,9 +127,9 @@ bool move(K &k, typename K::stream_t &s, hls::stream<word_t> &in, hls::stream<wo
   else
     send_result(k, s, out);
   const unsigned steps = k.job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
-  const bool complete = s.working && s.place == steps && !s.reading && s.pending == 0 &&
-                        s.after <= k.now &&
-                        (k.job != LIKELIHOOD || is_ready<K>(s, M::likelihood_result_exponent, k.now));
+  const bool complete =
+      s.working && s.place == steps && !s.reading && s.pending == 0 && s.after <= k.now &&
+      (k.job != LIKELIHOOD || is_ready<K>(s, M::likelihood_result_exponent, k.now));
   // A result goes out while the next one is found.
   if (complete && !s.storing) {
     s.working = false;

@@ -3,6 +3,7 @@
 #ifndef PCEDGE_IMAGE_HPP
 #define PCEDGE_IMAGE_HPP
 
+#include "circuit.hpp"
 #include "ends.hpp"
 
 namespace pcedge {
@@ -11,17 +12,8 @@ namespace pcedge {
 constexpr std::uint32_t IMAGE_MAGIC = 0x31454350u;
 constexpr std::uint32_t IMAGE_VERSION = 1;
 
-/// Words before the sizes of the sections, and of a digest.
-constexpr unsigned HEADER_WORDS = 24, DIGEST_WORDS = 8;
-
-/// \brief What an image says of its circuit beside the memories.
-struct circuit_t {
-  std::uint32_t record; ///< variables; 0: there is no circuit
-  std::uint32_t likelihood_steps, code_steps;
-  std::uint32_t likelihood_result, likelihood_result_exponent;
-  std::uint32_t nested, max_units, state_words, exponent_slots;
-  std::uint32_t digest[DIGEST_WORDS];
-};
+/// Words before the sizes of the sections.
+constexpr unsigned HEADER_WORDS = 17 + DIGEST_WORDS;
 
 /// \brief CRC-32 of IEEE 802.3 over the bytes of words, the lowest first.
 inline std::uint32_t crc_next(std::uint32_t crc, std::uint32_t word) {
@@ -37,7 +29,7 @@ bits:
 
 /// \brief Words that come in, with their CRC; zeros behind the last one.
 struct reader_t {
-  std::uint32_t crc, count;
+  std::uint32_t crc;
   bool ended;
 
   std::uint32_t next(hls::stream<word_t> &in) {
@@ -46,7 +38,6 @@ struct reader_t {
       return 0;
     const word_t word = in.read();
     ended = word.last;
-    count += 1;
     crc = crc_next(crc, word.data);
     return word.data;
   }
@@ -58,111 +49,134 @@ template <class C> constexpr std::uint32_t widths_word() {
          std::uint32_t(C::scale_bits) << 16 | std::uint32_t(C::weight_bits) << 24;
 }
 
+/// Words of the header that must be as in the build.
+constexpr unsigned SAME_WORDS = 6;
+
 /// \brief Word i of the header.
-template <class C> std::uint32_t header_word(const circuit_t &c, unsigned sections, unsigned i) {
+template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsigned i) {
 #pragma HLS INLINE
-  const std::uint32_t words[16] = {IMAGE_MAGIC,
-                                   IMAGE_VERSION,
-                                   std::uint32_t(sections),
-                                   widths_word<C>(),
-                                   std::uint32_t(C::floor),
-                                   c.record,
-                                   c.likelihood_steps,
-                                   c.code_steps,
-                                   c.likelihood_result,
-                                   c.likelihood_result_exponent,
-                                   c.nested,
-                                   c.max_units,
-                                   c.state_words,
-                                   c.exponent_slots,
-                                   0,
-                                   0};
-  return i < 16 ? words[i] : c.digest[i - 16];
+  const std::uint32_t words[HEADER_WORDS - DIGEST_WORDS] = {IMAGE_MAGIC,
+                                                            IMAGE_VERSION,
+                                                            M::sections,
+                                                            widths_word<C>(),
+                                                            std::uint32_t(C::floor),
+                                                            C::tile_columns,
+                                                            c.record,
+                                                            c.likelihood_steps,
+                                                            c.code_steps,
+                                                            c.likelihood_result,
+                                                            c.likelihood_result_exponent,
+                                                            c.nested,
+                                                            c.max_units,
+                                                            c.state_words,
+                                                            c.exponent_slots,
+                                                            c.cardinality,
+                                                            c.terms};
+  return i < HEADER_WORDS - DIGEST_WORDS ? words[i] : c.digest[i - (HEADER_WORDS - DIGEST_WORDS)];
 }
 
-/// \brief Load an image into the memories; what was there is gone. A refused one leaves no circuit.
-/// \return bits of `status_t`
-template <class C, class M> std::uint32_t load_image(hls::stream<word_t> &in) {
-  reader_t reader = {0xFFFFFFFFu, 0, false};
-  std::uint32_t header[HEADER_WORDS];
-  std::uint32_t status = FINE;
-  M::circuit.record = 0;
-header_loop:
-  for (unsigned i = 0; i < HEADER_WORDS; ++i)
-    header[i] = reader.next(in);
-  circuit_t made;
-  made.record = header[5];
-  made.likelihood_steps = header[6];
-  made.code_steps = header[7];
-  made.likelihood_result = header[8];
-  made.likelihood_result_exponent = header[9];
-  made.nested = header[10];
-  made.max_units = header[11];
-  made.state_words = header[12];
-  made.exponent_slots = header[13];
-digest:
-  for (unsigned i = 0; i < DIGEST_WORDS; ++i)
-    made.digest[i] = header[16 + i];
-same:
-  for (unsigned i = 0; i < 5; ++i) {
-    if (header[i] != header_word<C>(made, M::sections, i))
-      status |= i < 3 ? BAD_IMAGE : TOO_LARGE;
-  }
-  if (made.record > unsigned(C::variables) || made.max_units > unsigned(C::max_units) ||
-      made.state_words > unsigned(C::state_words) ||
-      made.exponent_slots > unsigned(C::exponent_slots))
-    status |= TOO_LARGE;
-sizes:
-  for (unsigned s = 0; s < M::sections; ++s) {
-    M::counts[s] = reader.next(in);
-    if (M::counts[s] > M::capacity(s))
+/// \brief Load and read memories that can be written.
+/// \tparam C configuration, \tparam M memories
+template <class C, class M, bool RELOADABLE> struct image_t {
+  /// \brief Load an image; what was there is gone. A refused one leaves no circuit.
+  /// \return bits of `status_t`
+  static std::uint32_t load(hls::stream<word_t> &in) {
+    reader_t reader = {0xFFFFFFFFu, false};
+    std::uint32_t header[HEADER_WORDS];
+    std::uint32_t status = FINE;
+    M::record = 0;
+  header_loop:
+    for (unsigned i = 0; i < HEADER_WORDS; ++i)
+      header[i] = reader.next(in);
+    const circuit_t made = circuit_of(header);
+  same:
+    for (unsigned i = 0; i < SAME_WORDS; ++i) {
+      if (header[i] != header_word<C, M>(made, i))
+        status |= i < 3 ? BAD_IMAGE : TOO_LARGE;
+    }
+    if (made.record > unsigned(C::variables) || made.max_units > unsigned(C::max_units) ||
+        made.state_words > unsigned(C::state_words) || made.record == 0 ||
+        made.exponent_slots > unsigned(C::exponent_slots) ||
+        made.cardinality > unsigned(C::cardinality) || made.terms > unsigned(C::terms))
       status |= TOO_LARGE;
-  }
-sections:
-  for (unsigned s = 0; s < M::sections && status == FINE; ++s) {
-  entries:
-    for (std::uint32_t i = 0; i < M::counts[s] && !reader.ended; ++i) {
-#pragma HLS PIPELINE II = 1
-      M::put(s, i, reader.next(in));
+  sizes:
+    for (unsigned s = 0; s < M::sections; ++s) {
+      M::counts[s] = reader.next(in);
+      if (M::counts[s] > M::capacity(s))
+        status |= TOO_LARGE;
     }
+  sections:
+    for (unsigned s = 0; s < M::sections && status == FINE; ++s) {
+    entries:
+      for (std::uint32_t i = 0; i < M::counts[s] && !reader.ended; ++i) {
+#pragma HLS PIPELINE II = 1
+        M::put(s, i, reader.next(in));
+      }
+    }
+    const std::uint32_t crc = ~reader.crc;
+    if (status == FINE && (reader.ended || reader.next(in) != crc || !reader.ended))
+      status |= BAD_IMAGE;
+  rest:
+    while (!reader.ended)
+      (void)reader.next(in);
+    if (status == FINE)
+      M::set(made);
+    return status;
   }
-  const std::uint32_t crc = ~reader.crc;
-  if (status == FINE && (reader.ended || reader.next(in) != crc || !reader.ended))
-    status |= BAD_IMAGE;
-rest:
-  while (!reader.ended)
-    (void)reader.next(in);
-  if (status == FINE)
-    M::circuit = made;
-  return status;
-}
 
-/// \brief Send the image that the memories hold.
-template <class C, class M> void read_image(hls::stream<word_t> &out) {
-  std::uint32_t crc = 0xFFFFFFFFu;
-header_loop:
-  for (unsigned i = 0; i < HEADER_WORDS; ++i) {
-    const std::uint32_t word = header_word<C>(M::circuit, M::sections, i);
-    crc = crc_next(crc, word);
-    put(out, word, false);
-  }
-sizes:
-  for (unsigned s = 0; s < M::sections; ++s) {
-    crc = crc_next(crc, M::counts[s]);
-    put(out, M::counts[s], false);
-  }
-sections:
-  for (unsigned s = 0; s < M::sections; ++s) {
-  entries:
-    for (std::uint32_t i = 0; i < M::counts[s]; ++i) {
+  /// \brief Send the image that the memories hold.
+  static void read(hls::stream<word_t> &out) {
+    std::uint32_t crc = 0xFFFFFFFFu;
+    const circuit_t circuit = M::circuit();
+  header_loop:
+    for (unsigned i = 0; i < HEADER_WORDS; ++i)
+      crc = send(out, header_word<C, M>(circuit, i), crc);
+  sizes:
+    for (unsigned s = 0; s < M::sections; ++s)
+      crc = send(out, M::counts[s], crc);
+  sections:
+    for (unsigned s = 0; s < M::sections; ++s) {
+    entries:
+      for (std::uint32_t i = 0; i < M::counts[s]; ++i) {
 #pragma HLS PIPELINE II = 1
-      const std::uint32_t word = M::get(s, i);
-      crc = crc_next(crc, word);
-      put(out, word, false);
+        crc = send(out, M::get(s, i), crc);
+      }
     }
+    put(out, ~crc, true);
   }
-  put(out, ~crc, true);
-}
+
+  static std::uint32_t send(hls::stream<word_t> &out, std::uint32_t word, std::uint32_t crc) {
+#pragma HLS INLINE
+    put(out, word, false);
+    return crc_next(crc, word);
+  }
+
+  static circuit_t circuit_of(const std::uint32_t *header) {
+#pragma HLS INLINE
+    circuit_t made;
+    made.record = header[6];
+    made.likelihood_steps = header[7];
+    made.code_steps = header[8];
+    made.likelihood_result = header[9];
+    made.likelihood_result_exponent = header[10];
+    made.nested = header[11];
+    made.max_units = header[12];
+    made.state_words = header[13];
+    made.exponent_slots = header[14];
+    made.cardinality = header[15];
+    made.terms = header[16];
+  digest:
+    for (unsigned i = 0; i < DIGEST_WORDS; ++i)
+      made.digest[i] = header[HEADER_WORDS - DIGEST_WORDS + i];
+    return made;
+  }
+};
+
+/// \brief Memories that hold one circuit for ever.
+template <class C, class M> struct image_t<C, M, false> {
+  static std::uint32_t load(hls::stream<word_t> &) { return BAD_JOB; }
+  static void read(hls::stream<word_t> &) {}
+};
 
 } // namespace pcedge
 

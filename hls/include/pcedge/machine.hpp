@@ -21,16 +21,25 @@ constexpr unsigned FETCH_LATENCY = 1;
 constexpr unsigned FETCHES = 2;
 
 /// What the engine does, as its mode register says.
-enum job_t { LIKELIHOOD = 0, ENCODE = 1, DECODE = 2, SAMPLE = 3, LOAD = 4, READ = 5, JOBS = 6 };
+enum job_t {
+  LIKELIHOOD = 0,
+  ENCODE = 1,
+  DECODE = 2,
+  SAMPLE = 3,
+  LOAD = 4,
+  READ = 5,
+  TELL = 6,
+  JOBS = 7
+};
 
 /// What the status register says: bits that are set until the next job.
 enum status_t : std::uint32_t {
   FINE = 0,
-  BAD_FRAME = 1,   ///< TLAST was not at the end of a record
-  NOT_LOADED = 2,  ///< there is no circuit in the memories
-  BAD_IMAGE = 4,   ///< not an image, of another version, or damaged
-  TOO_LARGE = 8,   ///< the image does not fit this build
-  BAD_JOB = 16     ///< no such job, or one that this build has not
+  BAD_FRAME = 1,  ///< TLAST was not at the end of a record
+  NOT_LOADED = 2, ///< there is no circuit in the memories
+  BAD_IMAGE = 4,  ///< not an image, of another version, or damaged
+  TOO_LARGE = 8,  ///< the image does not fit this build
+  BAD_JOB = 16    ///< no such job, or one that this build has not
 };
 
 /// A missing symbol on a stream.

@@ -117,8 +117,8 @@ candidates:
   s.bounded = false;
   s.open = 0;
   if (s.step.kind == INTERVAL)
-    s.open = unsigned(
-        bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
+    s.open =
+        unsigned(bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
 }
 
 template <class K> void reset(K &k, job_t job, const std::uint32_t *records) {

@@ -19,38 +19,33 @@ using port_t = ap_axiu<32, 0, 0, 0>;
 
 /// \brief Say what the build is, and which circuit it has (docs/engine.md, section Registers).
 template <class C, class M> void tell(std::uint32_t *info) {
-  const std::uint32_t words[28] = {
-      IMAGE_MAGIC,
-      ENGINE_VERSION,
-      std::uint32_t(M::reloadable),
-      std::uint32_t(C::streams),
-      std::uint32_t(C::tile_rows * C::tile_columns),
-      std::uint32_t(C::search_bits),
-      std::uint32_t(C::state_bits),
-      std::uint32_t(C::weight_bits),
-      std::uint32_t(C::leaf_bits),
-      std::uint32_t(C::scale_bits),
-      std::uint32_t(C::range_bits),
-      std::uint32_t(C::floor),
-      std::uint32_t(C::cardinality),
-      std::uint32_t(C::tile_rows),
-      std::uint32_t(C::variables),
-      std::uint32_t(C::state_words),
-      std::uint32_t(C::exponent_slots),
-      std::uint32_t(C::max_units),
-      std::uint32_t(C::likelihood_steps),
-      std::uint32_t(C::code_steps),
-      std::uint32_t(M::sections),
-      M::circuit.record,
-      M::circuit.likelihood_steps,
-      M::circuit.code_steps,
-      0,
-      0,
-      0,
-      0};
+  constexpr unsigned BUILD = 22, PLACE = INFO_WORDS - DIGEST_WORDS;
+  const circuit_t circuit = M::circuit();
+  const std::uint32_t words[BUILD] = {IMAGE_MAGIC,
+                                      ENGINE_VERSION,
+                                      std::uint32_t(M::reloadable),
+                                      C::streams,
+                                      C::tile_rows * C::tile_columns,
+                                      C::search_bits,
+                                      C::state_bits,
+                                      C::weight_bits,
+                                      C::leaf_bits,
+                                      C::scale_bits,
+                                      C::range_bits,
+                                      C::floor,
+                                      C::cardinality,
+                                      C::tile_columns,
+                                      C::variables,
+                                      C::state_words,
+                                      C::exponent_slots,
+                                      C::max_units,
+                                      M::sections,
+                                      circuit.record,
+                                      circuit.likelihood_steps,
+                                      circuit.code_steps};
 info_loop:
   for (unsigned i = 0; i < INFO_WORDS; ++i)
-    info[i] = i < 28 ? words[i] : i < 32 ? 0 : M::circuit.digest[i - 32];
+    info[i] = i < BUILD ? words[i] : i < PLACE ? 0u : circuit.digest[i - PLACE];
 }
 
 /// \brief Packets, each ended by TLAST, that a job takes from a stream.
@@ -120,18 +115,19 @@ template <class K>
 void serve(K &k, std::uint32_t job, const std::uint32_t *records, hls::stream<word_t> *in,
            hls::stream<word_t> *out, std::uint32_t &status, cycle_t &cycles, std::uint32_t *info) {
   using M = typename K::M;
+  using image = image_t<typename K::C, M, M::reloadable>;
   k.status = FINE;
   cycles = 0;
   if (job >= JOBS || (!M::reloadable && (job == LOAD || job == READ)))
     k.status = BAD_JOB;
-  else if (job != LOAD && M::circuit.record == 0)
+  else if (job != LOAD && job != TELL && M::record == 0)
     k.status = NOT_LOADED;
   if (k.status == FINE) {
     if (job == LOAD)
-      k.status = load_image<typename K::C, M>(in[0]);
+      k.status = image::load(in[0]);
     else if (job == READ)
-      read_image<typename K::C, M>(out[0]);
-    else
+      image::read(out[0]);
+    else if (job != TELL)
       cycles = work_on(k, job_t(job), in, out, records);
   } else {
   refused:

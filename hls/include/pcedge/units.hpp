@@ -19,7 +19,7 @@ template <class K> void tile(K &k, typename K::worker_t &w) {
   const unsigned column = (down ? w.target : w.source) * K::TC;
   const unsigned rows = down ? step.a_units : step.units;
   const unsigned columns = down ? step.units : step.a_units;
-  const unsigned base = step.weights + ((row / K::TR) * across + column / K::TC) * (K::TR * K::TC);
+  const unsigned place = step.weights / (K::TR * K::TC) + (row / K::TR) * across + column / K::TC;
 rows_loop:
   for (unsigned r = 0; r < K::TR; ++r) {
 #pragma HLS UNROLL
@@ -32,7 +32,7 @@ rows_loop:
         continue;
       const bool fresh = w.source == 0 && (down ? r == 0 : c == 0);
       const acc_t before = fresh ? acc_t(0) : w.entries[target];
-      const typename K::weight_t weight = K::M::weight(base + r * K::TC + c);
+      const typename K::weight_t weight = K::M::tile(place, r * K::TC + c);
       w.entries[target] =
           multiply_accumulate<typename K::F, C::accumulator_bits, C::weight_bits + 1, K::A>(
               before, weight, s.state[step.a + source]);
@@ -225,8 +225,7 @@ lanes_loop:
     return;
   const typename K::exponent_t moved =
       normalise_exponent<F, K::A>(w.exponent, length, w.step.revive);
-  s.exponents[w.step.target_exponent] =
-      F::select(w.raw, typename K::exponent_t(w.exponent), moved);
+  s.exponents[w.step.target_exponent] = F::select(w.raw, typename K::exponent_t(w.exponent), moved);
   s.written[w.step.target_exponent] = true;
   s.ready[w.step.target_exponent] = k.now + 1 + latency;
   s.pending -= 1;

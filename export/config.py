@@ -1,0 +1,64 @@
+"""The C++ of a build's widths and sizes."""
+
+from __future__ import annotations
+
+from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.coder.bounds import needed_widths
+from pcedge.export.cycles import Shape
+from pcedge.export.image import Capacity
+from pcedge.export.lowering import Program
+
+
+def config_code(program: Program, shape: Shape) -> str:
+    """Write the configuration of a build for one circuit."""
+    circuit = program.circuit
+    sizes = {
+        "variables": len(circuit.order), "max_units": program.max_units, "state_words": program.state_words,
+        "exponent_slots": program.exponent_slots,
+    }  # fmt: skip
+    # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
+    said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
+    return _text(circuit.widths, sizes, shape, needed_widths(circuit), said)
+
+
+def reload_config_code(capacity: Capacity) -> str:
+    """Write the configuration of a build for all circuits of a capacity: every signal has its full width."""
+    needed = capacity.widths.signals() | {"exponent": EXPONENT_BITS}
+    return _text(capacity.widths, capacity.sizes, capacity.shape, needed, "all circuits that fit. Generated.")
+
+
+def _text(widths: Widths, sizes: dict[str, int], shape: Shape, needed: dict[str, int], said: str) -> str:
+    constants = {
+        "variables": sizes["variables"],
+        "cardinality": widths.cardinality,
+        "terms": widths.terms,
+        "symbol_bits": widths.symbol,
+        "weight_bits": widths.weight_bits,
+        "leaf_bits": widths.leaf_bits,
+        "state_bits": widths.state_bits,
+        "scale_bits": widths.scale_bits,
+        "range_bits": widths.range_bits,
+        "floor": widths.floor,
+        "accumulator_bits": widths.accumulator,
+        "context_sum_bits": widths.context_sum,
+        "weighted_bits": widths.weighted,
+        "max_units": sizes["max_units"],
+        "state_words": sizes["state_words"],
+        "exponent_slots": sizes["exponent_slots"],
+        "streams": shape.streams,
+        "tile_rows": shape.tile[0],
+        "tile_columns": shape.tile[1],
+        "lanes": shape.lanes,
+        "search_bits": shape.search_bits,
+    }
+    constants |= {f"needed_{name}_bits": bits for name, bits in needed.items()}
+    lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())
+    return (
+        f"// Widths and sizes of {said}\n"
+        "#ifndef PCEDGE_CONFIG_HPP\n#define PCEDGE_CONFIG_HPP\n\n"
+        '#include "pcedge/integers.hpp"\n\n'
+        "struct pcedge_config {\n"
+        "#ifdef PCEDGE_PLAIN_INTEGERS\n  using integers = pcedge::plain_integers;\n"
+        "#else\n  using integers = pcedge::ap_integers;\n#endif\n"
+        f"{lines}}};\n\n#endif\n"
+    )

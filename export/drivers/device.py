@@ -1,0 +1,264 @@
+"""An engine behind registers and streams, with the functions of the Python codec (docs/engine.md, section Driver)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.arithmetic import IntArray, Vector
+from pcedge.coder import Engine, stream
+from pcedge.errors import FormatError, ToolError, UsageError
+
+Words = NDArray[np.uint32]
+
+#: offsets of the registers; `records` and `info` have a word for each stream, and `INFO_WORDS`
+CONTROL, JOB, STATUS, CYCLES, RECORDS, INFO = 0x00, 0x10, 0x18, 0x28, 0x100, 0x200
+INFO_WORDS = 40
+
+#: bits of the control register
+START, DONE = 1, 2
+
+#: first word of info, and the version of registers and streams that this driver knows
+MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
+
+MISSING_WORD = 0xFFFFFFFF
+
+
+class Job(IntEnum):
+    """Number the jobs as `job_t` does."""
+
+    LIKELIHOOD = 0
+    ENCODE = 1
+    DECODE = 2
+    SAMPLE = 3
+    LOAD = 4
+    READ = 5
+    TELL = 6
+
+
+class Status(IntFlag):
+    """Name the bits of the status register."""
+
+    BAD_FRAME = 1
+    NOT_LOADED = 2
+    BAD_IMAGE = 4
+    TOO_LARGE = 8
+    BAD_JOB = 16
+
+
+class Registers(Protocol):
+    """Read and write 32-bit registers by their byte offset."""
+
+    def read(self, offset: int) -> int:
+        """Give a register's value."""
+
+    def write(self, offset: int, value: int) -> None:
+        """Set a register."""
+
+
+class Port(Protocol):
+    """Both ends of one stream of the engine."""
+
+    def send(self, words: Words) -> None:
+        """Send one packet; return when it was taken."""
+
+    def receive(self, limit: int) -> Words:
+        """Wait for one packet of at most so many words."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Hold what the info registers say."""
+
+    reload: bool
+    streams: int
+    macs: int
+    search_bits: int
+    state_bits: int
+    weight_bits: int
+    leaf_bits: int
+    scale_bits: int
+    range_bits: int
+    floor: int
+    cardinality: int
+    #: room for a record's variables, words and exponents of the state memory, and units of a step
+    variables: int
+    state_words: int
+    exponent_slots: int
+    max_units: int
+    #: variables of the circuit that is loaded; 0 where there is none
+    record: int
+    #: SHA-256 of the circuit
+    digest: bytes
+
+
+class Device:
+    """Run jobs on an engine, with the results of `Engine`, `encode` and `decode`.
+
+    Raises:
+        FormatError: the registers are not those of an engine that this driver knows.
+    """
+
+    def __init__(self, registers: Registers, ports: Sequence[Port], timeout: float = 60.0) -> None:
+        """Take registers and one port a stream; a job that takes longer than `timeout` seconds has failed."""
+        self.registers, self.ports, self.timeout = registers, list(ports), timeout
+        #: clock cycles of the last call
+        self.cycles = 0
+        self._run(Job.TELL, [], [], [])
+        self.info = self._tell()
+        if len(self.ports) != self.info.streams:
+            raise UsageError(f"the engine has {self.info.streams} streams, got {len(self.ports)} ports")
+
+    def load(self, image: ArrayLike) -> None:
+        """Load a circuit's image (`image_words`), read it back, and compare.
+
+        Raises:
+            ToolError: the engine refuses it, or gives other words back.
+        """
+        words = np.ascontiguousarray(image, dtype=np.uint32)
+        self._run(Job.LOAD, [], [[words]], [])
+        self.info = self._tell()
+        back = self.read_back(len(words))
+        if not np.array_equal(back, words):
+            place = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
+            raise ToolError(f"the engine must give the image back as it was sent, word {place} differs")
+
+    def read_back(self, limit: int) -> Words:
+        """Read the image that is loaded, of at most so many words."""
+        self._need_circuit()
+        return self._run(Job.READ, [], [], [[limit]])[0][0]
+
+    def likelihood(self, records: ArrayLike) -> Vector:
+        """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing."""
+        rows = self._rows(records)
+        streams = self.info.streams
+        counts = [len(range(k, len(rows), streams)) for k in range(streams)]
+        packets = [list(rows[k::streams]) for k in range(streams)]
+        replies = self._run(Job.LIKELIHOOD, counts, packets, [[2] * count for count in counts])
+        results = np.zeros((len(rows), 2), dtype=np.uint32)
+        for k in range(streams):
+            if counts[k]:
+                results[k::streams] = np.stack(replies[k])
+        return results[:, 0].astype(np.int64), results[:, 1].view(np.int32).astype(np.int64)
+
+    def encode_lanes(self, records: IntArray, lanes: int) -> list[bytes]:
+        """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns."""
+        rows = self._rows(records)
+        cycles, coded = 0, []
+        for first in range(0, lanes, self.info.streams):
+            own = [rows[lane::lanes] for lane in range(first, min(first + self.info.streams, lanes))]
+            # A symbol moves at most P / 8 bytes.
+            limits = [[part.size * (self.info.scale_bits // 8) + 16] if len(part) else [] for part in own]
+            counts = [len(part) for part in own]
+            replies = self._run(Job.ENCODE, counts, [list(part) for part in own], limits)
+            coded += [packets[0].astype(np.uint8).tobytes() if packets else b"" for packets in replies[: len(own)]]
+            cycles += self.cycles
+        self.cycles = cycles
+        return coded
+
+    def decode_lanes(self, lanes: list[bytes], count: int, *, job: Job = Job.DECODE) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes; any bytes decode to some records."""
+        self._need_circuit()
+        cycles, records = 0, np.zeros((count, self.info.record), dtype=np.int64)
+        for first in range(0, len(lanes), self.info.streams):
+            own = range(first, min(first + self.info.streams, len(lanes)))
+            counts = [len(range(lane, count, len(lanes))) for lane in own]
+            packets = [
+                [np.frombuffer(lanes[lane], dtype=np.uint8).astype(np.uint32)] if counts[lane - first] else []
+                for lane in own
+            ]
+            replies = self._run(job, counts, packets, [[self.info.record] * number for number in counts])
+            for lane, found in zip(own, replies, strict=False):
+                if found:
+                    records[lane :: len(lanes)] = np.stack(found)
+            cycles += self.cycles
+        self.cycles = cycles
+        return records
+
+    def sample(self, count: int, seed: int = 0) -> IntArray:
+        """Draw records from the circuit: what random bytes decode to."""
+        self._need_circuit()
+        generator = np.random.default_rng(seed)
+        streams = min(self.info.streams, max(count, 1))
+        # Enough for symbols that each take all bits of the scale; zeros behind them would not be random.
+        size = -(-count // streams) * self.info.record * (self.info.scale_bits // 8) + self.info.range_bits // 8
+        lanes = [generator.integers(0, 256, size, dtype=np.uint8).tobytes() for _ in range(streams)]
+        return self.decode_lanes(lanes, count, job=Job.SAMPLE)
+
+    def encode(self, engine: Engine, x: ArrayLike, lanes: int | None = None) -> bytes:
+        """Compress records to a stream as `pcedge.encode` does; `engine` says shapes, alphabets and the digest."""
+        self._need_circuit(engine)
+        return stream.encode(engine, x, lanes, encode_with=self.encode_lanes)
+
+    def decode(self, engine: Engine, data: bytes) -> NDArray[np.generic]:
+        """Restore the records of a stream as `pcedge.decode` does."""
+        self._need_circuit(engine)
+        return stream.decode(engine, data, decode_with=self.decode_lanes)
+
+    def _rows(self, records: ArrayLike) -> Words:
+        self._need_circuit()
+        rows = np.asarray(records)
+        if rows.ndim != 2 or rows.shape[1] != self.info.record or rows.dtype.kind not in "iu":
+            raise UsageError(
+                f"records must be integers of shape (N, {self.info.record}), got {rows.dtype} {rows.shape}"
+            )
+        return np.where(rows < 0, MISSING_WORD, rows).astype(np.uint32)
+
+    def _need_circuit(self, engine: Engine | None = None) -> None:
+        if not self.info.record:
+            raise UsageError("the engine must have a circuit, none is loaded: load an image first")
+        if engine is not None and engine.circuit.digest != self.info.digest:
+            raise UsageError(
+                f"the engine must hold the circuit {engine.circuit.digest.hex()}, it holds {self.info.digest.hex()}"
+            )
+
+    def _tell(self) -> Info:
+        words = [self.registers.read(INFO + 4 * place) & 0xFFFFFFFF for place in range(INFO_WORDS)]
+        if words[:2] != [MAGIC, VERSION]:
+            raise FormatError(
+                "engine-registers",
+                f"info must begin with {MAGIC:#x} and version {VERSION}, got {words[0]:#x}, {words[1]}",
+            )
+        digest = np.array(words[-8:], dtype="<u4").tobytes()
+        return Info(bool(words[2]), *words[3:13], *words[14:18], record=words[19], digest=digest)
+
+    def _run(
+        self, job: Job, records: Sequence[int], packets: Sequence[list[Words]], limits: Sequence[list[int]]
+    ) -> list[list[Words]]:
+        """Start a job, send every stream's packets, and receive as many as there are limits."""
+        for place, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
+            self.registers.write(RECORDS + 4 * place, count)
+        self.registers.write(JOB, int(job))
+        self.registers.write(CONTROL, START)
+        with ThreadPoolExecutor(max_workers=max(1, len(packets) + len(limits))) as pool:
+            sends = [pool.submit(_send, port, own) for port, own in zip(self.ports, packets, strict=False)]
+            receives = [pool.submit(_receive, port, own) for port, own in zip(self.ports, limits, strict=False)]
+            for sent in sends:
+                sent.result()
+            replies = [received.result() for received in receives]
+        end = time.monotonic() + self.timeout
+        while not self.registers.read(CONTROL) & DONE:
+            if time.monotonic() > end:
+                raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
+            time.sleep(1e-4)
+        self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
+        status = Status(self.registers.read(STATUS))
+        if status:
+            raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
+        return replies
+
+
+def _send(port: Port, packets: list[Words]) -> None:
+    for packet in packets:
+        port.send(packet)
+
+
+def _receive(port: Port, limits: list[int]) -> list[Words]:
+    return [port.receive(limit) for limit in limits]

@@ -1,0 +1,95 @@
+"""The C++ of memories that can be loaded: what `memories.py` writes for one circuit, for all that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pcedge.export.image import SECTIONS, VARIABLE_FIELDS, Capacity
+from pcedge.export.lowering import STEP_FIELDS
+from pcedge.export.memories import HEAD, entry_type
+
+#: what an image says of its circuit in words of their own
+_REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent")
+
+#: functions that read a memory, where its name is another
+_READERS = {"weights": "weight", "indices": "index", "tables": "table", "tails": "tail", "leaves": "leaf"}
+
+
+def reload_code(capacity: Capacity) -> tuple[str, str]:
+    """Write memories of a capacity, functions that read them, and functions that write and read them by section.
+
+    Returns:
+        The text of the header and of the source.
+    """
+    macs = capacity.shape.macs
+    header, source = [HEAD], ["// Generated.\n", '#include "pcedge_memories.hpp"\n\n']
+    header.append(
+        f"  static constexpr bool reloadable = true;\n  static constexpr unsigned sections = {len(SECTIONS)};\n"
+    )
+
+    def variable(kind: str, name: str) -> None:
+        header.append(f"  static {kind} {name};\n")
+        source.append(f"{kind} pcedge_memories::{name};\n")
+
+    for register in (*_REGISTERS, "nested_tables"):
+        variable("std::uint32_t", register)
+    variable("pcedge::circuit_t", "loaded")
+    variable("std::uint32_t", f"counts[{len(SECTIONS)}]")
+    for name, (entries, bits) in capacity.sections.items():
+        rows = -(-entries // macs) if name == "weights" and macs > 1 else max(1, entries)
+        columns = f"[{macs}]" if name == "weights" and macs > 1 else ""
+        variable(entry_type(bits), f"{name}_memory[{max(1, rows)}]{columns}")
+    for name, reader in _READERS.items():
+        header.append(_function(reader, [f"return {_place(name, macs)};"]))
+    reshape = "#pragma HLS ARRAY_RESHAPE variable = weights_memory complete dim = 2\n" if macs > 1 else ""
+    entry = "weights_memory[row][lane]" if macs > 1 else "weights_memory[row + lane]"
+    header.append(
+        "  static std::uint32_t tile(std::uint32_t row, std::uint32_t lane) {\n#pragma HLS INLINE\n"
+        f"{reshape}    return {entry};\n  }}\n"
+    )
+    tables = {"nested": ("nested", ("master", "shift", "scale")), "variables": ("variables", VARIABLE_FIELDS)}
+    tables |= {f"{name}_program": (name, STEP_FIELDS) for name in ("likelihood", "code")}
+    for table, (prefix, fields) in tables.items():
+        header.append(f"  struct {table} {{\n")
+        header += [_function(name, [f"return {prefix}_{name}_memory[place];"], "    ") for name in fields]
+        header.append("  };\n")
+    header.append(_set())
+    cases = [f"case {number}: return {entries};" for number, (entries, _) in enumerate(capacity.sections.values())]
+    header.append(_switch("std::uint32_t capacity(std::uint32_t section)", [*cases, "default: return 0;"]))
+    gets = [f"case {number}: return {_place(name, macs)};" for number, name in enumerate(SECTIONS)]
+    header.append(
+        _switch("std::uint32_t get(std::uint32_t section, std::uint32_t place)", [*gets, "default: return 0;"])
+    )
+    puts = []
+    for number, (name, (_, bits)) in enumerate(capacity.sections.items()):
+        puts.append(f"case {number}: {_place(name, macs)} = {entry_type(bits)}(word); break;")
+    header.append(
+        _switch("void put(std::uint32_t section, std::uint32_t place, std::uint32_t word)", [*puts, "default: break;"])
+    )
+    return "".join([*header, "};\n\n#endif\n"]), "".join(source)
+
+
+def _place(name: str, macs: int) -> str:
+    if name == "weights" and macs > 1:
+        return f"weights_memory[place / {macs}u][place % {macs}u]"
+    return f"{name}_memory[place]"
+
+
+def _function(name: str, lines: Iterable[str], indent: str = "  ") -> str:
+    body = "".join(f"{indent}  {line}\n" for line in lines)
+    return f"{indent}static std::uint32_t {name}(std::uint32_t place) {{\n#pragma HLS INLINE\n{body}{indent}}}\n"
+
+
+def _switch(head: str, cases: Iterable[str]) -> str:
+    lines = "".join(f"    {case}\n" for case in cases)
+    return f"  static {head} {{\n#pragma HLS INLINE\n    switch (section) {{\n{lines}    }}\n  }}\n"
+
+
+def _set() -> str:
+    lines = "".join(f"    {name} = made.{name};\n" for name in _REGISTERS)
+    return (
+        "  static pcedge::circuit_t circuit() {\n    pcedge::circuit_t said = loaded;\n    said.record = record;\n"
+        "    return said;\n  }\n"
+        f"  static void set(const pcedge::circuit_t &made) {{\n{lines}    nested_tables = made.nested;\n"
+        "    loaded = made;\n  }\n"
+    )

@@ -1,0 +1,138 @@
+"""A simulated board: the registers and streams of an engine in front of its C simulation."""
+
+from __future__ import annotations
+
+import queue
+import struct
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from pcedge.errors import ToolError
+from pcedge.export.drivers.device import (
+    CONTROL,
+    CYCLES,
+    DONE,
+    INFO,
+    INFO_WORDS,
+    JOB,
+    RECORDS,
+    START,
+    STATUS,
+    Job,
+    Words,
+)  # fmt: skip
+
+
+class Board:
+    """Registers and one port a stream; a job runs when all of its packets have come, as the engine would wait."""
+
+    def __init__(self, executable: Path, streams: int, stalls: tuple[int, int] | None = None) -> None:
+        """Start the simulation; with `stalls`, (share of 256, seed), ends are not ready at random."""
+        command = [str(executable), "serve", *map(str, stalls or ())]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ports = [SimulatedPort(self) for _ in range(streams)]
+        self.registers: dict[int, int] = {}
+        self.lock = threading.Lock()
+
+    def read(self, offset: int) -> int:
+        """Give a register's value; reading the control register clears DONE."""
+        with self.lock:
+            value = self.registers.get(offset, 0)
+            if offset == CONTROL:
+                self.registers[CONTROL] = value & ~DONE
+            return value
+
+    def write(self, offset: int, value: int) -> None:
+        """Set a register; START in the control register starts the job of the job register."""
+        with self.lock:
+            self.registers[offset] = value & 0xFFFFFFFF
+        self.advance()
+
+    def advance(self) -> None:
+        """Run the job if it was started and all of its packets are there."""
+        with self.lock:
+            if self.registers.get(CONTROL, 0) & START and all(
+                len(port.arrived) >= self._packets(place) for place, port in enumerate(self.ports)
+            ):
+                self._run()
+                self.registers[CONTROL] = DONE
+
+    def close(self) -> None:
+        """End the simulation."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.process.wait()
+
+    def _packets(self, place: int) -> int:
+        job, records = self.registers.get(JOB, 0), self.registers.get(RECORDS + 4 * place, 0)
+        if job == Job.LOAD:
+            return int(place == 0)
+        if job in (Job.DECODE, Job.SAMPLE):
+            return int(records > 0)
+        return records if job in (Job.LIKELIHOOD, Job.ENCODE) else 0
+
+    def _run(self) -> None:
+        counts = [self.registers.get(RECORDS + 4 * place, 0) for place in range(len(self.ports))]
+        parts = [struct.pack(f"<{1 + len(counts)}I", self.registers.get(JOB, 0), *counts)]
+        for place, port in enumerate(self.ports):
+            packets = [port.arrived.pop(0) for _ in range(self._packets(place))]
+            beats = [np.stack([packet, np.zeros_like(packet)], axis=1) for packet in packets]
+            for own in beats:
+                own[-1, 1] = 1
+            parts.append(struct.pack("<I", sum(map(len, beats))))
+            parts += [own.astype("<u4").tobytes() for own in beats]
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(b"".join(parts))
+            self.process.stdin.flush()
+            said = self._words(3 + INFO_WORDS)
+            for port in self.ports:
+                beats = self._words(2 * int(self._words(1)[0])).reshape(-1, 2)
+                for packet in np.split(beats[:, 0], np.flatnonzero(beats[:, 1]) + 1)[:-1]:
+                    port.left.put(packet)
+        except OSError as error:
+            raise ToolError(f"the engine's testbench must answer, it ended with {self.process.wait()}") from error
+        self.registers |= {STATUS: int(said[0]), CYCLES: int(said[1]), CYCLES + 4: int(said[2])}
+        self.registers |= {INFO + 4 * place: int(word) for place, word in enumerate(said[3:])}
+
+    def _words(self, count: int) -> Words:
+        assert self.process.stdout is not None
+        data = self.process.stdout.read(4 * count)
+        if len(data) < 4 * count:
+            raise ToolError(f"the engine's testbench must answer, it ended with {self.process.wait()}")
+        return np.frombuffer(data, dtype="<u4")
+
+
+class SimulatedPort:
+    """Both ends of one stream of a board."""
+
+    def __init__(self, board: Board) -> None:
+        """Belong to a board."""
+        self.board = board
+        self.arrived: list[Words] = []
+        self.left: queue.Queue[Words] = queue.Queue()
+
+    def send(self, words: Words) -> None:
+        """Send one packet; it waits in a FIFO without end."""
+        with self.board.lock:
+            self.arrived.append(np.array(words, dtype=np.uint32))
+        self.board.advance()
+
+    def receive(self, limit: int) -> Words:
+        """Wait for one packet of at most so many words.
+
+        Raises:
+            ToolError: it is longer, or none comes.
+        """
+        try:
+            packet = self.left.get(timeout=600)
+        except queue.Empty as error:
+            raise ToolError("the engine must send a packet, it sent none within 600 s") from error
+        if len(packet) > limit:
+            raise ToolError(f"a packet must have at most {limit} words, got {len(packet)}")
+        return packet
