@@ -19,8 +19,9 @@ enum step_kind {
 };
 
 /// \brief One decoded step. What a step does not use holds any number: kind and flags say what it
-/// uses. Addresses and counts are plain words: they are not part of the arithmetic, and synthesis
-/// trims them to the sizes of the memories.
+/// uses. Only `variable` and the slots of the sources are 0 then: units read there before they ask
+/// for the kind. Addresses and counts are plain words: they are not part of the arithmetic, and
+/// synthesis trims them to the sizes of the memories.
 struct step_t {
   std::uint32_t kind;
   bool revive;                   ///< a zero result becomes ones
@@ -74,11 +75,13 @@ template <class P> step_t decode_step(std::uint32_t place) {
   step.b_units = P::b_units(place);
   step.target = P::target(place);
   step.target_exponent = P::target_exponent(place);
+  const bool one = step.kind != INIT && step.kind != LEAF;
+  const bool two = step.kind == MULTIPLY || step.kind == ALIGN;
   step.a = P::a(place);
-  step.a_exponent = P::a_exponent(place);
+  step.a_exponent = one ? P::a_exponent(place) : 0;
   step.b = P::b(place);
-  step.b_exponent = P::b_exponent(place);
-  step.variable = P::variable(place);
+  step.b_exponent = two ? P::b_exponent(place) : 0;
+  step.variable = step.kind == LEAF || step.kind == INTERVAL ? P::variable(place) : 0;
   step.weights = P::weights(place);
   step.list = P::list(place);
   step.list_b = P::list_b(place);
