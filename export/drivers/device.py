@@ -229,7 +229,7 @@ class Device:
             )
         digest = np.array(words[-8:], dtype="<u4").tobytes()
         # Word 13 is a tile's columns, which follow from macs; word 18 counts the sections of an image.
-        return Info(digest, bool(words[2]), *words[3:13], *words[14:18], words[19])
+        return Info(digest, bool(words[2]), *[*words[3:13], *words[14:18], words[19]])
 
     def _run(
         self, job: Job, records: Sequence[int], packets: Sequence[list[Words]], limits: Sequence[list[int]]
