@@ -234,7 +234,7 @@ def test_the_shell_script_runs_what_build_runs(project: Path, tmp_path: Path, mo
     assert calls.read_text() == by_script and len(by_script.splitlines()) == 20
     calls.unlink()
     subprocess.run(script, check=True, capture_output=True)
-    assert [line.split(" ")[0] for line in calls.read_text().splitlines()] == ["vitis-run", "v++"] * 3
+    assert [line.split(" ")[0] for line in calls.read_text().splitlines()] == ["vitis-run", "v++"] * 4
     done = subprocess.run([*script, "place"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "a step must be one of: csim synthesis cosim ip impl, got place" in done.stderr
