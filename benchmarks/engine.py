@@ -72,7 +72,8 @@ def write_table() -> None:
         rows.append([
             str(figure["macs"]), str(figure["streams"]), str(figure["search_bits"]), f"**{cycles['encode']:.2f}**",
             f"{cycles['decode']:.2f}", f"{cycles['decode'] / cycles['encode']:.2f}", f"{cycles['likelihood']:.2f}",
-            "yes" if figure["equal"] and figure["marginals_equal"] else "NO", "yes" if figure["model_equals_simulation"] else "NO",
+            "yes" if figure["equal"] and figure["marginals_equal"] else "NO",
+            "yes" if figure["model_equals_simulation"] else "NO",
             " + ".join(str(count) for count in figure["multipliers"].values()),
             f"{figure['images_per_second']:.0f}", f"{figure['compile_seconds']:.0f} s",
         ])  # fmt: skip
