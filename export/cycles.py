@@ -1,4 +1,4 @@
-"""The cycles of the parallel engine, before synthesis: the rules of its units, without the numbers (docs/engine.md)."""
+"""The cycles of the engine, before synthesis: the rules of its units, without the numbers (docs/engine.md)."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ class Shape:
     def multipliers(self) -> dict[str, int]:
         """Count the multipliers of each unit: only those of `mix` are `macs`."""
         return {"mix": self.macs, "vector": self.lanes, "interval": self.lanes * max(2, (1 << self.search_bits) - 1)}
+
+
+def default_search_bits(circuit: IntegerCircuit, macs: int) -> int:
+    """Give the bits that a decoder finds in a round where the user names none.
+
+    Up to 64 macs the matrix-vector unit hides rounds of 2 bits. Beyond, a symbol takes two rounds, of up to 4 bits.
+    """
+    bits = ceil_log2(max(circuit.cardinalities))
+    return max(1, min(2 if macs <= 64 else 4, -(-bits // 2)))
 
 
 @dataclass
@@ -317,8 +326,9 @@ def estimate(circuit: IntegerCircuit, shape: Shape, job: str) -> Estimate:
         NotStructuredError: the circuit cannot be coded.
     """
     alone = count_cycles(circuit, shape, job, 1)
-    once, twice = (count_cycles(circuit, shape, job, count * shape.streams) for count in (2, 4))
-    return Estimate(job, (twice - once) / (2 * shape.streams), alone, busy_cycles(circuit, shape, job))
+    # The first record of every stream also fills the units; the second costs what all others do.
+    once, twice = (count_cycles(circuit, shape, job, count * shape.streams) for count in (1, 2))
+    return Estimate(job, (twice - once) / shape.streams, alone, busy_cycles(circuit, shape, job))
 
 
 def busy_cycles(circuit: IntegerCircuit, shape: Shape, job: str) -> dict[str, int]:
@@ -337,15 +347,18 @@ def busy_cycles(circuit: IntegerCircuit, shape: Shape, job: str) -> dict[str, in
     return found
 
 
-def smallest(circuit: IntegerCircuit, job: str, cycles_per_record: float, search_bits: int = 2) -> Shape | None:
+def smallest(
+    circuit: IntegerCircuit, job: str, cycles_per_record: float, search_bits: int | None = None
+) -> Shape | None:
     """Find the least macs, and for these the least streams, that reach so many cycles a record; None if none does."""
     schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
     widest = max(step.units for step in schedule.steps)
     macs = 1
     while macs <= 4 * widest * widest and macs <= 4096:
-        if max(busy_cycles(circuit, Shape(macs, 1, search_bits), job).values()) <= cycles_per_record:
+        bits = search_bits or default_search_bits(circuit, macs)
+        if max(busy_cycles(circuit, Shape(macs, 1, bits), job).values()) <= cycles_per_record:
             for streams in (1, 2, 4, 8, 16, 32):
-                shape = Shape(macs, streams, search_bits)
+                shape = Shape(macs, streams, bits)
                 if estimate(circuit, shape, job).cycles_per_record <= cycles_per_record:
                     return shape
         macs *= 2

@@ -31,6 +31,9 @@ SECTIONS = (
     *(f"{program}_{name}" for program in ("likelihood", "code") for name in STEP_FIELDS),
 )  # fmt: skip
 
+#: what a circuit may have less of than its build; its floor may be any
+_MOST = ("weight_bits", "cardinality", "terms")
+
 #: sizes of the engine beside its memories
 SIZES = ("variables", "max_units", "state_words", "exponent_slots")
 
@@ -53,8 +56,11 @@ class Capacity:
 
     def as_dict(self) -> dict[str, object]:
         """Give all numbers by name, for a manifest."""
-        return {"widths": self.widths.as_dict(), "shape": asdict(self.shape), "sizes": self.sizes} | {
-            "sections": {name: list(size) for name, size in self.sections.items()}
+        return {
+            "widths": self.widths.as_dict(),
+            "shape": asdict(self.shape),
+            "sizes": self.sizes,
+            "sections": {name: list(size) for name, size in self.sections.items()},
         }
 
 
@@ -125,9 +131,10 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: Shape) -> Capacity:
     most = dict(first.as_dict())
     for circuit in circuits:
         _same_widths(circuit.widths, first)
-        for name in ("weight_bits", "cardinality", "terms"):
+        for name in _MOST:
             most[name] = max(most[name], getattr(circuit.widths, name))
-    widths = Widths(**most)
+    # The floor is a register; 1 fits every alphabet.
+    widths = Widths(**most | {"floor": 1})
     images = [make_image(circuit, shape.tile) for circuit in circuits]
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
     sections = {}
@@ -150,7 +157,7 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         NotStructuredError: the circuit cannot be coded.
     """
     _same_widths(circuit.widths, capacity.widths)
-    for name in ("weight_bits", "cardinality", "terms"):
+    for name in _MOST:
         _within(name, getattr(circuit.widths, name), getattr(capacity.widths, name))
     image = make_image(circuit, capacity.shape.tile)
     for name in SIZES:
@@ -162,10 +169,10 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         _within(f"entries of {name}", len(sections[name]), entries)
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), (1 << bits) - 1)
     header = [
-        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), capacity.widths.floor, capacity.shape.tile[1],
+        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), capacity.shape.tile[1],
         image.sizes["variables"], len(sections["likelihood_kind"]), len(sections["code_kind"]), *image.result,
         int(len(sections["nested_master"]) > 0), image.sizes["max_units"], image.sizes["state_words"],
-        image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms,
+        image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms, circuit.floor,
     ]  # fmt: skip
     parts = [
         np.array(header, dtype="<u4"),
@@ -183,7 +190,7 @@ def _within(name: str, value: int, limit: int) -> None:
 
 
 def _same_widths(widths: Widths, build: Widths) -> None:
-    for name in ("leaf_bits", "state_bits", "scale_bits", "range_bits", "floor"):
+    for name in ("leaf_bits", "state_bits", "scale_bits", "range_bits"):
         own, fixed = getattr(widths, name), getattr(build, name)
         if own != fixed:
             raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")

@@ -94,6 +94,7 @@ def memories_code(program: Program, macs: int = 1) -> tuple[str, str]:
     circuit = program.circuit
     constants = {
         "record": len(circuit.order),
+        "floor": circuit.floor,
         "likelihood_steps": program.likelihood_program.steps.rows,
         "code_steps": program.code_program.steps.rows,
         "likelihood_result": program.result[0],
@@ -101,10 +102,10 @@ def memories_code(program: Program, macs: int = 1) -> tuple[str, str]:
     }
     cpp.header += [f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()]
     cpp.header.append("  static constexpr bool reloadable = false;\n  static constexpr unsigned sections = 0;\n")
-    said = (
-        *constants.values(), int(program.leaves.nested is not None), program.max_units, program.state_words,
-        program.exponent_slots, circuit.widths.cardinality, circuit.widths.terms,
-    )  # fmt: skip
+    widths = circuit.widths
+    said = [value for name, value in constants.items() if name != "floor"]
+    said += [int(program.leaves.nested is not None), program.max_units, program.state_words, program.exponent_slots]
+    said += [widths.cardinality, widths.terms, circuit.floor]
     cpp.header.append(circuit_code(said, circuit.digest))
     _banks(cpp, "weights", "weight", program.weights, circuit.weight_bits, macs)
     _tiles(cpp, program.weights, circuit.weight_bits, macs)

@@ -9,7 +9,7 @@ from pcedge.export.lowering import STEP_FIELDS
 from pcedge.export.memories import HEAD, entry_type
 
 #: what an image says of its circuit in words of their own
-_REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent")
+_REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")
 
 #: functions that read a memory, where its name is another
 _READERS = {"weights": "weight", "indices": "index", "tables": "table", "tails": "tail", "leaves": "leaf"}

@@ -21,7 +21,7 @@ from pcedge.cli import group
 from pcedge.errors import FormatError, MissingToolError, ToolError, UsageError
 from pcedge.export import find_target, targets, write_project
 from pcedge.export.target import FAMILIES, Resources, read_target
-from pcedge.export.vitis import STEPS, TOPS, with_needed
+from pcedge.export.vitis import ENGINE_TOPS, KERNEL_TOPS, STEPS, with_needed
 from pcedge.quantize import quantize
 from pcedge.simulate import tools, vendor
 from pcedge.simulate.csim import Csim
@@ -169,8 +169,8 @@ def test_a_target_file_that_says_something_else(change: str, text: str) -> None:
 
 def test_each_top_has_a_component(exported: Path) -> None:
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert manifest["target"]["resources"]["bram36"] == 144 and manifest["tops"] == list(TOPS)
-    for top in TOPS:
+    assert manifest["target"]["resources"]["bram36"] == 144 and manifest["tops"] == [*KERNEL_TOPS, *ENGINE_TOPS]
+    for top in (*KERNEL_TOPS, *ENGINE_TOPS):
         folder = exported / "components" / top
         assert f"components/{top}/hls_config.cfg" in manifest["files"]
         lines = (folder / "hls_config.cfg").read_text().splitlines()
@@ -207,10 +207,12 @@ def test_the_tcl_runs_the_steps_that_are_asked_for(
         tcl.createcommand(name, lambda *words, name=name: calls.append((name, *words)))
     # Tcl writes to the environment of this process.
     request.addfinalizer(lambda: tcl.eval("array unset ::env PCEDGE_*"))
-    for name, value in {**variables, "PCEDGE_TOPS": "pc_decode"}.items():
+    for name, value in {**variables, "PCEDGE_TOPS": "pc_decode pc_engine"}.items():
         tcl.setvar(f"env({name})", value)
     tcl.eval((project / "run_hls.tcl").read_text())
-    assert [call[0] for call in calls if call[0].endswith("_design")] == expected
+    assert [call[0] for call in calls if call[0].endswith("_design")] == expected * 2
+    added = [next(word for word in call[1:] if word != "-tb") for call in calls if call[0] == "add_files"]
+    assert added[:2] == ["src/pcedge_top.cpp", "src/pcedge_memories.cpp"] and "testbench/engine.cpp" in added[4:]
     assert ("set_top", "pc_decode") in calls and ("set_part", "xck26-sfvc784-2LV-c") in calls
     assert ("create_clock", "-period", "5.0", "-name", "default") in calls
     assert calls[-1] == ("exit",)
@@ -229,10 +231,10 @@ def test_the_shell_script_runs_what_build_runs(project: Path, tmp_path: Path, mo
     by_script = calls.read_text()
     calls.unlink()
     as_json("build", project, "--steps", ",".join(STEPS))
-    assert calls.read_text() == by_script and len(by_script.splitlines()) == 15
+    assert calls.read_text() == by_script and len(by_script.splitlines()) == 20
     calls.unlink()
     subprocess.run(script, check=True, capture_output=True)
-    assert [line.split(" ")[0] for line in calls.read_text().splitlines()] == ["vitis-run", "v++"] * 3
+    assert [line.split(" ")[0] for line in calls.read_text().splitlines()] == ["vitis-run", "v++"] * 4
     done = subprocess.run([*script, "place"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "a step must be one of: csim synthesis cosim ip impl, got place" in done.stderr
@@ -270,10 +272,12 @@ def test_build_without_a_tool_says_what_it_would_run(project: Path) -> None:
     said = as_json("build", project, status=3)
     assert (said["error"], said["exit"], said["tool"]) == ("MissingToolError", 3, None)
     assert set(said) == {"out", "steps", "tops", "error", "message", "exit", "tool", "commands"}
-    assert len(said["commands"]) == 6 and said["steps"] == ["csim", "synthesis"]
+    assert len(said["commands"]) == 8 and said["steps"] == ["csim", "synthesis"]
     assert set(said["commands"][0]) == {"step", "top", "command", "folder", "variables", "log"}
     older = run("build", project, "--tool", "vitis_hls", "--steps", "ip")
-    line = "PCEDGE_STEPS='synthesis ip' PCEDGE_TOPS='pc_likelihood pc_encode pc_decode' vitis_hls -f run_hls.tcl"
+    line = (
+        "PCEDGE_STEPS='synthesis ip' PCEDGE_TOPS='pc_likelihood pc_encode pc_decode pc_engine' vitis_hls -f run_hls.tcl"
+    )
     assert older.exit_code == 3 and older.stdout.splitlines()[1] == line
     assert sorted(project.rglob("*")) == before
 
@@ -334,7 +338,7 @@ def test_build_when_the_tool_fails(project: Path, tmp_path: Path, monkeypatch: p
     [
         (["--steps", "csim,place"], 2, "--steps must name some of csim, synthesis, cosim, ip, impl, got 'csim,place'"),
         (["--steps", ","], 2, "--steps must name some of"),
-        (["--top", "pc_x"], 2, "--top must be one of pc_likelihood, pc_encode, pc_decode, got pc_x"),
+        (["--top", "pc_x"], 2, "--top must be one of pc_likelihood, pc_encode, pc_decode, pc_engine, got pc_x"),
         (["--tool", "vivado_hls"], 2, "'vivado_hls' is not one of 'auto', 'vitis', 'vitis_hls'"),
     ],
 )

@@ -77,6 +77,9 @@ class Port(Protocol):
 class Info:
     """Hold what the info registers say."""
 
+    #: SHA-256 of the circuit
+    digest: bytes
+    #: whether the memories can be loaded
     reload: bool
     streams: int
     macs: int
@@ -95,8 +98,6 @@ class Info:
     max_units: int
     #: variables of the circuit that is loaded; 0 where there is none
     record: int
-    #: SHA-256 of the circuit
-    digest: bytes
 
 
 class Device:
@@ -227,7 +228,8 @@ class Device:
                 f"info must begin with {MAGIC:#x} and version {VERSION}, got {words[0]:#x}, {words[1]}",
             )
         digest = np.array(words[-8:], dtype="<u4").tobytes()
-        return Info(bool(words[2]), *words[3:13], *words[14:18], record=words[19], digest=digest)
+        # Word 13 is a tile's columns, which follow from macs; word 18 counts the sections of an image.
+        return Info(digest, bool(words[2]), *[*words[3:13], *words[14:18], words[19]])
 
     def _run(
         self, job: Job, records: Sequence[int], packets: Sequence[list[Words]], limits: Sequence[list[int]]

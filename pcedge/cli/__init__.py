@@ -35,7 +35,8 @@ def group() -> None:
 
 
 for command in (
-    demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, exporting.export, commands.simulate,
+    demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, exporting.export, exporting.image,
+    exporting.simulate,
     building.build, building.report,
     commands.verify, evaluating.evaluate, commands.encode, commands.decode, commands.loglik, compressing.prune,
     compressing.grow, importing.import_file, zoo.zoo, estimating.estimate,

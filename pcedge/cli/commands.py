@@ -91,25 +91,10 @@ def info(model: str, against: str | None) -> Result:
     return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
 
 
-@click.command(cls=Command, example="pcedge simulate build/m")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def simulate(folder: Path) -> Result:
-    """Compile a project's HLS testbench and compare every step with its golden vectors."""
-    from pcedge.simulate.csim import Csim
-    from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
-
-    csim = UnrolledCsim(folder) if kernel_of(folder) == "unrolled" else Csim(folder)
-    records = csim.manifest["golden_records"]
-    announce("compiling the testbench")
-    csim.compile()
-    text = csim.golden()
-    return {"out": str(folder), "mismatches": 0, "golden_records": records}, text, 0
-
-
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
-@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, unrolled.")
+@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
 def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:

@@ -21,16 +21,16 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--target", default="vitis-hls", show_default=True, help="A target's name or TOML file: its clock.")
 @click.option("--macs", default=1, show_default=True, type=int, help="Multiply-accumulates a cycle, a power of two.")
 @click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
-@click.option("--search-bits", default=2, show_default=True, type=int, help="Bits a decoder finds in a round, 1..4.")
+@click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
 )
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
 def estimate(
-    model: str, target: str, macs: int, streams: int, search_bits: int, rate: float | None, job: str
+    model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, job: str
 ) -> Result:  # fmt: skip
-    """Count cycles, multipliers and memory bits of the parallel engine, exactly, before synthesis."""
-    from pcedge.export.cycles import Shape, busy_cycles, smallest
+    """Count cycles, multipliers and memory bits of the engine, exactly, before synthesis."""
+    from pcedge.export.cycles import Shape, busy_cycles, default_search_bits, smallest
     from pcedge.export.cycles import estimate as count
     from pcedge.export.lowering import lower
     from pcedge.export.target import find_target
@@ -40,12 +40,12 @@ def estimate(
     circuit = read_integer(model)
     clock = 1e9 / find_target(target).clock_ns
     variables = len(circuit.order)
-    shape = Shape(macs, streams, search_bits)
+    shape = Shape(macs, streams, search_bits or default_search_bits(circuit, macs))
     if rate is not None:
         wanted = clock * variables / rate
         found = smallest(circuit, job, wanted, search_bits)
         if found is None:
-            most = Shape(4096, 32, search_bits)
+            most = Shape(4096, 32, search_bits or default_search_bits(circuit, 4096))
             unit, cycles = max(busy_cycles(circuit, most, job).items(), key=lambda pair: pair[1])
             text = (
                 f"no engine reaches {rate:g} symbols a second at {clock / 1e6:g} MHz: that is {wanted:.1f} cycles a "

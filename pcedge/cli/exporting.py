@@ -1,16 +1,18 @@
-"""The command that writes HLS projects."""
+"""The commands around HLS projects: `export` writes one, `image` what an engine loads, `simulate` runs it."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, reading_options, to_records
-from pcedge.cli.output import Command, Result, announce
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_records
+from pcedge.cli.output import Command, Result, announce, whole_file
+from pcedge.errors import UsageError
 
 if TYPE_CHECKING:
     from pcedge.arithmetic import IntArray
@@ -42,31 +44,93 @@ if TYPE_CHECKING:
 @click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
-@click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: 2]")
+@click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
+@click.option(
+    "--memories",
+    type=click.Choice(["baked", "reload"]),
+    help="baked: this circuit in read-only memories; reload: any that fits, loaded over a stream.  [default: baked]",
+)
+@click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int,
-    macs: int | None, streams: int | None, search_bits: int | None, dtype: str | None, shape: str | None,
+    macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
+    dtype: str | None, shape: str | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
     from pcedge.data import Reading, load_array
     from pcedge.export import write_project
-    from pcedge.export.cycles import Shape
+    from pcedge.export.cycles import Shape, default_search_bits
 
-    sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
-    given = {name: value for name, value in sizes.items() if value is not None}
+    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
+    given = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
     if given and kernel == "unrolled":
-        raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} must go with --kernel engine")
-    engine = Shape(**given)
+        raise click.UsageError(f"--{given[0]} must go with --kernel engine")
+    if fit and memories != "reload":
+        raise click.UsageError("--fit must go with --memories reload")
+    engine = Shape(1 if macs is None else macs, 1 if streams is None else streams, search_bits or 1)
     circuit = read_integer(model)
+    if search_bits is None:
+        engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
     golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
     if kernel == "unrolled":
         return _unrolled(circuit, out, target, golden, adders or "auto")
-    folder = write_project(circuit, out, target=target, records=golden, shape=engine)
-    result = {"out": str(folder), "target": target, "digest": circuit.digest.hex()}
+    reload = memories == "reload"
+    others = [read_integer(name) for name in fit]
+    folder = write_project(circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others)
+    result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
     return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+
+
+@click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")
+@click.argument("model", type=MODEL)
+@click.option(
+    "--project",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A project that was exported with --memories reload.",
+)
+@click.option("--out", required=True, type=OUT, help="The image: 32-bit words, lowest byte first.")
+def image(model: str, project: Path, out: Path) -> Result:
+    """Write what a reloadable engine loads for a circuit."""
+    from pcedge.export.image import capacity_from, image_words
+    from pcedge.simulate.csim import Csim
+
+    manifest = Csim(project).manifest
+    if not manifest.get("reload"):
+        raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
+    circuit = read_integer(model)
+    words = image_words(circuit, capacity_from(manifest.get("capacity")))
+    with whole_file(out, model) as fresh:
+        fresh.write_bytes(words.tobytes())
+    result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
+    return result, f"{out}: {len(words)} words for the engine of {project}", 0
+
+
+@click.command(cls=Command, example="pcedge simulate build/m")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def simulate(folder: Path) -> Result:
+    """Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs."""
+    from pcedge.simulate.csim import Csim
+    from pcedge.simulate.engine import EngineCsim
+    from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+
+    unrolled = kernel_of(folder) == "unrolled"
+    csim = UnrolledCsim(folder) if unrolled else Csim(folder)
+    manifest = csim.manifest
+    lines = []
+    if not manifest.get("reload"):
+        announce("compiling the testbench")
+        csim.compile()
+        lines.append(csim.golden())
+    # One multiplier and one stream do what the kernels do.
+    if not unrolled and (manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1)):
+        announce("compiling the engine's testbench")
+        lines.append(EngineCsim(folder).golden())
+    result = {"out": str(folder), "mismatches": 0, "golden_records": manifest["golden_records"]}
+    return result, "\n".join(lines), 0
 
 
 def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:

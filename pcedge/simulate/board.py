@@ -92,8 +92,8 @@ class Board:
             self.process.stdin.flush()
             said = self._words(3 + INFO_WORDS)
             for port in self.ports:
-                beats = self._words(2 * int(self._words(1)[0])).reshape(-1, 2)
-                for packet in np.split(beats[:, 0], np.flatnonzero(beats[:, 1]) + 1)[:-1]:
+                sent = self._words(2 * int(self._words(1)[0])).reshape(-1, 2)
+                for packet in np.split(sent[:, 0], np.flatnonzero(sent[:, 1]) + 1)[:-1]:
                     port.left.put(packet)
         except OSError as error:
             raise ToolError(f"the engine's testbench must answer, it ended with {self.process.wait()}") from error

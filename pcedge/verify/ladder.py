@@ -15,10 +15,13 @@ from pcedge.circuit.layers import MISSING
 from pcedge.coder.codec import decode_lanes, encode_lanes
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import NotStructuredError, UsageError
+from pcedge.export.cycles import Shape
+from pcedge.export.image import capacity_from, image_words
 from pcedge.export.project import write_project
 from pcedge.export.unrolled_project import UNROLLED, results, write_unrolled
 from pcedge.quantize.integer import IntegerCircuit
 from pcedge.simulate.csim import Csim
+from pcedge.simulate.engine import EngineCsim
 from pcedge.simulate.ort import OrtSession
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
@@ -26,8 +29,12 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 #: rungs below the numpy reference
 RUNGS = ("ort", "csim")
 
-#: rungs that are climbed where they are named: `unrolled` is C simulation of a small circuit's unrolled kernel
-MORE_RUNGS = ("unrolled",)
+#: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
+#: streams, `unrolled` that of a small circuit's unrolled kernel
+MORE_RUNGS = ("engine", "unrolled")
+
+#: the engine that is compared where no project is given
+VERIFY_SHAPE = Shape(16, 4)
 
 #: lanes of the streams that are compared
 VERIFY_LANES = 8
@@ -43,7 +50,7 @@ Announce = Callable[[str], None]
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort`, `csim` or `unrolled`
+    #: `ort`, `csim`, `engine` or `unrolled`
     rung: str
     #: what was compared
     output: str
@@ -105,12 +112,13 @@ def verify(
         raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
-    if "csim" in rungs:
+    coding = next((rung for rung in rungs if rung in ("csim", "engine")), None)
+    if coding:
         try:
             _ = circuit.tree  # the kernels code, so say now what only the last rung would
         except NotStructuredError as error:
             raise NotStructuredError(
-                "the rung csim must have a structured-decomposable circuit, the rung ort compares the likelihood: "
+                f"the rung {coding} must have a structured-decomposable circuit, the rung ort compares the likelihood: "
                 f"{error}"
             ) from error
     engine = Engine(circuit)
@@ -129,9 +137,17 @@ def verify(
             csim = Csim(folder)
             if csim.manifest["digest"] != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
+            if csim.manifest.get("reload"):
+                raise UsageError(f"{folder} must have read-only memories for the rung csim; the rung engine takes it")
             csim.compile()
             say("csim: running the three tops")
             comparisons += _compare_csim(engine, csim, records)
+    if "engine" in rungs:
+        say("engine: lowering and compiling")
+        with tempfile.TemporaryDirectory() as scratch:
+            fresh = Path(scratch) / "project"
+            folder = Path(project) if project else write_project(circuit, fresh, shape=VERIFY_SHAPE)
+            comparisons += _compare_engine(engine, EngineCsim(folder), records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with tempfile.TemporaryDirectory() as scratch:
@@ -186,11 +202,39 @@ def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Compari
     first = f"lane {wrong[0]}, byte {_first_byte(reference[wrong[0]], hardware[wrong[0]])}" if wrong else None
     out.append(Comparison("csim", "pc_encode = reference bytes (lanes)", lanes, len(wrong), first))
     decoded = csim.decode(reference, len(complete))
-    out.append(_records("pc_decode of reference streams", complete, decoded))
+    out.append(_records("csim", "pc_decode of reference streams", complete, decoded))
     if not wrong:
         out.append(
-            _records("reference decode of pc_encode streams", complete, decode_lanes(engine, hardware, len(complete)))
+            _records(
+                "csim", "reference decode of pc_encode streams", complete, decode_lanes(engine, hardware, len(complete))
+            )
         )
+    return out
+
+
+def _compare_engine(engine: Engine, csim: EngineCsim, records: IntArray) -> list[Comparison]:
+    manifest = Csim(csim.folder).manifest
+    complete = records[(records != MISSING).all(axis=1)]
+    with csim.device() as device:
+        if manifest.get("reload"):
+            device.load(image_words(engine.circuit, capacity_from(manifest.get("capacity"))))
+        if device.info.digest != engine.circuit.digest:
+            raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
+        out = []
+        for name, data in (("likelihood", records), ("likelihood, partial evidence", hide(records))):
+            pairs = zip(engine.likelihood(data), device.likelihood(data), strict=True)
+            differs = np.flatnonzero(np.any([left != right for left, right in pairs], axis=0))
+            first = f"record {differs[0]}" if len(differs) else None
+            out.append(Comparison("engine", name, len(data), len(differs), first))
+        if not len(complete):
+            return out
+        lanes = min(VERIFY_LANES, len(complete))
+        reference, coded = encode_lanes(engine, complete, lanes), device.encode_lanes(complete, lanes)
+        wrong = [lane for lane in range(lanes) if reference[lane] != coded[lane]]
+        first = f"lane {wrong[0]}, byte {_first_byte(reference[wrong[0]], coded[wrong[0]])}" if wrong else None
+        out.append(Comparison("engine", "encode = reference bytes (lanes)", lanes, len(wrong), first))
+        decoded = device.decode_lanes(reference, len(complete))
+        out.append(_records("engine", "decode of reference streams", complete, decoded))
     return out
 
 
@@ -210,7 +254,7 @@ def _compare_unrolled(engine: Engine, csim: UnrolledCsim, records: IntArray) -> 
     return out
 
 
-def _records(name: str, expected: IntArray, got: IntArray) -> Comparison:
+def _records(rung: str, name: str, expected: IntArray, got: IntArray) -> Comparison:
     differs = np.argwhere(expected != got)
     first = None
     if differs.size:
@@ -218,7 +262,7 @@ def _records(name: str, expected: IntArray, got: IntArray) -> Comparison:
         first = (
             f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
         )
-    return Comparison("csim", name, len(expected), len(np.unique(differs[:, 0])), first)
+    return Comparison(rung, name, len(expected), len(np.unique(differs[:, 0])), first)
 
 
 def _compare(

@@ -15,7 +15,7 @@ struct circuit_t {
   std::uint32_t likelihood_steps, code_steps;
   std::uint32_t likelihood_result, likelihood_result_exponent; ///< where the likelihood lies
   std::uint32_t nested;                                        ///< leaf tables come from masters
-  std::uint32_t max_units, state_words, exponent_slots, cardinality, terms;
+  std::uint32_t max_units, state_words, exponent_slots, cardinality, terms, floor;
   std::uint32_t digest[DIGEST_WORDS];
 };
 

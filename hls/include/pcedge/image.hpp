@@ -50,7 +50,7 @@ template <class C> constexpr std::uint32_t widths_word() {
 }
 
 /// Words of the header that must be as in the build.
-constexpr unsigned SAME_WORDS = 6;
+constexpr unsigned SAME_WORDS = 5;
 
 /// \brief Word i of the header.
 template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsigned i) {
@@ -59,7 +59,6 @@ template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsign
                                                             IMAGE_VERSION,
                                                             M::sections,
                                                             widths_word<C>(),
-                                                            std::uint32_t(C::floor),
                                                             C::tile_columns,
                                                             c.record,
                                                             c.likelihood_steps,
@@ -71,7 +70,8 @@ template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsign
                                                             c.state_words,
                                                             c.exponent_slots,
                                                             c.cardinality,
-                                                            c.terms};
+                                                            c.terms,
+                                                            c.floor};
   return i < HEADER_WORDS - DIGEST_WORDS ? words[i] : c.digest[i - (HEADER_WORDS - DIGEST_WORDS)];
 }
 
@@ -154,17 +154,18 @@ template <class C, class M, bool RELOADABLE> struct image_t {
   static circuit_t circuit_of(const std::uint32_t *header) {
 #pragma HLS INLINE
     circuit_t made;
-    made.record = header[6];
-    made.likelihood_steps = header[7];
-    made.code_steps = header[8];
-    made.likelihood_result = header[9];
-    made.likelihood_result_exponent = header[10];
-    made.nested = header[11];
-    made.max_units = header[12];
-    made.state_words = header[13];
-    made.exponent_slots = header[14];
-    made.cardinality = header[15];
-    made.terms = header[16];
+    made.record = header[5];
+    made.likelihood_steps = header[6];
+    made.code_steps = header[7];
+    made.likelihood_result = header[8];
+    made.likelihood_result_exponent = header[9];
+    made.nested = header[10];
+    made.max_units = header[11];
+    made.state_words = header[12];
+    made.exponent_slots = header[13];
+    made.cardinality = header[14];
+    made.terms = header[15];
+    made.floor = header[16];
   digest:
     for (unsigned i = 0; i < DIGEST_WORDS; ++i)
       made.digest[i] = header[HEADER_WORDS - DIGEST_WORDS + i];

@@ -44,7 +44,7 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
 #pragma HLS INLINE
   using bound_t = typename K::bound_t;
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
-      weighted, bound_t(symbol * unsigned(K::C::floor)), s.scale);
+      weighted, bound_t(symbol * unsigned(K::M::floor)), s.scale);
 }
 
 /// \brief The symbol whose lower end a probe of this round computes.
@@ -154,7 +154,7 @@ lanes_loop:
   w.busy = false;
   s.reading = false;
   s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
-      w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::C::floor)));
+      w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::M::floor)));
   if (k.decodes()) {
     s.after = k.now + 1 + INTERVAL_LATENCY;
     return search(k, s);

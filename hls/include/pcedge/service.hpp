@@ -32,7 +32,7 @@ template <class C, class M> void tell(std::uint32_t *info) {
                                       C::leaf_bits,
                                       C::scale_bits,
                                       C::range_bits,
-                                      C::floor,
+                                      circuit.floor,
                                       C::cardinality,
                                       C::tile_columns,
                                       C::variables,

@@ -1,4 +1,4 @@
-"""The parallel engine: the reference's bytes for every size, and the cycles that the model counts; estimates."""
+"""The engine: the reference's results for every size and job, and the cycles that the model counts; estimates."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from test_rom import special
 
 from pcedge.circuit import load_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine
-from pcedge.coder.codec import encode_lanes
+from pcedge.coder import Engine, encode
+from pcedge.coder.codec import decode_lanes, encode_lanes
 from pcedge.coder.schedule import Op, code_schedule, likelihood_schedule
 from pcedge.data import load_data
 from pcedge.errors import UsageError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.cycles import JOBS, Shape, busy_cycles, count_cycles, estimate, smallest
+from pcedge.export.drivers import Device
 from pcedge.export.lowering import lower, stored_weights
 from pcedge.quantize import IntegerCircuit, IntegerSum, QuantizationConfig, quantize
-from pcedge.simulate.parallel import ParallelCsim
+from pcedge.simulate.engine import EngineCsim
 
 #: the others are compared by benchmarks/engine.py: a compilation takes long
 SHAPES = [Shape(16, 4, 1), Shape(128, 8, 3)]
@@ -43,19 +44,24 @@ def held_out() -> np.ndarray:
 def compare(circuit: IntegerCircuit, records: np.ndarray, shape: Shape, folder: Path, *, exact: bool = False) -> None:
     """Demand the reference's results of every job, and the model's cycles."""
     engine = Engine(circuit)
-    csim = ParallelCsim(write_project(circuit, folder, records=records[:1], shape=shape), exact)
-    coded = encode_lanes(engine, records, shape.streams)
+    csim = EngineCsim(write_project(circuit, folder, records=records[:1], shape=shape), exact)
+    assert "1 records: likelihoods, bytes and symbols equal" in csim.golden()
+    with csim.device() as device:
+        assert run_all(device, engine, records) == [count_cycles(circuit, shape, job, len(records)) for job in JOBS]
+    with csim.device(stalls=(180, 5)) as device:
+        assert run_all(device, engine, records) != [count_cycles(circuit, shape, job, len(records)) for job in JOBS]
+
+
+def run_all(device: Device, engine: Engine, records: np.ndarray) -> list[int]:
+    """Demand the reference's results of every job; give their cycles."""
     partial = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
-    encoded, encoding = csim.encode(records, shape.streams)
-    assert encoded == coded
-    decoded, decoding = csim.decode(coded, len(records))
-    assert_array_equal(decoded, records)
-    (mantissa, exponent), evaluating = csim.likelihood(partial)
-    expected = engine.likelihood(partial)
-    assert_array_equal(mantissa, expected[0])
-    assert_array_equal(exponent, expected[1])
-    counted = [count_cycles(circuit, shape, job, len(records)) for job in JOBS]
-    assert [evaluating, encoding, decoding] == counted
+    assert_array_equal(device.likelihood(partial), engine.likelihood(partial))
+    cycles = [device.cycles]
+    coded = encode_lanes(engine, records, device.info.streams)
+    assert device.encode_lanes(records, device.info.streams) == coded
+    cycles.append(device.cycles)
+    assert_array_equal(device.decode_lanes(coded, len(records)), records)
+    return [*cycles, device.cycles]
 
 
 @pytest.mark.csim
@@ -84,11 +90,27 @@ def test_any_structure_with_exact_widths(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.csim
 def test_lanes_take_turns_and_streams_may_idle(digits: IntegerCircuit, held_out: np.ndarray, tmp_path: Path) -> None:
-    csim = ParallelCsim(write_project(digits, tmp_path / "p", records=held_out[:1], shape=Shape(64, 4)))
-    coded = encode_lanes(Engine(digits), held_out[:10], 6)
-    assert csim.encode(held_out[:10], 6)[0] == coded
-    assert_array_equal(csim.decode(coded, 10)[0], held_out[:10])
-    assert_array_equal(csim.likelihood(held_out[:2])[0][0], Engine(digits).likelihood(held_out[:2])[0])
+    csim = EngineCsim(write_project(digits, tmp_path / "p", records=held_out[:1], shape=Shape(64, 4)))
+    engine = Engine(digits)
+    coded = encode_lanes(engine, held_out[:10], 6)
+    with csim.device() as device:
+        assert device.encode_lanes(held_out[:10], 6) == coded
+        assert_array_equal(device.decode_lanes(coded, 10), held_out[:10])
+        assert_array_equal(device.likelihood(held_out[:2]), engine.likelihood(held_out[:2]))
+        # Marginals of many evidence patterns, from nothing observed to all.
+        rng = np.random.default_rng(2)
+        masked = np.where(rng.random((1000, 64)) < rng.random((1000, 1)), -1, held_out[rng.integers(0, 360, 1000)])
+        assert_array_equal(device.likelihood(masked), engine.likelihood(masked))
+        # A sample is what random bytes decode to, in the reference too.
+        drawn = device.sample(9, seed=4)
+        size = 3 * 64 * digits.scale_bits // 8 + digits.range_bits // 8
+        rng = np.random.default_rng(4)
+        lanes = [rng.integers(0, 256, size, dtype=np.uint8).tobytes() for _ in range(4)]
+        assert_array_equal(drawn, decode_lanes(engine, lanes, 9, strict=False))
+        assert len(np.unique(drawn, axis=0)) == 9
+        stream = device.encode(engine, held_out[:10])
+        assert stream == encode(engine, held_out[:10])
+        assert_array_equal(device.decode(engine, stream), held_out[:10])
 
 
 def test_tiles_hold_the_weights(digits: IntegerCircuit) -> None:
@@ -180,6 +202,6 @@ class TestCommand:
         write_onnx(digits, model)
         assert self.run("export", model, "--macs", 16, "--streams", 2, "--out", out).exit_code == 0
         manifest = json.loads((out / "manifest.json").read_text())
-        assert (manifest["macs"], manifest["streams"], manifest["parallel_top"]) == (16, 2, "pc_parallel")
+        assert (manifest["macs"], manifest["streams"], manifest["tops"][-1]) == (16, 2, "pc_engine")
         done = self.run("export", model, "--macs", 5, "--out", tmp_path / "q")
         assert done.exit_code == 2 and not (tmp_path / "q").exists()

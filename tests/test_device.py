@@ -1,0 +1,238 @@
+"""A reloadable engine behind its registers and streams: images, what it refuses, misplaced TLASTs, the PYNQ driver."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from strategies import make_circuit
+from test_engine import run_all
+from test_rom import special
+
+from pcedge.coder import Engine
+from pcedge.errors import FormatError, ToolError, UsageError, WidthError
+from pcedge.export import write_project
+from pcedge.export.cycles import Shape
+from pcedge.export.drivers import Device, open_overlay
+from pcedge.export.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
+from pcedge.export.image import SECTIONS, Capacity, capacity_from, capacity_of, image_words
+from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.simulate.board import Board
+from pcedge.simulate.engine import EngineCsim
+
+SHAPE = Shape(16, 3)
+
+
+def small(seed: int, variables: int, states: int, weight_bits: int) -> IntegerCircuit:
+    circuit = make_circuit(seed, variables, states, 3 + seed, "random", 0.2)
+    return quantize(circuit, QuantizationConfig(weight_bits, 10, 12, "small"))
+
+
+#: of different structures, sizes, alphabets, floors and weight bits; lists, certain children, nested tables
+CIRCUITS = [
+    *(small(seed, 3 + 2 * seed, 1 + seed, 4 + seed) for seed in range(5)),
+    *(
+        special(name)
+        for name in ("mixed cardinalities", "sparse sums", "certain children", "nested tables", "one table")
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def capacity() -> Capacity:
+    return capacity_of(CIRCUITS, SHAPE)
+
+
+@pytest.fixture(scope="module")
+def csim(tmp_path_factory: pytest.TempPathFactory) -> EngineCsim:
+    """Compile one engine, for all circuits."""
+    folder = tmp_path_factory.mktemp("reload") / "p"
+    return EngineCsim(write_project(CIRCUITS[0], folder, shape=SHAPE, reload=True, fit=CIRCUITS[1:]))
+
+
+@pytest.fixture
+def device(csim: EngineCsim) -> Iterator[Device]:
+    with csim.device() as opened:
+        yield opened
+
+
+def records_of(circuit: IntegerCircuit, count: int = 23) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, circuit.cardinalities, (count, len(circuit.cardinalities)))
+
+
+@pytest.mark.csim
+def test_ten_circuits_through_one_engine(csim: EngineCsim, device: Device, capacity: Capacity) -> None:
+    assert device.info.reload and device.info.record == 0 and len(CIRCUITS) == 10
+    executable = csim.executable.stat()
+    for circuit in [*CIRCUITS, CIRCUITS[0]]:
+        device.load(image_words(circuit, capacity))
+        assert (device.info.record, device.info.digest) == (len(circuit.order), circuit.digest)
+        run_all(device, Engine(circuit), records_of(circuit))
+    assert csim.executable.stat() == executable
+    assert capacity_from(capacity.as_dict()) == capacity
+    assert csim.golden().startswith("16 records")
+
+
+@pytest.mark.csim
+def test_random_stalls_change_no_bit(csim: EngineCsim, capacity: Capacity) -> None:
+    for share in (60, 245):
+        with csim.device(stalls=(share, share)) as device:
+            for circuit in CIRCUITS[3:7]:
+                device.load(image_words(circuit, capacity))
+                run_all(device, Engine(circuit), records_of(circuit))
+
+
+@pytest.mark.csim
+def test_images_that_are_refused(device: Device, capacity: Capacity) -> None:
+    circuit = CIRCUITS[4]
+    words = image_words(circuit, capacity)
+    assert len(words) > 500
+    rng = np.random.default_rng(0)
+    for place in [0, 1, 2, 5, *rng.integers(0, len(words), 12)]:
+        damaged = words.copy()
+        damaged[place] ^= np.uint32(1 << int(rng.integers(0, 32)))
+        with pytest.raises(ToolError, match=r"^the engine must end LOAD with status 0, it says .*(BAD|TOO)_"):
+            device.load(damaged)
+    for size in (1, 30, len(words) // 2, len(words) - 1):
+        with pytest.raises(ToolError, match=r"BAD_IMAGE|TOO_LARGE"):
+            device.load(words[:size])
+    with pytest.raises(ToolError, match="BAD_IMAGE"):
+        device.load(np.append(words, np.uint32(0)))
+    # A refused image leaves no circuit, and a good one is taken afterwards.
+    device._run(Job.TELL, [], [], [])
+    assert device._tell().record == 0
+    device.load(words)
+    run_all(device, Engine(circuit), records_of(circuit))
+
+
+@pytest.mark.csim
+def test_an_engine_says_what_does_not_fit(device: Device, capacity: Capacity) -> None:
+    words = image_words(CIRCUITS[0], capacity).copy()
+    place = 17 + 8  # sizes of the sections follow the header
+    words[place] = capacity.sections["weights"][0] + 1
+    words[-1] = zlib.crc32(words[:-1].tobytes())
+    with pytest.raises(ToolError, match="TOO_LARGE"):
+        device.load(words)
+
+
+def test_images_that_are_not_made(capacity: Capacity) -> None:
+    with pytest.raises(WidthError, match=r"^leaf_bits must be 10 in this build, the circuit has 9$"):
+        image_words(quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(4, 9, 12, "small")), capacity)
+    with pytest.raises(WidthError, match=r"^weight_bits must be at most 8 in this build, the circuit has 9$"):
+        image_words(quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(9, 10, 12, "small")), capacity)
+    with pytest.raises(WidthError, match=r"^variables must be at most 11 in this build, the circuit has 30$"):
+        image_words(quantize(make_circuit(0, 30, 1, 2, "random"), QuantizationConfig(4, 10, 12, "small")), capacity)
+    with pytest.raises(WidthError, match=r"must be 10 in this build"):
+        capacity_of([CIRCUITS[0], quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(4, 9, 12))], SHAPE)
+    saved = capacity.as_dict()
+    with pytest.raises(FormatError, match="the capacity of a reloadable build must be whole"):
+        capacity_from(saved | {"sections": {}})
+    assert set(SECTIONS) == set(capacity.sections)
+
+
+@pytest.mark.csim
+def test_misplaced_ends_of_records(csim: EngineCsim, capacity: Capacity) -> None:
+    circuit = CIRCUITS[3]
+    engine, records = Engine(circuit), records_of(circuit, 9).astype(np.uint32)
+    short, long = records[1][:-2], np.append(records[4], [1, 2, 3]).astype(np.uint32)
+    packets = [records[0], short, records[2], records[3], long, *records[5:]]
+    cut = records.astype(np.int64)
+    cut[1, -2:] = -1
+    with csim.device() as device:
+        device.load(image_words(circuit, capacity))
+        board = device.registers
+        assert isinstance(board, Board)
+        for place in range(3):
+            board.write(RECORDS + 4 * place, 3)
+        board.write(JOB, Job.LIKELIHOOD)
+        board.write(CONTROL, START)
+        assert not board.read(CONTROL) & DONE
+        for number, packet in enumerate(packets):
+            board.ports[number % 3].send(packet)
+        assert board.read(CONTROL) & DONE and not board.read(CONTROL) & DONE
+        assert board.read(STATUS) == Status.BAD_FRAME
+        found = np.array([board.ports[number % 3].receive(2) for number in range(9)], dtype=np.uint32)
+        expected = engine.likelihood(cut)
+        assert_array_equal(found[:, 0], expected[0])
+        assert_array_equal(found[:, 1].view(np.int32), expected[1])
+        run_all(device, engine, records_of(circuit))
+
+
+@pytest.mark.csim
+def test_jobs_that_are_refused_end(csim: EngineCsim) -> None:
+    with csim.device() as device:
+        with pytest.raises(UsageError, match=r"^the engine must have a circuit, none is loaded: load an image first$"):
+            device.likelihood(np.zeros((1, 3), dtype=int))
+        # Beside the driver: words of a refused job are taken, and nothing waits.
+        for job, status in ((Job.ENCODE, Status.NOT_LOADED), (Job.READ, Status.NOT_LOADED), (99, Status.BAD_JOB)):
+            for place in range(3):
+                device.registers.write(RECORDS + 4 * place, 1)
+            device.registers.write(JOB, job)
+            device.registers.write(CONTROL, START)
+            for port in device.ports if job == Job.ENCODE else ():
+                port.send(np.arange(4, dtype=np.uint32))
+            assert device.registers.read(CONTROL) & DONE
+            assert device.registers.read(STATUS) == status
+
+
+@pytest.mark.csim
+def test_wrong_use_of_a_device(device: Device, capacity: Capacity) -> None:
+    device.load(image_words(CIRCUITS[2], capacity))
+    with pytest.raises(UsageError, match=r"^records must be integers of shape \(N, 7\), got float64 \(1, 7\)$"):
+        device.likelihood(np.zeros((1, 7)))
+    with pytest.raises(UsageError, match=r"^the engine must hold the circuit [0-9a-f]{64}, it holds [0-9a-f]{64}$"):
+        device.encode(Engine(CIRCUITS[1]), np.zeros((1, 5), dtype=int))
+    with pytest.raises(UsageError, match=r"^the engine has 3 streams, got 2 ports$"):
+        Device(device.registers, device.ports[:2])
+    with pytest.raises(FormatError, match=r"info must begin with 0x31454350 and version 1, got 0x0, 0"):
+        Device(SimpleNamespace(read=lambda offset: DONE if offset == CONTROL else 0, write=lambda *_: None), [])
+    with pytest.raises(ToolError, match=r"^the engine must end TELL within 0.01 s, it did not$"):
+        Device(SimpleNamespace(read=lambda offset: 0, write=lambda *_: None), [], timeout=0.01)
+
+
+class Channel:
+    """One channel of an AXI DMA as PYNQ shows it, in front of a simulated port."""
+
+    def __init__(self, port: object) -> None:
+        self.port, self.transferred = port, 0
+
+    def transfer(self, buffer: np.ndarray) -> None:
+        self.buffer = buffer
+
+    def wait(self) -> None:
+        if hasattr(self, "sends"):
+            self.port.send(np.array(self.buffer))
+            return
+        packet = self.port.receive(len(self.buffer))
+        self.buffer[: len(packet)] = packet
+        self.transferred = 4 * len(packet)
+
+
+@pytest.mark.csim
+def test_a_pynq_overlay(device: Device, capacity: Capacity) -> None:
+    board = device.registers
+    assert isinstance(board, Board)
+    overlay = SimpleNamespace(pc_engine_0=board)
+    for place, port in enumerate(board.ports):
+        send, receive = Channel(port), Channel(port)
+        send.sends = True
+        setattr(overlay, f"axi_dma_{place}", SimpleNamespace(sendchannel=send, recvchannel=receive))
+    names = [f"axi_dma_{place}" for place in range(3)]
+    opened = open_overlay(overlay, dmas=names, allocate=lambda words: np.zeros(words, dtype=np.uint32))
+    opened.load(image_words(CIRCUITS[8], capacity))
+    run_all(opened, Engine(CIRCUITS[8]), records_of(CIRCUITS[8]))
+    with pytest.raises(UsageError, match=r"^the overlay must have the IP axi_dma_7, it has none of that name$"):
+        open_overlay(overlay, dmas=["axi_dma_7"])
+
+
+@pytest.mark.csim
+def test_the_header_offers_what_the_driver_reads(csim: EngineCsim) -> None:
+    top = (csim.folder / "src/pcedge_engine.cpp").read_text()
+    for name, offset in {"job": JOB, "status": STATUS, "records": RECORDS, "info": INFO}.items():
+        assert f"s_axilite port = {name} offset = 0x{offset:x}" in top
+    assert struct.pack("<I", 0x31454350) == b"PCE1"
