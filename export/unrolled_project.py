@@ -115,11 +115,9 @@ def header_text(kernel: Kernel) -> str:
     circuit = kernel.circuit
     places = kernel.record
     bits = -(-sum(count for _, count in places) // 8) * 8
-    # ap_int's own limit is 1,024 bits unless this is set before it is included.
-    wide = "" if bits <= 1024 else f"#ifndef AP_INT_MAX_W\n#define AP_INT_MAX_W {-(-bits // 1024) * 1024}\n#endif\n"
     return Template(template("unrolled.hpp.in")).substitute(
         digest=circuit.digest.hex(),
-        wide=wide,
+        widest=-(-bits // 1024) * 1024,
         variables=len(places),
         state_bits=circuit.state_bits,
         record_bits=bits,
@@ -142,8 +140,9 @@ def source_text(kernel: Kernel) -> str:
         adders=counts.adders,
         multipliers=counts.multipliers,
         tables=counts.tables,
-        body="\n".join(f"  {line}" for line in kernel.body),
-        unpack="\n".join(f"  {line}" for line in unpack),
+        # The template has them behind //, so that it is C++ itself and clang-format can read it.
+        body="\n  ".join(["One statement a signal.", *kernel.body]),
+        unpack="\n  ".join(["One symbol after the other.", *unpack]),
     )
 
 

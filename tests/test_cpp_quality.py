@@ -1,0 +1,185 @@
+"""Quality of the C++: headers that stand alone, no warnings, no sanitizer's complaint."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from strategies import make_circuit
+
+from pcedge.circuit import load_circuit
+from pcedge.errors import ToolError
+from pcedge.export import write_project
+from pcedge.export.cycles import Shape
+from pcedge.export.unrolled_project import write_unrolled
+from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.simulate import tools
+
+pytestmark = pytest.mark.csim
+
+HLS = Path(__file__).parent.parent / "hls"
+HEADERS = sorted((HLS / "include/pcedge").glob("*.hpp"))
+
+#: clang's -Wconversion has -Wsign-conversion in it, gcc's has not
+STRICT = (*tools.CXX_FLAGS, "-Werror", "-Wconversion", "-Wsign-conversion")
+
+#: the other family of integers; without it, all signals have exact widths
+PLAIN = ("-DPCEDGE_PLAIN_INTEGERS",)
+
+SANITIZERS = ("-O0", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+#: what a testbench that runs under sanitizers is made of: the project, and its sources
+TESTBENCHES = {
+    "sequential": ("baked", ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")),
+    "engine": ("baked", ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")),
+    "engine, loaded": ("reload", ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")),
+    "unrolled": ("unrolled", ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")),
+}
+
+#: a layer of an hls4ml model as its sources have it (`export/hls4ml_layer.py`), with an array as hls4ml's
+LAYER = """\
+#include "pcedge/hls4ml.hpp"
+namespace pcedge_head {
+#include "pcedge_config.hpp"
+#include "pcedge_memories.cpp"
+}
+struct config2 {
+  using config = pcedge_head::pcedge_config;
+  using memories = pcedge_head::pcedge_memories;
+  static const bool missing = true;
+};
+template <class T, unsigned N> struct array {
+  static const unsigned size = N;
+  T data[N];
+  T &operator[](std::size_t k) { return data[k]; }
+  const T &operator[](std::size_t k) const { return data[k]; }
+};
+using symbol_t = ap_fixed<4, 4, AP_RND, AP_SAT>;
+using symbols_t = array<symbol_t, config2::config::variables>;
+using result_t = array<ap_int<32>, 2>;
+void io_parallel(symbol_t symbols[config2::config::variables], ap_int<32> likelihood[2]) {
+  pcedge::likelihood_layer<symbol_t, ap_int<32>, config2>(symbols, likelihood);
+}
+void io_stream(hls::stream<symbols_t> &symbols, hls::stream<result_t> &likelihood) {
+  pcedge::likelihood_layer<symbols_t, result_t, config2>(symbols, likelihood);
+}
+"""
+
+
+def translate(folder: Path, sources: Sequence[str | Path], flags: Sequence[str]) -> None:
+    """Check sources, two at a time; nothing is kept, and where the compiler can, nothing is made."""
+    command = [*tools.compiler(), *flags, "-isystem", str(tools.ap_types())]
+    # The ziglang wheel fails where a call makes no file.
+    only = [] if "ziglang" in command else ["-fsyntax-only"]
+
+    def one(number: int) -> None:
+        scratch = ["-c", "-o", f"{number}.o"] if not only else only
+        tools.run([*command, *scratch, sources[number]], folder, f"compiling {sources[number]}")
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(one, range(len(sources))))
+
+
+def small_circuit() -> IntegerCircuit:
+    """Draw a circuit that has steps of every kind."""
+    return quantize(make_circuit(5, 6, 3, 4, "hidden", 0.0))
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a project of every kind for the small circuit."""
+    folder = tmp_path_factory.mktemp("quality")
+    circuit, shape = small_circuit(), Shape(4, 2)
+    write_project(circuit, folder / "baked", shape=shape)
+    write_project(circuit, folder / "reload", shape=shape, reload=True)
+    write_unrolled(circuit, folder / "unrolled")
+    return folder
+
+
+def test_headers_stand_alone(tmp_path: Path) -> None:
+    texts = {header.name: header.read_text() for header in HEADERS}
+    # What a header includes before anything else stands alone there, so that one compilation is enough for both.
+    first = [re.search(r'#include (?:"([^"]*)")?', text) for text in texts.values()]
+    alone = sorted(set(texts) - {found[1] for found in first if found})
+    assert 5 < len(alone) < len(texts)
+    for name, text in texts.items():
+        # A family is a template's argument: a header knows none, so one compilation is for both.
+        assert "PCEDGE_PLAIN_INTEGERS" not in text, name
+    for name in alone:
+        (tmp_path / f"{name}.cpp").write_text(f'#include "pcedge/{name}"\n')
+    translate(tmp_path, [f"{name}.cpp" for name in alone], [*STRICT, f"-I{HLS / 'include'}"])
+
+
+def test_primitives_have_no_warnings(tmp_path: Path) -> None:
+    translate(tmp_path, [HLS / "testbench/conformance.cpp"], [*STRICT, f"-I{HLS / 'include'}"])
+
+
+def test_projects_of_digits_have_no_warnings(tmp_path: Path) -> None:
+    """Exact widths here and both families for the tops; testbenches with plain integers are below, with sanitizers."""
+    digits = quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))
+    baked = write_project(digits, tmp_path / "baked", shape=Shape(16, 4))
+    loaded = write_project(digits, tmp_path / "reload", shape=Shape(16, 4), reload=True)
+    flags = [*STRICT, "-Isrc", "-Iinclude"]
+    tops = sorted((baked / "src").glob("pcedge_*.cpp"))
+    assert len(tops) == 3
+    translate(baked, [*tops, *sorted((baked / "testbench").glob("*.cpp"))], flags)
+    translate(loaded, sorted((loaded / "src").glob("*.cpp")), flags)
+    tops.remove(baked / "src/pcedge_memories.cpp")  # the same in both families
+    translate(baked, tops, [*flags, *PLAIN])
+
+
+def test_unrolled_kernels_have_no_warnings(projects: Path) -> None:
+    sources = ["src/pcedge_unrolled.cpp", "testbench/unrolled.cpp"]
+    translate(projects / "unrolled", sources, [*STRICT, "-Isrc", "-Iinclude"])
+
+
+def test_layers_of_hls4ml_have_no_warnings(projects: Path, tmp_path: Path) -> None:
+    (tmp_path / "layer.cpp").write_text(LAYER)
+    folder = projects / "baked"
+    translate(folder, [tmp_path / "layer.cpp"], [*STRICT, "-Isrc", "-Iinclude"])
+
+
+def test_warnings_are_errors(tmp_path: Path) -> None:
+    """The flags find what they are for, also in templates, and -fsyntax-only does not stop before these."""
+    broken = "template <class T> unsigned char cut(T x) { return x; }\nint f(int x) { return cut(x); }\n"
+    (tmp_path / "broken.cpp").write_text(broken)
+    with pytest.raises(ToolError, match="onversion"):
+        translate(tmp_path, ["broken.cpp"], STRICT)
+
+
+@pytest.fixture(scope="module")
+def sanitizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Skip where programs with sanitizers cannot be made or run."""
+    folder = tmp_path_factory.mktemp("probe")
+    (folder / "probe.cpp").write_text("int main() { return 0; }\n")
+    try:
+        tools.run([*tools.compiler(), *SANITIZERS, "probe.cpp", "-o", "probe"], folder, "probe")
+        tools.run([folder / "probe"], folder, "probe")
+    except ToolError:
+        pytest.skip("the compiler has no sanitizers")
+    return SANITIZERS
+
+
+@pytest.mark.parametrize("name", TESTBENCHES)
+def test_sanitizers_find_nothing(name: str, projects: Path, sanitizers: tuple[str, ...], tmp_path: Path) -> None:
+    """Plain integers only: ap_private.h extends signs by shifts of negative numbers, which is undefined in C++14."""
+    project, sources = TESTBENCHES[name]
+    folder = projects / project
+    command = [*tools.compiler(), *STRICT, *sanitizers, *PLAIN, "-Isrc", "-Iinclude"]
+    command += ["-isystem", str(tools.ap_types())]
+    tools.run([*command, *sources, "-o", tmp_path / "testbench"], folder, "compiling")
+    done = subprocess.run([tmp_path / "testbench", "golden", "golden"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal" in done.stdout and not done.stderr
+
+
+def test_a_read_beyond_a_memory_ends_the_run(sanitizers: tuple[str, ...], tmp_path: Path) -> None:
+    source = "int memory[4];\nint main(int count, char **) { return memory[count + 3]; }\n"
+    (tmp_path / "beyond.cpp").write_text(source)
+    tools.run([*tools.compiler(), *sanitizers, "beyond.cpp", "-o", "beyond"], tmp_path, "compiling")
+    done = subprocess.run([tmp_path / "beyond"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and done.stderr
