@@ -82,7 +82,7 @@ def measure(circuit: IntegerCircuit, records: IntArray, masked: IntArray, sizes:
 def write_table() -> None:
     """Write what was measured into docs/results.md."""
     lines = [
-        "Cycles a symbol, with loading and draining. *Equal*: all bytes, symbols and probabilities are the reference's, "
+        "Cycles a symbol, with loading and draining. *Equal*: bytes, symbols and probabilities are the reference's, "
         "and the marginals of so many random masks; *cycles*: the model's are C simulation's. Multipliers of the "
         "matrix-vector unit + vector steps + intervals. *Images/s* of C simulation, encoding, beside other work.",
     ]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 from test_engine import run_all
 from test_rom import special
 
+from pcedge.cli import group
 from pcedge.coder import Engine
 from pcedge.errors import FormatError, ToolError, UsageError, WidthError
-from pcedge.export import write_project
+from pcedge.export import write_onnx, write_project
 from pcedge.export.cycles import Shape
 from pcedge.export.drivers import Device, open_overlay
 from pcedge.export.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
@@ -24,6 +28,7 @@ from pcedge.export.image import SECTIONS, Capacity, capacity_from, capacity_of, 
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate.board import Board
 from pcedge.simulate.engine import EngineCsim
+from pcedge.verify import verify
 
 SHAPE = Shape(16, 3)
 
@@ -236,3 +241,49 @@ def test_the_header_offers_what_the_driver_reads(csim: EngineCsim) -> None:
     for name, offset in {"job": JOB, "status": STATUS, "records": RECORDS, "info": INFO}.items():
         assert f"s_axilite port = {name} offset = 0x{offset:x}" in top
     assert struct.pack("<I", 0x31454350) == b"PCE1"
+
+
+class TestCommands:
+    def run(self, *arguments: object) -> Result:
+        return CliRunner().invoke(group, [str(argument) for argument in arguments])
+
+    @pytest.mark.csim
+    def test_images_for_a_project(self, csim: EngineCsim, capacity: Capacity, tmp_path: Path) -> None:
+        model, out = tmp_path / "m.onnx", tmp_path / "m.img"
+        write_onnx(CIRCUITS[2], model)
+        done = self.run("image", model, "--project", csim.folder, "--out", out, "--json")
+        words = image_words(CIRCUITS[2], capacity)
+        digest = CIRCUITS[2].digest.hex()
+        assert json.loads(done.stdout) == {"out": str(out), "words": len(words), "digest": digest}
+        assert out.read_bytes() == words.tobytes()
+        done = self.run("simulate", csim.folder)
+        assert done.exit_code == 0 and "16 records: likelihoods, bytes and symbols equal; cycles" in done.output
+        report = verify(CIRCUITS[2], records_of(CIRCUITS[2]), ["engine"], project=csim.folder)
+        assert report.mismatches == 0 and len(report.comparisons) == 4
+        with pytest.raises(UsageError, match="must have read-only memories for the rung csim"):
+            verify(CIRCUITS[0], records_of(CIRCUITS[0]), ["csim"], project=csim.folder)
+
+    @pytest.mark.csim
+    def test_a_baked_project_takes_no_image(self, tmp_path: Path) -> None:
+        model, folder = tmp_path / "m.onnx", tmp_path / "p"
+        write_onnx(CIRCUITS[0], model)
+        assert self.run("export", model, "--macs", 4, "--streams", 2, "--out", folder).exit_code == 0
+        done = self.run("image", model, "--project", folder, "--out", tmp_path / "m.img")
+        assert done.exit_code == 2
+        assert "must be a project with --memories reload, its memories are read-only" in done.stderr
+        with EngineCsim(folder).device() as device:
+            with pytest.raises(ToolError, match=r"^the engine must end LOAD with status 0, it says .*BAD_JOB"):
+                device.load(np.zeros(4, dtype=np.uint32))
+            run_all(device, Engine(CIRCUITS[0]), records_of(CIRCUITS[0]))
+        with pytest.raises(UsageError, match="must be a project of this circuit, its digest is another one's"):
+            verify(CIRCUITS[1], records_of(CIRCUITS[1]), ["engine"], project=folder)
+
+    def test_options_that_do_not_go_together(self, tmp_path: Path) -> None:
+        model, out = tmp_path / "m.onnx", tmp_path / "p"
+        write_onnx(CIRCUITS[0], model)
+        done = self.run("export", model, "--fit", model, "--out", out)
+        assert done.exit_code == 2 and "--fit must go with --memories reload" in done.stderr
+        done = self.run("export", model, "--kernel", "unrolled", "--memories", "reload", "--out", out)
+        assert done.exit_code == 2 and "--memories must go with --kernel engine" in done.stderr
+        done = self.run("image", model, "--project", tmp_path, "--out", tmp_path / "m.img")
+        assert done.exit_code == 1 and "must hold a manifest.json" in done.stderr and not out.exists()

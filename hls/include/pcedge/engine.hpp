@@ -3,6 +3,7 @@
 #ifndef PCEDGE_ENGINE_HPP
 #define PCEDGE_ENGINE_HPP
 
+#include "circuit.hpp"
 #include "interval.hpp"
 #include "leaf.hpp"
 #include "matvec.hpp"

@@ -3,6 +3,7 @@
 #define PCEDGE_SERVICE_HPP
 
 #include "image.hpp"
+#include "port.hpp"
 #include "scheduler.hpp"
 
 namespace pcedge {
@@ -13,9 +14,6 @@ constexpr std::uint32_t ENGINE_VERSION = 1;
 
 /// Words between a port and the engine.
 constexpr int PORT_DEPTH = 16;
-
-/// A beat of the ports.
-using port_t = ap_axiu<32, 0, 0, 0>;
 
 /// \brief Say what the build is, and which circuit it has (docs/engine.md, section Registers).
 template <class C, class M> void tell(std::uint32_t *info) {

@@ -55,16 +55,7 @@ private:
 
 } // namespace hls
 
-/// \brief A beat of AXI4-Stream with TKEEP, TSTRB and TLAST, named as the vendor's.
-/// \tparam D bits of the data
-template <int D, int, int, int> struct ap_axiu {
-  std::uint32_t data;
-  std::uint8_t keep, strb;
-  bool last;
-};
-
 #else
-#include <ap_axi_sdata.h>
 #include <hls_stream.h>
 #endif
 
