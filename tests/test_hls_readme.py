@@ -194,3 +194,10 @@ def test_the_bytes_decode_as_the_page_says(example: str) -> None:
     assert isinstance(unit, int) and isinstance(low, int) and isinstance(high, int)
     assert unit * low <= offset < unit * high
     assert f"{unit * low} ≤ {offset} < {unit * high}" in example
+
+
+def test_every_header_and_testbench_is_named() -> None:
+    text = README.read_text(encoding="utf-8")
+    folder = README.parent
+    names = {path.name for part in ("include/pcedge/*.hpp", "testbench/*.cpp") for path in folder.glob(part)}
+    assert names <= set(re.findall(r"`([a-z_0-9]+\.[ch]pp)`", text))

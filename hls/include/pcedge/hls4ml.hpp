@@ -3,7 +3,6 @@
 #ifndef PCEDGE_HLS4ML_HPP
 #define PCEDGE_HLS4ML_HPP
 
-#include "circuit.hpp" // what generated memories include must come before the namespace around them
 #include "engine.hpp"
 #include <ap_fixed.h>
 #include <type_traits>
