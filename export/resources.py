@@ -1,0 +1,207 @@
+"""A first estimate of an engine's resources, from widths and counts alone (docs/engine.md, section Resources).
+
+Nothing here was compared with synthesis yet: the estimate is not calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
+from pcedge.export.cycles import MIX_LATENCY, VECTOR_LATENCY, Shape
+from pcedge.export.lowering import Program, StepMemory
+from pcedge.export.target import FAMILIES, Resources
+
+#: depth and width of a block RAM of 18 Kbit (UG473, UG573), each with two ports
+BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+BLOCK_PORTS = 2
+
+#: memories of no more bits a copy lie in look-up tables, 64 bits each
+LUT_RAM_BITS, LUT_BITS = 1024, 64
+
+#: a multiplier with a factor of so few bits is made of adders, not of a DSP slice
+SMALL_FACTOR = 4
+
+#: inputs that one look-up table of six inputs selects from
+MUX_INPUTS = 4
+
+#: bits of what a stream knows beside its memories: place, counters, coder, step
+STREAM_BITS = 400
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Count look-up tables of six inputs, flip-flops, DSP slices, and block RAMs of 18 Kbit."""
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    bram18: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        """Add each kind."""
+        return Amounts(
+            self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram18 + other.bram18
+        )  # fmt: skip
+
+    def __mul__(self, count: int) -> Amounts:
+        """Take something several times."""
+        return Amounts(self.lut * count, self.ff * count, self.dsp * count, self.bram18 * count)
+
+
+@dataclass(frozen=True)
+class ResourceEstimate:
+    """Hold the amounts of every block of an engine."""
+
+    family: str
+    blocks: dict[str, Amounts]
+
+    @property
+    def total(self) -> Amounts:
+        """Add up all blocks."""
+        return sum(self.blocks.values(), Amounts())
+
+    def missing(self, held: Resources) -> list[str]:
+        """Name what a device has too little of."""
+        total = asdict(self.total)
+        return [name for name, used in total.items() if used > int(getattr(held, name))]
+
+    def as_dict(self) -> dict[str, object]:
+        """Give all numbers, with the word that they are not calibrated."""
+        blocks = {name: asdict(amounts) for name, amounts in self.blocks.items()}
+        return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
+
+
+def estimate_resources(program: Program, shape: Shape, family: str) -> ResourceEstimate:
+    """Estimate an engine with read-only memories of one circuit.
+
+    Args:
+        program: the circuit, lowered for the shape's tiles.
+        shape: the sizes of the engine.
+        family: one of `FAMILIES`.
+    """
+    widths = program.circuit.widths
+    # A tile is a word.
+    tile = shape.macs * widths.weight
+    return ResourceEstimate(family, {
+        "mix": _mix(widths, shape, program.max_units, family),
+        "vector": _vector(widths, shape, program.max_units, family),
+        "interval": _interval(widths, shape, family),
+        "streams": _streams(program, shape),
+        "weights": memory(-(-program.memory_bits()["weights"] // tile), tile),
+        "tables": _tables(program, shape),
+        "programs": _steps([program.likelihood_program, program.code_program]),
+    })  # fmt: skip
+
+
+def multiplier(first: int, second: int, family: str) -> Amounts:
+    """Count what multiplies two unsigned numbers of so many bits; of what a DSP slice takes one bit is the sign."""
+    if min(first, second) <= SMALL_FACTOR:
+        return adder(max(first, second)) * max(0, min(first, second) - 1)
+    wide, narrow = (side - 1 for side in FAMILIES[family])
+    ways = ((first, second), (second, first))
+    return Amounts(ff=first + second, dsp=min(-(-a // wide) * -(-b // narrow) for a, b in ways))
+
+
+def adder(bits: int) -> Amounts:
+    """Count an adder, subtractor or comparator: a look-up table and a carry a bit, with a register behind it."""
+    return Amounts(lut=bits, ff=bits)
+
+
+def multiplexer(inputs: int, bits: int) -> Amounts:
+    """Count what selects one of some words."""
+    return Amounts(lut=bits * -(-(inputs - 1) // (MUX_INPUTS - 1)))
+
+
+def shifter(bits: int, amounts: int) -> Amounts:
+    """Count a shifter by 0 to `amounts` places: a stage of multiplexers for every two bits of the amount."""
+    return Amounts(lut=bits * -(-ceil_log2(amounts + 1) // 2), ff=bits)
+
+
+def memory(depth: int, width: int, ports: int = 1) -> Amounts:
+    """Count a memory of so many words that is read in so many places a cycle: every two ports need a copy."""
+    if not depth * width:
+        return Amounts()
+    if depth * width <= LUT_RAM_BITS:
+        return Amounts(lut=ports * width * -(-depth // LUT_BITS))
+    blocks = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
+    return Amounts(bram18=blocks * -(-ports // BLOCK_PORTS))
+
+
+def _writer(widths: Widths, shape: Shape, units: int) -> Amounts:
+    """Count the length of a vector and, for every lane, a shifter; the vector waits in registers."""
+    entry = shifter(widths.accumulator, widths.accumulator) + shifter(widths.state_bits, widths.state_bits)
+    held = Amounts(lut=units * widths.accumulator // 2, ff=units * widths.accumulator)
+    return entry * shape.lanes + adder(widths.accumulator) * 2 + held + adder(EXPONENT_BITS) * 3
+
+
+def _mix(widths: Widths, shape: Shape, units: int, family: str) -> Amounts:
+    product = multiplier(widths.weight, widths.state_bits, family) + adder(widths.accumulator)
+    held = Amounts(ff=units * widths.accumulator + MIX_LATENCY * shape.lanes * widths.accumulator)
+    sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
+    return product * shape.macs + held + sources + _writer(widths, shape, units)
+
+
+def _vector(widths: Widths, shape: Shape, units: int, family: str) -> Amounts:
+    """Count for every lane a product, an alignment, a difference of two table entries, and the choice among them."""
+    lane = multiplier(widths.state_bits, widths.state_bits, family) + shifter(widths.state_bits, widths.state_bits)
+    lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
+    lane += multiplexer(shape.streams, widths.state_bits) * 2
+    held = Amounts(ff=units * widths.accumulator + VECTOR_LATENCY * shape.lanes * widths.accumulator)
+    return lane * shape.lanes + held + _writer(widths, shape, units)
+
+
+def _interval(widths: Widths, shape: Shape, family: str) -> Amounts:
+    """Count a product for every lane and point, a bound for every point, one reciprocal, one range coder."""
+    points = max(2, (1 << shape.search_bits) - 1)
+    product = multiplier(widths.state_bits, widths.leaf, family) + adder(widths.weighted)
+    bound = shifter(widths.weighted, widths.weighted) + multiplier(widths.bound_input, widths.scale, family)
+    bound += adder(widths.scale) + multiplier(widths.range_bits - widths.scale_bits, widths.scale, family)
+    bound += adder(widths.range_bits + 1)
+    sums = adder(widths.context_sum) * shape.lanes
+    reciprocal = multiplier(RECIPROCAL_BITS + 1, RECIPROCAL_BITS, family) * 2 + memory(256, RECIPROCAL_BITS)
+    reciprocal += multiplier(RECIPROCAL_BITS + 2, widths.scale_bits, family) + shifter(
+        widths.context_sum, RECIPROCAL_BITS
+    )
+    coder = (
+        adder(widths.range_bits + 1) * 3 + multiplier(widths.range_bits - widths.scale_bits, widths.scale, family) * 2
+    )
+    sources = multiplexer(shape.streams, widths.state_bits) * shape.lanes
+    return product * (shape.lanes * points) + bound * points + sums + reciprocal + coder + sources
+
+
+def _streams(program: Program, shape: Shape) -> Amounts:
+    """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
+    widths = program.circuit.widths
+    # A bank is read for a step and written for another in one cycle.
+    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, ports=2)
+    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, ports=3)
+    one += memory(2 * len(program.circuit.order), widths.symbol, ports=2)
+    one += Amounts(lut=STREAM_BITS // 2 + 2 * program.exponent_slots, ff=STREAM_BITS + 2 * program.exponent_slots)
+    return one * shape.streams
+
+
+def _tables(program: Program, shape: Shape) -> Amounts:
+    """Count leaf tables for every place that reads one in a cycle: two a lane of VECTOR, each point of INTERVAL."""
+    leaves = program.leaves
+    points = max(2, (1 << shape.search_bits) - 1)
+    ports = shape.lanes * (2 + points)
+    found = memory(len(leaves.tables.entries), leaves.tables.width, ports)
+    found += memory(len(leaves.tails.entries), leaves.tails.width, 2 * shape.lanes)
+    if leaves.leaves is not None:
+        found += memory(len(leaves.leaves.entries), leaves.leaves.width, 2 * shape.lanes)
+    if leaves.nested is not None:
+        found += memory(leaves.nested.rows, leaves.nested.row_bits, 2 * shape.lanes)
+        found += adder(program.circuit.leaf_bits) * (2 * ports)
+    return found + memory(leaves.variables.rows, leaves.variables.row_bits, 2)
+
+
+def _steps(programs: Iterable[StepMemory]) -> Amounts:
+    """Count packed steps, read twice a cycle, and what they refer to."""
+    found = Amounts()
+    for program in programs:
+        tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
+        for table in tables:
+            found += memory(table.rows, table.row_bits, BLOCK_PORTS)
+    return found

@@ -1,0 +1,90 @@
+"""The estimate of resources: its rules on numbers that can be counted by hand, and what it must never do."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from pcedge.circuit import load_circuit
+from pcedge.export.cycles import Shape
+from pcedge.export.lowering import Program, lower
+from pcedge.export.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
+from pcedge.export.target import FAMILIES, find_target
+from pcedge.quantize import QuantizationConfig, quantize
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[Shape, Program]:
+    circuit = quantize(load_circuit("digits"), QuantizationConfig(5, 12, 16))
+    shapes = [Shape(macs, streams, bits) for macs, streams, bits in ((1, 1, 1), (16, 4, 2), (64, 8, 2), (128, 8, 4))]
+    return {shape: lower(circuit, tile=shape.tile) for shape in shapes}
+
+
+@pytest.mark.parametrize(
+    ("sides", "family", "dsp"),
+    [
+        ((16, 16), "7-series", 1), ((17, 24), "7-series", 1), ((17, 25), "7-series", 2),
+        ((17, 26), "ultrascale-plus", 1),
+        ((18, 18), "ultrascale-plus", 2), ((40, 30), "7-series", 4), ((4, 30), "7-series", 0), ((5, 16), "7-series", 1),
+    ],
+)  # fmt: skip
+def test_multipliers(sides: tuple[int, int], family: str, dsp: int) -> None:
+    assert multiplier(*sides, family).dsp == multiplier(*sides[::-1], family).dsp == dsp
+    assert multiplier(3, 16, family) == Amounts(lut=32, ff=32)
+
+
+def test_small_parts() -> None:
+    assert multiplexer(1, 16).lut == 0 and multiplexer(4, 16).lut == 16 and multiplexer(5, 16).lut == 32
+    assert shifter(16, 15).lut == 32 and shifter(16, 16).lut == 48
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "ports", "expected"),
+    [
+        (0, 8, 1, Amounts()), (64, 16, 1, Amounts(lut=16)), (65, 15, 2, Amounts(lut=60)),
+        (1024, 18, 1, Amounts(bram18=1)),
+        (1025, 18, 1, Amounts(bram18=2)), (512, 36, 2, Amounts(bram18=1)), (512, 36, 3, Amounts(bram18=2)),
+        (16384, 9, 1, Amounts(bram18=8)), (100, 640, 2, Amounts(bram18=18)),
+    ],
+)  # fmt: skip
+def test_memories(depth: int, width: int, ports: int, expected: Amounts) -> None:
+    assert memory(depth, width, ports) == expected
+    assert memory(depth, width, ports).bram18 * 18 * 1024 + expected.lut * 64 >= depth * width
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_add_up_and_grow(programs: dict[Shape, Program], family: str) -> None:
+    found = {shape: estimate_resources(program, shape, family) for shape, program in programs.items()}
+    for estimate in found.values():
+        for kind in ("lut", "ff", "dsp", "bram18"):
+            assert getattr(estimate.total, kind) == sum(getattr(amounts, kind) for amounts in estimate.blocks.values())
+    totals = [estimate.total for estimate in found.values()]
+    for less, more in pairwise(totals):
+        assert less.lut < more.lut and less.ff < more.ff and less.dsp < more.dsp and less.bram18 <= more.bram18
+    for shape, estimate in found.items():
+        # 6 x 16 bits are one slice each; the wide products of the bounds are more.
+        assert estimate.blocks["mix"].dsp == shape.multipliers["mix"]
+        assert estimate.blocks["vector"].dsp == shape.multipliers["vector"]
+        assert estimate.blocks["interval"].dsp >= shape.multipliers["interval"]
+
+
+def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
+    for shape, program in programs.items():
+        blocks = estimate_resources(program, shape, "7-series").blocks
+        bits = program.memory_bits()
+        for name in ("weights", "tables", "programs"):
+            held = blocks[name].bram18 * 18 * 1024 + blocks[name].lut * 64
+            assert held >= bits[name], (shape, name)
+
+
+def test_what_a_device_lacks(programs: dict[Shape, Program]) -> None:
+    shape, program = max(programs.items(), key=lambda pair: pair[0].macs)
+    estimate = estimate_resources(program, shape, "7-series")
+    small, large = find_target("arty-a7").resources, find_target("alveo-u50").resources
+    assert small is not None and large is not None
+    assert "dsp" in estimate.missing(small) and "dsp" not in estimate.missing(large)
+    said = estimate.as_dict()
+    assert said["calibrated"] is False and said["family"] == "7-series"
+    assert math.isclose(estimate.total.dsp, sum(amounts.dsp for amounts in estimate.blocks.values()))
