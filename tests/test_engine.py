@@ -187,7 +187,20 @@ class TestCommand:
         expected = estimate(digits, Shape(64, 8), "encode")
         assert result["jobs"]["encode"]["cycles_per_record"] == expected.cycles_per_record
         assert result["multipliers"] == {"mix": 64, "vector": 8, "interval": 24}
-        assert "cycles/symbol" in self.run("estimate", model).output
+        assert result["initiation_interval"]["encode"] == expected.cycles_per_record
+        assert result["resources"]["calibrated"] is False and result["resources"]["device"]["dsp"] == 1728
+        shown = self.run("estimate", model).output
+        assert "cycles/symbol" in shown and "not calibrated, nothing was synthesised" in shown
+        assert "xczu7ev-ffvc1156-2-e" in shown and "too little" not in shown
+
+    def test_estimates_resources(self, digits: IntegerCircuit, tmp_path: Path) -> None:
+        model, target = tmp_path / "m.onnx", tmp_path / "t.toml"
+        write_onnx(digits, model)
+        done = self.run("estimate", model, "--macs", 128, "--streams", 8, "--target", "arty-a7")
+        assert done.exit_code == 0 and "by this estimate xc7a35ticsg324-1L has too little of: " in done.output
+        target.write_text('name = "t"\nflow = "vitis-hls"\npart = "x-1"\nclock_ns = 5.0\n')
+        done = self.run("estimate", model, "--target", target)
+        assert done.exit_code == 0 and "no resources are estimated: the target t says no family" in done.output
 
     def test_finds_a_rate(self, digits: IntegerCircuit, tmp_path: Path) -> None:
         model = tmp_path / "m.onnx"

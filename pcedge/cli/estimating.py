@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import MODEL
-from pcedge.cli.output import Command, Result, in_words
+from pcedge.cli.output import Command, Result, in_words, table
+
+if TYPE_CHECKING:
+    from pcedge.export.cycles import Shape
+    from pcedge.export.lowering import Program
+    from pcedge.export.target import Target
 
 #: jobs, in the order of the table
 JOBS = ("likelihood", "encode", "decode")
@@ -29,7 +34,7 @@ JOBS = ("likelihood", "encode", "decode")
 def estimate(
     model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, job: str
 ) -> Result:  # fmt: skip
-    """Count cycles, multipliers and memory bits of the engine, exactly, before synthesis."""
+    """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device."""
     from pcedge.export.cycles import Shape, busy_cycles, default_search_bits, smallest
     from pcedge.export.cycles import estimate as count
     from pcedge.export.lowering import lower
@@ -38,7 +43,8 @@ def estimate(
     if rate is not None and not math.isfinite(rate):
         raise click.UsageError(f"--rate must be a finite number, got {rate}")
     circuit = read_integer(model)
-    clock = 1e9 / find_target(target).clock_ns
+    board = find_target(target)
+    clock = 1e9 / board.clock_ns
     variables = len(circuit.order)
     shape = Shape(macs, streams, search_bits or default_search_bits(circuit, macs))
     if rate is not None:
@@ -74,6 +80,9 @@ def estimate(
     }  # fmt: skip
     if rate is not None:
         result |= {"reached": True, "rate": rate}
+    resources, shown = _resources(program, shape, board)
+    result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
+    result["resources"] = resources
     lines = [f"{shape.macs} macs, {shape.streams} streams, {clock / 1e6:g} MHz"]
     lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency':>10}{'symbols/s':>12}")
     for name, counted in jobs.items():
@@ -82,4 +91,26 @@ def estimate(
             f"{name:<12}{per:>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>10}{clock / per:>12.3g}"
         )
     lines += [f"multipliers: {in_words(shape.multipliers)}", f"memory bits: {in_words(memory)}"]
-    return result, "\n".join(lines), 0
+    return result, ["\n".join(lines), *shown], 0
+
+
+def _resources(program: Program, shape: Shape, target: Target) -> tuple[dict[str, object] | None, list[object]]:
+    """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
+    from pcedge.export.resources import estimate_resources
+
+    if target.family is None:
+        return None, [f"no resources are estimated: the target {target.name} says no family"]
+    found = estimate_resources(program, shape, target.family)
+    said, total = found.as_dict(), asdict(found.total)
+    rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
+    rows.append(["all", *total.values()])
+    lines: list[object] = []
+    if target.resources is not None:
+        held = [int(getattr(target.resources, name)) for name in total]
+        rows.append([target.part, *held])
+        missing = found.missing(target.resources)
+        said |= {"device": dict(zip(total, held, strict=True)), "missing": missing}
+        if missing:
+            lines.append(f"by this estimate {target.part} has too little of: {', '.join(missing)}")
+    title = f"resources, by counting for {target.family}: not calibrated, nothing was synthesised"
+    return said, [table(title, ["block", "LUT", "FF", "DSP", "BRAM 18"], rows), *lines]
