@@ -190,7 +190,7 @@ class TestCommand:
         assert result["initiation_interval"]["encode"] == expected.cycles_per_record
         assert result["resources"]["calibrated"] is False and result["resources"]["device"]["dsp"] == 1728
         shown = self.run("estimate", model).output
-        assert "cycles/symbol" in shown and "not calibrated, nothing was synthesised" in shown
+        assert "cycles/symbol" in shown and "nothing was synthesised" in shown
         assert "xczu7ev-ffvc1156-2-e" in shown and "too little" not in shown
 
     def test_estimates_resources(self, digits: IntegerCircuit, tmp_path: Path) -> None:

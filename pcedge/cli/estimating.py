@@ -112,5 +112,6 @@ def _resources(program: Program, shape: Shape, target: Target) -> tuple[dict[str
         said |= {"device": dict(zip(total, held, strict=True)), "missing": missing}
         if missing:
             lines.append(f"by this estimate {target.part} has too little of: {', '.join(missing)}")
-    title = f"resources, by counting for {target.family}: not calibrated, nothing was synthesised"
+    title = f"resources, counted, not calibrated: {target.family}"
+    lines.append("nothing was synthesised: docs/engine.md says how each part is counted")
     return said, [table(title, ["block", "LUT", "FF", "DSP", "BRAM 18"], rows), *lines]
