@@ -1,6 +1,6 @@
 """Measure the engine: python benchmarks/engine.py --model m.onnx, and --digits; --table writes what was measured.
 
-The model is a circuit of MNIST, that of the table the one which `pcedge zoo` names `mnist`; data: PCEDGE_DATA (default
+The model is a circuit of MNIST, that of the table the one which `pcedge zoo` names `mnist-16`; data: PCEDGE_DATA (default
 ../shared/data). With --digits it is the digits circuit at W 8, L 12, A 16, and all held-out digits.
 """
 
