@@ -1,7 +1,7 @@
 """Measure the engine: python benchmarks/engine.py --model m.onnx, and --digits; --table writes what was measured.
 
-The model is a circuit of MNIST, that of the table the one which `pcedge zoo` names `mnist-16`; data: PCEDGE_DATA (default
-../shared/data). With --digits it is the digits circuit at W 8, L 12, A 16, and all held-out digits.
+The model is a circuit of MNIST; that of the table is the one which `pcedge zoo` names `mnist-16`. Data: PCEDGE_DATA
+(default ../shared/data). With --digits it is the digits circuit at W 8, L 12, A 16, and all held-out digits.
 """
 
 from __future__ import annotations
