@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -100,6 +101,38 @@ def in_words(value: object) -> str:
 def announce(text: str) -> None:
     """Say on stderr what is being done."""
     click.echo(f"{text} …", err=True)
+
+
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    click.echo(f"pcedge: warning: {text}", err=True)
+
+
+#: parts of the read-only memories, and the parts of these
+ROM = {
+    "weights": (), "tables": (), "leaves": (), "variables": (), "indices": (),
+    "programs": ("likelihood_program", "code_program", "dictionaries"),
+}  # fmt: skip
+
+
+def memory_in_words(memory: dict[str, int]) -> str:
+    """Write the bits of memories: the ROM first, its parts in parentheses, parts of parts in brackets, then the RAM."""
+
+    def kbit(name: str) -> str:
+        shown = "of both: dictionaries" if name == "dictionaries" else name.replace("_", " ")
+        return f"{shown} {memory[name] / 1000:.3f}"
+
+    within = {name: ", ".join(kbit(part) for part in parts if memory[part]) for name, parts in ROM.items()}
+    listed = ", ".join(kbit(name) + (f" [{within[name]}]" if within[name] else "") for name in ROM if memory[name])
+    known = {"rom", *ROM, *(part for some in ROM.values() for part in some)}
+    ram = ", ".join(kbit(name) for name in memory if name not in known)
+    return f"ROM {memory['rom'] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
+
+
+def given(*names: str) -> list[str]:
+    """Give which of some options of the running command are on its command line, not left to their defaults."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
