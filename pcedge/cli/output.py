@@ -135,12 +135,24 @@ def given(*names: str) -> list[str]:
     return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
-def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
-    """Make a table; numbers stand right."""
+def must_come_with(option: str, present: bool, *names: str, without: tuple[str, ...] = ()) -> None:
+    """Refuse options that have no effect: some go with another option only, some without it only.
+
+    Raises:
+        click.UsageError: one of `names` is there and the option is not, or both it and one of `without` are.
+    """
+    if present and (wrong := given(*without)):
+        raise click.UsageError(f"--{wrong[0]} must come without {option}, which finds it")
+    if not present and (wrong := given(*names)):
+        raise click.UsageError(f"--{wrong[0]} must come with {option}")
+
+
+def table(title: str, columns: list[str], rows: list[list[object]], whole: bool = False) -> Table:
+    """Make a table; numbers stand right, and with `whole` the first column is never broken."""
     made = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
-        made.add_column(column, justify="right" if right else "left", overflow="fold")
+        made.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=whole and not number)
     for row in rows:
         made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
     return made

@@ -21,7 +21,7 @@ from pcedge.cli.measuring import (
     refinement_in_words,
     sizes,
 )
-from pcedge.cli.output import Command, Result, announce, given, progress, whole_file
+from pcedge.cli.output import Command, Result, announce, must_come_with, progress, whole_file
 from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
 
 #: train records whose flows say which leaf tables may be shared, at most
@@ -48,7 +48,7 @@ SAY_EVERY = 10.0
 @click.option(
     "--floor",
     type=int,
-    help="f of 2^P (24 bits; coder small 16) goes to every symbol first, at least 1 and all together below 2^P.  "
+    help="f, 1 and more: f of 2^P (P 24, of coder small 16) goes to every symbol first, at most half of it to all.  "
     "[default: 2^-15 of the code space for all together, at least 1 each]",
 )
 @click.option(
@@ -114,7 +114,7 @@ def quantize(
     config = QuantizationConfig(
         weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
     )  # fmt: skip
-    source = read_float(circuit)
+    source = read_float(circuit, "; only these can be quantized")
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
     if budget_kbit is not None and not math.isfinite(budget_kbit):
@@ -131,8 +131,7 @@ def quantize(
         raise click.UsageError("a budget must come with --data, the records that the search measures")
     if leaf_masters is not None and budget is not None:
         raise click.UsageError("a budget must come without --leaf-masters")
-    if budget is None and (searching := given("checkpoint", "generations", "workers")):
-        raise click.UsageError(f"--{searching[0]} must come with a budget")
+    must_come_with("a budget", budget is not None, "checkpoint", "generations", "workers")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
         raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
     if refine != "none":
