@@ -327,6 +327,17 @@ def test_a_target_file_of_ones_own(files: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "q").exists()
 
 
+def test_training_says_where_it_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 3, (60, 3)))
+    checkpoint = tmp_path / "run"
+    words = ["train", "--data", tmp_path / "x.npy", "--latents", 2, "--out", tmp_path / "c.pcedge", "--patience", 0]
+    words += ["--checkpoint", checkpoint, "--checkpoint-seconds", 0, "--iterations"]
+    assert "going on" not in run(*words, 2).stderr
+    assert f"going on from iteration 2 of {checkpoint} …\n" in run(*words, 4).stderr
+    assert f"the run of {checkpoint} is complete …\n" in run(*words, 4).stderr
+
+
 def test_training_takes_missing_symbols_only_where_they_are_marked(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     x = np.random.default_rng(0).integers(-1, 3, (60, 3))

@@ -350,7 +350,8 @@ def test_a_plot_of_nothing_possible(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size
 
 
-def test_means_over_possible_records_are_marked(tmp_path: Path) -> None:
+def test_means_over_possible_records_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     circuit = Circuit((InputLayer(0, np.array([[0.5, 0.5, 0.0]])),))
     save_circuit(circuit, tmp_path / "c.pcedge")
     write_onnx(quantize(circuit), tmp_path / "m.onnx")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.circuit import Circuit
+from pcedge.circuit import Circuit, SparseRows
 from pcedge.cli.output import in_words, memory_in_words, warn
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.holdout import hold_out
@@ -97,7 +97,7 @@ def parts(model: IntegerCircuit) -> dict[str, Any]:
     widths: dict[int, int] = {}
     for layer in model.layers:
         if isinstance(layer, IntegerSum):
-            values = getattr(layer.weights, "values", layer.weights)
+            values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
             common = int(np.bitwise_or.reduce(values, axis=None))
             bits = max(2, model.weight_bits - ((common & -common).bit_length() - 1))
             widths[bits] = widths.get(bits, 0) + 1
