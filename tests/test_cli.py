@@ -20,6 +20,8 @@ from strategies import make_circuit
 from pcedge.circuit import log_likelihood, sample, save_circuit
 from pcedge.cli import group
 from pcedge.data import load_array
+from pcedge.export import write_onnx
+from pcedge.quantize import QuantizationConfig, quantize
 
 COMMANDS = (
     "demo", "doctor", "train", "info", "quantize", "export", "simulate", "verify", "encode", "decode", "loglik",
@@ -122,7 +124,72 @@ def test_impossible_records_have_no_number_in_json(tmp_path: Path) -> None:
     save_circuit(Circuit((InputLayer(0, np.array([[1.0, 0.0]])),)), tmp_path / "c.pcedge")
     np.save(tmp_path / "x.npy", np.ones((3, 1), dtype=np.uint8))
     result = as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")
-    assert result == {"records": 3, "mean_nats": None, "bits_per_variable": None, "impossible": 3}
+    assert result == {
+        "records": 3, "mean_nats": None, "bits_per_variable": None, "impossible": 3, "mean_nats_of_possible": None,
+    }  # fmt: skip
+    np.save(tmp_path / "x.npy", np.array([[1], [0]], dtype=np.uint8))
+    assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")["mean_nats_of_possible"] == 0
+    said = run("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy").stdout
+    start = "mean: -inf nats (1 of 2 records are impossible); of the 1 others: "
+    assert re.match(re.escape(start) + r"-?0.000000 nats, -?0.000000 bits a variable$", said)
+
+
+def test_missing_symbols_are_counted(files: Path, tmp_path: Path) -> None:
+    x = np.load(files / "x.npy").astype(np.int16).reshape(50, 6)
+    x[:7, 2] = -1
+    np.save(tmp_path / "x.npy", x)
+    words = "loglik", files / "m.onnx", tmp_path / "x.npy", "--missing", -1
+    assert as_json(*words)["missing_symbols"] == 7
+    assert run(*words).stdout.endswith("; 7 of 300 symbols are missing, and count among the variables\n")
+
+
+def test_quantize_says_widths_and_memory(files: Path, tmp_path: Path) -> None:
+    words = "quantize", files / "c.pcedge", "--weight-bits", 5, "--out", tmp_path / "m.onnx"
+    found, info = as_json(*words), as_json("info", files / "m.onnx")
+    assert (found["widths"]["weight_bits"], found["widths"]["leaf_bits"]) == (5, 12)
+    assert found["memory_bits"] == as_json("info", tmp_path / "m.onnx")["memory_bits"]
+    rom = f"ROM {found['memory_bits']['rom'] / 1000:.3f} kbit (weights "
+    assert f"\nweight bits 5, leaf bits 12, state bits 16\nmemory: {rom}" in run(*words).stdout
+    assert sum(info["layer_weight_bits"].values()) == info["layers"]["sum"] and info["leaf_masters"] == 0
+    said = run("info", files / "m.onnx").stdout
+    assert re.search(rf"^memory bits: ROM {info['memory_bits']['rom'] / 1000:.3f} kbit \(weights ", said, re.M)
+    assert re.search(rf"^leaf tables: {info['leaf_tables']} different$", said, re.M)
+    assert "note: the file holds these bounds already" not in said
+    said = run("info", files / "m.onnx", "--against", files / "c.pcedge").stdout
+    assert "note: the file holds these bounds already; --against computed them anew" in said
+    said = run("estimate", files / "m.onnx").stdout
+    assert "latency/cycles" in said and f"ROM {info['memory_bits']['rom'] / 1000:.3f} kbit" in said
+
+
+def test_layers_are_shown_by_weight_bits(tmp_path: Path) -> None:
+    circuit = make_circuit(7, 6, 3, 4, "hidden")
+    sums = [index for index, layer in enumerate(circuit.layers) if layer.shape.kind == "sum"]
+    mixed = quantize(circuit, QuantizationConfig(6, layer_weight_bits=((sums[0], 3),)))
+    write_onnx(mixed, tmp_path / "m.onnx")
+    found = as_json("info", tmp_path / "m.onnx")["layer_weight_bits"]
+    assert found["3"] == 1 and sum(found.values()) == len(sums)
+    said = run("info", tmp_path / "m.onnx").stdout
+    shown = ", ".join(f"{count} of {bits} bits" for bits, count in found.items())
+    assert f"layer weight bits: sum layers: {shown}\n" in said
+
+
+def test_verify_counts_complete_records(files: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    x = np.load(files / "x.npy").astype(np.int16).reshape(50, 6)
+    x[:7, 2] = -1
+    np.save(tmp_path / "x.npy", x)
+    words = "verify", files / "m.onnx", "--rungs", "ort", "--data"
+    found = as_json(*words, tmp_path / "x.npy")
+    assert (found["records"], found["complete_records"]) == (50, 43)
+    text = "streams: compared on the 43 complete records of 50"
+    assert text in " ".join(run(*words, tmp_path / "x.npy").stdout.split())
+    assert "complete records" not in run(*words, files / "x.npy").stdout
+    assert "A symbol of -1 is missing." in run("verify", "--help").stdout
+
+
+def test_interrupt_and_termination_are_among_the_statuses() -> None:
+    said = " ".join(run("--help").stdout.split())
+    assert "3 a tool or extra is missing, 130 interrupted, 143 terminated." in said
 
 
 @pytest.mark.csim
@@ -191,7 +258,7 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
         (["quantize", "{d}/m.onnx", "--out", "{t}/m.onnx"], 2, "must be a float circuit"),
         (["quantize", "{d}/x.npy", "--out", "{t}/m.onnx"], 2, "must be a float circuit"),
         (["quantize", "{d}/c.pcedge", "--weight-bits", "17", "--out", "{t}/m.onnx"], 2, "weight_bits must be in 2..16"),
-        (["quantize", "{d}/c.pcedge", "--coder", "huge", "--out", "{t}/m.onnx"], 2, "coder must be one of small, wide"),
+        (["quantize", "{d}/c.pcedge", "--coder", "huge", "--out", "{t}/m.onnx"], 2, "'huge' is not one of"),
         (["quantize", "{d}/c.pcedge", "--out", "{t}/no/m.onnx"], 2, "the folder of"),
         (["export", "{d}/m.onnx", "--target", "toaster", "--out", "{t}/p"], 2, "the target must be one of vitis-hls"),
         (["export", "{d}/c.pcedge", "--out", "{t}/p"], 2, "run pcedge quantize first"),
@@ -200,7 +267,17 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
         (["encode", "{d}/m.onnx", "{d}/m.onnx", "{t}/x.pce"], 1, "must"),
         (["decode", "{d}/m.onnx", "{d}/x.npy", "{t}/y.npy"], 1, "a stream must start with 8e504345"),
         (["info", "{d}/x.npy"], 1, "onnx-container"),
-        (["simulate", "{d}"], 1, "must hold a manifest.json"),
+        (["simulate", "{d}"], 1, "pcedge: {d} must hold a manifest.json, as every project of pcedge export does; it"),
+        (["image", "{d}/m.onnx", "--project", "{d}", "--out", "{t}/i"], 1, "pcedge: {d} must hold a manifest.json, as"),
+        (["estimate", "{d}/m.onnx", "--macs", "4", "--rate", "1e6"], 2, "--macs must come without --rate, which finds"),
+        (["estimate", "{d}/m.onnx", "--streams", "1", "--rate", "1e6"], 2, "--streams must come without --rate"),
+        (["estimate", "{d}/m.onnx", "--job", "decode"], 2, "--job must come with --rate"),
+        (
+            ["info", "{d}/m.onnx", "--against", "{d}/m.onnx"],
+            2,
+            "m.onnx must be a float circuit (.pcedge), it is none\n",
+        ),
+        (["quantize", "{d}/m.onnx", "--out", "{t}/o"], 2, "it is none; only these can be quantized\n"),
         (["encode", "{d}/m.onnx", "{d}/x.npy"], 2, "Missing argument"),
         (["fly"], 2, "No such command"),
     ],
@@ -208,7 +285,7 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
 def test_wrong_use(words: list[str], status: int, text: str, files: Path, tmp_path: Path) -> None:
     result = run(*(word.format(d=files, t=tmp_path) for word in words))
     assert result.exit_code == status, result.output
-    assert text in result.stderr
+    assert text.format(d=files) in result.stderr
     assert "Traceback" not in result.output
     assert os.listdir(tmp_path) == []
 
@@ -248,6 +325,17 @@ def test_a_target_file_of_ones_own(files: Path, tmp_path: Path) -> None:
     result = run("export", files / "m.onnx", "--target", target, "--out", tmp_path / "q")
     assert result.exit_code == 2 and "must be a TOML file with name, flow, part and clock_ns" in result.stderr
     assert not (tmp_path / "q").exists()
+
+
+def test_training_says_where_it_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 3, (60, 3)))
+    checkpoint = tmp_path / "run"
+    words = ["train", "--data", tmp_path / "x.npy", "--latents", 2, "--out", tmp_path / "c.pcedge", "--patience", 0]
+    words += ["--checkpoint", checkpoint, "--checkpoint-seconds", 0, "--iterations"]
+    assert "going on" not in run(*words, 2).stderr
+    assert f"going on from iteration 2 of {checkpoint} …\n" in run(*words, 4).stderr
+    assert f"the run of {checkpoint} is complete …\n" in run(*words, 4).stderr
 
 
 def test_training_takes_missing_symbols_only_where_they_are_marked(tmp_path: Path) -> None:

@@ -310,6 +310,11 @@ def test_the_command_in_words(files: Path) -> None:
     for text in ("coding intervals", "99.9 %", "worst record: ", "AUROC", "classes: ", "symbols coded at the floor: "):
         assert text in said.stdout
     assert "measuring: queries" in said.stderr
+    assert " lanes, which is not written, " in " ".join(said.stdout.split())
+    areas = as_json(
+        "evaluate", files / "c.pcedge", files / "m.onnx", "--data", files / "x.npy", "--ood", files / "z.npy"
+    )["ood"]["auroc"]
+    assert all(f"{area:.5f}" in said.stdout for area in areas.values())
 
 
 def test_names_of_shipped_circuits_and_data_will_do() -> None:
@@ -343,6 +348,30 @@ def test_a_plot_of_nothing_possible(tmp_path: Path) -> None:
     found = evaluate(circuit, Engine(quantize(circuit)), [[1]], labels=[0], ood=[[1]], queries=0)
     draw(found, tmp_path / "a.png", ".png")
     assert (tmp_path / "a.png").stat().st_size
+
+
+def test_means_over_possible_records_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    circuit = Circuit((InputLayer(0, np.array([[0.5, 0.5, 0.0]])),))
+    save_circuit(circuit, tmp_path / "c.pcedge")
+    write_onnx(quantize(circuit), tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", np.array([[0], [1], [2]]))
+    np.save(tmp_path / "y.npy", np.zeros(3, dtype=int))
+    said = run(
+        "evaluate", tmp_path / "c.pcedge", tmp_path / "m.onnx", "--data", tmp_path / "x.npy", "--labels",
+        tmp_path / "y.npy", "--ood", tmp_path / "x.npy",
+    )  # fmt: skip
+    text = " ".join(said.stdout.split())
+    assert "less float, of 2 possible to the float circuit" in text
+    assert "then the loss, of 2 possible to the float" in text
+    assert text.count("bits of 2 and 2 possible") == 2
+
+
+def test_the_folder_of_a_plot_is_looked_for_first(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    data = "--data", files / "x.npy"
+    said = run("evaluate", files / "c.pcedge", files / "m.onnx", *data, "--plot", tmp_path / "no" / "a.png")
+    assert said.exit_code == 2 and "the folder of" in said.stderr
 
 
 def test_without_matplotlib_the_extra_is_named(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

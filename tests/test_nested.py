@@ -192,3 +192,17 @@ class TestCommand:
         done = self.run("quantize", "digits", *more, "--out", out)
         assert done.exit_code == 2 and not out.exists()
         assert "a budget must come without --leaf-masters" in done.output + done.stderr
+
+
+def test_the_command_says_where_plain_tables_are_smaller(tmp_path: Path) -> None:
+    def run(masters: int, *more: str) -> str:
+        words = ["quantize", "digits", "--leaf-masters", str(masters), "--out", str(tmp_path / "m.onnx"), *more]
+        return CliRunner().invoke(group, words).stdout
+
+    sizes = json.loads(run(9999, "--json"))
+    plain = sizes["rom_bits_of_plain_tables"]
+    assert plain == lower(replace(read_onnx(tmp_path / "m.onnx"), nested=())).memory_bits()["rom"]
+    assert sizes["memory_bits"]["rom"] > plain
+    note = "with plain leaf tables the ROM would have"
+    assert f"note: {note} {plain / 1000:.3f} kbit, less than with masters" in run(9999)
+    assert note not in run(4)

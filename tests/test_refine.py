@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 from pcedge.circuit import Circuit, InputLayer, SparseRows, SumLayer, load_circuit, log_likelihood
 from pcedge.cli import group
+from pcedge.cli.measuring import refinement_in_words
 from pcedge.coder import Engine
 from pcedge.compress import expected_flows, share_leaves
 from pcedge.data import load_data
@@ -63,6 +65,23 @@ def test_loses_less_than_rounding(circuit: Circuit, refined: Circuit, digits) ->
         losses[name] = statistics(circuit, Engine(integers), digits[1]).loss
     losses["refined"] = statistics(circuit, Engine(quantize(refined, CONFIG)), digits[1]).loss
     assert losses["refined"] < losses["length"] < 0.8 * losses["remainder"]
+
+
+def test_says_which_pass_it_keeps(circuit: Circuit, digits) -> None:
+    told: list[int] = []
+    after: list[float] = []
+    refine(
+        circuit,
+        digits[0][:300],
+        CONFIG,
+        FEW,
+        kept=told.append,
+        progress=lambda index, total, before, now: after.append(now),
+    )
+    full = [index for index, share in enumerate(FEW.shares()) if share == 1.0]
+    assert told == [min(full, key=lambda index: after[index - 1])]
+    refine(circuit, np.zeros((9, 64), np.int64), CONFIG, FEW, valid=digits[1], kept=told.append)
+    assert told[1] == 0
 
 
 def test_is_deterministic_and_never_worse_than_its_start(circuit: Circuit, digits) -> None:
@@ -158,6 +177,52 @@ class TestCommand:
         integers = read_onnx(out)
         assert integers.weight_bits == 3 and result["digest"] == integers.digest.hex()
         assert len(np.unique(tables(integers), axis=0)) <= 50
+        told = result["refinement"]
+        assert (told["held_out_records"], told["passes"], told["left_out"]) == (180, 2, False)
+        assert told["pass_kept"] in (0, 1, 2) and told["bits_per_record_after"] <= told["bits_per_record_before"]
+        assert told["bits_per_record_after"] == result["held_out"]["bits_per_record"]
+
+    def test_what_a_refinement_does_is_said(self, tmp_path: Path) -> None:
+        # Train records that have nothing of the data: with a validation split rounding alone is kept.
+        splits = load_data("digits")
+        noise = np.random.default_rng(0).integers(0, 17, (50, 8, 8)).astype(np.uint8)
+        np.savez(tmp_path / "x.npz", train=noise, valid=splits.valid)
+        np.save(tmp_path / "x.npy", noise)
+        words = "quantize", "digits", "--weight-bits", 4, "--refine", "em", "--passes", 1, "--out", tmp_path / "m.onnx"
+        done = self.run(*words, "--data", tmp_path / "x.npz")
+        assert done.exit_code == 0, done.output
+        found = re.search(
+            r"^refinement: (\S+) bits a record before, (\S+) after, rounding alone kept$", done.stdout, re.M
+        )
+        assert found is not None and found[1] == found[2]
+        assert re.search(rf"^held out: 180 records: {found[1]} bits a record by intervals, float", done.stdout, re.M)
+        # Held out of train, the noise is what the refinement is told by.
+        done = self.run(*words, "--data", tmp_path / "x.npy")
+        assert re.search(r"^refinement: \S+ bits a record before, \S+ after, pass 1 of 1 kept$", done.stdout, re.M)
+
+    def test_a_loss_on_held_out_records_is_warned_of(self, capsys: pytest.CaptureFixture[str]) -> None:
+        found = {"bits_per_record_before": 8.0, "bits_per_record_after": 9.0, "pass_kept": 3, "passes": 4}
+        text = refinement_in_words(found | {"left_out": False})
+        assert text == "refinement: 8.0000 bits a record before, 9.0000 after, pass 3 of 4 kept"
+        warned = "--refine made the held-out records longer, 9.0000 bits a record after 8.0000"
+        assert capsys.readouterr().err == f"pcedge: warning: {warned}\n"
+
+    def test_missing_symbols_are_measured_by_likelihood(self, tmp_path: Path) -> None:
+        x = load_data("digits").train[:100].astype(np.int16)
+        x[::2, 0, 0] = -1
+        np.save(tmp_path / "x.npy", x)
+        done = self.run(
+            "quantize", "digits", "--data", tmp_path / "x.npy", "--missing", -1, "--refine", "em", "--passes", 1,
+            "--out", tmp_path / "m.onnx", "--json",
+        )  # fmt: skip
+        found = json.loads(done.stdout)["held_out"]
+        assert (found["code"], found["records"]) == ("likelihood", 10)
+
+    def test_the_device_is_tried_before_the_work(self, tmp_path: Path) -> None:
+        done = self.run(
+            "quantize", "digits", "--data", "digits", "--refine", "em", "--device", "blah", "--out", tmp_path / "m.onnx"
+        )
+        assert done.exit_code == 2 and done.stderr.startswith("pcedge: device must be cpu or a torch device that works")
 
     def test_rounding(self, tmp_path: Path) -> None:
         digests = set()
@@ -173,7 +238,7 @@ class TestCommand:
             (("--refine", "em"), "--refine, --leaf-tables and --missing must come with --data"),
             (("--leaf-tables", 4), "--refine, --leaf-tables and --missing must come with --data"),
             (("--data", "digits", "--passes", 4), "--passes must come with --refine"),
-            (("--rounding", "up"), "rounding must be one of code-length, largest-remainder, got 'up'"),
+            (("--rounding", "up"), "'up' is not one of 'code-length', 'largest-remainder'"),
         ],
     )
     def test_wrong_usage(self, tmp_path: Path, more: tuple[object, ...], text: str) -> None:

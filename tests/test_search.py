@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from pcedge.circuit import Circuit, SumLayer, load_circuit
+from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, save_circuit
 from pcedge.circuit.inference import log_likelihood
 from pcedge.circuit.layers import SparseRows
 from pcedge.cli import group
@@ -191,13 +192,58 @@ def test_command(tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["memory_bits"]["rom"] == lower(read_onnx(tmp_path / "m.onnx")).memory_bits()["rom"] <= 130_000
     assert set(result["chosen"]) == {"weight_bits", "leaf_bits", "state_bits", "leaf_tables"}
+    held = 180
+    assert result["search"] == {
+        "generations": 0, "resumed_at": None, "held_out_records": held, "compared_records": held,
+    }  # fmt: skip
+    records = load_data("digits").valid.reshape(held, -1)
+    source, engine = load_circuit("digits"), Engine(read_onnx(tmp_path / "m.onnx"))
+    expected = {"bits_per_record": 64 * bits(engine.circuit, records) + 64 * 24}
+    expected["float_bits_per_record"] = -log_likelihood(source, records).mean() / np.log(2)
+    assert {name: result["held_out"][name] for name in expected} == pytest.approx(expected)
+    assert (result["held_out"]["records"], result["held_out"]["impossible"]) == (held, 0)
     for more, text in (
         (("--budget-kbit", 100), "a budget must come with --data, the records that the search measures"),
         (("--data", "digits"), "--data must come with --refine, --leaf-tables or a budget"),
         (("--checkpoint", "s.json"), "--checkpoint must come with a budget"),
+        (("--generations", 10), "--generations must come with a budget"),
+        (("--workers", 1), "--workers must come with a budget"),
     ):
         done = run(*more)
         assert done.exit_code == 2 and text in done.output + done.stderr
+
+
+def test_the_command_says_how_far_it_is_and_where_it_goes_on(tmp_path: Path) -> None:
+    def run(generations: int, *more: str):
+        words = ["quantize", "digits", "--data", "digits", "--budget-kbit", "120", "--leaf-tables", "64"]
+        words += ["--generations", str(generations), "--checkpoint", str(tmp_path / "c.json")]
+        done = CliRunner().invoke(group, [*words, *more, "--out", str(tmp_path / "m.onnx")])
+        assert done.exit_code == 0, done.output
+        return done
+
+    first = run(1)
+    assert re.search(r"^generation 0 of 1, best \d+\.\d\d bits a record …$", first.stderr, re.M)
+    assert re.search(r"^generation 1 of 1, best \d+\.\d\d bits a record …$", first.stderr, re.M)
+    assert "going on" not in first.stderr
+    assert "\nsearch: 1 generations, candidates compared on 180 of 180 held-out records\n" in first.stdout
+    assert re.search(r"^chosen: sum layers: \d+ of 2 bits, .*; leaf bits \d+; state bits 16; ", first.stdout, re.M)
+    second = run(2, "--json")
+    assert f"going on from generation 1 of {tmp_path / 'c.json'} …" in second.stderr
+    assert json.loads(second.stdout)["search"]["resumed_at"] == 1
+
+
+def test_impossible_held_out_records_are_warned_of(tmp_path: Path) -> None:
+    # The second child is needed for the symbol 3, and its weight rounds to 0.
+    leaves = InputLayer(0, np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]))
+    save_circuit(Circuit((leaves, SumLayer((0,), np.array([[1 - 1e-6, 1e-6]])))), tmp_path / "c.pcedge")
+    np.savez(tmp_path / "x.npz", train=np.zeros((9, 1), np.uint8), valid=np.array([[0], [3], [1]], np.uint8))
+    words = ["quantize", str(tmp_path / "c.pcedge"), "--data", str(tmp_path / "x.npz"), "--budget-kbit", "5"]
+    done = CliRunner().invoke(group, [*words, "--generations", "0", "--out", str(tmp_path / "m.onnx")])
+    assert done.exit_code == 0, done.output
+    assert "pcedge: warning: 1 of 3 held-out records are impossible to the integers (likelihood 0), 0 to" in done.stderr
+    assert re.search(
+        r"^held out: 3 records: .* by intervals, .*; impossible: 1, to the float circuit 0$", done.stdout, re.M
+    )
 
 
 def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -212,6 +258,10 @@ def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"version": 3, "search": "", "best": {}, "history": [1], "checksum": ""}))
     done = run.invoke(group, arguments)
     assert done.exit_code == 1 and "its checksum is wrong" in done.output + done.stderr
+    np.save(tmp_path / "x.npy", np.full(20_000, 255, dtype=np.uint8))
+    done = run.invoke(group, [str(tmp_path / "x.npy") if word == str(path) else word for word in arguments])
+    assert done.exit_code == 1 and len(done.stderr.splitlines()[-1]) < 500
+    assert "x.npy must hold the state of a search, it is no text: byte 0 is no UTF-8" in done.stderr
     assert not out.exists()
 
 

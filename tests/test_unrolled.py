@@ -364,7 +364,10 @@ class TestRefusals:
         words = ["export", tmp_path / "m.onnx", "--kernel", "unrolled", "--out", tmp_path / "p"]
         done = invoke(*words)
         assert done.exit_code == 0
-        assert "pip install 'pcedge[da]' brings da4ml" in done.stderr
+        assert "sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them" in done.stderr
+        counts = json.loads((tmp_path / "p/manifest.json").read_text())["counts"]
+        text = f"({counts['left_adders']} if none were shared, {counts['plain_adders']} if no small sum were a table"
+        assert text in done.stdout
         assert json.loads((tmp_path / "p/manifest.json").read_text())["adders"] == "plain"
         done = invoke(*words, "--adders", "shared")
         assert done.exit_code == 3

@@ -88,3 +88,10 @@ def test_refusals(tmp_path: Path) -> None:
     done = run("zoo", "--out", tmp_path / "m.onnx")
     assert done.exit_code == 2 and "--out must come with the NAME of a circuit" in done.output + done.stderr
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_names_are_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(group, ["zoo"]).stdout
+    for name in zoo():
+        assert f"│ {name} " in said

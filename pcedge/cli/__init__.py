@@ -30,7 +30,8 @@ from pcedge.cli.output import INTERRUPTED, TERMINATED
 def group() -> None:
     """Take a trained probabilistic circuit to verified integer hardware.
 
-    Exit status: 0 fine, 1 mismatch or bad data, 2 wrong usage, 3 a tool or extra is missing.
+    Exit status: 0 fine, 1 mismatch or bad data, 2 wrong usage, 3 a tool or extra is missing, 130
+    interrupted, 143 terminated.
     """
 
 

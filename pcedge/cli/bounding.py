@@ -37,4 +37,7 @@ def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tupl
             text["extra_bits"] = "the file holds no bounds; --against FLOAT computes them"
     if bounds is not None:
         text["extra_bits"] = bounds.describe()
+    held = not is_zoo_name(model) and NOTE in read_notes(model)
+    if against is not None and held:
+        text["extra_bits"] += "\nnote: the file holds these bounds already; --against computed them anew"
     return {"needed": needed, "extra_bits": asdict(bounds) if bounds else None}, text

@@ -20,7 +20,8 @@ from pcedge.cli.inputs import (
     to_records,
     to_symbols,
 )  # fmt: skip
-from pcedge.cli.output import Command, Result, announce, in_words, progress, table, whole_file
+from pcedge.cli.measuring import layers_in_words, parts
+from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
 from pcedge.errors import DataError
 
 
@@ -38,7 +39,11 @@ def doctor() -> Result:
 
 @click.command(cls=Command, example="pcedge info m.onnx")
 @click.argument("model", type=MODEL)
-@click.option("--against", type=MODEL, help="The float circuit of an integer one: computes the bounds on extra bits.")
+@click.option(
+    "--against",
+    type=MODEL,
+    help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
+)
 def info(model: str, against: str | None) -> Result:
     """Describe a float or integer circuit, or a compressed stream."""
     from pcedge.circuit import Circuit, InputLayer
@@ -84,8 +89,13 @@ def info(model: str, against: str | None) -> Result:
             result["steps"] = {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)}
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
+        result |= parts(integers)
         bounds, words = bounds_of(model, integers, against)
         result |= bounds
+        words["layer_weight_bits"] = f"sum layers: {layers_in_words(result['layer_weight_bits'])}"
+        words["leaf_tables"] = f"{result['leaf_tables']} different"
+        if "memory_bits" in result:
+            words["memory_bits"] = memory_in_words(result["memory_bits"])
         result |= _symbolizer(integers)
     texts = {name: words.get(name) or in_words(value) for name, value in result.items()}
     return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
@@ -98,7 +108,10 @@ def info(model: str, against: str | None) -> Result:
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
 def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:
-    """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch."""
+    """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.
+
+    A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
+    """
     from pcedge.data import Reading, load_array
     from pcedge.verify import verify as climb
 
@@ -108,10 +121,16 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
         raise click.UsageError("--rungs must name at least one rung")
     x = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records]
     report = climb(circuit, x, names, announce=announce)
+    complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
-    return report.as_dict(), text, 1 if report.mismatches else 0
+    counted = {"records": len(x), "complete_records": complete}
+    if complete < len(x):
+        text.append(
+            f"streams: compared on the {complete} complete records of {len(x)}, the others have missing symbols"
+        )
+    return report.as_dict() | counted, text, 1 if report.mismatches else 0
 
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
@@ -211,16 +230,30 @@ def loglik(
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
     }
+    unseen = 0
+    if missing is not None:
+        unseen = result["missing_symbols"] = int((x == -1).sum())
+    possible = logs[np.isfinite(logs)]
+    if impossible:
+        result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
     if constant:
         result["log_constant"] = constant
     result |= bits_per_value(circuit, -mean / math.log(2) * len(logs) if finite else None, raw)
     if not finite:
-        return result, f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)", 0
+        text = f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)"
+        if len(possible):
+            bits = -possible.mean() / math.log(2) / variables
+            text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
+        return result, text + _unseen(unseen, x), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
     text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
     if abs(constant) > 1e-9:
         text += f", with {constant:.6f} nats that importing the circuit took out"
-    return result, text, 0
+    return result, text + _unseen(unseen, x), 0
+
+
+def _unseen(missing: int, x: Any) -> str:
+    return f"; {missing} of {x.size} symbols are missing, and count among the variables" if missing else ""
 
 
 def _symbolizer(circuit: Any) -> dict[str, Any]:

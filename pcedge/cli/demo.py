@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pcedge import __version__
-from pcedge.cli.output import Command, table, whole_file
+from pcedge.cli.output import ROM, Command, table, whole_file
 from pcedge.errors import MismatchError, MissingToolError, missing_extra
 
 #: golden records of the exported project
@@ -185,9 +185,12 @@ def _tables(report: dict[str, Any], out: Path) -> list[Any]:
         ["code", "bits per pixel"],
         [list(i) for i in report["bits_per_pixel"].items()],
     )
-    sizes: list[list[object]] = [
-        [f"{name} memory, kbit", kbits / 1000] for name, kbits in report["memory_bits"].items()
-    ]
+    memory = report["memory_bits"]
+    sizes: list[list[object]] = [["ROM, kbit", memory["rom"] / 1000]]
+    for name, within in ROM.items():
+        sizes += [[f"  (of it {name})", memory[name] / 1000]] if memory[name] else []
+        sizes += [[f"    (of it {part.replace('_', ' ')})", memory[part] / 1000] for part in within]
+    sizes += [[f"RAM: {name}, kbit", memory[name] / 1000] for name in ("state", "exponents")]
     sizes += [[f"{name}, bytes", size] for name, size in report["bytes"].items()]
     times: list[list[object]] = [[name, seconds] for name, seconds in report["seconds"].items()]
     first = [f"first mismatch: {c['first']}" for c in report["comparisons"] if c["first"]]

@@ -10,7 +10,7 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import MODEL
-from pcedge.cli.output import Command, Result, in_words, table
+from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
 
 if TYPE_CHECKING:
     from pcedge.export.cycles import Shape
@@ -24,7 +24,7 @@ JOBS = ("likelihood", "encode", "decode")
 @click.command(cls=Command, example="pcedge estimate m.onnx --target vitis-hls --rate 10e6")
 @click.argument("model", type=MODEL)
 @click.option("--target", default="vitis-hls", show_default=True, help="A target's name or TOML file: its clock.")
-@click.option("--macs", default=1, show_default=True, type=int, help="Multiply-accumulates a cycle, a power of two.")
+@click.option("--macs", default=1, show_default=True, type=int, help="A power of two in 1..4096, a cycle.")
 @click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
@@ -40,6 +40,7 @@ def estimate(
     from pcedge.export.lowering import lower
     from pcedge.export.target import find_target
 
+    must_come_with("--rate", rate is not None, "job", without=("macs", "streams"))
     if rate is not None and not math.isfinite(rate):
         raise click.UsageError(f"--rate must be a finite number, got {rate}")
     circuit = read_integer(model)
@@ -84,13 +85,13 @@ def estimate(
     result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
     result["resources"] = resources
     lines = [f"{shape.macs} macs, {shape.streams} streams, {clock / 1e6:g} MHz"]
-    lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency':>10}{'symbols/s':>12}")
+    lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency/cycles':>16}{'symbols/s':>12}")
     for name, counted in jobs.items():
         per = counted.cycles_per_record / variables
         lines.append(
-            f"{name:<12}{per:>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>10}{clock / per:>12.3g}"
+            f"{name:<12}{per:>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>16}{clock / per:>12.3g}"
         )
-    lines += [f"multipliers: {in_words(shape.multipliers)}", f"memory bits: {in_words(memory)}"]
+    lines += [f"multipliers: {in_words(shape.multipliers)}", f"memory: {memory_in_words(memory)}"]
     return result, ["\n".join(lines), *shown], 0
 
 

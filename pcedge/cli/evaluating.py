@@ -60,13 +60,15 @@ def evaluate(
     if plot is not None:
         if plot.suffix.lower() not in FORMATS:
             raise UsageError(f"a plot must end in {', '.join(FORMATS)}, got {plot.name!r}")
+        if not plot.resolve().parent.is_dir():
+            raise click.UsageError(f"the folder of {plot} must exist")
         need_matplotlib()
     floats, engine = read_float(circuit), Engine(read_integer(model))
     check_pair(floats, engine)
     reading = Reading(dtype, shape)
     x = load_array(data, reading)
     inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
-    # whole_file checks the plot's place before minutes of work, not after.
+    # whole_file checks the rest of the plot's place before minutes of work, not after.
     with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
         with _stages() as move:
             found = measure(
@@ -105,7 +107,7 @@ def _tables(result: dict[str, Any]) -> list[Any]:
     made = [_lengths(result), _distribution(result)]
     made += _remarks(result)
     if "classes" in result:
-        made.append(_classes(result["classes"]))
+        made.append(_classes(result["classes"], _possible(result["records"], result["float_impossible"])))
     if "queries" in result:
         made.append(_queries(result["queries"]))
     if "ood" in result:
@@ -132,7 +134,10 @@ def _lengths(result: dict[str, Any]) -> Any:
         [name, _cell(whole[key]), _cell(result["bits_per_variable"][key]), _cell(over[key])]
         for key, name in names.items()
     ]
-    title = f"{records} records of {result['variables']} variables; a file of {file['bytes']} bytes"
+    title = (
+        f"{records} records of {result['variables']} variables; as a file of {file['lanes']} lanes, which is not "
+        f"written, {file['bytes']} bytes"
+    )
     return table(title, ["code", "bits/record", "bits/variable", "over float"], rows)
 
 
@@ -144,7 +149,8 @@ def _distribution(result: dict[str, Any]) -> Any:
     ]
     for name, value in loss["quantiles"].items():
         rows.append([name if name in ("min", "max") else f"{name} %", _cell(value)])
-    return table("loss: coding intervals less float", ["over the records", "bits/record"], rows)
+    over = _possible(result["records"], result["float_impossible"])
+    return table(f"loss: coding intervals less float{over}", ["over the records", "bits/record"], rows)
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:
@@ -166,7 +172,12 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _classes(classes: list[dict[str, Any]]) -> Any:
+def _possible(records: int, impossible: int) -> str:
+    """Say which records a mean is over, where it is not over all."""
+    return f", of {records - impossible} possible to the float circuit" if impossible else ""
+
+
+def _classes(classes: list[dict[str, Any]], over: str) -> Any:
     rows: list[list[object]] = []
     for found in classes:
         loss = found["loss"]
@@ -174,7 +185,8 @@ def _classes(classes: list[dict[str, Any]]) -> Any:
         worst = "" if found["worst_record"] is None else found["worst_record"]
         rows.append([found["label"], found["records"], *map(_cell, figures), worst, found["impossible"]])
     columns = ["class", "records", "float", "mean", "99.9 %", "worst", "record", "zero p"]
-    return table("classes: mean float bits, then the loss; zero p: impossible to the integers", columns, rows)
+    title = f"classes: mean float bits, then the loss{over}; zero p: impossible to the integers"
+    return table(title, columns, rows)
 
 
 def _queries(queries: dict[str, Any]) -> Any:
@@ -184,15 +196,23 @@ def _queries(queries: dict[str, Any]) -> Any:
         errors = [_brief(found[name]) for name in ("mean_error", "p99.9_error", "max_error")]
         rows.append([f"{key}, {unit}", found["queries"], *errors, found["impossible"], found["undefined"]])
     columns = ["error of", "queries", "mean", "99.9 %", "max", "zero p", "undefined"]
-    return table(f"random queries, seed {queries['seed']}; zero p: impossible to the integers alone", columns, rows)
+    left = sum(queries[key][name] for key in ("marginal", "conditional") for name in ("impossible", "undefined"))
+    over = ", and like undefined not in the errors" if left else ""
+    title = f"random queries, seed {queries['seed']}; zero p: impossible to the integers alone{over}"
+    return table(title, columns, rows)
 
 
 def _ood(result: dict[str, Any]) -> list[Any]:
     ood = result["ood"]
-    rows: list[list[object]] = [
-        [NAMES[key], _cell(result["bits_per_record"][key]), _cell(ood["bits_per_record"][key]), area]
-        for key, area in ood["auroc"].items()
-    ]
+    missed = {"float": "float_impossible", "likelihood": "impossible"}
+    rows: list[list[object]] = []
+    for key, area in ood["auroc"].items():
+        name, found = NAMES[key], [one.get(missed.get(key, ""), 0) for one in (result, ood)]
+        if any(found):
+            name += f", bits of {result['records'] - found[0]} and {ood['records'] - found[1]} possible"
+        # Areas near 1 differ in the last digits, as in the plot.
+        bits = _cell(result["bits_per_record"][key]), _cell(ood["bits_per_record"][key])
+        rows.append([name, *bits, f"{area:.5f}"])
     columns = ["score", "data, bits", "others, bits", "AUROC"]
     return [
         table(f"{result['records']} records told from {ood['records']} out-of-distribution records", columns, rows),

@@ -12,7 +12,7 @@ import click
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_records
 from pcedge.cli.output import Command, Result, announce, whole_file
-from pcedge.errors import UsageError
+from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pcedge.arithmetic import IntArray
@@ -40,9 +40,15 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "shared", "plain"]),
     help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
 )
-@click.option("--data", type=DATA, help="Records for the golden vectors; default: drawn from the circuit.")
-@click.option("--records", default=64, show_default=True, type=click.IntRange(1), help="Golden records of --data.")
-@click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two.  [default: 1]")
+@click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
+@click.option(
+    "--records",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Golden records of --data, at most; without --data 16 are drawn, of an unrolled kernel 32.",
+)
+@click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
@@ -98,6 +104,7 @@ def image(model: str, project: Path, out: Path) -> Result:
     from pcedge.export.image import capacity_from, image_words
     from pcedge.simulate.csim import Csim
 
+    _need_project(project)
     manifest = Csim(project).manifest
     if not manifest.get("reload"):
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
@@ -117,6 +124,7 @@ def simulate(folder: Path) -> Result:
     from pcedge.simulate.engine import EngineCsim
     from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
+    _need_project(folder)
     unrolled = kernel_of(folder) == "unrolled"
     csim = UnrolledCsim(folder) if unrolled else Csim(folder)
     manifest = csim.manifest
@@ -133,6 +141,14 @@ def simulate(folder: Path) -> Result:
     return result, "\n".join(lines), 0
 
 
+def _need_project(folder: Path) -> None:
+    """Say in plain words that a folder is no project; what is wrong with a damaged one the reader says."""
+    from pcedge.export.project import MANIFEST
+
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
+
+
 def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
@@ -140,7 +156,7 @@ def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray 
     from pcedge.export.project import MANIFEST
 
     if adders == "auto" and not has_da4ml():
-        announce("the sums are in their plain form: pip install 'pcedge[da]' brings da4ml, which shares adders")
+        announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
     folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     counts = manifest["counts"]
@@ -150,7 +166,8 @@ def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray 
     }  # fmt: skip
     text = (
         f"{folder}: unrolled kernel for {target}, {manifest['edges']} edges: {counts['adders']} adders "
-        f"(plain form {counts['plain_adders']}), {counts['multipliers']} multipliers, {counts['tables']} tables; "
+        f"({counts['left_adders']} if none were shared, {counts['plain_adders']} if no small sum were a table either), "
+        f"{counts['multipliers']} multipliers, {counts['tables']} tables; "
         f"next: pcedge simulate {folder}"
     )
     return result, text, 0

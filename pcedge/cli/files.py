@@ -45,10 +45,10 @@ def is_float_file(path: str) -> bool:
         return file.read(9)[8:] == b"{"
 
 
-def read_float(path: str) -> Circuit:
-    """Read a float circuit; refuse an integer one by name."""
+def read_float(path: str, why: str = "") -> Circuit:
+    """Read a float circuit; refuse an integer one by name, and say why."""
     if not is_float_file(path):  # the name digits is the float circuit wherever one will do
-        raise UsageError(f"{path} must be a float circuit (.pcedge), it is none; only these can be quantized")
+        raise UsageError(f"{path} must be a float circuit (.pcedge), it is none{why}")
     return load_circuit(path)
 
 

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from pcedge.circuit import Circuit, log_likelihood
+from pcedge.circuit.inference import check_records
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.quantize import IntegerCircuit
@@ -90,7 +91,13 @@ def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = 
 
 def to_symbols(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None) -> Any:
     """Make records of symbols as `to_records` does; without a symbolizer write missing symbols as -1."""
-    return mark_missing(x, missing) if circuit.symbolizer is None else to_records(circuit, x, missing)
+    if circuit.symbolizer is not None:
+        return to_records(circuit, x, missing)
+    marked = mark_missing(x, missing)
+    if missing is None:
+        # Where nothing marks a missing symbol, no message may call -1 one.
+        check_records(marked, circuit.cardinalities, allow_missing=False)
+    return marked
 
 
 def mean_bits(circuit: Circuit, records: Any) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -102,12 +103,56 @@ def announce(text: str) -> None:
     click.echo(f"{text} …", err=True)
 
 
-def table(title: str, columns: list[str], rows: list[list[object]]) -> Table:
-    """Make a table; numbers stand right."""
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    click.echo(f"pcedge: warning: {text}", err=True)
+
+
+#: parts of the read-only memories, and the parts of these
+ROM = {
+    "weights": (), "tables": (), "leaves": (), "variables": (), "indices": (),
+    "programs": ("likelihood_program", "code_program", "dictionaries"),
+}  # fmt: skip
+
+
+def memory_in_words(memory: dict[str, int]) -> str:
+    """Write the bits of memories: the ROM first, its parts in parentheses, parts of parts in brackets, then the RAM."""
+
+    def kbit(name: str) -> str:
+        shown = "of both: dictionaries" if name == "dictionaries" else name.replace("_", " ")
+        return f"{shown} {memory[name] / 1000:.3f}"
+
+    within = {name: ", ".join(kbit(part) for part in parts if memory[part]) for name, parts in ROM.items()}
+    listed = ", ".join(kbit(name) + (f" [{within[name]}]" if within[name] else "") for name in ROM if memory[name])
+    known = {"rom", *ROM, *(part for some in ROM.values() for part in some)}
+    ram = ", ".join(kbit(name) for name in memory if name not in known)
+    return f"ROM {memory['rom'] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
+
+
+def given(*names: str) -> list[str]:
+    """Give which of some options of the running command are on its command line, not left to their defaults."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+
+
+def must_come_with(option: str, present: bool, *names: str, without: tuple[str, ...] = ()) -> None:
+    """Refuse options that have no effect: some go with another option only, some without it only.
+
+    Raises:
+        click.UsageError: one of `names` is there and the option is not, or both it and one of `without` are.
+    """
+    if present and (wrong := given(*without)):
+        raise click.UsageError(f"--{wrong[0]} must come without {option}, which finds it")
+    if not present and (wrong := given(*names)):
+        raise click.UsageError(f"--{wrong[0]} must come with {option}")
+
+
+def table(title: str, columns: list[str], rows: list[list[object]], whole: bool = False) -> Table:
+    """Make a table; numbers stand right, and with `whole` the first column is never broken."""
     made = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
-        made.add_column(column, justify="right" if right else "left", overflow="fold")
+        made.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=whole and not number)
     for row in rows:
         made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
     return made

@@ -104,9 +104,12 @@ def train(
     inputs = [name for name in (data, init) if name is not None]
     if checkpoint is not None and checkpoint.resolve() in [out.resolve(), *(Path(name).resolve() for name in inputs)]:
         raise click.UsageError(f"the checkpoint must be another file than --out, --data and --init, got {checkpoint}")
+    kept = checkpoint is not None and checkpoint.exists()
     with progress("training") as move, whole_file(out if first else Path(os.devnull), *inputs) as fresh:
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
+            if first and kept and not iterations:
+                announce(f"going on from iteration {iteration - 1} of {checkpoint}")
             iterations.append(iteration)
             move(iteration, total)
 
@@ -114,6 +117,8 @@ def train(
             splits, config, circuit=start, progress=report, checkpoint=checkpoint,
             cardinalities=None if steps is None or start is not None else steps.cardinalities,
         )  # fmt: skip
+        if first and kept and not iterations:
+            announce(f"the run of {checkpoint} is complete")
         circuit = replace(circuit, symbolizer=steps)
         save_circuit(circuit, fresh)
     if not first:

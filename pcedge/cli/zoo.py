@@ -41,4 +41,4 @@ def zoo(name: str | None, out: Path | None) -> Result:
     title = (
         f"bits of a value of the test data; files with {', '.join(map(str, sorted(lanes)))} lanes, everything counted"
     )
-    return result, [table(title, columns, rows), *notes], 0
+    return result, [table(title, columns, rows, whole=True), *notes], 0

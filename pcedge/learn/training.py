@@ -160,6 +160,16 @@ def count_flows(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = 
     return found
 
 
+def check_device(config: LearnConfig) -> None:
+    """Demand that torch is installed and the device works here.
+
+    Raises:
+        UsageError: the device does not work.
+        MissingToolError: torch is not installed.
+    """
+    _torch_part("workers").own_device(config)
+
+
 def _torch_part(name: str) -> Any:
     """Import a module that needs torch."""
     try:

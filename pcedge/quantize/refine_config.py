@@ -89,6 +89,7 @@ def refine(
     *,
     valid: ArrayLike | None = None,
     progress: Progress | None = None,
+    kept: Callable[[int], None] | None = None,
 ) -> Circuit:
     """Fit a circuit's parameters as the integers that they will be, by EM with a rounded M-step.
 
@@ -107,6 +108,7 @@ def refine(
         settings: passes and priors; None takes the defaults.
         valid: records that choose the best pass; None holds out a part of data.
         progress: called after every pass.
+        kept: called in the end with the pass whose parameters are given, 0 for rounding alone.
 
     Returns:
         The circuit with weights and leaf tables that `quantize` with the same config takes over exactly; of the
@@ -127,7 +129,10 @@ def refine(
         if error.name is None or error.name.split(".")[0] != "torch":
             raise
         raise missing_extra("torch", "train", "refining") from error
-    fitted: Circuit = refining.fit_integers(
+    fitted: Circuit
+    fitted, index = refining.fit_integers(
         circuit, train, held, config or QuantizationConfig(), settings or RefineConfig(), progress
     )
+    if kept is not None:
+        kept(index)
     return fitted

@@ -34,14 +34,14 @@ OPENED = 0.01
 def fit_integers(
     circuit: Circuit, train: IntArray, valid: IntArray | None, config: QuantizationConfig, settings: RefineConfig,
     progress: Progress | None = None,
-) -> Circuit:  # fmt: skip
-    """Do what `refine` says, with checked records."""
+) -> tuple[Circuit, int]:  # fmt: skip
+    """Do what `refine` says, with checked records; give the pass that was kept too, 0 for rounding alone."""
     given = valid is not None and len(valid) > 0
     train, valid = _split(train, valid, settings)
     run = _Run(circuit, train, config, settings)
     shares = settings.shares()
     start = run.model.parameters.clone()
-    kept, best = start, -math.inf
+    kept, best, of = start, -math.inf, 0
     if given:
         # Rounding alone is a candidate too. Records held out of train do not tell: the circuit may know them.
         run.put(start, 1.0)
@@ -55,8 +55,8 @@ def fit_integers(
         if progress is not None:
             progress(index, settings.passes, before, after)
         if share == 1.0 and -after > best:
-            kept, best = run.model.parameters.clone(), -after
-    return run.to_circuit(kept)
+            kept, best, of = run.model.parameters.clone(), -after, index
+    return run.to_circuit(kept), of
 
 
 def _split(train: IntArray, valid: IntArray | None, settings: RefineConfig) -> tuple[IntArray, IntArray]:

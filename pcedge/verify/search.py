@@ -286,8 +286,12 @@ def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[floa
         if version != VERSION or not history or not all(map(math.isfinite, history)):
             raise ValueError(f"version {version}")
         choices.check(best)
+    except UnicodeDecodeError as error:
+        # The error itself holds the whole file.
+        why = f"byte {error.start} is no UTF-8"
+        raise FormatError("checkpoint", f"{path} must hold the state of a search, it is no text: {why}") from error
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r})") from error
+        raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r:.200})") from error
     if other != mark:
         raise UsageError(f"the checkpoint {path} must be of the same circuit, data, budget, widths and settings")
     return best, history

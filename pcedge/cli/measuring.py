@@ -1,0 +1,146 @@
+"""What `pcedge quantize` measures on held-out records, and says of its result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pcedge.circuit import Circuit, SparseRows
+from pcedge.cli.output import in_words, memory_in_words, warn
+from pcedge.learn.config import LearnConfig
+from pcedge.learn.holdout import hold_out
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
+
+#: held-out records that are measured, at most
+MEASURED = 2048
+
+
+def held_records(train: Any, valid: Any, seed: int) -> Any:
+    """Give the validation split; without one what training, refinement and search with the seed hold out of train."""
+    if valid is not None and len(valid):
+        return valid.reshape(len(valid), -1)
+    return train if len(train) < 2 else hold_out(train, LearnConfig.holdout, seed)[1]
+
+
+def measured(circuit: Circuit, model: IntegerCircuit, records: Any, seed: int) -> dict[str, Any]:
+    """Measure an integer circuit and its float circuit on held-out records, at most MEASURED, drawn with the seed.
+
+    Counted are the coding intervals; where symbols are missing or the circuit has no tree of regions, the integer
+    likelihood of the records that it calls possible.
+    """
+    from pcedge.coder import Engine
+    from pcedge.verify.statistics import log2_pair, record_bits
+
+    chosen = np.random.default_rng([seed, 17]).permutation(len(records))[:MEASURED]
+    some, engine = records[np.sort(chosen)], Engine(model)
+    some = engine.check(some, allow_missing=True)
+    if model.structured and not (some < 0).any():
+        bits = record_bits(circuit, engine, some)
+        code, floats, likelihoods, own = "intervals", bits.float_bits, bits.likelihood_bits, bits.interval_bits
+    else:
+        floats, likelihoods = (-logs for logs in log2_pair(circuit, engine, some))
+        code, own = "likelihood", likelihoods
+    return {
+        "records": len(some),
+        "of": len(records),
+        "code": code,
+        "float_bits_per_record": _mean(floats),
+        "bits_per_record": _mean(own),
+        "float_impossible": int(np.isposinf(floats).sum()),
+        "impossible": int(np.isposinf(likelihoods).sum()),
+    }
+
+
+def _mean(bits: Any) -> float | None:
+    possible = bits[np.isfinite(bits)]
+    return float(possible.mean()) if len(possible) else None
+
+
+def measured_in_words(found: dict[str, Any]) -> str:
+    """Write what was measured on held-out records; warn of records that only the integers call impossible."""
+    if found["impossible"] > found["float_impossible"]:
+        warn(
+            f"{found['impossible']} of {found['records']} held-out records are impossible to the integers (likelihood "
+            f"0), {found['float_impossible']} to the float circuit; the floor codes them, at many bits, and their "
+            "score is -inf: more bits or --small-weights keep help"
+        )
+    some = f"{found['records']} records" + (f" of {found['of']}" if found["of"] > found["records"] else "")
+    return (
+        f"held out: {some}: {_bits(found['bits_per_record'])} bits a record by {found['code']}, float circuit "
+        f"{_bits(found['float_bits_per_record'])}; impossible: {found['impossible']}, to the float circuit "
+        f"{found['float_impossible']}"
+    )
+
+
+def refinement_in_words(found: dict[str, Any]) -> str:
+    """Write what a refinement did; warn where it made the held-out records longer."""
+    before, after = found["bits_per_record_before"], found["bits_per_record_after"]
+    if before is not None and after is not None and after > before:
+        warn(f"--refine made the held-out records longer, {after:.4f} bits a record after {before:.4f}")
+    kept = f"pass {found['pass_kept']} of {found['passes']} kept" if found["pass_kept"] else "rounding alone kept"
+    if found["left_out"]:
+        kept = "left out, for it does not keep the budget"
+    return f"refinement: {_bits(before)} bits a record before, {_bits(after)} after, {kept}"
+
+
+def _bits(value: float | None) -> str:
+    return "no" if value is None else f"{value:.4f}"
+
+
+def parts(model: IntegerCircuit) -> dict[str, Any]:
+    """Count sum layers by the bits of their weights, different leaf tables, and masters that these come from.
+
+    The bits are the least W that holds a layer's weights, at least 2: where a layer has a W of its own, its weights
+    are multiples of 2^(W_max - W).
+    """
+    widths: dict[int, int] = {}
+    for layer in model.layers:
+        if isinstance(layer, IntegerSum):
+            values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+            common = int(np.bitwise_or.reduce(values, axis=None))
+            bits = max(2, model.weight_bits - ((common & -common).bit_length() - 1))
+            widths[bits] = widths.get(bits, 0) + 1
+    tables: dict[int, list[Any]] = {}
+    for layer in model.layers:
+        if isinstance(layer, IntegerInput):
+            tables.setdefault(layer.cumulative.shape[1], []).append(layer.cumulative)
+    return {
+        "layer_weight_bits": {str(bits): widths[bits] for bits in sorted(widths)},
+        "leaf_tables": sum(len(np.unique(np.concatenate(group), axis=0)) for group in tables.values()),
+        "leaf_masters": sum(len(nested.masters) for nested in model.nested),
+    }
+
+
+def layers_in_words(widths: dict[str, int]) -> str:
+    """Write how many layers have which bits."""
+    return ", ".join(f"{count} of {bits} bits" for bits, count in widths.items())
+
+
+def sizes(model: IntegerCircuit) -> tuple[dict[str, Any], str]:
+    """Give widths, and memories if the circuit can be lowered: for machines, and the same in words."""
+    from dataclasses import replace
+
+    from pcedge.export.lowering import lower
+
+    result: dict[str, Any] = {"widths": model.widths.as_dict()}
+    text = f"weight bits {model.weight_bits}, leaf bits {model.leaf_bits}, state bits {model.state_bits}"
+    if model.structured:
+        result["memory_bits"] = lower(model).memory_bits()
+        text += f"\nmemory: {memory_in_words(result['memory_bits'])}"
+        if model.nested:
+            rom, plain = result["memory_bits"]["rom"], lower(replace(model, nested=())).memory_bits()["rom"]
+            result["rom_bits_of_plain_tables"] = plain
+            if rom > plain:
+                text += (
+                    f"\nnote: with plain leaf tables the ROM would have {plain / 1000:.3f} kbit, less than with "
+                    "masters: take fewer --leaf-masters, or none"
+                )
+    return result, text
+
+
+def chosen_in_words(chosen: dict[str, Any]) -> str:
+    """Write what a search chose."""
+    others = (f"{name.replace('_', ' ')} {in_words(value)}" for name, value in chosen.items() if name != "weight_bits")
+    text = f"chosen: sum layers: {layers_in_words(chosen['weight_bits'])}; " + "; ".join(others)
+    return text.replace("leaf tables None", "leaf tables not shared")
