@@ -9,13 +9,23 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
-from pcedge.export.cycles import MIX_LATENCY, VECTOR_LATENCY, Shape
-from pcedge.export.lowering import Program, StepMemory
+from pcedge.export.cycles import INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY, Shape
+from pcedge.export.lowering import STEP_FIELDS, Program, StepMemory
 from pcedge.export.target import FAMILIES, Resources
 
-#: depth and width of a block RAM of 18 Kbit (UG473, UG573), each with two ports
-BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+#: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
+BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
 BLOCK_PORTS = 2
+
+#: the widest shape: one port only reads, the other only writes
+WIDE_SHAPE = (512, 36)
+
+#: values of a stream that one step reads, and units that write, MIX and VECTOR, perhaps both in one cycle: a memory has
+#: one port that writes, so that each writer has copies of its own, and a bit of a slot says which holds its value
+STATE_READERS, STATE_WRITERS = 2, 2
+
+#: units that read a stream, counted by source: a of MIX, a and b of VECTOR, the context of INTERVAL
+SOURCES = 4
 
 #: memories of no more bits a copy lie in look-up tables, 64 bits each
 LUT_RAM_BITS, LUT_BITS = 1024, 64
@@ -26,8 +36,15 @@ SMALL_FACTOR = 4
 #: inputs that one look-up table of six inputs selects from
 MUX_INPUTS = 4
 
-#: bits of what a stream knows beside its memories: place, counters, coder, step
-STREAM_BITS = 400
+#: look-up tables for each 3 bits of LUT RAM with one port that writes and one that reads (UG474, RAM64M)
+LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
+
+#: bits of a counter of a stream (records to come, to be done, symbols that came, words that went, a run of 0xFF), how
+#: many there are, and flags of how it stands
+COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+
+#: when a value may be read, counted down: as many bits as the longest latency has
+TIME_BITS = (1 + max(MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY)).bit_length()
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,11 @@ class ResourceEstimate:
         total = asdict(self.total)
         return [name for name, used in total.items() if used > int(getattr(held, name))]
 
+    def shares(self, held: Resources) -> dict[str, float | None]:
+        """Give the percentage of what a device holds; None of what it does not have."""
+        total = asdict(self.total)
+        return {name: 100 * used / getattr(held, name) if getattr(held, name) else None for name, used in total.items()}
+
     def as_dict(self) -> dict[str, object]:
         """Give all numbers, with the word that they are not calibrated."""
         blocks = {name: asdict(amounts) for name, amounts in self.blocks.items()}
@@ -82,14 +104,12 @@ def estimate_resources(program: Program, shape: Shape, family: str) -> ResourceE
         family: one of `FAMILIES`.
     """
     widths = program.circuit.widths
-    # A tile is a word.
-    tile = shape.macs * widths.weight
     return ResourceEstimate(family, {
         "mix": _mix(widths, shape, program.max_units, family),
         "vector": _vector(widths, shape, program.max_units, family),
         "interval": _interval(widths, shape, family),
         "streams": _streams(program, shape),
-        "weights": memory(-(-program.memory_bits()["weights"] // tile), tile),
+        "weights": _weights(program, shape),
         "tables": _tables(program, shape),
         "programs": _steps([program.likelihood_program, program.code_program]),
     })  # fmt: skip
@@ -111,7 +131,7 @@ def adder(bits: int) -> Amounts:
 
 def multiplexer(inputs: int, bits: int) -> Amounts:
     """Count what selects one of some words."""
-    return Amounts(lut=bits * -(-(inputs - 1) // (MUX_INPUTS - 1)))
+    return Amounts(lut=bits * -(-max(0, inputs - 1) // (MUX_INPUTS - 1)))
 
 
 def shifter(bits: int, amounts: int) -> Amounts:
@@ -119,14 +139,19 @@ def shifter(bits: int, amounts: int) -> Amounts:
     return Amounts(lut=bits * -(-ceil_log2(amounts + 1) // 2), ff=bits)
 
 
-def memory(depth: int, width: int, ports: int = 1) -> Amounts:
-    """Count a memory of so many words that is read in so many places a cycle: every two ports need a copy."""
+def memory(depth: int, width: int, ports: int = 1, *, written: bool = False) -> Amounts:
+    """Count a memory of so many words that is read in so many places a cycle.
+
+    Every two readers need a copy, or, in the widest shape or where another port writes, every one.
+    """
     if not depth * width:
         return Amounts()
     if depth * width <= LUT_RAM_BITS:
-        return Amounts(lut=ports * width * -(-depth // LUT_BITS))
-    blocks = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
-    return Amounts(bram18=blocks * -(-ports // BLOCK_PORTS))
+        column = -(-width // LUT_RAM_WIDTH) * LUT_RAM_LUTS if written else width
+        return Amounts(lut=ports * column * -(-depth // LUT_BITS))
+    two = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
+    one = min(two, -(-depth // WIDE_SHAPE[0]) * -(-width // WIDE_SHAPE[1]))
+    return Amounts(bram18=ports * one if written else min(ports * one, -(-ports // BLOCK_PORTS) * two))
 
 
 def _writer(widths: Widths, shape: Shape, units: int) -> Amounts:
@@ -137,10 +162,15 @@ def _writer(widths: Widths, shape: Shape, units: int) -> Amounts:
 
 
 def _mix(widths: Widths, shape: Shape, units: int, family: str) -> Amounts:
-    product = multiplier(widths.weight, widths.state_bits, family) + adder(widths.accumulator)
+    product = multiplier(widths.weight, widths.state_bits, family)
+    # Up, a product is of its column's source and added along its row; down the other way round: two sets of adders,
+    # whose last ones, the accumulators, are the same.
+    directions = 1 if shape.macs == 1 else 2
+    product += multiplexer(directions, widths.state_bits)
+    sums = adder(widths.accumulator) * (directions * shape.macs - (directions - 1) * shape.lanes)
     held = Amounts(ff=units * widths.accumulator + MIX_LATENCY * shape.lanes * widths.accumulator)
     sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
-    return product * shape.macs + held + sources + _writer(widths, shape, units)
+    return product * shape.macs + sums + held + sources + _writer(widths, shape, units)
 
 
 def _vector(widths: Widths, shape: Shape, units: int, family: str) -> Amounts:
@@ -174,12 +204,40 @@ def _interval(widths: Widths, shape: Shape, family: str) -> Amounts:
 def _streams(program: Program, shape: Shape) -> Amounts:
     """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
     widths = program.circuit.widths
-    # A bank is read for a step and written for another in one cycle.
-    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, ports=2)
-    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, ports=3)
+    copies = STATE_READERS * STATE_WRITERS
+    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, copies, written=True)
+    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, copies, written=True)
+    # One port is the units' and the decoder's, the other takes the next record or gives the last one.
     one += memory(2 * len(program.circuit.order), widths.symbol, ports=2)
-    one += Amounts(lut=STREAM_BITS // 2 + 2 * program.exponent_slots, ff=STREAM_BITS + 2 * program.exponent_slots)
-    return one * shape.streams
+    word = shape.lanes * widths.state_bits
+    one += (multiplexer(STATE_WRITERS, word) + multiplexer(program.exponent_slots, 2)) * STATE_READERS
+    one += adder(TIME_BITS) * program.exponent_slots + adder(COUNTER_BITS) * COUNTERS
+    step = _step_bits([program.likelihood_program, program.code_program])
+    one += Amounts(lut=step, ff=step + _coder_bits(widths) + program.exponent_slots + FLAGS)
+    # A vector begins in any bank: words are turned on their way to a unit, and from it.
+    turned = shifter(word, shape.lanes - 1) * (SOURCES + STATE_WRITERS)
+    return one * shape.streams + turned + multiplexer(shape.streams, step) * 3
+
+
+def _step_bits(programs: Iterable[StepMemory]) -> int:
+    """Count the bits of a decoded step: of the largest number of each of its fields."""
+    own = list(programs)
+    return sum(max(int(program.column(name).max(initial=0)).bit_length() for program in own) for name in STEP_FIELDS)
+
+
+def _coder_bits(widths: Widths) -> int:
+    """Count the bits of a stream's coder: low, range, held bytes, a search's ends and symbols, the scale."""
+    held = 9 * (widths.scale_bits // 8 + 2)
+    return 2 * widths.range_bits + 1 + held + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
+
+
+def _weights(program: Program, shape: Shape) -> Amounts:
+    """Count the banks of weights: a tile is a word, at the width of the bank."""
+    found = Amounts()
+    for bank in program.weights:
+        found += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
+        found += memory(len(bank.marks), 1)
+    return found + multiplexer(len(program.weights), program.circuit.widths.weight) * shape.macs
 
 
 def _tables(program: Program, shape: Shape) -> Amounts:
@@ -203,5 +261,7 @@ def _steps(programs: Iterable[StepMemory]) -> Amounts:
     for program in programs:
         tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
         for table in tables:
-            found += memory(table.rows, table.row_bits, BLOCK_PORTS)
+            # A step names three places: of its target, of a and of b.
+            readers = 3 * BLOCK_PORTS if table is program.places else BLOCK_PORTS
+            found += memory(table.rows, table.row_bits, readers)
     return found

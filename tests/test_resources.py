@@ -11,7 +11,7 @@ from pcedge.circuit import load_circuit
 from pcedge.export.cycles import Shape
 from pcedge.export.lowering import Program, lower
 from pcedge.export.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
-from pcedge.export.target import FAMILIES, find_target
+from pcedge.export.target import FAMILIES, Resources, find_target
 from pcedge.quantize import QuantizationConfig, quantize
 
 
@@ -45,13 +45,36 @@ def test_small_parts() -> None:
     [
         (0, 8, 1, Amounts()), (64, 16, 1, Amounts(lut=16)), (65, 15, 2, Amounts(lut=60)),
         (1024, 18, 1, Amounts(bram18=1)),
-        (1025, 18, 1, Amounts(bram18=2)), (512, 36, 2, Amounts(bram18=1)), (512, 36, 3, Amounts(bram18=2)),
-        (16384, 9, 1, Amounts(bram18=8)), (100, 640, 2, Amounts(bram18=18)),
+        (1025, 18, 1, Amounts(bram18=2)), (512, 36, 1, Amounts(bram18=1)), (512, 36, 2, Amounts(bram18=2)),
+        (512, 36, 3, Amounts(bram18=3)), (1024, 18, 3, Amounts(bram18=2)),
+        (16384, 9, 1, Amounts(bram18=8)), (100, 640, 1, Amounts(bram18=18)), (100, 640, 2, Amounts(bram18=36)),
     ],
 )  # fmt: skip
 def test_memories(depth: int, width: int, ports: int, expected: Amounts) -> None:
     assert memory(depth, width, ports) == expected
     assert memory(depth, width, ports).bram18 * 18 * 1024 + expected.lut * 64 >= depth * width
+
+
+def test_written_memories_have_a_reader_a_copy() -> None:
+    assert memory(512, 36, 4, written=True) == Amounts(bram18=4)
+    assert memory(1024, 18, 2, written=True) == Amounts(bram18=2)
+    assert memory(64, 16, 2, written=True) == Amounts(lut=2 * 24)
+
+
+def test_states_have_two_readers_and_two_writers(programs: dict[Shape, Program]) -> None:
+    shape = Shape(1, 1, 1)
+    bits = programs[shape].memory_bits()
+    # Too large for look-up tables, and small enough for one block a copy; all else of a stream is in look-up tables.
+    assert 1024 < bits["state"] <= 512 * 36 // 2 and bits["exponents"] <= 1024
+    assert estimate_resources(programs[shape], shape, "7-series").blocks["streams"].bram18 == 4
+
+
+def test_shares(programs: dict[Shape, Program]) -> None:
+    shape, program = next(iter(programs.items()))
+    found = estimate_resources(program, shape, "7-series")
+    own = found.total
+    device = Resources(lut=2 * own.lut, ff=own.ff, dsp=4 * own.dsp, bram36=0, uram=0)
+    assert found.shares(device) == {"lut": 50, "ff": 100, "dsp": 25, "bram18": None}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -110,7 +110,10 @@ def _resources(program: Program, shape: Shape, target: Target) -> tuple[dict[str
         held = [int(getattr(target.resources, name)) for name in total]
         rows.append([target.part, *held])
         missing = found.missing(target.resources)
-        said |= {"device": dict(zip(total, held, strict=True)), "missing": missing}
+        shares = found.shares(target.resources)
+        said |= {"device": dict(zip(total, held, strict=True)), "share": shares, "missing": missing}
+        parts = [f"{name} {share:.1f} %" for name, share in shares.items() if share is not None]
+        lines.append(f"share of {target.part}: {', '.join(parts)}")
         if missing:
             lines.append(f"by this estimate {target.part} has too little of: {', '.join(missing)}")
     title = f"resources, counted, not calibrated: {target.family}"

@@ -54,8 +54,10 @@ template <class K> void advance(const K &k, typename K::stream_t &s) {
 
 /// \brief Begin a step in a unit that is free.
 template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
+  if (w.busy)
+    return;
   const unsigned chosen = choose(k, unit, w.last);
-  if (w.busy || chosen == K::S)
+  if (chosen == K::S)
     return;
   typename K::stream_t &s = k.streams[chosen];
   w.busy = true;
@@ -75,8 +77,10 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
 /// \brief Begin an interval, or the next round of a decoder's search.
 template <class K> void start_interval(K &k) {
   typename K::interval_t &w = k.interval;
+  if (w.busy)
+    return;
   const unsigned chosen = choose(k, K::INTERVALS, w.last);
-  if (w.busy || chosen == K::S)
+  if (chosen == K::S)
     return;
   typename K::stream_t &s = k.streams[chosen];
   w.busy = true;
