@@ -184,9 +184,9 @@ class TestCommand:
         done = self.run("estimate", model, "--macs", 64, "--streams", 8, "--json")
         assert done.exit_code == 0, done.output
         result = json.loads(done.stdout)
-        expected = estimate(digits, Shape(64, 8), "encode")
+        expected = estimate(digits, Shape(64, 8, 3), "encode")
         assert result["jobs"]["encode"]["cycles_per_record"] == expected.cycles_per_record
-        assert result["multipliers"] == {"mix": 64, "vector": 8, "interval": 24}
+        assert result["multipliers"] == {"mix": 64, "vector": 8, "interval": 56}
         assert result["initiation_interval"]["encode"] == expected.cycles_per_record
         assert result["resources"]["calibrated"] is False and result["resources"]["device"]["dsp"] == 1728
         shown = self.run("estimate", model).output

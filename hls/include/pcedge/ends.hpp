@@ -72,9 +72,10 @@ template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word
 /// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane.
 template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &out) {
   using F = typename K::F;
-  if (s.tail == K::FINISHED || out.full())
-    return;
   carried_t<F> &owed = s.owed;
+  const bool waits = s.tail == K::RECORDS && s.records > 0 && s.holds == 0 && owed.run == 0;
+  if (waits || s.tail == K::FINISHED || out.full())
+    return;
   if (owed.run != 0) {
     owed.run = uint_t<F, 32>(owed.run - 1);
     put(out, std::uint32_t(owed.filler), false);
@@ -84,8 +85,6 @@ template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &
     if (owed.known)
       put(out, std::uint32_t(owed.byte), false);
   } else if (s.tail == K::RECORDS) {
-    if (s.records > 0)
-      return;
     hold<K>(s, range_flush<F, K::B>(s.coder));
     s.tail = K::DIGITS;
   } else if (s.tail == K::DIGITS) {
@@ -145,6 +144,7 @@ bool move(K &k, typename K::stream_t &s, hls::stream<word_t> &in, hls::stream<wo
   if (!s.working && s.loaded && s.records > 0) {
     s.working = true;
     s.wanted = true;
+    k.wanting += 1;
     s.place = 0;
     if (!k.decodes()) {
       s.side = !s.side;

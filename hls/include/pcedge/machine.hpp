@@ -94,6 +94,7 @@ template <class C_, class M_> struct machine_t {
     cycle_t ready[C::exponent_slots];  ///< when the value of a slot may be read
     bool written[C::exponent_slots];   ///< its entries are in the memory, or on their way
     step_t step;                       ///< the next step
+    unsigned unit;                     ///< which unit does it
     cycle_t fetched;                   ///< when `step` is valid
     cycle_t after;                     ///< when the interval before lets the next step begin
     std::uint32_t place;               ///< number of the next step
@@ -156,7 +157,7 @@ template <class C_, class M_> struct machine_t {
   worker_t mix, vector;
   writer_t mix_writer, vector_writer;
   interval_t interval;
-  unsigned last_fetched;
+  unsigned last_fetched, wanting; ///< streams that want their next step
   cycle_t now;
   job_t job;
   std::uint32_t status;

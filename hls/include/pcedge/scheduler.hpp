@@ -17,8 +17,7 @@ template <class K> unsigned unit_of(const step_t &step) {
 /// \brief Tell whether a stream's next step may begin in a unit.
 template <class K> bool may_issue(const K &k, const typename K::stream_t &s, unsigned unit) {
 #pragma HLS INLINE
-  if (!s.working || !s.valid || s.fetched > k.now || s.reading || s.after > k.now ||
-      unit_of<K>(s.step) != unit)
+  if (s.unit != unit || !s.working || !s.valid || s.reading || s.fetched > k.now || s.after > k.now)
     return false;
   const bool uses_a = s.step.kind != INIT && s.step.kind != LEAF;
   const bool uses_b = s.step.kind == MULTIPLY || s.step.kind == ALIGN;
@@ -44,12 +43,13 @@ candidates:
 }
 
 /// \brief A stream's step is done or on its way: the next one is wanted.
-template <class K> void advance(const K &k, typename K::stream_t &s) {
+template <class K> void advance(K &k, typename K::stream_t &s) {
 #pragma HLS INLINE
   s.valid = false;
   s.place += 1;
   const unsigned steps = k.job == LIKELIHOOD ? K::M::likelihood_steps : K::M::code_steps;
   s.wanted = s.place < steps;
+  k.wanting += s.wanted ? 1 : 0;
 }
 
 /// \brief Begin a step in a unit that is free.
@@ -100,7 +100,9 @@ clear:
 /// \brief Fetch the next step of the first stream, round robin, that wants one.
 template <class K> void fetch(K &k) {
   using M = typename K::M;
-  unsigned chosen = K::S;
+  if (k.wanting == 0)
+    return;
+  unsigned chosen = 0;
 candidates:
   for (unsigned n = K::S; n > 0; --n) {
 #pragma HLS UNROLL
@@ -108,12 +110,12 @@ candidates:
     if (k.streams[stream].wanted)
       chosen = stream;
   }
-  if (chosen == K::S)
-    return;
   typename K::stream_t &s = k.streams[chosen];
   k.last_fetched = chosen;
+  k.wanting -= 1;
   s.step = k.job == LIKELIHOOD ? decode_step<typename M::likelihood_program>(s.place)
                                : decode_step<typename M::code_program>(s.place);
+  s.unit = unit_of<K>(s.step);
   s.wanted = false;
   s.valid = true;
   s.fetched = k.now + 1 + FETCH_LATENCY;
@@ -129,13 +131,14 @@ template <class K> void reset(K &k, job_t job, const std::uint32_t *records) {
   using F = typename K::F;
   k.job = job;
   k.now = 0;
+  k.wanting = 0;
   k.mix.busy = k.vector.busy = k.interval.busy = k.mix_writer.busy = k.vector_writer.busy = false;
   k.mix.last = k.vector.last = k.interval.last = k.last_fetched = K::S - 1;
 streams:
   for (unsigned n = 0; n < K::S; ++n) {
     typename K::stream_t &s = k.streams[n];
     s.records = s.left = records[n];
-    s.place = s.moved = s.sent = s.pending = s.holds = 0;
+    s.place = s.moved = s.sent = s.pending = s.holds = s.unit = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
     s.after = 0;
@@ -173,14 +176,17 @@ cycles:
       fetch(k);
     }
     bool idle = true;
-    done = true;
   ends:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
       idle = move(k, k.streams[n], in[n], out[n]) && idle;
-      done = is_empty(k, k.streams[n]) && done;
     }
-    done = done && idle;
+    done = idle;
+  tails:
+    for (unsigned n = 0; n < K::S; ++n) {
+#pragma HLS UNROLL
+      done = done && is_empty(k, k.streams[n]);
+    }
     if (idle && !computed)
       counted = k.now + 1;
     computed = idle;

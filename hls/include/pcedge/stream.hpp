@@ -17,6 +17,8 @@ namespace pcedge {
 struct stalls_t {
   std::uint32_t share, state;
   bool next() {
+    if (share == 0)
+      return false;
     state = state * 1664525u + 1013904223u;
     return (state >> 24) < share;
   }
