@@ -84,7 +84,8 @@ def write_table() -> None:
     lines = [
         "Cycles a symbol, with loading and draining. *Equal*: bytes, symbols and probabilities are the reference's, "
         "and the marginals of so many random masks; *cycles*: the model's are C simulation's. Multipliers of the "
-        "matrix-vector unit + vector steps + intervals. *Images/s* of C simulation, encoding, beside other work.",
+        "matrix-vector unit + vector steps + intervals. *Images/s* of C simulation, encoding, beside other work. "
+        "Cycles are not all: docs/engine.md, section Resources, says what a size takes of a device.",
     ]
     names = {"mnist": "the 16-state MNIST circuit of the zoo, test images", "digits": "digits, all that were held out"}
     for data, figures in json.loads(FIGURES.read_text()).items():
