@@ -356,7 +356,7 @@ def smallest(
     widest = max(step.units for step in schedule.steps)
     macs = 1
     while macs <= 4 * widest * widest and macs <= 4096:
-        bits = search_bits or default_search_bits(circuit, macs)
+        bits = default_search_bits(circuit, macs) if search_bits is None else search_bits
         if max(busy_cycles(circuit, Shape(macs, 1, bits), job).values()) <= cycles_per_record:
             for streams in (1, 2, 4, 8, 16, 32):
                 shape = Shape(macs, streams, bits)

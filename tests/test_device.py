@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -264,6 +265,19 @@ class TestCommands:
             verify(CIRCUITS[0], records_of(CIRCUITS[0]), ["csim"], project=csim.folder)
 
     @pytest.mark.csim
+    def test_a_project_that_was_edited(self, csim: EngineCsim, tmp_path: Path) -> None:
+        folder = tmp_path / "p"
+        shutil.copytree(csim.folder, folder)
+        (folder / "golden/image.u32").write_bytes(b"no image")
+        done = self.run("simulate", folder)
+        assert done.exit_code == 1 and "image.u32 must be an image of this build, status 12" in done.stderr
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"streams": 9}))
+        with pytest.raises(ToolError, match=r"^the engine's testbench must answer, it ended with 2$"):
+            with EngineCsim(folder).device():
+                raise AssertionError
+
+    @pytest.mark.csim
     def test_a_baked_project_takes_no_image(self, tmp_path: Path) -> None:
         model, folder = tmp_path / "m.onnx", tmp_path / "p"
         write_onnx(CIRCUITS[0], model)
@@ -285,5 +299,8 @@ class TestCommands:
         assert done.exit_code == 2 and "--fit must go with --memories reload" in done.stderr
         done = self.run("export", model, "--kernel", "unrolled", "--memories", "reload", "--out", out)
         assert done.exit_code == 2 and "--memories must go with --kernel engine" in done.stderr
+        for command in (["export", model, "--out", out], ["estimate", model]):
+            done = self.run(*command, "--search-bits", 0)
+            assert done.exit_code == 2 and "search_bits must be in 1..4, got 0" in done.stderr
         done = self.run("image", model, "--project", tmp_path, "--out", tmp_path / "m.img")
         assert done.exit_code == 1 and "must hold a manifest.json" in done.stderr and not out.exists()

@@ -1,8 +1,8 @@
 // Testbench of a project's engine.
 //
 // engine golden DIR: every job on the golden vectors of DIR; exit 1 where a result differs
-// engine serve [SHARE SEED]: jobs from standard input to standard output, until it ends; the engine
-//   finds its ends not ready in SHARE of 256 cases
+// engine serve STREAMS [SHARE SEED]: jobs from standard input to standard output, until it ends; the
+//   engine has so many streams, and finds their ends not ready in SHARE of 256 cases
 //
 // serve reads, all numbers of 32 bits, lowest byte first: job; records of every stream; then for
 // every stream a count and so many words, each followed by its TLAST. It writes: status; cycles, two
@@ -209,8 +209,12 @@ struct golden_t {
       call.job = pcedge::READ;
       call.in[0].clear();
       call.run({0, 1});
-      if (loaded != 0 || !equal(call.out[0], 0, image.data(), image.size()))
-        return differs("image", loaded);
+      if (loaded != 0) {
+        std::printf("golden/image.u32 must be an image of this build, status %u\n", loaded);
+        return 1;
+      }
+      if (!equal(call.out[0], 0, image.data(), image.size()))
+        return differs("read: stream", 0);
     }
     if (likelihoods() != 0 || code(true) != 0 || code(false) != 0)
       return 1;
@@ -227,12 +231,14 @@ int main(int count, char **arguments) {
   const std::string mode = count > 1 ? arguments[1] : "";
   if (mode == "golden" && count == 3)
     return golden_t(arguments[2]).run();
-  if (mode != "serve" || (count != 2 && count != 4))
-    fail("usage: engine golden DIR | engine serve [SHARE SEED]");
+  if (mode != "serve" || (count != 3 && count != 5))
+    fail("usage: engine golden DIR | engine serve STREAMS [SHARE SEED]");
+  if (std::atol(arguments[2]) != long(STREAMS))
+    fail("this engine has " + std::to_string(STREAMS) + " streams, not " + arguments[2]);
   pcedge::stalls_t stalls = {0, 1};
-  if (count == 4) {
-    stalls.share = std::uint32_t(std::atol(arguments[2]));
-    stalls.state = std::uint32_t(std::atol(arguments[3]));
+  if (count == 5) {
+    stalls.share = std::uint32_t(std::atol(arguments[3]));
+    stalls.state = std::uint32_t(std::atol(arguments[4]));
   }
   serve(stalls);
   return 0;

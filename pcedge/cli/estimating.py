@@ -47,12 +47,12 @@ def estimate(
     board = find_target(target)
     clock = 1e9 / board.clock_ns
     variables = len(circuit.order)
-    shape = Shape(macs, streams, search_bits or default_search_bits(circuit, macs))
+    shape = Shape(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
     if rate is not None:
         wanted = clock * variables / rate
         found = smallest(circuit, job, wanted, search_bits)
         if found is None:
-            most = Shape(4096, 32, search_bits or default_search_bits(circuit, 4096))
+            most = Shape(4096, 32, default_search_bits(circuit, 4096) if search_bits is None else search_bits)
             unit, cycles = max(busy_cycles(circuit, most, job).items(), key=lambda pair: pair[1])
             text = (
                 f"no engine reaches {rate:g} symbols a second at {clock / 1e6:g} MHz: that is {wanted:.1f} cycles a "

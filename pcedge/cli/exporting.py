@@ -76,7 +76,8 @@ def export(
         raise click.UsageError(f"--{given[0]} must go with --kernel engine")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
-    engine = Shape(1 if macs is None else macs, 1 if streams is None else streams, search_bits or 1)
+    sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
+    engine = Shape(**{name: size for name, size in sizes.items() if size is not None})
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))

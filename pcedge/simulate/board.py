@@ -6,6 +6,7 @@ import queue
 import struct
 import subprocess
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ class Board:
 
     def __init__(self, executable: Path, streams: int, stalls: tuple[int, int] | None = None) -> None:
         """Start the simulation; with `stalls`, (share of 256, seed), ends are not ready at random."""
-        command = [str(executable), "serve", *map(str, stalls or ())]
+        command = [str(executable), "serve", str(streams), *map(str, stalls or ())]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.ports = [SimulatedPort(self) for _ in range(streams)]
         self.registers: dict[int, int] = {}
@@ -62,10 +63,11 @@ class Board:
 
     def close(self) -> None:
         """End the simulation."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            # A simulation that has ended took not all that was written.
+            with suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
         self.process.wait()
 
     def _packets(self, place: int) -> int:
