@@ -9,7 +9,7 @@ from pcedge.export.image import Capacity
 from pcedge.export.lowering import Program
 
 
-def config_code(program: Program, shape: Shape) -> str:
+def config_code(program: Program) -> str:
     """Write the configuration of a build for one circuit."""
     circuit = program.circuit
     sizes = {
@@ -18,7 +18,7 @@ def config_code(program: Program, shape: Shape) -> str:
     }  # fmt: skip
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
     said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
-    return _text(circuit.widths, sizes, shape, needed_widths(circuit), said)
+    return _text(circuit.widths, sizes, program.shape, needed_widths(circuit), said)
 
 
 def reload_config_code(capacity: Capacity) -> str:

@@ -36,7 +36,7 @@ class Shape:
     #: records in flight
     streams: int = 1
     #: bits of a symbol that a decoder finds in one round, with 2^bits − 1 probes for each lane
-    search_bits: int = 2
+    search_bits: int = 1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -67,11 +67,12 @@ class Shape:
 def default_search_bits(circuit: IntegerCircuit, macs: int) -> int:
     """Give the bits that a decoder finds in a round where the user names none.
 
-    Up to 16 macs the matrix-vector unit hides rounds of 2 bits. Beyond, a symbol takes two rounds, of up to 4 bits, so
-    that decoding 256 symbols takes at most 1.5 times the cycles of encoding.
+    One mac hides rounds of one bit in the matrix-vector unit's work, up to 16 hide rounds of 2 bits. Beyond, a symbol
+    takes two rounds, of up to 4 bits, so that decoding 256 symbols takes at most 1.5 times the cycles of encoding.
     """
     bits = ceil_log2(max(circuit.cardinalities))
-    return max(1, min(2 if macs <= 16 else 4, -(-bits // 2)))
+    most = 1 if macs == 1 else 2 if macs <= 16 else 4
+    return max(1, min(most, -(-bits // 2)))
 
 
 @dataclass
@@ -239,9 +240,16 @@ class _Run:
         if not stream.working or not stream.valid or stream.reading or max(stream.fetched, stream.after) > self.now:
             return False
         step = self.steps[stream.place]
-        if self._unit_of(step) is not unit:
+        if self._unit_of(step) is not unit or self._tables_taken(step):
             return False
         return all(stream.ready.get(source.value, self.now + 1) <= self.now for source in step.sources)
+
+    def _tables_taken(self, step: Step) -> bool:
+        """Tell whether the other unit that reads leaf tables does so in the next cycle."""
+        if step.op is Op.LEAF:
+            return self.interval.step is not None
+        other = self.vector.step
+        return step.op is Op.INTERVAL and other is not None and other.op is Op.LEAF and self.now < self.vector.until
 
     def _start(self, unit: _Unit) -> None:
         if unit.step is not None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import UsageError, missing_extra
 from pcedge.export.config import config_code
-from pcedge.export.cycles import Shape
 from pcedge.export.lowering import arrange, lower
 from pcedge.export.memories import memories_code
 from pcedge.quantize.integer import IntegerCircuit
@@ -164,7 +163,7 @@ def _attributes(circuit: IntegerCircuit, *, missing: bool) -> dict[str, Any]:
     program = lower(circuit, arrange(circuit, coding=False))
     header, source = memories_code(program)
     texts = {
-        "pcedge_config.hpp": config_code(program, Shape()),
+        "pcedge_config.hpp": config_code(program),
         "pcedge_memories.hpp": header,
         "pcedge_memories.cpp": source,
     }

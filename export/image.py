@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import Widths
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.cycles import Shape
+from pcedge.export.leaves import leaf_memories
 from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
 from pcedge.export.packing import Column
-from pcedge.export.parameters import Bank, leaf_memories
+from pcedge.export.parameters import Bank
 from pcedge.quantize.integer import IntegerCircuit
 
 Integers = NDArray[np.int64]
@@ -22,11 +23,11 @@ Integers = NDArray[np.int64]
 MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
 
 #: what a variable's leaves are found by
-VARIABLE_FIELDS = ("cardinality", "list", "tables", "tails", "nested")
+VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
 
 #: the memories, in the order in which an image holds them
 SECTIONS = (
-    "weights", "indices", "tables", "tails", "leaves", "nested_master", "nested_shift", "nested_scale",
+    "weights", "indices", "tables", "uppers", "tails", "leaves", "nested_master", "nested_shift", "nested_scale",
     *(f"variables_{name}" for name in VARIABLE_FIELDS),
     *(f"{program}_{name}" for program in ("likelihood", "code") for name in STEP_FIELDS),
 )  # fmt: skip
@@ -92,26 +93,26 @@ def capacity_from(saved: object) -> Capacity:
         raise FormatError("project-manifest", f"the capacity of a reloadable build must be whole ({error})") from error
 
 
-def make_image(circuit: IntegerCircuit, tile: tuple[int, int]) -> Image:
-    """Lay out a circuit's memories.
+def make_image(circuit: IntegerCircuit, shape: Shape) -> Image:
+    """Lay out a circuit's memories for an engine's sizes.
 
     Raises:
         NotStructuredError: the circuit cannot be coded.
     """
     made = arrange(circuit)
-    program = lower(circuit, made, tile=tile)
+    leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
+    program = lower(circuit, made, leaves, shape)
     weights = _unbanked(program.weights, circuit.weight_bits)
-    leaves = leaf_memories(circuit, plain=True)
     assert leaves.leaves is not None
     nothing = np.zeros(0, dtype=np.int64)
     sections = {
         "weights": weights, "indices": _unbanked(made.indices, INDEX_BITS), "tables": leaves.tables.entries,
-        "tails": leaves.tails.entries, "leaves": leaves.leaves.entries,
+        "uppers": leaves.uppers.entries, "tails": leaves.tails.entries, "leaves": leaves.leaves.entries,
     }  # fmt: skip
     for name in ("master", "shift", "scale"):
         sections[f"nested_{name}"] = nothing if leaves.nested is None else leaves.nested.column(name)
     sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
-    for name, columns in _programs(circuit, made, tile).items():
+    for name, columns in _programs(circuit, made, shape.tile).items():
         sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
     sizes = {
         "variables": len(circuit.order), "max_units": program.max_units, "state_words": program.state_words,
@@ -135,7 +136,7 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: Shape) -> Capacity:
             most[name] = max(most[name], getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
     widths = Widths(**most | {"floor": 1})
-    images = [make_image(circuit, shape.tile) for circuit in circuits]
+    images = [make_image(circuit, shape) for circuit in circuits]
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
     sections = {}
     for name in SECTIONS:
@@ -159,7 +160,7 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
     _same_widths(circuit.widths, capacity.widths)
     for name in _MOST:
         _within(name, getattr(circuit.widths, name), getattr(capacity.widths, name))
-    image = make_image(circuit, capacity.shape.tile)
+    image = make_image(circuit, capacity.shape)
     for name in SIZES:
         _within(name, image.sizes[name], capacity.sizes[name])
     sections = dict(image.sections)
@@ -169,7 +170,7 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         _within(f"entries of {name}", len(sections[name]), entries)
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), (1 << bits) - 1)
     header = [
-        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), capacity.shape.tile[1],
+        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), _shape_word(capacity.shape),
         image.sizes["variables"], len(sections["likelihood_kind"]), len(sections["code_kind"]), *image.result,
         int(len(sections["nested_master"]) > 0), image.sizes["max_units"], image.sizes["state_words"],
         image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms, circuit.floor,
@@ -198,6 +199,10 @@ def _same_widths(widths: Widths, build: Widths) -> None:
 
 def _widths_word(widths: Widths) -> int:
     return widths.state_bits | widths.leaf_bits << 8 | widths.scale_bits << 16 | widths.weight_bits << 24
+
+
+def _shape_word(shape: Shape) -> int:
+    return shape.lanes | shape.search_bits << 16
 
 
 def _unbanked(banks: tuple[Bank, ...], top: int) -> Integers:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.schedule import Op, Schedule, Step, code_schedule, likelihood_schedule
+from pcedge.export.cycles import Shape
+from pcedge.export.leaves import LeafMemories, leaf_memories
 from pcedge.export.packing import Column, PackedTable, column_field, distinct, pack
-from pcedge.export.parameters import Bank, Blocks, LeafMemories, lay_in_banks, leaf_memories, list_block
+from pcedge.export.parameters import Bank, Blocks, lay_in_banks, list_block
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 
 #: what a step is, apart from where its operands lie
@@ -70,6 +72,8 @@ class Program:
     """Hold everything that the engine reads: two programs, and the memories they address."""
 
     circuit: IntegerCircuit
+    #: sizes of the engine that the memories are laid out for
+    shape: Shape
     likelihood: Schedule
     code: Schedule
     likelihood_program: StepMemory
@@ -196,26 +200,28 @@ def lower(
     circuit: IntegerCircuit,
     arrangement: Arrangement | None = None,
     leaves: LeafMemories | None = None,
-    tile: tuple[int, int] = (1, 1),
+    shape: Shape | None = None,
 ) -> Program:
     """Give addresses to all that the two schedules of a circuit read and write.
 
     Args:
         circuit: the integer circuit.
         arrangement: `arrange` of a circuit of the same structure and order; None makes it.
-        leaves: `leaf_memories` of a circuit with the same leaf tables; None makes them.
-        tile: rows and columns of weights that lie together, see `stored_weights`.
+        leaves: `leaf_memories` of a circuit with the same leaf tables, for the same shape; None makes them.
+        shape: the sizes of the engine; the smallest if None.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    made = arrangement or arrange(circuit)
+    made, shape = arrangement or arrange(circuit), shape or Shape()
+    if leaves is None:
+        leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
     weights, up, walk = made.with_weights(
-        [stored_weights(circuit, i, tile) for i in made.weighted], circuit.weight_bits
+        [stored_weights(circuit, i, shape.tile) for i in made.weighted], circuit.weight_bits
     )
     return Program(
-        circuit, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
-        made.indices, leaf_memories(circuit) if leaves is None else leaves,
+        circuit, shape, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
+        made.indices, leaves,
         max(up.state, walk.state), max(up.slots, walk.slots),
         max(step.units for schedule in (made.likelihood, made.code) for step in schedule.steps),
         up.places[made.likelihood.result],

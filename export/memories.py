@@ -80,18 +80,54 @@ def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
     )
 
 
-def memories_code(program: Program, macs: int = 1) -> tuple[str, str]:
-    """Write the memories; each entry has its exact width in hardware, and a plain type in simulation.
+def word_function(reader: str, name: str, columns: int) -> str:
+    """Write the function that reads one entry of a word; all of a word are read in one cycle.
 
     Args:
-        program: a program that was lowered for tiles of so many weights.
-        macs: weights of a tile.
+        reader: the function's name.
+        name: of the memory; nothing is stored where it is empty.
+        columns: entries of a word.
+    """
+    if not name:
+        arguments, place = "std::uint32_t, std::uint32_t", "0"
+    elif columns == 1:
+        arguments, place = "std::uint32_t row, std::uint32_t", f"{name}[row]"
+    else:
+        arguments, place = "std::uint32_t row, std::uint32_t entry", f"{name}[row][entry]"
+    return (
+        f"  static std::uint32_t {reader}({arguments}) {{\n#pragma HLS INLINE\n{reshape(name, columns)}"
+        f"    return {place};\n  }}\n"
+    )
+
+
+def list_functions(name: str, columns: int) -> str:
+    """Write the functions that read a list of tables: one number, or in a cycle one for each lane, of one word."""
+    alone, lane = (f"{name}[place]", f"{name}[first + lane]") if name else ("0", "0")
+    if name and columns > 1:
+        alone, lane = f"{name}[place / {columns}u][place % {columns}u]", f"{name}[first / {columns}u][lane]"
+    head = "#pragma HLS INLINE\n"
+    place, first = ("std::uint32_t place", "std::uint32_t first, std::uint32_t lane") if name else (
+        "std::uint32_t", "std::uint32_t, std::uint32_t"
+    )  # fmt: skip
+    return (
+        f"  static std::uint32_t leaf({place}) {{\n{head}    return {alone};\n  }}\n"
+        f"  static std::uint32_t leaf_at({first}) {{\n{head}{reshape(name, columns)}    return {lane};\n  }}\n"
+    )
+
+
+def reshape(name: str, columns: int) -> str:
+    """Write the pragma that makes a row of a memory one word."""
+    return f"#pragma HLS ARRAY_RESHAPE variable = {name} complete dim = 2\n" if name and columns > 1 else ""
+
+
+def memories_code(program: Program) -> tuple[str, str]:
+    """Write the memories; each entry has its exact width in hardware, and a plain type in simulation.
 
     Returns:
         The text of the header and of the source. Every read-only bit of the project is in an array of theirs.
     """
     cpp = _Cpp()
-    circuit = program.circuit
+    circuit, macs = program.circuit, program.shape.macs
     constants = {
         "record": len(circuit.order),
         "floor": circuit.floor,
@@ -111,26 +147,34 @@ def memories_code(program: Program, macs: int = 1) -> tuple[str, str]:
     _tiles(cpp, program.weights, circuit.weight_bits, macs)
     _banks(cpp, "indices", "index", program.indices, INDEX_BITS)
     leaves = program.leaves
-    _memory(cpp, "tables", "table", leaves.tables)
-    _memory(cpp, "tails", "tail", leaves.tails)
+    for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
+        cpp.header.append(word_function(reader, _stored_memory(cpp, name, memory), memory.columns))
+    tails = _stored_memory(cpp, "tails", leaves.tails)
+    cpp.function("tail", [f"return {tails}[place];" if tails else "return 0;"])
     cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")
     own = {"master": "place", "shift": "0", "scale": "0"}
     _table(cpp, "nested", leaves.nested or PackedTable(0, {}, (), ()), None if leaves.nested else own)
     if leaves.leaves is None:
         cpp.function("leaf", ["return place;"])
+        cpp.header.append(
+            "  static std::uint32_t leaf_at(std::uint32_t first, std::uint32_t lane) {\n#pragma HLS INLINE\n"
+            "    return first + lane;\n  }\n"
+        )
     else:
-        _memory(cpp, "leaves", "leaf", leaves.leaves)
+        cpp.header.append(list_functions(_stored_memory(cpp, "leaves", leaves.leaves), leaves.leaves.columns))
     _table(cpp, "variables", leaves.variables)
-    for name, memory in (("likelihood", program.likelihood_program), ("code", program.code_program)):
-        _steps(cpp, name, memory)
+    for name, steps in (("likelihood", program.likelihood_program), ("code", program.code_program)):
+        _steps(cpp, name, steps)
     source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n', *cpp.source]
     return "".join([HEAD, *cpp.header, "};\n\n#endif\n"]), "".join(source)
 
 
-def _memory(cpp: _Cpp, name: str, reader: str, memory: Memory) -> None:
-    if memory.bits:
-        cpp.array(name, memory.width, memory.entries)
-    cpp.function(reader, [f"return {name}[place];" if memory.bits else "return 0;"])
+def _stored_memory(cpp: _Cpp, name: str, memory: Memory) -> str:
+    """Write a memory and give its name; nothing where it has no bits."""
+    if not memory.bits:
+        return ""
+    cpp.array(name, memory.width, memory.entries, memory.columns)
+    return name
 
 
 def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1) -> None:
@@ -160,10 +204,7 @@ def _tiles(cpp: _Cpp, banks: tuple[Bank, ...], top: int, macs: int) -> None:
         lines.append(f"if (row >= {bank.base // macs}u) {value}" if bank.base else value)
     if macs == 1 or not lines:
         lines = [f"return weight(row{' + lane' if macs == 1 else ''});"]
-    pragmas = "".join(
-        f"#pragma HLS ARRAY_RESHAPE variable = weights_{number} complete dim = 2\n"
-        for number in range(len(banks) if macs > 1 else 0)
-    )
+    pragmas = "".join(reshape(f"weights_{number}", macs) for number in range(len(banks)))
     lane = " lane" if any("lane" in line for line in lines) else ""
     body = "".join(f"    {line}\n" for line in reversed(lines))
     head = f"  static std::uint32_t tile(std::uint32_t row, std::uint32_t{lane}) {{\n#pragma HLS INLINE\n{pragmas}"

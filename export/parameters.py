@@ -1,4 +1,4 @@
-"""Parameter memories: weights in banks, leaf tables once, lists (docs/schedule.md, section Memories)."""
+"""Parameter memories: weights in banks, lists (docs/schedule.md, section Memories)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.circuit.layers import SparseRows
-from pcedge.export.packing import Column, PackedTable, pack
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput
-from pcedge.quantize.nested import NestedTables
 
 #: a bank must save this many bits: it costs a multiplexer, and half a small block RAM stays empty
 BANK_PRICE = 4096
@@ -23,6 +20,8 @@ class Memory:
     """Hold one read-only memory: its entries, all of one width. Without bits nothing is stored: all entries are 0."""
 
     entries: Integers
+    #: entries of a word: those that are read together
+    columns: int = 1
 
     @property
     def width(self) -> int:
@@ -215,121 +214,6 @@ def _extremes(block: Integers, top: int) -> tuple[int, ...]:
 
 def _trailing_zeros(number: int) -> int:
     return max(0, (number & -number).bit_length() - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class LeafMemories:
-    """Hold leaf tables, and for each variable the numbers of its units' tables."""
-
-    #: entries 1 to V − 1 of every table, grouped by V; 2^L is stored as 0
-    tables: Memory
-    #: for each table how many of its entries are 2^L; they are its last
-    tails: Memory
-    #: of each table `master`, `shift` and `scale`; None where no table comes from a master: then tables are themselves
-    nested: PackedTable | None
-    #: table numbers within the group; None where unit k of a variable has the table at its `list` + k
-    leaves: Memory | None
-    #: for each variable `cardinality`, `list` (its numbers in `leaves`), and `tables`, `tails` and `nested`, where its
-    #: group begins
-    variables: PackedTable
-
-    @property
-    def bits(self) -> int:
-        """Count the bits of all of them."""
-        leaves = 0 if self.leaves is None else self.leaves.bits
-        return self.table_bits + leaves + self.variables.bits
-
-    @property
-    def table_bits(self) -> int:
-        """Count the bits of the tables themselves."""
-        return self.tables.bits + self.tails.bits + (0 if self.nested is None else self.nested.bits)
-
-
-def leaf_memories(circuit: IntegerCircuit, *, plain: bool = False) -> LeafMemories:
-    """Lay out the leaf tables of a circuit, in the smallest of three ways, or with `plain` always in the first.
-
-    Tables are stored once and named by lists, equal lists stored once or, where their addresses then need no bits, all
-    of them; or tables are stored unit by unit without numbers, which pays where they are small or all different.
-    """
-    ways = [_lay_leaves(circuit, tables_once=True, lists_once=True)]
-    if not plain:
-        ways.append(_lay_leaves(circuit, True, False))
-    if not plain and not circuit.nested:
-        ways.append(_lay_leaves(circuit, False, False))
-    return min(ways, key=lambda memories: memories.bits)
-
-
-def _lay_leaves(circuit: IntegerCircuit, tables_once: bool, lists_once: bool) -> LeafMemories:
-    layers = {layer.variable: layer.cumulative for layer in circuit.layers if isinstance(layer, IntegerInput)}
-    groups: dict[int, list[Integers]] = {cardinality: [] for cardinality in sorted(set(circuit.cardinalities))}
-    known: dict[bytes, int] = {}
-    numbers: list[list[int]] = []
-    for variable, cardinality in enumerate(circuit.cardinalities):
-        numbers.append([])
-        for row in layers[variable]:
-            group = groups[cardinality]
-            number = known.setdefault(row.tobytes(), len(group)) if tables_once else len(group)
-            if number == len(group):
-                group.append(row)
-            numbers[-1].append(number)
-    whole = 1 << circuit.leaf_bits
-    masters = {nested.symbols: nested for nested in circuit.nested}
-    tables, tails, parts = [], [], []
-    starts: dict[int, tuple[int, int, int]] = {}
-    entries = count = nested_rows = 0
-    for cardinality, group in groups.items():
-        starts[cardinality] = entries, count, nested_rows
-        rows, own = np.stack(group), _own(len(group), whole)
-        if cardinality in masters:
-            rows, own = _by_masters(rows, masters[cardinality], circuit.leaf_bits)
-        rows = rows[:, 1:-1]
-        tables.append((rows % whole).ravel())
-        tails.append((rows == whole).sum(axis=1))
-        parts.append(own)
-        entries, count, nested_rows = entries + rows.size, count + len(rows), nested_rows + len(own)
-    lists = [units[0] for units in numbers]
-    leaves = None
-    if tables_once:
-        leaves, lists = _lay_lists(numbers, lists_once)
-    begins = [starts[cardinality] for cardinality in circuit.cardinalities]
-    columns = {
-        "cardinality": list(circuit.cardinalities), "list": lists,
-        "tables": [begin[0] for begin in begins], "tails": [begin[1] for begin in begins],
-        "nested": [begin[2] if masters else 0 for begin in begins],
-    }  # fmt: skip
-    every = np.ones(len(numbers), dtype=bool)
-    variables = pack({name: Column(np.array(values, dtype=np.int64), every) for name, values in columns.items()})
-    nested = None
-    if masters:
-        made = np.concatenate(parts)
-        each = np.ones(len(made), dtype=bool)
-        names = ("master", "shift", "scale")
-        nested = pack({name: Column(values, each) for name, values in zip(names, made.T, strict=True)})
-    return LeafMemories(Memory(np.concatenate(tables)), Memory(np.concatenate(tails)), nested, leaves, variables)
-
-
-def _own(tables: int, whole: int) -> Integers:
-    """Give master, shift and scale of tables that are their own masters."""
-    return np.stack([np.arange(tables), np.zeros(tables, dtype=np.int64), np.full(tables, whole)], axis=1)
-
-
-def _by_masters(rows: Integers, nested: NestedTables, leaf_bits: int) -> tuple[Integers, Integers]:
-    """Give the masters, and for each of these tables its master, shift and scale."""
-    place = {table.tobytes(): number for number, table in enumerate(nested.tables(leaf_bits))}
-    return nested.masters, nested.parts[[place[row.tobytes()] for row in rows]]
-
-
-def _lay_lists(lists: list[list[int]], once: bool) -> tuple[Memory, list[int]]:
-    """Put lists one after the other, equal ones once if asked; give the memory and their addresses."""
-    laid: list[int] = []
-    known: dict[tuple[int, ...], int] = {}
-    addresses = []
-    for entries in lists:
-        address = known.setdefault(tuple(entries), len(laid)) if once else len(laid)
-        if address == len(laid):
-            laid += entries
-        addresses.append(address)
-    return Memory(np.array(laid, dtype=np.int64)), addresses
 
 
 def list_block(rows: SparseRows) -> Integers:

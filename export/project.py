@@ -69,7 +69,7 @@ def write_project(
     chosen = find_target(target)
     engine = Engine(circuit)
     shape = shape or Shape()
-    program = lower(circuit, tile=shape.tile)
+    program = lower(circuit, shape=shape)
     capacity = capacity_of([circuit, *fit], shape) if reload else None
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
     if not len(drawn):
@@ -80,8 +80,8 @@ def write_project(
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh, reload)
-        header, source = memories_code(program, shape.macs) if capacity is None else reload_code(capacity)
-        config = config_code(program, shape) if capacity is None else reload_config_code(capacity)
+        header, source = memories_code(program) if capacity is None else reload_code(capacity)
+        config = config_code(program) if capacity is None else reload_config_code(capacity)
         write_text(fresh / "src/pcedge_config.hpp", config)
         write_text(fresh / "src/pcedge_memories.hpp", header)
         write_text(fresh / "src/pcedge_memories.cpp", source)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pcedge.export.cycles import Shape
 from pcedge.export.image import SECTIONS, VARIABLE_FIELDS, Capacity
 from pcedge.export.lowering import STEP_FIELDS
-from pcedge.export.memories import HEAD, entry_type
+from pcedge.export.memories import HEAD, entry_type, list_functions, word_function
 
 #: what an image says of its circuit in words of their own
 _REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")
 
 #: functions that read a memory, where its name is another
-_READERS = {"weights": "weight", "indices": "index", "tables": "table", "tails": "tail", "leaves": "leaf"}
+_READERS = {"weights": "weight", "indices": "index", "tails": "tail"}
 
 
 def reload_code(capacity: Capacity) -> tuple[str, str]:
@@ -21,7 +22,7 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     Returns:
         The text of the header and of the source.
     """
-    macs = capacity.shape.macs
+    columns = word_sizes(capacity.shape)
     header, source = [HEAD], ["// Generated.\n", '#include "pcedge_memories.hpp"\n\n']
     header.append(
         f"  static constexpr bool reloadable = true;\n  static constexpr unsigned sections = {len(SECTIONS)};\n"
@@ -36,17 +37,14 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     variable("pcedge::circuit_t", "loaded")
     variable("std::uint32_t", f"counts[{len(SECTIONS)}]")
     for name, (entries, bits) in capacity.sections.items():
-        rows = -(-entries // macs) if name == "weights" and macs > 1 else max(1, entries)
-        columns = f"[{macs}]" if name == "weights" and macs > 1 else ""
-        variable(entry_type(bits), f"{name}_memory[{max(1, rows)}]{columns}")
+        own = columns.get(name, 1)
+        word = f"[{own}]" if own > 1 else ""
+        variable(entry_type(bits), f"{name}_memory[{max(1, -(-entries // own))}]{word}")
     for name, reader in _READERS.items():
-        header.append(_function(reader, [f"return {_place(name, macs)};"]))
-    reshape = "#pragma HLS ARRAY_RESHAPE variable = weights_memory complete dim = 2\n" if macs > 1 else ""
-    entry = "weights_memory[row][lane]" if macs > 1 else "weights_memory[row + lane]"
-    header.append(
-        "  static std::uint32_t tile(std::uint32_t row, std::uint32_t lane) {\n#pragma HLS INLINE\n"
-        f"{reshape}    return {entry};\n  }}\n"
-    )
+        header.append(_function(reader, [f"return {_place(name, columns)};"]))
+    for reader, name in (("tile", "weights"), ("table", "tables"), ("upper", "uppers")):
+        header.append(word_function(reader, f"{name}_memory", columns[name]))
+    header.append(list_functions("leaves_memory", columns["leaves"]))
     tables = {"nested": ("nested", ("master", "shift", "scale")), "variables": ("variables", VARIABLE_FIELDS)}
     tables |= {f"{name}_program": (name, STEP_FIELDS) for name in ("likelihood", "code")}
     for table, (prefix, fields) in tables.items():
@@ -56,23 +54,28 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     header.append(_set())
     cases = [f"case {number}: return {entries};" for number, (entries, _) in enumerate(capacity.sections.values())]
     header.append(_switch("std::uint32_t capacity(std::uint32_t section)", [*cases, "default: return 0;"]))
-    gets = [f"case {number}: return {_place(name, macs)};" for number, name in enumerate(SECTIONS)]
+    gets = [f"case {number}: return {_place(name, columns)};" for number, name in enumerate(SECTIONS)]
     header.append(
         _switch("std::uint32_t get(std::uint32_t section, std::uint32_t place)", [*gets, "default: return 0;"])
     )
     puts = []
     for number, (name, (_, bits)) in enumerate(capacity.sections.items()):
-        puts.append(f"case {number}: {_place(name, macs)} = {entry_type(bits)}(word); break;")
+        puts.append(f"case {number}: {_place(name, columns)} = {entry_type(bits)}(word); break;")
     header.append(
         _switch("void put(std::uint32_t section, std::uint32_t place, std::uint32_t word)", [*puts, "default: break;"])
     )
     return "".join([*header, "};\n\n#endif\n"]), "".join(source)
 
 
-def _place(name: str, macs: int) -> str:
-    if name == "weights" and macs > 1:
-        return f"weights_memory[place / {macs}u][place % {macs}u]"
-    return f"{name}_memory[place]"
+def word_sizes(shape: Shape) -> dict[str, int]:
+    """Give the entries of a word, of the memories that have more than one."""
+    slots = (1 << shape.search_bits) - 1
+    return {"weights": shape.macs, "tables": slots, "uppers": slots, "leaves": shape.lanes}
+
+
+def _place(name: str, columns: dict[str, int]) -> str:
+    own = columns.get(name, 1)
+    return f"{name}_memory[place / {own}u][place % {own}u]" if own > 1 else f"{name}_memory[place]"
 
 
 def _function(name: str, lines: Iterable[str], indent: str = "  ") -> str:

@@ -27,6 +27,9 @@ STATE_READERS, STATE_WRITERS = 2, 2
 #: units that read a stream, counted by source: a of MIX, a and b of VECTOR, the context of INTERVAL
 SOURCES = 4
 
+#: places that read what a variable's leaves are found by: two fetches, VECTOR and INTERVAL
+VARIABLE_READERS = 4
+
 #: memories of no more bits a copy lie in look-up tables, 64 bits each
 LUT_RAM_BITS, LUT_BITS = 1024, 64
 
@@ -95,22 +98,21 @@ class ResourceEstimate:
         return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
 
 
-def estimate_resources(program: Program, shape: Shape, family: str) -> ResourceEstimate:
+def estimate_resources(program: Program, family: str) -> ResourceEstimate:
     """Estimate an engine with read-only memories of one circuit.
 
     Args:
-        program: the circuit, lowered for the shape's tiles.
-        shape: the sizes of the engine.
+        program: the circuit, lowered for the sizes of the engine.
         family: one of `FAMILIES`.
     """
-    widths = program.circuit.widths
+    widths, shape = program.circuit.widths, program.shape
     return ResourceEstimate(family, {
         "mix": _mix(widths, shape, program.max_units, family),
         "vector": _vector(widths, shape, program.max_units, family),
         "interval": _interval(widths, shape, family),
-        "streams": _streams(program, shape),
-        "weights": _weights(program, shape),
-        "tables": _tables(program, shape),
+        "streams": _streams(program),
+        "weights": _weights(program),
+        "tables": _tables(program, family),
         "programs": _steps([program.likelihood_program, program.code_program]),
     })  # fmt: skip
 
@@ -201,9 +203,9 @@ def _interval(widths: Widths, shape: Shape, family: str) -> Amounts:
     return product * (shape.lanes * points) + bound * points + sums + reciprocal + coder + sources
 
 
-def _streams(program: Program, shape: Shape) -> Amounts:
+def _streams(program: Program) -> Amounts:
     """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
-    widths = program.circuit.widths
+    widths, shape = program.circuit.widths, program.shape
     copies = STATE_READERS * STATE_WRITERS
     bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, copies, written=True)
     one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, copies, written=True)
@@ -231,28 +233,36 @@ def _coder_bits(widths: Widths) -> int:
     return 2 * widths.range_bits + 1 + held + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
 
 
-def _weights(program: Program, shape: Shape) -> Amounts:
+def _weights(program: Program) -> Amounts:
     """Count the banks of weights: a tile is a word, at the width of the bank."""
-    found = Amounts()
+    found, shape = Amounts(), program.shape
     for bank in program.weights:
         found += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
         found += memory(len(bank.marks), 1)
     return found + multiplexer(len(program.weights), program.circuit.widths.weight) * shape.macs
 
 
-def _tables(program: Program, shape: Shape) -> Amounts:
-    """Count leaf tables for every place that reads one in a cycle: two a lane of VECTOR, each point of INTERVAL."""
-    leaves = program.leaves
+def _tables(program: Program, family: str) -> Amounts:
+    """Count leaf tables for every lane, which reads a word of each of their memories in a cycle."""
+    leaves, shape, widths = program.leaves, program.shape, program.circuit.widths
     points = max(2, (1 << shape.search_bits) - 1)
-    ports = shape.lanes * (2 + points)
-    found = memory(len(leaves.tables.entries), leaves.tables.width, ports)
-    found += memory(len(leaves.tails.entries), leaves.tails.width, 2 * shape.lanes)
+    found = Amounts()
+    for memory_of in (leaves.tables, leaves.uppers):
+        word = memory_of.columns * memory_of.width
+        found += memory(len(memory_of.entries) // memory_of.columns, word, shape.lanes)
+        # A symbol's two ends are any two entries of a word.
+        found += multiplexer(memory_of.columns, memory_of.width) * (2 * shape.lanes)
+    found += memory(len(leaves.tails.entries), leaves.tails.width, shape.lanes)
     if leaves.leaves is not None:
-        found += memory(len(leaves.leaves.entries), leaves.leaves.width, 2 * shape.lanes)
+        word = leaves.leaves.columns * leaves.leaves.width
+        found += memory(len(leaves.leaves.entries) // leaves.leaves.columns, word)
     if leaves.nested is not None:
-        found += memory(leaves.nested.rows, leaves.nested.row_bits, 2 * shape.lanes)
-        found += adder(program.circuit.leaf_bits) * (2 * ports)
-    return found + memory(leaves.variables.rows, leaves.variables.row_bits, 2)
+        found += memory(leaves.nested.rows, leaves.nested.row_bits, shape.lanes)
+        product = multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)
+        found += product * (shape.lanes * points)
+    # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
+    found += adder(widths.symbol) * (2 * shape.lanes * points)
+    return found + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
 
 
 def _steps(programs: Iterable[StepMemory]) -> Amounts:

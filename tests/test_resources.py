@@ -19,7 +19,7 @@ from pcedge.quantize import QuantizationConfig, quantize
 def programs() -> dict[Shape, Program]:
     circuit = quantize(load_circuit("digits"), QuantizationConfig(5, 12, 16))
     shapes = [Shape(macs, streams, bits) for macs, streams, bits in ((1, 1, 1), (16, 4, 2), (64, 8, 2), (128, 8, 4))]
-    return {shape: lower(circuit, tile=shape.tile) for shape in shapes}
+    return {shape: lower(circuit, shape=shape) for shape in shapes}
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_states_have_two_readers_and_two_writers(programs: dict[Shape, Program])
     bits = programs[shape].memory_bits()
     # Too large for look-up tables, and small enough for one block a copy; all else of a stream is in look-up tables.
     assert 1024 < bits["state"] <= 512 * 36 // 2 and bits["exponents"] <= 1024
-    assert estimate_resources(programs[shape], shape, "7-series").blocks["streams"].bram18 == 4
+    assert estimate_resources(programs[shape], "7-series").blocks["streams"].bram18 == 4
 
 
 def test_shares(programs: dict[Shape, Program]) -> None:
     shape, program = next(iter(programs.items()))
-    found = estimate_resources(program, shape, "7-series")
+    found = estimate_resources(program, "7-series")
     own = found.total
     device = Resources(lut=2 * own.lut, ff=own.ff, dsp=4 * own.dsp, bram36=0, uram=0)
     assert found.shares(device) == {"lut": 50, "ff": 100, "dsp": 25, "bram18": None}
@@ -79,7 +79,7 @@ def test_shares(programs: dict[Shape, Program]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_blocks_add_up_and_grow(programs: dict[Shape, Program], family: str) -> None:
-    found = {shape: estimate_resources(program, shape, family) for shape, program in programs.items()}
+    found = {shape: estimate_resources(program, family) for shape, program in programs.items()}
     for estimate in found.values():
         for kind in ("lut", "ff", "dsp", "bram18"):
             assert getattr(estimate.total, kind) == sum(getattr(amounts, kind) for amounts in estimate.blocks.values())
@@ -95,7 +95,7 @@ def test_blocks_add_up_and_grow(programs: dict[Shape, Program], family: str) -> 
 
 def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
     for shape, program in programs.items():
-        blocks = estimate_resources(program, shape, "7-series").blocks
+        blocks = estimate_resources(program, "7-series").blocks
         bits = program.memory_bits()
         for name in ("weights", "tables", "programs"):
             held = blocks[name].bram18 * 18 * 1024 + blocks[name].lut * 64
@@ -104,7 +104,7 @@ def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
 
 def test_what_a_device_lacks(programs: dict[Shape, Program]) -> None:
     shape, program = max(programs.items(), key=lambda pair: pair[0].macs)
-    estimate = estimate_resources(program, shape, "7-series")
+    estimate = estimate_resources(program, "7-series")
     small, large = find_target("arty-a7").resources, find_target("alveo-u50").resources
     assert small is not None and large is not None
     assert "dsp" in estimate.missing(small) and "dsp" not in estimate.missing(large)

@@ -20,7 +20,8 @@ from pcedge.coder.schedule import Op
 from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.packing import Column, pack
-from pcedge.export.parameters import Bank, BankCode, LeafMemories, lay_in_banks
+from pcedge.export.leaves import LeafMemories
+from pcedge.export.parameters import Bank, BankCode, lay_in_banks
 from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.quantize.integer import IntegerInput, IntegerSum
@@ -94,7 +95,13 @@ def cumulative(leaves: LeafMemories, leaf_bits: int, variable: int, unit: int) -
         if symbol + leaves.tails.entries[row["tails"] + number] >= cardinality:
             entry = whole
         else:
-            entry = int(leaves.tables.entries[row["tables"] + number * (cardinality - 1) + symbol - 1])
+            # Words of one entry: odd ones in one memory, in the other the multiples of 2, of 4 and so on.
+            own, above = cardinality // 2, cardinality - 1 - cardinality // 2
+            if symbol % 2:
+                entry = int(leaves.tables.entries[row["tables"] + number * own + symbol // 2])
+            else:
+                order = sorted(range(2, cardinality, 2), key=lambda k: (k & -k, k))
+                entry = int(leaves.uppers.entries[row["uppers"] + number * above + order.index(symbol)])
         found.append(shift + (scale * entry >> leaf_bits))
     return [*found, whole]
 
@@ -215,7 +222,7 @@ def check_counted(circuit: IntegerCircuit) -> None:
 
     for key in ("weights", "indices", "leaves", "variables"):
         assert counted[key] == of(key, *(["marks"] if key == "weights" else []))
-    assert counted["tables"] == of("tables", "tails", "nested")
+    assert counted["tables"] == of("tables", "uppers", "tails", "nested")
     for name in ("likelihood", "code"):
         assert counted[f"{name}_program"] == of(f"{name}_program", f"{name}_forms", f"{name}_places")
     assert counted["programs"] == counted["likelihood_program"] + counted["code_program"]
@@ -275,7 +282,7 @@ def test_special_circuits_are_counted(name: str) -> None:
 
 def test_one_table_shared_by_all_is_stored_once() -> None:
     leaves = lower(special("one table")).leaves
-    assert len(leaves.tables.entries) == 6 and leaves.leaves is not None and leaves.leaves.bits == 0
+    assert len(leaves.tables.entries) + len(leaves.uppers.entries) == 6 and leaves.leaves is not None and leaves.leaves.bits == 0
 
 
 @pytest.mark.csim

@@ -61,7 +61,7 @@ def estimate(
             return {"reached": False, "rate": rate, "limited_by": unit, "cycles_per_record": cycles}, text, 1
         shape = found
     jobs = {name: count(circuit, shape, name) for name in JOBS}
-    program = lower(circuit, tile=shape.tile)
+    program = lower(circuit, shape=shape)
     memory: dict[str, Any] = program.memory_bits()
     memory["symbols"] = 2 * variables * circuit.widths.symbol
     for name in ("state", "exponents", "symbols"):
@@ -81,7 +81,7 @@ def estimate(
     }  # fmt: skip
     if rate is not None:
         result |= {"reached": True, "rate": rate}
-    resources, shown = _resources(program, shape, board)
+    resources, shown = _resources(program, board)
     result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
     result["resources"] = resources
     lines = [f"{shape.macs} macs, {shape.streams} streams, {clock / 1e6:g} MHz"]
@@ -95,13 +95,13 @@ def estimate(
     return result, ["\n".join(lines), *shown], 0
 
 
-def _resources(program: Program, shape: Shape, target: Target) -> tuple[dict[str, object] | None, list[object]]:
+def _resources(program: Program, target: Target) -> tuple[dict[str, object] | None, list[object]]:
     """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
     from pcedge.export.resources import estimate_resources
 
     if target.family is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]
-    found = estimate_resources(program, shape, target.family)
+    found = estimate_resources(program, target.family)
     said, total = found.as_dict(), asdict(found.total)
     rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
     rows.append(["all", *total.values()])

@@ -73,6 +73,10 @@ template <class C, class M> struct engine_t {
   using bound_t = uint_t<F, P + 1>;
   using symbol_t = uint_t<F, C::symbol_bits>;
 
+  /// Levels of words that a leaf table has at most.
+  static constexpr unsigned LEVELS =
+      unsigned(max_of(1, (C::symbol_bits + C::search_bits - 1) / C::search_bits));
+
   /// A symbol of all ones was not observed.
   static constexpr long MISSING = (1L << C::symbol_bits) - 1;
 
@@ -95,6 +99,7 @@ template <class C, class M> struct engine_t {
     leaf.cardinality = M::variables::cardinality(step.variable);
     leaf.list = M::variables::list(step.variable);
     leaf.tables = M::variables::tables(step.variable);
+    leaf.uppers = M::variables::uppers(step.variable);
     leaf.tails = M::variables::tails(step.variable);
     leaf.nested = M::variables::nested(step.variable);
     return leaf;
@@ -110,8 +115,8 @@ template <class C, class M> struct engine_t {
   }
 
   /// \brief Cumulative entry of a leaf table: the sum of the counts of all symbols below this one.
-  /// Nothing but this function knows how tables are stored: without the first entry, which is 0,
-  /// and the last, and without the top bit of those that are 2^L.
+  /// Stored are all but the first, which is 0, and the last, without the top bit of those that are
+  /// 2^L.
   /// \param number the table's number among those of its cardinality
   static uint_t<F, L + 1> cumulative(const leaf_t &leaf, unsigned number, unsigned symbol) {
 #pragma HLS INLINE
@@ -132,7 +137,13 @@ template <class C, class M> struct engine_t {
 #pragma HLS INLINE
     if (symbol + M::tail(leaf.tails + table) >= leaf.cardinality)
       return uint_t<F, L + 1>(1L << L);
-    return uint_t<F, L + 1>(M::table(leaf.tables + table * (leaf.cardinality - 1) + symbol - 1));
+    const unsigned cardinality = leaf.cardinality;
+    const entry_place_t place = entry_place<C::search_bits, LEVELS>(cardinality, symbol);
+    const unsigned own = words_of<C::search_bits>(cardinality, 0);
+    const unsigned above = words_before<C::search_bits, LEVELS>(cardinality, LEVELS);
+    return place.level == 0
+               ? uint_t<F, L + 1>(M::table(leaf.tables + table * own + place.word, place.slot))
+               : uint_t<F, L + 1>(M::upper(leaf.uppers + table * above + place.word, place.slot));
   }
 
   /// \brief Shift the accumulated vector into the state memory.

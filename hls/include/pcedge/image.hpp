@@ -49,6 +49,11 @@ template <class C> constexpr std::uint32_t widths_word() {
          std::uint32_t(C::scale_bits) << 16 | std::uint32_t(C::weight_bits) << 24;
 }
 
+/// \brief The sizes that lay out the memories of a build, as one word.
+template <class C> constexpr std::uint32_t shape_word() {
+  return std::uint32_t(C::lanes) | std::uint32_t(C::search_bits) << 16;
+}
+
 /// Words of the header that must be as in the build.
 constexpr unsigned SAME_WORDS = 5;
 
@@ -59,7 +64,7 @@ template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsign
                                                             IMAGE_VERSION,
                                                             M::sections,
                                                             widths_word<C>(),
-                                                            C::tile_columns,
+                                                            shape_word<C>(),
                                                             c.record,
                                                             c.likelihood_steps,
                                                             c.code_steps,

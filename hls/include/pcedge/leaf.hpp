@@ -10,10 +10,59 @@ namespace pcedge {
 struct leaf_t {
   std::uint32_t cardinality; ///< number of symbols
   std::uint32_t list;        ///< address of its units' table numbers
-  std::uint32_t tables;      ///< address of the first table of this cardinality
+  std::uint32_t tables;      ///< address of the first word of level 0 of this cardinality's tables
+  std::uint32_t uppers;      ///< address of the first word of their other levels
   std::uint32_t tails;       ///< address of the first tail of this cardinality
   std::uint32_t nested;      ///< address of the first table's master, shift and scale, if there are
 };
+
+/// \brief Words that a table has in a level (docs/schedule.md, section Words of leaf tables).
+/// \tparam B bits: a word has 2^B - 1 entries, level j the multiples of 2^(B j)
+template <int B> std::uint32_t words_of(std::uint32_t cardinality, unsigned level) {
+#pragma HLS INLINE
+  return (((cardinality - 1) >> (unsigned(B) * level)) + ((1u << B) - 1)) >> B;
+}
+
+/// \brief Where an entry lies: in its level, a word of the table, and in the word.
+struct entry_place_t {
+  unsigned level;
+  std::uint32_t word; ///< counted from the first of level 0, or of all other levels
+  std::uint32_t slot;
+};
+
+/// \brief The first word of a level; those of all levels but 0 follow each other.
+/// \tparam LEVELS that any table has at most
+template <int B, unsigned LEVELS>
+std::uint32_t words_before(std::uint32_t cardinality, unsigned level) {
+#pragma HLS INLINE
+  std::uint32_t words = 0;
+levels:
+  for (unsigned j = 1; j < LEVELS; ++j) {
+#pragma HLS UNROLL
+    if (j < level)
+      words += words_of<B>(cardinality, j);
+  }
+  return words;
+}
+
+/// \brief Find the entry at a symbol, 1 to the last.
+template <int B, unsigned LEVELS>
+entry_place_t entry_place(std::uint32_t cardinality, std::uint32_t symbol) {
+#pragma HLS INLINE
+  constexpr std::uint32_t SLOTS = (1u << B) - 1;
+  entry_place_t place;
+  place.level = 0;
+levels:
+  for (unsigned j = 1; j < LEVELS; ++j) {
+#pragma HLS UNROLL
+    if ((symbol & ((1u << (unsigned(B) * j)) - 1)) == 0)
+      place.level = j;
+  }
+  const std::uint32_t multiple = symbol >> (unsigned(B) * place.level);
+  place.word = words_before<B, LEVELS>(cardinality, place.level) + (multiple >> B);
+  place.slot = (multiple & SLOTS) - 1;
+  return place;
+}
 
 /// \brief The count of a symbol in one unit's table, or 2^L where the symbol is missing: summed
 /// out.

@@ -133,11 +133,18 @@ template <class C_, class M_> struct machine_t {
     bool raw;
   };
 
+  /// What a lane reads of its unit's leaf table in a cycle: entries at a symbol and the next one, or
+  /// at all probes of a round.
+  struct row_t {
+    uint_t<F, L + 1> at[POINTS];
+  };
+
   /// A step at work.
   struct worker_t {
     bool busy, done;
     unsigned stream, last;
     step_t step;
+    leaf_t leaf;
     acc_t entries[C::max_units];
     acc_t all, sum;
     unsigned target, source, end, cleared; ///< where it stands
@@ -157,6 +164,7 @@ template <class C_, class M_> struct machine_t {
   worker_t mix, vector;
   writer_t mix_writer, vector_writer;
   interval_t interval;
+  row_t rows[LANES]; ///< of this cycle
   unsigned last_fetched, wanting; ///< streams that want their next step
   cycle_t now;
   job_t job;
@@ -170,6 +178,12 @@ template <class C_, class M_> struct machine_t {
 template <class K> bool is_ready(const typename K::stream_t &s, unsigned slot, cycle_t now) {
 #pragma HLS INLINE
   return s.written[slot] && s.ready[slot] <= now;
+}
+
+/// \brief Tell whether a LEAF reads tables in this cycle; an INTERVAL then does not.
+template <class K> bool leaf_reads(const K &k) {
+#pragma HLS INLINE
+  return k.vector.busy && !k.vector.done && k.vector.step.kind == LEAF;
 }
 
 /// \brief The symbol of a step's variable, held within its alphabet.

@@ -3,6 +3,7 @@
 #define PCEDGE_SCHEDULER_HPP
 
 #include "ends.hpp"
+#include "tables.hpp"
 #include "units.hpp"
 
 namespace pcedge {
@@ -18,6 +19,9 @@ template <class K> unsigned unit_of(const step_t &step) {
 template <class K> bool may_issue(const K &k, const typename K::stream_t &s, unsigned unit) {
 #pragma HLS INLINE
   if (s.unit != unit || !s.working || !s.valid || s.reading || s.fetched > k.now || s.after > k.now)
+    return false;
+  // The tables' port is for one unit a cycle.
+  if (s.step.kind == LEAF && k.interval.busy)
     return false;
   const bool uses_a = s.step.kind != INIT && s.step.kind != LEAF;
   const bool uses_b = s.step.kind == MULTIPLY || s.step.kind == ALIGN;
@@ -64,6 +68,8 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
   w.done = false;
   w.stream = w.last = chosen;
   w.step = s.step;
+  if (unit == K::VECTOR)
+    w.leaf = K::E::leaf_of(s.step);
   w.all = w.sum = 0;
   w.target = w.source = w.cleared = 0;
   w.end = w.step.lists ? unsigned(K::M::index(w.step.list)) : 0;
@@ -77,7 +83,7 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
 /// \brief Begin an interval, or the next round of a decoder's search.
 template <class K> void start_interval(K &k) {
   typename K::interval_t &w = k.interval;
-  if (w.busy)
+  if (w.busy || leaf_reads(k))
     return;
   const unsigned chosen = choose(k, K::INTERVALS, w.last);
   if (chosen == K::S)
@@ -163,6 +169,7 @@ cycles:
 #pragma HLS PIPELINE II = 1
     write(k, k.mix_writer, MIX_LATENCY);
     write(k, k.vector_writer, VECTOR_LATENCY);
+    look_up(k);
     work(k, k.mix, k.mix_writer);
     work(k, k.vector, k.vector_writer);
     if (work_interval(k))

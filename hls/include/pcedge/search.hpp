@@ -2,7 +2,7 @@
 #ifndef PCEDGE_SEARCH_HPP
 #define PCEDGE_SEARCH_HPP
 
-#include "machine.hpp"
+#include "tables.hpp"
 
 namespace pcedge {
 
@@ -47,13 +47,6 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
       weighted, bound_t(symbol * unsigned(K::M::floor)), s.scale);
 }
 
-/// \brief The symbol whose lower end a probe of this round computes.
-template <class K> unsigned probe(const typename K::stream_t &s, unsigned p) {
-#pragma HLS INLINE
-  const unsigned bits = s.open < K::ROUND ? s.open : K::ROUND;
-  return s.found + ((p + 1) << (s.open - bits));
-}
-
 /// \brief What a round of the search found.
 /// \return whether the symbol is known
 template <class K> bool search(K &k, typename K::stream_t &s) {
@@ -65,7 +58,8 @@ template <class K> bool search(K &k, typename K::stream_t &s) {
                          w.leaf.cardinality);
     s.bounded = true;
   }
-  const unsigned bits = s.open < K::ROUND ? s.open : K::ROUND;
+  // The first round takes the bits that are no whole round, so that probes lie in words of a level.
+  const unsigned bits = s.open - K::ROUND * probed_level<K>(s);
   unsigned found = s.found;
   bool over = false;
 probes:
@@ -134,18 +128,14 @@ lanes_loop:
     if (i >= w.step.a_units)
       continue;
     const typename K::mantissa_t context = s.state[w.step.a + i];
-    const unsigned number = K::M::leaf(w.leaf.list + i);
     w.total = uint_t<F, K::C::context_sum_bits>(w.total + context);
   ends_loop:
     for (unsigned p = 0; p < K::POINTS; ++p) {
 #pragma HLS UNROLL
       if (p >= ends)
         continue;
-      const unsigned at = k.decodes() ? probe<K>(s, p) : symbol + p;
-      const unsigned safe = at > w.leaf.cardinality ? w.leaf.cardinality : at;
-      const uint_t<F, K::L + 1> below = K::E::cumulative(w.leaf, number, safe);
-      w.weighted[p] =
-          typename K::weighted_t(w.weighted[p] + uint_t<F, K::A + K::L + 1>(context * below));
+      w.weighted[p] = typename K::weighted_t(
+          w.weighted[p] + uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
     }
   }
   w.next += K::LANES;

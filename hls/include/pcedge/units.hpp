@@ -116,9 +116,7 @@ template <class K> void entries(K &k, typename K::worker_t &w) {
   const unsigned width = single ? 1 : K::LANES;
   const typename K::exponent_t a = s.exponents[step.a_exponent], b = s.exponents[step.b_exponent];
   const typename K::exponent_t common = F::select(a < b, b, a);
-  const leaf_t leaf = E::leaf_of(step);
   const bool missing = s.symbols[s.side][step.variable] == typename K::symbol_t(E::MISSING);
-  const unsigned symbol = bounded_symbol<K>(s, step, leaf);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
@@ -127,9 +125,7 @@ lanes_loop:
       continue;
     acc_t value = acc_t(1L << (K::A - 1));
     if (step.kind == LEAF) {
-      const unsigned number = M::leaf(leaf.list + i);
-      value = leaf_count<F, K::L>(E::cumulative(leaf, number, symbol),
-                                  E::cumulative(leaf, number, symbol + 1), missing);
+      value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
     } else if (step.kind == MULTIPLY) {
       const unsigned first = step.gather_a ? unsigned(M::index(step.list + i)) : i;
       const unsigned second = step.gather_b ? unsigned(M::index(step.list_b + i)) : i;
