@@ -114,11 +114,11 @@ def _lay_leaves(
         each = np.ones(len(made), dtype=bool)
         names = ("master", "shift", "scale")
         nested = pack({name: Column(values, each) for name, values in zip(names, made.T, strict=True)})
-    lowest, upper = (
+    tables, uppers = (
         Memory(np.concatenate([words.ravel() for words in parts[name]]), (1 << search_bits) - 1)
         for name in ("tables", "uppers")
     )
-    return LeafMemories(lowest, upper, Memory(np.concatenate(parts["tails"])), nested, leaves, variables)
+    return LeafMemories(tables, uppers, Memory(np.concatenate(parts["tails"])), nested, leaves, variables)
 
 
 def table_words(rows: Integers, search_bits: int) -> list[Integers]:
@@ -133,7 +133,7 @@ def table_words(rows: Integers, search_bits: int) -> list[Integers]:
         (tables, words, 2^b − 1) for each level, at least one; an entry beyond V − 1 is 0.
     """
     base = 1 << search_bits
-    levels = []
+    levels: list[Integers] = []
     left = rows
     while left.shape[1] or not levels:
         words = -(-left.shape[1] // base)

@@ -17,10 +17,10 @@ from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLay
 from pcedge.coder.codec import encode_lanes
 from pcedge.coder.interpreter import Engine
 from pcedge.coder.schedule import Op
+from pcedge.export.leaves import LeafMemories
 from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.packing import Column, pack
-from pcedge.export.leaves import LeafMemories
 from pcedge.export.parameters import Bank, BankCode, lay_in_banks
 from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
@@ -282,7 +282,11 @@ def test_special_circuits_are_counted(name: str) -> None:
 
 def test_one_table_shared_by_all_is_stored_once() -> None:
     leaves = lower(special("one table")).leaves
-    assert len(leaves.tables.entries) + len(leaves.uppers.entries) == 6 and leaves.leaves is not None and leaves.leaves.bits == 0
+    assert (
+        len(leaves.tables.entries) + len(leaves.uppers.entries) == 6
+        and leaves.leaves is not None
+        and leaves.leaves.bits == 0
+    )
 
 
 @pytest.mark.csim

@@ -13,7 +13,6 @@ from pcedge.cli.inputs import MODEL
 from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
 
 if TYPE_CHECKING:
-    from pcedge.export.cycles import Shape
     from pcedge.export.lowering import Program
     from pcedge.export.target import Target
 

@@ -11,8 +11,8 @@ from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Spa
 from pcedge.coder import Engine
 from pcedge.coder.schedule import Schedule
 from pcedge.compress import share_leaves
-from pcedge.export.lowering import Arrangement, arrange
 from pcedge.export.leaves import LeafMemories, leaf_memories
+from pcedge.export.lowering import Arrangement, arrange
 from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
 from pcedge.quantize.post_training import round_rows, round_tables
 from pcedge.verify.costs import float_values, stored_width

@@ -164,7 +164,7 @@ template <class C_, class M_> struct machine_t {
   worker_t mix, vector;
   writer_t mix_writer, vector_writer;
   interval_t interval;
-  row_t rows[LANES]; ///< of this cycle
+  row_t rows[LANES];              ///< of this cycle
   unsigned last_fetched, wanting; ///< streams that want their next step
   cycle_t now;
   job_t job;

@@ -134,8 +134,8 @@ lanes_loop:
 #pragma HLS UNROLL
       if (p >= ends)
         continue;
-      w.weighted[p] = typename K::weighted_t(
-          w.weighted[p] + uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
+      w.weighted[p] = typename K::weighted_t(w.weighted[p] +
+                                             uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
     }
   }
   w.next += K::LANES;

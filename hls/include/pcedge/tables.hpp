@@ -99,7 +99,8 @@ lanes_loop:
   words:
     for (unsigned i = 0; i < K::PROBES; ++i) {
 #pragma HLS UNROLL
-      lowest[i] = r.lowest ? entry_t(M::table(r.leaf.tables + table * own + r.word, i)) : entry_t(0);
+      lowest[i] =
+          r.lowest ? entry_t(M::table(r.leaf.tables + table * own + r.word, i)) : entry_t(0);
       upper[i] =
           r.higher ? entry_t(M::upper(r.leaf.uppers + table * above + r.upper, i)) : entry_t(0);
     }
@@ -118,7 +119,7 @@ lanes_loop:
       if (M::nested_tables)
         entry = nested_entry<typename K::F, K::L>(entry, entry_t(M::nested::shift(part)),
                                                   entry_t(M::nested::scale(part)));
-      k.rows[e].at[p] = symbol == 0 ? entry_t(0)
+      k.rows[e].at[p] = symbol == 0                    ? entry_t(0)
                         : symbol >= r.leaf.cardinality ? entry_t(1L << K::L)
                                                        : entry;
     }
