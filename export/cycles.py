@@ -92,6 +92,7 @@ class _Stream:
     pending: int = 0
     stored_at: int | None = None
     open: int = 0
+    landed: int = 0
     ready: dict[int, int] = field(default_factory=dict)
 
 
@@ -204,11 +205,15 @@ class _Run:
         number, step = unit.writing
         stream = self.streams[number]
         stream.ready[step.target] = self._at(self.now + 1 + unit.latency)
+        stream.landed = max(stream.landed, stream.ready[step.target])
         stream.pending -= 1
         unit.writing = None
 
     def _work(self, unit: _Unit) -> None:
+        other = (self.vector if unit is self.mix else self.mix).writing
         if unit.step is None or self.now < unit.until or unit.writing is not None:
+            return
+        if other is not None and other[0] == unit.stream:
             return
         unit.writing = unit.stream, unit.step
         unit.written = self._at(self.now + -(-unit.step.units // self.shape.lanes))
@@ -285,9 +290,7 @@ class _Run:
     def _move(self, stream: _Stream) -> bool:
         storing = stream.stored_at is not None and self.now < stream.stored_at
         done = stream.working and stream.place == len(self.steps) and not stream.reading
-        done = done and stream.pending == 0 and stream.after <= self.now
-        if self.job == "likelihood":
-            done = done and stream.ready[self.schedule.result] <= self.now
+        done = done and stream.pending == 0 and max(stream.after, stream.landed) <= self.now
         if done and not storing:
             stream.working = False
             stream.records -= 1

@@ -18,15 +18,18 @@ inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
 
 /// \brief Take a symbol of the next record. TLAST belongs to its last symbol: what a short record
 /// lacks is missing, and what a long one has too much is dropped; the status says so.
-template <class K> void take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in) {
+/// \return whether one came, at place `moved` - 1
+template <class K>
+bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
+                 typename K::symbol_t &symbol) {
   using symbol_t = typename K::symbol_t;
   if (s.skipping) {
     if (!in.empty())
       s.skipping = !in.read().last;
-    return;
+    return false;
   }
   if (s.loaded || s.left == 0 || (!s.padding && in.empty()))
-    return;
+    return false;
   std::uint32_t data = MISSING_WORD;
   bool last = true;
   if (!s.padding) {
@@ -36,13 +39,14 @@ template <class K> void take_symbol(K &k, typename K::stream_t &s, hls::stream<w
   }
   const std::uint32_t most = std::uint32_t(K::C::cardinality - 1);
   const symbol_t held = symbol_t(data > most ? most : data);
-  s.symbols[!s.side][s.moved] = data == MISSING_WORD ? symbol_t(K::E::MISSING) : held;
+  symbol = data == MISSING_WORD ? symbol_t(K::E::MISSING) : held;
   s.moved += 1;
   s.loaded = s.moved == K::M::record;
   s.skipping = s.loaded && !last;
   s.padding = !s.loaded && last;
   if (s.skipping || s.padding)
     k.status |= BAD_FRAME;
+  return true;
 }
 
 /// \brief Take a byte of a decoder's lane: the first ones fill its coder, later ones wait. Behind
@@ -99,36 +103,49 @@ template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &
 }
 
 /// \brief Send a decoder's symbols, or a mantissa and its exponent.
-template <class K> void send_result(const K &k, typename K::stream_t &s, hls::stream<word_t> &out) {
+template <class K>
+void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbol,
+                 hls::stream<word_t> &out) {
   if (!s.storing || out.full())
     return;
   const std::uint32_t first = std::uint32_t(s.result);
   const std::uint32_t second = std::uint32_t(std::int32_t(s.result_exponent));
   const std::uint32_t words = k.decodes() ? std::uint32_t(K::M::record) : 2u;
   const std::uint32_t place = s.sent;
-  const std::uint32_t symbol = k.decodes() ? std::uint32_t(s.symbols[!s.side][place]) : 0;
   s.sent += 1;
   s.storing = s.sent < words;
-  put(out, k.decodes() ? symbol : place == 0 ? first : second, !s.storing);
+  put(out, k.decodes() ? std::uint32_t(symbol) : place == 0 ? first : second, !s.storing);
 }
 
 /// \brief One cycle of a stream's ends: a word in, a word out, a record begun or done.
 /// \return whether the stream has nothing left to compute
 template <class K>
-bool move(K &k, typename K::stream_t &s, hls::stream<word_t> &in, hls::stream<word_t> &out) {
+bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &out) {
   using M = typename K::M;
+  typename K::stream_t &s = k.streams[stream];
+  const typename K::operands_t &o = k.operands[stream];
+  typename K::symbol_t symbol = 0;
+  bool came = false;
   if (k.decodes())
     take_byte(k, s, in);
   else
-    take_symbol(k, s, in);
+    came = take_symbol(k, s, in, symbol);
+  // Each symbol memory has one port to write: what comes in, or what the search has found.
+sides:
+  for (unsigned side = 0; side < 2; ++side) {
+#pragma HLS UNROLL
+    const bool found = s.keeps && side == (s.side ? 1u : 0u);
+    if (found || (came && side != (s.side ? 1u : 0u)))
+      k.symbols[stream][side][found ? s.variable : s.moved - 1] = found ? s.kept : symbol;
+  }
+  s.keeps = false;
   if (k.job == ENCODE)
     send_byte<K>(s, out);
   else
-    send_result(k, s, out);
+    send_result(k, s, o.leaving, out);
   const unsigned steps = k.job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
   const bool complete =
-      s.working && s.place == steps && !s.reading && s.pending == 0 && s.after <= k.now &&
-      (k.job != LIKELIHOOD || is_ready<K>(s, M::likelihood_result_exponent, k.now));
+      s.working && s.place == steps && !s.reading && s.pending == 0 && s.after == 0;
   // A result goes out while the next one is found.
   if (complete && !s.storing) {
     s.working = false;
@@ -136,8 +153,8 @@ bool move(K &k, typename K::stream_t &s, hls::stream<word_t> &in, hls::stream<wo
     s.sent = 0;
     s.storing = k.job != ENCODE;
     if (k.job == LIKELIHOOD) {
-      s.result = s.state[M::likelihood_result];
-      s.result_exponent = s.exponents[M::likelihood_result_exponent];
+      s.result = o.a[0];
+      s.result_exponent = o.a_exponent;
     }
     s.side = k.decodes() ? !s.side : s.side;
   }

@@ -83,28 +83,23 @@ template <class C_, class M_> struct machine_t {
   enum unit_t { MIX = 0, VECTOR = 1, INTERVALS = 2 };
 
   /// What is left of a stream's job when its records are done.
-  enum tail_t { RECORDS = 0, DIGITS = 1, LAST_BYTE = 2, LAST_RUN = 3, FINISHED = 4 };
+  enum tail_t { RECORDS = 0, DIGITS = 1, LAST_RUN = 2, FINISHED = 3 };
 
   /// One stream: a record and where it stands.
   struct stream_t {
-    mantissa_t state[C::state_words];
-    exponent_t exponents[C::exponent_slots];
-    symbol_t symbols[2][C::variables]; ///< of the record at work, and of the next or the last one
-    bool side;                         ///< which of both the record at work has
-    cycle_t ready[C::exponent_slots];  ///< when the value of a slot may be read
-    bool written[C::exponent_slots];   ///< its entries are in the memory, or on their way
-    step_t step;                       ///< the next step
-    unsigned unit;                     ///< which unit does it
-    cycle_t fetched;                   ///< when `step` is valid
-    cycle_t after;                     ///< when the interval before lets the next step begin
-    std::uint32_t place;               ///< number of the next step
-    std::uint32_t moved;               ///< symbols of a record, or first bytes of a lane, that came
-    std::uint32_t sent;                ///< words of a result that went out
-    std::uint32_t records;             ///< records still to come, with this one
-    std::uint32_t pending;             ///< results on their way
-    std::uint32_t left;                ///< records that have still to come in
-    bool loaded;                       ///< the next record, or the first bytes of a lane, are there
-    bool padding, skipping;            ///< a record was too short, or is too long
+    bool side;              ///< which of both symbol memories the record at work has
+    step_t step;            ///< the next step
+    unsigned unit;          ///< which unit does it
+    std::uint8_t fetched;   ///< cycles until `step` is valid
+    std::uint8_t after;     ///< cycles until the interval before lets the next step begin
+    std::uint32_t place;    ///< number of the next step
+    std::uint32_t moved;    ///< symbols of a record, or first bytes of a lane, that came
+    std::uint32_t sent;     ///< words of a result that went out
+    std::uint32_t records;  ///< records still to come, with this one
+    std::uint32_t pending;  ///< results that may not be read yet
+    std::uint32_t left;     ///< records that have still to come in
+    bool loaded;            ///< the next record, or the first bytes of a lane, are there
+    bool padding, skipping; ///< a record was too short, or is too long
     bool working, wanted, valid, reading, storing;
     range_state_t<F, B> coder;
     carry_state_t<F> carry;
@@ -117,14 +112,36 @@ template <class C_, class M_> struct machine_t {
     exponent_t result_exponent;
     // What a decoder's search knows: symbol, bits still open, both ends of its interval.
     std::uint32_t found, open;
+    // The symbol that a search has found, until it is in its memory.
+    bool keeps;
+    symbol_t kept;
+    std::uint32_t variable;
     bound_t low, high;
     bool bounded;
     interval_scale_t<F, P> scale;
   };
 
+  /// What a unit reads of a stream's memories in a cycle, through ports that each have one address.
+  struct operands_t {
+    mantissa_t a[LANES], b[LANES];
+    exponent_t a_exponent, b_exponent;
+    symbol_t symbol;  ///< of the step's variable
+    symbol_t leaving; ///< of the record that goes out
+  };
+
+  /// A result that may be read as soon as it has passed its unit's stages.
+  struct landing_t {
+    bool valid;
+    unsigned stream, slot;
+  };
+
   /// Accumulators on their way to the state memory.
   struct writer_t {
     bool busy;
+    bool writes, ends; ///< in this cycle entries, and the exponent
+    unsigned first;    ///< which entries
+    mantissa_t lanes[LANES];
+    exponent_t made;
     unsigned stream, next;
     step_t step;
     acc_t entries[C::max_units];
@@ -160,9 +177,18 @@ template <class C_, class M_> struct machine_t {
     weighted_t weighted[POINTS];
   };
 
+  /// Words of a bank of the state memory; entry i of it is in bank i modulo LANES.
+  static constexpr unsigned ROWS = ceil_div(C::state_words, LANES);
+
   stream_t streams[S];
+  mantissa_t state[S][ROWS][LANES];
+  exponent_t exponents[S][C::exponent_slots];
+  symbol_t symbols[S][2][C::variables]; ///< of the record at work, and of the next or the last one
+  bool ready[S][C::exponent_slots];     ///< the value of a slot may be read
+  operands_t operands[S];
   worker_t mix, vector;
   writer_t mix_writer, vector_writer;
+  landing_t mix_landings[MIX_LATENCY + 1], vector_landings[VECTOR_LATENCY + 1];
   interval_t interval;
   row_t rows[LANES];              ///< of this cycle
   unsigned last_fetched, wanting; ///< streams that want their next step
@@ -174,12 +200,6 @@ template <class C_, class M_> struct machine_t {
   bool decodes() const { return job == DECODE || job == SAMPLE; }
 };
 
-/// \brief Tell whether the value of a slot may be read.
-template <class K> bool is_ready(const typename K::stream_t &s, unsigned slot, cycle_t now) {
-#pragma HLS INLINE
-  return s.written[slot] && s.ready[slot] <= now;
-}
-
 /// \brief Tell whether a LEAF reads tables in this cycle; an INTERVAL then does not.
 template <class K> bool leaf_reads(const K &k) {
 #pragma HLS INLINE
@@ -187,11 +207,9 @@ template <class K> bool leaf_reads(const K &k) {
 }
 
 /// \brief The symbol of a step's variable, held within its alphabet.
-template <class K>
-unsigned bounded_symbol(const typename K::stream_t &s, const step_t &step, const leaf_t &leaf) {
+template <class K> unsigned bounded_symbol(typename K::symbol_t given, const leaf_t &leaf) {
 #pragma HLS INLINE
-  const unsigned symbol = unsigned(s.symbols[s.side][step.variable]);
-  const unsigned last = leaf.cardinality - 1;
+  const unsigned symbol = unsigned(given), last = leaf.cardinality - 1;
   return symbol > last ? last : symbol;
 }
 

@@ -16,20 +16,28 @@ template <class K> unsigned unit_of(const step_t &step) {
 }
 
 /// \brief Tell whether a stream's next step may begin in a unit.
-template <class K> bool may_issue(const K &k, const typename K::stream_t &s, unsigned unit) {
+template <class K> bool may_issue(const K &k, unsigned stream, unsigned unit) {
 #pragma HLS INLINE
-  if (s.unit != unit || !s.working || !s.valid || s.reading || s.fetched > k.now || s.after > k.now)
+  const typename K::stream_t &s = k.streams[stream];
+  if (s.unit != unit || !s.working || !s.valid || s.reading || s.fetched > 0 || s.after > 0)
     return false;
   // The tables' port is for one unit a cycle.
   if (s.step.kind == LEAF && k.interval.busy)
     return false;
   const bool uses_a = s.step.kind != INIT && s.step.kind != LEAF;
   const bool uses_b = s.step.kind == MULTIPLY || s.step.kind == ALIGN;
-  if (uses_a && !is_ready<K>(s, s.step.a_exponent, k.now))
+  if (uses_a && !k.ready[stream][s.step.a_exponent])
     return false;
-  if (uses_b && !is_ready<K>(s, s.step.b_exponent, k.now))
+  if (uses_b && !k.ready[stream][s.step.b_exponent])
     return false;
   return unit != K::INTERVALS || ends_ready(k, s);
+}
+
+/// \brief Stream `last` + n, round robin.
+template <class K> unsigned after(unsigned last, unsigned n) {
+#pragma HLS INLINE
+  const unsigned sum = last + n;
+  return sum >= K::S ? sum - K::S : sum;
 }
 
 /// \brief Take the first stream, round robin, whose next step may begin; S if there is none.
@@ -39,8 +47,8 @@ template <class K> unsigned choose(const K &k, unsigned unit, unsigned last) {
 candidates:
   for (unsigned n = K::S; n > 0; --n) {
 #pragma HLS UNROLL
-    const unsigned stream = (last + n) % K::S;
-    if (may_issue(k, k.streams[stream], unit))
+    const unsigned stream = after<K>(last, n);
+    if (may_issue(k, stream, unit))
       chosen = stream;
   }
   return chosen;
@@ -75,7 +83,7 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
   w.end = w.step.lists ? unsigned(K::M::index(w.step.list)) : 0;
   // The sources are read from now on, and the target is not yet there.
   s.reading = true;
-  s.written[s.step.target_exponent] = false;
+  k.ready[chosen][s.step.target_exponent] = false;
   s.pending += 1;
   advance(k, s);
 }
@@ -112,7 +120,7 @@ template <class K> void fetch(K &k) {
 candidates:
   for (unsigned n = K::S; n > 0; --n) {
 #pragma HLS UNROLL
-    const unsigned stream = (k.last_fetched + n) % K::S;
+    const unsigned stream = after<K>(k.last_fetched, n);
     if (k.streams[stream].wanted)
       chosen = stream;
   }
@@ -124,7 +132,7 @@ candidates:
   s.unit = unit_of<K>(s.step);
   s.wanted = false;
   s.valid = true;
-  s.fetched = k.now + 1 + FETCH_LATENCY;
+  s.fetched = 1 + FETCH_LATENCY;
   s.found = 0;
   s.bounded = false;
   s.open = 0;
@@ -133,12 +141,25 @@ candidates:
         unsigned(bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
 }
 
+/// \brief Take all results from their way.
+template <class L, unsigned STAGES> void clear(L (&line)[STAGES]) {
+#pragma HLS INLINE
+stages:
+  for (unsigned i = 0; i < STAGES; ++i) {
+#pragma HLS UNROLL
+    line[i].valid = false;
+  }
+}
+
 template <class K> void reset(K &k, job_t job, const std::uint32_t *records) {
   using F = typename K::F;
   k.job = job;
   k.now = 0;
   k.wanting = 0;
   k.mix.busy = k.vector.busy = k.interval.busy = k.mix_writer.busy = k.vector_writer.busy = false;
+  k.mix_writer.writes = k.vector_writer.writes = false;
+  clear(k.mix_landings);
+  clear(k.vector_landings);
   k.mix.last = k.vector.last = k.interval.last = k.last_fetched = K::S - 1;
 streams:
   for (unsigned n = 0; n < K::S; ++n) {
@@ -147,13 +168,20 @@ streams:
     s.place = s.moved = s.sent = s.pending = s.holds = s.unit = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
-    s.after = 0;
+    s.keeps = false;
+    s.after = s.fetched = 0;
     s.coder = range_start<F, K::B>();
     s.carry = carry_start<F>();
     s.owed.run = 0;
     s.tail = s.records > 0 ? K::RECORDS : K::FINISHED;
     s.ended = s.records == 0;
   }
+}
+
+/// \brief Count down to zero.
+inline void tick(std::uint8_t &left) {
+#pragma HLS INLINE
+  left = left == 0 ? 0 : std::uint8_t(left - 1);
 }
 
 /// \brief Work on `records[n]` records of every stream n.
@@ -167,11 +195,25 @@ cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *o
 cycles:
   for (; !done; ++k.now) {
 #pragma HLS PIPELINE II = 1
-    write(k, k.mix_writer, MIX_LATENCY);
-    write(k, k.vector_writer, VECTOR_LATENCY);
+  reads:
+    for (unsigned n = 0; n < K::S; ++n) {
+#pragma HLS UNROLL
+      tick(k.streams[n].fetched);
+      tick(k.streams[n].after);
+      read_operands(k, n);
+    }
+    write<K>(k.mix_writer);
+    write<K>(k.vector_writer);
+  results:
+    for (unsigned n = 0; n < K::S; ++n) {
+#pragma HLS UNROLL
+      write_results(k, n);
+    }
+    land(k, k.mix_landings, k.mix_writer);
+    land(k, k.vector_landings, k.vector_writer);
     look_up(k);
-    work(k, k.mix, k.mix_writer);
-    work(k, k.vector, k.vector_writer);
+    work(k, k.mix, k.mix_writer, k.vector_writer);
+    work(k, k.vector, k.vector_writer, k.mix_writer);
     if (work_interval(k))
       advance(k, k.streams[k.interval.stream]);
     start(k, k.mix, K::MIX);
@@ -186,7 +228,7 @@ cycles:
   ends:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
-      idle = move(k, k.streams[n], in[n], out[n]) && idle;
+      idle = move(k, n, in[n], out[n]) && idle;
     }
     done = idle;
   tails:

@@ -82,7 +82,9 @@ probes:
   s.open -= bits;
   if (s.open > 0)
     return false;
-  s.symbols[s.side][w.step.variable] = typename K::symbol_t(found);
+  s.keeps = true;
+  s.kept = typename K::symbol_t(found);
+  s.variable = w.step.variable;
   s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
 bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
@@ -94,10 +96,12 @@ bytes:
 }
 
 /// \brief Code a symbol between both ends of its interval; a missing one has no interval.
-template <class K> void code(K &k, typename K::stream_t &s, unsigned symbol) {
+template <class K> void code(K &k, typename K::stream_t &s) {
   using F = typename K::F;
   typename K::interval_t &w = k.interval;
-  if (s.symbols[s.side][w.step.variable] == typename K::symbol_t(K::E::MISSING))
+  const typename K::symbol_t given = k.operands[w.stream].symbol;
+  const unsigned symbol = bounded_symbol<K>(given, w.leaf);
+  if (given == typename K::symbol_t(K::E::MISSING))
     return;
   s.coder = range_encode<F, K::B, K::P>(s.coder, bound_at<K>(s, w.weighted[0], symbol),
                                         bound_at<K>(s, w.weighted[1], symbol + 1));
@@ -119,7 +123,6 @@ template <class K> bool work_interval(K &k) {
   if (!w.busy)
     return false;
   typename K::stream_t &s = k.streams[w.stream];
-  const unsigned symbol = bounded_symbol<K>(s, w.step, w.leaf);
   const unsigned ends = k.decodes() ? K::PROBES : 2;
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
@@ -127,7 +130,7 @@ lanes_loop:
     const unsigned i = w.next + e;
     if (i >= w.step.a_units)
       continue;
-    const typename K::mantissa_t context = s.state[w.step.a + i];
+    const typename K::mantissa_t context = k.operands[w.stream].a[e];
     w.total = uint_t<F, K::C::context_sum_bits>(w.total + context);
   ends_loop:
     for (unsigned p = 0; p < K::POINTS; ++p) {
@@ -146,12 +149,12 @@ lanes_loop:
   s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
       w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::M::floor)));
   if (k.decodes()) {
-    s.after = k.now + 1 + INTERVAL_LATENCY;
+    s.after = 1 + INTERVAL_LATENCY;
     return search(k, s);
   }
   // Encoding goes on at once: nothing waits for an interval but the next one.
-  s.after = k.now + 1;
-  code(k, s, symbol);
+  s.after = 1;
+  code(k, s);
   return true;
 }
 

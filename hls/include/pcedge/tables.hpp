@@ -62,14 +62,15 @@ template <class K> void name_words(request_t &r) {
 template <class K> request_t request(const K &k) {
 #pragma HLS INLINE
   const bool leaf = leaf_reads(k);
-  const typename K::stream_t &s = k.streams[leaf ? k.vector.stream : k.interval.stream];
+  const unsigned stream = leaf ? k.vector.stream : k.interval.stream;
+  const typename K::stream_t &s = k.streams[stream];
   const step_t &step = leaf ? k.vector.step : k.interval.step;
   request_t r;
   r.leaf = leaf ? k.vector.leaf : k.interval.leaf;
   r.first = leaf ? k.vector.target : k.interval.next;
   r.units = leaf ? step.units : step.a_units;
   r.probing = !leaf && k.decodes();
-  r.symbol = r.probing ? unsigned(s.found) : bounded_symbol<K>(s, step, r.leaf);
+  r.symbol = r.probing ? unsigned(s.found) : bounded_symbol<K>(k.operands[stream].symbol, r.leaf);
   r.level = r.probing ? probed_level<K>(s) : 0;
   name_words<K>(r);
   return r;

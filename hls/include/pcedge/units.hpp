@@ -2,7 +2,7 @@
 #ifndef PCEDGE_UNITS_HPP
 #define PCEDGE_UNITS_HPP
 
-#include "machine.hpp"
+#include "operands.hpp"
 
 namespace pcedge {
 
@@ -11,7 +11,7 @@ template <class K> void tile(K &k, typename K::worker_t &w) {
   using acc_t = typename K::acc_t;
   using C = typename K::C;
   const step_t &step = w.step;
-  const typename K::stream_t &s = k.streams[w.stream];
+  const typename K::operands_t &o = k.operands[w.stream];
   const bool down = step.kind == DOWN;
   // A tile has rows for the units of the layer above: targets on the way up, sources down.
   const unsigned across = ceil_div(down ? step.units : step.a_units, K::TC);
@@ -27,7 +27,6 @@ rows_loop:
     for (unsigned c = 0; c < K::TC; ++c) {
 #pragma HLS UNROLL
       const unsigned target = down ? column + c : row + r;
-      const unsigned source = down ? row + r : column + c;
       if (row + r >= rows || column + c >= columns)
         continue;
       const bool fresh = w.source == 0 && (down ? r == 0 : c == 0);
@@ -35,7 +34,7 @@ rows_loop:
       const typename K::weight_t weight = K::M::tile(place, r * K::TC + c);
       w.entries[target] =
           multiply_accumulate<typename K::F, C::accumulator_bits, C::weight_bits + 1, K::A>(
-              before, weight, s.state[step.a + source]);
+              before, weight, o.a[down ? r : c]);
     }
   }
   w.source += 1;
@@ -58,10 +57,9 @@ template <class K> void listed(K &k, typename K::worker_t &w) {
   using M = typename K::M;
   const step_t &step = w.step;
   if (w.source < w.end) {
-    const unsigned source = M::index(step.list + step.units + w.source);
     const typename K::weight_t weight = step.values ? M::weight(step.weights + w.source) : 1u;
     w.sum = multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-        w.sum, weight, k.streams[w.stream].state[step.a + source]);
+        w.sum, weight, k.operands[w.stream].a[0]);
     w.source += 1;
     return;
   }
@@ -93,7 +91,7 @@ template <class K> void scattered(K &k, typename K::worker_t &w) {
     const typename K::weight_t weight = M::weight(step.weights + w.source);
     w.entries[target] =
         multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-            w.entries[target], weight, k.streams[w.stream].state[step.a + w.target]);
+            w.entries[target], weight, k.operands[w.stream].a[0]);
     // The OR of all terms has as many bits as the largest entry at least, so it is made at the end.
     w.source += 1;
     return;
@@ -106,17 +104,15 @@ template <class K> void scattered(K &k, typename K::worker_t &w) {
 
 /// \brief One cycle of a step that takes its entries one by one.
 template <class K> void entries(K &k, typename K::worker_t &w) {
-  using M = typename K::M;
-  using E = typename K::E;
   using F = typename K::F;
   using acc_t = typename K::acc_t;
   const step_t &step = w.step;
-  const typename K::stream_t &s = k.streams[w.stream];
+  const typename K::operands_t &o = k.operands[w.stream];
   const bool single = step.kind == MULTIPLY && (step.gather_a || step.gather_b);
   const unsigned width = single ? 1 : K::LANES;
-  const typename K::exponent_t a = s.exponents[step.a_exponent], b = s.exponents[step.b_exponent];
+  const typename K::exponent_t a = o.a_exponent, b = o.b_exponent;
   const typename K::exponent_t common = F::select(a < b, b, a);
-  const bool missing = s.symbols[s.side][step.variable] == typename K::symbol_t(E::MISSING);
+  const bool missing = o.symbol == typename K::symbol_t(K::E::MISSING);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
@@ -127,13 +123,10 @@ lanes_loop:
     if (step.kind == LEAF) {
       value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
     } else if (step.kind == MULTIPLY) {
-      const unsigned first = step.gather_a ? unsigned(M::index(step.list + i)) : i;
-      const unsigned second = step.gather_b ? unsigned(M::index(step.list_b + i)) : i;
-      value = acc_t(s.state[step.a + first] * s.state[step.b + second]);
+      value = acc_t(o.a[e] * o.b[e]);
     } else if (step.kind == ALIGN) {
       const bool left = i < step.a_units;
-      const unsigned source = left ? step.a + i : step.b + i - step.a_units;
-      value = align_entry<F, K::A>(s.state[source], left ? a : b, common);
+      value = align_entry<F, K::A>(left ? o.a[e] : o.b[e], left ? a : b, common);
     }
     w.entries[i] = value;
     w.all = acc_t(w.all | value);
@@ -144,11 +137,11 @@ lanes_loop:
 
 /// \brief The exponent of a step's exact entries.
 template <class K>
-typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::stream_t &s) {
+typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::operands_t &o) {
 #pragma HLS INLINE
   using wide_t = typename K::wide_exponent_t;
-  const wide_t a = wide_t(s.exponents[step.a_exponent]);
-  const wide_t b = wide_t(s.exponents[step.b_exponent]);
+  const wide_t a = wide_t(o.a_exponent);
+  const wide_t b = wide_t(o.b_exponent);
   switch (step.kind) {
   case INIT:
     return wide_t(1 - K::A);
@@ -165,8 +158,11 @@ typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::st
   }
 }
 
-/// \brief One cycle of a unit; when a step is done, its writer takes over as soon as it is free.
-template <class K> void work(K &k, typename K::worker_t &w, typename K::writer_t &to) {
+/// \brief One cycle of a unit; when a step is done, its writer takes over as soon as it is free and
+/// the other one does not write for the same stream, whose memory has one port to write.
+template <class K>
+void work(K &k, typename K::worker_t &w, typename K::writer_t &to,
+          const typename K::writer_t &other) {
   if (!w.busy)
     return;
   if (!w.done) {
@@ -177,16 +173,15 @@ template <class K> void work(K &k, typename K::worker_t &w, typename K::writer_t
     else
       entries(k, w);
   }
-  if (!w.done || to.busy)
+  if (!w.done || to.busy || (other.busy && other.stream == w.stream))
     return;
-  typename K::stream_t &s = k.streams[w.stream];
   to.busy = true;
   to.stream = w.stream;
   to.step = w.step;
   to.next = 0;
   to.all = w.all;
   to.raw = w.step.kind == INIT || w.step.kind == ALIGN;
-  to.exponent = exponent_of<K>(w.step, s);
+  to.exponent = exponent_of<K>(w.step, k.operands[w.stream]);
 hand_over:
   for (unsigned i = 0; i < K::C::max_units; ++i) {
 #pragma HLS UNROLL
@@ -194,17 +189,17 @@ hand_over:
     if (w.step.kind == DOWN && w.step.lists && i < w.step.units)
       to.all = typename K::acc_t(to.all | w.entries[i]);
   }
-  s.reading = false;
+  k.streams[w.stream].reading = false;
   w.busy = false;
 }
 
 /// \brief One cycle of a writer: some entries, normalised.
-template <class K> void write(K &k, typename K::writer_t &w, unsigned latency) {
+template <class K> void write(typename K::writer_t &w) {
   using F = typename K::F;
   constexpr int ACC = K::C::accumulator_bits;
+  w.writes = w.busy;
   if (!w.busy)
     return;
-  typename K::stream_t &s = k.streams[w.stream];
   const typename K::E::length_t length = bit_length<F, ACC>(w.all);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
@@ -214,18 +209,15 @@ lanes_loop:
       continue;
     const typename K::mantissa_t whole =
         normalise_entry<F, ACC, K::A>(w.entries[i], length, w.step.revive);
-    s.state[w.step.target + i] = F::select(w.raw, typename K::mantissa_t(w.entries[i]), whole);
+    w.lanes[e] = F::select(w.raw, typename K::mantissa_t(w.entries[i]), whole);
   }
+  w.first = w.next;
   w.next += K::LANES;
-  if (w.next < w.step.units)
-    return;
+  w.ends = w.next >= w.step.units;
   const typename K::exponent_t moved =
       normalise_exponent<F, K::A>(w.exponent, length, w.step.revive);
-  s.exponents[w.step.target_exponent] = F::select(w.raw, typename K::exponent_t(w.exponent), moved);
-  s.written[w.step.target_exponent] = true;
-  s.ready[w.step.target_exponent] = k.now + 1 + latency;
-  s.pending -= 1;
-  w.busy = false;
+  w.made = F::select(w.raw, typename K::exponent_t(w.exponent), moved);
+  w.busy = !w.ends;
 }
 
 } // namespace pcedge
