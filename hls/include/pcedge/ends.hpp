@@ -117,6 +117,32 @@ void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbo
   put(out, k.decodes() ? std::uint32_t(symbol) : place == 0 ? first : second, !s.storing);
 }
 
+/// \brief Tell whether a stream is within a record, and nothing can move at its ends in this cycle.
+template <class K> bool is_quiet(const K &k, const typename K::stream_t &s) {
+#pragma HLS INLINE
+  if (!s.working || !(s.wanted || s.valid || s.reading) || s.storing || s.keeps)
+    return false;
+  if (k.decodes())
+    return s.loaded && s.holds == K::HELD;
+  return (s.loaded || s.left == 0) && !s.skipping &&
+         (k.job != ENCODE || (s.holds == 0 && s.owed.run == 0));
+}
+
+/// \brief Write what came in, and what a search has found: each symbol memory has one port to write.
+template <class K>
+void store_symbols(K &k, unsigned stream, bool came, typename K::symbol_t symbol) {
+#pragma HLS INLINE
+  typename K::stream_t &s = k.streams[stream];
+sides:
+  for (unsigned side = 0; side < 2; ++side) {
+#pragma HLS UNROLL
+    const bool found = s.keeps && side == (s.side ? 1u : 0u);
+    if (found || (came && side != (s.side ? 1u : 0u)))
+      k.symbols[stream][side][found ? s.variable : s.moved - 1] = found ? s.kept : symbol;
+  }
+  s.keeps = false;
+}
+
 /// \brief One cycle of a stream's ends: a word in, a word out, a record begun or done.
 /// \return whether the stream has nothing left to compute
 template <class K>
@@ -130,15 +156,8 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
     take_byte(k, s, in);
   else
     came = take_symbol(k, s, in, symbol);
-  // Each symbol memory has one port to write: what comes in, or what the search has found.
-sides:
-  for (unsigned side = 0; side < 2; ++side) {
-#pragma HLS UNROLL
-    const bool found = s.keeps && side == (s.side ? 1u : 0u);
-    if (found || (came && side != (s.side ? 1u : 0u)))
-      k.symbols[stream][side][found ? s.variable : s.moved - 1] = found ? s.kept : symbol;
-  }
-  s.keeps = false;
+  if (came || s.keeps)
+    store_symbols(k, stream, came, symbol);
   if (k.job == ENCODE)
     send_byte<K>(s, out);
   else

@@ -192,6 +192,7 @@ template <class C_, class M_> struct machine_t {
   interval_t interval;
   row_t rows[LANES];              ///< of this cycle
   unsigned last_fetched, wanting; ///< streams that want their next step
+  unsigned asked;                 ///< a bit a unit: some stream's next step is of it
   cycle_t now;
   job_t job;
   std::uint32_t status;

@@ -20,6 +20,8 @@ void read_span(const K &k, unsigned stream, const span_t &span,
                typename K::mantissa_t (&lanes)[K::LANES]) {
 #pragma HLS INLINE
   static_assert((K::LANES & (K::LANES - 1)) == 0, "lanes must be a power of two");
+  if (span.from == span.to)
+    return;
 banks:
   for (unsigned bank = 0; bank < K::LANES; ++bank) {
 #pragma HLS UNROLL
@@ -73,6 +75,13 @@ template <class K> span_t vector_span(const typename K::worker_t &w, bool second
   if (second)
     return {step.b + w.target - step.a_units, border, lanes};
   return {step.a + w.target, 0, border};
+}
+
+/// \brief Tell whether a stream's memories are read in this cycle: not while it waits for its next
+/// step.
+template <class K> bool reads(const typename K::stream_t &s) {
+#pragma HLS INLINE
+  return s.reading || s.storing || (s.working && !s.wanted && !s.valid);
 }
 
 /// \brief One cycle of a stream's reading ports. Only one unit works on a stream at a time; where

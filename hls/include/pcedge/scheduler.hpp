@@ -66,7 +66,7 @@ template <class K> void advance(K &k, typename K::stream_t &s) {
 
 /// \brief Begin a step in a unit that is free.
 template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
-  if (w.busy)
+  if (w.busy || (k.asked >> unit & 1) == 0)
     return;
   const unsigned chosen = choose(k, unit, w.last);
   if (chosen == K::S)
@@ -91,7 +91,7 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
 /// \brief Begin an interval, or the next round of a decoder's search.
 template <class K> void start_interval(K &k) {
   typename K::interval_t &w = k.interval;
-  if (w.busy || leaf_reads(k))
+  if (w.busy || leaf_reads(k) || (k.asked >> unsigned(K::INTERVALS) & 1) == 0)
     return;
   const unsigned chosen = choose(k, K::INTERVALS, w.last);
   if (chosen == K::S)
@@ -195,19 +195,25 @@ cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *o
 cycles:
   for (; !done; ++k.now) {
 #pragma HLS PIPELINE II = 1
+    k.asked = 0;
   reads:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
-      tick(k.streams[n].fetched);
-      tick(k.streams[n].after);
-      read_operands(k, n);
+      if ((k.streams[n].fetched | k.streams[n].after) != 0) {
+        tick(k.streams[n].fetched);
+        tick(k.streams[n].after);
+      }
+      k.asked |= (k.streams[n].valid ? 1u : 0u) << k.streams[n].unit;
+      if (reads<K>(k.streams[n]))
+        read_operands(k, n);
     }
     write<K>(k.mix_writer);
     write<K>(k.vector_writer);
   results:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
-      write_results(k, n);
+      if (k.mix_writer.writes || k.vector_writer.writes)
+        write_results(k, n);
     }
     land(k, k.mix_landings, k.mix_writer);
     land(k, k.vector_landings, k.vector_writer);
@@ -228,7 +234,10 @@ cycles:
   ends:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
-      idle = move(k, n, in[n], out[n]) && idle;
+      if (is_quiet(k, k.streams[n]))
+        idle = false;
+      else
+        idle = move(k, n, in[n], out[n]) && idle;
     }
     done = idle;
   tails:
