@@ -8,6 +8,9 @@ from pcedge.export.cycles import Shape
 from pcedge.export.image import Capacity
 from pcedge.export.lowering import Program
 
+#: words of a memory of a stream that lies in look-up tables
+SHALLOW = 128
+
 
 def config_code(program: Program) -> str:
     """Write the configuration of a build for one circuit."""
@@ -25,6 +28,16 @@ def reload_config_code(capacity: Capacity) -> str:
     """Write the configuration of a build for all circuits of a capacity: every signal has its full width."""
     needed = capacity.widths.signals() | {"exponent": EXPONENT_BITS}
     return _text(capacity.widths, capacity.sizes, capacity.shape, needed, "all circuits that fit. Generated.")
+
+
+def storage_code(state_words: int, shape: Shape) -> str:
+    """Say where the banks of the state memory lie: in look-up tables where they are shallow, else in block RAMs."""
+    return f"#define PCEDGE_STATE_IN_LUTS {int(in_look_up_tables(-(-state_words // shape.lanes)))}\n"
+
+
+def in_look_up_tables(depth: int) -> bool:
+    """Tell whether a memory of a stream with so many words lies in look-up tables: a block RAM would be half empty."""
+    return depth <= SHALLOW
 
 
 def _text(widths: Widths, sizes: dict[str, int], shape: Shape, needed: dict[str, int], said: str) -> str:

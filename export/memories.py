@@ -80,13 +80,14 @@ def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
     )
 
 
-def word_function(reader: str, name: str, columns: int) -> str:
+def word_function(reader: str, name: str, columns: int, storage: str = "") -> str:
     """Write the function that reads one entry of a word; all of a word are read in one cycle.
 
     Args:
         reader: the function's name.
         name: of the memory; nothing is stored where it is empty.
         columns: entries of a word.
+        storage: the vendor's name of a memory that many places read.
     """
     if not name:
         arguments, place = "std::uint32_t, std::uint32_t", "0"
@@ -96,8 +97,13 @@ def word_function(reader: str, name: str, columns: int) -> str:
         arguments, place = "std::uint32_t row, std::uint32_t entry", f"{name}[row][entry]"
     return (
         f"  static std::uint32_t {reader}({arguments}) {{\n#pragma HLS INLINE\n{reshape(name, columns)}"
-        f"    return {place};\n  }}\n"
+        f"{bind(name, storage)}    return {place};\n  }}\n"
     )
+
+
+def bind(name: str, storage: str) -> str:
+    """Write the pragma that says what kind of memory it is."""
+    return f"#pragma HLS BIND_STORAGE variable = {name} type = {storage}\n" if name and storage else ""
 
 
 def list_functions(name: str, columns: int) -> str:
@@ -148,7 +154,7 @@ def memories_code(program: Program) -> tuple[str, str]:
     _banks(cpp, "indices", "index", program.indices, INDEX_BITS)
     leaves = program.leaves
     for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
-        cpp.header.append(word_function(reader, _stored_memory(cpp, name, memory), memory.columns))
+        cpp.header.append(word_function(reader, _stored_memory(cpp, name, memory), memory.columns, "rom_np"))
     tails = _stored_memory(cpp, "tails", leaves.tails)
     cpp.function("tail", [f"return {tails}[place];" if tails else "return 0;"])
     cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge import __version__
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError, UsageError
-from pcedge.export.config import config_code, reload_config_code
+from pcedge.export.config import config_code, reload_config_code, storage_code
 from pcedge.export.cycles import Shape
 from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.image import Capacity, capacity_of, image_words
@@ -82,7 +82,8 @@ def write_project(
         _copy_sources(fresh, reload)
         header, source = memories_code(program) if capacity is None else reload_code(capacity)
         config = config_code(program) if capacity is None else reload_config_code(capacity)
-        write_text(fresh / "src/pcedge_config.hpp", config)
+        words = program.state_words if capacity is None else capacity.sizes["state_words"]
+        write_text(fresh / "src/pcedge_config.hpp", storage_code(words, shape) + config)
         write_text(fresh / "src/pcedge_memories.hpp", header)
         write_text(fresh / "src/pcedge_memories.cpp", source)
         write_vendor(fresh, chosen, {ENGINE: ENGINE_TOPS} if reload else {KERNELS: KERNEL_TOPS, ENGINE: ENGINE_TOPS})

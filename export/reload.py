@@ -43,7 +43,8 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     for name, reader in _READERS.items():
         header.append(_function(reader, [f"return {_place(name, columns)};"]))
     for reader, name in (("tile", "weights"), ("table", "tables"), ("upper", "uppers")):
-        header.append(word_function(reader, f"{name}_memory", columns[name]))
+        storage = "" if name == "weights" else "ram_1wnr"
+        header.append(word_function(reader, f"{name}_memory", columns[name], storage))
     header.append(list_functions("leaves_memory", columns["leaves"]))
     tables = {"nested": ("nested", ("master", "shift", "scale")), "variables": ("variables", VARIABLE_FIELDS)}
     tables |= {f"{name}_program": (name, STEP_FIELDS) for name in ("likelihood", "code")}

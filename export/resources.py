@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
-from pcedge.export.cycles import INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY, Shape
+from pcedge.export.config import in_look_up_tables
+from pcedge.export.cycles import FETCH_LATENCY, INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY, Shape
 from pcedge.export.lowering import STEP_FIELDS, Program, StepMemory
 from pcedge.export.target import FAMILIES, Resources
 
@@ -20,12 +21,8 @@ BLOCK_PORTS = 2
 #: the widest shape: one port only reads, the other only writes
 WIDE_SHAPE = (512, 36)
 
-#: values of a stream that one step reads, and units that write, MIX and VECTOR, perhaps both in one cycle: a memory has
-#: one port that writes, so that each writer has copies of its own, and a bit of a slot says which holds its value
+#: values of a stream that a step reads at most, and units that write, MIX and VECTOR, never both in one cycle
 STATE_READERS, STATE_WRITERS = 2, 2
-
-#: units that read a stream, counted by source: a of MIX, a and b of VECTOR, the context of INTERVAL
-SOURCES = 4
 
 #: places that read what a variable's leaves are found by: two fetches, VECTOR and INTERVAL
 VARIABLE_READERS = 4
@@ -46,8 +43,8 @@ LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 #: many there are, and flags of how it stands
 COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
 
-#: when a value may be read, counted down: as many bits as the longest latency has
-TIME_BITS = (1 + max(MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY)).bit_length()
+#: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
+WAIT_BITS = (1 + FETCH_LATENCY).bit_length() + (1 + INTERVAL_LATENCY).bit_length()
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ def memory(depth: int, width: int, ports: int = 1, *, written: bool = False) -> 
     """
     if not depth * width:
         return Amounts()
-    if depth * width <= LUT_RAM_BITS:
+    if depth * width <= LUT_RAM_BITS or (written and in_look_up_tables(depth)):
         column = -(-width // LUT_RAM_WIDTH) * LUT_RAM_LUTS if written else width
         return Amounts(lut=ports * column * -(-depth // LUT_BITS))
     two = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
@@ -206,19 +203,21 @@ def _interval(widths: Widths, shape: Shape, family: str) -> Amounts:
 def _streams(program: Program) -> Amounts:
     """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
     widths, shape = program.circuit.widths, program.shape
-    copies = STATE_READERS * STATE_WRITERS
-    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, copies, written=True)
-    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, copies, written=True)
-    # One port is the units' and the decoder's, the other takes the next record or gives the last one.
-    one += memory(2 * len(program.circuit.order), widths.symbol, ports=2)
+    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, STATE_READERS, written=True)
+    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, STATE_READERS, written=True)
+    # One side is of the record at work, the other takes the next record or gives the last one.
+    one += memory(len(program.circuit.order), widths.symbol, written=True) * 2
     word = shape.lanes * widths.state_bits
-    one += (multiplexer(STATE_WRITERS, word) + multiplexer(program.exponent_slots, 2)) * STATE_READERS
-    one += adder(TIME_BITS) * program.exponent_slots + adder(COUNTER_BITS) * COUNTERS
+    # A vector begins in any bank: words are turned on their way out, and in.
+    one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
+    one += multiplexer(program.exponent_slots, 1) * STATE_READERS
+    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS
     step = _step_bits([program.likelihood_program, program.code_program])
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + program.exponent_slots + FLAGS)
-    # A vector begins in any bank: words are turned on their way to a unit, and from it.
-    turned = shifter(word, shape.lanes - 1) * (SOURCES + STATE_WRITERS)
-    return one * shape.streams + turned + multiplexer(shape.streams, step) * 3
+    # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
+    landing = ceil_log2(shape.streams) + ceil_log2(program.exponent_slots) + 1
+    ways = Amounts(ff=landing * (MIX_LATENCY + VECTOR_LATENCY + 2))
+    return one * shape.streams + ways + multiplexer(shape.streams, step) * 3
 
 
 def _step_bits(programs: Iterable[StepMemory]) -> int:

@@ -177,6 +177,30 @@ def test_sanitizers_find_nothing(name: str, projects: Path, sanitizers: tuple[st
     assert "equal" in done.stdout and not done.stderr
 
 
+#: what of the vendor's header the engine uses
+BEAT = """\
+#include <ap_int.h>
+template <int D, int U, int TI, int TD> struct ap_axiu {
+  ap_uint<D> data;
+  ap_uint<(D + 7) / 8> keep, strb;
+  ap_uint<1> last;
+};
+"""
+
+
+@pytest.mark.parametrize("name", TESTBENCHES)
+def test_testbenches_run_with_the_vendors_streams(name: str, projects: Path, tmp_path: Path) -> None:
+    """Nothing of the shim is there, and the testbench has no arguments, as in a component's first C simulation."""
+    project, sources = TESTBENCHES[name]
+    (tmp_path / "ap_axi_sdata.h").write_text(BEAT)
+    command = [*tools.compiler(), "-std=c++14", "-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__", "-Isrc"]
+    command += ["-Iinclude", "-isystem", str(tools.ap_types()), f"-I{tmp_path}"]
+    tools.run([*command, *sources, "-o", tmp_path / "testbench"], projects / project, "compiling")
+    done = subprocess.run([tmp_path / "testbench"], cwd=projects / project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "equal" in done.stdout
+
+
 def test_a_read_beyond_a_memory_ends_the_run(sanitizers: tuple[str, ...], tmp_path: Path) -> None:
     source = "int memory[4];\nint main(int count, char **) { return memory[count + 3]; }\n"
     (tmp_path / "beyond.cpp").write_text(source)

@@ -9,7 +9,33 @@ void compute(std::uint32_t job, const std::uint32_t records[config::streams],
              words in[config::streams], words out[config::streams], std::uint32_t &status,
              pcedge::cycle_t &cycles, std::uint32_t info[pcedge::INFO_WORDS]) {
   static machine engine;
+#pragma HLS DISAGGREGATE variable = engine
+  // Registers, but for three memories of each stream; their banks and sides are memories too.
 #pragma HLS ARRAY_PARTITION variable = engine.streams complete dim = 1
+#pragma HLS ARRAY_PARTITION variable = engine.state complete dim = 1
+#pragma HLS ARRAY_PARTITION variable = engine.state complete dim = 3
+#pragma HLS ARRAY_PARTITION variable = engine.exponents complete dim = 1
+#pragma HLS ARRAY_PARTITION variable = engine.symbols complete dim = 1
+#pragma HLS ARRAY_PARTITION variable = engine.symbols complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = engine.ready complete dim = 0
+#pragma HLS ARRAY_PARTITION variable = engine.operands complete dim = 0
+#pragma HLS ARRAY_PARTITION variable = engine.rows complete dim = 0
+#pragma HLS ARRAY_PARTITION variable = engine.mix.entries complete
+#pragma HLS ARRAY_PARTITION variable = engine.vector.entries complete
+#pragma HLS ARRAY_PARTITION variable = engine.mix_writer.entries complete
+#pragma HLS ARRAY_PARTITION variable = engine.vector_writer.entries complete
+#pragma HLS ARRAY_PARTITION variable = engine.mix_writer.lanes complete
+#pragma HLS ARRAY_PARTITION variable = engine.vector_writer.lanes complete
+#pragma HLS ARRAY_PARTITION variable = engine.mix_landings complete
+#pragma HLS ARRAY_PARTITION variable = engine.vector_landings complete
+#pragma HLS ARRAY_PARTITION variable = engine.interval.weighted complete
+  // One port writes, two read.
+#if PCEDGE_STATE_IN_LUTS
+#pragma HLS BIND_STORAGE variable = engine.state type = ram_1wnr impl = lutram
+#else
+#pragma HLS BIND_STORAGE variable = engine.state type = ram_1wnr impl = bram
+#endif
+#pragma HLS BIND_STORAGE variable = engine.exponents type = ram_1wnr impl = lutram
   pcedge::serve(engine, job, records, in, out, status, cycles, info);
 }
 
@@ -29,11 +55,11 @@ void flow(std::uint32_t job, const std::uint32_t records[config::streams], port 
 } // namespace
 
 void pc_engine(std::uint32_t job, const std::uint32_t records[config::streams],
-               hls::stream<pcedge::port_t> in[config::streams],
-               hls::stream<pcedge::port_t> out[config::streams], std::uint32_t &status,
+               hls::stream<pcedge::port_t> s_axis[config::streams],
+               hls::stream<pcedge::port_t> m_axis[config::streams], std::uint32_t &status,
                pcedge::cycle_t &cycles, std::uint32_t info[pcedge::INFO_WORDS]) {
-#pragma HLS INTERFACE axis port = in
-#pragma HLS INTERFACE axis port = out
+#pragma HLS INTERFACE axis port = s_axis
+#pragma HLS INTERFACE axis port = m_axis
 #pragma HLS INTERFACE s_axilite port = job offset = 0x10
 #pragma HLS INTERFACE s_axilite port = status offset = 0x18
 #pragma HLS INTERFACE s_axilite port = cycles offset = 0x28
@@ -45,5 +71,5 @@ void pc_engine(std::uint32_t job, const std::uint32_t records[config::streams],
 copy:
   for (unsigned n = 0; n < unsigned(config::streams); ++n)
     own[n] = records[n];
-  flow(job, own, in, out, status, cycles, info);
+  flow(job, own, s_axis, m_axis, status, cycles, info);
 }

@@ -3,6 +3,9 @@
 # Default: $default_steps; all but csim need an earlier synthesis. PCEDGE_TOPS chooses some of: $tops.
 # vitis-run and v++ must be on PATH, as settings64.sh of the installation puts them.
 set -e
+for tool in vitis-run v++; do
+  command -v "$$tool" > /dev/null || { echo "$$tool must be on PATH: source settings64.sh of a Vitis installation" >&2; exit 3; }
+done
 cd "$$(dirname "$$0")"
 [ $$# -gt 0 ] || set -- $default_steps
 for top in $${PCEDGE_TOPS:-$tops}; do

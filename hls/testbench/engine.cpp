@@ -1,6 +1,7 @@
 // Testbench of a project's engine.
 //
-// engine golden DIR: every job on the golden vectors of DIR; exit 1 where a result differs
+// engine golden DIR, or without arguments, DIR golden: every job on the golden vectors of DIR; exit 1
+//   where a result differs
 // engine serve STREAMS [SHARE SEED]: jobs from standard input to standard output, until it ends; the
 //   engine has so many streams, and finds their ends not ready in SHARE of 256 cases
 //
@@ -22,6 +23,17 @@ namespace {
 
 constexpr unsigned STREAMS = unsigned(config::streams);
 
+#ifdef PCEDGE_STREAM_SHIM
+using pcedge::stalls_t;
+void set_stalls(const stalls_t &stalls) { pcedge::stalls() = stalls; }
+#else
+/// The vendor's streams stall in hardware only.
+struct stalls_t {
+  std::uint32_t share, state;
+};
+void set_stalls(const stalls_t &) {}
+#endif
+
 [[noreturn]] void fail(const std::string &text) {
   std::fprintf(stderr, "engine: %s\n", text.c_str());
   std::exit(2);
@@ -38,7 +50,7 @@ struct call_t {
   std::uint32_t status, info[pcedge::INFO_WORDS];
   pcedge::cycle_t cycles;
 
-  void run(const pcedge::stalls_t &stalls) {
+  void run(const stalls_t &stalls) {
     hls::stream<pcedge::port_t> from[STREAMS], to[STREAMS];
     for (unsigned n = 0; n < STREAMS; ++n) {
       for (const beat_t &beat : in[n]) {
@@ -51,9 +63,9 @@ struct call_t {
       }
       out[n].clear();
     }
-    pcedge::stalls() = stalls;
+    set_stalls(stalls);
     pc_engine(job, records, from, to, status, cycles, info);
-    pcedge::stalls().share = 0;
+    set_stalls({0, 1});
     for (unsigned n = 0; n < STREAMS; ++n) {
       if (!from[n].empty())
         fail("the engine must take all words of a job");
@@ -74,7 +86,7 @@ void write_words(const std::uint32_t *words, std::size_t count) {
     fail("cannot write");
 }
 
-void serve(pcedge::stalls_t stalls) {
+void serve(stalls_t stalls) {
   call_t call;
   while (read_words(&call.job, 1)) {
     bool whole = read_words(call.records, STREAMS);
@@ -228,14 +240,14 @@ struct golden_t {
 } // namespace
 
 int main(int count, char **arguments) {
-  const std::string mode = count > 1 ? arguments[1] : "";
-  if (mode == "golden" && count == 3)
-    return golden_t(arguments[2]).run();
+  const std::string mode = count > 1 ? arguments[1] : "golden";
+  if (mode == "golden" && (count == 1 || count == 3))
+    return golden_t(count == 3 ? arguments[2] : "golden").run();
   if (mode != "serve" || (count != 3 && count != 5))
-    fail("usage: engine golden DIR | engine serve STREAMS [SHARE SEED]");
+    fail("usage: engine [golden DIR] | engine serve STREAMS [SHARE SEED]");
   if (std::atol(arguments[2]) != long(STREAMS))
     fail("this engine has " + std::to_string(STREAMS) + " streams, not " + arguments[2]);
-  pcedge::stalls_t stalls = {0, 1};
+  stalls_t stalls = {0, 1};
   if (count == 5) {
     stalls.share = std::uint32_t(std::atol(arguments[3]));
     stalls.state = std::uint32_t(std::atol(arguments[4]));

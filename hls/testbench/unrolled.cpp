@@ -1,5 +1,6 @@
 // Testbench of an unrolled kernel.
-//   testbench golden DIR     compares every result with the golden vectors; prints mismatches, exits 1
+//   testbench [golden DIR]   compares every result with the golden vectors, of the folder golden if
+//                            none is named; prints mismatches, exits 1
 //   testbench run IN OUT     int32 symbols, -1 is missing, to int64 mantissa, exponent and score
 #include "pcedge_unrolled.hpp"
 
@@ -87,12 +88,12 @@ int golden(const std::string &folder) {
 } // namespace
 
 int main(int count, char **words) {
-  const std::string command = count > 1 ? words[1] : "";
-  if (command == "golden" && count == 3)
-    return golden(words[2]);
+  const std::string command = count > 1 ? words[1] : "golden";
+  if (command == "golden" && (count == 1 || count == 3))
+    return golden(count == 3 ? words[2] : "golden");
   std::vector<std::int32_t> symbols;
   if (command != "run" || count != 4) {
-    std::fprintf(stderr, "usage: testbench golden DIR | testbench run IN OUT\n");
+    std::fprintf(stderr, "usage: testbench [golden DIR] | testbench run IN OUT\n");
     return 2;
   }
   if (!read_file(words[2], symbols) || symbols.size() % VARIABLES != 0) {

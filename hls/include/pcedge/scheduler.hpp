@@ -190,11 +190,16 @@ template <class K>
 cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *out,
                 const std::uint32_t *records) {
   reset(k, job, records);
+  static_assert(VECTOR_LATENCY + 1 == 4 && MIX_LATENCY >= VECTOR_LATENCY, "distances below");
   cycle_t counted = 0;
   bool computed = false, done = false;
 cycles:
   for (; !done; ++k.now) {
 #pragma HLS PIPELINE II = 1
+// invariant: a value is read 1 + VECTOR_LATENCY cycles after it was written, or later, and its
+// address is given again when its last reader has read. A pragma takes no name of a constant.
+#pragma HLS DEPENDENCE variable = k.state inter RAW distance = 4 true
+#pragma HLS DEPENDENCE variable = k.exponents inter RAW distance = 4 true
     k.asked = 0;
   reads:
     for (unsigned n = 0; n < K::S; ++n) {
