@@ -110,8 +110,9 @@ def test_images_that_are_refused(device: Device, capacity: Capacity) -> None:
     with pytest.raises(ToolError, match="BAD_IMAGE"):
         device.load(np.append(words, np.uint32(0)))
     # A refused image leaves no circuit, and a good one is taken afterwards.
-    device._run(Job.TELL, [], [], [])
-    assert device._tell().record == 0
+    assert device.info.record == 0
+    with pytest.raises(UsageError, match=r"^the engine must have a circuit, none is loaded: load an image first$"):
+        device.encode(Engine(circuit), records_of(circuit))
     device.load(words)
     run_all(device, Engine(circuit), records_of(circuit))
 
@@ -210,7 +211,20 @@ class Channel:
     def transfer(self, buffer: np.ndarray) -> None:
         self.buffer = buffer
 
+    @property
+    def idle(self) -> bool:
+        return hasattr(self, "sends") or not self.port.left.empty()
+
+    error = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def start(self) -> None:
+        self.stopped = False
+
     def wait(self) -> None:
+        assert self.idle
         if hasattr(self, "sends"):
             self.port.send(np.array(self.buffer))
             return
@@ -232,6 +246,14 @@ def test_a_pynq_overlay(device: Device, capacity: Capacity) -> None:
     opened = open_overlay(overlay, dmas=names, allocate=lambda words: np.zeros(words, dtype=np.uint32))
     opened.load(image_words(CIRCUITS[8], capacity))
     run_all(opened, Engine(CIRCUITS[8]), records_of(CIRCUITS[8]))
+    # Something else takes the circuit away: the job is refused, and no channel waits for packets that never come.
+    board.write(JOB, Job.LOAD)
+    board.write(CONTROL, START)
+    board.ports[0].send(np.zeros(1, dtype=np.uint32))
+    board.read(CONTROL)
+    with pytest.raises(ToolError, match=r"^the engine must end LIKELIHOOD with status 0, it says .*NOT_LOADED"):
+        opened.likelihood(records_of(CIRCUITS[8]))
+    assert [vars(overlay)[name].recvchannel.stopped for name in names] == [False] * 3
     with pytest.raises(UsageError, match=r"^the overlay must have the IP axi_dma_7, it has none of that name$"):
         open_overlay(overlay, dmas=["axi_dma_7"])
 

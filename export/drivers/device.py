@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Protocol
+from threading import Event
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +54,10 @@ class Status(IntFlag):
     BAD_JOB = 16
 
 
+#: what a job that was not begun, and so gives no packet, says
+REFUSED = Status.NOT_LOADED | Status.BAD_IMAGE | Status.TOO_LARGE | Status.BAD_JOB
+
+
 class Registers(Protocol):
     """Read and write 32-bit registers by their byte offset."""
 
@@ -64,12 +69,12 @@ class Registers(Protocol):
 
 
 class Port(Protocol):
-    """Both ends of one stream of the engine."""
+    """Both ends of one stream of the engine; nothing waits any longer when `stop` is set, but raises `ToolError`."""
 
-    def send(self, words: Words) -> None:
+    def send(self, words: Words, stop: Event) -> None:
         """Send one packet; return when it was taken."""
 
-    def receive(self, limit: int) -> Words:
+    def receive(self, limit: int, stop: Event) -> Words:
         """Wait for one packet of at most so many words."""
 
 
@@ -124,8 +129,11 @@ class Device:
             ToolError: the engine refuses it, or gives other words back.
         """
         words = np.ascontiguousarray(image, dtype=np.uint32)
-        self._run(Job.LOAD, [], [[words]], [])
-        self.info = self._tell()
+        try:
+            self._run(Job.LOAD, [], [[words]], [])
+        finally:
+            # A refused image leaves no circuit.
+            self.info = self._tell()
         back = self.read_back(len(words))
         if not np.array_equal(back, words):
             place = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
@@ -194,12 +202,12 @@ class Device:
         return self.decode_lanes(lanes, count, job=Job.SAMPLE)
 
     def encode(self, engine: Engine, x: ArrayLike, lanes: int | None = None) -> bytes:
-        """Compress records to a stream as `pcedge.encode` does; `engine` says shapes, alphabets and the digest."""
+        """Compress records to a stream as `pcedge.coder.encode` does; `engine` says shapes, alphabets and the digest."""
         self._need_circuit(engine)
         return stream.encode(engine, x, lanes, encode_with=self.encode_lanes)
 
     def decode(self, engine: Engine, data: bytes) -> NDArray[np.generic]:
-        """Restore the records of a stream as `pcedge.decode` does."""
+        """Restore the records of a stream as `pcedge.coder.decode` does."""
         self._need_circuit(engine)
         return stream.decode(engine, data, decode_with=self.decode_lanes)
 
@@ -234,33 +242,50 @@ class Device:
     def _run(
         self, job: Job, records: Sequence[int], packets: Sequence[list[Words]], limits: Sequence[list[int]]
     ) -> list[list[Words]]:
-        """Start a job, send every stream's packets, and receive as many as there are limits."""
+        """Start a job, send every stream's packets, and receive as many as there are limits.
+
+        Raises:
+            ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
+        """
         for place, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
             self.registers.write(RECORDS + 4 * place, count)
         self.registers.write(JOB, int(job))
         self.registers.write(CONTROL, START)
+        stop = Event()
         with ThreadPoolExecutor(max_workers=max(1, len(packets) + len(limits))) as pool:
-            sends = [pool.submit(_send, port, own) for port, own in zip(self.ports, packets, strict=False)]
-            receives = [pool.submit(_receive, port, own) for port, own in zip(self.ports, limits, strict=False)]
+            sends = [pool.submit(_send, port, own, stop) for port, own in zip(self.ports, packets, strict=False)]
+            receives = [pool.submit(_receive, port, own, stop) for port, own in zip(self.ports, limits, strict=False)]
+            try:
+                status = self._wait(job, [*sends, *receives])
+            finally:
+                stop.set()
+            self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
+            if status:
+                raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
             for sent in sends:
                 sent.result()
-            replies = [received.result() for received in receives]
+            return [received.result() for received in receives]
+
+    def _wait(self, job: Job, moving: Sequence[Future[Any]]) -> Status:
+        """Wait until the engine is done and all packets have moved; of a refused job none need to."""
         end = time.monotonic() + self.timeout
-        while not self.registers.read(CONTROL) & DONE:
+        done, status = False, Status(0)
+        while not done or not (status & REFUSED or all(packets.done() for packets in moving)):
+            if any(packets.done() and packets.exception() for packets in moving):
+                break
+            if not done and self.registers.read(CONTROL) & DONE:
+                done, status = True, Status(self.registers.read(STATUS))
+                continue
             if time.monotonic() > end:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
             time.sleep(1e-4)
-        self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
-        status = Status(self.registers.read(STATUS))
-        if status:
-            raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
-        return replies
+        return status
 
 
-def _send(port: Port, packets: list[Words]) -> None:
+def _send(port: Port, packets: list[Words], stop: Event) -> None:
     for packet in packets:
-        port.send(packet)
+        port.send(packet, stop)
 
 
-def _receive(port: Port, limits: list[int]) -> list[Words]:
-    return [port.receive(limit) for limit in limits]
+def _receive(port: Port, limits: list[int], stop: Event) -> list[Words]:
+    return [port.receive(limit, stop) for limit in limits]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
 
-from pcedge.errors import UsageError
+from pcedge.errors import ToolError, UsageError
 from pcedge.export.drivers.device import Device, Words
 
 
@@ -20,20 +22,40 @@ class DmaPort:
     #: gives a buffer of so many words that the DMA can reach, as `pynq.allocate` does
     allocate: Callable[[int], Any]
 
-    def send(self, words: Words) -> None:
-        """Send one packet; return when it was taken."""
+    def send(self, words: Words, stop: Event) -> None:
+        """Send one packet; return when it was taken.
+
+        Raises:
+            ToolError: `stop` was set before.
+        """
         buffer = self.allocate(len(words))
         buffer[:] = words
         self.dma.sendchannel.transfer(buffer)
-        self.dma.sendchannel.wait()
+        _finish(self.dma.sendchannel, stop)
 
-    def receive(self, limit: int) -> Words:
-        """Wait for one packet of at most so many words."""
+    def receive(self, limit: int, stop: Event) -> Words:
+        """Wait for one packet of at most so many words.
+
+        Raises:
+            ToolError: `stop` was set before it came.
+        """
         buffer = self.allocate(limit)
         self.dma.recvchannel.transfer(buffer)
-        self.dma.recvchannel.wait()
+        _finish(self.dma.recvchannel, stop)
         words: Words = np.array(buffer[: self.dma.recvchannel.transferred // 4], dtype=np.uint32)
         return words
+
+
+def _finish(channel: Any, stop: Event) -> None:
+    """Wait for a transfer; a channel that is stopped is started again, for the next one."""
+    while not (channel.idle or channel.error):
+        if stop.is_set():
+            channel.stop()
+            channel.start()
+            raise ToolError("a transfer must end with its job, it did not")
+        time.sleep(1e-4)
+    # Reports an error, and makes what came visible to the processor.
+    channel.wait()
 
 
 def open_overlay(

@@ -119,22 +119,25 @@ class SimulatedPort:
         self.arrived: list[Words] = []
         self.left: queue.Queue[Words] = queue.Queue()
 
-    def send(self, words: Words) -> None:
+    def send(self, words: Words, stop: threading.Event | None = None) -> None:  # noqa: ARG002  # never waits
         """Send one packet; it waits in a FIFO without end."""
         with self.board.lock:
             self.arrived.append(np.array(words, dtype=np.uint32))
         self.board.advance()
 
-    def receive(self, limit: int) -> Words:
-        """Wait for one packet of at most so many words.
+    def receive(self, limit: int, stop: threading.Event | None = None) -> Words:
+        """Wait for one packet of at most so many words, or until `stop` is set; without it, for none that is not there.
 
         Raises:
-            ToolError: it is longer, or none comes.
+            ToolError: it is longer, or none came.
         """
-        try:
-            packet = self.left.get(timeout=600)
-        except queue.Empty as error:
-            raise ToolError("the engine must send a packet, it sent none within 600 s") from error
+        while True:
+            try:
+                packet = self.left.get(timeout=0.05)
+                break
+            except queue.Empty as error:
+                if stop is None or stop.is_set():
+                    raise ToolError("the engine must send a packet, it sent none") from error
         if len(packet) > limit:
             raise ToolError(f"a packet must have at most {limit} words, got {len(packet)}")
         return packet
