@@ -197,6 +197,9 @@ def test_export_simulate_verify(files: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     out = tmp_path / "project"
     assert as_json("export", files / "m.onnx", "--target", "vitis-hls", "--out", out)["target"] == "vitis-hls"
+    assert json.loads((out / "manifest.json").read_text())["golden_records"] == 16
+    as_json("export", files / "m.onnx", "--records", 5, "--out", tmp_path / "five")
+    assert json.loads((tmp_path / "five/manifest.json").read_text())["golden_records"] == 5
     assert {"Makefile", "manifest.json", "run_hls.tcl", "model.onnx", "src", "golden"} <= set(os.listdir(out))
     assert as_json("simulate", out)["mismatches"] == 0
     report = as_json("verify", files / "m.onnx", "--data", files / "x.npy", "--rungs", "ort,csim")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import zlib
@@ -256,6 +257,14 @@ def test_a_pynq_overlay(device: Device, capacity: Capacity) -> None:
     assert [vars(overlay)[name].recvchannel.stopped for name in names] == [False] * 3
     with pytest.raises(UsageError, match=r"^the overlay must have the IP axi_dma_7, it has none of that name$"):
         open_overlay(overlay, dmas=["axi_dma_7"])
+
+
+@pytest.mark.csim
+def test_the_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parent.parent / "docs/engine.md").read_text(encoding="utf-8")
+    example = next(block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "EngineCsim" in block)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "engine.md", "exec"), {})
 
 
 @pytest.mark.csim

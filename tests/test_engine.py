@@ -82,7 +82,7 @@ def test_special_circuits(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.csim
 def test_writers_of_one_stream_take_turns(tmp_path: Path) -> None:
-    """The program has steps of VECTOR right behind independent ones of MIX whose vectors take several cycles to write."""
+    """Steps of VECTOR come right behind independent ones of MIX, whose vectors take several cycles to write."""
     circuit = quantize(make_circuit(3, 6, 5, 8, "hidden"))
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (11, len(circuit.cardinalities)))
     compare(circuit, records, Shape(2, 2), tmp_path / "p")

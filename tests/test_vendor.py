@@ -21,6 +21,7 @@ from pcedge.cli import group
 from pcedge.errors import FormatError, MissingToolError, ToolError, UsageError
 from pcedge.export import find_target, targets, write_project
 from pcedge.export.target import FAMILIES, Resources, read_target
+from pcedge.export.unrolled_project import write_unrolled
 from pcedge.export.vitis import ENGINE_TOPS, KERNEL_TOPS, STEPS, with_needed
 from pcedge.quantize import quantize
 from pcedge.simulate import tools, vendor
@@ -280,6 +281,17 @@ def test_build_without_a_tool_says_what_it_would_run(project: Path) -> None:
     )
     assert older.exit_code == 3 and older.stdout.splitlines()[1] == line
     assert sorted(project.rglob("*")) == before
+
+
+def test_build_of_an_unrolled_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_unrolled(quantize(make_circuit(5, 6, 3, 4, "hidden")), tmp_path / "project", adders="plain")
+    said = as_json("build", folder, status=3)
+    assert [command["top"] for command in said["commands"]] == ["pc_unrolled"] * 2
+    assert run("report", folder).exit_code == 1
+    on_path(monkeypatch, tmp_path / "tools", "vitis-run", "v++")
+    assert set(as_json("build", folder)["reports"]) == {"pc_unrolled"} == set(as_json("report", folder)["reports"])
+    (folder / "manifest.json").write_text('{"format": "pcedge-project", "kernel": "unrolled"}')
+    assert run("build", folder).exit_code == 1
 
 
 def test_build_with_components(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

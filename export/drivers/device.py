@@ -202,7 +202,7 @@ class Device:
         return self.decode_lanes(lanes, count, job=Job.SAMPLE)
 
     def encode(self, engine: Engine, x: ArrayLike, lanes: int | None = None) -> bytes:
-        """Compress records to a stream as `pcedge.coder.encode` does; `engine` says shapes, alphabets and the digest."""
+        """Compress records to a stream as `pcedge.coder.encode` does; `engine` says shapes, alphabets and digest."""
         self._need_circuit(engine)
         return stream.encode(engine, x, lanes, encode_with=self.encode_lanes)
 

@@ -33,7 +33,10 @@ JOBS = ("likelihood", "encode", "decode")
 def estimate(
     model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, job: str
 ) -> Result:  # fmt: skip
-    """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device."""
+    """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
+
+    Memory bits count each memory once, state and symbols once a stream; the table of resources counts the copies too.
+    """
     from pcedge.export.cycles import Shape, busy_cycles, default_search_bits, smallest
     from pcedge.export.cycles import estimate as count
     from pcedge.export.lowering import lower
@@ -83,7 +86,7 @@ def estimate(
     resources, shown = _resources(program, board)
     result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
     result["resources"] = resources
-    lines = [f"{shape.macs} macs, {shape.streams} streams, {clock / 1e6:g} MHz"]
+    lines = [f"{shape.macs} macs, {shape.streams} streams, {shape.search_bits} search bits, {clock / 1e6:g} MHz"]
     lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency/cycles':>16}{'symbols/s':>12}")
     for name, counted in jobs.items():
         per = counted.cycles_per_record / variables

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pcedge.arithmetic import IntArray
     from pcedge.quantize.integer import IntegerCircuit
 
+#: golden records of --data, at most, where the user names no number
+GIVEN_RECORDS = 64
+
 
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
 @click.argument("model", type=MODEL)
@@ -43,10 +46,9 @@ if TYPE_CHECKING:
 @click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
 @click.option(
     "--records",
-    default=64,
-    show_default=True,
     type=click.IntRange(1),
-    help="Golden records of --data, at most; without --data 16 are drawn, of an unrolled kernel 32.",
+    help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
+    "of an unrolled kernel 32, half of them with missing symbols]",
 )
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
@@ -54,19 +56,22 @@ if TYPE_CHECKING:
 @click.option(
     "--memories",
     type=click.Choice(["baked", "reload"]),
-    help="baked: this circuit in read-only memories; reload: any that fits, loaded over a stream.  [default: baked]",
+    help="baked: this circuit in read-only memories; reload: any that fits, loaded over a stream, with the top "
+    "pc_engine alone.  [default: baked]",
 )
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @reading_options
 def export(
-    model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int,
+    model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
     macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
     dtype: str | None, shape: str | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
+    from pcedge.coder import Engine
     from pcedge.data import Reading, load_array
     from pcedge.export import write_project
     from pcedge.export.cycles import Shape, default_search_bits
+    from pcedge.export.golden import draw_records
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     given = [name for name, value in options.items() if value is not None]
@@ -81,7 +86,11 @@ def export(
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
-    golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records] if data else None
+    golden = None
+    if data:
+        golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[: records or GIVEN_RECORDS]
+    elif records is not None:
+        golden = draw_records(Engine(circuit), records)
     if kernel == "unrolled":
         return _unrolled(circuit, out, target, golden, adders or "auto")
     reload = memories == "reload"
@@ -120,7 +129,11 @@ def image(model: str, project: Path, out: Path) -> Result:
 @click.command(cls=Command, example="pcedge simulate build/m")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def simulate(folder: Path) -> Result:
-    """Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs."""
+    """Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs.
+
+    The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
+    both exact widths.
+    """
     from pcedge.simulate.csim import Csim
     from pcedge.simulate.engine import EngineCsim
     from pcedge.simulate.unrolled import UnrolledCsim, kernel_of

@@ -52,7 +52,9 @@ class Command(click.Command):
             elif isinstance(text, str):
                 click.echo(text)
             else:
-                Console().print(*text, sep="\n")
+                for part in text:
+                    # A line of text is not broken within words; a table is made for the width.
+                    Console().print(part, soft_wrap=isinstance(part, str))
             sys.stdout.flush()
         except BrokenPipeError:
             raise

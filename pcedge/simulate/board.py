@@ -119,7 +119,7 @@ class SimulatedPort:
         self.arrived: list[Words] = []
         self.left: queue.Queue[Words] = queue.Queue()
 
-    def send(self, words: Words, stop: threading.Event | None = None) -> None:  # noqa: ARG002  # never waits
+    def send(self, words: Words, stop: threading.Event | None = None) -> None:  # never waits
         """Send one packet; it waits in a FIFO without end."""
         with self.board.lock:
             self.arrived.append(np.array(words, dtype=np.uint32))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pcedge.errors import FormatError, MissingToolError, ToolError
 from pcedge.export.project import MANIFEST
+from pcedge.export.unrolled_project import UNROLLED
 from pcedge.export.vitis import (
     CLASSIC_COMMAND,
     COMPONENT_ARGUMENTS,
@@ -23,6 +24,7 @@ from pcedge.export.vitis import (
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.reports import Report, Synthesis, Utilization, read_report
 from pcedge.simulate.tools import vendor_tool
+from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
 #: flows by the name of `pcedge build --tool`, and what each needs
 FLOWS = {"vitis": ("vitis-run", "v++"), "vitis_hls": ("vitis_hls",)}
@@ -96,13 +98,18 @@ def choose_flow(tool: str) -> str:
     raise MissingToolError("no vendor tool was found: " + "; ".join(reasons))
 
 
+def _manifest(folder: Path) -> dict[str, object]:
+    """Read the manifest of a project of any kernel."""
+    return UnrolledCsim(folder).manifest if kernel_of(folder) == UNROLLED else Csim(folder).manifest
+
+
 def tops_of(folder: Path) -> list[str]:
     """Read the tops of a project.
 
     Raises:
         FormatError: the directory is no project, or its manifest names no tops.
     """
-    tops = Csim(folder).manifest.get("tops")
+    tops = _manifest(folder).get("tops")
     if (
         not isinstance(tops, list)
         or not tops
@@ -173,7 +180,7 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
     Raises:
         FormatError: the directory is no project, or a report is damaged or of another kind or top.
     """
-    manifest = Csim(folder).manifest
+    manifest = _manifest(folder)
     target = manifest.get("target")
     part = target.get("part") if isinstance(target, dict) else None
     born = (folder / MANIFEST).stat().st_mtime
