@@ -27,6 +27,9 @@ STATE_READERS, STATE_WRITERS = 2, 2
 #: places that read what a variable's leaves are found by: two fetches, VECTOR and INTERVAL
 VARIABLE_READERS = 4
 
+#: places that read lists: MIX at work, MIX that begins, and VECTOR for each of two sources
+LIST_READERS = 4
+
 #: memories of no more bits a copy lie in look-up tables, 64 bits each
 LUT_RAM_BITS, LUT_BITS = 1024, 64
 
@@ -110,6 +113,7 @@ def estimate_resources(program: Program, family: str) -> ResourceEstimate:
         "streams": _streams(program),
         "weights": _weights(program),
         "tables": _tables(program, family),
+        "lists": _lists(program),
         "programs": _steps([program.likelihood_program, program.code_program]),
     })  # fmt: skip
 
@@ -262,6 +266,14 @@ def _tables(program: Program, family: str) -> Amounts:
     # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
     found += adder(widths.symbol) * (2 * shape.lanes * points)
     return found + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
+
+
+def _lists(program: Program) -> Amounts:
+    """Count lists, which MIX reads where it stands and where it begins, and VECTOR by two gather lists."""
+    found = Amounts()
+    for bank in program.indices:
+        found += memory(len(bank.entries), bank.code.width, LIST_READERS)
+    return found
 
 
 def _steps(programs: Iterable[StepMemory]) -> Amounts:

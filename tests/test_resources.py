@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
+from test_rom import special
 
 from pcedge.circuit import load_circuit
 from pcedge.export.cycles import Shape
@@ -101,6 +102,8 @@ def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
         for name in ("weights", "tables", "programs"):
             held = blocks[name].bram18 * 18 * 1024 + blocks[name].lut * 64
             assert held >= bits[name], (shape, name)
+    lists = lower(special("sparse sums"), shape=Shape(4))
+    assert estimate_resources(lists, "7-series").blocks["lists"].lut * 64 >= 4 * lists.memory_bits()["indices"] > 0
 
 
 def test_what_a_device_lacks(programs: dict[Shape, Program]) -> None:

@@ -165,6 +165,8 @@ template <class C_, class M_> struct machine_t {
     acc_t entries[C::max_units];
     acc_t all, sum;
     unsigned target, source, end, cleared; ///< where it stands
+    std::uint32_t index;                   ///< of a list: this entry's, or the next one's length
+    weight_t weight;                       ///< of this entry
   };
 
   /// An interval at work.

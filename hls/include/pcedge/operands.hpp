@@ -37,6 +37,22 @@ template <class K> unsigned lanes_of(unsigned left) {
   return left < K::LANES ? left : K::LANES;
 }
 
+/// \brief One cycle of MIX's port of the lists: an entry and its weight, or the length of the next
+/// list.
+template <class K> void read_lists(K &k) {
+#pragma HLS INLINE
+  typename K::worker_t &w = k.mix;
+  const step_t &step = w.step;
+  if (!w.busy || w.done || !step.lists)
+    return;
+  const unsigned lists = step.kind == DOWN ? step.a_units : step.units;
+  const bool entry = w.source < w.end;
+  if (entry || w.target + 1 < lists)
+    w.index = K::M::index(step.list + (entry ? lists + w.source : w.target + 1));
+  w.weight = entry && step.values ? typename K::weight_t(K::M::weight(step.weights + w.source))
+                                  : typename K::weight_t(1);
+}
+
 /// \brief What MIX reads in this cycle: sources of a tile, or one by a list.
 template <class K> span_t mix_span(const typename K::worker_t &w) {
 #pragma HLS INLINE
@@ -50,7 +66,7 @@ template <class K> span_t mix_span(const typename K::worker_t &w) {
     return {step.a + w.target, 0, 1};
   if (w.source >= w.end)
     return {step.a, 0, 0};
-  return {step.a + K::M::index(step.list + step.units + w.source), 0, 1};
+  return {step.a + w.index, 0, 1};
 }
 
 /// \brief What VECTOR reads in this cycle of source a, or b.

@@ -201,6 +201,7 @@ cycles:
 #pragma HLS DEPENDENCE variable = k.state inter RAW distance = 4 true
 #pragma HLS DEPENDENCE variable = k.exponents inter RAW distance = 4 true
     k.asked = 0;
+    read_lists(k);
   reads:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL

@@ -54,12 +54,10 @@ combine:
 
 /// \brief One cycle of UP or LIST by lists: one entry, or the end of a list.
 template <class K> void listed(K &k, typename K::worker_t &w) {
-  using M = typename K::M;
   const step_t &step = w.step;
   if (w.source < w.end) {
-    const typename K::weight_t weight = step.values ? M::weight(step.weights + w.source) : 1u;
     w.sum = multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-        w.sum, weight, k.operands[w.stream].a[0]);
+        w.sum, w.weight, k.operands[w.stream].a[0]);
     w.source += 1;
     return;
   }
@@ -69,12 +67,11 @@ template <class K> void listed(K &k, typename K::worker_t &w) {
   w.target += 1;
   w.done = w.target == step.units;
   if (!w.done)
-    w.end += M::index(step.list + w.target);
+    w.end += w.index;
 }
 
 /// \brief One cycle of DOWN by lists: some accumulators cleared, then one entry or the end of a row.
 template <class K> void scattered(K &k, typename K::worker_t &w) {
-  using M = typename K::M;
   const step_t &step = w.step;
   if (w.cleared < step.units) {
   clear:
@@ -87,11 +84,9 @@ template <class K> void scattered(K &k, typename K::worker_t &w) {
     return;
   }
   if (w.source < w.end) {
-    const unsigned target = M::index(step.list + step.a_units + w.source);
-    const typename K::weight_t weight = M::weight(step.weights + w.source);
-    w.entries[target] =
+    w.entries[w.index] =
         multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-            w.entries[target], weight, k.operands[w.stream].a[0]);
+            w.entries[w.index], w.weight, k.operands[w.stream].a[0]);
     // The OR of all terms has as many bits as the largest entry at least, so it is made at the end.
     w.source += 1;
     return;
@@ -99,7 +94,7 @@ template <class K> void scattered(K &k, typename K::worker_t &w) {
   w.target += 1;
   w.done = w.target == step.a_units;
   if (!w.done)
-    w.end += M::index(step.list + w.target);
+    w.end += w.index;
 }
 
 /// \brief One cycle of a step that takes its entries one by one.
