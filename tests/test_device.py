@@ -21,7 +21,8 @@ from test_rom import special
 
 from pcedge.cli import group
 from pcedge.coder import Engine
-from pcedge.errors import FormatError, ToolError, UsageError, WidthError
+from pcedge.coder.codec import decode_lanes, encode_lanes
+from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.cycles import Shape
 from pcedge.export.drivers import Device, open_overlay
@@ -169,6 +170,57 @@ def test_misplaced_ends_of_records(csim: EngineCsim, capacity: Capacity) -> None
         assert_array_equal(found[:, 0], expected[0])
         assert_array_equal(found[:, 1].view(np.int32), expected[1])
         run_all(device, engine, records_of(circuit))
+
+
+@pytest.mark.csim
+def test_lanes_that_no_encoder_wrote(device: Device, capacity: Capacity) -> None:
+    circuit = CIRCUITS[3]
+    engine, records = Engine(circuit), records_of(circuit, 9)
+    device.load(image_words(circuit, capacity))
+    good = encode_lanes(engine, records, 5)
+    assert device.encode_lanes(records, 5) == good
+    for wrong in (good[1][:-1], good[1][:1], good[1] + b"\0", b"\xff" * len(good[1]), b"\x12\x34", b""):
+        lanes = [good[0], wrong, *good[2:]]
+        with pytest.raises(StreamError):
+            decode_lanes(engine, lanes, 9)
+        with pytest.raises(StreamError, match=r"^lanes? "):
+            device.decode_lanes(lanes, 9)
+        # As a sample any bytes are good, and what is held at the end of the range goes on as in the reference.
+        if wrong:
+            drawn = device.decode_lanes(lanes, 9, job=Job.SAMPLE)
+            assert_array_equal(drawn, decode_lanes(engine, lanes, 9, strict=False))
+    assert_array_equal(device.decode_lanes(good, 9), records)
+    # More lanes than records: the rest are an encoder's that coded nothing.
+    few = encode_lanes(engine, records[:2], 4)
+    assert device.encode_lanes(records[:2], 4) == few
+    assert_array_equal(device.decode_lanes(few, 2), records[:2])
+    for lanes in ([*few[:3], b"\0\0"], [*few[:3], b""]):
+        with pytest.raises(StreamError):
+            decode_lanes(engine, lanes, 2)
+        with pytest.raises(StreamError, match=r"^lane 3 must have a byte, and one only if no record is its, got [02]$"):
+            device.decode_lanes(lanes, 2)
+
+
+@pytest.mark.csim
+def test_values_that_are_none(device: Device, capacity: Capacity) -> None:
+    words = image_words(CIRCUITS[2], capacity)
+    for image, what in (([], "float64 of shape"), (words.reshape(1, -1), "uint32 of shape"), (b"PCE1", "of shape")):
+        with pytest.raises(UsageError, match=rf"^an image must be a list of 32-bit words, got .*{what}"):
+            device.load(image)
+    with pytest.raises(UsageError, match=r"^an image must have words of 32 bits, got larger or negative ones$"):
+        device.load(words.astype(np.int64) + (1 << 32))
+    device.load(words)
+    records = records_of(CIRCUITS[2])
+    for value in (-2, device.info.cardinality, 1 << 32):
+        with pytest.raises(DataError, match=rf"^symbols must be in 0\.\.\d+, or -1 for missing, got {value}$"):
+            device.likelihood(np.full_like(records, value, dtype=np.int64))
+    with pytest.raises(DataError, match=r"^records to encode must have no missing symbols$"):
+        device.encode_lanes(np.full_like(records, -1), 2)
+    for lanes in (0, -1):
+        with pytest.raises(UsageError, match=rf"^there must be at least one lane, got {lanes}$"):
+            device.encode_lanes(records, lanes)
+    with pytest.raises(UsageError, match=r"^the number of records must be at least 0, got -3$"):
+        device.sample(-3)
 
 
 @pytest.mark.csim

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.coder import Engine, stream
-from pcedge.errors import FormatError, ToolError, UsageError
+from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
 
 Words = NDArray[np.uint32]
 
@@ -30,6 +30,9 @@ START, DONE = 1, 2
 MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
 
 MISSING_WORD = 0xFFFFFFFF
+
+#: the lane of an encoder that coded nothing: its flush (docs/stream.md, section Lane)
+NOTHING = b"\0"
 
 
 class Job(IntEnum):
@@ -52,6 +55,7 @@ class Status(IntFlag):
     BAD_IMAGE = 4
     TOO_LARGE = 8
     BAD_JOB = 16
+    BAD_LANE = 32
 
 
 #: what a job that was not begun, and so gives no packet, says
@@ -117,6 +121,8 @@ class Device:
         self.registers, self.ports, self.timeout = registers, list(ports), timeout
         #: clock cycles of the last call
         self.cycles = 0
+        #: what the last job said
+        self.status = Status(0)
         self._run(Job.TELL, [], [], [])
         self.info = self._tell()
         if len(self.ports) != self.info.streams:
@@ -126,9 +132,10 @@ class Device:
         """Load a circuit's image (`image_words`), read it back, and compare.
 
         Raises:
+            UsageError: it is no list of 32-bit words.
             ToolError: the engine refuses it, or gives other words back.
         """
-        words = np.ascontiguousarray(image, dtype=np.uint32)
+        words = _image_words(image)
         try:
             self._run(Job.LOAD, [], [[words]], [])
         finally:
@@ -145,7 +152,12 @@ class Device:
         return self._run(Job.READ, [], [], [[limit]])[0][0]
 
     def likelihood(self, records: ArrayLike) -> Vector:
-        """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing."""
+        """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing.
+
+        Raises:
+            DataError: a symbol is beyond the largest alphabet. The engine's registers name no other: a symbol beyond
+                the alphabet of its variable counts as the last one.
+        """
         rows = self._rows(records)
         streams = self.info.streams
         counts = [len(range(k, len(rows), streams)) for k in range(streams)]
@@ -158,8 +170,15 @@ class Device:
         return results[:, 0].astype(np.int64), results[:, 1].view(np.int32).astype(np.int64)
 
     def encode_lanes(self, records: IntArray, lanes: int) -> list[bytes]:
-        """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns."""
+        """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns.
+
+        Raises:
+            DataError: a symbol is missing, or beyond the largest alphabet.
+        """
         rows = self._rows(records)
+        _need_lanes(lanes)
+        if (rows == MISSING_WORD).any():
+            raise DataError("records to encode must have no missing symbols")
         cycles, coded = 0, []
         for first in range(0, lanes, self.info.streams):
             own = [rows[lane::lanes] for lane in range(first, min(first + self.info.streams, lanes))]
@@ -167,14 +186,26 @@ class Device:
             limits = [[part.size * (self.info.scale_bits // 8) + 16] if len(part) else [] for part in own]
             counts = [len(part) for part in own]
             replies = self._run(Job.ENCODE, counts, [list(part) for part in own], limits)
-            coded += [packets[0].astype(np.uint8).tobytes() if packets else b"" for packets in replies[: len(own)]]
+            coded += [packets[0].astype(np.uint8).tobytes() if packets else NOTHING for packets in replies[: len(own)]]
             cycles += self.cycles
         self.cycles = cycles
         return coded
 
     def decode_lanes(self, lanes: list[bytes], count: int, *, job: Job = Job.DECODE) -> IntArray:
-        """Decode `count` records of shape (N, variables) from their lanes; any bytes decode to some records."""
+        """Decode `count` records of shape (N, variables) from their lanes.
+
+        With `job` SAMPLE the lanes may be any bytes, at least one each.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
         self._need_circuit()
+        _need_lanes(len(lanes))
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
+        for lane, data in enumerate(lanes):
+            if not data or (lane >= count and job == Job.DECODE and len(data) != len(NOTHING)):
+                raise StreamError(f"lane {lane} must have a byte, and one only if no record is its, got {len(data)}")
         cycles, records = 0, np.zeros((count, self.info.record), dtype=np.int64)
         for first in range(0, len(lanes), self.info.streams):
             own = range(first, min(first + self.info.streams, len(lanes)))
@@ -183,7 +214,13 @@ class Device:
                 [np.frombuffer(lanes[lane], dtype=np.uint8).astype(np.uint32)] if counts[lane - first] else []
                 for lane in own
             ]
-            replies = self._run(job, counts, packets, [[self.info.record] * number for number in counts])
+            replies = self._run(
+                job, counts, packets, [[self.info.record] * number for number in counts], allowed=Status.BAD_LANE
+            )
+            if self.status & Status.BAD_LANE:
+                raise StreamError(
+                    f"lanes {own[0]} to {own[-1]} must be what an encoder writes, one is not: damaged payload"
+                )
             for lane, found in zip(own, replies, strict=False):
                 if found:
                     records[lane :: len(lanes)] = np.stack(found)
@@ -192,8 +229,14 @@ class Device:
         return records
 
     def sample(self, count: int, seed: int = 0) -> IntArray:
-        """Draw records from the circuit: what random bytes decode to."""
+        """Draw records from the circuit: what random bytes decode to.
+
+        Raises:
+            UsageError: the number of records is negative.
+        """
         self._need_circuit()
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
         generator = np.random.default_rng(seed)
         streams = min(self.info.streams, max(count, 1))
         # Enough for symbols that each take all bits of the scale; zeros behind them would not be random.
@@ -218,6 +261,9 @@ class Device:
             raise UsageError(
                 f"records must be integers of shape (N, {self.info.record}), got {rows.dtype} {rows.shape}"
             )
+        for end in (int(rows.min()), int(rows.max())) if rows.size else ():
+            if not -1 <= end < self.info.cardinality:
+                raise DataError(f"symbols must be in 0..{self.info.cardinality - 1}, or -1 for missing, got {end}")
         return np.where(rows < 0, MISSING_WORD, rows).astype(np.uint32)
 
     def _need_circuit(self, engine: Engine | None = None) -> None:
@@ -240,7 +286,12 @@ class Device:
         return Info(digest, bool(words[2]), *[*words[3:13], *words[14:18], words[19]])
 
     def _run(
-        self, job: Job, records: Sequence[int], packets: Sequence[list[Words]], limits: Sequence[list[int]]
+        self,
+        job: Job,
+        records: Sequence[int],
+        packets: Sequence[list[Words]],
+        limits: Sequence[list[int]],
+        allowed: Status = Status(0),  # noqa: B008  # a constant
     ) -> list[list[Words]]:
         """Start a job, send every stream's packets, and receive as many as there are limits.
 
@@ -256,11 +307,11 @@ class Device:
             sends = [pool.submit(_send, port, own, stop) for port, own in zip(self.ports, packets, strict=False)]
             receives = [pool.submit(_receive, port, own, stop) for port, own in zip(self.ports, limits, strict=False)]
             try:
-                status = self._wait(job, [*sends, *receives])
+                self.status = status = self._wait(job, [*sends, *receives])
             finally:
                 stop.set()
             self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
-            if status:
+            if status & ~allowed:
                 raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
             for sent in sends:
                 sent.result()
@@ -280,6 +331,25 @@ class Device:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
             time.sleep(1e-4)
         return status
+
+
+def _image_words(image: ArrayLike) -> Words:
+    """Give an image as words.
+
+    Raises:
+        UsageError: it is none.
+    """
+    given = np.asarray(image)
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+        raise UsageError(f"an image must be a list of 32-bit words, got {given.dtype} of shape {given.shape}")
+    if int(given.min()) < 0 or int(given.max()) > 0xFFFFFFFF:
+        raise UsageError("an image must have words of 32 bits, got larger or negative ones")
+    return np.ascontiguousarray(given, dtype=np.uint32)
+
+
+def _need_lanes(lanes: int) -> None:
+    if lanes < 1:
+        raise UsageError(f"there must be at least one lane, got {lanes}")
 
 
 def _send(port: Port, packets: list[Words], stop: Event) -> None:

@@ -61,6 +61,7 @@ template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word
       return;
     word = in.read();
     s.ended = word.last;
+    s.came += 1;
   }
   if (!s.loaded) {
     const uint_t<F, K::B> kept = uint_t<F, K::B>(s.coder.low << 8);
@@ -71,6 +72,12 @@ template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word
   }
   if (s.holds < K::HELD)
     hold<K>(s, uint_t<F, 9>(word.data & 255u));
+}
+
+/// \brief Tell whether no encoder wrote a lane: it writes one byte more than its symbols move.
+template <class K> bool is_damaged(const typename K::stream_t &s) {
+#pragma HLS INLINE
+  return s.damaged || s.came != s.shifted + 1;
 }
 
 /// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane.

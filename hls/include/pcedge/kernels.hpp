@@ -173,7 +173,7 @@ records_loop:
       const bound_t end = engine.bound(step, leaf, symbol + 1, prepared);
       observer.interval(start, end);
       engine.symbols[step.variable] = typename E::symbol_t(symbol);
-      coder = range_decode<F, B, P>(coder, start, end);
+      coder = range_hold<F, B>(range_decode<F, B, P>(coder, start, end));
     bytes:
       for (int k = 0; k < P / 8; ++k) {
         if (range_low_on_bits<F, B>(coder))

@@ -39,7 +39,8 @@ enum status_t : std::uint32_t {
   NOT_LOADED = 2, ///< there is no circuit in the memories
   BAD_IMAGE = 4,  ///< not an image, of another version, or damaged
   TOO_LARGE = 8,  ///< the image does not fit this build
-  BAD_JOB = 16    ///< no such job, or one that this build has not
+  BAD_JOB = 16,   ///< no such job, or one that this build has not
+  BAD_LANE = 32   ///< no encoder of this circuit wrote a lane
 };
 
 /// A missing symbol on a stream.
@@ -108,6 +109,9 @@ template <class C_, class M_> struct machine_t {
     carried_t<F> owed; ///< what an encoder's last digit released
     tail_t tail;
     bool ended; ///< the last byte of a decoder's lane is held
+    // What tells a damaged lane: its bytes, those that symbols moved, a position out of all intervals.
+    std::uint32_t came, shifted;
+    bool damaged;
     mantissa_t result;
     exponent_t result_exponent;
     // What a decoder's search knows: symbol, bits still open, both ends of its interval.

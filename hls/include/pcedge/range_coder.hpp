@@ -56,6 +56,21 @@ range_state_t<F, B> range_decode(range_state_t<F, B> state, uint_t<F, P + 1> sta
   return state;
 }
 
+/// \brief Tell whether a decoder's position has left the intervals: no encoder wrote these bytes.
+template <class F, int B> typename F::bit range_left(const range_state_t<F, B> &state) {
+#pragma HLS INLINE
+  return state.low >= state.range;
+}
+
+/// \brief Hold a position that has left the intervals at the end of the range, so that any bytes
+/// decode to symbols: random ones to a sample.
+template <class F, int B> range_state_t<F, B> range_hold(range_state_t<F, B> state) {
+#pragma HLS INLINE
+  const uint_t<F, B + 1> most = uint_t<F, B + 1>(state.range - 1);
+  state.low = F::select(range_left<F, B>(state), most, state.low);
+  return state;
+}
+
 /// \brief Tell whether a byte must move so that the range has more than B - 8 bits again.
 /// True at most P / 8 times after a symbol.
 template <class F, int B> typename F::bit range_low_on_bits(const range_state_t<F, B> &state) {

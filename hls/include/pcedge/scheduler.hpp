@@ -168,7 +168,8 @@ streams:
     s.place = s.moved = s.sent = s.pending = s.holds = s.unit = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
-    s.keeps = false;
+    s.keeps = s.damaged = false;
+    s.came = s.shifted = 0;
     s.after = s.fetched = 0;
     s.coder = range_start<F, K::B>();
     s.carry = carry_start<F>();
@@ -254,6 +255,12 @@ cycles:
     if (idle && !computed)
       counted = k.now + 1;
     computed = idle;
+  }
+lanes:
+  for (unsigned n = 0; n < K::S; ++n) {
+#pragma HLS UNROLL
+    if (job == DECODE && records[n] > 0 && is_damaged<K>(k.streams[n]))
+      k.status |= BAD_LANE;
   }
   return counted;
 }

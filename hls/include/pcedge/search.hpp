@@ -86,11 +86,15 @@ probes:
   s.kept = typename K::symbol_t(found);
   s.variable = w.step.variable;
   s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
+  s.damaged = s.damaged || range_left<F, K::B>(s.coder);
+  s.coder = range_hold<F, K::B>(s.coder);
 bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
-    if (range_low_on_bits<F, K::B>(s.coder))
+    if (range_low_on_bits<F, K::B>(s.coder)) {
       s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(take<K>(s)));
+      s.shifted += 1;
+    }
   }
   return true;
 }
