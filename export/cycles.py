@@ -14,6 +14,9 @@ from pcedge.quantize.integer import IntegerCircuit, IntegerSum
 #: cycles as in `machine.hpp`: after the last beat of a matrix-vector step, of another step, of an interval, of a fetch
 MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY, FETCH_LATENCY = 4, 3, 7, 1
 
+#: records in flight
+MOST_STREAMS = 64
+
 #: steps fetched in a cycle
 FETCHES = 2
 
@@ -42,8 +45,8 @@ class Shape:
         """Check the ranges."""
         if not (1 <= self.macs <= 4096 and self.macs & (self.macs - 1) == 0):
             raise UsageError(f"macs must be a power of two in 1..4096, got {self.macs}")
-        if not 1 <= self.streams <= 64:
-            raise UsageError(f"streams must be in 1..64, got {self.streams}")
+        if not 1 <= self.streams <= MOST_STREAMS:
+            raise UsageError(f"streams must be in 1..{MOST_STREAMS}, got {self.streams}")
         if not 1 <= self.search_bits <= 4:
             raise UsageError(f"search_bits must be in 1..4, got {self.search_bits}")
 

@@ -104,7 +104,10 @@ def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> P
     """
     folder = Path(out)
     old = _files_of(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{folder.parent} must be a directory, or a place for one") from error
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pcedge-") as scratch:
         fresh = Path(scratch)
@@ -121,7 +124,7 @@ def _files_of(folder: Path) -> list[str]:
     Raises:
         UsageError: the directory holds something else.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return []
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

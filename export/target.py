@@ -6,6 +6,7 @@ import math
 import re
 import tomllib
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from importlib.resources import files
 from pathlib import Path
 
@@ -112,6 +113,9 @@ def read_target(text: str, where: str) -> Target:
         table = fields.pop("resources", None)
         if table is not None and not isinstance(table, dict):
             raise TypeError("resources must be a table")
+        known = [field.name for field in fields_of(Resources)]
+        if table is not None and set(table) != set(known):
+            raise TypeError(f"resources must hold {', '.join(known)}, got {', '.join(table)}")
         target = Target(**fields, resources=None if table is None else Resources(**table))
     except (ValueError, TypeError, RecursionError) as error:
         raise _no_target(where, error) from error

@@ -25,6 +25,7 @@ from pcedge.export.drivers.device import (
     Job,
     Words,
 )  # fmt: skip
+from pcedge.simulate.compiled import unusable
 
 
 class Board:
@@ -33,7 +34,10 @@ class Board:
     def __init__(self, executable: Path, streams: int, stalls: tuple[int, int] | None = None) -> None:
         """Start the simulation; with `stalls`, (share of 256, seed), ends are not ready at random."""
         command = [str(executable), "serve", str(streams), *map(str, stalls or ())]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except OSError as error:
+            raise unusable(executable, error) from error
         self.ports = [SimulatedPort(self) for _ in range(streams)]
         self.registers: dict[int, int] = {}
         self.lock = threading.Lock()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,9 +14,17 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes, unpack_lanes
+from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
+
+
+def no_project(folder: Path) -> FormatError:
+    """Say in plain words that a folder is no project."""
+    return FormatError(
+        "project-manifest", f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none"
+    )
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Csim:
         """
         try:
             manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise no_project(self.folder) from error
         except (OSError, ValueError, RecursionError) as error:
             raise FormatError("project-manifest", f"{self.folder} must hold a {MANIFEST} ({error})") from error
         if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
@@ -63,23 +70,8 @@ class Csim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = self.manifest
-        build = self.folder.resolve() / "build"
-        build.mkdir(exist_ok=True)
-        out = build / "testbench"
         command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
-        stamp = build / "testbench.sha256"
-        state = self._state(command)
-        if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_text() == state + _hash(out):
-            return out
-        # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
-        with tempfile.TemporaryDirectory(dir=build) as scratch:
-            fresh = Path(scratch) / "testbench"
-            _build(command, self.folder.resolve(), fresh)
-            if not fresh.is_file():
-                raise ToolError(f"the compiler {compiler()[0]} must write an executable, it wrote none")
-            os.replace(fresh, out)
-        stamp.write_text(state + _hash(out))
-        return out
+        return compiled(self.folder, "testbench", command, lambda out: _build(command, self.folder.resolve(), out))
 
     def golden(self) -> str:
         """Compare every step with the golden vectors; give the testbench's line.
@@ -89,7 +81,7 @@ class Csim:
             ToolError: the testbench cannot run.
         """
         executable = self.compile()
-        done = subprocess.run([executable, "golden", "golden"], cwd=self.folder, capture_output=True, text=True)
+        done = start(executable, ["golden", "golden"], self.folder)
         if done.returncode == 1:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
@@ -143,13 +135,6 @@ class Csim:
             run([executable, command, source, result, *more], self.folder.resolve(), f"csim {command}")
             return result.read_bytes()
 
-    def _state(self, command: list[str]) -> str:
-        hasher = hashlib.sha256("\n".join(command).encode())
-        for part in ("src", "include/pcedge", "testbench"):
-            for path in sorted((self.folder / part).iterdir()):
-                hasher.update(path.name.encode() + path.read_bytes())
-        return hasher.hexdigest()
-
 
 def _build(command: list[str], folder: Path, out: Path) -> None:
     """Compile and link the testbench with two processes, or with one where the compiler has threads of its own."""
@@ -166,7 +151,3 @@ def _build(command: list[str], folder: Path, out: Path) -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(translate, _SOURCES, objects))
     run([*compiler(), *objects, "-o", out], folder, "linking the testbench")
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

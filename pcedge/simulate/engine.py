@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pcedge.errors import MismatchError, ToolError
+from pcedge.errors import FormatError, MismatchError, ToolError
+from pcedge.export.cycles import MOST_STREAMS
 from pcedge.export.drivers.device import Device
 from pcedge.simulate.board import Board
+from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
@@ -39,22 +37,14 @@ class EngineCsim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = Csim(self.folder).manifest
-        folder = self.folder.resolve()
         command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
         if not self.exact:
             command.append("-DPCEDGE_PLAIN_INTEGERS")
-        hasher = hashlib.sha256("\n".join(command).encode())
-        for part in ("src", "include/pcedge", "testbench"):
-            for path in sorted((folder / part).iterdir()):
-                hasher.update(path.name.encode() + path.read_bytes())
-        out = folder / "build" / f"engine-{hasher.hexdigest()[:16]}"
-        if not os.access(out, os.X_OK):
-            out.parent.mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
-                fresh = Path(scratch) / "engine"
-                run([*command, *_SOURCES, "-o", fresh], folder, "compiling the engine's testbench")
-                os.replace(fresh, out)
-        return out
+
+        def make(out: Path) -> None:
+            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the engine's testbench")
+
+        return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
 
     def golden(self) -> str:
         """Compare all jobs with the golden vectors; give the testbench's line.
@@ -63,7 +53,7 @@ class EngineCsim:
             MismatchError: they differ; the message names the job and the record or lane.
             ToolError: the testbench cannot run.
         """
-        done = subprocess.run([self.executable, "golden", "golden"], cwd=self.folder, capture_output=True, text=True)
+        done = start(self.executable, ["golden", "golden"], self.folder)
         if done.returncode == 1:
             raise MismatchError(f"engine: {done.stdout.strip()}")
         if done.returncode:
@@ -77,8 +67,12 @@ class EngineCsim:
         Args:
             stalls: share of 256, and a seed: so often both ends of a stream are not ready.
         """
-        streams = Csim(self.folder).manifest["streams"]
-        assert isinstance(streams, int)
+        streams = Csim(self.folder).manifest.get("streams")
+        if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
+            raise FormatError(
+                "project-manifest",
+                f"{self.folder}: streams must be a whole number in 1..{MOST_STREAMS}, got {streams!r}",
+            )
         board = Board(self.executable, streams, stalls)
         try:
             yield Device(board, board.ports)

@@ -55,7 +55,10 @@ def compiler() -> list[str]:
     named = os.environ.get("PCEDGE_CXX")
     if named:
         # A path may hold spaces, so the whole value is tried as one before it is split into words.
-        words = [named] if shutil.which(named) else shlex.split(named)
+        try:
+            words = [named] if shutil.which(named) else shlex.split(named)
+        except ValueError:  # a quotation without end
+            words = []
         found = shutil.which(words[0]) if words else None
         if not found:
             raise MissingToolError(f"PCEDGE_CXX must name a C++ compiler on PATH or by its path, got {named!r}")
@@ -137,7 +140,8 @@ def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:
         raise MissingToolError(f"{what} must be able to start {command[0]}: {error}") from error
     if done.returncode:
         text = (done.stderr + done.stdout).strip()
-        raise ToolError(f"{what} failed with exit status {done.returncode}:\n{text[-4000:]}")
+        said = f":\n{text[-4000:]}" if text else ", and said nothing"
+        raise ToolError(f"{what} failed with exit status {done.returncode}{said}")
     return done.stdout
 
 

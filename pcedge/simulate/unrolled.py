@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from pcedge.arithmetic import IntArray
 from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project import MANIFEST, PROJECT_FORMAT
 from pcedge.export.unrolled_project import UNROLLED
+from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
@@ -78,23 +76,12 @@ class UnrolledCsim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = self.manifest
-        build = self.folder.resolve() / "build"
-        build.mkdir(exist_ok=True)
-        out = build / "testbench"
         command = [*compiler(), *CXX_FLAGS, *FAST, *self.flags, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
-        stamp = build / "testbench.sha256"
-        state = self._state(command)
-        if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_text() == state + _hash(out):
-            return out
-        # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
-        with tempfile.TemporaryDirectory(dir=build) as scratch:
-            fresh = Path(scratch) / "testbench"
-            run([*command, *_SOURCES, "-o", fresh], self.folder.resolve(), "compiling the testbench")
-            if not fresh.is_file():
-                raise ToolError(f"the compiler {command[0]} must write an executable, it wrote none")
-            os.replace(fresh, out)
-        stamp.write_text(state + _hash(out))
-        return out
+
+        def make(out: Path) -> None:
+            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the testbench")
+
+        return compiled(self.folder, "testbench", command, make)
 
     def golden(self) -> str:
         """Compare every result with the golden vectors; give the testbench's line.
@@ -104,7 +91,7 @@ class UnrolledCsim:
             ToolError: the testbench cannot run.
         """
         executable = self.compile()
-        done = subprocess.run([executable, "golden", "golden"], cwd=self.folder, capture_output=True, text=True)
+        done = start(executable, ["golden", "golden"], self.folder)
         if done.returncode == 1 and done.stdout:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
@@ -119,14 +106,3 @@ class UnrolledCsim:
             source.write_bytes(records.astype("<i4").tobytes())
             run([executable, "run", source, out], self.folder.resolve(), "csim run")
             return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), 3).astype(np.int64)
-
-    def _state(self, command: list[str]) -> str:
-        hasher = hashlib.sha256("\n".join(command).encode())
-        for part in ("src", "include/pcedge", "testbench"):
-            for path in sorted((self.folder / part).iterdir()):
-                hasher.update(path.name.encode() + path.read_bytes())
-        return hasher.hexdigest()
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
