@@ -35,6 +35,7 @@ from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, IntegerInput, QuantizationConfig, quantize
 from pcedge.simulate import tools
 from pcedge.simulate.csim import Csim
+from pcedge.simulate.engine import EngineCsim
 from pcedge.verify import verify
 
 
@@ -162,6 +163,37 @@ class TestProjects:
         with pytest.raises(ToolError, match="must write an executable, it wrote none"):
             Csim(write_project(make_circuit_model(), files / "p")).compile()
 
+    @pytest.mark.csim
+    def test_a_compiler_that_writes_no_program(self, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What it wrote is not kept: where it is repaired, at its old place, all is well."""
+        broken = files / "cxx"
+        broken.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho no program > "$2"; chmod +x "$2"\n')
+        broken.chmod(0o755)
+        folder = write_project(make_circuit_model(), files / "p", reload=True)
+        monkeypatch.setenv("PCEDGE_CXX", str(broken))
+        with pytest.raises(ToolError, match="the compiler must write a program that can be started, it did not"):
+            EngineCsim(folder).golden()
+        with pytest.raises(ToolError, match="the compiler must write a program"), EngineCsim(folder).device():
+            pass
+        monkeypatch.delenv("PCEDGE_CXX")
+        broken.write_text("#!/bin/sh\nexec " + " ".join(tools.compiler()) + ' "$@"\n')
+        monkeypatch.setenv("PCEDGE_CXX", str(broken))
+        assert "equal" in EngineCsim(folder).golden()
+        manifest = json.loads((folder / "manifest.json").read_text())
+        for streams in (0, 65, "2", None):
+            (folder / "manifest.json").write_text(json.dumps(manifest | {"streams": streams}))
+            with pytest.raises(FormatError, match=r"streams must be a whole number in 1\.\.64, got"):
+                with EngineCsim(folder).device():
+                    pass
+        shutil.rmtree(folder / "include")
+        with pytest.raises(FormatError, match="must have the folder include/pcedge, as every project has"):
+            EngineCsim(folder).golden()
+
+    def test_a_place_below_a_file(self, files: Path) -> None:
+        (files / "file").write_text("")
+        with pytest.raises(UsageError, match="file must be a directory, or a place for one"):
+            write_project(make_circuit_model(), files / "file/p")
+
 
 def make_circuit_model() -> IntegerCircuit:
     return quantize(make_circuit(3, 2, 2, 3, "hidden"))
@@ -178,9 +210,10 @@ class TestCompilers:
         assert tools.compiler() == [str(found)]
         monkeypatch.setenv("PCEDGE_CXX", f"'{found}' -O0")
         assert tools.compiler() == [str(found), "-O0"]
-        monkeypatch.setenv("PCEDGE_CXX", "none at all")
-        with pytest.raises(MissingToolError, match="PCEDGE_CXX must name"):
-            tools.compiler()
+        for unknown in ('"', "' '", "none at all"):
+            monkeypatch.setenv("PCEDGE_CXX", unknown)
+            with pytest.raises(MissingToolError, match="PCEDGE_CXX must name"):
+                tools.compiler()
 
 
 class TestApi:
