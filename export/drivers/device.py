@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 from threading import Event
 from typing import Any, Protocol
@@ -123,8 +123,9 @@ class Device:
         self.cycles = 0
         #: what the last job said
         self.status = Status(0)
+        #: what the build is, and which circuit it holds
+        self.info: Info
         self._run(Job.TELL, [], [], [])
-        self.info = self._tell()
         if len(self.ports) != self.info.streams:
             raise UsageError(f"the engine has {self.info.streams} streams, got {len(self.ports)} ports")
 
@@ -136,11 +137,9 @@ class Device:
             ToolError: the engine refuses it, or gives other words back.
         """
         words = _image_words(image)
-        try:
-            self._run(Job.LOAD, [], [[words]], [])
-        finally:
-            # A refused image leaves no circuit.
-            self.info = self._tell()
+        # A load that does not end leaves nothing to count on.
+        self.info = replace(self.info, record=0)
+        self._run(Job.LOAD, [], [[words]], [])
         back = self.read_back(len(words))
         if not np.array_equal(back, words):
             place = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
@@ -301,6 +300,8 @@ class Device:
         for place, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
             self.registers.write(RECORDS + 4 * place, count)
         self.registers.write(JOB, int(job))
+        # Reading clears DONE, which a job that was given up may have left.
+        self.registers.read(CONTROL)
         self.registers.write(CONTROL, START)
         stop = Event()
         with ThreadPoolExecutor(max_workers=max(1, len(packets) + len(limits))) as pool:
@@ -326,6 +327,9 @@ class Device:
                 break
             if not done and self.registers.read(CONTROL) & DONE:
                 done, status = True, Status(self.registers.read(STATUS))
+                if job in (Job.LOAD, Job.TELL):
+                    # A refused image leaves no circuit; an engine with read-only memories keeps its own.
+                    self.info = self._tell()
                 continue
             if time.monotonic() > end:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
