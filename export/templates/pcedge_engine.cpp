@@ -35,7 +35,7 @@ void compute(std::uint32_t job, const std::uint32_t records[config::streams],
 #else
 #pragma HLS BIND_STORAGE variable = engine.state type = ram_1wnr impl = bram
 #endif
-#pragma HLS BIND_STORAGE variable = engine.exponents type = ram_1wnr impl = lutram
+#pragma HLS BIND_STORAGE variable = engine.exponents type = ram_1wnr
   pcedge::serve(engine, job, records, in, out, status, cycles, info);
 }
 
