@@ -15,13 +15,9 @@ SHALLOW = 128
 def config_code(program: Program) -> str:
     """Write the configuration of a build for one circuit."""
     circuit = program.circuit
-    sizes = {
-        "variables": len(circuit.order), "max_units": program.max_units, "state_words": program.state_words,
-        "exponent_slots": program.exponent_slots,
-    }  # fmt: skip
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
     said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
-    return _text(circuit.widths, sizes, program.shape, needed_widths(circuit), said)
+    return _text(circuit.widths, program.sizes, program.shape, needed_widths(circuit), said)
 
 
 def reload_config_code(capacity: Capacity) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import Widths
+from pcedge.arithmetic import EXPONENT_BITS, Widths
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.cycles import Shape
 from pcedge.export.leaves import leaf_memories
@@ -25,11 +25,17 @@ MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
 #: what a variable's leaves are found by
 VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
 
+#: what makes a leaf table from a master
+NESTED_FIELDS = ("master", "shift", "scale")
+
+#: the programs of an image
+PROGRAMS = ("likelihood", "code")
+
 #: the memories, in the order in which an image holds them
 SECTIONS = (
-    "weights", "indices", "tables", "uppers", "tails", "leaves", "nested_master", "nested_shift", "nested_scale",
+    "weights", "indices", "tables", "uppers", "tails", "leaves", *(f"nested_{name}" for name in NESTED_FIELDS),
     *(f"variables_{name}" for name in VARIABLE_FIELDS),
-    *(f"{program}_{name}" for program in ("likelihood", "code") for name in STEP_FIELDS),
+    *(f"{program}_{name}" for program in PROGRAMS for name in STEP_FIELDS),
 )  # fmt: skip
 
 #: what a circuit may have less of than its build; its floor may be any
@@ -54,6 +60,27 @@ class Capacity:
     def memory_bits(self) -> int:
         """Count the bits of all memories that are loaded."""
         return sum(entries * bits for entries, bits in self.sections.values())
+
+    def memory_kinds(self) -> dict[str, int]:
+        """Count the bits of the memories by kind, as `Program.memory_bits`; `loaded` is the sum of what is loaded."""
+        bits = {name: entries * width for name, (entries, width) in self.sections.items()}
+        programs = {f"{own}_program": sum(bits[f"{own}_{name}"] for name in STEP_FIELDS) for own in PROGRAMS}
+        nested = sum(bits[f"nested_{name}"] for name in NESTED_FIELDS)
+        loaded = {
+            "weights": bits["weights"],
+            "tables": bits["tables"] + bits["uppers"] + bits["tails"] + nested,
+            "leaves": bits["leaves"],
+            "variables": sum(bits[f"variables_{name}"] for name in VARIABLE_FIELDS),
+            "indices": bits["indices"],
+            "programs": sum(programs.values()),
+        }
+        # invariant: every section is of one kind
+        assert sum(loaded.values()) == self.memory_bits
+        return loaded | programs | {
+            "loaded": self.memory_bits,
+            "state": self.sizes["state_words"] * self.widths.state_bits,
+            "exponents": self.sizes["exponent_slots"] * EXPONENT_BITS,
+        }  # fmt: skip
 
     def as_dict(self) -> dict[str, object]:
         """Give all numbers by name, for a manifest."""
@@ -109,16 +136,12 @@ def make_image(circuit: IntegerCircuit, shape: Shape) -> Image:
         "weights": weights, "indices": _unbanked(made.indices, INDEX_BITS), "tables": leaves.tables.entries,
         "uppers": leaves.uppers.entries, "tails": leaves.tails.entries, "leaves": leaves.leaves.entries,
     }  # fmt: skip
-    for name in ("master", "shift", "scale"):
+    for name in NESTED_FIELDS:
         sections[f"nested_{name}"] = nothing if leaves.nested is None else leaves.nested.column(name)
     sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
     for name, columns in _programs(circuit, made, shape.tile).items():
         sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
-    sizes = {
-        "variables": len(circuit.order), "max_units": program.max_units, "state_words": program.state_words,
-        "exponent_slots": program.exponent_slots,
-    }  # fmt: skip
-    return Image(circuit, sizes, program.result, sections)
+    return Image(circuit, program.sizes, program.result, sections)
 
 
 def capacity_of(circuits: Sequence[IntegerCircuit], shape: Shape) -> Capacity:
@@ -217,4 +240,4 @@ def _programs(circuit: IntegerCircuit, made: Arrangement, tile: tuple[int, int])
     """Give the columns of both programs; what a step does not use is 0."""
     weights = [stored_weights(circuit, layer, tile) for layer in made.weighted]
     _, up, walk = made.with_weights(weights, circuit.weight_bits)
-    return {"likelihood": up.columns, "code": walk.columns}
+    return dict(zip(PROGRAMS, (up.columns, walk.columns), strict=True))

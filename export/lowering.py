@@ -92,6 +92,14 @@ class Program:
     #: address and exponent slot of the likelihood
     result: tuple[int, int]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Give what the engine's memories beside those of the circuit are sized by."""
+        return {
+            "variables": len(self.circuit.order), "max_units": self.max_units, "state_words": self.state_words,
+            "exponent_slots": self.exponent_slots,
+        }  # fmt: skip
+
     def memory_bits(self) -> dict[str, int]:
         """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
         programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}

@@ -15,6 +15,12 @@ from pcedge.export.parameters import Bank, Memory
 #: integers on a line of a generated memory
 _COLUMNS = 24
 
+#: the vendor's kind of read-only memory that more than two places read in a cycle
+MANY_READERS = "rom_np"
+
+#: ports of a memory
+PORTS = 2
+
 HEAD = """\
 // Weights, leaf tables, lists and programs of one circuit. Generated.
 #ifndef PCEDGE_MEMORIES_HPP
@@ -56,11 +62,11 @@ class _Cpp:
             self.source.append(f"    {{{row}}},\n" if columns > 1 else f"    {row},\n")
         self.source.append("};\n")
 
-    def function(self, name: str, lines: Iterable[str], indent: str = "  ") -> None:
+    def function(self, name: str, lines: Iterable[str], indent: str = "  ", pragmas: str = "") -> None:
         """Write one function of a place."""
         body = "".join(f"{indent}  {line}\n" for line in lines)
         argument = " place" if "place" in body else ""
-        head = f"{indent}static std::uint32_t {name}(std::uint32_t{argument}) {{\n#pragma HLS INLINE\n"
+        head = f"{indent}static std::uint32_t {name}(std::uint32_t{argument}) {{\n#pragma HLS INLINE\n{pragmas}"
         self.header.append(f"{head}{body}{indent}}}\n")
 
 
@@ -80,24 +86,25 @@ def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
     )
 
 
-def word_function(reader: str, name: str, columns: int, storage: str = "") -> str:
-    """Write the function that reads one entry of a word; all of a word are read in one cycle.
+def table_function(reader: str, name: str, columns: int, copies: int = 0) -> str:
+    """Write the function by which a lane reads an entry of a word of leaf tables; all of a word are read in one cycle.
 
     Args:
         reader: the function's name.
         name: of the memory; nothing is stored where it is empty.
         columns: entries of a word.
-        storage: the vendor's name of a memory that many places read.
+        copies: of a memory that is loaded, each with two ports, for two lanes; 0: a tool copies what is only read.
     """
-    if not name:
-        arguments, place = "std::uint32_t, std::uint32_t", "0"
-    elif columns == 1:
-        arguments, place = "std::uint32_t row, std::uint32_t", f"{name}[row]"
-    else:
-        arguments, place = "std::uint32_t row, std::uint32_t entry", f"{name}[row][entry]"
+    lane, row, entry = "std::uint32_t", " row" if name else "", " entry" if name and columns > 1 else ""
+    place = f"{name}[row]{'[entry]' if columns > 1 else ''}" if name else "0"
+    pragmas = reshape(name, columns) + bind(name, MANY_READERS)
+    if copies:
+        lane, place = "std::uint32_t lane", place.replace(name, f"{name}[lane / {PORTS}u]")
+        pragmas = f"#pragma HLS ARRAY_PARTITION variable = {name} complete dim = 1\n{reshape(name, columns, 3)}"
+        pragmas += bind(name, "ram_t2p")
     return (
-        f"  static std::uint32_t {reader}({arguments}) {{\n#pragma HLS INLINE\n{reshape(name, columns)}"
-        f"{bind(name, storage)}    return {place};\n  }}\n"
+        f"  static std::uint32_t {reader}({lane}, std::uint32_t{row}, std::uint32_t{entry}) {{\n#pragma HLS INLINE\n"
+        f"{pragmas}    return {place};\n  }}\n"
     )
 
 
@@ -121,9 +128,10 @@ def list_functions(name: str, columns: int) -> str:
     )
 
 
-def reshape(name: str, columns: int) -> str:
-    """Write the pragma that makes a row of a memory one word."""
-    return f"#pragma HLS ARRAY_RESHAPE variable = {name} complete dim = 2\n" if name and columns > 1 else ""
+def reshape(name: str, columns: int, dimension: int = 2) -> str:
+    """Write the pragma that makes a row of a memory, its last dimension, one word."""
+    pragma = f"#pragma HLS ARRAY_RESHAPE variable = {name} complete dim = {dimension}\n"
+    return pragma if name and columns > 1 else ""
 
 
 def memories_code(program: Program) -> tuple[str, str]:
@@ -151,15 +159,16 @@ def memories_code(program: Program) -> tuple[str, str]:
     cpp.header.append(circuit_code(said, circuit.digest))
     _banks(cpp, "weights", "weight", program.weights, circuit.weight_bits, macs)
     _tiles(cpp, program.weights, circuit.weight_bits, macs)
-    _banks(cpp, "indices", "index", program.indices, INDEX_BITS)
+    _banks(cpp, "indices", "index", program.indices, INDEX_BITS, storage=MANY_READERS)
     leaves = program.leaves
     for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
-        cpp.header.append(word_function(reader, _stored_memory(cpp, name, memory), memory.columns, "rom_np"))
+        cpp.header.append(table_function(reader, _stored_memory(cpp, name, memory), memory.columns))
     tails = _stored_memory(cpp, "tails", leaves.tails)
-    cpp.function("tail", [f"return {tails}[place];" if tails else "return 0;"])
+    cpp.function("tail", [f"return {tails}[place];" if tails else "return 0;"], pragmas=bind(tails, MANY_READERS))
     cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")
     own = {"master": "place", "shift": "0", "scale": "0"}
-    _table(cpp, "nested", leaves.nested or PackedTable(0, {}, (), ()), None if leaves.nested else own)
+    nested = leaves.nested or PackedTable(0, {}, (), ())
+    _table(cpp, "nested", nested, None if leaves.nested else own, storage=MANY_READERS)
     if leaves.leaves is None:
         cpp.function("leaf", ["return place;"])
         cpp.header.append(
@@ -168,7 +177,7 @@ def memories_code(program: Program) -> tuple[str, str]:
         )
     else:
         cpp.header.append(list_functions(_stored_memory(cpp, "leaves", leaves.leaves), leaves.leaves.columns))
-    _table(cpp, "variables", leaves.variables)
+    _table(cpp, "variables", leaves.variables, storage=MANY_READERS)
     for name, steps in (("likelihood", program.likelihood_program), ("code", program.code_program)):
         _steps(cpp, name, steps)
     source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n', *cpp.source]
@@ -183,9 +192,12 @@ def _stored_memory(cpp: _Cpp, name: str, memory: Memory) -> str:
     return name
 
 
-def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1) -> None:
+def _banks(
+    cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1, storage: str = ""
+) -> None:
     """Write banks, and the function that reads an address of all of them."""
     lines = []
+    pragmas = "".join(bind(f"{name}_{number}", storage) for number in range(len(banks)))
     for number, bank in enumerate(banks):
         cpp.array(f"{name}_{number}", bank.code.width, bank.entries, columns)
         place = f"place - {bank.base}u" if bank.base else "place"
@@ -196,7 +208,7 @@ def _banks(cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int,
         where = f"[{place}]" if columns == 1 else f"[({place}) / {columns}u][({place}) % {columns}u]"
         value = f"return {_stored(bank, top)}({name}_{number}{where}{marked});"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
-    cpp.function(reader, reversed(lines) if lines else ["return 0;"])
+    cpp.function(reader, reversed(lines) if lines else ["return 0;"], pragmas=pragmas)
 
 
 def _tiles(cpp: _Cpp, banks: tuple[Bank, ...], top: int, macs: int) -> None:
@@ -222,13 +234,16 @@ def _stored(bank: Bank, top: int) -> str:
     return f"pcedge::stored_entry<{code.width}, {code.shift}, {str(code.certain).lower()}, {top}>"
 
 
-def _table(cpp: _Cpp, name: str, table: PackedTable, more: dict[str, str] | None = None) -> None:
+def _table(cpp: _Cpp, name: str, table: PackedTable, more: dict[str, str] | None = None, storage: str = "") -> None:
     """Write a packed table: its words, and a structure with one function a column."""
+    unbound = set(range(len(table.words)))
     for word, (bits, values) in enumerate(zip(table.word_bits, table.words, strict=True)):
         cpp.array(f"{name}_{word}", bits, values)
     cpp.header.append(f"  /// {table.rows} rows of {table.row_bits} bits\n  struct {name} {{\n")
     for column, where in table.fields.items():
-        cpp.function(column, [f"return {_read(name, where)};"], indent="    ")
+        pragmas = bind(f"{name}_{where.word}", storage) if where.bits and where.word in unbound else ""
+        unbound -= {where.word} if pragmas else set()
+        cpp.function(column, [f"return {_read(name, where)};"], indent="    ", pragmas=pragmas)
     for column, value in (more or {}).items():
         cpp.function(column, [f"return {value};"], indent="    ")
     cpp.header.append("  };\n")
@@ -252,7 +267,7 @@ def _steps(cpp: _Cpp, name: str, memory: StepMemory) -> None:
         _table(cpp, f"{name}_forms", memory.forms)
         more |= {column: f"{name}_forms::{column}(form(place))" for column in FORM}
     if memory.places is not None:
-        _table(cpp, f"{name}_places", memory.places)
+        _table(cpp, f"{name}_places", memory.places, storage=MANY_READERS)
         for place, slot in PLACES.items():
             row = f"pcedge::row_within<{memory.places.rows}>({place}_place(place))"
             more |= {place: f"{name}_places::address({row})", slot: f"{name}_places::slot({row})"}

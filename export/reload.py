@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pcedge.export.cycles import Shape
-from pcedge.export.image import SECTIONS, VARIABLE_FIELDS, Capacity
+from pcedge.export.image import NESTED_FIELDS, PROGRAMS, SECTIONS, VARIABLE_FIELDS, Capacity
 from pcedge.export.lowering import STEP_FIELDS
-from pcedge.export.memories import HEAD, entry_type, list_functions, word_function
+from pcedge.export.memories import HEAD, PORTS, bind, entry_type, list_functions, reshape, table_function
 
 #: what an image says of its circuit in words of their own
 _REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")
+
+#: memories that more than two places read in a cycle, and the vendor's kind of such a memory
+MANY_READ = {"indices", "tails", *(f"nested_{name}" for name in NESTED_FIELDS)}
+MANY_READ |= {f"variables_{name}" for name in VARIABLE_FIELDS}
+MANY_READERS = "ram_1wnr"
+
+#: memories of which every two lanes have a copy of two ports, for they are the largest that all lanes read
+COPIED = ("tables", "uppers")
 
 #: functions that read a memory, where its name is another
 _READERS = {"weights": "weight", "indices": "index", "tails": "tail"}
@@ -39,18 +47,19 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     for name, (entries, bits) in capacity.sections.items():
         own = columns.get(name, 1)
         word = f"[{own}]" if own > 1 else ""
-        variable(entry_type(bits), f"{name}_memory[{max(1, -(-entries // own))}]{word}")
+        copied = f"[{copies(capacity.shape)}]" if name in COPIED else ""
+        variable(entry_type(bits), f"{name}_memory{copied}[{max(1, -(-entries // own))}]{word}")
     for name, reader in _READERS.items():
-        header.append(_function(reader, [f"return {_place(name, columns)};"]))
-    for reader, name in (("tile", "weights"), ("table", "tables"), ("upper", "uppers")):
-        storage = "" if name == "weights" else "ram_1wnr"
-        header.append(word_function(reader, f"{name}_memory", columns[name], storage))
+        header.append(_function(reader, name, _place(name, columns)))
+    header.append(_tile(columns["weights"]))
+    for reader, name in (("table", "tables"), ("upper", "uppers")):
+        header.append(table_function(reader, f"{name}_memory", columns[name], copies(capacity.shape)))
     header.append(list_functions("leaves_memory", columns["leaves"]))
-    tables = {"nested": ("nested", ("master", "shift", "scale")), "variables": ("variables", VARIABLE_FIELDS)}
-    tables |= {f"{name}_program": (name, STEP_FIELDS) for name in ("likelihood", "code")}
+    tables = {"nested": ("nested", NESTED_FIELDS), "variables": ("variables", VARIABLE_FIELDS)}
+    tables |= {f"{name}_program": (name, STEP_FIELDS) for name in PROGRAMS}
     for table, (prefix, fields) in tables.items():
         header.append(f"  struct {table} {{\n")
-        header += [_function(name, [f"return {prefix}_{name}_memory[place];"], "    ") for name in fields]
+        header += [_function(name, f"{prefix}_{name}", f"{prefix}_{name}_memory[place]", "    ") for name in fields]
         header.append("  };\n")
     header.append(_set())
     cases = [f"case {number}: return {entries};" for number, (entries, _) in enumerate(capacity.sections.values())]
@@ -61,7 +70,8 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     )
     puts = []
     for number, (name, (_, bits)) in enumerate(capacity.sections.items()):
-        puts.append(f"case {number}: {_place(name, columns)} = {entry_type(bits)}(word); break;")
+        places = [_place(name, columns, copy) for copy in range(copies(capacity.shape) if name in COPIED else 1)]
+        puts.append(f"case {number}: {' = '.join(places)} = {entry_type(bits)}(word); break;")
     header.append(
         _switch("void put(std::uint32_t section, std::uint32_t place, std::uint32_t word)", [*puts, "default: break;"])
     )
@@ -74,14 +84,33 @@ def word_sizes(shape: Shape) -> dict[str, int]:
     return {"weights": shape.macs, "tables": slots, "uppers": slots, "leaves": shape.lanes}
 
 
-def _place(name: str, columns: dict[str, int]) -> str:
+def copies(shape: Shape) -> int:
+    """Count the copies of memories in `COPIED`."""
+    return -(-shape.lanes // PORTS)
+
+
+def _place(name: str, columns: dict[str, int], copy: int = 0) -> str:
     own = columns.get(name, 1)
-    return f"{name}_memory[place / {own}u][place % {own}u]" if own > 1 else f"{name}_memory[place]"
+    memory = f"{name}_memory[{copy}]" if name in COPIED else f"{name}_memory"
+    return f"{memory}[place / {own}u][place % {own}u]" if own > 1 else f"{memory}[place]"
 
 
-def _function(name: str, lines: Iterable[str], indent: str = "  ") -> str:
-    body = "".join(f"{indent}  {line}\n" for line in lines)
-    return f"{indent}static std::uint32_t {name}(std::uint32_t place) {{\n#pragma HLS INLINE\n{body}{indent}}}\n"
+def _tile(macs: int) -> str:
+    argument, place = (" entry", "[row][entry]") if macs > 1 else ("", "[row]")
+    head = f"static std::uint32_t tile(std::uint32_t row, std::uint32_t{argument})"
+    pragmas = f"#pragma HLS INLINE\n{reshape('weights_memory', macs)}"
+    return f"  {head} {{\n{pragmas}    return weights_memory{place};\n  }}\n"
+
+
+def _storage(name: str) -> str:
+    return MANY_READERS if name in MANY_READ else ""
+
+
+def _function(reader: str, name: str, place: str, indent: str = "  ") -> str:
+    head = f"#pragma HLS INLINE\n{bind(f'{name}_memory', _storage(name))}"
+    return (
+        f"{indent}static std::uint32_t {reader}(std::uint32_t place) {{\n{head}{indent}  return {place};\n{indent}}}\n"
+    )
 
 
 def _switch(head: str, cases: Iterable[str]) -> str:

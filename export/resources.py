@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
 from pcedge.export.config import in_look_up_tables
 from pcedge.export.cycles import FETCH_LATENCY, INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY, Shape
+from pcedge.export.image import PROGRAMS, VARIABLE_FIELDS, Capacity
 from pcedge.export.lowering import STEP_FIELDS, Program, StepMemory
+from pcedge.export.memories import PORTS
+from pcedge.export.reload import COPIED, MANY_READ, copies, word_sizes
 from pcedge.export.target import FAMILIES, Resources
 
 #: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
 BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
-BLOCK_PORTS = 2
 
 #: the widest shape: one port only reads, the other only writes
 WIDE_SHAPE = (512, 36)
@@ -45,6 +47,9 @@ LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 #: bits of a counter of a stream (records to come, to be done, symbols that came, words that went, a run of 0xFF), how
 #: many there are, and flags of how it stands
 COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+
+#: look-up tables of a CRC-32 of words: each of 32 bits is a sum of at most 64 bits, of 5 more with every table
+CHECK_LUTS = 32 * 13
 
 #: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
 WAIT_BITS = (1 + FETCH_LATENCY).bit_length() + (1 + INTERVAL_LATENCY).bit_length()
@@ -98,23 +103,34 @@ class ResourceEstimate:
         return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
 
 
-def estimate_resources(program: Program, family: str) -> ResourceEstimate:
-    """Estimate an engine with read-only memories of one circuit.
+def estimate_resources(program: Program, family: str, capacity: Capacity | None = None) -> ResourceEstimate:
+    """Estimate an engine.
 
     Args:
         program: the circuit, lowered for the sizes of the engine.
         family: one of `FAMILIES`.
+        capacity: of an engine whose memories are loaded; without it they are read-only, and hold the circuit.
     """
-    widths, shape = program.circuit.widths, program.shape
+    if capacity is None:
+        widths, sizes, step = program.circuit.widths, program.sizes, _step_bits(program)
+        memories = {
+            "weights": _weights(program), "tables": _tables(program), "lists": _lists(program),
+            "programs": _steps([program.likelihood_program, program.code_program]),
+        }  # fmt: skip
+        words, nested = [program.leaves.tables.width, program.leaves.uppers.width], program.leaves.nested is not None
+    else:
+        widths, sizes, step = capacity.widths, capacity.sizes, _loaded_step_bits(capacity)
+        memories = _loaded(capacity)
+        words = [capacity.sections[name][1] for name in ("tables", "uppers") if capacity.sections[name][0]]
+        nested = capacity.sections["nested_master"][0] > 0
+    shape, units = program.shape, sizes["max_units"]
     return ResourceEstimate(family, {
-        "mix": _mix(widths, shape, program.max_units, family),
-        "vector": _vector(widths, shape, program.max_units, family),
+        "mix": _mix(widths, shape, units, family),
+        "vector": _vector(widths, shape, units, family),
         "interval": _interval(widths, shape, family),
-        "streams": _streams(program),
-        "weights": _weights(program),
-        "tables": _tables(program, family),
-        "lists": _lists(program),
-        "programs": _steps([program.likelihood_program, program.code_program]),
+        "streams": _streams(widths, shape, sizes, step),
+        **memories,
+        "tables": memories["tables"] + _look_up(widths, shape, words, nested, family),
     })  # fmt: skip
 
 
@@ -154,7 +170,7 @@ def memory(depth: int, width: int, ports: int = 1, *, written: bool = False) -> 
         return Amounts(lut=ports * column * -(-depth // LUT_BITS))
     two = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
     one = min(two, -(-depth // WIDE_SHAPE[0]) * -(-width // WIDE_SHAPE[1]))
-    return Amounts(bram18=ports * one if written else min(ports * one, -(-ports // BLOCK_PORTS) * two))
+    return Amounts(bram18=ports * one if written else min(ports * one, -(-ports // PORTS) * two))
 
 
 def _writer(widths: Widths, shape: Shape, units: int) -> Amounts:
@@ -204,30 +220,35 @@ def _interval(widths: Widths, shape: Shape, family: str) -> Amounts:
     return product * (shape.lanes * points) + bound * points + sums + reciprocal + coder + sources
 
 
-def _streams(program: Program) -> Amounts:
+def _streams(widths: Widths, shape: Shape, sizes: dict[str, int], step: int) -> Amounts:
     """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
-    widths, shape = program.circuit.widths, program.shape
-    bank = memory(-(-program.state_words // shape.lanes), widths.state_bits, STATE_READERS, written=True)
-    one = bank * shape.lanes + memory(program.exponent_slots, EXPONENT_BITS, STATE_READERS, written=True)
+    slots = sizes["exponent_slots"]
+    bank = memory(-(-sizes["state_words"] // shape.lanes), widths.state_bits, STATE_READERS, written=True)
+    one = bank * shape.lanes + memory(slots, EXPONENT_BITS, STATE_READERS, written=True)
     # One side is of the record at work, the other takes the next record or gives the last one.
-    one += memory(len(program.circuit.order), widths.symbol, written=True) * 2
+    one += memory(sizes["variables"], widths.symbol, written=True) * 2
     word = shape.lanes * widths.state_bits
     # A vector begins in any bank: words are turned on their way out, and in.
     one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
-    one += multiplexer(program.exponent_slots, 1) * STATE_READERS
+    one += multiplexer(slots, 1) * STATE_READERS
     one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS
-    step = _step_bits([program.likelihood_program, program.code_program])
-    one += Amounts(lut=step, ff=step + _coder_bits(widths) + program.exponent_slots + FLAGS)
+    one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
-    landing = ceil_log2(shape.streams) + ceil_log2(program.exponent_slots) + 1
+    landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1
     ways = Amounts(ff=landing * (MIX_LATENCY + VECTOR_LATENCY + 2))
     return one * shape.streams + ways + multiplexer(shape.streams, step) * 3
 
 
-def _step_bits(programs: Iterable[StepMemory]) -> int:
+def _step_bits(program: Program) -> int:
     """Count the bits of a decoded step: of the largest number of each of its fields."""
-    own = list(programs)
-    return sum(max(int(program.column(name).max(initial=0)).bit_length() for program in own) for name in STEP_FIELDS)
+    own = [program.likelihood_program, program.code_program]
+    return sum(max(int(memory.column(name).max(initial=0)).bit_length() for memory in own) for name in STEP_FIELDS)
+
+
+def _loaded_step_bits(capacity: Capacity) -> int:
+    """Count the bits of a decoded step of a loaded program."""
+    sections = capacity.sections
+    return sum(max(sections[f"{name}_{field}"][1] for name in PROGRAMS) for field in STEP_FIELDS)
 
 
 def _coder_bits(widths: Widths) -> int:
@@ -245,27 +266,53 @@ def _weights(program: Program) -> Amounts:
     return found + multiplexer(len(program.weights), program.circuit.widths.weight) * shape.macs
 
 
-def _tables(program: Program, family: str) -> Amounts:
+def _tables(program: Program) -> Amounts:
     """Count leaf tables for every lane, which reads a word of each of their memories in a cycle."""
-    leaves, shape, widths = program.leaves, program.shape, program.circuit.widths
-    points = max(2, (1 << shape.search_bits) - 1)
+    leaves, shape = program.leaves, program.shape
     found = Amounts()
     for memory_of in (leaves.tables, leaves.uppers):
-        word = memory_of.columns * memory_of.width
-        found += memory(len(memory_of.entries) // memory_of.columns, word, shape.lanes)
-        # A symbol's two ends are any two entries of a word.
-        found += multiplexer(memory_of.columns, memory_of.width) * (2 * shape.lanes)
+        found += memory(len(memory_of.entries) // memory_of.columns, memory_of.columns * memory_of.width, shape.lanes)
     found += memory(len(leaves.tails.entries), leaves.tails.width, shape.lanes)
     if leaves.leaves is not None:
         word = leaves.leaves.columns * leaves.leaves.width
         found += memory(len(leaves.leaves.entries) // leaves.leaves.columns, word)
     if leaves.nested is not None:
         found += memory(leaves.nested.rows, leaves.nested.row_bits, shape.lanes)
-        product = multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)
-        found += product * (shape.lanes * points)
-    # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
-    found += adder(widths.symbol) * (2 * shape.lanes * points)
     return found + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
+
+
+def _look_up(widths: Widths, shape: Shape, words: list[int], nested: bool, family: str) -> Amounts:
+    """Count what finds entries in words of leaf tables, of so many bits an entry in each of their memories."""
+    slots = (1 << shape.search_bits) - 1
+    points = max(2, slots)
+    # A symbol's two ends are any two entries of a word.
+    found = sum((multiplexer(slots, width) for width in words), Amounts()) * (2 * shape.lanes)
+    if nested:
+        found += (multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)) * (shape.lanes * points)
+    # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
+    return found + adder(widths.symbol) * (2 * shape.lanes * points)
+
+
+def _loaded(capacity: Capacity) -> dict[str, Amounts]:
+    """Count memories that are loaded, and what writes them and reads them back."""
+    shape, columns = capacity.shape, word_sizes(capacity.shape)
+    readers = {"indices": LIST_READERS} | {f"variables_{name}": VARIABLE_READERS for name in VARIABLE_FIELDS}
+    kinds = {"weights": "weights", "indices": "lists"}
+    found: dict[str, Amounts] = dict.fromkeys(("weights", "tables", "lists", "programs"), Amounts())
+    for name, (entries, bits) in capacity.sections.items():
+        own = columns.get(name, 1)
+        depth, width = -(-entries // own), own * bits
+        # Two steps are fetched a cycle, two lanes share a copy; where one port of these memories writes, none reads.
+        if name.startswith(PROGRAMS):
+            found["programs"] += memory(depth, width, PORTS)
+        elif name in COPIED:
+            found["tables"] += memory(depth, width, min(PORTS, shape.lanes)) * copies(shape)
+        else:
+            ports = readers.get(name, shape.lanes if name in MANY_READ else 1)
+            found[kinds.get(name, "tables")] += memory(depth, width, ports, written=True)
+    # What is written and read back: a count, its limit and a way out for every section; the check sum of words.
+    words = multiplexer(len(capacity.sections), COUNTER_BITS) * 2 + adder(COUNTER_BITS) * len(capacity.sections)
+    return found | {"image": words + Amounts(lut=CHECK_LUTS, ff=COUNTER_BITS)}
 
 
 def _lists(program: Program) -> Amounts:
@@ -283,6 +330,6 @@ def _steps(programs: Iterable[StepMemory]) -> Amounts:
         tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
         for table in tables:
             # A step names three places: of its target, of a and of b.
-            readers = 3 * BLOCK_PORTS if table is program.places else BLOCK_PORTS
+            readers = 3 * PORTS if table is program.places else PORTS
             found += memory(table.rows, table.row_bits, readers)
     return found

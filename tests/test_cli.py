@@ -161,6 +161,18 @@ def test_quantize_says_widths_and_memory(files: Path, tmp_path: Path) -> None:
     assert "latency/cycles" in said and f"ROM {info['memory_bits']['rom'] / 1000:.3f} kbit" in said
 
 
+def test_estimate_of_a_reloadable_engine(files: Path, tmp_path: Path) -> None:
+    write_onnx(quantize(make_circuit(7, 9, 4, 5, "hidden")), tmp_path / "more.onnx")
+    reload = "estimate", files / "m.onnx", "--target", "zcu104", "--memories", "reload"
+    baked, alone, both = as_json(*reload[:4]), as_json(*reload), as_json(*reload, "--fit", tmp_path / "more.onnx")
+    assert (baked["memories"], alone["memories"]) == ("baked", "reload") and alone["jobs"] == baked["jobs"] == both[
+        "jobs"
+    ]
+    assert "rom" not in alone["memory_bits"] and alone["memory_bits"]["loaded"] < both["memory_bits"]["loaded"]
+    assert "image" in alone["resources"]["blocks"] and "image" not in baked["resources"]["blocks"]
+    assert f"loaded memories {alone['memory_bits']['loaded'] / 1000:.3f} kbit (weights " in run(*reload).stdout
+
+
 def test_layers_are_shown_by_weight_bits(tmp_path: Path) -> None:
     circuit = make_circuit(7, 6, 3, 4, "hidden")
     sums = [index for index, layer in enumerate(circuit.layers) if layer.shape.kind == "sum"]
@@ -274,6 +286,7 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
         (["image", "{d}/m.onnx", "--project", "{d}", "--out", "{t}/i"], 1, "pcedge: {d} must hold a manifest.json, as"),
         (["estimate", "{d}/m.onnx", "--macs", "4", "--rate", "1e6"], 2, "--macs must come without --rate, which finds"),
         (["estimate", "{d}/m.onnx", "--streams", "1", "--rate", "1e6"], 2, "--streams must come without --rate"),
+        (["estimate", "{d}/m.onnx", "--fit", "{d}/m.onnx"], 2, "--fit must go with --memories reload"),
         (["estimate", "{d}/m.onnx", "--job", "decode"], 2, "--job must come with --rate"),
         (
             ["info", "{d}/m.onnx", "--against", "{d}/m.onnx"],

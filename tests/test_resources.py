@@ -10,7 +10,9 @@ from test_rom import special
 
 from pcedge.circuit import load_circuit
 from pcedge.export.cycles import Shape
+from pcedge.export.image import capacity_of
 from pcedge.export.lowering import Program, lower
+from pcedge.export.reload import copies
 from pcedge.export.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
 from pcedge.export.target import FAMILIES, Resources, find_target
 from pcedge.quantize import QuantizationConfig, quantize
@@ -104,6 +106,32 @@ def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
             assert held >= bits[name], (shape, name)
     lists = lower(special("sparse sums"), shape=Shape(4))
     assert estimate_resources(lists, "7-series").blocks["lists"].lut * 64 >= 4 * lists.memory_bits()["indices"] > 0
+
+
+@pytest.mark.parametrize("shape", [Shape(1, 1, 1), Shape(16, 4, 2), Shape(64, 2, 3)])
+def test_loaded_memories_hold_what_is_counted(shape: Shape) -> None:
+    circuits = [special("sparse sums"), special("nested tables")]
+    program, capacity = lower(circuits[0], shape=shape), capacity_of(circuits, shape)
+    baked, loaded = (estimate_resources(program, "7-series", room) for room in (None, capacity))
+    bits = capacity.memory_kinds()
+    held = {name: amounts.bram18 * 18 * 1024 + amounts.lut * 64 for name, amounts in loaded.blocks.items()}
+    for kind in ("weights", "tables", "programs"):
+        assert held[kind] >= bits[kind], kind
+    assert held["lists"] >= 4 * bits["indices"] > 0
+    assert bits["loaded"] == capacity.memory_bits and bits["state"] == capacity.sizes["state_words"] * 12
+    # Room for both circuits, in plain fields, and what loads it.
+    assert loaded.blocks["image"].ff > 0 and "image" not in baked.blocks
+    assert loaded.total.lut > baked.total.lut and loaded.blocks["vector"] == baked.blocks["vector"]
+
+
+def test_copies_of_loaded_tables_serve_two_lanes_each() -> None:
+    circuit = quantize(load_circuit("digits"))
+    blocks = {}
+    for shape in (Shape(4, 1, 2), Shape(64, 1, 2)):
+        found = estimate_resources(lower(circuit, shape=shape), "7-series", capacity_of([circuit], shape))
+        blocks[copies(shape)] = found.blocks["tables"].bram18
+    alone = {count: blocks[count] / count for count in blocks}
+    assert list(alone) == [1, 4] and alone[4] <= alone[1]
 
 
 def test_what_a_device_lacks(programs: dict[Shape, Program]) -> None:

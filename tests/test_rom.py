@@ -17,12 +17,15 @@ from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLay
 from pcedge.coder.codec import encode_lanes
 from pcedge.coder.interpreter import Engine
 from pcedge.coder.schedule import Op
+from pcedge.export.cycles import Shape
+from pcedge.export.image import capacity_of
 from pcedge.export.leaves import LeafMemories
 from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, lower
 from pcedge.export.memories import memories_code
 from pcedge.export.packing import Column, pack
 from pcedge.export.parameters import Bank, BankCode, lay_in_banks
 from pcedge.export.project import write_project
+from pcedge.export.reload import reload_code
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.quantize.integer import IntegerInput, IntegerSum
 from pcedge.simulate.csim import Csim
@@ -278,6 +281,26 @@ SPECIAL = (
 @pytest.mark.parametrize("name", SPECIAL)
 def test_special_circuits_are_counted(name: str) -> None:
     check_counted(special(name))
+
+
+def bound(header: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Find the memories of a header, with the kind of table that they belong to, and the storage that they name."""
+    names = re.findall(r"^  static (?:const )?PCEDGE_ROM\([^)]*\) (\w+)\[", header, re.M)
+    storage = re.findall(r"^#pragma HLS BIND_STORAGE variable = (\w+) type = (\w+)$", header, re.M)
+    return {name: re.sub(r"(_memory|_[0-9]+)$", "", name) for name in names}, sorted(storage)
+
+
+@pytest.mark.parametrize("name", ["sparse sums", "nested tables"])
+def test_memories_that_many_places_read_name_their_storage(name: str) -> None:
+    circuit, shape = special(name), Shape(16)
+    names, storage = bound(memories_code(lower(circuit, shape=shape))[0])
+    many = ("indices", "tables", "uppers", "tails", "nested", "variables", "likelihood_places", "code_places")
+    assert {names[own] for own, _ in storage} >= {"tables", "code_places"}
+    assert storage == sorted((own, "rom_np") for own, kind in names.items() if kind in many)
+    names, storage = bound(reload_code(capacity_of([circuit], shape))[0])
+    expected = [(own, "ram_1wnr") for own, kind in names.items() if re.match("indices|tails|nested_|variables_", kind)]
+    assert len(expected) == 11
+    assert storage == sorted([*expected, ("tables_memory", "ram_t2p"), ("uppers_memory", "ram_t2p")])
 
 
 def test_one_table_shared_by_all_is_stored_once() -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pcedge import __version__
-from pcedge.cli.output import ROM, Command, table, whole_file
+from pcedge.cli.output import PARTS, Command, table, whole_file
 from pcedge.errors import MismatchError, MissingToolError, missing_extra
 
 #: golden records of the exported project
@@ -187,7 +187,7 @@ def _tables(report: dict[str, Any], out: Path) -> list[Any]:
     )
     memory = report["memory_bits"]
     sizes: list[list[object]] = [["ROM, kbit", memory["rom"] / 1000]]
-    for name, within in ROM.items():
+    for name, within in PARTS.items():
         sizes += [[f"  (of it {name})", memory[name] / 1000]] if memory[name] else []
         sizes += [[f"    (of it {part.replace('_', ' ')})", memory[part] / 1000] for part in within]
     sizes += [[f"RAM: {name}, kbit", memory[name] / 1000] for name in ("state", "exponents")]

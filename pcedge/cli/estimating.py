@@ -13,6 +13,7 @@ from pcedge.cli.inputs import MODEL
 from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
 
 if TYPE_CHECKING:
+    from pcedge.export.image import Capacity
     from pcedge.export.lowering import Program
     from pcedge.export.target import Target
 
@@ -29,9 +30,14 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
 )
+@click.option(
+    "--memories", default="baked", show_default=True, type=click.Choice(["baked", "reload"]), help="As export takes it."
+)
+@click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
 def estimate(
-    model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, job: str
+    model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, memories: str,
+    fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
     """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
 
@@ -39,9 +45,12 @@ def estimate(
     """
     from pcedge.export.cycles import Shape, busy_cycles, default_search_bits, smallest
     from pcedge.export.cycles import estimate as count
+    from pcedge.export.image import capacity_of
     from pcedge.export.lowering import lower
     from pcedge.export.target import find_target
 
+    if fit and memories != "reload":
+        raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--rate", rate is not None, "job", without=("macs", "streams"))
     if rate is not None and not math.isfinite(rate):
         raise click.UsageError(f"--rate must be a finite number, got {rate}")
@@ -64,12 +73,16 @@ def estimate(
         shape = found
     jobs = {name: count(circuit, shape, name) for name in JOBS}
     program = lower(circuit, shape=shape)
-    memory: dict[str, Any] = program.memory_bits()
-    memory["symbols"] = 2 * variables * circuit.widths.symbol
+    others = [read_integer(name) for name in fit]
+    capacity = capacity_of([circuit, *others], shape) if memories == "reload" else None
+    memory: dict[str, Any] = program.memory_bits() if capacity is None else capacity.memory_kinds()
+    widths, sizes = (circuit.widths, program.sizes) if capacity is None else (capacity.widths, capacity.sizes)
+    memory["symbols"] = 2 * sizes["variables"] * widths.symbol
     for name in ("state", "exponents", "symbols"):
         memory[name] *= shape.streams
     result: dict[str, Any] = {
-        "macs": shape.macs, "streams": shape.streams, "search_bits": shape.search_bits, "clock_mhz": clock / 1e6,
+        "macs": shape.macs, "streams": shape.streams, "search_bits": shape.search_bits, "memories": memories,
+        "clock_mhz": clock / 1e6,
         "jobs": {
             name: asdict(counted) | {
                 "cycles_per_symbol": counted.cycles_per_record / variables,
@@ -78,12 +91,12 @@ def estimate(
             for name, counted in jobs.items()
         },
         "multipliers": shape.multipliers,
-        "state_words": program.state_words,
+        "state_words": sizes["state_words"],
         "memory_bits": memory,
     }  # fmt: skip
     if rate is not None:
         result |= {"reached": True, "rate": rate}
-    resources, shown = _resources(program, board)
+    resources, shown = _resources(program, board, capacity)
     result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
     result["resources"] = resources
     lines = [f"{shape.macs} macs, {shape.streams} streams, {shape.search_bits} search bits, {clock / 1e6:g} MHz"]
@@ -97,13 +110,15 @@ def estimate(
     return result, ["\n".join(lines), *shown], 0
 
 
-def _resources(program: Program, target: Target) -> tuple[dict[str, object] | None, list[object]]:
+def _resources(
+    program: Program, target: Target, capacity: Capacity | None
+) -> tuple[dict[str, object] | None, list[object]]:
     """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
     from pcedge.export.resources import estimate_resources
 
     if target.family is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]
-    found = estimate_resources(program, target.family)
+    found = estimate_resources(program, target.family, capacity)
     said, total = found.as_dict(), asdict(found.total)
     rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
     rows.append(["all", *total.values()])

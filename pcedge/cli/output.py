@@ -110,25 +110,33 @@ def warn(text: str) -> None:
     click.echo(f"pcedge: warning: {text}", err=True)
 
 
-#: parts of the read-only memories, and the parts of these
-ROM = {
+#: parts of the memories that hold a circuit, and the parts of these
+PARTS = {
     "weights": (), "tables": (), "leaves": (), "variables": (), "indices": (),
     "programs": ("likelihood_program", "code_program", "dictionaries"),
 }  # fmt: skip
 
+#: the sum of these memories, read-only or loaded, in words
+SUMS = {"rom": "ROM", "loaded": "loaded memories"}
+
 
 def memory_in_words(memory: dict[str, int]) -> str:
-    """Write the bits of memories: the ROM first, its parts in parentheses, parts of parts in brackets, then the RAM."""
+    """Write the bits of memories: the circuit's first, parts in parentheses, parts of parts in brackets, then the RAM.
+
+    Args:
+        memory: bits of every memory; their sum is `rom` or `loaded`.
+    """
 
     def kbit(name: str) -> str:
         shown = "of both: dictionaries" if name == "dictionaries" else name.replace("_", " ")
         return f"{shown} {memory[name] / 1000:.3f}"
 
-    within = {name: ", ".join(kbit(part) for part in parts if memory[part]) for name, parts in ROM.items()}
-    listed = ", ".join(kbit(name) + (f" [{within[name]}]" if within[name] else "") for name in ROM if memory[name])
-    known = {"rom", *ROM, *(part for some in ROM.values() for part in some)}
+    within = {name: ", ".join(kbit(part) for part in parts if memory.get(part)) for name, parts in PARTS.items()}
+    listed = ", ".join(kbit(name) + (f" [{within[name]}]" if within[name] else "") for name in PARTS if memory[name])
+    known = {*SUMS, *PARTS, *(part for some in PARTS.values() for part in some)}
     ram = ", ".join(kbit(name) for name in memory if name not in known)
-    return f"ROM {memory['rom'] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
+    whole = next(name for name in SUMS if name in memory)
+    return f"{SUMS[whole]} {memory[whole] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
 
 
 def given(*names: str) -> list[str]:

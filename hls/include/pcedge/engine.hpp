@@ -142,8 +142,9 @@ template <class C, class M> struct engine_t {
     const unsigned own = words_of<C::search_bits>(cardinality, 0);
     const unsigned above = words_before<C::search_bits, LEVELS>(cardinality, LEVELS);
     return place.level == 0
-               ? uint_t<F, L + 1>(M::table(leaf.tables + table * own + place.word, place.slot))
-               : uint_t<F, L + 1>(M::upper(leaf.uppers + table * above + place.word, place.slot));
+               ? uint_t<F, L + 1>(M::table(0, leaf.tables + table * own + place.word, place.slot))
+               : uint_t<F, L + 1>(
+                     M::upper(0, leaf.uppers + table * above + place.word, place.slot));
   }
 
   /// \brief Shift the accumulated vector into the state memory.

@@ -78,9 +78,10 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
   w.step = s.step;
   if (unit == K::VECTOR)
     w.leaf = K::E::leaf_of(s.step);
+  else
+    w.end = s.step.lists ? unsigned(K::M::index(s.step.list)) : 0;
   w.all = w.sum = 0;
   w.target = w.source = w.cleared = 0;
-  w.end = w.step.lists ? unsigned(K::M::index(w.step.list)) : 0;
   // The sources are read from now on, and the target is not yet there.
   s.reading = true;
   k.ready[chosen][s.step.target_exponent] = false;

@@ -101,9 +101,9 @@ lanes_loop:
     for (unsigned i = 0; i < K::PROBES; ++i) {
 #pragma HLS UNROLL
       lowest[i] =
-          r.lowest ? entry_t(M::table(r.leaf.tables + table * own + r.word, i)) : entry_t(0);
+          r.lowest ? entry_t(M::table(e, r.leaf.tables + table * own + r.word, i)) : entry_t(0);
       upper[i] =
-          r.higher ? entry_t(M::upper(r.leaf.uppers + table * above + r.upper, i)) : entry_t(0);
+          r.higher ? entry_t(M::upper(e, r.leaf.uppers + table * above + r.upper, i)) : entry_t(0);
     }
   points:
     for (unsigned p = 0; p < K::POINTS; ++p) {
