@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from onnx import TensorProto, numpy_helper
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
+from pcedge.export.onnx_equality import check_equal
 from pcedge.export.onnx_parameters import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
 from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -106,7 +107,7 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
         )
     _check_needed(metadata.get("pcedge.needed"), expected)
-    _compare(model, expected)
+    check_equal(model, expected)
     return circuit
 
 
@@ -340,73 +341,3 @@ def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Tensors) -
         raise _parameters(f"{where}: entries must be in 0..{len(values) - 1}")
     indices = sources[first:last].astype(np.int64) - row * columns
     return SparseRows(pointers - first, indices, values[places].astype(np.int64), columns)
-
-
-def _compare(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
-    """Demand that what a runtime executes is what the writer would have written."""
-    graph, wanted = model.graph, expected.graph
-    imports = sorted((entry.domain, entry.version) for entry in model.opset_import)
-    needed = sorted((entry.domain, entry.version) for entry in expected.opset_import)
-    if imports != needed or model.ir_version != expected.ir_version:
-        raise FormatError(
-            "onnx-opset",
-            f"the model must have IR version {expected.ir_version} and import {needed}, "
-            f"got {model.ir_version} and {imports[:8]}",
-        )
-    for name in ("input", "output"):
-        if not _same(getattr(graph, name), getattr(wanted, name)):
-            shapes = ", ".join(entry.name for entry in getattr(wanted, name))
-            raise FormatError("onnx-interface", f"the {name}s must be {shapes}, int64, with their shapes")
-    if not _same(model.functions, expected.functions):
-        raise FormatError(
-            "onnx-functions", f"the functions of the model must be those of the format: {_first(model, expected)}"
-        )
-    _compare_initializers(model, expected)
-    if len(graph.node) != len(wanted.node):
-        raise FormatError(
-            "onnx-graph", f"the graph of this circuit must have {len(wanted.node)} nodes, got {len(graph.node)}"
-        )
-    for place, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
-        if not _same([node], [other]):
-            raise FormatError(
-                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.output[0]!r}, it differs"
-            )
-    if model.training_info or graph.quantization_annotation or graph.value_info:
-        raise FormatError(
-            "onnx-graph", "the model must hold no training information, quantization annotation or value_info"
-        )
-
-
-def _first(model: onnx.ModelProto, expected: onnx.ModelProto) -> str:
-    """Name the first function that differs."""
-    for place, other in enumerate(expected.functions):
-        if place >= len(model.functions) or not _same([model.functions[place]], [other]):
-            return f"{other.name!r} differs"
-    return f"{len(expected.functions)} functions, got {len(model.functions)}"
-
-
-def _compare_initializers(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
-    found = {tensor.name: tensor for tensor in model.graph.initializer}
-    wanted = {tensor.name: tensor for tensor in expected.graph.initializer}
-    if set(found) != set(wanted) or model.graph.sparse_initializer:
-        extra = sorted(set(found) ^ set(wanted))[:4]
-        raise _parameters(f"the initializers must be those of the circuit and dense, missing or too many: {extra}")
-    for name, tensor in wanted.items():
-        other = found[name]
-        same = (other.data_type, list(other.dims)) == (tensor.data_type, list(tensor.dims))
-        if not same or not np.array_equal(numpy_helper.to_array(other), numpy_helper.to_array(tensor)):
-            raise _parameters(f"initializer {name!r} must hold what the circuit says, it differs")
-
-
-def _same(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
-    """Compare messages; texts for people may differ."""
-    return [_plain(message) for message in found] == [_plain(message) for message in wanted]
-
-
-def _plain(message: Any) -> bytes:
-    copy: Any = type(message)()
-    copy.CopyFrom(message)
-    for part in (copy, *copy.node) if isinstance(copy, onnx.FunctionProto) else (copy,):
-        part.doc_string = ""
-        del part.metadata_props[:]
-    return bytes(copy.SerializeToString(deterministic=True))

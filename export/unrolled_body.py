@@ -339,8 +339,7 @@ class _Unroller:
                 rows.append((nodes[node], most))
             else:
                 moved = f"{nodes[node]} >> {-shift}" if shift < 0 else f"{kind}({nodes[node]}) << {shift}"
-                text = f"{kind}({moved})"
-                rows.append((self.define("s", kind, text), most))
+                rows.append((self.define("s", kind, f"{kind}({moved})"), most))
         return rows
 
     def align(self, step: Step) -> _Vector:
@@ -361,10 +360,9 @@ class _Unroller:
             gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
             entry = self.unsigned(self.bits)
             names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
-        tops = views[0].top + views[1].top
-        zero = all(view.may_be_zero for view in views)
-        peak = all(view.peak for view in views)
-        return _Vector(tuple(names), tops, (0,) * len(names), common, 0, low, high, zero, peak)
+        tops, least = views[0].top + views[1].top, (0,) * len(names)
+        zero, peak = all(view.may_be_zero for view in views), all(view.peak for view in views)
+        return _Vector(tuple(names), tops, least, common, 0, low, high, zero, peak)
 
     def zero(self, view: _Vector) -> str:
         """Name the bit that tells whether all entries of a vector are zero."""
@@ -376,8 +374,7 @@ class _Unroller:
     ) -> _Vector:
         """Shift a vector to its mantissas; `bound` is the least that its largest entry can be, unless all are zero."""
         bits = self.bits
-        long = max(1, max(top for _, top in rows).bit_length())
-        short = max(1, bound.bit_length())
+        long, short = (max(1, most.bit_length()) for most in (max(top for _, top in rows), bound))
         zero = zero or bound == 0
         name, offset, low, high = exponent
         offset, low, high = offset + short - bits, low + short - bits, high + long - bits
@@ -396,10 +393,7 @@ class _Unroller:
             if row not in made:
                 text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
                 made[row] = self.define("m", self.unsigned(bits), text)
-        if len(rows) == 1 and not zero:
-            least = [1 << (bits - 1)]
-        else:
-            least = [value >> max(0, long - bits) for value in least]
+        alone = len(rows) == 1 and not zero
+        floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
         names = tuple(made[row] for row, _ in rows)
-        top = ((1 << bits) - 1,) * len(rows)
-        return _Vector(names, top, tuple(least), name, offset, low, high, zero)
+        return _Vector(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

@@ -1,0 +1,89 @@
+"""Whether an ONNX model is, but for texts for people, the one that the writer makes of its circuit (docs/onnx.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from pcedge.errors import FormatError
+
+
+def check_equal(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
+    """Demand that what a runtime executes of a model is what the writer would have written.
+
+    Raises:
+        FormatError: it differs; the error names where.
+    """
+    graph, wanted = model.graph, expected.graph
+    imports = sorted((entry.domain, entry.version) for entry in model.opset_import)
+    needed = sorted((entry.domain, entry.version) for entry in expected.opset_import)
+    if imports != needed or model.ir_version != expected.ir_version:
+        raise FormatError(
+            "onnx-opset",
+            f"the model must have IR version {expected.ir_version} and import {needed}, "
+            f"got {model.ir_version} and {imports[:8]}",
+        )
+    for name in ("input", "output"):
+        if not _same(getattr(graph, name), getattr(wanted, name)):
+            shapes = ", ".join(entry.name for entry in getattr(wanted, name))
+            raise FormatError("onnx-interface", f"the {name}s must be {shapes}, int64, with their shapes")
+    if not _same(model.functions, expected.functions):
+        raise FormatError(
+            "onnx-functions", f"the functions of the model must be those of the format: {_first(model, expected)}"
+        )
+    _compare_initializers(model, expected)
+    if len(graph.node) != len(wanted.node):
+        raise FormatError(
+            "onnx-graph", f"the graph of this circuit must have {len(wanted.node)} nodes, got {len(graph.node)}"
+        )
+    for place, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
+        if not _same([node], [other]):
+            raise FormatError(
+                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.output[0]!r}, it differs"
+            )
+    if model.training_info or graph.quantization_annotation or graph.value_info:
+        raise FormatError(
+            "onnx-graph", "the model must hold no training information, quantization annotation or value_info"
+        )
+
+
+def _first(model: onnx.ModelProto, expected: onnx.ModelProto) -> str:
+    """Name the first function that differs."""
+    for place, other in enumerate(expected.functions):
+        if place >= len(model.functions) or not _same([model.functions[place]], [other]):
+            return f"{other.name!r} differs"
+    return f"{len(expected.functions)} functions, got {len(model.functions)}"
+
+
+def _compare_initializers(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
+    found = {tensor.name: tensor for tensor in model.graph.initializer}
+    wanted = {tensor.name: tensor for tensor in expected.graph.initializer}
+    if set(found) != set(wanted) or model.graph.sparse_initializer:
+        extra = sorted(set(found) ^ set(wanted))[:4]
+        raise FormatError(
+            "onnx-initializers",
+            f"the initializers must be those of the circuit and dense, missing or too many: {extra}",
+        )
+    for name, tensor in wanted.items():
+        other = found[name]
+        same = (other.data_type, list(other.dims)) == (tensor.data_type, list(tensor.dims))
+        if not same or not np.array_equal(numpy_helper.to_array(other), numpy_helper.to_array(tensor)):
+            raise FormatError("onnx-initializers", f"initializer {name!r} must hold what the circuit says, it differs")
+
+
+def _same(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
+    """Compare messages; texts for people may differ."""
+    return [_plain(message) for message in found] == [_plain(message) for message in wanted]
+
+
+def _plain(message: Any) -> bytes:
+    copy: Any = type(message)()
+    copy.CopyFrom(message)
+    for part in (copy, *copy.node) if isinstance(copy, onnx.FunctionProto) else (copy,):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return bytes(copy.SerializeToString(deterministic=True))
