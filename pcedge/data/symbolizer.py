@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.data.steps import STEPS, Colour, Difference, Neighbour, Relation, Step, Window
+from pcedge.data.steps import STEPS, Step, Window
 from pcedge.data.words import Words, check_below, check_variables
 from pcedge.errors import DataError, UsageError
 
@@ -104,11 +104,6 @@ class Symbolizer:
     def segment_rows(self) -> int:
         """Give the rows of which a stream's segment must have a multiple, unless it is the last."""
         return self.window.sizes[0] if self.window else 1
-
-    @property
-    def pointwise(self) -> bool:
-        """Tell whether a symbol depends on one value only."""
-        return not any(isinstance(step, Difference | Neighbour | Relation | Colour) for step in self.steps)
 
     def records(self, rows: int) -> int:
         """Give the number of records of so many rows."""

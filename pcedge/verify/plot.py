@@ -17,7 +17,7 @@ FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf
 #: classes beyond which only some are named on their axis
 NAMED_CLASSES = 20
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"  # told apart by colour-blind readers too
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"  # told apart by colour-blind readers too
 
 
 def need_matplotlib() -> None:
