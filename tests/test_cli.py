@@ -159,6 +159,8 @@ def test_quantize_says_widths_and_memory(files: Path, tmp_path: Path) -> None:
     assert "note: the file holds these bounds already; --against computed them anew" in said
     said = run("estimate", files / "m.onnx").stdout
     assert "latency/cycles" in said and f"ROM {info['memory_bits']['rom'] / 1000:.3f} kbit" in said
+    # Brackets are text, not markup.
+    assert re.search(r"programs [0-9.]+ \[likelihood program [0-9.]+, code program [0-9.]+", said)
 
 
 def test_estimate_of_a_reloadable_engine(files: Path, tmp_path: Path) -> None:

@@ -52,9 +52,10 @@ class Command(click.Command):
             elif isinstance(text, str):
                 click.echo(text)
             else:
+                # Brackets and colons in names are no markup.
+                console = Console(markup=False, emoji=False, highlight=False)
                 for part in text:
-                    # A line of text is not broken within words; a table is made for the width.
-                    Console().print(part, soft_wrap=isinstance(part, str))
+                    (click.echo if isinstance(part, str) else console.print)(part)
             sys.stdout.flush()
         except BrokenPipeError:
             raise
