@@ -111,7 +111,12 @@ template <class K> void read_operands(K &k, unsigned stream) {
   const bool vector = k.vector.busy && k.vector.stream == stream;
   const bool interval = k.interval.busy && k.interval.stream == stream;
   const bool any = mix || vector || interval;
-  const step_t &step = mix ? k.mix.step : vector ? k.vector.step : k.interval.step;
+  // A value: hardware has no reference to one of several variables.
+  step_t step = k.interval.step;
+  if (mix)
+    step = k.mix.step;
+  else if (vector)
+    step = k.vector.step;
   span_t a = {std::uint32_t(M::likelihood_result), 0, 1}, b = {0, 0, 0};
   if (mix)
     a = k.mix.done ? b : mix_span<K>(k.mix);
@@ -143,21 +148,23 @@ sides:
 /// same stream.
 template <class K> void write_results(K &k, unsigned stream) {
 #pragma HLS INLINE
-  const bool mix = k.mix_writer.writes && k.mix_writer.stream == stream;
-  const typename K::writer_t &w = mix ? k.mix_writer : k.vector_writer;
-  if (!w.writes || w.stream != stream)
+  const typename K::writer_t &m = k.mix_writer, &v = k.vector_writer;
+  const bool mix = m.writes && m.stream == stream;
+  if (!mix && !(v.writes && v.stream == stream))
     return;
-  const std::uint32_t base = w.step.target + w.first;
-  const unsigned lanes = lanes_of<K>(w.step.units - w.first);
+  const unsigned first = mix ? m.first : v.first;
+  const std::uint32_t base = (mix ? m.step.target : v.step.target) + first;
+  const unsigned lanes = lanes_of<K>((mix ? m.step.units : v.step.units) - first);
 banks:
   for (unsigned bank = 0; bank < K::LANES; ++bank) {
 #pragma HLS UNROLL
     const unsigned lane = (bank - base) & (K::LANES - 1);
     if (lane < lanes)
-      k.state[stream][(base + lane) / K::LANES][bank] = w.lanes[lane];
+      k.state[stream][(base + lane) / K::LANES][bank] = mix ? m.lanes[lane] : v.lanes[lane];
   }
-  if (w.ends)
-    k.exponents[stream][w.step.target_exponent] = w.made;
+  if (mix ? m.ends : v.ends)
+    k.exponents[stream][mix ? m.step.target_exponent : v.step.target_exponent] =
+        mix ? m.made : v.made;
 }
 
 /// \brief One cycle of a unit's results: the one that has passed all stages may be read.

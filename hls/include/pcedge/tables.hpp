@@ -64,11 +64,12 @@ template <class K> request_t request(const K &k) {
   const bool leaf = leaf_reads(k);
   const unsigned stream = leaf ? k.vector.stream : k.interval.stream;
   const typename K::stream_t &s = k.streams[stream];
-  const step_t &step = leaf ? k.vector.step : k.interval.step;
   request_t r;
-  r.leaf = leaf ? k.vector.leaf : k.interval.leaf;
+  r.leaf = k.interval.leaf;
+  if (leaf)
+    r.leaf = k.vector.leaf;
   r.first = leaf ? k.vector.target : k.interval.next;
-  r.units = leaf ? step.units : step.a_units;
+  r.units = leaf ? k.vector.step.units : k.interval.step.a_units;
   r.probing = !leaf && k.decodes();
   r.symbol = r.probing ? unsigned(s.found) : bounded_symbol<K>(k.operands[stream].symbol, r.leaf);
   r.level = r.probing ? probed_level<K>(s) : 0;
