@@ -22,6 +22,7 @@ inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
 template <class K>
 bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
                  typename K::symbol_t &symbol) {
+#pragma HLS INLINE
   using symbol_t = typename K::symbol_t;
   if (s.skipping) {
     if (!in.empty())
@@ -52,6 +53,7 @@ bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
 /// \brief Take a byte of a decoder's lane: the first ones fill its coder, later ones wait. Behind
 /// the last byte there are zeros, and behind the last record the rest is dropped.
 template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word_t> &in) {
+#pragma HLS INLINE
   using F = typename K::F;
   const bool room = s.loaded ? s.holds < K::HELD || s.records == 0 : true;
   word_t word;
@@ -82,6 +84,7 @@ template <class K> bool is_damaged(const typename K::stream_t &s) {
 
 /// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane.
 template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &out) {
+#pragma HLS INLINE
   using F = typename K::F;
   carried_t<F> &owed = s.owed;
   const bool waits = s.tail == K::RECORDS && s.records > 0 && s.holds == 0 && owed.run == 0;
@@ -113,6 +116,7 @@ template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &
 template <class K>
 void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbol,
                  hls::stream<word_t> &out) {
+#pragma HLS INLINE
   if (!s.storing || out.full())
     return;
   const std::uint32_t first = std::uint32_t(s.result);
@@ -154,6 +158,7 @@ sides:
 /// \return whether the stream has nothing left to compute
 template <class K>
 bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &out) {
+#pragma HLS INLINE
   using M = typename K::M;
   typename K::stream_t &s = k.streams[stream];
   const typename K::operands_t &o = k.operands[stream];

@@ -66,6 +66,7 @@ template <class K> void advance(K &k, typename K::stream_t &s) {
 
 /// \brief Begin a step in a unit that is free.
 template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
+#pragma HLS INLINE
   if (w.busy || (k.asked >> unit & 1) == 0)
     return;
   const unsigned chosen = choose(k, unit, w.last);
@@ -91,6 +92,7 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
 
 /// \brief Begin an interval, or the next round of a decoder's search.
 template <class K> void start_interval(K &k) {
+#pragma HLS INLINE
   typename K::interval_t &w = k.interval;
   if (w.busy || leaf_reads(k) || (k.asked >> unsigned(K::INTERVALS) & 1) == 0)
     return;
@@ -114,6 +116,7 @@ clear:
 
 /// \brief Fetch the next step of the first stream, round robin, that wants one.
 template <class K> void fetch(K &k) {
+#pragma HLS INLINE
   using M = typename K::M;
   if (k.wanting == 0)
     return;

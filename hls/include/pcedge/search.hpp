@@ -50,6 +50,7 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
 /// \brief What a round of the search found.
 /// \return whether the symbol is known
 template <class K> bool search(K &k, typename K::stream_t &s) {
+#pragma HLS INLINE
   using F = typename K::F;
   typename K::interval_t &w = k.interval;
   if (!s.bounded) {
@@ -101,6 +102,7 @@ bytes:
 
 /// \brief Code a symbol between both ends of its interval; a missing one has no interval.
 template <class K> void code(K &k, typename K::stream_t &s) {
+#pragma HLS INLINE
   using F = typename K::F;
   typename K::interval_t &w = k.interval;
   const typename K::symbol_t given = k.operands[w.stream].symbol;
@@ -122,6 +124,7 @@ bytes:
 /// \brief One cycle of the unit: some units of the context.
 /// \return whether the stream's step is done
 template <class K> bool work_interval(K &k) {
+#pragma HLS INLINE
   using F = typename K::F;
   typename K::interval_t &w = k.interval;
   if (!w.busy)

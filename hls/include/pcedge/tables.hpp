@@ -79,6 +79,7 @@ template <class K> request_t request(const K &k) {
 
 /// \brief One cycle of the port: each lane reads one word of level 0 and one of another level.
 template <class K> void look_up(K &k) {
+#pragma HLS INLINE
   using M = typename K::M;
   using entry_t = uint_t<typename K::F, K::L + 1>;
   if (!leaf_reads(k) && !k.interval.busy)

@@ -8,6 +8,7 @@ namespace pcedge {
 
 /// \brief One cycle of the matrix-vector unit on a dense block: one tile of it.
 template <class K> void tile(K &k, typename K::worker_t &w) {
+#pragma HLS INLINE
   using acc_t = typename K::acc_t;
   using C = typename K::C;
   const step_t &step = w.step;
@@ -54,6 +55,7 @@ combine:
 
 /// \brief One cycle of UP or LIST by lists: one entry, or the end of a list.
 template <class K> void listed(K &k, typename K::worker_t &w) {
+#pragma HLS INLINE
   const step_t &step = w.step;
   if (w.source < w.end) {
     w.sum = multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
@@ -72,6 +74,7 @@ template <class K> void listed(K &k, typename K::worker_t &w) {
 
 /// \brief One cycle of DOWN by lists: some accumulators cleared, then one entry or the end of a row.
 template <class K> void scattered(K &k, typename K::worker_t &w) {
+#pragma HLS INLINE
   const step_t &step = w.step;
   if (w.cleared < step.units) {
   clear:
@@ -99,6 +102,7 @@ template <class K> void scattered(K &k, typename K::worker_t &w) {
 
 /// \brief One cycle of a step that takes its entries one by one.
 template <class K> void entries(K &k, typename K::worker_t &w) {
+#pragma HLS INLINE
   using F = typename K::F;
   using acc_t = typename K::acc_t;
   const step_t &step = w.step;
@@ -158,6 +162,7 @@ typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::op
 template <class K>
 void work(K &k, typename K::worker_t &w, typename K::writer_t &to,
           const typename K::writer_t &other) {
+#pragma HLS INLINE
   if (!w.busy)
     return;
   if (!w.done) {
@@ -190,6 +195,7 @@ hand_over:
 
 /// \brief One cycle of a writer: some entries, normalised.
 template <class K> void write(typename K::writer_t &w) {
+#pragma HLS INLINE
   using F = typename K::F;
   constexpr int ACC = K::C::accumulator_bits;
   w.writes = w.busy;
