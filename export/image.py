@@ -210,7 +210,8 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
 
 def _within(name: str, value: int, limit: int) -> None:
     if value > limit:
-        raise WidthError(f"{name} must be at most {limit} in this build, the circuit has {value}")
+        found = f"{name} must be at most {limit} in this build, the circuit has {value}"
+        raise WidthError(f"{found}; export with --fit makes room")
 
 
 def _same_widths(widths: Widths, build: Widths) -> None:

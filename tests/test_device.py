@@ -132,9 +132,15 @@ def test_an_engine_says_what_does_not_fit(device: Device, capacity: Capacity) ->
 def test_images_that_are_not_made(capacity: Capacity) -> None:
     with pytest.raises(WidthError, match=r"^leaf_bits must be 10 in this build, the circuit has 9$"):
         image_words(quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(4, 9, 12, "small")), capacity)
-    with pytest.raises(WidthError, match=r"^weight_bits must be at most 8 in this build, the circuit has 9$"):
+    with pytest.raises(
+        WidthError,
+        match=r"^weight_bits must be at most 8 in this build, the circuit has 9; export with --fit makes room$",
+    ):
         image_words(quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(9, 10, 12, "small")), capacity)
-    with pytest.raises(WidthError, match=r"^variables must be at most 11 in this build, the circuit has 30$"):
+    with pytest.raises(
+        WidthError,
+        match=r"^variables must be at most 11 in this build, the circuit has 30; export with --fit makes room$",
+    ):
         image_words(quantize(make_circuit(0, 30, 1, 2, "random"), QuantizationConfig(4, 10, 12, "small")), capacity)
     with pytest.raises(WidthError, match=r"must be 10 in this build"):
         capacity_of([CIRCUITS[0], quantize(make_circuit(0, 3, 2, 3, "random"), QuantizationConfig(4, 9, 12))], SHAPE)
