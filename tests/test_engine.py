@@ -81,6 +81,16 @@ def test_special_circuits(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.csim
+@pytest.mark.parametrize("exact", [False, True], ids=["plain", "exact"])
+def test_weights_as_wide_as_mantissas(exact: bool, tmp_path: Path) -> None:
+    """Where a sum has one term and W >= A, the accumulator is as narrow as the product of the largest weight, 2^W."""
+    circuit = quantize(make_circuit(4, 1, 1, 5, "random"), QuantizationConfig(16, 9, 8))
+    assert circuit.widths.accumulator == 24
+    records = np.random.default_rng(1).integers(0, circuit.cardinalities, (9, len(circuit.cardinalities)))
+    compare(circuit, records, Shape(8, 2), tmp_path / "p", exact=exact)
+
+
+@pytest.mark.csim
 def test_writers_of_one_stream_take_turns(tmp_path: Path) -> None:
     """Steps of VECTOR come right behind independent ones of MIX, whose vectors take several cycles to write."""
     circuit = quantize(make_circuit(3, 6, 5, 8, "hidden"))

@@ -9,14 +9,15 @@ namespace pcedge {
 /// \brief One multiply-accumulate.
 /// \tparam F family of integers
 /// \tparam N width of the accumulator
-/// \tparam W width of a weight, weight_bits + 1: a certain child weighs 2^W
+/// \tparam W width of a weight, weight_bits + 1: a certain child weighs 2^weight_bits
 /// \tparam A width of a mantissa
 /// invariant: the sum of all terms of one entry fits N bits (docs/arithmetic.md, table of widths)
 template <class F, int N, int W, int A>
 uint_t<F, N> multiply_accumulate(uint_t<F, N> sum, uint_t<F, W> weight, uint_t<F, A> mantissa) {
 #pragma HLS INLINE
-  static_assert(W >= 1 && W + A <= N, "one product must fit the accumulator");
-  return uint_t<F, N>(sum + uint_t<F, W + A>(weight * mantissa));
+  // No weight exceeds 2^(W - 1), so a product needs a bit less than its factors have.
+  static_assert(W >= 1 && W - 1 + A <= N, "one product must fit the accumulator");
+  return uint_t<F, N>(sum + uint_t<F, W - 1 + A>(weight * mantissa));
 }
 
 /// \brief Address of the weight that entry `target` of `targets` gives to entry `source` of
