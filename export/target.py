@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from dataclasses import fields as fields_of
 from importlib.resources import files
 from pathlib import Path
@@ -116,6 +116,11 @@ def read_target(text: str, where: str) -> Target:
         known = [field.name for field in fields_of(Resources)]
         if table is not None and set(table) != set(known):
             raise TypeError(f"resources must hold {', '.join(known)}, got {', '.join(table)}")
+        allowed = {field.name: field.default is MISSING for field in fields_of(Target)}
+        if wrong := [name for name in fields if name not in allowed]:
+            raise TypeError(f"it must hold nothing else, got {', '.join(wrong)}")
+        if wrong := [name for name, needed in allowed.items() if needed and name not in fields]:
+            raise TypeError(f"it lacks {', '.join(wrong)}")
         target = Target(**fields, resources=None if table is None else Resources(**table))
     except (ValueError, TypeError, RecursionError) as error:
         raise _no_target(where, error) from error

@@ -155,7 +155,7 @@ COUNTS = "[resources]\nlut = 1\nff = 2\ndsp = 3\nbram36 = 4\n"
         (COUNTS, "must be a TOML file with name, flow, part and clock_ns .*uram"),
         (COUNTS + "uram = -1", "uram of resources must be a whole number of at least 0, got -1"),
         (COUNTS + "uram = 1.0", "uram of resources must be a whole number of at least 0, got 1.0"),
-        ("speed = 3", "must be a TOML file with name, flow, part and clock_ns .*speed"),
+        ("speed = 3", r"must be a TOML file .* clock_ns \(it must hold nothing else, got speed\)"),
     ],
 )
 def test_a_target_file_that_says_something_else(change: str, text: str) -> None:
@@ -163,6 +163,11 @@ def test_a_target_file_that_says_something_else(change: str, text: str) -> None:
     lines[change.split(" ")[0]] = change
     with pytest.raises(UsageError, match=f"b.toml:? {text}"):
         read_target("\n".join(lines.values()), "b.toml")
+
+
+def test_a_target_file_that_says_too_little() -> None:
+    with pytest.raises(UsageError, match=r"^b.toml must be a TOML file with .* \(it lacks part, clock_ns\)$"):
+        read_target('name = "b"\nflow = "vitis-hls"', "b.toml")
 
 
 # What a project holds for the tools
