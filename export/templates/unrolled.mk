@@ -1,9 +1,12 @@
 # C simulation without a vendor tool: `make csim` builds the testbench and compares results with the golden vectors.
+# For another machine: `make clean csim CXXFLAGS="-O1 -m32"`, or with a cross compiler and an emulator
+# `make clean csim CXX="arm-linux-gnueabihf-g++ -static" RUN=qemu-arm`.
 # AP_TYPES is the folder of ap_int.h; `pcedge doctor` prints it, and `pcedge simulate` sets it.
 CXX ?= g++
 AP_TYPES ?= $(shell python3 -c "import importlib.util as u, pathlib as p; s = u.find_spec('hls4ml'); print(p.Path(s.origin).parent / 'templates/vivado/ap_types' if s else '')")
 # Higher levels, and ways out for exceptions, take long on one large function and gain little.
 CXXFLAGS ?= -O1 -fno-exceptions
+RUN ?=
 # Pragmas and labels are for synthesis. The two guards keep ap_int.h from declaring std::complex forward, which
 # libc++ refuses.
 PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wconversion -Wno-unknown-pragmas -Wno-unused-label \
@@ -13,7 +16,7 @@ HEADERS = $(wildcard src/*.hpp include/pcedge/*)
 
 .PHONY: csim clean
 csim: build/testbench
-	build/testbench golden golden
+	$(RUN) build/testbench golden golden
 
 build/testbench: $(SOURCES) $(HEADERS)
 	@test -f "$(AP_TYPES)/ap_int.h" || { echo "AP_TYPES must be the folder of ap_int.h, got '$(AP_TYPES)': activate the environment that has hls4ml, or name the folder that pcedge doctor prints: make csim AP_TYPES=..." >&2; exit 3; }

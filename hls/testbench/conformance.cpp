@@ -7,6 +7,7 @@
 #include "pcedge/range_coder.hpp"
 #include "pcedge/unrolled.hpp"
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -206,8 +207,8 @@ int compare(const std::string &folder, const char *file, const char *family,
     if (got != expected) {
       std::printf("MISMATCH %s line %zu (%s):", file, k + 2, family);
       for (std::size_t i = 0; i < got.size() || i < expected.size(); ++i)
-        std::printf(" %lld/%lld", i < expected.size() ? static_cast<long long>(expected[i]) : -1LL,
-                    i < got.size() ? static_cast<long long>(got[i]) : -1LL);
+        std::printf(" %" PRId64 "/%" PRId64, i < expected.size() ? expected[i] : -1,
+                    i < got.size() ? got[i] : -1);
       std::printf(" (expected/got)\n");
       return 1;
     }

@@ -12,6 +12,7 @@
 
 #include "pcedge_engine.hpp"
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -231,11 +232,10 @@ struct golden_t {
     if (likelihoods() != 0 || code(true) != 0 || code(false) != 0)
       return 1;
     const std::size_t turns = (sizes.size() + STREAMS - 1) / STREAMS;
-    std::printf(
-        "%zu records: likelihoods, bytes and symbols equal; cycles: likelihood %llu with %u "
-        "streams, encode %llu and decode %llu with %zu lanes, in %zu turns\n",
-        records, (unsigned long long)cycles[0], STREAMS, (unsigned long long)cycles[1],
-        (unsigned long long)cycles[2], sizes.size(), turns);
+    std::printf("%zu records: likelihoods, bytes and symbols equal; cycles: likelihood %" PRIu64
+                " with %u streams, encode %" PRIu64 " and decode %" PRIu64
+                " with %zu lanes, in %zu turns\n",
+                records, cycles[0], STREAMS, cycles[1], cycles[2], sizes.size(), turns);
     return 0;
   }
 };
@@ -248,12 +248,12 @@ int main(int count, char **arguments) {
     return golden_t(count == 3 ? arguments[2] : "golden").run();
   if (mode != "serve" || (count != 3 && count != 5))
     fail("usage: engine [golden DIR] | engine serve STREAMS [SHARE SEED]");
-  if (std::atol(arguments[2]) != long(STREAMS))
+  if (arguments[2] != std::to_string(STREAMS))
     fail("this engine has " + std::to_string(STREAMS) + " streams, not " + arguments[2]);
   stalls_t stalls = {0, 1};
   if (count == 5) {
-    stalls.share = std::uint32_t(std::atol(arguments[3]));
-    stalls.state = std::uint32_t(std::atol(arguments[4]));
+    stalls.share = std::uint32_t(std::strtoull(arguments[3], nullptr, 10));
+    stalls.state = std::uint32_t(std::strtoull(arguments[4], nullptr, 10));
   }
   serve(stalls);
   return 0;

@@ -14,10 +14,12 @@
 
 #include "pcedge_top.hpp"
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -118,13 +120,14 @@ private:
 
 using records_t = std::vector<std::int32_t>;
 
-std::size_t count_of(const records_t &symbols) { return symbols.size() / config::variables; }
+// 64 bits: products of counts may be above 2^32 where std::size_t has 32.
+std::uint64_t count_of(const records_t &symbols) { return symbols.size() / config::variables; }
 
 /// \brief Feed record r of `symbols`.
 void feed(const records_t &symbols, std::size_t r, hls::stream<symbol_t> &in) {
   for (unsigned v = 0; v < config::variables; ++v) {
     const std::int32_t symbol = symbols[r * config::variables + v];
-    in.write(symbol_t(symbol < 0 ? engine::MISSING : long(symbol)));
+    in.write(symbol_t(symbol < 0 ? engine::MISSING : std::uint32_t(symbol)));
   }
 }
 
@@ -155,8 +158,11 @@ std::vector<bytes_t> encode(const records_t &symbols, unsigned lanes) {
   return coded;
 }
 
-records_t decode(const std::vector<bytes_t> &lanes, std::size_t count) {
-  records_t symbols(count * config::variables);
+records_t decode(const std::vector<bytes_t> &lanes, std::uint64_t count) {
+  records_t symbols;
+  if (count > symbols.max_size() / config::variables)
+    fail("so many records do not fit the memory: " + std::to_string(count));
+  symbols.resize(std::size_t(count) * config::variables);
   for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
     hls::stream<lane_byte> in;
     hls::stream<symbol_t> out;
@@ -166,7 +172,7 @@ records_t decode(const std::vector<bytes_t> &lanes, std::size_t count) {
       beat.last = k + 1 == lanes[lane].size();
       in.write(beat);
     }
-    const std::size_t records = (count - lane + lanes.size() - 1) / lanes.size();
+    const std::uint64_t records = (count - lane + lanes.size() - 1) / lanes.size();
     pc_decode(in, out, static_cast<unsigned>(records));
     for (std::size_t r = lane; r < count; r += lanes.size())
       for (unsigned v = 0; v < config::variables; ++v)
@@ -192,9 +198,10 @@ std::vector<bytes_t> read_lanes(const std::string &path) {
   std::vector<bytes_t> lanes(count);
   for (bytes_t &lane : lanes) {
     const std::size_t size = word();
-    if (size == 0 || place + size > bytes.size())
+    if (size == 0 || std::uint64_t(place) + size > bytes.size())
       fail(path + " must hold at least one byte a lane, and all that it announces");
-    lane.assign(bytes.begin() + long(place), bytes.begin() + long(place + size));
+    lane.assign(bytes.begin() + std::ptrdiff_t(place),
+                bytes.begin() + std::ptrdiff_t(place + size));
     place += size;
   }
   return lanes;
@@ -273,7 +280,7 @@ int golden(const std::string &folder, bool every_step) {
       read_words<std::uint32_t>(folder + "/code_hashes.u32");
   const std::vector<bytes_t> lanes = read_lanes(folder + "/lanes.bin");
   const std::vector<std::string> names = step_names(folder + "/steps.txt");
-  const std::size_t count = count_of(symbols);
+  const std::uint64_t count = count_of(symbols);
   if (count == 0 || likelihoods.size() != 2 * count || intervals.size() != 2 * symbols.size() ||
       up_hashes.size() != count * memories::likelihood_steps ||
       walk_hashes.size() != count * memories::code_steps)
@@ -331,9 +338,18 @@ int golden(const std::string &folder, bool every_step) {
       return mismatch(k / config::variables,
                       "pc_decode variable " + std::to_string(k % config::variables),
                       text_of(symbols[k]), text_of(decoded[k]));
-  std::printf("%zu records: likelihood, encode and decode equal the golden vectors%s\n", count,
-              every_step ? ", every step of them" : "");
+  std::printf("%" PRIu64 " records: likelihood, encode and decode equal the golden vectors%s\n",
+              count, every_step ? ", every step of them" : "");
   return 0;
+}
+
+/// \brief A number of records or lanes.
+std::uint32_t number_of(const std::string &text) {
+  std::uint32_t number = 0;
+  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || !(std::istringstream(text) >> number))
+    fail("a number must be in 0..2^32-1, got '" + text + "'");
+  return number;
 }
 
 } // namespace
@@ -348,14 +364,14 @@ int main(int argc, char **argv) {
          "decode IN OUT RECORDS");
   if (words[0] == "decode" && words.size() == 4) {
     writer out(words[2]);
-    for (const std::int32_t symbol : decode(read_lanes(words[1]), std::stoul(words[3])))
+    for (const std::int32_t symbol : decode(read_lanes(words[1]), number_of(words[3])))
       out.put(symbol);
     out.close();
     return 0;
   }
   const records_t symbols = read_words<std::int32_t>(words[1]);
   if (words[0] == "encode" && words.size() == 4) {
-    write_lanes(words[2], encode(symbols, static_cast<unsigned>(std::stoul(words[3]))));
+    write_lanes(words[2], encode(symbols, number_of(words[3])));
     return 0;
   }
   writer out(words[2]);

@@ -4,7 +4,7 @@
 //   testbench run IN OUT     int32 symbols, -1 is missing, to int64 mantissa, exponent and score
 #include "pcedge_unrolled.hpp"
 
-#include <cstdint>
+#include <cinttypes>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -26,7 +26,7 @@ template <class T> bool read_file(const std::string &path, std::vector<T> &out) 
     return false;
   out.resize(std::size_t(size) / sizeof(T));
   file.seekg(0);
-  file.read(reinterpret_cast<char *>(out.data()), size);
+  file.read(reinterpret_cast<char *>(out.data()), std::streamsize(out.size() * sizeof(T)));
   return bool(file);
 }
 
@@ -74,9 +74,8 @@ int golden(const std::string &folder) {
     if (got[k] == expected[k])
       continue;
     if (++wrong <= SHOWN)
-      std::printf("MISMATCH record %zu, %s: expected %lld, got %lld\n", k / OUTPUTS,
-                  NAMES[k % OUTPUTS], static_cast<long long>(expected[k]),
-                  static_cast<long long>(got[k]));
+      std::printf("MISMATCH record %zu, %s: expected %" PRId64 ", got %" PRId64 "\n", k / OUTPUTS,
+                  NAMES[k % OUTPUTS], expected[k], got[k]);
   }
   if (wrong > 0)
     return 1;

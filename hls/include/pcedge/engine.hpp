@@ -42,6 +42,7 @@ template <class C, class M> struct engine_t {
   static_assert(C::weight_bits >= 2 && C::weight_bits <= 16, "weight_bits must be 2 to 16");
   static_assert(ACC >= 2 * A && ACC >= L + 1, "the accumulator must hold products and leaf counts");
   static_assert(MIX == SUM + L, "a weighted entry is at most the context's sum times 2^L");
+  static_assert(C::symbol_bits >= 1 && C::symbol_bits <= 31, "a symbol must fit 31 bits");
   static_assert(C::max_units >= 1 && C::state_words >= 1 && C::exponent_slots >= 1,
                 "sizes must be positive");
   // What this circuit's numbers need for any symbols (docs/bounds.md); every width must hold it.
@@ -78,7 +79,7 @@ template <class C, class M> struct engine_t {
       unsigned(max_of(1, (C::symbol_bits + C::search_bits - 1) / C::search_bits));
 
   /// A symbol of all ones was not observed.
-  static constexpr long MISSING = (1L << C::symbol_bits) - 1;
+  static constexpr std::uint32_t MISSING = std::uint32_t(power_of_two<C::symbol_bits>() - 1);
 
   mantissa_t state[C::state_words];
   exponent_t exponents[C::exponent_slots];
@@ -123,7 +124,7 @@ template <class C, class M> struct engine_t {
     if (symbol == 0)
       return uint_t<F, L + 1>(0);
     if (symbol >= leaf.cardinality)
-      return uint_t<F, L + 1>(1L << L);
+      return uint_t<F, L + 1>(power_of_two<L>());
     if (!M::nested_tables)
       return stored(leaf, number, symbol);
     const unsigned row = leaf.nested + number;
@@ -136,7 +137,7 @@ template <class C, class M> struct engine_t {
   static uint_t<F, L + 1> stored(const leaf_t &leaf, unsigned table, unsigned symbol) {
 #pragma HLS INLINE
     if (symbol + M::tail(leaf.tails + table) >= leaf.cardinality)
-      return uint_t<F, L + 1>(1L << L);
+      return uint_t<F, L + 1>(power_of_two<L>());
     const unsigned cardinality = leaf.cardinality;
     const entry_place_t place = entry_place<C::search_bits, LEVELS>(cardinality, symbol);
     const unsigned own = words_of<C::search_bits>(cardinality, 0);
@@ -164,7 +165,7 @@ template <class C, class M> struct engine_t {
   ones:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
-      state[step.target + k] = mantissa_t(1L << (A - 1));
+      state[step.target + k] = mantissa_t(power_of_two<A - 1>());
     }
     exponents[step.target_exponent] = exponent_t(1 - A);
   }

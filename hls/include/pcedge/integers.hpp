@@ -16,6 +16,7 @@
 #pragma GCC diagnostic pop
 #endif
 #include <cstdint>
+#include <limits>
 
 namespace pcedge {
 
@@ -39,8 +40,18 @@ struct plain_integers {
 template <class F, int N> using uint_t = typename F::template u<N>;
 template <class F, int N> using sint_t = typename F::template s<N>;
 
+// Sizes and addresses are `unsigned` and std::uint32_t, one for the other, modulo 2^32.
+static_assert(std::numeric_limits<unsigned>::digits == 32, "unsigned must have 32 bits");
+
+/// \brief 2^N in 64 bits, whatever `long` has: 32 on some machines, 64 on others.
+template <int N> constexpr std::uint64_t power_of_two() {
+  static_assert(N >= 0 && N < 64, "a power of two must fit 64 bits");
+  return std::uint64_t(1) << N;
+}
+static_assert(power_of_two<48>() == 281474976710656, "2^48 must not be cut to 32 bits");
+
 /// \brief The least b with 2^b >= n.
-constexpr int ceil_log2(long n) { return n <= 1 ? 0 : 1 + ceil_log2((n + 1) / 2); }
+constexpr int ceil_log2(std::int64_t n) { return n <= 1 ? 0 : 1 + ceil_log2((n + 1) / 2); }
 
 constexpr int max_of(int a, int b) { return a > b ? a : b; }
 

@@ -20,13 +20,13 @@ template <class F> uint_t<F, 18> reciprocal(uint_t<F, 17> divisor) {
 #include "reciprocal_table.inc"
   };
   using index_t = uint_t<F, 9>;
-  const typename F::bit top = divisor == uint_t<F, 17>(1L << 16);
+  const typename F::bit top = divisor == uint_t<F, 17>(power_of_two<16>());
   const index_t place = index_t(uint_t<F, 17>(divisor >> 7) & 255);
   const uint_t<F, 16> start = TABLE[F::select(top, index_t(255), place)];
   // invariant: divisor * start < 2^32, the start is off by less than 2^-8
-  const uint_t<F, 33> error = uint_t<F, 33>(1L << 32) - uint_t<F, 33>(divisor * start);
+  const uint_t<F, 33> error = uint_t<F, 33>(power_of_two<32>()) - uint_t<F, 33>(divisor * start);
   const uint_t<F, 34> product = start * uint_t<F, 18>(error >> 14);
-  return F::select(top, uint_t<F, 18>(1L << 17), uint_t<F, 18>(product >> 15));
+  return F::select(top, uint_t<F, 18>(power_of_two<17>()), uint_t<F, 18>(product >> 15));
 }
 
 /// \brief What one symbol's intervals share: made once a symbol from the sum of the context.
@@ -59,7 +59,7 @@ interval_scale_t<F, P> interval_scale(uint_t<F, N> total, uint_t<F, P> floors) {
   const uint_t<F, W> fill = uint_t<F, W>(uint_t<F, W>(uint_t<F, W>(1) << right) - 1);
   const uint_t<F, W> kept = uint_t<F, W>(uint_t<F, W>(uint_t<F, W>(total) + fill) >> right);
   const uint_t<F, 17> divisor = uint_t<F, 17>(kept << left);
-  const uint_t<F, P> room = uint_t<F, P>(uint_t<F, P + 1>(1L << P) - floors);
+  const uint_t<F, P> room = uint_t<F, P>(uint_t<F, P + 1>(power_of_two<P>()) - floors);
   const uint_t<F, P + 18> product = reciprocal<F>(divisor) * room;
   interval_scale_t<F, P> result;
   result.length = length_t(length + L);

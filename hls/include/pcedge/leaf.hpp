@@ -75,7 +75,7 @@ uint_t<F, L + 1> leaf_count(uint_t<F, L + 1> below, uint_t<F, L + 1> above,
                             typename F::bit missing) {
 #pragma HLS INLINE
   static_assert(L >= 8 && L <= 16, "leaf_bits must be 8 to 16");
-  return F::select(missing, uint_t<F, L + 1>(1L << L), uint_t<F, L + 1>(above - below));
+  return F::select(missing, uint_t<F, L + 1>(power_of_two<L>()), uint_t<F, L + 1>(above - below));
 }
 
 /// \brief Entry of a nested table: shift + scale * master, without the last L bits of the product.

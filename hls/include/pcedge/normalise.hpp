@@ -8,7 +8,7 @@
 namespace pcedge {
 
 /// The exponent of an all-zero vector, and the least that any vector can have.
-constexpr long ZERO_EXPONENT = -(1L << 30);
+constexpr std::int64_t ZERO_EXPONENT = -std::int64_t(power_of_two<30>());
 
 /// Width of an exponent; sums of two are saturated before they are stored.
 constexpr int EXPONENT_BITS = 32;
@@ -66,7 +66,7 @@ uint_t<F, A> normalise_entry(uint_t<F, N> value, uint_t<F, LENGTH_BITS> length,
 #pragma HLS INLINE
   static_assert(A >= 8 && A <= 16, "state_bits must be 8 to 16");
   static_assert(N <= 53, "an accumulator must fit 53 bits");
-  const uint_t<F, A> zero = F::select(revive, uint_t<F, A>(1L << (A - 1)), uint_t<F, A>(0));
+  const uint_t<F, A> zero = F::select(revive, uint_t<F, A>(power_of_two<A - 1>()), uint_t<F, A>(0));
   return F::select(length == 0, zero, scale_to<F, N, A>(value, length));
 }
 

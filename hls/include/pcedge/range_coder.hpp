@@ -12,6 +12,7 @@ namespace pcedge {
 /// \tparam B range_bits
 /// invariant between symbols: range has more than B - 8 bits; low + range < 2^(B+1)
 template <class F, int B> struct range_state_t {
+  static_assert(B >= 16 && B + 2 <= 53, "the low end and its flush must fit 53 bits");
   uint_t<F, B + 1> low;
   uint_t<F, B> range;
 };
@@ -21,7 +22,7 @@ template <class F, int B> range_state_t<F, B> range_start() {
 #pragma HLS INLINE
   range_state_t<F, B> state;
   state.low = 0;
-  state.range = uint_t<F, B>((1L << B) - 1);
+  state.range = uint_t<F, B>(power_of_two<B>() - 1);
   return state;
 }
 
@@ -88,7 +89,7 @@ template <class F, int B> uint_t<F, 9> range_digit(const range_state_t<F, B> &st
 template <class F, int B>
 range_state_t<F, B> range_shift(range_state_t<F, B> state, uint_t<F, 8> byte) {
 #pragma HLS INLINE
-  const uint_t<F, B> kept = uint_t<F, B>(state.low & uint_t<F, B + 1>((1L << (B - 8)) - 1));
+  const uint_t<F, B> kept = uint_t<F, B>(state.low & uint_t<F, B + 1>(power_of_two<B - 8>() - 1));
   state.low = uint_t<F, B + 1>(uint_t<F, B>(kept << 8) | uint_t<F, B>(byte));
   state.range = uint_t<F, B>(state.range << 8);
   return state;
@@ -97,7 +98,7 @@ range_state_t<F, B> range_shift(range_state_t<F, B> state, uint_t<F, 8> byte) {
 /// \brief The last digit: the least byte that, with zeros behind it, is inside the range.
 template <class F, int B> uint_t<F, 9> range_flush(const range_state_t<F, B> &state) {
 #pragma HLS INLINE
-  return uint_t<F, 9>(uint_t<F, B + 2>(state.low + uint_t<F, B + 1>((1L << (B - 8)) - 1)) >>
+  return uint_t<F, 9>(uint_t<F, B + 2>(state.low + uint_t<F, B + 1>(power_of_two<B - 8>() - 1)) >>
                       (B - 8));
 }
 

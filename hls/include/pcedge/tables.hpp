@@ -118,12 +118,14 @@ lanes_loop:
         continue;
       const bool whole = symbol + tail >= r.leaf.cardinality;
       const unsigned within = slot < K::PROBES ? slot : 0;
-      entry_t entry = whole ? entry_t(1L << K::L) : multiple ? upper[within] : lowest[within];
+      entry_t entry = whole      ? entry_t(power_of_two<K::L>())
+                      : multiple ? upper[within]
+                                 : lowest[within];
       if (M::nested_tables)
         entry = nested_entry<typename K::F, K::L>(entry, entry_t(M::nested::shift(part)),
                                                   entry_t(M::nested::scale(part)));
       k.rows[e].at[p] = symbol == 0                    ? entry_t(0)
-                        : symbol >= r.leaf.cardinality ? entry_t(1L << K::L)
+                        : symbol >= r.leaf.cardinality ? entry_t(power_of_two<K::L>())
                                                        : entry;
     }
   }

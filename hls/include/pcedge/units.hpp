@@ -118,7 +118,7 @@ lanes_loop:
     const unsigned i = w.target + e;
     if (e >= width || i >= step.units)
       continue;
-    acc_t value = acc_t(1L << (K::A - 1));
+    acc_t value = acc_t(power_of_two<K::A - 1>());
     if (step.kind == LEAF) {
       value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
     } else if (step.kind == MULTIPLY) {

@@ -101,9 +101,9 @@ uint_t<F, SCORE_BITS> score_of(uint_t<F, A> mantissa, sint_t<F, EXPONENT_BITS> e
       place_t(uint_t<F, A>(mantissa >> (A - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1));
   const wide whole = wide(wide(1 - A) - wide(exponent));
   const wide bits = wide(wide(whole * (1 << SCORE_FRACTION)) - wide(TABLE[place]));
-  const wide most = wide((1LL << SCORE_BITS) - 2);
+  const wide most = wide(power_of_two<SCORE_BITS>() - 2);
   const wide bounded = F::select(bits < wide(0), wide(0), F::select(bits > most, most, bits));
-  return F::select(mantissa == 0, score_t((1LL << SCORE_BITS) - 1), score_t(bounded));
+  return F::select(mantissa == 0, score_t(power_of_two<SCORE_BITS>() - 1), score_t(bounded));
 }
 
 } // namespace pcedge
