@@ -22,6 +22,7 @@ from pcedge.cli.inputs import (
 )  # fmt: skip
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
+from pcedge.coder.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
 
 
@@ -138,10 +139,17 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
 @click.argument("data", type=DATA)
 @click.argument("out", type=OUT)
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
+@click.option(
+    "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
+    help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
+    f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
+)  # fmt: skip
 @reading_options
-def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | None, shape: str | None) -> Result:
+def encode(
+    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None
+) -> Result:
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.coder import Engine
+    from pcedge.coder import Engine, check_stream
     from pcedge.coder.stream import encode as compress
     from pcedge.coder.stream import parse
     from pcedge.data import Reading, load_array
@@ -149,10 +157,12 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
     engine = Engine(read_integer(model))
     _say_how(engine)
     x = load_array(data, Reading(dtype, shape))
-    with progress("encoding") as move:
-        packed = compress(engine, x, lanes, move)
     with whole_file(out, model, data) as fresh:
-        fresh.write_bytes(packed)
+        with progress("encoding") as move:
+            fresh.write_bytes(compress(engine, x, lanes, move))
+        packed = fresh.read_bytes()
+        with progress("verifying") as move:
+            verified = check_stream(engine, x, packed, check, move)
     stream = parse(packed)
     symbolizer = engine.circuit.symbolizer
     symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
@@ -160,10 +170,12 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
         "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
+        "verify": check, "verified_records": verified,
     }  # fmt: skip
     result |= bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
+    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
     return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
 
 
