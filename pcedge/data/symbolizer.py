@@ -23,8 +23,8 @@ MAX_SYMBOLS = 1 << 16
 MAX_STEPS = 16
 MAX_DIMENSIONS = 15
 
-#: numbers of the rows with which a new symbolizer is tried: a window of many rows of large pictures has far more
-TRIED_NUMBERS = 1 << 20
+#: numbers of the rows with which a new symbolizer is tried, at most: windows of large pictures may have far more
+TRIED_NUMBERS = 1 << 18
 
 #: the dtypes of data
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
@@ -89,10 +89,9 @@ class Symbolizer:
         self._prove()
 
     def _prove(self) -> None:
-        """Map rows forward and back, with a padded window where there is one, and demand that they return."""
-        rows = self.segment_rows + 1
-        if self.window and self.records(rows) * len(self.cardinalities) > TRIED_NUMBERS:
-            return
+        """Map rows forward and back, a window and a row more or one row, and demand that they return."""
+        most = TRIED_NUMBERS // len(self.cardinalities)
+        rows = next((rows for rows in (self.segment_rows + 1, 1) if self.records(rows) <= most), 0)
         ends = np.array([self.low, self.high, (self.low + self.high) // 2, self.high, self.low], dtype=self.dtype)
         data = np.resize(ends, (rows, *self.shape))
         try:
