@@ -602,13 +602,22 @@ def test_mutated_json_is_refused_or_means_something() -> None:
     assert 1000 < refused < 2000
 
 
-def test_random_lanes_are_data_or_refused() -> None:
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [(SERIES, (2,)), ("range=0..255,colour,window=4", (3,)), ("range=0..1500,planes=3+8,window=2", (2,)),
+     ("range=0..9,colour,window=2x1,planes=2+3", (2, 3))],
+)  # fmt: skip
+def test_random_lanes_are_data_or_refused(text: str, shape: tuple[int, ...]) -> None:
     """Right checksums around bytes of others: a StreamError, or data that these symbols belong to."""
-    engine = Engine(quantize(series_circuit()))
+    engine = Engine(quantize(series_circuit(text, shape)))
     generator = np.random.default_rng(0)
     for trial in range(60):
         lanes = tuple(generator.bytes(int(generator.integers(1, 30))) for _ in range(1 + trial % 2))
-        stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, 2), (streams.Segment(5, lanes),))
+        if trial % 3:  # symbols of the circuit, in a lane of the right length
+            symbols = generator.integers(0, engine.circuit.cardinalities, (9, len(engine.circuit.cardinalities)))
+            assert engine.circuit.symbolizer is not None
+            lanes = tuple(streams.encode_lanes(engine, symbols[: engine.circuit.symbolizer.records(5)], len(lanes)))
+        stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, *shape), (streams.Segment(5, lanes),))
         try:
             x = decode(engine, stream.pack())
         except StreamError:

@@ -17,6 +17,7 @@ from pcedge.cli.inputs import (
     OUT,
     bits_per_value,
     reading_options,
+    said_header,
     to_records,
     to_symbols,
 )  # fmt: skip
@@ -108,7 +109,9 @@ def info(model: str, against: str | None) -> Result:
 @click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
-def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:
+def verify(
+    model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None, header: bool | None
+) -> Result:
     """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.
 
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
@@ -120,13 +123,15 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    x = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records]
+    reading = Reading(dtype, shape, header=header)
+    x = to_records(circuit, load_array(data, reading))[:records]
+    said = said_header(data, reading)
     report = climb(circuit, x, names, announce=announce)
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
-    counted = {"records": len(x), "complete_records": complete}
+    counted = {"records": len(x), "complete_records": complete} | said
     if complete < len(x):
         text.append(
             f"streams: compared on the {complete} complete records of {len(x)}, the others have missing symbols"
@@ -146,8 +151,9 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
 )  # fmt: skip
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None
-) -> Result:
+    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
+    header: bool | None,
+) -> Result:  # fmt: skip
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
     from pcedge.coder import Engine, check_stream
     from pcedge.coder.stream import encode as compress
@@ -156,7 +162,9 @@ def encode(
 
     engine = Engine(read_integer(model))
     _say_how(engine)
-    x = load_array(data, Reading(dtype, shape))
+    reading = Reading(dtype, shape, header=header)
+    x = load_array(data, reading)
+    said = said_header(data, reading)
     with whole_file(out, model, data) as fresh:
         with progress("encoding") as move:
             fresh.write_bytes(compress(engine, x, lanes, move))
@@ -172,7 +180,7 @@ def encode(
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
         "verify": check, "verified_records": verified,
     }  # fmt: skip
-    result |= bits_per_value(engine.circuit, 8 * len(packed), x)
+    result |= said | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
@@ -205,8 +213,9 @@ def decode(model: str, stream: str, out: Path) -> Result:
 @click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 @reading_options
 def loglik(
-    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None
-) -> Result:
+    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None,
+    header: bool | None,
+) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added.
@@ -218,7 +227,9 @@ def loglik(
     from pcedge.verify.project import log_of
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    raw = load_array(data, Reading(dtype, shape, missing))
+    reading = Reading(dtype, shape, missing, header)
+    raw = load_array(data, reading)
+    said = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
     x = to_symbols(circuit, raw, missing)
@@ -236,12 +247,12 @@ def loglik(
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())
     finite = math.isfinite(mean)
-    result = {
+    result: dict[str, Any] = {
         "records": len(logs),
         "mean_nats": mean if finite else None,
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
-    }
+    } | said
     unseen = 0
     if missing is not None:
         unseen = result["missing_symbols"] = int((x == -1).sum())
