@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.testing import assert_array_equal
 
-from pcedge.circuit import load_circuit, log_likelihood
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit, log_likelihood, save_circuit
 from pcedge.cli import group
 from pcedge.data import Symbolizer
-from pcedge.export import read_onnx
+from pcedge.export import read_onnx, write_onnx
+from pcedge.quantize import quantize
 
 SPEC = "range=-500..500,difference:axis=0,offset=32,window=4,planes=4+6"
 CANONICAL = "range=-500..500,difference=0,offset=32,window=4,planes=4+6"
@@ -181,3 +182,100 @@ def test_folders_of_images_and_missing_cells(tmp_path: Path) -> None:
     assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", "--missing", -1)["records"] == 2
     text = "line 2, column 'b': a cell must hold an integer, it is empty; --missing takes empty cells as missing"
     assert text in refusal("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", status=1)
+
+
+TABLE = "left,right\n0,1\n1,1\n1,0\n0,0\n"
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a circuit of two binary variables, and tables that are alike but for their first line."""
+    folder = tmp_path_factory.mktemp("tables")
+    leaves = tuple(InputLayer(variable, np.array([[0.25, 0.75], [0.6, 0.4]])) for variable in range(2))
+    product = ProductLayer((0, 1), np.array([[0, 0], [1, 1]]))
+    circuit = Circuit((*leaves, product, SumLayer((2,), np.array([[0.5, 0.5]]))))
+    save_circuit(circuit, folder / "c.pcedge")
+    write_onnx(quantize(circuit), folder / "m.onnx")
+    lines = TABLE.split("\n", 1)
+    for name, first in (("named", lines[0]), ("missing", "NA,"), ("record", "1,0")):
+        (folder / f"{name}.csv").write_text(f"{first}\n{lines[1]}")
+    (folder / "labels.csv").write_text("class\n0\n1\n1\n0\n")
+    np.save(folder / "x.npy", np.zeros((3, 2), dtype=np.uint8))
+    return folder
+
+
+def reading_commands(folder: Path, out: Path, data: str) -> dict[str, tuple[object, ...]]:
+    """Give every command that reads tables."""
+    data, floats, model = str(folder / data), folder / "c.pcedge", folder / "m.onnx"
+    return {
+        "train": ("train", "--data", data, "--latents", 2, "--iterations", 1, "--out", out / "t.pcedge"),
+        "quantize": ("quantize", floats, "--data", data, "--leaf-tables", 2, "--out", out / "q.onnx"),
+        "prune": ("prune", floats, "--data", data, "--fraction", 0, "--out", out / "p.pcedge"),
+        "grow": ("grow", floats, "--data", data, "--out", out / "g.pcedge"),
+        "loglik": ("loglik", model, data),
+        "encode": ("encode", model, data, out / "x.pce"),
+        "verify": ("verify", model, "--data", data, "--rungs", "ort"),
+        "export": ("export", model, "--data", data, "--out", out / "project"),
+        "evaluate": ("evaluate", floats, model, "--data", data, "--queries", 1),
+    }
+
+
+@pytest.mark.parametrize("command", list(reading_commands(Path(), Path(), "")))
+def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Path, command: str) -> None:
+    if command == "train":
+        pytest.importorskip("torch")
+    if command == "verify":
+        pytest.importorskip("onnxruntime")
+    words = reading_commands(tables, tmp_path, "named.csv")[command]
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["header"] == ["left", "right"]
+    assert f"{tables / 'named.csv'}: line 1 is taken as the header: 'left', 'right'\n" in result.stderr
+    assert "line 1, column 1: a cell must hold an integer, got 'left'" in refusal(*words, "--no-header", status=1)
+    words = reading_commands(tables, tmp_path, "record.csv")[command]
+    result = run(*words, "--json")
+    assert json.loads(result.stdout)["header"] is None and "header" not in result.stderr
+    assert as_json(*words, "--header")["header"] == ["1", "0"]
+    if "records" in (plain := json.loads(result.stdout)):
+        assert (plain["records"], as_json(*words, "--header")["records"]) == (5, 4)
+    # A line of missing values is a record: refused by cell, or counted where missing values are marked.
+    words = reading_commands(tables, tmp_path, "missing.csv")[command]
+    assert "missing.csv, line 1, column 1: a cell must hold an integer, got 'NA'" in refusal(*words, status=1)
+    if command in ("train", "quantize", "prune", "grow", "loglik"):
+        said = as_json(*words, "--missing", -1)
+        assert said["header"] is None
+        assert said.get("records", 5) == 5 and said.get("missing_symbols", 2) == 2
+    # What is no table has no header.
+    words = reading_commands(tables, tmp_path, "x.npy")[command]
+    assert "header" not in as_json(*words)
+    text = refusal(*words, "--header", status=2)
+    assert "is no table" in text or "must go with a table, none of the data is one" in text
+
+
+def test_a_header_is_for_the_tables_among_the_data(tables: Path, tmp_path: Path) -> None:
+    words = ("evaluate", tables / "c.pcedge", tables / "m.onnx", "--queries", 1)
+    np.save(tmp_path / "x.npy", np.zeros((4, 2), dtype=np.uint8))
+    result = as_json(*words, "--data", tmp_path / "x.npy", "--labels", tables / "labels.csv",
+                     "--ood", tables / "named.csv")  # fmt: skip
+    assert (result["labels_header"], result["ood_header"]) == (["class"], ["left", "right"]) and "header" not in result
+    (tmp_path / "labels.csv").write_text("0\n1\n1\n0\n1\n")
+    result = as_json(*words, "--data", tmp_path / "x.npy", "--labels", tmp_path / "labels.csv", "--header")
+    assert result["labels_header"] == ["0"] and len(result["classes"]) == 2
+    for command in (("grow", tables / "c.pcedge"), ("quantize", tables / "c.pcedge"), ("export", tables / "m.onnx")):
+        assert "--header must come with --data" in refusal(*command, "--no-header", "--out", tmp_path / "o", status=2)
+
+
+def test_a_line_that_counts_the_columns_is_said(tables: Path, tmp_path: Path) -> None:
+    """What pandas writes above columns without names is a record like any other, and nobody would see it."""
+    leaves = tuple(InputLayer(variable, np.full((1, 3), 1 / 3)) for variable in range(3))
+    model = quantize(Circuit((*leaves, ProductLayer((0, 1, 2), np.zeros((1, 3), dtype=np.int64)))))
+    write_onnx(model, tmp_path / "m.onnx")
+    (tmp_path / "x.csv").write_text("0,1,2\n2,2,2\n")
+    result = run("loglik", tmp_path / "m.onnx", tmp_path / "x.csv")
+    assert "2 records" in result.stdout
+    text = "line 1 is taken as a record, though it counts the columns as a header may; --header passes over it"
+    assert text in result.stderr
+    result = run("loglik", tmp_path / "m.onnx", tmp_path / "x.csv", "--no-header")
+    assert "2 records" in result.stdout and not result.stderr
+    result = run("loglik", tmp_path / "m.onnx", tmp_path / "x.csv", "--header")
+    assert "1 records" in result.stdout and "is taken as the header: '0', '1', '2'" in result.stderr

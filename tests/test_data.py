@@ -126,8 +126,8 @@ def test_unknown_suffix(tmp_path):
     for name, got in (("a.jpg", ".jpg"), ("plain", "'plain'")):
         (tmp_path / name).write_bytes(b"1,2")
         text = (
-            f"{tmp_path / name} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv or .tsv, .png or .pgm, be a "
-            f"folder of images, or be raw binary with --dtype, got {got}"
+            f"{tmp_path / name} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png "
+            f"or .pgm, be a folder of images, or be raw binary with --dtype, got {got}"
         )
         with pytest.raises(DataError, match=whole(text)):
             load_array(tmp_path / name)

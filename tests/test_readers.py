@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pcedge.data import Reading, load_array, load_data
+from pcedge.data import Reading, load_array, load_data, load_labels, table_head
 from pcedge.errors import DataError, MissingToolError, UsageError
 
 
@@ -194,8 +194,9 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
         ("a,b\n1,2.5\n", ", line 2, column 'b': a cell must hold an integer, got the float '2.5'"),
         ("1,2\n3,1e3\n", ", line 2, column 2: a cell must hold an integer, got the float '1e3'"),
         ("1.5,2\n", ", line 1, column 1: a cell must hold an integer, got the float '1.5'"),
-        ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'"),
-        ("a,b\n1,nan\n", ", line 2, column 'b': a cell must hold an integer, got the float 'nan'"),
+        ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
+        ("a,b\n1,nan\n", ", line 2, column 'b': a cell must hold an integer, got 'nan'; --missing takes it as missing"),
+        ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
         ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'"),
         ("1,2\n3\n", ", line 2: must have 2 cells like the first line, got 1"),
         ("1,2\n3,4,5\n", ", line 2: must have 2 cells like the first line, got 3"),
@@ -205,6 +206,142 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
 def test_table_refusals(tmp_path: Path, data: str, text: str) -> None:
     (tmp_path / "a.csv").write_text(data)
     assert refusal(tmp_path / "a.csv") == f"{tmp_path / 'a.csv'}{text}"
+
+
+NAN_LINE = "it is empty; --missing takes empty cells as missing; --header takes the line as names"
+GOT = "a cell must hold an integer, got"
+NAMES = "; --header takes the line as names"
+MARK = "; --missing takes it as missing"
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "refused"),
+    [
+        (",\n0,1\n", [[-1, -1], [0, 1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
+        ("NA,NA\n0,1\n", [[-1, -1], [0, 1]], f", line 1, column 1: {GOT} 'NA'{MARK}{NAMES}"),
+        ("?,?\n0,1\n", [[-1, -1], [0, 1]], f", line 1, column 1: {GOT} '?'{MARK}{NAMES}"),
+        ("?,\n0,1\n", [[-1, -1], [0, 1]], f", line 1, column 1: {GOT} '?'{MARK}{NAMES}"),
+        ("a,b\n0,1\nNaN,2\n1,NA\n", [[0, 1], [-1, 2], [1, -1]], f", line 3, column 'a': {GOT} 'NaN'{MARK}"),
+        ("1\nnull\nN/A\n<NA>\n-nan", [[1], [-1], [-1], [-1], [-1]], f", line 2, column 1: {GOT} 'null'{MARK}"),
+        ("\t\n1\t2\n", [[-1, -1], [1, 2]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
+        ("\t1\n\t2\n", [[-1, 1], [-1, 2]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
+        ("\t\n", [[-1, -1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
+        ('""\n1\n', [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
+        ('x\n1\n""\n', [[1], [-1]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
+         "--missing takes empty cells as missing"),
+        ("x\n1\n\n3\n\n\n", [[1], [-1], [3]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
+         "--missing takes empty cells as missing"),
+        ("\n1\n", [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"[: -len(NAMES)]),
+        ("NA\n\n1\n", [[-1], [-1], [1]], f", line 1, column 1: {GOT} 'NA'{MARK}{NAMES}"),
+        ("1,2,\n3,4,\n", [[1, 2, -1], [3, 4, -1]], ", line 1, column 3: a cell must hold an integer, " + NAN_LINE),
+    ],
+)  # fmt: skip
+def test_no_record_of_missing_values_is_lost(tmp_path: Path, data: str, rows: list[list[int]], refused: str) -> None:
+    """A line of missing values alone is a record, wherever it stands and however missing is written."""
+    path = tmp_path / "a.csv"
+    path.write_text(data)
+    assert load_array(path, Reading(missing=-1)).tolist() == rows
+    assert refusal(path) == f"{path}{refused}"
+    head = table_head(path, Reading(missing=-1))
+    assert head is not None and (head.names is None) == (data[0] not in "ax")
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "rows"),
+    [
+        ("a,b\n1,2\n", ("a", "b"), [[1, 2]]),
+        ("\n\nx\n1\n", ("x",), [[1]]),  # blank lines before names are no values
+        ('"","a"\n1,2\n', ("", "a"), [[1, 2]]),
+        ("Na,K\n1,2\n", ("Na", "K"), [[1, 2]]),
+        ("1st,2nd\n1,2\n", ("1st", "2nd"), [[1, 2]]),
+        ('"a\n(cm)",b\n1,2\n', ("a\n(cm)", "b"), [[1, 2]]),
+        ("ä;é\r\n1;2\r\n", ("ä", "é"), [[1, 2]]),
+        ("a,b\r1,2\r3,4\r", ("a", "b"), [[1, 2], [3, 4]]),
+        ("# a,b\n1,2\n", ("# a", "b"), [[1, 2]]),
+        ("a,b\n", ("a", "b"), []),
+        ("1,2\n3,4\n", None, [[1, 2], [3, 4]]),
+        ('"1","2"\n"3","4"\n', None, [[1, 2], [3, 4]]),
+        ('"1","2"\n', None, [[1, 2]]),
+        ("1,2\n\n \n3,4\n", None, [[1, 2], [3, 4]]),
+        ("1\t2\r\n3\t4", None, [[1, 2], [3, 4]]),
+    ],
+)
+def test_what_is_a_header(tmp_path: Path, data: str, names: tuple[str, ...] | None, rows: list[list[int]]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(data, newline="")
+    assert load_array(path).tolist() == rows
+    head = table_head(path)
+    assert head is not None and head.names == names
+    chosen = Reading(header=names is not None)
+    assert load_array(path, chosen).tolist() == rows
+    head = table_head(path, chosen)
+    assert head is not None and head.names == names
+
+
+@pytest.mark.parametrize("line", ["1.5,2.5", "1e3,2e3", "1_000,2_000", "2021-01-02,2021-01-03", "12:30,12:31", "5%,6%",
+                                  "$5,$6", '"1,234","5,678"', "0x10,0x20", "-,-", "inf,-inf", "1 000,2 000", "1\0,2\0",
+                                  "a\0,b\0", '"a\n1,2\n",b', "(5),(6)", ".,."])  # fmt: skip
+def test_values_in_other_spellings_are_no_header(tmp_path: Path, line: str) -> None:
+    """No first line is passed over that may be a record: it is refused, and the header's option decides."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{line}\n3,4\n")
+    text = refusal(path)
+    number = 3 if "\n" in line else 1
+    assert text.startswith(f"{path}, line {number}, column 1: {GOT} "), text
+    assert refusal(path, Reading(header=False)) == text.removesuffix(NAMES)
+    assert load_array(path, Reading(header=True)).tolist() == [[3, 4]]
+
+
+def test_numbers_in_quotes_alone_at_the_top_may_be_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('"2021","2022"\n5,6\n')
+    assert refusal(path) == (
+        f"{path}, line 1: its numbers are in quotes and no others are, so they may be names; "
+        "--header takes them as names, --no-header as a record"
+    )
+    assert load_array(path, Reading(header=True)).tolist() == [[5, 6]]
+    assert load_array(path, Reading(header=False)).tolist() == [[2021, 2022], [5, 6]]
+
+
+def test_a_header_is_what_the_reading_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("0,1,2\n5,6,7\n")
+    head = table_head(path)
+    assert head is not None and head.counted and head.names is None
+    assert load_array(path, Reading(header=True)).tolist() == [[5, 6, 7]]
+    head = table_head(path, Reading(header=True))
+    assert head is not None and head.names == ("0", "1", "2") and not head.counted
+    path.write_text("a,b\n5,6\n")
+    assert refusal(path, Reading(header=False)) == f"{path}, line 1, column 1: a cell must hold an integer, got 'a'"
+    for text, counted in (("1,2,3", True), ("0,1", False), ("0,1,3", False), ("0,1,02", False)):
+        path.write_text(text)
+        head = table_head(path)
+        assert head is not None and head.counted == counted
+    path.write_text(" \n")
+    assert table_head(path) is None
+    assert refusal(path).endswith("must hold at least one line of integers, it is empty")
+    np.save(tmp_path / "a.npy", PIXELS)
+    assert table_head(tmp_path / "a.npy") is None
+    for source in (tmp_path / "a.npy", "digits"):
+        text = f"{source} is no table, whose first line could be a header: it takes neither yes nor no"
+        with pytest.raises(UsageError, match=whole(text)):
+            load_array(source, Reading(header=True))
+
+
+def test_text_by_other_names(tmp_path: Path) -> None:
+    """.data and .txt are tables; with a dtype they are raw binary, as before."""
+    for name in ("x.ts.data", "x.TXT"):
+        path = tmp_path / name
+        path.write_text("0,1,0,1\n1,0,1,1\n")
+        assert load_array(path).tolist() == [[0, 1, 0, 1], [1, 0, 1, 1]]
+        assert load_array(path, Reading("uint8", "16")).tolist() == [list(b"0,1,0,1\n1,0,1,1\n")]
+        path.write_bytes(b"\x00\x01\x02\xff")
+        assert refusal(path).startswith(f"{path} must be a whole table in UTF-8 (UnicodeDecodeError: ")
+    labels = tmp_path / "y.csv"
+    labels.write_text("class\n3\n1\n")
+    assert load_labels(labels).tolist() == [3, 1]
+    labels.write_text("3\n1\n")
+    assert load_labels(labels, Reading(header=True)).tolist() == [1]
 
 
 def test_tables_that_are_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -19,7 +19,18 @@ from pcedge.coder import stream as streams
 from pcedge.coder.stream import decode, encode
 from pcedge.data import Splits, Symbolizer, make_symbolizer, specification, symbolize
 from pcedge.data.specification import read_symbolizer
-from pcedge.data.steps import Colour, Difference, Neighbour, Offset, Planes, Relation, Step, Window, Zigzag
+from pcedge.data.steps import (
+    NEIGHBOURS,
+    Colour,
+    Difference,
+    Neighbour,
+    Offset,
+    Planes,
+    Relation,
+    Step,
+    Window,
+    Zigzag,
+)
 from pcedge.data.symbolizer import DTYPES, value_range
 from pcedge.errors import CircuitError, DataError, FormatError, StreamError, UsageError
 from pcedge.export import from_onnx, to_onnx
@@ -31,58 +42,60 @@ def whole(text: object) -> str:
     return "^" + re.escape(str(text)) + "$"
 
 
-def split(bits: int, draw: st.DrawFn) -> Planes:
-    """Draw planes of at most 16 bits that hold so many bits."""
-    parts = []
-    while bits > 0:
-        parts.append(draw(st.integers(min(bits, 5), 16)))
-        bits -= parts[-1]
-    if sum(parts) > 64:
-        parts[-1] -= sum(parts) - 64
-    return Planes(tuple(parts))
-
-
 @st.composite
-def symbolizers(draw: st.DrawFn) -> Symbolizer:
-    """Draw a symbolizer of any dtype with steps that fit."""
+def chains(draw: st.DrawFn) -> tuple[str, tuple[int, ...], int, int, tuple[Step, ...]]:
+    """Draw a dtype, a shape, a range and any steps in any order; most fit, and some chains do not."""
     dtype = draw(st.sampled_from(DTYPES))
     least, most = value_range(dtype)
     low, high = sorted(draw(st.tuples(st.integers(least, most), st.integers(least, most))))
     if draw(st.booleans()):
         low, high = least, most
+    elif draw(st.booleans()):
+        high = min(low + draw(st.integers(0, 300)), high)
     shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))
-    windowed = draw(st.booleans())
+    count = draw(st.integers(0, 7))
+    windowed = draw(st.integers(0, 2 * count))  # beyond the last place: none
+    top = np.full((1, *shape) if windowed < count else shape, high - low, dtype=np.uint64)
     steps: list[Step] = []
+    for place in range(count):
+        dimensions = top.ndim
+        axes = st.integers(0, dimensions - 1)
+        kinds: list[st.SearchStrategy[Step]] = [
+            st.builds(Difference, axes),
+            st.builds(Zigzag),
+            st.builds(Offset, st.integers(-(2**63), 2**64 - 1)),
+            st.builds(Neighbour, st.sampled_from(NEIGHBOURS), axes),
+            st.builds(Colour),
+            st.builds(Planes, st.lists(st.integers(1, 16), min_size=1, max_size=5).map(tuple)),
+        ]
+        axis = draw(axes)
+        channels = draw(st.permutations(range(top.shape[axis])))
+        cut = draw(st.integers(1, len(channels)))
+        kinds.append(st.just(Relation(channels[0], tuple(channels[1:cut]), tuple(channels[cut:]), axis)))
+        if place == windowed:
+            sizes = st.lists(st.integers(1, 4), min_size=1, max_size=dimensions)
+            kinds = [st.builds(Window, sizes.map(tuple))]
+        step = draw(st.one_of(kinds))
+        try:
+            top = step.plan(top)
+        except UsageError:
+            if draw(st.integers(0, 15)):
+                continue
+        steps.append(step)
+    wide = int(top.max()).bit_length()
+    if wide > 16 and draw(st.integers(0, 15)):
+        steps.append(Planes((16,) * -(-wide // 16)))
+    return dtype, shape, low, high, tuple(steps)
 
-    def some(shape: tuple[int, ...]) -> None:
-        dimensions = len(shape)
-        for _ in range(draw(st.integers(0, 3))):
-            kinds: list[st.SearchStrategy[Step]] = [
-                st.builds(Difference, st.integers(0, dimensions - 1)),
-                st.builds(Zigzag),
-                st.builds(Offset, st.integers(-(2**63), 2**64 - 1)),
-            ]
-            if shape[-1] > 1:
-                places = draw(st.permutations(range(shape[-1])))
-                cut = draw(st.integers(1, len(places)))
-                kinds.append(st.just(Relation(places[0], tuple(places[1:cut]), tuple(places[cut:]), dimensions - 1)))
-            if dimensions > 1:
-                names = st.sampled_from(["left", "above", "average", "median"])
-                kinds.append(st.builds(Neighbour, names, st.integers(0, dimensions - 2)))
-            steps.append(draw(st.one_of(kinds)))
 
-    some((1, *shape) if windowed else shape)
-    if windowed:
-        sizes = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=len(shape) + 1)))
-        steps.append(Window(sizes))
-        some((*sizes, *(1, *shape)[len(sizes) :]))
-    top = high - low
-    if shape[-1] == 3 and top < 2**32 and not windowed and draw(st.booleans()):
-        steps.append(Colour())
-        top *= 2
-    if top >= 2**16 or draw(st.booleans()):
-        steps.append(split(top.bit_length() or 1, draw))
-    return Symbolizer(dtype, shape, low, high, tuple(steps))
+@st.composite
+def symbolizers(draw: st.DrawFn) -> Symbolizer:
+    """Draw a symbolizer of any dtype whose steps fit."""
+    chain = draw(chains())
+    try:
+        return Symbolizer(*chain)
+    except UsageError:
+        reject()
 
 
 @given(st.data())
@@ -116,16 +129,93 @@ def test_relation_wraps_on_the_whole_circle_of_64_bits(plus: tuple[int, ...], mi
     assert_array_equal(symbolizer.invert(symbolizer.apply(x), len(x)), x)
 
 
-@given(symbolizers(), st.integers(1, 6), st.integers(0, 2**32))
-def test_any_symbols_are_those_of_some_data_or_refused(symbolizer: Symbolizer, rows: int, seed: int) -> None:
-    """Nothing decodes to data that would have had other symbols."""
-    shape = (symbolizer.records(rows), len(symbolizer.cardinalities))
-    records = np.random.default_rng(seed).integers(0, symbolizer.cardinalities, size=shape)
+PLANES_FIRST = ("int16", (2,), 0, 2047, (Planes((3, 8)), Window((32,))))
+COLOUR_FIRST = ("uint8", (3,), 0, 255, (Colour(), Window((4,))))
+
+
+@settings(max_examples=200)
+@given(chains(), st.integers(0, 9), st.integers(0, 2**32))
+@example(PLANES_FIRST, 3, 0)
+@example(("int16", (2, 3), -5, 500, (Planes((4, 5)), Difference(0), Window((2, 3, 2)), Difference(0))), 5, 0)
+@example(COLOUR_FIRST, 9, 0)
+def test_a_chain_is_refused_when_made_or_gives_back_its_data(
+    chain: tuple[str, tuple[int, ...], int, int, tuple[Step, ...]], rows: int, seed: int
+) -> None:
+    try:
+        symbolizer = Symbolizer(*chain)
+    except UsageError as error:
+        assert "must give back" not in str(error), chain  # the rules of the steps find it before the trial does
+        return
+    generator = np.random.default_rng(seed)
+    if symbolizer.dtype == "bool":
+        x = generator.integers(symbolizer.low, symbolizer.high + 1, size=(rows, *symbolizer.shape)).astype(bool)
+    else:
+        x = generator.integers(
+            symbolizer.low, symbolizer.high, size=(rows, *symbolizer.shape), dtype=symbolizer.dtype, endpoint=True
+        )
+    records = symbolizer.apply(x)
+    assert records.shape == (symbolizer.records(rows), len(symbolizer.cardinalities))
+    assert (records < np.array(symbolizer.cardinalities)).all()
+    assert_array_equal(symbolizer.invert(records, rows), x)
+    whole_windows = -(-rows // symbolizer.segment_rows) * symbolizer.segment_rows
+    assert symbolizer.invert(symbolizer.apply(x[:1].repeat(whole_windows, axis=0))).shape[0] == whole_windows * bool(
+        rows
+    )
+
+
+@given(symbolizers(), st.integers(1, 9), st.integers(0, 2**32), st.booleans())
+@example(Symbolizer(*COLOUR_FIRST), 9, 0, False)
+@example(Symbolizer(*PLANES_FIRST), 40, 0, False)
+def test_any_symbols_are_those_of_some_data_or_refused(
+    symbolizer: Symbolizer, rows: int, seed: int, near: bool
+) -> None:
+    """Nothing decodes to data that would have had other symbols, and nothing is refused by chance of an index."""
+    generator = np.random.default_rng(seed)
+    records = generator.integers(
+        0, symbolizer.cardinalities, size=(symbolizer.records(rows), len(symbolizer.cardinalities))
+    )
+    if near:  # one symbol away from those of data
+        x = np.full((rows, *symbolizer.shape), symbolizer.low, dtype=symbolizer.dtype)
+        one, records = records, symbolizer.apply(x).astype(np.int64)
+        place = tuple(generator.integers(records.shape))
+        records[place] = one[place]
     try:
         data = symbolizer.invert(records, rows)
     except DataError:
         return
     assert_array_equal(symbolizer.apply(data), records)
+
+
+@pytest.mark.parametrize(
+    ("x", "records", "rows", "message"),
+    [
+        (COLOUR_FIRST, [[0, 255, 255] * 4, [255, 510, 510] * 4], 8,
+         "record 0 must come from numbers up to 255 at (4, 0), got 256: these symbols belong to no data"),
+        ((*PLANES_FIRST[:3], 1500, (Planes((3, 8)), Window((2,)))), [[0] * 8, [0] * 7 + [255], [5, 255] * 4], 5,
+         "record 0 must come from numbers up to 1500 at (4, 0), got 1535: these symbols belong to no data"),
+    ],
+)  # fmt: skip
+def test_numbers_of_no_data_before_a_window(x, records, rows, message) -> None:  # type: ignore[no-untyped-def]
+    """What was an IndexError: before a window the largest numbers are those of one row, and any row may be wrong."""
+    with pytest.raises(DataError, match=whole(message)):
+        Symbolizer(*x).invert(records, rows)
+
+
+def test_steps_that_do_not_give_back_what_they_map_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof of a new symbolizer runs the steps that there are: a wrong inverse, a wrong shape, a wrong range."""
+    zigzag = ("int16", (2,), -5, 5, (Zigzag(), Window((2,))))
+    Symbolizer(*zigzag)
+    unfold = Zigzag.invert
+    monkeypatch.setattr(Zigzag, "invert", lambda self, values, top: unfold(self, values, top) ^ np.uint64(1))
+    with pytest.raises(UsageError, match="a symbolizer must give back the rows that it maps, its steps do not: record"):
+        Symbolizer(*zigzag)
+    monkeypatch.setattr(Zigzag, "invert", lambda self, values, top: unfold(self, values, top)[:, :1])
+    with pytest.raises(UsageError, match="must give back the rows that it maps"):
+        Symbolizer(*zigzag)
+    monkeypatch.undo()
+    monkeypatch.setattr(Symbolizer, "_whole", lambda self, rows: (rows, *self.shape))  # the shape of the data
+    with pytest.raises(UsageError, match="must give back the rows that it maps, its steps do not: cannot reshape"):
+        Symbolizer(*PLANES_FIRST)
 
 
 def test_all_values_of_int16_in_two_directions() -> None:
@@ -512,13 +602,22 @@ def test_mutated_json_is_refused_or_means_something() -> None:
     assert 1000 < refused < 2000
 
 
-def test_random_lanes_are_data_or_refused() -> None:
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [(SERIES, (2,)), ("range=0..255,colour,window=4", (3,)), ("range=0..1500,planes=3+8,window=2", (2,)),
+     ("range=0..9,colour,window=2x1,planes=2+3", (2, 3))],
+)  # fmt: skip
+def test_random_lanes_are_data_or_refused(text: str, shape: tuple[int, ...]) -> None:
     """Right checksums around bytes of others: a StreamError, or data that these symbols belong to."""
-    engine = Engine(quantize(series_circuit()))
+    engine = Engine(quantize(series_circuit(text, shape)))
     generator = np.random.default_rng(0)
     for trial in range(60):
         lanes = tuple(generator.bytes(int(generator.integers(1, 30))) for _ in range(1 + trial % 2))
-        stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, 2), (streams.Segment(5, lanes),))
+        if trial % 3:  # symbols of the circuit, in a lane of the right length
+            symbols = generator.integers(0, engine.circuit.cardinalities, (9, len(engine.circuit.cardinalities)))
+            assert engine.circuit.symbolizer is not None
+            lanes = tuple(streams.encode_lanes(engine, symbols[: engine.circuit.symbolizer.records(5)], len(lanes)))
+        stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, *shape), (streams.Segment(5, lanes),))
         try:
             x = decode(engine, stream.pack())
         except StreamError:

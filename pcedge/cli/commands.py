@@ -17,11 +17,13 @@ from pcedge.cli.inputs import (
     OUT,
     bits_per_value,
     reading_options,
+    said_header,
     to_records,
     to_symbols,
 )  # fmt: skip
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
+from pcedge.coder.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
 
 
@@ -107,7 +109,9 @@ def info(model: str, against: str | None) -> Result:
 @click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @reading_options
-def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None) -> Result:
+def verify(
+    model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None, header: bool | None
+) -> Result:
     """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.
 
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
@@ -119,13 +123,15 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    x = to_records(circuit, load_array(data, Reading(dtype, shape)))[:records]
+    reading = Reading(dtype, shape, header=header)
+    x = to_records(circuit, load_array(data, reading))[:records]
+    said = said_header(data, reading)
     report = climb(circuit, x, names, announce=announce)
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
-    counted = {"records": len(x), "complete_records": complete}
+    counted = {"records": len(x), "complete_records": complete} | said
     if complete < len(x):
         text.append(
             f"streams: compared on the {complete} complete records of {len(x)}, the others have missing symbols"
@@ -138,21 +144,33 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
 @click.argument("data", type=DATA)
 @click.argument("out", type=OUT)
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
+@click.option(
+    "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
+    help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
+    f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
+)  # fmt: skip
 @reading_options
-def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | None, shape: str | None) -> Result:
+def encode(
+    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
+    header: bool | None,
+) -> Result:  # fmt: skip
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.coder import Engine
+    from pcedge.coder import Engine, check_stream
     from pcedge.coder.stream import encode as compress
     from pcedge.coder.stream import parse
     from pcedge.data import Reading, load_array
 
     engine = Engine(read_integer(model))
     _say_how(engine)
-    x = load_array(data, Reading(dtype, shape))
-    with progress("encoding") as move:
-        packed = compress(engine, x, lanes, move)
+    reading = Reading(dtype, shape, header=header)
+    x = load_array(data, reading)
+    said = said_header(data, reading)
     with whole_file(out, model, data) as fresh:
-        fresh.write_bytes(packed)
+        with progress("encoding") as move:
+            fresh.write_bytes(compress(engine, x, lanes, move))
+        packed = fresh.read_bytes()
+        with progress("verifying") as move:
+            verified = check_stream(engine, x, packed, check, move)
     stream = parse(packed)
     symbolizer = engine.circuit.symbolizer
     symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
@@ -160,10 +178,12 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
         "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
+        "verify": check, "verified_records": verified,
     }  # fmt: skip
-    result |= bits_per_value(engine.circuit, 8 * len(packed), x)
+    result |= said | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
+    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
     return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
 
 
@@ -193,8 +213,9 @@ def decode(model: str, stream: str, out: Path) -> Result:
 @click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 @reading_options
 def loglik(
-    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None
-) -> Result:
+    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None,
+    header: bool | None,
+) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added.
@@ -206,7 +227,9 @@ def loglik(
     from pcedge.verify.project import log_of
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    raw = load_array(data, Reading(dtype, shape, missing))
+    reading = Reading(dtype, shape, missing, header)
+    raw = load_array(data, reading)
+    said = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
     x = to_symbols(circuit, raw, missing)
@@ -224,12 +247,12 @@ def loglik(
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())
     finite = math.isfinite(mean)
-    result = {
+    result: dict[str, Any] = {
         "records": len(logs),
         "mean_nats": mean if finite else None,
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
-    }
+    } | said
     unseen = 0
     if missing is not None:
         unseen = result["missing_symbols"] = int((x == -1).sum())

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, mean_bits, to_symbols
-from pcedge.cli.output import Command, Result, announce, whole_file
+from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, header_option, mean_bits, said_header, to_symbols
+from pcedge.cli.output import Command, Result, announce, must_come_with, whole_file
 
 
 @click.command(cls=Command, example="pcedge prune c.pcedge --data digits --fraction 0.5 --shape edges --out p.pcedge")
@@ -23,6 +23,7 @@ from pcedge.cli.output import Command, Result, announce, whole_file
 @click.option("--block", default="4x4", show_default=True, type=Sizes(2), help="Rows and columns of a block.")
 @click.option("--global", "whole", is_flag=True, help="Compare states or blocks of the whole circuit, not of a layer.")
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@header_option
 @click.option("--out", required=True, type=OUT, help="The pruned float circuit, to be trained further.")
 def prune(
     circuit: str,
@@ -32,17 +33,20 @@ def prune(
     block: tuple[int, int],
     whole: bool,
     missing: int | None,
+    header: bool | None,
     out: Path,
 ) -> Result:
     """Drop what the data use least of a float circuit, by circuit flow."""
     from pcedge.circuit import save_circuit
     from pcedge.compress import expected_flows, loss_bound
     from pcedge.compress import prune as drop
-    from pcedge.data import load_data
+    from pcedge.data import Reading, load_data
     from pcedge.errors import DataError
 
     before = read_float(circuit)
-    records = to_symbols(before, load_data(data).train, missing)
+    reading = Reading(missing=missing, header=header)
+    records = to_symbols(before, load_data(data, reading).train, missing)
+    said = said_header(data, reading)
     announce(f"computing flows of {len(records)} records")
     pruned = drop(before, expected_flows(before, records), fraction, shape, block=block, even=not whole)
     bits_before = mean_bits(before, records)
@@ -59,7 +63,7 @@ def prune(
         "bits_per_variable_before": bits_before,
         "bits_per_variable_after": bits_after if math.isfinite(bits_after) else None,
         "loss_bound": bound if math.isfinite(bound) else None,
-    }  # fmt: skip
+    } | said  # fmt: skip
     text = (
         f"{out}: {before.parameters} parameters before, {pruned.circuit.parameters} after; "
         f"{bits_before:.4f} bits a variable before, {bits_after:.4f} after"
@@ -77,15 +81,24 @@ def prune(
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the noise.")
 @click.option("--data", type=DATA, help="Records (train split) whose bits are told before and after.")
 @click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@header_option
 @click.option("--out", required=True, type=OUT, help="The grown float circuit, to be trained further.")
 def grow(
-    circuit: str, factor: int, noise: float, seed: int, data: str | None, missing: int | None, out: Path
+    circuit: str,
+    factor: int,
+    noise: float,
+    seed: int,
+    data: str | None,
+    missing: int | None,
+    header: bool | None,
+    out: Path,
 ) -> Result:
     """Clone every latent state of a float circuit, with noise, so that training can go on."""
     from pcedge.circuit import save_circuit
     from pcedge.compress import grow as clone
-    from pcedge.data import load_data
+    from pcedge.data import Reading, load_data
 
+    must_come_with("--data", data is not None, "header")
     before = read_float(circuit)
     after = clone(before, factor, noise, seed)
     result: dict[str, Any] = {
@@ -94,7 +107,9 @@ def grow(
     }  # fmt: skip
     text = f"{out}: {before.parameters} parameters before, {after.parameters} after"
     if data is not None:
-        records = to_symbols(before, load_data(data).train, missing)
+        reading = Reading(missing=missing, header=header)
+        records = to_symbols(before, load_data(data, reading).train, missing)
+        result |= said_header(data, reading)
         bits = [mean_bits(part, records) for part in (before, after)]
         for name, value in zip(("before", "after"), bits, strict=True):
             result[f"bits_per_variable_{name}"] = value if math.isfinite(value) else None

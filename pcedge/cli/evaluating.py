@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float, read_integer
-from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, reading_options
+from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, each_reading, reading_options, said_header
 from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
 from pcedge.errors import UsageError
 
@@ -49,6 +49,7 @@ def evaluate(
     plot: Path | None,
     dtype: str | None,
     shape: str | None,
+    header: bool | None,
 ) -> Result:
     """Compare an integer circuit with its float circuit: worst records, classes, queries, out-of-distribution data."""
     from pcedge.coder import Engine
@@ -65,22 +66,31 @@ def evaluate(
         need_matplotlib()
     floats, engine = read_float(circuit), Engine(read_integer(model))
     check_pair(floats, engine)
-    reading = Reading(dtype, shape)
-    x = load_array(data, reading)
+    reading = Reading(dtype, shape, header=header)
+    of_data, of_ood, of_labels = each_reading(reading, data, ood, labels)
+    of_labels = Reading(header=of_labels.header)
+    x = load_array(data, of_data)
+    said = said_header(data, of_data)
+    classes = others = None
+    if labels is not None:
+        classes = load_labels(labels, of_labels)
+        said |= said_header(labels, of_labels, "labels_header")
+    if ood is not None:
+        others = load_array(ood, of_ood)
+        said |= said_header(ood, of_ood, "ood_header")
     inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
     # whole_file checks the rest of the plot's place before minutes of work, not after.
     with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
         with _stages() as move:
             found = measure(
                 floats, engine, x,
-                labels=None if labels is None else load_labels(labels),
-                ood=None if ood is None else load_array(ood, reading),
+                labels=classes, ood=others,
                 records=records, queries=queries, seed=seed, lanes=lanes, progress=move,
             )  # fmt: skip
         if plot is not None and fresh is not None:
             title = f"{Path(model).name} against {Path(circuit).name}, {found.records} records"
             draw(found, fresh, plot.suffix.lower(), title)
-    result = found.as_dict() | {"digest": engine.circuit.digest.hex()}
+    result = found.as_dict() | {"digest": engine.circuit.digest.hex()} | said
     result["file"] |= bits_per_value(engine.circuit, 8 * found.file_bytes, x[: found.rows])
     if plot is not None:
         result["plot"] = str(plot)

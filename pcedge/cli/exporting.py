@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_records
-from pcedge.cli.output import Command, Result, announce, whole_file
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_records
+from pcedge.cli.output import Command, Result, announce, must_come_with, whole_file
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ GIVEN_RECORDS = 64
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
     macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    dtype: str | None, shape: str | None,
+    dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
     from pcedge.coder import Engine
@@ -81,23 +81,28 @@ def export(
         raise click.UsageError(f"--{given[0]} must go with --kernel engine")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
+    must_come_with("--data", data is not None, "header")
     sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
     engine = Shape(**{name: size for name, size in sizes.items() if size is not None})
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
     golden = None
+    said: dict[str, Any] = {}
     if data:
-        golden = to_records(circuit, load_array(data, Reading(dtype, shape)))[: records or GIVEN_RECORDS]
+        reading = Reading(dtype, shape, header=header)
+        golden = to_records(circuit, load_array(data, reading))[: records or GIVEN_RECORDS]
+        said = said_header(data, reading)
     elif records is not None:
         golden = draw_records(Engine(circuit), records)
     if kernel == "unrolled":
-        return _unrolled(circuit, out, target, golden, adders or "auto")
+        result, text, status = _unrolled(circuit, out, target, golden, adders or "auto")
+        return result | said, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
     folder = write_project(circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
-    return result, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+    return result | said, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
 
 
 @click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")

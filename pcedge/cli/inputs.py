@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,17 @@ import numpy as np
 
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
+from pcedge.cli.output import warn
+from pcedge.data import Reading, is_table, table_head
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.quantize import IntegerCircuit
 
 #: what a data argument may be, for help texts
 ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary (--dtype, --shape)"
+
+#: names of a header that are shown to people
+SHOWN = 6
 
 #: far above any alphabet, and safe in every integer type that follows
 MAX_SYMBOL = 2**31 - 1
@@ -71,9 +77,48 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--shape", help="Shape of a record of raw binary, as 64x2.  [default: 1]"),
         click.option("--dtype", help="Type of raw binary or of a table's numbers, as int16, <i2 or >u4."),
+        header_option,
     ):
         command = option(command)
     return command
+
+
+#: the option of every command that reads tables
+header_option = click.option(
+    "--header/--no-header",
+    default=None,
+    help="Whether the first line of a table is a header.  [default: it is one if it holds names and no number]",
+)
+
+
+def said_header(source: str, reading: Reading, key: str = "header") -> dict[str, Any]:
+    """Say on stderr what was taken as the header of a table; give it for a result, and nothing for what is no table."""
+    if not is_table(source, reading):
+        return {}
+    head = table_head(source, reading)
+    if head is None or head.names is None:
+        if head is not None and head.counted and reading.header is None:
+            warn(
+                f"{source}: line {head.first.line} is taken as a record, though it counts the columns as a header may; "
+                "--header passes over it"
+            )
+        return {key: None}
+    shown = ", ".join(repr(name) for name in head.names[:SHOWN])
+    more = f", … ({len(head.names)} columns)" if len(head.names) > SHOWN else ""
+    click.echo(f"{source}: line {head.first.line} is taken as the header: {shown}{more}", err=True)
+    return {key: list(head.names)}
+
+
+def each_reading(reading: Reading, *sources: str | None) -> list[Reading]:
+    """Give the reading of each of a command's sources: a header is for those that are tables.
+
+    Raises:
+        UsageError: none of them is a table, and the reading says whether there is a header.
+    """
+    tables = [source is not None and is_table(source, reading) for source in sources]
+    if reading.header is not None and not any(tables):
+        raise UsageError("--header and --no-header must go with a table, none of the data is one")
+    return [reading if table else replace(reading, header=None) for table in tables]
 
 
 def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = None) -> Any:

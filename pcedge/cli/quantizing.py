@@ -12,7 +12,7 @@ import click
 
 from pcedge.circuit import Circuit
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, to_symbols
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_symbols
 from pcedge.cli.measuring import (
     chosen_in_words,
     held_records,
@@ -93,7 +93,7 @@ def quantize(
     rounding: str, data: str | None, missing: int | None, leaf_tables: int | None, leaf_masters: int | None,
     refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
     budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
-    shape: str | None, out: Path,
+    shape: str | None, header: bool | None, out: Path,
 ) -> Result:  # fmt: skip
     """Round a float circuit to integers, trained on data if you like, and write it as ONNX.
 
@@ -132,6 +132,7 @@ def quantize(
     if leaf_masters is not None and budget is not None:
         raise click.UsageError("a budget must come without --leaf-masters")
     must_come_with("a budget", budget is not None, "checkpoint", "generations", "workers")
+    must_come_with("--data", data is not None, "header")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
         raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
     if refine != "none":
@@ -139,9 +140,12 @@ def quantize(
     fitted, chosen = source, None
     held: Any = None
     searched: dict[str, Any] = {}
+    headed: dict[str, Any] = {}
     kept: list[int] = []
     if data is not None:
-        splits = load_data(data, Reading(dtype, shape, missing)).map(lambda part: to_symbols(source, part, missing))
+        reading = Reading(dtype, shape, missing, header)
+        splits = load_data(data, reading).map(lambda part: to_symbols(source, part, missing))
+        headed = said_header(data, reading)
         train = splits.train.reshape(len(splits.train), -1)
         held = held_records(train, splits.valid, seed)
         if budget is not None:
@@ -181,7 +185,7 @@ def quantize(
         "digest": model.digest.hex(),
         "bytes": out.stat().st_size,
         "structured": model.structured,
-    }
+    } | headed
     text = f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…"
     more, said = sizes(model)
     result |= more

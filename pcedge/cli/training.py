@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import ACCEPTED, DATA, MODEL, OUT, Sizes, mark_missing, reading_options, refuse_missing
+from pcedge.cli.inputs import (
+    ACCEPTED,
+    DATA,
+    MODEL,
+    OUT,
+    Sizes,
+    mark_missing,
+    reading_options,
+    refuse_missing,
+    said_header,
+)
 from pcedge.cli.output import Command, Result, announce, in_words, progress, whole_file
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 
@@ -69,9 +79,9 @@ def _settings(command: Any) -> Any:
 )  # fmt: skip
 @click.option("--out", required=True, type=OUT, help="The float circuit.")
 def train(
-    data: str, dtype: str | None, shape: str | None, image: tuple[int, ...] | None, init: str | None,
-    missing: int | None, symbolizer: str | None, checkpoint: Path | None, device: str, precision: str, out: Path,
-    **settings: Any,
+    data: str, dtype: str | None, shape: str | None, header: bool | None, image: tuple[int, ...] | None,
+    init: str | None, missing: int | None, symbolizer: str | None, checkpoint: Path | None, device: str,
+    precision: str, out: Path, **settings: Any,
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
@@ -79,7 +89,8 @@ def train(
     from pcedge.data.specification import specification, symbolize
     from pcedge.learn import evaluate, fit
 
-    loaded = load_data(data, Reading(dtype, shape, missing))
+    reading = Reading(dtype, shape, missing, header)
+    loaded = load_data(data, reading)
     start = None if init is None else read_float(init)
     steps = None if start is None else start.symbolizer
     if symbolizer is not None and start is not None:
@@ -98,7 +109,9 @@ def train(
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
     first = os.environ.get("RANK", "0") == "0"
+    said: dict[str, Any] = {}
     if first:
+        said = said_header(data, reading)
         announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     iterations: list[int] = []
     inputs = [name for name in (data, init) if name is not None]
@@ -136,4 +149,4 @@ def train(
             bits = -evaluate(circuit, part, replace(config, dtype="float64")).mean() / math.log(2)
             result[f"{name}_bits_per_variable"] = float(bits) / len(circuit.cardinalities)
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
-    return result, "\n".join(lines), 0
+    return result | said, "\n".join(lines), 0

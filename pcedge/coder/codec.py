@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -54,23 +54,34 @@ def decode_lanes(
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
+    records = np.zeros((count, len(engine.circuit.order)), dtype=np.int64)
+    done = 0
+    for symbols in decode_rounds(engine, lanes, count, strict=strict):
+        records[done : done + len(symbols)] = symbols
+        done += len(symbols)
+        if progress:
+            progress(done, count)
+    return records
+
+
+def decode_rounds(engine: Engine, lanes: list[bytes], count: int, *, strict: bool = True) -> Iterator[IntArray]:
+    """Decode the next record of every lane at a time; arguments and errors are those of `decode_lanes`.
+
+    Yields:
+        Records of shape (lanes, variables), fewer at the end; that the lanes end there is
+        checked after them.
+    """
     decoder = RangeDecoder(lanes, engine.circuit.widths, strict=strict)
-    variables = len(engine.circuit.order)
-    records = np.zeros((count, variables), dtype=np.int64)
 
     def code(step: Step, context: IntArray) -> IntArray:
         return _decode_symbol(engine, decoder, step, context)
 
     for first in range(0, count, max(len(lanes), 1)):
-        rows = records[first : first + len(lanes)]
-        symbols = np.zeros((variables, len(rows)), dtype=np.int64)
+        symbols = np.zeros((len(engine.circuit.order), min(len(lanes), count - first)), dtype=np.int64)
         engine.replay(engine.code_steps, symbols, code)
-        rows[:] = symbols.T
         decoder.check()
-        if progress:
-            progress(first + len(rows), count)
+        yield symbols.T
     decoder.finish()
-    return records
 
 
 def _decode_symbol(engine: Engine, decoder: RangeDecoder, step: Step, context: IntArray) -> IntArray:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcedge.data.damage import refused
 from pcedge.data.images import IMAGES, read_folder, read_image
-from pcedge.data.table import TABLES, read_table
+from pcedge.data.table import TABLES, TEXTS, Head, read_head, read_table
 from pcedge.errors import DataError, UsageError
 
 #: integer records, or any array that a reader found in a file
@@ -36,7 +36,7 @@ CHUNK = 1 << 20
 
 #: what readers accept, for messages
 ACCEPTED = (
-    "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv or .tsv, .png or .pgm, be a folder of images, "
+    "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png or .pgm, be a folder of images, "
     "or be raw binary with --dtype"
 )
 
@@ -57,8 +57,10 @@ class Reading:
     dtype: str | None = None
     #: shape of a record of raw binary, as `64x2`; 1 where there is none
     shape: str | None = None
-    #: what an empty cell of a table stands for; None refuses empty cells
+    #: what an empty cell of a table stands for, or one that says missing otherwise (NA, NaN, ?); None refuses them
     missing: int | None = None
+    #: whether the first line of a table is a header; None takes it as one if it holds names and no number
+    header: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the texts."""
@@ -167,18 +169,38 @@ def load_array(path: str | Path, reading: Reading = PLAIN) -> Array:
     return array
 
 
-def load_labels(path: str | Path) -> Array:
+def load_labels(path: str | Path, reading: Reading = PLAIN) -> Array:
     """Load a label a record: integers of shape (N,), from a file of one array or of splits as `load_array` takes it.
 
     Raises:
         DataError: there is no such file, it breaks its format, or it holds anything but one integer a record.
     """
-    where, labels = _one(path, PLAIN)
+    where, labels = _one(path, reading)
     if labels.dtype.kind not in "iub":
         raise DataError(f"{where} must hold labels that are integers, got {labels.dtype}")
     if not labels.ndim or labels.shape[1:] not in ((), (1,)):
         raise DataError(f"{where} must hold a label a record, shape (records,), got {labels.shape}")
     return labels.reshape(-1)
+
+
+def is_table(source: str | Path, reading: Reading = PLAIN) -> bool:
+    """Tell whether a source is read as a table, by its name."""
+    path = Path(source)
+    ends = TABLES if reading.dtype is not None else TABLES + TEXTS
+    return path.name.lower().endswith(ends) and not path.is_dir()
+
+
+def table_head(source: str | Path, reading: Reading = PLAIN) -> Head | None:
+    """Give the first line of a table, and whether it is taken as a header; None for what is no table, or is empty.
+
+    Raises:
+        DataError: the file cannot be read.
+
+    Example:
+        >>> table_head("digits") is None
+        True
+    """
+    return read_head(Path(source), reading.header) if is_table(source, reading) else None
 
 
 def _one(path: str | Path, reading: Reading) -> tuple[str, Array]:
@@ -210,10 +232,12 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
             "there is no such file"
         )
     name = path.name.lower()
-    if name.endswith(TABLES) and not path.is_dir():
+    if is_table(source, reading):
         if reading.shape is not None:
             raise UsageError(f"{source} is a table, whose lines are the records: it takes no shape")
-        return {"train": read_table(path, reading.missing, reading.number)}
+        return {"train": read_table(path, reading.missing, reading.number, reading.header)}
+    if reading.header is not None:
+        raise UsageError(f"{source} is no table, whose first line could be a header: it takes neither yes nor no")
     known = path.is_dir() or name.endswith((".npz", ".npy", ".gz", "ubyte", ".idx", *IMAGES))
     if reading.dtype is not None and (known or path.suffix.lower().startswith(".idx")):
         raise UsageError(f"{source} says itself of which dtype and shape its numbers are: it takes neither")

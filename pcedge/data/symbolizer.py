@@ -23,6 +23,9 @@ MAX_SYMBOLS = 1 << 16
 MAX_STEPS = 16
 MAX_DIMENSIONS = 15
 
+#: numbers of the rows with which a new symbolizer is tried, at most: windows of large pictures may have far more
+TRIED_NUMBERS = 1 << 18
+
 #: the dtypes of data
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 
@@ -30,6 +33,9 @@ DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 @dataclass(frozen=True)
 class Symbolizer:
     """Map rows of integers to records of symbols and back, exactly.
+
+    A symbolizer is made only if its steps give back what they map: shapes and ranges are composed forward and back, on
+    rows of the range's ends.
 
     Args:
         dtype: numpy's name of the data's type; `invert` gives it.
@@ -39,7 +45,8 @@ class Symbolizer:
         steps: what is done, in this order, to the values less `low`.
 
     Raises:
-        UsageError: the steps do not fit the values or each other, or end in alphabets that are too large.
+        UsageError: the steps do not fit the values or each other, end in alphabets that are too large, or do not give
+            back the rows that they map.
 
     Example:
         >>> from pcedge.data.steps import Difference, Planes, Zigzag
@@ -79,6 +86,20 @@ class Symbolizer:
                 f"a symbolizer must end in at most {MAX_SYMBOLS} symbols a variable, got {max(self.cardinalities)}: "
                 "split the numbers by planes"
             )
+        self._prove()
+
+    def _prove(self) -> None:
+        """Map rows forward and back, a window and a row more or one row, and demand that they return."""
+        most = TRIED_NUMBERS // len(self.cardinalities)
+        rows = next((rows for rows in (self.segment_rows + 1, 1) if self.records(rows) <= most), 0)
+        ends = np.array([self.low, self.high, (self.low + self.high) // 2, self.high, self.low], dtype=self.dtype)
+        data = np.resize(ends, (rows, *self.shape))
+        try:
+            lost = not np.array_equal(self.invert(self.apply(data), rows), data)
+        except (DataError, ValueError, IndexError) as error:
+            raise UsageError(f"a symbolizer must give back the rows that it maps, its steps do not: {error}") from error
+        if lost:
+            raise UsageError("a symbolizer must give back the rows that it maps, its steps give others")
 
     @cached_property
     def _tops(self) -> list[Words]:
@@ -107,7 +128,12 @@ class Symbolizer:
 
     def records(self, rows: int) -> int:
         """Give the number of records of so many rows."""
-        return math.prod(self.window.counts((rows, *self.shape))) if self.window else rows
+        return math.prod(self.window.counts(self._whole(rows))) if self.window else rows
+
+    def _whole(self, rows: int) -> tuple[int, ...]:
+        """Give the shape that so many rows have where the window cuts them: steps before it may have changed it."""
+        place = next(place for place, step in enumerate(self.steps) if isinstance(step, Window))
+        return (rows, *self._tops[place].shape[1:])
 
     def apply(self, x: ArrayLike) -> NDArray[np.uint16]:
         """Map data to records of symbols.
@@ -193,7 +219,7 @@ class Symbolizer:
         check_below(values, self._tops[-1])
         for step, top in zip(reversed(self.steps), reversed(self._tops[:-1]), strict=True):
             if isinstance(step, Window):
-                values = step.join(values, (rows, *self.shape))
+                values = step.join(values, self._whole(rows))
             else:
                 values = step.invert(values, top)
             check_below(values, top)
@@ -208,7 +234,7 @@ class Symbolizer:
     def _most_rows(self, records: int) -> int:
         if not self.window:
             return records
-        across = math.prod(self.window.counts((1, *self.shape))[1:])
+        across = self.records(1)
         if records % across:
             raise DataError(f"records must come in groups of {across}, one for each part of a row, got {records}")
         return records // across * self.window.sizes[0]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,70 +20,221 @@ Array = NDArray[Any]
 
 TABLES = (".csv", ".tsv")
 
+#: names that may be raw binary too: tables where no dtype is given
+TEXTS = (".data", ".txt")
+
 #: the delimiter is the first of these that the first line holds
 DELIMITERS = ("\t", ";", ",", " ")
 
+#: what a missing value is written as, in any case, besides an empty cell: by R, pandas, numpy, spreadsheets, ARFF
+MISSING_MARKS = ("?", "na", "n/a", "<na>", "nan", "-nan", "null")
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
-_NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_NUMBER = re.compile(rf"{_FLOAT.pattern}|[+-]?0[xob][0-9a-f]+", re.IGNORECASE)
+
+#: columns from which a line that counts them may be names that nobody chose, as pandas writes them
+COUNTED = 3
 
 
-def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None) -> Array:
+class Row(NamedTuple):
+    """Hold a line of a table; a blank one has no cells."""
+
+    #: the line in the file, from 1; the last one where a cell in quotes runs over several
+    line: int
+    cells: list[str]
+    #: whether the line holds quotes
+    quoted: bool
+
+
+@dataclass(frozen=True)
+class Head:
+    """Hold the first line of a table that is not blank."""
+
+    first: Row
+    #: whether it is a header, and no record
+    named: bool
+    #: the blank lines before it
+    blank: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Give the names, where the line is a header."""
+        return tuple(self.first.cells) if self.named else None
+
+    @property
+    def counted(self) -> bool:
+        """Tell whether the line, taken as a record, may be names that nobody chose: 0, 1, 2 and so on, or from 1."""
+        places = [str(place) for place in range(len(self.first.cells) + 1)]
+        return not self.named and len(places) > COUNTED and self.first.cells in (places[:-1], places[1:])
+
+
+def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None, header: bool | None = None) -> Array:
     """Read a table, a record a line.
 
-    The first line is a header if none of its cells is a number. Empty lines are passed over.
+    Blank lines are passed over; between the records of a table of one column they are empty cells.
 
     Args:
         path: the file, UTF-8.
-        missing: what an empty cell stands for; None refuses empty cells.
+        missing: what an empty cell or one of `MISSING_MARKS` stands for; None refuses them.
         dtype: of the result; None takes the smallest one that holds every value, unsigned where none is negative.
+        header: whether the first line is a header; None takes it as one if a cell of it is a name, and none a number.
 
     Raises:
         DataError: a cell is no integer, a line has another number of cells than the first, or there are none.
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-        delimiter = next((sign for sign in DELIMITERS if sign in first.strip()), ",")
-        file.seek(0)
-        # Blanks at a line's ends separate nothing; a line of empty cells is a record, an empty line is none.
-        source = (line.strip(" \r\n") + "\n" for line in file) if delimiter == " " else file
-        reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True, strict=True)
-        lines = [
-            (reader.line_num, [cell.strip() for cell in row])
-            for row in reader
-            if len(row) > 1 or any(cell.strip() for cell in row)
-        ]
-    if not lines:
-        raise DataError(f"{path} must hold at least one line of integers, it is empty")
-    width = len(lines[0][1])
-    named = not any(_NUMBER.fullmatch(cell) for cell in lines[0][1])
-    names = [repr(name) if named else str(place) for place, name in enumerate(lines[0][1], start=1)]
-    values = np.zeros((len(lines) - named, width), dtype=object)
-    for target, (line, cells) in zip(values, lines[named:], strict=True):
-        if len(cells) != width:
-            raise DataError(f"{path}, line {line}: must have {width} cells like the first line, got {len(cells)}")
-        for place, cell in enumerate(cells):
-            if _INTEGER.fullmatch(cell):
-                target[place] = int(cell)
-            elif not cell and missing is not None:
-                target[place] = missing
-            else:
-                raise DataError(f"{path}, line {line}, column {names[place]}: {_reason(cell)}")
-    return _typed(path, values, dtype)
+        return parse_table(file, str(path), missing, dtype, header)
 
 
-def _reason(cell: str) -> str:
+def read_head(path: Path, header: bool | None = None) -> Head | None:
+    """Read the first line of a table as `read_table` takes it; None where there is none.
+
+    Raises:
+        DataError: the line is not that of a table.
+    """
+    with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
+        return _head(_rows(file), header)
+
+
+def parse_table(
+    lines: Iterable[str], where: str, missing: int | None, dtype: np.dtype[Any] | None, header: bool | None = None
+) -> Array:
+    r"""Read a table from its lines, with their ends; arguments and errors are those of `read_table`.
+
+    Raises:
+        csv.Error: quotes are not those of CSV.
+
+    Example:
+        >>> parse_table(["a,b\n", "1,NA\n"], "x.csv", -1, None).tolist()
+        [[1, -1]]
+    """
+    rows = _rows(lines)
+    head = _head(rows, header)
+    if head is None:
+        raise DataError(f"{where} must hold at least one line of integers, it is empty")
+    values: list[list[int]] = []
+    quoted = False
+    for row in _records(head, rows):
+        if len(row.cells) != len(head.first.cells):
+            raise DataError(
+                f"{where}, line {row.line}: must have {len(head.first.cells)} cells like the first line, "
+                f"got {len(row.cells)}"
+            )
+        if all(map(_INTEGER.fullmatch, row.cells)):
+            values.append([int(cell) for cell in row.cells])
+        else:
+            values.append([_value(where, head, header, row.line, place, missing) for place in enumerate(row.cells)])
+        quoted |= row.quoted and row.line != head.first.line
+    if header is None and not head.named and head.first.quoted and not quoted and len(values) > 1:
+        if any(map(_INTEGER.fullmatch, head.first.cells)):
+            raise DataError(
+                f"{where}, line {head.first.line}: its numbers are in quotes and no others are, so they may be names; "
+                "--header takes them as names, --no-header as a record"
+            )
+    return _typed(where, values, len(head.first.cells), dtype)
+
+
+def _rows(lines: Iterable[str]) -> Iterator[Row]:
+    """Split lines at the delimiter of the first one that is not blank."""
+    source = iter(lines)
+    start: list[str] = []
+    for line in source:
+        start.append(line)
+        if line.strip():
+            break
+    first = start[-1].strip(" \r\n") if start else ""
+    delimiter = next((sign for sign in DELIMITERS if sign in first), None)
+    # Lines of tabs alone are records of empty cells.
+    delimiter = delimiter or ("\t" if any("\t" in line for line in start) else ",")
+    quoted = False
+
+    def watched() -> Iterator[str]:
+        nonlocal quoted
+        for line in chain(start, source):
+            quoted |= '"' in line
+            # Blanks at a line's ends separate nothing.
+            yield line.strip(" \r\n") + "\n" if delimiter == " " else line
+
+    reader = csv.reader(watched(), delimiter=delimiter, skipinitialspace=True, strict=True)
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        # One empty cell is a blank line, but not where it is written as quotes.
+        yield Row(reader.line_num, [] if cells == [""] and not quoted else cells, quoted)
+        quoted = False
+
+
+def _head(rows: Iterator[Row], header: bool | None) -> Head | None:
+    blank: list[int] = []
+    for row in rows:
+        if row.cells:
+            return Head(row, _is_header(row.cells) if header is None else header, tuple(blank))
+        blank.append(row.line)
+    return None
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Tell names from a record: at least one is a word that marks no missing value, and no number is among them."""
+    named = any(not _is_mark(cell) and any(sign.isalpha() for sign in cell) for cell in cells)
+    return named and not any(_is_number(cell) or _swallows(cell) for cell in cells)
+
+
+def _is_mark(cell: str) -> bool:
+    return not cell or cell.lower() in MISSING_MARKS
+
+
+def _is_number(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell) is not None and not _is_mark(cell)
+
+
+def _swallows(cell: str) -> bool:
+    """Tell whether a cell is more than a name: binary, or lines with numbers between quotes that stand wrong."""
+    words = (word for line in cell.splitlines()[1:] for word in re.split(r"[\t;, ]+", line))
+    return "\0" in cell or any(map(_is_number, words))
+
+
+def _records(head: Head, rows: Iterator[Row]) -> Iterator[Row]:
+    """Give the lines that are records; in a table of one column a blank line between two is an empty cell."""
+    blank = [] if head.named else list(head.blank)
+    for row in rows if head.named else chain([head.first], rows):
+        if not row.cells:
+            blank.append(row.line)
+            continue
+        if len(head.first.cells) == 1:
+            yield from (Row(line, [""], False) for line in blank)
+        blank.clear()
+        yield row
+
+
+def _value(where: str, head: Head, header: bool | None, line: int, place: tuple[int, str], missing: int | None) -> int:
+    """Give the integer of a cell, or say why it is none."""
+    column, cell = place
+    if _INTEGER.fullmatch(cell):
+        return int(cell)
+    if missing is not None and _is_mark(cell):
+        return missing
     if not cell:
-        return "a cell must hold an integer, it is empty; --missing takes empty cells as missing"
-    kind = "the float " if _NUMBER.fullmatch(cell) else ""
-    return f"a cell must hold an integer, got {kind}{cell[:40]!r}"
+        reason = "it is empty; --missing takes empty cells as missing"
+    elif _is_mark(cell):
+        reason = f"got {cell!r}; --missing takes it as missing"
+    else:
+        reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
+    if line == head.first.line and header is None and not _is_number(cell):
+        reason += "; --header takes the line as names"
+    name = repr(head.first.cells[column]) if head.named else str(column + 1)
+    raise DataError(f"{where}, line {line}, column {name}: a cell must hold an integer, {reason}")
 
 
-def _typed(path: Path, values: Array, dtype: np.dtype[Any] | None) -> Array:
+def _typed(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
+    try:
+        values = np.array(rows, dtype=np.int64)
+    except OverflowError:
+        values = np.array(rows, dtype=object)
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     kinds = ("uint8", "uint16", "uint32", "uint64") if low >= 0 else ("int8", "int16", "int32", "int64")
     choices = kinds if dtype is None else (dtype.name,)
     for name in choices:
         bounds = (0, 1) if name == "bool" else (int(np.iinfo(name).min), int(np.iinfo(name).max))
         if bounds[0] <= low and high <= bounds[1]:
-            return values.astype(name)
-    raise DataError(f"{path} must hold integers that fit {choices[-1]}, got {low}..{high}")
+            return values.reshape(-1, width).astype(name)
+    raise DataError(f"{where} must hold integers that fit {choices[-1]}, got {low}..{high}")

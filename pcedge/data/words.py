@@ -23,16 +23,17 @@ def check_variables(count: int) -> None:
 
 
 def check_below(values: Words, top: Words) -> None:
-    """Refuse numbers that no data give.
+    """Refuse numbers that no data give; `top` has size 1 along the rows before a window.
 
     Raises:
         DataError: a number is above the largest of its place.
     """
     if (values > top).any():
-        record, *place = (int(i) for i in np.argwhere(values > top)[0])
+        where = tuple(int(i) for i in np.argwhere(values > top)[0])
+        most = int(np.broadcast_to(top, values.shape)[where])
         raise DataError(
-            f"record {record} must come from numbers up to {int(top[tuple(place)])} at {tuple(place)}, "
-            f"got {int(values[(record, *place)])}: these symbols belong to no data"
+            f"record {where[0]} must come from numbers up to {most} at {where[1:]}, "
+            f"got {int(values[where])}: these symbols belong to no data"
         )
 
 
