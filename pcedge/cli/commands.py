@@ -151,7 +151,7 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
     x = load_array(data, Reading(dtype, shape))
     with progress("encoding") as move:
         packed = compress(engine, x, lanes, move)
-    with whole_file(out, model, data) as fresh:
+    with whole_file(out) as fresh:
         fresh.write_bytes(packed)
     stream = parse(packed)
     symbolizer = engine.circuit.symbolizer
@@ -180,7 +180,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
     _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
-    with whole_file(out, model, stream) as fresh, open(fresh, "wb") as file:
+    with whole_file(out) as fresh, open(fresh, "wb") as file:
         np.save(file, x, allow_pickle=False)
     result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
     return result, f"{out}: {x.dtype} {x.shape}", 0
@@ -219,7 +219,7 @@ def loglik(
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
-        with whole_file(out, model, data) as fresh, open(fresh, "wb") as file:
+        with whole_file(out) as fresh, open(fresh, "wb") as file:
             np.save(file, logs, allow_pickle=False)
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())

@@ -67,9 +67,8 @@ def evaluate(
     check_pair(floats, engine)
     reading = Reading(dtype, shape)
     x = load_array(data, reading)
-    inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
     # whole_file checks the rest of the plot's place before minutes of work, not after.
-    with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
+    with contextlib.nullcontext() if plot is None else whole_file(plot) as fresh:
         with _stages() as move:
             found = measure(
                 floats, engine, x,

@@ -119,6 +119,7 @@ def _checked(path: Path) -> bytes:
         raise FormatError("checkpoint", f"{path} must be a checkpoint of pcedge, it starts otherwise")
     if data != _first_line(rest) + rest:
         raise FormatError(
-            "checkpoint", f"{path} must be a checkpoint of pcedge with its checksum, it is damaged: remove it to start anew"
+            "checkpoint",
+            f"{path} must be a checkpoint of pcedge with its checksum, it is damaged: remove it to start anew",
         )
     return rest
