@@ -88,7 +88,9 @@ def _show(text: Any) -> None:
 
 def _least_width(part: Table) -> int:
     """Say which width a table must have for some signs of every cell in a line; on less, columns would vanish."""
-    whole = sum(max(map(cell_len, column.cells), default=0) for column in part.columns if column.no_wrap)  # type: ignore[arg-type]
+    whole = sum(
+        max((cell_len(str(cell)) for cell in column.cells), default=0) for column in part.columns if column.no_wrap
+    )
     return whole + 7 * len(part.columns)
 
 

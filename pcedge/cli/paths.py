@@ -77,7 +77,7 @@ def _given(context: click.Context, exists: bool) -> Iterator[tuple[click.Paramet
 
 
 def _check(context: click.Context) -> None:
-    inputs = {}
+    inputs: dict[object, str] = {}
     for _, path in _given(context, True):
         inputs |= {_identity(name): name for name in _files_of(path)}
     inputs.pop(None, None)
