@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -26,6 +25,7 @@ from pcedge.export.onnx_writer import write_onnx
 from pcedge.export.reload import reload_code
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.vitis import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS, Sources, vendor_files
+from pcedge.files import scratch
 from pcedge.quantize.integer import IntegerCircuit
 
 MANIFEST = "manifest.json"
@@ -109,8 +109,7 @@ def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> P
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder.parent} must be a directory, or a place for one") from error
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pcedge-") as scratch:
-        fresh = Path(scratch)
+    with scratch(folder.parent) as fresh:
         manifest = fill(fresh)
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
         write_text(fresh / MANIFEST, json.dumps(manifest | {"files": names}, indent=2) + "\n")

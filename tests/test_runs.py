@@ -1,6 +1,8 @@
 """Long training runs: checkpoints that a killed run goes on from, several processes, priors, stacks."""
 
+import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 from strategies import TREES, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, load_circuit, log_likelihood
@@ -18,6 +20,7 @@ from pcedge.compress import expected_flows, share_leaves
 from pcedge.data import Splits, load_data
 from pcedge.errors import FormatError, UsageError
 from pcedge.learn import LearnConfig, count_flows, evaluate, fit
+from pcedge.learn import checkpoint as checkpoints
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
@@ -92,34 +95,95 @@ def test_a_checkpoint_belongs_to_its_run(tmp_path):
                   lambda: fit(records(), replace(SMALL, seed=4), checkpoint=path)):  # fmt: skip
         with pytest.raises(UsageError, match="must be of a run with the same data, structure and settings"):
             other()
-    whole = path.read_bytes()
-    for damaged in (
-        b"",
-        whole[:50],
-        whole[:-9],
-        b"\xff" * 100,
-        whole.replace(b'\\"version\\": 1', b'\\"version\\": 2'),
-    ):
-        path.write_bytes(damaged)
-        with pytest.raises(FormatError, match=r"must be (a checkpoint of pcedge|of version 1, got 2)"):
-            fit(records(), SMALL, checkpoint=path)
-    path.write_bytes(whole)
-    tensors = load_file(path)
-    header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])["__metadata__"]
-    inner = json.loads(header["pcedge-checkpoint"])
-    for change in ({"iteration": "x"}, {"generator": None}, {"best": "x"}):
-        save_file(tensors, path, {"pcedge-checkpoint": json.dumps(inner | change)})
-        with pytest.raises(FormatError, match="must hold a whole state of the run"):
-            fit(records(), SMALL, checkpoint=path)
-    for name in ("order", "parameters", "running", "kept"):
-        save_file({key: value[:-1] if key == name else value for key, value in tensors.items()}, path, header)
-        with pytest.raises(FormatError, match="must hold a whole state of the run"):
-            fit(records(), SMALL, checkpoint=path)
-        save_file({key: value for key, value in tensors.items() if key != name}, path, header)
-        with pytest.raises(FormatError, match="must hold a whole state of the run"):
-            fit(records(), SMALL, checkpoint=path)
     with pytest.raises(UsageError, match=r"the folder of the checkpoint .* must exist"):
         fit(records(), SMALL, checkpoint=tmp_path / "none" / "c")
+
+
+def test_other_files_are_no_checkpoints(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    fit(records(), SMALL, checkpoint=path)
+    whole = path.read_bytes()
+    first, tensors = whole.split(b"\n", 1)
+    for damaged, text in (
+        (b"", "must be a checkpoint of pcedge, it starts otherwise"),
+        (b"\xff" * 100, "must be a checkpoint of pcedge, it starts otherwise"),
+        (whole[:50], "must be a checkpoint of pcedge with its checksum, it is damaged: remove it to start anew"),
+        (whole[:-9], "must be a checkpoint of pcedge with its checksum, it is damaged"),
+        (whole + b"\n", "must be a checkpoint of pcedge with its checksum, it is damaged"),
+        (first.replace(b" 2 ", b" 3 ") + b"\n" + tensors, "must be of version 2, got 3: go on with the release"),
+        # The form of version 1: a safetensors file alone.
+        (tensors, "must be of version 2, got 1: go on with the release of pcedge that wrote it, or remove it to start"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match=text):
+            fit(records(), SMALL, checkpoint=path)
+        assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("leaves", ["categorical", "logistic"])
+def test_every_flipped_bit_of_a_checkpoint_is_refused(tmp_path, leaves):
+    config = replace(SMALL, leaves=leaves)
+    path = tmp_path / "run.checkpoint"
+    expected = fit(records(), config)
+    with pytest.raises(Killed):
+        fit(records(), config, progress=killed_at(7), checkpoint=path)
+    whole = path.read_bytes()
+    # Every bit of the first line and of the lengths behind it, and of the rest 500 at random.
+    places = np.random.default_rng(0).permutation(np.arange(8 * 100, 8 * len(whole)))[:500]
+    for place in (*range(8 * 100), *places):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match=r"^checkpoint: "):
+            checkpoints.read(path, "")
+    with pytest.raises(FormatError, match=r"^checkpoint: "):
+        fit(records(), config, checkpoint=path)
+    path.write_bytes(whole)
+    assert equal(expected, fit(records(), config, checkpoint=path))
+
+
+def test_a_state_that_no_run_reaches_is_refused(tmp_path):
+    """With a right checksum, so that it is the values that are looked at."""
+    path = tmp_path / "run.checkpoint"
+    config = replace(SMALL, leaves="logistic")
+    with pytest.raises(Killed):
+        fit(records(), config, progress=killed_at(7), checkpoint=path)
+    rest = path.read_bytes().split(b"\n", 1)[1]
+    tensors = load(rest)
+    header = json.loads(rest[8 : 8 + int.from_bytes(rest[:8], "little")])["__metadata__"]["pcedge-checkpoint"]
+    header = json.loads(header)
+
+    def refused(tensors, header):
+        data = save(tensors, {"pcedge-checkpoint": json.dumps(header)})
+        path.write_bytes(f"pcedge-checkpoint 2 {hashlib.sha256(data).hexdigest()}\n".encode() + data)
+        with pytest.raises(FormatError, match=r"must (hold a whole state of the run|be a checkpoint of pcedge) \("):
+            fit(records(), config, checkpoint=path)
+
+    state = header["generator"]["state"]
+    for change in (
+        {"iteration": "x"}, {"iteration": True}, {"iteration": -1}, {"iteration": header["best_at"] - 1},
+        {"place": 301}, {"place": -1}, {"best_at": -1}, {"best": "x"}, {"best": math.nan}, {"best": math.inf},
+        {"generator": None}, {"generator": {}}, {"generator": header["generator"] | {"bit_generator": "MT19937"}},
+        {"generator": header["generator"] | {"state": state | {"state": 1 << 200}}},
+        {"generator": header["generator"] | {"state": state | {"state": -1}}},
+    ):  # fmt: skip
+        refused(tensors, header | change)
+    for name in header:
+        refused(tensors, {key: value for key, value in header.items() if key != name})
+    for name, array in tensors.items():
+        refused({key: value for key, value in tensors.items() if key != name}, header)
+        changed = [array[:-1], array.astype(np.float32), array.astype(np.uint16), array[None], array - 1]
+        if name != "order":
+            changed.append(np.where(np.arange(array.size).reshape(array.shape) == 3, np.nan, array))
+        if name in ("parameters", "kept"):
+            changed.append(array * 2)
+        if "leaves" in name:
+            changed[-2] = array * [1, -1]
+        for wrong in changed:
+            refused(tensors | {name: wrong}, header)
+    twice = tensors["order"].copy()
+    twice[0] = twice[1]
+    refused(tensors | {"order": twice}, header)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 
@@ -19,10 +18,11 @@ from pcedge.cli import (
     exporting,
     importing,
     quantizing,
+    streams,
     training,
     zoo,
 )
-from pcedge.cli.output import INTERRUPTED, TERMINATED
+from pcedge.cli.output import INTERRUPTED, TERMINATED, show_error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -49,19 +49,20 @@ def main() -> None:
     """Run the command line."""
     # As an exception it lets temporary files be removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    streams.prepare()
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("pcedge: interrupted", err=True)
+        streams.say("pcedge: interrupted")
         status = INTERRUPTED
     except click.ClickException as error:
-        error.show()
         status = error.exit_code
+        error.show()
         if "--json" in sys.argv:
-            said = {"error": type(error).__name__, "message": error.format_message(), "exit": status}
-            click.echo(json.dumps(said))
-    except BrokenPipeError:
-        # The reader went away, as `| head` does; what is still buffered has nowhere to go.
-        sys.stderr.close()
+            show_error(type(error).__name__, error.format_message(), status)
+    except SystemExit as end:  # of a signal, or because the reader went away, as `| head` does
+        status = end.code
+    except OSError as error:  # of --help and --version
+        streams.say(f"pcedge: {streams.unwritable('stdout', error)}")
         status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(streams.finish(status if isinstance(status, int) else 0))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pcedge.cli import streams
 from pcedge.cli.output import Command, Result, announce, table
 from pcedge.errors import DataError, MissingToolError, ToolError
 
@@ -41,7 +42,7 @@ def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Resul
         flow = choose_flow(tool)
     except MissingToolError as error:
         commands = plan(tops, names, "vitis" if tool == "auto" else tool)
-        click.echo(f"pcedge: {error}", err=True)
+        streams.say(f"pcedge: {error}")
         result |= {"error": type(error).__name__, "message": str(error), "exit": error.exit_code}
         result |= {"tool": None, "commands": [command.as_dict() for command in commands]}
         lines = [f"nothing was run; in {folder} this would have been:", *(command.shell() for command in commands)]

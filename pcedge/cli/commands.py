@@ -165,12 +165,12 @@ def encode(
     reading = Reading(dtype, shape, header=header)
     x = load_array(data, reading)
     said = said_header(data, reading)
-    with whole_file(out, model, data) as fresh:
+    with whole_file(out) as fresh:
         with progress("encoding") as move:
-            fresh.write_bytes(compress(engine, x, lanes, move))
-        packed = fresh.read_bytes()
+            packed = compress(engine, x, lanes, move)
         with progress("verifying") as move:
             verified = check_stream(engine, x, packed, check, move)
+        fresh.write_bytes(packed)
     stream = parse(packed)
     symbolizer = engine.circuit.symbolizer
     symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
@@ -200,7 +200,7 @@ def decode(model: str, stream: str, out: Path) -> Result:
     _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
-    with whole_file(out, model, stream) as fresh, open(fresh, "wb") as file:
+    with whole_file(out) as fresh, open(fresh, "wb") as file:
         np.save(file, x, allow_pickle=False)
     result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
     return result, f"{out}: {x.dtype} {x.shape}", 0
@@ -242,7 +242,7 @@ def loglik(
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
-        with whole_file(out, model, data) as fresh, open(fresh, "wb") as file:
+        with whole_file(out) as fresh, open(fresh, "wb") as file:
             np.save(file, logs, allow_pickle=False)
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())

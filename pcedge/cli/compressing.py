@@ -54,7 +54,7 @@ def prune(
         raise DataError(f"the records of {data} must be possible in {circuit}, at least one has probability 0")
     bits_after = mean_bits(pruned.circuit, records)
     bound = loss_bound(before, pruned.dropped, records) / math.log(2) / len(before.cardinalities)
-    with whole_file(out, circuit, data) as fresh:
+    with whole_file(out) as fresh:
         save_circuit(pruned.circuit, fresh)
     result = {
         "out": str(out), "shape": shape, "fraction": fraction, "records": len(records), "dropped_edges": pruned.edges,
@@ -114,6 +114,6 @@ def grow(
         for name, value in zip(("before", "after"), bits, strict=True):
             result[f"bits_per_variable_{name}"] = value if math.isfinite(value) else None
         text += f"; {bits[0]:.4f} bits a variable before, {bits[1]:.4f} after"
-    with whole_file(out, circuit, *([] if data is None else [data])) as fresh:
+    with whole_file(out) as fresh:
         save_circuit(after, fresh)
     return result, text, 0

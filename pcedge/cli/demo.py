@@ -8,7 +8,7 @@ import lzma
 import time
 import zlib
 from dataclasses import asdict
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pcedge import __version__
 from pcedge.cli.output import PARTS, Command, table, whole_file
-from pcedge.errors import MismatchError, MissingToolError, missing_extra
+from pcedge.errors import MismatchError, MissingToolError
+from pcedge.extras import needing
 
 #: golden records of the exported project
 GOLDEN_RECORDS = 64
@@ -69,9 +70,9 @@ def _need_tools() -> None:
 
     compiler()
     ap_types()
-    for module, extra, what in (("onnxruntime", "ort", "the onnxruntime rung"), ("PIL", "demo", "the PNG size")):
-        if not find_spec(module):
-            raise missing_extra(module, extra, what)
+    for module, extra, what in (("onnxruntime", "ort", "the onnxruntime rung"), ("PIL", "images", "the PNG size")):
+        with needing(module, extra, what):
+            import_module(module)
 
 
 def _run(out: Path, steps: _Steps) -> dict[str, Any]:

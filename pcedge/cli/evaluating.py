@@ -78,9 +78,8 @@ def evaluate(
     if ood is not None:
         others = load_array(ood, of_ood)
         said |= said_header(ood, of_ood, "ood_header")
-    inputs = [name for name in (circuit, model, data, labels, ood) if name is not None]
     # whole_file checks the rest of the plot's place before minutes of work, not after.
-    with contextlib.nullcontext() if plot is None else whole_file(plot, *inputs) as fresh:
+    with contextlib.nullcontext() if plot is None else whole_file(plot) as fresh:
         with _stages() as move:
             found = measure(
                 floats, engine, x,

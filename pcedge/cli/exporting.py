@@ -125,7 +125,7 @@ def image(model: str, project: Path, out: Path) -> Result:
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
     circuit = read_integer(model)
     words = image_words(circuit, capacity_from(manifest.get("capacity")))
-    with whole_file(out, model) as fresh:
+    with whole_file(out) as fresh:
         fresh.write_bytes(words.tobytes())
     result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
     return result, f"{out}: {len(words)} words for the engine of {project}", 0

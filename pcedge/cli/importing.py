@@ -29,7 +29,7 @@ def import_file(file: str, kind: str | None, vtree: str | None, out: Path) -> tu
 
     made = import_circuit(file, format=kind, vtree=vtree)
     circuit = made.circuit
-    with whole_file(out, file, *([vtree] if vtree else [])) as fresh:
+    with whole_file(out) as fresh:
         save_circuit(circuit, fresh)
     try:
         region_tree(circuit.shapes)

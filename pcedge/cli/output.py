@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pcedge.cli import paths, streams
 from pcedge.errors import PcedgeError
+from pcedge.files import replacing, scratch
 
 #: what a command gives: its result for machines, for people, and the exit status
 Result = tuple[dict[str, Any], Any, int]
@@ -44,35 +45,68 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; it gives its result, which is printed in one place."""
+        global _on_stderr
         as_json = ctx.params.pop("as_json")
+        _on_stderr = paths.takes_stdout(ctx)
+        piped: dict[str, str] = {}
         try:
-            result, text, status = super().invoke(ctx)
-            if as_json:
-                click.echo(json.dumps(result, allow_nan=False))
-            elif isinstance(text, str):
-                click.echo(text)
-            else:
-                # Brackets and colons in names are no markup.
-                console = Console(markup=False, emoji=False, highlight=False)
-                for part in text:
-                    (click.echo if isinstance(part, str) else console.print)(part)
-            sys.stdout.flush()
+            with paths.watched(ctx, piped):
+                result, text, status = super().invoke(ctx)
+            _show(json.dumps(result, allow_nan=False) if as_json else text)
         except BrokenPipeError:
             raise
         except PcedgeError as error:
-            _fail(error, error.exit_code, as_json)
+            _fail(error, error.exit_code, as_json, piped)
         except (OSError, MemoryError) as error:
-            _fail(error, 1, as_json)
+            _fail(error, 1, as_json, piped)
         if status:
             ctx.exit(status)
 
 
-def _fail(error: BaseException, status: int, as_json: bool) -> NoReturn:
+#: whether results go to stderr, because stdout takes what a command writes
+_on_stderr = False
+
+
+def _show(text: Any) -> None:
+    """Print a result: one text, or texts and tables."""
+    # Brackets and colons in names are no markup.
+    console = Console(stderr=_on_stderr, markup=False, emoji=False, highlight=False)
+    width = console.width
+    try:
+        for part in [text] if isinstance(text, str) else text:
+            if isinstance(part, str):
+                click.echo(part, err=_on_stderr)
+            else:
+                console.width = max(width, _least_width(part))
+                console.print(part)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(streams.unwritable("stdout", error)) from error
+
+
+def _least_width(part: Table) -> int:
+    """Say which width a table must have for some signs of every cell in a line; on less, columns would vanish."""
+    whole = sum(
+        max((cell_len(str(cell)) for cell in column.cells), default=0) for column in part.columns if column.no_wrap
+    )
+    return whole + 7 * len(part.columns)
+
+
+def show_error(error: str, message: str, status: int) -> None:
+    """Print an error for machines, where a result would stand."""
+    with contextlib.suppress(OSError):
+        click.echo(json.dumps({"error": error, "message": message, "exit": status}), err=_on_stderr)
+
+
+def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str]) -> NoReturn:
     text = str(error) or type(error).__name__
+    for file, name in piped.items():
+        text = text.replace(file, name)
     if as_json:
-        with contextlib.suppress(OSError):
-            click.echo(json.dumps({"error": type(error).__name__, "message": text, "exit": status}))
-    click.echo(f"pcedge: {text}", err=True)
+        show_error(type(error).__name__, text, status)
+    streams.say(f"pcedge: {text}")
     raise click.exceptions.Exit(status)
 
 
@@ -103,12 +137,12 @@ def in_words(value: object) -> str:
 
 def announce(text: str) -> None:
     """Say on stderr what is being done."""
-    click.echo(f"{text} …", err=True)
+    streams.say(f"{text} …")
 
 
 def warn(text: str) -> None:
     """Warn on stderr."""
-    click.echo(f"pcedge: warning: {text}", err=True)
+    streams.say(f"pcedge: warning: {text}")
 
 
 #: parts of the memories that hold a circuit, and the parts of these
@@ -170,35 +204,26 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *inputs: str) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """Give a name to write to; the file takes its place when it is complete, and an older one stays until then.
 
-    A link's target is written, and what is no regular file (a pipe, a device) is written to, not replaced.
+    A link's target is written, and what is no regular file (a pipe, a device, /dev/stdout) is written to, not replaced.
 
     Raises:
         click.UsageError: the folder does not exist, or the path is a folder or one of the command's inputs.
     """
-    path = path.resolve()
     if path.is_dir():
         raise click.UsageError(f"the output must be a file, {path} is a folder")
+    if paths.is_special(path):
+        with scratch() as folder:
+            fresh = folder / "output"
+            yield fresh
+            paths.copy_to(fresh, path)
+        return
+    path = path.resolve()
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder of {path} must exist")
-    for name in inputs:
-        if path.exists() and Path(name).exists() and os.path.samefile(name, path):
-            raise click.UsageError(f"the output must be another file than the input {name}")
-    special = path.exists() and not path.is_file()
-    handle, temporary = tempfile.mkstemp(dir=None if special else path.parent, prefix=".pcedge-")
-    os.close(handle)
-    fresh = Path(temporary)
-    try:
+    paths.refuse_input(path)
+    with replacing(path) as fresh:
         yield fresh
-        if special:
-            with path.open("wb") as file:
-                file.write(fresh.read_bytes())
-            return
-        mask = os.umask(0)
-        os.umask(mask)
-        fresh.chmod(0o666 & ~mask)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+        paths.refuse_input(path)  # what was read meanwhile

@@ -178,12 +178,13 @@ def quantize(
         if chosen is not None and not _keeps(model, budget):
             announce("what --refine found does not keep the budget, so it is left out")
             model, left_out = before, True
-    with whole_file(out, circuit, *([] if data is None else [data])) as fresh:
+    with whole_file(out) as fresh:
         write_onnx(model, fresh, bounds_notes(source, model))
+        size = fresh.stat().st_size
     result: dict[str, Any] = {
         "out": str(out),
         "digest": model.digest.hex(),
-        "bytes": out.stat().st_size,
+        "bytes": size,
         "structured": model.structured,
     } | headed
     text = f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…"

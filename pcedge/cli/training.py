@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pcedge.circuit import Circuit, InputLayer
+from pcedge.circuit.parametric import KINDS
 from pcedge.cli.files import read_float
 from pcedge.cli.inputs import (
     ACCEPTED,
@@ -22,7 +25,7 @@ from pcedge.cli.inputs import (
     refuse_missing,
     said_header,
 )
-from pcedge.cli.output import Command, Result, announce, in_words, progress, whole_file
+from pcedge.cli.output import Command, Result, announce, given, in_words, progress, warn, whole_file
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 
 #: settings of LearnConfig that are options of the same name, with what their values must be
@@ -57,6 +60,29 @@ def _settings(command: Any) -> Any:
     return command
 
 
+def _idle(
+    settings: dict[str, Any], start: Circuit | None, has_valid: bool, has_checkpoint: bool
+) -> Iterator[tuple[str, str]]:
+    """Give the options of the command line that change nothing beside the others, and why."""
+    if start is not None:
+        told = "with --init, whose circuit says it"
+        yield from ((name, told) for name in given("structure", "leaves", "latents", "block", "image"))
+        kinds = {layer.kind for layer in start.layers if isinstance(layer, InputLayer)}
+        tables = bool(kinds - set(KINDS))
+    else:
+        if settings["structure"] != "independent":
+            yield from ((name, "without --structure independent") for name in given("block"))
+        tables = settings["leaves"] not in KINDS
+    if not tables:
+        yield from ((name, "on leaves without tables") for name in given("leaf_prior", "blur"))
+    if has_valid:
+        yield from ((name, "on data with a validation split") for name in given("holdout"))
+    if not has_checkpoint:
+        yield from ((name, "without --checkpoint") for name in given("checkpoint_seconds"))
+    if settings["validate_every"] > settings["iterations"]:
+        yield from ((name, "beyond --iterations: the last parameters are taken") for name in given("validate_every"))
+
+
 @click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
 @click.option("--data", required=True, type=DATA, help=f"{ACCEPTED}; with splits train, valid, test where it has them.")
 @reading_options
@@ -89,9 +115,19 @@ def train(
     from pcedge.data.specification import specification, symbolize
     from pcedge.learn import evaluate, fit
 
+    patience, every = settings["patience"], settings["validate_every"]
+    if 0 < patience < every and len(given("patience", "validate_every")) == 2:
+        raise click.UsageError(
+            f"--patience must be 0 or at least --validate-every, got {patience} and {every}: training would stop with "
+            "no second look at the validation split"
+        )
     reading = Reading(dtype, shape, missing, header)
     loaded = load_data(data, reading)
     start = None if init is None else read_float(init)
+    first = os.environ.get("RANK", "0") == "0"
+    for name, why in _idle(settings, start, loaded.valid is not None and len(loaded.valid) > 0, checkpoint is not None):
+        if first:
+            warn(f"--{name.replace('_', '-')} has no effect {why}")
     steps = None if start is None else start.symbolizer
     if symbolizer is not None and start is not None:
         raise click.UsageError("--symbolizer must not be given with --init, whose circuit has its own or none")
@@ -108,17 +144,13 @@ def train(
     if settings["structure"] == "quad" and image is None:
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
-    first = os.environ.get("RANK", "0") == "0"
     said: dict[str, Any] = {}
     if first:
         said = said_header(data, reading)
         announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     iterations: list[int] = []
-    inputs = [name for name in (data, init) if name is not None]
-    if checkpoint is not None and checkpoint.resolve() in [out.resolve(), *(Path(name).resolve() for name in inputs)]:
-        raise click.UsageError(f"the checkpoint must be another file than --out, --data and --init, got {checkpoint}")
     kept = checkpoint is not None and checkpoint.exists()
-    with progress("training") as move, whole_file(out if first else Path(os.devnull), *inputs) as fresh:
+    with progress("training") as move, whole_file(out if first else Path(os.devnull)) as fresh:
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
             if first and kept and not iterations:

@@ -1,10 +1,13 @@
-"""Checkpoints: a training run's state as a safetensors file, from which a killed run goes on to the same result."""
+"""Checkpoints: a training run's state in a file, from which a killed run goes on to the same result.
+
+The first line is `pcedge-checkpoint VERSION SHA256`, the rest a safetensors file with this SHA-256: everything but the
+tensors is JSON in its metadata.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ import numpy as np
 from pcedge.circuit.file import circuit_checksum
 from pcedge.circuit.layers import Circuit, IntArray
 from pcedge.errors import FormatError, UsageError
+from pcedge.files import write_whole
 from pcedge.learn.config import LearnConfig
 
-VERSION = 1
+MAGIC = b"pcedge-checkpoint"
+VERSION = 2
 #: settings that may differ between the run that was stopped and the one that goes on
 FREE = ("iterations", "patience", "device")
 
@@ -50,26 +55,25 @@ def write(path: Path, state: State, run: str) -> None:
     from safetensors.numpy import save
 
     header = {
-        "version": VERSION, "run": run, "iteration": state.iteration, "place": state.place,
+        "run": run, "iteration": state.iteration, "place": state.place,
         "best": None if np.isneginf(state.best) else state.best, "best_at": state.best_at,
         "generator": state.generator,
     }  # fmt: skip
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(save(state.tensors, {"pcedge-checkpoint": json.dumps(header)}))
-    os.replace(fresh, path)
+    data = save(state.tensors, {"pcedge-checkpoint": json.dumps(header)})
+    write_whole(path, _first_line(data) + data)
 
 
 def read(path: Path, run: str) -> State:
     """Read a checkpoint of the run with this fingerprint.
 
     Raises:
-        FormatError: the file is no checkpoint.
+        FormatError: the file is no checkpoint, of another version, or damaged.
         UsageError: it belongs to other data, another circuit or other settings.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = path.read_bytes()
+    data = _checked(path)
     try:
         tensors = load(data)
         size = int.from_bytes(data[:8], "little")
@@ -78,14 +82,44 @@ def read(path: Path, run: str) -> State:
             header["iteration"], header["place"], -np.inf if header["best"] is None else header["best"],
             header["best_at"], header["generator"], tensors,
         )  # fmt: skip
-        version, of = header["version"], header["run"]
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        of = header["run"]
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError("checkpoint", f"{path} must be a checkpoint of pcedge ({error!r})") from error
-    if version != VERSION:
-        raise FormatError("checkpoint", f"{path} must be of version {VERSION}, got {version!r}")
     if of != run:
         raise UsageError(
             f"{path} must be of a run with the same data, structure and settings; it is of another: "
             "name another checkpoint, or remove it to start anew"
         )
     return state
+
+
+def _first_line(data: bytes) -> bytes:
+    return b"%s %d %s\n" % (MAGIC, VERSION, hashlib.sha256(data).hexdigest().encode())
+
+
+def _checked(path: Path) -> bytes:
+    """Give what follows the first line, if that is right.
+
+    Raises:
+        FormatError: the file is no checkpoint, of another version, or damaged.
+    """
+    data = path.read_bytes()
+    line, _, rest = data.partition(b"\n")
+    words = line.split(b" ")
+    # Version 1 was a safetensors file alone: eight bytes of length, then JSON.
+    old = data[8:9] == b"{" and b"pcedge-checkpoint" in data
+    if old or (words[0] == MAGIC and len(words) == 3 and words[1].isdigit() and words[1] != b"%d" % VERSION):
+        version = "1" if old else words[1][:20].decode()
+        raise FormatError(
+            "checkpoint",
+            f"{path} must be of version {VERSION}, got {version}: go on with the release of pcedge that wrote it, or "
+            "remove it to start anew",
+        )
+    if words[0] != MAGIC:
+        raise FormatError("checkpoint", f"{path} must be a checkpoint of pcedge, it starts otherwise")
+    if data != _first_line(rest) + rest:
+        raise FormatError(
+            "checkpoint",
+            f"{path} must be a checkpoint of pcedge with its checksum, it is damaged: remove it to start anew",
+        )
+    return rest

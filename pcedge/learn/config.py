@@ -42,8 +42,9 @@ class LearnConfig:
     holdout: float = 0.1
     #: M-steps between two looks at the validation split, each of which costs about a third of an M-step a record
     validate_every: int = 1
-    #: M-steps without a better validation likelihood before training stops; 0 never stops early, and then the last
-    #: parameters are the result instead of the best ones
+    #: M-steps without a better validation likelihood before training stops, but at least `validate_every`: never
+    #: before the second look, nor without one since the best; 0 never stops early, and then the last parameters are
+    #: the result instead of the best ones
     patience: int = 20
     #: records added to every sum unit's expected counts, spread evenly over its children
     sum_pseudocount: float = 0.3

@@ -24,6 +24,9 @@ VALUES = 2**24
 #: how many times as much a GPU holds
 GPU_SCALE = 2**6
 
+#: what the rows of a checkpoint's parameters may sum to beside 1: float32 adds many thousand symbols
+ROW_ERROR = 1e-3
+
 #: exponent of the running counts' window: above 1/2 they converge, and near 1 they drag counts of old parameters along
 GROWTH = 0.6
 
@@ -59,7 +62,7 @@ def fit_parameters(
         state = checkpoints.read(checkpoint, mark)
         try:
             run.restore(state)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, CircuitError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, CircuitError) as error:
             raise FormatError("checkpoint", f"{checkpoint} must hold a whole state of the run ({error!r})") from error
     saved = time.monotonic()
     valid_bits = math.nan
@@ -135,8 +138,9 @@ class _Run:
 
     @property
     def done(self) -> bool:
-        """Tell whether the validation likelihood has not grown for long enough."""
-        return bool(self.config.patience) and self.iteration - self.best_at >= self.config.patience
+        """Tell whether the validation likelihood has not grown for long enough, and was looked at meanwhile."""
+        patience = self.config.patience and max(self.config.patience, self.config.validate_every)
+        return bool(patience) and self.iteration - self.best_at >= patience
 
     def step(self) -> float:
         """Make one E-step and one M-step; give the batch's bits a variable before the M-step."""
@@ -198,24 +202,35 @@ class _Run:
         return checkpoints.State(self.iteration, self.place, self.best, self.best_at, generator, tensors)
 
     def restore(self, state: checkpoints.State) -> None:
-        """Go on where a checkpoint was written."""
+        """Go on where a checkpoint was written.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError, CircuitError: it holds no state that this run could reach.
+        """
+        numbers = (state.iteration, state.place, state.best_at)
+        if any(type(number) is not int for number in numbers) or type(state.best) is not float:
+            raise TypeError(f"iteration, place and best must be numbers, got {numbers} and {state.best!r}")
+        most = state.place if self.full else self.records
+        if not (0 <= state.best_at <= state.iteration and 0 <= state.place <= most) or not state.best < math.inf:
+            raise ValueError(f"iteration, place and best must be in their ranges, got {numbers} and {state.best}")
+        tensors = {}
+        for name in ("running", "kept", "parameters"):
+            array = state.tensors[name]
+            if array.shape != self.model.parameters.shape or array.dtype != self.config.dtype:
+                raise ValueError(f"{name} must have {len(self.model.parameters)} numbers of {self.model.dtype}")
+            tensors[name] = torch.tensor(array, device=self.model.device)
+            if not (array >= 0).all() or not np.isfinite(array).all():
+                raise ValueError(f"{name} must have numbers from 0 on")
+            if name != "running" and float((self.model.row_totals(tensors[name]) - 1).abs().max()) > ROW_ERROR:
+                raise ValueError(f"every row of {name} must sum to 1")
+        order = state.tensors["order"]
+        if order.dtype != self.order.dtype or not np.array_equal(np.sort(order), np.arange(self.records)):
+            raise ValueError(f"order must name each of {self.records} records once, as {self.order.dtype}")
         self.iteration, self.place, self.best, self.best_at = (
             state.iteration, state.place, state.best, state.best_at,
         )  # fmt: skip
-        numbers = (self.iteration, self.place, self.best_at)
-        if any(type(number) is not int for number in numbers) or not isinstance(self.best, float):
-            raise TypeError(f"iteration, place and best must be numbers, got {numbers} and {self.best!r}")
         self.generator.bit_generator.state = state.generator
-        self.order = state.tensors["order"]
-        if self.order.shape != (self.records,) or self.order.dtype.kind != "i":
-            raise ValueError(f"order must name {self.records} records, got {self.order.dtype} {self.order.shape}")
-        tensors = {
-            name: torch.tensor(state.tensors[name], device=self.model.device)
-            for name in ("running", "kept", "parameters")
-        }
-        for name, tensor in tensors.items():
-            if tensor.shape != self.model.parameters.shape or tensor.dtype != self.model.dtype:
-                raise ValueError(f"{name} must have {len(self.model.parameters)} numbers of {self.model.dtype}")
+        self.order = order
         self.running = tensors["running"]
         self.kept = Snapshot(tensors["kept"], self._leaves(state.tensors, "kept-leaves"))
         self.model.restore(Snapshot(tensors["parameters"], self._leaves(state.tensors, "leaves")))
@@ -224,6 +239,8 @@ class _Run:
         found = {}
         for index, layer in self.model.leaves.items():
             assert layer.parametric is not None
-            parametric = replace(layer.parametric, parameters=tensors[f"{name}.{index}"])
-            found[index] = InputLayer.of(layer.variable, parametric)
+            own, array = layer.parametric.parameters, tensors[f"{name}.{index}"]
+            if array.shape != own.shape or array.dtype != own.dtype:
+                raise ValueError(f"{name}.{index} must be {own.dtype} {own.shape}, got {array.dtype} {array.shape}")
+            found[index] = InputLayer.of(layer.variable, replace(layer.parametric, parameters=array))
         return found

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, FloatArray, IntArray
 from pcedge.data import Splits
-from pcedge.errors import DataError, UsageError, missing_extra
+from pcedge.errors import DataError, UsageError
+from pcedge.extras import needing
 from pcedge.learn.config import LearnConfig, Progress
 from pcedge.learn.holdout import hold_out
 from pcedge.learn.initial import initial_circuit
@@ -53,7 +54,7 @@ def train(
     Raises:
         DataError: the data are no integer records, or out of range.
         UsageError: a setting is out of its range.
-        MissingToolError: torch is not installed.
+        MissingToolError: torch is not installed, or too old.
     """
     config = LearnConfig(
         structure=structure, leaves=leaves, latents=latents, seed=seed, iterations=iterations, batch=batch,
@@ -87,7 +88,7 @@ def fit(
         DataError: the data are no integer records, or out of range.
         UsageError: a setting is out of its range, the device does not work here, or the checkpoint is of another run.
         FormatError: the checkpoint is damaged.
-        MissingToolError: torch is not installed.
+        MissingToolError: torch is not installed, or too old.
     """
     em = _torch_part("em")
     config = config or LearnConfig()
@@ -165,16 +166,13 @@ def check_device(config: LearnConfig) -> None:
 
     Raises:
         UsageError: the device does not work.
-        MissingToolError: torch is not installed.
+        MissingToolError: torch is not installed, or too old.
     """
     _torch_part("workers").own_device(config)
 
 
 def _torch_part(name: str) -> Any:
     """Import a module that needs torch."""
-    try:
-        return importlib.import_module(f"pcedge.learn.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "torch":
-            raise
-        raise missing_extra("torch", "train", "training") from error
+    with needing("torch", "train", "training"):
+        part = importlib.import_module(f"pcedge.learn.{name}")
+    return part

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, InputLayer
-from pcedge.errors import UsageError, missing_extra
+from pcedge.errors import UsageError
+from pcedge.extras import needing
 from pcedge.learn.config import LearnConfig
 from pcedge.quantize.config import QuantizationConfig
 
@@ -117,18 +118,14 @@ def refine(
     Raises:
         DataError: records that do not fit, too few, or a likelihood that is no number.
         UsageError: parametric leaves, which rounding turns into tables, and a refinement must not.
-        MissingToolError: torch is not installed.
+        MissingToolError: torch is not installed, or too old.
     """
     if any(isinstance(layer, InputLayer) and layer.parametric is not None for layer in circuit.layers):
         raise UsageError("refine must have a circuit of categorical or Bernoulli leaves, it has parametric ones")
     train = check_records(data, circuit.cardinalities, allow_missing=True)
     held = None if valid is None else check_records(valid, circuit.cardinalities, allow_missing=True)
-    try:
+    with needing("torch", "train", "refining"):
         refining = importlib.import_module("pcedge.quantize.refining")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "torch":
-            raise
-        raise missing_extra("torch", "train", "refining") from error
     fitted: Circuit
     fitted, index = refining.fit_integers(
         circuit, train, held, config or QuantizationConfig(), settings or RefineConfig(), progress

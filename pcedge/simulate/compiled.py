@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pcedge.errors import FormatError, ToolError
+from pcedge.files import scratch, write_whole
 
 #: folders of a project that an executable is made of
 PARTS = ("src", "include/pcedge", "testbench")
@@ -28,20 +28,20 @@ def compiled(folder: Path, name: str, command: Sequence[str], make: Callable[[Pa
         FormatError: the project lacks a folder.
         ToolError: the compiler wrote no executable.
     """
-    state = _state(folder, command)
+    state = _state(folder, command).encode()
     build = folder.resolve() / "build"
     build.mkdir(exist_ok=True)
     out, stamp = build / name, build / f"{name}.sha256"
-    if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_text() == state + _hash(out):
+    if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_bytes() == state + _hash(out):
         return out
     # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
-    with tempfile.TemporaryDirectory(dir=build) as scratch:
-        fresh = Path(scratch) / name
+    with scratch(build) as made:
+        fresh = made / name
         make(fresh)
         if not fresh.is_file():
             raise ToolError(f"the compiler {command[0]} must write an executable, it wrote none")
         os.replace(fresh, out)
-    stamp.write_text(state + _hash(out))
+    write_whole(stamp, state + _hash(out))
     return out
 
 
@@ -74,9 +74,9 @@ def _state(folder: Path, command: Sequence[str]) -> str:
                 "project-sources", f"{folder} must have the folder {part}, as every project has: export it again"
             )
         for path in sorted((folder / part).iterdir()):
-            hasher.update(path.name.encode() + path.read_bytes())
+            hasher.update(os.fsencode(path.name) + path.read_bytes())
     return hasher.hexdigest()
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _hash(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).hexdigest().encode()

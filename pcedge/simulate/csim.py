@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes, unpack_lanes
+from pcedge.files import scratch
 from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
@@ -129,8 +129,8 @@ class Csim:
 
     def _run(self, command: str, data: bytes, *more: str) -> bytes:
         executable = self.compile()
-        with tempfile.TemporaryDirectory() as scratch:
-            source, result = Path(scratch) / "in", Path(scratch) / "out"
+        with scratch() as folder:
+            source, result = folder / "in", folder / "out"
             source.write_bytes(data)
             run([executable, command, source, result, *more], self.folder.resolve(), f"csim {command}")
             return result.read_bytes()

@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.circuit.inference import check_records
-from pcedge.errors import missing_extra
 from pcedge.export.onnx_reader import from_onnx
 from pcedge.export.onnx_writer import placements, to_onnx
+from pcedge.extras import needing
 from pcedge.quantize.integer import IntegerCircuit
 
 #: records that run at a time: the stacks of 784 variables with 16 states then take some tens of megabytes
@@ -34,7 +34,7 @@ class OrtSession:
             for short runs; the integers are the same.
 
     Raises:
-        MissingToolError: onnxruntime is not installed.
+        MissingToolError: onnxruntime is not installed, or too old.
         FormatError: the model breaks its format.
     """
 
@@ -95,10 +95,8 @@ class OrtSession:
         return placed, names, self._load(model)
 
     def _load(self, model: onnx.ModelProto) -> Any:
-        try:
+        with needing("onnxruntime", "ort", "the onnxruntime rung"):
             import onnxruntime
-        except ImportError as error:
-            raise missing_extra("onnxruntime", "ort", "the onnxruntime rung") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pcedge.errors import MissingToolError, ToolError
+from pcedge.extras import unfit
 
 #: flags of every C++ compilation. Pragmas and labels are for synthesis, no other warning is switched off. The two
 #: guards keep ap_int.h from declaring std::complex forward, which libc++ refuses.
@@ -163,9 +164,12 @@ def survey() -> list[Tool]:
         ("onnxruntime", "verify --rungs ort", "ort"),
         ("torch", "train", "train"),
         ("da4ml", "export --kernel unrolled --adders shared", "da"),
-        ("PIL", "PNG sizes in demo", "demo"),
+        ("PIL", "PNG images, PNG sizes in demo", "images"),
     ):
-        tools.append(Tool(module, needed_for, f"extra {extra}", _package(module), module == "onnxruntime"))
+        wrong = unfit(module, extra)
+        override = f"extra {extra} ({wrong})" if wrong else f"extra {extra}"
+        found_package = None if wrong else _package(module)
+        tools.append(Tool(module, needed_for, override, found_package, module == "onnxruntime"))
     for name, needed_for in (
         ("vitis-run", "build: csim, cosim, ip, impl"),
         ("v++", "build: synthesis"),

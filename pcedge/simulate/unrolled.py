@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pcedge.arithmetic import IntArray
 from pcedge.errors import FormatError, MismatchError, ToolError
 from pcedge.export.project import MANIFEST, PROJECT_FORMAT
 from pcedge.export.unrolled_project import UNROLLED
+from pcedge.files import scratch
 from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
@@ -101,8 +101,8 @@ class UnrolledCsim:
     def run(self, records: IntArray) -> IntArray:
         """Run pc_unrolled on records (N, variables), -1 is missing; give mantissa, exponent and score, (N, 3)."""
         executable = self.compile()
-        with tempfile.TemporaryDirectory() as scratch:
-            source, out = Path(scratch) / "in", Path(scratch) / "out"
+        with scratch() as folder:
+            source, out = folder / "in", folder / "out"
             source.write_bytes(records.astype("<i4").tobytes())
             run([executable, "run", source, out], self.folder.resolve(), "csim run")
             return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), 3).astype(np.int64)

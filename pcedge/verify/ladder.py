@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pcedge.export.cycles import Shape
 from pcedge.export.image import capacity_from, image_words
 from pcedge.export.project import write_project
 from pcedge.export.unrolled_project import UNROLLED, results, write_unrolled
+from pcedge.files import scratch
 from pcedge.quantize.integer import IntegerCircuit
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.engine import EngineCsim
@@ -132,8 +132,8 @@ def verify(
         comparisons += _compare_ort(engine, records)
     if "csim" in rungs:
         say("csim: lowering and compiling")
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(project) if project else write_project(circuit, Path(scratch) / "project")
+        with scratch() as made:
+            folder = Path(project) if project else write_project(circuit, made / "project")
             csim = Csim(folder)
             if csim.manifest["digest"] != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
@@ -144,15 +144,15 @@ def verify(
             comparisons += _compare_csim(engine, csim, records)
     if "engine" in rungs:
         say("engine: lowering and compiling")
-        with tempfile.TemporaryDirectory() as scratch:
-            fresh = Path(scratch) / "project"
+        with scratch() as made:
+            fresh = made / "project"
             folder = Path(project) if project else write_project(circuit, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch() as made:
             given = project is not None and kernel_of(Path(project)) == UNROLLED
-            folder = Path(str(project)) if given else write_unrolled(circuit, Path(scratch) / "project")
+            folder = Path(str(project)) if given else write_unrolled(circuit, made / "project")
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     return LadderReport(tuple(comparisons))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.errors import missing_extra
+from pcedge.extras import needing
 from pcedge.verify.evaluation import Evaluation, scores
 from pcedge.verify.roc import auroc, roc
 
@@ -24,12 +24,10 @@ def need_matplotlib() -> None:
     """Check that plots can be drawn.
 
     Raises:
-        MissingToolError: matplotlib is not installed.
+        MissingToolError: matplotlib is not installed, or too old.
     """
-    try:
+    with needing("matplotlib", "plot", "drawing a plot"):
         import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("matplotlib", "plot", "drawing a plot") from error
 
 
 def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
@@ -42,7 +40,7 @@ def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
         title: what stands above all.
 
     Raises:
-        MissingToolError: matplotlib is not installed.
+        MissingToolError: matplotlib is not installed, or too old.
     """
     need_matplotlib()
     import matplotlib

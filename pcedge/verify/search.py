@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +19,7 @@ from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit, IntArray
 from pcedge.errors import DataError, FormatError, ToolError, UsageError
 from pcedge.export.lowering import lower
+from pcedge.files import write_whole
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
@@ -259,15 +258,7 @@ def _fingerprint(
 def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None:
     """Write in one move: a search that is killed meanwhile leaves the file before."""
     state = {"version": VERSION, "search": mark, "best": asdict(best), "history": history}
-    state["checksum"] = _checksum(state)
-    handle, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".pcedge-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(state, file)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps({**state, "checksum": _checksum(state)}).encode())
 
 
 def _checksum(state: dict[str, object]) -> str:
@@ -277,14 +268,18 @@ def _checksum(state: dict[str, object]) -> str:
 
 def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[float]]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        state = json.loads(data.decode())
         version, other = state["version"], state["search"]
-        if state["checksum"] != _checksum(state):
+        # The checksum is of what the text says; that it says so in no other way makes it one of all bytes.
+        if state["checksum"] != _checksum(state) or data != json.dumps(state).encode():
             raise ValueError("its checksum is wrong")
+        if version != VERSION:
+            raise ValueError(f"version must be {VERSION}, got {version}")
         best = Candidate(**{**state["best"], "weight_bits": tuple(state["best"]["weight_bits"])})
-        history = [float(bits) for bits in state["history"]]
-        if version != VERSION or not history or not all(map(math.isfinite, history)):
-            raise ValueError(f"version {version}")
+        history = state["history"]
+        if not history or not all(type(bits) is float and math.isfinite(bits) for bits in history):
+            raise ValueError("history must hold finite numbers")
         choices.check(best)
     except UnicodeDecodeError as error:
         # The error itself holds the whole file.

@@ -1,0 +1,242 @@
+"""The files that a command reads and writes: no output replaces an input, and pipes serve as files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from pcedge.cli.streams import unwritable
+from pcedge.errors import DataError, UsageError
+from pcedge.export.project import MANIFEST
+from pcedge.files import scratch
+
+#: flags of an open file that is not there to be read
+_WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+#: bytes that are taken from a pipe at most, as many as of an imported file
+MAX_PIPED = 1 << 32
+
+#: names of the files that the running command has opened to read; None while none runs
+_opened: set[str] | None = None
+_listening = False
+
+
+def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+    """Be told by Python of every file that is opened, whichever reader does it."""
+    if event == "open" and _opened is not None:
+        name, _, flags = arguments
+        if isinstance(name, str) and isinstance(flags, int) and not flags & _WRITES:
+            _opened.add(name)
+
+
+@contextlib.contextmanager
+def watched(context: click.Context, piped: dict[str, str]) -> Iterator[None]:
+    """Run a command in the block: its inputs are kept, and those that are pipes become files that it can read twice.
+
+    Args:
+        context: the command with its parameters. Those of type `click.Path` are inputs where they must exist, else
+            outputs; a folder stands for the files of the project in it.
+        piped: filled with the name of each pipe, by that of the file that stands for it.
+
+    Raises:
+        click.UsageError: an output is one of the inputs, or two outputs are one file.
+        DataError: a pipe holds too much.
+        OSError: it cannot be read.
+    """
+    global _opened, _listening
+    if not _listening:
+        sys.addaudithook(_listen)
+        _listening = True
+    _check(context)
+    before, _opened = _opened, set()
+    try:
+        with contextlib.ExitStack() as stack:
+            _take_pipes(context, piped, stack)
+            yield
+    finally:
+        _opened = before
+
+
+def _given(context: click.Context, exists: bool) -> Iterator[tuple[click.Parameter, str]]:
+    """Give the paths among a command's parameters: inputs, which must exist, or outputs."""
+    for parameter in context.command.params:
+        if isinstance(parameter.type, click.Path) and parameter.type.exists == exists:
+            value = context.params.get(str(parameter.name))
+            for path in value if isinstance(value, tuple) else [value]:
+                if path is not None:
+                    yield parameter, os.fspath(path)
+
+
+def _check(context: click.Context) -> None:
+    inputs: dict[object, str] = {}
+    for _, path in _given(context, True):
+        inputs |= {_identity(name): name for name in _files_of(path)}
+    inputs.pop(None, None)
+    outputs: dict[object, str] = {}
+    for parameter, path in _given(context, False):
+        for name in _files_of(path):
+            if (found := _identity(name)) in inputs:
+                _refuse(inputs[found])
+        option = next((text for text in parameter.opts if text.startswith("-")), str(parameter.name).upper())
+        for place in (_identity(path), os.path.realpath(path)):
+            other = outputs.setdefault(place, option) if place is not None else option
+            if other != option:
+                raise click.UsageError(f"{option} must be another file than {other}, both are {path}")
+
+
+def _files_of(path: str) -> list[str]:
+    """Give a file, or the files of the project in a folder."""
+    if not os.path.isdir(path):
+        return [path]
+    manifest = os.path.join(path, MANIFEST)
+    try:
+        names = json.loads(Path(manifest).read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        names = []
+    return [manifest, *(os.path.join(path, name) for name in names if isinstance(name, str) and "\0" not in name)]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Tell which file a name means, links followed; None for what is not there or cannot be replaced."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+
+
+def refuse_input(path: Path) -> None:
+    """Refuse an output that is one of the files which the running command has opened to read, by any name.
+
+    Raises:
+        click.UsageError: it is.
+    """
+    if (found := _identity(str(path))) is not None:
+        for name in list(_opened or ()):
+            if _identity(name) == found:
+                _refuse(name)
+
+
+def _refuse(name: str) -> None:
+    raise click.UsageError(f"the output must be another file than the input {name}")
+
+
+def _take_pipes(context: click.Context, piped: dict[str, str], stack: contextlib.ExitStack) -> None:
+    """Put files with the bytes of pipes in their places: circuits and data are read more than once, and in parts."""
+    for parameter, path in list(_given(context, True)):
+        if not _is_pipe(path):
+            continue
+        file = stack.enter_context(scratch()) / (os.path.basename(path) or "pipe")
+        with _open(Path(path), "rb") as source, file.open("wb") as target:
+            if _copy(source, target, MAX_PIPED) > MAX_PIPED:
+                raise DataError(f"{path} must hold {MAX_PIPED} bytes at most, it is a pipe with more")
+        piped[str(file)] = path
+        name = str(parameter.name)
+        assert isinstance(parameter.type, click.Path)
+        fresh = parameter.type.coerce_path_result(str(file))
+        value = context.params[name]
+        is_many = isinstance(value, tuple)
+        context.params[name] = tuple(fresh if os.fspath(v) == path else v for v in value) if is_many else fresh
+
+
+def _is_pipe(path: str) -> bool:
+    """Tell what can be read once only, a pipe or a terminal.
+
+    Raises:
+        UsageError: it is another device, which may have no end.
+    """
+    try:
+        kind = os.stat(path).st_mode
+    except OSError:  # the name of something shipped
+        return False
+    if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+        return True
+    if not stat.S_ISCHR(kind) or os.path.realpath(path) == os.devnull:
+        return False
+    with open(path, "rb") as file:
+        if not file.isatty():
+            raise UsageError(f"an input must be a file, a folder or a pipe, {path} is a device")
+    return True
+
+
+def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> int:
+    count = 0
+    while count <= limit and (part := source.read(1 << 20)):
+        count += target.write(part)
+    return count
+
+
+def descriptor_of(path: Path) -> int | None:
+    """Give the number of the open file that a name such as /dev/stdout means; None for other names."""
+    numbers = {os.path.realpath("/proc/self/fd"), "/dev/fd"}
+    for _ in range(40):  # links that go round in circles
+        if os.path.realpath(path.parent) in numbers and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _open(path: Path, mode: str) -> Any:
+    """Open what is no regular file; one that is open already is continued, wherever it is."""
+    number = descriptor_of(path)
+    return open(path if number is None else os.dup(number), mode)
+
+
+def is_special(path: Path) -> bool:
+    """Tell an output that is written to where it is, such as a pipe, from a file that is replaced.
+
+    Raises:
+        click.UsageError: it is the number of a file that is not open.
+    """
+    number = descriptor_of(path)
+    if number is None:
+        return path.exists() and not path.is_file()
+    try:
+        os.fstat(number)
+    except OSError as error:
+        raise click.UsageError(f"the output must be open, {path} is not") from error
+    return True
+
+
+def copy_to(file: Path, path: Path) -> None:
+    """Write a whole file to a pipe or device.
+
+    Raises:
+        BrokenPipeError: nobody reads the pipe any more.
+        OSError: it does not take all.
+    """
+    try:
+        with file.open("rb") as source, _open(path, "wb") as target:
+            shutil.copyfileobj(source, target)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(unwritable(path, error)) from error
+
+
+def takes_stdout(context: click.Context) -> bool:
+    """Tell whether an output of a command goes to stdout, so that no text may."""
+    return any(_is_stdout(Path(path)) for _, path in _given(context, False))
+
+
+def _is_stdout(path: Path) -> bool:
+    number = descriptor_of(path)
+    if number == 1:
+        return True
+    try:
+        found, own = os.stat(path) if number is None else os.fstat(number), os.fstat(1)
+    except OSError:
+        return False
+    piped = stat.S_ISFIFO(own.st_mode) or stat.S_ISSOCK(own.st_mode)
+    return os.path.samestat(found, own) and (piped or (number is not None and stat.S_ISREG(own.st_mode)))

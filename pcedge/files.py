@@ -1,0 +1,163 @@
+"""Files that are written whole or not at all, and what killed runs leave of them.
+
+A temporary is locked by the process that writes it, for as long as it lives. So a later run tells what a killed one has
+left from what another is still writing, and removes the former.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+#: names of temporaries; nobody gives a file of his own such a name
+_NAME = re.compile(r"\.pcedge-[0-9a-f]{16}\.tmp")
+
+#: folders that this process has looked through
+_swept: set[Path] = set()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the name of an empty file to write to, which takes the place of `path` in one move.
+
+    It is on the disk before it moves, and where the block ends in an error an older file stays. A link's target is
+    replaced, not the link. Runs that write one path at the same time do not meet: the last one's file stays.
+
+    Raises:
+        OSError: the folder is none or is not writable, or the disk is full.
+    """
+    path = Path(os.path.realpath(path))
+    with _temporary(path.parent, folder=False) as fresh:
+        yield fresh
+        with fresh.open("r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(fresh, path)
+        _sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one move, see `replacing`."""
+    with replacing(path) as fresh:
+        fresh.write_bytes(data)
+
+
+@contextlib.contextmanager
+def scratch(parent: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder that is removed in the end, also by a later run where this one is killed.
+
+    Args:
+        parent: where it is made; None takes the system's place for temporary files.
+    """
+    with _temporary(Path(tempfile.gettempdir()) if parent is None else parent, folder=True) as fresh:
+        yield fresh
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs of this user have left in a folder; what living ones write stays."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(path: Path) -> None:
+    kind = path.lstat().st_mode
+    if not hasattr(os, "geteuid") or not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        return
+    # A lock over a network is had by a file that is open for writing only; folders cannot be.
+    handle = os.open(path, os.O_NOFOLLOW | (os.O_RDONLY if stat.S_ISDIR(kind) else os.O_RDWR))
+    try:
+        if os.fstat(handle).st_uid == os.geteuid() and _lock(handle) and _is(handle, path):
+            _remove(path)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _temporary(parent: Path, folder: bool) -> Iterator[Path]:
+    parent = Path(os.path.realpath(parent))
+    if parent not in _swept:
+        _swept.add(parent)
+        sweep(parent)
+    fresh, handle = _made(parent, folder)
+    try:
+        yield fresh
+    finally:
+        _remove(fresh)
+        if handle is not None:
+            os.close(handle)
+
+
+def _made(parent: Path, folder: bool) -> tuple[Path, int | None]:
+    """Make a temporary that nobody else has; give it with the open file that holds its lock."""
+    while True:
+        fresh = parent / f".pcedge-{secrets.token_hex(8)}.tmp"
+        if folder:
+            fresh.mkdir(mode=0o700)
+        else:
+            # Not mkstemp, whose files nobody else may read: this one becomes the result, with the usual permissions.
+            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        if sys.platform == "win32":
+            return fresh, None  # an open file could not be moved there
+        try:
+            handle = os.open(fresh, os.O_RDONLY if folder else os.O_RDWR)
+        except FileNotFoundError:  # another run swept it before it was locked
+            continue
+        # Where there are no locks (None) it cannot be swept either.
+        if _lock(handle) is not False and _is(handle, fresh):
+            return fresh, handle
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file for as long as it is open; tell whether nobody else had, None where there are no locks."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Tell whether an open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary, if it is still there; what cannot be removed is left to a later run."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a move on the disk; some systems cannot, and lose no more than the move by it."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
