@@ -98,18 +98,14 @@ def check_bytes(
         )
 
 
-@dataclass
 class Budget:
     """Add up what a reader takes for one file, and refuse before it takes more than it may."""
 
-    reader: str
-    #: bytes of the file
-    size: int
-    #: the file's name, for messages
-    where: str
-    refuse: Callable[[str], PcedgeError]
-    #: bytes of memory taken so far
-    taken: int = 0
+    def __init__(self, reader: str, size: int, where: str, refuse: Callable[[str], PcedgeError]) -> None:
+        """Start with nothing taken; the arguments are those of `check_bytes`."""
+        self.taken = 0
+        self._of_file = reader, size, where, refuse
+        self._allowed = BOUNDS[reader].allowance(size)
 
     def take(self, count: int) -> None:
         """Count memory that stays taken until the file is read.
@@ -126,7 +122,9 @@ class Budget:
         Raises:
             PcedgeError: it is too much.
         """
-        check_bytes(self.reader, self.taken + count, self.size, self.where, self.refuse)
+        if self.taken + count > self._allowed:
+            reader, size, where, refuse = self._of_file
+            check_bytes(reader, self.taken + count, size, where, refuse)
 
 
 def read_source(source: Source) -> tuple[bytes, str]:
