@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,8 @@ from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer
 #: a hostile file of some kilobytes could otherwise name one block a million times
 MAX_PARAMETERS = 2**28
 MAX_DESCRIPTION = 2**24
+#: in a file, no more parameters than this for each byte, or so many in a small one: reading takes its time for each use
+PARAMETERS_A_BYTE, FREE_PARAMETERS = 64, 2**24
 
 #: name of the initializer that holds the weights of all sparse sums
 SPARSE_WEIGHTS = "weights"
@@ -39,16 +42,20 @@ def parameters_of(layer: IntegerLayer) -> int:
     return layer.weights.values.size if isinstance(layer.weights, SparseRows) else layer.weights.size
 
 
-def check_size(parameters: int = 0, characters: int = 0) -> None:
-    """Refuse what is too large to be read safely.
+def check_size(parameters: int = 0, characters: int = 0, size: int | None = None) -> None:
+    """Refuse what is too large to be read safely; `size` is that of the file, where there is one.
 
     Raises:
         FormatError: it is.
     """
-    if parameters > MAX_PARAMETERS or characters > MAX_DESCRIPTION:
+    most = MAX_PARAMETERS
+    if size is not None:
+        most = min(most, max(FREE_PARAMETERS, PARAMETERS_A_BYTE * size))
+    if parameters > most or characters > MAX_DESCRIPTION:
+        of_file = "" if size is None else f" in a file of {size} bytes"
         raise FormatError(
             "onnx-size",
-            f"a circuit must have at most {MAX_PARAMETERS} parameters and {MAX_DESCRIPTION} characters of description, "
+            f"a circuit must have at most {most} parameters{of_file} and {MAX_DESCRIPTION} characters of description, "
             f"got {max(parameters, characters)}",
         )
 
@@ -63,7 +70,8 @@ class _Blocks:
     size: int = 0
 
     def put(self, block: IntArray, size: int = 1) -> int:
-        key = np.ascontiguousarray(block, dtype=np.int64).tobytes()
+        # A hash instead of the bytes: they would double the memory of every block.
+        key = hashlib.blake2b(np.ascontiguousarray(block, dtype=np.int64).data, digest_size=32).digest()
         if key not in self.places:
             self.places[key] = self.size
             self.blocks.append(block.astype(self.dtype))

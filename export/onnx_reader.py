@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_equality import check_equal
 from pcedge.export.onnx_parameters import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
 from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
+from pcedge.limits import Budget, Source, read_source
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.nested import NestedTables
 
@@ -36,36 +37,77 @@ _KEYS = {
     ("sum", "lists"): {"kind", "children", "lists", "row"},
 }
 
-Tensors = dict[str, NDArray[Any]]
+#: bytes of memory that reading takes at most: for each byte of initializers, and of all else, which may be empty
+#: messages; for each layer, entry of a leaf table, of a block (the layer's, and two of float64 for the needed widths),
+#: of sparse lists; and for a moment, for an entry of a layer
+_OF_DATA, _A_BYTE, _A_LAYER, _AN_ENTRY, _OF_BLOCK, _OF_LISTS, _MOMENT = 8, 128, 12_000, 8, 24, 80, 64
 
 
-def read_onnx(path: str | Path) -> IntegerCircuit:
+class _Parameters:
+    """Hold the initializers by name, and the blocks taken of them; layers of one block share it."""
+
+    def __init__(self, model: onnx.ModelProto, budget: Budget) -> None:
+        self.budget = budget
+        self.tensors: dict[str, NDArray[Any]] = _tensors(model)
+        self.blocks: dict[tuple[str, int], NDArray[np.int64]] = {}
+
+    def block(self, where: str, name: str, row: int) -> NDArray[np.int64]:
+        """Take one row of a stacked initializer."""
+        tensor = self.tensor(where, name, 3)
+        if (name, row) not in self.blocks:
+            self.budget.take(_OF_BLOCK * math.prod(tensor.shape[1:]))
+            self.blocks[name, row] = _row(where, tensor, row)
+        return self.blocks[name, row]
+
+    def tensor(self, where: str, name: Any, dimensions: int) -> NDArray[Any]:
+        if not isinstance(name, str) or name not in self.tensors:
+            raise _parameters(f"{where} must name an initializer, got {str(name)[:80]!r}")
+        tensor = self.tensors[name]
+        if tensor.ndim != dimensions:
+            raise _parameters(f"{where}: initializer {name!r} must have {dimensions} dimensions, got {tensor.ndim}")
+        return tensor
+
+
+def read_onnx(path: Source) -> IntegerCircuit:
     """Read an integer circuit from an ONNX file.
+
+    Args:
+        path: the file, its bytes, or the open binary file.
 
     Raises:
         FormatError: a rule of the format is broken; the error names it.
+        UsageError: `path` is none of the three.
         OSError: the file cannot be read.
     """
-    return read_onnx_bytes(Path(path).read_bytes(), str(path))
+    return read_onnx_bytes(*read_source(path))
 
 
-def read_notes(path: str | Path) -> dict[str, str]:
+def read_notes(path: Source) -> dict[str, str]:
     """Read the entries of a file's metadata that the format leaves free.
+
+    Args:
+        path: the file, its bytes, or the open binary file.
 
     Raises:
         FormatError: the file is no ONNX model with metadata of the format.
+        UsageError: `path` is none of the three.
         OSError: the file cannot be read.
     """
-    metadata = _metadata(_parsed(Path(path).read_bytes(), str(path)))
+    metadata = _metadata(_parsed(*read_source(path)))
     return {key: value for key, value in metadata.items() if key not in METADATA}
 
 
 def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
     """Read an integer circuit from the bytes of an ONNX file, which messages call `name`."""
-    return from_onnx(_parsed(data, name))
+    return _circuit(_parsed(data, name), len(data), name)
 
 
 def _parsed(data: bytes, name: str) -> onnx.ModelProto:
+    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+        raise FormatError(
+            "onnx-container",
+            f"{name} must be an ONNX file, it is a float circuit (.pcedge): pcedge.circuit.load_circuit reads it",
+        )
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -83,17 +125,25 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     Raises:
         FormatError: a rule of the format is broken; the error names it.
     """
+    return _circuit(model, model.ByteSize(), "the model")
+
+
+def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     _check_texts(model)
     metadata = _metadata(model)
-    tensors = _tensors(model)
+    budget = Budget("onnx", size, where, lambda message: FormatError("onnx-size", message))
+    data = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    budget.take(_OF_DATA * data + _A_BYTE * (size - data))
+    tensors = _Parameters(model, budget)
     widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
+    budget.take(_A_LAYER * len(entries))
     layers: list[IntegerLayer] = []
     parameters = 0
     nested = _nested(tensors, widths["leaf_bits"])
     for index, entry in enumerate(entries):
         layer = _layer(index, entry, len(entries), layers, blocks, tensors)
         parameters += parameters_of(layer)
-        check_size(parameters=parameters)
+        check_size(parameters=parameters, size=size)
         layers.append(layer)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     try:
@@ -209,9 +259,9 @@ def _parameters(message: str) -> FormatError:
     return FormatError("onnx-initializers", message)
 
 
-def _tensors(model: onnx.ModelProto) -> Tensors:
+def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     """Take the initializers; each must hold its own data, in an integer type."""
-    found: Tensors = {}
+    found: dict[str, NDArray[Any]] = {}
     for tensor in model.graph.initializer:
         where = f"initializer {tensor.name[:80]!r}"
         if tensor.name in found:
@@ -235,7 +285,7 @@ def _layer(
     count: int,
     layers: Sequence[IntegerLayer],
     blocks: list[str],
-    tensors: Tensors,
+    tensors: _Parameters,
 ) -> IntegerLayer:
     kind = entry.get("kind")
     form = next((key for key in ("block", "lists") if key in entry), "")
@@ -254,23 +304,15 @@ def _layer(
     units = [layers[child].shape.units for child in children]
     if kind == "product":
         if form:
-            return ProductLayer(children, _block(where, name, row, tensors))
+            return ProductLayer(children, tensors.block(where, name, row))
         if not children or len(set(units)) != 1:
             raise _structure(f"{where} must have lists, or children of one number of units, got {units[:8]}")
+        tensors.budget.take(_OF_BLOCK * units[0] * len(units))
         same = np.arange(units[0], dtype=np.int64)[:, None]
         return ProductLayer(children, np.broadcast_to(same, (units[0], len(units))))
     if form == "block":
-        return IntegerSum(children, _block(where, name, row, tensors))
+        return IntegerSum(children, tensors.block(where, name, row))
     return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
-
-
-def _tensor(where: str, name: Any, dimensions: int, tensors: Tensors) -> NDArray[Any]:
-    if not isinstance(name, str) or name not in tensors:
-        raise _parameters(f"{where} must name an initializer, got {str(name)[:80]!r}")
-    tensor = tensors[name]
-    if tensor.ndim != dimensions:
-        raise _parameters(f"{where}: initializer {name!r} must have {dimensions} dimensions, got {tensor.ndim}")
-    return tensor
 
 
 def _place(where: str, place: Any, blocks: list[str]) -> tuple[str, int]:
@@ -284,58 +326,57 @@ def _row(where: str, tensor: NDArray[Any], row: int) -> NDArray[np.int64]:
     return np.asarray(tensor[_integer(f"{where}: row", row, len(tensor))].astype(np.int64))
 
 
-def _block(where: str, name: str, row: int, tensors: Tensors) -> NDArray[np.int64]:
-    """Take one row of a stacked initializer."""
-    return _row(where, _tensor(where, name, 3, tensors), row)
-
-
-def _leaves(where: str, name: str, row: int, tensors: Tensors) -> NDArray[np.int64]:
+def _leaves(where: str, name: str, row: int, tensors: _Parameters) -> NDArray[np.int64]:
     """Take the tables of a layer's units."""
-    states = _tensor(where, name, 2, tensors)
+    states = tensors.tensor(where, name, 2)
     entries = name.removeprefix("states_").partition("x")[0]
-    tables = _tensor(where, TABLES.format(entries), 2, tensors)
+    tables = tensors.tensor(where, TABLES.format(entries), 2)
     rows = _row(where, states, row)
     # A few bytes of rows may name a long table many times: bounded before memory is taken.
-    check_size(parameters=len(rows) * len(tables))
+    tensors.budget.take(_AN_ENTRY * len(rows) * len(tables))
+    tensors.budget.check(_MOMENT * len(rows) * len(tables))
     if ((rows < 0) | (rows >= tables.shape[1])).any():
         raise _parameters(f"{where}: the tables of its units must be in 0..{tables.shape[1] - 1}")
     return np.asarray(tables[:, rows].T.astype(np.int64))
 
 
-def _nested(tensors: Tensors, leaf_bits: int) -> tuple[NestedTables, ...]:
+def _nested(tensors: _Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
     """Take the tables that come from masters, and add them to the tensors as the graph computes them."""
     found = []
-    for name in sorted(tensors, key=lambda name: (len(name), name)):
+    for name in sorted(tensors.tensors, key=lambda name: (len(name), name)):
         entries = name.removeprefix(MASTERS.format(""))
         if entries == name:
             continue
         where = f"nested tables of {entries[:20]} entries"
-        masters, parts = _tensor(where, name, 2, tensors), _tensor(where, NESTED.format(entries), 2, tensors)
-        check_size(parameters=len(masters) * parts.shape[1])
+        masters, parts = tensors.tensor(where, name, 2), tensors.tensor(where, NESTED.format(entries), 2)
+        # The tables, what makes them, and the circuit's own check that it has the same.
+        tensors.budget.take(_AN_ENTRY * len(masters) * parts.shape[1])
+        tensors.budget.check(_MOMENT * len(masters) * parts.shape[1])
         if not 8 <= leaf_bits <= 16:
             raise _parameters(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
         nested = NestedTables(*(np.ascontiguousarray(part.T).astype(np.int64) for part in (masters, parts)))
         try:
-            tensors[TABLES.format(entries)] = nested.tables(leaf_bits).T
+            tensors.tensors[TABLES.format(entries)] = nested.tables(leaf_bits).T
         except CircuitError as error:
             raise FormatError("onnx-parameters", str(error)) from error
         found.append(nested)
     return tuple(found)
 
 
-def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Tensors) -> SparseRows:
+def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: _Parameters) -> SparseRows:
     """Take the lists of one sum from those of its stack."""
     if not isinstance(entry["lists"], list) or len(entry["lists"]) != 3:
         raise _structure(f"{where}: lists must name three initializers: entries, sources, starts")
     entries, sources, starts = (
-        _tensor(where, name, 1 + (place == 2), tensors) for place, name in enumerate(entry["lists"])
+        tensors.tensor(where, name, 1 + (place == 2)) for place, name in enumerate(entry["lists"])
     )
-    values = _tensor(where, SPARSE_WEIGHTS, 1, tensors)
+    values = tensors.tensor(where, SPARSE_WEIGHTS, 1)
     row = _integer(f"{where}: row", entry["row"], len(starts))
     pointers = starts[row].astype(np.int64)
     first, last = int(pointers[0]), int(pointers[-1])
     if not 0 <= first <= last <= len(sources) or len(entries) != len(sources) or (np.diff(pointers) < 0).any():
         raise _parameters(f"{where}: starts must ascend within the {len(sources)} entries of the lists")
+    tensors.budget.take(_OF_LISTS * (last - first + len(pointers)))
     places = entries[first:last].astype(np.int64)
     if ((places < 0) | (places >= len(values))).any():
         raise _parameters(f"{where}: entries must be in 0..{len(values) - 1}")

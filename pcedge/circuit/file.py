@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
-from pcedge.circuit.parametric import Parametric
+from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import FormatError, UsageError
+from pcedge.limits import Budget, Source, read_source
 
 FORMAT = "pcedge-circuit"
 VERSION = 1
@@ -23,7 +24,11 @@ MAX_CARDINALITY = 1 << 24
 
 
 def save_circuit(circuit: Circuit, path: str | Path) -> None:
-    """Write a float circuit; the same circuit gives the same bytes."""
+    """Write a float circuit; the same circuit gives the same bytes.
+
+    Raises:
+        FormatError: the tables of parametric leaves are too large for their file, so that nobody could read it.
+    """
     from safetensors.numpy import save
 
     described, tensors = _describe(circuit)
@@ -34,7 +39,9 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     if circuit.symbolizer is not None:
         header["symbolizer"] = circuit.symbolizer.as_dict()
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
-    Path(path).write_bytes(save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))}))
+    data = save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))})
+    _check_memory(described, tensors, len(data), str(path))
+    Path(path).write_bytes(data)
 
 
 def circuit_checksum(circuit: Circuit) -> str:
@@ -75,25 +82,37 @@ def _describe(circuit: Circuit) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return described, {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
-def load_circuit(path: str | Path) -> Circuit:
+def load_circuit(path: Source) -> Circuit:
     """Read a float circuit; the name `digits` is the shipped one, where no file has that name.
 
+    Args:
+        path: the file, its bytes, or the open binary file.
+
     Raises:
-        FormatError: the file is not a circuit file, of a newer version, or damaged.
+        FormatError: the file is not a circuit file, of a newer version, or damaged, or would need too much memory
+            (docs/circuit.md).
         CircuitError: the circuit in it breaks a rule.
+        UsageError: `path` is none of the three.
         OSError: the file cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    shipped = str(path) == "digits" and not Path(path).exists()
-    data = files("pcedge.data").joinpath("digits.pcedge").read_bytes() if shipped else Path(path).read_bytes()
+    if isinstance(path, str | Path) and str(path) == "digits" and not Path(path).exists():
+        path = files("pcedge.data").joinpath("digits.pcedge").read_bytes()
+    data, path = read_source(path)
+    if _is_onnx(data):
+        raise FormatError(
+            "circuit-container",
+            f"{path} must be a float circuit (.pcedge), it is an ONNX file: pcedge.export.read_onnx reads it",
+        )
     try:
         tensors = load(data)
-        size = int.from_bytes(data[:8], "little")
-        outer = json.loads(data[8 : 8 + size])
+        outer = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("circuit-container", f"{path} must be a safetensors file ({error})") from error
+    size = len(data)
+    del data
     try:
         header = json.loads(outer["__metadata__"]["pcedge"])
         kind, version = header["format"], header["version"]
@@ -113,10 +132,31 @@ def load_circuit(path: str | Path) -> Circuit:
             raise TypeError(f"the log constant must be a float, got {constant!r}")
         if _checksum(header["layers"], tensors, constant, symbolizer) != header["sha256"]:
             raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
+        _check_memory(header["layers"], tensors, size, path)
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
     return Circuit(tuple(layers), constant, symbolizer)
+
+
+def _is_onnx(data: bytes) -> bool:
+    """Tell an ONNX file, which says its IR version first, from a safetensors file, which says a header's length."""
+    return data[:1] == b"\x08" and data[8:9] != b"{"
+
+
+def _check_memory(described: list[dict[str, Any]], tensors: dict[str, Any], size: int, where: str) -> None:
+    """Refuse a file whose parametric leaves stand for tables beyond the bound: a few bytes can name any size."""
+    budget = Budget("circuit", size, where, _too_large)
+    budget.take(3 * size)
+    for index, entry in enumerate(described):
+        if "leaves" in entry:
+            cardinality = _integer(entry["cardinality"])
+            budget.take(table_bytes(len(tensors[f"{index}.parameters"]), cardinality))
+            budget.check(working_bytes(cardinality))
+
+
+def _too_large(message: str) -> FormatError:
+    return FormatError("circuit-size", f"{message}: the tables of parametric leaves with too many symbols")
 
 
 def _checksum(
@@ -126,7 +166,8 @@ def _checksum(
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode() + tensor.tobytes())
+        hasher.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
+        hasher.update(np.ascontiguousarray(tensor).data)
     if constant:
         hasher.update(f"log_constant {constant!r}".encode())
     if symbolizer is not None:

@@ -16,6 +16,9 @@ from pcedge.errors import CircuitError
 
 FloatArray = NDArray[np.float64]
 
+#: entries of a table that are computed at a time, whole rows
+_BLOCK = 1 << 16
+
 #: the parameters of every kind, in the order of the columns
 KINDS = {"logistic": ("mean", "scale"), "geometric": ("ratio",)}
 
@@ -80,15 +83,27 @@ class Parametric:
     @cached_property
     def table(self) -> FloatArray:
         """Compute the distributions, (units, cardinality)."""
-        if self.kind == "logistic":
-            shares = _logistic(self.parameters[:, 0], self.parameters[:, 1], self.cardinality)
-        else:
-            shares = _geometric(self.parameters[:, 0], self.cardinality)
-        return (1 - EVEN_SHARE) * shares + EVEN_SHARE / self.cardinality
+        table = np.empty((len(self.parameters), self.cardinality))
+        rows = max(1, _BLOCK // self.cardinality)
+        for first in range(0, len(table), rows):
+            columns = self.parameters[first : first + rows].T
+            shares = (_logistic if self.kind == "logistic" else _geometric)(*columns, self.cardinality)
+            table[first : first + rows] = (1 - EVEN_SHARE) * shares + EVEN_SHARE / self.cardinality
+        return table
 
     def take(self, units: NDArray[np.generic]) -> Parametric:
         """Give the description of some units, in the order named."""
         return Parametric(self.kind, self.parameters[units], self.cardinality)
+
+
+def table_bytes(units: int, cardinality: int) -> int:
+    """Give the bytes of a table."""
+    return 8 * units * cardinality
+
+
+def working_bytes(cardinality: int) -> int:
+    """Give the bytes that computing a table takes for a moment, at most: a dozen arrays of a block, checks of a row."""
+    return 12 * 8 * max(_BLOCK, cardinality)
 
 
 def _logistic(mean: FloatArray, scale: FloatArray, cardinality: int) -> FloatArray:

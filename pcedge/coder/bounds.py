@@ -238,11 +238,11 @@ class _Analysis:
         if step.op is Op.LIST:
             assert step.lists is not None
             return _Mix(step.lists)
-        key = step.layer, step.op is Op.DOWN
+        layer = self.circuit.layers[step.layer]
+        assert isinstance(layer, IntegerSum)
+        weights = layer.weights
+        key = id(weights), step.op is Op.DOWN  # layers may share their weights
         if key not in self.mixes:
-            layer = self.circuit.layers[step.layer]
-            assert isinstance(layer, IntegerSum)
-            weights = layer.weights
             turned = weights.transposed() if isinstance(weights, SparseRows) else weights.T
             self.mixes[key] = _Mix(turned if key[1] else weights)
         return self.mixes[key]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.errors import FormatError
 from pcedge.importers.pickles import RULE, Call, Name, replay, skip
+from pcedge.limits import Budget
 
 #: numpy's names for its loaders; numpy 2 moved them from `core` to `_core`
 _MODULES = ("numpy.core.", "numpy._core.")
@@ -36,84 +37,95 @@ _STORAGES = {
 }  # fmt: skip
 
 
-def to_array(value: Any, where: str) -> NDArray[Any]:
+def to_array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
     """Make the array that a record describes.
 
     Raises:
-        FormatError: the record is none of an array or tensor of numbers, or its parts do not fit together.
+        FormatError: the record is none of an array or tensor of numbers, or its parts do not fit together; or the file
+            needs too much memory.
     """
     try:
-        return _array(value, where)
+        return _array(value, where, budget)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
         raise FormatError(RULE, f"{where} must be an array of numbers ({type(error).__name__}: {error})") from error
 
 
-def _array(value: Any, where: str) -> NDArray[Any]:
+def _array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
     if not isinstance(value, Call):
         raise TypeError(f"got a {type(value).__name__}")
     name = value.function.text
     if name in _RECONSTRUCT:
         _, shape, dtype, fortran, data = value.state
-        return _shaped(_bytes(data), _dtype(dtype), shape, "F" if fortran else "C")
+        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
     if name in _FROM_BUFFER:
         data, dtype, shape, order = value.arguments
-        return _shaped(_bytes(data), _dtype(dtype), shape, "F" if order == "F" else "C")
+        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
     if name in _TENSORS:
-        return _tensor(value, where)
+        return _tensor(value, where, budget)
     raise TypeError(f"got a call of {name}")
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
     """Read a dtype's record: its name, and in its state the byte order."""
-    if not isinstance(value, Call) or value.function.text != "numpy.dtype" or value.arguments[0] not in _DTYPES:
+    if not isinstance(value, Call) or value.function.text != "numpy.dtype":
         raise TypeError("the dtype must be a plain number")
-    order = value.state[1] if value.state is not None else "<"
-    if order not in ("<", ">", "|", "="):
+    # Anything but a text could be nested so that comparing it takes for ever.
+    name, order = value.arguments[0], value.state[1] if value.state is not None else "<"
+    if type(name) is not str or name not in _DTYPES:
+        raise TypeError("the dtype must be a plain number")
+    if type(order) is not str or order not in ("<", ">", "|", "="):
         raise TypeError("the dtype must have a byte order")
-    dtype: np.dtype[Any] = np.dtype(value.arguments[0]).newbyteorder("<" if order == "=" else order)
+    dtype: np.dtype[Any] = np.dtype(name).newbyteorder("<" if order == "=" else order)
     return dtype
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: Any, budget: Budget) -> bytes:
     """Take bytes; protocol 2 writes them as a call of `_codecs.encode` on a latin-1 string."""
     if isinstance(value, Call) and value.function.text == _ENCODE and value.arguments[1] == "latin1":
-        return bytes(value.arguments[0].encode("latin1"))
+        if value.made is None:
+            budget.take(len(value.arguments[0]))
+            value.made = bytes(value.arguments[0].encode("latin1"))
+        value = value.made
     if type(value) not in (bytes, bytearray):
         raise TypeError("the data must be bytes")
     return bytes(value)
 
 
-def _shaped(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any) -> NDArray[Any]:
+def _shaped(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
     sizes = (shape,) if type(shape) is int else tuple(shape)
-    if any(type(size) is not int or size < 0 for size in sizes) or len(sizes) > 8:
+    if len(sizes) > 8 or any(type(size) is not int or not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("the shape must be of at most 8 integers")
     # The size is compared before anything is made: a shape in a file must not choose how much memory is taken.
     if math.prod(sizes) * dtype.itemsize != len(data):
         raise ValueError(f"shape {sizes} of {dtype} needs {math.prod(sizes) * dtype.itemsize} bytes, got {len(data)}")
+    budget.take(2 * len(data))
     array = np.frombuffer(data, dtype=dtype).reshape(sizes, order=order)
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _tensor(value: Call, where: str) -> NDArray[Any]:
+def _tensor(value: Call, where: str, budget: Budget) -> NDArray[Any]:
     """Make a tensor's array: a storage with offset, sizes and strides."""
     record, offset, sizes, strides = value.arguments[:4]
     if not isinstance(record, Call) or record.function.text != _STORAGE:
         raise TypeError("a tensor must have its storage in the file")
-    storage = _storage(_bytes(record.arguments[0]), where)
-    for number in (offset, *sizes, *strides):
-        if type(number) is not int or number < 0:
-            raise ValueError("offset, sizes and strides of a tensor must be integers of at least 0")
+    if record.made is None:
+        record.made = _storage(_bytes(record.arguments[0], budget), where, budget)
+    storage = record.made
     if len(sizes) != len(strides) or len(sizes) > 8:
         raise ValueError("a tensor must have a stride for each of at most 8 sizes")
+    for number in (offset, *sizes, *strides):
+        if type(number) is not int or not 0 <= number < 1 << 60:
+            raise ValueError("offset, sizes and strides of a tensor must be integers of at least 0")
     count = math.prod(sizes)
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
     if count > len(storage) or (count and last >= len(storage)):
         raise ValueError("a tensor must lie within its storage")
+    budget.take(2 * count * storage.itemsize)
     steps = tuple(stride * storage.itemsize for stride in strides)
     return np.lib.stride_tricks.as_strided(storage[offset:] if count else storage, sizes, steps).copy()
 
 
-def _storage(data: bytes, where: str) -> NDArray[Any]:
+def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
     """Read torch's legacy file of one storage: five pickles, then the count and the numbers.
 
     The layout is that of `torch.save(…, _use_new_zipfile_serialization=False)`: magic number, protocol version,
@@ -123,13 +135,15 @@ def _storage(data: bytes, where: str) -> NDArray[Any]:
     parts: list[tuple[int, int]] = []
     for _ in range(5):
         start = file.tell()
-        skip(file)
+        skip(file, budget)
         parts.append((start, file.tell()))
+    budget.take(2 * len(data))
     record = replay(
-        data[slice(*parts[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, persistent=True
-    )
+        data[slice(*parts[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, budget,
+        persistent=True,
+    )  # fmt: skip
     kind = record.arguments[1]
-    if record.arguments[0] != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
+    if not isinstance(record, Call) or record.arguments[0] != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
         raise TypeError("a storage must hold plain numbers")
     dtype = np.dtype(_STORAGES[kind.text])
     numbers = data[parts[4][1] + 8 :]

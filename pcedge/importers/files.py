@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +13,13 @@ from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
 from pcedge.importers.normalise import Draft, normalise
+from pcedge.limits import Budget, read_file
 
-#: bytes of a file at most
-MAX_BYTES = 1 << 32
-#: bytes in a compressed file at most; a small one can hold any number
-MAX_UNPACKED = 1 << 27
+#: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
+_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8}
+#: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
+GZIP_FACTOR = 16
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,20 +42,25 @@ class Imported:
 
 
 def _read_spn(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
-    return spflow.read(read_bytes(path), str(path))
+    data, budget = read_bytes(path, "spn")
+    return spflow.read(data, str(path), budget)
 
 
 def _read_bin(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
-    return spflow_binary.read(read_bytes(path), str(path)), ()
+    data, budget = read_bytes(path, "bin")
+    return spflow_binary.read(data, str(path), budget), ()
 
 
 def _read_psdd(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
-    tree = vtree or _vtree_beside(path)
-    return psdd.read(read_bytes(path), read_bytes(tree) if tree else None, str(path), str(tree)), ()
+    beside = vtree or _vtree_beside(path)
+    tree = read_bytes(beside, "vtree")[0] if beside else None
+    data, budget = read_bytes(path, "psdd")
+    return psdd.read(data, tree, str(path), str(beside), budget), ()
 
 
 def _read_jpc(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
-    return pyjuice.read(read_bytes(path), str(path)), ()
+    data, budget = read_bytes(path, "jpc")
+    return pyjuice.read(data, str(path), budget), ()
 
 
 #: a format's suffix, and its reader of (file, vtree or None): the place for a new format (docs/importers.md)
@@ -105,28 +113,41 @@ def suffix_of(path: Path) -> str:
     return name.rpartition(".")[2] if "." in name else ""
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a file, or what a gzip file holds; never more than `MAX_BYTES`, or `MAX_UNPACKED`.
+def read_bytes(path: Path, reader: str) -> tuple[bytes, Budget]:
+    """Read a file, or what a gzip file holds, and give the budget of its memory too.
+
+    Args:
+        path: the file.
+        reader: a key of `BOUNDS`.
 
     Raises:
-        FormatError: the file is too large, or its compression is damaged.
+        FormatError: the reader would need too much memory for what the file holds, or its compression is damaged.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        limit = MAX_UNPACKED if packed else MAX_BYTES
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"
+        hint = "; unpack it first" if packed else ""
+
+        def budget_of(size: int) -> Budget:
+            return Budget(reader, size, str(path), lambda message: FormatError("import-size", f"{message}{hint}"))
+
+        size = os.fstat(raw.fileno()).st_size
+        if not packed:
+            budget_of(size).take(_A_BYTE[reader] * size)
+            data = read_file(raw, str(path))
+            budget = budget_of(len(data))  # a pipe has no size before it is read
+            budget.take(_A_BYTE[reader] * len(data))
+            return data, budget
+        budget = budget_of(GZIP_FACTOR * size)
+        parts = []
         try:
-            if packed:
-                with gzip.GzipFile(fileobj=raw) as unpacked:
-                    data = unpacked.read(limit + 1)
-            else:
-                data = raw.read(limit + 1)
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                while part := unpacked.read(_CHUNK):
+                    budget.take(_A_BYTE[reader] * len(part))
+                    parts.append(part)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise FormatError("import-gzip", f"{path} must be a whole gzip file ({error})") from error
-    if len(data) > limit:
-        hint = "; unpack it first" if packed else ""
-        raise FormatError("import-size", f"{path} must hold {limit} bytes at most, it holds more{hint}")
-    return data
+    return b"".join(parts), budget
 
 
 def _vtree_beside(path: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -10,11 +11,15 @@ import numpy as np
 from pcedge.circuit.layers import FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft
+from pcedge.limits import Budget
 
 #: symbols of one variable at most; a number in a file must not choose how much memory is taken
 MAX_SYMBOLS = 1 << 16
 #: numbers in all leaf tables together at most (128 MiB)
 MAX_TABLE = 1 << 24
+#: bytes of memory at most: for each layer, each unit, each number of a layer's tables, and for a moment while they are
+#: normalised
+LAYER_BYTES, UNIT_BYTES, TABLE_BYTES, MOMENT_BYTES = 1500, 100, 24, 32
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,7 +54,7 @@ Units = Mapping[Hashable, Unit]
 Place = tuple[int, int]
 
 
-def layers_of(units: Units, root: Hashable, variables: int) -> Draft:
+def layers_of(units: Units, root: Hashable, variables: int, budget: Budget) -> Draft:
     """Check a graph of units and put units of one scope and depth into one layer each.
 
     Leaves of a variable share one layer. Products of a scope share a layer if their factors lie in the same layers;
@@ -61,12 +66,13 @@ def layers_of(units: Units, root: Hashable, variables: int) -> Draft:
         units: every unit by its key.
         root: the root's key.
         variables: how many variables there are.
+        budget: of the file's memory.
 
     Returns:
         The layers, not yet normalised.
 
     Raises:
-        FormatError: a unit is not defined, or its own descendant.
+        FormatError: a unit is not defined, or its own descendant, or the circuit needs too much memory.
         CircuitError: a product is not decomposable, a sum is not smooth or has no positive weight, a leaf is not a
             distribution, or a variable is missing. The message has the unit's name in the file.
     """
@@ -74,8 +80,9 @@ def layers_of(units: Units, root: Hashable, variables: int) -> Draft:
     if leaves < variables:  # also keeps the bit masks of scopes small
         raise CircuitError(f"{variables} variables need as many leaves or more, got {leaves}")
     order = _children_first(units, root)
-    scopes = _scopes(units, order)
-    missing = ((1 << variables) - 1) & ~scopes[root]
+    masks = _Masks(budget)
+    scopes = _scopes(units, order, masks)
+    missing = ((1 << variables) - 1) & ~masks.of[scopes[root]]
     if missing:
         raise CircuitError(
             f"{units[root].name}, the root, must cover all {variables} variables, variable "
@@ -86,7 +93,7 @@ def layers_of(units: Units, root: Hashable, variables: int) -> Draft:
         if key in used:
             used.update(child for child, _ in _edges(units[key]))
     kept = [key for key in order if key in used]
-    return _collect(units, kept, scopes, root, len(units) - len(order))
+    return _collect(units, kept, scopes, masks, root, len(units) - len(order))
 
 
 def _children_first(units: Units, root: Hashable) -> list[Hashable]:
@@ -122,37 +129,62 @@ def _children_first(units: Units, root: Hashable) -> list[Hashable]:
     return order
 
 
-def _scopes(units: Units, order: list[Hashable]) -> dict[Hashable, int]:
-    """Compute every unit's scope as a bit mask, and refuse what is not smooth and decomposable."""
+class _Masks:
+    """Hold every scope once, as a bit mask, under a number: with many variables they are what takes the memory."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.of: list[int] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def number(self, mask: int) -> int:
+        # Python's hashes of integers are those modulo a Mersenne prime: single bits and runs of bits would all collide.
+        key = hashlib.blake2b(mask.to_bytes((mask.bit_length() + 7) // 8, "little"), digest_size=16).digest()
+        if key not in self._numbers:
+            self.budget.take(_mask_bytes(mask))
+            self._numbers[key] = len(self.of)
+            self.of.append(mask)
+        return self._numbers[key]
+
+
+def _scopes(units: Units, order: list[Hashable], masks: _Masks) -> dict[Hashable, int]:
+    """Give the number of every unit's scope, and refuse what is not smooth and decomposable."""
     scopes: dict[Hashable, int] = {}
     for key in order:
         unit = units[key]
         if isinstance(unit, Leaf):
             _check_leaf(unit)
-            scopes[key] = 1 << unit.variable
+            scopes[key] = masks.number(1 << unit.variable)
             continue
         if not unit.children:
             raise CircuitError(f"{unit.name} must have at least one child, it has none")
-        scope = scopes[unit.children[0]] if isinstance(unit, Sum) else 0
-        for child in unit.children:
-            below = scopes[child]
-            if isinstance(unit, Sum):
-                if below != scope:
+        first = scopes[unit.children[0]]
+        if isinstance(unit, Sum):
+            for child in unit.children:
+                if scopes[child] != first:
                     raise CircuitError(
                         f"{unit.name} is not smooth: its children must have one scope, {units[child].name} has "
-                        f"{_brief(below)}, {units[unit.children[0]].name} has {_brief(scope)}"
+                        f"{_brief(masks.of[scopes[child]])}, {units[unit.children[0]].name} has "
+                        f"{_brief(masks.of[first])}"
                     )
-                continue
+            _check_sum(unit)
+            scopes[key] = first
+            continue
+        scope = 0
+        for child in unit.children:
+            below = masks.of[scopes[child]]
             if below & scope:
                 raise CircuitError(
                     f"{unit.name} is not decomposable: its children must have disjoint scopes, "
                     f"{units[child].name} repeats {_brief(below & scope)}"
                 )
             scope |= below
-        if isinstance(unit, Sum):
-            _check_sum(unit)
-        scopes[key] = scope
+        scopes[key] = masks.number(scope) if len(unit.children) > 1 else first
     return scopes
+
+
+def _mask_bytes(scope: int) -> int:
+    return 200 + scope.bit_length() // 7
 
 
 def _check_leaf(leaf: Leaf) -> None:
@@ -195,23 +227,34 @@ class _Group:
     name: str = ""
 
 
-def _collect(units: Units, kept: list[Hashable], scopes: dict[Hashable, int], root: Hashable, dropped: int) -> Draft:
+def _collect(
+    units: Units, kept: list[Hashable], scopes: dict[Hashable, int], masks: _Masks, root: Hashable, dropped: int
+) -> Draft:
     """Group checked units into layers."""
+    budget = masks.budget
     symbols: dict[int, int] = {}
+    leaves: dict[int, int] = {}
     for key in kept:
         unit = units[key]
         if isinstance(unit, Leaf):
             symbols[unit.variable] = max(symbols.get(unit.variable, 0), len(unit.table))
+            leaves[unit.variable] = leaves.get(unit.variable, 0) + 1
+    sizes = [count * symbols[variable] for variable, count in leaves.items()]
+    if sum(sizes) > MAX_TABLE:
+        raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
+    budget.take(UNIT_BYTES * len(kept) + TABLE_BYTES * sum(sizes))
+    budget.check(MOMENT_BYTES * max(sizes))
     groups: list[_Group] = []
     numbers: dict[object, int] = {}
     places: dict[Hashable, Place] = {}
     depths: dict[Hashable, int] = {}
-    total = 0
 
     def group_of(label: object, scope: int, rank: int, children: tuple[int, ...], name: str) -> int:
         if label not in numbers:
+            mask = masks.of[scope]
+            budget.take(LAYER_BYTES + _mask_bytes(mask))  # the circuit's own layers have masks too
             numbers[label] = len(groups)
-            groups.append(_Group(scope, rank, children, [], {}, name))
+            groups.append(_Group(mask, rank, children, [], {}, name))
         return numbers[label]
 
     def add(number: int, row: object, same: object) -> Place:
@@ -227,11 +270,8 @@ def _collect(units: Units, kept: list[Hashable], scopes: dict[Hashable, int], ro
         if isinstance(unit, Leaf):
             table = np.zeros(symbols[unit.variable])
             table[: len(unit.table)] = unit.table
-            total += len(table)
-            if total > MAX_TABLE:
-                raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
             number = group_of(("leaf", unit.variable), scope, 0, (), unit.name)
-            places[key] = add(number, table, table.tobytes())
+            places[key] = add(number, table, hashlib.blake2b(table.data, digest_size=32).digest())
         elif isinstance(unit, Product):
             factors = sorted(places[child] for child in unit.children)
             if len(factors) == 1:
@@ -280,15 +320,20 @@ def _sum_layer(group: _Group, groups: list[_Group], final: dict[int, int]) -> Su
     for child in children:
         starts[child] = columns
         columns += len(groups[child].rows)
+    final_children = tuple(final[child] for child in children)
+    if len(rows) == len(rows[0]) == 1:  # a chain has many such layers, and numpy's calls take their time
+        layer, unit, weight = rows[0][0]
+        one = np.array([unit], dtype=np.int64), np.array([weight])
+        return SumLayer(final_children, SparseRows(np.array([0, 1], dtype=np.int64), *one, columns))
     number = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
     column = np.array([starts[layer] + unit for row in rows for layer, unit, _ in row], dtype=np.int64)
-    weight = np.array([entry[2] for row in rows for entry in row], dtype=np.float64)
+    weights = np.array([entry[2] for row in rows for entry in row], dtype=np.float64)
     # Two edges to one unit, also where equal units became one, are one edge.
     places, inverse = np.unique(number * columns + column, return_inverse=True)
     merged = np.full(len(places), -np.inf)
-    np.logaddexp.at(merged, inverse, weight)
+    np.logaddexp.at(merged, inverse, weights)
     indptr = np.searchsorted(places // columns, np.arange(len(rows) + 1)).astype(np.int64)
-    return SumLayer(tuple(final[child] for child in children), SparseRows(indptr, places % columns, merged, columns))
+    return SumLayer(final_children, SparseRows(indptr, places % columns, merged, columns))
 
 
 def _brief(scope: int) -> str:

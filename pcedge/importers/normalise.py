@@ -77,6 +77,8 @@ def _divide_rows(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _divide_sparse(layer: SumLayer, weights: SparseRows, below: FloatArray) -> tuple[FloatArray, Layer]:
     """Do the same with sparse rows; rows that are mostly full become dense."""
     joint = np.asarray(weights.values, dtype=np.float64) + below[weights.indices]
+    if weights.shape == (1, 1) and np.isfinite(joint[0]):  # many in a chain, and numpy's calls take their time
+        return joint, SumLayer(layer.children, np.ones((1, 1)))
     starts, lengths = weights.indptr[:-1], np.diff(weights.indptr)
     top = np.maximum.reduceat(joint, starts)
     entries = np.exp(joint - np.repeat(np.where(np.isneginf(top), 0.0, top), lengths))

@@ -14,8 +14,11 @@ from io import BytesIO
 from typing import Any
 
 from pcedge.errors import FormatError
+from pcedge.limits import Budget
 
 RULE = "import-pickle"
+#: bytes of memory that an opcode takes at most
+OPCODE_BYTES = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Call:
     function: Name
     arguments: tuple[Any, ...]
     state: Any = None
+    #: what was made of the record, so that many that refer to it do not make it again
+    made: Any = None
 
 
 _MARK = object()
@@ -48,27 +53,33 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 
 
-def replay(data: bytes, allowed: Callable[[str], bool], where: str, *, persistent: bool = False) -> Any:
+def replay(
+    data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None = None, *, persistent: bool = False
+) -> Any:
     """Give the value of a pickle: None, numbers, strings, bytes, lists, tuples, dicts, and records of calls.
 
     Args:
         data: the pickle, of any protocol.
         allowed: tells of a name "module.name" whether the pickle may mention it.
         where: the file's name, for messages.
+        budget: of the file's memory; a file may have the same pickle read again and again.
         persistent: take references to what is outside the pickle, as records of a call of `persistent`.
 
     Raises:
-        FormatError: the pickle is damaged, mentions another name, or does what no plain data does.
+        FormatError: the pickle is damaged, mentions another name, or does what no plain data does; or it needs too much
+            memory.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strings with strange escapes in damaged files
-            return _replay(data, allowed, where, persistent)
+            return _replay(data, allowed, where, budget, persistent)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, UnicodeError) as error:
         raise FormatError(RULE, f"{where} must be a whole pickle ({type(error).__name__}: {error})") from error
 
 
-def _replay(data: bytes, allowed: Callable[[str], bool], where: str, persistent: bool) -> Any:
+def _replay(
+    data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None, persistent: bool
+) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
 
@@ -83,7 +94,7 @@ def _replay(data: bytes, allowed: Callable[[str], bool], where: str, persistent:
             raise FormatError(RULE, f"{where} must hold plain arrays, it mentions {text[:80]!r}: nothing of it was run")
         return Name(text)
 
-    for opcode, argument in _opcodes(data):
+    for opcode, argument in _opcodes(data, budget):
         if opcode in _VALUES:
             stack.append(argument)
         elif opcode in _CONSTANTS:
@@ -149,16 +160,18 @@ def _replay(data: bytes, allowed: Callable[[str], bool], where: str, persistent:
     raise ValueError("it has no end")
 
 
-def skip(file: BytesIO) -> None:
+def skip(file: BytesIO, budget: Budget) -> None:
     """Move a file behind the pickle that starts at its position."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in pickletools.genops(file):
-            pass
+            budget.take(OPCODE_BYTES)
 
 
-def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
+def _opcodes(data: bytes, budget: Budget | None) -> Iterator[tuple[str, Any]]:
     for opcode, argument, _ in pickletools.genops(BytesIO(data)):
+        if budget is not None:
+            budget.take(OPCODE_BYTES)
         yield opcode.name, argument
 
 

@@ -12,6 +12,7 @@ from pcedge.errors import FormatError
 from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.text import decode, integer, log_probability
+from pcedge.limits import Budget
 
 PSDD, VTREE, VTREE_FIT = "psdd-line", "vtree-line", "psdd-vtree"
 #: far above any file; it keeps scopes small
@@ -78,13 +79,16 @@ def read_vtree(data: bytes, where: str) -> Vtree:
     if len(roots) != 1:
         raise FormatError(VTREE, f"{where} must hold one tree, it has {len(roots)} roots: {list(roots)[:8]}")
     if sorted(variables.values()) != list(range(len(variables))):
+        wrong = next(v for place, v in enumerate(sorted(variables.values())) if v != place) + 1
         raise FormatError(
-            VTREE, f"{where} must have the variables 1..{len(variables)}, each in one leaf, it has others or one twice"
+            VTREE,
+            f"{where} must have the variables 1..{len(variables)}, each in one leaf, variable {wrong} is out of this "
+            "range, after a gap, or there twice: number the variables from 1, here and in the PSDD",
         )
     return Vtree(variables, children, next(iter(roots)))
 
 
-def read(data: bytes, tree: bytes | None, where: str, tree_where: str) -> Draft:
+def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: Budget) -> Draft:
     """Read a PSDD: literals `L`, true nodes `T` and decision nodes `D`, children first, the root last.
 
     A true node has one logarithm, of the probability of 1, or two, of 0 and of 1. The number in the header is a hint
@@ -95,6 +99,7 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str) -> Draft:
         tree: the vtree's bytes; None takes the vtree that the nodes tell, which must be one.
         where: the PSDD's name, for messages.
         tree_where: the vtree's name.
+        budget: of the PSDD's memory.
 
     Returns:
         The layers, not yet normalised: for every inner vtree node one of products and one of sums.
@@ -135,7 +140,7 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str) -> Draft:
             f"{where}: the last node is the root and must belong to the vtree's root {vtree.root}, node {last} belongs "
             f"to {places[last]}: a truncated file, or another vtree",
         )
-    return layers_of(units, last, 1 + max(vtree.variables.values()))
+    return layers_of(units, last, 1 + max(vtree.variables.values()), budget)
 
 
 def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
@@ -155,7 +160,11 @@ def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
         return Leaf(name, variable, np.array([0.0, 1.0] if literal > 0 else [1.0, 0.0]))
     logs = [log_probability(word, at) for word in words[4:]]
     if max(logs) > 0:
-        raise FormatError(PSDD, f"{at}: the logarithm of a probability must not be above 0, got {max(logs)}")
+        raise FormatError(
+            PSDD,
+            f"{at}: the logarithm of a probability must not be above 0, got {max(logs)}: what rounding took above 0 has "
+            "to be written as 0",
+        )
     one = math.exp(logs[-1])
     return Leaf(name, variable, np.array([-math.expm1(logs[0]) if len(logs) == 1 else math.exp(logs[0]), one]))
 

@@ -12,12 +12,16 @@ from pcedge.circuit.layers import FloatArray, InputLayer, IntArray, Layer, Produ
 from pcedge.circuit.structure import variables_of
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.arrays import NAMES, to_array
-from pcedge.importers.graph import MAX_SYMBOLS, MAX_TABLE
+from pcedge.importers.graph import LAYER_BYTES, MAX_SYMBOLS, MAX_TABLE, MOMENT_BYTES, TABLE_BYTES
 from pcedge.importers.normalise import Draft
 from pcedge.importers.pickles import Call, replay
+from pcedge.limits import Budget
 
 RULE = "jpc-nodes"
 _DISTRIBUTIONS = "pyjuice.nodes.distributions."
+#: bytes of memory at most: for each child of a vector, edge of a node of a product, weight of a sum, and for a moment;
+#: for each node
+_CHILD_BYTES, _EDGE_BYTES, _WEIGHT_BYTES, _WEIGHT_MOMENT, _NODE_BYTES = 200, 32, 40, 80, 40
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,47 +34,60 @@ class _Vector:
     scope: int
 
 
-def read(data: bytes, where: str) -> Draft:
+def read(data: bytes, where: str, budget: Budget) -> Draft:
     """Read a PyJuice circuit; a vector of nodes becomes a layer, a product of one factor gives way to it.
 
     Raises:
         FormatError: the pickle is damaged, mentions what arrays do not need, or its vectors do not fit together; the
-            message has the vector's number in the file.
+            message has the vector's number in the file. Or the file needs too much memory.
         CircuitError: a vector is not smooth or not decomposable, or a leaf is of a type that has no table.
     """
-    nodes = replay(data, lambda name: name in NAMES, where)
+    if data.startswith((b"c ", b"jpc ")):
+        raise FormatError(
+            RULE,
+            f"{where} must be PyJuice's pickle, it is a text as ProbabilisticCircuits.jl writes .jpc, which is not "
+            "read: write it as .psdd there",
+        )
+    nodes = replay(data, lambda name: name in NAMES, where, budget)
     if type(nodes) is not list or not nodes or not all(type(node) is dict for node in nodes):
         raise FormatError(RULE, f"{where} must hold a list of vectors of nodes")
     layers: list[Layer] = []
     names: list[str] = []
     vectors: list[_Vector] = []
     # Narrow leaves are widened, but to no more numbers than the file has bytes.
-    tables = _tables(nodes, max(MAX_TABLE, len(data)), where)
+    tables = _tables(nodes, max(MAX_TABLE, len(data)), where, budget)
     for number, node in enumerate(nodes):
         kind = node.get("type")
         at = f"{where}, {_name(nodes, number)}"
         blocks, block = _sizes(node, at)
+        budget.take(LAYER_BYTES + _NODE_BYTES * blocks * block)
         if kind == "Input":
             variable, table = tables[number]
             layers.append(InputLayer(variable, table))
             vector = _Vector(len(layers) - 1, np.arange(len(table)), block, 1 << variable)
         elif kind in ("Product", "Sum"):
-            children = [vectors[child] for child in _children(node, number, at)]
-            edges = _integers(node.get("edge_ids"), at)
+            children = [vectors[child] for child in _children(node, number, at, budget)]
+            edges = _integers(node.get("edge_ids"), at, budget)
             if kind == "Product":
                 scope = _disjoint(children, at)
+                budget.take(scope.bit_length() // 3 + _EDGE_BYTES * blocks * block * len(children))
                 vector = _product(layers, children, edges, (blocks, block, scope), at)
             else:
                 _smooth(children, at)
                 if "external_params" in node:
                     raise FormatError(RULE, f"{at}: weights must be in the file, these are external")
-                weights = to_array(_own(nodes, number, at), f"{at}: params")
+                weights = to_array(_own(nodes, number, at), f"{at}: params", budget)
+                budget.take(_WEIGHT_BYTES * weights.size)
+                budget.check(_WEIGHT_MOMENT * weights.size)
                 mask = node.get("zero_param_mask")
-                kept = None if mask is None else to_array(mask, f"{at}: zero_param_mask")
+                kept = None if mask is None else to_array(mask, f"{at}: zero_param_mask", budget)
+                below = {child.layer for child in children}
+                budget.take(_NODE_BYTES * sum(len(child.units) for child in children))
+                budget.take(_NODE_BYTES * sum(layers[layer].shape.units for layer in below))
                 layers.append(_sum(layers, children, edges, (blocks, block), _masked(weights, kept, at), at))
                 vector = _Vector(len(layers) - 1, np.arange(blocks * block), block, children[0].scope)
         else:
-            raise FormatError(RULE, f"{at}: the type must be Input, Product or Sum, got {str(kind)[:40]!r}")
+            raise FormatError(RULE, f"{at}: the type must be Input, Product or Sum, got {_text(kind)!r}")
         if len(layers) > len(names):
             names.append(at)
         vectors.append(vector)
@@ -81,7 +98,12 @@ def read(data: bytes, where: str) -> Draft:
 
 
 def _name(nodes: list[dict[str, Any]], number: int) -> str:
-    return f"{str(nodes[number].get('type'))[:40]}Nodes_{number}"
+    return f"{_text(nodes[number].get('type'))}Nodes_{number}"
+
+
+def _text(value: Any) -> str:
+    """Give a text for messages; anything else could be nested so that writing it takes for ever."""
+    return value[:40] if type(value) is str else type(value).__name__
 
 
 def _sizes(node: dict[str, Any], at: str) -> tuple[int, int]:
@@ -96,10 +118,11 @@ def _sizes(node: dict[str, Any], at: str) -> tuple[int, int]:
     return blocks, block
 
 
-def _children(node: dict[str, Any], number: int, at: str) -> list[int]:
+def _children(node: dict[str, Any], number: int, at: str, budget: Budget) -> list[int]:
     children = node.get("chs")
     if type(children) not in (tuple, list) or not children:
         raise FormatError(RULE, f"{at} must name its children")
+    budget.take(_CHILD_BYTES * len(children))  # one list may be the children of many
     for child in children:
         if type(child) is not int or not 0 <= child < number:
             raise FormatError(
@@ -111,25 +134,28 @@ def _children(node: dict[str, Any], number: int, at: str) -> list[int]:
 def _own(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
     """Find a vector's parameters, its own or those of the vector that it is tied to."""
     source = nodes[number].get("source_node", number)
-    if type(source) is not int or not 0 <= source < len(nodes) or nodes[source].get("type") != nodes[number]["type"]:
+    kind = nodes[number]["type"]
+    if type(source) is not int or not 0 <= source < len(nodes) or _text(nodes[source].get("type")) != kind:
         raise FormatError("import-undefined", f"{at} must be tied to a vector of its type")
     if "params" not in nodes[source]:
         raise FormatError(RULE, f"{at} must have parameters; initialise or train the circuit before it is saved")
     return nodes[source]["params"]
 
 
-def _integers(value: Any, at: str) -> IntArray:
-    edges = to_array(value, f"{at}: edge_ids")
+def _integers(value: Any, at: str, budget: Budget) -> IntArray:
+    edges = to_array(value, f"{at}: edge_ids", budget)
+    budget.take(8 * edges.size)
     if edges.dtype.kind not in "iu" or edges.ndim != 2 or not edges.size or edges.min() < 0 or edges.max() > MAX_TABLE:
         raise FormatError(RULE, f"{at}: edge_ids must be integers of at least 0 in 2 dimensions, got {edges.shape}")
     return edges.astype(np.int64)
 
 
-def _tables(nodes: list[dict[str, Any]], limit: int, where: str) -> dict[int, tuple[int, FloatArray]]:
+def _tables(
+    nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget
+) -> dict[int, tuple[int, FloatArray]]:
     """Read every vector of leaves: its variable, and logarithms of probabilities as wide as the variable's widest."""
     found: dict[int, tuple[int, FloatArray]] = {}
     widest: dict[int, int] = {}
-    total = 0
     for number, node in enumerate(nodes):
         if node.get("type") != "Input":
             continue
@@ -138,14 +164,16 @@ def _tables(nodes: list[dict[str, Any]], limit: int, where: str) -> dict[int, tu
         scope = node.get("scope")
         if type(scope) is not list or len(scope) != 1 or type(scope[0]) is not int or not 0 <= scope[0] <= len(nodes):
             raise FormatError(RULE, f"{at}: the scope must be one variable, and every variable must have leaves")
-        table = _leaf_table(nodes, number, blocks * block, at)
+        table = _leaf_table(nodes, number, blocks * block, at, budget)
         if not (np.isfinite(table).all() and (table >= 0).all() and (table.sum(axis=1) > 0).all()):
             raise CircuitError(f"{at}: probabilities must be finite, not negative and not all zero")
         widest[scope[0]] = max(widest.get(scope[0], 0), table.shape[1])
         found[number] = scope[0], table
-        total += len(table) * widest[scope[0]]
-        if total > limit:
-            raise FormatError("import-size", f"{where}: all leaf tables must hold {limit} numbers at most")
+    sizes = [len(table) * widest[variable] for variable, table in found.values()]
+    if sum(sizes) > limit:
+        raise FormatError("import-size", f"{where}: all leaf tables must hold {limit} numbers at most")
+    budget.take(TABLE_BYTES * sum(sizes))
+    budget.check(MOMENT_BYTES * max(sizes, default=0))
     with np.errstate(divide="ignore"):
         return {
             number: (variable, np.log(np.pad(table, ((0, 0), (0, widest[variable] - table.shape[1])))))
@@ -153,17 +181,18 @@ def _tables(nodes: list[dict[str, Any]], limit: int, where: str) -> dict[int, tu
         }
 
 
-def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str) -> FloatArray:
+def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, budget: Budget) -> FloatArray:
     packed = nodes[number].get("dist")
     if type(packed) is not bytes:
         raise FormatError(RULE, f"{at} must have a distribution")
-    made = replay(packed, lambda name: name in NAMES or name.startswith(_DISTRIBUTIONS), at)
+    made = replay(packed, lambda name: name in NAMES or name.startswith(_DISTRIBUTIONS), at, budget)
     kind = made.function.text.rpartition(".")[2] if isinstance(made, Call) else "nothing"
     state = made.state if isinstance(made, Call) and type(made.state) is dict else {}
     if kind == "Literal":
         symbol = state.get("lit")
         if type(symbol) is not int or not 0 <= symbol < MAX_SYMBOLS or count * (symbol + 2) > MAX_TABLE:
             raise FormatError(RULE, f"{at}: the symbol of a literal must be in 0..{MAX_SYMBOLS - 1}")
+        budget.take(16 * count * (symbol + 2))
         return np.tile(np.arange(max(2, symbol + 1)) == symbol, (count, 1)).astype(np.float64)
     if kind not in ("Categorical", "Bernoulli"):
         raise FormatError(
@@ -171,7 +200,8 @@ def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str) -
             f"{at}: the distribution must be Categorical, Bernoulli or Literal, got {kind[:40]}; a leaf of another "
             "type has to be turned into a Categorical first",
         )
-    values = to_array(_own(nodes, number, at), f"{at}: params")
+    values = to_array(_own(nodes, number, at), f"{at}: params", budget)
+    budget.take(16 * values.size)
     width = state.get("num_cats") if kind == "Categorical" else 1
     if (
         type(width) is not int

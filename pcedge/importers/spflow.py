@@ -11,19 +11,22 @@ import numpy as np
 
 from pcedge.circuit.layers import FloatArray
 from pcedge.errors import FormatError
-from pcedge.importers.graph import MAX_SYMBOLS, MAX_TABLE, Leaf, Product, Sum, Unit, layers_of
+from pcedge.importers.graph import MAX_SYMBOLS, Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.text import decode, number
+from pcedge.limits import Budget
 
 #: a unit: its name, its type, what stands in its parentheses
 _UNIT = re.compile(r"([^\s(){}\[\]|;,*#]+)[ \t]+([A-Za-z]\w*)\(([^(){}]*)\)")
 _SPACE = re.compile(r"\s+")
 _LIST = re.compile(r"(?:[a-z]\w*\s*=\s*)?\[([^\[\]]*)\]\Z")
+#: the start of a unit that is no unit only because of what stands in its parentheses
+_OPENED = re.compile(r"[^\s(){}\[\]|;,*#]+[ \t]+[A-Za-z]\w*\([^(){}]*[({]")
 
 RULE = "spn-syntax"
 
 
-def read(data: bytes, where: str) -> tuple[Draft, tuple[str, ...]]:
+def read(data: bytes, where: str, budget: Budget) -> tuple[Draft, tuple[str, ...]]:
     """Read an SPFlow text file.
 
     The first unit is the root. A unit may be written several times, as SPFlow does with one that has several parents,
@@ -44,7 +47,6 @@ def read(data: bytes, where: str) -> tuple[Draft, tuple[str, ...]]:
         names = _numbered(found, where)
     index = {name: position for position, name in enumerate(names)}
     units: dict[Hashable, Unit] = {}
-    budget = MAX_TABLE
     for name, (kind, inside, line) in found.items():
         at = f"{where}, line {line}, {name}"
         if kind in LEAVES:
@@ -52,10 +54,7 @@ def read(data: bytes, where: str) -> tuple[Draft, tuple[str, ...]]:
             if variable.strip() not in index:
                 known = ", ".join(names[:8]) + ("…" if len(names) > 8 else "")
                 raise FormatError(RULE, f"{at}: the variable must be one of {known}, got {variable.strip()[:40]!r}")
-            table = LEAVES[kind](parameters, at)
-            budget -= len(table)
-            if budget < 0:
-                raise FormatError("import-size", f"{where}: all leaf tables must hold {MAX_TABLE} numbers at most")
+            table = LEAVES[kind](parameters, at, budget)
             units[name] = Leaf(name, index[variable.strip()], table)
         elif kind == "ProductNode":
             units[name] = Product(name, tuple(_words(inside, at)))
@@ -68,7 +67,7 @@ def read(data: bytes, where: str) -> tuple[Draft, tuple[str, ...]]:
                 "type has to be turned into a histogram over integer symbols first",
             )
     root = next(iter(found))
-    return layers_of(units, root, len(names)), tuple(names)
+    return layers_of(units, root, len(names), budget), tuple(names)
 
 
 def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[str]]:
@@ -100,7 +99,10 @@ def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[
                 )
         else:
             got = text[position : position + 40].splitlines()[0]
-            raise FormatError(RULE, f"{where}, line {line}: a unit, 'Name Type(…)', must stand here, got {got!r}")
+            raise FormatError(
+                RULE,
+                f"{where}, line {line}: a unit, 'Name Type(…)', must stand here, got {got!r}{_hint(text, position)}",
+            )
         line += text.count("\n", start, position)
     if depth:
         raise FormatError(RULE, f"{where} must close every brace, {depth} are open at its end: a truncated file")
@@ -108,6 +110,20 @@ def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[
     if len(set(names)) != len(names) or (names and "" in names):
         raise FormatError(RULE, f"{where}: the last line must name every variable once, got {comment.strip()[:80]!r}")
     return found, names
+
+
+def _hint(text: str, position: int) -> str:
+    """Say what to do about forms of other writers that are not read."""
+    if _OPENED.match(text, position):
+        return (
+            "; within a unit's parentheses must be none: write np.float64(0.5) as 0.5, and give variables names without"
+        )
+    if text[position] == "(" and not text[:position].strip():
+        return (
+            "; equations, as spn_to_str_equation of SPFlow writes, and Libra's circuits are not read: write the "
+            "circuit with spn_to_str_ref_graph"
+        )
+    return ""
 
 
 def _numbered(found: dict[str, tuple[str, str, int]], where: str) -> list[str]:
@@ -156,23 +172,26 @@ def _numbers(text: str, at: str) -> list[float]:
     if not inner:
         raise FormatError(RULE, f"{at}: a list '[…]' must stand here, got {text.strip()[:40]!r}")
     # numpy wrote the list: it puts commas, and spaces and line ends after them
-    return [number(word.strip(), at) for word in inner[1].split(",")]
+    words = [word.strip() for word in inner[1].split(",")]
+    if spaced := next((word for word in words if _SPACE.search(word)), None):
+        raise FormatError(RULE, f"{at}: numbers must have commas between them, as in [0.2, 0.8], got {spaced[:40]!r}")
+    return [number(word, at) for word in words]
 
 
-def _histogram(parameters: str, at: str) -> FloatArray:
+def _histogram(parameters: str, at: str, budget: Budget) -> FloatArray:
     parts = parameters.split(";")
     if len(parts) not in (2, 3):  # some versions write points that represent the bins in a third list
         raise FormatError(
             RULE, f"{at}: a histogram must have the lists of breaks and densities, got {len(parts)} lists"
         )
-    return histogram_table(_numbers(parts[0], at), _numbers(parts[1], at), at)
+    return histogram_table(_numbers(parts[0], at), _numbers(parts[1], at), at, budget)
 
 
-def _categorical(parameters: str, at: str) -> FloatArray:
+def _categorical(parameters: str, at: str, budget: Budget) -> FloatArray:
     return categorical_table(_numbers(parameters, at), at)
 
 
-def _bernoulli(parameters: str, at: str) -> FloatArray:
+def _bernoulli(parameters: str, at: str, budget: Budget) -> FloatArray:
     one = number(parameters.strip().removeprefix("p=").strip(), at)
     return categorical_table([1 - one, one], at)
 
@@ -195,14 +214,14 @@ def categorical_table(values: Sequence[float], at: str) -> FloatArray:
     return np.array(values, dtype=np.float64)
 
 
-def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str) -> FloatArray:
+def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str, budget: Budget) -> FloatArray:
     """Make a leaf's table of a histogram over integers: symbol x has the density of the bin with break <= x < next.
 
     The last break is the number of symbols. Below the first break the probability is 0.
 
     Raises:
-        FormatError: the breaks do not ascend, hold a negative integer, end above `MAX_SYMBOLS`, or there is not one
-            density, finite and not negative, for every bin.
+        FormatError: the breaks do not ascend, are no integers, hold a negative one, end above `MAX_SYMBOLS`, or there
+            is not one density, finite and not negative, for every bin; or the table needs too much memory.
     """
     rising = all(math.isfinite(b) for b in breaks) and all(a < b for a, b in pairwise(breaks))
     if len(breaks) < 2 or not rising:
@@ -213,10 +232,19 @@ def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str
         raise FormatError(
             "import-leaf", f"{at}: {len(breaks)} breaks need {len(breaks) - 1} densities, got {len(densities)}"
         )
-    if math.ceil(breaks[0]) < 0 or not 0 < math.ceil(breaks[-1]) <= MAX_SYMBOLS:
+    # A bin without integers would lose its mass, and one that ends between two would weigh wrongly.
+    real = next((place for place, value in enumerate(breaks) if value != math.floor(value)), None)
+    if real is not None:
+        raise FormatError(
+            "import-leaf",
+            f"{at}: the breaks of a histogram must be integers, break {real} is {breaks[real]!r}: a histogram over "
+            "real values has to be turned into one over integer symbols first",
+        )
+    if breaks[0] < 0 or breaks[-1] > MAX_SYMBOLS:
         raise FormatError(
             "import-leaf", f"{at}: symbols must be in 0..{MAX_SYMBOLS - 1}, the breaks run {breaks[0]}..{breaks[-1]}"
         )
+    budget.take(8 * int(breaks[-1]))
     by_bin = np.concatenate([[0.0], categorical_table(densities, at)])
-    table: FloatArray = by_bin[np.searchsorted(breaks, np.arange(math.ceil(breaks[-1])), side="right")]
-    return table
+    widths = np.diff(np.concatenate([[0], np.asarray(breaks, dtype=np.int64)]))
+    return np.repeat(by_bin, widths)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from functools import cache
 from importlib.resources import as_file, files
 from typing import Any
 
 from pcedge.errors import FormatError, missing_extra
-from pcedge.importers.graph import MAX_TABLE, Leaf, Product, Sum, Unit, layers_of
+from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow import categorical_table, histogram_table, log_weights
+from pcedge.limits import Budget
 
 RULE = "bin-message"
 #: as SPFlow names them in its text form
@@ -20,7 +22,7 @@ _PREFIX = {
 }  # fmt: skip
 
 
-def read(data: bytes, where: str) -> Draft:
+def read(data: bytes, where: str, budget: Budget) -> Draft:
     """Read a `.bin` file: a model, or a query with a model in it.
 
     Raises:
@@ -30,17 +32,30 @@ def read(data: bytes, where: str) -> Draft:
     """
     schema, failure = _schema()
     try:
-        # A message may point at one place many times: what is read is bounded by the file's size, in words of 8 bytes.
-        with schema.Header.from_bytes(data, traversal_limit_in_words=16 * len(data) + 1024) as header:
+        # A message may point at one place many times. All is visited once or twice: with a limit of four times the
+        # file's size, in words of 8 bytes, no list is read again and again.
+        with schema.Header.from_bytes(data, traversal_limit_in_words=len(data) // 2 + 1024) as header:
             model = header.model if header.which() == "model" else header.query.joint.model
             count, root = int(model.numFeatures), int(model.rootNode)
-            units = _units(model, count, where)
+            units = _units(model.nodes, count, where, budget)
     except (failure, ValueError, MemoryError, OverflowError) as error:
         text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise FormatError(RULE, f"{where} must be a Cap'n Proto message of spflow.capnp ({text})") from error
     if root not in units:
         raise FormatError("import-undefined", f"{where} must name its root among its units, {root} is none")
-    return layers_of(units, root, count)
+    return layers_of(units, root, count, budget)
+
+
+def _check_points(points: list[float], breaks: list[int], at: str) -> None:
+    """Refuse a histogram over real values, whose breaks this format cuts to integers: its bins' middles still tell."""
+    for place, (point, low, high) in enumerate(zip(points, breaks, breaks[1:], strict=False)):
+        if not (low <= point < high and point == math.floor(point)):
+            raise FormatError(
+                "import-leaf",
+                f"{at}: the breaks of a histogram must be integers, those of bin {place} are not: {point!r} stands for "
+                f"what the file calls {low}..{high}; a histogram over real values has to be turned into one over "
+                "integer symbols first",
+            )
 
 
 @cache
@@ -55,12 +70,11 @@ def _schema() -> tuple[Any, type[Exception]]:
         return capnp.load(str(path)), capnp.KjException
 
 
-def _units(model: Any, count: int, where: str) -> dict[Hashable, Unit]:
+def _units(nodes: Any, count: int, where: str, budget: Budget) -> dict[Hashable, Unit]:
     units: dict[Hashable, Unit] = {}
-    if not 0 < count <= len(model.nodes):
+    if not 0 < count <= len(nodes):
         raise FormatError(RULE, f"{where} must have 1 feature or more and a unit for each, got {count}")
-    budget = MAX_TABLE
-    for node in model.nodes:
+    for node in nodes:
         kind, key = str(node.which()), int(node.id)
         name = f"{_PREFIX.get(kind, kind)}_{key}"
         at = f"{where}, {name}"
@@ -79,7 +93,9 @@ def _units(model: Any, count: int, where: str) -> dict[Hashable, Unit]:
             continue
         if kind == "hist":
             leaf = node.hist
-            table = histogram_table(list(leaf.breaks), list(leaf.densities), at)
+            breaks = list(leaf.breaks)
+            _check_points(list(leaf.binReprPoints), breaks, at)
+            table = histogram_table(breaks, list(leaf.densities), at, budget)
         elif kind == "categorical":
             leaf = node.categorical
             table = categorical_table(list(leaf.probabilities), at)
@@ -91,8 +107,5 @@ def _units(model: Any, count: int, where: str) -> dict[Hashable, Unit]:
             )
         if not 0 <= leaf.scope < count:
             raise FormatError(RULE, f"{at}: the variable must be in 0..{count - 1}, got {leaf.scope}")
-        budget -= len(table)
-        if budget < 0:
-            raise FormatError("import-size", f"{where}: all leaf tables must hold {MAX_TABLE} numbers at most")
         units[key] = Leaf(name, int(leaf.scope), table)
     return units
