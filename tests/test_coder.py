@@ -304,6 +304,24 @@ class TestRecords:
         with pytest.raises(StreamError, match=r"^lane 0 must have at least \d+ bytes for its records, got 0$"):
             decode_lanes(engine, [b"", second], 40)
 
+    def test_a_flush_that_is_not_the_least(self):
+        """Every byte inside the range decodes to the same records; one of them is the encoder's."""
+        engine = Engine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        records = np.array([[1], [0]])
+        first, second = encode_lanes(engine, records, 2)
+        assert (len(first), len(second)) == (1, 1)
+        inside = 0
+        for byte in range(first[0] + 1, 256):
+            above = byte - first[0]
+            text = rf"^lane 0 must end with the least byte inside its range, its last byte is {above} above it$"
+            with pytest.raises(StreamError) as caught:
+                decode_lanes(engine, [bytes([byte]), second], 2)
+            if "least" in str(caught.value):
+                inside += 1
+                assert caught.match(text)
+            assert (decode_lanes(engine, [bytes([byte]), second], 2, strict=False) == records).all()
+        assert inside == 255 - first[0]
+
     def test_random_bytes_decode_to_samples(self):
         """Without strictness any bytes decode, and random ones are distributed as the circuit says."""
         table = np.array([[0.1, 0.2, 0.3, 0.4]])

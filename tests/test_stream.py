@@ -333,6 +333,101 @@ def mutated(rng: random.Random, data: bytes, other: bytes) -> bytes:
     return bytes(out)
 
 
+def encoded_again(engine: Engine, data: np.ndarray, stream: bytes) -> bytes:
+    """Encode what a stream gave, in as many lanes."""
+    segments = parse(stream).segments
+    return encode(engine, data, len(segments[0].lanes) if segments else None)
+
+
+def forged_lanes(rng: random.Random, lanes: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Change the last bytes of some lanes."""
+    out = [bytearray(lane) for lane in lanes]
+    for lane in out if rng.random() < 0.5 else [rng.choice(out)]:
+        lane[-1] = (lane[-1] + rng.choice((1, 1, 2, 3, 5, 20, 255, rng.randrange(256)))) % 256
+    return tuple(bytes(lane) for lane in out)
+
+
+class TestOneForm:
+    """What decodes is what `encode` writes for it: no stream has a second form."""
+
+    def test_forged_flushes(self):
+        seed = 9
+        print(f"seed {seed}")
+        rng = random.Random(seed)
+        streams = []
+        for name in ("stream_small", "stream_wide", "stream_bool"):
+            circuit, data, _ = FILES[name]()
+            engine = Engine(circuit)
+            streams += [(engine, data, parse(encode(engine, data, lanes))) for lanes in (3, 5, 16)]
+        refused = 0
+        for trial in range(500):
+            engine, data, good = rng.choice(streams)
+            lanes = forged_lanes(rng, good.segments[0].lanes)
+            forged = Stream(good.digest, good.dtype, good.shape, (Segment(len(data), lanes),)).pack()
+            try:
+                back = decode(engine, forged)
+            except StreamError as error:
+                refused += "must end with the least byte inside its range" in str(error)
+                continue
+            assert encoded_again(engine, back, forged) == forged, trial
+        print(f"{refused} refused for their flush alone")
+        assert refused > 50
+
+    @settings(max_examples=40)
+    @given(strategies.integer_circuits(), st.data())
+    def test_any_lanes_that_decode(self, circuit, data):
+        records = data.draw(strategies.records_for(circuit, max_records=8, min_records=1))
+        engine = Engine(circuit)
+        good = parse(encode(engine, records, data.draw(st.integers(1, 4))))
+        lanes = [bytearray(lane) for lane in good.segments[0].lanes]
+        for lane in lanes:
+            lane[-1] = (lane[-1] + data.draw(st.integers(0, 255))) % 256
+        forged = Stream(good.digest, good.dtype, good.shape, (Segment(len(records), tuple(map(bytes, lanes))),)).pack()
+        try:
+            back = decode(engine, forged)
+        except StreamError:
+            return
+        assert encoded_again(engine, back, forged) == forged
+
+    def test_segments_are_full(self, monkeypatch):
+        monkeypatch.setattr("pcedge.coder.stream.SEGMENT_RECORDS", 10)
+        engine = Engine(small_circuit())
+        data = numbered(25, (2, 2, 4))
+        good = parse(encode(engine, data, 4))
+        parts = {count: parse(encode(engine, data[:count], 4)).segments for count in (5, 10)}
+
+        def refuse(segments: tuple[Segment, ...], text: str) -> None:
+            stream = Stream(good.digest, good.dtype, (sum(segment.records for segment in segments), 3), segments)
+            with pytest.raises(StreamError, match=f"^{text}$"):
+                decode(engine, stream.pack())
+
+        refuse(parts[5] + parts[10], "segment 0 must have 10 of the 15 records left, got 5")
+        refuse(parts[5] * 2, "segment 0 must have 10 of the 10 records left, got 5")
+        refuse(parts[10] + parts[5] * 2, "segment 1 must have 10 of the 10 records left, got 5")
+        assert len(decode(engine, Stream(good.digest, good.dtype, (15, 3), parts[10] + parts[5]).pack())) == 15
+
+    def test_segments_have_one_number_of_lanes(self, monkeypatch):
+        monkeypatch.setattr("pcedge.coder.stream.SEGMENT_RECORDS", 10)
+        engine = Engine(small_circuit())
+        data = numbered(13, (2, 2, 4))
+        by_lanes = {lanes: parse(encode(engine, data, lanes)) for lanes in (2, 3, 7)}
+        assert [len(segment.lanes) for segment in by_lanes[7].segments] == [7, 3]
+
+        def mixed(first: int, last: int) -> bytes:
+            good = by_lanes[2]
+            segments = (by_lanes[first].segments[0], by_lanes[last].segments[1])
+            return Stream(good.digest, good.dtype, good.shape, segments).pack()
+
+        for first, last, wanted, got in ((2, 3, 3, 2), (7, 2, 3, 2), (3, 2, 3, 2)):
+            number = 0 if first < last else 1
+            text = f"^segment {number} must have {wanted} lanes, as many as the others, got {got}$"
+            with pytest.raises(StreamError, match=text):
+                decode(engine, mixed(first, last))
+        # The last segment has no more records than 3.
+        assert mixed(7, 3) == encode(engine, data, 7)
+        assert (decode(engine, mixed(7, 3)) == data).all()
+
+
 class TestDamage:
     engine = Engine(small_circuit())
     data = numbered(37, (2, 2, 4)).astype(np.uint8)
@@ -371,12 +466,14 @@ class TestDamage:
             parts = [head, body]
             for place in rng.choice(((0,), (1,), (1,), (0, 1))):
                 parts[place] = mutated(rng, parts[place], self.other)
+            forged = repaired(*parts)
             try:
-                back = decode(self.engine, repaired(*parts))
+                back = decode(self.engine, forged)
             except StreamError:
                 continue
             decoded += 1
             assert back[0].size == 3
+            assert encoded_again(self.engine, back, forged) == forged
         print(f"{decoded} decoded")
         assert decoded > 0
 
@@ -392,3 +489,4 @@ class TestDamage:
                 assert re.match(r"lane \d+ must ", str(error))
                 continue
             assert back.shape == (records, 3)
+            assert encoded_again(self.engine, back, forged.pack()) == forged.pack()

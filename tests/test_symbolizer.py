@@ -623,7 +623,7 @@ def test_random_lanes_are_data_or_refused(text: str, shape: tuple[int, ...]) -> 
         except StreamError:
             continue
         assert engine.circuit.symbolizer is not None
-        assert_array_equal(decode(engine, encode(engine, x)), x)
+        assert encode(engine, x, len(lanes)) == stream.pack()
 
 
 def test_a_range_that_the_dtype_does_not_reach():

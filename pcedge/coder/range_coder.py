@@ -134,10 +134,10 @@ class RangeDecoder:
             )
 
     def finish(self) -> None:
-        """Check that every lane had as many bytes as its encoder wrote.
+        """Check that every lane has the bytes that its encoder wrote: their number, and the least last one.
 
         Raises:
-            StreamError: a lane is too short or too long, and the decoder is strict.
+            StreamError: a lane is too short or too long, or its flush is another one, and the decoder is strict.
         """
         if not self._strict:
             return
@@ -146,6 +146,14 @@ class RangeDecoder:
         if wrong.size:
             lane = wrong[0]
             raise StreamError(f"lane {lane} must have {needed[lane]} bytes for its records, got {self._lengths[lane]}")
+        # Seen from the flush, low is the negative offset: the byte that the encoder flushed is 0 or some below.
+        below = -arithmetic.range_flush(-self._offset, self._widths)
+        wrong = np.flatnonzero(below)
+        if wrong.size:
+            lane = wrong[0]
+            raise StreamError(
+                f"lane {lane} must end with the least byte inside its range, its last byte is {below[lane]} above it"
+            )
 
     def _next(self, rows: IntArray) -> IntArray:
         places = self._places[rows]

@@ -112,7 +112,7 @@ def encode(
     if lanes is not None and (type(lanes) is not int or lanes < 1):
         raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
     segments = []
-    size = SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
+    size = _segment_rows(symbolizer)
     for first in range(0, len(rows), size):
         part = rows[first : first + size]
         records = part if symbolizer is None else symbolizer.apply(part).astype(np.int64)
@@ -155,12 +155,10 @@ def decode(
         )
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
+    counts = _check_segments(stream, symbolizer)
     parts: list[NDArray[Any]] = []
     done = 0
-    for number, segment in enumerate(stream.segments):
-        count = segment.records if symbolizer is None else symbolizer.records(segment.records)
-        if len(segment.lanes) > count:
-            raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
+    for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
 
         def report(records: int, total: int, first: int = done, rows: int = segment.records) -> None:
             if progress:
@@ -177,6 +175,35 @@ def decode(
             what = "symbols" if symbolizer is None else "values"
             raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
     return restored.astype(stream.dtype).reshape(stream.shape)
+
+
+def _segment_rows(symbolizer: Symbolizer | None) -> int:
+    """Give the rows of every segment but the last, which holds what is left: only the end of a series is padded."""
+    return SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
+
+
+def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
+    """Demand the segments that `encode` makes of so many rows, for some S, and give the records of symbols of each.
+
+    Data have one form at an S: others would decode too, and be written again as other bytes.
+    """
+    most = max((len(segment.lanes) for segment in stream.segments), default=0)
+    left, counts = stream.shape[0], []
+    for number, segment in enumerate(stream.segments):
+        rows = min(_segment_rows(symbolizer), left)
+        if segment.records != rows:
+            raise StreamError(f"segment {number} must have {rows} of the {left} records left, got {segment.records}")
+        count = rows if symbolizer is None else symbolizer.records(rows)
+        if len(segment.lanes) > count:
+            raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
+        if len(segment.lanes) != min(most, count, rows):
+            raise StreamError(
+                f"segment {number} must have {min(most, count, rows)} lanes, as many as the others, "
+                f"got {len(segment.lanes)}"
+            )
+        left -= rows
+        counts.append(count)
+    return counts
 
 
 def _data(symbolizer: Symbolizer, symbols: NDArray[np.int64], rows: int, segment: int) -> NDArray[Any]:
