@@ -193,7 +193,7 @@ class TestStatements:
 def build_many(circuits: dict[str, IntegerCircuit], folder: Path) -> Path:
     """Compile the projects of several circuits into one executable, whose first argument is the project's name."""
     parts = ['#include "pcedge/stream.hpp"\n#include "pcedge/unrolled.hpp"']
-    parts += [f"#include <{name}>" for name in ("cstdint", "cstdio", "fstream", "string", "vector")]
+    parts += [f"#include <{name}>" for name in ("cinttypes", "cstdint", "cstdio", "fstream", "string", "vector")]
     parts.append("#define main run_project")
     for name, circuit in circuits.items():
         place = write_unrolled(circuit, folder / name).resolve()
