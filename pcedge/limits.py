@@ -67,12 +67,16 @@ BOUNDS = {
 }
 
 
+def _file_size(message: str) -> FormatError:
+    return FormatError("file-size", message)
+
+
 def check_bytes(
     reader: str,
     needed: int,
     size: int,
     where: str,
-    refuse: Callable[[str], PcedgeError] = lambda message: FormatError("file-size", message),
+    refuse: Callable[[str], PcedgeError] = _file_size,
     advice: str = "",
 ) -> None:
     """Refuse a file that needs more memory than its reader may take; to be called before the memory is taken.
@@ -82,7 +86,7 @@ def check_bytes(
         needed: bytes of memory that the file needs.
         size: bytes of the file.
         where: the file's name, for the message.
-        refuse: makes the error of the message; None makes a FormatError of the rule `file-size`.
+        refuse: makes the error of the message; by default a FormatError of the rule `file-size`.
         advice: what the user can do, put at the end.
 
     Raises:
@@ -155,11 +159,11 @@ def read_source(source: Source) -> tuple[bytes, str]:
     return data, where
 
 
-def read_file(file: BinaryIO, where: str) -> bytes:
+def read_file(file: BinaryIO, where: str, refuse: Callable[[str], PcedgeError] = _file_size) -> bytes:
     """Read an open file to its end; a pipe or device, whose size nobody knows, no further than `MAX_PIPED` bytes.
 
     Raises:
-        FormatError: a pipe or device gives more.
+        PcedgeError: a pipe or device gives more; the error is the one that `refuse` makes.
     """
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file.read()
@@ -168,7 +172,5 @@ def read_file(file: BinaryIO, where: str) -> bytes:
         parts.append(part)
         left -= len(part)
         if left < 0:
-            raise FormatError(
-                "file-size", f"{where} must give at most {MAX_PIPED} bytes, for it is no file on a disk, it gives more"
-            )
+            raise refuse(f"{where} must give at most {MAX_PIPED} bytes, for it is no file on a disk, it gives more")
     return b"".join(parts)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.data.damage import refused
 from pcedge.errors import DataError, missing_extra
+from pcedge.limits import Budget
 
 Array = NDArray[Any]
 
@@ -24,6 +25,8 @@ DEPTHS = {(1, 0), (8, 0), (16, 0), (8, 2), (8, 4), (8, 6)}
 
 #: pixels of an image at most: a small file can claim any size
 MAX_PIXELS = 1 << 27
+#: bytes of memory for an image beside its pixels, and for each byte of one that is text, at most
+IMAGE_BYTES, WORD_BYTES = 500, 40
 
 #: a PGM header: magic, width, height and largest value, with comments anywhere between, and one white byte
 _PGM = re.compile(rb"P([25])" + rb"(?:\s|#[^\n]*\n)+([0-9]{1,9})" * 3 + rb"\s")
@@ -62,8 +65,14 @@ def _files(folder: Path) -> list[Path]:
 def _stack(paths: list[Path]) -> Array:
     first: tuple[str, tuple[int, ...]] | None = None
     images = []
+    size = sum(path.stat().st_size for path in paths)
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    budget = Budget("images", size, where, lambda message: DataError(f"{message}; a .npy file may have any size"))
     for path in paths:
-        mode, pixels = _read_pgm(path) if path.suffix.lower() == ".pgm" else _read_png(path)
+        mode, pixels = _read_pgm(path, budget) if path.suffix.lower() == ".pgm" else _read_png(path, budget)
+        if first is None:
+            # All are of one size, held one by one and then together.
+            budget.take(2 * len(paths) * (pixels.nbytes + IMAGE_BYTES))
         first = first or (mode, pixels.shape)
         if (mode, pixels.shape) != first:
             raise DataError(
@@ -78,7 +87,7 @@ def _describe(mode: str, shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]} {mode}"
 
 
-def _read_png(path: Path) -> tuple[str, Array]:
+def _read_png(path: Path, budget: Budget) -> tuple[str, Array]:
     try:
         from PIL import Image
     except ModuleNotFoundError as error:
@@ -92,7 +101,9 @@ def _read_png(path: Path) -> tuple[str, Array]:
             if width * height > MAX_PIXELS:
                 raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS}")
             if mode in MODES and frames == 1:
-                pixels = np.asarray(image).astype(MODES[mode])
+                # Decoded, as bytes, and as an array.
+                budget.check(3 * width * height * len(image.getbands()) * np.dtype(MODES[mode]).itemsize)
+                pixels = np.asarray(image).astype(MODES[mode], copy=False)
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} must be a whole PNG image (DecompressionBombError: {error})") from error
     if frames != 1:
@@ -107,7 +118,7 @@ def _read_png(path: Path) -> tuple[str, Array]:
     return mode, pixels
 
 
-def _read_pgm(path: Path) -> tuple[str, Array]:
+def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:
     # Not by Pillow, which scales the values to 0..255 or 0..65535.
     with refused(path, "PGM image"):
         data = path.read_bytes()
@@ -120,6 +131,7 @@ def _read_pgm(path: Path) -> tuple[str, Array]:
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} must have at most {MAX_PIXELS} pixels, got {width}x{height}")
     dtype = np.dtype("uint8" if most < 256 else "uint16")
+    budget.check(WORD_BYTES * len(data) if header[1] == b"2" else 4 * len(data))
     body = data[header.end() :]
     if header[1] == b"5":
         needed = width * height * dtype.itemsize

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import math
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.data.binary import read_idx, read_npy, read_npz, read_raw
 from pcedge.data.damage import refused
 from pcedge.data.images import IMAGES, read_folder, read_image
 from pcedge.data.table import TABLES, TEXTS, Head, read_head, read_table
@@ -26,14 +24,7 @@ Array = NDArray[Any]
 DIGITS = "digits"
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 
-#: the third byte of an IDX file, http://yann.lecun.com/exdb/mnist/ ("the IDX file format"), numbers are big-endian
-IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4"}
-IDX_FLOATS = {0x0D: "float", 0x0E: "double"}
-
 SPLITS = ("train", "valid", "test")
-#: bytes asked for at a time, so that a header with absurd sizes cannot ask for the whole memory
-CHUNK = 1 << 20
-
 #: what readers accept, for messages
 ACCEPTED = (
     "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png or .pgm, be a folder of images, "
@@ -242,87 +233,16 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     if reading.dtype is not None and (known or path.suffix.lower().startswith(".idx")):
         raise UsageError(f"{source} says itself of which dtype and shape its numbers are: it takes neither")
     if reading.number is not None:
-        return {"train": _read_raw(path, reading.number, reading.record)}
+        return {"train": read_raw(path, reading.number, reading.record)}
     if path.is_dir():
         with refused(path, "readable folder"):
             return read_folder(path, SPLITS)
     if name.endswith(IMAGES):
         return {"train": read_image(path)}
     if name.endswith(".npz"):
-        return _read_npz(path)
+        return read_npz(path, SPLITS)
     if name.endswith(".npy"):
-        with refused(path, ".npy file of numbers"), path.open("rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-            if file.read(1):
-                raise DataError(f"{path} must end after its {array.nbytes} bytes of numbers, more follow")
-            return {"train": array}
+        return {"train": read_npy(path)}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
-        with refused(path, "gzip file" if name.endswith(".gz") else "readable file"):
-            with gzip.open(path) if name.endswith(".gz") else path.open("rb") as file:
-                return {"train": _read_idx(path, file)}
+        return {"train": read_idx(path)}
     raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
-
-
-def _read_raw(path: Path, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array:
-    """Read a file that holds nothing but numbers."""
-    with refused(path, "readable file"):
-        data = path.read_bytes()
-    size = math.prod(record) * dtype.itemsize
-    count, left = divmod(len(data), size)
-    if left:
-        raise DataError(
-            f"{path} must hold whole records of {size} bytes, {left} of its {len(data)} bytes are left after {count}"
-        )
-    if dtype.kind == "b" and data.strip(b"\0\1"):
-        raise DataError(f"{path} must hold bytes 0 and 1 for {dtype}, it holds others")
-    return np.frombuffer(data, dtype=dtype).reshape(count, *record).astype(dtype.newbyteorder("="))
-
-
-def _read_npz(path: Path) -> dict[str, Array]:
-    # zipfile rather than numpy.load, which leaves a damaged file open.
-    with refused(path, ".npz file of numbers"), zipfile.ZipFile(path) as archive:
-        members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-        arrays = {}
-        for name in SPLITS:
-            if name in members:
-                with archive.open(members[name]) as member:
-                    arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-        # The names are enough for the message about the array that is missing.
-        return arrays or {name: np.zeros(0) for name in members}
-
-
-def _read_idx(path: Path, file: BinaryIO | gzip.GzipFile) -> Array:
-    magic = _take(file, 4)
-    if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError(
-            f"{path} must start with an IDX magic number, two zero bytes first, got {magic.hex() or 'none'}"
-        )
-    code, dimensions = magic[2], magic[3]
-    if code in IDX_FLOATS:
-        raise DataError(f"{path} must hold integers, its IDX type 0x{code:02x} is {IDX_FLOATS[code]}")
-    if code not in IDX_TYPES:
-        raise DataError(f"{path} must have an IDX type of 0x08, 0x09, 0x0b or 0x0c, got 0x{code:02x}")
-    if dimensions == 0:
-        raise DataError(f"{path} must have at least one IDX dimension, got 0")
-    header = _take(file, 4 * dimensions)
-    if len(header) < 4 * dimensions:
-        raise DataError(f"{path} must have {4 * dimensions} bytes of IDX sizes, it ends after {len(header)}")
-    shape = tuple(int(size) for size in np.frombuffer(header, dtype=">u4"))
-    dtype = np.dtype(IDX_TYPES[code])
-    expected = dtype.itemsize
-    for size in shape:
-        expected *= size
-    data = _take(file, expected + 1)
-    if len(data) != expected:
-        got = "more" if len(data) > expected else f"{len(data)}"
-        raise DataError(f"{path} must hold {expected} bytes after its IDX header of shape {shape}, it holds {got}")
-    return np.frombuffer(data, dtype=dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def _take(file: BinaryIO | gzip.GzipFile, count: int) -> bytes:
-    """Read up to so many bytes; fewer mean the end of the file."""
-    parts = []
-    while count > 0 and (part := file.read(min(count, CHUNK))):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

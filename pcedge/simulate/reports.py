@@ -7,15 +7,20 @@ and `report_timing_summary` (UG906, Vivado Design Suite User Guide: Design Analy
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from pcedge.errors import FormatError
+from pcedge.simulate.xml_values import xml_values
 
-#: a report beyond this is none: the largest of C synthesis are some megabytes
+#: a report beyond this is none: the largest of C synthesis are some megabytes. It is read piece by piece, and only what
+#: is looked for is kept
 MAX_BYTES = 1 << 26
+#: characters of a line and of a name in a head, lines, and clocks at most
+LONGEST, LONGEST_NAME, MOST_LINES, MOST_CLOCKS = 1 << 16, 1000, 1 << 21, 10_000
 
 _COUNT = re.compile(r"[0-9]{1,15}")
 #: a row of the clock summary: name, waveform, period, frequency
@@ -28,6 +33,19 @@ _SITES = {
     "CLB LUTs": "lut", "Slice LUTs": "lut", "CLB Registers": "ff", "Slice Registers": "ff", "DSPs": "dsp",
     "Block RAM Tile": "bram", "URAM": "uram",
 }  # fmt: skip
+
+
+_HEADS = ("Design", "Device", "Design State")
+
+_AREAS = ("Resources", "AvailableResources")
+#: the paths in the XML that are read
+_WANTED = {
+    *(f"UserAssignments/{name}" for name in ("TopModelName", "Part", "TargetClockPeriod", "unit")),
+    *(f"PerformanceEstimates/SummaryOfTimingAnalysis/{name}" for name in ("EstimatedClockPeriod", "unit")),
+    *(f"PerformanceEstimates/SummaryOfOverallLatency/{end}-caseLatency" for end in ("Best", "Worst")),
+    *(f"PerformanceEstimates/SummaryOfOverallLatency/Interval-{end}" for end in ("min", "max")),
+    *(f"AreaEstimates/{a}/{name}" for a in _AREAS for name in ("LUT", "FF", "DSP", "DSP48E", "BRAM_18K", "URAM")),
+}
 
 
 @dataclass(frozen=True)
@@ -126,24 +144,28 @@ def read_report(path: Path) -> Report:
         FormatError: it is no such report, or a damaged one.
         OSError: the file cannot be read.
     """
-    text = _text(path)
-    if text.lstrip().startswith("<"):
-        return parse_synthesis(text, str(path))
-    if "Site Type" in text:
-        return parse_utilization(text, str(path))
-    if "WNS(ns)" in text:
-        return parse_timing(text, str(path))
+    with _text_of(path):
+        with _open(path) as file:
+            start = file.read(LONGEST)
+        if start.lstrip().startswith("<"):
+            with _open(path) as file:
+                return parse_synthesis(iter(lambda: file.read(LONGEST), ""), str(path))
+        kinds = {mark for line in _lines(path) for mark in ("Site Type", "WNS(ns)") if mark in line}
+        if "Site Type" in kinds:
+            return parse_utilization(_lines(path), str(path))
+        if "WNS(ns)" in kinds:
+            return parse_timing(_lines(path), str(path))
     raise FormatError(
         "report-kind",
         f"{path} must be the XML of C synthesis, or the text of report_utilization or report_timing_summary",
     )
 
 
-def parse_synthesis(text: str, where: str) -> Synthesis:
+def parse_synthesis(text: str | Iterable[str], where: str) -> Synthesis:
     """Read `csynth.xml`, or the one of a top, `TOP_csynth.xml`.
 
     Args:
-        text: the XML.
+        text: the XML, whole or in pieces.
         where: its file, for messages.
 
     Raises:
@@ -153,15 +175,10 @@ def parse_synthesis(text: str, where: str) -> Synthesis:
     def broken(reason: str) -> FormatError:
         return FormatError("csynth-xml", f"{where}: {reason}")
 
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise broken("a report must have no document type and no entities")
-    try:
-        root = ET.fromstring(text)
-    except (ET.ParseError, ValueError) as error:
-        raise broken(f"must be XML ({error})") from error
+    values = xml_values([text] if isinstance(text, str) else text, _WANTED, broken)
 
     def at(path: str, default: str | None = None) -> str:
-        found = root.findtext(path, default)
+        found = values.get(path, default)
         if found is None or (not found.strip() and default is None):
             raise broken(f"must have a text at {path}")
         return found.strip()
@@ -192,7 +209,7 @@ def parse_synthesis(text: str, where: str) -> Synthesis:
                     return int(value)
             raise broken(f"{part} must count {names[0]}")
 
-        uram = count("URAM") if root.find(f"AreaEstimates/{part}/URAM") is not None else None
+        uram = count("URAM") if f"AreaEstimates/{part}/URAM" in values else None
         return Amounts(count("LUT"), count("FF"), count("DSP", "DSP48E"), count("BRAM_18K"), uram)
 
     timing = "PerformanceEstimates/SummaryOfTimingAnalysis"
@@ -210,11 +227,11 @@ def parse_synthesis(text: str, where: str) -> Synthesis:
     )
 
 
-def parse_utilization(text: str, where: str) -> Utilization:
+def parse_utilization(text: str | Iterable[str], where: str) -> Utilization:
     """Read the text of `report_utilization`.
 
     Args:
-        text: the report.
+        text: the report, or its lines.
         where: its file, for messages.
 
     Raises:
@@ -226,7 +243,9 @@ def parse_utilization(text: str, where: str) -> Utilization:
 
     columns: list[str] = []
     found: dict[str, tuple[int, int]] = {}
-    for line in text.splitlines():
+    heads: dict[str, str] = {}
+    for line in text.splitlines() if isinstance(text, str) else text:
+        _note_head(line, heads)
         if not line.startswith("|"):
             continue
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -251,16 +270,16 @@ def parse_utilization(text: str, where: str) -> Utilization:
         return Amounts(found["lut"][place], found["ff"][place], found["dsp"][place], found["bram"][place], uram)
 
     return Utilization(
-        _head(text, "Design", broken), _head(text, "Device", broken), _head(text, "Design State", broken),
+        _head(heads, "Design", broken), _head(heads, "Device", broken), _head(heads, "Design State", broken),
         amounts(0), amounts(1),
     )  # fmt: skip
 
 
-def parse_timing(text: str, where: str) -> Timing:
+def parse_timing(text: str | Iterable[str], where: str) -> Timing:
     """Read the text of `report_timing_summary`.
 
     Args:
-        text: the report.
+        text: the report, or its lines.
         where: its file, for messages.
 
     Raises:
@@ -270,11 +289,20 @@ def parse_timing(text: str, where: str) -> Timing:
     def broken(reason: str) -> FormatError:
         return FormatError("vivado-timing", f"{where}: {reason}")
 
-    lines = text.splitlines()
-    start = next((n for n, line in enumerate(lines) if "WNS(ns)" in line and "TNS(ns)" in line), None)
-    if start is None or start + 2 >= len(lines):
+    heads: dict[str, str] = {}
+    clocks: list[Clock] = []
+    summary: list[str] = []  # the header, a rule, and the row
+    for line in text.splitlines() if isinstance(text, str) else text:
+        _note_head(line, heads)
+        if (summary and len(summary) < 3) or (not summary and "WNS(ns)" in line and "TNS(ns)" in line):
+            summary.append(line)
+        if clock := _CLOCK.fullmatch(line):
+            clocks.append(Clock(clock[1], float(clock[2])))
+            if len(clocks) > MOST_CLOCKS:
+                raise broken(f"must have at most {MOST_CLOCKS} clocks")
+    if len(summary) < 3:
         raise broken("must have the design timing summary, a header with WNS(ns), a rule and a row of numbers")
-    names, cells = re.split(r"\s{2,}", lines[start].strip()), lines[start + 2].split()
+    names, cells = re.split(r"\s{2,}", summary[0].strip()), summary[2].split()
     if len(names) != len(cells):
         raise broken(f"the row of the summary must have {len(names)} numbers, it has {len(cells)}")
     row = dict(zip(names, cells, strict=True))
@@ -295,11 +323,7 @@ def parse_timing(text: str, where: str) -> Timing:
         if count is None or not (_COUNT.fullmatch(count) or count == "NA"):
             raise broken(f"{kind} Failing Endpoints must be a whole number or NA, got {count!r}")
         failing += 0 if count == "NA" else int(count)
-    clocks = [found for found in map(_CLOCK.fullmatch, lines) if found]
-    return Timing(
-        _head(text, "Design", broken), number("WNS(ns)"), number("WHS(ns)"), failing,
-        tuple(Clock(found[1], float(found[2])) for found in clocks),
-    )  # fmt: skip
+    return Timing(_head(heads, "Design", broken), number("WNS(ns)"), number("WHS(ns)"), failing, tuple(clocks))
 
 
 def _sites(value: str, name: str, broken: Callable[[str], FormatError]) -> int:
@@ -310,20 +334,41 @@ def _sites(value: str, name: str, broken: Callable[[str], FormatError]) -> int:
     return 2 * int(whole) + (part == "5") if name == "bram" else int(whole)
 
 
-def _head(text: str, name: str, broken: Callable[[str], FormatError]) -> str:
-    for line in text.splitlines():
-        key, colon, value = line.strip("| ").partition(":")
-        if line.startswith("|") and colon and key.strip() == name and value.strip():
-            return value.strip()
-    raise broken(f"must name its {name.lower()} in the head")
+def _note_head(line: str, heads: dict[str, str]) -> None:
+    """Keep the first value of what the head names."""
+    key, colon, value = line.strip("| ").partition(":")
+    if line.startswith("|") and colon and key.strip() in _HEADS and value.strip():
+        heads.setdefault(key.strip(), value.strip()[:LONGEST_NAME])
 
 
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
+def _head(heads: dict[str, str], name: str, broken: Callable[[str], FormatError]) -> str:
+    if name not in heads:
+        raise broken(f"must name its {name.lower()} in the head")
+    return heads[name]
+
+
+def _open(path: Path) -> TextIO:
+    return path.open(encoding="utf-8-sig")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with _open(path) as file:
+        for _ in range(MOST_LINES):
+            line = file.readline(LONGEST)
+            if len(line) == LONGEST and not line.endswith("\n"):
+                raise FormatError("report-kind", f"{path} must have lines of fewer than {LONGEST} characters")
+            if not line:
+                return
+            yield from line.splitlines()
+    raise FormatError("report-kind", f"{path} must have fewer than {MOST_LINES} lines")
+
+
+@contextmanager
+def _text_of(path: Path) -> Iterator[None]:
+    """Refuse what is too large or no text."""
+    if path.stat().st_size > MAX_BYTES:
         raise FormatError("report-kind", f"{path} must be a report of at most {MAX_BYTES} bytes")
     try:
-        return data.decode("utf-8-sig")
+        yield
     except UnicodeDecodeError as error:
         raise FormatError("report-kind", f"{path} must be text in UTF-8 ({error})") from error
