@@ -79,14 +79,13 @@ def unfit_core() -> str | None:
 
 
 def _compared(requirement: Requirement, version: str | None) -> str | None:
-    from packaging.version import InvalidVersion
+    from packaging.version import InvalidVersion, Version
 
     try:
-        if version is None or requirement.specifier.contains(version, prereleases=True):
-            return None
-    except InvalidVersion:
-        return None
-    return f"{requirement.name}{requirement.specifier}, version {version} is installed"
+        fits = version is None or requirement.specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:  # nothing is known of it
+        fits = True
+    return None if fits else f"{requirement.name}{requirement.specifier}, version {version} is installed"
 
 
 def _installed(package: str, module: str) -> str | None:

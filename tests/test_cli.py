@@ -356,6 +356,38 @@ def test_training_says_where_it_goes_on(tmp_path: Path) -> None:
     assert f"the run of {checkpoint} is complete …\n" in run(*words, 4).stderr
 
 
+def test_options_of_training_that_keep_each_other_idle(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    x = np.random.default_rng(0).integers(0, 2, (60, 3))
+    np.savez(tmp_path / "x.npz", train=x, valid=x[:20])
+    save_circuit(make_circuit(7, 3, 2, 3, "hidden"), tmp_path / "c.pcedge")
+    words = ["train", "--data", tmp_path / "x.npz", "--latents", 2, "--out", tmp_path / "o.pcedge"]
+    result = run(*words, "--patience", 20, "--validate-every", 25)
+    text = "--patience must be 0 or at least --validate-every, got 20 and 25: training would stop with no second look"
+    assert result.exit_code == 2 and text in result.stderr and not (tmp_path / "o.pcedge").exists()
+    assert as_json(*words, "--patience", 0, "--validate-every", 25, "--iterations", 30)["iterations"] == 30
+    # The default of the other gives way.
+    assert as_json(*words, "--validate-every", 25, "--iterations", 300)["iterations"] >= 50
+    assert as_json(*words, "--patience", 1, "--iterations", 30)["iterations"] <= 30
+    for more, texts in (
+        (["--block", 2], ["--block has no effect without --structure independent"]),
+        (["--structure", "independent", "--block", 2, "--batch", 9], []),
+        (["--holdout", 0.2], ["--holdout has no effect on data with a validation split"]),
+        (["--checkpoint-seconds", 2], ["--checkpoint-seconds has no effect without --checkpoint"]),
+        (["--leaves", "logistic", "--blur", 0.1], ["--blur has no effect on leaves without tables"]),
+        (["--validate-every", 9], ["--validate-every has no effect beyond --iterations: the last parameters are"]),
+        (
+            ["--init", tmp_path / "c.pcedge", "--leaves", "logistic"],
+            [f"--{name} has no effect with --init, whose circuit says it" for name in ("leaves", "latents")],
+        ),
+    ):
+        result = run(*words, "--iterations", 2, *more)
+        assert result.exit_code == 0, result.output
+        warnings = [line for line in result.stderr.splitlines() if "warning" in line]
+        assert len(warnings) == len(texts)
+        assert all(line.startswith(f"pcedge: warning: {text}") for line, text in zip(warnings, texts, strict=True))
+
+
 def test_training_takes_missing_symbols_only_where_they_are_marked(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     x = np.random.default_rng(0).integers(-1, 3, (60, 3))

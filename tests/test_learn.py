@@ -335,6 +335,24 @@ def test_early_stopping_keeps_the_best():
 
 
 @needs_torch
+@pytest.mark.parametrize(("patience", "every"), [(5, 7), (1, 25), (5, 5), (6, 4), (0, 7)])
+def test_training_never_stops_before_a_second_look(patience, every):
+    x, seen = tree_data([-1, 0, 0], 60, flip=0.9), {}
+    valid = tree_data([-1, 0, 0], 60, flip=0.9, seed=4)
+    config = LearnConfig(latents=4, iterations=60, patience=patience, validate_every=every, sum_pseudocount=0.01)
+    circuit = fit(Splits(x, valid), config, progress=lambda now, _, train, bits: seen.update({now: bits}))
+    looks = {now: bits for now, bits in seen.items() if now % every == 0 or now == 60}
+    assert len(looks) >= 2
+    if not patience:
+        assert len(seen) == 60
+        return
+    # It stops when nothing was better for so many M-steps, and never without a look since the best.
+    best = min(looks, key=looks.get)
+    assert len(seen) == min(best + max(patience, every), 60)
+    assert -log_likelihood(circuit, valid).mean() / np.log(2) / 3 == pytest.approx(looks[best])
+
+
+@needs_torch
 def test_refusals():
     x = np.zeros((4, 2), dtype=np.int64)
     cases = [

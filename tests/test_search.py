@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from strategies import make_circuit
 
-from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, save_circuit
+from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, sample, save_circuit
 from pcedge.circuit.inference import log_likelihood
 from pcedge.circuit.layers import SparseRows
 from pcedge.cli import group
@@ -27,6 +28,8 @@ from pcedge.verify.candidates import Candidate, Choices
 from pcedge.verify.choosing import Limits, mutated, spent
 from pcedge.verify.costs import multiplier_bits
 from pcedge.verify.search import Budget, SearchConfig, search
+from pcedge.verify.search import _checksum as checksum_of
+from pcedge.verify.search import _read as checkpoint_of
 from pcedge.verify.sensitivity import layer_losses
 
 QUICK = SearchConfig(generations=2, offspring=3, survivors=2, few=16, many=48)
@@ -263,6 +266,47 @@ def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
     assert done.exit_code == 1 and len(done.stderr.splitlines()[-1]) < 500
     assert "x.npy must hold the state of a search, it is no text: byte 0 is no UTF-8" in done.stderr
     assert not out.exists()
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    circuit = make_circuit(7, 4, 2, 6, "hidden")
+    records = sample(circuit, 40, seed=1)
+    path, budget = tmp_path / "s.json", Budget(memory_bits=3_000)
+    expected = search(circuit, records, budget, settings=replace(QUICK, generations=3))
+    search(circuit, records, budget, settings=replace(QUICK, generations=1), checkpoint=path)
+    whole = path.read_bytes()
+    plain = quantize(circuit, QuantizationConfig())
+    base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
+    choices = Choices.of(base, calibration_flows(base, records), records, QuantizationConfig(), None, 0)
+    mark = json.loads(whole)["search"]
+    assert len(checkpoint_of(path, mark, choices)[1]) == 2
+    places = np.random.default_rng(0).permutation(8 * len(whole))
+    assert len(places) > 500
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match=r"^checkpoint: .* must hold the state of a search"):
+            checkpoint_of(path, mark, choices)
+    # Another way to write the same state is none that a search writes.
+    for damaged in (whole + b" ", whole.replace(b", ", b",")):
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match="its checksum is wrong"):
+            checkpoint_of(path, mark, choices)
+    path.write_bytes(whole)
+    resumed = search(circuit, records, budget, settings=replace(QUICK, generations=3), checkpoint=path)
+    assert (resumed.candidate, resumed.history) == (expected.candidate, expected.history)
+    # With a right checksum, so that it is the values that are looked at.
+    state = json.loads(whole)
+    for change in (
+        {"version": 2}, {"history": []}, {"history": ["1.5"]}, {"history": [None]}, {"history": [float("nan")]},
+        {"best": state["best"] | {"leaf_bits": 13}}, {"best": state["best"] | {"state_bits": True}}, {"best": []},
+        {"best": state["best"] | {"weight_bits": state["best"]["weight_bits"][1:]}}, {"history": 3},
+    ):  # fmt: skip
+        changed = {name: value for name, value in (state | change).items() if name != "checksum"}
+        path.write_text(json.dumps({**changed, "checksum": checksum_of(changed)}))
+        with pytest.raises(FormatError, match=r"^checkpoint: .* must hold the state of a search"):
+            checkpoint_of(path, mark, choices)
 
 
 @pytest.mark.parametrize(

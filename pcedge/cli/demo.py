@@ -16,10 +16,10 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from pcedge import __version__
-from pcedge.cli.output import PARTS, Command, table, whole_file
+from pcedge.cli.output import PARTS, Command, spinner, table, whole_file
 from pcedge.errors import MismatchError, MissingToolError
 from pcedge.extras import needing
 
@@ -32,8 +32,9 @@ GOLDEN_RECORDS = 64
 def demo(out: Path) -> tuple[dict[str, Any], Any, int]:
     """Quantize, export, simulate, verify and compress the shipped digits; leaves a project and report.json."""
     _need_tools()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    columns = spinner(console), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console) as bars:
         steps = _Steps(bars)
         report = _run(out, steps)
     report["seconds"] = {name: round(seconds, 2) for name, seconds in steps.seconds.items()}

@@ -87,7 +87,8 @@ def evaluate(
                 records=records, queries=queries, seed=seed, lanes=lanes, progress=move,
             )  # fmt: skip
         if plot is not None and fresh is not None:
-            title = f"{Path(model).name} against {Path(circuit).name}, {found.records} records"
+            names = [click.format_filename(name, shorten=True) for name in (model, circuit)]
+            title = f"{names[0]} against {names[1]}, {found.records} records"
             draw(found, fresh, plot.suffix.lower(), title)
     result = found.as_dict() | {"digest": engine.circuit.digest.hex()} | said
     result["file"] |= bits_per_value(engine.circuit, 8 * found.file_bytes, x[: found.rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,13 +111,18 @@ def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str
     raise click.exceptions.Exit(status)
 
 
+def spinner(console: Console) -> SpinnerColumn:
+    """Make what turns while a command works, of signs that the console has."""
+    return SpinnerColumn("line" if console.options.ascii_only else "dots")
+
+
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Any]:
     """Show a progress bar on stderr; gives a function (done, total) that moves it."""
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
     console = Console(file=sys.stderr)
+    columns = (
+        spinner(console), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(label, total=None)
 
@@ -220,7 +226,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield fresh
             paths.copy_to(fresh, path)
         return
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise click.UsageError(f"the folder of {path} must exist")
     paths.refuse_input(path)

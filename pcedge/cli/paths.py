@@ -99,17 +99,17 @@ def _files_of(path: str) -> list[str]:
         return [path]
     manifest = os.path.join(path, MANIFEST)
     try:
-        names = json.loads(Path(manifest).read_bytes())["files"]
+        names = list(json.loads(Path(manifest).read_bytes())["files"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         names = []
-    return [manifest, *(os.path.join(path, name) for name in names if isinstance(name, str) and "\0" not in name)]
+    return [manifest, *(os.path.join(path, name) for name in names if isinstance(name, str))]
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     """Tell which file a name means, links followed; None for what is not there or cannot be replaced."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a damaged manifest may hold what is no name
         return None
     return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 

@@ -57,7 +57,7 @@ def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
     with matplotlib.rc_context({"svg.hashsalt": "pcedge", "font.size": 9, "axes.spines.top": False,
                                 "axes.spines.right": False}):  # fmt: skip
         figure = Figure(figsize=(5.2 * columns, 4.0 * lines), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)  # a name may hold dollar signs
         axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
         for panel, axis in zip(panels, axes, strict=True):
             panel(axis, found)
