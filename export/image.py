@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from reprlib import repr as shown
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
-from pcedge.errors import FormatError, WidthError
+from pcedge.errors import FormatError, UsageError, WidthError
 from pcedge.export.cycles import Shape
 from pcedge.export.leaves import leaf_memories
 from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
@@ -21,6 +22,10 @@ from pcedge.quantize.integer import IntegerCircuit
 Integers = NDArray[np.int64]
 
 MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
+
+#: bits of a word of an image, and the largest one
+WORD_BITS = 32
+MOST_WORD = (1 << WORD_BITS) - 1
 
 #: what a variable's leaves are found by
 VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
@@ -105,19 +110,56 @@ class Image:
     sections: dict[str, Integers]
 
 
-def capacity_from(saved: object) -> Capacity:
+def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
     """Read a capacity from a manifest.
 
+    Args:
+        saved: what the manifest says.
+        where: the manifest's name, for messages.
+
     Raises:
-        FormatError: it is none.
+        FormatError: it is none, or a number is out of its range.
     """
     try:
-        assert isinstance(saved, dict)
-        sections = {name: (int(saved["sections"][name][0]), int(saved["sections"][name][1])) for name in SECTIONS}
-        sizes = {name: int(saved["sizes"][name]) for name in SIZES}
-        return Capacity(Widths(**saved["widths"]), Shape(**saved["shape"]), sizes, sections)
-    except (AssertionError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise FormatError("project-manifest", f"the capacity of a reloadable build must be whole ({error})") from error
+        parts = _named(saved, ("widths", "shape", "sizes", "sections"), "it")
+        widths = Widths(**_words(parts["widths"], [field.name for field in fields(Widths)], "widths"))
+        shape = Shape(**_words(parts["shape"], [field.name for field in fields(Shape)], "shape"))
+        sizes = _words(parts["sizes"], SIZES, "sizes", least=1)
+        sections = {}
+        for name, size in _named(parts["sections"], SECTIONS, "sections").items():
+            if not isinstance(size, list) or len(size) != 2:
+                raise ValueError(f"{name} must be two numbers, entries and bits, got {shown(size)}")
+            own = _words(dict(zip(("entries", "bits"), size, strict=True)), ("entries", "bits"), name)
+            if not 1 <= own["bits"] <= WORD_BITS:
+                raise ValueError(f"bits of {name} must be in 1..{WORD_BITS}, got {own['bits']}")
+            sections[name] = own["entries"], own["bits"]
+        return Capacity(widths, shape, sizes, sections)
+    except (ValueError, WidthError, UsageError) as error:
+        found = f"{where}: the capacity of a reloadable build must be whole: {error}"
+        raise FormatError("project-manifest", found) from error
+
+
+def _named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
+    """Take a table with some names and no others, in this order."""
+    if not isinstance(saved, dict):
+        raise ValueError(f"{what} must be a table, got {shown(saved)}")
+    for name in names:
+        if name not in saved:
+            raise ValueError(f"{what} must hold {name}, got none")
+    for name in saved:
+        if name not in names:
+            raise ValueError(f"{what} must hold nothing but {len(names)} known names, got {shown(name)}")
+    return {name: saved[name] for name in names}
+
+
+def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> dict[str, int]:
+    """Take a table of numbers that each fit a word of an image."""
+    found: dict[str, int] = {}
+    for name, number in _named(saved, names, what).items():
+        if type(number) is not int or not least <= number <= MOST_WORD:
+            raise ValueError(f"{name} of {what} must be a whole number in {least}..{MOST_WORD}, got {shown(number)}")
+        found[name] = number
+    return found
 
 
 def make_image(circuit: IntegerCircuit, shape: Shape) -> Image:

@@ -382,12 +382,12 @@ class TestRefusals:
     def test_projects_of_other_kernels(self, tmp_path: Path) -> None:
         circuit = quantize(make_circuit(0, 2, 2, 2, "chain"))
         folder = write_project(circuit, tmp_path / "p")
-        with pytest.raises(FormatError, match="must hold kernel unrolled, digest, variables and golden_records"):
+        with pytest.raises(FormatError, match="kernel must be unrolled, got .engine."):
             _ = UnrolledCsim(folder).manifest
         # One kernel's project may take the place of the other's: nothing of the old one stays.
         write_unrolled(circuit, folder)
         assert not (folder / "src/pcedge_top.cpp").exists()
-        with pytest.raises(FormatError, match="must hold digest, variables, golden_records and steps"):
+        with pytest.raises(FormatError, match="kernel must be engine, got .unrolled."):
             _ = Csim(folder).manifest
         write_project(circuit, folder)
         assert not (folder / "src/pcedge_unrolled.cpp").exists()

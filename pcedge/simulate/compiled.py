@@ -25,12 +25,15 @@ def compiled(folder: Path, name: str, command: Sequence[str], make: Callable[[Pa
         make: writes the executable to a path.
 
     Raises:
-        FormatError: the project lacks a folder.
+        FormatError: the project lacks a folder, or has a file in the place of `build`.
         ToolError: the compiler wrote no executable.
     """
     state = _state(folder, command)
     build = folder.resolve() / "build"
-    build.mkdir(exist_ok=True)
+    try:
+        build.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise FormatError("project-sources", f"{build} must be a folder, or a place for one") from error
     out, stamp = build / name, build / f"{name}.sha256"
     if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_text() == state + _hash(out):
         return out
@@ -73,7 +76,7 @@ def _state(folder: Path, command: Sequence[str]) -> str:
             raise FormatError(
                 "project-sources", f"{folder} must have the folder {part}, as every project has: export it again"
             )
-        for path in sorted((folder / part).iterdir()):
+        for path in sorted(path for path in (folder / part).iterdir() if path.is_file()):
             hasher.update(path.name.encode() + path.read_bytes())
     return hasher.hexdigest()
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.cycles import MOST_STREAMS
+from pcedge.errors import MismatchError, ToolError
 from pcedge.export.drivers.device import Device
 from pcedge.simulate.board import Board
 from pcedge.simulate.compiled import compiled, start
@@ -67,12 +66,7 @@ class EngineCsim:
         Args:
             stalls: share of 256, and a seed: so often both ends of a stream are not ready.
         """
-        streams = Csim(self.folder).manifest.get("streams")
-        if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
-            raise FormatError(
-                "project-manifest",
-                f"{self.folder}: streams must be a whole number in 1..{MOST_STREAMS}, got {streams!r}",
-            )
+        streams = Csim(self.folder).manifest.get("streams", 1)
         board = Board(self.executable, streams, stalls)
         try:
             yield Device(board, board.ports)

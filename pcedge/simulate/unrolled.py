@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pcedge.arithmetic import IntArray
-from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT
-from pcedge.export.unrolled_project import UNROLLED
+from pcedge.errors import MismatchError, ToolError
+from pcedge.export.manifest import UNROLLED, kernel_named, read_manifest
 from pcedge.simulate.compiled import compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
@@ -26,13 +25,10 @@ FAST = ("-O1", "-fno-exceptions")
 def kernel_of(folder: Path) -> str:
     """Tell which kernel a project holds: `unrolled`, or `engine` where its manifest names none.
 
-    A folder without a readable manifest counts as `engine`, whose simulation says what is wrong with it.
+    Raises:
+        FormatError: the directory is no project, or its manifest is damaged.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return str(manifest.get("kernel", "engine"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return "engine"
+    return kernel_named(read_manifest(folder))
 
 
 @dataclass(frozen=True)
@@ -44,29 +40,13 @@ class UnrolledCsim:
     flags: Sequence[str] = ()
 
     @property
-    def manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, Any]:
         """Read the project's manifest.
 
         Raises:
-            FormatError: the directory is not a project of an unrolled kernel.
+            FormatError: the directory is no project of an unrolled kernel, or its manifest is damaged.
         """
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise FormatError("project-manifest", f"{self.folder} must hold a {MANIFEST} ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
-            raise FormatError("project-manifest", f"{self.folder}/{MANIFEST} must be of a pcedge project")
-        counts = [manifest.get("variables"), manifest.get("golden_records")]
-        if (
-            manifest.get("kernel") != UNROLLED
-            or not all(type(count) is int and count > 0 for count in counts)
-            or not isinstance(manifest.get("digest"), str)
-        ):
-            raise FormatError(
-                "project-manifest",
-                f"{self.folder}/{MANIFEST} must hold kernel unrolled, digest, variables and golden_records",
-            )
-        return manifest
+        return read_manifest(self.folder, UNROLLED)
 
     def compile(self) -> Path:
         """Compile the testbench; give the executable.
