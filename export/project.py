@@ -271,4 +271,5 @@ def _manifest(
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
+        "golden_bytes": sum(map(len, golden.lanes)),
     }

@@ -29,8 +29,8 @@ from pcedge.quantize.integer import IntegerCircuit
 TOPS = ("pc_unrolled",)
 SOURCES = Sources(("src/pcedge_unrolled.cpp",), "testbench/unrolled.cpp", cosim="golden golden")
 
-#: headers that the kernel includes, directly or not
-HEADERS = ("integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
+#: headers that the kernel and its testbench include, directly or not
+HEADERS = ("files.hpp", "integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3

@@ -134,6 +134,7 @@ def simulate(folder: Path) -> Result:
     both exact widths.
     """
     from pcedge.export.manifest import UNROLLED
+    from pcedge.simulate.compiled import compared
     from pcedge.simulate.csim import Csim
     from pcedge.simulate.engine import EngineCsim
     from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
@@ -142,17 +143,18 @@ def simulate(folder: Path) -> Result:
     unrolled = kernel_of(folder) == UNROLLED
     csim = UnrolledCsim(folder) if unrolled else Csim(folder)
     manifest = csim.manifest
-    lines = []
+    lines = {}
     if not manifest.get("reload"):
         announce("compiling the testbench")
         csim.compile()
-        lines.append(csim.golden())
+        lines["kernels"] = csim.golden()
     # One multiplier and one stream do what the kernels do.
     if not unrolled and (manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1)):
         announce("compiling the engine's testbench")
-        lines.append(EngineCsim(folder).golden())
+        lines["engine"] = EngineCsim(folder).golden()
     result = {"out": str(folder), "mismatches": 0, "golden_records": manifest["golden_records"]}
-    return result, "\n".join(lines), 0
+    result["compared"] = {name: compared(said) for name, said in lines.items()}
+    return result, "\n".join(lines.values()), 0
 
 
 def _need_project(folder: Path) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pcedge.errors import FormatError, ToolError
+
+# The last line of a testbench: how much it compared.
+_COMPARED = re.compile(r"^compared: .*$", re.MULTILINE)
+_COUNT = re.compile(r"\b(\d{1,18}) (\w+)")
 
 #: folders of a project that an executable is made of
 PARTS = ("src", "include/pcedge", "testbench")
@@ -58,6 +63,41 @@ def start(executable: Path, words: Sequence[str], folder: Path) -> subprocess.Co
         return subprocess.run([executable, *words], cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
         raise unusable(executable, error) from error
+
+
+def check_compared(folder: Path, said: str, expected: dict[str, int]) -> dict[str, int]:
+    """Compare how much a testbench says that it compared with what a project's manifest says that it must.
+
+    Args:
+        folder: the project.
+        said: what the testbench printed.
+        expected: how many there must be, by name. What the testbench does not count, other than records, is not
+            compared.
+
+    Returns:
+        How many there were, by name.
+
+    Raises:
+        FormatError: there were others, or the testbench says no number of records.
+    """
+    counts = compared(said)
+    for name, count in expected.items():
+        if counts.get(name, None if name == "records" else count) != count:
+            raise FormatError(
+                "project-golden",
+                f"{folder}/golden must hold {count} {name}, as the manifest says; the testbench compared "
+                f"{counts.get(name, 'none')}",
+            )
+    return counts
+
+
+def compared(said: str) -> dict[str, int]:
+    """Read how much a testbench says that it compared, by name.
+
+    One that was exported before it printed a line with counts says its records only.
+    """
+    line = _COMPARED.search(said)
+    return {name: int(count) for count, name in _COUNT.findall(line[0] if line else said[:40])}
 
 
 def unusable(executable: Path, error: OSError) -> ToolError:

@@ -15,7 +15,7 @@ from pcedge.arithmetic import IntArray, Vector
 from pcedge.errors import MismatchError, ToolError
 from pcedge.export.manifest import ENGINE_KERNEL, read_manifest
 from pcedge.export.project import pack_lanes, unpack_lanes
-from pcedge.simulate.compiled import compiled, start
+from pcedge.simulate.compiled import check_compared, compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
@@ -53,11 +53,12 @@ class Csim:
         return compiled(self.folder, "testbench", command, lambda out: _build(command, self.folder.resolve(), out))
 
     def golden(self) -> str:
-        """Compare every step with the golden vectors; give the testbench's line.
+        """Compare every step with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names record, variable and step.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records, steps, bytes or symbols than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         executable = self.compile()
         done = start(executable, ["golden", "golden"], self.folder)
@@ -65,6 +66,9 @@ class Csim:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        manifest = self.manifest
+        steps = manifest["golden_records"] * sum(manifest["steps"][name] for name in ("likelihood", "code"))
+        check_compared(self.folder, done.stdout, golden_counts(manifest) | {"steps": steps})
         return done.stdout.strip()
 
     def likelihood(self, records: IntArray) -> Vector:
@@ -112,6 +116,13 @@ class Csim:
             source.write_bytes(data)
             run([executable, command, source, result, *more], self.folder.resolve(), f"csim {command}")
             return result.read_bytes()
+
+
+def golden_counts(manifest: dict[str, Any]) -> dict[str, int]:
+    """Give what the golden vectors of an engine's project hold, by its manifest; the first ones count no bytes."""
+    records = manifest["golden_records"]
+    counts = {"records": records, "symbols": records * manifest["variables"]}
+    return counts | ({"bytes": manifest["golden_bytes"]} if "golden_bytes" in manifest else {})
 
 
 def _build(command: list[str], folder: Path, out: Path) -> None:

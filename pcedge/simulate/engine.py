@@ -11,8 +11,8 @@ from pathlib import Path
 from pcedge.errors import MismatchError, ToolError
 from pcedge.export.drivers.device import Device
 from pcedge.simulate.board import Board
-from pcedge.simulate.compiled import compiled, start
-from pcedge.simulate.csim import Csim
+from pcedge.simulate.compiled import check_compared, compiled, start
+from pcedge.simulate.csim import Csim, golden_counts
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")
@@ -46,17 +46,19 @@ class EngineCsim:
         return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
 
     def golden(self) -> str:
-        """Compare all jobs with the golden vectors; give the testbench's line.
+        """Compare all jobs with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names the job and the record or lane.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records, bytes or symbols than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         done = start(self.executable, ["golden", "golden"], self.folder)
         if done.returncode == 1:
             raise MismatchError(f"engine: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the engine's testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        check_compared(self.folder, done.stdout, golden_counts(Csim(self.folder).manifest))
         return done.stdout.strip()
 
     @contextmanager

@@ -13,13 +13,16 @@ import numpy as np
 from pcedge.arithmetic import IntArray
 from pcedge.errors import MismatchError, ToolError
 from pcedge.export.manifest import UNROLLED, kernel_named, read_manifest
-from pcedge.simulate.compiled import compiled, start
+from pcedge.simulate.compiled import check_compared, compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
 
 #: one function of up to ten thousand statements: higher levels, and ways out for exceptions, take long and gain little
 FAST = ("-O1", "-fno-exceptions")
+
+#: results of a record: mantissa, exponent and score
+OUTPUTS = 3
 
 
 def kernel_of(folder: Path) -> str:
@@ -64,11 +67,12 @@ class UnrolledCsim:
         return compiled(self.folder, "testbench", command, make)
 
     def golden(self) -> str:
-        """Compare every result with the golden vectors; give the testbench's line.
+        """Compare every result with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names record and output.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records or results than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         executable = self.compile()
         done = start(executable, ["golden", "golden"], self.folder)
@@ -76,6 +80,8 @@ class UnrolledCsim:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        records = self.manifest["golden_records"]
+        check_compared(self.folder, done.stdout, {"records": records, "results": OUTPUTS * records})
         return done.stdout.strip()
 
     def run(self, records: IntArray) -> IntArray:
@@ -85,4 +91,4 @@ class UnrolledCsim:
             source, out = Path(scratch) / "in", Path(scratch) / "out"
             source.write_bytes(records.astype("<i4").tobytes())
             run([executable, "run", source, out], self.folder.resolve(), "csim run")
-            return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), 3).astype(np.int64)
+            return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), OUTPUTS).astype(np.int64)
