@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from reprlib import repr as shown
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.coder.schedule import Op
 from pcedge.errors import FormatError, UsageError, WidthError
 from pcedge.export.cycles import Shape
 from pcedge.export.leaves import leaf_memories
-from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
+from pcedge.export.lowering import INDEX_BITS, PLACES, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
 from pcedge.export.packing import Column
 from pcedge.export.parameters import Bank
 from pcedge.quantize.integer import IntegerCircuit
@@ -26,6 +27,15 @@ MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
 #: bits of a word of an image, and the largest one
 WORD_BITS = 32
 MOST_WORD = (1 << WORD_BITS) - 1
+
+#: words of the header before the circuit's digest; the first five are the same in every image of a build
+HEADER = (
+    "magic", "version", "sections", "widths", "shape", "variables", "likelihood_steps", "code_steps", "result",
+    "result_exponent", "nested", "max_units", "state_words", "exponent_slots", "cardinality", "terms", "floor",
+)  # fmt: skip
+
+#: words of a digest
+DIGEST_WORDS = 8
 
 #: what a variable's leaves are found by
 VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
@@ -62,6 +72,13 @@ class Capacity:
     sections: dict[str, tuple[int, int]]
 
     @property
+    def largest_words(self) -> dict[str, int]:
+        """Give the largest word that each section takes: of its memory's width, and within what it is for."""
+        entries = {name: count for name, (count, _) in self.sections.items()}
+        bounds = largest_words(self.widths, self.sizes, entries, self.shape.search_bits)
+        return {name: min(bounds[name], (1 << bits) - 1) for name, (_, bits) in self.sections.items()}
+
+    @property
     def memory_bits(self) -> int:
         """Count the bits of all memories that are loaded."""
         return sum(entries * bits for entries, bits in self.sections.values())
@@ -95,6 +112,43 @@ class Capacity:
             "sizes": self.sizes,
             "sections": {name: list(size) for name, size in self.sections.items()},
         }
+
+
+def largest_words(
+    widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
+) -> dict[str, int]:
+    """Give the largest word of every section: so that, alone, none is beyond what it is for.
+
+    Args:
+        widths: of the build, or of an image.
+        sizes: `SIZES`.
+        entries: of every section.
+        search_bits: a word of a leaf table has 2^search_bits − 1 entries.
+    """
+    whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
+    # An address, where there may be nothing to address, may be 0.
+    last = {name: max(0, count - 1) for name, count in (entries | sizes).items()}
+    steps = {
+        "kind": max(Op), "units": sizes["max_units"], "weights": last["weights"], "variable": last["variables"],
+        **dict.fromkeys(("revive", "lists", "values", "gather_a", "gather_b"), 1),
+        **dict.fromkeys(("a_units", "b_units"), sizes["state_words"]),
+        **dict.fromkeys(PLACES, last["state_words"]),
+        **dict.fromkeys(PLACES.values(), last["exponent_slots"]),
+        **dict.fromkeys(("list", "list_b"), last["indices"]),
+    }  # fmt: skip
+    return {
+        "weights": 1 << widths.weight_bits,
+        # An entry is a place in a vector, and a list has each at most once.
+        "indices": sizes["state_words"],
+        "tables": whole - 1, "uppers": whole - 1, "tails": widths.cardinality - 1,
+        "leaves": max(last["tails"], last["nested_master"]),
+        "nested_master": last["tails"], "nested_shift": whole, "nested_scale": whole,
+        "variables_cardinality": widths.cardinality, "variables_list": last["leaves"],
+        # Tables of one symbol have no words, and may begin at the end.
+        "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
+        "variables_tails": last["tails"], "variables_nested": last["nested_master"],
+        **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,17 +285,17 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
     sections = dict(image.sections)
     # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
     sections["weights"] = sections["weights"] << (capacity.widths.weight_bits - circuit.weight_bits)
-    for name, (entries, bits) in capacity.sections.items():
-        _within(f"entries of {name}", len(sections[name]), entries)
-        _within(f"largest entry of {name}", int(sections[name].max(initial=0)), (1 << bits) - 1)
-    header = [
-        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), _shape_word(capacity.shape),
-        image.sizes["variables"], len(sections["likelihood_kind"]), len(sections["code_kind"]), *image.result,
-        int(len(sections["nested_master"]) > 0), image.sizes["max_units"], image.sizes["state_words"],
-        image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms, circuit.floor,
-    ]  # fmt: skip
+    for name, largest in capacity.largest_words.items():
+        _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
+        _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
+    header = {name: getattr(circuit.widths, name) for name in ("cardinality", "terms", "floor")} | image.sizes | {
+        "magic": MAGIC, "version": VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
+        "shape": shape_word(capacity.shape), "result": image.result[0], "result_exponent": image.result[1],
+        "nested": int(len(sections["nested_master"]) > 0),
+        **{f"{own}_steps": len(sections[f"{own}_kind"]) for own in PROGRAMS},
+    }  # fmt: skip
     parts = [
-        np.array(header, dtype="<u4"),
+        np.array([header[name] for name in HEADER], dtype="<u4"),
         np.frombuffer(circuit.digest, dtype="<u4"),
         np.array([len(sections[name]) for name in SECTIONS], dtype="<u4"),
         *(sections[name].astype("<u4") for name in SECTIONS),
@@ -263,11 +317,13 @@ def _same_widths(widths: Widths, build: Widths) -> None:
             raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")
 
 
-def _widths_word(widths: Widths) -> int:
+def widths_word(widths: Widths) -> int:
+    """Put the widths that a build fixes in one word."""
     return widths.state_bits | widths.leaf_bits << 8 | widths.scale_bits << 16 | widths.weight_bits << 24
 
 
-def _shape_word(shape: Shape) -> int:
+def shape_word(shape: Shape) -> int:
+    """Put the sizes that lay out memories in one word."""
     return shape.lanes | shape.search_bits << 16
 
 
