@@ -13,8 +13,8 @@
 #include "pcedge/files.hpp"
 #include "pcedge_engine.hpp"
 
+#include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -249,11 +249,10 @@ struct golden_t {
     if (likelihoods() != 0 || code(true) != 0 || code(false) != 0)
       return 1;
     const std::size_t turns = (sizes.size() + STREAMS - 1) / STREAMS;
-    std::printf(
-        "%zu records: likelihoods, bytes and symbols equal; cycles: likelihood %llu with %u "
-        "streams, encode %llu and decode %llu with %zu lanes, in %zu turns\n",
-        records, (unsigned long long)cycles[0], STREAMS, (unsigned long long)cycles[1],
-        (unsigned long long)cycles[2], sizes.size(), turns);
+    std::printf("%zu records: likelihoods, bytes and symbols equal; cycles: likelihood %" PRIu64
+                " with %u streams, encode %" PRIu64 " and decode %" PRIu64
+                " with %zu lanes, in %zu turns\n",
+                records, cycles[0], STREAMS, cycles[1], cycles[2], sizes.size(), turns);
     pcedge::print_compared(
         {{"records", records}, {"bytes", lanes.size()}, {"symbols", symbols.size()}});
     return 0;

@@ -5,6 +5,7 @@
 #include "pcedge/files.hpp"
 #include "pcedge_unrolled.hpp"
 
+#include <cinttypes>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -71,9 +72,8 @@ int golden(const std::string &folder) {
     if (got[k] == expected[k])
       continue;
     if (++wrong <= SHOWN)
-      std::printf("MISMATCH record %zu, %s: expected %lld, got %lld\n", k / OUTPUTS,
-                  NAMES[k % OUTPUTS], static_cast<long long>(expected[k]),
-                  static_cast<long long>(got[k]));
+      std::printf("MISMATCH record %zu, %s: expected %" PRId64 ", got %" PRId64 "\n", k / OUTPUTS,
+                  NAMES[k % OUTPUTS], expected[k], got[k]);
   }
   if (wrong > 0)
     return 1;

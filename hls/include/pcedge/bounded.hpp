@@ -23,6 +23,7 @@ template <class T, unsigned N> using memory_t = T[N];
 
 #else
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 
@@ -35,8 +36,8 @@ namespace pcedge {
 /// \brief End the simulation.
 [[noreturn]] inline void out_of_bounds(const char *what, const char *name, std::uint64_t bound,
                                        std::uint64_t got) {
-  std::fprintf(stderr, "simulation: %s %s must be below %llu, got %llu\n", what, name,
-               static_cast<unsigned long long>(bound), static_cast<unsigned long long>(got));
+  std::fprintf(stderr, "simulation: %s %s must be below %" PRIu64 ", got %" PRIu64 "\n", what, name,
+               bound, got);
   std::exit(3);
 }
 

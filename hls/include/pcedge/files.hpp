@@ -2,7 +2,7 @@
 #ifndef PCEDGE_FILES_HPP
 #define PCEDGE_FILES_HPP
 
-#include <cstdint>
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -11,8 +11,8 @@
 
 namespace pcedge {
 
-/// Bytes of a file, at most.
-constexpr std::uint64_t MOST_FILE_BYTES = std::uint64_t(1) << 32;
+/// Bytes of a file, at most: what a vector holds where addresses have 32 bits too.
+constexpr std::uint64_t MOST_FILE_BYTES = std::uint64_t(1) << (sizeof(void *) < 8 ? 30 : 32);
 
 /// \brief End a testbench: wrong usage, or a file that cannot be read, is not whole, or cannot be
 /// written.
@@ -31,7 +31,7 @@ template <class T> std::vector<T> read_words(const std::string &path) {
   if (size % sizeof(T) != 0)
     fail(path + " must hold whole words of " + std::to_string(sizeof(T)) + " bytes, got " +
          std::to_string(size) + " bytes");
-  std::vector<T> words(std::size_t(size / sizeof(T)));
+  std::vector<T> words(typename std::vector<T>::size_type(size / sizeof(T)));
   file.seekg(0);
   if (!words.empty())
     file.read(reinterpret_cast<char *>(words.data()), std::streamsize(size));
@@ -55,7 +55,7 @@ inline std::uint64_t read_number(const std::string &text, std::uint64_t least, s
 }
 
 /// \brief Refuse a symbol that a variable has not; -1, a missing one, is good where `missing` is.
-inline void check_symbol(const std::string &path, std::size_t record, std::size_t variable,
+inline void check_symbol(const std::string &path, std::uint64_t record, std::uint64_t variable,
                          std::int32_t symbol, std::uint32_t cardinality, bool missing) {
   if (symbol < 0 ? missing && symbol == -1 : std::uint32_t(symbol) < cardinality)
     return;
@@ -67,14 +67,14 @@ inline void check_symbol(const std::string &path, std::size_t record, std::size_
 /// \brief A number of things that a testbench compared.
 struct compared_t {
   const char *name;
-  std::size_t count;
+  std::uint64_t count;
 };
 
 /// \brief Say how much was compared; `pcedge simulate` reads this line.
 inline void print_compared(const std::vector<compared_t> &all) {
   const char *before = "compared: ";
   for (const compared_t &one : all) {
-    std::printf("%s%zu %s", before, one.count, one.name);
+    std::printf("%s%" PRIu64 " %s", before, one.count, one.name);
     before = ", ";
   }
   std::printf("\n");
