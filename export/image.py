@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from reprlib import repr as shown
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
-from pcedge.errors import FormatError, WidthError
+from pcedge.coder.schedule import Op
+from pcedge.errors import FormatError, UsageError, WidthError
 from pcedge.export.cycles import Shape
 from pcedge.export.leaves import leaf_memories
-from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
+from pcedge.export.lowering import INDEX_BITS, PLACES, STEP_FIELDS, Arrangement, arrange, lower, stored_weights
 from pcedge.export.packing import Column
 from pcedge.export.parameters import Bank
 from pcedge.quantize.integer import IntegerCircuit
@@ -21,6 +23,19 @@ from pcedge.quantize.integer import IntegerCircuit
 Integers = NDArray[np.int64]
 
 MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
+
+#: bits of a word of an image, and the largest one
+WORD_BITS = 32
+MOST_WORD = (1 << WORD_BITS) - 1
+
+#: words of the header before the circuit's digest; the first five are the same in every image of a build
+HEADER = (
+    "magic", "version", "sections", "widths", "shape", "variables", "likelihood_steps", "code_steps", "result",
+    "result_exponent", "nested", "max_units", "state_words", "exponent_slots", "cardinality", "terms", "floor",
+)  # fmt: skip
+
+#: words of a digest
+DIGEST_WORDS = 8
 
 #: what a variable's leaves are found by
 VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
@@ -55,6 +70,13 @@ class Capacity:
     sizes: dict[str, int]
     #: entries and bits of every memory in `SECTIONS`
     sections: dict[str, tuple[int, int]]
+
+    @property
+    def largest_words(self) -> dict[str, int]:
+        """Give the largest word that each section takes: of its memory's width, and within what it is for."""
+        entries = {name: count for name, (count, _) in self.sections.items()}
+        bounds = largest_words(self.widths, self.sizes, entries, self.shape.search_bits)
+        return {name: min(bounds[name], (1 << bits) - 1) for name, (_, bits) in self.sections.items()}
 
     @property
     def memory_bits(self) -> int:
@@ -92,6 +114,43 @@ class Capacity:
         }
 
 
+def largest_words(
+    widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
+) -> dict[str, int]:
+    """Give the largest word of every section: so that, alone, none is beyond what it is for.
+
+    Args:
+        widths: of the build, or of an image.
+        sizes: `SIZES`.
+        entries: of every section.
+        search_bits: a word of a leaf table has 2^search_bits − 1 entries.
+    """
+    whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
+    # An address, where there may be nothing to address, may be 0.
+    last = {name: max(0, count - 1) for name, count in (entries | sizes).items()}
+    steps = {
+        "kind": max(Op), "units": sizes["max_units"], "weights": last["weights"], "variable": last["variables"],
+        **dict.fromkeys(("revive", "lists", "values", "gather_a", "gather_b"), 1),
+        **dict.fromkeys(("a_units", "b_units"), sizes["state_words"]),
+        **dict.fromkeys(PLACES, last["state_words"]),
+        **dict.fromkeys(PLACES.values(), last["exponent_slots"]),
+        **dict.fromkeys(("list", "list_b"), last["indices"]),
+    }  # fmt: skip
+    return {
+        "weights": 1 << widths.weight_bits,
+        # An entry is a place in a vector, and a list has each at most once.
+        "indices": sizes["state_words"],
+        "tables": whole - 1, "uppers": whole - 1, "tails": widths.cardinality - 1,
+        "leaves": max(last["tails"], last["nested_master"]),
+        "nested_master": last["tails"], "nested_shift": whole, "nested_scale": whole,
+        "variables_cardinality": widths.cardinality, "variables_list": last["leaves"],
+        # Tables of one symbol have no words, and may begin at the end.
+        "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
+        "variables_tails": last["tails"], "variables_nested": last["nested_master"],
+        **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
+    }  # fmt: skip
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """Hold a circuit's memories, with plain numbers that no bank and no packed row has changed."""
@@ -105,19 +164,56 @@ class Image:
     sections: dict[str, Integers]
 
 
-def capacity_from(saved: object) -> Capacity:
+def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
     """Read a capacity from a manifest.
 
+    Args:
+        saved: what the manifest says.
+        where: the manifest's name, for messages.
+
     Raises:
-        FormatError: it is none.
+        FormatError: it is none, or a number is out of its range.
     """
     try:
-        assert isinstance(saved, dict)
-        sections = {name: (int(saved["sections"][name][0]), int(saved["sections"][name][1])) for name in SECTIONS}
-        sizes = {name: int(saved["sizes"][name]) for name in SIZES}
-        return Capacity(Widths(**saved["widths"]), Shape(**saved["shape"]), sizes, sections)
-    except (AssertionError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise FormatError("project-manifest", f"the capacity of a reloadable build must be whole ({error})") from error
+        parts = _named(saved, ("widths", "shape", "sizes", "sections"), "it")
+        widths = Widths(**_words(parts["widths"], [field.name for field in fields(Widths)], "widths"))
+        shape = Shape(**_words(parts["shape"], [field.name for field in fields(Shape)], "shape"))
+        sizes = _words(parts["sizes"], SIZES, "sizes", least=1)
+        sections = {}
+        for name, size in _named(parts["sections"], SECTIONS, "sections").items():
+            if not isinstance(size, list) or len(size) != 2:
+                raise ValueError(f"{name} must be two numbers, entries and bits, got {shown(size)}")
+            own = _words(dict(zip(("entries", "bits"), size, strict=True)), ("entries", "bits"), name)
+            if not 1 <= own["bits"] <= WORD_BITS:
+                raise ValueError(f"bits of {name} must be in 1..{WORD_BITS}, got {own['bits']}")
+            sections[name] = own["entries"], own["bits"]
+        return Capacity(widths, shape, sizes, sections)
+    except (ValueError, WidthError, UsageError) as error:
+        found = f"{where}: the capacity of a reloadable build must be whole: {error}"
+        raise FormatError("project-manifest", found) from error
+
+
+def _named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
+    """Take a table with some names and no others, in this order."""
+    if not isinstance(saved, dict):
+        raise ValueError(f"{what} must be a table, got {shown(saved)}")
+    for name in names:
+        if name not in saved:
+            raise ValueError(f"{what} must hold {name}, got none")
+    for name in saved:
+        if name not in names:
+            raise ValueError(f"{what} must hold nothing but {len(names)} known names, got {shown(name)}")
+    return {name: saved[name] for name in names}
+
+
+def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> dict[str, int]:
+    """Take a table of numbers that each fit a word of an image."""
+    found: dict[str, int] = {}
+    for name, number in _named(saved, names, what).items():
+        if type(number) is not int or not least <= number <= MOST_WORD:
+            raise ValueError(f"{name} of {what} must be a whole number in {least}..{MOST_WORD}, got {shown(number)}")
+        found[name] = number
+    return found
 
 
 def make_image(circuit: IntegerCircuit, shape: Shape) -> Image:
@@ -189,17 +285,17 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
     sections = dict(image.sections)
     # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
     sections["weights"] = sections["weights"] << (capacity.widths.weight_bits - circuit.weight_bits)
-    for name, (entries, bits) in capacity.sections.items():
-        _within(f"entries of {name}", len(sections[name]), entries)
-        _within(f"largest entry of {name}", int(sections[name].max(initial=0)), (1 << bits) - 1)
-    header = [
-        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), _shape_word(capacity.shape),
-        image.sizes["variables"], len(sections["likelihood_kind"]), len(sections["code_kind"]), *image.result,
-        int(len(sections["nested_master"]) > 0), image.sizes["max_units"], image.sizes["state_words"],
-        image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms, circuit.floor,
-    ]  # fmt: skip
+    for name, largest in capacity.largest_words.items():
+        _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
+        _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
+    header = {name: getattr(circuit.widths, name) for name in ("cardinality", "terms", "floor")} | image.sizes | {
+        "magic": MAGIC, "version": VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
+        "shape": shape_word(capacity.shape), "result": image.result[0], "result_exponent": image.result[1],
+        "nested": int(len(sections["nested_master"]) > 0),
+        **{f"{own}_steps": len(sections[f"{own}_kind"]) for own in PROGRAMS},
+    }  # fmt: skip
     parts = [
-        np.array(header, dtype="<u4"),
+        np.array([header[name] for name in HEADER], dtype="<u4"),
         np.frombuffer(circuit.digest, dtype="<u4"),
         np.array([len(sections[name]) for name in SECTIONS], dtype="<u4"),
         *(sections[name].astype("<u4") for name in SECTIONS),
@@ -221,11 +317,13 @@ def _same_widths(widths: Widths, build: Widths) -> None:
             raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")
 
 
-def _widths_word(widths: Widths) -> int:
+def widths_word(widths: Widths) -> int:
+    """Put the widths that a build fixes in one word."""
     return widths.state_bits | widths.leaf_bits << 8 | widths.scale_bits << 16 | widths.weight_bits << 24
 
 
-def _shape_word(shape: Shape) -> int:
+def shape_word(shape: Shape) -> int:
+    """Put the sizes that lay out memories in one word."""
     return shape.lanes | shape.search_bits << 16
 
 

@@ -26,6 +26,7 @@ HEAD = """\
 #ifndef PCEDGE_MEMORIES_HPP
 #define PCEDGE_MEMORIES_HPP
 
+#include "pcedge/bounded.hpp"
 #include "pcedge/circuit.hpp"
 #include "pcedge/matvec.hpp"
 #include "pcedge/step.hpp"
@@ -76,6 +77,11 @@ def entry_type(bits: int) -> str:
     return f"PCEDGE_ROM(std::uint{size}_t, {bits})"
 
 
+def within(place: str, entries: int, name: str) -> str:
+    """Write an address that simulation holds within a memory of so many entries; hardware does not look."""
+    return f'PCEDGE_WITHIN({place}, {entries}u, "{name}")'
+
+
 def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
     """Write the function that says which circuit the memories hold."""
     words = np.frombuffer(digest, dtype="<u4").tolist()
@@ -86,17 +92,18 @@ def circuit_code(numbers: Iterable[int], digest: bytes) -> str:
     )
 
 
-def table_function(reader: str, name: str, columns: int, copies: int = 0) -> str:
+def table_function(reader: str, name: str, columns: int, rows: int, copies: int = 0) -> str:
     """Write the function by which a lane reads an entry of a word of leaf tables; all of a word are read in one cycle.
 
     Args:
         reader: the function's name.
         name: of the memory; nothing is stored where it is empty.
         columns: entries of a word.
+        rows: words of the memory.
         copies: of a memory that is loaded, each with two ports, for two lanes; 0: a tool copies what is only read.
     """
     lane, row, entry = "std::uint32_t", " row" if name else "", " entry" if name and columns > 1 else ""
-    place = f"{name}[row]{'[entry]' if columns > 1 else ''}" if name else "0"
+    place = f"{name}[{within('row', rows, reader)}]{'[entry]' if columns > 1 else ''}" if name else "0"
     pragmas = reshape(name, columns) + bind(name, MANY_READERS)
     if copies:
         lane, place = "std::uint32_t lane", place.replace(name, f"{name}[lane / {PORTS}u]")
@@ -113,11 +120,12 @@ def bind(name: str, storage: str) -> str:
     return f"#pragma HLS BIND_STORAGE variable = {name} type = {storage}\n" if name and storage else ""
 
 
-def list_functions(name: str, columns: int) -> str:
+def list_functions(name: str, columns: int, rows: int) -> str:
     """Write the functions that read a list of tables: one number, or in a cycle one for each lane, of one word."""
-    alone, lane = (f"{name}[place]", f"{name}[first + lane]") if name else ("0", "0")
+    one, word = ("place", "first + lane") if columns == 1 else (f"place / {columns}u", f"first / {columns}u")
+    alone, lane = (f"{name}[{within(place, rows, 'leaves')}]" if name else "0" for place in (one, word))
     if name and columns > 1:
-        alone, lane = f"{name}[place / {columns}u][place % {columns}u]", f"{name}[first / {columns}u][lane]"
+        alone, lane = f"{alone}[place % {columns}u]", f"{lane}[lane]"
     head = "#pragma HLS INLINE\n"
     place, first = ("std::uint32_t place", "std::uint32_t first, std::uint32_t lane") if name else (
         "std::uint32_t", "std::uint32_t, std::uint32_t"
@@ -162,9 +170,11 @@ def memories_code(program: Program) -> tuple[str, str]:
     _banks(cpp, "indices", "index", program.indices, INDEX_BITS, storage=MANY_READERS)
     leaves = program.leaves
     for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
-        cpp.header.append(table_function(reader, _stored_memory(cpp, name, memory), memory.columns))
+        rows = len(memory.entries) // memory.columns
+        cpp.header.append(table_function(reader, _stored_memory(cpp, name, memory), memory.columns, rows))
     tails = _stored_memory(cpp, "tails", leaves.tails)
-    cpp.function("tail", [f"return {tails}[place];" if tails else "return 0;"], pragmas=bind(tails, MANY_READERS))
+    place = within("place", len(leaves.tails.entries), "tails")
+    cpp.function("tail", [f"return {tails}[{place}];" if tails else "return 0;"], pragmas=bind(tails, MANY_READERS))
     cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")
     own = {"master": "place", "shift": "0", "scale": "0"}
     nested = leaves.nested or PackedTable(0, {}, (), ())
@@ -176,7 +186,9 @@ def memories_code(program: Program) -> tuple[str, str]:
             "    return first + lane;\n  }\n"
         )
     else:
-        cpp.header.append(list_functions(_stored_memory(cpp, "leaves", leaves.leaves), leaves.leaves.columns))
+        lists = leaves.leaves
+        rows = len(lists.entries) // lists.columns
+        cpp.header.append(list_functions(_stored_memory(cpp, "leaves", lists), lists.columns, rows))
     _table(cpp, "variables", leaves.variables, storage=MANY_READERS)
     for name, steps in (("likelihood", program.likelihood_program), ("code", program.code_program)):
         _steps(cpp, name, steps)
@@ -205,7 +217,8 @@ def _banks(
         if bank.code.row:
             cpp.array(f"marks_{number}", 1, bank.marks)
             marked = f", marks_{number}[({place}) / {bank.code.row}u] != 0"
-        where = f"[{place}]" if columns == 1 else f"[({place}) / {columns}u][({place}) % {columns}u]"
+        row = within(place if columns == 1 else f"({place}) / {columns}u", len(bank.entries) // columns, name)
+        where = f"[{row}]" if columns == 1 else f"[{row}][({place}) % {columns}u]"
         value = f"return {_stored(bank, top)}({name}_{number}{where}{marked});"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
     cpp.function(reader, reversed(lines) if lines else ["return 0;"], pragmas=pragmas)
@@ -218,6 +231,7 @@ def _tiles(cpp: _Cpp, banks: tuple[Bank, ...], top: int, macs: int) -> None:
         # invariant: blocks are whole tiles, so that every bank begins with a tile
         assert bank.base % macs == 0
         row = f"row - {bank.base // macs}u" if bank.base else "row"
+        row = within(row, len(bank.entries) // macs, "weights")
         value = f"return {_stored(bank, top)}(weights_{number}[{row}][lane]);"
         lines.append(f"if (row >= {bank.base // macs}u) {value}" if bank.base else value)
     if macs == 1 or not lines:
@@ -243,16 +257,16 @@ def _table(cpp: _Cpp, name: str, table: PackedTable, more: dict[str, str] | None
     for column, where in table.fields.items():
         pragmas = bind(f"{name}_{where.word}", storage) if where.bits and where.word in unbound else ""
         unbound -= {where.word} if pragmas else set()
-        cpp.function(column, [f"return {_read(name, where)};"], indent="    ", pragmas=pragmas)
+        cpp.function(column, [f"return {_read(name, where, table.rows)};"], indent="    ", pragmas=pragmas)
     for column, value in (more or {}).items():
         cpp.function(column, [f"return {value};"], indent="    ")
     cpp.header.append("  };\n")
 
 
-def _read(name: str, where: Field) -> str:
+def _read(name: str, where: Field, rows: int) -> str:
     terms = []
     if where.bits:
-        code = f"pcedge::field_of<{where.shift}, {where.bits}>({name}_{where.word}[place])"
+        code = f"pcedge::field_of<{where.shift}, {where.bits}>({name}_{where.word}[{within('place', rows, name)}])"
         terms.append(code if where.factor == 1 else f"{where.factor}u * {code}")
     if where.slope:
         terms.append("place" if where.slope == 1 else f"{where.slope}u * place")

@@ -7,19 +7,27 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
 from pcedge.coder.interpreter import Engine
-from pcedge.errors import DataError, UsageError
+from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export.config import config_code, reload_config_code, storage_code
 from pcedge.export.cycles import Shape
 from pcedge.export.golden import Golden, draw_records, make_golden
 from pcedge.export.image import Capacity, capacity_of, image_words
 from pcedge.export.lowering import Program, lower
+from pcedge.export.manifest import (
+    MANIFEST,
+    MANIFEST_VERSION,
+    PROJECT_FORMAT,
+    check_names,
+    load_manifest,
+    manifest_bytes,
+)
 from pcedge.export.memories import memories_code
 from pcedge.export.onnx_writer import write_onnx
 from pcedge.export.reload import reload_code
@@ -27,10 +35,6 @@ from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.vitis import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS, Sources, vendor_files
 from pcedge.files import scratch
 from pcedge.quantize.integer import IntegerCircuit
-
-MANIFEST = "manifest.json"
-PROJECT_FORMAT = "pcedge-project"
-MANIFEST_VERSION = 1
 
 #: golden records where the caller gives no data
 GOLDEN_RECORDS = 16
@@ -99,8 +103,11 @@ def write_project(
 def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> Path:
     """Write a project directory: `fill` puts files into an empty one and gives the manifest, without their names.
 
+    The directory may be a link to one. Within it nothing is written or deleted through a link.
+
     Raises:
-        UsageError: the directory holds something else than an earlier project.
+        UsageError: the directory holds something else than an earlier project, or a link, a file or a folder where
+            the project has a folder or a file.
     """
     folder = Path(out)
     old = _files_of(folder)
@@ -108,12 +115,19 @@ def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> P
         folder.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder.parent} must be a directory, or a place for one") from error
+    place = folder.resolve()
+    _check_places(place, old)
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
-    with scratch(folder.parent) as fresh:
+    with scratch(place.parent) as fresh:
         manifest = fill(fresh)
         names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        check_names(names, MANIFEST)
         write_text(fresh / MANIFEST, json.dumps(manifest | {"files": names}, indent=2) + "\n")
-        _move(fresh, folder, names, old)
+        _check_places(place, names)
+        for path in (place / name for name in [MANIFEST, *names]):
+            if path.is_dir() and not path.is_symlink():
+                raise UsageError(f"{path} must be a file of the project, it is a folder")
+        _move(fresh, place, names, old)
     return folder
 
 
@@ -121,20 +135,34 @@ def _files_of(folder: Path) -> list[str]:
     """List the files of the project that a directory holds; none for a new or empty one.
 
     Raises:
-        UsageError: the directory holds something else.
+        UsageError: the directory holds something else, or a project whose manifest names what is not its own.
     """
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return []
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != PROJECT_FORMAT:
-            raise ValueError(manifest["format"])
-        # Only names of files below the directory: a damaged manifest must not reach others.
-        return [name for name in manifest["files"] if isinstance(name, str) and ".." not in Path(name).parts]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        manifest = load_manifest(manifest_bytes(folder), str(folder / MANIFEST))
+    except FormatError as error:
         raise UsageError(
-            f"{folder} must be a new or empty directory, or an earlier project; it holds other files"
+            f"{folder} must be a new or empty directory, or an earlier project; it holds other files ({error})"
         ) from error
+    return list(manifest["files"])
+
+
+def _check_places(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to go through a link out of a project's folder, or through a file.
+
+    Args:
+        folder: the directory, without links.
+        names: names that `check_names` has passed.
+
+    Raises:
+        UsageError: a folder on the way to a file is a link or a file.
+    """
+    for name in names:
+        for parent in reversed(PurePosixPath(name).parents[:-1]):
+            inner = folder / parent
+            if os.path.lexists(inner) and (not inner.is_dir() or inner.resolve() != inner):
+                raise UsageError(f"{inner} must be a folder of the project itself, it is a link or a file")
 
 
 def _move(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
@@ -142,9 +170,11 @@ def _move(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
     for name in [MANIFEST, *names]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(fresh / name, folder / name)
+    # Where a file system knows no capitals, an old name may be a new file.
+    written = {name.lower() for name in names}
     for name in old:
         path = folder / name
-        if name not in names and not Path(name).is_absolute() and path.is_file():
+        if name.lower() not in written and (path.is_file() or path.is_symlink()):
             path.unlink()
 
 
@@ -240,4 +270,5 @@ def _manifest(
         "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
         "memory_bits": program.memory_bits(),
         "golden_records": len(golden.records),
+        "golden_bytes": sum(map(len, golden.lanes)),
     }

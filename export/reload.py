@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pcedge.export.cycles import Shape
 from pcedge.export.image import NESTED_FIELDS, PROGRAMS, SECTIONS, VARIABLE_FIELDS, Capacity
 from pcedge.export.lowering import STEP_FIELDS
-from pcedge.export.memories import HEAD, PORTS, bind, entry_type, list_functions, reshape, table_function
+from pcedge.export.memories import HEAD, PORTS, bind, entry_type, list_functions, reshape, table_function, within
 
 #: what an image says of its circuit in words of their own
 _REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")
@@ -35,6 +35,10 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     header.append(
         f"  static constexpr bool reloadable = true;\n  static constexpr unsigned sections = {len(SECTIONS)};\n"
     )
+    # A column of each table whose rows an image counts in its header too.
+    for table, column in {"variables": "cardinality", **dict.fromkeys(PROGRAMS, "kind")}.items():
+        number = SECTIONS.index(f"{table}_{column}")
+        header.append(f"  static constexpr unsigned {table}_section = {number};\n")
 
     def variable(kind: str, name: str) -> None:
         header.append(f"  static {kind} {name};\n")
@@ -44,33 +48,47 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
         variable("std::uint32_t", register)
     variable("pcedge::circuit_t", "loaded")
     variable("std::uint32_t", f"counts[{len(SECTIONS)}]")
-    for name, (entries, bits) in capacity.sections.items():
+    rows = {name: max(1, -(-entries // columns.get(name, 1))) for name, (entries, _) in capacity.sections.items()}
+    for name, (_, bits) in capacity.sections.items():
         own = columns.get(name, 1)
         word = f"[{own}]" if own > 1 else ""
         copied = f"[{copies(capacity.shape)}]" if name in COPIED else ""
-        variable(entry_type(bits), f"{name}_memory{copied}[{max(1, -(-entries // own))}]{word}")
+        variable(entry_type(bits), f"{name}_memory{copied}[{rows[name]}]{word}")
+
+    def place_of(name: str, copy: int = 0) -> str:
+        """Write the entry of a memory at `place`, in simulation within it."""
+        own = columns.get(name, 1)
+        memory = f"{name}_memory[{copy}]" if name in COPIED else f"{name}_memory"
+        row = within("place" if own == 1 else f"place / {own}u", rows[name], name)
+        return f"{memory}[{row}][place % {own}u]" if own > 1 else f"{memory}[{row}]"
+
     for name, reader in _READERS.items():
-        header.append(_function(reader, name, _place(name, columns)))
-    header.append(_tile(columns["weights"]))
+        header.append(_function(reader, name, place_of(name)))
+    header.append(_tile(columns["weights"], rows["weights"]))
     for reader, name in (("table", "tables"), ("upper", "uppers")):
-        header.append(table_function(reader, f"{name}_memory", columns[name], copies(capacity.shape)))
-    header.append(list_functions("leaves_memory", columns["leaves"]))
+        header.append(table_function(reader, f"{name}_memory", columns[name], rows[name], copies(capacity.shape)))
+    header.append(list_functions("leaves_memory", columns["leaves"], rows["leaves"]))
     tables = {"nested": ("nested", NESTED_FIELDS), "variables": ("variables", VARIABLE_FIELDS)}
     tables |= {f"{name}_program": (name, STEP_FIELDS) for name in PROGRAMS}
     for table, (prefix, fields) in tables.items():
         header.append(f"  struct {table} {{\n")
-        header += [_function(name, f"{prefix}_{name}", f"{prefix}_{name}_memory[place]", "    ") for name in fields]
+        header += [_function(name, f"{prefix}_{name}", place_of(f"{prefix}_{name}"), "    ") for name in fields]
         header.append("  };\n")
     header.append(_set())
-    cases = [f"case {number}: return {entries};" for number, (entries, _) in enumerate(capacity.sections.values())]
-    header.append(_switch("std::uint32_t capacity(std::uint32_t section)", [*cases, "default: return 0;"]))
-    gets = [f"case {number}: return {_place(name, columns)};" for number, name in enumerate(SECTIONS)]
+    numbers = {
+        "capacity": [entries for entries, _ in capacity.sections.values()],
+        "largest": list(capacity.largest_words.values()),
+    }
+    for function, values in numbers.items():
+        cases = [f"case {number}: return {value}u;" for number, value in enumerate(values)]
+        header.append(_switch(f"std::uint32_t {function}(std::uint32_t section)", [*cases, "default: return 0;"]))
+    gets = [f"case {number}: return {place_of(name)};" for number, name in enumerate(SECTIONS)]
     header.append(
         _switch("std::uint32_t get(std::uint32_t section, std::uint32_t place)", [*gets, "default: return 0;"])
     )
     puts = []
     for number, (name, (_, bits)) in enumerate(capacity.sections.items()):
-        places = [_place(name, columns, copy) for copy in range(copies(capacity.shape) if name in COPIED else 1)]
+        places = [place_of(name, copy) for copy in range(copies(capacity.shape) if name in COPIED else 1)]
         puts.append(f"case {number}: {' = '.join(places)} = {entry_type(bits)}(word); break;")
     header.append(
         _switch("void put(std::uint32_t section, std::uint32_t place, std::uint32_t word)", [*puts, "default: break;"])
@@ -89,14 +107,9 @@ def copies(shape: Shape) -> int:
     return -(-shape.lanes // PORTS)
 
 
-def _place(name: str, columns: dict[str, int], copy: int = 0) -> str:
-    own = columns.get(name, 1)
-    memory = f"{name}_memory[{copy}]" if name in COPIED else f"{name}_memory"
-    return f"{memory}[place / {own}u][place % {own}u]" if own > 1 else f"{memory}[place]"
-
-
-def _tile(macs: int) -> str:
-    argument, place = (" entry", "[row][entry]") if macs > 1 else ("", "[row]")
+def _tile(macs: int, rows: int) -> str:
+    argument, entry = (" entry", "[entry]") if macs > 1 else ("", "")
+    place = f"[{within('row', rows, 'weights')}]{entry}"
     head = f"static std::uint32_t tile(std::uint32_t row, std::uint32_t{argument})"
     pragmas = f"#pragma HLS INLINE\n{reshape('weights_memory', macs)}"
     return f"  {head} {{\n{pragmas}    return weights_memory{place};\n  }}\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from dataclasses import MISSING, asdict, dataclass
 from dataclasses import fields as fields_of
 from importlib.resources import files
 from pathlib import Path
+from reprlib import repr as shown
 
 from pcedge.errors import UsageError
 
@@ -17,6 +17,12 @@ DEFAULT_TARGET = "vitis-hls"
 
 #: families of devices, and what one of their DSP slices multiplies, in bits: UG479 (DSP48E1), UG579 (DSP48E2)
 FAMILIES = {"7-series": (25, 18), "ultrascale-plus": (27, 18)}
+
+#: bytes of a target file, letters of a name or part, and pieces of a resource, at most
+MOST_BYTES, MOST_LETTERS, MOST_RESOURCES = 1 << 16, 200, 10**9
+
+#: clock periods, in nanoseconds: from a terahertz to a kilohertz
+CLOCK_NS = (0.001, 1_000_000)
 
 # A part is written into Tcl and configuration files, where other characters have a meaning of their own.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -82,7 +88,12 @@ def find_target(target: str) -> Target:
     if not target.endswith(".toml"):
         raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
     try:
-        text = Path(target).read_text(encoding="utf-8")
+        path = Path(target)
+        if path.exists() and not path.is_file():  # a pipe or a device has no end
+            raise ValueError("it is no file")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        text = data.decode("utf-8")
     except (OSError, ValueError) as error:
         raise _no_target(target, error) from error
     return read_target(text, target)
@@ -109,39 +120,45 @@ def read_target(text: str, where: str) -> Target:
         UsageError: a field is missing, unknown, or of another kind.
     """
     try:
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it must have at most {MOST_BYTES} bytes, got more")
         fields = tomllib.loads(text)
         table = fields.pop("resources", None)
         if table is not None and not isinstance(table, dict):
             raise TypeError("resources must be a table")
         known = [field.name for field in fields_of(Resources)]
         if table is not None and set(table) != set(known):
-            raise TypeError(f"resources must hold {', '.join(known)}, got {', '.join(table)}")
+            raise TypeError(f"resources must hold {', '.join(known)}, got {shown(list(table))}")
         allowed = {field.name: field.default is MISSING for field in fields_of(Target)}
         if wrong := [name for name in fields if name not in allowed]:
-            raise TypeError(f"it must hold nothing else, got {', '.join(wrong)}")
+            raise TypeError(f"it must hold nothing else, got {', '.join(map(_short, wrong))}")
         if wrong := [name for name, needed in allowed.items() if needed and name not in fields]:
             raise TypeError(f"it lacks {', '.join(wrong)}")
         target = Target(**fields, resources=None if table is None else Resources(**table))
     except (ValueError, TypeError, RecursionError) as error:
         raise _no_target(where, error) from error
-    if target.flow != "vitis-hls" or not isinstance(target.part, str) or not _number(target.clock_ns):
+    if target.flow != "vitis-hls" or not isinstance(target.part, str) or type(target.clock_ns) not in (int, float):
         raise UsageError(f"{where}: flow must be vitis-hls, part a text and clock_ns a number")
-    if not _PART.fullmatch(target.part):
-        raise UsageError(f"{where}: part must be letters, digits, dots and dashes, got {target.part!r}")
-    if not 0 < target.clock_ns < math.inf:
-        raise UsageError(f"{where}: clock_ns must be a number of nanoseconds above 0, got {target.clock_ns}")
-    if not isinstance(target.name, str) or not target.name:
-        raise UsageError(f"{where}: name must be a text, got {target.name!r}")
+    if not _PART.fullmatch(target.part) or len(target.part) > MOST_LETTERS:
+        raise UsageError(f"{where}: part must be letters, digits, dots and dashes, got {shown(target.part)}")
+    low, high = CLOCK_NS
+    if not low <= target.clock_ns <= high:  # no NaN is
+        raise UsageError(f"{where}: clock_ns must be in {low} to {high} nanoseconds, got {shown(target.clock_ns)}")
+    if not isinstance(target.name, str) or not 0 < len(target.name) <= MOST_LETTERS or not target.name.isprintable():
+        raise UsageError(f"{where}: name must be a text of one line, got {shown(target.name)}")
     if target.family is not None and target.family not in tuple(FAMILIES):
-        raise UsageError(f"{where}: family must be one of {', '.join(FAMILIES)}, got {target.family!r}")
+        raise UsageError(f"{where}: family must be one of {', '.join(FAMILIES)}, got {shown(target.family)}")
     for name, count in asdict(target.resources).items() if target.resources else ():
-        if type(count) is not int or count < 0:
-            raise UsageError(f"{where}: {name} of resources must be a whole number of at least 0, got {count!r}")
+        if type(count) is not int or not 0 <= count <= MOST_RESOURCES:
+            raise UsageError(
+                f"{where}: {name} of resources must be a whole number in 0..{MOST_RESOURCES}, got {shown(count)}"
+            )
     return target
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _short(name: str) -> str:
+    """Give the name of a field, or as much of it as fits a line."""
+    return name if name.isprintable() and len(name) <= MOST_LETTERS else shown(name)
 
 
 def _no_target(where: str, error: Exception) -> UsageError:

@@ -17,30 +17,20 @@ from pcedge.circuit.layers import MISSING
 from pcedge.coder.interpreter import Engine
 from pcedge.errors import DataError
 from pcedge.export.golden import draw_records
+from pcedge.export.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED
 from pcedge.export.onnx_writer import write_onnx
-from pcedge.export.project import (
-    GOLDEN_RECORDS,
-    MANIFEST_VERSION,
-    PROJECT_FORMAT,
-    template,
-    write_files,
-    write_text,
-    write_vendor,
-)  # fmt: skip
+from pcedge.export.project import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.unrolled import Kernel, unroll
 from pcedge.export.vitis import Sources
 from pcedge.quantize.integer import IntegerCircuit
 
-#: name of the kernel in a manifest
-UNROLLED = "unrolled"
-
-#: its function, and what that is compiled from
+#: the kernel's function, and what that is compiled from
 TOPS = ("pc_unrolled",)
 SOURCES = Sources(("src/pcedge_unrolled.cpp",), "testbench/unrolled.cpp", cosim="golden golden")
 
-#: headers that the kernel includes, directly or not
-HEADERS = ("integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
+#: headers that the kernel and its testbench include, directly or not
+HEADERS = ("files.hpp", "integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3

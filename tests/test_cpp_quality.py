@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -164,17 +166,86 @@ def sanitizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return SANITIZERS
 
 
+@pytest.fixture(scope="module")
+def sanitized(
+    projects: Path, sanitizers: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Compile a testbench with sanitizers, once.
+
+    Plain integers only: ap_private.h extends signs by shifts of negative numbers, which is undefined in C++14.
+    """
+    folder = tmp_path_factory.mktemp("sanitized")
+
+    def compile_one(name: str) -> Path:
+        project, sources = TESTBENCHES[name]
+        out = folder / name.replace(", ", "-")
+        if not out.exists():
+            command = [*tools.compiler(), *STRICT, *sanitizers, *PLAIN, "-Isrc", "-Iinclude"]
+            command += ["-isystem", str(tools.ap_types())]
+            tools.run([*command, *sources, "-o", out], projects / project, "compiling")
+        return out
+
+    return compile_one
+
+
+def run_on(testbench: Path, golden: Path) -> subprocess.CompletedProcess[str]:
+    """Run a testbench on a folder of golden files; it must end, and no sanitizer may have a word."""
+    done = subprocess.run(
+        [testbench, "golden", golden], capture_output=True, text=True, errors="replace", timeout=300, check=False
+    )  # fmt: skip
+    assert "anitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+    return done
+
+
 @pytest.mark.parametrize("name", TESTBENCHES)
-def test_sanitizers_find_nothing(name: str, projects: Path, sanitizers: tuple[str, ...], tmp_path: Path) -> None:
-    """Plain integers only: ap_private.h extends signs by shifts of negative numbers, which is undefined in C++14."""
-    project, sources = TESTBENCHES[name]
-    folder = projects / project
-    command = [*tools.compiler(), *STRICT, *sanitizers, *PLAIN, "-Isrc", "-Iinclude"]
-    command += ["-isystem", str(tools.ap_types())]
-    tools.run([*command, *sources, "-o", tmp_path / "testbench"], folder, "compiling")
-    done = subprocess.run([tmp_path / "testbench", "golden", "golden"], cwd=folder, capture_output=True, text=True)
+def test_sanitizers_find_nothing(name: str, projects: Path, sanitized: Callable[[str], Path]) -> None:
+    done = run_on(sanitized(name), projects / TESTBENCHES[name][0] / "golden")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "equal" in done.stdout and not done.stderr
+    assert "equal" in done.stdout and "compared: " in done.stdout and not done.stderr
+
+
+#: what each testbench reads; names of steps, which it also reads, are for its messages
+GOLDEN = {
+    "sequential": (
+        "symbols.i32", "likelihood.i64", "intervals.u32", "likelihood_hashes.u32", "code_hashes.u32", "lanes.bin",
+    ),
+    "engine": ("symbols.i32", "likelihood.i64", "lane_sizes.u32", "lane_bytes.u32"),
+    "engine, loaded": ("symbols.i32", "likelihood.i64", "lane_sizes.u32", "lane_bytes.u32", "image.u32"),
+    "unrolled": ("symbols.i32", "results.i64"),
+}  # fmt: skip
+
+
+def damaged(rng: random.Random, data: bytes) -> bytes:
+    """Empty, cut, grow or change a golden file."""
+    kind = rng.randrange(6)
+    if kind < 2:
+        return data[: (0, rng.randrange(len(data)))[kind]]
+    if kind == 2:
+        return data[: -4 * rng.randrange(1, 5)]
+    if kind == 3:
+        return data + rng.randbytes(rng.choice((1, 4, 8, 64)))
+    found = bytearray(data)
+    place = rng.randrange(len(found))
+    found[place] ^= 1 << rng.randrange(8)
+    if kind == 5:
+        found[place // 4 * 4 : place // 4 * 4 + 4] = rng.choice((b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80"))
+    return bytes(found)
+
+
+@pytest.mark.parametrize("name", TESTBENCHES)
+def test_damaged_golden_files_are_refused(
+    name: str, projects: Path, sanitized: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A testbench says that something differs, or what is wrong with a file, and never reads beyond one."""
+    rng = random.Random(0)
+    whole = projects / TESTBENCHES[name][0] / "golden"
+    for number in range(40):
+        golden = tmp_path / str(number)
+        shutil.copytree(whole, golden)
+        for file in rng.sample(GOLDEN[name], rng.choice((1, 1, 2))):
+            (golden / file).write_bytes(damaged(rng, (whole / file).read_bytes()))
+        done = run_on(sanitized(name), golden)
+        assert done.returncode in (1, 2) and (done.stdout if done.returncode == 1 else done.stderr)
 
 
 #: what of the vendor's header the engine uses

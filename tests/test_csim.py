@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolErro
 from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate import tools
+from pcedge.simulate.compiled import check_compared, compared
 from pcedge.simulate.csim import Csim
 
 pytestmark = pytest.mark.csim
@@ -113,6 +116,79 @@ def test_truncated_golden_files_are_refused(small: Path, tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ToolError, match="golden must hold the results of all its records"):
         Csim(folder).golden()
+
+
+def test_what_was_compared_is_what_the_manifest_says(small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / "project")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    engine, lanes = Engine(random_circuit(4)), (folder / "golden/lanes.bin").stat().st_size
+    steps = len(engine.likelihood_steps.steps) + len(engine.code_steps.steps)
+    variables = len(engine.circuit.order)
+    assert compared(Csim(folder).golden()) == {
+        "records": 16, "steps": 16 * steps, "bytes": lanes - 4 * 5, "symbols": 16 * variables
+    }  # fmt: skip
+    assert manifest["golden_bytes"] == lanes - 4 * 5 == sum(map(len, encode_lanes(engine, golden_records(folder), 4)))
+    for name, text in (
+        ("golden_records", "golden must hold 17 records, as the manifest says; the testbench compared 16$"),
+        ("golden_bytes", rf"golden must hold {lanes - 19} bytes, as the manifest says; the testbench compared"),
+        ("variables", rf"golden must hold {16 * variables + 16} symbols, as the manifest says"),
+    ):
+        (folder / "manifest.json").write_text(json.dumps(manifest | {name: manifest[name] + 1}))
+        with pytest.raises(FormatError, match=text):
+            Csim(folder).golden()
+    # A testbench of an earlier version says how many records there were, and nothing else.
+    assert compared("5 records: likelihoods, bytes and symbols equal; cycles: likelihood 7") == {"records": 5}
+    assert check_compared(folder, "5 records: equal", {"records": 5, "bytes": 9}) == {"records": 5}
+    with pytest.raises(
+        FormatError, match="golden must hold 5 records, as the manifest says; the testbench compared none"
+    ):
+        check_compared(folder, "", {"records": 5})
+
+
+def golden_records(folder: Path) -> np.ndarray:
+    symbols = np.frombuffer((folder / "golden/symbols.i32").read_bytes(), dtype="<i4")
+    return symbols.reshape(16, -1).astype(np.int64)
+
+
+def test_empty_golden_files_are_refused(small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / "project")
+    for path in (folder / "golden").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ToolError, match=r"lanes\.bin is truncated"):
+        Csim(folder).golden()
+    shutil.rmtree(folder / "golden")
+    with pytest.raises(ToolError, match=r"cannot read golden/symbols\.i32"):
+        Csim(folder).golden()
+    (folder / "golden/symbols.i32").mkdir(parents=True)
+    with pytest.raises(ToolError, match=r"cannot read golden/symbols\.i32"):
+        Csim(folder).golden()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["likelihood", "cut", "out"], "cut must hold whole words of 4 bytes, got 7 bytes"),
+        (["likelihood", "short", "out"], r"short must hold whole records of \d+ symbols"),
+        (["intervals", "beyond", "out"], r"beyond: record 1, variable 0: a symbol must be in -1\.\.\d+, got 99"),
+        (["encode", "good", "out", "many"], r"a number must be in 1\.\.16777216, got 'many'"),
+        (["encode", "good", "out", "0"], r"a number must be in 1\.\.16777216, got '0'"),
+        (["decode", "none", "out", "3"], "none must hold all the lanes that it announces, at least one"),
+        (["decode", "more", "out", "3"], "more must end behind its last lane"),
+        (["decode", "more", "out", "9" * 30], r"a number must be in 0\.\.\d+, got '9+'"),
+    ],
+)
+def test_a_testbench_by_hand_refuses(words: list[str], text: str, small: Path, tmp_path: Path) -> None:
+    variables = len(random_circuit(4).order)
+    records = np.zeros((2, variables), dtype="<i4")
+    (tmp_path / "good").write_bytes(records.tobytes())
+    (tmp_path / "cut").write_bytes(records.tobytes()[:7])
+    (tmp_path / "short").write_bytes(records.tobytes()[:-4])
+    records[1, 0] = 99
+    (tmp_path / "beyond").write_bytes(records.tobytes())
+    (tmp_path / "none").write_bytes(bytes(4))
+    (tmp_path / "more").write_bytes(b"\1\0\0\0\1\0\0\0xyz")
+    done = subprocess.run([Csim(small).compile(), *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and re.fullmatch(f"testbench: {text}\n", done.stderr)
 
 
 def test_makefile_builds_without_pcedge(small: Path, tmp_path: Path) -> None:

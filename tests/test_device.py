@@ -95,22 +95,36 @@ def test_random_stalls_change_no_bit(csim: EngineCsim, capacity: Capacity) -> No
                 run_all(device, Engine(circuit), records_of(circuit))
 
 
+def load_unchecked(device: Device, words: np.ndarray) -> None:
+    """Load as a host does that checks nothing."""
+    device._run(Job.LOAD, [], [[words]], [])
+
+
 @pytest.mark.csim
 def test_images_that_are_refused(device: Device, capacity: Capacity) -> None:
+    """By the driver before a word is sent, and by the engine where a host sends them all the same."""
     circuit = CIRCUITS[4]
     words = image_words(circuit, capacity)
     assert len(words) > 500
     rng = np.random.default_rng(0)
+    cut = [words[:size] for size in (1, 30, len(words) // 2, len(words) - 1)]
+    changed = []
     for place in [0, 1, 2, 5, *rng.integers(0, len(words), 12)]:
-        damaged = words.copy()
-        damaged[place] ^= np.uint32(1 << int(rng.integers(0, 32)))
-        with pytest.raises(ToolError, match=r"^the engine must end LOAD with status 0, it says .*(BAD|TOO)_"):
+        changed.append(words.copy())
+        changed[-1][place] ^= np.uint32(1 << int(rng.integers(0, 32)))
+    device.load(image_words(CIRCUITS[1], capacity))
+    for damaged in [*changed, *cut, np.append(words, np.uint32(0))]:
+        with pytest.raises(FormatError, match="^engine-image: "):
             device.load(damaged)
-    for size in (1, 30, len(words) // 2, len(words) - 1):
+    assert device.info.digest == CIRCUITS[1].digest  # nothing was sent
+    for damaged in changed:
+        with pytest.raises(ToolError, match=r"^the engine must end LOAD with status 0, it says .*(BAD|TOO)_"):
+            load_unchecked(device, damaged)
+    for damaged in cut:
         with pytest.raises(ToolError, match=r"BAD_IMAGE|TOO_LARGE"):
-            device.load(words[:size])
+            load_unchecked(device, damaged)
     with pytest.raises(ToolError, match="BAD_IMAGE"):
-        device.load(np.append(words, np.uint32(0)))
+        load_unchecked(device, np.append(words, np.uint32(0)))
     # A refused image leaves no circuit, and a good one is taken afterwards.
     assert device.info.record == 0
     with pytest.raises(UsageError, match=r"^the engine must have a circuit, none is loaded: load an image first$"):
@@ -126,7 +140,13 @@ def test_an_engine_says_what_does_not_fit(device: Device, capacity: Capacity) ->
     words[place] = capacity.sections["weights"][0] + 1
     words[-1] = zlib.crc32(words[:-1].tobytes())
     with pytest.raises(ToolError, match="TOO_LARGE"):
-        device.load(words)
+        load_unchecked(device, words)
+    # An image that is whole and sound, of a circuit that is larger than the build.
+    other = quantize(make_circuit(0, 30, 1, 2, "random"), QuantizationConfig(4, 10, 12, "small"))
+    large = image_words(other, capacity_of([*CIRCUITS, other], SHAPE))
+    with pytest.raises(ToolError, match="TOO_LARGE"):
+        device.load(large)
+    assert device.info.record == 0
 
 
 def test_images_that_are_not_made(capacity: Capacity) -> None:
@@ -367,7 +387,8 @@ class TestCommands:
         assert done.exit_code == 1 and "image.u32 must be an image of this build, status 12" in done.stderr
         manifest = json.loads((folder / "manifest.json").read_text())
         (folder / "manifest.json").write_text(json.dumps(manifest | {"streams": 9}))
-        with pytest.raises(ToolError, match=r"^the engine's testbench must answer, it ended with 2$"):
+        text = r"^the engine's testbench must answer, it ended with 2: testbench: this engine has 3 streams, not 9$"
+        with pytest.raises(ToolError, match=text):
             with EngineCsim(folder).device():
                 raise AssertionError
 

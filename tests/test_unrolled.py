@@ -32,6 +32,7 @@ from pcedge.export.unrolled_project import results
 from pcedge.export.unrolled_tables import code_bits
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate import tools
+from pcedge.simulate.compiled import compared
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.unrolled import FAST, UnrolledCsim
 from pcedge.verify import verify
@@ -297,6 +298,26 @@ class TestProject:
         with pytest.raises(ToolError, match="golden must hold the results of all its records"):
             UnrolledCsim(folder).golden()
 
+    def test_what_was_compared_is_what_the_manifest_says(self, small: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(small, tmp_path / "project")
+        assert compared(UnrolledCsim(folder).golden()) == {"records": 32, "results": 96}
+        # Files that are cut at the same record are whole for the testbench, which knows no manifest.
+        for name, size in (("symbols.i32", 4 * 6), ("results.i64", 8 * 3)):
+            path = folder / "golden" / name
+            path.write_bytes(path.read_bytes()[:-size])
+        with pytest.raises(
+            FormatError, match="golden must hold 32 records, as the manifest says; the testbench compared 31"
+        ):
+            UnrolledCsim(folder).golden()
+        done = invoke("simulate", folder)
+        assert done.exit_code == 1 and "project-golden: " in done.stderr
+        path = folder / "golden/symbols.i32"
+        path.write_bytes(b"\x7f" + path.read_bytes()[1:])
+        with pytest.raises(
+            ToolError, match=r"symbols\.i32: record 0, variable 0: a symbol must be in -1\.\.\d, got 127"
+        ):
+            UnrolledCsim(folder).golden()
+
     def test_sanitizers_find_nothing(self, small: Path, tmp_path: Path) -> None:
         folder = shutil.copytree(small, tmp_path / "project")
         # ap_private.h extends signs by shifts of negative numbers.
@@ -382,12 +403,12 @@ class TestRefusals:
     def test_projects_of_other_kernels(self, tmp_path: Path) -> None:
         circuit = quantize(make_circuit(0, 2, 2, 2, "chain"))
         folder = write_project(circuit, tmp_path / "p")
-        with pytest.raises(FormatError, match="must hold kernel unrolled, digest, variables and golden_records"):
+        with pytest.raises(FormatError, match=r"kernel must be unrolled, got 'engine'$"):
             _ = UnrolledCsim(folder).manifest
         # One kernel's project may take the place of the other's: nothing of the old one stays.
         write_unrolled(circuit, folder)
         assert not (folder / "src/pcedge_top.cpp").exists()
-        with pytest.raises(FormatError, match="must hold digest, variables, golden_records and steps"):
+        with pytest.raises(FormatError, match=r"kernel must be engine, got 'unrolled'$"):
             _ = Csim(folder).manifest
         write_project(circuit, folder)
         assert not (folder / "src/pcedge_unrolled.cpp").exists()

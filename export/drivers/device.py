@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arithmetic import IntArray, Vector
 from pcedge.coder import Engine, stream
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
+from pcedge.export.cycles import Shape
+from pcedge.export.image_check import check_image
 
 Words = NDArray[np.uint32]
 
@@ -130,13 +132,16 @@ class Device:
             raise UsageError(f"the engine has {self.info.streams} streams, got {len(self.ports)} ports")
 
     def load(self, image: ArrayLike) -> None:
-        """Load a circuit's image (`image_words`), read it back, and compare.
+        """Check a circuit's image (`image_words`), load it, read it back, and compare.
 
         Raises:
             UsageError: it is no list of 32-bit words.
+            FormatError: it is damaged, or leads beyond its memories (`check_image`); nothing was sent.
             ToolError: the engine refuses it, or gives other words back.
         """
         words = _image_words(image)
+        if self.info.reload:  # else the engine says that it takes none
+            check_image(words, Shape(self.info.macs, self.info.streams, self.info.search_bits))
         # A load that does not end leaves nothing to count on.
         self.info = replace(self.info, record=0)
         self._run(Job.LOAD, [], [[words]], [])

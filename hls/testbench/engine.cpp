@@ -10,17 +10,19 @@
 // numbers; the info registers; then the words of every stream in the same form. Exit 2: wrong usage,
 // or a file that cannot be read.
 
+#include "pcedge/files.hpp"
 #include "pcedge_engine.hpp"
 
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <string>
 #include <vector>
 
 namespace {
+
+using memories = pcedge_memories;
+using pcedge::fail;
+using pcedge::read_words;
 
 constexpr unsigned STREAMS = unsigned(config::streams);
 
@@ -34,11 +36,6 @@ struct stalls_t {
 };
 void set_stalls(const stalls_t &) {}
 #endif
-
-[[noreturn]] void fail(const std::string &text) {
-  std::fprintf(stderr, "engine: %s\n", text.c_str());
-  std::exit(2);
-}
 
 struct beat_t {
   std::uint32_t data, last;
@@ -78,7 +75,7 @@ struct call_t {
   }
 };
 
-bool read_words(std::uint32_t *words, std::size_t count) {
+bool take_words(std::uint32_t *words, std::size_t count) {
   return std::fread(words, 4, count, stdin) == count;
 }
 
@@ -89,14 +86,18 @@ void write_words(const std::uint32_t *words, std::size_t count) {
 
 void serve(stalls_t stalls) {
   call_t call;
-  while (read_words(&call.job, 1)) {
-    bool whole = read_words(call.records, STREAMS);
+  while (take_words(&call.job, 1)) {
+    bool whole = take_words(call.records, STREAMS);
     for (unsigned n = 0; whole && n < STREAMS; ++n) {
       std::uint32_t count = 0;
-      whole = read_words(&count, 1);
-      call.in[n].resize(count);
-      for (std::uint32_t i = 0; whole && i < count; ++i)
-        whole = read_words(&call.in[n][i].data, 2);
+      whole = take_words(&count, 1);
+      // One by one: what announces more than it has takes no more memory than it has.
+      call.in[n].clear();
+      for (std::uint32_t i = 0; whole && i < count; ++i) {
+        beat_t beat;
+        whole = take_words(&beat.data, 1) && take_words(&beat.last, 1);
+        call.in[n].push_back(beat);
+      }
     }
     if (!whole)
       fail("a request must be whole");
@@ -116,31 +117,41 @@ void serve(stalls_t stalls) {
   }
 }
 
-std::vector<std::uint32_t> read_file(const std::string &path, bool needed) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file && needed)
-    fail("cannot read " + path);
-  std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  std::vector<std::uint32_t> words(bytes.size() / 4);
-  if (!words.empty())
-    std::memcpy(words.data(), bytes.data(), words.size() * 4);
-  return words;
-}
-
 /// \brief Compare the jobs with the golden vectors of a folder; the lanes take turns.
 struct golden_t {
-  std::vector<std::uint32_t> image, symbols, likelihood, sizes, lanes;
+  std::string folder;
+  std::vector<std::int32_t> given;
+  std::vector<std::uint32_t> image, symbols, sizes, lanes;
+  std::vector<std::int64_t> likelihood;
   std::size_t variables, records;
   pcedge::cycle_t cycles[3];
 
-  explicit golden_t(const std::string &folder)
-      : image(read_file(folder + "/image.u32", false)),
-        symbols(read_file(folder + "/symbols.i32", true)),
-        likelihood(read_file(folder + "/likelihood.i64", true)),
-        sizes(read_file(folder + "/lane_sizes.u32", true)),
-        lanes(read_file(folder + "/lane_bytes.u32", true)), records(likelihood.size() / 4),
-        cycles() {
-    variables = records == 0 ? 0 : symbols.size() / records;
+  explicit golden_t(const std::string &name)
+      : folder(name), given(read_words<std::int32_t>(folder + "/symbols.i32")),
+        symbols(given.begin(), given.end()),
+        sizes(read_words<std::uint32_t>(folder + "/lane_sizes.u32")),
+        lanes(read_words<std::uint32_t>(folder + "/lane_bytes.u32")),
+        likelihood(read_words<std::int64_t>(folder + "/likelihood.i64")), variables(0),
+        records(likelihood.size() / 2), cycles() {
+    if (memories::reloadable)
+      image = read_words<std::uint32_t>(folder + "/image.u32");
+  }
+
+  /// \brief Refuse files that do not belong together, as soon as there is a circuit.
+  void check() {
+    variables = memories::record;
+    std::uint64_t bytes = 0;
+    bool whole = records > 0 && likelihood.size() == 2 * records &&
+                 symbols.size() == records * variables && !sizes.empty() && sizes.size() <= records;
+    for (const std::uint32_t size : sizes) {
+      whole = whole && size > 0;
+      bytes += size;
+    }
+    if (!whole || bytes != lanes.size())
+      fail(folder + " must hold the results of all its records, at least of one");
+    for (std::size_t k = 0; k < given.size(); ++k)
+      pcedge::check_symbol(folder + "/symbols.i32", k / variables, k % variables, given[k],
+                           memories::variables::cardinality(std::uint32_t(k % variables)), false);
   }
 
   void send(std::vector<beat_t> &to, const std::uint32_t *words, std::size_t count) const {
@@ -171,8 +182,12 @@ struct golden_t {
     call.run({0, 1});
     cycles[0] = call.cycles;
     for (std::size_t r = 0; r < records; ++r) {
-      const std::uint32_t expected[2] = {likelihood[4 * r], likelihood[4 * r + 2]};
-      if (call.status != 0 || !equal(call.out[r % STREAMS], r / STREAMS * 2, expected, 2))
+      const std::int64_t mantissa = likelihood[2 * r], exponent = likelihood[2 * r + 1];
+      const std::uint32_t expected[2] = {std::uint32_t(mantissa), std::uint32_t(exponent)};
+      // A word of the engine's cannot equal a number that has more bits.
+      const bool fits = mantissa == std::int64_t(expected[0]) &&
+                        exponent == std::int64_t(std::int32_t(expected[1]));
+      if (call.status != 0 || !fits || !equal(call.out[r % STREAMS], r / STREAMS * 2, expected, 2))
         return differs("likelihood", r);
     }
     return 0;
@@ -213,22 +228,24 @@ struct golden_t {
   }
 
   int run() {
-    if (!image.empty()) {
+    if (memories::reloadable) {
       call_t call = {};
       call.job = pcedge::LOAD;
+      if (image.empty())
+        fail(folder + "/image.u32 must hold an image");
       send(call.in[0], image.data(), image.size());
       call.run({0, 1});
-      const std::uint32_t loaded = call.status;
+      if (call.status != 0) {
+        std::printf("golden/image.u32 must be an image of this build, status %u\n", call.status);
+        return 1;
+      }
       call.job = pcedge::READ;
       call.in[0].clear();
       call.run({0, 1});
-      if (loaded != 0) {
-        std::printf("golden/image.u32 must be an image of this build, status %u\n", loaded);
-        return 1;
-      }
       if (!equal(call.out[0], 0, image.data(), image.size()))
         return differs("read: stream", 0);
     }
+    check();
     if (likelihoods() != 0 || code(true) != 0 || code(false) != 0)
       return 1;
     const std::size_t turns = (sizes.size() + STREAMS - 1) / STREAMS;
@@ -236,6 +253,8 @@ struct golden_t {
                 " with %u streams, encode %" PRIu64 " and decode %" PRIu64
                 " with %zu lanes, in %zu turns\n",
                 records, cycles[0], STREAMS, cycles[1], cycles[2], sizes.size(), turns);
+    pcedge::print_compared(
+        {{"records", records}, {"bytes", lanes.size()}, {"symbols", symbols.size()}});
     return 0;
   }
 };
@@ -248,12 +267,13 @@ int main(int count, char **arguments) {
     return golden_t(count == 3 ? arguments[2] : "golden").run();
   if (mode != "serve" || (count != 3 && count != 5))
     fail("usage: engine [golden DIR] | engine serve STREAMS [SHARE SEED]");
-  if (arguments[2] != std::to_string(STREAMS))
+  constexpr std::uint32_t MOST = 0xFFFFFFFFu;
+  if (pcedge::read_number(arguments[2], 0, MOST) != STREAMS)
     fail("this engine has " + std::to_string(STREAMS) + " streams, not " + arguments[2]);
   stalls_t stalls = {0, 1};
   if (count == 5) {
-    stalls.share = std::uint32_t(std::strtoull(arguments[3], nullptr, 10));
-    stalls.state = std::uint32_t(std::strtoull(arguments[4], nullptr, 10));
+    stalls.share = std::uint32_t(pcedge::read_number(arguments[3], 0, 255));
+    stalls.state = std::uint32_t(pcedge::read_number(arguments[4], 0, MOST));
   }
   serve(stalls);
   return 0;

@@ -12,40 +12,26 @@
 // lanes are a uint32 count and, for each, a uint32 length and its bytes. Exit 2: wrong usage, or a
 // file that cannot be read or written.
 
+#include "pcedge/files.hpp"
 #include "pcedge_top.hpp"
 
 #include <cinttypes>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 namespace {
 
+using pcedge::fail;
+using pcedge::read_words;
+
 using bytes_t = std::vector<unsigned char>;
 
-[[noreturn]] void fail(const std::string &text) {
-  std::fprintf(stderr, "testbench: %s\n", text.c_str());
-  std::exit(2);
-}
-
-bytes_t read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    fail("cannot read " + path);
-  return bytes_t(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-}
-
-template <class T> std::vector<T> read_words(const std::string &path) {
-  const bytes_t bytes = read_file(path);
-  std::vector<T> words(bytes.size() / sizeof(T));
-  if (!words.empty())
-    std::memcpy(words.data(), bytes.data(), words.size() * sizeof(T));
-  return words;
-}
+/// Records of a lane's bytes, and lanes, that an argument may ask for.
+constexpr std::uint64_t MOST_RECORDS = (std::uint64_t(1) << 31) / config::variables;
+constexpr std::uint64_t MOST_LANES = std::uint64_t(1) << 24;
 
 class writer {
 public:
@@ -123,6 +109,19 @@ using records_t = std::vector<std::int32_t>;
 // 64 bits: products of counts may be above 2^32 where std::size_t has 32.
 std::uint64_t count_of(const records_t &symbols) { return symbols.size() / config::variables; }
 
+/// \brief Read records; where they are golden ones, no symbol is missing.
+records_t read_records(const std::string &path, bool missing) {
+  const records_t symbols = read_words<std::int32_t>(path);
+  if (symbols.size() % config::variables != 0)
+    fail(path + " must hold whole records of " + std::to_string(config::variables) + " symbols");
+  for (std::size_t k = 0; k < symbols.size(); ++k) {
+    const std::size_t variable = k % config::variables;
+    pcedge::check_symbol(path, k / config::variables, variable, symbols[k],
+                         memories::variables::cardinality(std::uint32_t(variable)), missing);
+  }
+  return symbols;
+}
+
 /// \brief Feed record r of `symbols`.
 void feed(const records_t &symbols, std::size_t r, hls::stream<symbol_t> &in) {
   for (unsigned v = 0; v < config::variables; ++v) {
@@ -182,28 +181,29 @@ records_t decode(const std::vector<bytes_t> &lanes, std::uint64_t count) {
 }
 
 std::vector<bytes_t> read_lanes(const std::string &path) {
-  const bytes_t bytes = read_file(path);
+  const bytes_t bytes = read_words<unsigned char>(path);
   std::size_t place = 0;
   const auto word = [&]() {
     std::uint32_t value = 0;
-    if (place + 4 > bytes.size())
+    if (bytes.size() - place < 4)
       fail(path + " is truncated");
     std::memcpy(&value, bytes.data() + place, 4);
     place += 4;
     return std::size_t(value);
   };
   const std::size_t count = word();
-  if (count > bytes.size())
-    fail(path + " must hold all the lanes that it announces");
+  if (count == 0 || count > bytes.size())
+    fail(path + " must hold all the lanes that it announces, at least one");
   std::vector<bytes_t> lanes(count);
   for (bytes_t &lane : lanes) {
     const std::size_t size = word();
-    if (size == 0 || std::uint64_t(place) + size > bytes.size())
+    if (size == 0 || size > bytes.size() - place)
       fail(path + " must hold at least one byte a lane, and all that it announces");
-    lane.assign(bytes.begin() + std::ptrdiff_t(place),
-                bytes.begin() + std::ptrdiff_t(place + size));
+    lane.assign(bytes.data() + place, bytes.data() + place + size);
     place += size;
   }
+  if (place != bytes.size())
+    fail(path + " must end behind its last lane");
   return lanes;
 }
 
@@ -270,7 +270,7 @@ int compare_steps(std::size_t record, const char *schedule,
 }
 
 int golden(const std::string &folder, bool every_step) {
-  const records_t symbols = read_words<std::int32_t>(folder + "/symbols.i32");
+  const records_t symbols = read_records(folder + "/symbols.i32", false);
   const std::vector<std::int64_t> likelihoods =
       read_words<std::int64_t>(folder + "/likelihood.i64");
   const std::vector<std::uint32_t> intervals = read_words<std::uint32_t>(folder + "/intervals.u32");
@@ -283,8 +283,8 @@ int golden(const std::string &folder, bool every_step) {
   const std::uint64_t count = count_of(symbols);
   if (count == 0 || likelihoods.size() != 2 * count || intervals.size() != 2 * symbols.size() ||
       up_hashes.size() != count * memories::likelihood_steps ||
-      walk_hashes.size() != count * memories::code_steps)
-    fail(folder + " must hold the results of all its records");
+      walk_hashes.size() != count * memories::code_steps || lanes.size() > count)
+    fail(folder + " must hold the results of all its records, at least of one");
   for (std::size_t r = 0; r < count; ++r) {
     std::vector<std::uint32_t> up, walk, ends;
     probability_t p;
@@ -299,11 +299,15 @@ int golden(const std::string &folder, bool every_step) {
       walk = seen.hashes;
       ends = seen.ends;
     }
+    if (every_step && (up.size() != memories::likelihood_steps ||
+                       walk.size() != memories::code_steps || ends.size() != 2 * config::variables))
+      fail("the kernels must show every step");
     if (every_step && compare_steps(r, "likelihood", up_hashes, up, names, 0))
       return 1;
     // Intervals first: their ends say more than a hash does.
     for (unsigned k = 0, s = 0; every_step && k < config::variables; ++k, ++s) {
-      while (names[memories::likelihood_steps + s].compare(0, 8, "INTERVAL") != 0)
+      while (s + 1 < memories::code_steps &&
+             memories::code_program::kind(s) != unsigned(pcedge::INTERVAL))
         ++s;
       for (unsigned end = 0; end < 2; ++end) {
         const std::uint32_t expected = intervals[(r * config::variables + k) * 2 + end];
@@ -340,16 +344,15 @@ int golden(const std::string &folder, bool every_step) {
                       text_of(symbols[k]), text_of(decoded[k]));
   std::printf("%" PRIu64 " records: likelihood, encode and decode equal the golden vectors%s\n",
               count, every_step ? ", every step of them" : "");
+  std::size_t bytes = 0;
+  for (const bytes_t &lane : lanes)
+    bytes += lane.size();
+  pcedge::print_compared(
+      {{"records", count},
+       {"steps", every_step ? count * (memories::likelihood_steps + memories::code_steps) : 0},
+       {"bytes", bytes},
+       {"symbols", symbols.size()}});
   return 0;
-}
-
-/// \brief A number of records or lanes.
-std::uint32_t number_of(const std::string &text) {
-  std::uint32_t number = 0;
-  const bool digits = text.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits || !(std::istringstream(text) >> number))
-    fail("a number must be in 0..2^32-1, got '" + text + "'");
-  return number;
 }
 
 } // namespace
@@ -364,14 +367,15 @@ int main(int argc, char **argv) {
          "decode IN OUT RECORDS");
   if (words[0] == "decode" && words.size() == 4) {
     writer out(words[2]);
-    for (const std::int32_t symbol : decode(read_lanes(words[1]), number_of(words[3])))
+    const std::uint64_t count = pcedge::read_number(words[3], 0, MOST_RECORDS);
+    for (const std::int32_t symbol : decode(read_lanes(words[1]), count))
       out.put(symbol);
     out.close();
     return 0;
   }
-  const records_t symbols = read_words<std::int32_t>(words[1]);
+  const records_t symbols = read_records(words[1], true);
   if (words[0] == "encode" && words.size() == 4) {
-    write_lanes(words[2], encode(symbols, number_of(words[3])));
+    write_lanes(words[2], encode(symbols, unsigned(pcedge::read_number(words[3], 1, MOST_LANES))));
     return 0;
   }
   writer out(words[2]);

@@ -2,6 +2,7 @@
 //   testbench [golden DIR]   compares every result with the golden vectors, of the folder golden if
 //                            none is named; prints mismatches, exits 1
 //   testbench run IN OUT     int32 symbols, -1 is missing, to int64 mantissa, exponent and score
+#include "pcedge/files.hpp"
 #include "pcedge_unrolled.hpp"
 
 #include <cinttypes>
@@ -17,17 +18,17 @@ constexpr std::size_t OUTPUTS = 3;
 const char *const NAMES[OUTPUTS] = {"mantissa", "exponent", "score"};
 constexpr int SHOWN = 10;
 
-template <class T> bool read_file(const std::string &path, std::vector<T> &out) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file)
-    return false;
-  const std::streamoff size = file.tellg();
-  if (size % std::streamoff(sizeof(T)) != 0)
-    return false;
-  out.resize(std::size_t(size) / sizeof(T));
-  file.seekg(0);
-  file.read(reinterpret_cast<char *>(out.data()), std::streamsize(out.size() * sizeof(T)));
-  return bool(file);
+/// \brief Read records; a missing symbol is -1.
+std::vector<std::int32_t> read_records(const std::string &path) {
+  const std::vector<std::int32_t> symbols = pcedge::read_words<std::int32_t>(path);
+  if (symbols.size() % VARIABLES != 0)
+    pcedge::fail(path + " must hold whole records of " + std::to_string(VARIABLES) + " symbols");
+  for (std::size_t k = 0; k < symbols.size(); ++k) {
+    const int cardinality = pcedge_unrolled::CARDINALITIES[k % VARIABLES];
+    pcedge::check_symbol(path, k / VARIABLES, k % VARIABLES, symbols[k], unsigned(cardinality),
+                         true);
+  }
+  return symbols;
 }
 
 /// \brief Put the symbols of a record side by side; a missing one is all ones.
@@ -60,14 +61,11 @@ std::vector<std::int64_t> run(const std::vector<std::int32_t> &symbols) {
 }
 
 int golden(const std::string &folder) {
-  std::vector<std::int32_t> symbols;
-  std::vector<std::int64_t> expected;
-  if (!read_file(folder + "/symbols.i32", symbols) ||
-      !read_file(folder + "/results.i64", expected) || symbols.size() % VARIABLES != 0 ||
-      symbols.empty() || expected.size() != symbols.size() / VARIABLES * OUTPUTS) {
-    std::fprintf(stderr, "%s must hold the results of all its records\n", folder.c_str());
-    return 2;
-  }
+  const std::vector<std::int32_t> symbols = read_records(folder + "/symbols.i32");
+  const std::vector<std::int64_t> expected =
+      pcedge::read_words<std::int64_t>(folder + "/results.i64");
+  if (symbols.empty() || expected.size() != symbols.size() / VARIABLES * OUTPUTS)
+    pcedge::fail(folder + " must hold the results of all its records, at least of one");
   const std::vector<std::int64_t> got = run(symbols);
   int wrong = 0;
   for (std::size_t k = 0; k < got.size(); ++k) {
@@ -81,6 +79,7 @@ int golden(const std::string &folder) {
     return 1;
   std::printf("%zu records: mantissa, exponent and score equal the golden vectors\n",
               got.size() / OUTPUTS);
+  pcedge::print_compared({{"records", got.size() / OUTPUTS}, {"results", got.size()}});
   return 0;
 }
 
@@ -90,18 +89,14 @@ int main(int count, char **words) {
   const std::string command = count > 1 ? words[1] : "golden";
   if (command == "golden" && (count == 1 || count == 3))
     return golden(count == 3 ? words[2] : "golden");
-  std::vector<std::int32_t> symbols;
-  if (command != "run" || count != 4) {
-    std::fprintf(stderr, "usage: testbench [golden DIR] | testbench run IN OUT\n");
-    return 2;
-  }
-  if (!read_file(words[2], symbols) || symbols.size() % VARIABLES != 0) {
-    std::fprintf(stderr, "%s must hold whole records\n", words[2]);
-    return 2;
-  }
-  const std::vector<std::int64_t> results = run(symbols);
+  if (command != "run" || count != 4)
+    pcedge::fail("usage: testbench [golden DIR] | testbench run IN OUT");
+  const std::vector<std::int64_t> results = run(read_records(words[2]));
   std::ofstream file(words[3], std::ios::binary);
   file.write(reinterpret_cast<const char *>(results.data()),
              std::streamsize(results.size() * sizeof(results[0])));
-  return file ? 0 : 2;
+  file.close();
+  if (!file)
+    pcedge::fail(std::string("cannot write ") + words[3]);
+  return 0;
 }

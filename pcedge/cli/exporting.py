@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,30 +138,33 @@ def simulate(folder: Path) -> Result:
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
     """
+    from pcedge.export.manifest import UNROLLED
+    from pcedge.simulate.compiled import compared
     from pcedge.simulate.csim import Csim
     from pcedge.simulate.engine import EngineCsim
     from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
     _need_project(folder)
-    unrolled = kernel_of(folder) == "unrolled"
+    unrolled = kernel_of(folder) == UNROLLED
     csim = UnrolledCsim(folder) if unrolled else Csim(folder)
     manifest = csim.manifest
-    lines = []
+    lines = {}
     if not manifest.get("reload"):
         announce("compiling the testbench")
         csim.compile()
-        lines.append(csim.golden())
+        lines["kernels"] = csim.golden()
     # One multiplier and one stream do what the kernels do.
     if not unrolled and (manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1)):
         announce("compiling the engine's testbench")
-        lines.append(EngineCsim(folder).golden())
+        lines["engine"] = EngineCsim(folder).golden()
     result = {"out": str(folder), "mismatches": 0, "golden_records": manifest["golden_records"]}
-    return result, "\n".join(lines), 0
+    result["compared"] = {name: compared(said) for name, said in lines.items()}
+    return result, "\n".join(lines.values()), 0
 
 
 def _need_project(folder: Path) -> None:
     """Say in plain words that a folder is no project; what is wrong with a damaged one the reader says."""
-    from pcedge.export.project import MANIFEST
+    from pcedge.export.manifest import MANIFEST
 
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
@@ -172,12 +174,12 @@ def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray 
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.adders import has_da4ml
-    from pcedge.export.project import MANIFEST
+    from pcedge.export.manifest import read_manifest
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
     folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders)
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     counts = manifest["counts"]
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "kernel": "unrolled",

@@ -143,7 +143,12 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
         persistent=True,
     )  # fmt: skip
     kind = record.arguments[1]
-    if not isinstance(record, Call) or record.arguments[0] != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
+    if (
+        not isinstance(record, Call)
+        or record.arguments[0] != "storage"
+        or not isinstance(kind, Name)
+        or kind.text not in _STORAGES
+    ):
         raise TypeError("a storage must hold plain numbers")
     dtype = np.dtype(_STORAGES[kind.text])
     numbers = data[parts[4][1] + 8 :]

@@ -103,14 +103,14 @@ class IntegerCircuit:
         seen: dict[int, int] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, IntegerInput):
-                _check_table(index, layer, self.leaf_bits)
+                check_table(f"layer {index} (input)", layer, self.leaf_bits)
                 if seen.setdefault(layer.variable, index) != index:
                     raise CircuitError(
                         f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
                         f"{layer.variable} has layer {seen[layer.variable]} too"
                     )
             elif isinstance(layer, IntegerSum):
-                _check_rows(index, layer, self.weight_bits)
+                check_rows(f"layer {index} (sum)", layer.weights, self.weight_bits)
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
@@ -216,40 +216,47 @@ class IntegerCircuit:
             yield words([3]) + words(list(self.symbolizer.to_json().encode()))
 
 
-def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
-    where = f"layer {index} (input): leaf table of variable {layer.variable}, unit"
+def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
+    """Check that cumulative leaf tables begin at 0, end at 2^L and never fall.
+
+    Raises:
+        CircuitError: one does not.
+    """
+    where = f"{layer_name}: leaf table of variable {layer.variable}, unit"
     table = layer.cumulative
     if table.dtype != np.int64 or table.ndim != 2:  # differences of unsigned numbers would wrap
-        raise CircuitError(f"layer {index} (input): leaf tables must be int64 (units, symbols + 1), got {table.dtype}")
+        raise CircuitError(f"{layer_name}: leaf tables must be int64 (units, symbols + 1), got {table.dtype}")
     for unit in np.flatnonzero((table[:, 0] != 0) | (table[:, -1] != 1 << leaf_bits)):
         raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
     for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
         raise CircuitError(f"{where} {unit} must never fall, it does")
 
 
-def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
-    where = f"layer {index} (sum): weights of unit"
-    dense = layer.weights
+def check_rows(layer_name: str, dense: IntArray | SparseRows, weight_bits: int) -> None:
+    """Check that the rows of a sum layer's weights each sum to 2^W, and that columns of sparse rows ascend.
+
+    Raises:
+        CircuitError: one does not.
+    """
+    where = f"{layer_name}: weights of unit"
     if (dense.values if isinstance(dense, SparseRows) else dense).dtype != np.int64:
-        raise CircuitError(f"layer {index} (sum): weights must be int64")
+        raise CircuitError(f"{layer_name}: weights must be int64")
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
-            raise CircuitError(f"layer {index} (sum): every sparse row must hold at least one entry")
+            raise CircuitError(f"{layer_name}: every sparse row must hold at least one entry")
         if len(dense.indices) != len(dense.values):
-            raise CircuitError(
-                f"layer {index} (sum): every weight must have a column, got {len(dense.indices)} columns"
-            )
+            raise CircuitError(f"{layer_name}: every weight must have a column, got {len(dense.indices)} columns")
         keys = np.repeat(np.arange(dense.shape[0]), np.diff(dense.indptr)) * dense.columns + dense.indices
         if (np.diff(keys) <= 0).any():
-            raise CircuitError(f"layer {index} (sum): the columns of a row must ascend without repetition")
+            raise CircuitError(f"{layer_name}: the columns of a row must ascend without repetition")
         if (dense.indices < 0).any() or (dense.indices >= dense.columns).any():
-            raise CircuitError(f"layer {index} (sum): columns must be in 0..{dense.columns - 1}")
+            raise CircuitError(f"{layer_name}: columns must be in 0..{dense.columns - 1}")
         entries, totals = dense.values, np.add.reduceat(dense.values, dense.indptr[:-1])
     else:
         entries, totals = dense, dense.sum(axis=1)
     if entries.min() < 0:
-        raise CircuitError(f"layer {index} (sum): weights must not be negative, got {entries.min()}")
+        raise CircuitError(f"{layer_name}: weights must not be negative, got {entries.min()}")
     if entries.max() > 1 << weight_bits:
-        raise CircuitError(f"layer {index} (sum): weights must be at most {1 << weight_bits}, got {entries.max()}")
+        raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {entries.max()}")
     for unit in np.flatnonzero(totals != 1 << weight_bits):
         raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")

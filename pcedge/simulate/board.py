@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import struct
 import subprocess
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ from pcedge.export.drivers.device import (
 )  # fmt: skip
 from pcedge.simulate.compiled import unusable
 
+#: bytes of what a simulation says at its end
+MOST_SAID = 4000
+
 
 class Board:
     """Registers and one port a stream; a job runs when all of its packets have come, as the engine would wait."""
@@ -34,9 +38,12 @@ class Board:
     def __init__(self, executable: Path, streams: int, stalls: tuple[int, int] | None = None) -> None:
         """Start the simulation; with `stalls`, (share of 256, seed), ends are not ready at random."""
         command = [str(executable), "serve", str(streams), *map(str, stalls or ())]
+        # What it says last, it says of its end; a file takes it without a reader.
+        self.said = tempfile.TemporaryFile()  # closed with the board
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said)
         except OSError as error:
+            self.said.close()
             raise unusable(executable, error) from error
         self.ports = [SimulatedPort(self) for _ in range(streams)]
         self.registers: dict[int, int] = {}
@@ -73,6 +80,14 @@ class Board:
                 if pipe is not None:
                     pipe.close()
         self.process.wait()
+        self.said.close()
+
+    def _ended(self) -> ToolError:
+        """Say how the simulation ended."""
+        status = self.process.wait()
+        self.said.seek(0)
+        text = self.said.read(MOST_SAID).decode("utf-8", "replace").strip()
+        return ToolError(f"the engine's testbench must answer, it ended with {status}" + (f": {text}" if text else ""))
 
     def _packets(self, place: int) -> int:
         job, records = self.registers.get(JOB, 0), self.registers.get(RECORDS + 4 * place, 0)
@@ -102,7 +117,7 @@ class Board:
                 for packet in np.split(sent[:, 0], np.flatnonzero(sent[:, 1]) + 1)[:-1]:
                     port.left.put(packet)
         except OSError as error:
-            raise ToolError(f"the engine's testbench must answer, it ended with {self.process.wait()}") from error
+            raise self._ended() from error
         self.registers |= {STATUS: int(said[0]), CYCLES: int(said[1]), CYCLES + 4: int(said[2])}
         self.registers |= {INFO + 4 * place: int(word) for place, word in enumerate(said[3:])}
 
@@ -110,7 +125,7 @@ class Board:
         assert self.process.stdout is not None
         data = self.process.stdout.read(4 * count)
         if len(data) < 4 * count:
-            raise ToolError(f"the engine's testbench must answer, it ended with {self.process.wait()}")
+            raise self._ended()
         return np.frombuffer(data, dtype="<u4")
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pcedge.errors import FormatError, ToolError
 from pcedge.files import scratch, write_whole
+
+# The last line of a testbench: how much it compared.
+_COMPARED = re.compile(r"^compared: .*$", re.MULTILINE)
+_COUNT = re.compile(r"\b(\d{1,18}) (\w+)")
 
 #: folders of a project that an executable is made of
 PARTS = ("src", "include/pcedge", "testbench")
@@ -25,12 +30,15 @@ def compiled(folder: Path, name: str, command: Sequence[str], make: Callable[[Pa
         make: writes the executable to a path.
 
     Raises:
-        FormatError: the project lacks a folder.
+        FormatError: the project lacks a folder, or has a file in the place of `build`.
         ToolError: the compiler wrote no executable.
     """
     state = _state(folder, command).encode()
     build = folder.resolve() / "build"
-    build.mkdir(exist_ok=True)
+    try:
+        build.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise FormatError("project-sources", f"{build} must be a folder, or a place for one") from error
     out, stamp = build / name, build / f"{name}.sha256"
     if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_bytes() == state + _hash(out):
         return out
@@ -57,6 +65,41 @@ def start(executable: Path, words: Sequence[str], folder: Path) -> subprocess.Co
         raise unusable(executable, error) from error
 
 
+def check_compared(folder: Path, said: str, expected: dict[str, int]) -> dict[str, int]:
+    """Compare how much a testbench says that it compared with what a project's manifest says that it must.
+
+    Args:
+        folder: the project.
+        said: what the testbench printed.
+        expected: how many there must be, by name. What the testbench does not count, other than records, is not
+            compared.
+
+    Returns:
+        How many there were, by name.
+
+    Raises:
+        FormatError: there were others, or the testbench says no number of records.
+    """
+    counts = compared(said)
+    for name, count in expected.items():
+        if counts.get(name, None if name == "records" else count) != count:
+            raise FormatError(
+                "project-golden",
+                f"{folder}/golden must hold {count} {name}, as the manifest says; the testbench compared "
+                f"{counts.get(name, 'none')}",
+            )
+    return counts
+
+
+def compared(said: str) -> dict[str, int]:
+    """Read how much a testbench says that it compared, by name.
+
+    One that was exported before it printed a line with counts says its records only.
+    """
+    line = _COMPARED.search(said)
+    return {name: int(count) for count, name in _COUNT.findall(line[0] if line else said[:40])}
+
+
 def unusable(executable: Path, error: OSError) -> ToolError:
     """Say that an executable cannot be started, and take it away, so that it is compiled again."""
     executable.unlink(missing_ok=True)
@@ -73,7 +116,7 @@ def _state(folder: Path, command: Sequence[str]) -> str:
             raise FormatError(
                 "project-sources", f"{folder} must have the folder {part}, as every project has: export it again"
             )
-        for path in sorted((folder / part).iterdir()):
+        for path in sorted(path for path in (folder / part).iterdir() if path.is_file()):
             hasher.update(os.fsencode(path.name) + path.read_bytes())
     return hasher.hexdigest()
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray, Vector
-from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes, unpack_lanes
+from pcedge.errors import MismatchError, ToolError
+from pcedge.export.manifest import ENGINE_KERNEL, read_manifest
+from pcedge.export.project import pack_lanes, unpack_lanes
 from pcedge.files import scratch
-from pcedge.simulate.compiled import compiled, start
+from pcedge.simulate.compiled import check_compared, compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
-
-
-def no_project(folder: Path) -> FormatError:
-    """Say in plain words that a folder is no project."""
-    return FormatError(
-        "project-manifest", f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none"
-    )
 
 
 @dataclass(frozen=True)
@@ -34,33 +28,18 @@ class Csim:
     folder: Path
 
     @property
-    def manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, Any]:
         """Read the project's manifest.
 
         Raises:
-            FormatError: the directory is not a project.
+            FormatError: the directory is no project of an engine, or its manifest is damaged.
         """
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise no_project(self.folder) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise FormatError("project-manifest", f"{self.folder} must hold a {MANIFEST} ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
-            raise FormatError("project-manifest", f"{self.folder}/{MANIFEST} must be of a pcedge project")
-        steps = manifest.get("steps")
-        counts = [manifest.get("variables"), manifest.get("golden_records")]
-        counts += [steps.get("likelihood"), steps.get("code")] if isinstance(steps, dict) else [None]
-        if not all(type(count) is int and count > 0 for count in counts) or not isinstance(manifest.get("digest"), str):
-            raise FormatError(
-                "project-manifest", f"{self.folder}/{MANIFEST} must hold digest, variables, golden_records and steps"
-            )
-        return manifest
+        return read_manifest(self.folder, ENGINE_KERNEL)
 
     @property
     def variables(self) -> int:
         """Count the variables of a record."""
-        return int(str(self.manifest["variables"]))
+        return int(self.manifest["variables"])
 
     def compile(self) -> Path:
         """Compile the testbench; give the executable.
@@ -74,11 +53,12 @@ class Csim:
         return compiled(self.folder, "testbench", command, lambda out: _build(command, self.folder.resolve(), out))
 
     def golden(self) -> str:
-        """Compare every step with the golden vectors; give the testbench's line.
+        """Compare every step with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names record, variable and step.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records, steps, bytes or symbols than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         executable = self.compile()
         done = start(executable, ["golden", "golden"], self.folder)
@@ -86,6 +66,9 @@ class Csim:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        manifest = self.manifest
+        steps = manifest["golden_records"] * sum(manifest["steps"][name] for name in ("likelihood", "code"))
+        check_compared(self.folder, done.stdout, golden_counts(manifest) | {"steps": steps})
         return done.stdout.strip()
 
     def likelihood(self, records: IntArray) -> Vector:
@@ -112,7 +95,6 @@ class Csim:
         """Give every step's integers and exponent, by record: the likelihood steps, then the code steps."""
         words = np.frombuffer(self._on_symbols("trace", records), dtype="<i8").astype(np.int64)
         steps = self.manifest["steps"]
-        assert isinstance(steps, dict)
         place = 0
         traces = []
         for _ in range(len(records)):
@@ -134,6 +116,13 @@ class Csim:
             source.write_bytes(data)
             run([executable, command, source, result, *more], self.folder.resolve(), f"csim {command}")
             return result.read_bytes()
+
+
+def golden_counts(manifest: dict[str, Any]) -> dict[str, int]:
+    """Give what the golden vectors of an engine's project hold, by its manifest; the first ones count no bytes."""
+    records = manifest["golden_records"]
+    counts = {"records": records, "symbols": records * manifest["variables"]}
+    return counts | ({"bytes": manifest["golden_bytes"]} if "golden_bytes" in manifest else {})
 
 
 def _build(command: list[str], folder: Path, out: Path) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.cycles import MOST_STREAMS
+from pcedge.errors import MismatchError, ToolError
 from pcedge.export.drivers.device import Device
 from pcedge.simulate.board import Board
-from pcedge.simulate.compiled import compiled, start
-from pcedge.simulate.csim import Csim
+from pcedge.simulate.compiled import check_compared, compiled, start
+from pcedge.simulate.csim import Csim, golden_counts
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")
@@ -47,17 +46,19 @@ class EngineCsim:
         return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
 
     def golden(self) -> str:
-        """Compare all jobs with the golden vectors; give the testbench's line.
+        """Compare all jobs with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names the job and the record or lane.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records, bytes or symbols than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         done = start(self.executable, ["golden", "golden"], self.folder)
         if done.returncode == 1:
             raise MismatchError(f"engine: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the engine's testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        check_compared(self.folder, done.stdout, golden_counts(Csim(self.folder).manifest))
         return done.stdout.strip()
 
     @contextmanager
@@ -67,12 +68,7 @@ class EngineCsim:
         Args:
             stalls: share of 256, and a seed: so often both ends of a stream are not ready.
         """
-        streams = Csim(self.folder).manifest.get("streams")
-        if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
-            raise FormatError(
-                "project-manifest",
-                f"{self.folder}: streams must be a whole number in 1..{MOST_STREAMS}, got {streams!r}",
-            )
+        streams = Csim(self.folder).manifest.get("streams", 1)
         board = Board(self.executable, streams, stalls)
         try:
             yield Device(board, board.ports)

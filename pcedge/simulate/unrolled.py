@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pcedge.arithmetic import IntArray
-from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT
-from pcedge.export.unrolled_project import UNROLLED
+from pcedge.errors import MismatchError, ToolError
+from pcedge.export.manifest import UNROLLED, kernel_named, read_manifest
 from pcedge.files import scratch
-from pcedge.simulate.compiled import compiled, start
+from pcedge.simulate.compiled import check_compared, compiled, start
 from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
@@ -22,17 +21,17 @@ _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
 #: one function of up to ten thousand statements: higher levels, and ways out for exceptions, take long and gain little
 FAST = ("-O1", "-fno-exceptions")
 
+#: results of a record: mantissa, exponent and score
+OUTPUTS = 3
+
 
 def kernel_of(folder: Path) -> str:
     """Tell which kernel a project holds: `unrolled`, or `engine` where its manifest names none.
 
-    A folder without a readable manifest counts as `engine`, whose simulation says what is wrong with it.
+    Raises:
+        FormatError: the directory is no project, or its manifest is damaged.
     """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return str(manifest.get("kernel", "engine"))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return "engine"
+    return kernel_named(read_manifest(folder))
 
 
 @dataclass(frozen=True)
@@ -44,29 +43,13 @@ class UnrolledCsim:
     flags: Sequence[str] = ()
 
     @property
-    def manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, Any]:
         """Read the project's manifest.
 
         Raises:
-            FormatError: the directory is not a project of an unrolled kernel.
+            FormatError: the directory is no project of an unrolled kernel, or its manifest is damaged.
         """
-        try:
-            manifest = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise FormatError("project-manifest", f"{self.folder} must hold a {MANIFEST} ({error})") from error
-        if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
-            raise FormatError("project-manifest", f"{self.folder}/{MANIFEST} must be of a pcedge project")
-        counts = [manifest.get("variables"), manifest.get("golden_records")]
-        if (
-            manifest.get("kernel") != UNROLLED
-            or not all(type(count) is int and count > 0 for count in counts)
-            or not isinstance(manifest.get("digest"), str)
-        ):
-            raise FormatError(
-                "project-manifest",
-                f"{self.folder}/{MANIFEST} must hold kernel unrolled, digest, variables and golden_records",
-            )
-        return manifest
+        return read_manifest(self.folder, UNROLLED)
 
     def compile(self) -> Path:
         """Compile the testbench; give the executable.
@@ -84,11 +67,12 @@ class UnrolledCsim:
         return compiled(self.folder, "testbench", command, make)
 
     def golden(self) -> str:
-        """Compare every result with the golden vectors; give the testbench's line.
+        """Compare every result with the golden vectors; give the testbench's lines.
 
         Raises:
             MismatchError: they differ; the message names record and output.
-            ToolError: the testbench cannot run.
+            FormatError: it compared other numbers of records or results than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
         """
         executable = self.compile()
         done = start(executable, ["golden", "golden"], self.folder)
@@ -96,6 +80,8 @@ class UnrolledCsim:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        records = self.manifest["golden_records"]
+        check_compared(self.folder, done.stdout, {"records": records, "results": OUTPUTS * records})
         return done.stdout.strip()
 
     def run(self, records: IntArray) -> IntArray:
@@ -105,4 +91,4 @@ class UnrolledCsim:
             source, out = folder / "in", folder / "out"
             source.write_bytes(records.astype("<i4").tobytes())
             run([executable, "run", source, out], self.folder.resolve(), "csim run")
-            return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), 3).astype(np.int64)
+            return np.frombuffer(out.read_bytes(), dtype="<i8").reshape(len(records), OUTPUTS).astype(np.int64)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcedge.errors import FormatError, MissingToolError, ToolError
-from pcedge.export.project import MANIFEST
-from pcedge.export.unrolled_project import UNROLLED
+from pcedge.export.manifest import MANIFEST, read_manifest, tops_named
 from pcedge.export.vitis import (
     CLASSIC_COMMAND,
     COMPONENT_ARGUMENTS,
@@ -21,10 +19,8 @@ from pcedge.export.vitis import (
     component_work,
     with_needed,
 )  # fmt: skip
-from pcedge.simulate.csim import Csim
 from pcedge.simulate.reports import Report, Synthesis, Utilization, read_report
 from pcedge.simulate.tools import vendor_tool
-from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
 #: flows by the name of `pcedge build --tool`, and what each needs
 FLOWS = {"vitis": ("vitis-run", "v++"), "vitis_hls": ("vitis_hls",)}
@@ -98,25 +94,13 @@ def choose_flow(tool: str) -> str:
     raise MissingToolError("no vendor tool was found: " + "; ".join(reasons))
 
 
-def _manifest(folder: Path) -> dict[str, object]:
-    """Read the manifest of a project of any kernel."""
-    return UnrolledCsim(folder).manifest if kernel_of(folder) == UNROLLED else Csim(folder).manifest
-
-
 def tops_of(folder: Path) -> list[str]:
     """Read the tops of a project.
 
     Raises:
         FormatError: the directory is no project, or its manifest names no tops.
     """
-    tops = _manifest(folder).get("tops")
-    if (
-        not isinstance(tops, list)
-        or not tops
-        or not all(isinstance(t, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", t) for t in tops)
-    ):
-        raise FormatError("project-manifest", f"{folder}/{MANIFEST} must hold tops, the names of functions")
-    return tops
+    return tops_named(read_manifest(folder), str(folder / MANIFEST))
 
 
 def plan(tops: list[str], steps: tuple[str, ...], flow: str) -> list[Command]:
@@ -180,9 +164,7 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
     Raises:
         FormatError: the directory is no project, or a report is damaged or of another kind or top.
     """
-    manifest = _manifest(folder)
-    target = manifest.get("target")
-    part = target.get("part") if isinstance(target, dict) else None
+    part = read_manifest(folder).get("target", {}).get("part")
     born = (folder / MANIFEST).stat().st_mtime
     found: dict[str, dict[str, Found]] = {}
     for top in tops_of(folder):

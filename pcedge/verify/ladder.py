@@ -16,8 +16,9 @@ from pcedge.coder.interpreter import Engine
 from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.cycles import Shape
 from pcedge.export.image import capacity_from, image_words
+from pcedge.export.manifest import UNROLLED
 from pcedge.export.project import write_project
-from pcedge.export.unrolled_project import UNROLLED, results, write_unrolled
+from pcedge.export.unrolled_project import results, write_unrolled
 from pcedge.files import scratch
 from pcedge.quantize.integer import IntegerCircuit
 from pcedge.simulate.csim import Csim

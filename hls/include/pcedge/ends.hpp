@@ -14,6 +14,7 @@ inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
   word.last = last;
   word.end = false;
   out.write(word);
+  PCEDGE_WORD_MOVED();
 }
 
 /// \brief Take a symbol of the next record. TLAST belongs to its last symbol: what a short record
@@ -25,8 +26,10 @@ bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
 #pragma HLS INLINE
   using symbol_t = typename K::symbol_t;
   if (s.skipping) {
-    if (!in.empty())
+    if (!in.empty()) {
       s.skipping = !in.read().last;
+      PCEDGE_WORD_MOVED();
+    }
     return false;
   }
   if (s.loaded || s.left == 0 || (!s.padding && in.empty()))
@@ -35,6 +38,7 @@ bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
   bool last = true;
   if (!s.padding) {
     const word_t word = in.read();
+    PCEDGE_WORD_MOVED();
     data = word.data;
     last = word.last;
   }
@@ -62,6 +66,7 @@ template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word
     if (!room || in.empty())
       return;
     word = in.read();
+    PCEDGE_WORD_MOVED();
     s.ended = word.last;
     s.came += 1;
   }

@@ -3,6 +3,7 @@
 #ifndef PCEDGE_ENGINE_HPP
 #define PCEDGE_ENGINE_HPP
 
+#include "bounded.hpp"
 #include "circuit.hpp"
 #include "interval.hpp"
 #include "leaf.hpp"
@@ -81,10 +82,10 @@ template <class C, class M> struct engine_t {
   /// A symbol of all ones was not observed.
   static constexpr std::uint32_t MISSING = std::uint32_t(power_of_two<C::symbol_bits>() - 1);
 
-  mantissa_t state[C::state_words];
-  exponent_t exponents[C::exponent_slots];
-  symbol_t symbols[C::variables];
-  acc_t accumulators[C::max_units];
+  memory_t<mantissa_t, C::state_words> state;
+  memory_t<exponent_t, C::exponent_slots> exponents;
+  memory_t<symbol_t, C::variables> symbols;
+  memory_t<acc_t, C::max_units> accumulators;
 
   /// \brief Entry k of source a or b, through its gather list if it has one.
   mantissa_t entry(unsigned base, bool gathered, unsigned list, unsigned k) const {

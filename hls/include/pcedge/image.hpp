@@ -99,6 +99,9 @@ template <class C, class M, bool RELOADABLE> struct image_t {
       if (header[i] != header_word<C, M>(made, i))
         status |= i < 3 ? BAD_IMAGE : TOO_LARGE;
     }
+    if (made.likelihood_result >= unsigned(C::state_words) ||
+        made.likelihood_result_exponent >= unsigned(C::exponent_slots))
+      status |= TOO_LARGE;
     if (made.record > unsigned(C::variables) || made.max_units > unsigned(C::max_units) ||
         made.state_words > unsigned(C::state_words) || made.record == 0 ||
         made.exponent_slots > unsigned(C::exponent_slots) ||
@@ -110,14 +113,26 @@ template <class C, class M, bool RELOADABLE> struct image_t {
       if (M::counts[s] > M::capacity(s))
         status |= TOO_LARGE;
     }
+    // A program that has not all of its steps would run what an earlier image left.
+    if (made.likelihood_steps == 0 || made.code_steps == 0 ||
+        made.likelihood_steps != M::counts[M::likelihood_section] ||
+        made.code_steps != M::counts[M::code_section] ||
+        made.record != M::counts[M::variables_section])
+      status |= BAD_IMAGE;
+    bool beyond = false;
   sections:
     for (unsigned s = 0; s < M::sections && status == FINE; ++s) {
     entries:
       for (std::uint32_t i = 0; i < M::counts[s] && !reader.ended; ++i) {
 #pragma HLS PIPELINE II = 1
-        M::put(s, i, reader.next(in));
+        const std::uint32_t word = reader.next(in);
+        // An address within its memory, whatever the CRC says; sums of two are the sender's to check.
+        beyond = beyond || word > M::largest(s) || (word == 0 && s == M::variables_section);
+        M::put(s, i, word);
       }
     }
+    if (beyond)
+      status |= TOO_LARGE;
     const std::uint32_t crc = ~reader.crc;
     if (status == FINE && (reader.ended || reader.next(in) != crc || !reader.ended))
       status |= BAD_IMAGE;

@@ -104,7 +104,8 @@ template <class C_, class M_> struct machine_t {
     bool working, wanted, valid, reading, storing;
     range_state_t<F, B> coder;
     carry_state_t<F> carry;
-    uint_t<F, 9> held[HELD]; ///< digits of an encoder, bytes of a decoder, the oldest first
+    memory_t<uint_t<F, 9>, HELD>
+        held; ///< digits of an encoder, bytes of a decoder, the oldest first
     unsigned holds;
     carried_t<F> owed; ///< what an encoder's last digit released
     tail_t tail;
@@ -148,7 +149,7 @@ template <class C_, class M_> struct machine_t {
     exponent_t made;
     unsigned stream, next;
     step_t step;
-    acc_t entries[C::max_units];
+    memory_t<acc_t, C::max_units> entries;
     acc_t all;
     wide_exponent_t exponent;
     bool raw;
@@ -166,7 +167,7 @@ template <class C_, class M_> struct machine_t {
     unsigned stream, last;
     step_t step;
     leaf_t leaf;
-    acc_t entries[C::max_units];
+    memory_t<acc_t, C::max_units> entries;
     acc_t all, sum;
     unsigned target, source, end, cleared; ///< where it stands
     std::uint32_t index;                   ///< of a list: this entry's, or the next one's length
@@ -187,10 +188,11 @@ template <class C_, class M_> struct machine_t {
   static constexpr unsigned ROWS = ceil_div(C::state_words, LANES);
 
   stream_t streams[S];
-  mantissa_t state[S][ROWS][LANES];
-  exponent_t exponents[S][C::exponent_slots];
-  symbol_t symbols[S][2][C::variables]; ///< of the record at work, and of the next or the last one
-  bool ready[S][C::exponent_slots];     ///< the value of a slot may be read
+  memory_t<mantissa_t[LANES], ROWS> state[S];
+  memory_t<exponent_t, C::exponent_slots> exponents[S];
+  memory_t<symbol_t, C::variables>
+      symbols[S][2]; ///< of the record at work, and of the next or the last one
+  memory_t<bool, C::exponent_slots> ready[S]; ///< the value of a slot may be read
   operands_t operands[S];
   worker_t mix, vector;
   writer_t mix_writer, vector_writer;

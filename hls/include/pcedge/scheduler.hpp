@@ -198,6 +198,9 @@ cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *o
   static_assert(VECTOR_LATENCY + 1 == 4 && MIX_LATENCY >= VECTOR_LATENCY, "distances below");
   cycle_t counted = 0;
   bool computed = false, done = false;
+#ifndef __SYNTHESIS__
+  patience_t patience;
+#endif
 cycles:
   for (; !done; ++k.now) {
 #pragma HLS PIPELINE II = 1
@@ -251,6 +254,10 @@ cycles:
         idle = move(k, n, in[n], out[n]) && idle;
     }
     done = idle;
+#ifndef __SYNTHESIS__
+    patience.cycle(k.mix.busy || k.vector.busy || k.interval.busy || k.mix_writer.busy ||
+                   k.vector_writer.busy);
+#endif
   tails:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL

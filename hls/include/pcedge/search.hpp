@@ -43,6 +43,7 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
                              unsigned symbol) {
 #pragma HLS INLINE
   using bound_t = typename K::bound_t;
+  PCEDGE_FITS(std::uint64_t(weighted), K::C::weighted_bits, "a weighted entry");
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
       weighted, bound_t(symbol * unsigned(K::M::floor)), s.scale);
 }
@@ -153,6 +154,7 @@ lanes_loop:
     return false;
   w.busy = false;
   s.reading = false;
+  PCEDGE_FITS(std::uint64_t(w.total), K::C::context_sum_bits, "the sum of a context");
   s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
       w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::M::floor)));
   if (k.decodes()) {

@@ -201,6 +201,7 @@ template <class K> void write(typename K::writer_t &w) {
   w.writes = w.busy;
   if (!w.busy)
     return;
+  PCEDGE_FITS(std::uint64_t(w.all), ACC, "an accumulator");
   const typename K::E::length_t length = bit_length<F, ACC>(w.all);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
@@ -218,6 +219,8 @@ lanes_loop:
   const typename K::exponent_t moved =
       normalise_exponent<F, K::A>(w.exponent, length, w.step.revive);
   w.made = F::select(w.raw, typename K::exponent_t(w.exponent), moved);
+  PCEDGE_FITS(std::uint64_t(std::int64_t(w.made) + (std::int64_t(1) << (EXPONENT_BITS - 1))),
+              EXPONENT_BITS, "an exponent, less the least one,");
   w.busy = !w.ends;
 }
 
