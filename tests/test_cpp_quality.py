@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import shutil
 import subprocess
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from strategies import make_circuit
 
 from pcedge.circuit import load_circuit
-from pcedge.errors import ToolError
+from pcedge.errors import FormatError, ToolError
 from pcedge.export import write_project
 from pcedge.export.cycles import Shape
+from pcedge.export.image import capacity_from
+from pcedge.export.image_check import check_image, read_words
 from pcedge.export.unrolled_project import write_unrolled
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate import tools
@@ -246,6 +251,41 @@ def test_damaged_golden_files_are_refused(
             (golden / file).write_bytes(damaged(rng, (whole / file).read_bytes()))
         done = run_on(sanitized(name), golden)
         assert done.returncode in (1, 2) and (done.stdout if done.returncode == 1 else done.stderr)
+
+
+def test_images_with_wrong_addresses_stay_within_memory(
+    projects: Path, sanitized: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Words changed at random, the CRC right: refused, or simulated within all bounds, or ended with a text."""
+    rng, shape = random.Random(0), Shape(4, 2)
+    golden = shutil.copytree(projects / "reload/golden", tmp_path / "golden")
+    words = np.fromfile(golden / "image.u32", dtype="<u4")
+    sections = read_words(words, shape).sections
+    manifest = json.loads((projects / "reload/manifest.json").read_text())
+    largest = capacity_from(manifest["capacity"]).largest_words
+    place, starts = len(words) - 1 - sum(map(len, sections.values())), {}
+    for name, section in sections.items():
+        starts[name] = place
+        place += len(section)
+    ended = []
+    for number in range(100):
+        changed = words.copy()
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            if number % 2:  # any word, to any value
+                changed[rng.randrange(len(words) - 1)] = rng.choice((0, 1, 7, 255, 2**31, 2**32 - 1, rng.randrange(64)))
+            else:  # what the engine takes, for the word is within its bound
+                name = rng.choice([name for name, section in sections.items() if len(section)])
+                changed[starts[name] + rng.randrange(len(sections[name]))] = rng.randint(0, largest[name])
+        changed[-1] = zlib.crc32(changed[:-1].tobytes())
+        (golden / "image.u32").write_bytes(changed.tobytes())
+        done = run_on(sanitized("engine, loaded"), golden)
+        assert done.returncode in (0, 1, 2, 3)
+        if done.returncode == 3:
+            assert re.fullmatch(r"simulation: .* must be below \d+, got \d+\n", done.stderr)
+            with pytest.raises(FormatError, match=r"^engine-image: "):  # the driver would not have sent it
+                check_image(changed, shape)
+        ended.append(done.returncode)
+    assert ended.count(1) > 40 and ended.count(3) > 3
 
 
 #: what of the vendor's header the engine uses

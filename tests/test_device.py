@@ -22,12 +22,14 @@ from test_rom import special
 from pcedge.cli import group
 from pcedge.coder import Engine
 from pcedge.coder.codec import decode_lanes, encode_lanes
+from pcedge.coder.schedule import Op
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.cycles import Shape
 from pcedge.export.drivers import Device, open_overlay
 from pcedge.export.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
-from pcedge.export.image import SECTIONS, Capacity, capacity_from, capacity_of, image_words
+from pcedge.export.image import HEADER, SECTIONS, Capacity, capacity_from, capacity_of, image_words
+from pcedge.export.image_check import read_words
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate.board import Board
 from pcedge.simulate.engine import EngineCsim
@@ -114,7 +116,7 @@ def test_images_that_are_refused(device: Device, capacity: Capacity) -> None:
         changed[-1][place] ^= np.uint32(1 << int(rng.integers(0, 32)))
     device.load(image_words(CIRCUITS[1], capacity))
     for damaged in [*changed, *cut, np.append(words, np.uint32(0))]:
-        with pytest.raises(FormatError, match=r"^engine-image: \S"):
+        with pytest.raises(FormatError, match=r"^engine-image: "):
             device.load(damaged)
     assert device.info.digest == CIRCUITS[1].digest  # nothing was sent
     for damaged in changed:
@@ -147,6 +149,70 @@ def test_an_engine_says_what_does_not_fit(device: Device, capacity: Capacity) ->
     with pytest.raises(ToolError, match="TOO_LARGE"):
         device.load(large)
     assert device.info.record == 0
+
+
+def changed_word(words: np.ndarray, section: str, place: int, value: int) -> np.ndarray:
+    """Give an image with another word in a section, and a CRC that is right."""
+    front = len(HEADER) + 8
+    counts = words[front : front + len(SECTIONS)].astype(int)
+    changed = words.copy()
+    changed[front + len(SECTIONS) + int(counts[: SECTIONS.index(section)].sum()) + place] = value
+    changed[-1] = zlib.crc32(changed[:-1].tobytes())
+    return changed
+
+
+@pytest.mark.csim
+def test_words_that_are_no_addresses_of_the_build(device: Device, capacity: Capacity) -> None:
+    """The engine bounds each word by itself, whatever the CRC says."""
+    words = image_words(CIRCUITS[4], capacity)
+    sizes = capacity.sizes
+    for section, value in (
+        ("code_target", sizes["state_words"]), ("code_a_exponent", sizes["exponent_slots"]), ("weights", 257),
+        ("code_units", sizes["max_units"] + 1), ("variables_cardinality", 0), ("code_variable", sizes["variables"]),
+        ("indices", sizes["state_words"] + 1), ("tables", 1 << 10), ("likelihood_list", 1 << 31),
+    ):  # fmt: skip
+        with pytest.raises(ToolError, match=r"it says .*TOO_LARGE"):
+            load_unchecked(device, changed_word(words, section, 0, value))
+        assert device.info.record == 0
+    for name, value in (("result", sizes["state_words"]), ("result_exponent", sizes["exponent_slots"])):
+        changed = words.copy()
+        changed[HEADER.index(name)] = value
+        changed[-1] = zlib.crc32(changed[:-1].tobytes())
+        with pytest.raises(ToolError, match=r"it says .*TOO_LARGE"):
+            load_unchecked(device, changed)
+    for name in ("code_steps", "likelihood_steps", "variables"):
+        changed = words.copy()
+        changed[HEADER.index(name)] -= 1
+        changed[-1] = zlib.crc32(changed[:-1].tobytes())
+        with pytest.raises(ToolError, match=r"it says .*BAD_IMAGE"):
+            load_unchecked(device, changed)
+    device.load(words)
+    run_all(device, Engine(CIRCUITS[4]), records_of(CIRCUITS[4]))
+
+
+@pytest.mark.csim
+def test_simulation_ends_where_a_host_checks_nothing(csim: EngineCsim, capacity: Capacity) -> None:
+    """What the engine takes, for each word is within its bound, and the driver would refuse."""
+    words = image_words(CIRCUITS[4], capacity)
+    sections = read_words(words, SHAPE).sections
+    down, up = (int(np.flatnonzero(sections["code_kind"] == op)[0]) for op in (Op.DOWN, Op.UP))
+    table = int(sections["variables_tables"][int(sections["variables_cardinality"].argmax())])
+    slot, word = capacity.sizes["exponent_slots"] - 1, capacity.sizes["state_words"] - 1
+    tile = 16 * (capacity.sections["weights"][0] // 16 - 1)
+    ends = "^the engine's testbench must answer, it ended with 3: simulation: "
+    for section, place, value, text in (
+        ("code_a_exponent", down, slot, "cycles in which nothing moves must be below 65536, got 65536"),
+        ("code_target", up, word, r"an address of an engine's memory must be below \d+, got"),
+        ("code_weights", up, tile, "an address of weights must be below"),
+        ("tables", table, 1023, r"a number of an accumulator must be below \d+, got"),
+    ):
+        changed = changed_word(words, section, place, value)
+        with csim.device() as device:
+            with pytest.raises(FormatError, match=r"^engine-image: "):
+                device.load(changed)
+            load_unchecked(device, changed)
+            with pytest.raises(ToolError, match=ends + ".*" + text):
+                device.encode_lanes(records_of(CIRCUITS[4]), 3)
 
 
 def test_images_that_are_not_made(capacity: Capacity) -> None:
