@@ -115,8 +115,8 @@ def append_to_hls4ml(
     """Put the likelihood of a circuit behind a network: one of the model's outputs becomes its symbols.
 
     A number of the network stands for the nearest integer, halves upwards; what is above the last symbol stands for
-    the last, and NaN, which a network of floats can give, for a missing symbol. The model is changed, has to be compiled
-    again, and from now on its `predict` refuses NaN and infinities with a DataError.
+    the last, and NaN, which a network of floats can give, for a missing symbol. The model is changed and has to be
+    compiled again; from now on its `predict` refuses NaN and infinities with a DataError.
 
     Args:
         model: a model of the backend Vitis or Vivado, made by any of hls4ml's converters.
@@ -164,7 +164,7 @@ def append_to_hls4ml(
 
 
 def _finite_only(model: ModelGraph, advice: str = "") -> ModelGraph:
-    """Let a model's C simulation refuse what is no number: hls4ml makes some fixed-point number of it, without a word."""
+    """Let a model's C simulation refuse what is no number, of which hls4ml makes some number without a word."""
 
     def checked(simulate: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(simulate)

@@ -14,7 +14,7 @@ import pytest
 
 from pcedge.circuit import log_likelihood
 from pcedge.errors import CircuitError, FormatError
-from pcedge.importers import files, import_circuit
+from pcedge.importers import import_circuit
 from pcedge.importers.pickles import replay
 
 DATA = Path(__file__).parent / "data"

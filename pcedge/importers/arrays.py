@@ -75,7 +75,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
         raise TypeError("the dtype must be a plain number")
     if type(order) is not str or order not in ("<", ">", "|", "="):
         raise TypeError("the dtype must have a byte order")
-    dtype: np.dtype[Any] = np.dtype(name).newbyteorder("<" if order == "=" else order)
+    dtype: np.dtype[Any] = np.dtype(name).newbyteorder(">" if order == ">" else "<")
     return dtype
 
 
@@ -143,7 +143,12 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
         persistent=True,
     )  # fmt: skip
     kind = record.arguments[1]
-    if not isinstance(record, Call) or record.arguments[0] != "storage" or not isinstance(kind, Name) or kind.text not in _STORAGES:
+    if (
+        not isinstance(record, Call)
+        or record.arguments[0] != "storage"
+        or not isinstance(kind, Name)
+        or kind.text not in _STORAGES
+    ):
         raise TypeError("a storage must hold plain numbers")
     dtype = np.dtype(_STORAGES[kind.text])
     numbers = data[parts[4][1] + 8 :]

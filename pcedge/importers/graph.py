@@ -322,7 +322,7 @@ def _sum_layer(group: _Group, groups: list[_Group], final: dict[int, int]) -> Su
         columns += len(groups[child].rows)
     final_children = tuple(final[child] for child in children)
     if len(rows) == len(rows[0]) == 1:  # a chain has many such layers, and numpy's calls take their time
-        layer, unit, weight = rows[0][0]
+        _, unit, weight = rows[0][0]
         one = np.array([unit], dtype=np.int64), np.array([weight])
         return SumLayer(final_children, SparseRows(np.array([0, 1], dtype=np.int64), *one, columns))
     number = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])

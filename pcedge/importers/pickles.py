@@ -77,9 +77,7 @@ def replay(
         raise FormatError(RULE, f"{where} must be a whole pickle ({type(error).__name__}: {error})") from error
 
 
-def _replay(
-    data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None, persistent: bool
-) -> Any:
+def _replay(data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None, persistent: bool) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
 

@@ -162,8 +162,8 @@ def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
     if max(logs) > 0:
         raise FormatError(
             PSDD,
-            f"{at}: the logarithm of a probability must not be above 0, got {max(logs)}: what rounding took above 0 has "
-            "to be written as 0",
+            f"{at}: the logarithm of a probability must not be above 0, got {max(logs)}: what rounding took above 0 "
+            "has to be written as 0",
         )
     one = math.exp(logs[-1])
     return Leaf(name, variable, np.array([-math.expm1(logs[0]) if len(logs) == 1 else math.exp(logs[0]), one]))

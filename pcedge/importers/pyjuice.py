@@ -150,9 +150,7 @@ def _integers(value: Any, at: str, budget: Budget) -> IntArray:
     return edges.astype(np.int64)
 
 
-def _tables(
-    nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget
-) -> dict[int, tuple[int, FloatArray]]:
+def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget) -> dict[int, tuple[int, FloatArray]]:
     """Read every vector of leaves: its variable, and logarithms of probabilities as wide as the variable's widest."""
     found: dict[int, tuple[int, FloatArray]] = {}
     widest: dict[int, int] = {}

@@ -11,9 +11,7 @@ from pcedge.errors import FormatError
 LONGEST_TAG, DEEPEST, MOST_NAMES, LONGEST_TEXT = 1 << 18, 100, 4096, 1000
 
 
-def xml_values(
-    pieces: Iterable[str], wanted: Collection[str], broken: Callable[[str], FormatError]
-) -> dict[str, str]:
+def xml_values(pieces: Iterable[str], wanted: Collection[str], broken: Callable[[str], FormatError]) -> dict[str, str]:
     """Give the first text at every wanted path that there is; an element without text gives an empty one.
 
     Args:
