@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcedge.errors import UsageError, missing_extra
+import numpy as np
+
+from pcedge.errors import DataError, UsageError, missing_extra
 from pcedge.export.config import config_code
 from pcedge.export.lowering import arrange, lower
 from pcedge.export.memories import memories_code
@@ -47,7 +51,8 @@ def to_hls4ml(
 
     Its input `symbols`, (variables,), are integers, negative where a symbol is missing. Its output, (2,), are mantissa
     and exponent, integers too; a mantissa of 0 means that the integers call the record impossible. After `compile()`,
-    `predict` of float64 records, (N, variables), gives exactly what `Engine.likelihood` gives.
+    `predict` of float64 records, (N, variables), gives exactly what `Engine.likelihood` gives; it refuses NaN and
+    infinities with a DataError, for no fixed-point number stands for them.
 
     Args:
         circuit: an integer circuit, structured-decomposable or not.
@@ -95,7 +100,8 @@ def to_hls4ml(
         {"class_name": "InputLayer", "name": "symbols", "input_shape": [len(circuit.order)]},
         {"class_name": "PCLikelihood", "name": name, "inputs": ["symbols"], **attributes},
     ]
-    return ModelGraph.from_layer_list(settings, layers, inputs=["symbols"], outputs=[name])
+    model = ModelGraph.from_layer_list(settings, layers, inputs=["symbols"], outputs=[name])
+    return _finite_only(model, "; a negative integer stands for a missing symbol")
 
 
 def append_to_hls4ml(
@@ -109,7 +115,8 @@ def append_to_hls4ml(
     """Put the likelihood of a circuit behind a network: one of the model's outputs becomes its symbols.
 
     A number of the network stands for the nearest integer, halves upwards; what is above the last symbol stands for
-    the last. The model is changed, and has to be compiled again.
+    the last, and NaN, which a network of floats can give, for a missing symbol. The model is changed and has to be
+    compiled again; from now on its `predict` refuses NaN and infinities with a DataError.
 
     Args:
         model: a model of the backend Vitis or Vivado, made by any of hls4ml's converters.
@@ -153,6 +160,26 @@ def append_to_hls4ml(
     model.insert_node(node)
     model.config.pipeline_style = "dataflow"  # a top that is one pipeline would unroll the engine's loops
     model.config.config["OutputShapes"] = {own.name: list(own.shape) for own in model.get_output_variables()}
+    return _finite_only(model)
+
+
+def _finite_only(model: ModelGraph, advice: str = "") -> ModelGraph:
+    """Let a model's C simulation refuse what is no number, of which hls4ml makes some number without a word."""
+
+    def checked(simulate: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(simulate)
+        def wrapper(x: Any, *args: Any, **options: Any) -> Any:
+            for values in x if isinstance(x, list | tuple) else [x]:
+                array = np.asarray(values)
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+                    raise DataError(f"the inputs of a model must be finite, got {array[place]} at {place}{advice}")
+            return simulate(x, *args, **options)
+
+        return wrapper
+
+    for name in ("predict", "trace"):
+        setattr(model, name, checked(getattr(model, name)))
     return model
 
 

@@ -83,15 +83,10 @@ def read_onnx(path: Source) -> IntegerCircuit:
 
 
 def read_notes(path: Source) -> dict[str, str]:
-    """Read the entries of a file's metadata that the format leaves free.
-
-    Args:
-        path: the file, its bytes, or the open binary file.
+    """Read the entries of a file's metadata that the format leaves free; arguments are those of `read_onnx`.
 
     Raises:
         FormatError: the file is no ONNX model with metadata of the format.
-        UsageError: `path` is none of the three.
-        OSError: the file cannot be read.
     """
     metadata = _metadata(_parsed(*read_source(path)))
     return {key: value for key, value in metadata.items() if key not in METADATA}
@@ -146,8 +141,11 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
         check_size(parameters=parameters, size=size)
         layers.append(layer)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
+    constant = _log_constant(metadata.get("pcedge.log_constant"))
     try:
-        circuit = IntegerCircuit(tuple(layers), order=order, symbolizer=symbolizer, nested=nested, **widths)
+        circuit = IntegerCircuit(
+            tuple(layers), order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
+        )
         expected = to_onnx(circuit)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
@@ -196,6 +194,21 @@ def _symbolizer(text: str | None) -> Symbolizer | None:
         return Symbolizer.from_json(text)
     except UsageError as error:
         raise FormatError("onnx-symbolizer", str(error)) from error
+
+
+def _log_constant(text: str | None) -> float:
+    """Read the constant of an import; files of circuits that have none have no entry."""
+    if text is None:
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or repr(value) != text:
+        raise FormatError(
+            "onnx-constant", f"the log constant must be a finite number as Python writes it, got {text[:40]!r}"
+        )
+    return value
 
 
 def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:

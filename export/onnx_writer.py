@@ -25,7 +25,9 @@ from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 FORMAT_VERSION = "2"
 
 #: metadata that the format itself defines; a note must have another name
-METADATA = ("pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed")
+METADATA = (
+    "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
+)  # fmt: skip
 
 #: by schedule the first letter of its stacks' names
 STACKS = {"likelihood": "L", "code": "C"}
@@ -178,6 +180,8 @@ class _Writer:
             properties["symbolizer"] = circuit.symbolizer.to_json()
             check_size(characters=len(properties["symbolizer"]))
         properties["needed"] = json.dumps(needed_widths(circuit), separators=(",", ":"))
+        if circuit.log_constant:
+            properties["log_constant"] = repr(circuit.log_constant)
         helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
         return model
 

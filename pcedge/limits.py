@@ -35,9 +35,8 @@ class Bound:
         """Give the bytes of memory that a file of `size` bytes may take; what needs more is refused.
 
         Example:
-            >>> bound = Bound(16, 1 << 30)
-            >>> bound.allowance(10), bound.allowance(1 << 24), bound.allowance(1 << 40)
-            (67108864, 268435456, 1073741824)
+            >>> [Bound(16, 1 << 30).allowance(size) for size in (10, 1 << 24, 1 << 40)]
+            [67108864, 268435456, 1073741824]
         """
         return min(max(FLOOR, self.factor * size), self.ceiling)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import subprocess
 import sys
 import tarfile
@@ -18,10 +19,13 @@ import pcedge
 from pcedge.circuit import load_circuit
 from pcedge.coder.interpreter import Engine
 from pcedge.data import load_array
-from pcedge.errors import MissingToolError, UsageError
+from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export import append_to_hls4ml, to_hls4ml
 from pcedge.export import hls4ml as export_hls4ml
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.simulate import tools
+
+HLS = Path(__file__).parent.parent / "hls"
 
 hls4ml = pytest.importorskip("hls4ml", reason="hls4ml is not installed (extra hls)")
 
@@ -93,6 +97,73 @@ def test_digits_equal_the_reference(tmp_path: Path) -> None:
     # What is no symbol: above the last one, the last; negative, however far, missing.
     odd = np.where(rng.random(images.shape) < 0.1, rng.choice([17, 31, 32, 1000, -2, -1000], images.shape), images)
     assert_equals_engine(circuit, model.predict(odd.astype(np.float64)), nearest(odd, circuit, missing=True))
+
+
+class TestNotANumber:
+    """NaN was scored as the last symbol."""
+
+    @pytest.mark.csim
+    def test_predict_refuses_it(self, tmp_path: Path) -> None:
+        circuit = quantize(make_circuit(3, 4, 2, 5, "hidden"))
+        model = to_hls4ml(circuit, tmp_path)
+        records = np.zeros((3, 4))
+        for dtype in (np.float64, np.float32):
+            for bad in (np.nan, np.inf, -np.inf):
+                records[1, 2] = bad
+                text = f"the inputs of a model must be finite, got {bad} at (1, 2); a negative integer stands for a"
+                with pytest.raises(DataError, match=re.escape(text)):
+                    model.predict(records.astype(dtype))
+        model.compile()
+        records[1, 2] = -1
+        assert_equals_engine(circuit, model.predict(records), records.astype(np.int64))
+
+    @pytest.mark.csim
+    def test_a_model_with_a_layer_appended_refuses_it(self, tmp_path: Path) -> None:
+        model = two_outputs(tmp_path, "io_parallel", {"left": 6})
+        append_to_hls4ml(model, quantize(make_circuit(11, 6, 3, 9, "balanced", 0.25)))
+        features = np.zeros((2, 5))
+        features[1, 0] = np.nan
+        with pytest.raises(DataError, match=r"must be finite, got nan at \(1, 0\)$"):
+            model.predict(features)
+        with pytest.raises(DataError, match=r"must be finite, got nan at \(1, 0\)$"):
+            model.trace(features)
+
+    @pytest.mark.csim
+    def test_the_kernel_takes_it_as_missing(self, tmp_path: Path) -> None:
+        """A network of floats can give NaN: it is a missing symbol, in float and double, whatever negative ones are."""
+        (tmp_path / "nearest.cpp").write_text(NEAREST)
+        command = [*tools.compiler(), *tools.CXX_FLAGS, f"-I{HLS / 'include'}", "-isystem", str(tools.ap_types())]
+        subprocess.run([*command, "nearest.cpp", "-o", "nearest"], cwd=tmp_path, check=True)
+        done = subprocess.run([tmp_path / "nearest"], check=True, capture_output=True, text=True)
+        # Symbols 0..14, 15 is missing: NaN, -NaN, then both infinities, huge, -0.6, -0.5, 0.49, 3.5, 14.4, 14.6.
+        symbols = [15, 15, 14, 15, 14, 15, 15, 0, 0, 4, 14, 14]
+        zeros = [15, 15, 14, 0, 14, 0, 0, 0, 0, 4, 14, 14]
+        assert done.stdout.split() == [*map(str, symbols)] * 2 + [*map(str, zeros)] * 2
+
+
+NEAREST = """
+#include "pcedge/hls4ml.hpp"
+#include <cmath>
+#include <cstdio>
+#include <limits>
+struct engine {
+  using symbol_t = ap_uint<4>;
+  static constexpr int MISSING = 15;
+};
+template <bool MISSING, class T> void all() {
+  const T values[] = {std::numeric_limits<T>::quiet_NaN(), -std::numeric_limits<T>::quiet_NaN(),
+                      std::numeric_limits<T>::infinity(), -std::numeric_limits<T>::infinity(),
+                      T(1e30), T(-1e30), T(-0.6), T(-0.5), T(0.49), T(3.5), T(14.4), T(14.6)};
+  for (const T value : values)
+    std::printf("%u\\n", unsigned(pcedge::nearest_symbol<engine, MISSING>(value, 14)));
+}
+int main() {
+  all<true, float>();
+  all<true, double>();
+  all<false, float>();
+  all<false, double>();
+}
+"""
 
 
 @pytest.mark.csim

@@ -84,13 +84,12 @@ class InputLayer:
             object.__setattr__(self, "variable", int(self.variable))
         if type(self.variable) is not int:
             raise CircuitError(f"the variable of an input layer must be an integer, got {self.variable!r}")
-        # `of` gives the very table; to compare it with itself would take memory.
-        own = self.parametric is None or self.probabilities is self.parametric.table
-        if not own and not np.array_equal(self.probabilities, self.parametric.table):
-            raise CircuitError(
-                f"the probabilities of {self.parametric.kind} leaves (variable {self.variable}) must be the table of "
-                "their parameters, they differ"
-            )
+        if self.parametric is not None and self.probabilities is not self.parametric.table:  # as `of` gives it
+            if not np.array_equal(self.probabilities, self.parametric.table):
+                raise CircuitError(
+                    f"the probabilities of {self.parametric.kind} leaves (variable {self.variable}) must be the table "
+                    "of their parameters, they differ"
+                )
 
     @staticmethod
     def of(variable: int, parametric: Parametric) -> InputLayer:

@@ -86,8 +86,11 @@ class Parametric:
         table = np.empty((len(self.parameters), self.cardinality))
         rows = max(1, _BLOCK // self.cardinality)
         for first in range(0, len(table), rows):
-            columns = self.parameters[first : first + rows].T
-            shares = (_logistic if self.kind == "logistic" else _geometric)(*columns, self.cardinality)
+            block = self.parameters[first : first + rows]
+            if self.kind == "logistic":
+                shares = _logistic(block[:, 0], block[:, 1], self.cardinality)
+            else:
+                shares = _geometric(block[:, 0], self.cardinality)
             table[first : first + rows] = (1 - EVEN_SHARE) * shares + EVEN_SHARE / self.cardinality
         return table
 

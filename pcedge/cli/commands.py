@@ -218,7 +218,8 @@ def loglik(
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
 
-    That of an imported circuit is the one of its file as it was written: the constant of its import is added.
+    That of an imported circuit is the one of its file as it was written: the constant of its import is added. That of
+    an integer circuit is the one of its integers, which are normalised: the constant is told, and not added.
     """
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
@@ -238,7 +239,7 @@ def loglik(
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
-        engine, constant = Engine(circuit), 0.0
+        engine, constant = Engine(circuit), circuit.log_constant
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
@@ -259,20 +260,29 @@ def loglik(
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
+    result["log_constant_added"] = isinstance(circuit, Circuit)
     if constant:
         result["log_constant"] = constant
+    told = _constant(constant, isinstance(circuit, Circuit))
     result |= bits_per_value(circuit, -mean / math.log(2) * len(logs) if finite else None, raw)
     if not finite:
         text = f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)"
         if len(possible):
             bits = -possible.mean() / math.log(2) / variables
             text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
-        return result, text + _unseen(unseen, x), 0
+        return result, text + told + _unseen(unseen, x), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
     text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
-    if abs(constant) > 1e-9:
-        text += f", with {constant:.6f} nats that importing the circuit took out"
-    return result, text + _unseen(unseen, x), 0
+    return result, text + told + _unseen(unseen, x), 0
+
+
+def _constant(constant: float, added: bool) -> str:
+    """Say what the constant of an import has to do with a log-likelihood; one that is rounding is not worth a word."""
+    if abs(constant) <= 1e-9:
+        return ""
+    if added:
+        return f", with {constant:.6f} nats that importing the circuit took out"
+    return f", without {constant:.6f} nats that importing the circuit took out: that of the float circuit has them"
 
 
 def _unseen(missing: int, x: Any) -> str:

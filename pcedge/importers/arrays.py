@@ -75,7 +75,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
         raise TypeError("the dtype must be a plain number")
     if type(order) is not str or order not in ("<", ">", "|", "="):
         raise TypeError("the dtype must have a byte order")
-    dtype: np.dtype[Any] = np.dtype(name).newbyteorder("<" if order == "=" else order)
+    dtype: np.dtype[Any] = np.dtype(name).newbyteorder(">" if order == ">" else "<")
     return dtype
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,6 +80,8 @@ class IntegerCircuit:
         symbolizer: how data become symbols; None where they are symbols already.
         nested: how leaf tables come from masters, ascending in their symbols; a way to store them, not a part of the
             meaning or the digest.
+        log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
+            nowhere, and not a part of the digest.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -95,9 +98,12 @@ class IntegerCircuit:
     order: tuple[int, ...]
     symbolizer: Symbolizer | None = None
     nested: tuple[NestedTables, ...] = ()
+    log_constant: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
+            raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
         check_shapes(self.shapes)
         _ = self.widths
         seen: dict[int, int] = {}

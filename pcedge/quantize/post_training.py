@@ -79,6 +79,7 @@ def quantize(
         _order_children(integers, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
+        circuit.log_constant,
     )  # fmt: skip
 
 

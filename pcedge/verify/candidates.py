@@ -152,7 +152,7 @@ class Choices:
         plain = self.plain
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,
-            plain.floor, plain.order, plain.symbolizer,
+            plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant,
         )  # fmt: skip
 
     def bits(self, candidate: Candidate, records: IntArray) -> float:

@@ -15,7 +15,8 @@ namespace pcedge {
 /// \param value ap_int, ap_uint, ap_fixed or ap_ufixed of any width
 /// \param last the last symbol; what is above stands for it
 template <class E, bool MISSING, class T>
-typename E::symbol_t nearest_symbol(const T &value, unsigned last) {
+typename std::enable_if<!std::is_floating_point<T>::value, typename E::symbol_t>::type
+nearest_symbol(const T &value, unsigned last) {
 #pragma HLS INLINE
   using symbol_t = typename E::symbol_t;
   const ap_fixed<32, 32, AP_RND, AP_SAT> nearest = value;
@@ -24,6 +25,20 @@ typename E::symbol_t nearest_symbol(const T &value, unsigned last) {
   if (integer < 0)
     return symbol_t(MISSING ? E::MISSING : 0);
   return integer > ap_int<33>(last) ? symbol_t(last) : symbol_t(integer);
+}
+
+/// \brief The same for a number of a network of floats; NaN, which is no number, is a missing symbol.
+template <class E, bool MISSING, class T>
+typename std::enable_if<std::is_floating_point<T>::value, typename E::symbol_t>::type
+nearest_symbol(const T &value, unsigned last) {
+#pragma HLS INLINE
+  if (value != value)
+    return typename E::symbol_t(E::MISSING);
+  // invariant: within 2^30 either way, where the conversion to fixed point is exact or rounds;
+  // an infinity would be no number to it
+  const T bound = T(1 << 30);
+  const T near = value > bound ? bound : value < -bound ? -bound : value;
+  return nearest_symbol<E, MISSING>(ap_fixed<64, 32>(near), last);
 }
 
 /// \brief Replay the likelihood program on the symbols of the engine.
