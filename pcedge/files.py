@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -103,7 +102,7 @@ def _temporary(parent: Path, folder: bool) -> Iterator[Path]:
 def _made(parent: Path, folder: bool) -> tuple[Path, int | None]:
     """Make a temporary that nobody else has; give it with the open file that holds its lock."""
     while True:
-        fresh = parent / f".pcedge-{secrets.token_hex(8)}.tmp"
+        fresh = parent / f".pcedge-{os.urandom(8).hex()}.tmp"
         if folder:
             fresh.mkdir(mode=0o700)
         else:
