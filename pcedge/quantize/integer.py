@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray, Widths
+from pcedge.circuit.batches import neighbours, stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.circuit.structure import (
     Region,
+    Regions,
     Shape,
+    Spans,
     check_shapes,
     check_symbolizer,
-    coding_order,
-    first_places,
+    find_regions,
     region_tree,
 )  # fmt: skip
 from pcedge.data.symbolizer import Symbolizer
-from pcedge.errors import CircuitError, NotStructuredError
+from pcedge.errors import CircuitError
 from pcedge.quantize.nested import NestedTables
 
 #: version of the meaning of an integer circuit; part of its digest
@@ -38,7 +41,7 @@ class IntegerInput:
     variable: int
     cumulative: IntArray
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("input", len(self.cumulative), (), self.variable, self.cumulative.shape[1] - 1)
@@ -51,7 +54,7 @@ class IntegerSum:
     children: tuple[int, ...]
     weights: IntArray | SparseRows
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
@@ -98,24 +101,24 @@ class IntegerCircuit:
 
     def __post_init__(self) -> None:
         """Check every rule."""
-        check_shapes(self.shapes)
+        _ = self.spans
         _ = self.widths
+        _check_tables(self.layers, self.leaf_bits)
+        _check_sums(self.layers, self.weight_bits)
         seen: dict[int, int] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, IntegerInput):
-                _check_table(index, layer, self.leaf_bits)
                 if seen.setdefault(layer.variable, index) != index:
                     raise CircuitError(
                         f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
                         f"{layer.variable} has layer {seen[layer.variable]} too"
                     )
-            elif isinstance(layer, IntegerSum):
-                _check_rows(index, layer, self.weight_bits)
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
         self._check_nested()
         if self.structured:
+            _ = self.regions
             self._check_order()
 
     def _check_nested(self) -> None:
@@ -128,12 +131,17 @@ class IntegerCircuit:
             nested.check(np.concatenate(rows), self.leaf_bits)
 
     def _check_order(self) -> None:
-        places = first_places(self.shapes, self.order)
+        places = self.regions.first[self.regions.of_layer].tolist()
         for index, shape in enumerate(self.shapes):
             if shape.kind == "product":
                 ranks = [places[child] for child in shape.children]
                 if ranks != sorted(ranks):
                     raise CircuitError(f"layer {index} (product) must list its children in coding order")
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """Check the structure, and give its layers' spans; None where the circuit is not structured."""
+        return check_shapes(self.shapes)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -166,24 +174,27 @@ class IntegerCircuit:
         return max(units, *users.values()) if users else units
 
     @cached_property
+    def regions(self) -> Regions:
+        """Give the regions of the layers in coding order.
+
+        Raises:
+            NotStructuredError: the circuit is not structured-decomposable.
+        """
+        return find_regions(self.shapes, self.order, self.spans)
+
+    @cached_property
     def tree(self) -> tuple[Region, ...]:
         """Give the tree of regions in coding order.
 
         Raises:
             NotStructuredError: the circuit is not structured-decomposable.
         """
-        tree = region_tree(self.shapes, self.order)
-        assert coding_order(tree) == self.order
-        return tree
+        return region_tree(self.shapes, self.order, self.spans)
 
-    @cached_property
+    @property
     def structured(self) -> bool:
         """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
-        try:
-            _ = self.tree
-        except NotStructuredError:
-            return False
-        return True
+        return self.spans is not None
 
     @cached_property
     def digest(self) -> bytes:
@@ -216,6 +227,39 @@ class IntegerCircuit:
             yield words([3]) + words(list(self.symbolizer.to_json().encode()))
 
 
+def _check_tables(layers: tuple[IntegerLayer, ...], leaf_bits: int) -> None:
+    """Check all leaf tables: those of one size together, and one by one where something is wrong, to name it."""
+    inputs = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerInput)]
+    for numbers, tables in stacked([layer.cumulative for _, layer in inputs]):
+        try:
+            _check_table(0, IntegerInput(0, tables.reshape(-1, *tables.shape[2:])), leaf_bits)
+        except CircuitError:
+            for number in numbers:
+                _check_table(*inputs[number], leaf_bits)
+
+
+def _check_sums(layers: tuple[IntegerLayer, ...], weight_bits: int) -> None:
+    """Check the rows of all sums, as `_check_tables` does."""
+    sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerSum)]
+    dense = [(index, layer) for index, layer in sums if not isinstance(layer.weights, SparseRows)]
+    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+        try:
+            _check_rows(0, IntegerSum((), weights.reshape(-1, weights.shape[-1])), weight_bits)
+        except CircuitError:
+            for number in numbers:
+                _check_rows(*dense[number], weight_bits)
+    rows = [(index, layer) for index, layer in sums if isinstance(layer.weights, SparseRows)]
+    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
+        parts: list[SparseRows] = [rows[number][1].weights for number in batch]  # type: ignore[misc]
+        try:
+            for part in parts:
+                _check_integers(0, part.values)
+            _check_rows(0, IntegerSum((), SparseRows.joined(parts)), weight_bits)
+        except CircuitError:
+            for number in batch:
+                _check_rows(*rows[number], weight_bits)
+
+
 def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
     where = f"layer {index} (input): leaf table of variable {layer.variable}, unit"
     table = layer.cumulative
@@ -230,8 +274,7 @@ def _check_table(index: int, layer: IntegerInput, leaf_bits: int) -> None:
 def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
     where = f"layer {index} (sum): weights of unit"
     dense = layer.weights
-    if (dense.values if isinstance(dense, SparseRows) else dense).dtype != np.int64:
-        raise CircuitError(f"layer {index} (sum): weights must be int64")
+    _check_integers(index, dense.values if isinstance(dense, SparseRows) else dense)
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
             raise CircuitError(f"layer {index} (sum): every sparse row must hold at least one entry")
@@ -253,3 +296,8 @@ def _check_rows(index: int, layer: IntegerSum, weight_bits: int) -> None:
         raise CircuitError(f"layer {index} (sum): weights must be at most {1 << weight_bits}, got {entries.max()}")
     for unit in np.flatnonzero(totals != 1 << weight_bits):
         raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
+
+
+def _check_integers(index: int, weights: NDArray[np.generic]) -> None:
+    if weights.dtype != np.int64:
+        raise CircuitError(f"layer {index} (sum): weights must be int64")
