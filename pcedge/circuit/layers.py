@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.circuit.batches import neighbours, stacked
 from pcedge.circuit.parametric import Parametric
-from pcedge.circuit.structure import Shape, check_shapes, check_symbolizer, layer_scopes
+from pcedge.circuit.structure import Shape, Spans, check_shapes, check_symbolizer, layer_scopes
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 
@@ -55,6 +57,29 @@ class SparseRows:
         rows, columns = np.nonzero(matrix)
         indptr = np.searchsorted(rows, np.arange(matrix.shape[0] + 1)).astype(np.int64)
         return SparseRows(indptr, columns.astype(np.int64), matrix[rows, columns], matrix.shape[1])
+
+    @staticmethod
+    def joined(parts: Sequence[SparseRows]) -> SparseRows:
+        """Put matrices along the diagonal of a larger one: the rows of all, one after the other.
+
+        Raises:
+            CircuitError: row pointers or columns of a part are not its own; the text does not say which.
+        """
+        for rows in parts:
+            whole = rows.indptr.ndim == rows.indices.ndim == rows.values.ndim == 1 and len(rows.indptr) > 0
+            if not whole or rows.indptr[0] != 0 or not rows.indptr[-1] == len(rows.indices) == len(rows.values):
+                raise CircuitError("row pointers must run from 0 to the number of entries")
+        entries = np.cumsum([0, *(len(rows.values) for rows in parts)])
+        columns = np.cumsum([0, *(rows.columns for rows in parts)])
+        starts = [rows.indptr[:-1] + start for rows, start in zip(parts, entries, strict=False)]
+        indices = np.concatenate([rows.indices for rows in parts])
+        lengths = np.diff(entries)
+        if indices.dtype.kind not in "iu" or ((indices < 0) | (indices >= np.repeat(np.diff(columns), lengths))).any():
+            raise CircuitError("columns must be those of the matrix")
+        return SparseRows(
+            np.concatenate([*starts, entries[-1:]]), indices + np.repeat(columns[:-1], lengths),
+            np.concatenate([rows.values for rows in parts]), int(columns[-1]),
+        )  # fmt: skip
 
     def transposed(self) -> SparseRows:
         """Give the lists of the transposed matrix: for each column the rows that use it, ascending."""
@@ -130,10 +155,11 @@ class InputLayer:
             return np.stack([1.0 - self.probabilities, self.probabilities], axis=1)
         return self.probabilities
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
-        return Shape("input", len(self.probabilities), (), self.variable, self.table.shape[1])
+        cardinality = 2 if self.probabilities.ndim == 1 else self.probabilities.shape[1]
+        return Shape("input", len(self.probabilities), (), self.variable, cardinality)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +177,7 @@ class ProductLayer:
         object.__setattr__(self, "gather", np.asarray(self.gather))
         object.__setattr__(self, "children", _children(self.children))
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("product", len(self.gather), self.children, gather=self.gather)
@@ -173,7 +199,7 @@ class SumLayer:
             object.__setattr__(self, "weights", _array(self.weights, "weights"))
         object.__setattr__(self, "children", _children(self.children))
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
@@ -214,18 +240,20 @@ class Circuit:
             raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
         for index, layer in enumerate(self.layers):
             _check_arrays(index, layer)
-        check_shapes(self.shapes)
-        for index, layer in enumerate(self.layers):
-            if isinstance(layer, InputLayer):
-                _check_input(index, layer)
-            elif isinstance(layer, SumLayer):
-                _check_sum(index, layer)
+        _ = self.spans
+        _check_inputs([(index, layer) for index, layer in enumerate(self.layers) if isinstance(layer, InputLayer)])
+        _check_sums([(index, layer) for index, layer in enumerate(self.layers) if isinstance(layer, SumLayer)])
         check_symbolizer(self.symbolizer, self.cardinalities)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Give the structure without the parameters."""
         return tuple(layer.shape for layer in self.layers)
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """Check the structure, and give its layers' spans; None where the circuit is not structured."""
+        return check_shapes(self.shapes)
 
     @cached_property
     def scopes(self) -> tuple[int, ...]:
@@ -235,7 +263,7 @@ class Circuit:
     @cached_property
     def cardinalities(self) -> tuple[int, ...]:
         """Give the number of symbols of every variable."""
-        found = {layer.variable: layer.table.shape[1] for layer in self.layers if isinstance(layer, InputLayer)}
+        found = {shape.variable: shape.cardinality for shape in self.shapes if shape.kind == "input"}
         return tuple(found[variable] for variable in sorted(found))
 
     @property
@@ -294,6 +322,34 @@ def _check_probabilities(values: NDArray[np.generic], where: str) -> None:
         raise CircuitError(f"{where} must be finite, got {floats[~np.isfinite(floats)].flat[0]}")
     if (floats < 0).any():
         raise CircuitError(f"{where} must not be negative, got {floats.min():.6g}")
+
+
+def _check_inputs(layers: list[tuple[int, InputLayer]]) -> None:
+    """Check all leaves: those of one size together, and one by one where something is wrong, to name it."""
+    for numbers, tables in stacked([layer.probabilities for _, layer in layers]):
+        try:
+            _check_input(0, InputLayer(0, tables.reshape(-1, *tables.shape[2:])))
+        except CircuitError:
+            for number in numbers:
+                _check_input(*layers[number])
+
+
+def _check_sums(layers: list[tuple[int, SumLayer]]) -> None:
+    """Check all sums, as `_check_inputs` does."""
+    dense = [(index, layer) for index, layer in layers if not isinstance(layer.weights, SparseRows)]
+    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+        try:
+            _check_sum(0, SumLayer((), weights.reshape(-1, weights.shape[2])))
+        except CircuitError:
+            for number in numbers:
+                _check_sum(*dense[number])
+    rows = [(index, layer) for index, layer in layers if isinstance(layer.weights, SparseRows)]
+    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
+        try:
+            _check_sum(0, SumLayer((), SparseRows.joined([rows[n][1].weights for n in batch])))  # type: ignore[misc]
+        except CircuitError:
+            for number in batch:
+                _check_sum(*rows[number])
 
 
 def _check_input(index: int, layer: InputLayer) -> None:

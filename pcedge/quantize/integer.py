@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arithmetic import IntArray, Widths
+from pcedge.circuit.batches import neighbours, stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.circuit.structure import (
     Region,
+    Regions,
     Shape,
+    Spans,
     check_shapes,
     check_symbolizer,
-    coding_order,
-    first_places,
+    find_regions,
     region_tree,
 )  # fmt: skip
 from pcedge.data.symbolizer import Symbolizer
-from pcedge.errors import CircuitError, NotStructuredError
+from pcedge.errors import CircuitError
 from pcedge.quantize.nested import NestedTables
 
 #: version of the meaning of an integer circuit; part of its digest
@@ -39,7 +42,7 @@ class IntegerInput:
     variable: int
     cumulative: IntArray
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("input", len(self.cumulative), (), self.variable, self.cumulative.shape[1] - 1)
@@ -52,7 +55,7 @@ class IntegerSum:
     children: tuple[int, ...]
     weights: IntArray | SparseRows
 
-    @property
+    @cached_property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
@@ -104,24 +107,24 @@ class IntegerCircuit:
         """Check every rule."""
         if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
             raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
-        check_shapes(self.shapes)
+        _ = self.spans
         _ = self.widths
+        _check_tables(self.layers, self.leaf_bits)
+        _check_sums(self.layers, self.weight_bits)
         seen: dict[int, int] = {}
         for index, layer in enumerate(self.layers):
             if isinstance(layer, IntegerInput):
-                check_table(f"layer {index} (input)", layer, self.leaf_bits)
                 if seen.setdefault(layer.variable, index) != index:
                     raise CircuitError(
                         f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
                         f"{layer.variable} has layer {seen[layer.variable]} too"
                     )
-            elif isinstance(layer, IntegerSum):
-                check_rows(f"layer {index} (sum)", layer.weights, self.weight_bits)
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
         self._check_nested()
         if self.structured:
+            _ = self.regions
             self._check_order()
 
     def _check_nested(self) -> None:
@@ -134,12 +137,17 @@ class IntegerCircuit:
             nested.check(np.concatenate(rows), self.leaf_bits)
 
     def _check_order(self) -> None:
-        places = first_places(self.shapes, self.order)
+        places = self.regions.first[self.regions.of_layer].tolist()
         for index, shape in enumerate(self.shapes):
             if shape.kind == "product":
                 ranks = [places[child] for child in shape.children]
                 if ranks != sorted(ranks):
                     raise CircuitError(f"layer {index} (product) must list its children in coding order")
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """Check the structure, and give its layers' spans; None where the circuit is not structured."""
+        return check_shapes(self.shapes)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
@@ -172,24 +180,27 @@ class IntegerCircuit:
         return max(units, *users.values()) if users else units
 
     @cached_property
+    def regions(self) -> Regions:
+        """Give the regions of the layers in coding order.
+
+        Raises:
+            NotStructuredError: the circuit is not structured-decomposable.
+        """
+        return find_regions(self.shapes, self.order, self.spans)
+
+    @cached_property
     def tree(self) -> tuple[Region, ...]:
         """Give the tree of regions in coding order.
 
         Raises:
             NotStructuredError: the circuit is not structured-decomposable.
         """
-        tree = region_tree(self.shapes, self.order)
-        assert coding_order(tree) == self.order
-        return tree
+        return region_tree(self.shapes, self.order, self.spans)
 
-    @cached_property
+    @property
     def structured(self) -> bool:
         """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
-        try:
-            _ = self.tree
-        except NotStructuredError:
-            return False
-        return True
+        return self.spans is not None
 
     @cached_property
     def digest(self) -> bytes:
@@ -222,6 +233,42 @@ class IntegerCircuit:
             yield words([3]) + words(list(self.symbolizer.to_json().encode()))
 
 
+def _check_tables(layers: tuple[IntegerLayer, ...], leaf_bits: int) -> None:
+    """Check all leaf tables: those of one size together, and one by one where something is wrong, to name it."""
+    inputs = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerInput)]
+    for numbers, tables in stacked([layer.cumulative for _, layer in inputs]):
+        try:
+            check_table("", IntegerInput(0, tables.reshape(-1, *tables.shape[2:])), leaf_bits)
+        except CircuitError:
+            for number in numbers:
+                index, layer = inputs[number]
+                check_table(f"layer {index} (input)", layer, leaf_bits)
+
+
+def _check_sums(layers: tuple[IntegerLayer, ...], weight_bits: int) -> None:
+    """Check the rows of all sums, as `_check_tables` does."""
+    sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerSum)]
+    dense = [(index, layer) for index, layer in sums if not isinstance(layer.weights, SparseRows)]
+    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+        try:
+            check_rows("", weights.reshape(-1, weights.shape[-1]), weight_bits)
+        except CircuitError:
+            for number in numbers:
+                index, layer = dense[number]
+                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
+    rows = [(index, layer) for index, layer in sums if isinstance(layer.weights, SparseRows)]
+    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
+        parts: list[SparseRows] = [rows[number][1].weights for number in batch]  # type: ignore[misc]
+        try:
+            for part in parts:
+                _check_integers("", part.values)
+            check_rows("", SparseRows.joined(parts), weight_bits)
+        except CircuitError:
+            for number in batch:
+                index, layer = rows[number]
+                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
+
+
 def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
     """Check that cumulative leaf tables begin at 0, end at 2^L and never fall.
 
@@ -245,8 +292,7 @@ def check_rows(layer_name: str, dense: IntArray | SparseRows, weight_bits: int) 
         CircuitError: one does not.
     """
     where = f"{layer_name}: weights of unit"
-    if (dense.values if isinstance(dense, SparseRows) else dense).dtype != np.int64:
-        raise CircuitError(f"{layer_name}: weights must be int64")
+    _check_integers(layer_name, dense.values if isinstance(dense, SparseRows) else dense)
     if isinstance(dense, SparseRows):
         if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
             raise CircuitError(f"{layer_name}: every sparse row must hold at least one entry")
@@ -266,3 +312,8 @@ def check_rows(layer_name: str, dense: IntArray | SparseRows, weight_bits: int) 
         raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {entries.max()}")
     for unit in np.flatnonzero(totals != 1 << weight_bits):
         raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
+
+
+def _check_integers(layer_name: str, weights: NDArray[np.generic]) -> None:
+    if weights.dtype != np.int64:
+        raise CircuitError(f"{layer_name}: weights must be int64")

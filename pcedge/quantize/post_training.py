@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
 from pcedge.arithmetic import IntArray
+from pcedge.circuit.batches import neighbours, stacked
 from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
-from pcedge.circuit.structure import clustered_order, coding_order, first_places, region_tree
-from pcedge.errors import CircuitError, NotStructuredError, UsageError
+from pcedge.circuit.structure import clustered_order, find_regions, first_places, layer_spans
+from pcedge.errors import CircuitError, UsageError
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.nested import NestedTables, nest, nested_groups
@@ -61,17 +62,15 @@ def quantize(
     bits = _merged_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
-    try:
-        order = coding_order(region_tree(shapes, order))
-    except NotStructuredError:
-        order = clustered_order(shapes) if order is None else order
+    spans = circuit.spans if layers is circuit.layers else layer_spans(shapes)
+    if spans is not None:
+        order = tuple(find_regions(shapes, order, spans).order.tolist())
+    elif order is None:
+        order = clustered_order(shapes)
     if sorted(order) != list(range(variables)):
         raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
     scale_bits, range_bits = CODERS[config.coder]
-    integers = tuple(
-        _quantize_layer(layer, config, bits[index], None if counts is None else counts[index])
-        for index, layer in enumerate(layers)
-    )
+    integers = _quantize_layers(layers, config, bits, counts)
     nested: tuple[NestedTables, ...] = ()
     if config.leaf_masters is not None:
         integers, nested = _nested(layers, integers, config)
@@ -157,14 +156,41 @@ def _merged_bits(circuit: Circuit, merged: tuple[Layer, ...], config: Quantizati
     return [next(left) if isinstance(layer, SumLayer) else config.weight_bits for layer in merged]
 
 
-def _quantize_layer(layer: Layer, config: QuantizationConfig, bits: int, flows: Layer | None) -> IntegerLayer:
-    if isinstance(layer, ProductLayer):
-        return layer
-    if isinstance(layer, InputLayer):
+def _quantize_layers(
+    layers: tuple[Layer, ...], config: QuantizationConfig, bits: list[int], flows: tuple[Layer, ...] | None
+) -> tuple[IntegerLayer, ...]:
+    """Round all layers, those that are rounded alike together: rows are rounded each by itself."""
+    made: list[IntegerLayer] = list(layers)  # type: ignore[arg-type]  # products stay
+    inputs = [index for index, layer in enumerate(layers) if isinstance(layer, InputLayer)]
+    for numbers, tables in stacked([layers[index].probabilities for index in inputs]):  # type: ignore[union-attr]
         # Not by flows: a table of many symbols has more entries than calibration data can tell apart.
-        return round_tables(layer, config)
-    used = _values(flows) if isinstance(flows, SumLayer) else None
-    values = round_rows(layer, _values(layer), config, bits, used) << (config.weight_bits - bits)
+        rounded = round_tables(InputLayer(0, tables.reshape(-1, *tables.shape[2:])), config).cumulative
+        for number, cumulative in zip(numbers, rounded.reshape(len(numbers), -1, rounded.shape[1]), strict=True):
+            index = inputs[number]
+            made[index] = IntegerInput(layers[index].variable, cumulative)  # type: ignore[union-attr]
+    for own in sorted(set(bits)):
+        chosen = [index for index, layer in enumerate(layers) if isinstance(layer, SumLayer) and bits[index] == own]
+        for indices, layer in _joined_sums([(index, layers[index]) for index in chosen]):  # type: ignore[misc]
+            used = None if flows is None else np.concatenate([_values(flows[index]) for index in indices])  # type: ignore[arg-type]
+            values = round_rows(layer, _values(layer), config, own, used) << (config.weight_bits - own)
+            ends = np.cumsum([len(_values(layers[index])) for index in indices])[:-1]  # type: ignore[arg-type]
+            for index, part in zip(indices, np.split(values, ends), strict=True):
+                made[index] = _with_values(layers[index], part)  # type: ignore[arg-type]
+    return tuple(made)
+
+
+def _joined_sums(layers: list[tuple[int, SumLayer]]) -> Iterator[tuple[list[int], SumLayer]]:
+    """Put sums of one form together: dense ones of one size, and sparse ones."""
+    dense = [(index, layer) for index, layer in layers if not isinstance(layer.weights, SparseRows)]
+    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+        yield [dense[number][0] for number in numbers], SumLayer((), weights.reshape(-1, weights.shape[2]))
+    sparse = [(index, layer) for index, layer in layers if isinstance(layer.weights, SparseRows)]
+    for batch in neighbours([len(layer.weights.values) for _, layer in sparse]):  # type: ignore[union-attr]
+        parts = [sparse[number] for number in batch]
+        yield [index for index, _ in parts], SumLayer((), SparseRows.joined([layer.weights for _, layer in parts]))  # type: ignore[misc]
+
+
+def _with_values(layer: SumLayer, values: IntArray) -> IntegerSum:
     weights = layer.weights
     if isinstance(weights, SparseRows):
         return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
@@ -275,8 +301,8 @@ def _order_children(layers: tuple[Kind, ...], order: tuple[int, ...]) -> tuple[K
     ordered: list[Kind] = []
     for layer in layers:
         if isinstance(layer, ProductLayer):
-            columns = np.argsort([places[child] for child in layer.children], kind="stable")
-            ordered.append(ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns]))
-        else:
-            ordered.append(layer)
+            columns = sorted(range(len(layer.children)), key=[places[child] for child in layer.children].__getitem__)
+            if columns != list(range(len(columns))):
+                layer = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
+        ordered.append(layer)
     return tuple(ordered)
