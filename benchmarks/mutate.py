@@ -10,19 +10,21 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import click
 
-from benchmarks.mutate_workers import Tally, make_case, run_cases
+from benchmarks.mutate_workers import Failure, Tally, make_case, run_cases
 from benchmarks.mutated import Parser
 from benchmarks.mutated_circuits import CIRCUITS
+from benchmarks.mutated_data import DATA_PARSERS
+from benchmarks.mutated_runs import RUNS
 from benchmarks.results import table, write_section
 
-PARSERS: dict[str, type[Parser]] = {kind.name: kind for kind in (*CIRCUITS,)}
+PARSERS: dict[str, type[Parser]] = {kind.name: kind for kind in (*CIRCUITS, *DATA_PARSERS, *RUNS)}
 KINDS = ("unclean", "silent", "memory")
 COLUMNS = ["parser", "cases", "accepted", "refused", *KINDS, "peak, MiB", "allowed, MiB", "CPU"]
 
@@ -41,7 +43,7 @@ def rows_of(tallies: dict[str, Tally]) -> list[list[str]]:
     """Make a row a parser."""
     return [
         [
-            name, str(tally.accepted + tally.refused + tally.count("unclean")), str(tally.accepted), str(tally.refused),
+            name, str(tally.cases), str(tally.accepted), str(tally.refused),
             *(str(tally.count(kind)) for kind in KINDS), f"{tally.peak / 2**20:.0f}", f"{tally.allowed / 2**20:.0f}",
             f"{tally.seconds:.0f} s",
         ]
@@ -51,11 +53,12 @@ def rows_of(tallies: dict[str, Tally]) -> list[list[str]]:
 
 def show_failures(name: str, tally: Tally) -> None:
     """Group failures by their cause; give numbers of cases, and one traceback with `--case`."""
-    causes = Counter((failure.kind, failure.error[:60], failure.where) for failure in tally.failures)
-    for (kind, error, where), count in causes.most_common():
-        cases = [f for f in tally.failures if (f.kind, f.error[:60], f.where) == (kind, error, where)]
-        numbers = ", ".join(str(failure.case) for failure in cases[:5])
-        click.echo(f"{name}: {kind}, {count} cases ({numbers}{', …' if count > 5 else ''}): {where}\n    {cases[0].error}")
+    causes: dict[tuple[str, str, str], list[Failure]] = {}
+    for failure in tally.failures:
+        causes.setdefault((failure.kind, re.sub("[0-9]+", "0", failure.error)[:40], failure.where), []).append(failure)
+    for (kind, _, where), cases in sorted(causes.items(), key=lambda cause: -len(cause[1])):
+        numbers = ", ".join(str(failure.case) for failure in cases[:5]) + (", …" if len(cases) > 5 else "")
+        click.echo(f"{name}: {kind}, {len(cases)} cases ({numbers}): {where}\n    {cases[0].error}")
 
 
 @click.command()

@@ -58,6 +58,7 @@ class Failure:
 class Tally:
     """Count the cases of a parser."""
 
+    cases: int = 0
     accepted: int = 0
     refused: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -143,6 +144,7 @@ class _Worker:
             self.case, self.begun = said, time.monotonic()
         elif kind == "end":
             accepted, failures, peak, allowed = said
+            tally.cases += 1
             tally.accepted += accepted
             tally.refused += not accepted and not any(failure.kind == "unclean" for failure in failures)
             tally.failures += failures
@@ -165,6 +167,7 @@ class _Worker:
             raise RuntimeError(f"{parser.name}: a process ended with {code} before it had a case")
         late = self.killed or code == -signal.SIGXCPU
         name = "no answer" if self.killed else signal.Signals(-code).name if code and code < 0 else f"exit {code}"
+        tally.cases += 1
         tally.failures.append(Failure(self.case, "unclean", f"{'hang' if late else 'crash'}: {name}"))
         numbers = [number for number in numbers if number > self.case]
         self.job = None
@@ -208,7 +211,11 @@ def _serve(pipe: Any, seed: int) -> None:
             begun = time.process_time()
             for number in numbers:
                 pipe.send(("begin", number))
-                pipe.send(("end", run_case(prepared[parser.name], number, seed)))
+                try:
+                    pipe.send(("end", run_case(prepared[parser.name], number, seed)))
+                except Exception:  # what a reader raises is caught: this is the harness itself
+                    pipe.send(("broken", f"case {number}\n{traceback.format_exc()}"))
+                    return
             pipe.send(("done", time.process_time() - begun))
 
 

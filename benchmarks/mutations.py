@@ -32,7 +32,7 @@ STRANGE = (
 #: what a value of a tree may become; a text in these marks stands for what JSON's writer cannot write
 DEEP, LONG = "@@deep@@", "@@long@@"
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 3, 8, 16, 17, 64, 65, 255, 256, 4096, 65535, 65536, 1 << 20, 2**31 - 1, 2**31,
+    None, True, False, 0, 1, -1, 2, 3, 8, 16, 17, 64, 65, 255, 256, 4096, 65535, 65536, 1 << 20, 1 << 24, 2**31 - 1, 2**31,
     2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**400, 0.0, -0.0, 0.5, 1.0, 3.7, 1e300, 5e-324,
     float("nan"), float("inf"), float("-inf"), "", "0", "1", "x", "nan", "\0", "\ud800", "..", "/", "../x", "a" * 1000,
     [], {}, [0], [[]], [None], {"x": 1}, [1] * 100, DEEP, LONG,
@@ -225,7 +225,7 @@ def _change(holder: list[Any], container: Any, key: Any, dice: Random) -> None:
     elif kind == 3 or (kind == 4 and isinstance(value, dict | list)):
         other, place = _place(holder, dice)
         container[key] = copy.deepcopy(other[place])
-    elif kind in (5, 6) and isinstance(value, int | float) and not isinstance(value, bool):
+    elif kind in (5, 6) and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
         container[key] = dice.choice((value + 1, value - 1, 2 * value, -value, value + 0.5, float(value), str(value)))
     elif kind == 7 and isinstance(value, str) and value:
         container[key] = damage(value.encode("utf-8", "replace"), dice, TEXT).decode("utf-8", "replace")
