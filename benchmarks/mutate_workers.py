@@ -308,7 +308,7 @@ def _limited(seconds: float, memory: int | None) -> Iterator[None]:
 
 def _origin(error: BaseException) -> str:
     """Name the innermost line of the project, and below it that of a library, that an error comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     own = [frame for frame in frames if "/site-packages/" not in frame.filename and "/lib/python" not in frame.filename]
     names = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in (*own[-1:], *frames[-1:])]
     return " > ".join(dict.fromkeys(names))

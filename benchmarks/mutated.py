@@ -34,7 +34,7 @@ except ModuleNotFoundError:  # until the bounds of all readers are stated there
 Files = dict[str, bytes]
 
 #: small inputs of every kind that other software wrote
-DATA = Path(__file__).parent.parent / "tests/data"
+DATA = Path(__file__).resolve().parent.parent / "tests/data"
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 TRIED, ALL = 8, 4096
 #: a row sums to 1 within this (docs/circuit.md)
 ROW = 1e-6
+#: bytes that growth leaves a tensor about
+GROWN = 1 << 19
 
 
 def circuits() -> list[Circuit]:
@@ -48,11 +50,13 @@ def circuits() -> list[Circuit]:
     made = [initial_circuit(name, records, [4] * 5, latents=3) for name in ("hclt", "binary")]
     made += [initial_circuit("chain", records, [4] * 5, latents=2, leaves=kind) for kind in ("logistic", "geometric")]
     made += [import_circuit(DATA / name).circuit for name in ("small.spn", "small.psdd", "pyjuice/mixed.jpc")]
-    series = dice.integers(0, 64, (40, 2)).astype(np.int16)
-    symbolizer = make_symbolizer("range=0..63,difference=0,window=3,planes=3+3", series)
-    symbols = symbolizer.apply(series).astype(np.int64)
-    with_one = initial_circuit("hclt", symbols, symbolizer.cardinalities, latents=2)
-    return [*made, replace(with_one, symbolizer=symbolizer)]
+    for text, values in (("range=0..63,difference=0,window=3,planes=3+3", 2), ("range=0..7,colour,window=2", 3)):
+        series = dice.integers(0, 8, (40, values)).astype(np.int16)
+        symbolizer = make_symbolizer(text, series)
+        symbols = symbolizer.apply(series).astype(np.int64)
+        learned = initial_circuit("hclt", symbols, symbolizer.cardinalities, latents=2)
+        made.append(replace(learned, symbolizer=symbolizer))
+    return made
 
 
 def integers() -> list[IntegerCircuit]:
@@ -128,6 +132,8 @@ class CircuitFile(Parser):
         kind = dice.randrange(8)
         if kind < 3:
             return Case(damage_one(source, dice, self.whole, (*BYTES, *TEXT)), source.source, True)
+        if dice.random() < 0.05:
+            return Case({"c.pcedge": self._grown(data, dice)}, source.source)
         outer, tensors = unpacked(data)
         inner = json.loads(outer["__metadata__"]["pcedge"])
         if kind == 3:
@@ -143,6 +149,22 @@ class CircuitFile(Parser):
         if kind != 3:
             outer["__metadata__"]["pcedge"] = to_json(inner)
         return Case({"c.pcedge": packed(to_json(outer), tensors)}, source.source, not sealed)
+
+    def _grown(self, data: bytes, dice: Random) -> bytes:
+        """Repeat the rows of a layer's tensor, which may stand for much more than they are."""
+        from safetensors.numpy import load, save
+
+        inner = json.loads(unpacked(data)[0]["__metadata__"]["pcedge"])
+        tensors = load(data)
+        name = dice.choice(sorted(tensors))
+        times = 1 << dice.randrange(4, 13)
+        tensors[name] = np.repeat(tensors[name], max(1, min(times, GROWN // tensors[name].nbytes)), axis=0)
+        entry = inner["layers"][int(name.partition(".")[0])]
+        if "cardinality" in entry:
+            entry["cardinality"] = 1 << dice.randrange(8, 25)
+        symbolizer = Symbolizer.from_dict(inner["symbolizer"]) if "symbolizer" in inner else None
+        inner["sha256"] = _checksum(inner["layers"], tensors, inner.get("log_constant", 0.0), symbolizer)
+        return bytes(save(tensors, {"pcedge": to_json(inner)}))
 
     def _seal(self, outer: Any, inner: dict[str, Any], tensors: bytes) -> bytes:
         from safetensors.numpy import load
@@ -189,6 +211,9 @@ class OnnxFile(Parser):
         if dice.random() < 0.35:
             return Case(damage_one(source, dice, self.whole), source.source, True)
         model = onnx.ModelProto.FromString(source.files["m.onnx"])
+        if dice.random() < 0.05:
+            _grow(model, dice)
+            return Case({"m.onnx": model.SerializeToString()}, source.source)
         protected = True
         try:
             for _ in range(dice.choice((1, 1, 2))):
@@ -297,6 +322,24 @@ def _initializer(model: onnx.ModelProto, dice: Random) -> None:
         else:
             flat[one], flat[two] = flat[two], flat[one]
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def _grow(model: onnx.ModelProto, dice: Random) -> None:
+    """Repeat the numbers that a layer names, and the layer: a few bytes may stand for many."""
+    metadata = next(entry for entry in model.metadata_props if entry.key == "pcedge.circuit")
+    described = json.loads(metadata.value)
+    layers = described["layers"]
+    place = dice.choice([place for place, layer in enumerate(layers) if "block" in layer])
+    named = described["blocks"][layers[place]["block"][0]]
+    # The tables that an input's numbers name are as good to repeat.
+    names = [named, f"tables_{named.removeprefix('states_').partition('x')[0]}"]
+    tensors = [tensor for tensor in model.graph.initializer if tensor.name in names]
+    for tensor in dice.sample(tensors, dice.randrange(1, len(tensors) + 1)) if tensors else ():
+        values = numpy_helper.to_array(tensor)
+        times = max(1, min(1 << dice.randrange(1, 17), GROWN // values.nbytes))
+        tensor.CopyFrom(numpy_helper.from_array(np.repeat(values, times, axis=values.ndim - 1), tensor.name))
+    layers[place : place + 1] *= dice.choice((1, 10, 300, 3000))
+    metadata.value = to_json(described)
 
 
 def _graph(model: onnx.ModelProto, dice: Random) -> None:
