@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,22 +22,32 @@ from benchmarks.mutate_workers import Failure, Tally, make_case, run_cases
 from benchmarks.mutated import Parser
 from benchmarks.mutated_circuits import CIRCUITS
 from benchmarks.mutated_data import DATA_PARSERS
+from benchmarks.mutated_hardware import HARDWARE
 from benchmarks.mutated_runs import RUNS
 from benchmarks.results import table, write_section
 
-PARSERS: dict[str, type[Parser]] = {kind.name: kind for kind in (*CIRCUITS, *DATA_PARSERS, *RUNS)}
+PARSERS: dict[str, type[Parser]] = {kind.name: kind for kind in (*CIRCUITS, *DATA_PARSERS, *RUNS, *HARDWARE)}
 KINDS = ("unclean", "silent", "memory")
 COLUMNS = ["parser", "cases", "accepted", "refused", *KINDS, "peak, MiB", "allowed, MiB", "CPU"]
 
 
 def parsers_of(name: str) -> list[Parser]:
-    """Make the parsers of a name; those whose packages are not installed are left out of all."""
-    chosen = list(PARSERS.values()) if name == "all" else [PARSERS[name]]
-    there = [kind() for kind in chosen if all(importlib.util.find_spec(module) for module in kind.modules)]
-    for kind in chosen:
-        if not any(isinstance(parser, kind) for parser in there):
-            click.echo(f"{kind.name} is left out: it needs {', '.join(kind.modules)}", err=True)
-    return there
+    """Make the parsers of a name.
+
+    Raises:
+        click.UsageError: the one that is named needs what is not installed; of all, such ones are left out.
+    """
+    chosen = []
+    for kind in PARSERS.values() if name == "all" else [PARSERS[name]]:
+        missing = [module for module in kind.modules if not importlib.util.find_spec(module)]
+        missing += [program for program in kind.programs if not shutil.which(program)]
+        if missing and name != "all":
+            raise click.UsageError(f"{kind.name} needs {', '.join(missing)}")
+        if missing:
+            click.echo(f"{kind.name} is left out: it needs {', '.join(missing)}", err=True)
+        else:
+            chosen.append(kind())
+    return chosen
 
 
 def rows_of(tallies: dict[str, Tally]) -> list[list[str]]:
@@ -108,7 +119,11 @@ def main(
 def keep_case(parser: Parser, case: int, seed: int, folder: Path) -> None:
     """Write the files of a case, so that it can be tried by hand."""
     with tempfile.TemporaryDirectory() as scratch:
-        parser.prepare(Path(scratch))
+        parts = [Path(scratch) / part for part in ("built", "own")]
+        for part in parts:
+            part.mkdir()
+        parser.build(parts[0])
+        parser.prepare(parts[1])
         made = make_case(parser, case, seed)
     for name, data in made.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,10 @@ CHUNK = 100
 TRACEBACK = 20_000
 
 
+#: a parser and the numbers of cases that are left
+Job = tuple[Parser, list[int]]
+
+
 class HangError(BaseException):
     """Tell that a case took too long; no reader that catches exceptions catches it."""
 
@@ -86,6 +90,18 @@ def run_cases(parsers: Sequence[Parser], numbers: Sequence[int], seed: int, work
     jobs = deque(
         (parser, list(numbers[start : start + CHUNK])) for parser in parsers for start in range(0, len(numbers), CHUNK)
     )
+    with tempfile.TemporaryDirectory(prefix="pcedge-mutate-") as shared:
+        for parser in parsers:
+            folder = Path(shared) / parser.name
+            folder.mkdir()
+            parser.build(folder)
+        _run(jobs, tallies, seed, workers)
+    for tally in tallies.values():
+        tally.failures.sort(key=lambda failure: failure.case)
+    return tallies
+
+
+def _run(jobs: deque[Job], tallies: dict[str, Tally], seed: int, workers: int) -> None:
     pool = [_Worker(seed) for _ in range(max(1, min(workers, len(jobs))))]
     try:
         while jobs or any(worker.job for worker in pool):
@@ -103,9 +119,6 @@ def run_cases(parsers: Sequence[Parser], numbers: Sequence[int], seed: int, work
     finally:
         for worker in pool:
             worker.close()
-    for tally in tallies.values():
-        tally.failures.sort(key=lambda failure: failure.case)
-    return tallies
 
 
 class _Worker:
@@ -113,7 +126,7 @@ class _Worker:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.job: tuple[Parser, list[int]] | None = None
+        self.job: Job | None = None
         self.case: int | None = None
         self.begun = time.monotonic()
         self.killed = False
@@ -126,12 +139,12 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def give(self, job: tuple[Parser, list[int]]) -> None:
+    def give(self, job: Job) -> None:
         self.job, self.case, self.killed = job, None, False
         self.begun = time.monotonic()
         self.pipe.send(job)
 
-    def take(self, tallies: dict[str, Tally]) -> tuple[Parser, list[int]] | None:
+    def take(self, tallies: dict[str, Tally]) -> Job | None:
         """Take a message; give the rest of the job where its process has ended."""
         assert self.job is not None
         parser, numbers = self.job
@@ -158,7 +171,7 @@ class _Worker:
             raise RuntimeError(f"{parser.name}: {said}")
         return None
 
-    def _ended(self, tally: Tally) -> tuple[Parser, list[int]] | None:
+    def _ended(self, tally: Tally) -> Job | None:
         assert self.job is not None
         parser, numbers = self.job
         self.process.join()
@@ -189,7 +202,8 @@ class _Worker:
 def _serve(pipe: Any, seed: int) -> None:
     """Run the cases that come, in the process that is theirs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGPROF, _late)
+    for late in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(late, _late)
     # A process that its memory or time ends leaves no file of its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prepared: dict[str, Parser] = {}
@@ -219,7 +233,13 @@ def _serve(pipe: Any, seed: int) -> None:
             pipe.send(("done", time.process_time() - begun))
 
 
+#: what `_late` stops; set by `run_case`
+_running: list[Parser] = []
+
+
 def _late(*_: object) -> None:
+    for parser in _running:
+        parser.stop()
     raise HangError
 
 
@@ -234,6 +254,7 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
     Returns:
         Whether it was accepted, what it did wrong, the bytes it took above the idle process, and how many it may take.
     """
+    _running[:] = [parser]
     with _limited(CHECK_SECONDS, None):
         case = make_case(parser, number, seed)
     parser.place(case)
@@ -256,7 +277,7 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            with _limited(READ_SECONDS, allowed if parser.limited else None):
+            with _limited(READ_SECONDS, allowed if parser.limited else None, parser.wall):
                 found = parser.read(case)
             accepted = True
         except (PcedgeError, click.ClickException) as error:
@@ -287,8 +308,8 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
 
 
 @contextlib.contextmanager
-def _limited(seconds: float, memory: int | None) -> Iterator[None]:
-    """Limit the CPU time of this process, and its address space to so many bytes more than it has."""
+def _limited(seconds: float, memory: int | None, wall: float | None = None) -> Iterator[None]:
+    """Limit the CPU time of this process, its address space to so many bytes more than it has, and the time it waits."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     last = int(used.ru_utime + used.ru_stime + seconds) + GRACE_SECONDS
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -297,10 +318,12 @@ def _limited(seconds: float, memory: int | None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + memory, resource.RLIM_INFINITY))
     # Again and again: an exception within a destructor is lost.
     signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, wall or 0.0, 1.0)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))

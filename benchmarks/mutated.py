@@ -64,8 +64,11 @@ class Parser:
     bound_name: str | None = None
     #: whether its memory is limited; not where another process does the work
     limited = True
-    #: modules that it needs beside the core
+    #: seconds in which it must have read, where another process does the work
+    wall: float | None = None
+    #: modules and programs that it needs beside the core
     modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
     folder: Path
     whole: list[Case]
@@ -75,6 +78,12 @@ class Parser:
     def bound(self) -> Bound:
         """Give the memory that it may take."""
         return BOUNDS.get(self.bound_name or self.name, Bound(64, 1 << 32))
+
+    def build(self, folder: Path) -> None:
+        """Make what takes long and all processes share, once."""
+
+    def stop(self) -> object:
+        """End other processes that do the work, when it is late."""
 
     def prepare(self, folder: Path) -> None:
         """Make the whole inputs and read each; so all that is imported on the way is there before memory is counted.

@@ -206,7 +206,7 @@ class Idx(Arrays):
     def damaged(self, dice: Random) -> Case:
         """Damage the file, before or after it is compressed."""
         source = dice.choice(self.whole)
-        (name, data), = source.files.items()
+        ((name, data),) = source.files.items()
         if name == "x.idx":
             return Case({name: damage(data, dice)}, source.source)
         if dice.random() < 0.5:
@@ -220,7 +220,7 @@ class Idx(Arrays):
 
     def fault(self, case: Case, found: Splits) -> str | None:
         """Compare the bytes too."""
-        (name, data), = case.files.items()
+        ((name, data),) = case.files.items()
         plain = gzip.decompress(data) if name.endswith(".gz") else data
         array = found.train
         if plain[4 + 4 * array.ndim :] != array.astype(array.dtype.newbyteorder(">")).tobytes():
@@ -450,7 +450,9 @@ class Symbolizers(Parser):
     def read(self, case: Case) -> Symbolizer:
         """Make it."""
         text, rows = case.options
-        return make_symbolizer(text, rows) if text or not case.files else read_symbolizer(self.place_of_files / "s.json")
+        return (
+            make_symbolizer(text, rows) if text or not case.files else read_symbolizer(self.place_of_files / "s.json")
+        )
 
     def content(self, case: Case, found: Symbolizer) -> str:
         """Take the JSON form."""
@@ -572,7 +574,9 @@ def _damaged_segment(segment: Segment, dice: Random) -> Segment:
         del lanes[which]
     elif kind == 3:
         # The flush, which any greater byte below the range would do for.
-        lanes[which] = lanes[which][:-1] + bytes([min(255, (lanes[which][-1:] or b"\0")[0] + dice.choice((1, 1, 2, 5)))])
+        lanes[which] = lanes[which][:-1] + bytes(
+            [min(255, (lanes[which][-1:] or b"\0")[0] + dice.choice((1, 1, 2, 5)))]
+        )
     elif kind == 4:
         lanes[which] = dice.randbytes(len(lanes[which]))
     elif kind == 5:
