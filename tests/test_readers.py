@@ -112,6 +112,31 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.pgm").endswith("must have at most 134217728 pixels, got 99999999x99999999")
 
 
+def test_a_png_with_other_pixels_than_its_checksums_is_refused(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image.fromarray(pixels).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    # Stored, not compressed: a changed byte is a changed pixel, which Pillow reads without a word.
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    header, end = whole[:33], chunk(b"IEND", b"")
+    stored = header + chunk(b"IDAT", zlib.compress(rows, 0)) + end
+    (tmp_path / "a.png").write_bytes(stored)
+    assert_array_equal(load_array(tmp_path / "a.png")[0], pixels)
+    place = stored.index(bytes(pixels[1])) + 2
+    (tmp_path / "a.png").write_bytes(stored[:place] + b"\x07" + stored[place + 1 :])
+    text = refusal(tmp_path / "a.png")
+    assert text.startswith(f"{tmp_path / 'a.png'}: the checksum of the chunk at byte 33 must be ")
+    assert text.endswith(": damaged image")
+    (tmp_path / "a.png").write_bytes(stored[: -len(end)])
+    assert refusal(tmp_path / "a.png").endswith(f"it ends within the chunk at byte {len(stored) - len(end)}")
+    (tmp_path / "a.png").write_bytes(b"P5 1 1 255\n.")
+    assert refusal(tmp_path / "a.png").endswith("must be a whole PNG image, it does not start as one")
+    # What follows the end is none of the image's.
+    (tmp_path / "a.png").write_bytes(stored + b"more")
+    assert_array_equal(load_array(tmp_path / "a.png")[0], pixels)
+
+
 def test_palettes_and_animations_are_refused(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def _read_png(path: Path, budget: Budget) -> tuple[str, Array]:
         if error.name is None or error.name.split(".")[0] != "PIL":
             raise
         raise missing_extra("pillow", "images", "reading PNG images") from error
+    _check_chunks(path)
     try:
         with refused(path, "PNG image"), Image.open(path, formats=["PNG"]) as image:
             mode, (width, height) = image.mode, image.size
@@ -116,6 +118,31 @@ def _read_png(path: Path, budget: Budget) -> tuple[str, Array]:
     if (depth, colour) not in DEPTHS:
         raise DataError(f"{path} must have 8 bits a channel, or 1 or 16 bits of grey alone, got {depth} bits of {mode}")
     return mode, pixels
+
+
+def _check_chunks(path: Path) -> None:
+    """Demand that a PNG's chunks are whole and have their checksums: Pillow looks at no checksum of pixels.
+
+    Raises:
+        DataError: the file is no PNG, ends within a chunk, or is damaged.
+    """
+    with refused(path, "PNG image"):
+        data = memoryview(path.read_bytes())
+    if data[:8] != b"\x89PNG\r\n\x1a\n":
+        raise DataError(f"{path} must be a whole PNG image, it does not start as one")
+    place, kind = 8, b""
+    while kind != b"IEND":
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        if end + 4 > len(data):
+            raise DataError(f"{path} must be a whole PNG image, it ends within the chunk at byte {place}")
+        kind = bytes(data[place + 4 : place + 8])
+        computed, stored = zlib.crc32(data[place + 4 : end]), int.from_bytes(data[end : end + 4], "big")
+        if computed != stored:
+            raise DataError(
+                f"{path}: the checksum of the chunk at byte {place} must be {computed:08x}, got {stored:08x}: "
+                "damaged image"
+            )
+        place = end + 4
 
 
 def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:

@@ -1,0 +1,1 @@
+"""Measurements: what docs/results.md shows, and the mutation of every input."""
