@@ -18,6 +18,7 @@ from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolErro
 from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate import tools
+from pcedge.simulate.compiled import start
 from pcedge.simulate.csim import Csim
 
 pytestmark = pytest.mark.csim
@@ -113,6 +114,14 @@ def test_truncated_golden_files_are_refused(small: Path, tmp_path: Path) -> None
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ToolError, match="golden must hold the results of all its records"):
         Csim(folder).golden()
+
+
+@pytest.mark.parametrize("lanes", ["4294967297", "-1", "two", "18446744073709551617"])
+def test_numbers_that_do_not_fit_are_refused(small: Path, tmp_path: Path, lanes: str) -> None:
+    """2^32 + 1 lanes were cut to one."""
+    done = start(Csim(small).compile(), ["encode", "golden/symbols.i32", str(tmp_path / "lanes"), lanes], small)
+    assert done.returncode == 2
+    assert done.stderr == f"testbench: a number must be in 0..2^32-1, got '{lanes}'\n"
 
 
 def test_makefile_builds_without_pcedge(small: Path, tmp_path: Path) -> None:
