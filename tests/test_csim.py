@@ -20,7 +20,7 @@ from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolErro
 from pcedge.export.project import write_project
 from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
 from pcedge.simulate import tools
-from pcedge.simulate.compiled import check_compared, compared
+from pcedge.simulate.compiled import check_compared, compared, start
 from pcedge.simulate.csim import Csim
 
 pytestmark = pytest.mark.csim
@@ -189,6 +189,14 @@ def test_a_testbench_by_hand_refuses(words: list[str], text: str, small: Path, t
     (tmp_path / "more").write_bytes(b"\1\0\0\0\1\0\0\0xyz")
     done = subprocess.run([Csim(small).compile(), *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and re.fullmatch(f"testbench: {text}\n", done.stderr)
+
+
+@pytest.mark.parametrize("lanes", ["4294967297", "-1", "two", "18446744073709551617"])
+def test_numbers_that_do_not_fit_are_refused(small: Path, tmp_path: Path, lanes: str) -> None:
+    """2^32 + 1 lanes were cut to one."""
+    done = start(Csim(small).compile(), ["encode", "golden/symbols.i32", str(tmp_path / "lanes"), lanes], small)
+    assert done.returncode == 2
+    assert done.stderr == f"testbench: a number must be in 0..2^32-1, got '{lanes}'\n"
 
 
 def test_makefile_builds_without_pcedge(small: Path, tmp_path: Path) -> None:
