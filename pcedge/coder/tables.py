@@ -114,7 +114,7 @@ class _Steps:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layers:
+class Layers:
     """Hold the layers of a circuit as arrays, and their edges: one for each child of each layer, in order."""
 
     units: IntArray
@@ -122,6 +122,8 @@ class _Layers:
     product: BoolArray
     sum: BoolArray
     variable: IntArray
+    #: symbols of each input layer
+    symbols: IntArray
     #: where the edges of each layer begin, and after the last layer their number
     starts: IntArray
     #: of every edge the layer above, the layer below, and its place among those of the layer above
@@ -137,7 +139,7 @@ class _Layers:
     room: int
 
     @staticmethod
-    def of(circuit: IntegerCircuit) -> _Layers:
+    def of(circuit: IntegerCircuit) -> Layers:
         """Take the layers of a circuit."""
         shapes = circuit.shapes
         starts, child = child_lists(shapes)
@@ -154,9 +156,10 @@ class _Layers:
             own = np.arange(gathers.shape[1])
             straight = (gathers == own[:, None]).all(axis=1) & (units[child[edges]] == len(own))
             column[edges[straight]] = -1
-        return _Layers(
+        return Layers(
             units, kind == "input", kind == "product", kind == "sum",
-            np.array([shape.variable for shape in shapes], dtype=np.int64), starts, user, child,
+            np.array([shape.variable for shape in shapes], dtype=np.int64),
+            np.array([shape.cardinality for shape in shapes], dtype=np.int64), starts, user, child,
             place, below[:-1] - below[starts[user]], column,
             2 + max(int(count.max(initial=0)), int(np.bincount(child).max(initial=0))),
         )  # fmt: skip
@@ -173,24 +176,30 @@ class _Layers:
         return np.repeat(first, counts) + np.arange(int(counts.sum()))
 
 
-def likelihood_table(circuit: IntegerCircuit) -> Table:
-    """List the steps that give the root's value: every layer once, children before parents."""
-    layers = _Layers.of(circuit)
+def likelihood_table(circuit: IntegerCircuit, layers: Layers | None = None, *, by_regions: bool = False) -> Table:
+    """List the steps that give the root's value: every layer once, children before parents.
+
+    With `by_regions` the layers of a structured circuit come region by region, so that few values live at a time.
+    """
+    layers = layers or Layers.of(circuit)
     room = layers.room
-    own, edges = np.arange(len(layers.units)), layers.user
+    rank = np.arange(len(layers.units))
+    if by_regions and circuit.structured:
+        rank[np.lexsort((rank, circuit.regions.of_layer))] = np.arange(len(rank))
     steps = _Steps()
-    never = np.zeros(len(own), dtype=bool)
-    inside = _upward(steps, layers, ~never, own * room, edges * room + layers.place - 1, never, never)
+    never = np.zeros(len(rank), dtype=bool)
+    edge_keys = rank[layers.user] * room + layers.place - 1
+    inside = _upward(steps, layers, ~never, rank * room, edge_keys, never, never)
     return steps.table(int(inside[-1]))
 
 
-def code_table(circuit: IntegerCircuit) -> Table:
+def code_table(circuit: IntegerCircuit, layers: Layers | None = None) -> Table:
     """List the steps that code every variable once, in coding order.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
     """
-    layers, regions = _Layers.of(circuit), circuit.regions
+    layers, regions = layers or Layers.of(circuit), circuit.regions
     walk = _Walk.of(layers, regions)
     steps = _Steps()
     # A region needs its inside unless it is the last child of its parent, and that one of its parent, and so on.
@@ -203,7 +212,7 @@ def code_table(circuit: IntegerCircuit) -> Table:
 
 def _upward(
     steps: _Steps,
-    layers: _Layers,
+    layers: Layers,
     chosen: BoolArray,
     layer_keys: IntArray,
     edge_keys: IntArray,
@@ -248,7 +257,7 @@ def _upward(
     return inside
 
 
-def _whole(layers: _Layers, ids: IntArray, chosen: IntArray) -> _Refs:
+def _whole(layers: Layers, ids: IntArray, chosen: IntArray) -> _Refs:
     """Point at all units of some layers' values."""
     return _Refs(ids[chosen], np.zeros(len(chosen), dtype=np.int64), layers.units[chosen])
 
@@ -289,7 +298,7 @@ class _Walk:
     after: IntArray
 
     @staticmethod
-    def of(layers: _Layers, regions: Regions) -> _Walk:
+    def of(layers: Layers, regions: Regions) -> _Walk:
         """Order what happens in every region when it is entered, and when it and its children are left."""
         count, region = len(layers.units), regions.of_layer
         # Regions that end at a place are left before others begin there; the larger is entered first and left last.
@@ -318,7 +327,7 @@ class _Walk:
         )  # fmt: skip
 
 
-def _funnels(layers: _Layers, region: IntArray) -> BoolArray:
+def _funnels(layers: Layers, region: IntArray) -> BoolArray:
     """Tell of every region whether all its contexts come in through one layer and pass through one chain.
 
     Only there does a zero context mean that the evidence is impossible, so only there may it be revived.
@@ -336,7 +345,7 @@ def _funnels(layers: _Layers, region: IntArray) -> BoolArray:
 class _Contexts:
     """Add the steps of the way down: the contexts of all layers, what they give to each other, and intervals."""
 
-    def __init__(self, steps: _Steps, layers: _Layers, walk: _Walk) -> None:
+    def __init__(self, steps: _Steps, layers: Layers, walk: _Walk) -> None:
         self.steps, self.layers, self.walk = steps, layers, walk
         self.product = layers.product[layers.user]
         self.straight = self.product & (layers.column < 0)
