@@ -21,9 +21,10 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     """Describe a compressed stream; None for any other file."""
     if is_zoo_name(path):
         return None
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            return None
     data = Path(path).read_bytes()
-    if not data.startswith(MAGIC):
-        return None
     stream = parse(data)
     return {
         "kind": "stream",
