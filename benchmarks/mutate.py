@@ -20,13 +20,17 @@ import click
 
 from benchmarks.mutate_workers import Failure, Tally, make_case, run_cases
 from benchmarks.mutated import Parser
+from benchmarks.mutated_arrays import ARRAYS
 from benchmarks.mutated_circuits import CIRCUITS
-from benchmarks.mutated_data import DATA_PARSERS
 from benchmarks.mutated_hardware import HARDWARE
+from benchmarks.mutated_imports import IMPORTS
 from benchmarks.mutated_runs import RUNS
+from benchmarks.mutated_streams import STREAMS
 from benchmarks.results import table, write_section
 
-PARSERS: dict[str, type[Parser]] = {kind.name: kind for kind in (*CIRCUITS, *DATA_PARSERS, *RUNS, *HARDWARE)}
+PARSERS: dict[str, type[Parser]] = {
+    kind.name: kind for kind in (*CIRCUITS, *IMPORTS, *ARRAYS, *STREAMS, *RUNS, *HARDWARE)
+}
 KINDS = ("unclean", "silent", "memory")
 COLUMNS = ["parser", "cases", "accepted", "refused", *KINDS, "peak, MiB", "allowed, MiB", "CPU"]
 

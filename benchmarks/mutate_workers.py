@@ -309,7 +309,7 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
 
 @contextlib.contextmanager
 def _limited(seconds: float, memory: int | None, wall: float | None = None) -> Iterator[None]:
-    """Limit the CPU time of this process, its address space to so many bytes more than it has, and the time it waits."""
+    """Limit this process: its CPU time, its address space to so many bytes more than it has, the time it waits."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     last = int(used.ru_utime + used.ru_stime + seconds) + GRACE_SECONDS
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]

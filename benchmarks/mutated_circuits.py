@@ -1,12 +1,10 @@
-"""Mutated circuits: the files of pcedge, and those of other software."""
+"""Mutated circuits: float ones, and integer ones as ONNX."""
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import json
 import math
-import pickletools
 import re
 import struct
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from benchmarks.mutated import DATA, Case, Files, Parser, damage_one, resealed
+from benchmarks.mutated import DATA, Case, Parser, damage_one, resealed
 from benchmarks.mutations import BYTES, TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, load_circuit, log_likelihood, save_circuit
 from pcedge.circuit.file import _checksum, circuit_checksum
@@ -62,8 +60,10 @@ def circuits() -> list[Circuit]:
 def integers() -> list[IntegerCircuit]:
     """Quantize them, to different widths."""
     configs = [
-        QuantizationConfig(), QuantizationConfig(4, 10, 12, leaf_masters=2), QuantizationConfig(6, 8, 10, coder="small"),
-    ]  # fmt: skip
+        QuantizationConfig(),
+        QuantizationConfig(4, 10, 12, leaf_masters=2),
+        QuantizationConfig(6, 8, 10, coder="small"),
+    ]
     return [quantize(circuit, configs[number % 3]) for number, circuit in enumerate(circuits())]
 
 
@@ -371,140 +371,4 @@ def _graph(model: onnx.ModelProto, dice: Random) -> None:
             node.attribute.add(name="x", i=3, type=onnx.AttributeProto.INT)
 
 
-class Imported(Parser):
-    """Read a circuit of other software; accepted, it is a distribution, and its file is read again."""
-
-    text = True
-    sources: tuple[str, ...] = ()
-
-    def make(self) -> list[Case]:
-        """Take the files of tests/data."""
-        return [Case({f"a.{self.name}": (DATA / name).read_bytes()}, 0) for name in self.sources]
-
-    def damaged(self, dice: Random) -> Case:
-        """Damage the file; some are compressed before, some after."""
-        source = dice.choice(self.whole)
-        pressed = dice.random()
-        if pressed < 0.1:
-            name = dice.choice(sorted(source.files))
-            data = damage(gzip.compress(source.files[name], mtime=0), dice)
-            return Case(source.files | {name: data}, source.source, True)
-        files = self.damaged_files(source, dice)
-        if pressed < 0.2:
-            name = dice.choice(sorted(files))
-            files = files | {name: gzip.compress(files[name], 1, mtime=0)}
-        return Case(files, source.source)
-
-    def damaged_files(self, source: Case, dice: Random) -> Files:
-        """Damage bytes, or words of a text."""
-        return damage_one(source, dice, self.whole, TEXT if self.text and dice.random() < 0.8 else BYTES)
-
-    def read(self, case: Case) -> Circuit:
-        """Import it."""
-        return import_circuit(self.place_of_files / next(iter(case.files))).circuit
-
-    def content(self, case: Case, found: Circuit) -> str:
-        """Hash all that a circuit means."""
-        return circuit_checksum(found)
-
-    def fault(self, case: Case, found: Circuit) -> str | None:
-        """Write it and read it again; demand a distribution."""
-        again = self.folder / "again"
-        save_circuit(found, again)
-        if circuit_checksum(load_circuit(again)) != circuit_checksum(found):
-            return "it must be the same when it is written and read again"
-        return circuit_fault(found, 1e-8)
-
-
-class Spn(Imported):
-    """Read SPFlow's text; a histogram must have breaks that are integers, for its bins hold symbols."""
-
-    name = "spn"
-    sources = ("small.spn", "spn/NIPS5.spn")
-
-    def fault(self, case: Case, found: Circuit) -> str | None:
-        """Look at the breaks too."""
-        text = case.files["a.spn"]
-        for breaks in re.findall(rb"Histogram\([^|()]*\|\[([0-9., \n\t]*)\]", text):
-            for word in breaks.split(b","):
-                if re.fullmatch(rb"\s*[0-9]+\.0*[1-9][0-9]*\s*", word):
-                    return f"a histogram over real values was read as one over integers, a break is {word.decode()}"
-        return super().fault(case, found)
-
-
-class Bin(Imported):
-    """Read SPFlow's Cap'n Proto."""
-
-    name, text, modules = "bin", False, ("capnp",)
-    sources = ("spn/NIPS5.bin",)
-
-
-class Psdd(Imported):
-    """Read PSDDs, with their vtree or without."""
-
-    name = "psdd"
-
-    def make(self) -> list[Case]:
-        """Take each with and without the vtree."""
-        tree = (DATA / "small.vtree").read_bytes()
-        made = []
-        for name in ("small.psdd", "small2.psdd"):
-            own = (DATA / name).read_bytes()
-            made += [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
-        return made
-
-    def damaged_files(self, source: Case, dice: Random) -> Files:
-        """Damage the PSDD alone."""
-        whole = [case.files["a.psdd"] for case in self.whole]
-        kinds = TEXT if dice.random() < 0.8 else BYTES
-        return source.files | {"a.psdd": damage(source.files["a.psdd"], dice, kinds, whole)}
-
-
-class Vtree(Psdd):
-    """Read PSDDs with a damaged vtree."""
-
-    name = "vtree"
-
-    def make(self) -> list[Case]:
-        """Take those with a vtree."""
-        return [case for case in super().make() if len(case.files) == 2]
-
-    def damaged_files(self, source: Case, dice: Random) -> Files:
-        """Damage the vtree alone."""
-        kinds = TEXT if dice.random() < 0.8 else BYTES
-        return source.files | {"a.vtree": damage(source.files["a.vtree"], dice, kinds)}
-
-
-class Jpc(Imported):
-    """Read PyJuice's pickles; numbers and order of their opcodes are damaged too."""
-
-    name, text = "jpc", False
-    sources = ("pyjuice/hclt.jpc", "pyjuice/mixed.jpc")
-
-    def damaged_files(self, source: Case, dice: Random) -> Files:
-        """Damage bytes or opcodes."""
-        if dice.random() < 0.4:
-            return super().damaged_files(source, dice)
-        data = source.files["a.jpc"]
-        places = [(place or 0, opcode.name, argument) for opcode, argument, place in pickletools.genops(data)]
-        ends = [place for place, _, _ in places[1:]] + [len(data)]
-        codes = [data[place:end] for (place, _, _), end in zip(places, ends, strict=True)]
-        for _ in range(dice.choice((1, 1, 2, 3))):
-            numbers = [n for n, (_, name, _) in enumerate(places) if "INT" in name]
-            which, kind = dice.randrange(len(codes)), dice.randrange(6)
-            if kind < 3 and numbers:
-                which = dice.choice(numbers)
-                value = dice.choice((0, 1, 2, -1, 4, 255, 2**16, 2**20, 2**24, 2**31 - 1, 2**40, 2**63, 10**30))
-                word = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-                codes[which] = b"\x8a" + bytes([len(word)]) + word
-            elif kind == 3:
-                codes[which] = b""
-            elif kind == 4:
-                codes[which] = codes[which] * dice.choice((2, 3, 1000))
-            else:
-                other = dice.randrange(len(codes))
-                codes[which], codes[other] = codes[other], codes[which]
-        return {"a.jpc": b"".join(codes)}
-
-
-CIRCUITS = (CircuitFile, OnnxFile, Spn, Bin, Psdd, Vtree, Jpc)
+CIRCUITS = (CircuitFile, OnnxFile)

@@ -192,9 +192,9 @@ def _toml(value: object) -> str:
 def _toml_value(data: bytes, dice: Random, others: Any) -> bytes:
     """Give a key another kind of value."""
     values = (
-        b"true", b'""', b"[]", b"{}", b"{x = 1}", b"[" * 2000, b"1979-05-27T07:32:00Z", b"07:32:00", b"nan", b"inf", b"-inf",
-        b"0x7f", b"1e400", b"5e-324", b"9" * 400, b"-1", b"0", b"1.5", b'"""a\nb"""', b"'\\'", b'"\\u0000"', b'"x"', b"1_0",
-        b"1e308", b"9" * 5000, b'"7-series"',
+        b"true", b'""', b"[]", b"{}", b"{x = 1}", b"[" * 2000, b"1979-05-27T07:32:00Z", b"07:32:00", b"nan", b"inf",
+        b"-inf", b"0x7f", b"1e400", b"5e-324", b"1e308", b"9" * 400, b"9" * 5000, b"-1", b"0", b"1.5", b"1_0", b"'\\'",
+        b'"""a\nb"""', b'"\\u0000"', b'"x"', b'"7-series"',
     )  # fmt: skip
     lines = data.split(b"\n")
     place = dice.randrange(len(lines))
