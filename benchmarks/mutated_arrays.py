@@ -243,7 +243,8 @@ class Images(Arrays):
         made: list[Files] = [
             {"x/a.png": png(grey[0]), "x/b.png": png(grey[1])}, {"x/a.png": png(deep)}, {"x/a.png": png(colours[0])},
             {"x/a.png": png(colours[1])}, {"x/a.png": png(Image.fromarray(grey[0] > 99))}, {"x/a.pgm": binary},
-            {"x/a.pgm": text, "x/b.pgm": text}, {"x/a.pgm": b"P5 4 5 999\n" + deep.clip(0, 999).astype(">u2").tobytes()},
+            {"x/a.pgm": text, "x/b.pgm": text},
+            {"x/a.pgm": b"P5 4 5 999\n" + deep.clip(0, 999).astype(">u2").tobytes()},
             {"x/train/a.png": png(grey[0]), "x/test/a.png": png(grey[1])},
         ]  # fmt: skip
         return [Case(files, 0) for files in made]

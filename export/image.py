@@ -127,7 +127,7 @@ def largest_words(
     """
     whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
     # An address, where there may be nothing to address, may be 0.
-    last = {name: max(0, count - 1) for name, count in (entries | sizes).items()}
+    last = {name: max(0, count - 1) for name, count in {**entries, **sizes}.items()}
     steps = {
         "kind": max(Op), "units": sizes["max_units"], "weights": last["weights"], "variable": last["variables"],
         **dict.fromkeys(("revive", "lists", "values", "gather_a", "gather_b"), 1),

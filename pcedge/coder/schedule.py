@@ -12,7 +12,8 @@ import numpy as np
 
 from pcedge.circuit.layers import SparseRows
 from pcedge.coder.steps import Gather, Op, Ref, Schedule, Step, identity
-from pcedge.coder.tables import code_table, likelihood_table, merging, scattering, to_schedule
+from pcedge.coder.tables import likelihood_table, merging, scattering, to_schedule
+from pcedge.coder.walk import code_table
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
 __all__ = ["Builder", "Gather", "Op", "Ref", "Schedule", "Step", "code_schedule", "identity", "likelihood_schedule"]

@@ -128,7 +128,7 @@ def _check_chunks(path: Path) -> None:
     """
     with refused(path, "PNG image"):
         data = memoryview(path.read_bytes())
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
+    if bytes(data[:8]) != b"\x89PNG\r\n\x1a\n":
         raise DataError(f"{path} must be a whole PNG image, it does not start as one")
     place, kind = 8, b""
     while kind != b"IEND":
