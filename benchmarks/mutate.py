@@ -117,7 +117,7 @@ def main(
     if as_table:
         command = f"python -m benchmarks.mutate --parser {name} --count {count} --seed {seed} --table"
         write_section("Mutation", command, table(COLUMNS, rows))
-    sys.exit(any(tally.failures for tally in tallies.values()))
+    sys.exit(1 if any(tally.failures for tally in tallies.values()) else 0)
 
 
 def keep_case(parser: Parser, case: int, seed: int, folder: Path) -> None:

@@ -26,8 +26,8 @@ import click
 from benchmarks.mutated import Case, Parser
 from pcedge.errors import PcedgeError
 
-#: seconds of CPU that a case may take, to be read and to be checked; the kernel ends a process that is later still
-READ_SECONDS, CHECK_SECONDS, GRACE_SECONDS = 5.0, 30.0, 10
+#: seconds of CPU that a case may take to be made or checked; the kernel ends a process that is so much later still
+CHECK_SECONDS, GRACE_SECONDS = 30.0, 10
 #: seconds in which a case that waits for nothing must end
 WALL_SECONDS = 300.0
 #: cases that a process takes at a time
@@ -277,7 +277,7 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            with _limited(READ_SECONDS, allowed if parser.limited else None, parser.wall):
+            with _limited(parser.seconds, allowed if parser.limited else None, parser.wall):
                 found = parser.read(case)
             accepted = True
         except (PcedgeError, click.ClickException) as error:

@@ -64,7 +64,9 @@ class Parser:
     bound_name: str | None = None
     #: whether its memory is limited; not where another process does the work
     limited = True
-    #: seconds in which it must have read, where another process does the work
+    #: seconds of CPU in which it must have read
+    seconds = 5.0
+    #: seconds of the clock in which it must have read, where another process does the work
     wall: float | None = None
     #: modules and programs that it needs beside the core
     modules: tuple[str, ...] = ()

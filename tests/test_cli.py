@@ -126,6 +126,7 @@ def test_impossible_records_have_no_number_in_json(tmp_path: Path) -> None:
     result = as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")
     assert result == {
         "records": 3, "mean_nats": None, "bits_per_variable": None, "impossible": 3, "mean_nats_of_possible": None,
+        "log_constant_added": True,
     }  # fmt: skip
     np.save(tmp_path / "x.npy", np.array([[1], [0]], dtype=np.uint8))
     assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")["mean_nats_of_possible"] == 0
