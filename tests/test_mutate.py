@@ -28,7 +28,8 @@ CASES = 100
 #: what each sabotage must be counted as
 SABOTAGE = {
     "right": "", "refused": "", "value error": "unclean", "recursion": "unclean", "exit": "unclean",
-    "warning": "unclean", "destructor": "unclean", "loop": "unclean", "wait": "unclean", "crash": "unclean", "killed": "unclean",
+    "warning": "unclean", "destructor": "unclean", "loop": "unclean", "wait": "unclean", "crash": "unclean",
+    "killed": "unclean",
     "check fails": "unclean", "other content": "silent", "invalid": "silent", "memory": "memory", "hidden": "memory",
 }  # fmt: skip
 
