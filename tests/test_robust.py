@@ -182,7 +182,7 @@ class TestProjects:
         manifest = json.loads((folder / "manifest.json").read_text())
         for streams in (0, 65, "2", None):
             (folder / "manifest.json").write_text(json.dumps(manifest | {"streams": streams}))
-            with pytest.raises(FormatError, match=r"streams must be a whole number in 1\.\.64, got"):
+            with pytest.raises(FormatError, match=r"streams must be (a whole number|in 1\.\.64), got"):
                 with EngineCsim(folder).device():
                     pass
         shutil.rmtree(folder / "include")

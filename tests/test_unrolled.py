@@ -193,7 +193,7 @@ class TestStatements:
 
 def build_many(circuits: dict[str, IntegerCircuit], folder: Path) -> Path:
     """Compile the projects of several circuits into one executable, whose first argument is the project's name."""
-    parts = ['#include "pcedge/stream.hpp"\n#include "pcedge/unrolled.hpp"']
+    parts = ['#include "pcedge/stream.hpp"\n#include "pcedge/unrolled.hpp"\n#include "pcedge/files.hpp"']
     parts += [f"#include <{name}>" for name in ("cinttypes", "cstdint", "cstdio", "fstream", "string", "vector")]
     parts.append("#define main run_project")
     for name, circuit in circuits.items():
@@ -348,7 +348,10 @@ class TestProject:
         assert said["kernel"] == manifest["kernel"] == "unrolled"
         assert said["counts"] == manifest["counts"]
         done = invoke("simulate", small, "--json")
-        assert json.loads(done.stdout) == {"out": str(small), "mismatches": 0, "golden_records": 32}
+        assert json.loads(done.stdout) == {
+            "out": str(small), "mismatches": 0, "golden_records": 32,
+            "compared": {"kernels": {"records": 32, "results": 96}},
+        }  # fmt: skip
 
 
 class TestRefusals:
