@@ -185,6 +185,7 @@ class TestProjects:
             with pytest.raises(FormatError, match=r"streams must be (a whole number|in 1\.\.64), got"):
                 with EngineCsim(folder).device():
                     pass
+        (folder / "manifest.json").write_text(json.dumps(manifest))
         shutil.rmtree(folder / "include")
         with pytest.raises(FormatError, match="must have the folder include/pcedge, as every project has"):
             EngineCsim(folder).golden()
