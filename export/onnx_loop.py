@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,20 +16,22 @@ from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.coder.steps import Op
 from pcedge.coder.tables import Layers, Table, code_table, likelihood_table, merging, scattering
+from pcedge.errors import FormatError
 from pcedge.export.onnx_functions import onnx_functions
 from pcedge.export.onnx_loop_graph import FIELDS, Branch, branches, loop_graph
-from pcedge.export.onnx_parameters import smallest
+from pcedge.export.onnx_parameters import MASTERS, NESTED, smallest
 from pcedge.quantize.integer import IntegerCircuit, IntegerSum
-
-LOOP_VERSION = "3"
 
 #: kinds of layers in the initializer `layers`, and its columns
 KINDS = ("input", "product", "sum", "sparse sum")
 COLUMNS = ("kind", "units", "children", "variable", "symbols", "data", "sources", "starts")
 
-#: types of initializers that are not int32
-_TYPES = {name: np.int64 for name in ("likelihood_memory", "likelihood_exponents", "likelihood_result",
-                                      "likelihood_slot", "code_memory", "code_exponents", "intervals")}  # fmt: skip
+#: initializers of int64, the others but tables and weights are int32
+_LONG = ("likelihood_memory", "likelihood_exponents", "likelihood_result", "likelihood_slot", "code_memory",
+         "code_exponents", "intervals")  # fmt: skip
+
+#: bytes of all initializers at most: protobuf holds no message of 2 GiB
+MAX_BYTES = 2**31 - 2**24
 
 #: function of a step by its operation; a sum's where its rows are lists
 _FUNCTIONS = {
@@ -288,15 +290,27 @@ class _Writer:
         order: IntArray = placed.values  # type: ignore[assignment]
         return self.lists.put(order), self.lists.put(placed.indices), self.lists.put(placed.indptr), len(order)
 
-    def structure(self) -> None:
-        """Describe the layers."""
-        layers = self.layers
+    def finish(self, programs: Iterable[str]) -> None:
+        """Describe the layers, now that all lists have their places, and give all initializers their types."""
+        layers, lists = self.layers, self.lists
         kind = np.where(layers.leaf, 0, np.where(layers.product, 1, np.where(self.sparse, 3, 2)))
         columns = (kind, layers.units, layers.children, layers.variable, layers.symbols, self.data,
-                   self.lists.resolved(self.sources), self.lists.resolved(self.starts))  # fmt: skip
-        self.tensors["layers"] = np.stack(columns, axis=1)
-        self.tensors["edges"] = np.stack([layers.child, self.lists.resolved(self.gathers)], axis=1)
-        self.tensors["order"] = np.array(self.circuit.order)
+                   lists.resolved(self.sources), lists.resolved(self.starts))  # fmt: skip
+        for name in programs:
+            for place in (FIELDS.index(part) for part in ("sources", "entries", "starts")):
+                self.tensors[name][:, place] = lists.resolved(self.tensors[name][:, place])
+        self.tensors |= {
+            "layers": np.stack(columns, axis=1),
+            "edges": np.stack([layers.child, lists.resolved(self.gathers)], axis=1),
+            "order": np.array(self.circuit.order), "positions": lists.whole(),
+        }  # fmt: skip
+        for name, tensor in self.tensors.items():
+            if name not in ("tables", "weights", *_LONG):
+                self.tensors[name] = tensor.astype(np.int32)
+        for nested in self.circuit.nested:
+            entries = nested.symbols + 1
+            self.tensors[MASTERS.format(entries)] = nested.masters.T.astype(np.int32)
+            self.tensors[NESTED.format(entries)] = nested.parts.T.astype(np.int32)
 
 
 _NAMES = ("Leaf", "Sum", "Context", "WeightedLists", "ListSum", "Product", "Align", "Interval")
@@ -306,29 +320,27 @@ def _code(branch: Branch) -> int:
     return 2 * _NAMES.index(branch[0]) + branch[1]
 
 
-def loop_model(circuit: IntegerCircuit, notes: Mapping[str, str], traced: bool = False) -> onnx.ModelProto:
-    """Write an integer circuit as a model of format 3.
+def loop_model(circuit: IntegerCircuit, *, traced: bool = False) -> onnx.ModelProto:
+    """Write an integer circuit as a model of format 3, without metadata.
 
     Args:
         circuit: the circuit.
-        notes: further entries of the metadata.
         traced: let the model give the values of all steps too.
+
+    Raises:
+        FormatError: the circuit is too large for an ONNX file.
     """
     writer = _Writer(circuit)
     programs = {"likelihood": writer.program("likelihood", likelihood_table(circuit, writer.layers, by_regions=True))}
     if circuit.structured:
         programs["code"] = writer.program("code", code_table(circuit, writer.layers))
-    for name in programs:
-        rows = writer.tensors[name]
-        for field_name in ("sources", "entries", "starts"):
-            place = FIELDS.index(field_name)
-            rows[:, place] = writer.lists.resolved(rows[:, place])
-    writer.structure()
-    writer.tensors["positions"] = writer.lists.whole()
+    writer.finish(programs)
     widest = max(int(writer.tensors[name][:, FIELDS.index("units")].max()) for name in programs) if traced else 0
     model = loop_graph(circuit, programs, widest)
     model.functions.extend(onnx_functions(circuit, {function for held in programs.values() for function, _ in held}))
+    size = sum(tensor.nbytes for tensor in writer.tensors.values())
+    if size > MAX_BYTES:
+        raise FormatError("onnx-size", f"the initializers of a model must have at most {MAX_BYTES} bytes, got {size}")
     for name, tensor in writer.tensors.items():
-        small = tensor if name in ("tables", "weights") else tensor.astype(_TYPES.get(name, np.int32))
-        model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(small), name))
+        model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(tensor), name))
     return model

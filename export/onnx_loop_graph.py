@@ -162,9 +162,12 @@ def loop_graph(circuit: IntegerCircuit, programs: dict[str, list[Branch]], trace
     text = _GRAPH.substitute(
         ir=IR_VERSION, opset=OPSET, domain=DOMAIN, version=DOMAIN_VERSION, variables=len(circuit.order),
         outputs=", ".join(outputs), half=half, start=1 - circuit.state_bits,
-        loops="".join(_loop(name, held, half, traced) for name, held in programs.items()) + _results("code" in programs),
+        loops="".join(_loop(name, held, half, traced) for name, held in programs.items())
+        + _results("code" in programs),
     )  # fmt: skip
-    return onnx.parser.parse_model(text)
+    model = onnx.parser.parse_model(text)
+    model.producer_name = "pcedge"
+    return model
 
 
 def _loop(name: str, held: list[Branch], half: int, traced: int) -> str:

@@ -17,8 +17,9 @@ from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_equality import check_equal
+from pcedge.export.onnx_loop_reader import loop_layers
 from pcedge.export.onnx_parameters import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
+from pcedge.export.onnx_writer import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, to_onnx
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.nested import NestedTables
 
@@ -27,7 +28,6 @@ _TYPES = {
     TensorProto.UINT8: np.uint8, TensorProto.UINT16: np.uint16, TensorProto.INT32: np.int32, TensorProto.INT64: np.int64
 }  # fmt: skip
 
-_WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 _KEYS = {
     ("input", "block"): {"kind", "variable", "block"},
     ("product", "block"): {"kind", "children", "block"},
@@ -86,19 +86,19 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     _check_texts(model)
     metadata = _metadata(model)
     tensors = _tensors(model)
-    widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
-    layers: list[IntegerLayer] = []
-    parameters = 0
+    version = metadata["pcedge.format"]
+    described = _description(metadata["pcedge.circuit"], version)
+    widths = _widths(described["widths"])
     nested = _nested(tensors, widths["leaf_bits"])
-    for index, entry in enumerate(entries):
-        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
-        parameters += parameters_of(layer)
-        check_size(parameters=parameters)
-        layers.append(layer)
+    layers: Sequence[IntegerLayer]
+    if version == LOOP_VERSION:
+        layers, order = loop_layers(tensors)
+    else:
+        layers, order = _stacked_layers(described, tensors)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     try:
         circuit = IntegerCircuit(tuple(layers), order=order, symbolizer=symbolizer, nested=nested, **widths)
-        expected = to_onnx(circuit)
+        expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
     if metadata["pcedge.digest"] != circuit.digest.hex():
@@ -109,6 +109,19 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
     _check_needed(metadata.get("pcedge.needed"), expected)
     check_equal(model, expected)
     return circuit
+
+
+def _stacked_layers(described: dict[str, Any], tensors: Tensors) -> tuple[list[IntegerLayer], tuple[int, ...]]:
+    """Make the layers that a description of format 2 names, and the coding order."""
+    order, blocks, entries = _fields(described)
+    layers: list[IntegerLayer] = []
+    parameters = 0
+    for index, entry in enumerate(entries):
+        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
+        parameters += parameters_of(layer)
+        check_size(parameters=parameters)
+        layers.append(layer)
+    return layers, order
 
 
 def _check_texts(model: onnx.ModelProto) -> None:
@@ -133,8 +146,12 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     for key in ("pcedge.format", "pcedge.digest", "pcedge.circuit"):
         if key not in found:
             raise FormatError("onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(found)[:8]}")
-    if found["pcedge.format"] != FORMAT_VERSION:
-        raise FormatError("onnx-version", f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}")
+    if found["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
+        raise FormatError(
+            "onnx-version",
+            f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}; of deep circuits "
+            f"{LOOP_VERSION!r}",
+        )
     return found
 
 
@@ -165,27 +182,32 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
             raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
 
 
-def _description(text: str) -> dict[str, Any]:
+def _description(text: str, version: str) -> dict[str, Any]:
     check_size(characters=len(text))
     try:
         described = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _structure(f"the description must be JSON ({error})") from error
-    if not isinstance(described, dict) or set(described) != {"widths", "order", "blocks", "layers"}:
-        raise _structure("the description must be an object of widths, order, blocks and layers")
+    keys = ("widths",) if version == LOOP_VERSION else ("widths", "order", "blocks", "layers")
+    if not isinstance(described, dict) or set(described) != set(keys):
+        named = f"{', '.join(keys[:-1])} and {keys[-1]}" if len(keys) > 1 else keys[0]
+        raise _structure(f"the description must be an object of {named}")
     return described
 
 
-def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[str], list[dict[str, Any]]]:
-    widths, order, blocks, entries = (described[key] for key in ("widths", "order", "blocks", "layers"))
-    if not isinstance(widths, dict) or set(widths) != set(_WIDTHS):
-        raise _structure(f"widths must be an object of {', '.join(_WIDTHS)}")
+def _widths(widths: Any) -> dict[str, int]:
+    if not isinstance(widths, dict) or set(widths) != set(WIDTHS):
+        raise _structure(f"widths must be an object of {', '.join(WIDTHS)}")
+    return {name: _integer(f"widths: {name}", widths[name], 2**31) for name in WIDTHS}
+
+
+def _fields(described: dict[str, Any]) -> tuple[tuple[int, ...], list[str], list[dict[str, Any]]]:
+    order, blocks, entries = (described[key] for key in ("order", "blocks", "layers"))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _structure("layers must be a list of objects")
     if not isinstance(blocks, list) or not all(isinstance(name, str) for name in blocks):
         raise _structure("blocks must be a list of names")
-    values = {name: _integer(f"widths: {name}", widths[name], 2**31) for name in _WIDTHS}
-    return values, _integers("order", order, len(entries)), blocks, entries
+    return _integers("order", order, len(entries)), blocks, entries
 
 
 def _integer(where: str, value: Any, below: int) -> int:

@@ -17,6 +17,7 @@ from pcedge.circuit.regions import (
     child_lists,
     clustered_order,
     coding_order,
+    depth,
     find_regions,
     first_places,
     layer_scopes,
@@ -29,7 +30,8 @@ from pcedge.errors import CircuitError
 
 __all__ = [
     "Region", "Regions", "Shape", "Spans", "check_shapes", "check_symbolizer", "child_lists", "clustered_order",
-    "coding_order", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree", "variables_of",
+    "coding_order", "depth", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree",
+    "variables_of",
 ]  # fmt: skip
 
 
