@@ -210,34 +210,36 @@ class _Writer:
         self.lists.counting = max(self.lists.counting, int(table.units.max()))
         functions = self._functions(table)
         held = [branch for branch in branches(name == "code") if (functions == _code(branch)).any()]
-        rows = dict.fromkeys(FIELDS, np.zeros(len(table.op), dtype=np.int64))
-        numbers = np.zeros(2 * len(_NAMES), dtype=np.int64)
+        numbers = np.zeros(2 * len(_NAMES), dtype=np.int32)
         numbers[[_code(branch) for branch in held]] = np.arange(len(held))
-        layer, units = table.layer, table.units
-        rows["branch"] = numbers[functions]
-        codes = table.op == Op.INTERVAL
-        rows["units"] = np.where(codes, 0, units)
+        # The root's context is there from the start.
+        kept = np.flatnonzero(table.op != Op.INIT)
+        program = np.zeros((len(kept), len(FIELDS)), dtype=np.int32)
+        rows = dict(zip(FIELDS, program.T, strict=True))
+        op, layer, units = table.op[kept], table.layer[kept], table.units[kept]
+        codes = op == Op.INTERVAL
+        rows["branch"][:] = numbers[functions[kept]]
         # What an interval writes has no place; its exponent goes where nothing is read.
-        rows["target"] = np.where(codes, 0, memory.address[table.target])
-        rows["target_exponent"] = np.where(codes, memory.slots, memory.slot[table.target])
+        rows["units"][:] = np.where(codes, 0, units)
+        rows["target"][:] = np.where(codes, 0, memory.address[table.target[kept]])
+        rows["target_exponent"][:] = np.where(codes, memory.slots, memory.slot[table.target[kept]])
         for side, letter in enumerate("ab"):
-            there = table.values[:, side] >= 0
-            value = table.values[:, side]
-            rows[letter] = np.where(there, memory.address[value] + table.offsets[:, side], 0)
-            rows[f"{letter}_exponent"] = np.where(there, memory.slot[value], 0)
-            rows[f"{letter}_units"] = np.where(there, table.source_units[:, side], 0)
-        tables = codes | (table.op == Op.LEAF)
-        sums = (table.op == Op.UP) | (table.op == Op.DOWN)
-        rows["data"] = np.where(tables | sums, self.data[layer], 0)
-        rows["variable"] = np.where(tables, table.variable, 0)
-        rows["count"] = np.where(tables, self.layers.symbols[layer] + 1, np.where(sums, units * rows["a_units"], 0))
-        self._place_lists(table, rows)
-        kept = table.op != Op.INIT
-        self.tensors[name] = np.stack([rows[field] for field in FIELDS], axis=1)[kept]
+            value = table.values[kept, side]
+            there = value >= 0
+            rows[letter][:] = np.where(there, memory.address[value] + table.offsets[kept, side], 0)
+            rows[f"{letter}_exponent"][:] = np.where(there, memory.slot[value], 0)
+            rows[f"{letter}_units"][:] = np.where(there, table.source_units[kept, side], 0)
+        tables = codes | (op == Op.LEAF)
+        sums = (op == Op.UP) | (op == Op.DOWN)
+        rows["data"][:] = np.where(tables | sums, self.data[layer], 0)
+        rows["variable"][:] = np.where(tables, table.variable[kept], 0)
+        rows["count"][:] = np.where(tables, self.layers.symbols[layer] + 1, np.where(sums, units * rows["a_units"], 0))
+        self._place_lists(table, kept, rows)
+        self.tensors[name] = program
         self.tensors[f"{name}_memory"] = np.array([memory.size])
         self.tensors[f"{name}_exponents"] = np.array([memory.slots + 1])
         if name == "code":
-            self.tensors["intervals"] = np.flatnonzero(codes[kept])
+            self.tensors["intervals"] = np.flatnonzero(codes)
         else:
             self.tensors["likelihood_result"] = memory.address[[table.result]]
             self.tensors["likelihood_slot"] = memory.slot[[table.result]]
@@ -250,24 +252,24 @@ class _Writer:
         lists = sums & self.sparse[table.layer]
         return 2 * np.where(lists, _NAMES.index("WeightedLists"), names[table.op]) + table.revive
 
-    def _place_lists(self, table: Table, rows: dict[str, IntArray]) -> None:
+    def _place_lists(self, table: Table, kept: IntArray, rows: dict[str, NDArray[np.int32]]) -> None:
         """Place what steps read through lists."""
-        sources, entries, starts = np.zeros((3, len(table.op)), dtype=np.int64)
-        for side, column in ((0, sources), (1, entries)):
-            bent = np.flatnonzero((table.op == Op.MULTIPLY) & (table.columns[:, side] >= 0))
-            column[bent] = self.gathers[self.layers.starts[table.layer[bent]] + table.columns[bent, side]]
+        op, layer, columns = table.op[kept], table.layer[kept], table.columns[kept]
+        for side, field_name in enumerate(("sources", "entries")):
+            bent = np.flatnonzero((op == Op.MULTIPLY) & (columns[:, side] >= 0))
+            rows[field_name][bent] = self.gathers[self.layers.starts[layer[bent]] + columns[bent, side]]
         known: dict[tuple[int, ...], tuple[int, ...]] = {}
-        sums = (table.op == Op.UP) | (table.op == Op.DOWN)
-        for step in np.flatnonzero((table.op == Op.LIST) | (sums & self.sparse[table.layer])).tolist():
-            key = tuple(
-                int(part[step]) for part in (table.op, table.layer, table.columns[:, 0], table.parts, table.units)
-            )
-            if key[0] == Op.LIST and key[3]:
-                key = (key[0], -1, *key[2:])
+        listed = (op == Op.LIST) | (((op == Op.UP) | (op == Op.DOWN)) & self.sparse[layer])
+        for row in np.flatnonzero(listed).tolist():
+            step = kept[row]
+            parts = int(table.parts[step])
+            # Contexts of one size are added up alike in all layers.
+            index = -1 if parts else int(layer[row])
+            key = (int(op[row]), index, int(columns[row, 0]), parts, int(table.units[step]))
             if key not in known:
                 known[key] = self._lists(*key)
-            entries[step], sources[step], starts[step], rows["count"][step] = known[key]
-        rows["sources"], rows["entries"], rows["starts"] = sources, entries, starts
+            for field_name, value in zip(("entries", "sources", "starts", "count"), known[key], strict=True):
+                rows[field_name][row] = value
 
     def _lists(self, op: int, index: int, column: int, parts: int, units: int) -> tuple[int, ...]:
         """Give where entries, sources and starts of a step's lists begin, and how many entries there are."""

@@ -24,12 +24,12 @@ from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, Parameters, check_size
 from pcedge.export.onnx_stacks import Stack, pick_column, stack_steps
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
-#: format of stacks, and that of deep circuits, which loops over steps
+#: format of stacks, and that of deep and of large circuits, which loops over steps
 FORMAT_VERSION, LOOP_VERSION = "2", "3"
 
-#: layers on the longest way from the root to a leaf, above which a circuit is deep: its stacks would be many thousand
-#: nodes, which onnxruntime takes minutes to load
-DEEP = 1024
+#: layers on the longest way from the root to a leaf, and in all, above which a circuit is written as loops: its stacks
+#: would be many thousand nodes, which onnxruntime takes minutes to load, or take minutes to be put together
+DEEP, LARGE = 1024, 1 << 14
 
 #: the widths that the metadata name
 WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
@@ -80,7 +80,7 @@ def to_onnx(
     Args:
         circuit: the circuit.
         notes: further entries of the metadata, as in `write_onnx`.
-        version: the format, `2` or `3`; None takes `3` for a deep circuit.
+        version: the format, `2` or `3`; None takes `3` for a deep or large circuit.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
@@ -104,7 +104,8 @@ def to_onnx(
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
-    version = version or (LOOP_VERSION if depth(circuit.shapes) > DEEP else FORMAT_VERSION)
+    loops = len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP
+    version = version or (LOOP_VERSION if loops else FORMAT_VERSION)
     if version == LOOP_VERSION:
         return _with_metadata(loop_model(circuit), circuit, {"widths": _widths(circuit)}, notes or {}, version)
     return _Writer(circuit).model(notes or {})

@@ -55,10 +55,10 @@ def check_shapes(shapes: Sequence[Shape]) -> Spans | None:
     if spans is None:
         _check_scopes(shapes)
     _check_cardinalities(shapes)
-    used = {child for shape in shapes for child in shape.children} | {len(shapes) - 1}
-    for index in range(len(shapes)):
-        if index not in used:
-            raise CircuitError(f"layer {index} ({shapes[index].kind}) must be used by a later layer, nothing uses it")
+    unused = np.flatnonzero(np.bincount(child_lists(shapes)[1], minlength=len(shapes))[:-1] == 0)
+    if len(unused):
+        index = int(unused[0])
+        raise CircuitError(f"layer {index} ({shapes[index].kind}) must be used by a later layer, nothing uses it")
     return spans
 
 

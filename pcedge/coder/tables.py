@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.circuit.structure import Regions, child_lists
+from pcedge.circuit.structure import Regions
 from pcedge.coder.steps import Gather, Op, Ref, Schedule, Step
 from pcedge.quantize.integer import IntegerCircuit
 
@@ -142,7 +142,7 @@ class Layers:
     def of(circuit: IntegerCircuit) -> Layers:
         """Take the layers of a circuit."""
         shapes = circuit.shapes
-        starts, child = child_lists(shapes)
+        starts, child = circuit.edges
         count = np.diff(starts)
         user = np.repeat(np.arange(len(shapes)), count)
         units = np.array([shape.units for shape in shapes], dtype=np.int64)
@@ -377,7 +377,8 @@ class _Contexts:
         source = np.where(hands, user[self.edge], np.arange(len(live)))
         live = _along(source, live)
         part = np.where(hands, live[source], alive[self.edge])
-        return ~single | (self.revives & ~part)
+        merges: BoolArray = ~single | (self.revives & ~part)
+        return merges
 
     def add_steps(self, inside: IntArray) -> None:
         """Add all steps; `inside` are the values of the way up."""
