@@ -16,12 +16,13 @@ from strategies import CircuitMaker, make_circuit
 
 import pcedge
 from pcedge.circuit import load_circuit
-from pcedge.coder.interpreter import Engine
 from pcedge.data import load_array
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import MissingToolError, UsageError
 from pcedge.export import append_to_hls4ml, to_hls4ml
-from pcedge.export import hls4ml as export_hls4ml
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.export.hls4ml import model as export_hls4ml
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
 
 hls4ml = pytest.importorskip("hls4ml", reason="hls4ml is not installed (extra hls)")
 
@@ -42,7 +43,7 @@ def unstructured(seed: int) -> IntegerCircuit:
 
 
 def assert_equals_engine(circuit: IntegerCircuit, found: np.ndarray[Any, Any], symbols: np.ndarray[Any, Any]) -> None:
-    mantissas, exponents = Engine(circuit).likelihood(symbols)
+    mantissas, exponents = ReferenceEngine(circuit).likelihood(symbols)
     assert_array_equal(found, np.stack([mantissas, exponents], axis=1))
 
 
@@ -108,7 +109,7 @@ def test_extreme_exponents_on_a_stream(tmp_path: Path) -> None:
     symbols[0] = 0
     symbols[1] = np.array(circuit.cardinalities) - 1
     assert_equals_engine(circuit, model.predict(symbols.astype(np.float64)), symbols)
-    mantissas, exponents = Engine(circuit).likelihood(symbols)
+    mantissas, exponents = ReferenceEngine(circuit).likelihood(symbols)
     assert exponents[mantissas > 0].min() < -2000
     assert set(exponents[mantissas == 0].tolist()) == {ZERO_EXPONENT}
 
@@ -181,7 +182,7 @@ def test_a_saved_model_is_read_in_another_process(tmp_path: Path) -> None:
     model = to_hls4ml(unstructured(1), tmp_path / "project")
     serialize_model(model, tmp_path / "model.fml")
     code = (
-        "import sys, pcedge.export.hls4ml_layer; from hls4ml.utils.serialization import deserialize_model; "
+        "import sys, pcedge.export.hls4ml.layer; from hls4ml.utils.serialization import deserialize_model; "
         "deserialize_model(sys.argv[1]).write()"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "model.fml"], check=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.parametric import Parametric
+from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import FormatError, UsageError
 

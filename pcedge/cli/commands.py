@@ -10,16 +10,7 @@ import click
 import numpy as np
 
 from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
-from pcedge.cli.inputs import (
-    DATA,
-    FILE,
-    MODEL,
-    OUT,
-    bits_per_value,
-    reading_options,
-    to_records,
-    to_symbols,
-)  # fmt: skip
+from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, reading_options, to_records, to_symbols
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
 from pcedge.errors import DataError
@@ -28,7 +19,7 @@ from pcedge.errors import DataError
 @click.command(cls=Command, example="pcedge doctor")
 def doctor() -> Result:
     """Show which tools were found, where, what overrides each, and what each is needed for."""
-    from pcedge.simulate.tools import survey
+    from pcedge.toolchain.tools import survey
 
     tools = survey()
     rows: list[list[object]] = [[t.name, t.found or "missing", t.needed_for, t.override] for t in tools]
@@ -69,7 +60,7 @@ def info(model: str, against: str | None) -> Result:
         result |= _symbolizer(circuit)
     else:
         from pcedge.cli.bounding import bounds_of
-        from pcedge.export.lowering import lower
+        from pcedge.export.program.lowering import lower
 
         integers = read_integer(model)
         kinds = [shape.kind for shape in integers.shapes]
@@ -141,12 +132,12 @@ def verify(model: str, data: str, rungs: str, records: int | None, dtype: str | 
 @reading_options
 def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | None, shape: str | None) -> Result:
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.coder import Engine
-    from pcedge.coder.stream import encode as compress
-    from pcedge.coder.stream import parse
+    from pcedge.codec.stream import encode as compress
+    from pcedge.codec.stream import parse
     from pcedge.data import Reading, load_array
+    from pcedge.engines import ReferenceEngine
 
-    engine = Engine(read_integer(model))
+    engine = ReferenceEngine(read_integer(model))
     _say_how(engine)
     x = load_array(data, Reading(dtype, shape))
     with progress("encoding") as move:
@@ -173,10 +164,10 @@ def encode(model: str, data: str, out: Path, lanes: int | None, dtype: str | Non
 @click.argument("out", type=OUT)
 def decode(model: str, stream: str, out: Path) -> Result:
     """Restore the records of a stream, with their dtype and shape."""
-    from pcedge.coder import Engine
-    from pcedge.coder.stream import decode as restore
+    from pcedge.codec.stream import decode as restore
+    from pcedge.engines import ReferenceEngine
 
-    engine = Engine(read_integer(model))
+    engine = ReferenceEngine(read_integer(model))
     _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
@@ -199,11 +190,11 @@ def loglik(
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added.
     """
+    from pcedge.arithmetic import log_of
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
-    from pcedge.coder import Engine
     from pcedge.data import Reading, load_array
-    from pcedge.verify.project import log_of
+    from pcedge.engines import ReferenceEngine
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
     raw = load_array(data, Reading(dtype, shape, missing))
@@ -215,7 +206,7 @@ def loglik(
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
-        engine, constant = Engine(circuit), 0.0
+        engine, constant = ReferenceEngine(circuit), 0.0
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:

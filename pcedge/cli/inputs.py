@@ -13,8 +13,8 @@ import numpy as np
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.errors import DataError, UsageError
-from pcedge.export import zoo
-from pcedge.quantize import IntegerCircuit
+from pcedge.export.onnx import zoo
+from pcedge.integer import IntegerCircuit
 
 #: what a data argument may be, for help texts
 ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary (--dtype, --shape)"

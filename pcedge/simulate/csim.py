@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import IntArray, Vector
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT, pack_lanes, unpack_lanes
-from pcedge.simulate.compiled import compiled, start
-from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.export.project.directory import MANIFEST, PROJECT_FORMAT
+from pcedge.export.project.lanes import pack_lanes, unpack_lanes
+from pcedge.toolchain.compiled import compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
 

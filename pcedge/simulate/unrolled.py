@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.project import MANIFEST, PROJECT_FORMAT
-from pcedge.export.unrolled_project import UNROLLED
-from pcedge.simulate.compiled import compiled, start
-from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.export.project.directory import MANIFEST, PROJECT_FORMAT
+from pcedge.export.unrolled.project import UNROLLED
+from pcedge.toolchain.compiled import compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
 

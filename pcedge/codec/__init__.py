@@ -1,0 +1,5 @@
+"""The codec: lanes, their range coder, and the stream. Needs numpy only."""
+
+from pcedge.codec.stream import decode, encode
+
+__all__ = ["decode", "encode"]

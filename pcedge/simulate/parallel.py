@@ -1,0 +1,80 @@
+"""C simulation of a project's engine: a device behind simulated registers and streams, which counts its cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pcedge.drivers.device import Device
+from pcedge.errors import FormatError, MismatchError, ToolError
+from pcedge.export.program.size import MOST_STREAMS
+from pcedge.simulate.board import Board
+from pcedge.simulate.csim import Csim
+from pcedge.toolchain.compiled import compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
+
+_SOURCES = ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")
+
+
+@dataclass(frozen=True)
+class EngineCsim:
+    """Run the engine of a project directory, compiled for plain integers, which are faster, or exact widths."""
+
+    folder: Path
+    #: exact widths of every signal (`ap_int`) instead of 64-bit integers
+    exact: bool = False
+
+    @cached_property
+    def executable(self) -> Path:
+        """Compile the testbench where it is not yet; give the executable.
+
+        Raises:
+            FormatError: the directory is not a project.
+            MissingToolError: no compiler or no ap_int.h.
+            ToolError: the compiler failed; its text is in the message.
+        """
+        _ = Csim(self.folder).manifest
+        command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
+        if not self.exact:
+            command.append("-DPCEDGE_PLAIN_INTEGERS")
+
+        def make(out: Path) -> None:
+            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the engine's testbench")
+
+        return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
+
+    def golden(self) -> str:
+        """Compare all jobs with the golden vectors; give the testbench's line.
+
+        Raises:
+            MismatchError: they differ; the message names the job and the record or lane.
+            ToolError: the testbench cannot run.
+        """
+        done = start(self.executable, ["golden", "golden"], self.folder)
+        if done.returncode == 1:
+            raise MismatchError(f"engine: {done.stdout.strip()}")
+        if done.returncode:
+            raise ToolError(f"the engine's testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    @contextmanager
+    def device(self, stalls: tuple[int, int] | None = None) -> Iterator[Device]:
+        """Open the engine as a device.
+
+        Args:
+            stalls: share of 256, and a seed: so often both ends of a stream are not ready.
+        """
+        streams = Csim(self.folder).manifest.get("streams")
+        if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
+            raise FormatError(
+                "project-manifest",
+                f"{self.folder}: streams must be a whole number in 1..{MOST_STREAMS}, got {streams!r}",
+            )
+        board = Board(self.executable, streams, stalls)
+        try:
+            yield Device(board, board.ports)
+        finally:
+            board.close()
