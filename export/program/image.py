@@ -18,6 +18,7 @@ from pcedge.export.program.packing import Column
 from pcedge.export.program.size import EngineSize
 from pcedge.export.program.steps import INDEX_BITS, STEP_FIELDS
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 
 Integers = NDArray[np.int64]
 
@@ -63,7 +64,7 @@ class Capacity:
         return sum(entries * bits for entries, bits in self.sections.values())
 
     def memory_kinds(self) -> dict[str, int]:
-        """Count the bits of the memories by kind, as `Program.memory_bits`; `loaded` is the sum of what is loaded."""
+        """Count the bits of the memories by kind, as `Lowered.memory_bits`; `loaded` is the sum of what is loaded."""
         bits = {name: entries * width for name, (entries, width) in self.sections.items()}
         programs = {f"{own}_program": sum(bits[f"{own}_{name}"] for name in STEP_FIELDS) for own in PROGRAMS}
         nested = sum(bits[f"nested_{name}"] for name in NESTED_FIELDS)
@@ -121,16 +122,18 @@ def capacity_from(saved: object) -> Capacity:
         raise FormatError("project-manifest", f"the capacity of a reloadable build must be whole ({error})") from error
 
 
-def make_image(circuit: IntegerCircuit, shape: EngineSize) -> Image:
+def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
     """Lay out a circuit's memories for an engine's sizes.
 
     Raises:
         NotStructuredError: the circuit cannot be coded.
     """
-    made = arrange(circuit)
+    program = Program.of(source)
+    circuit = program.circuit
+    made = arrange(program)
     leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
-    program = lower(circuit, made, leaves, shape)
-    weights = _unbanked(program.weights, circuit.weight_bits)
+    lowered = lower(program, made, leaves, shape)
+    weights = _unbanked(lowered.weights, circuit.weight_bits)
     assert leaves.leaves is not None
     nothing = np.zeros(0, dtype=np.int64)
     sections = {
@@ -142,16 +145,18 @@ def make_image(circuit: IntegerCircuit, shape: EngineSize) -> Image:
     sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
     for name, columns in _programs(circuit, made, shape.tile).items():
         sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
-    return Image(circuit, program.sizes, program.result, sections)
+    return Image(circuit, lowered.sizes, lowered.result, sections)
 
 
-def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capacity:
-    """Find the least capacity that has room for every one of some circuits.
+def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: EngineSize) -> Capacity:
+    """Find the least capacity that has room for every one of some circuits, or of their images for the same sizes.
 
     Raises:
         WidthError: they differ in a width that a build fixes.
         NotStructuredError: a circuit cannot be coded.
     """
+    images = [source if isinstance(source, Image) else make_image(source, shape) for source in sources]
+    circuits = [image.circuit for image in images]
     first = circuits[0].widths
     most = dict(first.as_dict())
     for circuit in circuits:
@@ -160,7 +165,6 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capaci
             most[name] = max(most[name], getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
     widths = Widths(**most | {"floor": 1})
-    images = [make_image(circuit, shape) for circuit in circuits]
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
     sections = {}
     for name in SECTIONS:
@@ -171,8 +175,12 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capaci
     return Capacity(widths, shape, sizes, sections)
 
 
-def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint32]:
+def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) -> NDArray[np.uint32]:
     """Write a circuit's image for a build.
+
+    Args:
+        source: the circuit, its program, or its image for the sizes of the build.
+        capacity: what the build has room for.
 
     Returns:
         uint32 words: header, sizes of the sections, sections, CRC-32 of all of it.
@@ -181,10 +189,11 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         WidthError: the circuit does not fit the build.
         NotStructuredError: the circuit cannot be coded.
     """
+    circuit = source.circuit if isinstance(source, Program | Image) else source
     _same_widths(circuit.widths, capacity.widths)
     for name in _MOST:
         _within(name, getattr(circuit.widths, name), getattr(capacity.widths, name))
-    image = make_image(circuit, capacity.shape)
+    image = source if isinstance(source, Image) else make_image(source, capacity.shape)
     for name in SIZES:
         _within(name, image.sizes[name], capacity.sizes[name])
     sections = dict(image.sections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import assert_never
 
 import numpy as np
 
@@ -14,7 +15,19 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
 from pcedge.export.unrolled.tables import FoldedTables, code_bits
 from pcedge.integer.circuit import IntegerSum
-from pcedge.schedule.steps import Op, Ref, Step
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Up,
+    describe,
+)  # fmt: skip
 
 #: C++ type of a number of bits
 LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
@@ -81,7 +94,9 @@ class _Unroller:
     def __init__(self, engine: ReferenceEngine, adders: str) -> None:
         self.circuit = engine.circuit
         self.bits = self.circuit.state_bits
-        self.schedule = engine.likelihood_steps
+        self.schedule = engine.program.likelihood
+        #: a likelihood has no intervals
+        self.steps = [step for step in self.schedule.steps if not isinstance(step, Interval)]
         self.adders = adders
         self.folded = FoldedTables(engine, self.schedule)
         self.lines: list[str] = []
@@ -98,7 +113,7 @@ class _Unroller:
         self.table_bits = self.adder_count = self.adder_bits = 0
 
     def body(self) -> tuple[str, ...]:
-        for step in self.schedule.steps:
+        for step in self.steps:
             if not self.folded.is_table(step.target):
                 self.compute(step)
         root = self.vector(self.schedule.result)
@@ -111,12 +126,12 @@ class _Unroller:
         return tuple(self.lines)
 
     def count(self) -> Counts:
-        matrices = {step.target: self.matrix(step) for step in self.schedule.steps if step.op is Op.UP}
+        matrices = {step.target: self.matrix(step) for step in self.steps if isinstance(step, Up)}
         weights = [matrix[(matrix & (matrix - 1)) != 0] for matrix in matrices.values()]
         return Counts(
             plain_multiplications=sum(len(found) for found in weights),
             plain_adders=sum(plain_adders(matrix) for matrix in matrices.values()),
-            plain_products=sum(step.units for step in self.schedule.steps if step.op is Op.MULTIPLY),
+            plain_products=sum(step.units for step in self.steps if isinstance(step, Multiply)),
             left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
             adders=self.adder_count, adder_bits=self.adder_bits, multipliers=len(self.products),
             tables=len(self.tables), table_bits=self.table_bits,
@@ -207,27 +222,33 @@ class _Unroller:
             self.table_bits += len(values) * width(int(values.min()), int(values.max()))
         return self.tables[key]
 
-    def key(self, step: Step) -> object:
+    def key(self, step: Computed) -> object:
         sources = tuple((self.alias.get(r.value, r.value), r.offset, r.units) for r in step.sources)
-        gathers = tuple(None if gather is None else gather.tobytes() for gather in step.gathers)
-        return step.op, sources, gathers, step.layer if step.op is Op.UP else -1
+        gathers: tuple[bytes | None, ...] = ()
+        if isinstance(step, Multiply):
+            gathers = tuple(None if gather is None else gather.tobytes() for gather in step.gathers)
+        return step.op, sources, gathers, step.layer if isinstance(step, Up) else -1
 
-    def compute(self, step: Step) -> None:
+    def compute(self, step: Computed) -> None:
         first = self.same.setdefault(self.key(step), step.target)
         if first != step.target:
             self.alias[step.target] = first
             return
-        self.lines.append(f"// {step.describe()}")
-        if step.op is Op.MULTIPLY:
-            self.vectors[step.target] = self.multiply(step)
-        elif step.op is Op.ALIGN:
-            self.vectors[step.target] = self.align(step)
-        else:
-            # The likelihood has LEAF, UP, MULTIPLY and ALIGN; a LEAF is always a table, and none revives.
-            assert step.op is Op.UP
-            self.vectors[step.target] = self.mix(step)
+        self.lines.append(f"// {describe(step)}")
+        match step:
+            case Multiply():
+                self.vectors[step.target] = self.multiply(step)
+            case Align():
+                self.vectors[step.target] = self.align(step)
+            case Up():
+                self.vectors[step.target] = self.mix(step)
+            case Init() | Leaf() | Down() | ListSum():
+                # The likelihood has no context, and a leaf is always a table.
+                raise AssertionError(describe(step))
+            case _:
+                assert_never(step)
 
-    def multiply(self, step: Step) -> _Vector:
+    def multiply(self, step: Multiply) -> _Vector:
         views = [self.view(ref) for ref in step.sources]
         places = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
         pairs = list(zip(*places, strict=True))
@@ -264,7 +285,7 @@ class _Unroller:
             return self.define("e", kind, f"{kind}({a.exponent} + {b.exponent})"), offset, low, high
         return a.exponent or b.exponent, offset, low, high
 
-    def matrix(self, step: Step) -> IntArray:
+    def matrix(self, step: Up) -> IntArray:
         """Give what UP multiplies by, (units, source units)."""
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
@@ -272,20 +293,19 @@ class _Unroller:
         return np.asarray(weights.toarray() if isinstance(weights, SparseRows) else weights, dtype=np.int64)
 
     @cached_property
-    def together(self) -> dict[object, list[Step]]:
+    def together(self) -> dict[Ref, list[Up]]:
         """Put steps that mix the same vector together: their rows are one matrix."""
-        groups: dict[object, list[Step]] = {}
-        for step in self.schedule.steps:
-            if step.op is Op.UP and not self.folded.is_table(step.target):
-                groups.setdefault(step.sources, []).append(step)
+        groups: dict[Ref, list[Up]] = {}
+        for step in self.steps:
+            if isinstance(step, Up) and not self.folded.is_table(step.target):
+                groups.setdefault(step.source, []).append(step)
         return groups
 
-    def mix(self, step: Step) -> _Vector:
-        (ref,) = step.sources
-        source = self.view(ref)
+    def mix(self, step: Up) -> _Vector:
+        source = self.view(step.source)
         matrix = self.matrix(step)
         if step.target not in self.rows:
-            group = self.together[step.sources]
+            group = self.together[step.source]
             rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
             for one in group:
                 self.rows[one.target], rows = rows[: one.units], rows[one.units :]
@@ -343,7 +363,7 @@ class _Unroller:
                 rows.append((self.define("s", kind, f"{kind}({moved})"), most))
         return rows
 
-    def align(self, step: Step) -> _Vector:
+    def align(self, step: Align) -> _Vector:
         views = [self.view(ref) for ref in step.sources]
         low, high = min(view.low for view in views), max(view.high for view in views)
         kind = self.signed(width(min(low, -1), high))

@@ -14,7 +14,7 @@ from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_c
 
 if TYPE_CHECKING:
     from pcedge.export.program.image import Capacity
-    from pcedge.export.program.lowering import Program
+    from pcedge.export.program.lowering import Lowered
     from pcedge.export.target import Target
 
 #: jobs, in the order of the table
@@ -73,11 +73,11 @@ def estimate(
             return {"reached": False, "rate": rate, "limited_by": unit, "cycles_per_record": cycles}, text, 1
         shape = found
     jobs = {name: count(circuit, shape, name) for name in JOBS}
-    program = lower(circuit, shape=shape)
+    lowered = lower(circuit, shape=shape)
     others = [read_integer(name) for name in fit]
     capacity = capacity_of([circuit, *others], shape) if memories == "reload" else None
-    memory: dict[str, Any] = program.memory_bits() if capacity is None else capacity.memory_kinds()
-    widths, sizes = (circuit.widths, program.sizes) if capacity is None else (capacity.widths, capacity.sizes)
+    memory: dict[str, Any] = lowered.memory_bits() if capacity is None else capacity.memory_kinds()
+    widths, sizes = (circuit.widths, lowered.sizes) if capacity is None else (capacity.widths, capacity.sizes)
     memory["symbols"] = 2 * sizes["variables"] * widths.symbol
     for name in ("state", "exponents", "symbols"):
         memory[name] *= shape.streams
@@ -97,7 +97,7 @@ def estimate(
     }  # fmt: skip
     if rate is not None:
         result |= {"reached": True, "rate": rate}
-    resources, shown = _resources(program, board, capacity)
+    resources, shown = _resources(lowered, board, capacity)
     result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
     result["resources"] = resources
     lines = [f"{shape.macs} macs, {shape.streams} streams, {shape.search_bits} search bits, {clock / 1e6:g} MHz"]
@@ -112,14 +112,14 @@ def estimate(
 
 
 def _resources(
-    program: Program, target: Target, capacity: Capacity | None
+    lowered: Lowered, target: Target, capacity: Capacity | None
 ) -> tuple[dict[str, object] | None, list[object]]:
     """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
     from pcedge.export.engine.resources import estimate_resources
 
     if target.family is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]
-    found = estimate_resources(program, target.family, capacity)
+    found = estimate_resources(lowered, target.family, capacity)
     said, total = found.as_dict(), asdict(found.total)
     rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
     rows.append(["all", *total.values()])

@@ -1,10 +1,6 @@
 """Schedules: the programs of steps that every engine replays, and what their numbers can become."""
 
-from pcedge.schedule.ranges import needed_widths
-from pcedge.schedule.reevaluation import reevaluation_schedule
+from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Op, Ref, Schedule, Step
-from pcedge.schedule.walk import code_schedule, likelihood_schedule
 
-__all__ = [
-    "Op", "Ref", "Schedule", "Step", "code_schedule", "likelihood_schedule", "needed_widths", "reevaluation_schedule",
-]  # fmt: skip
+__all__ = ["Op", "Program", "Ref", "Schedule", "Step"]

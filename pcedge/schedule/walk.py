@@ -11,7 +11,8 @@ from collections.abc import Generator
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.structure import Region
 from pcedge.integer.circuit import IntegerCircuit
-from pcedge.schedule.steps import Builder, Gather, Op, Ref, Schedule, identity
+from pcedge.schedule.builder import Builder
+from pcedge.schedule.steps import Gather, Ref, Schedule, identity
 
 
 def likelihood_schedule(circuit: IntegerCircuit) -> Schedule:
@@ -58,7 +59,7 @@ class _Walk:
         self.funnels = {index for region in self.tree if self.is_funnel(region) for index in region.layers}
         #: values that cannot be all zero
         self.alive: set[int] = set()
-        root = self.builder.add(Op.INIT, 1)
+        root = self.builder.root()
         self.alive.add(root.value)
         self.pending[len(self.shapes) - 1].append(root)
 
@@ -102,7 +103,7 @@ class _Walk:
                 continue
             # With one child in a funnel the result is that child's whole context: revive it here, without a step more.
             alone = funnel and len(shape.children) == 1
-            below = self.builder.add(Op.DOWN, shape.columns, (context,), layer=index, revive=alone)
+            below = self.builder.down(shape.columns, context, index, alone)
             if alone:
                 self.alive.add(below.value)
             offset = 0
@@ -112,9 +113,7 @@ class _Walk:
         if not region.children:
             (leaf,) = contexts
             variable = self.shapes[leaf].variable
-            self.builder.add(
-                Op.INTERVAL, self.shapes[leaf].units, (contexts[leaf],), layer=leaf, variable=variable, revive=True
-            )
+            self.builder.interval(contexts[leaf], leaf, variable)
         else:
             yield from self._children(region, contexts, need_inside, funnel)
         if need_inside:

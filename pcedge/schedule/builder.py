@@ -1,0 +1,112 @@
+"""A schedule in the making: it numbers the values of the steps that are appended."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcedge.circuit.rows import SparseRows
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Step,
+    Up,
+    identity,
+)
+
+
+class Builder:
+    """Append steps and number their values."""
+
+    def __init__(self, circuit: IntegerCircuit) -> None:
+        """Start with no steps."""
+        self.layers = circuit.layers
+        self.steps: list[Step] = []
+        self.values = 0
+
+    def _next(self) -> int:
+        """Number the next value."""
+        self.values += 1
+        return self.values - 1
+
+    def _made(self, step: Computed) -> Ref:
+        """Append a step; give its value."""
+        self.steps.append(step)
+        return Ref(step.target, 0, step.units)
+
+    def root(self) -> Ref:
+        """Start with the context of the root."""
+        return self._made(Init(self._next(), 1))
+
+    def interval(self, context: Ref, layer: int, variable: int) -> None:
+        """Code a variable."""
+        self.steps.append(Interval(context, layer, variable))
+
+    def down(self, units: int, context: Ref, layer: int, revive: bool = False) -> Ref:
+        """Give a context down through a sum layer."""
+        return self._made(Down(self._next(), units, context, layer, revive))
+
+    def _list_sum(self, source: Ref, lists: SparseRows, layer: int, revive: bool) -> Ref:
+        units = len(lists.indptr) - 1
+        return self._made(ListSum(self._next(), units, source, lists, layer, revive))
+
+    def concatenated(self, parts: list[Ref], layer: int) -> Ref:
+        """Put vectors one after the other, under one exponent."""
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = self._made(Align(self._next(), whole.units + part.units, (whole, part), layer))
+        return whole
+
+    def merge(self, parts: list[Ref], layer: int, revive: bool) -> Ref:
+        """Add up contexts of one layer, entry by entry."""
+        whole = self.concatenated(parts, layer)
+        units = parts[0].units
+        columns = np.arange(len(parts) * units, dtype=np.int64).reshape(len(parts), units).T
+        lists = SparseRows(
+            np.arange(units + 1, dtype=np.int64) * len(parts), columns.ravel(), np.ones(0, np.int64), whole.units
+        )
+        return self._list_sum(whole, lists, layer, revive)
+
+    def scatter(self, layer: int, running: Ref, gather: Gather, units: int, revive: bool) -> Ref:
+        """Give each of the `units` units of a child the sum of the contexts of the products that gather it."""
+        order = np.argsort(gather, kind="stable").astype(np.int64)
+        indptr = np.searchsorted(gather[order], np.arange(units + 1)).astype(np.int64)
+        lists = SparseRows(indptr, order, np.ones(0, np.int64), len(gather))
+        return self._list_sum(running, lists, layer, revive)
+
+    def pick(self, layer: int, source: Ref, gather: Gather) -> Ref:
+        """Read a vector through a gather list."""
+        lists = SparseRows(
+            np.arange(len(gather) + 1, dtype=np.int64), gather.astype(np.int64), np.ones(0, np.int64), source.units
+        )
+        return self._list_sum(source, lists, layer, False)
+
+    def multiply(
+        self, layer: int, first: tuple[Ref, Gather | None], second: tuple[Ref, Gather | None], units: int, revive: bool
+    ) -> Ref:
+        """Multiply two vectors, each read through its gather list if it has one."""
+        a, b = (None if g is None or identity(g, ref.units) else g for ref, g in (first, second))
+        return self._made(Multiply(self._next(), units, (first[0], second[0]), (a, b), layer, revive))
+
+    def inside(self, index: int, below: list[Ref], revive: bool) -> Ref:
+        """Add the steps of one layer on the way up."""
+        layer = self.layers[index]
+        units = layer.shape.units
+        if isinstance(layer, IntegerInput):
+            return self._made(Leaf(self._next(), units, index, layer.variable, revive))
+        if isinstance(layer, IntegerSum):
+            whole = self.concatenated(below, index)
+            return self._made(Up(self._next(), units, whole, index, revive))
+        product: tuple[Ref, Gather | None] = (below[0], layer.gather[:, 0])
+        for column in range(1, len(below)):
+            second = (below[column], layer.gather[:, column])
+            product = (self.multiply(index, product, second, units, revive), None)
+        return product[0]
