@@ -71,7 +71,7 @@ def matrix_uses(schedule: Schedule) -> Counter[int]:
 
 def check_program(circuit: IntegerCircuit, schedule: Schedule) -> None:
     """Check that every value is made once, read only while it lives, and freed once, by the step that reads it last."""
-    last = {step.target: number for number, step in enumerate(schedule.steps)}
+    last = {step.target: number for number, step in enumerate(schedule.steps) if not isinstance(step, Interval)}
     last |= {source.value: number for number, step in enumerate(schedule.steps) for source in step.sources}
     for number, frees in enumerate(schedule.frees):
         assert all(last[value] == number for value in frees)

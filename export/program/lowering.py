@@ -1,4 +1,4 @@
-"""Lowering: from an integer circuit to the memories of the engine (docs/schedule.md, section Step encoding)."""
+"""Lowering: from an integer circuit to the memories of the engine (docs/engine-memories.md, section Step encoding)."""
 
 from __future__ import annotations
 

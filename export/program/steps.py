@@ -1,4 +1,4 @@
-"""The steps of a program as packed rows (docs/schedule.md, section Step encoding)."""
+"""The steps of a program as packed rows (docs/engine-memories.md, section Step encoding)."""
 
 from __future__ import annotations
 

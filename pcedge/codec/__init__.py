@@ -1,5 +1,6 @@
 """The codec: lanes, their range coder, and the stream. Needs numpy only."""
 
+from pcedge.codec.codec import Codec
 from pcedge.codec.stream import decode, encode
 
-__all__ = ["decode", "encode"]
+__all__ = ["Codec", "decode", "encode"]

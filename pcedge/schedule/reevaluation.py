@@ -1,6 +1,6 @@
 """The code schedule of circuits that are not structured: re-evaluate what the last variable changed.
 
-The rule is in docs/schedule.md, section Re-evaluation. It has the steps of the other schedules, so every engine that
+The rule is in docs/program.md, section Re-evaluation. It has the steps of the other schedules, so every engine that
 replays steps can code with it; only the numpy reference does, for the work grows with the number of variables.
 """
 
