@@ -18,9 +18,9 @@ def load(source: str | Path | bytes | BinaryIO) -> Circuit | IntegerCircuit:
     """Open a circuit of any form.
 
     Args:
-        source: a float circuit (`.pcedge`), an integer circuit (`.onnx`) or a program (`.pcp`), as path, bytes or binary
-            file; or the name of a shipped circuit, see `pcedge zoo`, where there is no such file. `digits` is the
-            float circuit.
+        source: a float circuit (`.pcedge`), an integer circuit (`.onnx`) or a program (`.pcp`), as path, bytes or
+            binary file; or the name of a shipped circuit, see `pcedge zoo`, where there is no such file. `digits` is
+            the float circuit.
 
     Raises:
         FormatError: the file breaks its format.

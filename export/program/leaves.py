@@ -1,4 +1,7 @@
-"""Leaf tables: every one once, in words that a lane reads whole (docs/engine-memories.md, section Words of leaf tables)."""
+"""Leaf tables: every one once, in words that a lane reads whole (docs/engine-memories.md).
+
+The rules are in section Words of leaf tables.
+"""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ class Device:
         records: Sequence[int],
         packets: Sequence[list[Words]],
         limits: Sequence[list[int]],
-        allowed: Status = Status(0),  # a constant
+        allowed: Status = Status(0),  # noqa: B008  # a constant
     ) -> list[list[Words]]:
         """Start a job, send every stream's packets, and receive as many as there are limits.
 
