@@ -278,7 +278,8 @@ def _rows_at(pool: NDArray[Any], addresses: IntArray, length: int) -> IntArray:
     """Read blocks of one length from a pool."""
     if length < 0 or addresses.min(initial=0) < 0 or addresses.max(initial=0) + length > len(pool):
         raise ValueError(f"blocks of {length} numbers must lie within the {len(pool)} that there are")
-    return pool[addresses[:, None] + np.arange(length)].astype(np.int64)
+    rows: IntArray = pool[addresses[:, None] + np.arange(length)].astype(np.int64)
+    return rows
 
 
 def _circuit(sections: dict[str, NDArray[Any]]) -> IntegerCircuit:
@@ -312,6 +313,6 @@ def _circuit(sections: dict[str, NDArray[Any]]) -> IntegerCircuit:
         nested.append(NestedTables(*parts))
     text = sections["symbolizer"].astype(np.uint8).tobytes().decode()
     return IntegerCircuit(
-        tuple(layers), *widths.values(), tuple(readers["order"].take(len(sections["order"])).tolist()),
-        Symbolizer.from_json(text) if text else None, tuple(nested),
+        tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),
+        symbolizer=Symbolizer.from_json(text) if text else None, nested=tuple(nested), **widths,
     )  # fmt: skip
