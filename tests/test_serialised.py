@@ -87,7 +87,7 @@ class TestRefused:
         ],
     )
     def test_rules(self, change, rule):
-        with pytest.raises(FormatError, match=rf"^{rule}: "):
+        with pytest.raises(FormatError, match=rf"^{rule}: \S"):
             from_bytes(change(self.data))
 
     def test_steps_of_another_order(self):
