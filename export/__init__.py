@@ -18,7 +18,7 @@ from pcedge.export.target import Resources, Target, find_target, targets
 from pcedge.export.unrolled.project import write_unrolled
 
 __all__ = [
-    "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx", "load_zoo", "placements",
-    "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx", "write_project", "write_unrolled",
-    "zoo",
+    "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx",
+    "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx",
+    "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip
