@@ -30,6 +30,8 @@ tree:
 
 docs: $(VENV)/.docs tree
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/peakrdl html hls/registers.rdl -o build/site/registers-html
+	$(BIN)/peakrdl c-header hls/registers.rdl -o build/site/pcedge_engine.h
 
 check: lint test
 

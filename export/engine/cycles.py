@@ -8,6 +8,7 @@ from typing import assert_never
 
 from pcedge.arithmetic import ceil_div, ceil_log2
 from pcedge.circuit.rows import SparseRows
+from pcedge.drivers.contract import LATENCIES
 from pcedge.errors import UsageError
 from pcedge.export.program.size import EngineSize, default_search_bits
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
@@ -25,10 +26,6 @@ from pcedge.schedule.steps import (
     Step,
     Up,
 )  # fmt: skip
-
-#: cycles as in `machine.hpp`: after the last beat of a matrix-vector step, of another step, of an interval, of a fetch
-MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY, FETCH_LATENCY = 4, 3, 7, 1
-
 
 #: steps fetched in a cycle
 FETCHES = 2
@@ -147,8 +144,8 @@ class _Run:
         loaded = (circuit.range_bits // 8 if job == "decode" else self.variables) - 1
         self.streams = [_Stream(count, count, loaded) for count in records]
         last = shape.streams - 1
-        self.mix, self.vector = _Unit(last, MIX_LATENCY), _Unit(last, VECTOR_LATENCY)
-        self.interval = _Unit(last, INTERVAL_LATENCY)
+        self.mix, self.vector = _Unit(last, LATENCIES["MIX"]), _Unit(last, LATENCIES["VECTOR"])
+        self.interval = _Unit(last, LATENCIES["INTERVAL"])
         self.last_fetched = last
         self.now = 0
         self.times: list[int] = [0]
@@ -218,7 +215,7 @@ class _Run:
             stream.after = self._at(self.now + 1)
             self._advance(stream)
             return
-        stream.after = self._at(self.now + 1 + INTERVAL_LATENCY)
+        stream.after = self._at(self.now + 1 + LATENCIES["INTERVAL"])
         stream.open -= min(stream.open, self.shape.search_bits)
         if not stream.open:
             self._advance(stream)
@@ -269,7 +266,7 @@ class _Run:
         stream = self.streams[chosen]
         self.last_fetched = chosen
         stream.wanted, stream.valid = False, True
-        stream.fetched = self._at(self.now + 1 + FETCH_LATENCY)
+        stream.fetched = self._at(self.now + 1 + LATENCIES["FETCH"])
         step = self.steps[stream.place]
         stream.open = ceil_log2(self.cardinalities[step.variable]) if isinstance(step, Interval) else 0
         self._at(self.now + 1)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
+from pcedge.drivers.contract import LATENCIES
 from pcedge.export.engine.config import in_look_up_tables
-from pcedge.export.engine.cycles import FETCH_LATENCY, INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY
 from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word_sizes
 from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import PROGRAMS, VARIABLE_FIELDS, Capacity
@@ -54,7 +54,7 @@ COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
 CHECK_LUTS = 32 * 13
 
 #: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
-WAIT_BITS = (1 + FETCH_LATENCY).bit_length() + (1 + INTERVAL_LATENCY).bit_length()
+WAIT_BITS = (1 + LATENCIES["FETCH"]).bit_length() + (1 + LATENCIES["INTERVAL"]).bit_length()
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _mix(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
     directions = 1 if shape.macs == 1 else 2
     product += multiplexer(directions, widths.state_bits)
     sums = adder(widths.accumulator) * (directions * shape.macs - (directions - 1) * shape.lanes)
-    held = Amounts(ff=units * widths.accumulator + MIX_LATENCY * shape.lanes * widths.accumulator)
+    held = Amounts(ff=units * widths.accumulator + LATENCIES["MIX"] * shape.lanes * widths.accumulator)
     sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
     return product * shape.macs + sums + held + sources + _writer(widths, shape, units)
 
@@ -199,7 +199,7 @@ def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amoun
     lane = multiplier(widths.state_bits, widths.state_bits, family) + shifter(widths.state_bits, widths.state_bits)
     lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
     lane += multiplexer(shape.streams, widths.state_bits) * 2
-    held = Amounts(ff=units * widths.accumulator + VECTOR_LATENCY * shape.lanes * widths.accumulator)
+    held = Amounts(ff=units * widths.accumulator + LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
     return lane * shape.lanes + held + _writer(widths, shape, units)
 
 
@@ -237,7 +237,7 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
     landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1
-    ways = Amounts(ff=landing * (MIX_LATENCY + VECTOR_LATENCY + 2))
+    ways = Amounts(ff=landing * (LATENCIES["MIX"] + LATENCIES["VECTOR"] + 2))
     return one * shape.streams + ways + multiplexer(shape.streams, step) * 3
 
 

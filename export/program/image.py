@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.drivers.contract import IMAGE_NAMES, IMAGE_VERSION, MAGIC
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.program.banks import Bank
 from pcedge.export.program.leaves import leaf_memories
@@ -21,8 +22,6 @@ from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 
 Integers = NDArray[np.int64]
-
-MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
 
 #: what a variable's leaves are found by
 VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
@@ -202,12 +201,13 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
     for name, (entries, bits) in capacity.sections.items():
         _within(f"entries of {name}", len(sections[name]), entries)
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), (1 << bits) - 1)
-    header = [
-        MAGIC, VERSION, len(SECTIONS), _widths_word(capacity.widths), _shape_word(capacity.shape),
+    header = [  # in the order of `IMAGE_NAMES`
+        MAGIC, IMAGE_VERSION, len(SECTIONS), _widths_word(capacity.widths), _shape_word(capacity.shape),
         image.sizes["variables"], len(sections["likelihood_kind"]), len(sections["code_kind"]), *image.result,
         int(len(sections["nested_master"]) > 0), image.sizes["max_units"], image.sizes["state_words"],
         image.sizes["exponent_slots"], circuit.widths.cardinality, circuit.widths.terms, circuit.floor,
     ]  # fmt: skip
+    assert len(header) == len(IMAGE_NAMES)
     parts = [
         np.array(header, dtype="<u4"),
         np.frombuffer(circuit.digest, dtype="<u4"),

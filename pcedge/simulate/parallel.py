@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.drivers.device import Device
 from pcedge.errors import FormatError, MismatchError, ToolError
-from pcedge.export.program.size import MOST_STREAMS
 from pcedge.simulate.board import Board
 from pcedge.simulate.csim import Csim
 from pcedge.toolchain.compiled import compiled, start
