@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.damage import refused
-from pcedge.errors import DataError, missing_extra
+from pcedge.errors import DataError
+from pcedge.extras import needing
 
 Array = NDArray[Any]
 
@@ -79,12 +80,8 @@ def _describe(mode: str, shape: tuple[int, ...]) -> str:
 
 
 def _read_png(path: Path) -> tuple[str, Array]:
-    try:
+    with needing("PIL", "images", "reading PNG images"):
         from PIL import Image
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "PIL":
-            raise
-        raise missing_extra("pillow", "images", "reading PNG images") from error
     try:
         with refused(path, "PNG image"), Image.open(path, formats=["PNG"]) as image:
             mode, (width, height) = image.mode, image.size
