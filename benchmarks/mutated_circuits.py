@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -70,6 +71,13 @@ def integers() -> list[IntegerCircuit]:
 def records_of(cardinalities: Sequence[int], count: int) -> np.ndarray:
     """Draw records."""
     return np.random.default_rng(1).integers(0, cardinalities, (count, len(cardinalities)))
+
+
+def rewriting_fault(circuit: Circuit, place: Path) -> str | None:
+    """Say how a float circuit differs when it is written to a place and read again."""
+    save_circuit(circuit, place)
+    same = circuit_checksum(load_circuit(place)) == circuit_checksum(circuit)
+    return None if same else "it must be the same when it is written and read again"
 
 
 def circuit_fault(circuit: Circuit, tolerance: float) -> str | None:
@@ -184,10 +192,8 @@ class CircuitFile(Parser):
 
     def fault(self, case: Case, found: Circuit) -> str | None:
         """Write it again, and demand a distribution that can be quantized or is refused in words."""
-        again = self.folder / "again"
-        save_circuit(found, again)
-        if circuit_checksum(load_circuit(again)) != circuit_checksum(found):
-            return "it must be the same when it is written and read again"
+        if fault := rewriting_fault(found, self.folder / "again"):
+            return fault
         if max(found.cardinalities) <= ALL:
             try:
                 quantize(found)

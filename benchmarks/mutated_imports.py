@@ -8,9 +8,9 @@ import re
 from random import Random
 
 from benchmarks.mutated import DATA, Case, Files, Parser, damage_one
-from benchmarks.mutated_circuits import circuit_fault
+from benchmarks.mutated_circuits import circuit_fault, rewriting_fault
 from benchmarks.mutations import BYTES, TEXT, damage
-from pcedge.circuit import Circuit, load_circuit, save_circuit
+from pcedge.circuit import Circuit
 from pcedge.circuit.file import circuit_checksum
 from pcedge.importers import import_circuit
 
@@ -53,11 +53,7 @@ class Imported(Parser):
 
     def fault(self, case: Case, found: Circuit) -> str | None:
         """Write it and read it again; demand a distribution."""
-        again = self.folder / "again"
-        save_circuit(found, again)
-        if circuit_checksum(load_circuit(again)) != circuit_checksum(found):
-            return "it must be the same when it is written and read again"
-        return circuit_fault(found, 1e-8)
+        return rewriting_fault(found, self.folder / "again") or circuit_fault(found, 1e-8)
 
 
 class Spn(Imported):

@@ -22,7 +22,7 @@ from pcedge.files import scratch
 #: flags of an open file that is not there to be read
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
-#: bytes that are taken from a pipe at most, as many as of an imported file
+#: bytes that are copied from a pipe to the disk at most, where `pcedge.limits` bounds what readers keep in memory
 MAX_PIPED = 1 << 32
 
 #: names of the files that the running command has opened to read; None while none runs

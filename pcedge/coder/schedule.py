@@ -14,7 +14,7 @@ from pcedge.circuit.layers import SparseRows
 from pcedge.coder.steps import Gather, Op, Ref, Schedule, Step, identity
 from pcedge.coder.tables import likelihood_table, merging, scattering, to_schedule
 from pcedge.coder.walk import code_table
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.quantize.integer import IntegerCircuit, IntegerInput
 
 __all__ = ["Builder", "Gather", "Op", "Ref", "Schedule", "Step", "code_schedule", "identity", "likelihood_schedule"]
 
@@ -83,16 +83,9 @@ class Builder:
         return self.add(Op.MULTIPLY, units, (first[0], second[0]), layer=layer, gathers=gathers, revive=revive)
 
     def inside(self, index: int, below: list[Ref], revive: bool) -> Ref:
-        """Add the steps of one layer on the way up."""
+        """Add the steps of an input or sum layer on the way up."""
         layer = self.layers[index]
+        units = layer.shape.units
         if isinstance(layer, IntegerInput):
-            units = layer.shape.units
             return self.add(Op.LEAF, units, layer=index, variable=layer.variable, revive=revive)
-        if isinstance(layer, IntegerSum):
-            whole = self.concatenated(below, index)
-            return self.add(Op.UP, layer.shape.units, (whole,), layer=index, revive=revive)
-        product: tuple[Ref, Gather | None] = (below[0], layer.gather[:, 0])
-        for column in range(1, len(below)):
-            second = (below[column], layer.gather[:, column])
-            product = (self.multiply(index, product, second, layer.shape.units, revive), None)
-        return product[0]
+        return self.add(Op.UP, units, (self.concatenated(below, index),), layer=index, revive=revive)

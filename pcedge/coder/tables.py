@@ -177,16 +177,11 @@ class Layers:
         return np.repeat(first, counts) + np.arange(int(counts.sum()))
 
 
-def likelihood_table(circuit: IntegerCircuit, layers: Layers | None = None, *, by_regions: bool = False) -> Table:
-    """List the steps that give the root's value: every layer once, children before parents.
-
-    With `by_regions` the layers of a structured circuit come region by region, so that few values live at a time.
-    """
-    layers = layers or Layers.of(circuit)
+def likelihood_table(circuit: IntegerCircuit) -> Table:
+    """List the steps that give the root's value: every layer once, children before parents."""
+    layers = Layers.of(circuit)
     room = layers.room
     rank = np.arange(len(layers.units))
-    if by_regions and circuit.structured:
-        rank[np.lexsort((rank, circuit.regions.of_layer))] = np.arange(len(rank))
     steps = Steps()
     never = np.zeros(len(rank), dtype=bool)
     edge_keys = rank[layers.user] * room + layers.place - 1

@@ -164,10 +164,11 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
     Raises:
         FormatError: the directory is no project, or a report is damaged or of another kind or top.
     """
-    part = read_manifest(folder).get("target", {}).get("part")
+    manifest = read_manifest(folder)
+    part = manifest.get("target", {}).get("part")
     born = (folder / MANIFEST).stat().st_mtime
     found: dict[str, dict[str, Found]] = {}
-    for top in tops_of(folder):
+    for top in tops_named(manifest, str(folder / MANIFEST)):
         files = max((_files(folder, work, top) for work in (component_work(top), classic_work(top))), key=_newest)
         for kind, path in files.items():
             report = read_report(path)
