@@ -19,7 +19,7 @@ test: $(VENV)/.test
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*.hpp hls/testbench/*.cpp export/templates/*.hpp* export/templates/*.cpp*
+	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in
 	rm -rf build/tree && mkdir -p build/tree && cp -r pcedge build/tree/pcedge
 	cp -r export build/tree/pcedge/export && cp -r hls build/tree/pcedge/hls
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p pcedge

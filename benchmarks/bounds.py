@@ -11,13 +11,13 @@ import time
 
 import numpy as np
 
+from pcedge.bounds.extra import extra_bits
 from pcedge.circuit import Circuit, load_circuit, log_likelihood
-from pcedge.coder import Engine
-from pcedge.coder.bounds import declared_widths, needed_widths
-from pcedge.coder.extra import extra_bits
 from pcedge.compress import expected_flows
 from pcedge.data import load_array
+from pcedge.engines import ReferenceEngine
 from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.ranges import declared_widths, needed_widths
 
 SETTINGS = [(w, 12, 16) for w in (8, 6, 5, 4, 3)] + [(w, 12, a) for a in (12, 10) for w in (8, 6, 5, 4, 3)]
 
@@ -32,7 +32,7 @@ def show(name: str, circuit: Circuit, records: np.ndarray) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for w, leaf, a in SETTINGS:
         integers = quantize(circuit, QuantizationConfig(w, leaf, a))
-        lo, hi = Engine(integers).intervals(records)
+        lo, hi = ReferenceEngine(integers).intervals(records)
         extra = (integers.scale_bits - np.log2(hi - lo)).sum(axis=1) - float_bits
         begin = time.process_time()
         model = extra_bits(circuit, integers)

@@ -12,8 +12,8 @@ from results import table, write_section
 
 from pcedge.circuit import sample
 from pcedge.circuit.layers import Circuit
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.interpreter import Engine
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.learn.structures import hidden_chow_liu_tree
 from pcedge.quantize import quantize
 
@@ -31,7 +31,7 @@ def random_tree(seed: int = 0) -> Circuit:
 def main() -> None:
     """Time encoding and decoding, the best of some repeats, alternating."""
     circuit = random_tree()
-    engine = Engine(quantize(circuit))
+    engine = ReferenceEngine(quantize(circuit))
     records = engine.check(sample(circuit, RECORDS, seed=1), allow_missing=False)
     encode_lanes(engine, records[:64], 64)  # derives the schedule once
     rows = []

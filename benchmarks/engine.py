@@ -16,15 +16,17 @@ from pathlib import Path
 import numpy as np
 from results import table, write_section
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.circuit import load_circuit
-from pcedge.coder import Engine
-from pcedge.coder.codec import encode_lanes
+from pcedge.codec.lanes import encode_lanes
 from pcedge.data import load_array, load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.export import read_onnx, write_project
-from pcedge.export.cycles import JOBS, Shape, count_cycles, default_search_bits
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.simulate.engine import EngineCsim
+from pcedge.export.engine.cycles import JOBS, count_cycles
+from pcedge.export.program.size import EngineSize, default_search_bits
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.simulate.parallel import EngineCsim
 
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE / "engine.json"
@@ -47,8 +49,8 @@ def digits() -> tuple[IntegerCircuit, IntArray, IntArray]:
 
 def measure(circuit: IntegerCircuit, records: IntArray, masked: IntArray, sizes: list[int]) -> dict[str, object]:
     """Compare every job with the reference, and model cycles with simulated ones."""
-    shape = Shape(*sizes) if len(sizes) > 2 else Shape(*sizes, default_search_bits(circuit, sizes[0]))
-    engine = Engine(circuit)
+    shape = EngineSize(*sizes) if len(sizes) > 2 else EngineSize(*sizes, default_search_bits(circuit, sizes[0]))
+    engine = ReferenceEngine(circuit)
     coded = encode_lanes(engine, records, shape.streams)
     with tempfile.TemporaryDirectory() as scratch:
         csim = EngineCsim(write_project(circuit, Path(scratch) / "p", records=records[:1], shape=shape))

@@ -18,9 +18,10 @@ from learning import load
 from telemetry import RUNS as SENSORS
 
 from pcedge.circuit import Circuit, load_circuit
-from pcedge.coder import Engine, encode
+from pcedge.codec import encode
 from pcedge.compress import share_leaves
 from pcedge.data import Splits, load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.export import to_onnx
 from pcedge.learn import LearnConfig, count_flows, evaluate
 from pcedge.quantize import quantize
@@ -75,7 +76,7 @@ def make(name: str, circuit: Circuit) -> dict[str, Any]:
     model = quantize(circuit)
     path = FOLDER / f"{name}.onnx"
     path.write_bytes(to_onnx(model).SerializeToString(deterministic=True))
-    engine = Engine(model)
+    engine = ReferenceEngine(model)
     raw = splits.test[:RECORDS] if circuit.symbolizer is None else splits.test
     records = raw.reshape(len(raw), -1) if circuit.symbolizer is None else circuit.symbolizer.apply(raw)
     lo, hi = engine.intervals(records)

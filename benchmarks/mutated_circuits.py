@@ -21,17 +21,18 @@ from benchmarks.mutated import DATA, Case, Parser, damage_one, resealed
 from benchmarks.mutations import BYTES, TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, load_circuit, log_likelihood, save_circuit
 from pcedge.circuit.file import _checksum, circuit_checksum
-from pcedge.coder import Engine
-from pcedge.coder.codec import decode_lanes, encode_lanes
+from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.data import make_symbolizer
 from pcedge.data.symbolizer import Symbolizer
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import FormatError, NotStructuredError, PcedgeError
 from pcedge.export import read_onnx
-from pcedge.export.onnx_reader import read_onnx_bytes
-from pcedge.export.onnx_writer import to_onnx
+from pcedge.export.onnx.reader import read_onnx_bytes
+from pcedge.export.onnx.writer import to_onnx
 from pcedge.importers import import_circuit
+from pcedge.integer import IntegerCircuit
 from pcedge.learn.initial import initial_circuit
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize import QuantizationConfig, quantize
 
 #: records that an accepted circuit is tried on, and how many there may be for all to be summed up
 TRIED, ALL = 8, 4096
@@ -269,7 +270,7 @@ class OnnxFile(Parser):
         if again.digest != found.digest:
             return "it must be the same when it is written and read again"
         records = records_of(found.cardinalities, TRIED)
-        engine = Engine(found)
+        engine = ReferenceEngine(found)
         try:
             lanes = encode_lanes(engine, records, 2)
         except NotStructuredError:

@@ -19,11 +19,11 @@ from benchmarks.mutated_runs import small
 from benchmarks.mutations import damage
 from pcedge.errors import FormatError, ToolError
 from pcedge.export import write_project
-from pcedge.export.image import image_words
-from pcedge.export.unrolled_project import write_unrolled
+from pcedge.export.program.image import image_words
+from pcedge.export.unrolled.project import write_unrolled
 from pcedge.quantize import quantize
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.engine import EngineCsim
+from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.unrolled import UnrolledCsim
 
 #: the compiler's sanitizer, and the exit status of what it ends
@@ -143,7 +143,7 @@ class EngineImage(Simulated):
 
 def capacity_of_project(project: Path) -> Any:
     """Read the capacity of a project."""
-    from pcedge.export.image import capacity_from
+    from pcedge.export.program.image import capacity_from
 
     return capacity_from(Csim(project).manifest["capacity"])
 

@@ -20,24 +20,25 @@ from pcedge.circuit import Circuit
 from pcedge.circuit.file import circuit_checksum
 from pcedge.cli import exporting
 from pcedge.export import find_target, targets, write_onnx, write_project
-from pcedge.export.image import capacity_from
-from pcedge.export.project import write_files
+from pcedge.export.program.image import capacity_from
+from pcedge.export.project.directory import write_files
 from pcedge.export.target import Target, read_target
-from pcedge.export.unrolled_project import write_unrolled
-from pcedge.export.vitis import KERNEL_TOPS, KERNELS, vendor_files
+from pcedge.export.unrolled.project import write_unrolled
+from pcedge.export.vitis.files import KERNEL_TOPS, KERNELS, vendor_files
+from pcedge.integer import IntegerCircuit
 from pcedge.learn import LearnConfig, fit
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.initial import initial_circuit
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
+from pcedge.search import search
+from pcedge.search.candidates import Candidate, Choices
+from pcedge.search.choosing import Limits, mutated
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.reports import Report, as_dict, read_report
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
-from pcedge.simulate.vendor import reports, tops_of
-from pcedge.verify import search
-from pcedge.verify.candidates import Candidate, Choices
-from pcedge.verify.choosing import Limits, mutated
+from pcedge.toolchain.reports import Report, as_dict, read_report
+from pcedge.toolchain.vitis import reports, tops_of
 
 
 def small() -> tuple[Circuit, np.ndarray]:

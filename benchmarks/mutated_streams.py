@@ -13,12 +13,13 @@ from benchmarks.mutated_arrays import described, same
 from benchmarks.mutated_circuits import integers, records_of
 from benchmarks.mutations import TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, InputLayer
-from pcedge.coder import Engine, decode, encode
-from pcedge.coder.codec import encode_lanes
-from pcedge.coder.stream import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
+from pcedge.codec import decode, encode
+from pcedge.codec.lanes import encode_lanes
+from pcedge.codec.stream import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
 from pcedge.data import make_symbolizer
 from pcedge.data.specification import read_symbolizer, specification
 from pcedge.data.symbolizer import Symbolizer
+from pcedge.engines import ReferenceEngine
 from pcedge.quantize import quantize
 
 #: values that a symbolizer is tried on, at most
@@ -115,7 +116,7 @@ class Streams(Parser):
 
     def make(self) -> list[Case]:
         """Encode data with every circuit, in few lanes and many, in one segment and in several."""
-        self.engines = [Engine(circuit) for circuit in integers()]
+        self.engines = [ReferenceEngine(circuit) for circuit in integers()]
         made = []
         for number, engine in enumerate(self.engines):
             symbolizer = engine.circuit.symbolizer
@@ -129,7 +130,7 @@ class Streams(Parser):
             made.append(Case({"x.pce": encode(engine, data[:0])}, 0, options=number))
         # More records than a segment has, of one certain variable: they take few bytes.
         leaf = InputLayer(0, np.array([[0.75, 0.25]]))
-        self.engines.append(Engine(quantize(Circuit((leaf,)))))
+        self.engines.append(ReferenceEngine(quantize(Circuit((leaf,)))))
         many = np.zeros((SEGMENT_RECORDS + 5, 1), dtype=bool)
         many[::1000] = True
         return [*made, Case({"x.pce": encode(self.engines[-1], many, 512)}, 0, options=len(self.engines) - 1)]

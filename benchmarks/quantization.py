@@ -21,17 +21,18 @@ from learning import device_name
 from results import table, write_section
 
 from pcedge.circuit import Circuit, load_circuit, save_circuit
-from pcedge.coder import Engine
-from pcedge.coder.stream import decode, encode
+from pcedge.codec.stream import decode, encode
 from pcedge.compress import share_leaves
 from pcedge.data import load_array
-from pcedge.export.lowering import lower
-from pcedge.export.onnx_writer import to_onnx
+from pcedge.engines import ReferenceEngine
+from pcedge.export.onnx.writer import to_onnx
+from pcedge.export.program.lowering import lower
+from pcedge.integer import IntegerCircuit, IntegerInput
 from pcedge.learn import LearnConfig, count_flows, evaluate
 from pcedge.learn.holdout import hold_out
-from pcedge.quantize import IntegerCircuit, IntegerInput, QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.quantize import QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.search.search import Budget, SearchConfig, search
 from pcedge.verify import verify
-from pcedge.verify.search import Budget, SearchConfig, search
 
 HERE = Path(__file__).resolve().parent
 SETTINGS, FIGURES = HERE / "quantization.toml", HERE / "quantization.json"
@@ -98,7 +99,7 @@ def tell(name: str, index: int, last: int, train_bits: float, valid_bits: float)
 
 def measure(circuit: Circuit, integers: IntegerCircuit, test: np.ndarray) -> dict[str, Any]:
     """Compare sizes and bits, and climb the ladder."""
-    engine, pixels = Engine(integers), test.size
+    engine, pixels = ReferenceEngine(integers), test.size
     entropy = -float(evaluate(circuit, test, replace(LEARN, dtype="float64")).mean()) / np.log(2) / test.shape[1]
     packed = encode(engine, test, LANES)
     assert (decode(engine, packed) == test).all()
@@ -139,7 +140,7 @@ def compare_roundings(circuits: Path, widths: tuple[int, ...] = (8, 6, 5, 4, 3))
         found[name] = []
         for bits in widths:
             integers = quantize(circuit, QuantizationConfig(bits, 12, 16, rounding=rounding), flows=counts)
-            lo, hi = Engine(integers).intervals(test)
+            lo, hi = ReferenceEngine(integers).intervals(test)
             found[name].append(float(integers.scale_bits - np.log2(hi - lo).mean()) - entropy)
             print(name, bits, found[name][-1], flush=True)
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}

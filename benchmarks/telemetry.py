@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from results import table, write_section
 
 from pcedge.circuit import Circuit, log_likelihood, save_circuit
-from pcedge.coder import Engine
-from pcedge.coder.stream import decode, encode
+from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits, specification, symbolize
+from pcedge.engines import ReferenceEngine
 from pcedge.export import to_onnx
 from pcedge.learn import LearnConfig, fit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -212,7 +212,7 @@ def run(name: str, keep: Path | None) -> tuple[list[str], list[str], str]:
     if keep is not None:
         save_circuit(circuit, keep / f"{name}.pcedge")
         (keep / f"{name}.onnx").write_bytes(file)
-    engine = Engine(model)
+    engine = ReferenceEngine(model)
     packed = encode(engine, test, LANES)
     back = decode(engine, packed)
     assert back.dtype == test.dtype and (back == test).all()

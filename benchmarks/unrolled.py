@@ -15,15 +15,16 @@ from pathlib import Path
 import numpy as np
 from results import table, write_section
 
-from pcedge.arithmetic import IntArray
-from pcedge.coder.interpreter import Engine
+from pcedge.arrays import IntArray
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.export import load_zoo, write_unrolled
-from pcedge.export.adders import AdderGraph, _plain_terms, plain, shared, spanning, through_da4ml
-from pcedge.export.unrolled import unroll
-from pcedge.export.unrolled_project import results
+from pcedge.export.unrolled.adders import AdderGraph, _plain_terms, plain, shared, spanning, through_da4ml
+from pcedge.export.unrolled.kernel import unroll
+from pcedge.export.unrolled.project import results
 from pcedge.importers import import_circuit
-from pcedge.quantize import IntegerCircuit, quantize
-from pcedge.quantize.integer import IntegerSum
+from pcedge.integer import IntegerCircuit
+from pcedge.integer.circuit import IntegerSum
+from pcedge.quantize import quantize
 from pcedge.simulate.unrolled import UnrolledCsim
 
 SHARED = Path(os.environ.get("PCEDGE_SHARED_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
@@ -69,7 +70,7 @@ def by_way(circuit: IntegerCircuit) -> list[int]:
 
 def compiled(name: str, circuit: IntegerCircuit) -> str:
     """Compile a kernel and compare records, a third of whose symbols are missing in one half."""
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     rng = np.random.default_rng(0)
     records = rng.integers(0, circuit.cardinalities, (RECORDS, len(circuit.cardinalities)))
     records[RECORDS // 2 :][rng.random((RECORDS - RECORDS // 2, records.shape[1])) < 1 / 3] = -1

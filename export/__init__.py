@@ -1,12 +1,20 @@
 """Export: the ONNX form of an integer circuit, and the project directories of targets."""
 
+from pcedge.export.engine.project import write_project
 from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
-from pcedge.export.onnx_reader import from_onnx, read_notes, read_onnx
-from pcedge.export.onnx_writer import Placement, placements, to_onnx, write_onnx
-from pcedge.export.project import write_project
+from pcedge.export.onnx import (
+    Placement,
+    from_onnx,
+    load_zoo,
+    placements,
+    read_notes,
+    read_onnx,
+    to_onnx,
+    write_onnx,
+    zoo,
+)
 from pcedge.export.target import Resources, Target, find_target, targets
-from pcedge.export.unrolled_project import write_unrolled
-from pcedge.export.zoo import load_zoo, zoo
+from pcedge.export.unrolled.project import write_unrolled
 
 __all__ = [
     "Placement", "Resources", "Target", "append_to_hls4ml", "find_target", "from_onnx", "load_zoo", "placements",

@@ -1,7 +1,7 @@
 """Probabilistic circuits on edge hardware: integer circuits, ONNX, HLS kernels and a range coder, equal bit for bit.
 
 The packages, from data to hardware: `pcedge.data`, `pcedge.circuit`, `pcedge.learn`, `pcedge.quantize`,
-`pcedge.coder`, `pcedge.export`, `pcedge.simulate`, `pcedge.verify`.
+`pcedge.codec`, `pcedge.export`, `pcedge.simulate`, `pcedge.verify`.
 """
 
 import importlib

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arrays import FloatArray, IntArray
 from pcedge.errors import WidthError
 
-IntArray = NDArray[np.int64]
 Vector = tuple[IntArray, IntArray]
 
 #: the most bits that any intermediate may need: integers below 2^53 are exact in float64
@@ -349,3 +349,10 @@ def score(mantissa: IntArray, exponent: IntArray, state_bits: int) -> IntArray:
     place = (mantissa >> (state_bits - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1)
     bits = -((exponent + state_bits - 1) << SCORE_FRACTION) - score_table()[place]
     return np.where(mantissa == 0, SCORE_IMPOSSIBLE, np.clip(bits, 0, SCORE_IMPOSSIBLE - 1))
+
+
+def log_of(mantissa: IntArray, exponent: IntArray) -> FloatArray:
+    """Give the natural logarithm of mantissa * 2**exponent; -inf for a zero mantissa."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(mantissa.astype(np.float64))
+    return np.asarray(np.where(mantissa > 0, logs + exponent * np.log(2.0), -np.inf), dtype=np.float64)

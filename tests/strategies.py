@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pcedge.circuit import MISSING, Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
 from pcedge.circuit.structure import Region, coding_order, region_tree
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
 
 #: how a region of several variables is split: see `CircuitMaker.split`
 TREES = ("chain", "balanced", "star", "hidden", "random")

@@ -1,4 +1,4 @@
-"""Needed widths: no number of any record is wider, the bounds are reached, and files and C++ hold them."""
+"""Needed widths: no number of any record is wider, the ranges are reached, and files and C++ hold them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from hypothesis import given, settings
 from strategies import configs, integer_circuits, unstructured_circuits
 
 from pcedge import arithmetic
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.coder import bounds
-from pcedge.coder.bounds import analyse, coding_schedule, declared_widths, needed_widths
-from pcedge.coder.interpreter import Engine
-from pcedge.coder.schedule import Op, Schedule, likelihood_schedule
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, ToolError, UsageError
 from pcedge.export import from_onnx, read_onnx, to_onnx, write_onnx
-from pcedge.export.project import write_project
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.export.engine.project import write_project
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule import ranges
+from pcedge.schedule.ranges import analyse, coding_schedule, declared_widths, needed_widths
+from pcedge.schedule.schedules import likelihood_schedule
+from pcedge.schedule.steps import Op, Schedule
 from pcedge.simulate.csim import Csim
 
 
@@ -75,8 +77,8 @@ class Watch:
 
 
 def assert_within(circuit: IntegerCircuit, schedule: Schedule, records: IntArray, run: Callable[..., Any]) -> None:
-    """Compare every value of every record with its bounds."""
-    state = bounds._Analysis(circuit, {})
+    """Compare every value of every record with its ranges."""
+    state = ranges._Analysis(circuit, {})
     spans = []
     for step in schedule.steps:
         state.run(step)
@@ -99,7 +101,7 @@ def test_no_number_is_wider_than_needed(circuit: IntegerCircuit) -> None:
     needed, records = needed_widths(circuit), all_records(circuit)
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, circuit)
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         engine.likelihood(records)
         for shifted in (records, np.where(records < 0, 0, records)):
             engine.intervals(shifted)
@@ -116,7 +118,7 @@ def test_circuits_without_a_tree_have_bounds_too(circuit: Circuit, config: Quant
     needed, records = needed_widths(integers), all_records(integers, 300)
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, integers)
-        Engine(integers).intervals(records)
+        ReferenceEngine(integers).intervals(records)
     assert all(bits <= needed[name] for name, bits in watch.widest.items())
 
 
@@ -137,7 +139,7 @@ def test_designed_circuits_reach_the_bound(weight_bits: int) -> None:
     needed = needed_widths(circuit)
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, circuit)
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         engine.likelihood(all_records(circuit))
         engine.intervals(all_records(circuit))
     # Four contexts of 2^(A-1) reach one column: 2^(W+A+1); the bound allows mantissas just below 2^A.

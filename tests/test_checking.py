@@ -15,11 +15,12 @@ from test_stream import numbered, small_circuit
 from test_symbolizer import series, series_circuit
 
 from pcedge.cli import group
-from pcedge.coder import Engine, check_stream, checking, encode
-from pcedge.coder import stream as streams
-from pcedge.coder.codec import encode_lanes
-from pcedge.coder.stream import Segment, parse
+from pcedge.codec import check_stream, checking, encode
+from pcedge.codec import stream as streams
+from pcedge.codec.lanes import encode_lanes
+from pcedge.codec.stream import Segment, parse
 from pcedge.data import Symbolizer
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, UsageError
 from pcedge.export import write_onnx
 from pcedge.quantize import quantize
@@ -35,7 +36,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 DATA = numbered(35, (2, 2, 4)).astype(np.uint8)
-ENGINE = Engine(small_circuit())
+ENGINE = ReferenceEngine(small_circuit())
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 10])
@@ -61,7 +62,7 @@ def test_how_much_is_decoded(lanes: int, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_rows_count_when_all_their_records_are_decoded() -> None:
     text = "range=-300..300,neighbour=median,window=3x2,planes=4+6"  # three records a window of rows
-    engine = Engine(quantize(series_circuit(text, (5,))))
+    engine = ReferenceEngine(quantize(series_circuit(text, (5,))))
     x = series(14, (5,))
     data = encode(engine, x, 2)
     assert [segment.records for segment in parse(data).segments] == [9, 5]
@@ -146,7 +147,7 @@ def test_a_stream_that_does_not_give_back_the_data_is_not_left(
         assert sorted(path.name for path in tmp_path.iterdir()) == names
         assert old is None or out.read_bytes() == old
 
-    def wrong_lanes(engine: Engine, records: Any, *more: Any) -> list[bytes]:
+    def wrong_lanes(engine: ReferenceEngine, records: Any, *more: Any) -> list[bytes]:
         return encode_lanes(engine, np.roll(records, 1, axis=0), *more)
 
     monkeypatch.setattr(streams, "encode_lanes", wrong_lanes)

@@ -20,8 +20,10 @@ from strategies import make_circuit
 
 from pcedge.circuit import sample, save_circuit
 from pcedge.cli.output import table
-from pcedge.coder import Engine, encode
-from pcedge.export import write_onnx, zoo
+from pcedge.codec import encode
+from pcedge.engines import ReferenceEngine
+from pcedge.export import write_onnx
+from pcedge.export.onnx import zoo
 from pcedge.quantize import quantize
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the devices of Linux")
@@ -41,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = sample(circuit, 30, seed=1).astype(np.uint8)
     np.save(folder / "x.npy", x)
     x.tofile(folder / "x.raw")
-    (folder / "x.pce").write_bytes(encode(Engine(model), x, 1))
+    (folder / "x.pce").write_bytes(encode(ReferenceEngine(model), x, 1))
     return folder
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pcedge import arithmetic
 from pcedge.arithmetic import Widths
 from pcedge.circuit import Circuit, InputLayer, sample
-from pcedge.coder import Engine
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.range_coder import RangeDecoder, RangeEncoder
-from pcedge.coder.schedule import Op, Step
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.codec.range_coder import RangeDecoder, RangeEncoder
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import StreamError
 from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.steps import Op, Step
 
 CODERS = (16, 24)
 
@@ -216,7 +216,7 @@ class TestRangeCoder:
             decoder.consume(np.array([0, 0]), np.array([1, 1]))
 
 
-def interval_bits(engine: Engine, records: np.ndarray) -> np.ndarray:
+def interval_bits(engine: ReferenceEngine, records: np.ndarray) -> np.ndarray:
     """Give -log2 of the integer conditionals, before the floor, in float64."""
     bits = np.zeros(len(records))
 
@@ -238,7 +238,7 @@ class TestRecords:
         """Impossible records too, at any number of lanes."""
         records = data.draw(strategies.records_for(circuit, max_records=12, min_records=1))
         lanes = data.draw(st.integers(1, len(records)))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         payload = encode_lanes(engine, records, lanes)
         assert len(payload) == lanes
         assert (decode_lanes(engine, payload, len(records)) == records).all()
@@ -248,7 +248,7 @@ class TestRecords:
     def test_lane_k_is_every_record_k_mod_s(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, max_records=12, min_records=1))
         lanes = data.draw(st.integers(1, len(records)))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         payload = encode_lanes(engine, records, lanes)
         assert payload == [encode_lanes(engine, records[k::lanes], 1)[0] for k in range(lanes)]
 
@@ -256,7 +256,7 @@ class TestRecords:
     @given(strategies.integer_circuits(), st.data())
     def test_bytes_are_those_of_the_oracle(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, max_records=5, min_records=1))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         lo, hi = engine.intervals(records)
         lane = list(zip(lo.ravel().tolist(), hi.ravel().tolist(), strict=True))
         assert encode_lanes(engine, records, 1) == [big_bytes(lane, circuit.scale_bits)]
@@ -267,7 +267,7 @@ class TestRecords:
         """One lane takes at most 0.1 % and 16 bits more than the conditionals say, with the wide coder."""
         for seed in range(3):
             circuit = strategies.make_circuit(seed, 8, 4, 6, tree, sharpness)
-            engine = Engine(quantize(circuit, QuantizationConfig(8, 16, 16)))
+            engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 16, 16)))
             records = sample(circuit, 400, seed=seed)
             possible = engine.likelihood(records)[0] > 0
             records = records[possible]
@@ -276,7 +276,7 @@ class TestRecords:
             assert ideal - 1 <= 8 * len(lane) <= 1.001 * ideal + 16, (seed, ideal)
 
     def test_certain_symbols_cost_nothing(self):
-        engine = Engine(quantize(Circuit((InputLayer(0, np.array([[0.0, 1.0]])),))))
+        engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.0, 1.0]])),))))
         records = np.ones((4000, 1), dtype=np.int64)
         (lane,) = encode_lanes(engine, records, 1)
         assert len(lane) <= 2
@@ -288,14 +288,14 @@ class TestRecords:
             for cardinality in (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 255, 256):
                 table = np.random.default_rng(cardinality).dirichlet(np.full(cardinality, 0.1), 3)
                 leaf = InputLayer(0, table[:1])
-                engine = Engine(quantize(Circuit((leaf,)), QuantizationConfig(leaf_bits=12, coder=coder)))
+                engine = ReferenceEngine(quantize(Circuit((leaf,)), QuantizationConfig(leaf_bits=12, coder=coder)))
                 records = np.arange(cardinality)[:, None].repeat(2, axis=0)
                 for lanes in (1, 2, len(records)):
                     payload = encode_lanes(engine, records, lanes)
                     assert (decode_lanes(engine, payload, len(records)) == records).all()
 
     def test_lanes_of_wrong_length(self):
-        engine = Engine(quantize(strategies.make_circuit(0, 4, 3, 5, "chain")))
+        engine = ReferenceEngine(quantize(strategies.make_circuit(0, 4, 3, 5, "chain")))
         records = np.random.default_rng(0).integers(0, engine.circuit.cardinalities, (40, 4))
         first, second = encode_lanes(engine, records, 2)
         text = rf"^lane 1 must have {len(second)} bytes for its records, got {len(second) + 1}$"
@@ -306,7 +306,7 @@ class TestRecords:
 
     def test_a_flush_that_is_not_the_least(self):
         """Every byte inside the range decodes to the same records; one of them is the encoder's."""
-        engine = Engine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
         records = np.array([[1], [0]])
         first, second = encode_lanes(engine, records, 2)
         assert (len(first), len(second)) == (1, 1)
@@ -325,13 +325,13 @@ class TestRecords:
     def test_random_bytes_decode_to_samples(self):
         """Without strictness any bytes decode, and random ones are distributed as the circuit says."""
         table = np.array([[0.1, 0.2, 0.3, 0.4]])
-        engine = Engine(quantize(Circuit((InputLayer(0, table),))))
+        engine = ReferenceEngine(quantize(Circuit((InputLayer(0, table),))))
         lanes = [np.random.default_rng(lane).bytes(30) for lane in range(1000)]
         drawn = decode_lanes(engine, lanes, 50_000, strict=False)[:, 0]
         assert np.abs(np.bincount(drawn, minlength=4) / 50_000 - table[0]).max() < 0.01
 
     def test_a_short_lane_ends_the_work_early(self):
-        engine = Engine(quantize(Circuit((InputLayer(0, np.array([[0.5, 0.5]])),))))
+        engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.5, 0.5]])),))))
         with pytest.raises(StreamError, match=r"^lane 0 must have at least 2 bytes for its records, got 1$"):
             decode_lanes(engine, [b"\0"], 2**16)
 
@@ -342,7 +342,7 @@ class TestRecords:
         assert arithmetic.ceil_log2(len(lanes)) == 16
 
     def test_progress_is_told(self):
-        engine = Engine(quantize(strategies.make_circuit(0, 3, 2, 3, "chain")))
+        engine = ReferenceEngine(quantize(strategies.make_circuit(0, 3, 2, 3, "chain")))
         records = np.zeros((10, 3), dtype=np.int64)
         told: list[tuple[int, int]] = []
         payload = encode_lanes(engine, records, 4, lambda *done: told.append(done))

@@ -19,12 +19,13 @@ from strategies import make_circuit
 from pcedge.circuit import load_circuit
 from pcedge.errors import FormatError, ToolError
 from pcedge.export import write_project
-from pcedge.export.cycles import Shape
-from pcedge.export.image import capacity_from
-from pcedge.export.image_check import check_image, read_words
-from pcedge.export.unrolled_project import write_unrolled
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.simulate import tools
+from pcedge.export.program.image import capacity_from
+from pcedge.export.program.image_check import check_image, read_words
+from pcedge.export.program.size import EngineSize
+from pcedge.export.unrolled.project import write_unrolled
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.toolchain import tools
 
 pytestmark = pytest.mark.csim
 
@@ -47,7 +48,7 @@ TESTBENCHES = {
     "unrolled": ("unrolled", ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")),
 }
 
-#: a layer of an hls4ml model as its sources have it (`export/hls4ml_layer.py`), with an array as hls4ml's
+#: a layer of an hls4ml model as its sources have it (`export/hls4ml/layer.py`), with an array as hls4ml's
 LAYER = """\
 #include "pcedge/hls4ml.hpp"
 namespace pcedge_head {
@@ -100,7 +101,7 @@ def small_circuit() -> IntegerCircuit:
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a project of every kind for the small circuit."""
     folder = tmp_path_factory.mktemp("quality")
-    circuit, shape = small_circuit(), Shape(4, 2)
+    circuit, shape = small_circuit(), EngineSize(4, 2)
     write_project(circuit, folder / "baked", shape=shape)
     write_project(circuit, folder / "reload", shape=shape, reload=True)
     write_unrolled(circuit, folder / "unrolled")
@@ -128,8 +129,8 @@ def test_primitives_have_no_warnings(tmp_path: Path) -> None:
 def test_projects_of_digits_have_no_warnings(tmp_path: Path) -> None:
     """Exact widths here and both families for the tops; testbenches with plain integers are below, with sanitizers."""
     digits = quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))
-    baked = write_project(digits, tmp_path / "baked", shape=Shape(16, 4))
-    loaded = write_project(digits, tmp_path / "reload", shape=Shape(16, 4), reload=True)
+    baked = write_project(digits, tmp_path / "baked", shape=EngineSize(16, 4))
+    loaded = write_project(digits, tmp_path / "reload", shape=EngineSize(16, 4), reload=True)
     flags = [*STRICT, "-Isrc", "-Iinclude"]
     tops = sorted((baked / "src").glob("pcedge_*.cpp"))
     assert len(tops) == 3
@@ -257,7 +258,7 @@ def test_images_with_wrong_addresses_stay_within_memory(
     projects: Path, sanitized: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Words changed at random, the CRC right: refused, or simulated within all bounds, or ended with a text."""
-    rng, shape = random.Random(0), Shape(4, 2)
+    rng, shape = random.Random(0), EngineSize(4, 2)
     golden = shutil.copytree(projects / "reload/golden", tmp_path / "golden")
     words = np.fromfile(golden / "image.u32", dtype="<u4")
     sections = read_words(words, shape).sections

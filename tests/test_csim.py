@@ -14,14 +14,15 @@ from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit
 
 from pcedge.circuit import sample
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.interpreter import Engine
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError, UsageError
-from pcedge.export.project import write_project
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.simulate import tools
-from pcedge.simulate.compiled import check_compared, compared, start
+from pcedge.export.engine.project import write_project
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.csim import Csim
+from pcedge.toolchain import tools
+from pcedge.toolchain.compiled import check_compared, compared, start
 
 pytestmark = pytest.mark.csim
 
@@ -69,7 +70,7 @@ def test_primitives_equal_the_conformance_vectors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", range(20))
 def test_random_circuits(case: int, tmp_path: Path) -> None:
     circuit = random_circuit(case)
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     csim = Csim(write_project(circuit, tmp_path / "project"))
     assert "equal the golden vectors" in csim.golden()
     rng = np.random.default_rng(case)
@@ -88,7 +89,7 @@ def test_random_circuits(case: int, tmp_path: Path) -> None:
 def test_testbench_names_record_variable_and_step(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "project")
     path = folder / "golden/code_hashes.u32"
-    steps = len(Engine(random_circuit(4)).code_steps.steps)
+    steps = len(ReferenceEngine(random_circuit(4)).code_steps.steps)
     hashes = np.frombuffer(path.read_bytes(), dtype="<u4").reshape(-1, steps).copy()
     names = (folder / "golden/steps.txt").read_text().splitlines()[-steps:]
     leaf = next(index for index, name in enumerate(names) if name.startswith("LEAF"))
@@ -121,7 +122,7 @@ def test_truncated_golden_files_are_refused(small: Path, tmp_path: Path) -> None
 def test_what_was_compared_is_what_the_manifest_says(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "project")
     manifest = json.loads((folder / "manifest.json").read_text())
-    engine, lanes = Engine(random_circuit(4)), (folder / "golden/lanes.bin").stat().st_size
+    engine, lanes = ReferenceEngine(random_circuit(4)), (folder / "golden/lanes.bin").stat().st_size
     steps = len(engine.likelihood_steps.steps) + len(engine.code_steps.steps)
     variables = len(engine.circuit.order)
     assert compared(Csim(folder).golden()) == {
@@ -270,9 +271,9 @@ def test_a_folder_that_is_no_project(tmp_path: Path) -> None:
 
 def test_golden_records_are_samples_of_the_circuit(tmp_path: Path) -> None:
     circuit = make_circuit(5, 6, 3, 4, "hidden", 0.0)
-    from pcedge.export.golden import draw_records
+    from pcedge.export.project.golden import draw_records
 
-    drawn = draw_records(Engine(quantize(circuit)), 4000, seed=1)
+    drawn = draw_records(ReferenceEngine(quantize(circuit)), 4000, seed=1)
     wanted = sample(circuit, 4000, seed=2)
     for variable, symbols in enumerate(circuit.cardinalities):
         shares = [np.bincount(x[:, variable], minlength=symbols) / 4000 for x in (drawn, wanted)]

@@ -20,22 +20,23 @@ from test_engine import run_all
 from test_rom import special
 
 from pcedge.cli import group
-from pcedge.coder import Engine
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.schedule import Op
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.drivers import Device, open_overlay
+from pcedge.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
-from pcedge.export.cycles import Shape
-from pcedge.export.drivers import Device, open_overlay
-from pcedge.export.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
-from pcedge.export.image import HEADER, SECTIONS, Capacity, capacity_from, capacity_of, image_words
-from pcedge.export.image_check import read_words
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.export.program.image import HEADER, SECTIONS, Capacity, capacity_from, capacity_of, image_words
+from pcedge.export.program.image_check import read_words
+from pcedge.export.program.size import EngineSize
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.steps import Op
 from pcedge.simulate.board import Board
-from pcedge.simulate.engine import EngineCsim
+from pcedge.simulate.parallel import EngineCsim
 from pcedge.verify import verify
 
-SHAPE = Shape(16, 3)
+SHAPE = EngineSize(16, 3)
 
 
 def small(seed: int, variables: int, states: int, weight_bits: int) -> IntegerCircuit:
@@ -82,7 +83,7 @@ def test_ten_circuits_through_one_engine(csim: EngineCsim, device: Device, capac
     for circuit in [*CIRCUITS, CIRCUITS[0]]:
         device.load(image_words(circuit, capacity))
         assert (device.info.record, device.info.digest) == (len(circuit.order), circuit.digest)
-        run_all(device, Engine(circuit), records_of(circuit))
+        run_all(device, ReferenceEngine(circuit), records_of(circuit))
     assert csim.executable.stat() == executable
     assert capacity_from(capacity.as_dict()) == capacity
     assert csim.golden().startswith("16 records")
@@ -94,7 +95,7 @@ def test_random_stalls_change_no_bit(csim: EngineCsim, capacity: Capacity) -> No
         with csim.device(stalls=(share, share)) as device:
             for circuit in CIRCUITS[3:7]:
                 device.load(image_words(circuit, capacity))
-                run_all(device, Engine(circuit), records_of(circuit))
+                run_all(device, ReferenceEngine(circuit), records_of(circuit))
 
 
 def load_unchecked(device: Device, words: np.ndarray) -> None:
@@ -130,9 +131,9 @@ def test_images_that_are_refused(device: Device, capacity: Capacity) -> None:
     # A refused image leaves no circuit, and a good one is taken afterwards.
     assert device.info.record == 0
     with pytest.raises(UsageError, match=r"^the engine must have a circuit, none is loaded: load an image first$"):
-        device.encode(Engine(circuit), records_of(circuit))
+        device.encode(ReferenceEngine(circuit), records_of(circuit))
     device.load(words)
-    run_all(device, Engine(circuit), records_of(circuit))
+    run_all(device, ReferenceEngine(circuit), records_of(circuit))
 
 
 @pytest.mark.csim
@@ -187,7 +188,7 @@ def test_words_that_are_no_addresses_of_the_build(device: Device, capacity: Capa
         with pytest.raises(ToolError, match=r"it says .*BAD_IMAGE"):
             load_unchecked(device, changed)
     device.load(words)
-    run_all(device, Engine(CIRCUITS[4]), records_of(CIRCUITS[4]))
+    run_all(device, ReferenceEngine(CIRCUITS[4]), records_of(CIRCUITS[4]))
 
 
 @pytest.mark.csim
@@ -239,7 +240,7 @@ def test_images_that_are_not_made(capacity: Capacity) -> None:
 @pytest.mark.csim
 def test_misplaced_ends_of_records(csim: EngineCsim, capacity: Capacity) -> None:
     circuit = CIRCUITS[3]
-    engine, records = Engine(circuit), records_of(circuit, 9).astype(np.uint32)
+    engine, records = ReferenceEngine(circuit), records_of(circuit, 9).astype(np.uint32)
     short, long = records[1][:-2], np.append(records[4], [1, 2, 3]).astype(np.uint32)
     packets = [records[0], short, records[2], records[3], long, *records[5:]]
     cut = records.astype(np.int64)
@@ -267,7 +268,7 @@ def test_misplaced_ends_of_records(csim: EngineCsim, capacity: Capacity) -> None
 @pytest.mark.csim
 def test_lanes_that_no_encoder_wrote(device: Device, capacity: Capacity) -> None:
     circuit = CIRCUITS[3]
-    engine, records = Engine(circuit), records_of(circuit, 9)
+    engine, records = ReferenceEngine(circuit), records_of(circuit, 9)
     device.load(image_words(circuit, capacity))
     good = encode_lanes(engine, records, 5)
     assert device.encode_lanes(records, 5) == good
@@ -338,7 +339,7 @@ def test_wrong_use_of_a_device(device: Device, capacity: Capacity) -> None:
     with pytest.raises(UsageError, match=r"^records must be integers of shape \(N, 7\), got float64 \(1, 7\)$"):
         device.likelihood(np.zeros((1, 7)))
     with pytest.raises(UsageError, match=r"^the engine must hold the circuit [0-9a-f]{64}, it holds [0-9a-f]{64}$"):
-        device.encode(Engine(CIRCUITS[1]), np.zeros((1, 5), dtype=int))
+        device.encode(ReferenceEngine(CIRCUITS[1]), np.zeros((1, 5), dtype=int))
     with pytest.raises(UsageError, match=r"^the engine has 3 streams, got 2 ports$"):
         Device(device.registers, device.ports[:2])
     with pytest.raises(FormatError, match=r"info must begin with 0x31454350 and version 1, got 0x0, 0"):
@@ -384,7 +385,7 @@ def test_a_pynq_overlay(device: Device, capacity: Capacity) -> None:
     names = [f"axi_dma_{place}" for place in range(3)]
     opened = open_overlay(overlay, dmas=names, allocate=lambda words: np.zeros(words, dtype=np.uint32))
     opened.load(image_words(CIRCUITS[8], capacity))
-    run_all(opened, Engine(CIRCUITS[8]), records_of(CIRCUITS[8]))
+    run_all(opened, ReferenceEngine(CIRCUITS[8]), records_of(CIRCUITS[8]))
     # Something else takes the circuit away: the job is refused, and no channel waits for packets that never come.
     board.write(JOB, Job.LOAD)
     board.write(CONTROL, START)
@@ -397,7 +398,7 @@ def test_a_pynq_overlay(device: Device, capacity: Capacity) -> None:
         opened.load(image_words(CIRCUITS[8], capacity))
     board.ports[0].left.queue.clear()
     assert_array_equal(
-        opened.likelihood(records_of(CIRCUITS[8])), Engine(CIRCUITS[8]).likelihood(records_of(CIRCUITS[8]))
+        opened.likelihood(records_of(CIRCUITS[8])), ReferenceEngine(CIRCUITS[8]).likelihood(records_of(CIRCUITS[8]))
     )
     overlay.axi_dma_1.sendchannel.broken = True
     with pytest.raises(
@@ -469,7 +470,7 @@ class TestCommands:
         with EngineCsim(folder).device() as device:
             with pytest.raises(ToolError, match=r"^the engine must end LOAD with status 0, it says .*BAD_JOB"):
                 device.load(np.zeros(4, dtype=np.uint32))
-            run_all(device, Engine(CIRCUITS[0]), records_of(CIRCUITS[0]))
+            run_all(device, ReferenceEngine(CIRCUITS[0]), records_of(CIRCUITS[0]))
         with pytest.raises(UsageError, match="must be a project of this circuit, its digest is another one's"):
             verify(CIRCUITS[1], records_of(CIRCUITS[1]), ["engine"], project=folder)
 

@@ -14,10 +14,11 @@ from numpy.testing import assert_array_equal
 
 from pcedge.circuit import load_circuit
 from pcedge.cli import group
-from pcedge.coder import decode, encode
-from pcedge.coder.stream import parse
+from pcedge.codec import decode, encode
+from pcedge.codec.stream import parse
 from pcedge.data import load_data
-from pcedge.verify import Project, statistics
+from pcedge.evaluate import statistics
+from pcedge.verify import Project
 from pcedge.verify.trace import first_difference
 
 pytestmark = [pytest.mark.csim, pytest.mark.slow]

@@ -14,20 +14,24 @@ from test_rom import special
 
 from pcedge.circuit import load_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine, encode
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.schedule import Op, code_schedule, likelihood_schedule
+from pcedge.codec import encode
+from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.data import load_data
+from pcedge.drivers import Device
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export import write_onnx, write_project
-from pcedge.export.cycles import JOBS, Shape, busy_cycles, count_cycles, estimate, smallest
-from pcedge.export.drivers import Device
-from pcedge.export.lowering import lower, stored_weights
-from pcedge.quantize import IntegerCircuit, IntegerSum, QuantizationConfig, quantize
-from pcedge.simulate.engine import EngineCsim
+from pcedge.export.engine.cycles import JOBS, busy_cycles, count_cycles, estimate, smallest
+from pcedge.export.program.lowering import lower, stored_weights
+from pcedge.export.program.size import EngineSize
+from pcedge.integer import IntegerCircuit, IntegerSum
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.steps import Op
+from pcedge.simulate.parallel import EngineCsim
 
 #: the others are compared by benchmarks/engine.py: a compilation takes long
-SHAPES = [Shape(16, 4, 1), Shape(128, 8, 3)]
+SHAPES = [EngineSize(16, 4, 1), EngineSize(128, 8, 3)]
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +45,11 @@ def held_out() -> np.ndarray:
     return test.reshape(len(test), -1).astype(np.int64)
 
 
-def compare(circuit: IntegerCircuit, records: np.ndarray, shape: Shape, folder: Path, *, exact: bool = False) -> None:
+def compare(
+    circuit: IntegerCircuit, records: np.ndarray, shape: EngineSize, folder: Path, *, exact: bool = False
+) -> None:
     """Demand the reference's results of every job, and the model's cycles."""
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     csim = EngineCsim(write_project(circuit, folder, records=records[:1], shape=shape), exact)
     assert "1 records: likelihoods, bytes and symbols equal" in csim.golden()
     with csim.device() as device:
@@ -52,7 +58,7 @@ def compare(circuit: IntegerCircuit, records: np.ndarray, shape: Shape, folder: 
         assert run_all(device, engine, records) != [count_cycles(circuit, shape, job, len(records)) for job in JOBS]
 
 
-def run_all(device: Device, engine: Engine, records: np.ndarray) -> list[int]:
+def run_all(device: Device, engine: ReferenceEngine, records: np.ndarray) -> list[int]:
     """Demand the reference's results of every job; give their cycles."""
     partial = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
     assert_array_equal(device.likelihood(partial), engine.likelihood(partial))
@@ -67,7 +73,7 @@ def run_all(device: Device, engine: Engine, records: np.ndarray) -> list[int]:
 @pytest.mark.csim
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.macs}x{shape.streams}")
 def test_every_size_gives_the_same_bytes(
-    digits: IntegerCircuit, held_out: np.ndarray, shape: Shape, tmp_path: Path
+    digits: IntegerCircuit, held_out: np.ndarray, shape: EngineSize, tmp_path: Path
 ) -> None:
     compare(digits, held_out if shape.macs == 128 else held_out[:41], shape, tmp_path / "p")
 
@@ -77,7 +83,7 @@ def test_every_size_gives_the_same_bytes(
 def test_special_circuits(name: str, tmp_path: Path) -> None:
     circuit = special(name)
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (23, len(circuit.cardinalities)))
-    compare(circuit, records, Shape(8, 3), tmp_path / "p")
+    compare(circuit, records, EngineSize(8, 3), tmp_path / "p")
 
 
 @pytest.mark.csim
@@ -87,7 +93,7 @@ def test_weights_as_wide_as_mantissas(exact: bool, tmp_path: Path) -> None:
     circuit = quantize(make_circuit(4, 1, 1, 5, "random"), QuantizationConfig(16, 9, 8))
     assert circuit.widths.accumulator == 24
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (9, len(circuit.cardinalities)))
-    compare(circuit, records, Shape(8, 2), tmp_path / "p", exact=exact)
+    compare(circuit, records, EngineSize(8, 2), tmp_path / "p", exact=exact)
 
 
 @pytest.mark.csim
@@ -95,7 +101,7 @@ def test_writers_of_one_stream_take_turns(tmp_path: Path) -> None:
     """Steps of VECTOR come right behind independent ones of MIX, whose vectors take several cycles to write."""
     circuit = quantize(make_circuit(3, 6, 5, 8, "hidden"))
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (11, len(circuit.cardinalities)))
-    compare(circuit, records, Shape(2, 2), tmp_path / "p")
+    compare(circuit, records, EngineSize(2, 2), tmp_path / "p")
 
 
 @pytest.mark.csim
@@ -103,13 +109,13 @@ def test_writers_of_one_stream_take_turns(tmp_path: Path) -> None:
 def test_any_structure_with_exact_widths(seed: int, tmp_path: Path) -> None:
     circuit = quantize(make_circuit(seed, 9, 5, 7, "random", 0.25), QuantizationConfig(6, 9, 12, leaf_masters=seed))
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (17, len(circuit.cardinalities)))
-    compare(circuit, records, Shape(32, 5), tmp_path / "p", exact=True)
+    compare(circuit, records, EngineSize(32, 5), tmp_path / "p", exact=True)
 
 
 @pytest.mark.csim
 def test_lanes_take_turns_and_streams_may_idle(digits: IntegerCircuit, held_out: np.ndarray, tmp_path: Path) -> None:
-    csim = EngineCsim(write_project(digits, tmp_path / "p", records=held_out[:1], shape=Shape(64, 4)))
-    engine = Engine(digits)
+    csim = EngineCsim(write_project(digits, tmp_path / "p", records=held_out[:1], shape=EngineSize(64, 4)))
+    engine = ReferenceEngine(digits)
     coded = encode_lanes(engine, held_out[:10], 6)
     with csim.device() as device:
         assert device.encode_lanes(held_out[:10], 6) == coded
@@ -132,7 +138,7 @@ def test_lanes_take_turns_and_streams_may_idle(digits: IntegerCircuit, held_out:
 
 
 def test_tiles_hold_the_weights(digits: IntegerCircuit) -> None:
-    rows, columns = Shape(128).tile
+    rows, columns = EngineSize(128).tile
     assert (rows, columns) == (8, 16)
     index = next(i for i, layer in enumerate(digits.layers) if isinstance(layer, IntegerSum))
     block = stored_weights(digits, index)
@@ -142,32 +148,32 @@ def test_tiles_hold_the_weights(digits: IntegerCircuit) -> None:
         tile = tiles[row // rows * across + column // columns]
         assert tile[row % rows, column % columns] == block[row, column]
     assert tiles.sum() == block.sum()
-    plain, tiled = (lower(digits, shape=Shape(macs)).memory_bits()["weights"] for macs in (1, rows * columns))
+    plain, tiled = (lower(digits, shape=EngineSize(macs)).memory_bits()["weights"] for macs in (1, rows * columns))
     assert tiled >= plain
 
 
 def test_units_do_every_step(digits: IntegerCircuit) -> None:
     steps = code_schedule(digits).steps
-    busy = busy_cycles(digits, Shape(1), "encode")
+    busy = busy_cycles(digits, EngineSize(1), "encode")
     products = [s.units * s.sources[0].units for s in steps if s.op in (Op.UP, Op.DOWN)]
     assert busy["mix"] == sum(products)
     assert busy["interval"] == sum(s.sources[0].units for s in steps if s.op is Op.INTERVAL)
-    assert busy_cycles(digits, Shape(1), "decode")["interval"] > busy["interval"]
-    up = busy_cycles(digits, Shape(1), "likelihood")
+    assert busy_cycles(digits, EngineSize(1), "decode")["interval"] > busy["interval"]
+    up = busy_cycles(digits, EngineSize(1), "likelihood")
     assert up["mix"] == sum(s.units * s.sources[0].units for s in likelihood_schedule(digits).steps if s.op is Op.UP)
 
 
 def test_more_streams_hide_latency(digits: IntegerCircuit) -> None:
-    cycles = [estimate(digits, Shape(64, streams), "encode").cycles_per_record for streams in (1, 4, 8)]
+    cycles = [estimate(digits, EngineSize(64, streams), "encode").cycles_per_record for streams in (1, 4, 8)]
     assert cycles[0] > 2 * cycles[1] > 2 * cycles[2]
-    assert cycles[2] >= max(busy_cycles(digits, Shape(64), "encode").values())
+    assert cycles[2] >= max(busy_cycles(digits, EngineSize(64), "encode").values())
 
 
 def test_finds_the_smallest_engine(digits: IntegerCircuit) -> None:
     found = smallest(digits, "encode", 64 * 40.0)
     assert found is not None
     assert estimate(digits, found, "encode").cycles_per_record <= 64 * 40
-    less = Shape(found.macs // 2, 32)
+    less = EngineSize(found.macs // 2, 32)
     assert max(busy_cycles(digits, less, "encode").values()) > 64 * 40
     assert smallest(digits, "encode", 10.0) is None
 
@@ -182,14 +188,14 @@ def test_finds_the_smallest_engine(digits: IntegerCircuit) -> None:
 )
 def test_wrong_sizes(sizes: dict[str, int], text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        Shape(**sizes)
+        EngineSize(**sizes)
 
 
 def test_wrong_jobs(digits: IntegerCircuit) -> None:
     with pytest.raises(UsageError, match=r"^the job must be one of likelihood, encode, decode, got 'sample'$"):
-        count_cycles(digits, Shape(), "sample", 1)
+        count_cycles(digits, EngineSize(), "sample", 1)
     with pytest.raises(UsageError, match=r"^records must be one number for each of 2 streams, got 1$"):
-        count_cycles(digits, Shape(1, 2), "encode", [1])
+        count_cycles(digits, EngineSize(1, 2), "encode", [1])
 
 
 class TestCommand:
@@ -202,7 +208,7 @@ class TestCommand:
         done = self.run("estimate", model, "--macs", 64, "--streams", 8, "--json")
         assert done.exit_code == 0, done.output
         result = json.loads(done.stdout)
-        expected = estimate(digits, Shape(64, 8, 3), "encode")
+        expected = estimate(digits, EngineSize(64, 8, 3), "encode")
         assert result["jobs"]["encode"]["cycles_per_record"] == expected.cycles_per_record
         assert result["multipliers"] == {"mix": 64, "vector": 8, "interval": 56}
         assert result["initiation_interval"]["encode"] == expected.cycles_per_record

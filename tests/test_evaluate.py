@@ -19,21 +19,22 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import CircuitMaker, make_circuit
 
+from pcedge.arithmetic import log_of
 from pcedge.circuit import MISSING, Circuit, InputLayer, ProductLayer, SumLayer, log_likelihood, sample, save_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine, encode
+from pcedge.codec import encode
 from pcedge.data import load_labels, make_symbolizer
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, UsageError
+from pcedge.evaluate import evaluate, statistics
+from pcedge.evaluate.evaluation import QUANTILES, Distribution
+from pcedge.evaluate.queries import Answers, compared, conditional_queries, marginal_queries, query_errors
+from pcedge.evaluate.roc import auroc, roc
 from pcedge.export import write_onnx
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.verify import evaluate, statistics
-from pcedge.verify.evaluation import QUANTILES, Distribution
-from pcedge.verify.project import log_of
-from pcedge.verify.queries import Answers, compared, conditional_queries, marginal_queries, query_errors
-from pcedge.verify.roc import auroc, roc
 
 CIRCUIT = make_circuit(7, 6, 3, 4, "hidden")
-ENGINE = Engine(quantize(CIRCUIT, QuantizationConfig(4, 8, 8)))
+ENGINE = ReferenceEngine(quantize(CIRCUIT, QuantizationConfig(4, 8, 8)))
 
 
 def run(*words: object) -> Result:
@@ -107,7 +108,7 @@ def test_auroc_needs_numbers(scores: list[float]) -> None:
 def test_impossible_data_and_impossible_others_are_ties() -> None:
     # The integers' tables of 2^8 have no room for 2^-12: they call every record that starts with 1 impossible.
     circuit = narrow(2.0**-12, 0.5)
-    engine = Engine(quantize(circuit, QuantizationConfig(8, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8)))
     found = evaluate(circuit, engine, [[1, 0], [0, 0]], ood=[[1, 1]], queries=0).as_dict()
     assert (found["impossible"], found["ood"]["impossible"], found["float_impossible"]) == (1, 1, 0)
     assert found["ood"]["auroc"] == {"float": 0.75, "likelihood": 0.75, "intervals": 0.75}
@@ -121,7 +122,7 @@ def test_impossible_data_and_impossible_others_are_ties() -> None:
 
 @pytest.mark.parametrize(("circuit", "seed"), [(CIRCUIT, 1), (unstructured(), 2), (narrow(0.3), 3)])
 def test_bits_and_quantiles_of_the_loss(circuit: Circuit, seed: int) -> None:
-    engine = Engine(quantize(circuit, QuantizationConfig(3, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(3, 8, 8)))
     x = sample(circuit, 70, seed=seed)
     found = evaluate(circuit, engine, x, queries=0, lanes=8)
     lo, hi = engine.intervals(x)
@@ -178,13 +179,13 @@ def test_classes_are_the_parts_of_the_whole() -> None:
 
 def test_records_that_the_float_circuit_calls_impossible_have_no_loss() -> None:
     circuit = Circuit((InputLayer(0, np.array([[0.5, 0.5, 0.0]])),))
-    engine = Engine(quantize(circuit))
+    engine = ReferenceEngine(quantize(circuit))
     some = evaluate(circuit, engine, [[2], [0]], labels=[1, 2], queries=10).as_dict()
     assert (some["float_impossible"], some["loss"]["records"], some["worst"]["record"]) == (1, 1, 1)
     assert some["bits_per_record"]["float"] == pytest.approx(1.0)
     assert some["classes"][0]["loss"]["mean"] is None and some["classes"][0]["worst_record"] is None
     # An integer circuit that comes from elsewhere may call possible what the float one does not.
-    other = Engine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.5, 0.25]])),))))
+    other = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.5, 0.25]])),))))
     apart = evaluate(circuit, other, [[2], [0]], queries=0).as_dict()
     assert (apart["impossible"], apart["likelihood_loss"]["records"]) == (0, 1)
     assert apart["likelihood_loss"]["mean"] == pytest.approx(1.0)
@@ -209,7 +210,7 @@ def brute(circuit: Circuit, evidence: Any) -> float:
 
 @pytest.mark.parametrize("circuit", [make_circuit(7, 4, 2, 3, "hidden"), unstructured()])
 def test_query_errors_equal_enumeration(circuit: Circuit) -> None:
-    engine = Engine(quantize(circuit, QuantizationConfig(4, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(4, 8, 8)))
     x = sample(circuit, 20, seed=0)
     found = query_errors(circuit, engine, x, 25, seed=5)
     generator = np.random.default_rng(5)
@@ -269,7 +270,7 @@ def test_answers_of_one_circuit_alone_are_counted() -> None:
 
 def test_queries_with_impossible_answers() -> None:
     circuit = narrow(2.0**-20, 0.5)
-    engine = Engine(quantize(circuit, QuantizationConfig(8, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8)))
     found = evaluate(circuit, engine, [[1, 0]], queries=200).as_dict()["queries"]
     assert found["marginal"]["queries"] == found["conditional"]["queries"] == 200
     assert 0 < found["marginal"]["impossible"] == found["marginal"]["undefined"] < 200
@@ -342,10 +343,10 @@ def test_a_plot_is_drawn(suffix: str, files: Path, tmp_path: Path) -> None:
 
 def test_a_plot_of_nothing_possible(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from pcedge.verify.plot import draw
+    from pcedge.evaluate.plot import draw
 
     circuit = Circuit((InputLayer(0, np.array([[1.0, 0.0]])),))
-    found = evaluate(circuit, Engine(quantize(circuit)), [[1]], labels=[0], ood=[[1]], queries=0)
+    found = evaluate(circuit, ReferenceEngine(quantize(circuit)), [[1]], labels=[0], ood=[[1]], queries=0)
     draw(found, tmp_path / "a.png", ".png")
     assert (tmp_path / "a.png").stat().st_size
 
@@ -429,7 +430,7 @@ def test_wrong_labels_in_python() -> None:
 # Symbolizers
 
 
-def tabled(specification: str, x: Any) -> tuple[Circuit, Engine]:
+def tabled(specification: str, x: Any) -> tuple[Circuit, ReferenceEngine]:
     """Make a circuit of independent variables for the data that a symbolizer takes."""
     steps = make_symbolizer(specification, x)
     rng = np.random.default_rng(0)
@@ -437,7 +438,7 @@ def tabled(specification: str, x: Any) -> tuple[Circuit, Engine]:
     product = ProductLayer(tuple(range(len(leaves))), np.zeros((1, len(leaves)), dtype=np.int64))
     root = SumLayer((len(leaves),), np.ones((1, 1)))
     circuit = Circuit((*leaves, product, root), symbolizer=steps)
-    return circuit, Engine(quantize(circuit))
+    return circuit, ReferenceEngine(quantize(circuit))
 
 
 SAMPLES = np.random.default_rng(0).integers(-40, 40, (50, 2)).astype(np.int16)
@@ -495,7 +496,7 @@ def test_circuits_that_do_not_belong_together() -> None:
         (CIRCUIT, engine, "over the same variables, the float one has 6, the integer one 2"),
         (narrow(0.5, 0.5), engine, "over the same symbols, variable 0 has 2 in the float one, 128 in the integer one"),
         (bare, engine, "the same symbolizer, the float one has none, the integer one range=-64..63 for int16 rows of"),
-        (plain, Engine(quantize(bare)), "the integer one none"),
+        (plain, ReferenceEngine(quantize(bare)), "the integer one none"),
     ):
         with pytest.raises(UsageError, match=text):
             evaluate(circuit, other, SAMPLES)

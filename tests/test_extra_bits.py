@@ -15,16 +15,18 @@ from hypothesis import given, settings
 from numpy.typing import NDArray
 from strategies import configs, float_circuits, make_circuit, unstructured_circuits
 
+from pcedge.bounds import ExtraBits, bounds_notes, extra_bits
+from pcedge.bounds import parameters as rounding
+from pcedge.bounds.parameters import counterparts, greatest_probability, mean_bits, symbol_shares, worst_ratio
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, save_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine, ExtraBits, bounds_notes, extra_bits
 from pcedge.compress import expected_flows
 from pcedge.data import load_array
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export import read_notes, read_onnx, write_onnx
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.quantize import bounds as rounding
-from pcedge.quantize.bounds import counterparts, greatest_probability, mean_bits, symbol_shares, worst_ratio
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
 
 
 def every_record(circuit: Circuit) -> NDArray[np.int64]:
@@ -34,7 +36,7 @@ def every_record(circuit: Circuit) -> NDArray[np.int64]:
 
 def measured(circuit: Circuit, integers: IntegerCircuit, records: NDArray[np.int64]) -> NDArray[np.float64]:
     """Give what every possible record costs more than in the float circuit, in bits."""
-    lo, hi = Engine(integers).intervals(records)
+    lo, hi = ReferenceEngine(integers).intervals(records)
     bits = (integers.scale_bits - np.log2(hi - lo)).sum(axis=1)
     return np.asarray(bits + log_likelihood(circuit, records) / math.log(2))
 

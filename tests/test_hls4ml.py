@@ -17,13 +17,14 @@ from strategies import CircuitMaker, make_circuit
 
 import pcedge
 from pcedge.circuit import load_circuit
-from pcedge.coder.interpreter import Engine
 from pcedge.data import load_array
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export import append_to_hls4ml, to_hls4ml
-from pcedge.export import hls4ml as export_hls4ml
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.simulate import tools
+from pcedge.export.hls4ml import model as export_hls4ml
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.toolchain import tools
 
 HLS = Path(__file__).parent.parent / "hls"
 
@@ -46,7 +47,7 @@ def unstructured(seed: int) -> IntegerCircuit:
 
 
 def assert_equals_engine(circuit: IntegerCircuit, found: np.ndarray[Any, Any], symbols: np.ndarray[Any, Any]) -> None:
-    mantissas, exponents = Engine(circuit).likelihood(symbols)
+    mantissas, exponents = ReferenceEngine(circuit).likelihood(symbols)
     assert_array_equal(found, np.stack([mantissas, exponents], axis=1))
 
 
@@ -179,7 +180,7 @@ def test_extreme_exponents_on_a_stream(tmp_path: Path) -> None:
     symbols[0] = 0
     symbols[1] = np.array(circuit.cardinalities) - 1
     assert_equals_engine(circuit, model.predict(symbols.astype(np.float64)), symbols)
-    mantissas, exponents = Engine(circuit).likelihood(symbols)
+    mantissas, exponents = ReferenceEngine(circuit).likelihood(symbols)
     assert exponents[mantissas > 0].min() < -2000
     assert set(exponents[mantissas == 0].tolist()) == {ZERO_EXPONENT}
 
@@ -252,7 +253,7 @@ def test_a_saved_model_is_read_in_another_process(tmp_path: Path) -> None:
     model = to_hls4ml(unstructured(1), tmp_path / "project")
     serialize_model(model, tmp_path / "model.fml")
     code = (
-        "import sys, pcedge.export.hls4ml_layer; from hls4ml.utils.serialization import deserialize_model; "
+        "import sys, pcedge.export.hls4ml.layer; from hls4ml.utils.serialization import deserialize_model; "
         "deserialize_model(sys.argv[1]).write()"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "model.fml"], check=True)

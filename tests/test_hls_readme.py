@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.circuit.layers import ProductLayer
-from pcedge.coder import Engine
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.schedule import Op, Step
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines import ReferenceEngine
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.schedule.steps import Op, Step
 
 README = Path(__file__).parent.parent / "hls/README.md"
 
@@ -46,7 +46,7 @@ def circuit() -> IntegerCircuit:
 
 def reference() -> Numbers:
     """Encode the record, and write down what every step computes on its way."""
-    engine = Engine(circuit())
+    engine = ReferenceEngine(circuit())
     mantissas: list[NDArray[np.int64]] = []
     numbers: Numbers = {}
 
@@ -70,7 +70,7 @@ def reference() -> Numbers:
     return numbers
 
 
-def exact(engine: Engine, step: Step, values: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def exact(engine: ReferenceEngine, step: Step, values: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     """Compute what a step normalises; the values are numbered in the order of making."""
     layer = engine.circuit.layers[step.layer]
     sources = [values[source.value] for source in step.sources]
@@ -85,7 +85,7 @@ def exact(engine: Engine, step: Step, values: list[NDArray[np.int64]]) -> NDArra
     return arithmetic.mix_dense(weights.astype(np.float64), sources[0])
 
 
-def interval(engine: Engine, step: Step, context: NDArray[np.int64]) -> dict[str, int | list[int]]:
+def interval(engine: ReferenceEngine, step: Step, context: NDArray[np.int64]) -> dict[str, int | list[int]]:
     widths = engine.circuit.widths
     rows = engine.table(step.layer)
     symbols = rows.shape[1] - 1
@@ -111,7 +111,7 @@ def interval(engine: Engine, step: Step, context: NDArray[np.int64]) -> dict[str
     return {name: int(value[0]) for name, value in made.items()}
 
 
-def coded(engine: Engine, lo: NDArray[np.int64], hi: NDArray[np.int64]) -> dict[str, int | list[int]]:
+def coded(engine: ReferenceEngine, lo: NDArray[np.int64], hi: NDArray[np.int64]) -> dict[str, int | list[int]]:
     widths = engine.circuit.widths
     low, width = np.array([0]), np.array([(1 << widths.range_bits) - 1])
     numbers: dict[str, int | list[int]] = {}
@@ -173,13 +173,13 @@ def test_circuit_is_the_one_that_is_encoded(example: str) -> None:
 
 
 def test_steps_are_those_of_the_schedule(example: str) -> None:
-    steps = Engine(circuit()).code_steps.steps
+    steps = ReferenceEngine(circuit()).code_steps.steps
     titles = re.findall(r"^\*\*(Step \d+, \w+)", example, re.M)
     assert titles == [f"Step {number}, {step.op.name}" for number, step in enumerate(steps)]
 
 
 def test_the_bytes_decode_as_the_page_says(example: str) -> None:
-    engine = Engine(circuit())
+    engine = ReferenceEngine(circuit())
     (lane,) = encode_lanes(engine, RECORD, 1)
     np.testing.assert_array_equal(decode_lanes(engine, [lane], 1), RECORD)
     assert f"the two bytes `{lane.hex(' ')}`" in example

@@ -13,13 +13,14 @@ from strategies import make_circuit
 from test_device import CIRCUITS, SHAPE
 
 from pcedge.circuit import load_circuit
-from pcedge.coder.schedule import Op
 from pcedge.errors import FormatError
 from pcedge.export import load_zoo
-from pcedge.export.cycles import Shape
-from pcedge.export.image import HEADER, SECTIONS, capacity_of, image_words
-from pcedge.export.image_check import check_image, read_words
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.export.program.image import HEADER, SECTIONS, capacity_of, image_words
+from pcedge.export.program.image_check import check_image, read_words
+from pcedge.export.program.size import EngineSize
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.steps import Op
 
 Words = NDArray[np.uint32]
 
@@ -29,7 +30,7 @@ FRONT = len(HEADER) + 8
 RANDOM, SPARSE, NESTED = CIRCUITS[4], CIRCUITS[6], CIRCUITS[8]
 
 
-def image_of(circuit: IntegerCircuit, shape: Shape = SHAPE) -> Words:
+def image_of(circuit: IntegerCircuit, shape: EngineSize = SHAPE) -> Words:
     return image_words(circuit, capacity_of([circuit], shape))
 
 
@@ -93,8 +94,8 @@ def ends_early(words: Words) -> None:
     words[start_of(words, "variables_tables")] = words[FRONT + SECTIONS.index("tables")]
 
 
-@pytest.mark.parametrize("shape", [Shape(), Shape(2, 1, 2), Shape(8, 2, 3), SHAPE, Shape(64, 1, 4)])
-def test_every_image_passes(shape: Shape) -> None:
+@pytest.mark.parametrize("shape", [EngineSize(), EngineSize(2, 1, 2), EngineSize(8, 2, 3), SHAPE, EngineSize(64, 1, 4)])
+def test_every_image_passes(shape: EngineSize) -> None:
     digits = quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))
     for circuit in (*CIRCUITS, digits, quantize(make_circuit(9, 1, 1, 2, "chain"))):
         check_image(image_of(circuit, shape), shape)

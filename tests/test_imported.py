@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, sample
-from pcedge.coder import Engine, decode, encode
+from pcedge.codec import decode, encode
+from pcedge.engines import ReferenceEngine
+from pcedge.evaluate import statistics
 from pcedge.export import from_onnx, to_onnx
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.ort import OrtSession
-from pcedge.verify import statistics, verify
+from pcedge.verify import verify
 
 SHARED = Path(os.environ.get("PCEDGE_SHARED_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
 
@@ -90,7 +92,7 @@ class TestWideSums:
         circuit = deterministic(300)
         records = sample(circuit, 500)
         small = [quantize(circuit, QuantizationConfig(9, small_weights=way)) for way in ("auto", "round")]
-        assert (Engine(small[0]).likelihood(records)[0] > 0).all()
+        assert (ReferenceEngine(small[0]).likelihood(records)[0] > 0).all()
         assert small[0].layers[-1].weights.values.min() == 1
         assert small[1].layers[-1].weights.values.min() == 0
 
@@ -98,7 +100,8 @@ class TestWideSums:
         circuit = deterministic(300)
         records = sample(circuit, 2000)
         losses = [
-            statistics(circuit, Engine(quantize(circuit, QuantizationConfig(w))), records).loss for w in (9, 12, 16)
+            statistics(circuit, ReferenceEngine(quantize(circuit, QuantizationConfig(w))), records).loss
+            for w in (9, 12, 16)
         ]
         assert losses[0] > losses[1] > losses[2]
         assert losses[2] < 2e-3
@@ -107,7 +110,7 @@ class TestWideSums:
     def test_any_record_comes_back(self, weight_bits):
         """Eight bits cannot hold 300 elements; records of those that vanish are coded all the same."""
         circuit = deterministic(300)
-        engine = Engine(quantize(circuit, QuantizationConfig(weight_bits)))
+        engine = ReferenceEngine(quantize(circuit, QuantizationConfig(weight_bits)))
         records = np.vstack([sample(circuit, 50), np.random.default_rng(1).integers(0, 32, (50, 4))])
         assert np.isneginf(log_likelihood(circuit, records)).any()
         assert (decode(engine, encode(engine, records)) == records).all()
@@ -124,11 +127,11 @@ class TestWideSums:
         assert verify(quantize(deterministic(300), WIDE), sample(deterministic(300), 20), ["csim"]).mismatches == 0
 
     def test_batches_of_wide_sums_are_small(self):
-        engine = Engine(quantize(deterministic(900), WIDE))
+        engine = ReferenceEngine(quantize(deterministic(900), WIDE))
         records = sample(deterministic(900), 1500)
         assert engine.batch == 1024
         lo, hi = engine.intervals(records)
-        other = Engine(engine.circuit)
+        other = ReferenceEngine(engine.circuit)
         other.__dict__["batch"] = 7
         assert all((a == b).all() for a, b in zip((lo, hi), other.intervals(records), strict=True))
 
@@ -138,7 +141,7 @@ class TestPsdds:
     @pytest.mark.parametrize("name", PSDDS)
     def test_comes_back_and_onnxruntime_is_equal(self, name, tmp_path):
         circuit, x = psdd(name, tmp_path), benchmark(PSDDS[name][1], 100)
-        engine = Engine(quantize(circuit, WIDE))
+        engine = ReferenceEngine(quantize(circuit, WIDE))
         assert engine.circuit.structured
         assert (decode(engine, encode(engine, x)) == x).all()
         report = statistics(circuit, engine, x)
@@ -162,7 +165,7 @@ class TestPsdds:
         pytest.importorskip("onnxruntime")
         circuit = spn("NIPS5")
         x = nips5(300)
-        engine = Engine(quantize(circuit, WIDE))
+        engine = ReferenceEngine(quantize(circuit, WIDE))
         assert engine.circuit.structured
         assert (decode(engine, encode(engine, x)) == x).all()
         assert verify(engine.circuit, x).mismatches == 0
@@ -172,7 +175,7 @@ class TestWithoutTree:
     @pytest.mark.parametrize(("name", "data"), [("NLTCS_200", "nltcs"), ("PLANTS_4000", "plants")])
     def test_benchmarks(self, name, data):
         circuit, x = spn(name), benchmark(data, 200)
-        engine = Engine(quantize(circuit, WIDE))
+        engine = ReferenceEngine(quantize(circuit, WIDE))
         assert not engine.circuit.structured
         assert (decode(engine, encode(engine, x)) == x).all()
         assert abs(statistics(circuit, engine, x).loss) * x.shape[1] < 0.02
@@ -181,7 +184,7 @@ class TestWithoutTree:
     def test_counts(self, name):
         circuit = spn(name)
         x = sample(circuit, 200)
-        engine = Engine(quantize(circuit, WIDE))
+        engine = ReferenceEngine(quantize(circuit, WIDE))
         assert not engine.circuit.structured
         assert (decode(engine, encode(engine, x)) == x).all()
         assert abs(statistics(circuit, engine, x).loss) * x.shape[1] < 0.1

@@ -24,7 +24,7 @@ from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, save_circuit
 from pcedge.circuit.file import _checksum
-from pcedge.coder.stream import Segment, Stream
+from pcedge.codec.stream import Segment, Stream
 from pcedge.data import load_array
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import load_zoo, read_notes, read_onnx, to_onnx, write_onnx

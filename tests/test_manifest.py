@@ -18,13 +18,14 @@ from strategies import make_circuit
 from pcedge.cli import group
 from pcedge.errors import FormatError, PcedgeError, UsageError
 from pcedge.export import find_target, write_onnx, write_project
-from pcedge.export.cycles import Shape
-from pcedge.export.image import capacity_from, image_words
-from pcedge.export.manifest import MANIFEST, check_names, parse_manifest, read_manifest
-from pcedge.export.project import write_files
+from pcedge.export.program.image import capacity_from, image_words
+from pcedge.export.program.size import EngineSize
+from pcedge.export.project.directory import write_files
+from pcedge.export.project.manifest import MANIFEST, check_names, parse_manifest, read_manifest
 from pcedge.export.target import read_target
-from pcedge.export.unrolled_project import write_unrolled
-from pcedge.quantize import IntegerCircuit, quantize
+from pcedge.export.unrolled.project import write_unrolled
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import quantize
 from pcedge.simulate.unrolled import kernel_of
 
 FORMAT = {"format": "pcedge-project"}
@@ -164,8 +165,8 @@ def circuit() -> IntegerCircuit:
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory, circuit: IntegerCircuit) -> Path:
     folder = tmp_path_factory.mktemp("projects")
-    write_project(circuit, folder / "reload", shape=Shape(4, 2), reload=True)
-    write_project(circuit, folder / "baked", shape=Shape(4, 2))
+    write_project(circuit, folder / "reload", shape=EngineSize(4, 2), reload=True)
+    write_project(circuit, folder / "baked", shape=EngineSize(4, 2))
     write_unrolled(circuit, folder / "unrolled", adders="plain")
     return folder
 

@@ -18,16 +18,18 @@ from onnx import numpy_helper
 from pcedge.arithmetic import nested_tables
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine
 from pcedge.compress import expected_flows, share_leaves
 from pcedge.data import load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import CircuitError, FormatError, UsageError
+from pcedge.evaluate import statistics
 from pcedge.export import read_onnx
-from pcedge.export.lowering import lower
-from pcedge.export.onnx_reader import from_onnx
-from pcedge.export.onnx_writer import to_onnx
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, RefineConfig, nest, quantize, refine
-from pcedge.verify import statistics, verify
+from pcedge.export.onnx.reader import from_onnx
+from pcedge.export.onnx.writer import to_onnx
+from pcedge.export.program.lowering import lower
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, RefineConfig, nest, quantize, refine
+from pcedge.verify import verify
 
 CONFIG = QuantizationConfig(8, 10, 16, leaf_masters=8)
 
@@ -75,7 +77,7 @@ def test_costs_little_and_is_stored_small(shared: Circuit, digits) -> None:
     assert [len(tables.masters) for tables in nested.nested] == [16] and not plain.nested
     sizes = [lower(circuit).memory_bits()["tables"] for circuit in (plain, nested)]
     assert sizes[1] < sizes[0] / 3
-    losses = [statistics(shared, Engine(circuit), digits[1]).loss for circuit in (plain, nested)]
+    losses = [statistics(shared, ReferenceEngine(circuit), digits[1]).loss for circuit in (plain, nested)]
     assert losses[1] < losses[0] + 0.02
 
 
@@ -118,8 +120,8 @@ def test_refinement_keeps_masters(shared: Circuit, digits) -> None:
     assert [len(tables.masters) for tables in integers.nested] == [8]
     # The masters are in the refined circuit: with more allowed there are none to find.
     assert [len(tables.masters) for tables in quantize(refined, replace(CONFIG, leaf_masters=40)).nested] == [8]
-    before = statistics(shared, Engine(quantize(shared, CONFIG)), digits[1]).loss
-    assert statistics(shared, Engine(integers), digits[1]).loss < before
+    before = statistics(shared, ReferenceEngine(quantize(shared, CONFIG)), digits[1]).loss
+    assert statistics(shared, ReferenceEngine(integers), digits[1]).loss < before
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,20 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from strategies import integer_circuits, make_circuit, records_for, unstructured_circuits
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.circuit import MISSING, Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
-from pcedge.coder.interpreter import Engine
-from pcedge.coder.schedule import Op
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, FormatError, MissingToolError, WidthError
 from pcedge.export import from_onnx, placements, read_onnx, to_onnx, write_onnx
-from pcedge.export.onnx_parameters import check_size
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.export.onnx.initializers import check_size
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.steps import Op
 from pcedge.simulate.ort import OrtSession
 
 
 def expected(circuit: IntegerCircuit, records: IntArray) -> dict[str, IntArray]:
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     found = dict(zip(("mantissa", "exponent"), engine.likelihood(records), strict=True))
     if circuit.structured:
         found |= dict(zip(("lo", "hi"), engine.intervals(records), strict=True))
@@ -160,7 +161,7 @@ class TestModel:
         assert sum(node.op_type == "Leaf" for node in nodes) == 1
 
     def test_a_sum_too_wide_for_the_shift_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pcedge.export.onnx_writer._SHIFT_BITS", 40)
+        monkeypatch.setattr("pcedge.export.onnx.writer._SHIFT_BITS", 40)
         with pytest.raises(WidthError, match=r"^signal accumulator must fit 24 bits in an ONNX model, it needs 32$"):
             to_onnx(small_circuit())
 
@@ -235,7 +236,7 @@ class TestTrace:
     def test_every_step_equals_the_reference(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 6, missing=True, min_records=1))
         seen: dict[str, list[Any]] = {"likelihood": [], "code": []}
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         engine.likelihood(records, lambda index, step, result: seen["likelihood"].append((step, result)))
         engine.intervals(records, lambda index, step, result: seen["code"].append((step, result)))
         trace = OrtSession(circuit, quick=True).trace(records)

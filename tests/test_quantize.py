@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, sample
 from pcedge.circuit.structure import clustered_order, layer_scopes, variables_of
-from pcedge.coder import Engine
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import CircuitError, WidthError
-from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
+from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.rounding import CALIBRATION_PRIOR, ZERO_BITS, largest_remainder, least_code_length
 
 
@@ -334,7 +335,7 @@ class TestStatistics:
     @pytest.mark.parametrize("seed", range(4))
     def test_likelihood_is_close_at_high_widths(self, tree, seed):
         circuit = strategies.make_circuit(seed, 6, 4, 5, tree)
-        engine = Engine(quantize(circuit, QuantizationConfig(8, 16, 16)))
+        engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 16, 16)))
         records = sample(circuit, 500, seed=seed)
         exact = log_likelihood(circuit, records) / np.log(2)
         found = log2_values(*engine.likelihood(records))
@@ -347,7 +348,7 @@ class TestStatistics:
         exact = log_likelihood(circuit, records) / np.log(2)
         lost = []
         for bits in ((3, 8, 8), (5, 10, 12), (8, 16, 16)):
-            found = log2_values(*Engine(quantize(circuit, QuantizationConfig(*bits))).likelihood(records))
+            found = log2_values(*ReferenceEngine(quantize(circuit, QuantizationConfig(*bits))).likelihood(records))
             lost.append(float(np.mean(np.abs(np.maximum(found, -60) - exact))))
         assert lost == sorted(lost, reverse=True)
         assert lost[-1] < 0.1 < lost[0]

@@ -15,25 +15,27 @@ from hypothesis import strategies as st
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, save_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine, decode, encode
-from pcedge.coder.reevaluation import reevaluation_schedule
-from pcedge.coder.schedule import Op
+from pcedge.codec import decode, encode
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import NotStructuredError
+from pcedge.evaluate import statistics
 from pcedge.export import to_onnx, write_project
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.verify import statistics, verify
+from pcedge.schedule.reevaluation import reevaluation_schedule
+from pcedge.schedule.steps import Op
+from pcedge.verify import verify
 
 FINE = QuantizationConfig(16, 16, 16, floor=1)
 
 
 @st.composite
-def engines(draw, **limits) -> Engine:
+def engines(draw, **limits) -> ReferenceEngine:
     """Draw unstructured circuits of every width, in any coding order."""
     circuit = draw(strategies.unstructured_circuits(**limits))
     order = None
     if draw(st.booleans()):
         order = tuple(draw(st.permutations(range(len(circuit.cardinalities)))))
-    return Engine(quantize(circuit, draw(strategies.configs()), order=order))
+    return ReferenceEngine(quantize(circuit, draw(strategies.configs()), order=order))
 
 
 def two_ways() -> Circuit:
@@ -61,7 +63,7 @@ class TestRoundTrip:
     @pytest.mark.parametrize("order", list(permutations(range(3))))
     def test_impossible_records_come_back(self, order):
         """In some orders a variable is still to come when the past is impossible: its context must be revived."""
-        engine = Engine(quantize(two_ways(), order=order))
+        engine = ReferenceEngine(quantize(two_ways(), order=order))
         records = np.array(list(combinations((0, 1), repeat=3)))
         impossible = engine.likelihood(records)[0] == 0
         assert impossible.sum() == 2
@@ -112,7 +114,7 @@ class TestStatistics:
     def test_shares_multiply_to_the_probability(self, circuit, data):
         records = np.array(list(combinations(*(range(c) for c in circuit.cardinalities))))
         order = tuple(data.draw(st.permutations(range(len(circuit.cardinalities)))))
-        lo, hi = Engine(quantize(circuit, FINE, order=order)).intervals(records)
+        lo, hi = ReferenceEngine(quantize(circuit, FINE, order=order)).intervals(records)
         coded = ((hi - lo) / 2.0**24).prod(axis=1)
         exact = np.exp(log_likelihood(circuit, records))
         assert np.abs(coded - exact).sum() < 0.005
@@ -121,13 +123,13 @@ class TestStatistics:
     @given(strategies.unstructured_circuits(max_variables=6), st.data())
     def test_missing_symbols_are_summed_out(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, missing=True, min_records=1))
-        lo, hi = Engine(quantize(circuit, FINE)).intervals(records)
+        lo, hi = ReferenceEngine(quantize(circuit, FINE)).intervals(records)
         coded = np.where(hi > lo, (hi - lo) / 2.0**24, 1.0).prod(axis=1)
         assert np.abs(coded - np.exp(log_likelihood(circuit, records))).max() < 0.005
 
     def test_an_alternative_that_is_ruled_out_stays_out(self):
         circuit = two_ways()
-        engine = Engine(quantize(circuit, FINE, order=(0, 1, 2)))
+        engine = ReferenceEngine(quantize(circuit, FINE, order=(0, 1, 2)))
         possible = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
         report = statistics(circuit, engine, possible)
         assert abs(report.loss) < 1e-3
@@ -138,9 +140,9 @@ class TestStatistics:
     @settings(max_examples=30)
     def test_structured_circuits_would_have_nearly_the_same_shares(self, circuit, data):
         """The two ways to code one circuit agree up to rounding, variable by variable."""
-        engine = Engine(quantize(circuit, FINE))
+        engine = ReferenceEngine(quantize(circuit, FINE))
         records = data.draw(strategies.records_for(circuit, min_records=1))
-        other = Engine(engine.circuit)
+        other = ReferenceEngine(engine.circuit)
         other.__dict__["code_steps"] = reevaluation_schedule(engine.circuit)
         shares = [
             np.subtract(*found[::-1]) / 2.0**24 for found in (engine.intervals(records), other.intervals(records))
@@ -162,11 +164,11 @@ class TestWork:
         leaves = [InputLayer(v, np.array([[0.5, 0.5]])) for v in range(3, 43)]
         count = len(small.layers)
         whole = ProductLayer((count - 1, *range(count, count + 40)), np.zeros((1, 41), dtype=np.int64))
-        engine = Engine(quantize(Circuit((*small.layers, *leaves, whole))))
+        engine = ReferenceEngine(quantize(Circuit((*small.layers, *leaves, whole))))
         assert len(engine.code_steps.steps) < 8 * 43
 
     def test_frees_what_is_not_read_again(self):
-        engine = Engine(quantize(two_ways()))
+        engine = ReferenceEngine(quantize(two_ways()))
         values = engine.replay(
             engine.code_steps, np.zeros((3, 1), dtype=np.int64), lambda step, _: np.zeros(1, np.int64)
         )
@@ -194,7 +196,7 @@ class TestOtherRungs:
     def test_sparse_sums(self):
         layers = two_ways().layers
         circuit = Circuit((*layers[:-1], SumLayer((4, 6), SparseRows.from_dense(np.array([[0.25, 0.0, 0.75]])))))
-        engine = Engine(quantize(circuit))
+        engine = ReferenceEngine(quantize(circuit))
         records = np.array(list(combinations((0, 1), repeat=3)))
         assert (decode(engine, encode(engine, records, 1)) == records).all()
 

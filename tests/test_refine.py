@@ -16,13 +16,14 @@ from numpy.testing import assert_array_equal
 from pcedge.circuit import Circuit, InputLayer, SparseRows, SumLayer, load_circuit, log_likelihood
 from pcedge.cli import group
 from pcedge.cli.measuring import refinement_in_words
-from pcedge.coder import Engine
 from pcedge.compress import expected_flows, share_leaves
 from pcedge.data import load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, UsageError
+from pcedge.evaluate import statistics
 from pcedge.export import read_onnx
-from pcedge.quantize import IntegerInput, IntegerSum, QuantizationConfig, RefineConfig, quantize, refine
-from pcedge.verify import statistics
+from pcedge.integer import IntegerInput, IntegerSum
+from pcedge.quantize import QuantizationConfig, RefineConfig, quantize, refine
 
 CONFIG = QuantizationConfig(3, 12, 12)
 FEW = RefineConfig(passes=3, gradual=1, holdout=0.1)
@@ -62,8 +63,8 @@ def test_loses_less_than_rounding(circuit: Circuit, refined: Circuit, digits) ->
     losses = {}
     for name, rounding in (("remainder", "largest-remainder"), ("length", "code-length")):
         integers = quantize(circuit, replace(CONFIG, rounding=rounding))
-        losses[name] = statistics(circuit, Engine(integers), digits[1]).loss
-    losses["refined"] = statistics(circuit, Engine(quantize(refined, CONFIG)), digits[1]).loss
+        losses[name] = statistics(circuit, ReferenceEngine(integers), digits[1]).loss
+    losses["refined"] = statistics(circuit, ReferenceEngine(quantize(refined, CONFIG)), digits[1]).loss
     assert losses["refined"] < losses["length"] < 0.8 * losses["remainder"]
 
 
@@ -100,8 +101,8 @@ def test_shared_tables_stay_shared(circuit: Circuit, digits) -> None:
     shared = share_leaves(circuit, flows, tables=40)
     integers = quantize(refine(shared, digits[0][:800], CONFIG, FEW), CONFIG)
     assert len(np.unique(tables(integers), axis=0)) <= 40
-    plain = statistics(circuit, Engine(quantize(shared, CONFIG)), digits[1]).loss
-    assert statistics(circuit, Engine(integers), digits[1]).loss <= plain
+    plain = statistics(circuit, ReferenceEngine(quantize(shared, CONFIG)), digits[1]).loss
+    assert statistics(circuit, ReferenceEngine(integers), digits[1]).loss <= plain
 
 
 def test_a_weight_of_its_own_in_single_layers(circuit: Circuit, digits) -> None:
@@ -158,7 +159,7 @@ def test_opened_rows_find_more(circuit: Circuit, digits) -> None:
     settings = RefineConfig(passes=60, gradual=4, cycle=80)
     closed = refine(circuit, digits[0], CONFIG, settings)
     opened = refine(circuit, digits[0], CONFIG, replace(settings, cycle=4))
-    losses = [statistics(circuit, Engine(quantize(made, CONFIG)), digits[1]).loss for made in (closed, opened)]
+    losses = [statistics(circuit, ReferenceEngine(quantize(made, CONFIG)), digits[1]).loss for made in (closed, opened)]
     assert losses[1] < losses[0]
 
 
@@ -255,4 +256,4 @@ def test_code_length_follows_the_flows() -> None:
         quantize(circuit, flows=[np.ones((2, 2)), np.ones(2)])
     with pytest.raises(UsageError, match=r"^flows must have an entry for each of 2 layers, got 1$"):
         quantize(circuit, flows=[np.ones((2, 2))])
-    assert math.isfinite(statistics(circuit, Engine(made), [[0], [1]]).loss)
+    assert math.isfinite(statistics(circuit, ReferenceEngine(made), [[0], [1]]).loss)

@@ -9,19 +9,21 @@ import pytest
 from test_rom import special
 
 from pcedge.circuit import load_circuit
-from pcedge.export.cycles import Shape
-from pcedge.export.image import capacity_of
-from pcedge.export.lowering import Program, lower
-from pcedge.export.reload import copies
-from pcedge.export.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
+from pcedge.export.engine.loaded_memories import copies
+from pcedge.export.engine.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
+from pcedge.export.program.image import capacity_of
+from pcedge.export.program.lowering import Program, lower
+from pcedge.export.program.size import EngineSize
 from pcedge.export.target import FAMILIES, Resources, find_target
 from pcedge.quantize import QuantizationConfig, quantize
 
 
 @pytest.fixture(scope="module")
-def programs() -> dict[Shape, Program]:
+def programs() -> dict[EngineSize, Program]:
     circuit = quantize(load_circuit("digits"), QuantizationConfig(5, 12, 16))
-    shapes = [Shape(macs, streams, bits) for macs, streams, bits in ((1, 1, 1), (16, 4, 2), (64, 8, 2), (128, 8, 4))]
+    shapes = [
+        EngineSize(macs, streams, bits) for macs, streams, bits in ((1, 1, 1), (16, 4, 2), (64, 8, 2), (128, 8, 4))
+    ]
     return {shape: lower(circuit, shape=shape) for shape in shapes}
 
 
@@ -65,15 +67,15 @@ def test_written_memories_have_a_reader_a_copy() -> None:
     assert memory(128, 16, 1, written=True) == Amounts(lut=48) and memory(129, 16, 1, written=True) == Amounts(bram18=1)
 
 
-def test_states_have_a_copy_for_each_of_two_readers(programs: dict[Shape, Program]) -> None:
-    shape = Shape(1, 1, 1)
+def test_states_have_a_copy_for_each_of_two_readers(programs: dict[EngineSize, Program]) -> None:
+    shape = EngineSize(1, 1, 1)
     bits = programs[shape].memory_bits()
     # Too large for look-up tables, and small enough for one block a copy; all else of a stream is in look-up tables.
     assert 1024 < bits["state"] <= 512 * 36 // 2 and bits["exponents"] <= 1024
     assert estimate_resources(programs[shape], "7-series").blocks["streams"].bram18 == 2
 
 
-def test_shares(programs: dict[Shape, Program]) -> None:
+def test_shares(programs: dict[EngineSize, Program]) -> None:
     program = next(iter(programs.values()))
     found = estimate_resources(program, "7-series")
     own = found.total
@@ -82,7 +84,7 @@ def test_shares(programs: dict[Shape, Program]) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_blocks_add_up_and_grow(programs: dict[Shape, Program], family: str) -> None:
+def test_blocks_add_up_and_grow(programs: dict[EngineSize, Program], family: str) -> None:
     found = {shape: estimate_resources(program, family) for shape, program in programs.items()}
     for estimate in found.values():
         for kind in ("lut", "ff", "dsp", "bram18"):
@@ -97,19 +99,19 @@ def test_blocks_add_up_and_grow(programs: dict[Shape, Program], family: str) -> 
         assert estimate.blocks["interval"].dsp >= shape.multipliers["interval"]
 
 
-def test_memories_hold_what_is_counted(programs: dict[Shape, Program]) -> None:
+def test_memories_hold_what_is_counted(programs: dict[EngineSize, Program]) -> None:
     for shape, program in programs.items():
         blocks = estimate_resources(program, "7-series").blocks
         bits = program.memory_bits()
         for name in ("weights", "tables", "programs"):
             held = blocks[name].bram18 * 18 * 1024 + blocks[name].lut * 64
             assert held >= bits[name], (shape, name)
-    lists = lower(special("sparse sums"), shape=Shape(4))
+    lists = lower(special("sparse sums"), shape=EngineSize(4))
     assert estimate_resources(lists, "7-series").blocks["lists"].lut * 64 >= 4 * lists.memory_bits()["indices"] > 0
 
 
-@pytest.mark.parametrize("shape", [Shape(1, 1, 1), Shape(16, 4, 2), Shape(64, 2, 3)])
-def test_loaded_memories_hold_what_is_counted(shape: Shape) -> None:
+@pytest.mark.parametrize("shape", [EngineSize(1, 1, 1), EngineSize(16, 4, 2), EngineSize(64, 2, 3)])
+def test_loaded_memories_hold_what_is_counted(shape: EngineSize) -> None:
     circuits = [special("sparse sums"), special("nested tables")]
     program, capacity = lower(circuits[0], shape=shape), capacity_of(circuits, shape)
     baked, loaded = (estimate_resources(program, "7-series", room) for room in (None, capacity))
@@ -127,14 +129,14 @@ def test_loaded_memories_hold_what_is_counted(shape: Shape) -> None:
 def test_copies_of_loaded_tables_serve_two_lanes_each() -> None:
     circuit = quantize(load_circuit("digits"))
     blocks = {}
-    for shape in (Shape(4, 1, 2), Shape(64, 1, 2)):
+    for shape in (EngineSize(4, 1, 2), EngineSize(64, 1, 2)):
         found = estimate_resources(lower(circuit, shape=shape), "7-series", capacity_of([circuit], shape))
         blocks[copies(shape)] = found.blocks["tables"].bram18
     alone = {count: blocks[count] / count for count in blocks}
     assert list(alone) == [1, 4] and alone[4] <= alone[1]
 
 
-def test_what_a_device_lacks(programs: dict[Shape, Program]) -> None:
+def test_what_a_device_lacks(programs: dict[EngineSize, Program]) -> None:
     program = max(programs.values(), key=lambda program: program.shape.macs)
     estimate = estimate_resources(program, "7-series")
     small, large = find_target("arty-a7").resources, find_target("alveo-u50").resources

@@ -20,7 +20,8 @@ from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, log_likelihood, sample, save_circuit
 from pcedge.cli import group
-from pcedge.coder import Engine, decode, encode
+from pcedge.codec import decode, encode
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import (
     CircuitError,
     DataError,
@@ -31,11 +32,12 @@ from pcedge.errors import (
     UsageError,
     WidthError,
 )
-from pcedge.export.project import write_project
-from pcedge.quantize import IntegerCircuit, IntegerInput, QuantizationConfig, quantize
-from pcedge.simulate import tools
+from pcedge.export.engine.project import write_project
+from pcedge.integer import IntegerCircuit, IntegerInput
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.engine import EngineCsim
+from pcedge.simulate.parallel import EngineCsim
+from pcedge.toolchain import tools
 from pcedge.verify import verify
 
 
@@ -119,7 +121,7 @@ class TestProjects:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("pcedge.export.project.write_onnx", full)
+        monkeypatch.setattr("pcedge.export.project.directory.write_onnx", full)
         result = run("export", files / "m.onnx", "--out", out)
         assert result.exit_code == 1 and "No space left" in result.stderr
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
@@ -227,7 +229,7 @@ class TestApi:
         leaf = InputLayer(np.int64(0), [[0.5, 0.5], [0.25, 0.75]])  # type: ignore[arg-type]
         circuit = Circuit((leaf, SumLayer([np.int64(0)], [[0.5, 0.5]])))  # type: ignore[arg-type]
         x = np.array([[0], [1], [1]], dtype=np.uint8)
-        assert_array_equal(decode(Engine(quantize(circuit)), encode(Engine(quantize(circuit)), x)), x)
+        assert_array_equal(decode(ReferenceEngine(quantize(circuit)), encode(ReferenceEngine(quantize(circuit)), x)), x)
 
     @pytest.mark.parametrize(
         ("make", "error", "text"),
@@ -239,8 +241,12 @@ class TestApi:
             (lambda: QuantizationConfig(floor=1.5), WidthError, "floor must be an integer"),
             (lambda: quantize(make_circuit_model()), CircuitError, "must have a float circuit, got IntegerCircuit"),
             (lambda: verify(make_circuit_model(), [[0, 0]], []), UsageError, "at least one rung"),
-            (lambda: encode(Engine(make_circuit_model()), [[0, 0]], 2.5), UsageError, "lanes must be an integer"),
-            (lambda: encode(Engine(make_circuit_model()), [[0, 0], [0]]), DataError, "records of one length"),
+            (
+                lambda: encode(ReferenceEngine(make_circuit_model()), [[0, 0]], 2.5),
+                UsageError,
+                "lanes must be an integer",
+            ),
+            (lambda: encode(ReferenceEngine(make_circuit_model()), [[0, 0], [0]]), DataError, "records of one length"),
             (lambda: sample(make_circuit(3, 2, 2, 3, "hidden"), -1), UsageError, "must not be negative"),
             (
                 lambda: log_likelihood(make_circuit(3, 2, 2, 3, "hidden"), np.ma.masked_equal([[0, 1]], 1)),
@@ -254,7 +260,7 @@ class TestApi:
             make()
 
     def test_buffers_are_streams_too(self) -> None:
-        engine = Engine(make_circuit_model())
+        engine = ReferenceEngine(make_circuit_model())
         packed = encode(engine, np.zeros((3, 2), dtype=np.uint8))
         for buffer in (bytearray(packed), memoryview(packed)):
             assert_array_equal(decode(engine, buffer), np.zeros((3, 2)))  # type: ignore[arg-type]

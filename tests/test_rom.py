@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 from strategies import integer_circuits, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
-from pcedge.coder.codec import encode_lanes
-from pcedge.coder.interpreter import Engine
-from pcedge.coder.schedule import Op
-from pcedge.export.cycles import Shape
-from pcedge.export.image import capacity_of
-from pcedge.export.leaves import LeafMemories
-from pcedge.export.lowering import INDEX_BITS, STEP_FIELDS, lower
-from pcedge.export.memories import memories_code
-from pcedge.export.packing import Column, pack
-from pcedge.export.parameters import Bank, BankCode, lay_in_banks
-from pcedge.export.project import write_project
-from pcedge.export.reload import reload_code
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.quantize.integer import IntegerInput, IntegerSum
+from pcedge.codec.lanes import encode_lanes
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.export.engine.loaded_memories import reload_code
+from pcedge.export.engine.memories import memories_code
+from pcedge.export.engine.project import write_project
+from pcedge.export.program.banks import Bank, BankCode, lay_in_banks
+from pcedge.export.program.image import capacity_of
+from pcedge.export.program.leaves import LeafMemories
+from pcedge.export.program.lowering import lower
+from pcedge.export.program.packing import Column, pack
+from pcedge.export.program.size import EngineSize
+from pcedge.export.program.steps import INDEX_BITS, STEP_FIELDS
+from pcedge.integer import IntegerCircuit
+from pcedge.integer.circuit import IntegerInput, IntegerSum
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.steps import Op
 from pcedge.simulate.csim import Csim
 
 
@@ -292,7 +294,7 @@ def bound(header: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("name", ["sparse sums", "nested tables"])
 def test_memories_that_many_places_read_name_their_storage(name: str) -> None:
-    circuit, shape = special(name), Shape(16)
+    circuit, shape = special(name), EngineSize(16)
     names, storage = bound(memories_code(lower(circuit, shape=shape))[0])
     many = ("indices", "tables", "uppers", "tails", "nested", "variables", "likelihood_places", "code_places")
     assert {names[own] for own, _ in storage} >= {"tables", "code_places"}
@@ -316,7 +318,7 @@ def test_one_table_shared_by_all_is_stored_once() -> None:
 @pytest.mark.parametrize("name", SPECIAL)
 def test_special_circuits_in_csim(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Small circuits have one bank: without a price they have all that their blocks can have.
-    monkeypatch.setattr("pcedge.export.parameters.BANK_PRICE", 0)
+    monkeypatch.setattr("pcedge.export.program.banks.BANK_PRICE", 0)
     circuit = special(name)
     codes = {bank.code for bank in lower(circuit).weights}
     if name == "certain children":
@@ -330,14 +332,14 @@ def test_special_circuits_in_csim(name: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.csim
 def test_rows_of_several_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pcedge.export.packing.WORD_BITS", 12)
+    monkeypatch.setattr("pcedge.export.program.packing.WORD_BITS", 12)
     circuit = quantize(make_circuit(11, 7, 5, 6, "random", 0.25), QuantizationConfig(6, 9, 12))
     assert len(lower(circuit).code_program.steps.word_bits) > 1
     compare(circuit, tmp_path)
 
 
 def compare(circuit: IntegerCircuit, folder: Path) -> None:
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     csim = Csim(write_project(circuit, folder / "project"))
     assert "equal the golden vectors" in csim.golden()
     rng = np.random.default_rng(1)

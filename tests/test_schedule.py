@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood
-from pcedge.coder import Engine
-from pcedge.coder.schedule import Op, Schedule, Step, code_schedule
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, NotStructuredError
-from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
+from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.schedules import code_schedule
+from pcedge.schedule.steps import Op, Schedule, Step
 
 SMALL = {"max_variables": 5, "max_states": 3, "max_symbols": 3}
 
@@ -103,7 +105,7 @@ def check_program(circuit: IntegerCircuit, schedule: Schedule) -> None:
 class TestPrograms:
     @given(strategies.integer_circuits())
     def test_likelihood(self, circuit):
-        schedule = Engine(circuit).likelihood_steps
+        schedule = ReferenceEngine(circuit).likelihood_steps
         check_program(circuit, schedule)
         sums = {index for index, layer in enumerate(circuit.layers) if isinstance(layer, IntegerSum)}
         assert matrix_uses(schedule) == dict.fromkeys(sums, 1)
@@ -112,7 +114,7 @@ class TestPrograms:
 
     @given(strategies.integer_circuits())
     def test_code(self, circuit):
-        schedule = Engine(circuit).code_steps
+        schedule = ReferenceEngine(circuit).code_steps
         check_program(circuit, schedule)
         uses = matrix_uses(schedule)
         sums = {index for index, layer in enumerate(circuit.layers) if isinstance(layer, IntegerSum)}
@@ -125,7 +127,7 @@ class TestPrograms:
 
     @given(strategies.integer_circuits())
     def test_are_pure_functions_of_the_circuit(self, circuit):
-        first, second = Engine(circuit), Engine(circuit)
+        first, second = ReferenceEngine(circuit), ReferenceEngine(circuit)
         for one, two in ((first.code_steps, second.code_steps), (first.likelihood_steps, second.likelihood_steps)):
             assert [s.describe() for s in one.steps] == [s.describe() for s in two.steps]
             assert [s.sources for s in one.steps] == [s.sources for s in two.steps]
@@ -139,12 +141,12 @@ class TestPrograms:
             if step.op is Op.INTERVAL:
                 assert (result[0].sum(axis=0) > 0).all()
 
-        Engine(circuit).intervals(records, observe)
+        ReferenceEngine(circuit).intervals(records, observe)
 
     @given(strategies.integer_circuits(), st.data())
     def test_every_value_fits_its_width(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, missing=True, min_records=1))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
 
         def observe(_: int, step: Step, result) -> None:
             mantissa, exponent = result
@@ -163,7 +165,7 @@ class TestPrograms:
 
     @given(strategies.unstructured_circuits())
     def test_unstructured_circuits_have_no_walk(self, circuit):
-        engine = Engine(quantize(circuit))
+        engine = ReferenceEngine(quantize(circuit))
         text = r"^layers \d+ and \d+ \(product\) partition the scope \[.*\] differently: "
         with pytest.raises(NotStructuredError, match=text):
             code_schedule(engine.circuit)
@@ -172,7 +174,7 @@ class TestPrograms:
 
     @pytest.mark.slow
     def test_a_chain_of_3000_variables_does_not_recurse(self):
-        engine = Engine(quantize(chain(3000, 2)))
+        engine = ReferenceEngine(quantize(chain(3000, 2)))
         assert len(engine.likelihood_steps.steps) == 3000 + 3000 + 2999
         check_program(engine.circuit, engine.code_steps)
         records = np.zeros((2, 3000), dtype=np.int64)
@@ -184,7 +186,7 @@ class TestPrograms:
 
     def test_chain(self):
         """A chain needs no way up beyond its leaves: one use a sum."""
-        engine = Engine(quantize(chain(20, 4)))
+        engine = ReferenceEngine(quantize(chain(20, 4)))
         assert set(matrix_uses(engine.code_steps).values()) == {1}
         ops = Counter(step.op for step in engine.code_steps.steps)
         assert ops == {Op.INIT: 1, Op.DOWN: 20, Op.INTERVAL: 20, Op.LEAF: 19, Op.MULTIPLY: 19}
@@ -194,12 +196,12 @@ class TestPrograms:
         leaves = [InputLayer(v, np.array([[0.2, 0.8], [0.7, 0.3]])) for v in range(9)]
         product = ProductLayer(tuple(range(9)), np.repeat(np.arange(2)[:, None], 9, axis=1))
         circuit = quantize(Circuit((*leaves, product, SumLayer((9,), np.array([[0.5, 0.5]])))))
-        ops = Counter(step.op for step in Engine(circuit).code_steps.steps)
+        ops = Counter(step.op for step in ReferenceEngine(circuit).code_steps.steps)
         assert ops == {Op.INIT: 1, Op.DOWN: 1, Op.INTERVAL: 9, Op.LEAF: 8, Op.MULTIPLY: 8}
 
     def test_balanced_tree_uses_each_sum_at_most_twice_and_few_vectors(self):
         circuit = quantize(strategies.make_circuit(1, 12, 4, 3, "balanced"))
-        schedule = Engine(circuit).code_steps
+        schedule = ReferenceEngine(circuit).code_steps
         alive = peak = 0
         for step, frees in zip(schedule.steps, schedule.frees, strict=True):
             alive += step.target >= 0
@@ -213,7 +215,7 @@ class TestLikelihood:
     @given(strategies.integer_circuits() | strategies.unstructured_circuits().map(quantize), st.data())
     def test_equals_plain_integers(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, missing=data.draw(st.booleans()), min_records=1))
-        mantissa, exponent = Engine(circuit).likelihood(records)
+        mantissa, exponent = ReferenceEngine(circuit).likelihood(records)
         expected = [plain_likelihood(circuit, record) for record in records.tolist()]
         assert list(zip(mantissa.tolist(), exponent.tolist(), strict=True)) == expected
 
@@ -223,7 +225,7 @@ class TestLikelihood:
         leaves = [InputLayer(v, coin) for v in range(3)]
         product = ProductLayer((0, 1, 2), np.array([[0, 0, 0], [1, 0, 1], [0, 1, 0], [1, 1, 1]]))
         circuit = Circuit((*leaves, product, SumLayer((3,), np.array([[0.5, 0.25, 0.125, 0.125]]))))
-        mantissa, exponent = Engine(quantize(circuit)).likelihood(list(combinations((0, 1), repeat=3)))
+        mantissa, exponent = ReferenceEngine(quantize(circuit)).likelihood(list(combinations((0, 1), repeat=3)))
         assert sum(m * 2.0**e for m, e in zip(mantissa.tolist(), exponent.tolist(), strict=True)) == 1.0
         found = mantissa * np.exp2(exponent)
         exact = np.exp(log_likelihood(circuit, list(combinations((0, 1), repeat=3))))
@@ -232,20 +234,20 @@ class TestLikelihood:
     @given(strategies.integer_circuits())
     def test_nothing_observed_is_nearly_certain(self, circuit):
         missing = np.full((1, len(circuit.cardinalities)), -1)
-        mantissa, exponent = Engine(circuit).likelihood(missing)
+        mantissa, exponent = ReferenceEngine(circuit).likelihood(missing)
         value = float(mantissa[0]) * 2.0 ** float(exponent[0])
         assert 1 - len(circuit.layers) * 12 * 2.0 ** (1 - circuit.state_bits) < value <= 1
 
     def test_impossible_is_zero(self):
         certain = InputLayer(0, np.array([[0.0, 1.0]]))
-        engine = Engine(quantize(Circuit((certain,))))
+        engine = ReferenceEngine(quantize(Circuit((certain,))))
         mantissa, exponent = engine.likelihood([[0], [1], [-1]])
         assert mantissa.tolist() == [0, 32768, 32768]
         assert exponent.tolist() == [-(2**30), -15, -15]
 
     def test_batches_do_not_matter(self):
         circuit = quantize(strategies.make_circuit(2, 4, 3, 4, "random"))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         records = np.random.default_rng(0).integers(0, circuit.cardinalities, (2500, 4))
         together = engine.likelihood(records)
         apart = [engine.likelihood(part) for part in np.array_split(records, 7)]
@@ -255,13 +257,13 @@ class TestLikelihood:
         assert (hi > lo).all()
 
     def test_no_records(self):
-        engine = Engine(quantize(chain(3, 2)))
+        engine = ReferenceEngine(quantize(chain(3, 2)))
         empty = np.zeros((0, 3), dtype=np.int64)
         assert engine.likelihood(empty)[0].shape == (0,)
         assert engine.intervals(empty)[0].shape == (0, 3)
 
     def test_data_errors(self):
-        engine = Engine(quantize(chain(3, 2)))
+        engine = ReferenceEngine(quantize(chain(3, 2)))
         with pytest.raises(DataError, match=r"^record 1, variable 2: a symbol must be in -1\.\.1, got 2$"):
             engine.likelihood([[0, 0, 0], [0, 0, 2]])
 
@@ -271,7 +273,7 @@ class TestIntervals:
     @given(strategies.integer_circuits(**SMALL), st.data())
     def test_of_all_symbols_are_disjoint_in_order_and_inside(self, circuit, data):
         """For a random past and each variable: the intervals of its symbols share out 2^P without a gap."""
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         past = data.draw(strategies.records_for(circuit, min_records=1))
         whole = 1 << circuit.scale_bits
         for column, variable in enumerate(circuit.order):
@@ -295,7 +297,7 @@ class TestIntervals:
         for variable in circuit.order[cut:]:
             other[:, variable] = np.roll(records[:, variable], 1)
         same = other[:, circuit.order[cut]] == records[:, circuit.order[cut]]
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         for one, two in zip(engine.intervals(records), engine.intervals(other), strict=True):
             assert (one[:, :cut] == two[:, :cut]).all()
             assert (one[same, cut] == two[same, cut]).all()
@@ -306,12 +308,12 @@ class TestIntervals:
         other = InputLayer(1, np.array([[0.5, 0.5]]))
         products = [ProductLayer((0, 1), np.array([[side, 0]])) for side in (0, 1, 0)]
         circuit = Circuit((sides, other, *products, SumLayer((2, 3, 4), np.array([[0.0, 1.0, 0.0]]))))
-        lo, hi = Engine(quantize(circuit, order=(0, 1))).intervals([[0, 0], [1, 0]])
+        lo, hi = ReferenceEngine(quantize(circuit, order=(0, 1))).intervals([[0, 0], [1, 0]])
         assert hi[0, 0] - lo[0, 0] < 2**10
         assert hi[1, 0] - lo[1, 0] > 2**24 - 2**11
 
     def test_missing_symbols_are_empty_intervals(self):
-        engine = Engine(quantize(chain(4, 3)))
+        engine = ReferenceEngine(quantize(chain(4, 3)))
         lo, hi = engine.intervals([[0, -1, 1, -1]])
         assert lo[0, [1, 3]].tolist() == [0, 0]
         assert hi[0, [1, 3]].tolist() == [0, 0]
@@ -326,7 +328,7 @@ class TestStatistics:
     def test_shares_multiply_to_the_probability_of_every_record(self, circuit, data):
         records = np.array(list(combinations(*(range(c) for c in circuit.cardinalities))))
         order = strategies.shuffled_order(circuit, data.draw(st.integers(0, 99)))
-        engine = Engine(quantize(circuit, QuantizationConfig(8, 16, 16, floor=1), order=order))
+        engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 16, 16, floor=1), order=order))
         lo, hi = engine.intervals(records)
         coded = ((hi - lo) / 2.0**24).prod(axis=1)
         exact = np.exp(log_likelihood(circuit, records))
@@ -339,7 +341,7 @@ class TestStatistics:
     def test_missing_symbols_are_summed_out(self, circuit, data):
         """The shares of a record with gaps multiply to its marginal probability."""
         records = data.draw(strategies.records_for(circuit, missing=True, min_records=1))
-        engine = Engine(quantize(circuit, QuantizationConfig(8, 16, 16, floor=1)))
+        engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 16, 16, floor=1)))
         lo, hi = engine.intervals(records)
         coded = np.where(hi > lo, (hi - lo) / 2.0**24, 1.0).prod(axis=1)
         exact = np.exp(log_likelihood(circuit, records))

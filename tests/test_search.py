@@ -14,23 +14,23 @@ from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, sample, save_circuit
 from pcedge.circuit.inference import log_likelihood
-from pcedge.circuit.layers import SparseRows
+from pcedge.circuit.rows import SparseRows
 from pcedge.cli import group
-from pcedge.coder import Engine
 from pcedge.data import load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import read_onnx
-from pcedge.export.lowering import lower
+from pcedge.export.program.lowering import lower
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
-from pcedge.verify.candidates import Candidate, Choices
-from pcedge.verify.choosing import Limits, mutated, spent
-from pcedge.verify.costs import multiplier_bits
-from pcedge.verify.search import Budget, SearchConfig, search
-from pcedge.verify.search import _checksum as checksum_of
-from pcedge.verify.search import _read as checkpoint_of
-from pcedge.verify.sensitivity import layer_losses
+from pcedge.search.candidates import Candidate, Choices
+from pcedge.search.choosing import Limits, mutated, spent
+from pcedge.search.costs import multiplier_bits
+from pcedge.search.search import Budget, SearchConfig, search
+from pcedge.search.search import _checksum as checksum_of
+from pcedge.search.search import _read as checkpoint_of
+from pcedge.search.sensitivity import layer_losses
 
 QUICK = SearchConfig(generations=2, offspring=3, survivors=2, few=16, many=48)
 BUDGET = Budget(memory_bits=140_000)
@@ -53,7 +53,7 @@ def found(circuit: Circuit, records: np.ndarray):
 
 
 def bits(integers, records) -> float:
-    lo, hi = Engine(integers).intervals(records)
+    lo, hi = ReferenceEngine(integers).intervals(records)
     return float(-np.log2(hi - lo).mean())
 
 
@@ -200,7 +200,7 @@ def test_command(tmp_path: Path) -> None:
         "generations": 0, "resumed_at": None, "held_out_records": held, "compared_records": held,
     }  # fmt: skip
     records = load_data("digits").valid.reshape(held, -1)
-    source, engine = load_circuit("digits"), Engine(read_onnx(tmp_path / "m.onnx"))
+    source, engine = load_circuit("digits"), ReferenceEngine(read_onnx(tmp_path / "m.onnx"))
     expected = {"bits_per_record": 64 * bits(engine.circuit, records) + 64 * 24}
     expected["float_bits_per_record"] = -log_likelihood(source, records).mean() / np.log(2)
     assert {name: result["held_out"][name] for name in expected} == pytest.approx(expected)

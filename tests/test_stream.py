@@ -14,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcedge.circuit import ProductLayer, SparseRows
-from pcedge.coder import Engine, decode, encode
-from pcedge.coder.stream import SEGMENT_RECORDS, Segment, Stream, _varint, parse
+from pcedge.codec import decode, encode
+from pcedge.codec.stream import SEGMENT_RECORDS, Segment, Stream, _varint, parse
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, StreamError, UsageError
-from pcedge.quantize import IntegerCircuit, IntegerInput, IntegerSum, QuantizationConfig, quantize
+from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.quantize import QuantizationConfig, quantize
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -86,7 +88,7 @@ def write_golden() -> None:
     """Write the files anew: only for a new version of the format."""
     for name, make in FILES.items():
         circuit, data, lanes = make()
-        (GOLDEN / f"{name}.bin").write_bytes(encode(Engine(circuit), data, lanes))
+        (GOLDEN / f"{name}.bin").write_bytes(encode(ReferenceEngine(circuit), data, lanes))
 
 
 class TestGolden:
@@ -94,7 +96,7 @@ class TestGolden:
     def test_decodes_and_is_written_again_byte_for_byte(self, name):
         circuit, data, lanes = FILES[name]()
         stored = (GOLDEN / f"{name}.bin").read_bytes()
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         back = decode(engine, stored)
         assert back.dtype.str == data.dtype.str
         assert back.shape == data.shape
@@ -104,7 +106,7 @@ class TestGolden:
     def test_worked_example_of_the_page(self):
         """The bytes in docs/stream.md."""
         circuit = IntegerCircuit((leaf(0, 8, [64]),), 8, 8, 16, 24, 48, 256, (0,))
-        stream = encode(Engine(circuit), np.array([[1], [0], [1]], dtype=np.uint8), lanes=2)
+        stream = encode(ReferenceEngine(circuit), np.array([[1], [0], [1]], dtype=np.uint8), lanes=2)
         page = (Path(__file__).parent.parent / "docs" / "stream.md").read_text(encoding="utf-8")
         example = page[page.index("## Worked example") :]
         shown = "".join(re.findall(r"^\| `([0-9a-f ]+)` \|", example, flags=re.MULTILINE))
@@ -123,7 +125,7 @@ class TestRoundTrip:
                                  8, 8, 8, 24, 48, 1, tuple(range(64)))  # fmt: skip
         rng = np.random.default_rng(0)
         data = rng.integers(0, 2, shape).astype(dtype)
-        back = decode(Engine(circuit), encode(Engine(circuit), data))
+        back = decode(ReferenceEngine(circuit), encode(ReferenceEngine(circuit), data))
         assert (back.dtype, back.shape) == (data.dtype, shape)
         assert back.dtype.str == data.dtype.str
         assert (back == data).all()
@@ -132,14 +134,14 @@ class TestRoundTrip:
     @given(strategies.integer_circuits(), st.data())
     def test_any_records_in_any_lanes(self, circuit, data):
         records = data.draw(strategies.records_for(circuit))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         stream = encode(engine, records, data.draw(st.integers(1, 10)))
         assert (decode(engine, stream) == records).all()
         assert encode(engine, records.tolist() or records) == encode(engine, records)
 
     def test_segments(self, monkeypatch):
-        monkeypatch.setattr("pcedge.coder.stream.SEGMENT_RECORDS", 10)
-        engine = Engine(small_circuit())
+        monkeypatch.setattr("pcedge.codec.stream.SEGMENT_RECORDS", 10)
+        engine = ReferenceEngine(small_circuit())
         data = numbered(35, (2, 2, 4))
         told: list[tuple[int, int]] = []
         stream = encode(engine, data, 4, lambda *done: told.append(done))
@@ -174,7 +176,7 @@ def segment_of(records: int = 3, lanes: tuple[bytes, ...] = (b"\0",)) -> bytes:
 
 
 class TestErrors:
-    engine = Engine(small_circuit())
+    engine = ReferenceEngine(small_circuit())
     good = encode(engine, numbered(3, (2, 2, 4)).astype(np.uint8), 1)
 
     def refuse(self, stream: bytes, text: str) -> None:
@@ -255,7 +257,7 @@ class TestErrors:
         self.refuse(repaired(header_of()), "segment 0 must have 1 bytes, 0 are left: truncated stream")
 
     def test_another_circuit(self):
-        other = Engine(wide_bool())
+        other = ReferenceEngine(wide_bool())
         ours, theirs = other.circuit.digest[:16].hex(), small_circuit().digest[:16].hex()
         with pytest.raises(StreamError, match=f"^the stream must be of this circuit, {ours}, it was made by {theirs}$"):
             decode(other, self.good)
@@ -303,7 +305,7 @@ class TestErrors:
     @settings(max_examples=5)
     @given(strategies.unstructured_circuits())
     def test_unstructured_circuits(self, circuit):
-        engine = Engine(quantize(circuit, QuantizationConfig()))
+        engine = ReferenceEngine(quantize(circuit, QuantizationConfig()))
         x = np.zeros((3, len(circuit.cardinalities)), int)
         assert (decode(engine, encode(engine, x)) == x).all()
 
@@ -333,7 +335,7 @@ def mutated(rng: random.Random, data: bytes, other: bytes) -> bytes:
     return bytes(out)
 
 
-def encoded_again(engine: Engine, data: np.ndarray, stream: bytes) -> bytes:
+def encoded_again(engine: ReferenceEngine, data: np.ndarray, stream: bytes) -> bytes:
     """Encode what a stream gave, in as many lanes."""
     segments = parse(stream).segments
     return encode(engine, data, len(segments[0].lanes) if segments else None)
@@ -357,7 +359,7 @@ class TestOneForm:
         streams = []
         for name in ("stream_small", "stream_wide", "stream_bool"):
             circuit, data, _ = FILES[name]()
-            engine = Engine(circuit)
+            engine = ReferenceEngine(circuit)
             streams += [(engine, data, parse(encode(engine, data, lanes))) for lanes in (3, 5, 16)]
         refused = 0
         for trial in range(500):
@@ -377,7 +379,7 @@ class TestOneForm:
     @given(strategies.integer_circuits(), st.data())
     def test_any_lanes_that_decode(self, circuit, data):
         records = data.draw(strategies.records_for(circuit, max_records=8, min_records=1))
-        engine = Engine(circuit)
+        engine = ReferenceEngine(circuit)
         good = parse(encode(engine, records, data.draw(st.integers(1, 4))))
         lanes = [bytearray(lane) for lane in good.segments[0].lanes]
         for lane in lanes:
@@ -390,8 +392,8 @@ class TestOneForm:
         assert encoded_again(engine, back, forged) == forged
 
     def test_segments_are_full(self, monkeypatch):
-        monkeypatch.setattr("pcedge.coder.stream.SEGMENT_RECORDS", 10)
-        engine = Engine(small_circuit())
+        monkeypatch.setattr("pcedge.codec.stream.SEGMENT_RECORDS", 10)
+        engine = ReferenceEngine(small_circuit())
         data = numbered(25, (2, 2, 4))
         good = parse(encode(engine, data, 4))
         parts = {count: parse(encode(engine, data[:count], 4)).segments for count in (5, 10)}
@@ -407,8 +409,8 @@ class TestOneForm:
         assert len(decode(engine, Stream(good.digest, good.dtype, (15, 3), parts[10] + parts[5]).pack())) == 15
 
     def test_segments_have_one_number_of_lanes(self, monkeypatch):
-        monkeypatch.setattr("pcedge.coder.stream.SEGMENT_RECORDS", 10)
-        engine = Engine(small_circuit())
+        monkeypatch.setattr("pcedge.codec.stream.SEGMENT_RECORDS", 10)
+        engine = ReferenceEngine(small_circuit())
         data = numbered(13, (2, 2, 4))
         by_lanes = {lanes: parse(encode(engine, data, lanes)) for lanes in (2, 3, 7)}
         assert [len(segment.lanes) for segment in by_lanes[7].segments] == [7, 3]
@@ -429,7 +431,7 @@ class TestOneForm:
 
 
 class TestDamage:
-    engine = Engine(small_circuit())
+    engine = ReferenceEngine(small_circuit())
     data = numbered(37, (2, 2, 4)).astype(np.uint8)
     stream = encode(engine, data, 5)
     other = encode(engine, data[::-1], 3)

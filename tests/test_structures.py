@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pcedge.circuit import InputLayer, ProductLayer, SumLayer, log_likelihood
 from pcedge.circuit.structure import region_tree, variables_of
-from pcedge.coder import Engine
-from pcedge.coder.stream import decode, encode
+from pcedge.codec.stream import decode, encode
 from pcedge.data import load_data
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.learn import (
     STRUCTURES,
@@ -44,7 +44,7 @@ def check(circuit, sizes):
     assert np.prod(sizes) <= 5000
     grid = np.stack([axis.reshape(-1) for axis in np.indices(sizes)], axis=1)
     assert np.exp(log_likelihood(circuit, grid)).sum() == pytest.approx(1)
-    engine = Engine(quantize(circuit))
+    engine = ReferenceEngine(quantize(circuit))
     assert engine.circuit.structured
     some = grid[:: max(1, len(grid) // 20)].astype(np.uint8)
     assert_array_equal(decode(engine, encode(engine, some)), some)

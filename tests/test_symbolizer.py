@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import Circuit, InputLayer, load_circuit, save_circuit
-from pcedge.coder import Engine
-from pcedge.coder import stream as streams
-from pcedge.coder.stream import decode, encode
+from pcedge.codec import stream as streams
+from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits, Symbolizer, make_symbolizer, specification, symbolize
 from pcedge.data.specification import read_symbolizer
 from pcedge.data.steps import (
@@ -32,6 +31,7 @@ from pcedge.data.steps import (
     Zigzag,
 )
 from pcedge.data.symbolizer import DTYPES, value_range
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import CircuitError, DataError, FormatError, StreamError, UsageError
 from pcedge.export import from_onnx, to_onnx
 from pcedge.learn.structures import hidden_chow_liu_tree
@@ -453,7 +453,7 @@ def series(rows: int, shape: tuple[int, ...] = (2,)) -> np.ndarray:  # type: ign
 @pytest.mark.parametrize("rows", [0, 1, 3, 4, 5, 29])
 @pytest.mark.parametrize("lanes", [None, 1, 1000])
 def test_streams_hold_data(rows: int, lanes: int | None) -> None:
-    engine = Engine(quantize(series_circuit()))
+    engine = ReferenceEngine(quantize(series_circuit()))
     x = series(rows)
     data = encode(engine, x, lanes)
     parsed = streams.parse(data)
@@ -467,12 +467,12 @@ def test_streams_hold_data(rows: int, lanes: int | None) -> None:
 
 def test_streams_of_several_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "SEGMENT_RECORDS", 10)
-    engine = Engine(quantize(series_circuit()))
+    engine = ReferenceEngine(quantize(series_circuit()))
     x = series(37)
     data = encode(engine, x)
     assert [segment.records for segment in streams.parse(data).segments] == [8, 8, 8, 8, 5]
     assert_array_equal(decode(engine, data), x)
-    tiles = Engine(quantize(series_circuit("range=-300..300,neighbour=median,window=3x2,planes=4+6", (5,))))
+    tiles = ReferenceEngine(quantize(series_circuit("range=-300..300,neighbour=median,window=3x2,planes=4+6", (5,))))
     x = series(14, (5,))
     data = encode(tiles, x)
     assert [segment.records for segment in streams.parse(data).segments] == [9, 5]
@@ -481,7 +481,7 @@ def test_streams_of_several_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_streams_refuse() -> None:
-    engine = Engine(quantize(series_circuit()))
+    engine = ReferenceEngine(quantize(series_circuit()))
     data = streams.parse(encode(engine, series(8), 2))
     with pytest.raises(StreamError, match=re.escape("rows must have the symbolizer's shape (2,), the header says")):
         decode(engine, replace(data, shape=(8, 4)).pack())
@@ -503,7 +503,7 @@ def test_what_streams_refuse() -> None:
 
 
 def test_padding_has_one_form() -> None:
-    engine = Engine(quantize(series_circuit()))
+    engine = ReferenceEngine(quantize(series_circuit()))
     symbolizer = engine.circuit.symbolizer
     assert symbolizer is not None
     x = series(7)
@@ -609,7 +609,7 @@ def test_mutated_json_is_refused_or_means_something() -> None:
 )  # fmt: skip
 def test_random_lanes_are_data_or_refused(text: str, shape: tuple[int, ...]) -> None:
     """Right checksums around bytes of others: a StreamError, or data that these symbols belong to."""
-    engine = Engine(quantize(series_circuit(text, shape)))
+    engine = ReferenceEngine(quantize(series_circuit(text, shape)))
     generator = np.random.default_rng(0)
     for trial in range(60):
         lanes = tuple(generator.bytes(int(generator.integers(1, 30))) for _ in range(1 + trial % 2))

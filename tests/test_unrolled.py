@@ -24,17 +24,19 @@ from unrolled_model import Model
 from pcedge import arithmetic
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer
 from pcedge.cli import group
-from pcedge.coder.interpreter import Engine
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, FormatError, MismatchError, MissingToolError, ToolError, UsageError
-from pcedge.export import adders, load_zoo, write_onnx, write_project, write_unrolled
-from pcedge.export.unrolled import MAX_EDGES, edges, unroll
-from pcedge.export.unrolled_project import results
-from pcedge.export.unrolled_tables import code_bits
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
-from pcedge.simulate import tools
-from pcedge.simulate.compiled import compared
+from pcedge.export import load_zoo, write_onnx, write_project, write_unrolled
+from pcedge.export.unrolled import adders
+from pcedge.export.unrolled.kernel import MAX_EDGES, edges, unroll
+from pcedge.export.unrolled.project import results
+from pcedge.export.unrolled.tables import code_bits
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.unrolled import FAST, UnrolledCsim
+from pcedge.toolchain import tools
+from pcedge.toolchain.compiled import compared
 from pcedge.verify import verify
 
 SHARED = Path(os.environ.get("PCEDGE_SHARED_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
@@ -122,7 +124,7 @@ class TestAdders:
 
 def check(circuit: IntegerCircuit, records: np.ndarray, ways: Sequence[str] = WAYS) -> None:
     """Compare the statements with the reference, with exact and with 64-bit integers."""
-    expected = results(Engine(circuit), records).tolist()
+    expected = results(ReferenceEngine(circuit), records).tolist()
     counts = []
     for way in ways:
         kernel = unroll(circuit, way)
@@ -162,7 +164,7 @@ class TestStatements:
         circuit = quantize(Circuit((*layers, *products, total)))
         others = [1] * (variables - 1)
         records = np.array([[1, *others], [0, *others], [2, *others], [-1] * variables])
-        assert (results(Engine(circuit), records)[:, 0] != 0).tolist() == [True, True, False, True]
+        assert (results(ReferenceEngine(circuit), records)[:, 0] != 0).tolist() == [True, True, False, True]
         check(circuit, records)
 
     def test_equal_products_are_made_once(self) -> None:
@@ -231,7 +233,7 @@ def compare_all(circuits: dict[str, IntegerCircuit], folder: Path, count: int) -
         rng = np.random.default_rng(1)
         records = rng.integers(0, circuit.cardinalities, (count, len(circuit.cardinalities)))
         records[rng.random(records.shape) < np.linspace(0, 0.9, count)[:, None]] = -1
-        assert_array_equal(run_one(executable, name, records), results(Engine(circuit), records), err_msg=name)
+        assert_array_equal(run_one(executable, name, records), results(ReferenceEngine(circuit), records), err_msg=name)
 
 
 @pytest.mark.csim

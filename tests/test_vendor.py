@@ -1,4 +1,4 @@
-"""The vendor's flow without the vendor: targets, scripts, `build` with a stand-in for the tools, reports."""
+"""The vitis's flow without the vitis: targets, scripts, `build` with a stand-in for the tools, reports."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pcedge.cli import group
 from pcedge.errors import FormatError, MissingToolError, ToolError, UsageError
 from pcedge.export import find_target, targets, write_project
 from pcedge.export.target import FAMILIES, Resources, read_target
-from pcedge.export.unrolled_project import write_unrolled
-from pcedge.export.vitis import ENGINE_TOPS, KERNEL_TOPS, STEPS, with_needed
+from pcedge.export.unrolled.project import write_unrolled
+from pcedge.export.vitis.files import ENGINE_TOPS, KERNEL_TOPS, STEPS, with_needed
 from pcedge.quantize import quantize
-from pcedge.simulate import tools, vendor
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.reports import parse_synthesis, parse_timing, parse_utilization, read_report
+from pcedge.toolchain import tools, vitis
+from pcedge.toolchain.reports import parse_synthesis, parse_timing, parse_utilization, read_report
 
-DATA = Path(__file__).parent / "data/vendor"
+DATA = Path(__file__).parent / "data/vitis"
 PARTS = {
     "vitis-hls": "xczu7ev-ffvc1156-2-e", "zcu104": "xczu7ev-ffvc1156-2-e", "kv260": "xck26-sfvc784-2LV-c",
     "pynq-z2": "xc7z020clg400-1", "arty-a7": "xc7a35ticsg324-1L", "alveo-u50": "xcu50-fsvh2104-2-e",
@@ -271,7 +271,7 @@ def test_build_without_a_tool_says_what_it_would_run(project: Path) -> None:
     before = sorted(project.rglob("*"))
     result = run("build", project, "--top", "pc_encode", "--steps", "csim,cosim")
     assert result.exit_code == 3
-    assert "pcedge: no vendor tool was found: vitis-run must be on PATH, or PCEDGE_VITIS must name" in result.stderr
+    assert "pcedge: no vitis tool was found: vitis-run must be on PATH, or PCEDGE_VITIS must name" in result.stderr
     assert result.stdout.splitlines() == [
         f"nothing was run; in {project} this would have been:",
         "(cd components/pc_encode && vitis-run --mode hls --csim --config hls_config.cfg --work_dir work)",
@@ -408,7 +408,7 @@ def put(project: Path, top: str = "pc_encode") -> Path:
 def test_report_of_a_project(project: Path) -> None:
     result = run("report", project)
     assert result.exit_code == 1
-    assert f"{project} must hold reports of a vendor's tool, it holds none; pcedge build" in result.stderr
+    assert f"{project} must hold reports of a vitis's tool, it holds none; pcedge build" in result.stderr
     folder = put(project)
     found = as_json("report", project)["reports"]
     assert set(found) == {"pc_encode"} and set(found["pc_encode"]) == {"synthesis", "utilization", "timing"}
@@ -425,15 +425,15 @@ def test_reports_of_another_part_or_top(project: Path) -> None:
     path = put(project) / "syn/report/csynth.xml"
     text = path.read_text()
     path.write_text(text.replace("xck26-sfvc784-2LV-c", "xc7z020-clg400-1"))
-    assert vendor.reports(project)["pc_encode"]["synthesis"].outdated
+    assert vitis.reports(project)["pc_encode"]["synthesis"].outdated
     path.write_text(text.replace("xck26-sfvc784-2LV-c", "xck26sfvc7842lvc"))
-    assert not vendor.reports(project)["pc_encode"]["synthesis"].outdated
+    assert not vitis.reports(project)["pc_encode"]["synthesis"].outdated
     path.write_text(text.replace("pc_encode", "pc_decode"))
     with pytest.raises(FormatError, match="must be of the top pc_encode, it is of pc_decode"):
-        vendor.reports(project)
+        vitis.reports(project)
     shutil.copyfile(DATA / "timing.rpt", path)
     with pytest.raises(FormatError, match="must be a report of synthesis"):
-        vendor.reports(project)
+        vitis.reports(project)
 
 
 def test_the_three_kinds_of_files() -> None:
@@ -586,7 +586,7 @@ def test_deep_and_wide_reports_end_soon(tmp_path: Path) -> None:
 def test_the_end_of_a_log_is_told(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_path(monkeypatch, tmp_path / "tools", "vitis-run")
     (tmp_path / "tools/bin/vitis-run").write_text("#!/bin/sh\nseq 1 9999\nexit 2\n")
-    (command,) = vendor.plan(["pc_encode"], ("csim",), "vitis")
+    (command,) = vitis.plan(["pc_encode"], ("csim",), "vitis")
     with pytest.raises(ToolError, match="csim of pc_encode failed with exit status 2") as error:
-        vendor.execute(project, command)
+        vitis.execute(project, command)
     assert str(error.value).endswith("\n9999") and len(str(error.value)) < 4400

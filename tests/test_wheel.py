@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pcedge.simulate import tools
+from pcedge.toolchain import tools
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,9 +15,9 @@ from test_cpp_quality import HLS, LAYER, PLAIN, STRICT
 from pcedge.circuit import load_circuit
 from pcedge.errors import MissingToolError, ToolError
 from pcedge.export import write_project, write_unrolled
-from pcedge.export.cycles import Shape
+from pcedge.export.program.size import EngineSize
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.simulate import tools
+from pcedge.toolchain import tools
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,8 +58,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("word-sizes")
     circuit = quantize(make_circuit(5, 6, 3, 4, "hidden", 0.0))
     digits = quantize(load_circuit("digits"), QuantizationConfig(8, 12, 16))
-    write_project(digits, folder / "digits", shape=Shape(16, 4))
-    write_project(circuit, folder / "reload", shape=Shape(4, 2), reload=True)
+    write_project(digits, folder / "digits", shape=EngineSize(16, 4))
+    write_project(circuit, folder / "reload", shape=EngineSize(4, 2), reload=True)
     write_unrolled(circuit, folder / "unrolled")
     return folder
 
@@ -196,11 +196,11 @@ def test_kernels_count_no_memory() -> None:
 
 def sources(projects: Path) -> Iterator[tuple[Path, bool]]:
     """Give every C++ text, and whether it is of a kernel: ours, the templates, and what is generated from them."""
-    for folder in (HLS, ROOT / "export/templates", projects):
+    for folder in (HLS, ROOT / "export/unrolled/templates", projects):
         for path in sorted(folder.rglob("*")):
             if re.search(r"\.(hpp|cpp|inc|hpp\.in|cpp\.in)$", path.name):
                 yield path, "testbench" not in path.parts
-    yield ROOT / "export/hls4ml_layer.py", True  # the text of a layer's header
+    yield ROOT / "export/hls4ml/layer.py", True  # the text of a layer's header
 
 
 def test_nothing_depends_on_the_machine(projects: Path) -> None:

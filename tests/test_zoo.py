@@ -13,10 +13,12 @@ from numpy.testing import assert_array_equal
 
 from pcedge.circuit.inference import check_records
 from pcedge.cli import group
-from pcedge.coder import Engine, decode, encode
+from pcedge.codec import decode, encode
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
-from pcedge.export import load_zoo, zoo
-from pcedge.export.zoo import zoo_bytes
+from pcedge.export import load_zoo
+from pcedge.export.onnx import zoo
+from pcedge.export.onnx.zoo import zoo_bytes
 
 KEYS = {
     "data", "source", "command", "variables", "symbols", "states", "bytes", "weight_bits", "leaf_bits", "state_bits",
@@ -39,7 +41,7 @@ def test_a_shipped_circuit_is_what_the_list_says(name: str) -> None:
     assert circuit.structured
     assert len(zoo_bytes(name)) == entry["bytes"] < 1_000_000
     assert 0 < entry["integer_bits"] < entry["file_bits"] < entry["float_bits"] * 1.1
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     sizes = np.asarray(circuit.cardinalities)
     symbols = np.random.default_rng(0).integers(0, sizes, (6, len(sizes)))
     lo, hi = engine.intervals(check_records(symbols, circuit.cardinalities, allow_missing=False))

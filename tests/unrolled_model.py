@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pcedge.arithmetic import score_table
-from pcedge.export.unrolled import Kernel
+from pcedge.export.unrolled.kernel import Kernel
 
 #: C++ names, and what stands for them here; template arguments come first
 NAMES = {

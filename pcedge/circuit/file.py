@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
+from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import FormatError, UsageError
 from pcedge.limits import Budget, Source, read_source

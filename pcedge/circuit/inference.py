@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import MISSING, Circuit, InputLayer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.errors import DataError, UsageError
 
 #: records evaluated at a time, so that memory does not grow with the data; fewer in large circuits

@@ -12,9 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arrays import FloatArray
 from pcedge.errors import CircuitError
-
-FloatArray = NDArray[np.float64]
 
 #: entries of a table that are computed at a time, whole rows
 _BLOCK = 1 << 16

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arrays import IntArray
 from pcedge.errors import CircuitError, NotStructuredError
-
-IntArray = NDArray[np.int64]
 
 
 class Shape(NamedTuple):

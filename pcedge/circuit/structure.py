@@ -23,7 +23,7 @@ from pcedge.circuit.regions import (
     layer_spans,
     region_tree,
     variables_of,
-)  # fmt: skip
+)
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 

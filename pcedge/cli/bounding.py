@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from pcedge.bounds.extra import NOTE, ExtraBits, extra_bits
 from pcedge.cli.files import is_zoo_name, read_float
-from pcedge.coder.bounds import declared_widths, needed_widths
-from pcedge.coder.extra import NOTE, ExtraBits, extra_bits
 from pcedge.export import read_notes
-from pcedge.quantize import IntegerCircuit
+from pcedge.integer import IntegerCircuit
+from pcedge.schedule.ranges import declared_widths, needed_widths
 
 
 def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tuple[dict[str, Any], dict[str, str]]:

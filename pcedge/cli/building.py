@@ -27,8 +27,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )  # fmt: skip
 def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Result:
     """Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3."""
-    from pcedge.export.vitis import STEPS, with_needed
-    from pcedge.simulate.vendor import choose_flow, execute, plan, reports, tops_of
+    from pcedge.export.vitis.files import STEPS, with_needed
+    from pcedge.toolchain.vitis import choose_flow, execute, plan, reports, tops_of
 
     names = tuple(name.strip() for name in steps.split(",") if name.strip())
     if not names or set(names) - set(STEPS):
@@ -65,8 +65,8 @@ def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Resul
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def report(path: Path) -> Result:
     """Read the reports of the vendor's tools: those of a project, or one file of C synthesis or Vivado."""
-    from pcedge.simulate.reports import as_dict, read_report
-    from pcedge.simulate.vendor import Found, reports
+    from pcedge.toolchain.reports import as_dict, read_report
+    from pcedge.toolchain.vitis import Found, reports
 
     if not path.is_dir():
         one = read_report(path)
@@ -80,7 +80,7 @@ def report(path: Path) -> Result:
 
 
 def _for_machines(found: Any) -> dict[str, Any]:
-    from pcedge.simulate.reports import as_dict
+    from pcedge.toolchain.reports import as_dict
 
     return {
         top: {

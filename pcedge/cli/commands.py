@@ -20,17 +20,17 @@ from pcedge.cli.inputs import (
     said_header,
     to_records,
     to_symbols,
-)  # fmt: skip
+)
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
-from pcedge.coder.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
+from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
 
 
 @click.command(cls=Command, example="pcedge doctor")
 def doctor() -> Result:
     """Show which tools were found, where, what overrides each, and what each is needed for."""
-    from pcedge.simulate.tools import survey
+    from pcedge.toolchain.tools import survey
 
     tools = survey()
     rows: list[list[object]] = [[t.name, t.found or "missing", t.needed_for, t.override] for t in tools]
@@ -71,7 +71,7 @@ def info(model: str, against: str | None) -> Result:
         result |= _symbolizer(circuit)
     else:
         from pcedge.cli.bounding import bounds_of
-        from pcedge.export.lowering import lower
+        from pcedge.export.program.lowering import lower
 
         integers = read_integer(model)
         kinds = [shape.kind for shape in integers.shapes]
@@ -155,12 +155,13 @@ def encode(
     header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.coder import Engine, check_stream
-    from pcedge.coder.stream import encode as compress
-    from pcedge.coder.stream import parse
+    from pcedge.codec import check_stream
+    from pcedge.codec.stream import encode as compress
+    from pcedge.codec.stream import parse
     from pcedge.data import Reading, load_array
+    from pcedge.engines import ReferenceEngine
 
-    engine = Engine(read_integer(model))
+    engine = ReferenceEngine(read_integer(model))
     _say_how(engine)
     reading = Reading(dtype, shape, header=header)
     x = load_array(data, reading)
@@ -193,10 +194,10 @@ def encode(
 @click.argument("out", type=OUT)
 def decode(model: str, stream: str, out: Path) -> Result:
     """Restore the records of a stream, with their dtype and shape."""
-    from pcedge.coder import Engine
-    from pcedge.coder.stream import decode as restore
+    from pcedge.codec.stream import decode as restore
+    from pcedge.engines import ReferenceEngine
 
-    engine = Engine(read_integer(model))
+    engine = ReferenceEngine(read_integer(model))
     _say_how(engine)
     with progress("decoding") as move:
         x = restore(engine, Path(stream).read_bytes(), move)
@@ -221,11 +222,11 @@ def loglik(
     That of an imported circuit is the one of its file as it was written: the constant of its import is added. That of
     an integer circuit is the one of its integers, which are normalised: the constant is told, and not added.
     """
+    from pcedge.arithmetic import log_of
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
-    from pcedge.coder import Engine
     from pcedge.data import Reading, load_array
-    from pcedge.verify.project import log_of
+    from pcedge.engines import ReferenceEngine
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
     reading = Reading(dtype, shape, missing, header)
@@ -239,7 +240,7 @@ def loglik(
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
-        engine, constant = Engine(circuit), circuit.log_constant
+        engine, constant = ReferenceEngine(circuit), circuit.log_constant
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:

@@ -67,7 +67,7 @@ class _Steps:
 
 def _need_tools() -> None:
     """Say what is missing before the work starts, not after half of it."""
-    from pcedge.simulate.tools import ap_types, compiler
+    from pcedge.toolchain.tools import ap_types, compiler
 
     compiler()
     ap_types()
@@ -78,13 +78,15 @@ def _need_tools() -> None:
 
 def _run(out: Path, steps: _Steps) -> dict[str, Any]:
     from pcedge.circuit import load_circuit
-    from pcedge.coder import Engine, decode, encode
-    from pcedge.coder.stream import Segment, Stream, parse
+    from pcedge.codec import decode, encode
+    from pcedge.codec.stream import Segment, Stream, parse
     from pcedge.data import load_data
+    from pcedge.engines import ReferenceEngine
+    from pcedge.evaluate import statistics
     from pcedge.export import read_onnx, write_onnx
-    from pcedge.export.lowering import lower
+    from pcedge.export.program.lowering import lower
     from pcedge.quantize import QuantizationConfig, quantize
-    from pcedge.verify import Project, statistics
+    from pcedge.verify import Project
 
     steps.begin("quantize (W8 L12 A16) and write ONNX")
     out.mkdir(parents=True, exist_ok=True)
@@ -95,7 +97,7 @@ def _run(out: Path, steps: _Steps) -> dict[str, Any]:
     with whole_file(out / "digits.onnx") as fresh:
         write_onnx(quantize(circuit, QuantizationConfig()), fresh)
     model = read_onnx(out / "digits.onnx")
-    engine = Engine(model)
+    engine = ReferenceEngine(model)
 
     steps.begin("lower to an HLS project")
     project = Project.create(model, out / "project", records=images[:GOLDEN_RECORDS])

@@ -13,8 +13,8 @@ from pcedge.cli.inputs import MODEL
 from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
 
 if TYPE_CHECKING:
-    from pcedge.export.image import Capacity
-    from pcedge.export.lowering import Program
+    from pcedge.export.program.image import Capacity
+    from pcedge.export.program.lowering import Program
     from pcedge.export.target import Target
 
 #: jobs, in the order of the table
@@ -43,10 +43,11 @@ def estimate(
 
     Memory bits count each memory once, state and symbols once a stream; the table of resources counts the copies too.
     """
-    from pcedge.export.cycles import Shape, busy_cycles, default_search_bits, smallest
-    from pcedge.export.cycles import estimate as count
-    from pcedge.export.image import capacity_of
-    from pcedge.export.lowering import lower
+    from pcedge.export.engine.cycles import busy_cycles, smallest
+    from pcedge.export.engine.cycles import estimate as count
+    from pcedge.export.program.image import capacity_of
+    from pcedge.export.program.lowering import lower
+    from pcedge.export.program.size import EngineSize, default_search_bits
     from pcedge.export.target import find_target
 
     if fit and memories != "reload":
@@ -58,12 +59,12 @@ def estimate(
     board = find_target(target)
     clock = 1e9 / board.clock_ns
     variables = len(circuit.order)
-    shape = Shape(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
+    shape = EngineSize(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
     if rate is not None:
         wanted = clock * variables / rate
         found = smallest(circuit, job, wanted, search_bits)
         if found is None:
-            most = Shape(4096, 32, default_search_bits(circuit, 4096) if search_bits is None else search_bits)
+            most = EngineSize(4096, 32, default_search_bits(circuit, 4096) if search_bits is None else search_bits)
             unit, cycles = max(busy_cycles(circuit, most, job).items(), key=lambda pair: pair[1])
             text = (
                 f"no engine reaches {rate:g} symbols a second at {clock / 1e6:g} MHz: that is {wanted:.1f} cycles a "
@@ -114,7 +115,7 @@ def _resources(
     program: Program, target: Target, capacity: Capacity | None
 ) -> tuple[dict[str, object] | None, list[object]]:
     """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
-    from pcedge.export.resources import estimate_resources
+    from pcedge.export.engine.resources import estimate_resources
 
     if target.family is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]

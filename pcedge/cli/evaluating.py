@@ -52,11 +52,11 @@ def evaluate(
     header: bool | None,
 ) -> Result:
     """Compare an integer circuit with its float circuit: worst records, classes, queries, out-of-distribution data."""
-    from pcedge.coder import Engine
     from pcedge.data import Reading, load_array, load_labels
-    from pcedge.verify import evaluate as measure
-    from pcedge.verify.evaluation import check_pair
-    from pcedge.verify.plot import FORMATS, draw, need_matplotlib
+    from pcedge.engines import ReferenceEngine
+    from pcedge.evaluate import evaluate as measure
+    from pcedge.evaluate.evaluation import check_pair
+    from pcedge.evaluate.plot import FORMATS, draw, need_matplotlib
 
     if plot is not None:
         if plot.suffix.lower() not in FORMATS:
@@ -64,7 +64,7 @@ def evaluate(
         if not plot.resolve().parent.is_dir():
             raise click.UsageError(f"the folder of {plot} must exist")
         need_matplotlib()
-    floats, engine = read_float(circuit), Engine(read_integer(model))
+    floats, engine = read_float(circuit), ReferenceEngine(read_integer(model))
     check_pair(floats, engine)
     reading = Reading(dtype, shape, header=header)
     of_data, of_ood, of_labels = each_reading(reading, data, ood, labels)

@@ -14,8 +14,8 @@ from pcedge.cli.output import Command, Result, announce, must_come_with, whole_f
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from pcedge.arithmetic import IntArray
-    from pcedge.quantize.integer import IntegerCircuit
+    from pcedge.arrays import IntArray
+    from pcedge.integer.circuit import IntegerCircuit
 
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
@@ -66,11 +66,11 @@ def export(
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.coder import Engine
     from pcedge.data import Reading, load_array
+    from pcedge.engines import ReferenceEngine
     from pcedge.export import write_project
-    from pcedge.export.cycles import Shape, default_search_bits
-    from pcedge.export.golden import draw_records
+    from pcedge.export.program.size import EngineSize, default_search_bits
+    from pcedge.export.project.golden import draw_records
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     given = [name for name, value in options.items() if value is not None]
@@ -82,7 +82,7 @@ def export(
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
     sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
-    engine = Shape(**{name: size for name, size in sizes.items() if size is not None})
+    engine = EngineSize(**{name: size for name, size in sizes.items() if size is not None})
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
@@ -93,7 +93,7 @@ def export(
         golden = to_records(circuit, load_array(data, reading))[: records or GIVEN_RECORDS]
         said = said_header(data, reading)
     elif records is not None:
-        golden = draw_records(Engine(circuit), records)
+        golden = draw_records(ReferenceEngine(circuit), records)
     if kernel == "unrolled":
         result, text, status = _unrolled(circuit, out, target, golden, adders or "auto")
         return result | said, text, status
@@ -115,7 +115,7 @@ def export(
 @click.option("--out", required=True, type=OUT, help="The image: 32-bit words, lowest byte first.")
 def image(model: str, project: Path, out: Path) -> Result:
     """Write what a reloadable engine loads for a circuit."""
-    from pcedge.export.image import capacity_from, image_words
+    from pcedge.export.program.image import capacity_from, image_words
     from pcedge.simulate.csim import Csim
 
     _need_project(project)
@@ -138,11 +138,11 @@ def simulate(folder: Path) -> Result:
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
     """
-    from pcedge.export.manifest import UNROLLED
-    from pcedge.simulate.compiled import compared
+    from pcedge.export.project.manifest import UNROLLED
     from pcedge.simulate.csim import Csim
-    from pcedge.simulate.engine import EngineCsim
+    from pcedge.simulate.parallel import EngineCsim
     from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+    from pcedge.toolchain.compiled import compared
 
     _need_project(folder)
     unrolled = kernel_of(folder) == UNROLLED
@@ -164,7 +164,7 @@ def simulate(folder: Path) -> Result:
 
 def _need_project(folder: Path) -> None:
     """Say in plain words that a folder is no project; what is wrong with a damaged one the reader says."""
-    from pcedge.export.manifest import MANIFEST
+    from pcedge.export.project.manifest import MANIFEST
 
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
@@ -173,8 +173,8 @@ def _need_project(folder: Path) -> None:
 def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
-    from pcedge.export.adders import has_da4ml
-    from pcedge.export.manifest import read_manifest
+    from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.unrolled.adders import has_da4ml
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
-from pcedge.coder.stream import MAGIC, parse
+from pcedge.codec.stream import MAGIC, parse
 from pcedge.errors import UsageError
-from pcedge.export import load_zoo, read_onnx, zoo
-from pcedge.quantize import IntegerCircuit
+from pcedge.export import load_zoo, read_onnx
+from pcedge.export.onnx import zoo
+from pcedge.integer import IntegerCircuit
 
 
 def is_zoo_name(path: str) -> bool:

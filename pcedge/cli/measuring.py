@@ -8,9 +8,9 @@ import numpy as np
 
 from pcedge.circuit import Circuit, SparseRows
 from pcedge.cli.output import in_words, memory_in_words, warn
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.holdout import hold_out
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
 #: held-out records that are measured, at most
 MEASURED = 2048
@@ -29,11 +29,11 @@ def measured(circuit: Circuit, model: IntegerCircuit, records: Any, seed: int) -
     Counted are the coding intervals; where symbols are missing or the circuit has no tree of regions, the integer
     likelihood of the records that it calls possible.
     """
-    from pcedge.coder import Engine
-    from pcedge.verify.statistics import log2_pair, record_bits
+    from pcedge.engines import ReferenceEngine
+    from pcedge.evaluate.statistics import log2_pair, record_bits
 
     chosen = np.random.default_rng([seed, 17]).permutation(len(records))[:MEASURED]
-    some, engine = records[np.sort(chosen)], Engine(model)
+    some, engine = records[np.sort(chosen)], ReferenceEngine(model)
     some = engine.check(some, allow_missing=True)
     if model.structured and not (some < 0).any():
         bits = record_bits(circuit, engine, some)
@@ -121,7 +121,7 @@ def sizes(model: IntegerCircuit) -> tuple[dict[str, Any], str]:
     """Give widths, and memories if the circuit can be lowered: for machines, and the same in words."""
     from dataclasses import replace
 
-    from pcedge.export.lowering import lower
+    from pcedge.export.program.lowering import lower
 
     result: dict[str, Any] = {"widths": model.widths.as_dict()}
     text = f"weight bits {model.weight_bits}, leaf bits {model.leaf_bits}, state bits {model.state_bits}"

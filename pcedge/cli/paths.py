@@ -16,7 +16,7 @@ import click
 
 from pcedge.cli.streams import unwritable
 from pcedge.errors import DataError, UsageError
-from pcedge.export.manifest import MANIFEST
+from pcedge.export.project.manifest import MANIFEST
 from pcedge.files import scratch
 
 #: flags of an open file that is not there to be read

@@ -101,15 +101,15 @@ def quantize(
     the coding intervals of held-out records, and does not look at records that the integers call impossible; they are
     counted in the end. A budget that does not bind may choose worse than none where few records are held out.
     """
-    from pcedge.coder import bounds_notes
+    from pcedge.bounds import bounds_notes
     from pcedge.compress import share_leaves
     from pcedge.data import Reading, load_data
     from pcedge.export import write_onnx
     from pcedge.learn.training import check_device
     from pcedge.quantize import quantize as to_integers
     from pcedge.quantize.calibration import calibration_flows
-    from pcedge.verify.costs import multiplier_bits
-    from pcedge.verify.search import Budget, SearchConfig, search
+    from pcedge.search.costs import multiplier_bits
+    from pcedge.search.search import Budget, SearchConfig, search
 
     config = QuantizationConfig(
         weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
@@ -239,8 +239,8 @@ class _Telling:
 
 
 def _keeps(model: Any, budget: Any) -> bool:
-    from pcedge.export.lowering import lower
-    from pcedge.verify.costs import multiplier_bits
+    from pcedge.export.program.lowering import lower
+    from pcedge.search.costs import multiplier_bits
 
     memory, multiplier = budget.memory_bits, budget.multiplier_bits
     return (memory is None or lower(model).memory_bits()["rom"] <= memory) and (

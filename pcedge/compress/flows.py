@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import BATCH, check_records, inside
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.errors import UsageError
 
 BoolArray = NDArray[np.bool_]

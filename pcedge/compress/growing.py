@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.parametric import Parametric
+from pcedge.circuit.rows import SparseRows
 from pcedge.errors import UsageError
 
 #: the factor that noise multiplies by is at least this, so that no parameter becomes 0 or negative

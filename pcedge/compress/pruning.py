@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, IntArray, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.compress.flows import BoolArray
 from pcedge.compress.rebuilding import rebuilt
 from pcedge.errors import UsageError

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.compress.flows import BoolArray
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer
 from pcedge.errors import UsageError
 
 #: rounds of clustering at most

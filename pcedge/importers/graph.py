@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.circuit.layers import FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray
+from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft
 from pcedge.limits import Budget

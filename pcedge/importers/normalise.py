@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError
 
 #: a sum layer with at least this part of its weights present is written as a dense block

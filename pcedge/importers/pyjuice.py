@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.circuit.layers import FloatArray, InputLayer, IntArray, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.circuit.structure import variables_of
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.arrays import NAMES, to_array

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pcedge.circuit.layers import FloatArray
+from pcedge.arrays import FloatArray
 from pcedge.errors import FormatError
 from pcedge.importers.graph import MAX_SYMBOLS, Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft

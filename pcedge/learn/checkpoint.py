@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from pcedge.arrays import IntArray
 from pcedge.circuit.file import circuit_checksum
-from pcedge.circuit.layers import Circuit, IntArray
+from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.files import write_whole
 from pcedge.learn.config import LearnConfig

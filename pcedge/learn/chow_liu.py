@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.circuit.layers import MISSING, FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import MISSING
 
 #: columns of the one-hot matrix at most: more symbols than fit are put into bins of equal frequency
 COLUMNS = 8192

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, InputLayer
 from pcedge.errors import CircuitError, DataError, FormatError
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.config import LearnConfig, Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcedge.circuit.layers import IntArray
+from pcedge.arrays import IntArray
 
 
 def hold_out(records: IntArray, share: float, seed: int) -> tuple[IntArray, IntArray]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pcedge.circuit.layers import MISSING, Circuit, FloatArray, InputLayer, IntArray, Layer, ProductLayer, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.structure import variables_of
 from pcedge.errors import UsageError
 from pcedge.learn.chow_liu import mutual_information, root_at_centre, spanning_tree

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer
+from pcedge.arrays import FloatArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer
 from pcedge.circuit.parametric import EVEN_SHARE, KINDS, Parametric
 from pcedge.errors import UsageError
 

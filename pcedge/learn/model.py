@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import (
-    MISSING,
-    Circuit,
-    FloatArray,
-    InputLayer,
-    IntArray,
-    Layer,
-    SparseRows,
-    SumLayer,
-)
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.leaves import refit_layer
 from pcedge.learn.parameters import count_of, packed, with_parameters

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.learn.plan import LeafStack, ProductStack, SumStack
 
 

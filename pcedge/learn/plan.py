@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pcedge.circuit.layers import Circuit, InputLayer, IntArray, SparseRows, SumLayer
+from pcedge.arrays import IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 
 #: a sparse sum layer of more entries than this, if it were dense, is run by its lists
 DENSE_ENTRIES = 2**20

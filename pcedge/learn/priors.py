@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcedge.circuit.layers import MISSING, FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import MISSING
 from pcedge.learn.config import LearnConfig
 
 #: a torch tensor

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import check_records
-from pcedge.circuit.layers import Circuit, FloatArray, IntArray
+from pcedge.circuit.layers import Circuit
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError
 from pcedge.extras import needing

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pcedge.circuit.layers import IntArray
+from pcedge.arrays import IntArray
 from pcedge.errors import UsageError
 from pcedge.learn.config import LearnConfig
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pcedge.circuit.layers import Circuit, FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit
 from pcedge.compress import expected_flows
 from pcedge.errors import MissingToolError
 from pcedge.learn import LearnConfig, count_flows

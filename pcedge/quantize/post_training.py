@@ -8,14 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.batches import neighbours, stacked
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.circuit.structure import clustered_order, find_regions, first_places, layer_spans
 from pcedge.errors import CircuitError, UsageError
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+from pcedge.integer.nested import NestedTables
 from pcedge.quantize.config import CODERS, QuantizationConfig
-from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
-from pcedge.quantize.nested import NestedTables, nest, nested_groups
+from pcedge.quantize.nested import nest, nested_groups
 from pcedge.quantize.rounding import largest_remainder, least_code_length
 
 #: a layer of either circuit

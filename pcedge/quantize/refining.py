@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcedge.circuit.layers import Circuit, FloatArray, InputLayer, IntArray, Layer, SparseRows, SumLayer
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, SumLayer
+from pcedge.circuit.rows import SparseRows
 from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time

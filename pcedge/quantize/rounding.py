@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import IntArray
-from pcedge.circuit.layers import FloatArray
+from pcedge.arrays import FloatArray, IntArray
 
 #: how many bits a dropped entry's records pay more than with the least weight: on MNIST 4 to 12 measure alike
 ZERO_BITS = 8.0

@@ -1,1 +1,1 @@
-"""Simulation: external tools, C simulation, onnxruntime."""
+"""Simulation: whatever runs a circuit beside the numpy reference."""

@@ -12,21 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pcedge.drivers.device import CONTROL, CYCLES, DONE, INFO, INFO_WORDS, JOB, RECORDS, START, STATUS, Job, Words
 from pcedge.errors import ToolError
-from pcedge.export.drivers.device import (
-    CONTROL,
-    CYCLES,
-    DONE,
-    INFO,
-    INFO_WORDS,
-    JOB,
-    RECORDS,
-    START,
-    STATUS,
-    Job,
-    Words,
-)  # fmt: skip
-from pcedge.simulate.compiled import unusable
+from pcedge.toolchain.compiled import unusable
 
 #: bytes of what a simulation says at its end
 MOST_SAID = 4000

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import IntArray, Vector
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
 from pcedge.errors import MismatchError, ToolError
-from pcedge.export.manifest import ENGINE_KERNEL, read_manifest
-from pcedge.export.project import pack_lanes, unpack_lanes
+from pcedge.export.project.lanes import pack_lanes, unpack_lanes
+from pcedge.export.project.manifest import ENGINE_KERNEL, read_manifest
 from pcedge.files import scratch
-from pcedge.simulate.compiled import check_compared, compiled, start
-from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.toolchain.compiled import check_compared, compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
 

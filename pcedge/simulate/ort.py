@@ -10,12 +10,13 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper
 
-from pcedge.arithmetic import IntArray, Vector
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
-from pcedge.export.onnx_reader import from_onnx
-from pcedge.export.onnx_writer import placements, to_onnx
+from pcedge.export.onnx.reader import from_onnx
+from pcedge.export.onnx.writer import placements, to_onnx
 from pcedge.extras import needing
-from pcedge.quantize.integer import IntegerCircuit
+from pcedge.integer.circuit import IntegerCircuit
 
 #: records that run at a time: the stacks of 784 variables with 16 states then take some tens of megabytes
 ORT_BATCH = 128

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.errors import MismatchError, ToolError
-from pcedge.export.manifest import UNROLLED, kernel_named, read_manifest
+from pcedge.export.project.manifest import UNROLLED, kernel_named, read_manifest
 from pcedge.files import scratch
-from pcedge.simulate.compiled import check_compared, compiled, start
-from pcedge.simulate.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.toolchain.compiled import check_compared, compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
 

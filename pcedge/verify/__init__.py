@@ -1,8 +1,6 @@
-"""Verification: the equality ladder, traces, projects, and evaluation beside them."""
+"""Verification: the equality ladder, traces, and projects seen from Python."""
 
-from pcedge.verify.evaluation import Evaluation, evaluate
 from pcedge.verify.ladder import LadderReport, verify
 from pcedge.verify.project import Project
-from pcedge.verify.statistics import statistics
 
-__all__ = ["Evaluation", "LadderReport", "Project", "evaluate", "statistics", "verify"]
+__all__ = ["LadderReport", "Project", "verify"]

@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pcedge.arithmetic import IntArray
+from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
-from pcedge.coder.codec import decode_lanes, encode_lanes
-from pcedge.coder.interpreter import Engine
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import NotStructuredError, UsageError
-from pcedge.export.cycles import Shape
-from pcedge.export.image import capacity_from, image_words
-from pcedge.export.manifest import UNROLLED
-from pcedge.export.project import write_project
-from pcedge.export.unrolled_project import results, write_unrolled
+from pcedge.export.engine.project import write_project
+from pcedge.export.program.image import capacity_from, image_words
+from pcedge.export.program.size import EngineSize
+from pcedge.export.project.manifest import UNROLLED
+from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
-from pcedge.quantize.integer import IntegerCircuit
+from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.engine import EngineCsim
 from pcedge.simulate.ort import OrtSession
+from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
@@ -35,7 +35,7 @@ RUNGS = ("ort", "csim")
 MORE_RUNGS = ("engine", "unrolled")
 
 #: the engine that is compared where no project is given
-VERIFY_SHAPE = Shape(16, 4)
+VERIFY_SHAPE = EngineSize(16, 4)
 
 #: lanes of the streams that are compared
 VERIFY_LANES = 8
@@ -122,7 +122,7 @@ def verify(
                 f"the rung {coding} must have a structured-decomposable circuit, the rung ort compares the likelihood: "
                 f"{error}"
             ) from error
-    engine = Engine(circuit)
+    engine = ReferenceEngine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
         raise UsageError("verify must have at least one record, got none")
@@ -164,7 +164,7 @@ def hide(records: IntArray, seed: int = 0) -> IntArray:
     return np.where(generator.random(records.shape) < HIDDEN_SHARE, MISSING, records)
 
 
-def _compare_ort(engine: Engine, records: IntArray) -> list[Comparison]:
+def _compare_ort(engine: ReferenceEngine, records: IntArray) -> list[Comparison]:
     session = OrtSession(engine.circuit)
 
     def trace(part: IntArray) -> Trace:
@@ -182,7 +182,7 @@ def _compare_ort(engine: Engine, records: IntArray) -> list[Comparison]:
     return out
 
 
-def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Comparison]:
+def _compare_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> list[Comparison]:
     def trace(part: IntArray) -> Trace:
         return trace_csim(engine, csim, part)
 
@@ -213,7 +213,7 @@ def _compare_csim(engine: Engine, csim: Csim, records: IntArray) -> list[Compari
     return out
 
 
-def _compare_engine(engine: Engine, csim: EngineCsim, records: IntArray) -> list[Comparison]:
+def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray) -> list[Comparison]:
     manifest = Csim(csim.folder).manifest
     complete = records[(records != MISSING).all(axis=1)]
     with csim.device() as device:
@@ -239,7 +239,7 @@ def _compare_engine(engine: Engine, csim: EngineCsim, records: IntArray) -> list
     return out
 
 
-def _compare_unrolled(engine: Engine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
+def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
     if csim.manifest["digest"] != engine.circuit.digest.hex():
         raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
     out = []
@@ -267,7 +267,7 @@ def _records(rung: str, name: str, expected: IntArray, got: IntArray) -> Compari
 
 
 def _compare(
-    engine: Engine,
+    engine: ReferenceEngine,
     rung: str,
     name: str,
     records: IntArray,

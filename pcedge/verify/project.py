@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from pcedge.arithmetic import IntArray
-from pcedge.circuit.layers import FloatArray
-from pcedge.coder.interpreter import Engine
-from pcedge.export.onnx_reader import read_onnx
-from pcedge.export.project import write_project
-from pcedge.quantize.integer import IntegerCircuit
+from pcedge.arithmetic import log_of
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.export.engine.project import write_project
+from pcedge.export.onnx.reader import read_onnx
+from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.ort import OrtSession
 from pcedge.verify.ladder import RUNGS, LadderReport, verify
@@ -61,9 +60,9 @@ class Project:
         return read_onnx(Path(self.folder) / "model.onnx")
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> ReferenceEngine:
         """Make the reference engine of the circuit."""
-        return Engine(self.circuit)
+        return ReferenceEngine(self.circuit)
 
     @property
     def csim(self) -> Csim:
@@ -91,10 +90,3 @@ class Project:
             "csim": lambda: trace_csim(self.engine, self.csim, records),
         }
         return {rung: tracers[rung]() for rung in rungs}
-
-
-def log_of(mantissa: IntArray, exponent: IntArray) -> FloatArray:
-    """Give the natural logarithm of mantissa * 2**exponent; -inf for a zero mantissa."""
-    with np.errstate(divide="ignore"):
-        logs = np.log(mantissa.astype(np.float64))
-    return np.asarray(np.where(mantissa > 0, logs + exponent * np.log(2.0), -np.inf), dtype=np.float64)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.arithmetic import IntArray, Vector
-from pcedge.coder.interpreter import Engine
-from pcedge.coder.schedule import Op, Step
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.schedule.steps import Op, Step
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.ort import OrtSession
 
@@ -37,7 +38,7 @@ class TraceEntry:
 Trace = list[TraceEntry]
 
 
-def trace_numpy(engine: Engine, records: IntArray) -> Trace:
+def trace_numpy(engine: ReferenceEngine, records: IntArray) -> Trace:
     """Trace the reference."""
     trace: Trace = []
 
@@ -51,7 +52,7 @@ def trace_numpy(engine: Engine, records: IntArray) -> Trace:
     return _with_intervals(trace, lo, hi)
 
 
-def trace_ort(engine: Engine, session: OrtSession, records: IntArray) -> Trace:
+def trace_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -> Trace:
     """Trace onnxruntime, in the order of the reference's steps."""
     found = session.trace(records)
     outputs = session.run(records)
@@ -65,7 +66,7 @@ def trace_ort(engine: Engine, session: OrtSession, records: IntArray) -> Trace:
     return _with_intervals(trace, outputs["lo"], outputs["hi"]) if "lo" in outputs else trace
 
 
-def trace_csim(engine: Engine, csim: Csim, records: IntArray) -> Trace:
+def trace_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> Trace:
     """Trace the HLS engine."""
     found = csim.trace(records)
     trace: Trace = []
@@ -91,7 +92,7 @@ def first_difference(expected: Trace, got: Trace) -> str | None:
     return None
 
 
-def _schedules(engine: Engine) -> dict[str, tuple[Step, ...]]:
+def _schedules(engine: ReferenceEngine) -> dict[str, tuple[Step, ...]]:
     schedules = {"likelihood": engine.likelihood_steps.steps}
     if engine.circuit.structured:
         schedules["code"] = engine.code_steps.steps

@@ -6,7 +6,7 @@
 
 namespace pcedge {
 
-/// Kinds of steps; the numbers are those of pcedge.coder.schedule.Op.
+/// Kinds of steps; the numbers are those of pcedge.schedule.steps.Op.
 enum step_kind {
   INIT = 0,
   LEAF = 1,

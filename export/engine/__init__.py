@@ -1,0 +1,1 @@
+"""The parallel engine and the sequential kernels: sizes, cycles, resources, memories, project."""

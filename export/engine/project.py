@@ -1,0 +1,153 @@
+"""The project directory of the kernels and the engine: sources, memories, testbench, golden vectors, scripts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge import __version__
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import DataError
+from pcedge.export.engine.config import config_code, reload_config_code, storage_code
+from pcedge.export.engine.loaded_memories import reload_code
+from pcedge.export.engine.memories import memories_code
+from pcedge.export.onnx.writer import write_onnx
+from pcedge.export.program.image import Capacity, capacity_of, image_words
+from pcedge.export.program.lowering import Program, lower
+from pcedge.export.program.size import EngineSize
+from pcedge.export.project.directory import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
+from pcedge.export.project.golden import Golden, draw_records, make_golden
+from pcedge.export.project.lanes import pack_lanes
+from pcedge.export.project.manifest import (
+    MANIFEST_VERSION,
+    PROJECT_FORMAT,
+)
+from pcedge.export.target import DEFAULT_TARGET, Target, find_target
+from pcedge.export.vitis.files import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS
+from pcedge.integer.circuit import IntegerCircuit
+
+
+def write_project(
+    circuit: IntegerCircuit,
+    out: str | Path,
+    *,
+    target: str = DEFAULT_TARGET,
+    records: ArrayLike | None = None,
+    shape: EngineSize | None = None,
+    reload: bool = False,
+    fit: Sequence[IntegerCircuit] = (),
+) -> Path:
+    """Lower a circuit to a project directory.
+
+    Args:
+        circuit: a structured-decomposable integer circuit.
+        out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
+        target: name of a shipped target, or the path of a TOML file with the same fields.
+        records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
+        shape: multiply-accumulates a cycle and streams of the engine; None takes one of each.
+        reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
+        fit: with `reload`, further circuits that the memories must have room for.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UsageError: the target is unknown, or the directory holds something else.
+        NotStructuredError: the circuit is not structured-decomposable, and the kernels cannot code with it.
+        WidthError: circuits of one engine differ in a width that it fixes.
+        DataError: the records do not fit, or there are none.
+    """
+    chosen = find_target(target)
+    engine = ReferenceEngine(circuit)
+    shape = shape or EngineSize()
+    program = lower(circuit, shape=shape)
+    capacity = capacity_of([circuit, *fit], shape) if reload else None
+    drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
+    if not len(drawn):
+        raise DataError("golden vectors must have at least one record, got none")
+    golden = make_golden(engine, drawn)
+
+    def fill(fresh: Path) -> dict[str, object]:
+        for part in ("src", "include/pcedge", "testbench", "golden"):
+            (fresh / part).mkdir(parents=True)
+        _copy_sources(fresh, reload)
+        header, source = memories_code(program) if capacity is None else reload_code(capacity)
+        config = config_code(program) if capacity is None else reload_config_code(capacity)
+        words = program.state_words if capacity is None else capacity.sizes["state_words"]
+        write_text(fresh / "src/pcedge_config.hpp", storage_code(words, shape) + config)
+        write_text(fresh / "src/pcedge_memories.hpp", header)
+        write_text(fresh / "src/pcedge_memories.cpp", source)
+        write_vendor(fresh, chosen, {ENGINE: ENGINE_TOPS} if reload else {KERNELS: KERNEL_TOPS, ENGINE: ENGINE_TOPS})
+        _write_golden(fresh / "golden", golden, program)
+        if capacity is not None:
+            (fresh / "golden/image.u32").write_bytes(image_words(circuit, capacity).tobytes())
+        write_onnx(circuit, fresh / "model.onnx")
+        return _manifest(program, shape, chosen, golden, capacity)
+
+    return write_files(out, fill)
+
+
+def _copy_sources(folder: Path, reload: bool) -> None:
+    with as_file(files("pcedge.hls")) as kernels:
+        for header in sorted((kernels / "include/pcedge").iterdir()):
+            shutil.copyfile(header, folder / "include/pcedge" / header.name)
+        for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
+            shutil.copyfile(kernels / "testbench" / name, folder / "testbench" / name)
+        for top in ("engine",) if reload else ("top", "engine"):
+            for kind in ("hpp", "cpp"):
+                name = f"pcedge_{top}.{kind}"
+                shutil.copyfile(kernels / "tops" / name, folder / "src" / name)
+    write_text(folder / "Makefile", template("engine", "Makefile"))
+
+
+def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
+    arrays: dict[str, tuple[NDArray[np.generic], str]] = {
+        "symbols.i32": (golden.records, "<i4"),
+        "likelihood.i64": (np.stack(golden.likelihood, axis=1), "<i8"),
+        "intervals.u32": (np.stack(golden.intervals, axis=2), "<u4"),
+        "likelihood_hashes.u32": (golden.likelihood_hashes, "<u4"),
+        "code_hashes.u32": (golden.code_hashes, "<u4"),
+    }
+    for name, (values, dtype) in arrays.items():
+        (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
+    (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
+    # The engine's testbench reads words only.
+    sizes = np.array([len(lane) for lane in golden.lanes], dtype="<u4")
+    (folder / "lane_sizes.u32").write_bytes(sizes.tobytes())
+    (folder / "lane_bytes.u32").write_bytes(
+        np.frombuffer(b"".join(golden.lanes), dtype=np.uint8).astype("<u4").tobytes()
+    )
+    names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
+    write_text(folder / "steps.txt", "\n".join(names) + "\n")
+
+
+def _manifest(
+    program: Program, shape: EngineSize, target: Target, golden: Golden, capacity: Capacity | None
+) -> dict[str, object]:
+    circuit = program.circuit
+    loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
+    return loaded | {
+        "format": PROJECT_FORMAT,
+        "version": MANIFEST_VERSION,
+        "pcedge": __version__,
+        "target": target.as_dict(),
+        "digest": circuit.digest.hex(),
+        "widths": circuit.widths.as_dict(),
+        "signals": circuit.widths.signals(),
+        "variables": len(circuit.order),
+        "macs": shape.macs,
+        "streams": shape.streams,
+        "multipliers": shape.multipliers,
+        "search_bits": shape.search_bits,
+        "reload": capacity is not None,
+        "tops": [*(KERNEL_TOPS if capacity is None else ()), *ENGINE_TOPS],
+        "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
+        "memory_bits": program.memory_bits(),
+        "golden_records": len(golden.records),
+        "golden_bytes": sum(map(len, golden.lanes)),
+    }

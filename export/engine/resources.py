@@ -1,0 +1,337 @@
+"""A first estimate of an engine's resources, from widths and counts alone (docs/engine.md, section Resources).
+
+Nothing here was compared with synthesis yet: the estimate is not calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
+from pcedge.export.engine.config import in_look_up_tables
+from pcedge.export.engine.cycles import FETCH_LATENCY, INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY
+from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word_sizes
+from pcedge.export.engine.memories import PORTS
+from pcedge.export.program.image import PROGRAMS, VARIABLE_FIELDS, Capacity
+from pcedge.export.program.lowering import Program
+from pcedge.export.program.size import EngineSize
+from pcedge.export.program.steps import STEP_FIELDS, StepMemory
+from pcedge.export.target import FAMILIES, Resources
+
+#: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
+BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
+
+#: the widest shape: one port only reads, the other only writes
+WIDE_SHAPE = (512, 36)
+
+#: values of a stream that a step reads at most, and units that write, MIX and VECTOR, never both in one cycle
+STATE_READERS, STATE_WRITERS = 2, 2
+
+#: places that read what a variable's leaves are found by: two fetches, VECTOR and INTERVAL
+VARIABLE_READERS = 4
+
+#: places that read lists: MIX at work, MIX that begins, and VECTOR for each of two sources
+LIST_READERS = 4
+
+#: memories of no more bits a copy lie in look-up tables, 64 bits each
+LUT_RAM_BITS, LUT_BITS = 1024, 64
+
+#: a multiplier with a factor of so few bits is made of adders, not of a DSP slice
+SMALL_FACTOR = 4
+
+#: inputs that one look-up table of six inputs selects from
+MUX_INPUTS = 4
+
+#: look-up tables for each 3 bits of LUT RAM with one port that writes and one that reads (UG474, RAM64M)
+LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
+
+#: bits of a counter of a stream (records to come, to be done, symbols that came, words that went, a run of 0xFF), how
+#: many there are, and flags of how it stands
+COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+
+#: look-up tables of a CRC-32 of words: each of 32 bits is a sum of at most 64 bits, of 5 more with every table
+CHECK_LUTS = 32 * 13
+
+#: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
+WAIT_BITS = (1 + FETCH_LATENCY).bit_length() + (1 + INTERVAL_LATENCY).bit_length()
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Count look-up tables of six inputs, flip-flops, DSP slices, and block RAMs of 18 Kbit."""
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    bram18: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        """Add each kind."""
+        return Amounts(
+            self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram18 + other.bram18
+        )  # fmt: skip
+
+    def __mul__(self, count: int) -> Amounts:
+        """Take something several times."""
+        return Amounts(self.lut * count, self.ff * count, self.dsp * count, self.bram18 * count)
+
+
+@dataclass(frozen=True)
+class ResourceEstimate:
+    """Hold the amounts of every block of an engine."""
+
+    family: str
+    blocks: dict[str, Amounts]
+
+    @property
+    def total(self) -> Amounts:
+        """Add up all blocks."""
+        return sum(self.blocks.values(), Amounts())
+
+    def missing(self, held: Resources) -> list[str]:
+        """Name what a device has too little of."""
+        total = asdict(self.total)
+        return [name for name, used in total.items() if used > int(getattr(held, name))]
+
+    def shares(self, held: Resources) -> dict[str, float | None]:
+        """Give the percentage of what a device holds; None of what it does not have."""
+        total = asdict(self.total)
+        return {name: 100 * used / getattr(held, name) if getattr(held, name) else None for name, used in total.items()}
+
+    def as_dict(self) -> dict[str, object]:
+        """Give all numbers, with the word that they are not calibrated."""
+        blocks = {name: asdict(amounts) for name, amounts in self.blocks.items()}
+        return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
+
+
+def estimate_resources(program: Program, family: str, capacity: Capacity | None = None) -> ResourceEstimate:
+    """Estimate an engine.
+
+    Args:
+        program: the circuit, lowered for the sizes of the engine.
+        family: one of `FAMILIES`.
+        capacity: of an engine whose memories are loaded; without it they are read-only, and hold the circuit.
+    """
+    if capacity is None:
+        widths, sizes, step = program.circuit.widths, program.sizes, _step_bits(program)
+        memories = {
+            "weights": _weights(program), "tables": _tables(program), "lists": _lists(program),
+            "programs": _steps([program.likelihood_program, program.code_program]),
+        }  # fmt: skip
+        words, nested = [program.leaves.tables.width, program.leaves.uppers.width], program.leaves.nested is not None
+    else:
+        widths, sizes, step = capacity.widths, capacity.sizes, _loaded_step_bits(capacity)
+        memories = _loaded(capacity)
+        words = [capacity.sections[name][1] for name in ("tables", "uppers") if capacity.sections[name][0]]
+        nested = capacity.sections["nested_master"][0] > 0
+    shape, units = program.shape, sizes["max_units"]
+    return ResourceEstimate(family, {
+        "mix": _mix(widths, shape, units, family),
+        "vector": _vector(widths, shape, units, family),
+        "interval": _interval(widths, shape, family),
+        "streams": _streams(widths, shape, sizes, step),
+        **memories,
+        "tables": memories["tables"] + _look_up(widths, shape, words, nested, family),
+    })  # fmt: skip
+
+
+def multiplier(first: int, second: int, family: str) -> Amounts:
+    """Count what multiplies two unsigned numbers of so many bits; of what a DSP slice takes one bit is the sign."""
+    if min(first, second) <= SMALL_FACTOR:
+        return adder(max(first, second)) * max(0, min(first, second) - 1)
+    wide, narrow = (side - 1 for side in FAMILIES[family])
+    ways = ((first, second), (second, first))
+    return Amounts(ff=first + second, dsp=min(-(-a // wide) * -(-b // narrow) for a, b in ways))
+
+
+def adder(bits: int) -> Amounts:
+    """Count an adder, subtractor or comparator: a look-up table and a carry a bit, with a register behind it."""
+    return Amounts(lut=bits, ff=bits)
+
+
+def multiplexer(inputs: int, bits: int) -> Amounts:
+    """Count what selects one of some words."""
+    return Amounts(lut=bits * -(-max(0, inputs - 1) // (MUX_INPUTS - 1)))
+
+
+def shifter(bits: int, amounts: int) -> Amounts:
+    """Count a shifter by 0 to `amounts` places: a stage of multiplexers for every two bits of the amount."""
+    return Amounts(lut=bits * -(-ceil_log2(amounts + 1) // 2), ff=bits)
+
+
+def memory(depth: int, width: int, ports: int = 1, *, written: bool = False) -> Amounts:
+    """Count a memory of so many words that is read in so many places a cycle.
+
+    Every two readers need a copy, or, in the widest shape or where another port writes, every one.
+    """
+    if not depth * width:
+        return Amounts()
+    if depth * width <= LUT_RAM_BITS or (written and in_look_up_tables(depth)):
+        column = -(-width // LUT_RAM_WIDTH) * LUT_RAM_LUTS if written else width
+        return Amounts(lut=ports * column * -(-depth // LUT_BITS))
+    two = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
+    one = min(two, -(-depth // WIDE_SHAPE[0]) * -(-width // WIDE_SHAPE[1]))
+    return Amounts(bram18=ports * one if written else min(ports * one, -(-ports // PORTS) * two))
+
+
+def _writer(widths: Widths, shape: EngineSize, units: int) -> Amounts:
+    """Count the length of a vector and, for every lane, a shifter; the vector waits in registers."""
+    entry = shifter(widths.accumulator, widths.accumulator) + shifter(widths.state_bits, widths.state_bits)
+    held = Amounts(lut=units * widths.accumulator // 2, ff=units * widths.accumulator)
+    return entry * shape.lanes + adder(widths.accumulator) * 2 + held + adder(EXPONENT_BITS) * 3
+
+
+def _mix(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
+    product = multiplier(widths.weight, widths.state_bits, family)
+    # Up, a product is of its column's source and added along its row; down the other way round: two sets of adders,
+    # whose last ones, the accumulators, are the same.
+    directions = 1 if shape.macs == 1 else 2
+    product += multiplexer(directions, widths.state_bits)
+    sums = adder(widths.accumulator) * (directions * shape.macs - (directions - 1) * shape.lanes)
+    held = Amounts(ff=units * widths.accumulator + MIX_LATENCY * shape.lanes * widths.accumulator)
+    sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
+    return product * shape.macs + sums + held + sources + _writer(widths, shape, units)
+
+
+def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
+    """Count for every lane a product, an alignment, a difference of two table entries, and the choice among them."""
+    lane = multiplier(widths.state_bits, widths.state_bits, family) + shifter(widths.state_bits, widths.state_bits)
+    lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
+    lane += multiplexer(shape.streams, widths.state_bits) * 2
+    held = Amounts(ff=units * widths.accumulator + VECTOR_LATENCY * shape.lanes * widths.accumulator)
+    return lane * shape.lanes + held + _writer(widths, shape, units)
+
+
+def _interval(widths: Widths, shape: EngineSize, family: str) -> Amounts:
+    """Count a product for every lane and point, a bound for every point, one reciprocal, one range coder."""
+    points = max(2, (1 << shape.search_bits) - 1)
+    product = multiplier(widths.state_bits, widths.leaf, family) + adder(widths.weighted)
+    bound = shifter(widths.weighted, widths.weighted) + multiplier(widths.bound_input, widths.scale, family)
+    bound += adder(widths.scale) + multiplier(widths.range_bits - widths.scale_bits, widths.scale, family)
+    bound += adder(widths.range_bits + 1)
+    sums = adder(widths.context_sum) * shape.lanes
+    reciprocal = multiplier(RECIPROCAL_BITS + 1, RECIPROCAL_BITS, family) * 2 + memory(256, RECIPROCAL_BITS)
+    reciprocal += multiplier(RECIPROCAL_BITS + 2, widths.scale_bits, family) + shifter(
+        widths.context_sum, RECIPROCAL_BITS
+    )
+    coder = (
+        adder(widths.range_bits + 1) * 3 + multiplier(widths.range_bits - widths.scale_bits, widths.scale, family) * 2
+    )
+    sources = multiplexer(shape.streams, widths.state_bits) * shape.lanes
+    return product * (shape.lanes * points) + bound * points + sums + reciprocal + coder + sources
+
+
+def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int) -> Amounts:
+    """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
+    slots = sizes["exponent_slots"]
+    bank = memory(-(-sizes["state_words"] // shape.lanes), widths.state_bits, STATE_READERS, written=True)
+    one = bank * shape.lanes + memory(slots, EXPONENT_BITS, STATE_READERS, written=True)
+    # One side is of the record at work, the other takes the next record or gives the last one.
+    one += memory(sizes["variables"], widths.symbol, written=True) * 2
+    word = shape.lanes * widths.state_bits
+    # A vector begins in any bank: words are turned on their way out, and in.
+    one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
+    one += multiplexer(slots, 1) * STATE_READERS
+    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS
+    one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
+    # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
+    landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1
+    ways = Amounts(ff=landing * (MIX_LATENCY + VECTOR_LATENCY + 2))
+    return one * shape.streams + ways + multiplexer(shape.streams, step) * 3
+
+
+def _step_bits(program: Program) -> int:
+    """Count the bits of a decoded step: of the largest number of each of its fields."""
+    own = [program.likelihood_program, program.code_program]
+    return sum(max(int(memory.column(name).max(initial=0)).bit_length() for memory in own) for name in STEP_FIELDS)
+
+
+def _loaded_step_bits(capacity: Capacity) -> int:
+    """Count the bits of a decoded step of a loaded program."""
+    sections = capacity.sections
+    return sum(max(sections[f"{name}_{field}"][1] for name in PROGRAMS) for field in STEP_FIELDS)
+
+
+def _coder_bits(widths: Widths) -> int:
+    """Count the bits of a stream's coder: low, range, held bytes, a search's ends and symbols, the scale."""
+    held = 9 * (widths.scale_bits // 8 + 2)
+    return 2 * widths.range_bits + 1 + held + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
+
+
+def _weights(program: Program) -> Amounts:
+    """Count the banks of weights: a tile is a word, at the width of the bank."""
+    found, shape = Amounts(), program.shape
+    for bank in program.weights:
+        found += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
+        found += memory(len(bank.marks), 1)
+    return found + multiplexer(len(program.weights), program.circuit.widths.weight) * shape.macs
+
+
+def _tables(program: Program) -> Amounts:
+    """Count leaf tables for every lane, which reads a word of each of their memories in a cycle."""
+    leaves, shape = program.leaves, program.shape
+    found = Amounts()
+    for memory_of in (leaves.tables, leaves.uppers):
+        found += memory(len(memory_of.entries) // memory_of.columns, memory_of.columns * memory_of.width, shape.lanes)
+    found += memory(len(leaves.tails.entries), leaves.tails.width, shape.lanes)
+    if leaves.leaves is not None:
+        word = leaves.leaves.columns * leaves.leaves.width
+        found += memory(len(leaves.leaves.entries) // leaves.leaves.columns, word)
+    if leaves.nested is not None:
+        found += memory(leaves.nested.rows, leaves.nested.row_bits, shape.lanes)
+    return found + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
+
+
+def _look_up(widths: Widths, shape: EngineSize, words: list[int], nested: bool, family: str) -> Amounts:
+    """Count what finds entries in words of leaf tables, of so many bits an entry in each of their memories."""
+    slots = (1 << shape.search_bits) - 1
+    points = max(2, slots)
+    # A symbol's two ends are any two entries of a word.
+    found = sum((multiplexer(slots, width) for width in words), Amounts()) * (2 * shape.lanes)
+    if nested:
+        found += (multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)) * (shape.lanes * points)
+    # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
+    return found + adder(widths.symbol) * (2 * shape.lanes * points)
+
+
+def _loaded(capacity: Capacity) -> dict[str, Amounts]:
+    """Count memories that are loaded, and what writes them and reads them back."""
+    shape, columns = capacity.shape, word_sizes(capacity.shape)
+    readers = {"indices": LIST_READERS} | {f"variables_{name}": VARIABLE_READERS for name in VARIABLE_FIELDS}
+    kinds = {"weights": "weights", "indices": "lists"}
+    found: dict[str, Amounts] = dict.fromkeys(("weights", "tables", "lists", "programs"), Amounts())
+    for name, (entries, bits) in capacity.sections.items():
+        own = columns.get(name, 1)
+        depth, width = -(-entries // own), own * bits
+        # Two steps are fetched a cycle, two lanes share a copy; where one port of these memories writes, none reads.
+        if name.startswith(PROGRAMS):
+            found["programs"] += memory(depth, width, PORTS)
+        elif name in COPIED:
+            found["tables"] += memory(depth, width, min(PORTS, shape.lanes)) * copies(shape)
+        else:
+            ports = readers.get(name, shape.lanes if name in MANY_READ else 1)
+            found[kinds.get(name, "tables")] += memory(depth, width, ports, written=True)
+    # What is written and read back: a count, its limit and a way out for every section; the check sum of words.
+    words = multiplexer(len(capacity.sections), COUNTER_BITS) * 2 + adder(COUNTER_BITS) * len(capacity.sections)
+    return found | {"image": words + Amounts(lut=CHECK_LUTS, ff=COUNTER_BITS)}
+
+
+def _lists(program: Program) -> Amounts:
+    """Count lists, which MIX reads where it stands and where it begins, and VECTOR by two gather lists."""
+    found = Amounts()
+    for bank in program.indices:
+        found += memory(len(bank.entries), bank.code.width, LIST_READERS)
+    return found
+
+
+def _steps(programs: Iterable[StepMemory]) -> Amounts:
+    """Count packed steps, read twice a cycle, and what they refer to."""
+    found = Amounts()
+    for program in programs:
+        tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
+        for table in tables:
+            # A step names three places: of its target, of a and of b.
+            readers = 3 * PORTS if table is program.places else PORTS
+            found += memory(table.rows, table.row_bits, readers)
+    return found

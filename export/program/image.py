@@ -1,0 +1,343 @@
+"""Images: the memories of a circuit as words that a reloadable engine takes (docs/engine.md, section Image)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from reprlib import repr as shown
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.errors import FormatError, UsageError, WidthError
+from pcedge.export.program.banks import Bank
+from pcedge.export.program.leaves import leaf_memories
+from pcedge.export.program.lowering import Arrangement, arrange, lower, stored_weights
+from pcedge.export.program.packing import Column
+from pcedge.export.program.size import EngineSize
+from pcedge.export.program.steps import INDEX_BITS, PLACES, STEP_FIELDS
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.steps import Op
+
+Integers = NDArray[np.int64]
+
+MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
+
+#: bits of a word of an image, and the largest one
+WORD_BITS = 32
+MOST_WORD = (1 << WORD_BITS) - 1
+
+#: words of the header before the circuit's digest; the first five are the same in every image of a build
+HEADER = (
+    "magic", "version", "sections", "widths", "shape", "variables", "likelihood_steps", "code_steps", "result",
+    "result_exponent", "nested", "max_units", "state_words", "exponent_slots", "cardinality", "terms", "floor",
+)  # fmt: skip
+
+#: words of a digest
+DIGEST_WORDS = 8
+
+#: what a variable's leaves are found by
+VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
+
+#: what makes a leaf table from a master
+NESTED_FIELDS = ("master", "shift", "scale")
+
+#: the programs of an image
+PROGRAMS = ("likelihood", "code")
+
+#: the memories, in the order in which an image holds them
+SECTIONS = (
+    "weights", "indices", "tables", "uppers", "tails", "leaves", *(f"nested_{name}" for name in NESTED_FIELDS),
+    *(f"variables_{name}" for name in VARIABLE_FIELDS),
+    *(f"{program}_{name}" for program in PROGRAMS for name in STEP_FIELDS),
+)  # fmt: skip
+
+#: what a circuit may have less of than its build; its floor may be any
+_MOST = ("weight_bits", "cardinality", "terms")
+
+#: sizes of the engine beside its memories
+SIZES = ("variables", "max_units", "state_words", "exponent_slots")
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Hold what a reloadable build has room for."""
+
+    widths: Widths
+    shape: EngineSize
+    #: `SIZES`
+    sizes: dict[str, int]
+    #: entries and bits of every memory in `SECTIONS`
+    sections: dict[str, tuple[int, int]]
+
+    @property
+    def largest_words(self) -> dict[str, int]:
+        """Give the largest word that each section takes: of its memory's width, and within what it is for."""
+        entries = {name: count for name, (count, _) in self.sections.items()}
+        bounds = largest_words(self.widths, self.sizes, entries, self.shape.search_bits)
+        return {name: min(bounds[name], (1 << bits) - 1) for name, (_, bits) in self.sections.items()}
+
+    @property
+    def memory_bits(self) -> int:
+        """Count the bits of all memories that are loaded."""
+        return sum(entries * bits for entries, bits in self.sections.values())
+
+    def memory_kinds(self) -> dict[str, int]:
+        """Count the bits of the memories by kind, as `Program.memory_bits`; `loaded` is the sum of what is loaded."""
+        bits = {name: entries * width for name, (entries, width) in self.sections.items()}
+        programs = {f"{own}_program": sum(bits[f"{own}_{name}"] for name in STEP_FIELDS) for own in PROGRAMS}
+        nested = sum(bits[f"nested_{name}"] for name in NESTED_FIELDS)
+        loaded = {
+            "weights": bits["weights"],
+            "tables": bits["tables"] + bits["uppers"] + bits["tails"] + nested,
+            "leaves": bits["leaves"],
+            "variables": sum(bits[f"variables_{name}"] for name in VARIABLE_FIELDS),
+            "indices": bits["indices"],
+            "programs": sum(programs.values()),
+        }
+        # invariant: every section is of one kind
+        assert sum(loaded.values()) == self.memory_bits
+        return loaded | programs | {
+            "loaded": self.memory_bits,
+            "state": self.sizes["state_words"] * self.widths.state_bits,
+            "exponents": self.sizes["exponent_slots"] * EXPONENT_BITS,
+        }  # fmt: skip
+
+    def as_dict(self) -> dict[str, object]:
+        """Give all numbers by name, for a manifest."""
+        return {
+            "widths": self.widths.as_dict(),
+            "shape": asdict(self.shape),
+            "sizes": self.sizes,
+            "sections": {name: list(size) for name, size in self.sections.items()},
+        }
+
+
+def largest_words(
+    widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
+) -> dict[str, int]:
+    """Give the largest word of every section: so that, alone, none is beyond what it is for.
+
+    Args:
+        widths: of the build, or of an image.
+        sizes: `SIZES`.
+        entries: of every section.
+        search_bits: a word of a leaf table has 2^search_bits − 1 entries.
+    """
+    whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
+    # An address, where there may be nothing to address, may be 0.
+    last = {name: max(0, count - 1) for name, count in {**entries, **sizes}.items()}
+    steps = {
+        "kind": max(Op), "units": sizes["max_units"], "weights": last["weights"], "variable": last["variables"],
+        **dict.fromkeys(("revive", "lists", "values", "gather_a", "gather_b"), 1),
+        **dict.fromkeys(("a_units", "b_units"), sizes["state_words"]),
+        **dict.fromkeys(PLACES, last["state_words"]),
+        **dict.fromkeys(PLACES.values(), last["exponent_slots"]),
+        **dict.fromkeys(("list", "list_b"), last["indices"]),
+    }  # fmt: skip
+    return {
+        "weights": 1 << widths.weight_bits,
+        # An entry is a place in a vector, and a list has each at most once.
+        "indices": sizes["state_words"],
+        "tables": whole - 1, "uppers": whole - 1, "tails": widths.cardinality - 1,
+        "leaves": max(last["tails"], last["nested_master"]),
+        "nested_master": last["tails"], "nested_shift": whole, "nested_scale": whole,
+        "variables_cardinality": widths.cardinality, "variables_list": last["leaves"],
+        # Tables of one symbol have no words, and may begin at the end.
+        "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
+        "variables_tails": last["tails"], "variables_nested": last["nested_master"],
+        **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Hold a circuit's memories, with plain numbers that no bank and no packed row has changed."""
+
+    circuit: IntegerCircuit
+    #: `SIZES`
+    sizes: dict[str, int]
+    #: number of the first mantissa, and of the exponent, of the likelihood
+    result: tuple[int, int]
+    #: `SECTIONS`, one-dimensional each
+    sections: dict[str, Integers]
+
+
+def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
+    """Read a capacity from a manifest.
+
+    Args:
+        saved: what the manifest says.
+        where: the manifest's name, for messages.
+
+    Raises:
+        FormatError: it is none, or a number is out of its range.
+    """
+    try:
+        parts = _named(saved, ("widths", "shape", "sizes", "sections"), "it")
+        widths = Widths(**_words(parts["widths"], [field.name for field in fields(Widths)], "widths"))
+        shape = EngineSize(**_words(parts["shape"], [field.name for field in fields(EngineSize)], "shape"))
+        sizes = _words(parts["sizes"], SIZES, "sizes", least=1)
+        sections = {}
+        for name, size in _named(parts["sections"], SECTIONS, "sections").items():
+            if not isinstance(size, list) or len(size) != 2:
+                raise ValueError(f"{name} must be two numbers, entries and bits, got {shown(size)}")
+            own = _words(dict(zip(("entries", "bits"), size, strict=True)), ("entries", "bits"), name)
+            if not 1 <= own["bits"] <= WORD_BITS:
+                raise ValueError(f"bits of {name} must be in 1..{WORD_BITS}, got {own['bits']}")
+            sections[name] = own["entries"], own["bits"]
+        return Capacity(widths, shape, sizes, sections)
+    except (ValueError, WidthError, UsageError) as error:
+        found = f"{where}: the capacity of a reloadable build must be whole: {error}"
+        raise FormatError("project-manifest", found) from error
+
+
+def _named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
+    """Take a table with some names and no others, in this order."""
+    if not isinstance(saved, dict):
+        raise ValueError(f"{what} must be a table, got {shown(saved)}")
+    for name in names:
+        if name not in saved:
+            raise ValueError(f"{what} must hold {name}, got none")
+    for name in saved:
+        if name not in names:
+            raise ValueError(f"{what} must hold nothing but {len(names)} known names, got {shown(name)}")
+    return {name: saved[name] for name in names}
+
+
+def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> dict[str, int]:
+    """Take a table of numbers that each fit a word of an image."""
+    found: dict[str, int] = {}
+    for name, number in _named(saved, names, what).items():
+        if type(number) is not int or not least <= number <= MOST_WORD:
+            raise ValueError(f"{name} of {what} must be a whole number in {least}..{MOST_WORD}, got {shown(number)}")
+        found[name] = number
+    return found
+
+
+def make_image(circuit: IntegerCircuit, shape: EngineSize) -> Image:
+    """Lay out a circuit's memories for an engine's sizes.
+
+    Raises:
+        NotStructuredError: the circuit cannot be coded.
+    """
+    made = arrange(circuit)
+    leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
+    program = lower(circuit, made, leaves, shape)
+    weights = _unbanked(program.weights, circuit.weight_bits)
+    assert leaves.leaves is not None
+    nothing = np.zeros(0, dtype=np.int64)
+    sections = {
+        "weights": weights, "indices": _unbanked(made.indices, INDEX_BITS), "tables": leaves.tables.entries,
+        "uppers": leaves.uppers.entries, "tails": leaves.tails.entries, "leaves": leaves.leaves.entries,
+    }  # fmt: skip
+    for name in NESTED_FIELDS:
+        sections[f"nested_{name}"] = nothing if leaves.nested is None else leaves.nested.column(name)
+    sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
+    for name, columns in _programs(circuit, made, shape.tile).items():
+        sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
+    return Image(circuit, program.sizes, program.result, sections)
+
+
+def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capacity:
+    """Find the least capacity that has room for every one of some circuits.
+
+    Raises:
+        WidthError: they differ in a width that a build fixes.
+        NotStructuredError: a circuit cannot be coded.
+    """
+    first = circuits[0].widths
+    most = dict(first.as_dict())
+    for circuit in circuits:
+        _same_widths(circuit.widths, first)
+        for name in _MOST:
+            most[name] = max(most[name], getattr(circuit.widths, name))
+    # The floor is a register; 1 fits every alphabet.
+    widths = Widths(**most | {"floor": 1})
+    images = [make_image(circuit, shape) for circuit in circuits]
+    sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
+    sections = {}
+    for name in SECTIONS:
+        entries = max(len(image.sections[name]) for image in images)
+        largest = max(int(image.sections[name].max(initial=0)) for image in images)
+        sections[name] = entries, max(1, largest.bit_length())
+    sections["weights"] = sections["weights"][0], widths.weight
+    return Capacity(widths, shape, sizes, sections)
+
+
+def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint32]:
+    """Write a circuit's image for a build.
+
+    Returns:
+        uint32 words: header, sizes of the sections, sections, CRC-32 of all of it.
+
+    Raises:
+        WidthError: the circuit does not fit the build.
+        NotStructuredError: the circuit cannot be coded.
+    """
+    _same_widths(circuit.widths, capacity.widths)
+    for name in _MOST:
+        _within(name, getattr(circuit.widths, name), getattr(capacity.widths, name))
+    image = make_image(circuit, capacity.shape)
+    for name in SIZES:
+        _within(name, image.sizes[name], capacity.sizes[name])
+    sections = dict(image.sections)
+    # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
+    sections["weights"] = sections["weights"] << (capacity.widths.weight_bits - circuit.weight_bits)
+    for name, largest in capacity.largest_words.items():
+        _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
+        _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
+    header = {name: getattr(circuit.widths, name) for name in ("cardinality", "terms", "floor")} | image.sizes | {
+        "magic": MAGIC, "version": VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
+        "shape": shape_word(capacity.shape), "result": image.result[0], "result_exponent": image.result[1],
+        "nested": int(len(sections["nested_master"]) > 0),
+        **{f"{own}_steps": len(sections[f"{own}_kind"]) for own in PROGRAMS},
+    }  # fmt: skip
+    parts = [
+        np.array([header[name] for name in HEADER], dtype="<u4"),
+        np.frombuffer(circuit.digest, dtype="<u4"),
+        np.array([len(sections[name]) for name in SECTIONS], dtype="<u4"),
+        *(sections[name].astype("<u4") for name in SECTIONS),
+    ]
+    words = np.concatenate(parts)
+    return np.append(words, np.array([zlib.crc32(words.tobytes())], dtype="<u4"))
+
+
+def _within(name: str, value: int, limit: int) -> None:
+    if value > limit:
+        found = f"{name} must be at most {limit} in this build, the circuit has {value}"
+        raise WidthError(f"{found}; export with --fit makes room")
+
+
+def _same_widths(widths: Widths, build: Widths) -> None:
+    for name in ("leaf_bits", "state_bits", "scale_bits", "range_bits"):
+        own, fixed = getattr(widths, name), getattr(build, name)
+        if own != fixed:
+            raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")
+
+
+def widths_word(widths: Widths) -> int:
+    """Put the widths that a build fixes in one word."""
+    return widths.state_bits | widths.leaf_bits << 8 | widths.scale_bits << 16 | widths.weight_bits << 24
+
+
+def shape_word(shape: EngineSize) -> int:
+    """Put the sizes that lay out memories in one word."""
+    return shape.lanes | shape.search_bits << 16
+
+
+def _unbanked(banks: tuple[Bank, ...], top: int) -> Integers:
+    """Give the numbers of all banks by their addresses; 0 where nothing is stored."""
+    numbers = np.zeros(max((bank.base + len(bank.entries) for bank in banks), default=0), dtype=np.int64)
+    for bank in banks:
+        numbers[bank.base : bank.base + len(bank.entries)] = bank.code.load(bank.entries, bank.marks, top)
+    return numbers
+
+
+def _programs(circuit: IntegerCircuit, made: Arrangement, tile: tuple[int, int]) -> dict[str, dict[str, Column]]:
+    """Give the columns of both programs; what a step does not use is 0."""
+    weights = [stored_weights(circuit, layer, tile) for layer in made.weighted]
+    _, up, walk = made.with_weights(weights, circuit.weight_bits)
+    return dict(zip(PROGRAMS, (up.columns, walk.columns), strict=True))

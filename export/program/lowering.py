@@ -1,0 +1,299 @@
+"""Lowering: from an integer circuit to the memories of the engine (docs/schedule.md, section Step encoding)."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import EXPONENT_BITS
+from pcedge.circuit.rows import SparseRows
+from pcedge.export.program.banks import Bank, Blocks, lay_in_banks, list_block
+from pcedge.export.program.leaves import LeafMemories, leaf_memories
+from pcedge.export.program.packing import Column, column_field
+from pcedge.export.program.size import EngineSize
+from pcedge.export.program.steps import INDEX_BITS, STEP_FIELDS, StepMemory, step_memory
+from pcedge.integer.circuit import IntegerCircuit, IntegerSum
+from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.steps import Op, Schedule, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Hold everything that the engine reads: two programs, and the memories they address."""
+
+    circuit: IntegerCircuit
+    #: sizes of the engine that the memories are laid out for
+    shape: EngineSize
+    likelihood: Schedule
+    code: Schedule
+    likelihood_program: StepMemory
+    code_program: StepMemory
+    #: dense blocks row by row, and values of sparse rows
+    weights: tuple[Bank, ...]
+    #: gather lists, and lists as lengths followed by entries
+    indices: tuple[Bank, ...]
+    leaves: LeafMemories
+    #: mantissas that the state memory must hold, the most over both programs
+    state_words: int
+    #: exponents that must be held at once
+    exponent_slots: int
+    #: entries of the widest result
+    max_units: int
+    #: address and exponent slot of the likelihood
+    result: tuple[int, int]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Give what the engine's memories beside those of the circuit are sized by."""
+        return {
+            "variables": len(self.circuit.order), "max_units": self.max_units, "state_words": self.state_words,
+            "exponent_slots": self.exponent_slots,
+        }  # fmt: skip
+
+    def memory_bits(self) -> dict[str, int]:
+        """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
+        programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
+        read_only = {
+            "weights": sum(bank.bits for bank in self.weights),
+            "tables": self.leaves.table_bits,
+            "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
+            "variables": self.leaves.variables.bits,
+            "indices": sum(bank.bits for bank in self.indices),
+            "programs": sum(program.bits for program in programs.values()),
+        }
+        return {
+            **read_only,
+            **{name: program.bits for name, program in programs.items()},
+            "dictionaries": sum(program.dictionary_bits for program in programs.values()),
+            "rom": sum(read_only.values()),
+            "state": self.state_words * self.circuit.widths.state_bits,
+            "exponents": self.exponent_slots * EXPONENT_BITS,
+        }
+
+
+class _Allocator:
+    """Give addresses to values while they live, lowest first, so that the memory stays small."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[int, int]] = []  # (start, end), ascending
+        self.peak = 0
+
+    def take(self, size: int) -> int:
+        start = 0
+        for begin, end in self.taken:
+            if begin - start >= size:
+                break
+            start = end
+        bisect.insort(self.taken, (start, start + size))
+        self.peak = max(self.peak, start + size)
+        return start
+
+    def give(self, start: int) -> None:
+        del self.taken[bisect.bisect_left(self.taken, (start, 0))]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Hold what all circuits of one structure share: schedules, addresses of values, and lists."""
+
+    likelihood: Schedule
+    code: Schedule
+    up: _Assembled
+    walk: _Assembled
+    indices: tuple[Bank, ...]
+    #: layers whose weights are stored, in the order in which the programs ask for them
+    weighted: tuple[int, ...]
+    #: bits of both programs, by those of an address of weights in each
+    program_bits: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def rom_bits(self, weights: Sequence[NDArray[np.int64]], top: int, leaves: LeafMemories) -> int:
+        """Count the read-only bits of a circuit of this structure, as `Program.memory_bits` does for its `rom`.
+
+        Args:
+            weights: those of every layer in `weighted`, dense or values of sparse rows, each row with the sum 2^top.
+            top: W.
+            leaves: the leaf memories.
+        """
+        banks, up, walk = self.with_weights(weights, top)
+        columns = [program.columns for program in (up, walk)]
+        # Of the addresses only their width changes the size of a packed row.
+        key = tuple(column_field(own["weights"]).bits for own in columns)
+        if key not in self.program_bits:
+            self.program_bits[key] = sum(step_memory(own).bits for own in columns)
+        return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
+
+    def with_weights(
+        self, weights: Sequence[NDArray[np.int64]], top: int
+    ) -> tuple[tuple[Bank, ...], _Assembled, _Assembled]:
+        """Lay weights in banks and write their addresses into the programs."""
+        blocks = Blocks()
+        numbers = [blocks.put(own) for own in weights]
+        banks, addresses = lay_in_banks(blocks.blocks, top)
+        where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
+        where[list(self.weighted)] = addresses[numbers]
+        return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
+
+
+def arrange(circuit: IntegerCircuit, *, coding: bool = True) -> Arrangement:
+    """Give addresses to all that does not depend on weights and leaf tables.
+
+    Args:
+        circuit: the integer circuit.
+        coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
+
+    Raises:
+        NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
+    """
+    operands = _Operands(circuit)
+    likelihood, code = likelihood_schedule(circuit), code_schedule(circuit) if coding else Schedule((), -1)
+    up, walk = _assemble(likelihood, operands), _assemble(code, operands)
+    indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
+    up, walk = (program.placed({"list": starts, "list_b": starts}) for program in (up, walk))
+    asked = [program.columns["weights"] for program in (up, walk)]
+    weighted = dict.fromkeys(int(layer) for column in asked for layer in column.values[column.used])
+    return Arrangement(likelihood, code, up, walk, indices, tuple(weighted))
+
+
+def lower(
+    circuit: IntegerCircuit,
+    arrangement: Arrangement | None = None,
+    leaves: LeafMemories | None = None,
+    shape: EngineSize | None = None,
+) -> Program:
+    """Give addresses to all that the two schedules of a circuit read and write.
+
+    Args:
+        circuit: the integer circuit.
+        arrangement: `arrange` of a circuit of the same structure and order; None makes it.
+        leaves: `leaf_memories` of a circuit with the same leaf tables, for the same shape; None makes them.
+        shape: the sizes of the engine; the smallest if None.
+
+    Raises:
+        NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
+    """
+    made, shape = arrangement or arrange(circuit), shape or EngineSize()
+    if leaves is None:
+        leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
+    weights, up, walk = made.with_weights(
+        [stored_weights(circuit, i, shape.tile) for i in made.weighted], circuit.weight_bits
+    )
+    return Program(
+        circuit, shape, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
+        made.indices, leaves,
+        max(up.state, walk.state), max(up.slots, walk.slots),
+        max(step.units for schedule in (made.likelihood, made.code) for step in schedule.steps),
+        up.places[made.likelihood.result],
+    )  # fmt: skip
+
+
+def stored_weights(circuit: IntegerCircuit, index: int, tile: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
+    """Give the weights of a sum layer as they are stored: dense, or the values of sparse rows.
+
+    With tiles of more than one weight a dense block is padded with zeros to whole tiles, and lies tile by tile: the
+    tiles of the first rows from left to right, then those of the next; in a tile row by row. Sparse values are
+    padded too.
+    """
+    layer = circuit.layers[index]
+    assert isinstance(layer, IntegerSum)
+    values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+    whole = values.astype(np.int64, copy=False)
+    rows, columns = tile
+    if rows * columns == 1:
+        return whole
+    if whole.ndim == 1:
+        return np.pad(whole, (0, -len(whole) % (rows * columns)))
+    padded = np.pad(whole, ((0, -whole.shape[0] % rows), (0, -whole.shape[1] % columns)))
+    tiles = padded.reshape(len(padded) // rows, rows, -1, columns).swapaxes(1, 2)
+    return np.ascontiguousarray(tiles).ravel()
+
+
+class _Operands:
+    """Collect the lists that steps ask for, each different one once; of weights the layer."""
+
+    def __init__(self, circuit: IntegerCircuit) -> None:
+        self.circuit = circuit
+        self.indices = Blocks()
+
+    def of(self, step: Step) -> dict[str, int]:
+        """Name a step's operands and the flags that say how it reads them; operands are numbers of lists and layers."""
+        if step.op is Op.LIST:
+            assert step.lists is not None
+            return {"lists": 1, "list": self._lists(step.lists)}
+        if step.op is Op.MULTIPLY:
+            found: dict[str, int] = {}
+            for side, name, gather in zip("ab", ("list", "list_b"), step.gathers, strict=True):
+                if gather is not None:
+                    found |= {f"gather_{side}": 1, name: self.indices.put(gather)}
+            return found
+        if step.op in (Op.UP, Op.DOWN):
+            layer = self.circuit.layers[step.layer]
+            assert isinstance(layer, IntegerSum)
+            if not isinstance(layer.weights, SparseRows):
+                return {"weights": step.layer}
+            rows = layer.weights
+            return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": step.layer}
+        return {"variable": step.variable} if step.variable >= 0 else {}
+
+    def _lists(self, rows: SparseRows) -> int:
+        return self.indices.put(list_block(rows))
+
+
+@dataclass
+class _Assembled:
+    """Hold a program's columns, and where its values live."""
+
+    columns: dict[str, Column]
+    state: int
+    slots: int
+    places: dict[int, tuple[int, int]]
+
+    def placed(self, addresses: dict[str, NDArray[np.int64]]) -> _Assembled:
+        """Turn numbers in some columns into addresses."""
+        columns = dict(self.columns)
+        for name, found in addresses.items():
+            column = columns[name]
+            values = np.zeros_like(column.values)
+            values[column.used] = found[column.values[column.used]]
+            columns[name] = Column(values, column.used)
+        return replace(self, columns=columns)
+
+
+def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
+    state, slots = _Allocator(), _Allocator()
+    places: dict[int, tuple[int, int]] = {}
+    columns = {
+        name: Column(np.zeros(len(schedule.steps), dtype=np.int64), np.zeros(len(schedule.steps), dtype=bool))
+        for name in STEP_FIELDS
+    }
+    for index, (step, frees) in enumerate(zip(schedule.steps, schedule.frees, strict=True)):
+        # Kind and flags say what else a step uses, so they are in every step.
+        numbers = {
+            "kind": int(step.op),
+            "revive": int(step.revive),
+            "lists": 0,
+            "values": 0,
+            "gather_a": 0,
+            "gather_b": 0,
+        }
+        numbers |= operands.of(step)
+        if step.target >= 0:
+            places[step.target] = (state.take(step.units), slots.take(1))
+            numbers["target"], numbers["target_exponent"] = places[step.target]
+            numbers["units"] = step.units
+        for side, source in zip("ab", step.sources, strict=False):
+            address, slot = places[source.value]
+            numbers |= {side: address + source.offset, f"{side}_exponent": slot}
+            # Lists of results and gather lists say themselves what they read.
+            if step.op in (Op.ALIGN, Op.INTERVAL, Op.DOWN) or (step.op is Op.UP and not numbers["lists"]):
+                numbers[f"{side}_units"] = source.units
+        for name, number in numbers.items():
+            columns[name].values[index] = number
+            columns[name].used[index] = True
+        for value in frees:
+            state.give(places[value][0])
+            slots.give(places[value][1])
+    return _Assembled(columns, state.peak, slots.peak, places)

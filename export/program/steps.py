@@ -1,0 +1,97 @@
+"""The steps of a program as packed rows (docs/schedule.md, section Step encoding)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.export.program.packing import Column, PackedTable, distinct, pack
+
+#: what a step is, apart from where its operands lie
+FORM = ("kind", "revive", "lists", "values", "gather_a", "gather_b", "units", "a_units", "b_units")
+
+
+#: where a value lives: address and exponent slot of the result, of source a and of source b
+PLACES = {"target": "target_exponent", "a": "a_exponent", "b": "b_exponent"}
+
+
+#: entries of lists are below 2^31
+INDEX_BITS = 31
+
+
+OPERANDS = ("variable", "weights", "list", "list_b")
+
+
+#: all numbers of a step, named as in `step_t`
+STEP_FIELDS = (*FORM, *PLACES, *PLACES.values(), *OPERANDS)
+
+
+@dataclass(frozen=True, eq=False)
+class StepMemory:
+    """Hold a program: a packed row a step, and what rows may refer to."""
+
+    steps: PackedTable
+    #: rows of `FORM`, of which a step names one; None where each step holds its own
+    forms: PackedTable | None
+    #: rows of `address` and `slot`, of which a step names one a value; None where each step holds its own
+    places: PackedTable | None
+
+    @property
+    def bits(self) -> int:
+        """Count all bits."""
+        return self.steps.bits + self.dictionary_bits
+
+    @property
+    def dictionary_bits(self) -> int:
+        """Count the bits of what rows refer to."""
+        return sum(table.bits for table in (self.forms, self.places) if table is not None)
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Unpack one of `STEP_FIELDS`, (steps,) int64; of steps that do not use it, any number."""
+        if name in FORM and self.forms is not None:
+            return self.forms.column(name)[self.steps.column("form")]
+        for place, slot in PLACES.items():
+            if name in (place, slot) and self.places is not None:
+                numbers = self.steps.column(f"{place}_place")
+                # A step without this source may name none.
+                inside = np.minimum(numbers, self.places.rows - 1)
+                return self.places.column("address" if name == place else "slot")[inside]
+        return self.steps.column(name)
+
+
+def step_memory(columns: dict[str, Column]) -> StepMemory:
+    """Pack the steps of a program, `STEP_FIELDS`, in the smallest of the ways that `StepMemory` can hold."""
+    return min((_packed(columns, *ways) for ways in product((True, False), repeat=2)), key=lambda memory: memory.bits)
+
+
+def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> StepMemory:
+    row = dict(columns)
+    forms = places = None
+    if with_forms:
+        used = {name: columns[name].used for name in FORM}
+        rows, numbers = distinct([row.pop(name) for name in FORM])
+        # A form uses what its steps use: the same for all of them, since kind and flags say so.
+        first = np.unique(numbers, return_index=True)[1]
+        forms = pack({name: Column(values, used[name][first]) for name, values in zip(FORM, rows, strict=True)})
+        row["form"] = Column(numbers, np.ones(len(numbers), dtype=bool))
+    if with_places:
+        pairs = [(row.pop(place), row.pop(slot)) for place, slot in PLACES.items()]
+        used_any = np.concatenate([place.used for place, _ in pairs])
+        stacked = [
+            Column(
+                np.concatenate([pair[side].values for pair in pairs])[used_any],
+                np.ones(int(used_any.sum()), dtype=bool),
+            )
+            for side in (0, 1)
+        ]
+        rows, numbers = distinct(stacked)
+        every = np.ones(len(rows[0]), dtype=bool)
+        places = pack({name: Column(values, every) for name, values in zip(("address", "slot"), rows, strict=True)})
+        spread = np.zeros(len(used_any), dtype=np.int64)
+        spread[used_any] = numbers
+        for name, values, (place, _) in zip(PLACES, np.split(spread, len(PLACES)), pairs, strict=True):
+            row[f"{name}_place"] = Column(values, place.used)
+    return StepMemory(pack(row), forms, places)

@@ -1,0 +1,1 @@
+"""Project directories: their files, manifest and golden vectors."""

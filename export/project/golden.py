@@ -1,0 +1,76 @@
+"""Golden vectors: what the reference computes for some records, for a testbench to compare with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.schedule.steps import Op, Step
+
+#: lanes of the golden streams where there are enough records
+GOLDEN_LANES = 4
+
+FNV_OFFSET, FNV_PRIME = 2166136261, 16777619
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Hold records and the reference's results for them."""
+
+    #: symbols, (N, variables)
+    records: IntArray
+    #: mantissa and exponent of every record
+    likelihood: Vector
+    #: interval ends in coding order, (N, variables) each
+    intervals: Vector
+    #: hash of every step's result, (N, steps), of the two schedules
+    likelihood_hashes: NDArray[np.uint32]
+    code_hashes: NDArray[np.uint32]
+    #: one byte string a lane
+    lanes: list[bytes]
+
+
+def make_golden(engine: ReferenceEngine, records: IntArray) -> Golden:
+    """Compute the golden results of checked records, all of them in one batch."""
+    up = _Hashes(len(records), len(engine.likelihood_steps.steps))
+    likelihood = engine.likelihood(records, up.observe)
+    walk = _Hashes(len(records), len(engine.code_steps.steps))
+    intervals = engine.intervals(records, walk.observe)
+    # An interval's two ends stand where the other steps have their vector.
+    places = [index for index, step in enumerate(engine.code_steps.steps) if step.op is Op.INTERVAL]
+    for column, index in enumerate(places):
+        walk.table[:, index] = fnv(np.stack([intervals[0][:, column], intervals[1][:, column]]))
+    lanes = encode_lanes(engine, records, max(1, min(GOLDEN_LANES, len(records))))
+    return Golden(records, likelihood, intervals, up.table, walk.table, lanes)
+
+
+def draw_records(engine: ReferenceEngine, count: int, seed: int = 0) -> IntArray:
+    """Draw records from the integer circuit: what random bytes decode to is a sample."""
+    generator = np.random.default_rng(seed)
+    bits = sum(max(1, int(v - 1).bit_length()) for v in engine.circuit.cardinalities) + 64
+    lanes = [generator.integers(0, 255, size=bits // 8 * 2 + 8, dtype=np.uint8).tobytes() for _ in range(count)]
+    return decode_lanes(engine, lanes, count, strict=False)
+
+
+def fnv(words: IntArray) -> NDArray[np.uint32]:
+    """Hash the columns of (words, N) by FNV-1a over 32-bit words."""
+    state = np.full(words.shape[1], FNV_OFFSET, dtype=np.uint64)
+    for row in (words & 0xFFFFFFFF).astype(np.uint64):
+        state = ((state ^ row) * np.uint64(FNV_PRIME)) & np.uint64(0xFFFFFFFF)
+    return state.astype(np.uint32)
+
+
+class _Hashes:
+    """Collect the hash of every step: its mantissas, then its exponent."""
+
+    def __init__(self, records: int, steps: int) -> None:
+        self.table = np.zeros((records, steps), dtype=np.uint32)
+
+    def observe(self, index: int, step: Step, result: Vector) -> None:
+        self.table[:, index] = fnv(np.concatenate([result[0], result[1][None]]))

@@ -1,0 +1,212 @@
+"""A project's manifest: the one place where names and numbers of a project enter (docs/vendor.md, section Manifest)."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path, PurePosixPath
+from reprlib import repr as shown
+from typing import Any, NoReturn
+
+from pcedge.errors import FormatError, UsageError
+from pcedge.export.program.image import MOST_WORD, capacity_from
+from pcedge.export.program.size import EngineSize
+
+MANIFEST = "manifest.json"
+PROJECT_FORMAT = "pcedge-project"
+MANIFEST_VERSION = 1
+
+#: name of the unrolled kernel in a manifest; one that names none is of the engine
+UNROLLED, ENGINE_KERNEL = "unrolled", "engine"
+
+#: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
+MOST_BYTES = 1 << 20
+
+#: letters of a file's name, at most
+MOST_NAME = 200
+
+#: a part of a name: what every file system takes, and none takes for another name or for a way out of the folder
+_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_TOP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_names(names: object, where: str) -> list[str]:
+    """Check the names of a project's files.
+
+    Each is relative, its parts are letters, digits, `.`, `_` and `-`, begin with no dot or dash and end with no dot.
+    Whatever the file system makes of capitals, no two are one file, none is the folder of another, and none is the
+    manifest.
+
+    Args:
+        names: what a manifest says, or what was written.
+        where: the manifest's name, for messages.
+
+    Raises:
+        FormatError: a name breaks a rule.
+    """
+    if not isinstance(names, list):
+        _refuse(where, f"files must be a list of names, got {shown(names)}")
+    files: set[str] = set()
+    folders = set()
+    for name in names:
+        if not isinstance(name, str) or len(name) > MOST_NAME or not all(map(_PART.fullmatch, name.split("/"))):
+            _refuse(where, f"files must be letters, digits, dots and dashes, below the folder, {_got(name)}")
+        plain = name.lower()
+        if plain == MANIFEST:
+            _refuse(where, f"files must not name the manifest itself, {_got(name)}")
+        if plain in files:
+            _refuse(where, f"files must name each file once, got {shown(name)} twice")
+        files.add(plain)
+        folders |= {str(folder) for folder in PurePosixPath(plain).parents}
+    if both := files & folders:
+        _refuse(where, f"files must not be folders of others, {_got(min(both))}")
+    return list(names)
+
+
+def load_manifest(data: bytes, where: str) -> dict[str, Any]:
+    """Read a manifest so far that it tells which files are the project's own.
+
+    Args:
+        data: the bytes of the file.
+        where: its name, for messages.
+
+    Raises:
+        FormatError: it is no manifest of a project, or `files` breaks a rule of `check_names`.
+    """
+    if len(data) > MOST_BYTES:
+        _refuse(where, f"a manifest must have at most {MOST_BYTES} bytes, got more")
+    try:
+        manifest = json.loads(data.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("project-manifest", f"{where} must be JSON ({error})") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
+        _refuse(where, "it must be of a pcedge project")
+    check_names(manifest.get("files"), where)
+    return manifest
+
+
+def parse_manifest(data: bytes, where: str) -> dict[str, Any]:
+    """Read a manifest, and check all that is read from it.
+
+    Args:
+        data: the bytes of the file.
+        where: its name, for messages.
+
+    Raises:
+        FormatError: it is no manifest, or a field is missing, of another kind, or out of its range.
+    """
+    manifest = load_manifest(data, where)
+    if manifest.get("kernel", ENGINE_KERNEL) not in (ENGINE_KERNEL, UNROLLED):
+        _refuse(where, f"kernel must be {ENGINE_KERNEL} or {UNROLLED}, {_got(manifest['kernel'])}")
+    digest = manifest.get("digest")
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")
+    for name in ("variables", "golden_records"):
+        _count(manifest, name, where)
+    if "golden_bytes" in manifest:
+        _count(manifest, "golden_bytes", where)
+    target = manifest.get("target", {})
+    if not isinstance(target, dict) or not isinstance(target.get("part", ""), str):
+        _refuse(where, f"target must be a table with a part, {_got(target)}")
+    if kernel_named(manifest) == ENGINE_KERNEL:
+        _check_engine(manifest, where)
+    return manifest
+
+
+def read_manifest(folder: Path, kernel: str | None = None) -> dict[str, Any]:
+    """Read and check the manifest of a project directory.
+
+    Args:
+        folder: the directory.
+        kernel: which kernel the project must be of; None takes any.
+
+    Raises:
+        FormatError: the directory is no project, not of this kernel, or its manifest is damaged.
+    """
+    manifest = parse_manifest(manifest_bytes(folder), str(folder / MANIFEST))
+    if kernel is not None and kernel_named(manifest) != kernel:
+        _refuse(str(folder / MANIFEST), f"kernel must be {kernel}, {_got(kernel_named(manifest))}")
+    return manifest
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """Read the file of a manifest, of what is too long only so much that it can be refused.
+
+    Raises:
+        FormatError: there is none, or it cannot be read.
+    """
+    path = folder / MANIFEST
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device has no end
+            raise FormatError("project-manifest", f"{path} must be a file")
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise no_project(folder) from error
+    except (OSError, ValueError) as error:
+        raise FormatError("project-manifest", f"{folder} must hold a {MANIFEST} ({error})") from error
+
+
+def no_project(folder: Path) -> FormatError:
+    """Say in plain words that a folder is no project."""
+    return FormatError(
+        "project-manifest", f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none"
+    )
+
+
+def kernel_named(manifest: dict[str, Any]) -> str:
+    """Give the kernel of a manifest that was checked."""
+    return str(manifest.get("kernel", ENGINE_KERNEL))
+
+
+def tops_named(manifest: dict[str, Any], where: str) -> list[str]:
+    """Give the tops of a manifest: names of functions, which are names of folders too.
+
+    Raises:
+        FormatError: it names none, or what is no name.
+    """
+    tops = manifest.get("tops")
+    if not isinstance(tops, list) or not tops or not all(isinstance(t, str) and _TOP.fullmatch(t) for t in tops):
+        _refuse(where, f"it must hold tops, the names of functions, {_got(tops)}")
+    return list(tops)
+
+
+def _check_engine(manifest: dict[str, Any], where: str) -> None:
+    """Check what only the manifest of an engine has; the first ones had no sizes."""
+    steps = manifest.get("steps")
+    if not isinstance(steps, dict):
+        _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
+    for name in ("likelihood", "code"):
+        _count(steps, name, f"{where}: steps")
+    sizes = {name: manifest[name] for name in ("macs", "streams", "search_bits") if name in manifest}
+    for name, size in sizes.items():
+        if type(size) is not int:
+            _refuse(where, f"{name} must be a whole number, {_got(size)}")
+    try:
+        EngineSize(**sizes)
+    except UsageError as error:
+        raise FormatError("project-manifest", f"{where}: {error}") from error
+    if type(manifest.get("reload", False)) is not bool:
+        _refuse(where, f"reload must be true or false, {_got(manifest['reload'])}")
+    if manifest.get("reload"):
+        capacity_from(manifest.get("capacity"), where)
+
+
+def _count(fields: dict[str, Any], name: str, where: str) -> None:
+    count = fields.get(name)
+    if type(count) is not int or not 1 <= count <= MOST_WORD:
+        _refuse(where, f"{name} must be a whole number in 1..{MOST_WORD}, {_got(count)}")
+
+
+def _got(value: object) -> str:
+    return "got none" if value is None else f"got {shown(value)}"
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"a number must be finite, got {text}")
+
+
+def _refuse(where: str, what: str) -> NoReturn:
+    raise FormatError("project-manifest", f"{where}: {what}")

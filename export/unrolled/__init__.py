@@ -1,0 +1,1 @@
+"""Unrolled kernels of small circuits: a record a cycle (docs/unrolled.md)."""

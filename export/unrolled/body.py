@@ -1,0 +1,400 @@
+"""The statements of an unrolled kernel: a walk over the likelihood schedule that knows every signal's range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from pcedge.arithmetic import ZERO_EXPONENT
+from pcedge.arrays import IntArray
+from pcedge.circuit.rows import SparseRows
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
+from pcedge.export.unrolled.tables import FoldedTables, code_bits
+from pcedge.integer.circuit import IntegerSum
+from pcedge.schedule.steps import Op, Ref, Step
+
+#: C++ type of a number of bits
+LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Count what a kernel is made of, beside its plain form: each weight by itself, nothing as a table."""
+
+    #: multiplications by a weight that is no power of two, one for each weight
+    plain_multiplications: int
+    #: adders of the plain form: canonical signed digits of every weight, added up row by row
+    plain_adders: int
+    #: products of two mantissas in the schedule
+    plain_products: int
+    #: adders of the plain form for the sums that did not become tables
+    left_adders: int
+    #: adders of the kernel's sums, and the bits of their results
+    adders: int
+    adder_bits: int
+    #: multipliers of two mantissas
+    multipliers: int
+    #: constant tables, and their bits
+    tables: int
+    table_bits: int
+
+
+def write_body(engine: ReferenceEngine, adders: str) -> tuple[tuple[str, ...], Counts]:
+    """Write the statements that compute a circuit's likelihood and score from the symbols `codes`.
+
+    Args:
+        engine: of the circuit.
+        adders: `shared` or `plain`.
+
+    Returns:
+        The statements in order, which leave `result`, and what they are made of.
+    """
+    unroller = _Unroller(engine, adders)
+    return unroller.body(), unroller.count()
+
+
+@dataclass(frozen=True)
+class _Vector:
+    """Hold the C++ names of a vector's entries, and what is known of their values."""
+
+    names: tuple[str, ...]
+    #: greatest and least value of every entry; least holds also for zero vectors
+    top: tuple[int, ...]
+    least: tuple[int, ...]
+    #: the exponent is the variable of this name, if any, plus a constant
+    exponent: str
+    offset: int
+    #: the exponent's range, also that of a zero vector, where it means nothing
+    low: int
+    high: int
+    may_be_zero: bool
+    #: whether some entry has its first bit set, unless all are zero
+    peak: bool = True
+
+
+class _Unroller:
+    """Walk a schedule and append statements."""
+
+    def __init__(self, engine: ReferenceEngine, adders: str) -> None:
+        self.circuit = engine.circuit
+        self.bits = self.circuit.state_bits
+        self.schedule = engine.likelihood_steps
+        self.adders = adders
+        self.folded = FoldedTables(engine, self.schedule)
+        self.lines: list[str] = []
+        self.vectors: dict[int, _Vector] = {}
+        #: equal steps make one value
+        self.same: dict[object, int] = {}
+        self.alias: dict[int, int] = {}
+        self.products: dict[tuple[str, str], tuple[str, int]] = {}
+        #: finished rows of sums, by step
+        self.rows: dict[int, list[tuple[str, int]]] = {}
+        self.addresses: dict[tuple[int, ...], str] = {}
+        self.tables: dict[object, str] = {}
+        self.numbers: dict[str, int] = {}
+        self.table_bits = self.adder_count = self.adder_bits = 0
+
+    def body(self) -> tuple[str, ...]:
+        for step in self.schedule.steps:
+            if not self.folded.is_table(step.target):
+                self.compute(step)
+        root = self.vector(self.schedule.result)
+        self.lines += [
+            f"result.mantissa = {self.unsigned(self.bits)}({root.names[0]});",
+            f"result.exponent = F::select(result.mantissa == 0, {self.signed(32)}({ZERO_EXPONENT}), "
+            f"{self.signed(32)}({self.exponent_text(root)}));",
+            f"result.score = pcedge::score_of<F, {self.bits}>(result.mantissa, result.exponent);",
+        ]
+        return tuple(self.lines)
+
+    def count(self) -> Counts:
+        matrices = {step.target: self.matrix(step) for step in self.schedule.steps if step.op is Op.UP}
+        weights = [matrix[(matrix & (matrix - 1)) != 0] for matrix in matrices.values()]
+        return Counts(
+            plain_multiplications=sum(len(found) for found in weights),
+            plain_adders=sum(plain_adders(matrix) for matrix in matrices.values()),
+            plain_products=sum(step.units for step in self.schedule.steps if step.op is Op.MULTIPLY),
+            left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
+            adders=self.adder_count, adder_bits=self.adder_bits, multipliers=len(self.products),
+            tables=len(self.tables), table_bits=self.table_bits,
+        )  # fmt: skip
+
+    def fresh(self, letter: str) -> str:
+        number = self.numbers.get(letter, 0)
+        self.numbers[letter] = number + 1
+        return f"{letter}{number}"
+
+    @staticmethod
+    def unsigned(bits: int) -> str:
+        return f"pcedge::uint_t<F, {bits}>"
+
+    @staticmethod
+    def signed(bits: int) -> str:
+        return f"pcedge::sint_t<F, {bits}>"
+
+    def define(self, letter: str, kind: str, text: str) -> str:
+        name = self.fresh(letter)
+        self.lines.append(f"const {kind} {name} = {text};")
+        return name
+
+    def exponent_text(self, vector: _Vector) -> str:
+        """Write a vector's exponent as an expression."""
+        kind = self.signed(width(min(vector.low, -1), vector.high))
+        if not vector.exponent:
+            return f"{kind}({vector.offset})"
+        return f"{kind}({vector.exponent} + {kind}({vector.offset}))" if vector.offset else vector.exponent
+
+    def vector(self, value: int) -> _Vector:
+        value = self.alias.get(value, value)
+        if value not in self.vectors:
+            self.vectors[value] = self.read_table(value)
+        return self.vectors[value]
+
+    def view(self, ref: Ref) -> _Vector:
+        """Give the part of a vector that a step reads."""
+        whole = self.vector(ref.value)
+        part = slice(ref.offset, ref.offset + ref.units)
+        if len(whole.names[part]) == len(whole.names):
+            return whole
+        return replace(
+            whole, names=whole.names[part], top=whole.top[part], least=whole.least[part],
+            may_be_zero=not any(whole.least[part]), peak=False,
+        )  # fmt: skip
+
+    def read_table(self, value: int) -> _Vector:
+        """Make a vector from constant tables, addressed by the symbols below it."""
+        table = self.folded.table(value)
+        address = self.address(table.variables)
+        names = tuple(self.column(address, column, self.unsigned(self.bits), 16) for column in table.mantissa)
+        zero = ~table.mantissa.any(axis=0)
+        alive = table.exponent[~zero] if not zero.all() else np.zeros(1, dtype=np.int64)
+        low, high = int(alive.min()), int(alive.max())
+        kind = self.signed(width(min(low, -1), high))
+        # What a zero vector's exponent is does not matter, as long as it is in range.
+        exponents = np.where(zero, low, table.exponent)
+        exponent = "" if low == high else self.column(address, exponents, kind, 32)
+        return _Vector(
+            names, tuple(table.mantissa.max(axis=1).tolist()), tuple(table.mantissa.min(axis=1).tolist()),
+            exponent, 0 if exponent else low, low, high, bool(zero.any()),
+        )  # fmt: skip
+
+    def address(self, variables: tuple[int, ...]) -> str:
+        """Name the address of a table: the variables' codes side by side."""
+        if len(variables) < 2:
+            return f"codes[{variables[0]}]" if variables else "0"
+        if variables not in self.addresses:
+            parts, shift = [], 0
+            for variable in variables:
+                parts.append(f"unsigned(codes[{variable}]) << {shift}")
+                shift += code_bits(self.circuit.cardinalities[variable])
+            self.addresses[variables] = self.define("i", "unsigned", " | ".join(f"({part})" for part in parts))
+        return self.addresses[variables]
+
+    def column(self, address: str, values: IntArray, kind: str, bits: int) -> str:
+        """Read one constant table at an address; every table is read once, so that it needs one port."""
+        if (values == values[0]).all():
+            return f"{kind}({values[0]})"
+        key = (address, bits, values.tobytes())
+        if key not in self.tables:
+            signed = "std::int32_t" if bits == 32 else "std::uint16_t"
+            table = self.fresh("table")
+            entries = ", ".join(map(str, values.tolist()))
+            self.lines.append(f"static const {signed} {table}[{len(values)}] = {{{entries}}};")
+            self.tables[key] = self.define("t", kind, f"{kind}({table}[unsigned({address})])")
+            self.table_bits += len(values) * width(int(values.min()), int(values.max()))
+        return self.tables[key]
+
+    def key(self, step: Step) -> object:
+        sources = tuple((self.alias.get(r.value, r.value), r.offset, r.units) for r in step.sources)
+        gathers = tuple(None if gather is None else gather.tobytes() for gather in step.gathers)
+        return step.op, sources, gathers, step.layer if step.op is Op.UP else -1
+
+    def compute(self, step: Step) -> None:
+        first = self.same.setdefault(self.key(step), step.target)
+        if first != step.target:
+            self.alias[step.target] = first
+            return
+        self.lines.append(f"// {step.describe()}")
+        if step.op is Op.MULTIPLY:
+            self.vectors[step.target] = self.multiply(step)
+        elif step.op is Op.ALIGN:
+            self.vectors[step.target] = self.align(step)
+        else:
+            # The likelihood has LEAF, UP, MULTIPLY and ALIGN; a LEAF is always a table, and none revives.
+            assert step.op is Op.UP
+            self.vectors[step.target] = self.mix(step)
+
+    def multiply(self, step: Step) -> _Vector:
+        views = [self.view(ref) for ref in step.sources]
+        places = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
+        pairs = list(zip(*places, strict=True))
+        a, b = views
+        rows = [self.product((a.names[i], a.top[i]), (b.names[j], b.top[j])) for i, j in pairs]
+        least = [a.least[i] * b.least[j] for i, j in pairs]
+        bound = max(least)
+        # Some entry of a has its first bit set: then the products of that entry are at least half of b's.
+        for view, other, place, elsewhere in ((a, b, *places), (b, a, *reversed(places))):
+            if view.peak:
+                reach = [0] * len(view.names)
+                for i, j in zip(place, elsewhere, strict=True):
+                    reach[i] = max(reach[i], other.least[j])
+                bound = max(bound, min(reach) << (self.bits - 1))
+        if all(view.peak and len(view.names) == 1 for view in views):
+            bound = max(bound, 1 << (2 * self.bits - 2))
+        exponent, offset, low, high = self.add_exponents(a, b)
+        zero = a.may_be_zero or b.may_be_zero
+        return self.normalise(rows, least, bound, zero, (exponent, offset, low, high))
+
+    def product(self, a: tuple[str, int], b: tuple[str, int]) -> tuple[str, int]:
+        """Multiply two entries; equal products are made once."""
+        key = (min(a[0], b[0]), max(a[0], b[0]))
+        if key not in self.products:
+            kind = self.unsigned(2 * self.bits)
+            self.products[key] = (self.define("p", kind, f"{kind}({a[0]} * {b[0]})"), a[1] * b[1])
+        return self.products[key]
+
+    def add_exponents(self, a: _Vector, b: _Vector) -> tuple[str, int, int, int]:
+        low, high = a.low + b.low, a.high + b.high
+        offset = a.offset + b.offset
+        if a.exponent and b.exponent:
+            kind = self.signed(width(min(low - offset, -1), high - offset))
+            return self.define("e", kind, f"{kind}({a.exponent} + {b.exponent})"), offset, low, high
+        return a.exponent or b.exponent, offset, low, high
+
+    def matrix(self, step: Step) -> IntArray:
+        """Give what UP multiplies by, (units, source units)."""
+        layer = self.circuit.layers[step.layer]
+        assert isinstance(layer, IntegerSum)
+        weights = layer.weights
+        return np.asarray(weights.toarray() if isinstance(weights, SparseRows) else weights, dtype=np.int64)
+
+    @cached_property
+    def together(self) -> dict[object, list[Step]]:
+        """Put steps that mix the same vector together: their rows are one matrix."""
+        groups: dict[object, list[Step]] = {}
+        for step in self.schedule.steps:
+            if step.op is Op.UP and not self.folded.is_table(step.target):
+                groups.setdefault(step.sources, []).append(step)
+        return groups
+
+    def mix(self, step: Step) -> _Vector:
+        (ref,) = step.sources
+        source = self.view(ref)
+        matrix = self.matrix(step)
+        if step.target not in self.rows:
+            group = self.together[step.sources]
+            rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
+            for one in group:
+                self.rows[one.target], rows = rows[: one.units], rows[one.units :]
+        least = [sum(w * v for w, v in zip(row, source.least, strict=True)) for row in matrix.tolist()]
+        bound = max(least)
+        if source.peak:
+            bound = max(bound, int(matrix.max(axis=0).min()) << (self.bits - 1))
+        fall = self.circuit.weight_bits
+        exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
+        return self.normalise(self.rows[step.target], least, bound, source.may_be_zero, exponent)
+
+    def sums(self, matrix: IntArray, source: _Vector) -> list[tuple[str, int]]:
+        """Write the adders of a matrix; give the rows' names and greatest values."""
+        # Entries of one name are one input: their weights add up.
+        names = list(dict.fromkeys(source.names))
+        merged = np.zeros((len(matrix), len(names)), dtype=np.int64)
+        for column, name in enumerate(source.names):
+            merged[:, names.index(name)] += matrix[:, column]
+        top = [source.top[source.names.index(name)] for name in names]
+        graph = plain(merged) if self.adders == "plain" else shared(merged, top)
+        if (graph.matrix() != merged).any():
+            raise AssertionError("an adder graph must multiply by its matrix")
+        self.adder_count += len(graph.adds)
+        self.adder_bits += graph.bits(top)
+        return self.write_graph(graph, names, top, merged)
+
+    def write_graph(
+        self, graph: AdderGraph, names: list[str], top: list[int], matrix: IntArray
+    ) -> list[tuple[str, int]]:
+        nodes = list(names)
+        spans = graph.ranges(top)
+
+        def operand(node: int, bits: int) -> str:
+            if node == ZERO:
+                return f"{self.unsigned(bits)}(0)"
+            # Said aloud: the adder takes a negative operand modulo 2^bits.
+            return f"{self.unsigned(bits)}({nodes[node]})" if spans[node][0] < 0 else nodes[node]
+
+        for add, (low, high) in zip(graph.adds, spans[graph.inputs :], strict=True):
+            bits = width(low, high)
+            verb = ("signed_" if low < 0 else "") + ("minus" if add.subtract else "plus")
+            first, second = operand(add.a, bits), operand(add.b, bits)
+            call = f"pcedge::{verb}<F, {bits}>({first}, {add.shift_a}, {second}, {add.shift_b})"
+            nodes.append(self.define("a", (self.signed if low < 0 else self.unsigned)(bits), call))
+        rows = []
+        for (node, shift), weights in zip(graph.outputs, matrix.tolist(), strict=True):
+            most = sum(w * v for w, v in zip(weights, top, strict=True))
+            kind = self.unsigned(max(1, most.bit_length()))
+            if node == ZERO:
+                rows.append((f"{kind}(0)", most))
+            elif shift == 0:
+                rows.append((nodes[node], most))
+            else:
+                moved = f"{nodes[node]} >> {-shift}" if shift < 0 else f"{kind}({nodes[node]}) << {shift}"
+                rows.append((self.define("s", kind, f"{kind}({moved})"), most))
+        return rows
+
+    def align(self, step: Step) -> _Vector:
+        views = [self.view(ref) for ref in step.sources]
+        low, high = min(view.low for view in views), max(view.high for view in views)
+        kind = self.signed(width(min(low, -1), high))
+        own = []
+        for view in views:
+            text = f"{kind}({self.exponent_text(view)})"
+            if view.may_be_zero:
+                # The exponent of nothing must not be the greater one.
+                text = f"F::select({self.zero(view)}, {kind}({low}), {text})"
+            own.append(self.define("e", kind, text))
+        common = self.define("e", kind, f"F::select({own[0]} < {own[1]}, {own[1]}, {own[0]})")
+        names: list[str] = []
+        bits = width(min(low, -1), high)
+        for view, exponent in zip(views, own, strict=True):
+            gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
+            entry = self.unsigned(self.bits)
+            names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
+        tops, least = views[0].top + views[1].top, (0,) * len(names)
+        zero, peak = all(view.may_be_zero for view in views), all(view.peak for view in views)
+        return _Vector(tuple(names), tops, least, common, 0, low, high, zero, peak)
+
+    def zero(self, view: _Vector) -> str:
+        """Name the bit that tells whether all entries of a vector are zero."""
+        text = " | ".join(dict.fromkeys(view.names))
+        return self.define("z", "F::bit", f"({text}) == 0")
+
+    def normalise(
+        self, rows: list[tuple[str, int]], least: list[int], bound: int, zero: bool, exponent: tuple[str, int, int, int]
+    ) -> _Vector:
+        """Shift a vector to its mantissas; `bound` is the least that its largest entry can be, unless all are zero."""
+        bits = self.bits
+        long, short = (max(1, most.bit_length()) for most in (max(top for _, top in rows), bound))
+        zero = zero or bound == 0
+        name, offset, low, high = exponent
+        offset, low, high = offset + short - bits, low + short - bits, high + long - bits
+        wide = self.unsigned(long)
+        excess = f"{LENGTH}(0)"
+        if short < long:
+            different = list(dict.fromkeys(row for row, _ in rows))
+            whole = different[0]
+            if len(different) > 1:
+                whole = self.define("o", wide, f"{wide}({' | '.join(different)})")
+            excess = self.define("x", LENGTH, f"pcedge::excess_length<F, {long}, {short}>({whole})")
+            kind = self.signed(width(min(low - offset, -1), max(high - offset, long - short)))
+            name = self.define("e", kind, f"{kind}({f'{name} + ' if name else ''}{kind}({excess}))")
+        made: dict[str, str] = {}
+        for row, _ in rows:
+            if row not in made:
+                text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
+                made[row] = self.define("m", self.unsigned(bits), text)
+        alone = len(rows) == 1 and not zero
+        floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
+        names = tuple(made[row] for row, _ in rows)
+        return _Vector(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

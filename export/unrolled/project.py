@@ -1,0 +1,161 @@
+"""The project directory of an unrolled kernel: its text, testbench, golden vectors, tool scripts, manifest."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from importlib.resources import as_file, files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pcedge import __version__, arithmetic
+from pcedge.arrays import IntArray
+from pcedge.circuit.layers import MISSING
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import DataError
+from pcedge.export.onnx.writer import write_onnx
+from pcedge.export.project.directory import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
+from pcedge.export.project.golden import draw_records
+from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED
+from pcedge.export.target import DEFAULT_TARGET, Target, find_target
+from pcedge.export.unrolled.kernel import Kernel, unroll
+from pcedge.export.vitis.files import Sources
+from pcedge.integer.circuit import IntegerCircuit
+
+#: the kernel's function, and what that is compiled from
+TOPS = ("pc_unrolled",)
+SOURCES = Sources(("src/pcedge_unrolled.cpp",), "testbench/unrolled.cpp", cosim="golden golden")
+
+#: headers that the kernel and its testbench include, directly or not
+HEADERS = ("files.hpp", "integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
+
+#: share of symbols that the second half of drawn golden records lacks
+MISSING_SHARE = 0.3
+
+
+def write_unrolled(
+    circuit: IntegerCircuit,
+    out: str | Path,
+    *,
+    target: str = DEFAULT_TARGET,
+    records: ArrayLike | None = None,
+    adders: str = "auto",
+) -> Path:
+    """Unroll a circuit into a project directory.
+
+    Args:
+        circuit: any integer circuit of at most `MAX_EDGES` edges; it need not be structured.
+        out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
+        target: name of a shipped target, or the path of a TOML file with the same fields.
+        records: data for the golden vectors, (N, …), -1 is missing; None draws some from the circuit.
+        adders: `auto`, `shared` or `plain`, see `unroll`.
+
+    Returns:
+        The directory.
+
+    Raises:
+        UsageError: the circuit is too large, the target is unknown, or the directory holds something else.
+        DataError: the records do not fit, or there are none.
+        MissingToolError: shared adders without the extra `da`.
+    """
+    chosen = find_target(target)
+    engine = ReferenceEngine(circuit)
+    given = _drawn(engine) if records is None else engine.check(records, allow_missing=True)
+    if not len(given):
+        raise DataError("golden vectors must have at least one record, got none")
+    kernel = unroll(circuit, adders)
+
+    def fill(folder: Path) -> dict[str, object]:
+        for part in ("src", "include/pcedge", "testbench", "golden"):
+            (folder / part).mkdir(parents=True)
+        with as_file(files("pcedge.hls")) as kernels:
+            for header in HEADERS:
+                shutil.copyfile(kernels / "include/pcedge" / header, folder / "include/pcedge" / header)
+            shutil.copyfile(kernels / "testbench/unrolled.cpp", folder / "testbench/unrolled.cpp")
+        write_text(folder / "src/pcedge_unrolled.hpp", header_text(kernel))
+        write_text(folder / "src/pcedge_unrolled.cpp", source_text(kernel))
+        write_vendor(folder, chosen, {SOURCES: TOPS})
+        write_text(folder / "Makefile", template("unrolled", "unrolled.mk"))
+        (folder / "golden/symbols.i32").write_bytes(given.astype("<i4").tobytes())
+        (folder / "golden/results.i64").write_bytes(results(engine, given).astype("<i8").tobytes())
+        write_onnx(circuit, folder / "model.onnx")
+        return _manifest(kernel, chosen, len(given))
+
+    return write_files(out, fill)
+
+
+def results(engine: ReferenceEngine, records: IntArray) -> IntArray:
+    """Give the reference's mantissa, exponent and score of every record, (N, 3)."""
+    mantissa, exponent = engine.likelihood(records)
+    return np.stack([mantissa, exponent, arithmetic.score(mantissa, exponent, engine.circuit.state_bits)], axis=1)
+
+
+def _drawn(engine: ReferenceEngine) -> IntArray:
+    """Draw records from the circuit; then the same with some symbols missing."""
+    whole = draw_records(engine, GOLDEN_RECORDS)
+    missing = np.random.default_rng(0).random(whole.shape) < MISSING_SHARE
+    return np.concatenate([whole, np.where(missing, MISSING, whole)])
+
+
+def header_text(kernel: Kernel) -> str:
+    """Write src/pcedge_unrolled.hpp: sizes, where symbols lie in a record, and the top."""
+    circuit = kernel.circuit
+    places = kernel.record
+    bits = -(-sum(count for _, count in places) // 8) * 8
+    return Template(template("unrolled", "unrolled.hpp.in")).substitute(
+        digest=circuit.digest.hex(),
+        widest=-(-bits // 1024) * 1024,
+        variables=len(places),
+        state_bits=circuit.state_bits,
+        record_bits=bits,
+        code_bits=max(count for _, count in places),
+        cardinalities=_listed([int(v) for v in circuit.cardinalities]),
+        widths=_listed([count for _, count in places]),
+        places=_listed([start for start, _ in places]),
+    )
+
+
+def source_text(kernel: Kernel) -> str:
+    """Write src/pcedge_unrolled.cpp: the function and the top around it."""
+    unpack = [
+        f"codes[{variable}] = pcedge_unrolled::code_t(record.range({start + bits - 1}, {start}).to_uint());"
+        for variable, (start, bits) in enumerate(kernel.record)
+    ]
+    counts = kernel.counts
+    return Template(template("unrolled", "unrolled.cpp.in")).substitute(
+        edges=kernel.edges,
+        adders=counts.adders,
+        multipliers=counts.multipliers,
+        tables=counts.tables,
+        # The template has them behind //, so that it is C++ itself and clang-format can read it.
+        body="\n  ".join(["One statement a signal.", *kernel.body]),
+        unpack="\n  ".join(["One symbol after the other.", *unpack]),
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]:
+    circuit = kernel.circuit
+    return {
+        "format": PROJECT_FORMAT,
+        "version": MANIFEST_VERSION,
+        "pcedge": __version__,
+        "kernel": UNROLLED,
+        "target": target.as_dict(),
+        "digest": circuit.digest.hex(),
+        "widths": circuit.widths.as_dict(),
+        "variables": len(circuit.order),
+        "tops": list(TOPS),
+        "initiation_interval": 1,
+        "adders": kernel.adders,
+        "edges": kernel.edges,
+        "counts": asdict(kernel.counts),
+        "record": [{"lowest_bit": start, "bits": bits} for start, bits in kernel.record],
+        "golden_records": records,
+    }

@@ -1,0 +1,6 @@
+"""The codec: lanes, their range coder, and the stream. Needs numpy only."""
+
+from pcedge.codec.checking import check_stream
+from pcedge.codec.stream import decode, encode
+
+__all__ = ["check_stream", "decode", "encode"]

@@ -1,0 +1,156 @@
+"""The check of a stream that was just written: its records are decoded and compared with the data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.arrays import IntArray
+from pcedge.codec.lanes import Progress, decode_rounds
+from pcedge.codec.stream import DEFAULT_LANES, DIGEST_BYTES, Segment, parse
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import DataError, MismatchError, StreamError, UsageError
+
+#: all decodes everything; sample the first and the last segment for `SAMPLE_SECONDS`; none checks nothing
+VERIFY = ("all", "sample", "none")
+
+#: the choice where there is none: the numpy reference decodes slower than it encodes, so all would more than double
+#: the time; this is the one place to change that
+DEFAULT_VERIFY = "sample"
+
+#: seconds that a sample may take, but that of each segment it decodes at least a record of some lanes
+SAMPLE_SECONDS = 5.0
+
+
+def check_stream(
+    engine: ReferenceEngine,
+    x: ArrayLike,
+    data: bytes,
+    verify: str = DEFAULT_VERIFY,
+    progress: Progress | None = None,
+    *,
+    seconds: float = SAMPLE_SECONDS,
+) -> int:
+    """Decode a stream and compare it with the data that it was made of.
+
+    Args:
+        engine: the circuit's engine.
+        x: the data, as `encode` took them.
+        data: the stream.
+        verify: one of `VERIFY`. But for none, a symbolizer must give back all the data from their symbols.
+        progress: told (records done, records in all) of what is decoded.
+        seconds: what a sample may take; a piece of work that has begun is ended.
+
+    Returns:
+        How many records, rows of data where there is a symbolizer, were decoded and compared.
+
+    Raises:
+        MismatchError: the stream does not give back the data; the message names the first record.
+        UsageError: `verify` is none of `VERIFY`.
+
+    Example:
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.codec.stream import encode
+        >>> from pcedge.quantize import quantize
+        >>> engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        >>> x = np.array([[1], [0]], dtype=np.uint8)
+        >>> check_stream(engine, x, encode(engine, x))
+        2
+    """
+    if verify not in VERIFY:
+        raise UsageError(f"verify must be one of {', '.join(VERIFY)}, got {verify!r}")
+    if verify == "none":
+        return 0
+    symbolizer = engine.circuit.symbolizer
+    array = np.asarray(x)
+    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
+    try:
+        stream = parse(data)
+    except StreamError as error:
+        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
+    head = (stream.digest, stream.dtype, stream.shape)
+    wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype, array.shape)
+    if head != wanted:
+        raise MismatchError(f"the stream must be of the circuit and have the data's dtype and shape, got {head[1:]}")
+    last = len(stream.segments) - 1
+    decoded = start = coded = 0
+    left = math.inf if verify == "all" else seconds
+    for number, segment in enumerate(stream.segments):
+        part = rows[start : start + segment.records]
+        records = part if symbolizer is None else _symbols(symbolizer, part, start)
+        if verify == "all" or number in (0, last):
+            began = time.monotonic()
+            until = began + (left if number == last else left / 2)
+            done = np.zeros(len(records), dtype=bool)
+            # A sample takes some lanes after the others, so that a piece of work stays small.
+            width = len(segment.lanes) if verify == "all" else DEFAULT_LANES
+            for places in _compared(engine, segment, records, coded, width):
+                done[places] = True
+                if progress:
+                    progress(decoded + _whole_rows(symbolizer, done, len(part)), len(rows))
+                if time.monotonic() > until:
+                    break
+            decoded += _whole_rows(symbolizer, done, len(part))
+            left -= time.monotonic() - began
+        start += segment.records
+        coded += len(records)
+    return decoded
+
+
+def _symbols(symbolizer: Symbolizer, part: NDArray[np.generic], start: int) -> IntArray:
+    """Map rows to records of symbols, which must give the rows back."""
+    records = symbolizer.apply(part)
+    try:
+        wrong = np.argwhere(symbolizer.invert(records, len(part)) != part)
+    except DataError as error:
+        raise MismatchError(
+            f"rows {start}..{start + len(part) - 1} must come back from their symbols: {error}"
+        ) from error
+    if len(wrong):
+        row, *place = (int(i) for i in wrong[0])
+        raise MismatchError(f"row {start + row}, place {tuple(place)}: the value must come back from its symbols")
+    return records.astype(np.int64)
+
+
+def _compared(
+    engine: ReferenceEngine, segment: Segment, records: IntArray, first: int, width: int
+) -> Iterator[IntArray]:
+    """Decode `width` lanes after the others, a record of each at a time; give the places of those that are equal."""
+    lanes = len(segment.lanes)
+    for begin in range(0, lanes, width):
+        some = segment.lanes[begin : begin + width]
+        places = np.flatnonzero(np.arange(len(records)) % lanes // width == begin // width)
+        rounds = decode_rounds(engine, list(some), len(places))
+        for done in range(0, len(places), len(some)):
+            now = places[done : done + len(some)]
+            try:
+                symbols = next(rounds)
+            except StreamError as error:
+                raise MismatchError(f"records {first + now[0]}..{first + now[-1]} must decode: {error}") from error
+            wrong = np.argwhere(symbols != records[now])
+            if len(wrong):
+                row, variable = (int(i) for i in wrong[0])
+                raise MismatchError(
+                    f"record {first + now[row]}, variable {variable}: must decode to {records[now[row], variable]}, "
+                    f"got {symbols[row, variable]}"
+                )
+            yield now
+        try:
+            next(rounds, None)  # the lanes must end here
+        except StreamError as error:
+            raise MismatchError(f"the lanes must end with record {first + places[-1]}: {error}") from error
+
+
+def _whole_rows(symbolizer: Symbolizer | None, done: NDArray[np.bool_], rows: int) -> int:
+    """Count the rows all of whose records are done."""
+    if symbolizer is None or symbolizer.window is None:
+        return int(done.sum())
+    size = symbolizer.segment_rows
+    groups = np.asarray(done.reshape(-1, symbolizer.records(1)).all(axis=1))
+    lengths = np.minimum(size, rows - size * np.arange(len(groups)))
+    return int(lengths[groups].sum())

@@ -1,0 +1,311 @@
+"""The stream: a header, and segments of lanes, each with a checksum (docs/stream.md gives every byte)."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.codec.lanes import Progress, decode_lanes, encode_lanes
+from pcedge.data.symbolizer import Symbolizer, value_range
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import DataError, StreamError, UsageError
+
+MAGIC = b"\x8ePCE"
+VERSION = 1
+
+#: bytes of the circuit's SHA-256 digest that the header carries
+DIGEST_BYTES = 16
+
+#: lanes of a segment where the caller names none
+DEFAULT_LANES = 64
+
+#: records of a segment: bounds the memory of a reader
+SEGMENT_RECORDS = 1 << 16
+
+#: what a reader accepts before it has seen any checked byte
+MAX_DIMENSIONS = 16
+
+#: the dtypes of a stream, by the names that they have in it
+DTYPES = {np.dtype(order + kind).str.encode("ascii"): np.dtype(order + kind)
+          for order in "<>" for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Hold the lanes of some records; decodable by itself."""
+
+    records: int
+    lanes: tuple[bytes, ...]
+
+    def pack(self) -> bytes:
+        """Write the segment with its checksum."""
+        body = _varint(self.records) + _varint(len(self.lanes))
+        body += b"".join(_varint(len(lane)) for lane in self.lanes) + b"".join(self.lanes)
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Hold a parsed stream."""
+
+    digest: bytes
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    segments: tuple[Segment, ...]
+
+    def pack(self) -> bytes:
+        """Write the stream."""
+        name = self.dtype.str.encode("ascii")
+        header = MAGIC + bytes([VERSION]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
+        header += bytes([len(self.shape)]) + b"".join(_varint(size) for size in self.shape)
+        header += zlib.crc32(header).to_bytes(4, "little")
+        return header + b"".join(segment.pack() for segment in self.segments)
+
+    @property
+    def payload_bytes(self) -> int:
+        """Count the bytes of all lanes."""
+        return sum(len(lane) for segment in self.segments for lane in segment.lanes)
+
+
+def encode(
+    engine: ReferenceEngine,
+    x: ArrayLike,
+    lanes: int | None = None,
+    progress: Progress | None = None,
+    *,
+    encode_with: Callable[[NDArray[np.int64], int], list[bytes]] | None = None,
+) -> bytes:
+    """Compress records to a stream.
+
+    Args:
+        engine: the circuit's engine.
+        x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
+            it takes.
+        lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
+            `DEFAULT_LANES`, or N where that is less.
+        progress: told (records done, records in all).
+        encode_with: another coder of lanes: from records and their number to the bytes of each.
+
+    Raises:
+        DataError: the data do not fit the circuit.
+        UsageError: lanes is not positive.
+
+    Example:
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.quantize import quantize
+        >>> engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        >>> x = np.array([[1], [0]], dtype=np.uint8)
+        >>> decode(engine, encode(engine, x)).tolist()
+        [[1], [0]]
+    """
+    symbolizer = engine.circuit.symbolizer
+    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
+    array = np.asarray(x)
+    if array.ndim > MAX_DIMENSIONS:
+        raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
+    if lanes is not None and (type(lanes) is not int or lanes < 1):
+        raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
+    segments = []
+    size = _segment_rows(symbolizer)
+    for first in range(0, len(rows), size):
+        part = rows[first : first + size]
+        records = part if symbolizer is None else symbolizer.apply(part).astype(np.int64)
+        count = min(lanes or DEFAULT_LANES, len(records), len(part))
+
+        def report(done: int, total: int, first: int = first, part: int = len(part)) -> None:
+            if progress:
+                progress(first + done * part // total, len(rows))
+
+        coded = encode_with(records, count) if encode_with else encode_lanes(engine, records, count, report)
+        segments.append(Segment(len(part), tuple(coded)))
+    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
+
+
+def decode(
+    engine: ReferenceEngine,
+    data: bytes,
+    progress: Progress | None = None,
+    *,
+    decode_with: Callable[[list[bytes], int], NDArray[np.int64]] | None = None,
+) -> NDArray[np.generic]:
+    """Restore the records of a stream, with their dtype and shape.
+
+    `decode_with` is another coder of lanes: from their bytes and the number of records to the records.
+
+    Raises:
+        StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+    """
+    stream = parse(data)
+    if stream.digest != engine.circuit.digest[:DIGEST_BYTES]:
+        raise StreamError(
+            f"the stream must be of this circuit, {engine.circuit.digest[:DIGEST_BYTES].hex()}, "
+            f"it was made by {stream.digest.hex()}"
+        )
+    variables = len(engine.circuit.order)
+    symbolizer = engine.circuit.symbolizer
+    if symbolizer is not None and stream.shape[1:] != symbolizer.shape:
+        raise StreamError(
+            f"rows must have the symbolizer's shape {symbolizer.shape}, the header says shape {stream.shape}"
+        )
+    if symbolizer is None and math.prod(stream.shape[1:]) != variables:
+        raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
+    counts = _check_segments(stream, symbolizer)
+    parts: list[NDArray[Any]] = []
+    done = 0
+    for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
+
+        def report(records: int, total: int, first: int = done, rows: int = segment.records) -> None:
+            if progress:
+                progress(first + records * rows // total, stream.shape[0])
+
+        lanes = list(segment.lanes)
+        symbols = decode_with(lanes, count) if decode_with else decode_lanes(engine, lanes, count, report)
+        parts.append(symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number))
+        done += segment.records
+    restored = np.concatenate(parts) if parts else np.zeros((0, math.prod(stream.shape[1:])), dtype=np.int64)
+    least, most = value_range(stream.dtype.name)
+    for end in (restored.min(), restored.max()) if restored.size else ():
+        if not least <= int(end) <= most:
+            what = "symbols" if symbolizer is None else "values"
+            raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
+    return restored.astype(stream.dtype).reshape(stream.shape)
+
+
+def _segment_rows(symbolizer: Symbolizer | None) -> int:
+    """Give the rows of every segment but the last, which holds what is left: only the end of a series is padded."""
+    return SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
+
+
+def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
+    """Demand the segments that `encode` makes of so many rows, for some S, and give the records of symbols of each.
+
+    Data have one form at an S: others would decode too, and be written again as other bytes.
+    """
+    most = max((len(segment.lanes) for segment in stream.segments), default=0)
+    left, counts = stream.shape[0], []
+    for number, segment in enumerate(stream.segments):
+        rows = min(_segment_rows(symbolizer), left)
+        if segment.records != rows:
+            raise StreamError(f"segment {number} must have {rows} of the {left} records left, got {segment.records}")
+        count = rows if symbolizer is None else symbolizer.records(rows)
+        if len(segment.lanes) > count:
+            raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
+        if len(segment.lanes) != min(most, count, rows):
+            raise StreamError(
+                f"segment {number} must have {min(most, count, rows)} lanes, as many as the others, "
+                f"got {len(segment.lanes)}"
+            )
+        left -= rows
+        counts.append(count)
+    return counts
+
+
+def _data(symbolizer: Symbolizer, symbols: NDArray[np.int64], rows: int, segment: int) -> NDArray[Any]:
+    try:
+        return symbolizer.invert(symbols, rows)
+    except DataError as error:
+        raise StreamError(f"segment {segment}: {error}") from error
+
+
+def parse(data: bytes) -> Stream:
+    """Take a stream apart and check everything that needs no circuit.
+
+    Raises:
+        StreamError: magic, version, a length, or a checksum is wrong.
+    """
+    reader = _Reader(bytes(data))
+    magic = reader.take(len(MAGIC), "magic")
+    if magic != MAGIC:
+        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
+    version = reader.take(1, "version")[0]
+    if version != VERSION:
+        raise StreamError(f"the stream must be of version {VERSION}, got {version}")
+    digest = reader.take(DIGEST_BYTES, "digest")
+    name = reader.take(reader.take(1, "dtype")[0], "dtype")
+    dimensions = reader.take(1, "shape")[0]
+    shape = tuple(reader.varint("shape") for _ in range(min(dimensions, MAX_DIMENSIONS)))
+    reader.check("header", 0)
+    dtype = _dtype(name)
+    if not 2 <= dimensions <= MAX_DIMENSIONS:
+        raise StreamError(f"the shape must have 2..{MAX_DIMENSIONS} dimensions, got {dimensions}")
+    segments: list[Segment] = []
+    done = 0
+    while done < shape[0]:
+        segment = _read_segment(reader, len(segments), shape[0] - done)
+        done += segment.records
+        segments.append(segment)
+    if reader.place != len(data):
+        raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.place} bytes follow")
+    return Stream(digest, dtype, shape, tuple(segments))
+
+
+def _read_segment(reader: _Reader, number: int, left: int) -> Segment:
+    where = f"segment {number}"
+    start = reader.place
+    records = reader.varint(where)
+    lanes = reader.varint(where)
+    # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
+    if lanes > len(reader.data) - reader.place:
+        raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
+    lengths = [reader.varint(where) for _ in range(lanes)]
+    payload = tuple(reader.take(length, f"{where}, lane {lane}") for lane, length in enumerate(lengths))
+    reader.check(where, start)
+    if not 1 <= records <= min(left, SEGMENT_RECORDS):
+        raise StreamError(f"{where} must have 1..{min(left, SEGMENT_RECORDS)} records, got {records}")
+    if not 1 <= lanes <= records:
+        raise StreamError(f"{where} must have 1..{records} lanes, got {lanes}")
+    return Segment(records, payload)
+
+
+def _dtype(name: bytes) -> np.dtype[np.generic]:
+    if name not in DTYPES:
+        raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}")
+    return DTYPES[name]
+
+
+def _varint(value: int) -> bytes:
+    """Write an unsigned integer, seven bits a byte, low bits first."""
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class _Reader:
+    """Read a stream from front to back."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.place = 0
+
+    def take(self, size: int, where: str) -> bytes:
+        part = self.data[self.place : self.place + size]
+        if len(part) != size:
+            raise StreamError(f"{where} must have {size} bytes, {len(part)} are left: truncated stream")
+        self.place += size
+        return part
+
+    def varint(self, where: str) -> int:
+        value = 0
+        for place in range(9):
+            byte = self.take(1, where)[0]
+            value |= (byte & 127) << (7 * place)
+            if byte < 128:
+                if place and not byte:
+                    raise StreamError(f"{where}: a count must be written in as few bytes as it needs")
+                return value
+        raise StreamError(f"{where}: a count must have at most 9 bytes")
+
+    def check(self, where: str, start: int) -> None:
+        computed = zlib.crc32(self.data[start : self.place])
+        stored = int.from_bytes(self.take(4, f"checksum of {where}"), "little")
+        if computed != stored:
+            raise StreamError(f"the checksum of {where} must be {computed:08x}, got {stored:08x}: damaged stream")

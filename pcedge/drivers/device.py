@@ -1,0 +1,372 @@
+"""An engine behind registers and streams, with the functions of the Python codec (docs/engine.md, section Driver)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import IntEnum, IntFlag
+from threading import Event
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.codec import stream
+from pcedge.engines import ReferenceEngine
+from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
+from pcedge.export.program.image_check import check_image
+from pcedge.export.program.size import EngineSize
+
+Words = NDArray[np.uint32]
+
+#: offsets of the registers; `records` and `info` have a word for each stream, and `INFO_WORDS`
+CONTROL, JOB, STATUS, CYCLES, RECORDS, INFO = 0x00, 0x10, 0x18, 0x28, 0x100, 0x200
+INFO_WORDS = 40
+
+#: bits of the control register
+START, DONE = 1, 2
+
+#: first word of info, and the version of registers and streams that this driver knows
+MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
+
+MISSING_WORD = 0xFFFFFFFF
+
+#: the lane of an encoder that coded nothing: its flush (docs/stream.md, section Lane)
+NOTHING = b"\0"
+
+
+class Job(IntEnum):
+    """Number the jobs as `job_t` does."""
+
+    LIKELIHOOD = 0
+    ENCODE = 1
+    DECODE = 2
+    SAMPLE = 3
+    LOAD = 4
+    READ = 5
+    TELL = 6
+
+
+class Status(IntFlag):
+    """Name the bits of the status register."""
+
+    BAD_FRAME = 1
+    NOT_LOADED = 2
+    BAD_IMAGE = 4
+    TOO_LARGE = 8
+    BAD_JOB = 16
+    BAD_LANE = 32
+
+
+#: what a job that was not begun, and so gives no packet, says
+REFUSED = Status.NOT_LOADED | Status.BAD_IMAGE | Status.TOO_LARGE | Status.BAD_JOB
+
+
+class Registers(Protocol):
+    """Read and write 32-bit registers by their byte offset."""
+
+    def read(self, offset: int) -> int:
+        """Give a register's value."""
+
+    def write(self, offset: int, value: int) -> None:
+        """Set a register."""
+
+
+class Port(Protocol):
+    """Both ends of one stream of the engine; nothing waits any longer when `stop` is set, but raises `ToolError`."""
+
+    def send(self, words: Words, stop: Event) -> None:
+        """Send one packet; return when it was taken."""
+
+    def receive(self, limit: int, stop: Event) -> Words:
+        """Wait for one packet of at most so many words."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Hold what the info registers say."""
+
+    #: SHA-256 of the circuit
+    digest: bytes
+    #: whether the memories can be loaded
+    reload: bool
+    streams: int
+    macs: int
+    search_bits: int
+    state_bits: int
+    weight_bits: int
+    leaf_bits: int
+    scale_bits: int
+    range_bits: int
+    floor: int
+    cardinality: int
+    #: room for a record's variables, words and exponents of the state memory, and units of a step
+    variables: int
+    state_words: int
+    exponent_slots: int
+    max_units: int
+    #: variables of the circuit that is loaded; 0 where there is none
+    record: int
+
+
+class Device:
+    """Run jobs on an engine, with the results of `ReferenceEngine`, `encode` and `decode`.
+
+    Raises:
+        FormatError: the registers are not those of an engine that this driver knows.
+    """
+
+    def __init__(self, registers: Registers, ports: Sequence[Port], timeout: float = 60.0) -> None:
+        """Take registers and one port a stream; a job that takes longer than `timeout` seconds has failed."""
+        self.registers, self.ports, self.timeout = registers, list(ports), timeout
+        #: clock cycles of the last call
+        self.cycles = 0
+        #: what the last job said
+        self.status = Status(0)
+        #: what the build is, and which circuit it holds
+        self.info: Info
+        self._run(Job.TELL, [], [], [])
+        if len(self.ports) != self.info.streams:
+            raise UsageError(f"the engine has {self.info.streams} streams, got {len(self.ports)} ports")
+
+    def load(self, image: ArrayLike) -> None:
+        """Check a circuit's image (`image_words`), load it, read it back, and compare.
+
+        Raises:
+            UsageError: it is no list of 32-bit words.
+            FormatError: it is damaged, or leads beyond its memories (`check_image`); nothing was sent.
+            ToolError: the engine refuses it, or gives other words back.
+        """
+        words = _image_words(image)
+        if self.info.reload:  # else the engine says that it takes none
+            check_image(words, EngineSize(self.info.macs, self.info.streams, self.info.search_bits))
+        # A load that does not end leaves nothing to count on.
+        self.info = replace(self.info, record=0)
+        self._run(Job.LOAD, [], [[words]], [])
+        back = self.read_back(len(words))
+        if not np.array_equal(back, words):
+            place = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
+            raise ToolError(f"the engine must give the image back as it was sent, word {place} differs")
+
+    def read_back(self, limit: int) -> Words:
+        """Read the image that is loaded, of at most so many words."""
+        self._need_circuit()
+        return self._run(Job.READ, [], [], [[limit]])[0][0]
+
+    def likelihood(self, records: ArrayLike) -> Vector:
+        """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing.
+
+        Raises:
+            DataError: a symbol is beyond the largest alphabet. The engine's registers name no other: a symbol beyond
+                the alphabet of its variable counts as the last one.
+        """
+        rows = self._rows(records)
+        streams = self.info.streams
+        counts = [len(range(k, len(rows), streams)) for k in range(streams)]
+        packets = [list(rows[k::streams]) for k in range(streams)]
+        replies = self._run(Job.LIKELIHOOD, counts, packets, [[2] * count for count in counts])
+        results = np.zeros((len(rows), 2), dtype=np.uint32)
+        for k in range(streams):
+            if counts[k]:
+                results[k::streams] = np.stack(replies[k])
+        return results[:, 0].astype(np.int64), results[:, 1].view(np.int32).astype(np.int64)
+
+    def encode_lanes(self, records: IntArray, lanes: int) -> list[bytes]:
+        """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns.
+
+        Raises:
+            DataError: a symbol is missing, or beyond the largest alphabet.
+        """
+        rows = self._rows(records)
+        _need_lanes(lanes)
+        if (rows == MISSING_WORD).any():
+            raise DataError("records to encode must have no missing symbols")
+        cycles, coded = 0, []
+        for first in range(0, lanes, self.info.streams):
+            own = [rows[lane::lanes] for lane in range(first, min(first + self.info.streams, lanes))]
+            # A symbol moves at most P / 8 bytes.
+            limits = [[part.size * (self.info.scale_bits // 8) + 16] if len(part) else [] for part in own]
+            counts = [len(part) for part in own]
+            replies = self._run(Job.ENCODE, counts, [list(part) for part in own], limits)
+            coded += [packets[0].astype(np.uint8).tobytes() if packets else NOTHING for packets in replies[: len(own)]]
+            cycles += self.cycles
+        self.cycles = cycles
+        return coded
+
+    def decode_lanes(self, lanes: list[bytes], count: int, *, job: Job = Job.DECODE) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes.
+
+        With `job` SAMPLE the lanes may be any bytes, at least one each.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
+        self._need_circuit()
+        _need_lanes(len(lanes))
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
+        for lane, data in enumerate(lanes):
+            if not data or (lane >= count and job == Job.DECODE and len(data) != len(NOTHING)):
+                raise StreamError(f"lane {lane} must have a byte, and one only if no record is its, got {len(data)}")
+        cycles, records = 0, np.zeros((count, self.info.record), dtype=np.int64)
+        for first in range(0, len(lanes), self.info.streams):
+            own = range(first, min(first + self.info.streams, len(lanes)))
+            counts = [len(range(lane, count, len(lanes))) for lane in own]
+            packets = [
+                [np.frombuffer(lanes[lane], dtype=np.uint8).astype(np.uint32)] if counts[lane - first] else []
+                for lane in own
+            ]
+            replies = self._run(
+                job, counts, packets, [[self.info.record] * number for number in counts], allowed=Status.BAD_LANE
+            )
+            if self.status & Status.BAD_LANE:
+                raise StreamError(
+                    f"lanes {own[0]} to {own[-1]} must be what an encoder writes, one is not: damaged payload"
+                )
+            for lane, found in zip(own, replies, strict=False):
+                if found:
+                    records[lane :: len(lanes)] = np.stack(found)
+            cycles += self.cycles
+        self.cycles = cycles
+        return records
+
+    def sample(self, count: int, seed: int = 0) -> IntArray:
+        """Draw records from the circuit: what random bytes decode to.
+
+        Raises:
+            UsageError: the number of records is negative.
+        """
+        self._need_circuit()
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
+        generator = np.random.default_rng(seed)
+        streams = min(self.info.streams, max(count, 1))
+        # Enough for symbols that each take all bits of the scale; zeros behind them would not be random.
+        size = -(-count // streams) * self.info.record * (self.info.scale_bits // 8) + self.info.range_bits // 8
+        lanes = [generator.integers(0, 256, size, dtype=np.uint8).tobytes() for _ in range(streams)]
+        return self.decode_lanes(lanes, count, job=Job.SAMPLE)
+
+    def encode(self, engine: ReferenceEngine, x: ArrayLike, lanes: int | None = None) -> bytes:
+        """Compress records to a stream as `pcedge.coder.encode` does; `engine` says shapes, alphabets and digest."""
+        self._need_circuit(engine)
+        return stream.encode(engine, x, lanes, encode_with=self.encode_lanes)
+
+    def decode(self, engine: ReferenceEngine, data: bytes) -> NDArray[np.generic]:
+        """Restore the records of a stream as `pcedge.coder.decode` does."""
+        self._need_circuit(engine)
+        return stream.decode(engine, data, decode_with=self.decode_lanes)
+
+    def _rows(self, records: ArrayLike) -> Words:
+        self._need_circuit()
+        rows = np.asarray(records)
+        if rows.ndim != 2 or rows.shape[1] != self.info.record or rows.dtype.kind not in "iu":
+            raise UsageError(
+                f"records must be integers of shape (N, {self.info.record}), got {rows.dtype} {rows.shape}"
+            )
+        for end in (int(rows.min()), int(rows.max())) if rows.size else ():
+            if not -1 <= end < self.info.cardinality:
+                raise DataError(f"symbols must be in 0..{self.info.cardinality - 1}, or -1 for missing, got {end}")
+        return np.where(rows < 0, MISSING_WORD, rows).astype(np.uint32)
+
+    def _need_circuit(self, engine: ReferenceEngine | None = None) -> None:
+        if not self.info.record:
+            raise UsageError("the engine must have a circuit, none is loaded: load an image first")
+        if engine is not None and engine.circuit.digest != self.info.digest:
+            raise UsageError(
+                f"the engine must hold the circuit {engine.circuit.digest.hex()}, it holds {self.info.digest.hex()}"
+            )
+
+    def _tell(self) -> Info:
+        words = [self.registers.read(INFO + 4 * place) & 0xFFFFFFFF for place in range(INFO_WORDS)]
+        if words[:2] != [MAGIC, VERSION]:
+            raise FormatError(
+                "engine-registers",
+                f"info must begin with {MAGIC:#x} and version {VERSION}, got {words[0]:#x}, {words[1]}",
+            )
+        digest = np.array(words[-8:], dtype="<u4").tobytes()
+        # Word 13 is a tile's columns, which follow from macs; word 18 counts the sections of an image.
+        return Info(digest, bool(words[2]), *[*words[3:13], *words[14:18], words[19]])
+
+    def _run(
+        self,
+        job: Job,
+        records: Sequence[int],
+        packets: Sequence[list[Words]],
+        limits: Sequence[list[int]],
+        allowed: Status = Status(0),  # noqa: B008  # a constant
+    ) -> list[list[Words]]:
+        """Start a job, send every stream's packets, and receive as many as there are limits.
+
+        Raises:
+            ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
+        """
+        for place, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
+            self.registers.write(RECORDS + 4 * place, count)
+        self.registers.write(JOB, int(job))
+        # Reading clears DONE, which a job that was given up may have left.
+        self.registers.read(CONTROL)
+        self.registers.write(CONTROL, START)
+        stop = Event()
+        with ThreadPoolExecutor(max_workers=max(1, len(packets) + len(limits))) as pool:
+            sends = [pool.submit(_send, port, own, stop) for port, own in zip(self.ports, packets, strict=False)]
+            receives = [pool.submit(_receive, port, own, stop) for port, own in zip(self.ports, limits, strict=False)]
+            try:
+                self.status = status = self._wait(job, [*sends, *receives])
+            finally:
+                stop.set()
+            self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
+            if status & ~allowed:
+                raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
+            for sent in sends:
+                sent.result()
+            return [received.result() for received in receives]
+
+    def _wait(self, job: Job, moving: Sequence[Future[Any]]) -> Status:
+        """Wait until the engine is done and all packets have moved; of a refused job none need to."""
+        end = time.monotonic() + self.timeout
+        done, status = False, Status(0)
+        while not done or not (status & REFUSED or all(packets.done() for packets in moving)):
+            if any(packets.done() and packets.exception() for packets in moving):
+                break
+            if not done and self.registers.read(CONTROL) & DONE:
+                done, status = True, Status(self.registers.read(STATUS))
+                if job in (Job.LOAD, Job.TELL):
+                    # A refused image leaves no circuit; an engine with read-only memories keeps its own.
+                    self.info = self._tell()
+                continue
+            if time.monotonic() > end:
+                raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
+            time.sleep(1e-4)
+        return status
+
+
+def _image_words(image: ArrayLike) -> Words:
+    """Give an image as words.
+
+    Raises:
+        UsageError: it is none.
+    """
+    given = np.asarray(image)
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+        raise UsageError(f"an image must be a list of 32-bit words, got {given.dtype} of shape {given.shape}")
+    if int(given.min()) < 0 or int(given.max()) > 0xFFFFFFFF:
+        raise UsageError("an image must have words of 32 bits, got larger or negative ones")
+    return np.ascontiguousarray(given, dtype=np.uint32)
+
+
+def _need_lanes(lanes: int) -> None:
+    if lanes < 1:
+        raise UsageError(f"there must be at least one lane, got {lanes}")
+
+
+def _send(port: Port, packets: list[Words], stop: Event) -> None:
+    for packet in packets:
+        port.send(packet, stop)
+
+
+def _receive(port: Port, limits: list[int], stop: Event) -> list[Words]:
+    return [port.receive(limit, stop) for limit in limits]

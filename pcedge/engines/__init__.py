@@ -1,0 +1,5 @@
+"""Engines: what replays the program of a circuit. The numpy reference is the one that all others equal."""
+
+from pcedge.engines.reference import ReferenceEngine
+
+__all__ = ["ReferenceEngine"]

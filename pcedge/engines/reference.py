@@ -1,0 +1,253 @@
+"""Replay of a schedule in numpy: the reference for every engine, batched over records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge import arithmetic
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.circuit.inference import check_records
+from pcedge.circuit.layers import MISSING
+from pcedge.circuit.rows import SparseRows
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.schedule.reevaluation import reevaluation_schedule
+from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.steps import Gather, Op, Schedule, Step
+
+#: records evaluated at a time: a block of vectors stays in the processor's cache
+BATCH = 1024
+#: terms of one sparse sum over all records of a batch; wide sums of learned PSDDs take fewer records at a time
+BATCH_TERMS = 1 << 20
+
+#: finds the symbols of an INTERVAL step: (step, context mantissas) -> symbols (N,)
+Coder = Callable[[Step, IntArray], IntArray]
+#: sees every step's result
+Observer = Callable[[int, Step, Vector], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceEngine:
+    """Replay the schedules of one integer circuit.
+
+    Example:
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.quantize import quantize
+        >>> engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        >>> engine.likelihood([[1]])[0].tolist(), engine.likelihood([[1]])[1].tolist()
+        ([49152], [-16])
+    """
+
+    circuit: IntegerCircuit
+
+    @cached_property
+    def likelihood_steps(self) -> Schedule:
+        """Derive the likelihood schedule."""
+        return likelihood_schedule(self.circuit)
+
+    @cached_property
+    def code_steps(self) -> Schedule:
+        """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
+        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
+
+    @cached_property
+    def _dense(self) -> dict[int, NDArray[np.float64]]:
+        """Keep dense weights as float64, in which products of integers below 2^53 are exact."""
+        return {
+            index: layer.weights.astype(np.float64)
+            for index, layer in enumerate(self.circuit.layers)
+            if isinstance(layer, IntegerSum) and not isinstance(layer.weights, SparseRows)
+        }
+
+    @cached_property
+    def _sparse(self) -> dict[int, tuple[SparseRows, SparseRows]]:
+        """Keep sparse weights by rows (up) and by columns (down)."""
+        return {
+            index: (layer.weights, layer.weights.transposed())
+            for index, layer in enumerate(self.circuit.layers)
+            if isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
+        }
+
+    @cached_property
+    def _counts(self) -> dict[int, IntArray]:
+        """Keep leaf tables as counts, with a last column of 2^L that the symbol -1, missing, picks."""
+        counts: dict[int, IntArray] = {}
+        for index, layer in enumerate(self.circuit.layers):
+            if isinstance(layer, IntegerInput):
+                missing = layer.cumulative[:, -1:]
+                counts[index] = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
+        return counts
+
+    @cached_property
+    def batch(self) -> int:
+        """Choose how many records to evaluate at a time."""
+        widest = max((len(rows.values) for rows, _ in self._sparse.values()), default=1)
+        return max(1, min(BATCH, BATCH_TERMS // widest))
+
+    def table(self, layer: int) -> IntArray:
+        """Give the cumulative tables of an input layer, (units, cardinality + 1)."""
+        found = self.circuit.layers[layer]
+        assert isinstance(found, IntegerInput)
+        return found.cumulative
+
+    @cached_property
+    def _marks(self) -> dict[int, tuple[IntArray, NDArray[np.float64]]]:
+        found = {}
+        for index, layer in enumerate(self.circuit.layers):
+            if isinstance(layer, IntegerInput):
+                cardinality = layer.cumulative.shape[1] - 1
+                stride = 1 << (arithmetic.ceil_log2(cardinality) // 2)
+                marks = np.append(np.arange(stride, cardinality, stride), cardinality)
+                found[index] = (marks, layer.cumulative[:, marks].T.astype(np.float64))
+        return found
+
+    def marks(self, layer: int) -> tuple[IntArray, NDArray[np.float64]]:
+        """Give every 2^k-th symbol of an input layer and the last end, with their table columns as float64 rows."""
+        return self._marks[layer]
+
+    def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
+        """Check data against the circuit; give int64 records of shape (N, variables)."""
+        return check_records(x, self.circuit.cardinalities, allow_missing=allow_missing)
+
+    def likelihood(self, x: ArrayLike, observe: Observer | None = None) -> Vector:
+        """Compute the probability of every record as mantissa * 2**exponent; -1 sums a variable out.
+
+        Returns:
+            Mantissas and exponents, int64 of shape (N,); a mantissa of 0 means that the integers call it impossible.
+
+        Raises:
+            DataError: the data do not fit.
+        """
+        records = self.check(x, allow_missing=True)
+        parts = []
+        for symbols in _batches(records, len(records) if observe else self.batch):
+            values = self.replay(self.likelihood_steps, symbols, None, observe)
+            mantissa, exponent = values[self.likelihood_steps.result]
+            parts.append((mantissa[0], exponent))
+        empty = np.zeros(0, dtype=np.int64)
+        if not parts:
+            return empty, empty
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+    def intervals(self, x: ArrayLike, observe: Observer | None = None) -> tuple[IntArray, IntArray]:
+        """Compute the coding intervals [lo, hi) of every variable in coding order, within 2^P.
+
+        A missing variable has the empty interval [0, 0): nothing is coded for it.
+
+        Returns:
+            lo and hi, int64 of shape (N, variables).
+
+        Raises:
+            DataError: the data do not fit.
+        """
+        records = self.check(x, allow_missing=True)
+        lo = np.zeros_like(records)
+        hi = np.zeros_like(records)
+        start = 0
+        for symbols in _batches(records, len(records) if observe else self.batch):
+            columns: Iterator[int] = iter(range(len(self.circuit.order)))
+
+            def code(step: Step, context: IntArray, first: int = start, columns: Iterator[int] = columns) -> IntArray:
+                column = next(columns)
+                rows = slice(first, first + context.shape[1])
+                drawn = records[rows, step.variable]
+                lo[rows, column], hi[rows, column] = self.symbol_interval(step, context, drawn)
+                return drawn
+
+            self.replay(self.code_steps, symbols, code, observe)
+            start += symbols.shape[1]
+        return lo, hi
+
+    def symbol_interval(self, step: Step, context: IntArray, symbols: IntArray) -> Vector:
+        """Compute [lo, hi) of one symbol a record; [0, 0) where it is missing."""
+        widths = self.circuit.widths
+        table = self.table(step.layer)
+        amount, scale = arithmetic.interval_scale(context, table.shape[1] - 1, widths)
+        ends = []
+        for end in (symbols, symbols + 1):
+            weighted = np.einsum("un,un->n", context, table.take(end, axis=1, mode="clip"))
+            ends.append(arithmetic.interval_bound(weighted, end, amount, scale, widths))
+        missing = symbols == MISSING
+        if missing.any():
+            for bounds in ends:
+                bounds[missing] = 0
+        return ends[0], ends[1]
+
+    def replay(
+        self, schedule: Schedule, symbols: IntArray, code: Coder | None, observe: Observer | None = None
+    ) -> dict[int, Vector]:
+        """Run the steps for symbols of shape (variables, N); a decoder's `code` fills them in as it goes.
+
+        Returns:
+            The values that are left: the result, where the schedule has one.
+        """
+        values: dict[int, Vector] = {}
+        count = symbols.shape[1]
+        for index, step in enumerate(schedule.steps):
+            if step.op is Op.INTERVAL:
+                assert code is not None
+                context, exponent = _view(values, step, 0)
+                symbols[step.variable] = code(step, context)
+                result: Vector = (context, exponent)
+            else:
+                result = self._compute(step, values, symbols, count)
+                values[step.target] = result
+            if observe is not None:
+                observe(index, step, result)
+            for value in schedule.frees[index]:
+                del values[value]
+        return values
+
+    def _compute(self, step: Step, values: dict[int, Vector], symbols: IntArray, count: int) -> Vector:
+        circuit = self.circuit
+        bits = circuit.state_bits
+        if step.op is Op.INIT:
+            ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
+            return ones, np.full(count, 1 - bits, dtype=np.int64)
+        if step.op is Op.LEAF:
+            accumulated = self._counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
+            exponent = np.full(count, -circuit.leaf_bits, dtype=np.int64)
+            return arithmetic.normalise(accumulated, exponent, bits, step.revive)
+        mantissa, exponent = _view(values, step, 0)
+        if step.op is Op.ALIGN:
+            return arithmetic.align((mantissa, exponent), _view(values, step, 1))
+        if step.op is Op.MULTIPLY:
+            second, own = _view(values, step, 1)
+            accumulated = _gathered(mantissa, step.gathers[0]) * _gathered(second, step.gathers[1])
+            return arithmetic.normalise(accumulated, exponent + own, bits, step.revive)
+        if step.op is Op.LIST:
+            assert step.lists is not None
+            accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
+            return arithmetic.normalise(accumulated, exponent, bits, step.revive)
+        down = step.op is Op.DOWN
+        if step.layer in self._dense:
+            weights = self._dense[step.layer]
+            accumulated = arithmetic.mix_dense(weights.T if down else weights, mantissa)
+        else:
+            rows = self._sparse[step.layer][down]
+            entries: IntArray = rows.values  # type: ignore[assignment]
+            accumulated = arithmetic.mix_sparse(rows.indptr, rows.indices, entries, mantissa)
+        return arithmetic.normalise(accumulated, exponent - circuit.weight_bits, bits, step.revive)
+
+
+def _view(values: dict[int, Vector], step: Step, place: int) -> Vector:
+    source = step.sources[place]
+    mantissa, exponent = values[source.value]
+    if source.units == len(mantissa):
+        return mantissa, exponent
+    return mantissa[source.offset : source.offset + source.units], exponent
+
+
+def _gathered(mantissa: IntArray, gather: Gather | None) -> IntArray:
+    return mantissa if gather is None else mantissa[gather]
+
+
+def _batches(records: IntArray, size: int) -> Iterator[IntArray]:
+    """Split records into blocks of shape (variables, n)."""
+    for start in range(0, len(records), max(size, 1)):
+        yield np.ascontiguousarray(records[start : start + size].T)

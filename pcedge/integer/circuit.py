@@ -1,0 +1,321 @@
+"""The integer circuit: the exact meaning that every backend implements."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import Widths
+from pcedge.arrays import IntArray
+from pcedge.circuit.batches import neighbours, stacked
+from pcedge.circuit.layers import ProductLayer
+from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.structure import (
+    Region,
+    Regions,
+    Shape,
+    Spans,
+    check_shapes,
+    check_symbolizer,
+    find_regions,
+    region_tree,
+)
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.errors import CircuitError
+from pcedge.integer.nested import NestedTables
+
+#: version of the meaning of an integer circuit; part of its digest
+SEMANTICS_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerInput:
+    """Leaves over one variable, as cumulative tables.
+
+    Row u of `cumulative`, (units, cardinality + 1), starts at 0, ends at 2^L, and never falls.
+    """
+
+    variable: int
+    cumulative: IntArray
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Give what the structure checks need to know."""
+        return Shape("input", len(self.cumulative), (), self.variable, self.cumulative.shape[1] - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSum:
+    """Mixtures whose rows are integers that sum to 2^W; dense (units, child units) or sparse."""
+
+    children: tuple[int, ...]
+    weights: IntArray | SparseRows
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Give what the structure checks need to know."""
+        return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
+
+
+IntegerLayer = IntegerInput | ProductLayer | IntegerSum
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerCircuit:
+    """Hold a quantized circuit: layers, widths, and the order in which its variables are coded.
+
+    Products list their children in coding order, and every variable has one input layer. A circuit that is not
+    structured-decomposable is coded by the numpy reference only; `tree` raises the reason.
+
+    Args:
+        layers: children before parents, the root last.
+        weight_bits: W.
+        leaf_bits: L.
+        state_bits: A.
+        scale_bits: P.
+        range_bits: B.
+        floor: f.
+        order: the coding order of the variables.
+        symbolizer: how data become symbols; None where they are symbols already.
+        nested: how leaf tables come from masters, ascending in their symbols; a way to store them, not a part of the
+            meaning or the digest.
+        log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
+            nowhere, and not a part of the digest.
+
+    Raises:
+        CircuitError: a rule of the structure or of the parameters is broken.
+        WidthError: a width is out of range, or a signal would not fit.
+    """
+
+    layers: tuple[IntegerLayer, ...]
+    weight_bits: int
+    leaf_bits: int
+    state_bits: int
+    scale_bits: int
+    range_bits: int
+    floor: int
+    order: tuple[int, ...]
+    symbolizer: Symbolizer | None = None
+    nested: tuple[NestedTables, ...] = ()
+    log_constant: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every rule."""
+        if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
+            raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
+        _ = self.spans
+        _ = self.widths
+        _check_tables(self.layers, self.leaf_bits)
+        _check_sums(self.layers, self.weight_bits)
+        seen: dict[int, int] = {}
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, IntegerInput):
+                if seen.setdefault(layer.variable, index) != index:
+                    raise CircuitError(
+                        f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
+                        f"{layer.variable} has layer {seen[layer.variable]} too"
+                    )
+        if sorted(self.order) != list(range(len(self.cardinalities))):
+            raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
+        check_symbolizer(self.symbolizer, self.cardinalities)
+        self._check_nested()
+        if self.structured:
+            _ = self.regions
+            self._check_order()
+
+    def _check_nested(self) -> None:
+        leaves = [layer.cumulative for layer in self.layers if isinstance(layer, IntegerInput)]
+        symbols = [nested.symbols for nested in self.nested]
+        if symbols != sorted(set(symbols)) or not set(symbols) <= set(self.cardinalities):
+            raise CircuitError(f"nested tables must be of the circuit's numbers of symbols, ascending, got {symbols}")
+        for nested in self.nested:
+            rows = [table for table in leaves if table.shape[1] == nested.symbols + 1]
+            nested.check(np.concatenate(rows), self.leaf_bits)
+
+    def _check_order(self) -> None:
+        places = self.regions.first[self.regions.of_layer].tolist()
+        for index, shape in enumerate(self.shapes):
+            if shape.kind == "product":
+                ranks = [places[child] for child in shape.children]
+                if ranks != sorted(ranks):
+                    raise CircuitError(f"layer {index} (product) must list its children in coding order")
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """Check the structure, and give its layers' spans; None where the circuit is not structured."""
+        return check_shapes(self.shapes)
+
+    @cached_property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Give the structure without the parameters."""
+        return tuple(layer.shape for layer in self.layers)
+
+    @cached_property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Give the number of symbols of every variable."""
+        found = {s.variable: s.cardinality for s in self.shapes if s.kind == "input"}
+        return tuple(found[variable] for variable in sorted(found))
+
+    @cached_property
+    def widths(self) -> Widths:
+        """Compute the width of every signal."""
+        terms = 1
+        for shape in self.shapes:
+            terms = max(terms, shape.units, sum(self.shapes[child].units for child in shape.children))
+        return Widths(
+            self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
+            max(self.cardinalities), self._terms(terms),
+        )  # fmt: skip
+
+    def _terms(self, units: int) -> int:
+        """Bound the terms of any accumulation: a layer's contexts come from all units of all layers that use it."""
+        users: dict[int, int] = {}
+        for shape in self.shapes:
+            for child in shape.children:
+                users[child] = users.get(child, 0) + shape.units
+        return max(units, *users.values()) if users else units
+
+    @cached_property
+    def regions(self) -> Regions:
+        """Give the regions of the layers in coding order.
+
+        Raises:
+            NotStructuredError: the circuit is not structured-decomposable.
+        """
+        return find_regions(self.shapes, self.order, self.spans)
+
+    @cached_property
+    def tree(self) -> tuple[Region, ...]:
+        """Give the tree of regions in coding order.
+
+        Raises:
+            NotStructuredError: the circuit is not structured-decomposable.
+        """
+        return region_tree(self.shapes, self.order, self.spans)
+
+    @property
+    def structured(self) -> bool:
+        """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
+        return self.spans is not None
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Hash everything that has a meaning; 32 bytes of SHA-256 (docs/stream.md says over what)."""
+        hasher = hashlib.sha256(b"pcedge integer circuit")
+        for part in self._meaning():
+            hasher.update(part)
+        return hasher.digest()
+
+    def _meaning(self) -> Iterator[bytes]:
+        def words(values: object) -> bytes:
+            array = np.asarray(values, dtype="<i8").ravel()
+            return len(array).to_bytes(8, "little") + array.tobytes()
+
+        yield words([SEMANTICS_VERSION, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
+                     self.range_bits, self.floor, len(self.layers)])  # fmt: skip
+        yield words(self.order)
+        for layer in self.layers:
+            if isinstance(layer, IntegerInput):
+                yield words([0, layer.variable, *layer.cumulative.shape]) + words(layer.cumulative)
+            elif isinstance(layer, ProductLayer):
+                yield words([1, *layer.children]) + words(layer.gather)
+            else:
+                weights = layer.weights
+                rows = weights if isinstance(weights, SparseRows) else SparseRows.from_dense(weights)
+                dense = int(not isinstance(weights, SparseRows))
+                yield words([2, dense, rows.columns, *layer.children])
+                yield words(rows.indptr) + words(rows.indices) + words(rows.values)
+        if self.symbolizer is not None:
+            yield words([3]) + words(list(self.symbolizer.to_json().encode()))
+
+
+def _check_tables(layers: tuple[IntegerLayer, ...], leaf_bits: int) -> None:
+    """Check all leaf tables: those of one size together, and one by one where something is wrong, to name it."""
+    inputs = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerInput)]
+    for numbers, tables in stacked([layer.cumulative for _, layer in inputs]):
+        try:
+            check_table("", IntegerInput(0, tables.reshape(-1, *tables.shape[2:])), leaf_bits)
+        except CircuitError:
+            for number in numbers:
+                index, layer = inputs[number]
+                check_table(f"layer {index} (input)", layer, leaf_bits)
+
+
+def _check_sums(layers: tuple[IntegerLayer, ...], weight_bits: int) -> None:
+    """Check the rows of all sums, as `_check_tables` does."""
+    sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerSum)]
+    dense = [(index, layer) for index, layer in sums if not isinstance(layer.weights, SparseRows)]
+    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+        try:
+            check_rows("", weights.reshape(-1, weights.shape[-1]), weight_bits)
+        except CircuitError:
+            for number in numbers:
+                index, layer = dense[number]
+                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
+    rows = [(index, layer) for index, layer in sums if isinstance(layer.weights, SparseRows)]
+    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
+        parts: list[SparseRows] = [rows[number][1].weights for number in batch]  # type: ignore[misc]
+        try:
+            for part in parts:
+                _check_integers("", part.values)
+            check_rows("", SparseRows.joined(parts), weight_bits)
+        except CircuitError:
+            for number in batch:
+                index, layer = rows[number]
+                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
+
+
+def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
+    """Check that cumulative leaf tables begin at 0, end at 2^L and never fall.
+
+    Raises:
+        CircuitError: one does not.
+    """
+    where = f"{layer_name}: leaf table of variable {layer.variable}, unit"
+    table = layer.cumulative
+    if table.dtype != np.int64 or table.ndim != 2:  # differences of unsigned numbers would wrap
+        raise CircuitError(f"{layer_name}: leaf tables must be int64 (units, symbols + 1), got {table.dtype}")
+    for unit in np.flatnonzero((table[:, 0] != 0) | (table[:, -1] != 1 << leaf_bits)):
+        raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
+    for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
+        raise CircuitError(f"{where} {unit} must never fall, it does")
+
+
+def check_rows(layer_name: str, dense: IntArray | SparseRows, weight_bits: int) -> None:
+    """Check that the rows of a sum layer's weights each sum to 2^W, and that columns of sparse rows ascend.
+
+    Raises:
+        CircuitError: one does not.
+    """
+    where = f"{layer_name}: weights of unit"
+    _check_integers(layer_name, dense.values if isinstance(dense, SparseRows) else dense)
+    if isinstance(dense, SparseRows):
+        if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
+            raise CircuitError(f"{layer_name}: every sparse row must hold at least one entry")
+        if len(dense.indices) != len(dense.values):
+            raise CircuitError(f"{layer_name}: every weight must have a column, got {len(dense.indices)} columns")
+        keys = np.repeat(np.arange(dense.shape[0]), np.diff(dense.indptr)) * dense.columns + dense.indices
+        if (np.diff(keys) <= 0).any():
+            raise CircuitError(f"{layer_name}: the columns of a row must ascend without repetition")
+        if (dense.indices < 0).any() or (dense.indices >= dense.columns).any():
+            raise CircuitError(f"{layer_name}: columns must be in 0..{dense.columns - 1}")
+        entries, totals = dense.values, np.add.reduceat(dense.values, dense.indptr[:-1])
+    else:
+        entries, totals = dense, dense.sum(axis=1)
+    if entries.min() < 0:
+        raise CircuitError(f"{layer_name}: weights must not be negative, got {entries.min()}")
+    if entries.max() > 1 << weight_bits:
+        raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {entries.max()}")
+    for unit in np.flatnonzero(totals != 1 << weight_bits):
+        raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
+
+
+def _check_integers(layer_name: str, weights: NDArray[np.generic]) -> None:
+    if weights.dtype != np.int64:
+        raise CircuitError(f"{layer_name}: weights must be int64")

@@ -1,0 +1,352 @@
+"""Interval analysis of the steps: how wide every signal of a circuit can become, for any symbols (docs/bounds.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge import arithmetic
+from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
+from pcedge.arrays import IntArray
+from pcedge.circuit.rows import SparseRows
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.schedule.reevaluation import reevaluation_schedule
+from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.steps import Gather, Op, Ref, Schedule, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Bound one value of a schedule over all records.
+
+    While `loss` is finite, a unit's mantissa times 2^exponent is at most what exact arithmetic gives, and at least
+    2^-loss of it.
+    """
+
+    #: the least and the greatest mantissa of every unit
+    low: IntArray
+    high: IntArray
+    #: the least and the greatest exponent
+    exponents: tuple[int, int]
+    #: the least that the largest mantissa can be; 0 where all can be zero
+    top: int
+    #: whether the largest mantissa has its top bit set whenever it is not zero
+    whole: bool
+    #: bits that truncation can have taken from a unit, at most; infinite where nothing is known
+    loss: float
+
+
+#: by layer and `revive`: the bounds of a leaf's step, and its greatest count
+Leaves = dict[tuple[int, bool], tuple[Span, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Hold what the steps of a schedule can hold, over all records."""
+
+    #: greatest entry that a step accumulates
+    accumulator: int
+    #: greatest sum of the mantissas of a context that codes a symbol
+    context_sum: int
+    #: the least and the greatest exponent of a value
+    exponents: tuple[int, int]
+    #: bits that truncation can cost a record's intervals, at most; infinite where nothing is known
+    loss: float
+    #: entries of vectors with several live units that a shift to A bits can truncate
+    truncated: int
+
+
+def needed_widths(circuit: IntegerCircuit) -> dict[str, int]:
+    """Compute the width in bits that this circuit's numbers need of every signal, for any symbols.
+
+    The rules and their proofs are in docs/bounds.md. No width is above the one that `Widths` declares.
+
+    Returns:
+        The signals of `Widths.signals`, and `exponent`, whose width is that of a signed number.
+
+    Example:
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.quantize import quantize
+        >>> needed_widths(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))["accumulator"]
+        13
+    """
+    leaves: Leaves = {}
+    return _needed(
+        circuit, [analyse(circuit, s, leaves) for s in (likelihood_schedule(circuit), coding_schedule(circuit))]
+    )
+
+
+def declared_widths(circuit: IntegerCircuit) -> dict[str, int]:
+    """Give the widths that `needed_widths` is compared with: those of `Widths.signals`, and of the exponent."""
+    return circuit.widths.signals() | {"exponent": EXPONENT_BITS}
+
+
+def coding_schedule(circuit: IntegerCircuit) -> Schedule:
+    """Give the schedule that the numpy reference codes with."""
+    return code_schedule(circuit) if circuit.structured else reevaluation_schedule(circuit)
+
+
+def _needed(circuit: IntegerCircuit, found: list[Analysis]) -> dict[str, int]:
+    widths = circuit.widths
+    divisors = np.arange(1 << (RECIPROCAL_BITS - 1), (1 << RECIPROCAL_BITS) + 1, dtype=np.int64)
+    start = RECIPROCAL_TABLE[np.minimum(divisors >> 7, 511) - 256]
+    newton = int((start * (((1 << 32) - divisors * start) >> 14)).max())
+    room = (1 << widths.scale_bits) - min(circuit.cardinalities) * widths.floor
+    scaled = int(arithmetic.reciprocal(divisors).max()) * room
+    context = max(analysis.context_sum for analysis in found)
+    low = min(analysis.exponents[0] for analysis in found)
+    high = max(analysis.exponents[1] for analysis in found)
+    needed = {
+        "weight": max(
+            (int(_values(layer).max()) for layer in circuit.layers if isinstance(layer, IntegerSum)), default=0
+        ),
+        "leaf": 1 << widths.leaf_bits,
+        "state": (1 << widths.state_bits) - 1,
+        "accumulator": max(analysis.accumulator for analysis in found),
+        "context_sum": context,
+        "weighted": context << widths.leaf_bits,
+        "reciprocal_product": newton,
+        "bound_input": (1 << widths.bound_input) - 1,
+        "scale": scaled >> 17,
+        "scale_product": scaled,
+        # A weighted entry times R is at most G * 2^X: docs/arithmetic.md, "The last bound is at most 2^P".
+        "bound_product": room << widths.bound_input,
+        "range": (1 << widths.range_bits) - 1,
+        "low": (1 << (widths.range_bits + 1)) - 1,
+        "symbol": (1 << widths.symbol) - 1,
+    }
+    bits = {name: value.bit_length() for name, value in needed.items()}
+    bits["exponent"] = 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+    declared = declared_widths(circuit)
+    assert bits.keys() == declared.keys() and all(bits[name] <= declared[name] for name in bits), (bits, declared)
+    return bits
+
+
+def analyse(circuit: IntegerCircuit, schedule: Schedule, leaves: Leaves | None = None) -> Analysis:
+    """Bound every value of a schedule, step by step; `leaves` keeps what both schedules of a circuit need."""
+    state = _Analysis(circuit, {} if leaves is None else leaves)
+    for index, step in enumerate(schedule.steps):
+        state.run(step)
+        for value in schedule.frees[index]:
+            del state.spans[value]
+    return Analysis(state.accumulator, state.context_sum, state.exponents, state.loss, state.truncated)
+
+
+def _values(layer: IntegerSum) -> NDArray[np.generic]:
+    return layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
+
+
+class _Mix:
+    """Hold one matrix of a sum or of lists, for products with bounds, which float64 computes exactly."""
+
+    def __init__(self, matrix: IntArray | SparseRows) -> None:
+        self.rows = matrix if isinstance(matrix, SparseRows) else None
+        self.dense = None if self.rows is not None else np.asarray(matrix, dtype=np.float64)
+
+    def __call__(self, vector: IntArray) -> IntArray:
+        if self.dense is not None:
+            return np.asarray(self.dense @ vector).astype(np.int64)
+        assert self.rows is not None
+        values: IntArray | None = self.rows.values if len(self.rows.values) else None  # type: ignore[assignment]
+        return arithmetic.mix_sparse(self.rows.indptr, self.rows.indices, values, vector[:, None])[:, 0]
+
+    @cached_property
+    def largest(self) -> IntArray:
+        """Give the largest entry of every column."""
+        if self.dense is not None:
+            return np.asarray(self.dense.max(axis=0)).astype(np.int64)
+        assert self.rows is not None
+        found = np.zeros(self.rows.columns, dtype=np.int64)
+        values = self.rows.values if len(self.rows.values) else np.ones(len(self.rows.indices), dtype=np.int64)
+        np.maximum.at(found, self.rows.indices, values.astype(np.int64))
+        return found
+
+    def extra(self, more: IntArray, live: NDArray[np.bool_]) -> IntArray | int:
+        """Bound what some live entry adds to every row, when it is higher than its least by `more`."""
+        if self.dense is None or not self.reaches or not live.any():
+            return 0
+        terms = self.dense * more
+        return np.asarray((terms if live.all() else terms[:, live]).min(axis=1)).astype(np.int64)
+
+    @cached_property
+    def reaches(self) -> bool:
+        """Tell whether some row weighs every column."""
+        return self.dense is not None and bool((self.dense > 0).all(axis=1).any())
+
+
+class _Analysis:
+    """Hold the bounds while the steps go by."""
+
+    def __init__(self, circuit: IntegerCircuit, leaves: Leaves) -> None:
+        self.circuit = circuit
+        self.bits = circuit.state_bits
+        self.full = (1 << self.bits) - 1
+        self.half = 1 << (self.bits - 1)
+        self.spans: dict[int, Span] = {}
+        self.leaves = leaves
+        self.mixes: dict[tuple[int, bool], _Mix] = {}
+        self.accumulator = 0
+        self.context_sum = 0
+        self.exponents = (0, 0)
+        self.loss = 0.0
+        self.truncated = 0
+
+    def run(self, step: Step) -> None:
+        if step.op is Op.INTERVAL:
+            context = self.view(step.sources[0])
+            self.context_sum = max(self.context_sum, int(context.high.sum()))
+            self.loss += context.loss
+            return
+        span = self.compute(step)
+        self.exponents = min(self.exponents[0], span.exponents[0]), max(self.exponents[1], span.exponents[1])
+        self.spans[step.target] = span
+
+    def compute(self, step: Step) -> Span:
+        if step.op is Op.INIT:
+            ones = np.full(step.units, self.half, dtype=np.int64)
+            return Span(ones, ones, (1 - self.bits, 1 - self.bits), self.half, True, 0.0)
+        if step.op is Op.LEAF:
+            return self.leaf(step.layer, step.revive)
+        first = self.view(step.sources[0])
+        if step.op is Op.ALIGN:
+            return self.align(first, self.view(step.sources[1]))
+        if step.op is Op.MULTIPLY:
+            return self.multiply(step, first, self.view(step.sources[1]))
+        mix = self.mix(step)
+        sums = Span(
+            mix(first.low), mix(first.high),
+            tuple(e - (0 if step.op is Op.LIST else self.circuit.weight_bits) for e in first.exponents),  # type: ignore[arg-type]
+            0, False, first.loss,
+        )  # fmt: skip
+        live = first.high > 0
+        if first.top:
+            sums = replace(sums, low=sums.low + mix.extra(np.maximum(first.top - first.low, 0), live))
+        # The largest source entry meets at least the largest weight of its column.
+        top = first.top * int(mix.largest[live].min()) if live.any() else 0
+        return self.normalise(replace(sums, top=max(top, int(sums.low.max(initial=0)))), step.revive)
+
+    def view(self, source: Ref) -> Span:
+        span = self.spans[source.value]
+        if source.units == len(span.high):
+            return span
+        part = slice(source.offset, source.offset + source.units)
+        low = span.low[part]
+        return replace(span, low=low, high=span.high[part], top=int(low.max()), whole=False)
+
+    def mix(self, step: Step) -> _Mix:
+        if step.op is Op.LIST:
+            assert step.lists is not None
+            return _Mix(step.lists)
+        layer = self.circuit.layers[step.layer]
+        assert isinstance(layer, IntegerSum)
+        weights = layer.weights
+        key = id(weights), step.op is Op.DOWN  # layers may share their weights
+        if key not in self.mixes:
+            turned = weights.transposed() if isinstance(weights, SparseRows) else weights.T
+            self.mixes[key] = _Mix(turned if key[1] else weights)
+        return self.mixes[key]
+
+    def leaf(self, index: int, revive: bool) -> Span:
+        """Normalise every column of a leaf table, and the one of a missing symbol: exact bounds."""
+        if (index, revive) not in self.leaves:
+            layer = self.circuit.layers[index]
+            assert isinstance(layer, IntegerInput)
+            counts = np.concatenate([np.diff(layer.cumulative, axis=1), layer.cumulative[:, -1:]], axis=1)
+            start = np.full(counts.shape[1], -self.circuit.leaf_bits, dtype=np.int64)
+            mantissa, exponent = arithmetic.normalise(counts, start, self.bits, revive)
+            tops = mantissa.max(axis=0)
+            dead = not counts.any(axis=0).all()
+            # A revived column is not what exact arithmetic gives.
+            loss = float("inf") if revive and dead else 0.0
+            amount = exponent[:-1] + self.circuit.leaf_bits
+            cut = np.flatnonzero((amount > 0) & (tops[:-1] > 0))
+            if cut.size and loss == 0:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    ratio = counts[:, cut] / (mantissa[:, cut] << amount[cut])
+                loss = float(np.log2(ratio, where=counts[:, cut] > 0, out=np.zeros(ratio.shape)).max())
+            span = Span(
+                mantissa.min(axis=1), mantissa.max(axis=1), (int(exponent.min()), int(exponent.max())),
+                int(tops.min()), True, loss,
+            )  # fmt: skip
+            found = span, 1 << self.circuit.leaf_bits
+            self.leaves[index, revive] = found
+            if not dead:
+                self.leaves[index, not revive] = found
+        span, count = self.leaves[index, revive]
+        self.count(span.high, self.circuit.leaf_bits + 1 > self.bits)
+        self.accumulator = max(self.accumulator, count)
+        return span
+
+    def multiply(self, step: Step, first: Span, second: Span) -> Span:
+        gathers = step.gathers
+        low = _picked(first.low, gathers[0]) * _picked(second.low, gathers[1])
+        high = _picked(first.high, gathers[0]) * _picked(second.high, gathers[1])
+        # Where every unit of a source is read, its largest entry meets at least the least of the other.
+        tops = [int(low.max(initial=0))]
+        for place, (own, other) in enumerate(((first, second), (second, first))):
+            if gathers[place] is None and len(own.high) == len(low):
+                tops.append(own.top * int(_picked(other.low, gathers[1 - place]).min()))
+        exponents = first.exponents[0] + second.exponents[0], first.exponents[1] + second.exponents[1]
+        return self.normalise(Span(low, high, exponents, max(tops), False, first.loss + second.loss), step.revive)
+
+    def normalise(self, sums: Span, revive: bool) -> Span:
+        """Bound what a shift to A bits makes of accumulated entries."""
+        greatest = int(sums.high.max(initial=0))
+        self.accumulator = max(self.accumulator, greatest)
+        # The shift grows with the largest entry, which lies between `top`, or 1, and `greatest`.
+        least, most = max(sums.top, 1).bit_length() - self.bits, greatest.bit_length() - self.bits
+        self.count(sums.high, most > 0)
+        dead = sums.top == 0
+        low = sums.low >> most if most >= 0 else sums.low << -most
+        high = np.minimum(sums.high >> least if least >= 0 else sums.high << -least, self.full)
+        down, up = sums.exponents[0] + least, sums.exponents[1] + most
+        top = self.half
+        if greatest == 0:
+            down, up = sums.exponents
+        if dead and revive:
+            low, high = np.minimum(low, self.half), np.maximum(high, self.half)
+            down, up = min(down, sums.exponents[0]), max(up, sums.exponents[1])
+        elif dead:
+            down, top = ZERO_EXPONENT, 0
+        loss = sums.loss
+        if (dead and revive) or down < ZERO_EXPONENT:
+            loss = float("inf")
+        elif most > 0 and loss < float("inf"):
+            loss += _truncated(low[sums.high > 0])
+        return Span(low, high, (max(down, ZERO_EXPONENT), max(up, ZERO_EXPONENT)), top, True, loss)
+
+    def count(self, high: IntArray, cut: bool) -> None:
+        """Count the entries that may be cut; a vector with one live unit keeps its only ratio."""
+        live = int(np.count_nonzero(high))
+        self.truncated += live if cut and live > 1 else 0
+
+    def align(self, first: Span, second: Span) -> Span:
+        common = tuple(max(pair) for pair in zip(first.exponents, second.exponents, strict=True))
+        low, loss = [], 0.0
+        for own in (first, second):
+            distance = min(common[1] - own.exponents[0], EXACT_BITS)
+            low.append(own.low >> distance)
+            cut = _truncated(low[-1][own.high > 0]) if distance > 0 else 0.0
+            loss = max(loss, own.loss + cut)
+        # The vector with the greater exponent is not shifted; a zero vector has the least exponent of all.
+        sure = max(first.top, second.top) > 0
+        whole = first.whole and second.whole
+        top = (self.half if sure else 0) if whole else min(first.top, second.top)
+        high = np.concatenate([first.high, second.high])
+        self.count(high, True)
+        return Span(np.concatenate(low), high, common, top, whole, loss)  # type: ignore[arg-type]
+
+
+def _picked(vector: IntArray, gather: Gather | None) -> IntArray:
+    return vector if gather is None else vector[gather]
+
+
+def _truncated(low: IntArray) -> float:
+    """Bound what truncation takes of entries that keep at least `low`: v < m + 1 of what was m or more."""
+    if not low.size:
+        return 0.0
+    least = int(low.min())
+    return float(np.log2(1 + 1 / least)) if least else float("inf")

@@ -1,0 +1,76 @@
+"""C simulation of a project's engine: a device behind simulated registers and streams, which counts its cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pcedge.drivers.device import Device
+from pcedge.errors import MismatchError, ToolError
+from pcedge.simulate.board import Board
+from pcedge.simulate.csim import Csim, golden_counts
+from pcedge.toolchain.compiled import check_compared, compiled, start
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
+
+_SOURCES = ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")
+
+
+@dataclass(frozen=True)
+class EngineCsim:
+    """Run the engine of a project directory, compiled for plain integers, which are faster, or exact widths."""
+
+    folder: Path
+    #: exact widths of every signal (`ap_int`) instead of 64-bit integers
+    exact: bool = False
+
+    @cached_property
+    def executable(self) -> Path:
+        """Compile the testbench where it is not yet; give the executable.
+
+        Raises:
+            FormatError: the directory is not a project.
+            MissingToolError: no compiler or no ap_int.h.
+            ToolError: the compiler failed; its text is in the message.
+        """
+        _ = Csim(self.folder).manifest
+        command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
+        if not self.exact:
+            command.append("-DPCEDGE_PLAIN_INTEGERS")
+
+        def make(out: Path) -> None:
+            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the engine's testbench")
+
+        return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
+
+    def golden(self) -> str:
+        """Compare all jobs with the golden vectors; give the testbench's lines.
+
+        Raises:
+            MismatchError: they differ; the message names the job and the record or lane.
+            FormatError: it compared other numbers of records, bytes or symbols than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
+        """
+        done = start(self.executable, ["golden", "golden"], self.folder)
+        if done.returncode == 1:
+            raise MismatchError(f"engine: {done.stdout.strip()}")
+        if done.returncode:
+            raise ToolError(f"the engine's testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        check_compared(self.folder, done.stdout, golden_counts(Csim(self.folder).manifest))
+        return done.stdout.strip()
+
+    @contextmanager
+    def device(self, stalls: tuple[int, int] | None = None) -> Iterator[Device]:
+        """Open the engine as a device.
+
+        Args:
+            stalls: share of 256, and a seed: so often both ends of a stream are not ready.
+        """
+        streams = Csim(self.folder).manifest.get("streams", 1)
+        board = Board(self.executable, streams, stalls)
+        try:
+            yield Device(board, board.ports)
+        finally:
+            board.close()

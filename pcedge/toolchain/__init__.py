@@ -1,0 +1,1 @@
+"""Tools outside: compilers, C++ builds, the vendor's programs and their reports."""
