@@ -1,4 +1,4 @@
-"""The vitis's flow without the vitis: targets, scripts, `build` with a stand-in for the tools, reports."""
+"""The vendor's flow without the vendor: targets, scripts, `build` with a stand-in for the tools, reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pcedge.simulate.csim import Csim
 from pcedge.toolchain import tools, vitis
 from pcedge.toolchain.reports import parse_synthesis, parse_timing, parse_utilization, read_report
 
-DATA = Path(__file__).parent / "data/vitis"
+DATA = Path(__file__).parent / "data/vendor"
 PARTS = {
     "vitis-hls": "xczu7ev-ffvc1156-2-e", "zcu104": "xczu7ev-ffvc1156-2-e", "kv260": "xck26-sfvc784-2LV-c",
     "pynq-z2": "xc7z020clg400-1", "arty-a7": "xc7a35ticsg324-1L", "alveo-u50": "xcu50-fsvh2104-2-e",
@@ -271,7 +271,7 @@ def test_build_without_a_tool_says_what_it_would_run(project: Path) -> None:
     before = sorted(project.rglob("*"))
     result = run("build", project, "--top", "pc_encode", "--steps", "csim,cosim")
     assert result.exit_code == 3
-    assert "pcedge: no vitis tool was found: vitis-run must be on PATH, or PCEDGE_VITIS must name" in result.stderr
+    assert "pcedge: no vendor tool was found: vitis-run must be on PATH, or PCEDGE_VITIS must name" in result.stderr
     assert result.stdout.splitlines() == [
         f"nothing was run; in {project} this would have been:",
         "(cd components/pc_encode && vitis-run --mode hls --csim --config hls_config.cfg --work_dir work)",
@@ -408,7 +408,7 @@ def put(project: Path, top: str = "pc_encode") -> Path:
 def test_report_of_a_project(project: Path) -> None:
     result = run("report", project)
     assert result.exit_code == 1
-    assert f"{project} must hold reports of a vitis's tool, it holds none; pcedge build" in result.stderr
+    assert f"{project} must hold reports of a vendor's tool, it holds none; pcedge build" in result.stderr
     folder = put(project)
     found = as_json("report", project)["reports"]
     assert set(found) == {"pc_encode"} and set(found["pc_encode"]) == {"synthesis", "utilization", "timing"}
