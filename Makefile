@@ -8,7 +8,7 @@ ZIG = $(if $(HAVE_CXX),,zig)
 # The version that the tests were run with; set TORCH to the build that suits your machine.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint tree docs check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
@@ -16,14 +16,22 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in
-	rm -rf build/tree && mkdir -p build/tree && cp -r pcedge build/tree/pcedge
-	cp -r export build/tree/pcedge/export && cp -r hls build/tree/pcedge/hls
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p pcedge
 	cd build/tree && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
+
+# The package as it is installed: export/ and hls/ are parts of it.
+tree:
+	rm -rf build/tree && mkdir -p build/tree && cp -r pcedge build/tree/pcedge
+	cp -r export build/tree/pcedge/export && cp -r hls build/tree/pcedge/hls
+
+docs: $(VENV)/.docs tree
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	$(BIN)/peakrdl html hls/registers.rdl -o build/site/registers-html
+	$(BIN)/peakrdl c-header hls/registers.rdl -o build/site/pcedge_engine.h
 
 check: lint test
 
@@ -44,6 +52,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.lint: pyproject.toml $(VENV)/.test
 	@echo "installing the linters into $(VENV), once …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.demo
+	@echo "installing what the site is built with into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 comma := ,

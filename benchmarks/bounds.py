@@ -17,7 +17,8 @@ from pcedge.compress import expected_flows
 from pcedge.data import load_array
 from pcedge.engines import ReferenceEngine
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.schedule.ranges import declared_widths, needed_widths
+from pcedge.schedule.program import Program
+from pcedge.schedule.ranges import declared_widths
 
 SETTINGS = [(w, 12, 16) for w in (8, 6, 5, 4, 3)] + [(w, 12, a) for a in (12, 10) for w in (8, 6, 5, 4, 3)]
 
@@ -46,7 +47,7 @@ def show(name: str, circuit: Circuit, records: np.ndarray) -> None:
         )
     integers = quantize(circuit)
     begin = time.process_time()
-    needed = needed_widths(integers)
+    needed = Program.of(integers).needed
     seconds = time.process_time() - begin
     declared = declared_widths(integers)
     print(f"\nneeded widths at W 8, L 12, A 16 ({seconds:.2f} s)\n\n| signal | needed | declared |\n|---|---|---|")

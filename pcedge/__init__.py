@@ -1,17 +1,41 @@
 """Probabilistic circuits on edge hardware: integer circuits, ONNX, HLS kernels and a range coder, equal bit for bit.
 
-The packages, from data to hardware: `pcedge.data`, `pcedge.circuit`, `pcedge.learn`, `pcedge.quantize`,
-`pcedge.codec`, `pcedge.export`, `pcedge.simulate`, `pcedge.verify`.
+Everything in `__all__` is the public interface; each name is imported when it is first asked for, so that
+`import pcedge` costs nothing. The rooms, from data to hardware: `pcedge.data`, `circuit`, `learn`, `compress`,
+`quantize`, `integer`, `schedule`, `engines`, `codec`, `export`, `simulate`, `verify`.
 """
 
 import importlib
 
 __version__ = "0.1.0"
 
+#: where each public name lies
+_HOMES = {
+    "Circuit": "pcedge.circuit", "save_circuit": "pcedge.circuit", "log_likelihood": "pcedge.circuit",
+    "sample": "pcedge.circuit", "load_array": "pcedge.data", "load_data": "pcedge.data",
+    "Symbolizer": "pcedge.data", "train": "pcedge.learn", "import_circuit": "pcedge.importers",
+    "QuantizationConfig": "pcedge.quantize", "IntegerCircuit": "pcedge.integer", "Program": "pcedge.schedule",
+    "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec",
+    "load": "pcedge.front", "to_integer": "pcedge.front", "encode": "pcedge.front", "decode": "pcedge.front",
+    "read_onnx": "pcedge.export", "write_onnx": "pcedge.export", "write_project": "pcedge.export",
+    "estimate_cost": "pcedge.export",
+    "write_unrolled": "pcedge.export", "to_hls4ml": "pcedge.export", "append_to_hls4ml": "pcedge.export",
+    "read_program": "pcedge.schedule", "write_program": "pcedge.schedule",
+    "Project": "pcedge.verify", "verify_ladder": "pcedge.verify", "PcedgeError": "pcedge.errors",
+}  # fmt: skip
+
+__all__ = sorted(_HOMES)
+
 
 def __getattr__(name: str) -> object:
-    """Find `to_hls4ml` when it is asked for: importing pcedge imports nothing else."""
-    if name != "to_hls4ml":
+    """Import a public name when it is first asked for."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Not an import statement: the layers below export would then import export through this module.
-    return importlib.import_module("pcedge.export.hls4ml").to_hls4ml
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return [*__all__, "__version__"]

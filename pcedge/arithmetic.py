@@ -56,6 +56,11 @@ def ceil_log2(count: int) -> int:
     return (count - 1).bit_length()
 
 
+def ceil_div(count: int, size: int) -> int:
+    """Give the least number of groups of `size` that hold `count`."""
+    return -(-count // size)
+
+
 @dataclass(frozen=True)
 class Widths:
     """Compute the width in bits of every signal from the chosen parameters and the circuit's sizes.

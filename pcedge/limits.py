@@ -45,6 +45,7 @@ class Bound:
 BOUNDS = {
     "circuit": Bound(512, 1 << 34),
     "onnx": Bound(512, 1 << 34),
+    "program": Bound(512, 1 << 34),
     "spn": Bound(512, 1 << 34),
     "bin": Bound(512, 1 << 34),
     "psdd": Bound(512, 1 << 34),

@@ -24,8 +24,8 @@ from pcedge.export.engine.project import write_project
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule import ranges
-from pcedge.schedule.ranges import analyse, coding_schedule, declared_widths, needed_widths
-from pcedge.schedule.schedules import likelihood_schedule
+from pcedge.schedule.program import Program
+from pcedge.schedule.ranges import analyse, declared_widths
 from pcedge.schedule.steps import Op, Schedule
 from pcedge.simulate.csim import Csim
 
@@ -98,7 +98,7 @@ def assert_within(circuit: IntegerCircuit, schedule: Schedule, records: IntArray
 @settings(max_examples=60, deadline=None)
 @given(circuit=integer_circuits(max_variables=5, max_states=4, max_symbols=3))
 def test_no_number_is_wider_than_needed(circuit: IntegerCircuit) -> None:
-    needed, records = needed_widths(circuit), all_records(circuit)
+    needed, records = Program.of(circuit).needed, all_records(circuit)
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, circuit)
         engine = ReferenceEngine(circuit)
@@ -107,15 +107,15 @@ def test_no_number_is_wider_than_needed(circuit: IntegerCircuit) -> None:
             engine.intervals(shifted)
     for name, bits in watch.widest.items():
         assert bits <= needed[name] <= declared_widths(circuit)[name], name
-    assert_within(circuit, engine.likelihood_steps, records, engine.likelihood)
-    assert_within(circuit, engine.code_steps, records, engine.intervals)
+    assert_within(circuit, engine.program.likelihood, records, engine.likelihood)
+    assert_within(circuit, engine.program.code, records, engine.intervals)
 
 
 @settings(max_examples=20, deadline=None)
 @given(circuit=unstructured_circuits(max_variables=5, max_states=3), config=configs())
 def test_circuits_without_a_tree_have_bounds_too(circuit: Circuit, config: QuantizationConfig) -> None:
     integers = quantize(circuit, config)
-    needed, records = needed_widths(integers), all_records(integers, 300)
+    needed, records = Program.of(integers).needed, all_records(integers, 300)
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, integers)
         ReferenceEngine(integers).intervals(records)
@@ -136,7 +136,7 @@ def spread(weight_bits: int, states: int = 4) -> IntegerCircuit:
 @pytest.mark.parametrize("weight_bits", [4, 8, 16])
 def test_designed_circuits_reach_the_bound(weight_bits: int) -> None:
     circuit = spread(weight_bits)
-    needed = needed_widths(circuit)
+    needed = Program.of(circuit).needed
     with pytest.MonkeyPatch.context() as monkeypatch:
         watch = Watch(monkeypatch, circuit)
         engine = ReferenceEngine(circuit)
@@ -158,7 +158,7 @@ def test_narrow_circuits_need_less_than_declared() -> None:
     weights[0, :2] = 0.5
     leaves = InputLayer(0, np.random.default_rng(0).dirichlet(np.ones(4), 64))
     circuit = quantize(Circuit((leaves, SumLayer((0,), weights))))
-    needed, declared = needed_widths(circuit), declared_widths(circuit)
+    needed, declared = Program.of(circuit).needed, declared_widths(circuit)
     assert (needed["context_sum"], declared["context_sum"]) == (17, 22)
     assert (needed["weight"], declared["weight"]) == (8, 9)
     assert needed["exponent"] < declared["exponent"]
@@ -177,7 +177,7 @@ def test_a_large_circuit_takes_about_a_second() -> None:
     circuit = quantize(Circuit(tuple(layers)))
     assert circuit.structured
     start = time.process_time()
-    needed_widths(circuit)
+    _ = Program.of(circuit).needed
     assert time.process_time() - start < 5  # about 1 s on an idle core
 
 
@@ -186,7 +186,7 @@ class TestFiles:
         circuit = spread(8)
         model = to_onnx(circuit)
         held = {entry.key: entry.value for entry in model.metadata_props}
-        assert json.loads(held["pcedge.needed"]) == needed_widths(circuit)
+        assert json.loads(held["pcedge.needed"]) == Program.of(circuit).needed
         write_onnx(circuit, tmp_path / "m.onnx")
         assert read_onnx(tmp_path / "m.onnx").digest == circuit.digest
 
@@ -254,13 +254,13 @@ def test_a_tampered_width_does_not_compile(name: str, value: int, message: str, 
 def test_the_generated_widths_compile(tmp_path: Path) -> None:
     folder = write_project(spread(16), tmp_path / "project")
     text = (folder / "src/pcedge_config.hpp").read_text()
-    for name, bits in needed_widths(spread(16)).items():
+    for name, bits in Program.of(spread(16)).needed.items():
         assert f"  static constexpr int needed_{name}_bits = {bits};\n" in text
     Csim(folder).compile()
 
 
 def test_schedules_are_analysed_apart() -> None:
     circuit = spread(8)
-    found = [analyse(circuit, s) for s in (likelihood_schedule(circuit), coding_schedule(circuit))]
+    found = [analyse(circuit, s) for s in (Program.of(circuit).likelihood, Program.of(circuit).code)]
     assert (found[0].context_sum, found[0].accumulator) == (0, 1 << 22)
     assert found[1].context_sum > 0

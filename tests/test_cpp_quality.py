@@ -17,11 +17,11 @@ import pytest
 from strategies import make_circuit
 
 from pcedge.circuit import load_circuit
+from pcedge.drivers.image_check import check_image, read_words
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, ToolError
 from pcedge.export import write_project
 from pcedge.export.program.image import capacity_from
-from pcedge.export.program.image_check import check_image, read_words
-from pcedge.export.program.size import EngineSize
 from pcedge.export.unrolled.project import write_unrolled
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize

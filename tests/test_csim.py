@@ -89,7 +89,7 @@ def test_random_circuits(case: int, tmp_path: Path) -> None:
 def test_testbench_names_record_variable_and_step(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "project")
     path = folder / "golden/code_hashes.u32"
-    steps = len(ReferenceEngine(random_circuit(4)).code_steps.steps)
+    steps = len(ReferenceEngine(random_circuit(4)).program.code.steps)
     hashes = np.frombuffer(path.read_bytes(), dtype="<u4").reshape(-1, steps).copy()
     names = (folder / "golden/steps.txt").read_text().splitlines()[-steps:]
     leaf = next(index for index, name in enumerate(names) if name.startswith("LEAF"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +21,14 @@ from test_rom import special
 from pcedge.cli import group
 from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.drivers import Device, open_overlay
-from pcedge.drivers.device import CONTROL, DONE, INFO, JOB, RECORDS, START, STATUS, Job, Status
+from pcedge.drivers.contract import CONTROL, DONE, IMAGE_NAMES, INFO, JOB, RECORDS, START, STATUS, Job, Status
+from pcedge.drivers.image_check import read_words
+from pcedge.drivers.layout import SECTIONS
+from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
-from pcedge.export.program.image import HEADER, SECTIONS, Capacity, capacity_from, capacity_of, image_words
-from pcedge.export.program.image_check import read_words
-from pcedge.export.program.size import EngineSize
+from pcedge.export.program.image import Capacity, capacity_from, capacity_of, image_words
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op
@@ -154,7 +154,7 @@ def test_an_engine_says_what_does_not_fit(device: Device, capacity: Capacity) ->
 
 def changed_word(words: np.ndarray, section: str, place: int, value: int) -> np.ndarray:
     """Give an image with another word in a section, and a CRC that is right."""
-    front = len(HEADER) + 8
+    front = len(IMAGE_NAMES) + 8
     counts = words[front : front + len(SECTIONS)].astype(int)
     changed = words.copy()
     changed[front + len(SECTIONS) + int(counts[: SECTIONS.index(section)].sum()) + place] = value
@@ -177,13 +177,13 @@ def test_words_that_are_no_addresses_of_the_build(device: Device, capacity: Capa
         assert device.info.record == 0
     for name, value in (("result", sizes["state_words"]), ("result_exponent", sizes["exponent_slots"])):
         changed = words.copy()
-        changed[HEADER.index(name)] = value
+        changed[IMAGE_NAMES.index(name)] = value
         changed[-1] = zlib.crc32(changed[:-1].tobytes())
         with pytest.raises(ToolError, match=r"it says .*TOO_LARGE"):
             load_unchecked(device, changed)
     for name in ("code_steps", "likelihood_steps", "variables"):
         changed = words.copy()
-        changed[HEADER.index(name)] -= 1
+        changed[IMAGE_NAMES.index(name)] -= 1
         changed[-1] = zlib.crc32(changed[:-1].tobytes())
         with pytest.raises(ToolError, match=r"it says .*BAD_IMAGE"):
             load_unchecked(device, changed)
@@ -422,7 +422,6 @@ def test_the_header_offers_what_the_driver_reads(csim: EngineCsim) -> None:
     top = (csim.folder / "src/pcedge_engine.cpp").read_text()
     for name, offset in {"job": JOB, "status": STATUS, "records": RECORDS, "info": INFO}.items():
         assert f"s_axilite port = {name} offset = 0x{offset:x}" in top
-    assert struct.pack("<I", 0x31454350) == b"PCE1"
 
 
 class TestCommands:

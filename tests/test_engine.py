@@ -18,15 +18,15 @@ from pcedge.codec import encode
 from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.data import load_data
 from pcedge.drivers import Device
+from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.engine.cycles import JOBS, busy_cycles, count_cycles, estimate, smallest
 from pcedge.export.program.lowering import lower, stored_weights
-from pcedge.export.program.size import EngineSize
 from pcedge.integer import IntegerCircuit, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Op
 from pcedge.simulate.parallel import EngineCsim
 
@@ -153,14 +153,14 @@ def test_tiles_hold_the_weights(digits: IntegerCircuit) -> None:
 
 
 def test_units_do_every_step(digits: IntegerCircuit) -> None:
-    steps = code_schedule(digits).steps
+    steps = Program.of(digits).code.steps
     busy = busy_cycles(digits, EngineSize(1), "encode")
     products = [s.units * s.sources[0].units for s in steps if s.op in (Op.UP, Op.DOWN)]
     assert busy["mix"] == sum(products)
     assert busy["interval"] == sum(s.sources[0].units for s in steps if s.op is Op.INTERVAL)
     assert busy_cycles(digits, EngineSize(1), "decode")["interval"] > busy["interval"]
     up = busy_cycles(digits, EngineSize(1), "likelihood")
-    assert up["mix"] == sum(s.units * s.sources[0].units for s in likelihood_schedule(digits).steps if s.op is Op.UP)
+    assert up["mix"] == sum(s.units * s.sources[0].units for s in Program.of(digits).likelihood.steps if s.op is Op.UP)
 
 
 def test_more_streams_hide_latency(digits: IntegerCircuit) -> None:

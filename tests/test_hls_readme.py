@@ -173,7 +173,7 @@ def test_circuit_is_the_one_that_is_encoded(example: str) -> None:
 
 
 def test_steps_are_those_of_the_schedule(example: str) -> None:
-    steps = ReferenceEngine(circuit()).code_steps.steps
+    steps = ReferenceEngine(circuit()).program.code.steps
     titles = re.findall(r"^\*\*(Step \d+, \w+)", example, re.M)
     assert titles == [f"Step {number}, {step.op.name}" for number, step in enumerate(steps)]
 

@@ -13,18 +13,20 @@ from strategies import make_circuit
 from test_device import CIRCUITS, SHAPE
 
 from pcedge.circuit import load_circuit
+from pcedge.drivers.contract import IMAGE_NAMES
+from pcedge.drivers.image_check import check_image, read_words
+from pcedge.drivers.layout import SECTIONS
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError
 from pcedge.export import load_zoo
-from pcedge.export.program.image import HEADER, SECTIONS, capacity_of, image_words
-from pcedge.export.program.image_check import check_image, read_words
-from pcedge.export.program.size import EngineSize
+from pcedge.export.program.image import capacity_of, image_words
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op
 
 Words = NDArray[np.uint32]
 
-FRONT = len(HEADER) + 8
+FRONT = len(IMAGE_NAMES) + 8
 
 #: circuits of which one has a step of each kind, lists and gather lists, and one nested tables
 RANDOM, SPARSE, NESTED = CIRCUITS[4], CIRCUITS[6], CIRCUITS[8]
@@ -64,7 +66,7 @@ def put(section: str, place: int, value: int) -> Callable[[Words], None]:
 
 def head(name: str, value: int) -> Callable[[Words], None]:
     def change(words: Words) -> None:
-        words[HEADER.index(name)] = value
+        words[IMAGE_NAMES.index(name)] = value
 
     return change
 
@@ -75,7 +77,7 @@ def at(program: str, op: Op, field: str, value: int | str, number: int = 0, **fi
     def change(words: Words) -> None:
         place = start_of(words, f"{program}_{field}") + steps_of(words, program, op, **fields)[number]
         if isinstance(value, str):
-            words[place] = int(words[place]) + 1 if value == "+1" else words[HEADER.index(value)] - 1
+            words[place] = int(words[place]) + 1 if value == "+1" else words[IMAGE_NAMES.index(value)] - 1
         else:
             words[place] = value
 
@@ -173,8 +175,8 @@ def test_images_that_are_not_whole() -> None:
     # Symbols of which there are no tables: refused before anything is made of them.
     many = words.copy()
     for name, value in (("cardinality", 1 << 22), ("floor", 1)):
-        many[HEADER.index(name)] = value
-    many[HEADER.index("widths")] |= 24 << 16
+        many[IMAGE_NAMES.index(name)] = value
+    many[IMAGE_NAMES.index("widths")] |= 24 << 16
     many[start_of(many, "variables_cardinality")] = 1 << 22
     with pytest.raises(FormatError, match=r"cardinality must be at most \d+, there are no more entries, got 4194304$"):
         check_image(sealed(many), SHAPE)

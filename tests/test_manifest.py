@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from strategies import make_circuit
 
 from pcedge.cli import group
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, PcedgeError, UsageError
 from pcedge.export import find_target, write_onnx, write_project
 from pcedge.export.program.image import capacity_from, image_words
-from pcedge.export.program.size import EngineSize
 from pcedge.export.project.directory import write_files
 from pcedge.export.project.manifest import MANIFEST, check_names, parse_manifest, read_manifest
 from pcedge.export.target import read_target

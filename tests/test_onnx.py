@@ -24,6 +24,7 @@ from pcedge.export.onnx.initializers import check_size
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op
+from pcedge.schedule.steps import describe as name_of
 from pcedge.simulate.ort import OrtSession
 
 
@@ -248,8 +249,8 @@ class TestTrace:
                     assert found is None
                     continue
                 assert found is not None
-                np.testing.assert_array_equal(found[0], mantissa, err_msg=step.describe())
-                np.testing.assert_array_equal(found[1], exponent, err_msg=step.describe())
+                np.testing.assert_array_equal(found[0], mantissa, err_msg=name_of(step))
+                np.testing.assert_array_equal(found[1], exponent, err_msg=name_of(step))
 
     def test_placements_name_tensors_of_the_model(self) -> None:
         circuit = small_circuit()

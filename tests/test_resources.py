@@ -9,11 +9,11 @@ import pytest
 from test_rom import special
 
 from pcedge.circuit import load_circuit
+from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.loaded_memories import copies
 from pcedge.export.engine.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import Program, lower
-from pcedge.export.program.size import EngineSize
 from pcedge.export.target import FAMILIES, Resources, find_target
 from pcedge.quantize import QuantizationConfig, quantize
 

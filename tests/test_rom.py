@@ -15,6 +15,8 @@ from strategies import integer_circuits, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
 from pcedge.codec.lanes import encode_lanes
+from pcedge.drivers.layout import STEP_FIELDS
+from pcedge.drivers.size import EngineSize
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.engine.loaded_memories import reload_code
 from pcedge.export.engine.memories import memories_code
@@ -24,12 +26,11 @@ from pcedge.export.program.image import capacity_of
 from pcedge.export.program.leaves import LeafMemories
 from pcedge.export.program.lowering import lower
 from pcedge.export.program.packing import Column, pack
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import INDEX_BITS, STEP_FIELDS
+from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer import IntegerCircuit
 from pcedge.integer.circuit import IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.schedule.steps import Op
+from pcedge.schedule.steps import Interval, Leaf, ListSum, Multiply, Op, revives
 from pcedge.simulate.csim import Csim
 
 
@@ -123,17 +124,17 @@ def test_memories_hold_the_circuit(circuit: IntegerCircuit) -> None:
         decoded = {name: memory.column(name) for name in STEP_FIELDS}
         for index, step in enumerate(schedule.steps):
             found = {name: int(column[index]) for name, column in decoded.items()}
-            layer = circuit.layers[step.layer] if step.layer >= 0 else None
-            assert (found["kind"], found["revive"]) == (step.op, step.revive)
+            layer = None if step.op is Op.INIT else circuit.layers[step.layer]
+            assert (found["kind"], found["revive"]) == (step.op, revives(step))
             if step.op is not Op.INTERVAL:
                 assert found["units"] == step.units
                 assert found["target"] + step.units <= program.state_words
                 assert found["target_exponent"] < program.exponent_slots
-            if step.variable >= 0:
+            if isinstance(step, Leaf | Interval):
                 assert found["variable"] == step.variable
             if step.op in (Op.ALIGN, Op.INTERVAL):
                 assert [found["a_units"], found["b_units"]][: len(step.sources)] == [s.units for s in step.sources]
-            lists = step.lists
+            lists = step.lists if isinstance(step, ListSum) else None
             if isinstance(layer, IntegerSum) and step.op in (Op.UP, Op.DOWN):
                 weights = layer.weights
                 if isinstance(weights, SparseRows):
@@ -147,7 +148,12 @@ def test_memories_hold_the_circuit(circuit: IntegerCircuit) -> None:
             if lists is not None:
                 expected = np.concatenate([np.diff(lists.indptr), lists.indices])
                 assert_array_equal(read_banks(program.indices, INDEX_BITS, found["list"], len(expected)), expected)
-            for gather, flag, place in zip(step.gathers, ("gather_a", "gather_b"), ("list", "list_b"), strict=True):
+            for gather, flag, place in zip(
+                step.gathers if isinstance(step, Multiply) else (None, None),
+                ("gather_a", "gather_b"),
+                ("list", "list_b"),
+                strict=True,
+            ):
                 assert found[flag] == (gather is not None)
                 if gather is not None:
                     assert_array_equal(read_banks(program.indices, INDEX_BITS, found[place], len(gather)), gather)

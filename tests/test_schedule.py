@@ -18,7 +18,7 @@ from pcedge.errors import DataError, NotStructuredError
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.schedules import code_schedule
-from pcedge.schedule.steps import Op, Schedule, Step
+from pcedge.schedule.steps import Interval, ListSum, Op, Schedule, Step, describe, revives
 
 SMALL = {"max_variables": 5, "max_states": 3, "max_symbols": 3}
 
@@ -71,7 +71,7 @@ def matrix_uses(schedule: Schedule) -> Counter[int]:
 
 def check_program(circuit: IntegerCircuit, schedule: Schedule) -> None:
     """Check that every value is made once, read only while it lives, and freed once, by the step that reads it last."""
-    last = {step.target: number for number, step in enumerate(schedule.steps)}
+    last = {step.target: number for number, step in enumerate(schedule.steps) if not isinstance(step, Interval)}
     last |= {source.value: number for number, step in enumerate(schedule.steps) for source in step.sources}
     for number, frees in enumerate(schedule.frees):
         assert all(last[value] == number for value in frees)
@@ -80,17 +80,15 @@ def check_program(circuit: IntegerCircuit, schedule: Schedule) -> None:
     freed: set[int] = set()
     for step, frees in zip(schedule.steps, schedule.frees, strict=True):
         for source in step.sources:
-            assert source.value in alive, step.describe()
+            assert source.value in alive, describe(step)
             assert 0 <= source.offset
             assert source.offset + source.units <= sizes[source.value]
-        for source, gather in zip(step.sources, step.gathers, strict=False):
+        for source, gather in zip(step.sources, getattr(step, "gathers", ()), strict=False):
             assert gather is None or (gather.min() >= 0 and gather.max() < source.units)
-        if step.lists is not None:
+        if isinstance(step, ListSum):
             assert len(step.lists.indptr) == step.units + 1
-            assert step.lists.columns == step.sources[0].units
-        if step.op is Op.INTERVAL:
-            assert step.target == -1
-        else:
+            assert step.lists.columns == step.source.units
+        if not isinstance(step, Interval):
             assert step.target not in sizes
             sizes[step.target] = step.units
             alive.add(step.target)
@@ -105,16 +103,16 @@ def check_program(circuit: IntegerCircuit, schedule: Schedule) -> None:
 class TestPrograms:
     @given(strategies.integer_circuits())
     def test_likelihood(self, circuit):
-        schedule = ReferenceEngine(circuit).likelihood_steps
+        schedule = ReferenceEngine(circuit).program.likelihood
         check_program(circuit, schedule)
         sums = {index for index, layer in enumerate(circuit.layers) if isinstance(layer, IntegerSum)}
         assert matrix_uses(schedule) == dict.fromkeys(sums, 1)
-        assert not any(step.revive for step in schedule.steps)
+        assert not any(revives(step) for step in schedule.steps)
         assert {step.op for step in schedule.steps} <= {Op.LEAF, Op.UP, Op.MULTIPLY, Op.ALIGN}
 
     @given(strategies.integer_circuits())
     def test_code(self, circuit):
-        schedule = ReferenceEngine(circuit).code_steps
+        schedule = ReferenceEngine(circuit).program.code
         check_program(circuit, schedule)
         uses = matrix_uses(schedule)
         sums = {index for index, layer in enumerate(circuit.layers) if isinstance(layer, IntegerSum)}
@@ -128,8 +126,11 @@ class TestPrograms:
     @given(strategies.integer_circuits())
     def test_are_pure_functions_of_the_circuit(self, circuit):
         first, second = ReferenceEngine(circuit), ReferenceEngine(circuit)
-        for one, two in ((first.code_steps, second.code_steps), (first.likelihood_steps, second.likelihood_steps)):
-            assert [s.describe() for s in one.steps] == [s.describe() for s in two.steps]
+        for one, two in (
+            (first.program.code, second.program.code),
+            (first.program.likelihood, second.program.likelihood),
+        ):
+            assert [describe(s) for s in one.steps] == [describe(s) for s in two.steps]
             assert [s.sources for s in one.steps] == [s.sources for s in two.steps]
             assert one.frees == two.frees
 
@@ -156,7 +157,7 @@ class TestPrograms:
             if step.op not in (Op.ALIGN, Op.INTERVAL):
                 largest = mantissa.max(axis=0)
                 assert ((largest == 0) | (largest >> (circuit.state_bits - 1) == 1)).all()
-                assert ((largest > 0) | (not step.revive)).all()
+                assert ((largest > 0) | (not revives(step))).all()
             if step.op is Op.INTERVAL:
                 assert int(mantissa.sum(axis=0).max()).bit_length() <= circuit.widths.context_sum
 
@@ -169,14 +170,14 @@ class TestPrograms:
         text = r"^layers \d+ and \d+ \(product\) partition the scope \[.*\] differently: "
         with pytest.raises(NotStructuredError, match=text):
             code_schedule(engine.circuit)
-        check_program(engine.circuit, engine.likelihood_steps)
-        check_program(engine.circuit, engine.code_steps)
+        check_program(engine.circuit, engine.program.likelihood)
+        check_program(engine.circuit, engine.program.code)
 
     @pytest.mark.slow
     def test_a_chain_of_3000_variables_does_not_recurse(self):
         engine = ReferenceEngine(quantize(chain(3000, 2)))
-        assert len(engine.likelihood_steps.steps) == 3000 + 3000 + 2999
-        check_program(engine.circuit, engine.code_steps)
+        assert len(engine.program.likelihood.steps) == 3000 + 3000 + 2999
+        check_program(engine.circuit, engine.program.code)
         records = np.zeros((2, 3000), dtype=np.int64)
         mantissa, exponent = engine.likelihood(records)
         assert mantissa.min() > 0
@@ -187,8 +188,8 @@ class TestPrograms:
     def test_chain(self):
         """A chain needs no way up beyond its leaves: one use a sum."""
         engine = ReferenceEngine(quantize(chain(20, 4)))
-        assert set(matrix_uses(engine.code_steps).values()) == {1}
-        ops = Counter(step.op for step in engine.code_steps.steps)
+        assert set(matrix_uses(engine.program.code).values()) == {1}
+        ops = Counter(step.op for step in engine.program.code.steps)
         assert ops == {Op.INIT: 1, Op.DOWN: 20, Op.INTERVAL: 20, Op.LEAF: 19, Op.MULTIPLY: 19}
 
     def test_star(self):
@@ -196,15 +197,15 @@ class TestPrograms:
         leaves = [InputLayer(v, np.array([[0.2, 0.8], [0.7, 0.3]])) for v in range(9)]
         product = ProductLayer(tuple(range(9)), np.repeat(np.arange(2)[:, None], 9, axis=1))
         circuit = quantize(Circuit((*leaves, product, SumLayer((9,), np.array([[0.5, 0.5]])))))
-        ops = Counter(step.op for step in ReferenceEngine(circuit).code_steps.steps)
+        ops = Counter(step.op for step in ReferenceEngine(circuit).program.code.steps)
         assert ops == {Op.INIT: 1, Op.DOWN: 1, Op.INTERVAL: 9, Op.LEAF: 8, Op.MULTIPLY: 8}
 
     def test_balanced_tree_uses_each_sum_at_most_twice_and_few_vectors(self):
         circuit = quantize(strategies.make_circuit(1, 12, 4, 3, "balanced"))
-        schedule = ReferenceEngine(circuit).code_steps
+        schedule = ReferenceEngine(circuit).program.code
         alive = peak = 0
         for step, frees in zip(schedule.steps, schedule.frees, strict=True):
-            alive += step.target >= 0
+            alive += not isinstance(step, Interval)
             peak = max(peak, alive)
             alive -= len(frees)
         assert max(matrix_uses(schedule).values()) <= 2

@@ -13,9 +13,9 @@ from strategies import make_circuit
 from test_cpp_quality import HLS, LAYER, PLAIN, STRICT
 
 from pcedge.circuit import load_circuit
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import MissingToolError, ToolError
 from pcedge.export import write_project, write_unrolled
-from pcedge.export.program.size import EngineSize
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import tools
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.drivers.size import EngineSize
 from pcedge.export.program.image import Capacity
-from pcedge.export.program.lowering import Program
-from pcedge.export.program.size import EngineSize
-from pcedge.schedule.ranges import needed_widths
+from pcedge.export.program.lowering import Lowered
 
 #: words of a memory of a stream that lies in look-up tables
 SHALLOW = 128
 
 
-def config_code(program: Program) -> str:
+def config_code(lowered: Lowered) -> str:
     """Write the configuration of a build for one circuit."""
-    circuit = program.circuit
+    circuit = lowered.circuit
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
     said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
-    return _text(circuit.widths, program.sizes, program.shape, needed_widths(circuit), said)
+    return _text(circuit.widths, lowered.sizes, lowered.shape, lowered.program.needed, said)
 
 
 def reload_config_code(capacity: Capacity) -> str:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from pcedge.arithmetic import ceil_log2
+from pcedge.arithmetic import ceil_div, ceil_log2
 from pcedge.circuit.rows import SparseRows
+from pcedge.drivers.contract import LATENCIES
+from pcedge.drivers.size import EngineSize, default_search_bits
 from pcedge.errors import UsageError
-from pcedge.export.program.size import EngineSize, default_search_bits
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Op, Schedule, Step
-
-#: cycles as in `machine.hpp`: after the last beat of a matrix-vector step, of another step, of an interval, of a fetch
-MIX_LATENCY, VECTOR_LATENCY, INTERVAL_LATENCY, FETCH_LATENCY = 4, 3, 7, 1
-
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Schedule,
+    Step,
+    Up,
+)  # fmt: skip
 
 #: steps fetched in a cycle
 FETCHES = 2
@@ -56,15 +66,15 @@ class _Unit:
     stream: int = -1
     step: Step | None = None
     until: int = 0
-    writing: tuple[int, Step] | None = None
+    writing: tuple[int, Computed] | None = None
     written: int = 0
 
 
-def count_cycles(circuit: IntegerCircuit, shape: EngineSize, job: str, records: int | list[int]) -> int:
+def count_cycles(source: IntegerCircuit | Program, shape: EngineSize, job: str, records: int | list[int]) -> int:
     """Count the clock cycles of a job, as C simulation counts them; no side ever stalls.
 
     Args:
-        circuit: the integer circuit.
+        source: the integer circuit, or its program.
         shape: the sizes of the engine.
         job: `likelihood`, `encode` or `decode`.
         records: how many records each stream has, or all together, shared out one by one.
@@ -75,34 +85,48 @@ def count_cycles(circuit: IntegerCircuit, shape: EngineSize, job: str, records: 
     """
     if job not in JOBS:
         raise UsageError(f"the job must be one of {', '.join(JOBS)}, got {job!r}")
+    program = Program.of(source)
     if isinstance(records, int):
         records = [len(range(stream, records, shape.streams)) for stream in range(shape.streams)]
     if len(records) != shape.streams:
         raise UsageError(f"records must be one number for each of {shape.streams} streams, got {len(records)}")
-    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
-    return _Run(circuit, shape, job, schedule, records).run()
+    schedule = _schedule(program, job)
+    return _Run(program.circuit, shape, job, schedule, records).run()
+
+
+def _schedule(program: Program, job: str) -> Schedule:
+    if job == "likelihood":
+        return program.likelihood
+    _ = program.circuit.tree  # the engine cannot re-evaluate
+    return program.code
 
 
 def beats(circuit: IntegerCircuit, shape: EngineSize, step: Step) -> int:
     """Count the cycles that a step keeps its unit busy."""
     rows, columns = shape.tile
-    if step.op is Op.INTERVAL:
-        return -(-step.sources[0].units // shape.lanes)
-    if step.op in (Op.UP, Op.DOWN):
-        layer = circuit.layers[step.layer]
-        assert isinstance(layer, IntegerSum)
-        if not isinstance(layer.weights, SparseRows):
-            units, sources = (columns, rows) if step.op is Op.DOWN else (rows, columns)
-            return -(-step.units // units) * -(-step.sources[0].units // sources)
-        if step.op is Op.UP:
-            return len(layer.weights.indices) + step.units
-        return -(-step.units // shape.lanes) + len(layer.weights.indices) + step.sources[0].units
-    if step.op is Op.LIST:
-        assert step.lists is not None
-        return len(step.lists.indices) + step.units
-    if step.op is Op.MULTIPLY and any(gather is not None for gather in step.gathers):
-        return step.units
-    return -(-step.units // shape.lanes)
+    match step:
+        case Init() | Leaf() | Align():
+            return ceil_div(step.units, shape.lanes)
+        case Interval():
+            return ceil_div(step.source.units, shape.lanes)
+        case Multiply():
+            # A gather list is read one entry a cycle.
+            listed = any(gather is not None for gather in step.gathers)
+            return step.units if listed else ceil_div(step.units, shape.lanes)
+        case ListSum():
+            return len(step.lists.indices) + step.units
+        case Up() | Down():
+            layer = circuit.layers[step.layer]
+            assert isinstance(layer, IntegerSum)
+            if not isinstance(layer.weights, SparseRows):
+                units, sources = (columns, rows) if isinstance(step, Down) else (rows, columns)
+                return ceil_div(step.units, units) * ceil_div(step.source.units, sources)
+            entries = len(layer.weights.indices)
+            if isinstance(step, Up):
+                return entries + step.units
+            return ceil_div(step.units, shape.lanes) + entries + step.source.units
+        case _:
+            assert_never(step)
 
 
 class _Run:
@@ -120,8 +144,8 @@ class _Run:
         loaded = (circuit.range_bits // 8 if job == "decode" else self.variables) - 1
         self.streams = [_Stream(count, count, loaded) for count in records]
         last = shape.streams - 1
-        self.mix, self.vector = _Unit(last, MIX_LATENCY), _Unit(last, VECTOR_LATENCY)
-        self.interval = _Unit(last, INTERVAL_LATENCY)
+        self.mix, self.vector = _Unit(last, LATENCIES["MIX"]), _Unit(last, LATENCIES["VECTOR"])
+        self.interval = _Unit(last, LATENCIES["INTERVAL"])
         self.last_fetched = last
         self.now = 0
         self.times: list[int] = [0]
@@ -148,9 +172,15 @@ class _Run:
         return time
 
     def _unit_of(self, step: Step) -> _Unit:
-        if step.op is Op.INTERVAL:
-            return self.interval
-        return self.mix if step.op in (Op.UP, Op.DOWN, Op.LIST) else self.vector
+        match step:
+            case Interval():
+                return self.interval
+            case Up() | Down() | ListSum():
+                return self.mix
+            case Init() | Leaf() | Multiply() | Align():
+                return self.vector
+            case _:
+                assert_never(step)
 
     def _write(self, unit: _Unit) -> None:
         if unit.writing is None or self.now < unit.written:
@@ -168,8 +198,9 @@ class _Run:
             return
         if other is not None and other[0] == unit.stream:
             return
+        assert not isinstance(unit.step, Interval)
         unit.writing = unit.stream, unit.step
-        unit.written = self._at(self.now + -(-unit.step.units // self.shape.lanes))
+        unit.written = self._at(self.now + ceil_div(unit.step.units, self.shape.lanes))
         self.streams[unit.stream].reading = False
         unit.step = None
 
@@ -184,7 +215,7 @@ class _Run:
             stream.after = self._at(self.now + 1)
             self._advance(stream)
             return
-        stream.after = self._at(self.now + 1 + INTERVAL_LATENCY)
+        stream.after = self._at(self.now + 1 + LATENCIES["INTERVAL"])
         stream.open -= min(stream.open, self.shape.search_bits)
         if not stream.open:
             self._advance(stream)
@@ -204,10 +235,10 @@ class _Run:
 
     def _tables_taken(self, step: Step) -> bool:
         """Tell whether the other unit that reads leaf tables does so in the next cycle."""
-        if step.op is Op.LEAF:
+        if isinstance(step, Leaf):
             return self.interval.step is not None
         other = self.vector.step
-        return step.op is Op.INTERVAL and other is not None and other.op is Op.LEAF and self.now < self.vector.until
+        return isinstance(step, Interval) and isinstance(other, Leaf) and self.now < self.vector.until
 
     def _start(self, unit: _Unit) -> None:
         if unit.step is not None:
@@ -235,9 +266,9 @@ class _Run:
         stream = self.streams[chosen]
         self.last_fetched = chosen
         stream.wanted, stream.valid = False, True
-        stream.fetched = self._at(self.now + 1 + FETCH_LATENCY)
+        stream.fetched = self._at(self.now + 1 + LATENCIES["FETCH"])
         step = self.steps[stream.place]
-        stream.open = ceil_log2(self.cardinalities[step.variable]) if step.op is Op.INTERVAL else 0
+        stream.open = ceil_log2(self.cardinalities[step.variable]) if isinstance(step, Interval) else 0
         self._at(self.now + 1)
 
     def _move(self, stream: _Stream) -> bool:
@@ -283,48 +314,51 @@ class Estimate:
     busy: dict[str, int]
 
 
-def estimate(circuit: IntegerCircuit, shape: EngineSize, job: str) -> Estimate:
+def estimate(source: IntegerCircuit | Program, shape: EngineSize, job: str) -> Estimate:
     """Estimate a job's cycles where neither side ever stalls.
 
     Raises:
         UsageError: no such job.
         NotStructuredError: the circuit cannot be coded.
     """
-    alone = count_cycles(circuit, shape, job, 1)
+    program = Program.of(source)
+    alone = count_cycles(program, shape, job, 1)
     # The first record of every stream also fills the units; the second costs what all others do.
-    once, twice = (count_cycles(circuit, shape, job, count * shape.streams) for count in (1, 2))
-    return Estimate(job, (twice - once) / shape.streams, alone, busy_cycles(circuit, shape, job))
+    once, twice = (count_cycles(program, shape, job, count * shape.streams) for count in (1, 2))
+    return Estimate(job, (twice - once) / shape.streams, alone, busy_cycles(program, shape, job))
 
 
-def busy_cycles(circuit: IntegerCircuit, shape: EngineSize, job: str) -> dict[str, int]:
+def busy_cycles(source: IntegerCircuit | Program, shape: EngineSize, job: str) -> dict[str, int]:
     """Count the cycles a record that each unit is busy, and those of fetching and of moving symbols."""
-    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
+    program = Program.of(source)
+    circuit, schedule = program.circuit, _schedule(program, job)
     found = {"mix": 0, "vector": 0, "interval": 0}
     for step in schedule.steps:
         cycles = beats(circuit, shape, step)
-        if step.op is Op.INTERVAL:
+        if isinstance(step, Interval):
             bits = ceil_log2(circuit.cardinalities[step.variable])
-            rounds = max(1, -(-bits // shape.search_bits)) if job == "decode" else 1
+            rounds = max(1, ceil_div(bits, shape.search_bits)) if job == "decode" else 1
             found["interval"] += cycles * rounds
         else:
-            found["mix" if step.op in (Op.UP, Op.DOWN, Op.LIST) else "vector"] += cycles
-    found["fetch"] = -(-len(schedule.steps) // FETCHES)
+            found["mix" if isinstance(step, Up | Down | ListSum) else "vector"] += cycles
+    found["fetch"] = ceil_div(len(schedule.steps), FETCHES)
     return found
 
 
 def smallest(
-    circuit: IntegerCircuit, job: str, cycles_per_record: float, search_bits: int | None = None
+    source: IntegerCircuit | Program, job: str, cycles_per_record: float, search_bits: int | None = None
 ) -> EngineSize | None:
     """Find the least macs, and for these the least streams, that reach so many cycles a record; None if none does."""
-    schedule = likelihood_schedule(circuit) if job == "likelihood" else code_schedule(circuit)
+    program = Program.of(source)
+    schedule = _schedule(program, job)
     widest = max(step.units for step in schedule.steps)
     macs = 1
     while macs <= 4 * widest * widest and macs <= 4096:
-        bits = default_search_bits(circuit, macs) if search_bits is None else search_bits
-        if max(busy_cycles(circuit, EngineSize(macs, 1, bits), job).values()) <= cycles_per_record:
+        bits = default_search_bits(program.circuit, macs) if search_bits is None else search_bits
+        if max(busy_cycles(program, EngineSize(macs, 1, bits), job).values()) <= cycles_per_record:
             for streams in (1, 2, 4, 8, 16, 32):
                 shape = EngineSize(macs, streams, bits)
-                if estimate(circuit, shape, job).cycles_per_record <= cycles_per_record:
+                if estimate(program, shape, job).cycles_per_record <= cycles_per_record:
                     return shape
         macs *= 2
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pcedge.drivers.layout import NESTED_FIELDS, PROGRAMS, SECTIONS, STEP_FIELDS, VARIABLE_FIELDS
+from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.memories import (
     HEAD,
     PORTS,
@@ -14,9 +16,7 @@ from pcedge.export.engine.memories import (
     table_function,
     within,
 )
-from pcedge.export.program.image import NESTED_FIELDS, PROGRAMS, SECTIONS, VARIABLE_FIELDS, Capacity
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import STEP_FIELDS
+from pcedge.export.program.image import Capacity
 
 #: what an image says of its circuit in words of their own
 _REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")

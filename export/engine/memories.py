@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.drivers.layout import FORM, PLACES
 from pcedge.export.program.banks import Bank, Memory
-from pcedge.export.program.lowering import Program
+from pcedge.export.program.lowering import Lowered
 from pcedge.export.program.packing import Field, PackedTable
-from pcedge.export.program.steps import FORM, INDEX_BITS, PLACES, StepMemory
+from pcedge.export.program.steps import INDEX_BITS, StepMemory
 
 #: integers on a line of a generated memory
 _COLUMNS = 24
@@ -143,33 +144,33 @@ def reshape(name: str, columns: int, dimension: int = 2) -> str:
     return pragma if name and columns > 1 else ""
 
 
-def memories_code(program: Program) -> tuple[str, str]:
+def memories_code(lowered: Lowered) -> tuple[str, str]:
     """Write the memories; each entry has its exact width in hardware, and a plain type in simulation.
 
     Returns:
         The text of the header and of the source. Every read-only bit of the project is in an array of theirs.
     """
     cpp = _Cpp()
-    circuit, macs = program.circuit, program.shape.macs
+    circuit, macs = lowered.circuit, lowered.shape.macs
     constants = {
         "record": len(circuit.order),
         "floor": circuit.floor,
-        "likelihood_steps": program.likelihood_program.steps.rows,
-        "code_steps": program.code_program.steps.rows,
-        "likelihood_result": program.result[0],
-        "likelihood_result_exponent": program.result[1],
+        "likelihood_steps": lowered.likelihood_program.steps.rows,
+        "code_steps": lowered.code_program.steps.rows,
+        "likelihood_result": lowered.result[0],
+        "likelihood_result_exponent": lowered.result[1],
     }
     cpp.header += [f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()]
     cpp.header.append("  static constexpr bool reloadable = false;\n  static constexpr unsigned sections = 0;\n")
     widths = circuit.widths
     said = [value for name, value in constants.items() if name != "floor"]
-    said += [int(program.leaves.nested is not None), program.max_units, program.state_words, program.exponent_slots]
+    said += [int(lowered.leaves.nested is not None), lowered.max_units, lowered.state_words, lowered.exponent_slots]
     said += [widths.cardinality, widths.terms, circuit.floor]
     cpp.header.append(circuit_code(said, circuit.digest))
-    _banks(cpp, "weights", "weight", program.weights, circuit.weight_bits, macs)
-    _tiles(cpp, program.weights, circuit.weight_bits, macs)
-    _banks(cpp, "indices", "index", program.indices, INDEX_BITS, storage=MANY_READERS)
-    leaves = program.leaves
+    _banks(cpp, "weights", "weight", lowered.weights, circuit.weight_bits, macs)
+    _tiles(cpp, lowered.weights, circuit.weight_bits, macs)
+    _banks(cpp, "indices", "index", lowered.indices, INDEX_BITS, storage=MANY_READERS)
+    leaves = lowered.leaves
     for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
         rows = len(memory.entries) // memory.columns
         cpp.header.append(table_function(reader, _stored_memory(cpp, name, memory), memory.columns, rows))
@@ -191,7 +192,7 @@ def memories_code(program: Program) -> tuple[str, str]:
         rows = len(lists.entries) // lists.columns
         cpp.header.append(list_functions(_stored_memory(cpp, "leaves", lists), lists.columns, rows))
     _table(cpp, "variables", leaves.variables, storage=MANY_READERS)
-    for name, steps in (("likelihood", program.likelihood_program), ("code", program.code_program)):
+    for name, steps in (("likelihood", lowered.likelihood_program), ("code", lowered.code_program)):
         _steps(cpp, name, steps)
     source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n', *cpp.source]
     return "".join([HEAD, *cpp.header, "};\n\n#endif\n"]), "".join(source)

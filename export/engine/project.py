@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
+from pcedge.drivers.size import EngineSize
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError
 from pcedge.export.engine.config import config_code, reload_config_code, storage_code
 from pcedge.export.engine.loaded_memories import reload_code
 from pcedge.export.engine.memories import memories_code
 from pcedge.export.onnx.writer import write_onnx
-from pcedge.export.program.image import Capacity, capacity_of, image_words
-from pcedge.export.program.lowering import Program, lower
-from pcedge.export.program.size import EngineSize
+from pcedge.export.program.image import Capacity, capacity_of, image_words, make_image
+from pcedge.export.program.lowering import Lowered, lower
 from pcedge.export.project.directory import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
 from pcedge.export.project.golden import Golden, draw_records, make_golden
 from pcedge.export.project.lanes import pack_lanes
@@ -30,10 +30,12 @@ from pcedge.export.project.manifest import (
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.vitis.files import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import describe
 
 
 def write_project(
-    circuit: IntegerCircuit,
+    circuit: IntegerCircuit | Program,
     out: str | Path,
     *,
     target: str = DEFAULT_TARGET,
@@ -45,7 +47,7 @@ def write_project(
     """Lower a circuit to a project directory.
 
     Args:
-        circuit: a structured-decomposable integer circuit.
+        circuit: a structured-decomposable integer circuit, or its program.
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …) without missing symbols; None draws some from the circuit.
@@ -63,10 +65,12 @@ def write_project(
         DataError: the records do not fit, or there are none.
     """
     chosen = find_target(target)
-    engine = ReferenceEngine(circuit)
+    program = Program.of(circuit)
+    engine = ReferenceEngine(program)
     shape = shape or EngineSize()
-    program = lower(circuit, shape=shape)
-    capacity = capacity_of([circuit, *fit], shape) if reload else None
+    lowered = lower(program, shape=shape)
+    image = make_image(program, shape) if reload else None
+    capacity = capacity_of([image, *(make_image(other, shape) for other in fit)], shape) if image else None
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
@@ -76,18 +80,18 @@ def write_project(
         for part in ("src", "include/pcedge", "testbench", "golden"):
             (fresh / part).mkdir(parents=True)
         _copy_sources(fresh, reload)
-        header, source = memories_code(program) if capacity is None else reload_code(capacity)
-        config = config_code(program) if capacity is None else reload_config_code(capacity)
-        words = program.state_words if capacity is None else capacity.sizes["state_words"]
+        header, source = memories_code(lowered) if capacity is None else reload_code(capacity)
+        config = config_code(lowered) if capacity is None else reload_config_code(capacity)
+        words = lowered.state_words if capacity is None else capacity.sizes["state_words"]
         write_text(fresh / "src/pcedge_config.hpp", storage_code(words, shape) + config)
         write_text(fresh / "src/pcedge_memories.hpp", header)
         write_text(fresh / "src/pcedge_memories.cpp", source)
         write_vendor(fresh, chosen, {ENGINE: ENGINE_TOPS} if reload else {KERNELS: KERNEL_TOPS, ENGINE: ENGINE_TOPS})
-        _write_golden(fresh / "golden", golden, program)
-        if capacity is not None:
-            (fresh / "golden/image.u32").write_bytes(image_words(circuit, capacity).tobytes())
-        write_onnx(circuit, fresh / "model.onnx")
-        return _manifest(program, shape, chosen, golden, capacity)
+        _write_golden(fresh / "golden", golden, lowered)
+        if image is not None and capacity is not None:
+            (fresh / "golden/image.u32").write_bytes(image_words(image, capacity).tobytes())
+        write_onnx(program, fresh / "model.onnx")
+        return _manifest(lowered, shape, chosen, golden, capacity)
 
     return write_files(out, fill)
 
@@ -105,7 +109,7 @@ def _copy_sources(folder: Path, reload: bool) -> None:
     write_text(folder / "Makefile", template("engine", "Makefile"))
 
 
-def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
+def _write_golden(folder: Path, golden: Golden, lowered: Lowered) -> None:
     arrays: dict[str, tuple[NDArray[np.generic], str]] = {
         "symbols.i32": (golden.records, "<i4"),
         "likelihood.i64": (np.stack(golden.likelihood, axis=1), "<i8"),
@@ -122,14 +126,14 @@ def _write_golden(folder: Path, golden: Golden, program: Program) -> None:
     (folder / "lane_bytes.u32").write_bytes(
         np.frombuffer(b"".join(golden.lanes), dtype=np.uint8).astype("<u4").tobytes()
     )
-    names = [step.describe() for schedule in (program.likelihood, program.code) for step in schedule.steps]
+    names = [describe(step) for schedule in (lowered.likelihood, lowered.code) for step in schedule.steps]
     write_text(folder / "steps.txt", "\n".join(names) + "\n")
 
 
 def _manifest(
-    program: Program, shape: EngineSize, target: Target, golden: Golden, capacity: Capacity | None
+    lowered: Lowered, shape: EngineSize, target: Target, golden: Golden, capacity: Capacity | None
 ) -> dict[str, object]:
-    circuit = program.circuit
+    circuit = lowered.circuit
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     return loaded | {
         "format": PROJECT_FORMAT,
@@ -146,8 +150,8 @@ def _manifest(
         "search_bits": shape.search_bits,
         "reload": capacity is not None,
         "tops": [*(KERNEL_TOPS if capacity is None else ()), *ENGINE_TOPS],
-        "steps": {"likelihood": len(program.likelihood.steps), "code": len(program.code.steps)},
-        "memory_bits": program.memory_bits(),
+        "steps": {"likelihood": len(lowered.likelihood.steps), "code": len(lowered.code.steps)},
+        "memory_bits": lowered.memory_bits(),
         "golden_records": len(golden.records),
         "golden_bytes": sum(map(len, golden.lanes)),
     }

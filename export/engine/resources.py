@@ -9,14 +9,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
+from pcedge.drivers.contract import LATENCIES
+from pcedge.drivers.layout import PROGRAMS, STEP_FIELDS, VARIABLE_FIELDS
+from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.config import in_look_up_tables
-from pcedge.export.engine.cycles import FETCH_LATENCY, INTERVAL_LATENCY, MIX_LATENCY, VECTOR_LATENCY
 from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word_sizes
 from pcedge.export.engine.memories import PORTS
-from pcedge.export.program.image import PROGRAMS, VARIABLE_FIELDS, Capacity
-from pcedge.export.program.lowering import Program
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import STEP_FIELDS, StepMemory
+from pcedge.export.program.image import Capacity
+from pcedge.export.program.lowering import Lowered
+from pcedge.export.program.steps import StepMemory
 from pcedge.export.target import FAMILIES, Resources
 
 #: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
@@ -54,7 +55,7 @@ COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
 CHECK_LUTS = 32 * 13
 
 #: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
-WAIT_BITS = (1 + FETCH_LATENCY).bit_length() + (1 + INTERVAL_LATENCY).bit_length()
+WAIT_BITS = (1 + LATENCIES["FETCH"]).bit_length() + (1 + LATENCIES["INTERVAL"]).bit_length()
 
 
 @dataclass(frozen=True)
@@ -105,27 +106,27 @@ class ResourceEstimate:
         return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
 
 
-def estimate_resources(program: Program, family: str, capacity: Capacity | None = None) -> ResourceEstimate:
+def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None = None) -> ResourceEstimate:
     """Estimate an engine.
 
     Args:
-        program: the circuit, lowered for the sizes of the engine.
+        lowered: the circuit, lowered for the sizes of the engine.
         family: one of `FAMILIES`.
         capacity: of an engine whose memories are loaded; without it they are read-only, and hold the circuit.
     """
     if capacity is None:
-        widths, sizes, step = program.circuit.widths, program.sizes, _step_bits(program)
+        widths, sizes, step = lowered.circuit.widths, lowered.sizes, _step_bits(lowered)
         memories = {
-            "weights": _weights(program), "tables": _tables(program), "lists": _lists(program),
-            "programs": _steps([program.likelihood_program, program.code_program]),
+            "weights": _weights(lowered), "tables": _tables(lowered), "lists": _lists(lowered),
+            "programs": _steps([lowered.likelihood_program, lowered.code_program]),
         }  # fmt: skip
-        words, nested = [program.leaves.tables.width, program.leaves.uppers.width], program.leaves.nested is not None
+        words, nested = [lowered.leaves.tables.width, lowered.leaves.uppers.width], lowered.leaves.nested is not None
     else:
         widths, sizes, step = capacity.widths, capacity.sizes, _loaded_step_bits(capacity)
         memories = _loaded(capacity)
         words = [capacity.sections[name][1] for name in ("tables", "uppers") if capacity.sections[name][0]]
         nested = capacity.sections["nested_master"][0] > 0
-    shape, units = program.shape, sizes["max_units"]
+    shape, units = lowered.shape, sizes["max_units"]
     return ResourceEstimate(family, {
         "mix": _mix(widths, shape, units, family),
         "vector": _vector(widths, shape, units, family),
@@ -189,7 +190,7 @@ def _mix(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
     directions = 1 if shape.macs == 1 else 2
     product += multiplexer(directions, widths.state_bits)
     sums = adder(widths.accumulator) * (directions * shape.macs - (directions - 1) * shape.lanes)
-    held = Amounts(ff=units * widths.accumulator + MIX_LATENCY * shape.lanes * widths.accumulator)
+    held = Amounts(ff=units * widths.accumulator + LATENCIES["MIX"] * shape.lanes * widths.accumulator)
     sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
     return product * shape.macs + sums + held + sources + _writer(widths, shape, units)
 
@@ -199,7 +200,7 @@ def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amoun
     lane = multiplier(widths.state_bits, widths.state_bits, family) + shifter(widths.state_bits, widths.state_bits)
     lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
     lane += multiplexer(shape.streams, widths.state_bits) * 2
-    held = Amounts(ff=units * widths.accumulator + VECTOR_LATENCY * shape.lanes * widths.accumulator)
+    held = Amounts(ff=units * widths.accumulator + LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
     return lane * shape.lanes + held + _writer(widths, shape, units)
 
 
@@ -237,18 +238,18 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
     landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1
-    ways = Amounts(ff=landing * (MIX_LATENCY + VECTOR_LATENCY + 2))
+    ways = Amounts(ff=landing * (LATENCIES["MIX"] + LATENCIES["VECTOR"] + 2))
     return one * shape.streams + ways + multiplexer(shape.streams, step) * 3
 
 
-def _step_bits(program: Program) -> int:
+def _step_bits(lowered: Lowered) -> int:
     """Count the bits of a decoded step: of the largest number of each of its fields."""
-    own = [program.likelihood_program, program.code_program]
+    own = [lowered.likelihood_program, lowered.code_program]
     return sum(max(int(memory.column(name).max(initial=0)).bit_length() for memory in own) for name in STEP_FIELDS)
 
 
 def _loaded_step_bits(capacity: Capacity) -> int:
-    """Count the bits of a decoded step of a loaded program."""
+    """Count the bits of a decoded step of a loaded lowered."""
     sections = capacity.sections
     return sum(max(sections[f"{name}_{field}"][1] for name in PROGRAMS) for field in STEP_FIELDS)
 
@@ -259,18 +260,18 @@ def _coder_bits(widths: Widths) -> int:
     return 2 * widths.range_bits + 1 + held + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
 
 
-def _weights(program: Program) -> Amounts:
+def _weights(lowered: Lowered) -> Amounts:
     """Count the banks of weights: a tile is a word, at the width of the bank."""
-    found, shape = Amounts(), program.shape
-    for bank in program.weights:
+    found, shape = Amounts(), lowered.shape
+    for bank in lowered.weights:
         found += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
         found += memory(len(bank.marks), 1)
-    return found + multiplexer(len(program.weights), program.circuit.widths.weight) * shape.macs
+    return found + multiplexer(len(lowered.weights), lowered.circuit.widths.weight) * shape.macs
 
 
-def _tables(program: Program) -> Amounts:
+def _tables(lowered: Lowered) -> Amounts:
     """Count leaf tables for every lane, which reads a word of each of their memories in a cycle."""
-    leaves, shape = program.leaves, program.shape
+    leaves, shape = lowered.leaves, lowered.shape
     found = Amounts()
     for memory_of in (leaves.tables, leaves.uppers):
         found += memory(len(memory_of.entries) // memory_of.columns, memory_of.columns * memory_of.width, shape.lanes)
@@ -317,10 +318,10 @@ def _loaded(capacity: Capacity) -> dict[str, Amounts]:
     return found | {"image": words + Amounts(lut=CHECK_LUTS, ff=COUNTER_BITS)}
 
 
-def _lists(program: Program) -> Amounts:
+def _lists(lowered: Lowered) -> Amounts:
     """Count lists, which MIX reads where it stands and where it begins, and VECTOR by two gather lists."""
     found = Amounts()
-    for bank in program.indices:
+    for bank in lowered.indices:
         found += memory(len(bank.entries), bank.code.width, LIST_READERS)
     return found
 

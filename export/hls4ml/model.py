@@ -15,6 +15,7 @@ from pcedge.export.engine.config import config_code
 from pcedge.export.engine.memories import memories_code
 from pcedge.export.program.lowering import arrange, lower
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 
 if TYPE_CHECKING:
     from hls4ml.model import ModelGraph
@@ -187,10 +188,11 @@ def _attributes(circuit: IntegerCircuit, *, missing: bool) -> dict[str, Any]:
     """Lower a circuit to the attributes of its layer."""
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"the circuit must be an IntegerCircuit, as quantize gives it, not {type(circuit).__name__}")
-    program = lower(circuit, arrange(circuit, coding=False))
-    header, source = memories_code(program)
+    program = Program.of(circuit)
+    lowered = lower(program, arrange(program, coding=False))
+    header, source = memories_code(lowered)
     texts = {
-        "pcedge_config.hpp": config_code(program),
+        "pcedge_config.hpp": config_code(lowered),
         "pcedge_memories.hpp": header,
         "pcedge_memories.cpp": source,
     }

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
-from pcedge.schedule.steps import Gather, Op, Ref, Schedule, Step
+from pcedge.schedule.steps import (
+    Align,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Schedule,
+    Step,
+    Up,
+    revives,
+)  # fmt: skip
 
 #: what must agree between the steps of a stack: the name of their function, then sizes
 Kind = tuple[str | int, ...]
@@ -36,24 +51,30 @@ class Stack:
 
 def kind_of(circuit: IntegerCircuit, step: Step) -> Kind:
     """Tell what a step must share with others of its stack."""
-    sizes = (step.units, *(source.units for source in step.sources), int(step.revive))
-    if step.op is Op.INIT:
-        return ("Root", *sizes)
-    if step.op is Op.ALIGN:
-        return ("Align", *sizes)
-    if step.op is Op.LIST:
-        return ("ListSum", *sizes)
-    layer = circuit.layers[step.layer]
-    if step.op is Op.MULTIPLY:
-        assert isinstance(layer, ProductLayer)
-        picked = (pick_column(layer, gather) for gather in step.gathers)
-        return ("Product", *sizes, layer.gather.shape[1], *picked)
-    if step.op in (Op.LEAF, Op.INTERVAL):
-        assert isinstance(layer, IntegerInput)
-        return ("Leaf" if step.op is Op.LEAF else "Interval", *sizes, layer.cumulative.shape[1])
-    assert isinstance(layer, IntegerSum)
-    name = "Sum" if step.op is Op.UP else "Context"
-    return (f"Sparse{name}" if isinstance(layer.weights, SparseRows) else name, *sizes)
+    sizes = (step.units, *(source.units for source in step.sources), int(revives(step)))
+    match step:
+        case Init():
+            return ("Root", *sizes)
+        case Align():
+            return ("Align", *sizes)
+        case ListSum():
+            return ("ListSum", *sizes)
+        case Multiply():
+            layer = circuit.layers[step.layer]
+            assert isinstance(layer, ProductLayer)
+            picked = (pick_column(layer, gather) for gather in step.gathers)
+            return ("Product", *sizes, layer.gather.shape[1], *picked)
+        case Leaf() | Interval():
+            leaf = circuit.layers[step.layer]
+            assert isinstance(leaf, IntegerInput)
+            return ("Leaf" if isinstance(step, Leaf) else "Interval", *sizes, leaf.cumulative.shape[1])
+        case Up() | Down():
+            weights = circuit.layers[step.layer]
+            assert isinstance(weights, IntegerSum)
+            name = "Sum" if isinstance(step, Up) else "Context"
+            return (f"Sparse{name}" if isinstance(weights.weights, SparseRows) else name, *sizes)
+        case _:
+            assert_never(step)
 
 
 def pick_column(layer: ProductLayer, gather: Gather | None) -> int:
@@ -71,7 +92,7 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
     That takes hardly more stacks than the longest path has steps.
     """
     steps = schedule.steps
-    maker = {step.target: index for index, step in enumerate(steps) if step.target >= 0}
+    maker = {step.target: index for index, step in enumerate(steps) if not isinstance(step, Interval)}
     makers = [sorted({maker[source.value] for source in step.sources}) for step in steps]
     users: list[list[int]] = [[] for _ in steps]
     path = [1] * len(steps)
@@ -93,7 +114,9 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
         rows = _in_order_of_sources(steps, chosen, places)
         stack = Stack(f"{name}{len(stacks)}", kind, tuple(rows), steps[rows[0]].units)
         for row, index in enumerate(rows):
-            places[steps[index].target] = (len(stacks), row)
+            step = steps[index]
+            if not isinstance(step, Interval):
+                places[step.target] = (len(stacks), row)
         stacks.append(stack)
         for index in rows:
             for user in users[index]:

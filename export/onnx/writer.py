@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import onnx
@@ -20,9 +20,21 @@ from pcedge.export.onnx.functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSIO
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
-from pcedge.schedule.ranges import needed_widths
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Op, Ref, Schedule, Step
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import (
+    Align,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Schedule,
+    Step,
+    Up,
+)  # fmt: skip
 
 FORMAT_VERSION = "2"
 
@@ -50,11 +62,11 @@ class Placement:
     row: int
 
 
-def write_onnx(circuit: IntegerCircuit, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
+def write_onnx(circuit: IntegerCircuit | Program, path: str | Path, notes: Mapping[str, str] | None = None) -> None:
     """Write an integer circuit as an ONNX file; the same circuit and notes give the same bytes.
 
     Args:
-        circuit: the circuit.
+        circuit: the circuit, or its program where that is at hand.
         path: the file.
         notes: further entries of the metadata, which are free: no part of the digest, and not checked by a reader.
 
@@ -66,11 +78,11 @@ def write_onnx(circuit: IntegerCircuit, path: str | Path, notes: Mapping[str, st
     Path(path).write_bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
 
 
-def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def to_onnx(circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None = None) -> onnx.ModelProto:
     """Write an integer circuit as an ONNX model.
 
     Args:
-        circuit: the circuit.
+        circuit: the circuit, or its program where that is at hand.
         notes: further entries of the metadata, as in `write_onnx`.
 
     Raises:
@@ -85,8 +97,9 @@ def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> 
         >>> [node.op_type for node in model.graph.node if node.domain]
         ['Leaf', 'Root', 'Interval']
     """
-    check_size(parameters=sum(parameters_of(layer) for layer in circuit.layers))
-    widths = circuit.widths
+    program = Program.of(circuit)
+    check_size(parameters=sum(parameters_of(layer) for layer in program.circuit.layers))
+    widths = program.circuit.widths
     if widths.accumulator + widths.state_bits > _SHIFT_BITS:
         raise WidthError(
             f"signal accumulator must fit {_SHIFT_BITS - widths.state_bits} bits in an ONNX model, "
@@ -95,29 +108,30 @@ def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> 
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
-    return _Writer(circuit).model(notes or {})
+    return _Writer(program).model(notes or {})
 
 
-def placements(circuit: IntegerCircuit) -> dict[str, list[Placement | None]]:
+def placements(circuit: IntegerCircuit | Program) -> dict[str, list[Placement | None]]:
     """Tell for each schedule, `likelihood` and `code`, where the model keeps the value of every step.
 
     `INTERVAL` steps make no value and have None; a circuit that cannot be coded has no `code`.
     """
     found: dict[str, list[Placement | None]] = {}
-    for name, schedule in _schedules(circuit).items():
+    program = Program.of(circuit)
+    for name, schedule in _schedules(program).items():
         places: list[Placement | None] = [None] * len(schedule.steps)
-        for stack in stack_steps(circuit, schedule, STACKS[name]):
+        for stack in stack_steps(program.circuit, schedule, STACKS[name]):
             for row, index in enumerate(stack.steps):
-                if schedule.steps[index].op is not Op.INTERVAL:
+                if not isinstance(schedule.steps[index], Interval):
                     places[index] = Placement(*_tensors(stack), row)
         found[name] = places
     return found
 
 
-def _schedules(circuit: IntegerCircuit) -> dict[str, Schedule]:
-    found = {"likelihood": likelihood_schedule(circuit)}
-    if circuit.structured:
-        found["code"] = code_schedule(circuit)
+def _schedules(program: Program) -> dict[str, Schedule]:
+    found = {"likelihood": program.likelihood}
+    if program.circuit.structured:
+        found["code"] = program.code
     return found
 
 
@@ -128,8 +142,9 @@ def _tensors(stack: Stack) -> Names:
 class _Writer:
     """Hold the model while it grows."""
 
-    def __init__(self, circuit: IntegerCircuit) -> None:
-        self.circuit = circuit
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.circuit = circuit = program.circuit
         self.nodes: list[onnx.NodeProto] = []
         self.parameters = Parameters(circuit)
         self.blocks = self.parameters.blocks
@@ -148,11 +163,11 @@ class _Writer:
             self._node("Nested", parts, [tables], DOMAIN)
         for tables, parts in self.parameters.states.items():
             self._node("Tables", parts, [tables], DOMAIN)
-        schedules = _schedules(circuit)
+        schedules = _schedules(self.program)
         self._program("likelihood", schedules["likelihood"])
         result = schedules["likelihood"].result
-        step = next(step for step in self.steps if step.target == result)
-        whole = self._operand("result", [Ref(result, 0, step.units)], exponent=True)
+        units = next(step.units for step in self.steps if not isinstance(step, Interval) and step.target == result)
+        whole = self._operand("result", [Ref(result, 0, units)], exponent=True)
         outer = self.parameters.index([0, 1], np.int64)
         for tensor, output in zip(whole, ("mantissa", "exponent"), strict=True):
             self._node("Squeeze", [tensor, outer], [output])
@@ -181,7 +196,7 @@ class _Writer:
         if circuit.symbolizer is not None:
             properties["symbolizer"] = circuit.symbolizer.to_json()
             check_size(characters=len(properties["symbolizer"]))
-        properties["needed"] = json.dumps(needed_widths(circuit), separators=(",", ":"))
+        properties["needed"] = json.dumps(self.program.needed, separators=(",", ":"))
         if circuit.log_constant:
             properties["log_constant"] = repr(circuit.log_constant)
         helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
@@ -198,9 +213,10 @@ class _Writer:
         self.steps = schedule.steps
         self.stacks = stack_steps(self.circuit, schedule, STACKS[name])
         self.places = {
-            self.steps[index].target: (number, row)
+            step.target: (number, row)
             for number, stack in enumerate(self.stacks)
             for row, index in enumerate(stack.steps)
+            if not isinstance(step := self.steps[index], Interval)
         }
         self.operands = {}
         for stack in self.stacks:
@@ -209,74 +225,80 @@ class _Writer:
     def _stack(self, stack: Stack, steps: list[Step]) -> None:
         first = steps[0]
         inputs: list[str] = []
-        attributes: dict[str, Any] = {"layers": [step.layer for step in steps]}
+        layers = [-1 if isinstance(step, Init) else step.layer for step in steps]
+        attributes: dict[str, Any] = {"layers": layers}
         outputs = _tensors(stack)
         for side in range(len(first.sources)):
             names = self._operand(
-                f"{stack.name}.{side}", [step.sources[side] for step in steps], first.op is not Op.INTERVAL
+                f"{stack.name}.{side}", [step.sources[side] for step in steps], not isinstance(first, Interval)
             )
-            inputs += [self._pick(stack, steps, side, names[0]), *names[1:]]
-        if first.op in (Op.INIT, Op.LEAF, Op.INTERVAL):
-            inputs.append("symbols.by_variable")
-        if first.op in (Op.UP, Op.DOWN, Op.LIST):
-            inputs += self._lists(stack, steps)
-        if first.op in (Op.LEAF, Op.INTERVAL):
-            inputs += [*self._rows(steps), self.parameters.index([step.variable for step in steps])]
-        if first.op is Op.INTERVAL:
+            mantissa = names[0]
+            if isinstance(first, Multiply) and first.gathers[side] is not None:
+                mantissa = self._pick(stack, layers, side, mantissa, first.gathers[side])
+            inputs += [mantissa, *names[1:]]
+        match first:
+            case Init():
+                inputs.append("symbols.by_variable")
+            case Leaf() | Interval():
+                variables = [step.variable for step in steps if isinstance(step, Leaf | Interval)]
+                inputs += ["symbols.by_variable", *self._rows(layers), self.parameters.index(variables)]
+            case Up() | Down() | ListSum():
+                inputs += self._lists(stack, [step for step in steps if isinstance(step, Up | Down | ListSum)])
+            case Multiply() | Align():
+                pass
+            case _:
+                assert_never(first)
+        if isinstance(first, Interval):
             outputs = (f"{stack.name}.lo", f"{stack.name}.hi")
-        elif first.op not in (Op.INIT, Op.ALIGN):
+        elif not isinstance(first, Init | Align):
             attributes["fill"] = 1 << (self.circuit.state_bits - 1) if first.revive else 0
             attributes["fall"] = 0 if first.revive else FALL
         self._node(stack.function, [name for name in inputs if name], outputs, DOMAIN, **attributes)
 
-    def _rows(self, steps: list[Step]) -> list[str]:
-        """Name the parameters of dense steps: the initializer of their family, and the rows."""
-        blocks = [self.blocks[step.layer] for step in steps]
+    def _rows(self, layers: list[int]) -> list[str]:
+        """Name the parameters of dense layers: the initializer of their family, and the rows."""
+        blocks = [self.blocks[layer] for layer in layers]
         return [blocks[0][0], self.parameters.index([row for _, row in blocks])]
 
-    def _pick(self, stack: Stack, steps: list[Step], side: int, source: str) -> str:
+    def _pick(self, stack: Stack, layers: list[int], side: int, source: str, gather: Gather | None) -> str:
         """Gather the units that a product layer's lists name."""
-        if steps[0].gathers[side] is None:
-            return source
-        layer = self.circuit.layers[steps[0].layer]
+        layer = self.circuit.layers[layers[0]]
         assert isinstance(layer, ProductLayer)
         picked = f"{stack.name}.{side}p"
-        column = pick_column(layer, steps[0].gathers[side])
-        layers = [step.layer for step in steps]
-        self._node("Pick", [source, *self._rows(steps)], [picked], DOMAIN, layers=layers, column=column)
+        column = pick_column(layer, gather)
+        self._node("Pick", [source, *self._rows(layers)], [picked], DOMAIN, layers=layers, column=column)
         return picked
 
-    def _lists(self, stack: Stack, steps: list[Step]) -> list[str]:
+    def _lists(self, stack: Stack, steps: list[Up | Down | ListSum]) -> list[str]:
         """Name the weights of sums, or the lists of sparse sums and list sums, as entries of the whole stack."""
         if stack.function in ("Sum", "Context"):
-            return self._rows(steps)
+            return self._rows([step.layer for step in steps])
         sources, starts, entries = [], [], []
         count = 0
         for row, step in enumerate(steps):
             lists, values = self._one_list(step)
-            sources.append(lists.indices + row * step.sources[0].units)
+            sources.append(lists.indices + row * step.source.units)
             starts.append(lists.indptr + count)
             entries.append(values)
             count += len(lists.indices)
         names = [self.parameters.index(np.concatenate(sources)), self.parameters.index(np.stack(starts))]
-        if steps[0].op is Op.LIST:
+        if isinstance(steps[0], ListSum):
             return names
         names = [SPARSE_WEIGHTS, self.parameters.index(np.concatenate(entries)), *names]
         if stack.function == "SparseSum":
             self.lists.update((step.layer, (names[1:], row)) for row, step in enumerate(steps))
         return names
 
-    def _one_list(self, step: Step) -> tuple[SparseRows, IntArray]:
+    def _one_list(self, step: Up | Down | ListSum) -> tuple[SparseRows, IntArray]:
         """Give the lists of one step, and the places of their values in the initializer `weights`."""
-        if step.op is Op.LIST:
-            assert step.lists is not None
+        if isinstance(step, ListSum):
             return step.lists, np.zeros(0, dtype=np.int64)
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         rows = layer.weights
         places = self.blocks[step.layer][1] + np.arange(len(rows.values), dtype=np.int64)
         placed = SparseRows(rows.indptr, rows.indices, places, rows.columns)
-        if step.op is Op.DOWN:
+        if isinstance(step, Down):
             placed = placed.transposed()
         return placed, placed.values.astype(np.int64)
 
@@ -330,7 +352,12 @@ class _Writer:
         """Bring the intervals of all stacks into coding order, records first."""
         stacks = [stack for stack in self.stacks if stack.function == "Interval"]
         rank = {variable: place for place, variable in enumerate(self.circuit.order)}
-        order = [rank[self.steps[index].variable] for stack in stacks for index in stack.steps]
+        order = [
+            rank[step.variable]
+            for stack in stacks
+            for index in stack.steps
+            if isinstance(step := self.steps[index], Interval)
+        ]
         for end in ("lo", "hi"):
             whole = self._join([f"{stack.name}.{end}" for stack in stacks], list(range(len(order))), f"{end}.stacked")
             if order != list(range(len(order))):

@@ -1,4 +1,4 @@
-"""Parameter memories: weights in banks, lists (docs/schedule.md, section Memories)."""
+"""Parameter memories: weights in banks, lists (docs/engine-memories.md, section Memories)."""
 
 from __future__ import annotations
 

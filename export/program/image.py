@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from reprlib import repr as shown
 
@@ -11,54 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.drivers.contract import IMAGE_NAMES, IMAGE_VERSION, MAGIC
+from pcedge.drivers.layout import (
+    MOST_WORD,
+    NESTED_FIELDS,
+    PROGRAMS,
+    SECTIONS,
+    SIZES,
+    STEP_FIELDS,
+    VARIABLE_FIELDS,
+    WORD_BITS,
+    largest_words,
+    shape_word,
+    widths_word,
+)
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, UsageError, WidthError
 from pcedge.export.program.banks import Bank
 from pcedge.export.program.leaves import leaf_memories
 from pcedge.export.program.lowering import Arrangement, arrange, lower, stored_weights
 from pcedge.export.program.packing import Column
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import INDEX_BITS, PLACES, STEP_FIELDS
+from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer.circuit import IntegerCircuit
-from pcedge.schedule.steps import Op
+from pcedge.schedule.program import Program
 
 Integers = NDArray[np.int64]
 
-MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
-
-#: bits of a word of an image, and the largest one
-WORD_BITS = 32
-MOST_WORD = (1 << WORD_BITS) - 1
-
-#: words of the header before the circuit's digest; the first five are the same in every image of a build
-HEADER = (
-    "magic", "version", "sections", "widths", "shape", "variables", "likelihood_steps", "code_steps", "result",
-    "result_exponent", "nested", "max_units", "state_words", "exponent_slots", "cardinality", "terms", "floor",
-)  # fmt: skip
-
-#: words of a digest
-DIGEST_WORDS = 8
-
-#: what a variable's leaves are found by
-VARIABLE_FIELDS = ("cardinality", "list", "tables", "uppers", "tails", "nested")
-
-#: what makes a leaf table from a master
-NESTED_FIELDS = ("master", "shift", "scale")
-
-#: the programs of an image
-PROGRAMS = ("likelihood", "code")
-
-#: the memories, in the order in which an image holds them
-SECTIONS = (
-    "weights", "indices", "tables", "uppers", "tails", "leaves", *(f"nested_{name}" for name in NESTED_FIELDS),
-    *(f"variables_{name}" for name in VARIABLE_FIELDS),
-    *(f"{program}_{name}" for program in PROGRAMS for name in STEP_FIELDS),
-)  # fmt: skip
 
 #: what a circuit may have less of than its build; its floor may be any
 _MOST = ("weight_bits", "cardinality", "terms")
-
-#: sizes of the engine beside its memories
-SIZES = ("variables", "max_units", "state_words", "exponent_slots")
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,7 @@ class Capacity:
         return sum(entries * bits for entries, bits in self.sections.values())
 
     def memory_kinds(self) -> dict[str, int]:
-        """Count the bits of the memories by kind, as `Program.memory_bits`; `loaded` is the sum of what is loaded."""
+        """Count the bits of the memories by kind, as `Lowered.memory_bits`; `loaded` is the sum of what is loaded."""
         bits = {name: entries * width for name, (entries, width) in self.sections.items()}
         programs = {f"{own}_program": sum(bits[f"{own}_{name}"] for name in STEP_FIELDS) for own in PROGRAMS}
         nested = sum(bits[f"nested_{name}"] for name in NESTED_FIELDS)
@@ -113,43 +94,6 @@ class Capacity:
             "sizes": self.sizes,
             "sections": {name: list(size) for name, size in self.sections.items()},
         }
-
-
-def largest_words(
-    widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
-) -> dict[str, int]:
-    """Give the largest word of every section: so that, alone, none is beyond what it is for.
-
-    Args:
-        widths: of the build, or of an image.
-        sizes: `SIZES`.
-        entries: of every section.
-        search_bits: a word of a leaf table has 2^search_bits − 1 entries.
-    """
-    whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
-    # An address, where there may be nothing to address, may be 0.
-    last = {name: max(0, count - 1) for name, count in {**entries, **sizes}.items()}
-    steps = {
-        "kind": max(Op), "units": sizes["max_units"], "weights": last["weights"], "variable": last["variables"],
-        **dict.fromkeys(("revive", "lists", "values", "gather_a", "gather_b"), 1),
-        **dict.fromkeys(("a_units", "b_units"), sizes["state_words"]),
-        **dict.fromkeys(PLACES, last["state_words"]),
-        **dict.fromkeys(PLACES.values(), last["exponent_slots"]),
-        **dict.fromkeys(("list", "list_b"), last["indices"]),
-    }  # fmt: skip
-    return {
-        "weights": 1 << widths.weight_bits,
-        # An entry is a place in a vector, and a list has each at most once.
-        "indices": sizes["state_words"],
-        "tables": whole - 1, "uppers": whole - 1, "tails": widths.cardinality - 1,
-        "leaves": max(last["tails"], last["nested_master"]),
-        "nested_master": last["tails"], "nested_shift": whole, "nested_scale": whole,
-        "variables_cardinality": widths.cardinality, "variables_list": last["leaves"],
-        # Tables of one symbol have no words, and may begin at the end.
-        "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
-        "variables_tails": last["tails"], "variables_nested": last["nested_master"],
-        **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
-    }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,16 +161,18 @@ def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> di
     return found
 
 
-def make_image(circuit: IntegerCircuit, shape: EngineSize) -> Image:
+def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
     """Lay out a circuit's memories for an engine's sizes.
 
     Raises:
         NotStructuredError: the circuit cannot be coded.
     """
-    made = arrange(circuit)
+    program = Program.of(source)
+    circuit = program.circuit
+    made = arrange(program)
     leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
-    program = lower(circuit, made, leaves, shape)
-    weights = _unbanked(program.weights, circuit.weight_bits)
+    lowered = lower(program, made, leaves, shape)
+    weights = _unbanked(lowered.weights, circuit.weight_bits)
     assert leaves.leaves is not None
     nothing = np.zeros(0, dtype=np.int64)
     sections = {
@@ -238,16 +184,18 @@ def make_image(circuit: IntegerCircuit, shape: EngineSize) -> Image:
     sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
     for name, columns in _programs(circuit, made, shape.tile).items():
         sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
-    return Image(circuit, program.sizes, program.result, sections)
+    return Image(circuit, lowered.sizes, lowered.result, sections)
 
 
-def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capacity:
-    """Find the least capacity that has room for every one of some circuits.
+def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: EngineSize) -> Capacity:
+    """Find the least capacity that has room for every one of some circuits, or of their images for the same sizes.
 
     Raises:
         WidthError: they differ in a width that a build fixes.
         NotStructuredError: a circuit cannot be coded.
     """
+    images = [source if isinstance(source, Image) else make_image(source, shape) for source in sources]
+    circuits = [image.circuit for image in images]
     first = circuits[0].widths
     most = dict(first.as_dict())
     for circuit in circuits:
@@ -256,7 +204,6 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capaci
             most[name] = max(most[name], getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
     widths = Widths(**most | {"floor": 1})
-    images = [make_image(circuit, shape) for circuit in circuits]
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
     sections = {}
     for name in SECTIONS:
@@ -267,8 +214,12 @@ def capacity_of(circuits: Sequence[IntegerCircuit], shape: EngineSize) -> Capaci
     return Capacity(widths, shape, sizes, sections)
 
 
-def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint32]:
+def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) -> NDArray[np.uint32]:
     """Write a circuit's image for a build.
+
+    Args:
+        source: the circuit, its program, or its image for the sizes of the build.
+        capacity: what the build has room for.
 
     Returns:
         uint32 words: header, sizes of the sections, sections, CRC-32 of all of it.
@@ -277,10 +228,11 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         WidthError: the circuit does not fit the build.
         NotStructuredError: the circuit cannot be coded.
     """
+    circuit = source.circuit if isinstance(source, Program | Image) else source
     _same_widths(circuit.widths, capacity.widths)
     for name in _MOST:
         _within(name, getattr(circuit.widths, name), getattr(capacity.widths, name))
-    image = make_image(circuit, capacity.shape)
+    image = source if isinstance(source, Image) else make_image(source, capacity.shape)
     for name in SIZES:
         _within(name, image.sizes[name], capacity.sizes[name])
     sections = dict(image.sections)
@@ -290,13 +242,13 @@ def image_words(circuit: IntegerCircuit, capacity: Capacity) -> NDArray[np.uint3
         _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
     header = {name: getattr(circuit.widths, name) for name in ("cardinality", "terms", "floor")} | image.sizes | {
-        "magic": MAGIC, "version": VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
-        "shape": shape_word(capacity.shape), "result": image.result[0], "result_exponent": image.result[1],
-        "nested": int(len(sections["nested_master"]) > 0),
+        "magic": MAGIC, "version": IMAGE_VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
+        "shape": shape_word(capacity.shape), "record": image.sizes["variables"], "likelihood_result": image.result[0],
+        "likelihood_result_exponent": image.result[1], "nested": int(len(sections["nested_master"]) > 0),
         **{f"{own}_steps": len(sections[f"{own}_kind"]) for own in PROGRAMS},
     }  # fmt: skip
     parts = [
-        np.array([header[name] for name in HEADER], dtype="<u4"),
+        np.array([header[name] for name in IMAGE_NAMES], dtype="<u4"),
         np.frombuffer(circuit.digest, dtype="<u4"),
         np.array([len(sections[name]) for name in SECTIONS], dtype="<u4"),
         *(sections[name].astype("<u4") for name in SECTIONS),
@@ -316,16 +268,6 @@ def _same_widths(widths: Widths, build: Widths) -> None:
         own, fixed = getattr(widths, name), getattr(build, name)
         if own != fixed:
             raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")
-
-
-def widths_word(widths: Widths) -> int:
-    """Put the widths that a build fixes in one word."""
-    return widths.state_bits | widths.leaf_bits << 8 | widths.scale_bits << 16 | widths.weight_bits << 24
-
-
-def shape_word(shape: EngineSize) -> int:
-    """Put the sizes that lay out memories in one word."""
-    return shape.lanes | shape.search_bits << 16
 
 
 def _unbanked(banks: tuple[Bank, ...], top: int) -> Integers:

@@ -1,4 +1,7 @@
-"""Leaf tables: every one once, in words that a lane reads whole (docs/schedule.md, section Words of leaf tables)."""
+"""Leaf tables: every one once, in words that a lane reads whole (docs/engine-memories.md).
+
+The rules are in section Words of leaf tables.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pcedge.drivers.layout import table_words
 from pcedge.export.program.banks import Integers, Memory
 from pcedge.export.program.packing import Column, PackedTable, pack
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
@@ -119,29 +123,6 @@ def _lay_leaves(
         for name in ("tables", "uppers")
     )
     return LeafMemories(tables, uppers, Memory(np.concatenate(parts["tails"])), nested, leaves, variables)
-
-
-def table_words(rows: Integers, search_bits: int) -> list[Integers]:
-    """Put the entries of tables in words, level by level, the lowest first.
-
-    Args:
-        rows: (tables, V − 1), entries 1 to V − 1 of each table.
-        search_bits: b; entry k lies in level j, where 2^(b j) is the largest power of 2^b that divides k, in word
-            ⌊k / 2^(b (j + 1))⌋ of it, which has 2^b − 1 entries.
-
-    Returns:
-        (tables, words, 2^b − 1) for each level, at least one; an entry beyond V − 1 is 0.
-    """
-    base = 1 << search_bits
-    levels: list[Integers] = []
-    left = rows
-    while left.shape[1] or not levels:
-        words = -(-left.shape[1] // base)
-        # Multiples of the base are the next level's: their places, the first of each word, are cut off.
-        padded = np.pad(left, ((0, 0), (1, base)))[:, : words * base]
-        levels.append(padded.reshape(len(rows), words, base)[:, :, 1:])
-        left = left[:, base - 1 :: base]
-    return levels
 
 
 def _own(tables: int, whole: int) -> Integers:

@@ -1,31 +1,45 @@
-"""Lowering: from an integer circuit to the memories of the engine (docs/schedule.md, section Step encoding)."""
+"""Lowering: from an integer circuit to the memories of the engine (docs/engine-memories.md, section Step encoding)."""
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS
 from pcedge.circuit.rows import SparseRows
+from pcedge.drivers.layout import STEP_FIELDS
+from pcedge.drivers.size import EngineSize
 from pcedge.export.program.banks import Bank, Blocks, lay_in_banks, list_block
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.packing import Column, column_field
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import INDEX_BITS, STEP_FIELDS, StepMemory, step_memory
+from pcedge.export.program.steps import INDEX_BITS, StepMemory, step_memory
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Op, Schedule, Step
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import (
+    Align,
+    Down,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Schedule,
+    Step,
+    Up,
+    revives,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class Lowered:
     """Hold everything that the engine reads: two programs, and the memories they address."""
 
-    circuit: IntegerCircuit
+    program: Program
     #: sizes of the engine that the memories are laid out for
     shape: EngineSize
     likelihood: Schedule
@@ -45,6 +59,11 @@ class Program:
     max_units: int
     #: address and exponent slot of the likelihood
     result: tuple[int, int]
+
+    @property
+    def circuit(self) -> IntegerCircuit:
+        """Give the circuit."""
+        return self.program.circuit
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -111,7 +130,7 @@ class Arrangement:
     program_bits: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def rom_bits(self, weights: Sequence[NDArray[np.int64]], top: int, leaves: LeafMemories) -> int:
-        """Count the read-only bits of a circuit of this structure, as `Program.memory_bits` does for its `rom`.
+        """Count the read-only bits of a circuit of this structure, as `Lowered.memory_bits` does for its `rom`.
 
         Args:
             weights: those of every layer in `weighted`, dense or values of sparse rows, each row with the sum 2^top.
@@ -138,18 +157,21 @@ class Arrangement:
         return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
 
 
-def arrange(circuit: IntegerCircuit, *, coding: bool = True) -> Arrangement:
+def arrange(source: IntegerCircuit | Program, *, coding: bool = True) -> Arrangement:
     """Give addresses to all that does not depend on weights and leaf tables.
 
     Args:
-        circuit: the integer circuit.
+        source: the integer circuit, or its program.
         coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    operands = _Operands(circuit)
-    likelihood, code = likelihood_schedule(circuit), code_schedule(circuit) if coding else Schedule((), -1)
+    program = Program.of(source)
+    if coding:
+        _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
+    operands = _Operands(program.circuit)
+    likelihood, code = program.likelihood, program.code if coding else Schedule((), -1)
     up, walk = _assemble(likelihood, operands), _assemble(code, operands)
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
     up, walk = (program.placed({"list": starts, "list_b": starts}) for program in (up, walk))
@@ -159,15 +181,15 @@ def arrange(circuit: IntegerCircuit, *, coding: bool = True) -> Arrangement:
 
 
 def lower(
-    circuit: IntegerCircuit,
+    source: IntegerCircuit | Program,
     arrangement: Arrangement | None = None,
     leaves: LeafMemories | None = None,
     shape: EngineSize | None = None,
-) -> Program:
+) -> Lowered:
     """Give addresses to all that the two schedules of a circuit read and write.
 
     Args:
-        circuit: the integer circuit.
+        source: the integer circuit, or its program.
         arrangement: `arrange` of a circuit of the same structure and order; None makes it.
         leaves: `leaf_memories` of a circuit with the same leaf tables, for the same shape; None makes them.
         shape: the sizes of the engine; the smallest if None.
@@ -175,14 +197,16 @@ def lower(
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    made, shape = arrangement or arrange(circuit), shape or EngineSize()
+    program = Program.of(source)
+    circuit = program.circuit
+    made, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:
         leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
     weights, up, walk = made.with_weights(
         [stored_weights(circuit, i, shape.tile) for i in made.weighted], circuit.weight_bits
     )
-    return Program(
-        circuit, shape, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
+    return Lowered(
+        program, shape, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
         made.indices, leaves,
         max(up.state, walk.state), max(up.slots, walk.slots),
         max(step.units for schedule in (made.likelihood, made.code) for step in schedule.steps),
@@ -220,23 +244,28 @@ class _Operands:
 
     def of(self, step: Step) -> dict[str, int]:
         """Name a step's operands and the flags that say how it reads them; operands are numbers of lists and layers."""
-        if step.op is Op.LIST:
-            assert step.lists is not None
-            return {"lists": 1, "list": self._lists(step.lists)}
-        if step.op is Op.MULTIPLY:
-            found: dict[str, int] = {}
-            for side, name, gather in zip("ab", ("list", "list_b"), step.gathers, strict=True):
-                if gather is not None:
-                    found |= {f"gather_{side}": 1, name: self.indices.put(gather)}
-            return found
-        if step.op in (Op.UP, Op.DOWN):
-            layer = self.circuit.layers[step.layer]
-            assert isinstance(layer, IntegerSum)
-            if not isinstance(layer.weights, SparseRows):
-                return {"weights": step.layer}
-            rows = layer.weights
-            return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": step.layer}
-        return {"variable": step.variable} if step.variable >= 0 else {}
+        match step:
+            case Init() | Align():
+                return {}
+            case Leaf() | Interval():
+                return {"variable": step.variable}
+            case ListSum():
+                return {"lists": 1, "list": self._lists(step.lists)}
+            case Multiply():
+                found: dict[str, int] = {}
+                for side, name, gather in zip("ab", ("list", "list_b"), step.gathers, strict=True):
+                    if gather is not None:
+                        found |= {f"gather_{side}": 1, name: self.indices.put(gather)}
+                return found
+            case Up() | Down():
+                layer = self.circuit.layers[step.layer]
+                assert isinstance(layer, IntegerSum)
+                if not isinstance(layer.weights, SparseRows):
+                    return {"weights": step.layer}
+                rows = layer.weights
+                return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": step.layer}
+            case _:
+                assert_never(step)
 
     def _lists(self, rows: SparseRows) -> int:
         return self.indices.put(list_block(rows))
@@ -273,14 +302,14 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         # Kind and flags say what else a step uses, so they are in every step.
         numbers = {
             "kind": int(step.op),
-            "revive": int(step.revive),
+            "revive": int(revives(step)),
             "lists": 0,
             "values": 0,
             "gather_a": 0,
             "gather_b": 0,
         }
         numbers |= operands.of(step)
-        if step.target >= 0:
+        if not isinstance(step, Interval):
             places[step.target] = (state.take(step.units), slots.take(1))
             numbers["target"], numbers["target_exponent"] = places[step.target]
             numbers["units"] = step.units
@@ -288,7 +317,7 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
             address, slot = places[source.value]
             numbers |= {side: address + source.offset, f"{side}_exponent": slot}
             # Lists of results and gather lists say themselves what they read.
-            if step.op in (Op.ALIGN, Op.INTERVAL, Op.DOWN) or (step.op is Op.UP and not numbers["lists"]):
+            if isinstance(step, Align | Interval | Down) or (isinstance(step, Up) and not numbers["lists"]):
                 numbers[f"{side}_units"] = source.units
         for name, number in numbers.items():
             columns[name].values[index] = number

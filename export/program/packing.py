@@ -1,4 +1,7 @@
-"""Packed tables: rows of bit fields, each at the width that its values need (docs/schedule.md, section Packed rows)."""
+"""Packed tables: rows of bit fields, each at the width that its values need (docs/engine-memories.md).
+
+The rules are in section Packed rows.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of a program as packed rows (docs/schedule.md, section Step encoding)."""
+"""The steps of a program as packed rows (docs/engine-memories.md, section Step encoding)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.drivers.layout import FORM, PLACES
 from pcedge.export.program.packing import Column, PackedTable, distinct, pack
-
-#: what a step is, apart from where its operands lie
-FORM = ("kind", "revive", "lists", "values", "gather_a", "gather_b", "units", "a_units", "b_units")
-
-
-#: where a value lives: address and exponent slot of the result, of source a and of source b
-PLACES = {"target": "target_exponent", "a": "a_exponent", "b": "b_exponent"}
-
 
 #: entries of lists are below 2^31
 INDEX_BITS = 31
-
-
-OPERANDS = ("variable", "weights", "list", "list_b")
-
-
-#: all numbers of a step, named as in `step_t`
-STEP_FIELDS = (*FORM, *PLACES, *PLACES.values(), *OPERANDS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.schedule.steps import Op, Step
+from pcedge.schedule.steps import Interval, Step
 
 #: lanes of the golden streams where there are enough records
 GOLDEN_LANES = 4
@@ -38,12 +38,12 @@ class Golden:
 
 def make_golden(engine: ReferenceEngine, records: IntArray) -> Golden:
     """Compute the golden results of checked records, all of them in one batch."""
-    up = _Hashes(len(records), len(engine.likelihood_steps.steps))
+    up = _Hashes(len(records), len(engine.program.likelihood.steps))
     likelihood = engine.likelihood(records, up.observe)
-    walk = _Hashes(len(records), len(engine.code_steps.steps))
+    walk = _Hashes(len(records), len(engine.program.code.steps))
     intervals = engine.intervals(records, walk.observe)
     # An interval's two ends stand where the other steps have their vector.
-    places = [index for index, step in enumerate(engine.code_steps.steps) if step.op is Op.INTERVAL]
+    places = [index for index, step in enumerate(engine.program.code.steps) if isinstance(step, Interval)]
     for column, index in enumerate(places):
         walk.table[:, index] = fnv(np.stack([intervals[0][:, column], intervals[1][:, column]]))
     lanes = encode_lanes(engine, records, max(1, min(GOLDEN_LANES, len(records))))

@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from reprlib import repr as shown
 from typing import Any, NoReturn
 
+from pcedge.drivers.layout import MOST_WORD
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, UsageError
-from pcedge.export.program.image import MOST_WORD, capacity_from
-from pcedge.export.program.size import EngineSize
+from pcedge.export.program.image import capacity_from
 
 MANIFEST = "manifest.json"
 PROJECT_FORMAT = "pcedge-project"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
+from typing import assert_never
 
 import numpy as np
 
@@ -12,34 +13,25 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
+from pcedge.export.unrolled.signals import Counts, Signals
 from pcedge.export.unrolled.tables import FoldedTables, code_bits
 from pcedge.integer.circuit import IntegerSum
-from pcedge.schedule.steps import Op, Ref, Step
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Up,
+    describe,
+)  # fmt: skip
 
 #: C++ type of a number of bits
 LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Count what a kernel is made of, beside its plain form: each weight by itself, nothing as a table."""
-
-    #: multiplications by a weight that is no power of two, one for each weight
-    plain_multiplications: int
-    #: adders of the plain form: canonical signed digits of every weight, added up row by row
-    plain_adders: int
-    #: products of two mantissas in the schedule
-    plain_products: int
-    #: adders of the plain form for the sums that did not become tables
-    left_adders: int
-    #: adders of the kernel's sums, and the bits of their results
-    adders: int
-    adder_bits: int
-    #: multipliers of two mantissas
-    multipliers: int
-    #: constant tables, and their bits
-    tables: int
-    table_bits: int
 
 
 def write_body(engine: ReferenceEngine, adders: str) -> tuple[tuple[str, ...], Counts]:
@@ -56,36 +48,19 @@ def write_body(engine: ReferenceEngine, adders: str) -> tuple[tuple[str, ...], C
     return unroller.body(), unroller.count()
 
 
-@dataclass(frozen=True)
-class _Vector:
-    """Hold the C++ names of a vector's entries, and what is known of their values."""
-
-    names: tuple[str, ...]
-    #: greatest and least value of every entry; least holds also for zero vectors
-    top: tuple[int, ...]
-    least: tuple[int, ...]
-    #: the exponent is the variable of this name, if any, plus a constant
-    exponent: str
-    offset: int
-    #: the exponent's range, also that of a zero vector, where it means nothing
-    low: int
-    high: int
-    may_be_zero: bool
-    #: whether some entry has its first bit set, unless all are zero
-    peak: bool = True
-
-
 class _Unroller:
     """Walk a schedule and append statements."""
 
     def __init__(self, engine: ReferenceEngine, adders: str) -> None:
         self.circuit = engine.circuit
         self.bits = self.circuit.state_bits
-        self.schedule = engine.likelihood_steps
+        self.schedule = engine.program.likelihood
+        #: a likelihood has no intervals
+        self.steps = [step for step in self.schedule.steps if not isinstance(step, Interval)]
         self.adders = adders
         self.folded = FoldedTables(engine, self.schedule)
         self.lines: list[str] = []
-        self.vectors: dict[int, _Vector] = {}
+        self.vectors: dict[int, Signals] = {}
         #: equal steps make one value
         self.same: dict[object, int] = {}
         self.alias: dict[int, int] = {}
@@ -98,7 +73,7 @@ class _Unroller:
         self.table_bits = self.adder_count = self.adder_bits = 0
 
     def body(self) -> tuple[str, ...]:
-        for step in self.schedule.steps:
+        for step in self.steps:
             if not self.folded.is_table(step.target):
                 self.compute(step)
         root = self.vector(self.schedule.result)
@@ -111,12 +86,12 @@ class _Unroller:
         return tuple(self.lines)
 
     def count(self) -> Counts:
-        matrices = {step.target: self.matrix(step) for step in self.schedule.steps if step.op is Op.UP}
+        matrices = {step.target: self.matrix(step) for step in self.steps if isinstance(step, Up)}
         weights = [matrix[(matrix & (matrix - 1)) != 0] for matrix in matrices.values()]
         return Counts(
             plain_multiplications=sum(len(found) for found in weights),
             plain_adders=sum(plain_adders(matrix) for matrix in matrices.values()),
-            plain_products=sum(step.units for step in self.schedule.steps if step.op is Op.MULTIPLY),
+            plain_products=sum(step.units for step in self.steps if isinstance(step, Multiply)),
             left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
             adders=self.adder_count, adder_bits=self.adder_bits, multipliers=len(self.products),
             tables=len(self.tables), table_bits=self.table_bits,
@@ -140,20 +115,20 @@ class _Unroller:
         self.lines.append(f"const {kind} {name} = {text};")
         return name
 
-    def exponent_text(self, vector: _Vector) -> str:
+    def exponent_text(self, vector: Signals) -> str:
         """Write a vector's exponent as an expression."""
         kind = self.signed(width(min(vector.low, -1), vector.high))
         if not vector.exponent:
             return f"{kind}({vector.offset})"
         return f"{kind}({vector.exponent} + {kind}({vector.offset}))" if vector.offset else vector.exponent
 
-    def vector(self, value: int) -> _Vector:
+    def vector(self, value: int) -> Signals:
         value = self.alias.get(value, value)
         if value not in self.vectors:
             self.vectors[value] = self.read_table(value)
         return self.vectors[value]
 
-    def view(self, ref: Ref) -> _Vector:
+    def view(self, ref: Ref) -> Signals:
         """Give the part of a vector that a step reads."""
         whole = self.vector(ref.value)
         part = slice(ref.offset, ref.offset + ref.units)
@@ -164,7 +139,7 @@ class _Unroller:
             may_be_zero=not any(whole.least[part]), peak=False,
         )  # fmt: skip
 
-    def read_table(self, value: int) -> _Vector:
+    def read_table(self, value: int) -> Signals:
         """Make a vector from constant tables, addressed by the symbols below it."""
         table = self.folded.table(value)
         address = self.address(table.variables)
@@ -176,7 +151,7 @@ class _Unroller:
         # What a zero vector's exponent is does not matter, as long as it is in range.
         exponents = np.where(zero, low, table.exponent)
         exponent = "" if low == high else self.column(address, exponents, kind, 32)
-        return _Vector(
+        return Signals(
             names, tuple(table.mantissa.max(axis=1).tolist()), tuple(table.mantissa.min(axis=1).tolist()),
             exponent, 0 if exponent else low, low, high, bool(zero.any()),
         )  # fmt: skip
@@ -207,27 +182,33 @@ class _Unroller:
             self.table_bits += len(values) * width(int(values.min()), int(values.max()))
         return self.tables[key]
 
-    def key(self, step: Step) -> object:
+    def key(self, step: Computed) -> object:
         sources = tuple((self.alias.get(r.value, r.value), r.offset, r.units) for r in step.sources)
-        gathers = tuple(None if gather is None else gather.tobytes() for gather in step.gathers)
-        return step.op, sources, gathers, step.layer if step.op is Op.UP else -1
+        gathers: tuple[bytes | None, ...] = ()
+        if isinstance(step, Multiply):
+            gathers = tuple(None if gather is None else gather.tobytes() for gather in step.gathers)
+        return step.op, sources, gathers, step.layer if isinstance(step, Up) else -1
 
-    def compute(self, step: Step) -> None:
+    def compute(self, step: Computed) -> None:
         first = self.same.setdefault(self.key(step), step.target)
         if first != step.target:
             self.alias[step.target] = first
             return
-        self.lines.append(f"// {step.describe()}")
-        if step.op is Op.MULTIPLY:
-            self.vectors[step.target] = self.multiply(step)
-        elif step.op is Op.ALIGN:
-            self.vectors[step.target] = self.align(step)
-        else:
-            # The likelihood has LEAF, UP, MULTIPLY and ALIGN; a LEAF is always a table, and none revives.
-            assert step.op is Op.UP
-            self.vectors[step.target] = self.mix(step)
+        self.lines.append(f"// {describe(step)}")
+        match step:
+            case Multiply():
+                self.vectors[step.target] = self.multiply(step)
+            case Align():
+                self.vectors[step.target] = self.align(step)
+            case Up():
+                self.vectors[step.target] = self.mix(step)
+            case Init() | Leaf() | Down() | ListSum():
+                # The likelihood has no context, and a leaf is always a table.
+                raise AssertionError(describe(step))
+            case _:
+                assert_never(step)
 
-    def multiply(self, step: Step) -> _Vector:
+    def multiply(self, step: Multiply) -> Signals:
         views = [self.view(ref) for ref in step.sources]
         places = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
         pairs = list(zip(*places, strict=True))
@@ -256,7 +237,7 @@ class _Unroller:
             self.products[key] = (self.define("p", kind, f"{kind}({a[0]} * {b[0]})"), a[1] * b[1])
         return self.products[key]
 
-    def add_exponents(self, a: _Vector, b: _Vector) -> tuple[str, int, int, int]:
+    def add_exponents(self, a: Signals, b: Signals) -> tuple[str, int, int, int]:
         low, high = a.low + b.low, a.high + b.high
         offset = a.offset + b.offset
         if a.exponent and b.exponent:
@@ -264,7 +245,7 @@ class _Unroller:
             return self.define("e", kind, f"{kind}({a.exponent} + {b.exponent})"), offset, low, high
         return a.exponent or b.exponent, offset, low, high
 
-    def matrix(self, step: Step) -> IntArray:
+    def matrix(self, step: Up) -> IntArray:
         """Give what UP multiplies by, (units, source units)."""
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
@@ -272,20 +253,19 @@ class _Unroller:
         return np.asarray(weights.toarray() if isinstance(weights, SparseRows) else weights, dtype=np.int64)
 
     @cached_property
-    def together(self) -> dict[object, list[Step]]:
+    def together(self) -> dict[Ref, list[Up]]:
         """Put steps that mix the same vector together: their rows are one matrix."""
-        groups: dict[object, list[Step]] = {}
-        for step in self.schedule.steps:
-            if step.op is Op.UP and not self.folded.is_table(step.target):
-                groups.setdefault(step.sources, []).append(step)
+        groups: dict[Ref, list[Up]] = {}
+        for step in self.steps:
+            if isinstance(step, Up) and not self.folded.is_table(step.target):
+                groups.setdefault(step.source, []).append(step)
         return groups
 
-    def mix(self, step: Step) -> _Vector:
-        (ref,) = step.sources
-        source = self.view(ref)
+    def mix(self, step: Up) -> Signals:
+        source = self.view(step.source)
         matrix = self.matrix(step)
         if step.target not in self.rows:
-            group = self.together[step.sources]
+            group = self.together[step.source]
             rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
             for one in group:
                 self.rows[one.target], rows = rows[: one.units], rows[one.units :]
@@ -297,7 +277,7 @@ class _Unroller:
         exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
         return self.normalise(self.rows[step.target], least, bound, source.may_be_zero, exponent)
 
-    def sums(self, matrix: IntArray, source: _Vector) -> list[tuple[str, int]]:
+    def sums(self, matrix: IntArray, source: Signals) -> list[tuple[str, int]]:
         """Write the adders of a matrix; give the rows' names and greatest values."""
         # Entries of one name are one input: their weights add up.
         names = list(dict.fromkeys(source.names))
@@ -343,7 +323,7 @@ class _Unroller:
                 rows.append((self.define("s", kind, f"{kind}({moved})"), most))
         return rows
 
-    def align(self, step: Step) -> _Vector:
+    def align(self, step: Align) -> Signals:
         views = [self.view(ref) for ref in step.sources]
         low, high = min(view.low for view in views), max(view.high for view in views)
         kind = self.signed(width(min(low, -1), high))
@@ -363,16 +343,16 @@ class _Unroller:
             names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
         tops, least = views[0].top + views[1].top, (0,) * len(names)
         zero, peak = all(view.may_be_zero for view in views), all(view.peak for view in views)
-        return _Vector(tuple(names), tops, least, common, 0, low, high, zero, peak)
+        return Signals(tuple(names), tops, least, common, 0, low, high, zero, peak)
 
-    def zero(self, view: _Vector) -> str:
+    def zero(self, view: Signals) -> str:
         """Name the bit that tells whether all entries of a vector are zero."""
         text = " | ".join(dict.fromkeys(view.names))
         return self.define("z", "F::bit", f"({text}) == 0")
 
     def normalise(
         self, rows: list[tuple[str, int]], least: list[int], bound: int, zero: bool, exponent: tuple[str, int, int, int]
-    ) -> _Vector:
+    ) -> Signals:
         """Shift a vector to its mantissas; `bound` is the least that its largest entry can be, unless all are zero."""
         bits = self.bits
         long, short = (max(1, most.bit_length()) for most in (max(top for _, top in rows), bound))
@@ -397,4 +377,4 @@ class _Unroller:
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
         names = tuple(made[row] for row, _ in rows)
-        return _Vector(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)
+        return Signals(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

@@ -10,7 +10,8 @@ from pcedge.circuit.rows import SparseRows
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export.unrolled.adders import has_da4ml
-from pcedge.export.unrolled.body import Counts, write_body
+from pcedge.export.unrolled.body import write_body
+from pcedge.export.unrolled.signals import Counts
 from pcedge.export.unrolled.tables import code_bits
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
 

@@ -11,7 +11,7 @@ from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.schedule.steps import Op, Schedule, Step
+from pcedge.schedule.steps import Interval, Leaf, Schedule, Step
 
 #: bits of the symbols that address a table of several variables: a table of 64 entries is one LUT for each bit
 ADDRESS_BITS = 6
@@ -51,8 +51,9 @@ class FoldedTables:
         #: variables below every value
         self.support: dict[int, frozenset[int]] = {}
         for step in schedule.steps:
+            assert not isinstance(step, Interval)
             below = [self.support[source.value] for source in step.sources]
-            own = frozenset([step.variable]) if step.op is Op.LEAF else frozenset()
+            own = frozenset([step.variable]) if isinstance(step, Leaf) else frozenset()
             self.support[step.target] = own.union(*below)
         self._joint: dict[frozenset[int], dict[int, Vector]] = {}
 
@@ -93,6 +94,7 @@ class FoldedTables:
         kept: dict[int, Vector] = {}
 
         def observe(_: int, step: Step, result: Vector) -> None:
+            assert not isinstance(step, Interval)
             below = self.support[step.target]
             if below == support if support is not None else len(below) <= 1:
                 kept[step.target] = result

@@ -21,7 +21,7 @@ from pcedge.bounds.parameters import (
 )
 from pcedge.circuit.layers import Circuit
 from pcedge.integer.circuit import IntegerCircuit
-from pcedge.schedule.ranges import analyse, coding_schedule
+from pcedge.schedule.program import Program
 
 #: name of the note that holds the bounds in an ONNX file
 NOTE = "pcedge.extra_bits"
@@ -86,7 +86,7 @@ class ExtraBits:
         return f"{worst}, typically at most {self.typical:.4f} ({self.flows}: {parts})"
 
 
-def extra_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = None) -> ExtraBits:
+def extra_bits(circuit: Circuit, integers: IntegerCircuit | Program, flows: Flows | None = None) -> ExtraBits:
     """Bound the extra code length of an integer circuit against the float circuit that it was made of.
 
     Args:
@@ -109,10 +109,12 @@ def extra_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None =
         >>> bounds.worst_from, bounds.worst < 0.001
         ('ratios', True)
     """
+    program = Program.of(integers)
+    integers = program.circuit
     counterparts(circuit, integers)
     widths = integers.widths
     variables = len(integers.cardinalities)
-    found = analyse(integers, coding_schedule(integers))
+    _, found = program.analyses
     # The remainder of the range is below 2^P, the range at least 2^(B-8).
     short = 2.0 ** (widths.scale_bits + 8 - widths.range_bits)
     coder = -variables * np.log2(1 - short)
@@ -130,7 +132,7 @@ def extra_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None =
     )  # fmt: skip
 
 
-def bounds_notes(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = None) -> dict[str, str]:
+def bounds_notes(circuit: Circuit, integers: IntegerCircuit | Program, flows: Flows | None = None) -> dict[str, str]:
     """Give the notes that `write_onnx` puts into a file beside the circuit."""
     return {NOTE: extra_bits(circuit, integers, flows).note()}
 

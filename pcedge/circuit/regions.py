@@ -182,7 +182,7 @@ def find_regions(shapes: Sequence[Shape], order: Sequence[int] | None = None, sp
     Args:
         shapes: the layers.
         order: the coding order of the variables. None chooses one that visits the largest child last, because the
-            last child often needs no way up (docs/schedule.md).
+            last child often needs no way up (docs/program.md).
         spans: those of the layers, if they are known.
 
     Raises:
@@ -302,7 +302,7 @@ def clustered_order(shapes: Sequence[Shape]) -> tuple[int, ...]:
     """Order the variables of a circuit without a tree so that those below the same layers stand together.
 
     Variables are compared by the layers of the largest scope first: whether they lie below them. So what was evaluated
-    for one variable serves the next ones (docs/schedule.md, section Re-evaluation).
+    for one variable serves the next ones (docs/program.md, section Re-evaluation).
     """
     scopes = sorted(set(layer_scopes(shapes)), key=lambda scope: (-scope.bit_count(), scope))
     variables = range(scopes[0].bit_length())

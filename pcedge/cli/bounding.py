@@ -9,7 +9,8 @@ from pcedge.bounds.extra import NOTE, ExtraBits, extra_bits
 from pcedge.cli.files import is_zoo_name, read_float
 from pcedge.export import read_notes
 from pcedge.integer import IntegerCircuit
-from pcedge.schedule.ranges import declared_widths, needed_widths
+from pcedge.schedule.program import Program
+from pcedge.schedule.ranges import declared_widths
 
 
 def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tuple[dict[str, Any], dict[str, str]]:
@@ -23,7 +24,7 @@ def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tupl
     Raises:
         UsageError: the circuits do not belong together.
     """
-    needed, declared = needed_widths(integers), declared_widths(integers)
+    needed, declared = Program.of(integers).needed, declared_widths(integers)
     text = {"needed": ", ".join(f"{name} {bits} of {declared[name]}" for name, bits in needed.items())}
     bounds: ExtraBits | None = None
     if against is not None:

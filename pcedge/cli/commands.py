@@ -302,7 +302,7 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
 def _say_how(engine: Any) -> None:
     """Say on stderr what a circuit without a tree of regions costs, and who else can read its streams."""
     if not engine.circuit.structured:
-        steps = len(engine.code_steps.steps)
+        steps = len(engine.program.code.steps)
         announce(
             "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
             f"anew after every variable, {steps} steps a record"

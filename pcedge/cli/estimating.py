@@ -13,9 +13,7 @@ from pcedge.cli.inputs import MODEL
 from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
 
 if TYPE_CHECKING:
-    from pcedge.export.program.image import Capacity
-    from pcedge.export.program.lowering import Program
-    from pcedge.export.target import Target
+    from pcedge.export.engine.costs import Cost
 
 #: jobs, in the order of the table
 JOBS = ("likelihood", "encode", "decode")
@@ -43,83 +41,54 @@ def estimate(
 
     Memory bits count each memory once, state and symbols once a stream; the table of resources counts the copies too.
     """
-    from pcedge.export.engine.cycles import busy_cycles, smallest
-    from pcedge.export.engine.cycles import estimate as count
-    from pcedge.export.program.image import capacity_of
-    from pcedge.export.program.lowering import lower
-    from pcedge.export.program.size import EngineSize, default_search_bits
-    from pcedge.export.target import find_target
+    from pcedge.drivers.size import EngineSize, default_search_bits
+    from pcedge.export.engine.costs import OutOfReach, estimate_cost, smallest_for
+    from pcedge.schedule import Program
 
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--rate", rate is not None, "job", without=("macs", "streams"))
     if rate is not None and not math.isfinite(rate):
         raise click.UsageError(f"--rate must be a finite number, got {rate}")
-    circuit = read_integer(model)
-    board = find_target(target)
-    clock = 1e9 / board.clock_ns
-    variables = len(circuit.order)
-    shape = EngineSize(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
-    if rate is not None:
-        wanted = clock * variables / rate
-        found = smallest(circuit, job, wanted, search_bits)
-        if found is None:
-            most = EngineSize(4096, 32, default_search_bits(circuit, 4096) if search_bits is None else search_bits)
-            unit, cycles = max(busy_cycles(circuit, most, job).items(), key=lambda pair: pair[1])
+    program = Program.of(read_integer(model))
+    circuit = program.circuit
+    if rate is None:
+        size = EngineSize(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
+    else:
+        found = smallest_for(program, rate, job, target, search_bits)
+        if isinstance(found, OutOfReach):
             text = (
-                f"no engine reaches {rate:g} symbols a second at {clock / 1e6:g} MHz: that is {wanted:.1f} cycles a "
-                f"record, and {unit} alone takes {cycles} with {most.macs} macs"
+                f"no engine reaches {rate:g} symbols a second at {found.clock_mhz:g} MHz: that is {found.wanted:.1f} "
+                f"cycles a record, and {found.unit} alone takes {found.cycles} with {found.macs} macs"
             )
-            return {"reached": False, "rate": rate, "limited_by": unit, "cycles_per_record": cycles}, text, 1
-        shape = found
-    jobs = {name: count(circuit, shape, name) for name in JOBS}
-    program = lower(circuit, shape=shape)
+            said = {"reached": False, "rate": rate, "limited_by": found.unit, "cycles_per_record": found.cycles}
+            return said, text, 1
+        size = found
     others = [read_integer(name) for name in fit]
-    capacity = capacity_of([circuit, *others], shape) if memories == "reload" else None
-    memory: dict[str, Any] = program.memory_bits() if capacity is None else capacity.memory_kinds()
-    widths, sizes = (circuit.widths, program.sizes) if capacity is None else (capacity.widths, capacity.sizes)
-    memory["symbols"] = 2 * sizes["variables"] * widths.symbol
-    for name in ("state", "exponents", "symbols"):
-        memory[name] *= shape.streams
-    result: dict[str, Any] = {
-        "macs": shape.macs, "streams": shape.streams, "search_bits": shape.search_bits, "memories": memories,
-        "clock_mhz": clock / 1e6,
-        "jobs": {
-            name: asdict(counted) | {
-                "cycles_per_symbol": counted.cycles_per_record / variables,
-                "symbols_per_second": clock * variables / counted.cycles_per_record,
-            }
-            for name, counted in jobs.items()
-        },
-        "multipliers": shape.multipliers,
-        "state_words": sizes["state_words"],
-        "memory_bits": memory,
-    }  # fmt: skip
+    cost = estimate_cost(program, target=target, size=size, memories=memories, fit=others)
+    result: dict[str, Any] = cost.as_dict()
     if rate is not None:
         result |= {"reached": True, "rate": rate}
-    resources, shown = _resources(program, board, capacity)
-    result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in jobs.items()}}
+    resources, shown = _resources(cost)
+    result |= {"initiation_interval": {name: counted.cycles_per_record for name, counted in cost.jobs.items()}}
     result["resources"] = resources
-    lines = [f"{shape.macs} macs, {shape.streams} streams, {shape.search_bits} search bits, {clock / 1e6:g} MHz"]
+    clock = cost.clock_hz / 1e6
+    lines = [f"{size.macs} macs, {size.streams} streams, {size.search_bits} search bits, {clock:g} MHz"]
     lines.append(f"{'job':<12}{'cycles/symbol':>15}{'cycles/record':>15}{'latency/cycles':>16}{'symbols/s':>12}")
-    for name, counted in jobs.items():
-        per = counted.cycles_per_record / variables
+    for name, counted in cost.jobs.items():
         lines.append(
-            f"{name:<12}{per:>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>16}{clock / per:>12.3g}"
+            f"{name:<12}{cost.cycles_per_symbol(name):>15.2f}{counted.cycles_per_record:>15.1f}{counted.latency:>16}"
+            f"{cost.symbols_per_second(name):>12.3g}"
         )
-    lines += [f"multipliers: {in_words(shape.multipliers)}", f"memory: {memory_in_words(memory)}"]
+    lines += [f"multipliers: {in_words(size.multipliers)}", f"memory: {memory_in_words(cost.memory_bits)}"]
     return result, ["\n".join(lines), *shown], 0
 
 
-def _resources(
-    program: Program, target: Target, capacity: Capacity | None
-) -> tuple[dict[str, object] | None, list[object]]:
-    """Estimate what the engine takes of a target's device; nothing where the target file says no family."""
-    from pcedge.export.engine.resources import estimate_resources
-
-    if target.family is None:
+def _resources(cost: Cost) -> tuple[dict[str, object] | None, list[object]]:
+    """Tell what the engine takes of a target's device; nothing where the target file says no family."""
+    target, found = cost.target, cost.resources
+    if found is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]
-    found = estimate_resources(program, target.family, capacity)
     said, total = found.as_dict(), asdict(found.total)
     rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
     rows.append(["all", *total.values()])

@@ -67,9 +67,9 @@ def export(
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
     from pcedge.data import Reading, load_array
+    from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.engines import ReferenceEngine
     from pcedge.export import write_project
-    from pcedge.export.program.size import EngineSize, default_search_bits
     from pcedge.export.project.golden import draw_records
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}

@@ -1,6 +1,7 @@
 """The codec: lanes, their range coder, and the stream. Needs numpy only."""
 
 from pcedge.codec.checking import check_stream
+from pcedge.codec.codec import Codec
 from pcedge.codec.stream import decode, encode
 
-__all__ = ["check_stream", "decode", "encode"]
+__all__ = ["Codec", "check_stream", "decode", "encode"]

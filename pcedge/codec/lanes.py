@@ -10,7 +10,7 @@ from pcedge import arithmetic
 from pcedge.arrays import IntArray
 from pcedge.codec.range_coder import RangeDecoder, RangeEncoder
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.schedule.steps import Step
+from pcedge.schedule.steps import Interval
 
 #: symbols whose intervals are held in memory at a time
 BLOCK_SYMBOLS = 1 << 22
@@ -77,18 +77,18 @@ def decode_rounds(
     """
     decoder = RangeDecoder(lanes, engine.circuit.widths, strict=strict)
 
-    def code(step: Step, context: IntArray) -> IntArray:
+    def code(step: Interval, context: IntArray) -> IntArray:
         return _decode_symbol(engine, decoder, step, context)
 
     for first in range(0, count, max(len(lanes), 1)):
         symbols = np.zeros((len(engine.circuit.order), min(len(lanes), count - first)), dtype=np.int64)
-        engine.replay(engine.code_steps, symbols, code)
+        engine.replay(engine.program.code, symbols, code)
         decoder.check()
         yield symbols.T
     decoder.finish()
 
 
-def _decode_symbol(engine: ReferenceEngine, decoder: RangeDecoder, step: Step, context: IntArray) -> IntArray:
+def _decode_symbol(engine: ReferenceEngine, decoder: RangeDecoder, step: Interval, context: IntArray) -> IntArray:
     """Find each record's symbol among the interval ends of one context, and take its interval.
 
     The ends of every 2^k-th symbol are compared at once, by one matrix product; the last k bits by binary search.

@@ -1,6 +1,7 @@
-"""Drivers of exported engines."""
+"""Drivers of exported engines, and the contract with them. Needs numpy only."""
 
 from pcedge.drivers.device import Device, Info
 from pcedge.drivers.pynq import open_overlay
+from pcedge.drivers.size import EngineSize
 
-__all__ = ["Device", "Info", "open_overlay"]
+__all__ = ["Device", "EngineSize", "Info", "open_overlay"]

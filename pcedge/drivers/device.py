@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from enum import IntEnum, IntFlag
+from dataclasses import dataclass, fields, replace
 from threading import Event
 from typing import Any, Protocol
 
@@ -16,50 +15,33 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.codec import stream
+from pcedge.drivers.contract import (
+    CONTROL,
+    CYCLES,
+    DIGEST_WORDS,
+    DONE,
+    ENGINE_VERSION,
+    INFO,
+    INFO_NAMES,
+    INFO_WORDS,
+    JOB,
+    MAGIC,
+    MISSING_WORD,
+    RECORDS,
+    START,
+    STATUS,
+    Job,
+    Status,
+)  # fmt: skip
+from pcedge.drivers.image_check import check_image
+from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
-from pcedge.export.program.image_check import check_image
-from pcedge.export.program.size import EngineSize
 
 Words = NDArray[np.uint32]
 
-#: offsets of the registers; `records` and `info` have a word for each stream, and `INFO_WORDS`
-CONTROL, JOB, STATUS, CYCLES, RECORDS, INFO = 0x00, 0x10, 0x18, 0x28, 0x100, 0x200
-INFO_WORDS = 40
-
-#: bits of the control register
-START, DONE = 1, 2
-
-#: first word of info, and the version of registers and streams that this driver knows
-MAGIC, VERSION = int.from_bytes(b"PCE1", "little"), 1
-
-MISSING_WORD = 0xFFFFFFFF
-
 #: the lane of an encoder that coded nothing: its flush (docs/stream.md, section Lane)
 NOTHING = b"\0"
-
-
-class Job(IntEnum):
-    """Number the jobs as `job_t` does."""
-
-    LIKELIHOOD = 0
-    ENCODE = 1
-    DECODE = 2
-    SAMPLE = 3
-    LOAD = 4
-    READ = 5
-    TELL = 6
-
-
-class Status(IntFlag):
-    """Name the bits of the status register."""
-
-    BAD_FRAME = 1
-    NOT_LOADED = 2
-    BAD_IMAGE = 4
-    TOO_LARGE = 8
-    BAD_JOB = 16
-    BAD_LANE = 32
 
 
 #: what a job that was not begun, and so gives no packet, says
@@ -282,14 +264,15 @@ class Device:
 
     def _tell(self) -> Info:
         words = [self.registers.read(INFO + 4 * place) & 0xFFFFFFFF for place in range(INFO_WORDS)]
-        if words[:2] != [MAGIC, VERSION]:
+        if words[:2] != [MAGIC, ENGINE_VERSION]:
             raise FormatError(
                 "engine-registers",
-                f"info must begin with {MAGIC:#x} and version {VERSION}, got {words[0]:#x}, {words[1]}",
+                f"info must begin with {MAGIC:#x} and version {ENGINE_VERSION}, got {words[0]:#x}, {words[1]}",
             )
-        digest = np.array(words[-8:], dtype="<u4").tobytes()
-        # Word 13 is a tile's columns, which follow from macs; word 18 counts the sections of an image.
-        return Info(digest, bool(words[2]), *[*words[3:13], *words[14:18], words[19]])
+        digest = np.array(words[-DIGEST_WORDS:], dtype="<u4").tobytes()
+        said = dict(zip(INFO_NAMES, words, strict=False))
+        numbers = {item.name: said[item.name] for item in fields(Info) if item.name not in ("digest", "reload")}
+        return Info(digest, bool(said["reload"]), **numbers)
 
     def _run(
         self,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,9 +16,22 @@ from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import MISSING
 from pcedge.circuit.rows import SparseRows
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
-from pcedge.schedule.reevaluation import reevaluation_schedule
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Gather, Op, Schedule, Step
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Schedule,
+    Step,
+    Up,
+)  # fmt: skip
 
 #: records evaluated at a time: a block of vectors stays in the processor's cache
 BATCH = 1024
@@ -26,14 +39,16 @@ BATCH = 1024
 BATCH_TERMS = 1 << 20
 
 #: finds the symbols of an INTERVAL step: (step, context mantissas) -> symbols (N,)
-Coder = Callable[[Step, IntArray], IntArray]
+Coder = Callable[[Interval, IntArray], IntArray]
 #: sees every step's result
 Observer = Callable[[int, Step, Vector], None]
 
 
-@dataclass(frozen=True, eq=False)
 class ReferenceEngine:
     """Replay the schedules of one integer circuit.
+
+    Args:
+        source: the circuit, or its program where that is at hand.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -43,17 +58,10 @@ class ReferenceEngine:
         ([49152], [-16])
     """
 
-    circuit: IntegerCircuit
-
-    @cached_property
-    def likelihood_steps(self) -> Schedule:
-        """Derive the likelihood schedule."""
-        return likelihood_schedule(self.circuit)
-
-    @cached_property
-    def code_steps(self) -> Schedule:
-        """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
-        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
+    def __init__(self, source: IntegerCircuit | Program) -> None:
+        """Take the program of the circuit."""
+        self.program = Program.of(source)
+        self.circuit = self.program.circuit
 
     @cached_property
     def _dense(self) -> dict[int, NDArray[np.float64]]:
@@ -126,8 +134,8 @@ class ReferenceEngine:
         records = self.check(x, allow_missing=True)
         parts = []
         for symbols in _batches(records, len(records) if observe else self.batch):
-            values = self.replay(self.likelihood_steps, symbols, None, observe)
-            mantissa, exponent = values[self.likelihood_steps.result]
+            values = self.replay(self.program.likelihood, symbols, None, observe)
+            mantissa, exponent = values[self.program.likelihood.result]
             parts.append((mantissa[0], exponent))
         empty = np.zeros(0, dtype=np.int64)
         if not parts:
@@ -152,18 +160,20 @@ class ReferenceEngine:
         for symbols in _batches(records, len(records) if observe else self.batch):
             columns: Iterator[int] = iter(range(len(self.circuit.order)))
 
-            def code(step: Step, context: IntArray, first: int = start, columns: Iterator[int] = columns) -> IntArray:
+            def code(
+                step: Interval, context: IntArray, first: int = start, columns: Iterator[int] = columns
+            ) -> IntArray:
                 column = next(columns)
                 rows = slice(first, first + context.shape[1])
                 drawn = records[rows, step.variable]
                 lo[rows, column], hi[rows, column] = self.symbol_interval(step, context, drawn)
                 return drawn
 
-            self.replay(self.code_steps, symbols, code, observe)
+            self.replay(self.program.code, symbols, code, observe)
             start += symbols.shape[1]
         return lo, hi
 
-    def symbol_interval(self, step: Step, context: IntArray, symbols: IntArray) -> Vector:
+    def symbol_interval(self, step: Interval, context: IntArray, symbols: IntArray) -> Vector:
         """Compute [lo, hi) of one symbol a record; [0, 0) where it is missing."""
         widths = self.circuit.widths
         table = self.table(step.layer)
@@ -189,9 +199,9 @@ class ReferenceEngine:
         values: dict[int, Vector] = {}
         count = symbols.shape[1]
         for index, step in enumerate(schedule.steps):
-            if step.op is Op.INTERVAL:
+            if isinstance(step, Interval):
                 assert code is not None
-                context, exponent = _view(values, step, 0)
+                context, exponent = _view(values, step.source)
                 symbols[step.variable] = code(step, context)
                 result: Vector = (context, exponent)
             else:
@@ -203,40 +213,43 @@ class ReferenceEngine:
                 del values[value]
         return values
 
-    def _compute(self, step: Step, values: dict[int, Vector], symbols: IntArray, count: int) -> Vector:
-        circuit = self.circuit
-        bits = circuit.state_bits
-        if step.op is Op.INIT:
-            ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
-            return ones, np.full(count, 1 - bits, dtype=np.int64)
-        if step.op is Op.LEAF:
-            accumulated = self._counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
-            exponent = np.full(count, -circuit.leaf_bits, dtype=np.int64)
-            return arithmetic.normalise(accumulated, exponent, bits, step.revive)
-        mantissa, exponent = _view(values, step, 0)
-        if step.op is Op.ALIGN:
-            return arithmetic.align((mantissa, exponent), _view(values, step, 1))
-        if step.op is Op.MULTIPLY:
-            second, own = _view(values, step, 1)
-            accumulated = _gathered(mantissa, step.gathers[0]) * _gathered(second, step.gathers[1])
-            return arithmetic.normalise(accumulated, exponent + own, bits, step.revive)
-        if step.op is Op.LIST:
-            assert step.lists is not None
-            accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
-            return arithmetic.normalise(accumulated, exponent, bits, step.revive)
-        down = step.op is Op.DOWN
+    def _compute(self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int) -> Vector:
+        bits = self.circuit.state_bits
+        match step:
+            case Init():
+                ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
+                return ones, np.full(count, 1 - bits, dtype=np.int64)
+            case Leaf():
+                accumulated = self._counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
+                exponent = np.full(count, -self.circuit.leaf_bits, dtype=np.int64)
+            case Align(sources=(first, second)):
+                return arithmetic.align(_view(values, first), _view(values, second))
+            case Multiply(sources=(first, second)):
+                (a, exponent), (b, other) = _view(values, first), _view(values, second)
+                accumulated = _gathered(a, step.gathers[0]) * _gathered(b, step.gathers[1])
+                exponent = exponent + other
+            case ListSum():
+                mantissa, exponent = _view(values, step.source)
+                accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
+            case Up() | Down():
+                mantissa, exponent = _view(values, step.source)
+                accumulated = self._mix(step, mantissa)
+                exponent = exponent - self.circuit.weight_bits
+            case _:
+                assert_never(step)
+        return arithmetic.normalise(accumulated, exponent, bits, step.revive)
+
+    def _mix(self, step: Up | Down, mantissa: IntArray) -> IntArray:
+        down = isinstance(step, Down)
         if step.layer in self._dense:
             weights = self._dense[step.layer]
-            accumulated = arithmetic.mix_dense(weights.T if down else weights, mantissa)
-        else:
-            rows = self._sparse[step.layer][down]
-            entries: IntArray = rows.values  # type: ignore[assignment]
-            accumulated = arithmetic.mix_sparse(rows.indptr, rows.indices, entries, mantissa)
-        return arithmetic.normalise(accumulated, exponent - circuit.weight_bits, bits, step.revive)
+            return arithmetic.mix_dense(weights.T if down else weights, mantissa)
+        rows = self._sparse[step.layer][down]
+        entries: IntArray = rows.values  # type: ignore[assignment]
+        return arithmetic.mix_sparse(rows.indptr, rows.indices, entries, mantissa)
 
 
-def _view(values: dict[int, Vector], step: Step, place: int) -> Vector:
-    source = step.sources[place]
+def _view(values: dict[int, Vector], source: Ref) -> Vector:
     mantissa, exponent = values[source.value]
     if source.units == len(mantissa):
         return mantissa, exponent

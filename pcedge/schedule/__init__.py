@@ -1,10 +1,7 @@
 """Schedules: the programs of steps that every engine replays, and what their numbers can become."""
 
-from pcedge.schedule.ranges import needed_widths
-from pcedge.schedule.reevaluation import reevaluation_schedule
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.program import Program
+from pcedge.schedule.serialised import read_program, write_program
 from pcedge.schedule.steps import Op, Ref, Schedule, Step
 
-__all__ = [
-    "Op", "Ref", "Schedule", "Step", "code_schedule", "likelihood_schedule", "needed_widths", "reevaluation_schedule",
-]  # fmt: skip
+__all__ = ["Op", "Program", "Ref", "Schedule", "Step", "read_program", "write_program"]

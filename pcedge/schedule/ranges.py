@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,21 @@ from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPR
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
-from pcedge.schedule.reevaluation import reevaluation_schedule
-from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Gather, Op, Ref, Schedule, Step
+from pcedge.schedule.steps import (
+    Align,
+    Computed,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Ref,
+    Schedule,
+    Step,
+    Up,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,37 +73,23 @@ class Analysis:
     truncated: int
 
 
-def needed_widths(circuit: IntegerCircuit) -> dict[str, int]:
+def declared_widths(circuit: IntegerCircuit) -> dict[str, int]:
+    """Give the widths that `Program.needed` is compared with: those of `Widths.signals`, and of the exponent."""
+    return circuit.widths.signals() | {"exponent": EXPONENT_BITS}
+
+
+def needed_widths(circuit: IntegerCircuit, found: Sequence[Analysis]) -> dict[str, int]:
     """Compute the width in bits that this circuit's numbers need of every signal, for any symbols.
 
     The rules and their proofs are in docs/bounds.md. No width is above the one that `Widths` declares.
 
+    Args:
+        circuit: the integer circuit.
+        found: what the steps of its schedules can hold.
+
     Returns:
         The signals of `Widths.signals`, and `exponent`, whose width is that of a signed number.
-
-    Example:
-        >>> from pcedge.circuit import Circuit, InputLayer
-        >>> from pcedge.quantize import quantize
-        >>> needed_widths(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))["accumulator"]
-        13
     """
-    leaves: Leaves = {}
-    return _needed(
-        circuit, [analyse(circuit, s, leaves) for s in (likelihood_schedule(circuit), coding_schedule(circuit))]
-    )
-
-
-def declared_widths(circuit: IntegerCircuit) -> dict[str, int]:
-    """Give the widths that `needed_widths` is compared with: those of `Widths.signals`, and of the exponent."""
-    return circuit.widths.signals() | {"exponent": EXPONENT_BITS}
-
-
-def coding_schedule(circuit: IntegerCircuit) -> Schedule:
-    """Give the schedule that the numpy reference codes with."""
-    return code_schedule(circuit) if circuit.structured else reevaluation_schedule(circuit)
-
-
-def _needed(circuit: IntegerCircuit, found: list[Analysis]) -> dict[str, int]:
     widths = circuit.widths
     divisors = np.arange(1 << (RECIPROCAL_BITS - 1), (1 << RECIPROCAL_BITS) + 1, dtype=np.int64)
     start = RECIPROCAL_TABLE[np.minimum(divisors >> 7, 511) - 256]
@@ -195,8 +195,8 @@ class _Analysis:
         self.truncated = 0
 
     def run(self, step: Step) -> None:
-        if step.op is Op.INTERVAL:
-            context = self.view(step.sources[0])
+        if isinstance(step, Interval):
+            context = self.view(step.source)
             self.context_sum = max(self.context_sum, int(context.high.sum()))
             self.loss += context.loss
             return
@@ -204,23 +204,29 @@ class _Analysis:
         self.exponents = min(self.exponents[0], span.exponents[0]), max(self.exponents[1], span.exponents[1])
         self.spans[step.target] = span
 
-    def compute(self, step: Step) -> Span:
-        if step.op is Op.INIT:
-            ones = np.full(step.units, self.half, dtype=np.int64)
-            return Span(ones, ones, (1 - self.bits, 1 - self.bits), self.half, True, 0.0)
-        if step.op is Op.LEAF:
-            return self.leaf(step.layer, step.revive)
-        first = self.view(step.sources[0])
-        if step.op is Op.ALIGN:
-            return self.align(first, self.view(step.sources[1]))
-        if step.op is Op.MULTIPLY:
-            return self.multiply(step, first, self.view(step.sources[1]))
-        mix = self.mix(step)
-        sums = Span(
-            mix(first.low), mix(first.high),
-            tuple(e - (0 if step.op is Op.LIST else self.circuit.weight_bits) for e in first.exponents),  # type: ignore[arg-type]
-            0, False, first.loss,
-        )  # fmt: skip
+    def compute(self, step: Computed) -> Span:
+        match step:
+            case Init():
+                ones = np.full(step.units, self.half, dtype=np.int64)
+                return Span(ones, ones, (1 - self.bits, 1 - self.bits), self.half, True, 0.0)
+            case Leaf():
+                return self.leaf(step.layer, step.revive)
+            case Align(sources=(first, second)):
+                return self.align(self.view(first), self.view(second))
+            case Multiply(sources=(first, second)):
+                return self.multiply(step, self.view(first), self.view(second))
+            case ListSum():
+                return self.mixed(step, _Mix(step.lists), 0)
+            case Up() | Down():
+                return self.mixed(step, self.weights(step), self.circuit.weight_bits)
+            case _:
+                assert_never(step)
+
+    def mixed(self, step: Up | Down | ListSum, mix: _Mix, fall: int) -> Span:
+        """Bound the sums of a source's entries, whose exponent falls by `fall`."""
+        first = self.view(step.source)
+        down, up = first.exponents
+        sums = Span(mix(first.low), mix(first.high), (down - fall, up - fall), 0, False, first.loss)
         live = first.high > 0
         if first.top:
             sums = replace(sums, low=sums.low + mix.extra(np.maximum(first.top - first.low, 0), live))
@@ -236,14 +242,11 @@ class _Analysis:
         low = span.low[part]
         return replace(span, low=low, high=span.high[part], top=int(low.max()), whole=False)
 
-    def mix(self, step: Step) -> _Mix:
-        if step.op is Op.LIST:
-            assert step.lists is not None
-            return _Mix(step.lists)
+    def weights(self, step: Up | Down) -> _Mix:
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
         weights = layer.weights
-        key = id(weights), step.op is Op.DOWN  # layers may share their weights
+        key = id(weights), isinstance(step, Down)  # layers may share their weights
         if key not in self.mixes:
             turned = weights.transposed() if isinstance(weights, SparseRows) else weights.T
             self.mixes[key] = _Mix(turned if key[1] else weights)
@@ -280,7 +283,7 @@ class _Analysis:
         self.accumulator = max(self.accumulator, count)
         return span
 
-    def multiply(self, step: Step, first: Span, second: Span) -> Span:
+    def multiply(self, step: Multiply, first: Span, second: Span) -> Span:
         gathers = step.gathers
         low = _picked(first.low, gathers[0]) * _picked(second.low, gathers[1])
         high = _picked(first.high, gathers[0]) * _picked(second.high, gathers[1])

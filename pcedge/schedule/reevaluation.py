@@ -1,6 +1,6 @@
 """The code schedule of circuits that are not structured: re-evaluate what the last variable changed.
 
-The rule is in docs/schedule.md, section Re-evaluation. It has the steps of the other schedules, so every engine that
+The rule is in docs/program.md, section Re-evaluation. It has the steps of the other schedules, so every engine that
 replays steps can code with it; only the numpy reference does, for the work grows with the number of variables.
 """
 
@@ -12,7 +12,7 @@ from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.structure import layer_scopes
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.builder import Builder
-from pcedge.schedule.steps import Gather, Op, Ref, Schedule, identity
+from pcedge.schedule.steps import Gather, Ref, Schedule, identity
 
 #: a vector, and the list by which a product reads it
 Factor = tuple[Ref, Gather | None]
@@ -42,7 +42,7 @@ class _Reevaluation:
         self.finished: dict[int, tuple[list[int], list[Factor]]] = {}
         #: steps of the way down by what they do: a context that did not change is not computed again
         self.made: dict[Hashable, Ref] = {}
-        self.root = self.builder.add(Op.INIT, 1)
+        self.root = self.builder.root()
 
     def code(self, variable: int) -> None:
         """Code one variable: contexts down to its input layer, and its interval."""
@@ -57,8 +57,7 @@ class _Reevaluation:
             parts = pending.pop(index)
             if shape.kind == "input":
                 context = self.once(("revive", *parts), self.builder.merge, parts, index, True)
-                details = {"layer": index, "variable": variable, "revive": True}
-                self.builder.add(Op.INTERVAL, shape.units, (context,), **details)
+                self.builder.interval(context, index, variable)
                 continue
             context = parts[0]
             if len(parts) > 1:
@@ -67,19 +66,17 @@ class _Reevaluation:
                 child = next(child for child in shape.children if self.scopes[child] & bit)
                 pending[child].append(self.give(index, child, context))
                 continue
-            below = self.once(
-                ("down", index, context), self.builder.add, Op.DOWN, shape.columns, (context,), layer=index
-            )
+            below = self.once(("down", index, context), self.builder.down, shape.columns, context, index)
             offset = 0
             for child in shape.children:
                 pending[child].append(Ref(below.value, offset, self.shapes[child].units))
                 offset += self.shapes[child].units
         self.coded |= bit
 
-    def once(self, key: Hashable, make: Callable[..., Ref], *operands: object, **details: object) -> Ref:
+    def once(self, key: Hashable, make: Callable[..., Ref], *operands: object) -> Ref:
         """Add a step, or find the one that did the same."""
         if key not in self.made:
-            self.made[key] = make(*operands, **details)
+            self.made[key] = make(*operands)
         return self.made[key]
 
     def give(self, index: int, child: int, context: Ref) -> Ref:

@@ -1,4 +1,4 @@
-"""Schedules: the programs of steps that every engine replays (docs/schedule.md).
+"""Schedules: the programs of steps that every engine replays (docs/program.md).
 
 `likelihood_schedule` goes upward only. `code_schedule` walks the tree of regions depth first and keeps a context and an
 inside vector for each region. Both are pure functions of the circuit and its coding order.

@@ -1,36 +1,30 @@
-"""The steps of schedules, which every engine replays (docs/schedule.md)."""
+"""The steps of schedules, which every engine replays (docs/program.md)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.circuit.rows import SparseRows
 
+#: the entries of a source that a product reads, one for each unit
 Gather = NDArray[np.int64]
 
 
 class Op(IntEnum):
-    """Name the kinds of steps; the numbers are those of the step encoding."""
+    """Number the kinds of steps; each is one type of `Step`, which says what it computes."""
 
-    #: target = ones: the context of the root
     INIT = 0
-    #: target = the symbol's column of a leaf table, or ones where it is missing
     LEAF = 1
-    #: target = weights of a sum layer times source
     UP = 2
-    #: target = transposed weights of a sum layer times source
     DOWN = 3
-    #: target[j] = sum of the source entries of list j
     LIST = 4
-    #: target[k] = first source[gather] * second source[gather]
     MULTIPLY = 5
-    #: target = first source, then second source, under one exponent
     ALIGN = 6
-    #: code the symbol of a variable with source as the weights of its leaf tables
     INTERVAL = 7
 
 
@@ -43,46 +37,173 @@ class Ref:
     units: int
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """Compute one value from others.
+@dataclass(frozen=True, eq=False, slots=True)
+class Init:
+    """Set `target` to ones: the context of the root."""
 
-    `target` numbers the value, -1 for `INTERVAL`, which makes none. All but `INIT` and `ALIGN` normalise their result;
-    `revive` says what becomes of a zero vector (docs/arithmetic.md).
-    """
-
-    op: Op
+    op: ClassVar[Op] = Op.INIT
     target: int
     units: int
-    sources: tuple[Ref, ...] = ()
-    #: the layer that the step belongs to
-    layer: int = -1
-    #: the variable of LEAF and INTERVAL
-    variable: int = -1
-    revive: bool = False
-    #: gather lists of MULTIPLY's two sources; None takes entry k for unit k
-    gathers: tuple[Gather | None, Gather | None] = (None, None)
-    #: lists of LIST
-    lists: SparseRows | None = None
 
-    def describe(self) -> str:
-        """Name the step for people: operation, layer, variable."""
-        where = f" layer {self.layer}" if self.layer >= 0 else ""
-        return f"{self.op.name}{where}" + (f" variable {self.variable}" if self.variable >= 0 else "")
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Leaf:
+    """Read the symbol's column of a leaf table, or ones where it is missing, and normalise."""
+
+    op: ClassVar[Op] = Op.LEAF
+    target: int
+    units: int
+    layer: int
+    variable: int
+    #: whether a zero vector becomes one of ones (docs/arithmetic.md)
+    revive: bool
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Up:
+    """Multiply the weights of a sum layer with the source, and normalise."""
+
+    op: ClassVar[Op] = Op.UP
+    target: int
+    units: int
+    source: Ref
+    layer: int
+    revive: bool
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Down:
+    """Multiply the transposed weights of a sum layer with the source, and normalise."""
+
+    op: ClassVar[Op] = Op.DOWN
+    target: int
+    units: int
+    source: Ref
+    layer: int
+    revive: bool
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ListSum:
+    """Set entry j to the sum of the source entries of list j, and normalise."""
+
+    op: ClassVar[Op] = Op.LIST
+    target: int
+    units: int
+    source: Ref
+    lists: SparseRows
+    #: the layer that the step belongs to
+    layer: int
+    revive: bool
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return (self.source,)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Multiply:
+    """Set entry k to the product of entry k of both sources, each read through its gather list, and normalise."""
+
+    op: ClassVar[Op] = Op.MULTIPLY
+    target: int
+    units: int
+    sources: tuple[Ref, Ref]
+    #: for each source the entry that unit k reads; None reads entry k
+    gathers: tuple[Gather | None, Gather | None]
+    #: the product layer that the step belongs to
+    layer: int
+    revive: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Align:
+    """Put the second source behind the first, under the larger exponent of the two."""
+
+    op: ClassVar[Op] = Op.ALIGN
+    target: int
+    units: int
+    sources: tuple[Ref, Ref]
+    layer: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Interval:
+    """Code the symbol of a variable, with the source as the weights of its leaf tables; it makes no value."""
+
+    op: ClassVar[Op] = Op.INTERVAL
+    source: Ref
+    layer: int
+    variable: int
+
+    @property
+    def sources(self) -> tuple[Ref, ...]:
+        """Give the values that are read."""
+        return (self.source,)
+
+    @property
+    def units(self) -> int:
+        """Give the entries of the context."""
+        return self.source.units
+
+
+#: a step that makes a value
+Computed = Init | Leaf | Up | Down | ListSum | Multiply | Align
+
+#: a step; consumers match over all of them, so that a type checker lists what one of them lacks
+Step = Computed | Interval
+
+
+def revives(step: Step) -> bool:
+    """Tell whether a zero vector becomes one of ones; an interval's context always does."""
+    match step:
+        case Init() | Align():
+            return False
+        case Interval():
+            return True
+        case _:
+            return step.revive
+
+
+def describe(step: Step) -> str:
+    """Name a step for people: operation, layer, variable."""
+    where = "" if isinstance(step, Init) else f" layer {step.layer}"
+    return f"{step.op.name}{where}" + (f" variable {step.variable}" if isinstance(step, Leaf | Interval) else "")
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """Hold a program: its steps, and the value it leaves (-1 where it codes instead)."""
+    """Hold a sequence of steps, and the value it leaves (-1 where it codes instead)."""
 
     steps: tuple[Step, ...]
     result: int
     #: for every step the values that no later step reads
-    frees: tuple[tuple[int, ...], ...] = field(default=())
+    frees: tuple[tuple[int, ...], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
         """Find the last use of every value."""
-        last = {step.target: index for index, step in enumerate(self.steps) if step.target >= 0}
+        last = {step.target: index for index, step in enumerate(self.steps) if not isinstance(step, Interval)}
         for index, step in enumerate(self.steps):
             for source in step.sources:
                 last[source.value] = index

@@ -1,4 +1,4 @@
-"""Schedules as columns of numbers, made for all layers of a circuit at once (docs/schedule.md).
+"""Schedules as columns of numbers, made for all layers of a circuit at once (docs/program.md).
 
 A deep circuit has some hundred thousand steps: an object for each, and a walk that visits them one by one, would cost
 more than all else that is done with it. So steps are made kind by kind, each with a key that says when it runs, and
@@ -8,7 +8,7 @@ sorted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,21 @@ from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.circuit.structure import child_lists
 from pcedge.integer.circuit import IntegerCircuit
-from pcedge.schedule.steps import Gather, Op, Ref, Schedule, Step
+from pcedge.schedule.steps import (
+    Align,
+    Down,
+    Gather,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Op,
+    Ref,
+    Schedule,
+    Step,
+    Up,
+)  # fmt: skip
 
 BoolArray = NDArray[np.bool_]
 
@@ -263,29 +277,48 @@ def aligned(steps: Steps, layer: IntArray, keys: IntArray, counts: IntArray, par
 
 def to_schedule(circuit: IntegerCircuit, table: Table) -> Schedule:
     """Make the steps of a table, one by one."""
-    gathers: dict[tuple[int, int], Gather] = {}
+    known: dict[tuple[int, int], Gather] = {}
 
     def gather(layer: int, column: int) -> Gather:
-        if (layer, column) not in gathers:
+        if (layer, column) not in known:
             product = circuit.layers[layer]
             assert isinstance(product, ProductLayer)
-            gathers[layer, column] = product.gather[:, column]
-        return gathers[layer, column]
+            known[layer, column] = product.gather[:, column]
+        return known[layer, column]
 
-    steps = []
+    def gathered(layer: int, column: int) -> Gather | None:
+        return None if column < 0 else gather(layer, column)
+
+    steps: list[Step] = []
     columns = (table.op, table.target, table.units, table.values, table.offsets, table.source_units, table.layer,
                table.variable, table.revive, table.columns, table.parts)  # fmt: skip
-    for op, target, units, values, offsets, sizes, layer, variable, revive, picked, parts in zip(
+    for number, target, units, values, offsets, sizes, layer, variable, revive, picked, parts in zip(
         *(column.tolist() for column in columns), strict=True
     ):
-        held = zip(values, offsets, sizes, strict=True)
-        sources = tuple([Ref(value, offset, size) for value, offset, size in held if value >= 0])
-        lists = None
-        if op == Op.LIST:
-            lists = merging(parts, units) if parts else scattering(gather(layer, picked[0]), units)
-            picked = (-1, -1)
-        first, second = (None if column < 0 else gather(layer, column) for column in picked)
-        steps.append(Step(Op(op), target, units, sources, layer, variable, revive, (first, second), lists))
+        op = Op(number)
+        first = Ref(values[0], offsets[0], sizes[0])
+        second = Ref(values[1], offsets[1], sizes[1])
+        match op:
+            case Op.INIT:
+                steps.append(Init(target, units))
+            case Op.LEAF:
+                steps.append(Leaf(target, units, layer, variable, revive))
+            case Op.UP:
+                steps.append(Up(target, units, first, layer, revive))
+            case Op.DOWN:
+                steps.append(Down(target, units, first, layer, revive))
+            case Op.LIST:
+                lists = merging(parts, units) if parts else scattering(gather(layer, picked[0]), units)
+                steps.append(ListSum(target, units, first, lists, layer, revive))
+            case Op.MULTIPLY:
+                gathers = gathered(layer, picked[0]), gathered(layer, picked[1])
+                steps.append(Multiply(target, units, (first, second), gathers, layer, revive))
+            case Op.ALIGN:
+                steps.append(Align(target, units, (first, second), layer))
+            case Op.INTERVAL:
+                steps.append(Interval(first, layer, variable))
+            case _:
+                assert_never(op)
     return Schedule(tuple(steps), table.result)
 
 

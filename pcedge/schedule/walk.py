@@ -1,4 +1,4 @@
-"""The walk through a circuit's regions that codes its variables, as columns (docs/schedule.md, section Code)."""
+"""The walk through a circuit's regions that codes its variables, as columns (docs/program.md, section Code)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pcedge.export.program.lowering import Arrangement, arrange
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.post_training import round_rows, round_tables
-from pcedge.schedule.steps import Schedule
+from pcedge.schedule.program import Program
 from pcedge.search.costs import float_values, stored_width
 from pcedge.search.sensitivity import layer_losses
 
@@ -67,7 +67,7 @@ class Choices:
     #: some integer circuit, and what all have in common
     plain: IntegerCircuit
     arrangement: Arrangement
-    steps: Schedule
+    program: Program
     #: the sum layers
     sums: list[int]
     #: of every level and sum layer: integers, stored bits, and expected bits a record that rounding adds
@@ -93,6 +93,7 @@ class Choices:
             NotStructuredError: the circuit cannot be coded by the kernels.
         """
         plain = quantize(base, limits)
+        program = Program.of(plain)
         sums = [index for index, layer in enumerate(base.layers) if isinstance(layer, SumLayer)]
         levels = range(LEAST["weight"], limits.weight_bits + 1)
         rounded: dict[int, list[IntArray]] = {bits: [] for bits in levels}
@@ -105,7 +106,7 @@ class Choices:
         shares = [[rounded[bits][place] / (1 << bits) for bits in levels] for place in range(len(sums))]
         stored = [[own.size * stored_width(own, bits) for own in rounded[bits]] for bits in levels]
         return Choices(
-            base, flows, limits, tables, seed, plain, arrange(plain), ReferenceEngine(plain).code_steps, sums, rounded,
+            base, flows, limits, tables, seed, plain, arrange(program), program, sums, rounded,
             np.array(stored, dtype=np.int64).reshape(len(levels), -1),
             layer_losses(base, records, shares).reshape(len(levels), -1),
         )  # fmt: skip
@@ -160,9 +161,8 @@ class Choices:
 
     def bits(self, candidate: Candidate, records: IntArray) -> float:
         """Measure the coding intervals of some records, in bits a variable."""
-        engine = ReferenceEngine(self.integers(candidate))
         # All candidates have one structure, and so one schedule.
-        engine.__dict__["code_steps"] = self.steps
+        engine = ReferenceEngine(self.program.with_parameters(self.integers(candidate)))
         lo, hi = engine.intervals(records)
         return float(engine.circuit.scale_bits - np.log2(hi - lo).mean())
 

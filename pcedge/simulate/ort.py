@@ -17,6 +17,7 @@ from pcedge.export.onnx.reader import from_onnx
 from pcedge.export.onnx.writer import placements, to_onnx
 from pcedge.extras import needing
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 
 #: records that run at a time: the stacks of 784 variables with 16 states then take some tens of megabytes
 ORT_BATCH = 128
@@ -39,11 +40,13 @@ class OrtSession:
         FormatError: the model breaks its format.
     """
 
-    def __init__(self, source: IntegerCircuit | onnx.ModelProto, *, threads: int = 1, quick: bool = False) -> None:
+    def __init__(
+        self, source: IntegerCircuit | Program | onnx.ModelProto, *, threads: int = 1, quick: bool = False
+    ) -> None:
         """Load the model."""
-        circuit = source if isinstance(source, IntegerCircuit) else from_onnx(source)
-        self.circuit = circuit
-        self.model = to_onnx(circuit) if isinstance(source, IntegerCircuit) else source
+        self.program = Program.of(from_onnx(source) if isinstance(source, onnx.ModelProto) else source)
+        self.circuit = self.program.circuit
+        self.model = source if isinstance(source, onnx.ModelProto) else to_onnx(self.program)
         self._threads = threads
         self._quick = quick
         self._session = self._load(self.model)
@@ -87,7 +90,7 @@ class OrtSession:
     @cached_property
     def _tracer(self) -> Any:
         """Load a copy of the model that gives every stack's tensors."""
-        placed = placements(self.circuit)
+        placed = placements(self.program)
         steps = [place for places in placed.values() for place in places if place]
         names = list(dict.fromkeys(name for place in steps for name in (place.mantissa, place.exponent)))
         model = onnx.ModelProto()

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.drivers.size import EngineSize
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import capacity_from, image_words
-from pcedge.export.program.size import EngineSize
 from pcedge.export.project.manifest import UNROLLED
 from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch

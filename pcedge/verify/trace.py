@@ -9,7 +9,7 @@ import numpy as np
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.schedule.steps import Op, Step
+from pcedge.schedule.steps import Interval, Step, describe
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.ort import OrtSession
 
@@ -32,7 +32,7 @@ class TraceEntry:
     @property
     def name(self) -> str:
         """Name the step for people."""
-        return f"{self.schedule} step {self.index} ({self.step.describe()})"
+        return f"{self.schedule} step {self.index} ({describe(self.step)})"
 
 
 Trace = list[TraceEntry]
@@ -93,9 +93,9 @@ def first_difference(expected: Trace, got: Trace) -> str | None:
 
 
 def _schedules(engine: ReferenceEngine) -> dict[str, tuple[Step, ...]]:
-    schedules = {"likelihood": engine.likelihood_steps.steps}
+    schedules = {"likelihood": engine.program.likelihood.steps}
     if engine.circuit.structured:
-        schedules["code"] = engine.code_steps.steps
+        schedules["code"] = engine.program.code.steps
     return schedules
 
 
@@ -104,7 +104,7 @@ def _with_intervals(trace: Trace, lo: IntArray, hi: IntArray) -> Trace:
     columns = iter(range(lo.shape[1]))
     out: Trace = []
     for entry in trace:
-        if entry.step.op is Op.INTERVAL:
+        if isinstance(entry.step, Interval):
             column = next(columns)
             ends: Vector = (np.stack([lo[:, column], hi[:, column]]), np.zeros(len(lo), dtype=np.int64))
             entry = TraceEntry(entry.schedule, entry.index, entry.step, *ends)

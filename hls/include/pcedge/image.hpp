@@ -8,12 +8,8 @@
 
 namespace pcedge {
 
-/// First word of an image, the characters PCE1, and the version that follows it.
-constexpr std::uint32_t IMAGE_MAGIC = 0x31454350u;
-constexpr std::uint32_t IMAGE_VERSION = 1;
-
 /// Words before the sizes of the sections.
-constexpr unsigned HEADER_WORDS = 17 + DIGEST_WORDS;
+constexpr unsigned HEADER_WORDS = IMAGE_WORDS + DIGEST_WORDS;
 
 /// \brief CRC-32 of IEEE 802.3 over the bytes of words, the lowest first.
 inline std::uint32_t crc_next(std::uint32_t crc, std::uint32_t word) {
@@ -54,30 +50,28 @@ template <class C> constexpr std::uint32_t shape_word() {
   return std::uint32_t(C::lanes) | std::uint32_t(C::search_bits) << 16;
 }
 
-/// Words of the header that must be as in the build.
-constexpr unsigned SAME_WORDS = 5;
-
 /// \brief Word i of the header.
 template <class C, class M> std::uint32_t header_word(const circuit_t &c, unsigned i) {
 #pragma HLS INLINE
-  const std::uint32_t words[HEADER_WORDS - DIGEST_WORDS] = {IMAGE_MAGIC,
-                                                            IMAGE_VERSION,
-                                                            M::sections,
-                                                            widths_word<C>(),
-                                                            shape_word<C>(),
-                                                            c.record,
-                                                            c.likelihood_steps,
-                                                            c.code_steps,
-                                                            c.likelihood_result,
-                                                            c.likelihood_result_exponent,
-                                                            c.nested,
-                                                            c.max_units,
-                                                            c.state_words,
-                                                            c.exponent_slots,
-                                                            c.cardinality,
-                                                            c.terms,
-                                                            c.floor};
-  return i < HEADER_WORDS - DIGEST_WORDS ? words[i] : c.digest[i - (HEADER_WORDS - DIGEST_WORDS)];
+  std::uint32_t words[IMAGE_WORDS] = {};
+  words[IMAGE_MAGIC] = MAGIC;
+  words[IMAGE_VERSION] = IMAGE_FORMAT;
+  words[IMAGE_SECTIONS] = M::sections;
+  words[IMAGE_WIDTHS] = widths_word<C>();
+  words[IMAGE_SHAPE] = shape_word<C>();
+  words[IMAGE_RECORD] = c.record;
+  words[IMAGE_LIKELIHOOD_STEPS] = c.likelihood_steps;
+  words[IMAGE_CODE_STEPS] = c.code_steps;
+  words[IMAGE_LIKELIHOOD_RESULT] = c.likelihood_result;
+  words[IMAGE_LIKELIHOOD_RESULT_EXPONENT] = c.likelihood_result_exponent;
+  words[IMAGE_NESTED] = c.nested;
+  words[IMAGE_MAX_UNITS] = c.max_units;
+  words[IMAGE_STATE_WORDS] = c.state_words;
+  words[IMAGE_EXPONENT_SLOTS] = c.exponent_slots;
+  words[IMAGE_CARDINALITY] = c.cardinality;
+  words[IMAGE_TERMS] = c.terms;
+  words[IMAGE_FLOOR] = c.floor;
+  return i < IMAGE_WORDS ? words[i] : c.digest[i - IMAGE_WORDS];
 }
 
 /// \brief Load and read memories that can be written.
@@ -95,9 +89,9 @@ template <class C, class M, bool RELOADABLE> struct image_t {
       header[i] = reader.next(in);
     const circuit_t made = circuit_of(header);
   same:
-    for (unsigned i = 0; i < SAME_WORDS; ++i) {
+    for (unsigned i = 0; i < IMAGE_SAME; ++i) {
       if (header[i] != header_word<C, M>(made, i))
-        status |= i < 3 ? BAD_IMAGE : TOO_LARGE;
+        status |= i < IMAGE_WIDTHS ? BAD_IMAGE : TOO_LARGE;
     }
     if (made.likelihood_result >= unsigned(C::state_words) ||
         made.likelihood_result_exponent >= unsigned(C::exponent_slots))
@@ -174,21 +168,21 @@ template <class C, class M, bool RELOADABLE> struct image_t {
   static circuit_t circuit_of(const std::uint32_t *header) {
 #pragma HLS INLINE
     circuit_t made;
-    made.record = header[5];
-    made.likelihood_steps = header[6];
-    made.code_steps = header[7];
-    made.likelihood_result = header[8];
-    made.likelihood_result_exponent = header[9];
-    made.nested = header[10];
-    made.max_units = header[11];
-    made.state_words = header[12];
-    made.exponent_slots = header[13];
-    made.cardinality = header[14];
-    made.terms = header[15];
-    made.floor = header[16];
+    made.record = header[IMAGE_RECORD];
+    made.likelihood_steps = header[IMAGE_LIKELIHOOD_STEPS];
+    made.code_steps = header[IMAGE_CODE_STEPS];
+    made.likelihood_result = header[IMAGE_LIKELIHOOD_RESULT];
+    made.likelihood_result_exponent = header[IMAGE_LIKELIHOOD_RESULT_EXPONENT];
+    made.nested = header[IMAGE_NESTED];
+    made.max_units = header[IMAGE_MAX_UNITS];
+    made.state_words = header[IMAGE_STATE_WORDS];
+    made.exponent_slots = header[IMAGE_EXPONENT_SLOTS];
+    made.cardinality = header[IMAGE_CARDINALITY];
+    made.terms = header[IMAGE_TERMS];
+    made.floor = header[IMAGE_FLOOR];
   digest:
     for (unsigned i = 0; i < DIGEST_WORDS; ++i)
-      made.digest[i] = header[HEADER_WORDS - DIGEST_WORDS + i];
+      made.digest[i] = header[IMAGE_WORDS + i];
     return made;
   }
 };

@@ -16,7 +16,7 @@ struct leaf_t {
   std::uint32_t nested;      ///< address of the first table's master, shift and scale, if there are
 };
 
-/// \brief Words that a table has in a level (docs/schedule.md, section Words of leaf tables).
+/// \brief Words that a table has in a level (docs/engine-memories.md, section Words of leaf tables).
 /// \tparam B bits: a word has 2^B - 1 entries, level j the multiples of 2^(B j)
 template <int B> std::uint32_t words_of(std::uint32_t cardinality, unsigned level) {
 #pragma HLS INLINE

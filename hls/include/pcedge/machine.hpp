@@ -4,47 +4,15 @@
 #define PCEDGE_MACHINE_HPP
 
 #include "engine.hpp"
+#include "registers.hpp"
 
 namespace pcedge {
 
 /// Counts clock cycles.
 using cycle_t = std::uint64_t;
 
-/// Cycles from an entry's last beat to when a reader may use it, beyond the writing itself; from the
-/// last beat of an interval to what follows from it; from the request of a step to its numbers.
-constexpr unsigned MIX_LATENCY = 4;
-constexpr unsigned VECTOR_LATENCY = 3;
-constexpr unsigned INTERVAL_LATENCY = 7;
-constexpr unsigned FETCH_LATENCY = 1;
-
 /// Steps fetched in a cycle: a memory has two ports.
 constexpr unsigned FETCHES = 2;
-
-/// What the engine does, as its mode register says.
-enum job_t {
-  LIKELIHOOD = 0,
-  ENCODE = 1,
-  DECODE = 2,
-  SAMPLE = 3,
-  LOAD = 4,
-  READ = 5,
-  TELL = 6,
-  JOBS = 7
-};
-
-/// What the status register says: bits that are set until the next job.
-enum status_t : std::uint32_t {
-  FINE = 0,
-  BAD_FRAME = 1,  ///< TLAST was not at the end of a record
-  NOT_LOADED = 2, ///< there is no circuit in the memories
-  BAD_IMAGE = 4,  ///< not an image, of another version, or damaged
-  TOO_LARGE = 8,  ///< the image does not fit this build
-  BAD_JOB = 16,   ///< no such job, or one that this build has not
-  BAD_LANE = 32   ///< no encoder of this circuit wrote a lane
-};
-
-/// A missing symbol on a stream.
-constexpr std::uint32_t MISSING_WORD = 0xFFFFFFFFu;
 
 /// \brief A word between the engine and its ports.
 struct word_t {

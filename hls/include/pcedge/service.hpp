@@ -8,42 +8,39 @@
 
 namespace pcedge {
 
-/// Words of the info registers, and the version of jobs, registers and words of streams.
-constexpr unsigned INFO_WORDS = 40;
-constexpr std::uint32_t ENGINE_VERSION = 1;
-
 /// Words between a port and the engine.
 constexpr int PORT_DEPTH = 16;
 
 /// \brief Say what the build is, and which circuit it has (docs/engine.md, section Registers).
 template <class C, class M> void tell(std::uint32_t *info) {
-  constexpr unsigned BUILD = 22, PLACE = INFO_WORDS - DIGEST_WORDS;
+  constexpr unsigned PLACE = INFO_WORDS - DIGEST_WORDS;
   const circuit_t circuit = M::circuit();
-  const std::uint32_t words[BUILD] = {IMAGE_MAGIC,
-                                      ENGINE_VERSION,
-                                      std::uint32_t(M::reloadable),
-                                      C::streams,
-                                      C::tile_rows * C::tile_columns,
-                                      C::search_bits,
-                                      C::state_bits,
-                                      C::weight_bits,
-                                      C::leaf_bits,
-                                      C::scale_bits,
-                                      C::range_bits,
-                                      circuit.floor,
-                                      C::cardinality,
-                                      C::tile_columns,
-                                      C::variables,
-                                      C::state_words,
-                                      C::exponent_slots,
-                                      C::max_units,
-                                      M::sections,
-                                      circuit.record,
-                                      circuit.likelihood_steps,
-                                      circuit.code_steps};
+  std::uint32_t words[PLACE] = {};
+  words[INFO_MAGIC] = MAGIC;
+  words[INFO_VERSION] = ENGINE_VERSION;
+  words[INFO_RELOAD] = std::uint32_t(M::reloadable);
+  words[INFO_STREAMS] = C::streams;
+  words[INFO_MACS] = C::tile_rows * C::tile_columns;
+  words[INFO_SEARCH_BITS] = C::search_bits;
+  words[INFO_STATE_BITS] = C::state_bits;
+  words[INFO_WEIGHT_BITS] = C::weight_bits;
+  words[INFO_LEAF_BITS] = C::leaf_bits;
+  words[INFO_SCALE_BITS] = C::scale_bits;
+  words[INFO_RANGE_BITS] = C::range_bits;
+  words[INFO_FLOOR] = circuit.floor;
+  words[INFO_CARDINALITY] = C::cardinality;
+  words[INFO_TILE_COLUMNS] = C::tile_columns;
+  words[INFO_VARIABLES] = C::variables;
+  words[INFO_STATE_WORDS] = C::state_words;
+  words[INFO_EXPONENT_SLOTS] = C::exponent_slots;
+  words[INFO_MAX_UNITS] = C::max_units;
+  words[INFO_SECTIONS] = M::sections;
+  words[INFO_RECORD] = circuit.record;
+  words[INFO_LIKELIHOOD_STEPS] = circuit.likelihood_steps;
+  words[INFO_CODE_STEPS] = circuit.code_steps;
 info_loop:
   for (unsigned i = 0; i < INFO_WORDS; ++i)
-    info[i] = i < BUILD ? words[i] : i < PLACE ? 0u : circuit.digest[i - PLACE];
+    info[i] = i < PLACE ? words[i] : circuit.digest[i - PLACE];
 }
 
 /// \brief Packets, each ended by TLAST, that a job takes from a stream.

@@ -1,4 +1,4 @@
-// Steps, and how packed rows are read (docs/schedule.md, sections Step encoding and Packed rows).
+// Steps, and how packed rows are read (docs/engine-memories.md, sections Step encoding and Packed rows).
 #ifndef PCEDGE_STEP_HPP
 #define PCEDGE_STEP_HPP
 

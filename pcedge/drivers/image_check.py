@@ -18,23 +18,21 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Widths
 from pcedge.circuit.rows import SparseRows
-from pcedge.errors import CircuitError, FormatError, WidthError
-from pcedge.export.program.image import (
-    DIGEST_WORDS,
-    HEADER,
-    MAGIC,
+from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, IMAGE_VERSION, MAGIC
+from pcedge.drivers.layout import (
+    PLACES,
     PROGRAMS,
     SECTIONS,
     SIZES,
+    STEP_FIELDS,
     VARIABLE_FIELDS,
-    VERSION,
     Integers,
     largest_words,
     shape_word,
+    table_words,
 )
-from pcedge.export.program.leaves import table_words
-from pcedge.export.program.size import EngineSize
-from pcedge.export.program.steps import PLACES, STEP_FIELDS
+from pcedge.drivers.size import EngineSize
+from pcedge.errors import CircuitError, FormatError, WidthError
 from pcedge.integer.circuit import IntegerInput, check_rows, check_table
 from pcedge.schedule.steps import Op
 
@@ -47,7 +45,7 @@ READS_B = frozenset({Op.MULTIPLY, Op.ALIGN})
 class Words:
     """Hold the numbers of an image, each within the largest of its section."""
 
-    #: `HEADER` by name
+    #: `IMAGE_NAMES` by name; `variables` is the record, as `SIZES` name it
     header: dict[str, int]
     widths: Widths
     shape: EngineSize
@@ -79,8 +77,8 @@ def check_image(words: NDArray[np.uint32], shape: EngineSize) -> None:
     header, leaves = image.header, _Leaves(image)
     for program in PROGRAMS:
         found = _Program(image, leaves, program).run()
-        result = found.get(header["result_exponent"])
-        if program == "likelihood" and (result is None or result.address != header["result"]):
+        result = found.get(header["likelihood_result_exponent"])
+        if program == "likelihood" and (result is None or result.address != header["likelihood_result"]):
             _refuse("the result must be a value that the likelihood leaves")
 
 
@@ -92,11 +90,12 @@ def read_words(words: NDArray[np.uint32], shape: EngineSize) -> Words:
     """
     given = words.astype("<u4", casting="equiv")
     numbers = given.astype(np.int64)
-    front = len(HEADER) + DIGEST_WORDS + len(SECTIONS)
+    front = len(IMAGE_NAMES) + DIGEST_WORDS + len(SECTIONS)
     if numbers.ndim != 1 or len(numbers) <= front:
         _refuse(f"it must have more than {front} words, got {numbers.size}")
-    header = dict(zip(HEADER, numbers[: len(HEADER)].tolist(), strict=True))
-    expected = {"magic": MAGIC, "version": VERSION, "sections": len(SECTIONS), "shape": shape_word(shape)}
+    header = dict(zip(IMAGE_NAMES, numbers[: len(IMAGE_NAMES)].tolist(), strict=True))
+    header["variables"] = header["record"]
+    expected = {"magic": MAGIC, "version": IMAGE_VERSION, "sections": len(SECTIONS), "shape": shape_word(shape)}
     for name, word in expected.items():
         if header[name] != word:
             _refuse(f"{name} must be {word:#x} for this engine, got {header[name]:#x}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pcedge.arithmetic import ceil_log2
+from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit
-
-#: records in flight
-MOST_STREAMS = 64
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""A codec as an object: one circuit, and how its records are laid in lanes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.codec import stream
+from pcedge.codec.source import Source, open_program
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import UsageError
+
+
+class Codec:
+    """Compress records of one circuit and restore them; its shape is that of numcodecs' codecs.
+
+    Args:
+        circuit: an integer circuit, its program, or a file of one (`.pcp`, `.onnx`) as path, bytes or binary file.
+        lanes: S, the lanes of a segment, as in `pcedge.encode`.
+
+    Raises:
+        UsageError: lanes is not positive.
+        FormatError: the file breaks its format.
+
+    Example:
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.quantize import quantize
+        >>> codec = Codec(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        >>> codec.decode(codec.encode(np.array([[1], [0]], dtype=np.uint8))).tolist()
+        [[1], [0]]
+    """
+
+    codec_id = "pcedge"
+
+    def __init__(self, circuit: Source, lanes: int | None = None) -> None:
+        """Open the circuit."""
+        if lanes is not None and (type(lanes) is not int or lanes < 1):
+            raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
+        self.engine = ReferenceEngine(open_program(circuit))
+        self.lanes = lanes
+
+    @property
+    def digest(self) -> str:
+        """Give the digest of the circuit, 64 hexadecimal digits."""
+        return self.engine.circuit.digest.hex()
+
+    def encode(self, buf: ArrayLike) -> bytes:
+        """Compress records, as `pcedge.encode` does.
+
+        Raises:
+            DataError: the data do not fit the circuit.
+        """
+        return stream.encode(self.engine, buf, self.lanes)
+
+    def decode(self, buf: bytes, out: NDArray[np.generic] | None = None) -> NDArray[np.generic]:
+        """Restore records with their dtype and shape.
+
+        Args:
+            buf: the stream.
+            out: an array of that dtype and shape to write to; None makes one.
+
+        Raises:
+            StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+            UsageError: `out` has another dtype or shape.
+        """
+        restored = stream.decode(self.engine, bytes(buf))
+        if out is None:
+            return restored
+        if out.dtype != restored.dtype or out.shape != restored.shape:
+            raise UsageError(
+                f"out must be {restored.dtype} of shape {restored.shape}, got {out.dtype} of shape {out.shape}"
+            )
+        out[...] = restored
+        return out
+
+    def get_config(self) -> dict[str, Any]:
+        """Give what names this codec: `id`, the circuit's digest, and the lanes."""
+        return {"id": self.codec_id, "digest": self.digest, "lanes": self.lanes}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], circuit: Source) -> Codec:
+        """Make the codec that a configuration names.
+
+        Raises:
+            UsageError: the circuit has another digest, or the configuration is of another codec.
+        """
+        codec = cls(circuit, config.get("lanes"))
+        if config.get("id") != cls.codec_id or config.get("digest") != codec.digest:
+            raise UsageError(
+                f"the configuration must be of {cls.codec_id} and the circuit {codec.digest}, "
+                f"got {config.get('id')} and {config.get('digest')}"
+            )
+        return codec

@@ -1,0 +1,38 @@
+"""What a codec is opened from: a circuit, its program, or a file of either form."""
+
+from __future__ import annotations
+
+from pcedge import limits
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
+from pcedge.schedule.serialised import MAGIC, from_bytes
+
+#: an integer circuit, or where one is read from
+Source = IntegerCircuit | Program | limits.Source
+
+
+def open_program(source: Source) -> Program:
+    """Open an integer circuit.
+
+    Args:
+        source: a circuit, its program, or a file of one as path, bytes or binary file: a program (`.pcp`), which numpy
+            alone reads, or an ONNX model, which needs onnx.
+
+    Raises:
+        FormatError: the file breaks its format.
+        UsageError: the source is none of these.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, IntegerCircuit | Program):
+        return Program.of(source)
+    return program_of(*limits.read_source(source))
+
+
+def program_of(data: bytes, where: str) -> Program:
+    """Open an integer circuit from the bytes of a file of either form, which messages call `where`."""
+    if data.startswith(MAGIC):
+        return from_bytes(data, where)
+    # The one road from the codec to onnx, taken for such files only.
+    from pcedge.export.onnx.reader import read_onnx_bytes
+
+    return Program.of(read_onnx_bytes(data, where))

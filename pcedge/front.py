@@ -1,0 +1,92 @@
+"""The front door: what `import pcedge` offers beside the classes and functions of the rooms (see `pcedge.__all__`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge import limits
+from pcedge.circuit import Circuit, load_circuit
+from pcedge.codec.codec import Codec
+from pcedge.codec.source import Source, program_of
+from pcedge.integer import IntegerCircuit
+
+
+def load(source: limits.Source) -> Circuit | IntegerCircuit:
+    """Open a circuit of any form.
+
+    Args:
+        source: a float circuit (`.pcedge`), an integer circuit (`.onnx`) or a program (`.pcp`), as path, bytes or
+            binary file; or the name of a shipped circuit, see `pcedge zoo`, where there is no such file. `digits` is
+            the float circuit.
+
+    Raises:
+        FormatError: the file breaks its format.
+        UsageError: the source is neither a path nor bytes nor a binary file.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> type(load("digits")).__name__, type(load("nltcs")).__name__
+        ('Circuit', 'IntegerCircuit')
+    """
+    if isinstance(source, str) and not Path(source).exists():
+        if source == "digits":
+            return load_circuit(source)
+        from pcedge.export.onnx.zoo import load_zoo, zoo
+
+        if source in zoo():
+            return load_zoo(source)
+    data, where = limits.read_source(source)
+    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+        return load_circuit(source if isinstance(source, str | os.PathLike) else data)
+    return program_of(data, where).circuit
+
+
+def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
+    """Quantize a float circuit; an integer circuit has the same bits in every engine.
+
+    Args:
+        circuit: the float circuit.
+        settings: fields of `pcedge.quantize.QuantizationConfig`: `weight_bits`, `leaf_bits`, `state_bits`, …
+
+    Raises:
+        WidthError: a width is out of its range.
+        UsageError: a setting is out of its range.
+    """
+    from pcedge.quantize import QuantizationConfig, quantize
+
+    return quantize(circuit, QuantizationConfig(**settings))
+
+
+def encode(circuit: Source, x: ArrayLike, lanes: int | None = None) -> bytes:
+    """Compress records to a stream.
+
+    Args:
+        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes.
+        lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each.
+
+    Raises:
+        DataError: the data do not fit the circuit.
+        UsageError: lanes is not positive.
+
+    Example:
+        >>> from pcedge.data import load_array
+        >>> circuit, x = to_integer(load("digits")), load_array("digits")
+        >>> bool(np.array_equal(decode(circuit, encode(circuit, x)), x))
+        True
+    """
+    return Codec(circuit, lanes).encode(x)
+
+
+def decode(circuit: Source, data: bytes) -> NDArray[np.generic]:
+    """Restore the records of a stream, with their dtype and shape.
+
+    Raises:
+        StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+    """
+    return Codec(circuit).decode(data)

@@ -1,0 +1,80 @@
+"""The program of a circuit: all that every back end reads of it, derived once (docs/program.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.ranges import Analysis, Leaves, analyse, needed_widths
+from pcedge.schedule.reevaluation import reevaluation_schedule
+from pcedge.schedule.schedules import code_schedule, likelihood_schedule
+from pcedge.schedule.steps import Schedule
+
+
+@dataclass(frozen=True, eq=False)
+class Schedules:
+    """Hold the two schedules of a structure; weights and leaf tables have no part in them."""
+
+    #: any circuit of the structure
+    circuit: IntegerCircuit
+
+    @cached_property
+    def likelihood(self) -> Schedule:
+        """Derive the likelihood schedule."""
+        return likelihood_schedule(self.circuit)
+
+    @cached_property
+    def code(self) -> Schedule:
+        """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
+        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Hold a circuit with its two schedules, the widths that its numbers need, and its coding order.
+
+    Each is derived when it is first asked for, and once: whoever needs more than one hands the program on.
+
+    Example:
+        >>> import numpy as np
+        >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.quantize import quantize
+        >>> program = Program.of(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
+        >>> program.needed["accumulator"], len(program.likelihood.steps), Program.of(program) is program
+        (13, 1, True)
+    """
+
+    circuit: IntegerCircuit
+    schedules: Schedules
+
+    @classmethod
+    def of(cls, source: IntegerCircuit | Program) -> Program:
+        """Make the program of a circuit; a program is given back as it is."""
+        return source if isinstance(source, Program) else cls(source, Schedules(source))
+
+    def with_parameters(self, circuit: IntegerCircuit) -> Program:
+        """Make the program of a circuit of the same structure and order, which shares the schedules."""
+        return Program(circuit, self.schedules)
+
+    @property
+    def likelihood(self) -> Schedule:
+        """Give the schedule of the likelihood: every layer once, children before parents."""
+        return self.schedules.likelihood
+
+    @property
+    def code(self) -> Schedule:
+        """Give the schedule that codes every variable once, in coding order."""
+        return self.schedules.code
+
+    @cached_property
+    def analyses(self) -> tuple[Analysis, Analysis]:
+        """Bound what the steps of the likelihood and of the code schedule can hold."""
+        leaves: Leaves = {}
+        likelihood, code = (analyse(self.circuit, schedule, leaves) for schedule in (self.likelihood, self.code))
+        return likelihood, code
+
+    @cached_property
+    def needed(self) -> dict[str, int]:
+        """Compute the width in bits that the circuit's numbers need of every signal (docs/bounds.md)."""
+        return needed_widths(self.circuit, self.analyses)

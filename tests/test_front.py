@@ -1,0 +1,81 @@
+"""The front door: what `import pcedge` offers, from data to verified bytes."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import pcedge
+from pcedge.data import load_array
+from pcedge.errors import StreamError, UsageError
+
+
+def test_names_are_found_after_every_room_is_imported():
+    for found in pkgutil.walk_packages(pcedge.__path__, "pcedge."):
+        if found.name not in ("pcedge.__main__", "pcedge.export.hls4ml.layer") and "learn.em" not in found.name:
+            importlib.import_module(found.name)
+    rooms = {found.name for found in pkgutil.iter_modules(pcedge.__path__)}
+    assert not rooms & set(pcedge.__all__)
+    for name in pcedge.__all__:
+        assert callable(getattr(pcedge, name)), name
+    assert set(pcedge.__all__) <= set(dir(pcedge))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = pcedge.nothing
+
+
+def test_importing_pcedge_imports_nothing():
+    script = "import sys, pcedge; assert not [n for n in sys.modules if n.startswith(('pcedge.', 'numpy'))]"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_circuits_of_every_form_are_opened(tmp_path):
+    circuit = pcedge.load("digits")
+    assert isinstance(circuit, pcedge.Circuit)
+    pcedge.save_circuit(circuit, tmp_path / "c.pcedge")
+    integers = pcedge.to_integer(circuit, weight_bits=6)
+    assert integers.weight_bits == 6
+    pcedge.write_onnx(integers, tmp_path / "m.onnx")
+    pcedge.write_program(integers, tmp_path / "m.pcp")
+    assert isinstance(pcedge.load("nltcs"), pcedge.IntegerCircuit)
+    for name, kind in (
+        ("c.pcedge", pcedge.Circuit),
+        ("m.onnx", pcedge.IntegerCircuit),
+        ("m.pcp", pcedge.IntegerCircuit),
+    ):
+        path = tmp_path / name
+        with path.open("rb") as file:
+            for source in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), file):
+                found = pcedge.load(source)
+                assert isinstance(found, kind)
+                assert kind is pcedge.Circuit or found.digest == integers.digest
+
+
+def test_codec(tmp_path):
+    integers, x = pcedge.to_integer(pcedge.load("digits")), load_array("digits")[:40]
+    pcedge.write_program(integers, tmp_path / "m.pcp")
+    pcedge.write_onnx(integers, tmp_path / "m.onnx")
+    data = pcedge.encode(integers, x)
+    for source in (tmp_path / "m.pcp", tmp_path / "m.onnx", pcedge.Program.of(integers)):
+        assert pcedge.encode(source, x) == data
+        assert_array_equal(pcedge.decode(source, data), x)
+    codec = pcedge.Codec(integers, lanes=1)
+    again = pcedge.Codec.from_config(codec.get_config(), tmp_path / "m.pcp")
+    assert again.encode(x) == codec.encode(x) != data
+    out = np.empty_like(x)
+    assert codec.decode(codec.encode(x), out) is out
+    assert_array_equal(out, x)
+    with pytest.raises(UsageError, match=r"^out must be uint8 of shape \(40, "):
+        codec.decode(data, np.empty((1, 2)))
+    with pytest.raises(UsageError, match=r"^lanes must be an integer of at least 1, got 0"):
+        pcedge.Codec(integers, 0)
+    with pytest.raises(UsageError, match=r"^the configuration must be of pcedge and the circuit"):
+        pcedge.Codec.from_config(codec.get_config(), pcedge.load("nltcs"))
+    with pytest.raises(StreamError):
+        codec.decode(data[:-1])
