@@ -1,24 +1,48 @@
-"""Export: the ONNX form of an integer circuit, and the project directories of targets."""
+"""Export: the ONNX form of an integer circuit, and the project directories of targets.
 
-from pcedge.export.engine.costs import Cost, estimate_cost
-from pcedge.export.engine.project import write_project
-from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
-from pcedge.export.onnx import (
-    Placement,
-    from_onnx,
-    load_zoo,
-    placements,
-    read_notes,
-    read_onnx,
-    to_onnx,
-    write_onnx,
-    zoo,
-)
-from pcedge.export.target import Resources, Target, find_target, targets
-from pcedge.export.unrolled.project import write_unrolled
+Each name is imported when it is first asked for: what reads no ONNX file needs no onnx.
+"""
+
+from typing import TYPE_CHECKING
+
+from pcedge.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pcedge.export.engine.costs import Cost, estimate_cost
+    from pcedge.export.engine.project import write_project
+    from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
+    from pcedge.export.onnx import (
+        Placement,
+        from_onnx,
+        load_zoo,
+        placements,
+        read_notes,
+        read_onnx,
+        to_onnx,
+        write_onnx,
+        zoo,
+    )
+    from pcedge.export.target import Resources, Target, find_target, targets
+    from pcedge.export.unrolled.project import write_unrolled
+
+__getattr__ = lazy_names(__name__, {
+    "engine.costs": ("Cost", "estimate_cost"),
+    "engine.project": ("write_project",),
+    "hls4ml": ("append_to_hls4ml", "to_hls4ml"),
+    "onnx": (
+        "Placement", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx", "to_onnx", "write_onnx", "zoo",
+    ),
+    "target": ("Resources", "Target", "find_target", "targets"),
+    "unrolled.project": ("write_unrolled",),
+})  # fmt: skip
 
 __all__ = [
     "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx",
     "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx",
     "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return list(__all__)

@@ -36,7 +36,7 @@ def load(source: limits.Source) -> Circuit | IntegerCircuit:
     if isinstance(source, str) and not Path(source).exists():
         if source == "digits":
             return load_circuit(source)
-        from pcedge.export.onnx.zoo import load_zoo, zoo
+        from pcedge.export.onnx.shipped import load_zoo, zoo
 
         if source in zoo():
             return load_zoo(source)

@@ -175,15 +175,18 @@ def test_words_that_are_no_addresses_of_the_build(device: Device, capacity: Capa
         with pytest.raises(ToolError, match=r"it says .*TOO_LARGE"):
             load_unchecked(device, changed_word(words, section, 0, value))
         assert device.info.record == 0
-    for name, value in (("result", sizes["state_words"]), ("result_exponent", sizes["exponent_slots"])):
+    for name, value in (
+        ("likelihood_result", sizes["state_words"]),
+        ("likelihood_result_exponent", sizes["exponent_slots"]),
+    ):
         changed = words.copy()
-        changed[IMAGE_NAMES.index(name)] = value
+        changed[list(IMAGE_NAMES).index(name)] = value
         changed[-1] = zlib.crc32(changed[:-1].tobytes())
         with pytest.raises(ToolError, match=r"it says .*TOO_LARGE"):
             load_unchecked(device, changed)
-    for name in ("code_steps", "likelihood_steps", "variables"):
+    for name in ("code_steps", "likelihood_steps", "record"):
         changed = words.copy()
-        changed[IMAGE_NAMES.index(name)] -= 1
+        changed[list(IMAGE_NAMES).index(name)] -= 1
         changed[-1] = zlib.crc32(changed[:-1].tobytes())
         with pytest.raises(ToolError, match=r"it says .*BAD_IMAGE"):
             load_unchecked(device, changed)

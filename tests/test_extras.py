@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pcedge.errors import MissingToolError
-from pcedge.export.onnx.zoo import zoo_bytes
+from pcedge.export.onnx.shipped import zoo_bytes
 from pcedge.extras import needing, unfit, unfit_core
 
 #: what an old package does with a new numpy

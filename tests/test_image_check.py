@@ -66,7 +66,7 @@ def put(section: str, place: int, value: int) -> Callable[[Words], None]:
 
 def head(name: str, value: int) -> Callable[[Words], None]:
     def change(words: Words) -> None:
-        words[IMAGE_NAMES.index(name)] = value
+        words[list(IMAGE_NAMES).index(name)] = value
 
     return change
 
@@ -77,7 +77,7 @@ def at(program: str, op: Op, field: str, value: int | str, number: int = 0, **fi
     def change(words: Words) -> None:
         place = start_of(words, f"{program}_{field}") + steps_of(words, program, op, **fields)[number]
         if isinstance(value, str):
-            words[place] = int(words[place]) + 1 if value == "+1" else words[IMAGE_NAMES.index(value)] - 1
+            words[place] = int(words[place]) + 1 if value == "+1" else words[list(IMAGE_NAMES).index(value)] - 1
         else:
             words[place] = value
 
@@ -124,10 +124,10 @@ def test_images_of_shipped_circuits_pass(name: str) -> None:
         (RANDOM, head("state_words", 0), "state_words must be at least 1, got 0"),
         (RANDOM, head("state_words", 3), "words of indices must be at most 3, got"),
         (RANDOM, head("exponent_slots", 1), "exponent must be at most 0, got"),
-        (RANDOM, head("variables", 3), "entries of variables_cardinality must be 3, got"),
+        (RANDOM, head("record", 3), "entries of variables_cardinality must be 3, got"),
         (RANDOM, head("code_steps", 3), "entries of code_kind must be 3, got"),
         (RANDOM, head("nested", 1), "nested must be 0, got 1"),
-        (RANDOM, head("result", 1), "the result must be a value that the likelihood leaves"),
+        (RANDOM, head("likelihood_result", 1), "the result must be a value that the likelihood leaves"),
         (RANDOM, at("code", Op.LEAF, "units", 0), r"code step \d+ \(LEAF\): it must have at least one unit, got 0"),
         (RANDOM, at("code", Op.UP, "target", "state_words"), r"\(UP\): its result must end within \d+ words, it ends"),
         (RANDOM, at("code", Op.DOWN, "a_exponent", 1), r"\(DOWN\): source a must be a value that is there, got"),
@@ -175,8 +175,8 @@ def test_images_that_are_not_whole() -> None:
     # Symbols of which there are no tables: refused before anything is made of them.
     many = words.copy()
     for name, value in (("cardinality", 1 << 22), ("floor", 1)):
-        many[IMAGE_NAMES.index(name)] = value
-    many[IMAGE_NAMES.index("widths")] |= 24 << 16
+        many[list(IMAGE_NAMES).index(name)] = value
+    many[list(IMAGE_NAMES).index("widths")] |= 24 << 16
     many[start_of(many, "variables_cardinality")] = 1 << 22
     with pytest.raises(FormatError, match=r"cardinality must be at most \d+, there are no more entries, got 4194304$"):
         check_image(sealed(many), SHAPE)

@@ -18,7 +18,7 @@ from pcedge.engines import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export import load_zoo
 from pcedge.export.onnx import zoo
-from pcedge.export.onnx.zoo import zoo_bytes
+from pcedge.export.onnx.shipped import zoo_bytes
 
 KEYS = {
     "data", "source", "command", "variables", "symbols", "states", "bytes", "weight_bits", "leaf_bits", "state_bits",

@@ -8,24 +8,12 @@ import sys
 import click
 
 from pcedge import __version__
-from pcedge.cli import (
-    building,
-    commands,
-    compressing,
-    demo,
-    estimating,
-    evaluating,
-    exporting,
-    importing,
-    quantizing,
-    streams,
-    training,
-    zoo,
-)
+from pcedge.cli import streams
 from pcedge.cli.output import INTERRUPTED, TERMINATED, show_error
+from pcedge.cli.table import LazyGroup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="pcedge")
 def group() -> None:
     """Take a trained probabilistic circuit to verified integer hardware.
@@ -33,16 +21,6 @@ def group() -> None:
     Exit status: 0 fine, 1 mismatch or bad data, 2 wrong usage, 3 a tool or extra is missing, 130
     interrupted, 143 terminated.
     """
-
-
-for command in (
-    demo.demo, commands.doctor, training.train, commands.info, quantizing.quantize, exporting.export, exporting.image,
-    exporting.simulate,
-    building.build, building.report,
-    commands.verify, evaluating.evaluate, commands.encode, commands.decode, commands.loglik, compressing.prune,
-    compressing.grow, importing.import_file, zoo.zoo, estimating.estimate,
-):  # fmt: skip
-    group.add_command(command)
 
 
 def main() -> None:

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pcedge.bounds.extra import NOTE, ExtraBits, extra_bits
-from pcedge.cli.files import is_zoo_name, read_float
-from pcedge.export import read_notes
+from pcedge.cli.files import is_program_file, is_zoo_name, read_float
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.ranges import declared_widths
@@ -30,7 +29,7 @@ def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tupl
     if against is not None:
         bounds = extra_bits(read_float(against), integers)
     else:
-        note = {} if is_zoo_name(model) else read_notes(model)
+        note = _notes(model)
         if NOTE in note:
             bounds = ExtraBits.from_note(note[NOTE])
             text["extra_bits"] = f"the file's note {NOTE} cannot be read; --against FLOAT computes the bounds"
@@ -38,7 +37,15 @@ def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tupl
             text["extra_bits"] = "the file holds no bounds; --against FLOAT computes them"
     if bounds is not None:
         text["extra_bits"] = bounds.describe()
-    held = not is_zoo_name(model) and NOTE in read_notes(model)
-    if against is not None and held:
+    if against is not None and NOTE in _notes(model):
         text["extra_bits"] += "\nnote: the file holds these bounds already; --against computed them anew"
     return {"needed": needed, "extra_bits": asdict(bounds) if bounds else None}, text
+
+
+def _notes(model: str) -> dict[str, str]:
+    """Read the notes of an ONNX file; nothing else has any."""
+    if is_zoo_name(model) or is_program_file(model):
+        return {}
+    from pcedge.export import read_notes
+
+    return read_notes(model)

@@ -10,7 +10,7 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_records
-from pcedge.cli.output import Command, Result, announce, must_come_with, whole_file
+from pcedge.cli.output import Command, Result, announce, given, must_come_with, whole_file
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +27,12 @@ GIVEN_RECORDS = 64
     "--target",
     default="vitis-hls",
     show_default=True,
-    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own.",
+    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; or program: one file for "
+    "decoders, which numpy alone reads.",
 )
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The project directory.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The project directory; of --target program the file."
+)
 @click.option(
     "--kernel",
     type=click.Choice(["engine", "unrolled"]),
@@ -73,14 +76,18 @@ def export(
     from pcedge.export.project.golden import draw_records
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
-    given = [name for name, value in options.items() if value is not None]
+    chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
-    if given and kernel == "unrolled":
-        raise click.UsageError(f"--{given[0]} must go with --kernel engine")
+    if chosen and kernel == "unrolled":
+        raise click.UsageError(f"--{chosen[0]} must go with --kernel engine")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
+    if target == "program":
+        return _program(model, out)
+    if out.exists() and not out.is_dir():
+        raise click.BadParameter(f"Directory {str(out)!r} is a file.", param_hint="'--out'")
     sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
     engine = EngineSize(**{name: size for name, size in sizes.items() if size is not None})
     circuit = read_integer(model)
@@ -168,6 +175,20 @@ def _need_project(folder: Path) -> None:
 
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
+
+
+def _program(model: str, out: Path) -> Result:
+    """Write the program of a circuit."""
+    from pcedge.schedule import write_program
+
+    if wrong := given("kernel", "adders", "data", "records", "macs", "streams", "search_bits", "memories", "fit"):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target program makes none")
+    circuit = read_integer(model)
+    with whole_file(out) as fresh:
+        write_program(circuit, fresh)
+        size = fresh.stat().st_size
+    result = {"out": str(out), "target": "program", "digest": circuit.digest.hex(), "bytes": size}
+    return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
 
 
 def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:

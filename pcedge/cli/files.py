@@ -8,9 +8,9 @@ from typing import Any
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec.stream import MAGIC, parse
 from pcedge.errors import UsageError
-from pcedge.export import load_zoo, read_onnx
-from pcedge.export.onnx import zoo
+from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
+from pcedge.schedule import serialised
 
 
 def is_zoo_name(path: str) -> bool:
@@ -39,6 +39,14 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     }
 
 
+def is_program_file(path: str) -> bool:
+    """Tell a program file, which numpy alone reads, from an ONNX file."""
+    if is_zoo_name(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(serialised.MAGIC)) == serialised.MAGIC
+
+
 def is_float_file(path: str) -> bool:
     """Tell a float circuit (safetensors: eight bytes of length, then JSON) from an ONNX file."""
     if is_zoo_name(path):
@@ -57,7 +65,13 @@ def read_float(path: str, why: str = "") -> Circuit:
 def read_integer(path: str) -> IntegerCircuit:
     """Read an integer circuit; refuse a float one by name."""
     if is_zoo_name(path):
+        from pcedge.export import load_zoo
+
         return load_zoo(path)
     if is_float_file(path):
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")
+    if is_program_file(path):
+        return serialised.read_program(path).circuit
+    from pcedge.export import read_onnx
+
     return read_onnx(path)

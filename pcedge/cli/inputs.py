@@ -16,7 +16,7 @@ from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
 from pcedge.errors import DataError, UsageError
-from pcedge.export.onnx import zoo
+from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 
 #: what a data argument may be, for help texts

@@ -6,20 +6,21 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
-from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from pcedge.cli import paths, streams
 from pcedge.errors import PcedgeError
 from pcedge.files import replacing, scratch
+
+if TYPE_CHECKING:  # rich takes longer to import than most commands take
+    from rich.console import Console
+    from rich.progress import SpinnerColumn
+    from rich.table import Table
 
 #: what a command gives: its result for machines, for people, and the exit status
 Result = tuple[dict[str, Any], Any, int]
@@ -70,16 +71,11 @@ _on_stderr = False
 
 def _show(text: Any) -> None:
     """Print a result: one text, or texts and tables."""
-    # Brackets and colons in names are no markup.
-    console = Console(stderr=_on_stderr, markup=False, emoji=False, highlight=False)
-    width = console.width
     try:
-        for part in [text] if isinstance(text, str) else text:
-            if isinstance(part, str):
-                click.echo(part, err=_on_stderr)
-            else:
-                console.width = max(width, _least_width(part))
-                console.print(part)
+        if isinstance(text, str):
+            click.echo(text, err=_on_stderr)
+        else:
+            _show_parts(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -87,8 +83,25 @@ def _show(text: Any) -> None:
         raise OSError(streams.unwritable("stdout", error)) from error
 
 
+def _show_parts(parts: Iterable[Any]) -> None:
+    """Print texts and tables."""
+    from rich.console import Console
+
+    # Brackets and colons in names are no markup.
+    console = Console(stderr=_on_stderr, markup=False, emoji=False, highlight=False)
+    width = console.width
+    for part in parts:
+        if isinstance(part, str):
+            click.echo(part, err=_on_stderr)
+        else:
+            console.width = max(width, _least_width(part))
+            console.print(part)
+
+
 def _least_width(part: Table) -> int:
     """Say which width a table must have for some signs of every cell in a line; on less, columns would vanish."""
+    from rich.cells import cell_len
+
     whole = sum(
         max((cell_len(str(cell)) for cell in column.cells), default=0) for column in part.columns if column.no_wrap
     )
@@ -113,12 +126,17 @@ def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str
 
 def spinner(console: Console) -> SpinnerColumn:
     """Make what turns while a command works, of signs that the console has."""
+    from rich.progress import SpinnerColumn
+
     return SpinnerColumn("line" if console.options.ascii_only else "dots")
 
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Any]:
     """Show a progress bar on stderr; gives a function (done, total) that moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     console = Console(file=sys.stderr)
     columns = (
         spinner(console), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -200,6 +218,8 @@ def must_come_with(option: str, present: bool, *names: str, without: tuple[str, 
 
 def table(title: str, columns: list[str], rows: list[list[object]], whole: bool = False) -> Table:
     """Make a table; numbers stand right, and with `whole` the first column is never broken."""
+    from rich.table import Table
+
     made = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)

@@ -16,7 +16,6 @@ import click
 
 from pcedge.cli.streams import unwritable
 from pcedge.errors import DataError, UsageError
-from pcedge.export.project.manifest import MANIFEST
 from pcedge.files import scratch
 
 #: flags of an open file that is not there to be read
@@ -97,6 +96,8 @@ def _files_of(path: str) -> list[str]:
     """Give a file, or the files of the project in a folder."""
     if not os.path.isdir(path):
         return [path]
+    from pcedge.export.project.manifest import MANIFEST
+
     manifest = os.path.join(path, MANIFEST)
     try:
         names = list(json.loads(Path(manifest).read_bytes())["files"])

@@ -15,8 +15,8 @@ from pcedge.cli.output import Command, Result, table, whole_file
 @click.option("--out", type=OUT, help="Write the circuit's ONNX file here.")
 def zoo(name: str | None, out: Path | None) -> Result:
     """List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked for."""
-    from pcedge.export.onnx.zoo import zoo as shipped
-    from pcedge.export.onnx.zoo import zoo_bytes
+    from pcedge.export.onnx.shipped import zoo as shipped
+    from pcedge.export.onnx.shipped import zoo_bytes
 
     if name is None and out is not None:
         raise click.UsageError("--out must come with the NAME of a circuit")

@@ -7,7 +7,6 @@ from importlib.resources import files
 from typing import Any
 
 from pcedge.errors import UsageError
-from pcedge.export.onnx.reader import read_onnx_bytes
 from pcedge.integer.circuit import IntegerCircuit
 
 
@@ -39,6 +38,8 @@ def load_zoo(name: str) -> IntegerCircuit:
     Raises:
         UsageError: there is no circuit of that name.
     """
+    from pcedge.export.onnx.reader import read_onnx_bytes  # with onnx, which the names of the zoo do not need
+
     return read_onnx_bytes(zoo_bytes(name), name)
 
 

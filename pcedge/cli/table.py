@@ -1,0 +1,95 @@
+"""The commands by name: where each is, and the first sentence of its help, so that `pcedge --help` imports none."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+#: of each command its module and name there, and the first sentence of its help
+TABLE = {
+    "build": (
+        "building", "build",
+        "Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3.",
+    ),
+    "decode": ("commands", "decode", "Restore the records of a stream, with their dtype and shape."),
+    "demo": (
+        "demo", "demo",
+        "Quantize, export, simulate, verify and compress the shipped digits; leaves a project and report.json.",
+    ),
+    "doctor": (
+        "commands", "doctor",
+        "Show which tools were found, where, what overrides each, and what each is needed for.",
+    ),
+    "encode": (
+        "commands", "encode",
+        "Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary.",
+    ),
+    "estimate": (
+        "estimating", "estimate",
+        "Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.",
+    ),
+    "evaluate": (
+        "evaluating", "evaluate",
+        "Compare an integer circuit with its float circuit: worst records, classes, queries, out-of-distribution data.",
+    ),
+    "export": ("exporting", "export", "Lower an integer circuit to an HLS project with testbench and golden vectors."),
+    "grow": (
+        "compressing", "grow", "Clone every latent state of a float circuit, with noise, so that training can go on.",
+    ),
+    "image": ("exporting", "image", "Write what a reloadable engine loads for a circuit."),
+    "import": (
+        "importing", "import_file",
+        "Read a circuit of SPFlow (.spn, .bin), a PSDD (.psdd) or PyJuice (.jpc) and write it as .pcedge.",
+    ),
+    "info": ("commands", "info", "Describe a float or integer circuit, or a compressed stream."),
+    "loglik": ("commands", "loglik", "Compute the mean log-likelihood in nats and in bits per variable."),
+    "prune": ("compressing", "prune", "Drop what the data use least of a float circuit, by circuit flow."),
+    "quantize": (
+        "quantizing", "quantize",
+        "Round a float circuit to integers, trained on data if you like, and write it as ONNX.",
+    ),
+    "report": (
+        "building", "report",
+        "Read the reports of the vendor's tools: those of a project, or one file of C synthesis or Vivado.",
+    ),
+    "simulate": (
+        "exporting", "simulate",
+        "Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs.",
+    ),
+    "train": (
+        "training", "train",
+        "Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work.",
+    ),
+    "verify": (
+        "commands", "verify",
+        "Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.",
+    ),
+    "zoo": (
+        "zoo", "zoo",
+        "List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked "
+        "for.",
+    ),
+}  # fmt: skip
+
+
+class LazyGroup(click.Group):
+    """Import a command when it is run or asked for its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return sorted({*TABLE, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None where there is none of this name."""
+        if cmd_name in TABLE and cmd_name not in self.commands:
+            module, name, _ = TABLE[cmd_name]
+            self.add_command(getattr(importlib.import_module(f"pcedge.cli.{module}"), name), cmd_name)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with the first sentences of the table."""
+        limit = formatter.width - 6 - max(map(len, TABLE))
+        rows = [(name, click.Command(name, help=TABLE[name][2]).get_short_help_str(limit)) for name in sorted(TABLE)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
