@@ -12,7 +12,7 @@ from results import table, write_section
 
 from pcedge.circuit import sample
 from pcedge.circuit.layers import Circuit
-from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.learn.structures import hidden_chow_liu_tree
 from pcedge.quantize import quantize

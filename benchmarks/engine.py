@@ -18,10 +18,10 @@ from results import table, write_section
 
 from pcedge.arrays import IntArray
 from pcedge.circuit import load_circuit
-from pcedge.codec.lanes import encode_lanes
 from pcedge.data import load_array, load_data
 from pcedge.drivers.size import EngineSize, default_search_bits
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
 from pcedge.export import read_onnx, write_project
 from pcedge.export.engine.cycles import JOBS, count_cycles
 from pcedge.integer import IntegerCircuit

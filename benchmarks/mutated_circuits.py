@@ -21,10 +21,10 @@ from benchmarks.mutated import DATA, Case, Parser, damage_one, resealed
 from benchmarks.mutations import BYTES, TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, load_circuit, log_likelihood, save_circuit
 from pcedge.circuit.file import _checksum, circuit_checksum
-from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.data import make_symbolizer
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import FormatError, NotStructuredError, PcedgeError
 from pcedge.export import read_onnx
 from pcedge.export.onnx.reader import read_onnx_bytes

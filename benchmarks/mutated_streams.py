@@ -14,12 +14,12 @@ from benchmarks.mutated_circuits import integers, records_of
 from benchmarks.mutations import TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, InputLayer
 from pcedge.codec import decode, encode
-from pcedge.codec.lanes import encode_lanes
 from pcedge.codec.stream import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
 from pcedge.data import make_symbolizer
 from pcedge.data.specification import read_symbolizer, specification
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
 from pcedge.quantize import quantize
 
 #: values that a symbolizer is tried on, at most

@@ -17,10 +17,10 @@ from test_symbolizer import series, series_circuit
 from pcedge.cli import group
 from pcedge.codec import check_stream, checking, encode
 from pcedge.codec import stream as streams
-from pcedge.codec.lanes import encode_lanes
 from pcedge.codec.stream import Segment, parse
 from pcedge.data import Symbolizer
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import DataError, MismatchError, UsageError
 from pcedge.export import write_onnx
 from pcedge.quantize import quantize

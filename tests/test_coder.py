@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pcedge import arithmetic
 from pcedge.arithmetic import Widths
 from pcedge.circuit import Circuit, InputLayer, sample
-from pcedge.codec.lanes import decode_lanes, encode_lanes
-from pcedge.codec.range_coder import RangeDecoder, RangeEncoder
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
 from pcedge.errors import StreamError
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op, Step

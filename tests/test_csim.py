@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit
 
 from pcedge.circuit import sample
-from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export.engine.project import write_project

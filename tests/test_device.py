@@ -19,13 +19,13 @@ from test_engine import run_all
 from test_rom import special
 
 from pcedge.cli import group
-from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.drivers import Device, open_overlay
 from pcedge.drivers.contract import CONTROL, DONE, IMAGE_NAMES, INFO, JOB, RECORDS, START, STATUS, Job, Status
 from pcedge.drivers.image_check import read_words
 from pcedge.drivers.layout import SECTIONS
 from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.program.image import Capacity, capacity_from, capacity_of, image_words

@@ -15,11 +15,11 @@ from test_rom import special
 from pcedge.circuit import load_circuit
 from pcedge.cli import group
 from pcedge.codec import encode
-from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.data import load_data
 from pcedge.drivers import Device
 from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import UsageError
 from pcedge.export import write_onnx, write_project
 from pcedge.export.engine.cycles import JOBS, busy_cycles, count_cycles, estimate, smallest

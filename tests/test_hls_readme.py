@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.circuit.layers import ProductLayer
-from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.steps import Op, Step
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from strategies import integer_circuits, make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
-from pcedge.codec.lanes import encode_lanes
 from pcedge.drivers.layout import STEP_FIELDS
 from pcedge.drivers.size import EngineSize
+from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.engine.loaded_memories import reload_code
 from pcedge.export.engine.memories import memories_code

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
-from pcedge.codec.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.schedule.steps import Interval, Step
 

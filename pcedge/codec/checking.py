@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.codec.lanes import Progress, decode_rounds
 from pcedge.codec.stream import DEFAULT_LANES, DIGEST_BYTES, Segment, parse
 from pcedge.data.symbolizer import Symbolizer
+from pcedge.engines.base import Progress
+from pcedge.engines.lanes import decode_rounds
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 

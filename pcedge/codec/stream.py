@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.codec.lanes import Progress, decode_lanes, encode_lanes
+from pcedge.circuit.inference import check_records
 from pcedge.data.symbolizer import Symbolizer, value_range
-from pcedge.engines.reference import ReferenceEngine
+from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, StreamError, UsageError
 
 MAGIC = b"\x8ePCE"
@@ -74,23 +73,20 @@ class Stream:
 
 
 def encode(
-    engine: ReferenceEngine,
+    engine: LaneCoder,
     x: ArrayLike,
     lanes: int | None = None,
     progress: Progress | None = None,
-    *,
-    encode_with: Callable[[NDArray[np.int64], int], list[bytes]] | None = None,
 ) -> bytes:
     """Compress records to a stream.
 
     Args:
-        engine: the circuit's engine.
+        engine: what codes the circuit's lanes: the numpy reference, or another engine.
         x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
             it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less.
         progress: told (records done, records in all).
-        encode_with: another coder of lanes: from records and their number to the bytes of each.
 
     Raises:
         DataError: the data do not fit the circuit.
@@ -105,7 +101,11 @@ def encode(
         [[1], [0]]
     """
     symbolizer = engine.circuit.symbolizer
-    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
+    rows = (
+        check_records(x, engine.circuit.cardinalities, allow_missing=False)
+        if symbolizer is None
+        else symbolizer.check(x)
+    )
     array = np.asarray(x)
     if array.ndim > MAX_DIMENSIONS:
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
@@ -122,21 +122,17 @@ def encode(
             if progress:
                 progress(first + done * part // total, len(rows))
 
-        coded = encode_with(records, count) if encode_with else encode_lanes(engine, records, count, report)
+        coded = engine.encode_lanes(records, count, report)
         segments.append(Segment(len(part), tuple(coded)))
     return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
 
 
 def decode(
-    engine: ReferenceEngine,
+    engine: LaneCoder,
     data: bytes,
     progress: Progress | None = None,
-    *,
-    decode_with: Callable[[list[bytes], int], NDArray[np.int64]] | None = None,
 ) -> NDArray[np.generic]:
     """Restore the records of a stream, with their dtype and shape.
-
-    `decode_with` is another coder of lanes: from their bytes and the number of records to the records.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
@@ -165,7 +161,7 @@ def decode(
                 progress(first + records * rows // total, stream.shape[0])
 
         lanes = list(segment.lanes)
-        symbols = decode_with(lanes, count) if decode_with else decode_lanes(engine, lanes, count, report)
+        symbols = engine.decode_lanes(lanes, count, report)
         parts.append(symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number))
         done += segment.records
     restored = np.concatenate(parts) if parts else np.zeros((0, math.prod(stream.shape[1:])), dtype=np.int64)

@@ -35,8 +35,9 @@ from pcedge.drivers.contract import (
 )  # fmt: skip
 from pcedge.drivers.image_check import check_image
 from pcedge.drivers.size import EngineSize
-from pcedge.engines import ReferenceEngine
+from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
+from pcedge.integer.circuit import IntegerCircuit
 
 Words = NDArray[np.uint32]
 
@@ -232,15 +233,15 @@ class Device:
         lanes = [generator.integers(0, 256, size, dtype=np.uint8).tobytes() for _ in range(streams)]
         return self.decode_lanes(lanes, count, job=Job.SAMPLE)
 
-    def encode(self, engine: ReferenceEngine, x: ArrayLike, lanes: int | None = None) -> bytes:
-        """Compress records to a stream as `pcedge.coder.encode` does; `engine` says shapes, alphabets and digest."""
+    def encode(self, engine: LaneCoder, x: ArrayLike, lanes: int | None = None) -> bytes:
+        """Compress records to a stream as `pcedge.codec.encode` does; `engine` says shapes, alphabets and digest."""
         self._need_circuit(engine)
-        return stream.encode(engine, x, lanes, encode_with=self.encode_lanes)
+        return stream.encode(_OnDevice(engine.circuit, self), x, lanes)
 
-    def decode(self, engine: ReferenceEngine, data: bytes) -> NDArray[np.generic]:
-        """Restore the records of a stream as `pcedge.coder.decode` does."""
+    def decode(self, engine: LaneCoder, data: bytes) -> NDArray[np.generic]:
+        """Restore the records of a stream as `pcedge.codec.decode` does."""
         self._need_circuit(engine)
-        return stream.decode(engine, data, decode_with=self.decode_lanes)
+        return stream.decode(_OnDevice(engine.circuit, self), data)
 
     def _rows(self, records: ArrayLike) -> Words:
         self._need_circuit()
@@ -254,7 +255,7 @@ class Device:
                 raise DataError(f"symbols must be in 0..{self.info.cardinality - 1}, or -1 for missing, got {end}")
         return np.where(rows < 0, MISSING_WORD, rows).astype(np.uint32)
 
-    def _need_circuit(self, engine: ReferenceEngine | None = None) -> None:
+    def _need_circuit(self, engine: LaneCoder | None = None) -> None:
         if not self.info.record:
             raise UsageError("the engine must have a circuit, none is loaded: load an image first")
         if engine is not None and engine.circuit.digest != self.info.digest:
@@ -325,6 +326,20 @@ class Device:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")
             time.sleep(1e-4)
         return status
+
+
+@dataclass(frozen=True, eq=False)
+class _OnDevice:
+    """Code the lanes of a circuit on the device that holds it."""
+
+    circuit: IntegerCircuit
+    device: Device
+
+    def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
+        return self.device.encode_lanes(records, lanes)
+
+    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+        return self.device.decode_lanes(lanes, count)
 
 
 def _image_words(image: ArrayLike) -> Words:

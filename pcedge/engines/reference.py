@@ -15,6 +15,9 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import MISSING
 from pcedge.circuit.rows import SparseRows
+from pcedge.engines.base import Progress
+from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
@@ -172,6 +175,32 @@ class ReferenceEngine:
             self.replay(self.program.code, symbols, code, observe)
             start += symbols.shape[1]
         return lo, hi
+
+    def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
+        """Encode records; record i goes to lane i mod `lanes`, as its next one. See `LaneCoder.encode_lanes`."""
+        return encode_lanes(self, records, lanes, progress)
+
+    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
+        return decode_lanes(self, lanes, count, progress)
+
+    def sample(self, count: int, seed: int = 0) -> IntArray:
+        """Draw records from the circuit: what random bytes decode to.
+
+        Raises:
+            UsageError: the number of records is negative.
+        """
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
+        widths = self.circuit.widths
+        # Enough for symbols that each take all bits of the scale; zeros behind them would not be random.
+        size = len(self.circuit.order) * (widths.scale_bits // 8) + widths.range_bits // 8
+        data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
+        return decode_lanes(self, [row.tobytes() for row in data], count, strict=False)
 
     def symbol_interval(self, step: Interval, context: IntArray, symbols: IntArray) -> Vector:
         """Compute [lo, hi) of one symbol a record; [0, 0) where it is missing."""

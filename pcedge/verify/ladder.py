@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
-from pcedge.codec.lanes import decode_lanes, encode_lanes
 from pcedge.drivers.size import EngineSize
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.engine.project import write_project

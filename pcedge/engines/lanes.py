@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pcedge import arithmetic
 from pcedge.arrays import IntArray
-from pcedge.codec.range_coder import RangeDecoder, RangeEncoder
-from pcedge.engines.reference import ReferenceEngine
+from pcedge.engines.base import Progress
+from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
 from pcedge.schedule.steps import Interval
+
+if TYPE_CHECKING:  # whose methods these functions are
+    from pcedge.engines.reference import ReferenceEngine
 
 #: symbols whose intervals are held in memory at a time
 BLOCK_SYMBOLS = 1 << 22
-
-#: told (records done, records in all)
-Progress = Callable[[int, int], None]
 
 
 def encode_lanes(
