@@ -30,6 +30,8 @@ from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import load_zoo, read_notes, read_onnx, to_onnx, write_onnx
 from pcedge.limits import BOUNDS, FLOOR, Bound, Budget, check_bytes, read_source
 from pcedge.quantize import quantize
+from pcedge.schedule import write_program
+from pcedge.schedule.serialised import SECTIONS, pack
 
 DATA = Path(__file__).parent / "data"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the limit of the address space is Linux's")
@@ -40,7 +42,7 @@ import json, os, resource, sys, time
 from pathlib import Path
 import PIL.Image, PIL.PngImagePlugin, gzip, numpy as np, onnx, safetensors.numpy, zipfile
 from pcedge.circuit import load_circuit
-from pcedge.coder.stream import parse
+from pcedge.codec.stream import parse
 from pcedge.data import load_array
 from pcedge.data.readers import Reading
 from pcedge.errors import PcedgeError
@@ -48,7 +50,8 @@ from pcedge.export import read_onnx
 from pcedge.importers import import_circuit
 from pcedge.importers.spflow_binary import _schema
 from pcedge.limits import BOUNDS
-from pcedge.simulate.reports import read_report
+from pcedge.schedule import read_program
+from pcedge.toolchain.reports import read_report
 
 _schema()
 
@@ -67,7 +70,8 @@ def circuit(path):
     return load_circuit(path).parameters
 
 READ = {
-    "circuit": circuit, "onnx": lambda path: read_onnx(path).digest.hex(), "stream": lambda path: parse(
+    "circuit": circuit, "onnx": lambda path: read_onnx(path).digest.hex(), "program":
+    lambda path: read_program(path).circuit.digest.hex(), "stream": lambda path: parse(
         Path(path).read_bytes()).payload_bytes, "raw": lambda path: array(path, Reading("u1", "8")),
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
     **{name: imported for name in ("spn", "bin", "psdd", "vtree", "jpc")},
@@ -134,13 +138,15 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Any:
     empty = Stream(bytes(16), np.dtype("u1"), (0, 8), ())
     (folder / "x.pce").write_bytes(empty.pack())
     small = {
-        "circuit": "digits", "onnx": folder / "m.onnx", "spn": DATA / "small.spn", "bin": DATA / "spn" / "NIPS5.bin",
+        "circuit": "digits", "onnx": folder / "m.onnx", "program": folder / "m.pcp",
+        "spn": DATA / "small.spn", "bin": DATA / "spn" / "NIPS5.bin",
         "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "csv": folder / "x.csv",
         "npy": folder / "x.npy", "npz": folder / "x.npz", "idx": folder / "x.gz", "images": folder / "x.png",
         "raw": folder / "x.u8", "stream": folder / "x.pce", "xml": DATA / "vendor" / "csynth.xml",
         "report": DATA / "vendor" / "timing.rpt",
     }  # fmt: skip
     (folder / "x.u8").write_bytes(bytes(8))
+    write_program(read_onnx(folder / "m.onnx"), folder / "m.pcp")
     made = Child([(reader, str(path)) for reader, path in small.items()])
     yield made
     made.process.communicate()
@@ -244,6 +250,7 @@ def save_float(path: Path) -> None:
 HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
     "circuit": ("c.pcedge", save_float),
     "onnx": ("m.onnx", lambda path: write_onnx(load_zoo("digits"), path)),
+    "program": ("m.pcp", lambda path: write_program(load_zoo("digits"), path)),
     "spn": ("a.spn", lambda path: path.write_text(
         "S SumNode(" + ",".join(f"1*a{i}" for i in range(3000)) + "){"
         + "\n".join(f"a{i} Bernoulli(V0|0.1{i:04})" for i in range(3000)) + "}\n")),
@@ -308,12 +315,32 @@ def test_honest_files_are_read_within_the_bound(reader: str, child: Child, tmp_p
     expected = VALUES.get(reader)
     if reader == "circuit":
         expected = load_circuit(path).parameters
-    elif reader == "onnx":
+    elif reader in ("onnx", "program"):
         expected = load_zoo("digits").digest.hex()
     assert said.get("value") == expected, said
 
 
 # ---------------------------------------------------------------------------------------------- hostile files
+
+
+def shared_table(units: int, symbols: int) -> bytes:
+    """Write a program of one input layer whose units all have the same long table."""
+    inner = np.minimum(np.arange(1, symbols, dtype=np.int64), 1 << 15)
+    return hostile_program(
+        layers=np.array([0, 0, units, symbols, 0, -1]), leaves=np.zeros(units, dtype=np.int64), tables=inner
+    )
+
+
+def many_layers(count: int) -> bytes:
+    """Write a program of many layers of a few bytes."""
+    return hostile_program(layers=np.tile([0, 0, 1, 1, 0, -1], count), leaves=np.zeros(count, dtype=np.int64))
+
+
+def hostile_program(**sections: Any) -> bytes:
+    """Write a program with a right checksum and nothing else."""
+    nothing: dict[str, Any] = {name: np.zeros(0, dtype=np.int64) for name in SECTIONS}
+    nothing["widths"] = np.array([8, 16, 16, 24, 48, 1])
+    return pack(bytes(32), nothing | {"symbolizer": b"", "constant": b""} | sections)
 
 
 def parametric(units: int, symbols: int) -> bytes:
@@ -389,6 +416,10 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
         "circuit-size: .* it needs 1"),
     "one long table for many units": ("onnx", "m.onnx", lambda path: path.write_bytes(long_table(400_000)),
         r"onnx-size: .*m\.onnx must need at most \d+ bytes of memory"),
+    "one table of a program for many units": ("program", "m.pcp", lambda path: path.write_bytes(
+        shared_table(20_000, 60_000)), r"program-size: .*m\.pcp must need at most \d+ bytes of memory"),
+    "many layers of a program": ("program", "m.pcp", lambda path: path.write_bytes(many_layers(400_000)),
+        r"program-size: .*m\.pcp must need at most \d+ bytes of memory|program-circuit"),
     "one block 250 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 250)),
         "onnx-size: a circuit must have at most 6.* parameters in a file of 1"),
     "one block 60 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 60)),
@@ -507,8 +538,8 @@ class TestBounds:
             1 << 26, 1 << 26, 1 << 26, 1 << 29, 1 << 30, 1 << 30
         ]  # fmt: skip
         assert set(BOUNDS) == {
-            "circuit", "onnx", "spn", "bin", "psdd", "vtree", "jpc", "csv", "npy", "npz", "idx", "images", "raw",
-            "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "csv", "npy", "npz", "idx", "images",
+            "raw", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 

@@ -121,7 +121,7 @@ class TestProjects:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("pcedge.export.project.directory.write_onnx", full)
+        monkeypatch.setattr("pcedge.export.engine.project.write_onnx", full)
         result = run("export", files / "m.onnx", "--out", out)
         assert result.exit_code == 1 and "No space left" in result.stderr
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -385,8 +385,8 @@ class TestRefusals:
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         circuit = quantize(make_circuit(0, 4, 3, 5, "chain"))
         write_onnx(circuit, tmp_path / "m.onnx")
-        for module in ("adders", "unrolled"):
-            monkeypatch.setattr(f"pcedge.export.{module}.has_da4ml", lambda: False)
+        for module in ("adders", "kernel"):
+            monkeypatch.setattr(f"pcedge.export.unrolled.{module}.has_da4ml", lambda: False)
         words = ["export", tmp_path / "m.onnx", "--kernel", "unrolled", "--out", tmp_path / "p"]
         done = invoke(*words)
         assert done.exit_code == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,14 +95,22 @@ def to_bytes(source: IntegerCircuit | Program) -> bytes:
         True
     """
     program = Program.of(source)
-    sections = _sections(program)
+    return pack(program.circuit.digest, _sections(program))
+
+
+def pack(digest: bytes, sections: Mapping[str, IntArray | bytes]) -> bytes:
+    """Write the sections of a program, whatever they hold.
+
+    Raises:
+        FormatError: a number does not fit 32 bits.
+    """
     directory, bodies = [], []
     for name in SECTIONS:
         array = _narrow(name, sections[name])
         directory.append(np.array([array.itemsize, array.size & 0xFFFFFFFF, array.size >> 32], dtype="<u4").tobytes())
         body = array.tobytes()
         bodies.append(body + bytes(-len(body) % 4))
-    head = MAGIC + VERSION.to_bytes(4, "little") + program.circuit.digest + len(SECTIONS).to_bytes(4, "little")
+    head = MAGIC + VERSION.to_bytes(4, "little") + digest + len(SECTIONS).to_bytes(4, "little")
     data = head + b"".join(directory) + b"".join(bodies)
     return data + zlib.crc32(data).to_bytes(4, "little")
 
