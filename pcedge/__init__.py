@@ -18,7 +18,7 @@ _HOMES = {
     "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec",
     "load": "pcedge.front", "to_integer": "pcedge.front", "encode": "pcedge.front", "decode": "pcedge.front",
     "read_onnx": "pcedge.export", "write_onnx": "pcedge.export", "write_project": "pcedge.export",
-    "estimate_cost": "pcedge.export",
+    "estimate_cost": "pcedge.export", "quantize_within": "pcedge.search.budget",
     "write_unrolled": "pcedge.export", "to_hls4ml": "pcedge.export", "append_to_hls4ml": "pcedge.export",
     "read_program": "pcedge.schedule", "write_program": "pcedge.schedule",
     "Project": "pcedge.verify", "verify_ladder": "pcedge.verify", "PcedgeError": "pcedge.errors",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import click
 
-from pcedge.circuit import Circuit
 from pcedge.cli.files import read_float
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_symbols
 from pcedge.cli.measuring import (
@@ -24,11 +24,8 @@ from pcedge.cli.measuring import (
 from pcedge.cli.output import Command, Result, announce, must_come_with, progress, whole_file
 from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
 
-#: train records whose flows say which leaf tables may be shared, at most
-CALIBRATION = 4096
-
-#: share of a budget of memory that a search leaves to the refinement of what it finds
-RESERVE = 0.005
+if TYPE_CHECKING:
+    from pcedge.search.budget import Stage
 
 #: seconds between two lines that say how far a search is, at least
 SAY_EVERY = 10.0
@@ -102,14 +99,12 @@ def quantize(
     counted in the end. A budget that does not bind may choose worse than none where few records are held out.
     """
     from pcedge.bounds import bounds_notes
-    from pcedge.compress import share_leaves
     from pcedge.data import Reading, load_data
     from pcedge.export import write_onnx
     from pcedge.learn.training import check_device
-    from pcedge.quantize import quantize as to_integers
-    from pcedge.quantize.calibration import calibration_flows
+    from pcedge.search.budget import quantize_within
     from pcedge.search.costs import multiplier_bits
-    from pcedge.search.search import Budget, SearchConfig, search
+    from pcedge.search.search import Budget, SearchConfig
 
     config = QuantizationConfig(
         weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
@@ -135,49 +130,30 @@ def quantize(
     must_come_with("--data", data is not None, "header")
     if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
         raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
-    if refine != "none":
-        check_device(_refinement(passes, seed, device).learn)
-    fitted, chosen = source, None
+    refinement = None if refine == "none" else _refinement(passes, seed, device)
+    if refinement is not None:
+        check_device(refinement.learn)
+    train: Any = None
+    valid: Any = None
     held: Any = None
-    searched: dict[str, Any] = {}
     headed: dict[str, Any] = {}
-    kept: list[int] = []
     if data is not None:
         reading = Reading(dtype, shape, missing, header)
         splits = load_data(data, reading).map(lambda part: to_symbols(source, part, missing))
         headed = said_header(data, reading)
         train = splits.train.reshape(len(splits.train), -1)
         held = held_records(train, splits.valid, seed)
-        if budget is not None:
-            settings = SearchConfig(generations=generations, workers=workers, seed=seed)
-            room = budget
-            if refine != "none" and budget.memory_bits is not None:
-                # Refined weights may need another bank of the ROM.
-                room = replace(budget, memory_bits=max(1, round(budget.memory_bits * (1 - RESERVE))))
-            announce("searching")
-            searched = {
-                "generations": generations, "resumed_at": None, "held_out_records": len(held),
-                "compared_records": min(settings.many, len(held)),
-            }  # fmt: skip
-            with progress("searching") as move:
-                tell = _Telling(move, len(source.cardinalities), searched, checkpoint)
-                chosen = search(
-                    source, held, room, config, settings, tables=leaf_tables, device=device,
-                    refining=None if refine == "none" else (train, _refinement(passes, seed, device)),
-                    checkpoint=checkpoint, progress=tell,
-                )  # fmt: skip
-            fitted, config = chosen.circuit, chosen.config
-        elif leaf_tables is not None:
-            announce(f"counting the flows of {min(len(train), CALIBRATION)} records")
-            flows = calibration_flows(source, train[:CALIBRATION], device)
-            fitted = share_leaves(source, flows, tables=leaf_tables, seed=seed)
-    before = to_integers(fitted, config) if chosen is None else chosen.integers
-    model, left_out = before, False
-    if refine != "none":
-        model = to_integers(_refined(fitted, train, splits.valid, config, passes, seed, device, kept.append), config)
-        if chosen is not None and not _keeps(model, budget):
-            announce("what --refine found does not keep the budget, so it is left out")
-            model, left_out = before, True
+        if splits.valid is not None and len(splits.valid):
+            valid = splits.valid.reshape(len(splits.valid), -1)
+    settings = SearchConfig(generations=generations, workers=workers, seed=seed)
+    with _Watch(len(source.cardinalities), checkpoint) as watch:
+        found = quantize_within(
+            source, config, train=train, valid=valid, held_out=held, budget=budget, settings=settings,
+            tables=leaf_tables, refinement=refinement, seed=seed, device=device, checkpoint=checkpoint, watcher=watch,
+        )  # fmt: skip
+    model, chosen = found.integers, found.chosen
+    if found.left_out:
+        announce("what --refine found does not keep the budget, so it is left out")
     with whole_file(out) as fresh:
         write_onnx(model, fresh, bounds_notes(source, model))
         size = fresh.stat().st_size
@@ -193,10 +169,15 @@ def quantize(
     text += f"\n{said}"
     if chosen is not None:
         result["multiplier_bits"] = multiplier_bits(model)
+        searched = {
+            "generations": generations, "resumed_at": watch.resumed_at, "held_out_records": len(held),
+            "compared_records": min(settings.many, len(held)),
+        }  # fmt: skip
         widths = chosen.candidate.weight_bits
         result["chosen"] = {
             "weight_bits": {str(bits): widths.count(bits) for bits in sorted(set(widths))},
-            "leaf_bits": config.leaf_bits, "state_bits": config.state_bits, "leaf_tables": chosen.candidate.tables,
+            "leaf_bits": chosen.config.leaf_bits, "state_bits": chosen.config.state_bits,
+            "leaf_tables": chosen.candidate.tables,
         }  # fmt: skip
         result["search"] = searched
         text += f"\nmultiplier bits: {result['multiplier_bits']}\n{chosen_in_words(result['chosen'])}"
@@ -204,63 +185,67 @@ def quantize(
             f"\nsearch: {generations} generations, candidates compared on {searched['compared_records']} of "
             f"{searched['held_out_records']} held-out records"
         )
-    if chosen is not None or refine != "none":
+    if chosen is not None or refinement is not None:
         announce("measuring held-out records")
         result["held_out"] = measured(source, model, held, seed)
-        if refine != "none":
+        if refinement is not None:
+            before = found.unrefined
             alone = result["held_out"] if model is before else measured(source, before, held, seed)
             result["refinement"] = {
                 "held_out_records": len(held), "bits_per_record_before": alone["bits_per_record"],
                 "bits_per_record_after": result["held_out"]["bits_per_record"],
-                "passes": _refinement(passes, seed, device).passes, "pass_kept": kept[0], "left_out": left_out,
+                "passes": refinement.passes, "pass_kept": found.pass_kept, "left_out": found.left_out,
             }  # fmt: skip
             text += f"\n{refinement_in_words(result['refinement'])}"
         text += f"\n{measured_in_words(result['held_out'])}"
     return result, text, 0
 
 
-class _Telling:
-    """Move the bar of a search, and say from time to time how far it is."""
+class _Watch:
+    """Show a bar for each stage of the work, and say from time to time how far a search is."""
 
-    def __init__(self, move: Any, variables: int, searched: dict[str, Any], checkpoint: Path | None) -> None:
-        self.move, self.variables, self.searched = move, variables, searched
+    def __init__(self, variables: int, checkpoint: Path | None) -> None:
+        self.variables = variables
         self.resumed = checkpoint if checkpoint is not None and checkpoint.exists() else None
+        #: the generation that a search went on from
+        self.resumed_at: int | None = None
         self.said = -math.inf
+        self.stage: Stage | None = None
+        self.bar = ExitStack()
 
-    def __call__(self, generation: int, total: int, bits: float) -> None:
-        """Be told of a generation and the bits a variable of the best."""
-        self.move(generation, total)
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def begin(self, stage: Stage, records: int) -> None:
+        """Say what is being done."""
+        self.stage = stage
+        self.bar.close()
+        match stage:
+            case "search":
+                announce("searching")
+            case "flows":
+                announce(f"counting the flows of {records} records")
+                return
+            case "refine":
+                announce(f"refining on {records} records")
+            case _:
+                assert_never(stage)
+        self.move = self.bar.enter_context(progress("searching" if stage == "search" else "refining"))
+
+    def step(self, done: int, total: int, bits: float | None = None) -> None:
+        """Move the bar; of a search the bits a variable of the best are said too."""
+        self.move(done, total)
+        if bits is None:
+            return
         if self.resumed is not None:
-            announce(f"going on from generation {generation} of {self.resumed}")
-            self.searched["resumed_at"], self.resumed = generation, None
-        if generation >= total or time.monotonic() - self.said >= SAY_EVERY:
+            announce(f"going on from generation {done} of {self.resumed}")
+            self.resumed_at, self.resumed = done, None
+        if done >= total or time.monotonic() - self.said >= SAY_EVERY:
             self.said = time.monotonic()
-            announce(f"generation {generation} of {total}, best {bits * self.variables:.2f} bits a record")
-
-
-def _keeps(model: Any, budget: Any) -> bool:
-    from pcedge.export.program.lowering import lower
-    from pcedge.search.costs import multiplier_bits
-
-    memory, multiplier = budget.memory_bits, budget.multiplier_bits
-    return (memory is None or lower(model).memory_bits()["rom"] <= memory) and (
-        multiplier is None or multiplier_bits(model) <= multiplier
-    )
-
-
-def _refined(
-    circuit: Circuit, train: Any, valid: Any, config: QuantizationConfig, passes: int | None, seed: int, device: str,
-    kept: Any,
-) -> Circuit:  # fmt: skip
-    from pcedge.quantize import refine
-
-    held = None if valid is None or not len(valid) else valid.reshape(len(valid), -1)
-    announce(f"refining on {len(train)} records")
-    with progress("refining") as move:
-        return refine(
-            circuit, train, config, _refinement(passes, seed, device), valid=held,
-            progress=lambda index, total, *_: move(index, total), kept=kept,
-        )  # fmt: skip
+            announce(f"generation {done} of {total}, best {bits * self.variables:.2f} bits a record")
 
 
 def _refinement(passes: int | None, seed: int, device: str) -> Any:
