@@ -92,8 +92,26 @@ def test_refusals(tmp_path: Path) -> None:
     assert not (tmp_path / "m.onnx").exists()
 
 
-def test_names_are_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_broken_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = CliRunner().invoke(group, ["zoo"]).stdout
-    for name in zoo():
-        assert f"│ {name} " in said
+    assert max(map(len, said.splitlines())) <= 80
+    for name, entry in zoo().items():
+        (line,) = [line for line in said.splitlines() if line.startswith(f"│ {name} ")]
+        cells = [cell.strip() for cell in line.split("│")[1:-1]]
+        numbers = [str(entry[field]) for field in ("variables", "symbols", "states", "bytes")]
+        assert cells == [name, *numbers, *(f"{entry[f]:.4f}" for f in ("float_bits", "integer_bits", "file_bits"))]
+        for text in (entry["data"], entry["source"]):
+            assert all(word in said for word in text.split())
+
+
+def test_doctor_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(group, ["doctor"]).stdout
+    rows = [line for line in said.splitlines() if line[:1] in "┏┃┡│└"]
+    assert rows and {len(line) for line in rows} == {80}
+    cells = {word for line in rows if line.startswith("│") for cell in line.split("│") for word in cell.split()}
+    for tool in json.loads(CliRunner().invoke(group, ["doctor", "--json"]).stdout)["tools"]:
+        for text in (tool["name"], tool["needed_for"], tool["override"]):
+            assert set(text.split()) <= cells
+        assert tool["found"] is None or tool["found"] in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,15 @@ def doctor() -> Result:
     from pcedge.toolchain.tools import survey
 
     tools = survey()
-    rows: list[list[object]] = [[t.name, t.found or "missing", t.needed_for, t.override] for t in tools]
+    # A path is as long as it is: it stands below.
+    places = {t.name: t.found for t in tools if t.found and os.sep in t.found}
+    rows: list[list[object]] = [
+        [t.name, "below" if t.name in places else t.found or "missing", t.needed_for, t.override] for t in tools
+    ]
     missing = [t.name for t in tools if not t.found and t.required]
     result = {"tools": [t.as_dict() for t in tools], "missing": missing}
-    return result, [table("tools", ["tool", "found", "needed for", "override"], rows)], 3 if missing else 0
+    lines = [f"{name}: {place}" for name, place in places.items()]
+    return result, [table("tools", ["tool", "found", "needed for", "override"], rows), *lines], 3 if missing else 0
 
 
 @click.command(cls=Command, example="pcedge info m.onnx")

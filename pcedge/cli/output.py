@@ -99,13 +99,8 @@ def _show_parts(parts: Iterable[Any]) -> None:
 
 
 def _least_width(part: Table) -> int:
-    """Say which width a table must have for some signs of every cell in a line; on less, columns would vanish."""
-    from rich.cells import cell_len
-
-    whole = sum(
-        max((cell_len(str(cell)) for cell in column.cells), default=0) for column in part.columns if column.no_wrap
-    )
-    return whole + 7 * len(part.columns)
+    """Say which width a table must have, so that no word or number in it is broken."""
+    return sum(column.min_width or 0 for column in part.columns) + 3 * len(part.columns) + 1
 
 
 def show_error(error: str, message: str, status: int) -> None:
@@ -217,15 +212,25 @@ def must_come_with(option: str, present: bool, *names: str, without: tuple[str, 
 
 
 def table(title: str, columns: list[str], rows: list[list[object]], whole: bool = False) -> Table:
-    """Make a table; numbers stand right, and with `whole` the first column is never broken."""
+    """Make a table; numbers stand right, no word is broken, and with `whole` the first column is in one line."""
+    from rich.cells import cell_len
     from rich.table import Table
 
     made = Table(title=title, title_justify="left")
+    shown = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
-        made.add_column(column, justify="right" if right else "left", overflow="fold", no_wrap=whole and not number)
-    for row in rows:
-        made.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+        cells = [texts[number] for texts in shown]
+        in_one = whole and not number
+        words = cells if in_one else [word for cell in cells for word in cell.split()]
+        least = max(map(cell_len, [*column.split(), *words]))
+        # rich takes from a column that gives way more than its least width, where others could give more.
+        made.add_column(
+            column, justify="right" if right else "left", overflow="fold", no_wrap=in_one, min_width=least,
+            width=least if right else None,
+        )  # fmt: skip
+    for texts in shown:
+        made.add_row(*texts)
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import click
@@ -30,13 +31,16 @@ def zoo(name: str | None, out: Path | None) -> Result:
     result = {"circuits": [{"name": key, **entry} for key, entry in known.items()]}
     if out is not None:
         return result | {"out": str(out)}, f"{out}: {known[str(name)]['bytes']} bytes", 0
-    columns = ["name", "data", "variables", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
+    columns = ["name", "variables", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
     rows: list[list[object]] = [
-        [key, *(entry[field] for field in ("data", "variables", "symbols", "states", "bytes")),
+        [key, *(entry[field] for field in ("variables", "symbols", "states", "bytes")),
          *(entry[field] for field in ("float_bits", "integer_bits", "file_bits"))]
         for key, entry in known.items()
     ]  # fmt: skip
-    notes = [f"{key}: {entry['source']}" for key, entry in known.items()]
+    notes = [
+        textwrap.fill(f"{key}: {entry['data']}; {entry['source']}", 80, subsequent_indent="  ")
+        for key, entry in known.items()
+    ]
     lanes = {entry["lanes"] for entry in known.values()}
     title = (
         f"bits of a value of the test data; files with {', '.join(map(str, sorted(lanes)))} lanes, everything counted"
