@@ -22,6 +22,17 @@ def test_python_of_the_pages_runs(page: str, tmp_path: Path, monkeypatch: pytest
         exec(compile(block, page, "exec"), {})
 
 
+def test_six_lines_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, block = re.split(r"```python\n", text, maxsplit=1)
+    assert before.strip() == "# pcedge"
+    lines = [line for line in block.split("```")[0].splitlines() if line]
+    assert len(lines) == 6 and lines[-1].startswith("assert ")
+    found: dict[str, object] = {}
+    exec(compile("\n".join(lines), "README.md", "exec"), found)
+    assert isinstance(found["stream"], bytes) and len(found["stream"]) < 6000
+
+
 def test_the_reference_has_every_public_name() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
     named = set(re.findall(r"^::: ([\w.]+)$", text, re.M))
