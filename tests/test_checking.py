@@ -150,7 +150,7 @@ def test_a_stream_that_does_not_give_back_the_data_is_not_left(
     def wrong_lanes(engine: ReferenceEngine, records: Any, *more: Any) -> list[bytes]:
         return encode_lanes(engine, np.roll(records, 1, axis=0), *more)
 
-    monkeypatch.setattr(streams, "encode_lanes", wrong_lanes)
+    monkeypatch.setattr("pcedge.engines.reference.encode_lanes", wrong_lanes)
     refused("record 0, variable 0: must decode to 0, got 1")
     monkeypatch.undo()
     write_onnx(quantize(series_circuit()), tmp_path / "m.onnx")

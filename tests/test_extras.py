@@ -61,7 +61,7 @@ def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
             "pip install --upgrade 'pcedge[plot]' brings it",
         ),
         (
-            "onnx", "1.10.0", "zoo",
+            "onnx", "1.10.0", "info m.onnx",
             "pcedge needs onnx>=1.17, version 1.10.0 is installed; pip install --upgrade 'onnx>=1.17' brings it",
         ),
     ],

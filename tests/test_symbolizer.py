@@ -496,7 +496,7 @@ def test_what_streams_refuse() -> None:
     assert engine.circuit.symbolizer is not None
     records = engine.circuit.symbolizer.apply(series(8)).astype(np.int64)
     records[1, :2] = 9, 63
-    lanes = tuple(streams.encode_lanes(engine, records, 2))
+    lanes = tuple(engine.encode_lanes(records, 2))
     text = "segment 0: record 1 must come from numbers up to 600 at (0, 0), got 639: these symbols belong to no data"
     with pytest.raises(StreamError, match=whole(text)):
         decode(engine, replace(data, segments=(streams.Segment(8, lanes),)).pack())
@@ -510,7 +510,7 @@ def test_padding_has_one_form() -> None:
     records = symbolizer.apply(x).astype(np.int64)
     assert_array_equal(symbolizer.invert(records, 7), x)
     records[-1, -1] += 1
-    lanes = tuple(streams.encode_lanes(engine, records, 1))
+    lanes = tuple(engine.encode_lanes(records, 1))
     stream = streams.Stream(engine.circuit.digest, x.dtype, x.shape, (streams.Segment(7, lanes),))
     with pytest.raises(StreamError, match="segment 0: records must be those that this symbolizer gives for their data"):
         decode(engine, stream.pack())
@@ -616,7 +616,7 @@ def test_random_lanes_are_data_or_refused(text: str, shape: tuple[int, ...]) -> 
         if trial % 3:  # symbols of the circuit, in a lane of the right length
             symbols = generator.integers(0, engine.circuit.cardinalities, (9, len(engine.circuit.cardinalities)))
             assert engine.circuit.symbolizer is not None
-            lanes = tuple(streams.encode_lanes(engine, symbols[: engine.circuit.symbolizer.records(5)], len(lanes)))
+            lanes = tuple(engine.encode_lanes(symbols[: engine.circuit.symbolizer.records(5)], len(lanes)))
         stream = streams.Stream(engine.circuit.digest, np.dtype("<i2"), (5, *shape), (streams.Segment(5, lanes),))
         try:
             x = decode(engine, stream.pack())

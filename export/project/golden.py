@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
-from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import decode_lanes, encode_intervals
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.schedule.steps import Interval, Step
 
@@ -17,6 +17,9 @@ from pcedge.schedule.steps import Interval, Step
 GOLDEN_LANES = 4
 
 FNV_OFFSET, FNV_PRIME = 2166136261, 16777619
+
+#: words of results that are held until they are hashed
+BLOCK_WORDS = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +48,9 @@ def make_golden(engine: ReferenceEngine, records: IntArray) -> Golden:
     # An interval's two ends stand where the other steps have their vector.
     places = [index for index, step in enumerate(engine.program.code.steps) if isinstance(step, Interval)]
     for column, index in enumerate(places):
-        walk.table[:, index] = fnv(np.stack([intervals[0][:, column], intervals[1][:, column]]))
-    lanes = encode_lanes(engine, records, max(1, min(GOLDEN_LANES, len(records))))
-    return Golden(records, likelihood, intervals, up.table, walk.table, lanes)
+        walk.put(index, np.stack([intervals[0][:, column], intervals[1][:, column]]))
+    lanes = encode_intervals(engine.circuit.widths, *intervals, max(1, min(GOLDEN_LANES, len(records))))
+    return Golden(records, likelihood, intervals, up.table(), walk.table(), lanes)
 
 
 def draw_records(engine: ReferenceEngine, count: int, seed: int = 0) -> IntArray:
@@ -60,17 +63,41 @@ def draw_records(engine: ReferenceEngine, count: int, seed: int = 0) -> IntArray
 
 def fnv(words: IntArray) -> NDArray[np.uint32]:
     """Hash the columns of (words, N) by FNV-1a over 32-bit words."""
-    state = np.full(words.shape[1], FNV_OFFSET, dtype=np.uint64)
-    for row in (words & 0xFFFFFFFF).astype(np.uint64):
-        state = ((state ^ row) * np.uint64(FNV_PRIME)) & np.uint64(0xFFFFFFFF)
-    return state.astype(np.uint32)
+    state = np.full(words.shape[1], FNV_OFFSET, dtype=np.uint32)
+    for row in words.astype(np.uint32):  # the low 32 bits, of a negative word too
+        state = (state ^ row) * np.uint32(FNV_PRIME)  # modulo 2^32, as arrays are
+    return state
 
 
 class _Hashes:
     """Collect the hash of every step: its mantissas, then its exponent."""
 
     def __init__(self, records: int, steps: int) -> None:
-        self.table = np.zeros((records, steps), dtype=np.uint32)
+        self.hashes = np.zeros((records, steps), dtype=np.uint32)
+        #: results that are not hashed yet, and their steps, by how many words they have
+        self.waiting: dict[int, tuple[list[int], list[IntArray]]] = {}
+        self.words = 0
 
     def observe(self, index: int, step: Step, result: Vector) -> None:
-        self.table[:, index] = fnv(np.concatenate([result[0], result[1][None]]))
+        if not isinstance(step, Interval):  # what stands there instead is put when it is known
+            self.put(index, np.concatenate([result[0], result[1][None]]))
+
+    def put(self, index: int, words: IntArray) -> None:
+        """Keep the words of a step, (words, N), until there are enough to hash many steps at once."""
+        indices, results = self.waiting.setdefault(len(words), ([], []))
+        indices.append(index)
+        results.append(words)
+        self.words += words.size
+        if self.words > BLOCK_WORDS:
+            self.flush()
+
+    def flush(self) -> None:
+        for indices, results in self.waiting.values():
+            self.hashes[:, indices] = fnv(np.concatenate(results, axis=1)).reshape(len(indices), -1).T
+        self.waiting.clear()
+        self.words = 0
+
+    def table(self) -> NDArray[np.uint32]:
+        """Give the hashes, (N, steps)."""
+        self.flush()
+        return self.hashes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pcedge import arithmetic
+from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
 from pcedge.engines.base import Progress
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
@@ -35,16 +36,28 @@ def encode_lanes(
         One byte string a lane.
     """
     encoder = RangeEncoder(lanes, engine.circuit.widths)
+    # A multiple of the lanes, so that every block begins with the first.
     block = max(1, BLOCK_SYMBOLS // (records.shape[1] * lanes)) * lanes
     for first in range(0, len(records), block):
         lo, hi = engine.intervals(records[first : first + block])
-        for row in range(0, len(lo), lanes):
-            lows, highs = lo[row : row + lanes].T.copy(), hi[row : row + lanes].T.copy()
-            for start, end in zip(lows, highs, strict=True):
-                encoder.encode(start, end)
+        _encode(encoder, lo, hi, lanes)
         if progress:
             progress(min(first + block, len(records)), len(records))
     return encoder.finish()
+
+
+def encode_intervals(widths: Widths, lo: IntArray, hi: IntArray, lanes: int) -> list[bytes]:
+    """Encode records whose coding intervals are known, (N, variables) each in coding order, as `encode_lanes` does."""
+    encoder = RangeEncoder(lanes, widths)
+    _encode(encoder, lo, hi, lanes)
+    return encoder.finish()
+
+
+def _encode(encoder: RangeEncoder, lo: IntArray, hi: IntArray, lanes: int) -> None:
+    for row in range(0, len(lo), lanes):
+        lows, highs = lo[row : row + lanes].T.copy(), hi[row : row + lanes].T.copy()
+        for start, end in zip(lows, highs, strict=True):
+            encoder.encode(start, end)
 
 
 def decode_lanes(
