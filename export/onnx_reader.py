@@ -17,8 +17,9 @@ from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx_equality import check_equal
+from pcedge.export.onnx_loop_reader import A_LAYER, AN_ENTRY, MOMENT, OF_LISTS, loop_layers
 from pcedge.export.onnx_parameters import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx_writer import FORMAT_VERSION, METADATA, to_onnx
+from pcedge.export.onnx_writer import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, to_onnx
 from pcedge.limits import Budget, Source, read_source
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.nested import NestedTables
@@ -28,7 +29,6 @@ _TYPES = {
     TensorProto.UINT8: np.uint8, TensorProto.UINT16: np.uint16, TensorProto.INT32: np.int32, TensorProto.INT64: np.int64
 }  # fmt: skip
 
-_WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 _KEYS = {
     ("input", "block"): {"kind", "variable", "block"},
     ("product", "block"): {"kind", "children", "block"},
@@ -38,9 +38,8 @@ _KEYS = {
 }
 
 #: bytes of memory that reading takes at most: for each byte of initializers, and of all else, which may be empty
-#: messages; for each layer, entry of a leaf table, of a block (the layer's, and two of float64 for the needed widths),
-#: of sparse lists; and for a moment, for an entry of a layer
-_OF_DATA, _A_BYTE, _A_LAYER, _AN_ENTRY, _OF_BLOCK, _OF_LISTS, _MOMENT = 8, 128, 12_000, 8, 24, 80, 64
+#: messages; for each entry of a block (the layer's, and two of float64 for the needed widths)
+_OF_DATA, _A_BYTE, _OF_BLOCK = 8, 128, 24
 
 
 class _Parameters:
@@ -130,23 +129,21 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     data = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     budget.take(_OF_DATA * data + _A_BYTE * (size - data))
     tensors = _Parameters(model, budget)
-    widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
-    budget.take(_A_LAYER * len(entries))
-    layers: list[IntegerLayer] = []
-    parameters = 0
+    version = metadata["pcedge.format"]
+    described = _description(metadata["pcedge.circuit"], version)
+    widths = _widths(described["widths"])
     nested = _nested(tensors, widths["leaf_bits"])
-    for index, entry in enumerate(entries):
-        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
-        parameters += parameters_of(layer)
-        check_size(parameters=parameters, size=size)
-        layers.append(layer)
+    if version == LOOP_VERSION:
+        layers, order = loop_layers(tensors.tensors, budget, size)
+    else:
+        layers, order = _stacked_layers(described, tensors, size)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     constant = _log_constant(metadata.get("pcedge.log_constant"))
     try:
         circuit = IntegerCircuit(
-            tuple(layers), order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
+            layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
         )
-        expected = to_onnx(circuit)
+        expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
     if metadata["pcedge.digest"] != circuit.digest.hex():
@@ -157,6 +154,22 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     _check_needed(metadata.get("pcedge.needed"), expected)
     check_equal(model, expected)
     return circuit
+
+
+def _stacked_layers(
+    described: dict[str, Any], tensors: _Parameters, size: int
+) -> tuple[tuple[IntegerLayer, ...], tuple[int, ...]]:
+    """Make the layers that a description of format 2 names, and the coding order."""
+    order, blocks, entries = _fields(described)
+    tensors.budget.take(A_LAYER * len(entries))
+    layers: list[IntegerLayer] = []
+    parameters = 0
+    for index, entry in enumerate(entries):
+        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
+        parameters += parameters_of(layer)
+        check_size(parameters=parameters, size=size)
+        layers.append(layer)
+    return tuple(layers), order
 
 
 def _check_texts(model: onnx.ModelProto) -> None:
@@ -181,8 +194,12 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     for key in ("pcedge.format", "pcedge.digest", "pcedge.circuit"):
         if key not in found:
             raise FormatError("onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(found)[:8]}")
-    if found["pcedge.format"] != FORMAT_VERSION:
-        raise FormatError("onnx-version", f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}")
+    if found["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
+        raise FormatError(
+            "onnx-version",
+            f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}; that of deep and large "
+            f"circuits is {LOOP_VERSION!r}",
+        )
     return found
 
 
@@ -228,27 +245,32 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
             raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
 
 
-def _description(text: str) -> dict[str, Any]:
+def _description(text: str, version: str) -> dict[str, Any]:
     check_size(characters=len(text))
     try:
         described = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _structure(f"the description must be JSON ({error})") from error
-    if not isinstance(described, dict) or set(described) != {"widths", "order", "blocks", "layers"}:
-        raise _structure("the description must be an object of widths, order, blocks and layers")
+    keys = {"widths"} if version == LOOP_VERSION else {"widths", "order", "blocks", "layers"}
+    if not isinstance(described, dict) or set(described) != keys:
+        more = "" if version == LOOP_VERSION else ", order, blocks and layers"
+        raise _structure(f"the description must be an object of widths{more}")
     return described
 
 
-def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[str], list[dict[str, Any]]]:
-    widths, order, blocks, entries = (described[key] for key in ("widths", "order", "blocks", "layers"))
-    if not isinstance(widths, dict) or set(widths) != set(_WIDTHS):
-        raise _structure(f"widths must be an object of {', '.join(_WIDTHS)}")
+def _widths(widths: Any) -> dict[str, int]:
+    if not isinstance(widths, dict) or set(widths) != set(WIDTHS):
+        raise _structure(f"widths must be an object of {', '.join(WIDTHS)}")
+    return {name: _integer(f"widths: {name}", widths[name], 2**31) for name in WIDTHS}
+
+
+def _fields(described: dict[str, Any]) -> tuple[tuple[int, ...], list[str], list[dict[str, Any]]]:
+    order, blocks, entries = (described[key] for key in ("order", "blocks", "layers"))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _structure("layers must be a list of objects")
     if not isinstance(blocks, list) or not all(isinstance(name, str) for name in blocks):
         raise _structure("blocks must be a list of names")
-    values = {name: _integer(f"widths: {name}", widths[name], 2**31) for name in _WIDTHS}
-    return values, _integers("order", order, len(entries)), blocks, entries
+    return _integers("order", order, len(entries)), blocks, entries
 
 
 def _integer(where: str, value: Any, below: int) -> int:
@@ -346,8 +368,8 @@ def _leaves(where: str, name: str, row: int, tensors: _Parameters) -> NDArray[np
     tables = tensors.tensor(where, TABLES.format(entries), 2)
     rows = _row(where, states, row)
     # A few bytes of rows may name a long table many times: bounded before memory is taken.
-    tensors.budget.take(_AN_ENTRY * len(rows) * len(tables))
-    tensors.budget.check(_MOMENT * len(rows) * len(tables))
+    tensors.budget.take(AN_ENTRY * len(rows) * len(tables))
+    tensors.budget.check(MOMENT * len(rows) * len(tables))
     if ((rows < 0) | (rows >= tables.shape[1])).any():
         raise _parameters(f"{where}: the tables of its units must be in 0..{tables.shape[1] - 1}")
     return np.asarray(tables[:, rows].T.astype(np.int64))
@@ -363,8 +385,8 @@ def _nested(tensors: _Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
         where = f"nested tables of {entries[:20]} entries"
         masters, parts = tensors.tensor(where, name, 2), tensors.tensor(where, NESTED.format(entries), 2)
         # The tables, what makes them, and the circuit's own check that it has the same.
-        tensors.budget.take(_AN_ENTRY * len(masters) * parts.shape[1])
-        tensors.budget.check(_MOMENT * len(masters) * parts.shape[1])
+        tensors.budget.take(AN_ENTRY * len(masters) * parts.shape[1])
+        tensors.budget.check(MOMENT * len(masters) * parts.shape[1])
         if not 8 <= leaf_bits <= 16:
             raise _parameters(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
         nested = NestedTables(*(np.ascontiguousarray(part.T).astype(np.int64) for part in (masters, parts)))
@@ -389,7 +411,7 @@ def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: _Parameter
     first, last = int(pointers[0]), int(pointers[-1])
     if not 0 <= first <= last <= len(sources) or len(entries) != len(sources) or (np.diff(pointers) < 0).any():
         raise _parameters(f"{where}: starts must ascend within the {len(sources)} entries of the lists")
-    tensors.budget.take(_OF_LISTS * (last - first + len(pointers)))
+    tensors.budget.take(OF_LISTS * (last - first + len(pointers)))
     places = entries[first:last].astype(np.int64)
     if ((places < 0) | (places >= len(values))).any():
         raise _parameters(f"{where}: entries must be in 0..{len(values) - 1}")

@@ -115,6 +115,14 @@ def first_places(shapes: Sequence[Shape], order: Sequence[int]) -> tuple[int, ..
     return tuple(places)
 
 
+def depth(shapes: Sequence[Shape]) -> int:
+    """Count the layers on the longest way from a leaf to the root."""
+    depths: list[int] = []
+    for shape in shapes:
+        depths.append(1 + max([depths[child] for child in shape.children], default=0))
+    return depths[-1]
+
+
 def child_lists(shapes: Sequence[Shape]) -> tuple[IntArray, IntArray]:
     """Give the children of all layers in one list, and where the list of each layer begins there."""
     counts = np.fromiter((len(shape.children) for shape in shapes), dtype=np.int64, count=len(shapes))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
-from pcedge.circuit.structure import child_lists
 from pcedge.coder.steps import Gather, Op, Ref, Schedule, Step
 from pcedge.quantize.integer import IntegerCircuit
 
@@ -143,7 +142,7 @@ class Layers:
     def of(circuit: IntegerCircuit) -> Layers:
         """Take the layers of a circuit."""
         shapes = circuit.shapes
-        starts, child = child_lists(shapes)
+        starts, child = circuit.edges
         count = np.diff(starts)
         user = np.repeat(np.arange(len(shapes)), count)
         units = np.array([shape.units for shape in shapes], dtype=np.int64)
