@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from pcedge.arithmetic import IntArray
+from pcedge.arithmetic import IntArray, Vector
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer, SparseRows
 from pcedge.coder.steps import Op
@@ -301,7 +301,8 @@ class _Writer:
                    lists.resolved(self.sources), lists.resolved(self.starts))  # fmt: skip
         for name in programs:
             for place in (FIELDS.index(part) for part in ("sources", "entries", "starts")):
-                self.tensors[name][:, place] = lists.resolved(self.tensors[name][:, place])
+                column = self.tensors[name][:, place]
+                column[:] = lists.resolved(column.astype(np.int64))
         self.tensors |= {
             "layers": np.stack(columns, axis=1),
             "edges": np.stack([layers.child, lists.resolved(self.gathers)], axis=1),
@@ -347,3 +348,31 @@ def loop_model(circuit: IntegerCircuit, *, traced: bool = False) -> onnx.ModelPr
     for name, tensor in writer.tensors.items():
         model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(tensor), name))
     return model
+
+
+def traced_steps(circuit: IntegerCircuit, tensors: Mapping[str, NDArray[Any]]) -> dict[str, list[Vector | None]]:
+    """Give the value of every step of the schedules out of what a traced model gives.
+
+    Returns:
+        For `likelihood` and, of a structured circuit, `code`: mantissas (units, N) and exponents (N,) by the index of
+        the step; None for INTERVAL, which makes no value.
+    """
+    looped = likelihood_table(circuit, by_regions=True)
+    # The loop takes the same steps region by region: those of a layer follow each other in either order.
+    order = np.argsort(looped.layer, kind="stable")
+    found = {"likelihood": _traced(tensors, "likelihood", order, looped.units[order])}
+    if circuit.structured:
+        table = code_table(circuit)
+        records = tensors["code_scales"].shape[1]
+        half, start = 1 << (circuit.state_bits - 1), 1 - circuit.state_bits
+        # The root's context has no row.
+        root = (np.full((1, records), half), np.full(records, start))
+        rest = _traced(tensors, "code", np.arange(len(table.op) - 1), table.units[1:])
+        coded = table.op[1:] == Op.INTERVAL
+        found["code"] = [root, *(None if skip else value for skip, value in zip(coded, rest, strict=True))]
+    return found
+
+
+def _traced(tensors: Mapping[str, NDArray[Any]], name: str, rows: IntArray, units: IntArray) -> list[Vector | None]:
+    values, scales = tensors[f"{name}_values"], tensors[f"{name}_scales"]
+    return [(values[row][:count], scales[row]) for row, count in zip(rows.tolist(), units.tolist(), strict=True)]

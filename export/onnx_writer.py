@@ -106,16 +106,14 @@ def to_onnx(
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
-    version = version or format_of(circuit)
-    if version == LOOP_VERSION:
-        return _with_metadata(loop_model(circuit), circuit, {"widths": _widths(circuit)}, notes or {}, version)
+    if (version or format_of(circuit)) == LOOP_VERSION:
+        return _with_metadata(loop_model(circuit), circuit, {"widths": _widths(circuit)}, notes or {}, LOOP_VERSION)
     return _Writer(circuit).model(notes or {})
 
 
 def format_of(circuit: IntegerCircuit) -> str:
     """Choose the format of a circuit: `3` if it is deep or large, else `2`."""
-    loops = len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP
-    return LOOP_VERSION if loops else FORMAT_VERSION
+    return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
 
 
 def placements(circuit: IntegerCircuit) -> dict[str, list[Placement | None]]:

@@ -185,7 +185,8 @@ def likelihood_table(circuit: IntegerCircuit, layers: Layers | None = None, *, b
     room = layers.room
     rank = np.arange(len(layers.units))
     if by_regions and circuit.structured:
-        rank[np.lexsort((rank, circuit.regions.of_layer))] = np.arange(len(rank))
+        walk = circuit.regions.largest_first()[circuit.regions.of_layer]
+        rank[np.lexsort((rank, walk))] = np.arange(len(rank))
     steps = Steps()
     never = np.zeros(len(rank), dtype=bool)
     edge_keys = rank[layers.user] * room + layers.place - 1
