@@ -32,8 +32,8 @@ PART_NODES = 512
 #: numbers that a loop hands out for one batch at most
 LOOP_NUMBERS = 1 << 24
 
-#: of onnxruntime's log levels, the first that stays silent about a sound model
-_ERROR = 3
+#: of onnxruntime's log levels, the first that stays silent about a sound model, and the one that says least
+_ERROR, _FATAL = 3, 4
 
 #: seconds between two looks at the clock and at signals
 _LOOK = 0.1
@@ -235,6 +235,7 @@ class _Parts:
     def _call(self, session: Any, outputs: list[str], given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run a session beside the main thread, which goes on to take signals, and stop it where it must end."""
         options = self.options()
+        options.log_severity_level = _FATAL  # what went wrong comes as an exception, and a stop is no fault
         results: list[NDArray[Any]] = []
         errors: list[BaseException] = []
 
