@@ -14,15 +14,25 @@ from onnx import TensorProto, helper
 
 from pcedge.arithmetic import IntArray
 from pcedge.circuit.layers import ProductLayer, SparseRows
+from pcedge.circuit.structure import depth
 from pcedge.coder.bounds import needed_widths
 from pcedge.coder.schedule import Op, Ref, Schedule, Step, code_schedule, likelihood_schedule
 from pcedge.errors import UsageError, WidthError
 from pcedge.export.onnx_functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
+from pcedge.export.onnx_loop import loop_model
 from pcedge.export.onnx_parameters import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx_stacks import Stack, pick_column, stack_steps
 from pcedge.quantize.integer import IntegerCircuit, IntegerInput, IntegerSum
 
-FORMAT_VERSION = "2"
+#: format of stacks, and that of deep and of large circuits, which loops over steps
+FORMAT_VERSION, LOOP_VERSION = "2", "3"
+
+#: layers on the longest way from the root to a leaf, and in all, above which a circuit is written as loops: its stacks
+#: would be many thousand nodes, which onnxruntime takes minutes to load, or take minutes to be put together
+DEEP, LARGE = 1024, 1 << 14
+
+#: the widths that the metadata name
+WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 
 #: metadata that the format itself defines; a note must have another name
 METADATA = (
@@ -64,12 +74,15 @@ def write_onnx(circuit: IntegerCircuit, path: str | Path, notes: Mapping[str, st
     Path(path).write_bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
 
 
-def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def to_onnx(
+    circuit: IntegerCircuit, notes: Mapping[str, str] | None = None, *, version: str | None = None
+) -> onnx.ModelProto:
     """Write an integer circuit as an ONNX model.
 
     Args:
         circuit: the circuit.
         notes: further entries of the metadata, as in `write_onnx`.
+        version: the format, `2` or `3`; None takes `3` for a deep or large circuit.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
@@ -93,7 +106,14 @@ def to_onnx(circuit: IntegerCircuit, notes: Mapping[str, str] | None = None) -> 
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
+    if (version or format_of(circuit)) == LOOP_VERSION:
+        return _with_metadata(loop_model(circuit), circuit, {"widths": _widths(circuit)}, notes or {}, LOOP_VERSION)
     return _Writer(circuit).model(notes or {})
+
+
+def format_of(circuit: IntegerCircuit) -> str:
+    """Choose the format of a circuit: `3` if it is deep or large, else `2`."""
+    return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
 
 
 def placements(circuit: IntegerCircuit) -> dict[str, list[Placement | None]]:
@@ -173,17 +193,7 @@ class _Writer:
             functions=onnx_functions(circuit, {node.op_type for node in self.nodes if node.domain == DOMAIN}),
             producer_name="pcedge",
         )
-        description = json.dumps(self._describe(), separators=(",", ":"))
-        check_size(characters=len(description))
-        properties = {"format": FORMAT_VERSION, "digest": circuit.digest.hex(), "circuit": description}
-        if circuit.symbolizer is not None:
-            properties["symbolizer"] = circuit.symbolizer.to_json()
-            check_size(characters=len(properties["symbolizer"]))
-        properties["needed"] = json.dumps(needed_widths(circuit), separators=(",", ":"))
-        if circuit.log_constant:
-            properties["log_constant"] = repr(circuit.log_constant)
-        helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
-        return model
+        return _with_metadata(model, circuit, self._describe(), notes, FORMAT_VERSION)
 
     def _node(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
@@ -353,13 +363,35 @@ class _Writer:
                 name, row = self.blocks[index]
                 entry["block"] = [blocks.setdefault(self.parameters.states.get(name, [name])[-1], len(blocks)), row]
             layers.append(entry)
-        widths = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
         return {
-            "widths": {name: int(getattr(circuit, name)) for name in widths},
+            "widths": _widths(circuit),
             "order": [int(variable) for variable in circuit.order],
             "blocks": list(blocks),
             "layers": layers,
         }
+
+
+def _widths(circuit: IntegerCircuit) -> dict[str, int]:
+    return {name: int(getattr(circuit, name)) for name in WIDTHS}
+
+
+def _with_metadata(
+    model: onnx.ModelProto, circuit: IntegerCircuit, description: dict[str, Any], notes: Mapping[str, str], version: str
+) -> onnx.ModelProto:
+    """Add what the format keeps in the metadata."""
+    text = json.dumps(description, separators=(",", ":"))
+    check_size(characters=len(text))
+    properties = {"format": version, "digest": circuit.digest.hex(), "circuit": text}
+    if circuit.symbolizer is not None:
+        properties["symbolizer"] = circuit.symbolizer.to_json()
+        check_size(characters=len(properties["symbolizer"]))
+    # To bound the steps of a large circuit takes longer than all else, and nothing that runs the file needs it.
+    if version == FORMAT_VERSION:
+        properties["needed"] = json.dumps(needed_widths(circuit), separators=(",", ":"))
+    if circuit.log_constant:
+        properties["log_constant"] = repr(circuit.log_constant)
+    helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
+    return model
 
 
 def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:

@@ -155,7 +155,7 @@ class InputLayer:
             return np.stack([1.0 - self.probabilities, self.probabilities], axis=1)
         return self.probabilities
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         cardinality = 2 if self.probabilities.ndim == 1 else self.probabilities.shape[1]
@@ -177,7 +177,7 @@ class ProductLayer:
         object.__setattr__(self, "gather", np.asarray(self.gather))
         object.__setattr__(self, "children", _children(self.children))
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("product", len(self.gather), self.children, gather=self.gather)
@@ -199,7 +199,7 @@ class SumLayer:
             object.__setattr__(self, "weights", _array(self.weights, "weights"))
         object.__setattr__(self, "children", _children(self.children))
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
