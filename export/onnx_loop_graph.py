@@ -183,7 +183,7 @@ def _loop(name: str, held: list[Branch], half: int, traced: int) -> str:
         pads = Concat<axis = 0>(front, front, lack, front)
         m_all = Pad(m_out, pads)
         x_all = Squeeze(x_out, front)"""
-    own = "".join(f"\n        {end}_out = Identity({end}_{last})" for end in ends)
+    own = "".join(f"\n        {end}_out = Identity(drawn_{end}_{last})" for end in ends)
     return _LOOP.substitute(
         name=name, results=", ".join(results), scans="".join(f", int64[] {scan}" for scan in scans),
         fields=", ".join(FIELDS), count=len(FIELDS), limits=limits, tree=_tree(held, 0, len(held), ends, half),
@@ -193,7 +193,8 @@ def _loop(name: str, held: list[Branch], half: int, traced: int) -> str:
 
 def _tree(held: list[Branch], low: int, high: int, ends: list[str], half: int) -> str:
     """Choose among the branches from `low` to `high` by halves."""
-    names = ["m", "x", *ends]
+    # No name of the graph around may come again inside.
+    names = ["m", "x", *(f"drawn_{end}" for end in ends)]
     if high - low == 1:
         function, revive = held[low]
         fill = f"{half}, fall = 0" if revive else f"0, fall = {FALL}"
@@ -201,7 +202,7 @@ def _tree(held: list[Branch], low: int, high: int, ends: list[str], half: int) -
         text = BRANCHES[function].replace("$revive", f"{separator}fill = {fill}")
         for end in ends:
             drawn = f"Squeeze(both_{end}, front)" if function == "Interval" else "Identity(none)"
-            text += f"\n        {end} = {drawn}"
+            text += f"\n        drawn_{end} = {drawn}"
         return text + "".join(f"\n        {name}_{low}_{high} = Identity({name})" for name in names)
     middle = (low + high) // 2
     results = ", ".join(f"{name}_{low}_{high}" for name in names)

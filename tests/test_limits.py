@@ -359,6 +359,42 @@ def one_block(size: int, times: int) -> bytes:
     return altered(layers, names, tensors)
 
 
+def looped(change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    """Write a small circuit in format 3 with other initializers; its digest is not theirs."""
+    model = to_onnx(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))), version="3")
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    tensors |= change(tensors)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(numpy_helper.from_array(tensor, name) for name, tensor in tensors.items())
+    return bytes(model.SerializeToString())
+
+
+def looped_layers(count: int, units: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """One table, which so many input layers of so many units name."""
+
+    def change(tensors: dict[str, Any]) -> dict[str, Any]:
+        layers = np.repeat(tensors["layers"], count, axis=0)
+        layers[:, 1] = units
+        return {"layers": layers, "states": np.zeros(units, np.int32)}
+
+    return change
+
+
+def looped_sums(size: int, times: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """One matrix, which so many sums name."""
+
+    def change(tensors: dict[str, Any]) -> dict[str, Any]:
+        # kind, units, children, variable, symbols, data, sources, starts
+        rows = [[0, size, 0, 0, 2, 0, 0, 0], *([[2, size, 1, -1, -1, 0, 0, 0]] * times)]
+        edges = [[place, 0] for place in range(times)]
+        return {
+            "layers": np.array(rows, np.int32), "edges": np.array(edges, np.int32),
+            "states": np.zeros(size, np.int32), "weights": np.full(size * size, 1, np.uint16),
+        }  # fmt: skip
+
+    return change
+
+
 def empty_messages(count: int) -> bytes:
     nodes = b"\x0a\x00" * count
     length = len(nodes)
@@ -392,6 +428,16 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
     "one block 250 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 250)),
         "onnx-size: a circuit must have at most 6.* parameters in a file of 1"),
     "one block 60 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 60)),
+        "onnx-parameters: the last layer is the root and must have 1 unit, got 700"),
+    "format 3: one table for many units": ("onnx", "m.onnx",
+        lambda path: path.write_bytes(looped(looped_layers(40_000, 1_000))),
+        r"onnx-size: a circuit must have at most \d+ parameters in a file of \d+ bytes"),
+    "format 3: as many units as are allowed": ("onnx", "m.onnx",
+        lambda path: path.write_bytes(looped(looped_layers(4_000, 1_000))),
+        r"onnx-(size|parameters): "),
+    "format 3: one block 250 times": ("onnx", "m.onnx", lambda path: path.write_bytes(looped(looped_sums(700, 250))),
+        "onnx-size: a circuit must have at most 6.* parameters in a file of 1"),
+    "format 3: one block 60 times": ("onnx", "m.onnx", lambda path: path.write_bytes(looped(looped_sums(700, 60))),
         "onnx-parameters: the last layer is the root and must have 1 unit, got 700"),
     "empty nodes": ("onnx", "m.onnx", lambda path: path.write_bytes(empty_messages(500_000)),
         "onnx-graph: the graph of this circuit must have 9 nodes, got 500009"),

@@ -132,12 +132,9 @@ def depth(shapes: Sequence[Shape]) -> int:
 
 def child_lists(shapes: Sequence[Shape]) -> tuple[IntArray, IntArray]:
     """Give the children of all layers in one list, and where the list of each layer begins there."""
-    counts = np.fromiter((len(shape.children) for shape in shapes), dtype=np.int64, count=len(shapes))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    children = np.fromiter(
-        chain.from_iterable(shape.children for shape in shapes), dtype=np.int64, count=int(starts[-1])
-    )
-    return starts, children
+    below = [shape.children for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(np.fromiter(map(len, below), dtype=np.int64, count=len(below)))])
+    return starts, np.fromiter(chain.from_iterable(below), dtype=np.int64, count=int(starts[-1]))
 
 
 def layer_spans(shapes: Sequence[Shape]) -> Spans | None:

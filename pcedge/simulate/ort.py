@@ -111,7 +111,7 @@ class OrtSession:
         """Choose how many records run at a time: a loop hands out two numbers a step and record."""
         if not self.loops:
             return ORT_BATCH
-        steps = sum(tensor.dims[0] for tensor in self.model.graph.initializer if tensor.name in ("likelihood", "code"))
+        steps: int = sum(tensor.dims[0] for tensor in self.model.graph.initializer if tensor.name in ("likelihood", "code"))
         return max(1, min(ORT_BATCH, LOOP_NUMBERS // (2 * steps)))
 
     def trace(self, x: ArrayLike) -> dict[str, list[Vector | None]]:
@@ -161,6 +161,8 @@ class OrtSession:
         sessions = []
         for place, (cut, (inputs, outputs)) in enumerate(zip(cuts, borders, strict=True)):
             self._clock.check(f"it had loaded {place} of {len(cuts)} parts of the model")
+            if not outputs:  # those of a trace may come from earlier parts alone
+                continue
             part = _part(model, cut, {name: types[name] for name in inputs}, outputs)
             if self._quick:
                 import onnx.inliner
@@ -238,22 +240,24 @@ class _Parts:
         options.log_severity_level = _FATAL  # what went wrong comes as an exception, and a stop is no fault
         results: list[NDArray[Any]] = []
         errors: list[BaseException] = []
+        # Not the thread's own `join`: where a signal interrupts that, Python 3.11 takes the thread for ended.
+        ended = threading.Event()
 
         def work() -> None:
             try:
                 results.extend(session.run(outputs, given, options))
             except Exception as error:  # handed to the caller's thread
                 errors.append(error)
+            finally:
+                ended.set()
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
         try:
-            while thread.is_alive():
-                thread.join(_LOOK)
+            threading.Thread(target=work, daemon=True).start()
+            while not ended.wait(_LOOK):
                 self.clock.check("it was running")
         except BaseException:
             options.terminate = True
-            thread.join()
+            ended.wait()
             raise
         if errors:
             raise errors[0]
