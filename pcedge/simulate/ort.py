@@ -111,7 +111,8 @@ class OrtSession:
         """Choose how many records run at a time: a loop hands out two numbers a step and record."""
         if not self.loops:
             return ORT_BATCH
-        steps: int = sum(tensor.dims[0] for tensor in self.model.graph.initializer if tensor.name in ("likelihood", "code"))
+        programs = ("likelihood", "code")
+        steps: int = sum(tensor.dims[0] for tensor in self.model.graph.initializer if tensor.name in programs)
         return max(1, min(ORT_BATCH, LOOP_NUMBERS // (2 * steps)))
 
     def trace(self, x: ArrayLike) -> dict[str, list[Vector | None]]:
