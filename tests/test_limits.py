@@ -452,6 +452,9 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
         "its header must have at most 4096 bytes, it says 4294967295"),
     "a header that is no literal": ("npy", "x.npy", lambda path: path.write_bytes(long_header((1, 0), 9000)),
         "its header must have at most 4096 bytes, it says 9000"),
+    "dictionaries in dictionaries": ("npy", "x.npy", lambda path: path.write_bytes(
+        long_header((1, 0), 231, b"{'descr': '|u1', 'shape': (2, 4" + b"{" * 200)),
+        "its header must be one dictionary of names and numbers, it opens 201"),
     "a header that is no literal in a member": ("npz", "x.npz", member,
         "its header must have at most 4096 bytes, it says 4097"),
     "packed zeros": ("npz", "x.npz", zeros_npz,

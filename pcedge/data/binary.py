@@ -83,6 +83,9 @@ def _read_array(file: IO[bytes], size: int | None) -> Array:
     length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
     if length > MOST_HEADER:
         raise ValueError(f"its header must have at most {MOST_HEADER} bytes, it says {length}")
+    # Many within each other are more than Python's parser can hold: a MemoryError.
+    if (count := file.read(length).count(b"{")) > 1:
+        raise ValueError(f"its header must be one dictionary of names and numbers, it opens {count}")
     file.seek(start)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
