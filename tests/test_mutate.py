@@ -159,6 +159,13 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
         assert len({tuple(case.files.values()) for case in made[0]}) > 35
 
 
+def test_every_damage_can_follow_another(tmp_path: Path) -> None:
+    """A stream whose shape was damaged cannot be decoded any more, which its halves were made by."""
+    parser = mutate.PARSERS["stream"]()
+    parser.prepare(tmp_path)
+    assert not make_case(parser, 8669, 0).protected
+
+
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def run(*words: str) -> Any:
         return CliRunner().invoke(mutate.main, ["--workers", "1", *words])
