@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pcedge.errors import DataError, UsageError, missing_extra
+from pcedge.errors import DataError, UsageError
 from pcedge.export.config import config_code
 from pcedge.export.lowering import arrange, lower
 from pcedge.export.memories import memories_code
+from pcedge.extras import needing
 from pcedge.quantize.integer import IntegerCircuit
 
 if TYPE_CHECKING:
@@ -198,10 +199,8 @@ def _attributes(circuit: IntegerCircuit, *, missing: bool) -> dict[str, Any]:
 
 
 def _register() -> None:
-    try:
+    with needing("hls4ml", "hls", "a circuit in an hls4ml model"):
         import hls4ml  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("hls4ml", "hls", "a circuit in an hls4ml model") from error
     import pcedge.export.hls4ml_layer  # noqa: F401  # registers the layer
 
 

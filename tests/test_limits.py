@@ -410,6 +410,16 @@ def huge_shape() -> bytes:
     return np.lib.format.magic(1, 0) + struct.pack("<H", 118) + (header.ljust(117) + "\n").encode() + b"abc"
 
 
+def long_header(version: tuple[int, int], length: int, text: bytes | None = None) -> bytes:
+    size = struct.pack("<H" if version == (1, 0) else "<I", length)
+    return np.lib.format.magic(*version) + size + (b"1L " * length if text is None else text)[:length]
+
+
+def member(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.npy", long_header((3, 0), 4097))
+
+
 def zeros_npz(path: Path, method: int = zipfile.ZIP_DEFLATED) -> None:
     file = io.BytesIO()
     np.save(file, np.zeros((1 << 14, 1 << 13 if method == zipfile.ZIP_DEFLATED else 8), np.uint8))
@@ -484,6 +494,15 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
         b"\x80\x04](}\x8c\x04type\x8c\x01a" + b"\x85" * 500_000 + b"se."), r"jpc-nodes: .* tupleNodes_0"),
     "a header of 1 TB": ("npy", "x.npy", lambda path: path.write_bytes(huge_shape()),
         "1000000000000 bytes of numbers must follow its header, 3 do"),
+    "a header of 4 GiB": ("npy", "x.npy", lambda path: path.write_bytes(long_header((2, 0), 2**32 - 1, b"{")),
+        "its header must have at most 4096 bytes, it says 4294967295"),
+    "a header that is no literal": ("npy", "x.npy", lambda path: path.write_bytes(long_header((1, 0), 9000)),
+        "its header must have at most 4096 bytes, it says 9000"),
+    "dictionaries in dictionaries": ("npy", "x.npy", lambda path: path.write_bytes(
+        long_header((1, 0), 231, b"{'descr': '|u1', 'shape': (2, 4" + b"{" * 200)),
+        "its header must be one dictionary of names and numbers, it opens 201"),
+    "a header that is no literal in a member": ("npz", "x.npz", member,
+        "its header must have at most 4096 bytes, it says 4097"),
     "packed zeros": ("npz", "x.npz", zeros_npz,
         r"x\.npz must need at most 67108864 bytes of memory .* unpack its arrays: a \.npy file may have any size"),
     "another packer": ("npz", "x.npz", lambda path: zeros_npz(path, zipfile.ZIP_LZMA),
