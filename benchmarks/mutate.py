@@ -33,6 +33,12 @@ PARSERS: dict[str, type[Parser]] = {
 }
 KINDS = ("unclean", "silent", "memory")
 COLUMNS = ["parser", "cases", "accepted", "refused", *KINDS, "peak, MiB", "allowed, MiB", "CPU"]
+LEGEND = (
+    "Damaged inputs of every reader, checksums made anew in part. *Unclean*: anything but a typed error came out; "
+    "*silent*: damaged content was accepted; *memory*: more was taken than is stated (SECURITY.md). *Peak*: the most "
+    "that a case took above an idle process, beside what that case is allowed. *CPU* includes making the cases and "
+    "checking what was accepted."
+)
 
 
 def parsers_of(name: str) -> list[Parser]:
@@ -116,7 +122,7 @@ def main(
         click.echo("\n".join(table(COLUMNS, rows)))
     if as_table:
         command = f"python -m benchmarks.mutate --parser {name} --count {count} --seed {seed} --table"
-        write_section("Mutation", command, table(COLUMNS, rows))
+        write_section("Mutation", command, [LEGEND, "", *table(COLUMNS, rows)])
     sys.exit(1 if any(tally.failures for tally in tallies.values()) else 0)
 
 

@@ -30,6 +30,10 @@ from pcedge.errors import PcedgeError
 CHECK_SECONDS, GRACE_SECONDS = 30.0, 10
 #: seconds in which a case that waits for nothing must end
 WALL_SECONDS = 300.0
+#: parts in which a wait is counted: a process that is stopped for a while misses all but one of them
+WALL_PARTS = 30
+#: seconds that can pass between two looks at the processes, at most
+LOOK_SECONDS = 2.0
 #: cases that a process takes at a time
 CHUNK = 100
 #: characters of a traceback that are kept
@@ -103,6 +107,7 @@ def run_cases(parsers: Sequence[Parser], numbers: Sequence[int], seed: int, work
 
 def _run(jobs: deque[Job], tallies: dict[str, Tally], seed: int, workers: int) -> None:
     pool = [_Worker(seed) for _ in range(max(1, min(workers, len(jobs))))]
+    last = time.monotonic()
     try:
         while jobs or any(worker.job for worker in pool):
             for worker in pool:
@@ -114,8 +119,10 @@ def _run(jobs: deque[Job], tallies: dict[str, Tally], seed: int, workers: int) -
                 left = worker.take(tallies)
                 if left:
                     jobs.appendleft(left)
+            # A run that was stopped for a while has not waited.
+            passed, last = min(time.monotonic() - last, LOOK_SECONDS), time.monotonic()
             for worker in busy.values():
-                worker.look()
+                worker.look(passed)
     finally:
         for worker in pool:
             worker.close()
@@ -128,7 +135,7 @@ class _Worker:
         self.seed = seed
         self.job: Job | None = None
         self.case: int | None = None
-        self.begun = time.monotonic()
+        self.waited = 0.0
         self.killed = False
         self._start()
 
@@ -140,8 +147,7 @@ class _Worker:
         theirs.close()
 
     def give(self, job: Job) -> None:
-        self.job, self.case, self.killed = job, None, False
-        self.begun = time.monotonic()
+        self.job, self.case, self.killed, self.waited = job, None, False, 0.0
         self.pipe.send(job)
 
     def take(self, tallies: dict[str, Tally]) -> Job | None:
@@ -154,7 +160,7 @@ class _Worker:
         except (EOFError, OSError):
             return self._ended(tally)
         if kind == "begin":
-            self.case, self.begun = said, time.monotonic()
+            self.case, self.waited = said, 0.0
         elif kind == "end":
             accepted, failures, peak, allowed = said
             tally.cases += 1
@@ -187,9 +193,10 @@ class _Worker:
         self._start()
         return (parser, numbers) if numbers else None
 
-    def look(self) -> None:
+    def look(self, passed: float) -> None:
         """End a process whose case waits for what does not come."""
-        if self.job and time.monotonic() - self.begun > WALL_SECONDS:
+        self.waited += passed
+        if self.job and self.waited > WALL_SECONDS:
             self.killed = True
             self.process.kill()
 
@@ -235,9 +242,15 @@ def _serve(pipe: Any, seed: int) -> None:
 
 #: what `_late` stops; set by `run_case`
 _running: list[Parser] = []
+#: parts of its wait that a case has left
+_parts = [0]
 
 
-def _late(*_: object) -> None:
+def _late(number: int, _: object) -> None:
+    if number == signal.SIGALRM:
+        _parts[0] -= 1
+        if _parts[0] > 0:
+            return
     for parser in _running:
         parser.stop()
     raise HangError
@@ -318,7 +331,8 @@ def _limited(seconds: float, memory: int | None, wall: float | None = None) -> I
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + memory, resource.RLIM_INFINITY))
     # Again and again: an exception within a destructor is lost.
     signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
-    signal.setitimer(signal.ITIMER_REAL, wall or 0.0, 1.0)
+    _parts[0] = WALL_PARTS
+    signal.setitimer(signal.ITIMER_REAL, (wall or 0.0) / WALL_PARTS, (wall or 0.0) / WALL_PARTS)
     try:
         yield
     finally:

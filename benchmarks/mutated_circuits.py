@@ -27,6 +27,7 @@ from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import FormatError, NotStructuredError, PcedgeError
 from pcedge.export import read_onnx
+from pcedge.export.onnx.loop import COLUMNS
 from pcedge.export.onnx.reader import read_onnx_bytes
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.importers import import_circuit
@@ -209,8 +210,9 @@ class OnnxFile(Parser):
     name = "onnx"
 
     def make(self) -> list[Case]:
-        """Write every form."""
-        return [Case({"m.onnx": to_onnx(circuit).SerializeToString(deterministic=True)}, 0) for circuit in integers()]
+        """Write every form, in both formats."""
+        models = [to_onnx(circuit, version=version) for circuit in integers() for version in ("2", "3")]
+        return [Case({"m.onnx": model.SerializeToString(deterministic=True)}, 0) for model in models]
 
     def damaged(self, dice: Random) -> Case:
         """Damage bytes, metadata, initializers, the graph or its functions."""
@@ -335,6 +337,9 @@ def _grow(model: onnx.ModelProto, dice: Random) -> None:
     """Repeat the numbers that a layer names, and the layer: a few bytes may stand for many."""
     metadata = next(entry for entry in model.metadata_props if entry.key == "pcedge.circuit")
     described = json.loads(metadata.value)
+    if "layers" not in described:
+        _grow_rows(model, dice)
+        return
     layers = described["layers"]
     place = dice.choice([place for place, layer in enumerate(layers) if "block" in layer])
     named = described["blocks"][layers[place]["block"][0]]
@@ -347,6 +352,23 @@ def _grow(model: onnx.ModelProto, dice: Random) -> None:
         tensor.CopyFrom(numpy_helper.from_array(np.repeat(values, times, axis=values.ndim - 1), tensor.name))
     layers[place : place + 1] *= dice.choice((1, 10, 300, 3000))
     metadata.value = to_json(described)
+
+
+def _grow_rows(model: onnx.ModelProto, dice: Random) -> None:
+    """Repeat the row of a layer in a model of format 3, its edges with it, and make it wider."""
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    layers, edges = (numpy_helper.to_array(held[name]).copy() for name in ("layers", "edges"))
+    place, times = dice.randrange(len(layers)), dice.choice((1, 10, 300, 30000))
+    last = int(layers[: place + 1, COLUMNS.index("children")].sum())
+    own = edges[last - layers[place, COLUMNS.index("children")] : last]
+    layers[place, COLUMNS.index(dice.choice(("units", "symbols")))] *= dice.choice((1, 1, 2, 300, 1 << 20))
+    layers = np.repeat(layers, np.where(np.arange(len(layers)) == place, times, 1), axis=0)
+    edges = np.concatenate([edges[:last], np.tile(own, (times - 1, 1)), edges[last:]])
+    for name, values in (("layers", layers), ("edges", edges)):
+        held[name].CopyFrom(numpy_helper.from_array(values, name))
+    name = dice.choice(("positions", "weights", "tables", "states"))
+    values = numpy_helper.to_array(held[name])
+    held[name].CopyFrom(numpy_helper.from_array(np.tile(values, dice.choice((1, 300, 3000))), name))
 
 
 def _graph(model: onnx.ModelProto, dice: Random) -> None:

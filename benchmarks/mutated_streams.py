@@ -140,7 +140,7 @@ class Streams(Parser):
         source = dice.choice(self.whole)
         if dice.random() < 0.3:
             return Case(damage_one(source, dice, self.whole), source.source, True, source.options)
-        stream = parse(source.files["x.pce"])
+        stream = whole = parse(source.files["x.pce"])
         segments = list(stream.segments)
         for _ in range(dice.choice((1, 1, 1, 2))):
             kind = dice.randrange(10)
@@ -152,10 +152,10 @@ class Streams(Parser):
                 stream = replace(stream, dtype=DTYPES[dice.choice(sorted(DTYPES))])
             elif kind == 2 and segments:
                 # Two of a few records and one of all of them would decode to the same.
-                half, lanes = segments[0].records // 2, segments[0].lanes
+                half, lanes = whole.segments[0].records // 2, whole.segments[0].lanes
                 if dice.random() < 0.5 and half and len(lanes) == 1:
-                    parts = self._halves(source.options, stream, half)
-                    segments[:1] = parts
+                    # Of the whole stream: the damage so far may keep this one from being decoded.
+                    segments[:1] = self._halves(source.options, whole, half)
                     continue
                 segments.insert(dice.randrange(len(segments) + 1), dice.choice(segments))
             elif segments:

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from pcedge.data import Splits, load_array, load_data
 from pcedge.errors import DataError
@@ -48,6 +49,14 @@ def test_npy_keeps_dtype_and_shape(tmp_path, dtype):
     assert splits.valid is None and splits.test is None
     for array in (splits.train, load_array(str(tmp_path / "a.npy"))):
         assert array.dtype == dtype and (array == RECORDS.astype(dtype)).all()
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_npy_of_every_version_with_the_longest_header(tmp_path, version):
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 1), }".ljust(4095) + "\n"
+    size = (4096).to_bytes(2 if version == (1, 0) else 4, "little")
+    (tmp_path / "a.npy").write_bytes(np.lib.format.magic(*version) + size + header.encode() + b"\1\0\1")
+    assert_array_equal(load_array(tmp_path / "a.npy"), np.array([[1], [0], [1]], dtype=np.uint8))
 
 
 def test_npz_splits(tmp_path):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from strategies import make_circuit
 
+from pcedge import to_hls4ml
 from pcedge.errors import MissingToolError
+from pcedge.export import write_onnx
 from pcedge.export.onnx.shipped import zoo_bytes
+from pcedge.export.unrolled import adders
 from pcedge.extras import needing, unfit, unfit_core
+from pcedge.quantize import quantize
 
 #: what an old package does with a new numpy
 BROKEN = "raise AttributeError('_ARRAY_API not found')\n"
@@ -132,3 +138,39 @@ def test_what_cannot_be_imported_is_no_missing_package(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingToolError, match="which is not installed"), needing("onnxruntime", "ort", "runs"):
         import onnxruntime  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "module", "words", "text"),
+    [
+        ("pillow", "9.5", "PIL", "loglik digits images", r"reading PNG images needs pillow>=10, version 9\.5 is"),
+        ("pycapnp", "1.3", "capnp", "import a.bin --out a.pcedge", r"\(\.bin\) needs pycapnp>=2, version 1\.3 is"),
+    ],
+)  # fmt: skip
+def test_a_package_that_reads_an_input(
+    package: str, version: str, module: str, words: str, text: str, tmp_path: Path
+) -> None:
+    install(tmp_path / "packages", package, version, module)
+    write_onnx(quantize(make_circuit(3, 2, 2, 3, "hidden")), tmp_path / "m.onnx")
+    (tmp_path / "a.bin").write_bytes(bytes(64))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.png").write_bytes(b"")
+    done = run(tmp_path, *words.split())
+    assert done.returncode == 3 and re.search(f"{text} installed; pip install --upgrade", done.stderr), done.stderr
+
+
+def test_hls4ml_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "hls4ml", "0.8.1")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingToolError, match=r"needs hls4ml>=1\.2, version 0\.8\.1 is installed"):
+        to_hls4ml(quantize(make_circuit(3, 2, 2, 3, "hidden")))
+
+
+def test_adders_are_not_shared_by_a_package_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert adders.has_da4ml()
+    install(tmp_path, "da4ml", "0.5")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not adders.has_da4ml()
+    text = r"sharing adders \(--adders shared\) needs da4ml<0\.7,>=0\.6, version 0\.5 is installed"
+    with pytest.raises(MissingToolError, match=text):
+        adders.shared(np.ones((1, 2), dtype=np.int64), [1, 1])

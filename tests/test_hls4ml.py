@@ -304,7 +304,7 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
     def none(name: str, *more: Any, **options: Any) -> Any:
         if name == "hls4ml":
-            raise ImportError(name)
+            raise ModuleNotFoundError(name, name=name)
         return real(name, *more, **options)
 
     monkeypatch.setattr(builtins, "__import__", none)

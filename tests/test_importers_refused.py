@@ -8,6 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,6 +143,13 @@ def jpc(change: Callable[[list[dict[str, object]]], object], path: Path) -> Path
     return path
 
 
+def signalling(values: Any) -> Any:
+    """Make the last number a NaN that says so when it is turned into a wider one."""
+    words = np.array(values, dtype=np.float32).view(np.uint32)
+    words.flat[-1] = 0x7F800001
+    return words.view(np.float32)
+
+
 JPC_ERRORS = [
     (lambda n: n[3].update(chs=(1, 1)), CircuitError,
      r"ProductNodes_3 is not decomposable: .*variables \[3\] are in two"),
@@ -153,6 +161,10 @@ JPC_ERRORS = [
      r"SumNodes_4: every sum must have a positive weight"),
     (lambda n: n[0].update(params=n[0]["params"] * np.nan), CircuitError,
      r"InputNodes_0: probabilities must be finite"),
+    (lambda n: n[0].update(params=signalling(n[0]["params"])), CircuitError,
+     r"InputNodes_0: probabilities must be finite"),
+    (lambda n: n[4].update(params=signalling(n[4]["params"])), FormatError,
+     r"SumNodes_4: weights must be finite and not negative, got nan"),
     (lambda n: n[0].update(params=n[0]["params"][:3]), FormatError, r"InputNodes_0: params must be 4 distributions"),
     (lambda n: n[0].__delitem__("params"), FormatError, r"must have parameters; initialise or train the circuit"),
     (lambda n: n[0].update(num_node_blocks=2**40), FormatError,

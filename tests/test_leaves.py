@@ -22,7 +22,7 @@ from pcedge.circuit import (
     sample,
     save_circuit,
 )
-from pcedge.circuit.parametric import EVEN_SHARE
+from pcedge.circuit.parametric import EVEN_SHARE, MEANS, SCALES
 from pcedge.cli import group
 from pcedge.compress import expected_flows
 from pcedge.errors import CircuitError, FormatError, UsageError
@@ -108,6 +108,18 @@ GEOMETRIC = [
             lambda: InputLayer.logistic(0, [1.0, 2.0], [1.0], 4),
             "logistic leaves must have one scale a mean, got 1 for 2",
         ),
+        (
+            lambda: InputLayer.logistic(0, [1.0, -1e300], [1.0, 1.0], 4),
+            "the mean of a logistic leaf must be in -1e+20..1e+20, got -1e+300",
+        ),
+        (
+            lambda: InputLayer.logistic(0, [1.0], [5e-324], 4),
+            "the scale of a logistic leaf must be in 1e-20..1e+20, got 5e-324",
+        ),
+        (
+            lambda: InputLayer.logistic(0, [1.0], [1e300], 4),
+            "the scale of a logistic leaf must be in 1e-20..1e+20, got 1e+300",
+        ),
         (lambda: InputLayer.logistic(0, [np.nan], [1.0], 4), "the parameters of logistic leaves must be finite"),
         (lambda: InputLayer.geometric(0, [1.5], 4), "the ratio of a geometric leaf must be in 0..1, got 1.5"),
         (lambda: InputLayer.geometric(0, [0.5], 0), "a leaf must have at least one symbol, got 0"),
@@ -183,6 +195,7 @@ def edited(path, change):
         (lambda layers, tensors: tensors.pop("0.parameters"), FormatError),
         (lambda layers, tensors: tensors.update({"0.parameters": np.zeros((2, 3))}), CircuitError),
         (lambda layers, tensors: tensors.update({"0.parameters": -np.ones((2, 2))}), CircuitError),
+        (lambda layers, tensors: tensors.update({"0.parameters": np.full((2, 2), 1e300)}), CircuitError),
         (lambda layers, tensors: tensors.update({"0.parameters": np.ones((2, 2), dtype=np.float32)}), FormatError),
     ],
 )
@@ -270,6 +283,19 @@ def test_fits_at_the_edges():
     assert np.abs(found[3] - 1 / 8).max() < 0.05
     assert fit_geometric(counts)[[0, 1, 3, 4]].tolist() == [0.0, 1.0, 1.0, 1.0]
     assert fit_logistic(np.ones((2, 1)))[0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("symbols", [2, 17])
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e100])
+def test_fits_from_the_ends_of_the_range(symbols, size):
+    """Where rounding could take a scale out of its range, and where mean / scale is greatest."""
+    for mean in (*MEANS, 0.0, 0.5, symbols / 2):
+        for scale in (*SCALES, 1.0):
+            layer = InputLayer.logistic(0, [mean], [scale], symbols)
+            for counts in (np.ones((1, symbols)), np.eye(1, symbols), np.eye(1, symbols, symbols - 1)):
+                fitted = refit_layer(layer, size * counts)
+                before, after = ((counts * np.log(leaf.table)).sum() for leaf in (layer, fitted))
+                assert after >= before - 1e-9 * abs(before)
 
 
 def test_refit_layer_of_every_kind():

@@ -386,6 +386,42 @@ def one_block(size: int, times: int) -> bytes:
     return altered(layers, names, tensors)
 
 
+def looped(change: Callable[[dict[str, Any]], dict[str, Any]]) -> bytes:
+    """Write a small circuit in format 3 with other initializers; its digest is not theirs."""
+    model = to_onnx(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))), version="3")
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    tensors |= change(tensors)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(numpy_helper.from_array(tensor, name) for name, tensor in tensors.items())
+    return bytes(model.SerializeToString())
+
+
+def looped_layers(count: int, units: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """One table, which so many input layers of so many units name."""
+
+    def change(tensors: dict[str, Any]) -> dict[str, Any]:
+        layers = np.repeat(tensors["layers"], count, axis=0)
+        layers[:, 1] = units
+        return {"layers": layers, "states": np.zeros(units, np.int32)}
+
+    return change
+
+
+def looped_sums(size: int, times: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """One matrix, which so many sums name."""
+
+    def change(tensors: dict[str, Any]) -> dict[str, Any]:
+        # kind, units, children, variable, symbols, data, sources, starts
+        rows = [[0, size, 0, 0, 2, 0, 0, 0], *([[2, size, 1, -1, -1, 0, 0, 0]] * times)]
+        edges = [[place, 0] for place in range(times)]
+        return {
+            "layers": np.array(rows, np.int32), "edges": np.array(edges, np.int32),
+            "states": np.zeros(size, np.int32), "weights": np.full(size * size, 1, np.uint16),
+        }  # fmt: skip
+
+    return change
+
+
 def empty_messages(count: int) -> bytes:
     nodes = b"\x0a\x00" * count
     length = len(nodes)
@@ -399,6 +435,16 @@ def empty_messages(count: int) -> bytes:
 def huge_shape() -> bytes:
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000), }"
     return np.lib.format.magic(1, 0) + struct.pack("<H", 118) + (header.ljust(117) + "\n").encode() + b"abc"
+
+
+def long_header(version: tuple[int, int], length: int, text: bytes | None = None) -> bytes:
+    size = struct.pack("<H" if version == (1, 0) else "<I", length)
+    return np.lib.format.magic(*version) + size + (b"1L " * length if text is None else text)[:length]
+
+
+def member(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.npy", long_header((3, 0), 4097))
 
 
 def zeros_npz(path: Path, method: int = zipfile.ZIP_DEFLATED) -> None:
@@ -423,6 +469,16 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
     "one block 250 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 250)),
         "onnx-size: a circuit must have at most 6.* parameters in a file of 1"),
     "one block 60 times": ("onnx", "m.onnx", lambda path: path.write_bytes(one_block(700, 60)),
+        "onnx-parameters: the last layer is the root and must have 1 unit, got 700"),
+    "format 3: one table for many units": ("onnx", "m.onnx",
+        lambda path: path.write_bytes(looped(looped_layers(40_000, 1_000))),
+        r"onnx-size: a circuit must have at most \d+ parameters in a file of \d+ bytes"),
+    "format 3: as many units as are allowed": ("onnx", "m.onnx",
+        lambda path: path.write_bytes(looped(looped_layers(4_000, 1_000))),
+        r"onnx-(size|parameters): "),
+    "format 3: one block 250 times": ("onnx", "m.onnx", lambda path: path.write_bytes(looped(looped_sums(700, 250))),
+        "onnx-size: a circuit must have at most 6.* parameters in a file of 1"),
+    "format 3: one block 60 times": ("onnx", "m.onnx", lambda path: path.write_bytes(looped(looped_sums(700, 60))),
         "onnx-parameters: the last layer is the root and must have 1 unit, got 700"),
     "empty nodes": ("onnx", "m.onnx", lambda path: path.write_bytes(empty_messages(500_000)),
         "onnx-graph: the graph of this circuit must have 9 nodes, got 500009"),
@@ -469,6 +525,15 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
         b"\x80\x04](}\x8c\x04type\x8c\x01a" + b"\x85" * 500_000 + b"se."), r"jpc-nodes: .* tupleNodes_0"),
     "a header of 1 TB": ("npy", "x.npy", lambda path: path.write_bytes(huge_shape()),
         "1000000000000 bytes of numbers must follow its header, 3 do"),
+    "a header of 4 GiB": ("npy", "x.npy", lambda path: path.write_bytes(long_header((2, 0), 2**32 - 1, b"{")),
+        "its header must have at most 4096 bytes, it says 4294967295"),
+    "a header that is no literal": ("npy", "x.npy", lambda path: path.write_bytes(long_header((1, 0), 9000)),
+        "its header must have at most 4096 bytes, it says 9000"),
+    "dictionaries in dictionaries": ("npy", "x.npy", lambda path: path.write_bytes(
+        long_header((1, 0), 231, b"{'descr': '|u1', 'shape': (2, 4" + b"{" * 200)),
+        "its header must be one dictionary of names and numbers, it opens 201"),
+    "a header that is no literal in a member": ("npz", "x.npz", member,
+        "its header must have at most 4096 bytes, it says 4097"),
     "packed zeros": ("npz", "x.npz", zeros_npz,
         r"x\.npz must need at most 67108864 bytes of memory .* unpack its arrays: a \.npy file may have any size"),
     "another packer": ("npz", "x.npz", lambda path: zeros_npz(path, zipfile.ZIP_LZMA),

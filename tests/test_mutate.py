@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import warnings
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import mutate
+from benchmarks import mutate, mutate_workers
 from benchmarks.mutate_workers import Tally, make_case, run_cases
 from benchmarks.mutated import Case, Parser
 from benchmarks.mutated_hardware import HARDWARE
@@ -29,8 +32,8 @@ CASES = 100
 SABOTAGE = {
     "right": "", "refused": "", "value error": "unclean", "recursion": "unclean", "exit": "unclean",
     "warning": "unclean", "destructor": "unclean", "loop": "unclean", "wait": "unclean", "crash": "unclean",
-    "killed": "unclean",
-    "check fails": "unclean", "other content": "silent", "invalid": "silent", "memory": "memory", "hidden": "memory",
+    "killed": "unclean", "check fails": "unclean", "other content": "silent", "invalid": "silent", "memory": "memory",
+    "hidden": "memory",
 }  # fmt: skip
 
 
@@ -95,6 +98,18 @@ class Saboteur(Parser):
         return "it is not valid" if found == "invalid" else None
 
 
+class Stopped(Saboteur):
+    """Be stopped for longer than a case may wait, and go on."""
+
+    def damaged(self, dice: Random) -> Case:
+        return Case({"x": b"whole"}, 0, options="right")
+
+    def read(self, case: Case) -> Any:
+        with subprocess.Popen(["sh", "-c", f"sleep {self.wall + 1}; kill -CONT {os.getpid()}"]):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().read(case)
+
+
 def counted(tally: Tally) -> dict[int, str]:
     return {failure.case: failure.kind for failure in tally.failures}
 
@@ -120,8 +135,17 @@ def test_everything_that_goes_wrong_is_counted(tmp_path: Path) -> None:
     assert errors["loop"].error == errors["wait"].error == "HangError:"
 
 
+def test_a_run_that_was_stopped_for_a_while_has_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_cases([Stopped()], [0], 0, 1)["raw"].failures == []
+    # Every look at the clock finds an hour passed.
+    hours = itertools.count()
+    monkeypatch.setattr(mutate_workers, "time", SimpleNamespace(monotonic=lambda: 3600.0 * next(hours)))
+    tally = run_cases([mutate.PARSERS["idx"]()], range(20), 0, 1)["idx"]
+    assert (tally.cases, tally.failures) == (20, [])
+
+
 def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
-    one, two = (run_cases([Saboteur()], range(16), 1, workers)["raw"] for workers in (1, 3))
+    one, two = (run_cases([Saboteur()], range(12), 1, workers)["raw"] for workers in (1, 2))
     assert counted(one) == counted(two)
     assert (one.accepted, one.refused) == (two.accepted, two.refused)
     for kind in (mutate.PARSERS["spn"], mutate.PARSERS["stream"]):
@@ -133,6 +157,13 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
             made.append([make_case(parser, number, 0) for number in range(40)])
         assert made[0] == made[1]
         assert len({tuple(case.files.values()) for case in made[0]}) > 35
+
+
+def test_every_damage_can_follow_another(tmp_path: Path) -> None:
+    """A stream whose shape was damaged cannot be decoded any more, which its halves were made by."""
+    parser = mutate.PARSERS["stream"]()
+    parser.prepare(tmp_path)
+    assert not make_case(parser, 8669, 0).protected
 
 
 def test_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

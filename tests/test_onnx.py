@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from strategies import integer_circuits, make_circuit, records_for, unstructured_circuits
 
+import pcedge.export.onnx
 from pcedge.arrays import IntArray
 from pcedge.circuit import MISSING, Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
 from pcedge.engines.reference import ReferenceEngine
@@ -417,7 +419,12 @@ class TestRules:
 
     def test_every_rule_is_on_the_page(self) -> None:
         page = (Path(__file__).parents[1] / "docs/onnx.md").read_text(encoding="utf-8")
-        for rule in {rule for rule, _, _ in TAMPERED} | {"onnx-container", "onnx-size"}:
+        sources = "".join(
+            path.read_text(encoding="utf-8") for path in Path(pcedge.export.onnx.__file__).parent.glob("*.py")
+        )
+        rules = set(re.findall(r'"(onnx-[a-z]+)"', sources))
+        assert {rule for rule, _, _ in TAMPERED} <= rules
+        for rule in rules:
             assert f"`{rule}`" in page
 
     def test_damaged_bytes_never_change_the_circuit_silently(self, tmp_path: Path) -> None:

@@ -154,7 +154,8 @@ class TestQuantize:
         records = data.draw(strategies.records_for(circuit, missing=True, min_records=1))
         merged = Circuit(_merge_inputs(circuit.layers))
         order = strategies.shuffled_order(circuit, data.draw(st.integers(0, 99)))
-        ordered = Circuit(_order_children(merged.layers, order))
+        shapes = [layer.shape for layer in merged.layers]
+        ordered = Circuit(_order_children(merged.layers, shapes, order))
         before = log_likelihood(circuit, records)
         for after in (merged, ordered):
             np.testing.assert_allclose(log_likelihood(after, records), before, rtol=1e-9, atol=1e-9)

@@ -305,13 +305,13 @@ def test_what_is_a_header(tmp_path: Path, data: str, names: tuple[str, ...] | No
 
 @pytest.mark.parametrize("line", ["1.5,2.5", "1e3,2e3", "1_000,2_000", "2021-01-02,2021-01-03", "12:30,12:31", "5%,6%",
                                   "$5,$6", '"1,234","5,678"', "0x10,0x20", "-,-", "inf,-inf", "1 000,2 000", "1\0,2\0",
-                                  "a\0,b\0", '"a\n1,2\n",b', "(5),(6)", ".,."])  # fmt: skip
+                                  "a\0,b\0", '"a\n1,2\n",b', "(5),(6)", ".,.", "NA NA,NA", '"NA\nNA",NA'])  # fmt: skip
 def test_values_in_other_spellings_are_no_header(tmp_path: Path, line: str) -> None:
     """No first line is passed over that may be a record: it is refused, and the header's option decides."""
     path = tmp_path / "a.csv"
     path.write_text(f"{line}\n3,4\n")
     text = refusal(path)
-    number = 3 if "\n" in line else 1
+    number = 1 + line.count("\n")
     assert text.startswith(f"{path}, line {number}, column 1: {GOT} "), text
     assert refusal(path, Reading(header=False)) == text.removesuffix(NAMES)
     assert load_array(path, Reading(header=True)).tolist() == [[3, 4]]

@@ -153,10 +153,12 @@ def test_a_state_that_no_run_reaches_is_refused(tmp_path):
     header = json.loads(rest[8 : 8 + int.from_bytes(rest[:8], "little")])["__metadata__"]["pcedge-checkpoint"]
     header = json.loads(header)
 
-    def refused(tensors, header):
+    def refused(tensors, header, text=""):
         data = save(tensors, {"pcedge-checkpoint": json.dumps(header)})
         path.write_bytes(f"pcedge-checkpoint 2 {hashlib.sha256(data).hexdigest()}\n".encode() + data)
-        with pytest.raises(FormatError, match=r"must (hold a whole state of the run|be a checkpoint of pcedge) \("):
+        with pytest.raises(
+            FormatError, match=r"must (hold a whole state of the run|be a checkpoint of pcedge) \(.*" + text
+        ):
             fit(records(), config, checkpoint=path)
 
     state = header["generator"]["state"]
@@ -177,10 +179,18 @@ def test_a_state_that_no_run_reaches_is_refused(tmp_path):
             changed.append(np.where(np.arange(array.size).reshape(array.shape) == 3, np.nan, array))
         if name in ("parameters", "kept"):
             changed.append(array * 2)
+        if name == "running":
+            changed.append(np.where(np.arange(len(array)) == 3, 1e300, array))
         if "leaves" in name:
             changed[-2] = array * [1, -1]
         for wrong in changed:
             refused(tensors | {name: wrong}, header)
+    # What a fit could not go on from, by field and value.
+    for column, value, said in ((0, -1e300, "mean .* got -1e+300"), (1, 5e-324, "scale .* got 5e-324")):
+        name = next(name for name in tensors if name.startswith("leaves."))
+        extreme = tensors[name].copy()
+        extreme[0, column] = value
+        refused(tensors | {name: extreme}, header, f"the {said}".replace("+", r"\+"))
     twice = tensors["order"].copy()
     twice[0] = twice[1]
     refused(tensors | {"order": twice}, header)

@@ -367,12 +367,18 @@ def test_build_used_wrongly(words: list[str], status: int, text: str, project: P
     assert result.exit_code == status and text in result.stderr
 
 
-@pytest.mark.parametrize("tops", [None, [], ["../x"], [3], "pc_encode"])
+@pytest.mark.parametrize("tops", [None, [], ["../x"], [3], "pc_encode", ["pc_encode", "a" * 201], ["a" * 100_000]])
 def test_a_manifest_without_tops(tops: object, project: Path) -> None:
     manifest = json.loads((project / "manifest.json").read_text()) | {"tops": tops}
     (project / "manifest.json").write_text(json.dumps(manifest))
     result = run("build", project)
-    assert result.exit_code == 1 and "must hold tops, the names of functions" in result.stderr
+    assert result.exit_code == 1 and "must hold tops, the names of functions, of at most 200 letters" in result.stderr
+
+
+def test_the_longest_name_of_a_top(project: Path) -> None:
+    manifest = json.loads((project / "manifest.json").read_text()) | {"tops": ["a" * 200]}
+    (project / "manifest.json").write_text(json.dumps(manifest))
+    assert vitis.tops_of(project) == ["a" * 200] and vitis.reports(project) == {}
 
 
 def test_what_a_step_needs() -> None:

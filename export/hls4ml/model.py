@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pcedge.errors import DataError, UsageError, missing_extra
+from pcedge.errors import DataError, UsageError
 from pcedge.export.engine.config import config_code
 from pcedge.export.engine.memories import memories_code
 from pcedge.export.program.lowering import arrange, lower
+from pcedge.extras import needing
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 
@@ -200,10 +201,8 @@ def _attributes(circuit: IntegerCircuit, *, missing: bool) -> dict[str, Any]:
 
 
 def _register() -> None:
-    try:
+    with needing("hls4ml", "hls", "a circuit in an hls4ml model"):
         import hls4ml  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("hls4ml", "hls", "a circuit in an hls4ml model") from error
     import pcedge.export.hls4ml.layer  # noqa: F401  # registers the layer
 
 

@@ -113,7 +113,7 @@ class Parameters:
             else:
                 kind, block = "weights", layer.weights
             name = kind if block.ndim == 1 else f"{kind}_{block.shape[0]}x{block.shape[1]}"
-            family = self._families.setdefault(name, _Blocks(_smallest(most[kind])))
+            family = self._families.setdefault(name, _Blocks(smallest(most[kind])))
             self.blocks[index] = (name, family.put(block, size))
 
         for nested in circuit.nested:
@@ -123,12 +123,12 @@ class Parameters:
             parts = (nested.masters.T, nested.parts.T)
             largest = (most["tables"], max(most["tables"], len(nested.masters) - 1))
             for name, values, top in zip(names, parts, largest, strict=True):
-                self._masters[name] = np.ascontiguousarray(values).astype(_smallest(top))
+                self._masters[name] = np.ascontiguousarray(values).astype(smallest(top))
 
     def _leaves(self, index: int, cumulative: IntArray, most: int) -> None:
         """Place the tables of an input layer, each different one once, and the rows that its units have there."""
         units, entries = cumulative.shape
-        family = self._families.setdefault(TABLES.format(entries), _Blocks(_smallest(most)))
+        family = self._families.setdefault(TABLES.format(entries), _Blocks(smallest(most)))
         rows = np.array([family.put(table) for table in cumulative], dtype=np.int64)
         # How many tables there will be is not known yet: `initializers` chooses the type.
         states = self._families.setdefault(STATES.format(entries, units), _Blocks(np.int64))
@@ -153,7 +153,7 @@ class Parameters:
                 continue
             whole = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
             if name in sizes:
-                whole = whole.astype(_smallest(sizes[name] - 1))
+                whole = whole.astype(smallest(sizes[name] - 1))
             elif name in {tables for tables, _ in self.states.values()}:
                 whole = whole.T
             tensors.append(numpy_helper.from_array(np.ascontiguousarray(whole), name))
@@ -167,7 +167,7 @@ def _plain(layer: ProductLayer, units: list[int]) -> bool:
     return all(identity(layer.gather[:, column], count) for column, count in enumerate(units))
 
 
-def _smallest(largest: int) -> type[np.generic]:
+def smallest(largest: int) -> type[np.generic]:
     """Choose the element type of an initializer whose greatest allowed entry is `largest`."""
     for dtype in (np.uint8, np.uint16, np.int32):
         if largest <= np.iinfo(dtype).max:

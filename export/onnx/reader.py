@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,15 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from pcedge.circuit.layers import ProductLayer
-from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
-from pcedge.export.onnx.initializers import MASTERS, NESTED, SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx.writer import FORMAT_VERSION, METADATA, to_onnx
-from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
+from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
+from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers
+from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS
+from pcedge.export.onnx.stack_reader import Parameters, initializer_error, integer, stacked_layers, structure_error
+from pcedge.export.onnx.writer import to_onnx
+from pcedge.integer.circuit import IntegerCircuit
 from pcedge.integer.nested import NestedTables
 from pcedge.limits import Budget, Source, read_source
 
@@ -29,44 +29,9 @@ _TYPES = {
     TensorProto.UINT8: np.uint8, TensorProto.UINT16: np.uint16, TensorProto.INT32: np.int32, TensorProto.INT64: np.int64
 }  # fmt: skip
 
-_WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
-_KEYS = {
-    ("input", "block"): {"kind", "variable", "block"},
-    ("product", "block"): {"kind", "children", "block"},
-    ("product", ""): {"kind", "children"},
-    ("sum", "block"): {"kind", "children", "block"},
-    ("sum", "lists"): {"kind", "children", "lists", "row"},
-}
-
 #: bytes of memory that reading takes at most: for each byte of initializers, and of all else, which may be empty
-#: messages; for each layer, entry of a leaf table, of a block (the layer's, and two of float64 for the needed widths),
-#: of sparse lists; and for a moment, for an entry of a layer
-_OF_DATA, _A_BYTE, _A_LAYER, _AN_ENTRY, _OF_BLOCK, _OF_LISTS, _MOMENT = 8, 128, 12_000, 8, 24, 80, 64
-
-
-class _Parameters:
-    """Hold the initializers by name, and the blocks taken of them; layers of one block share it."""
-
-    def __init__(self, model: onnx.ModelProto, budget: Budget) -> None:
-        self.budget = budget
-        self.tensors: dict[str, NDArray[Any]] = _tensors(model)
-        self.blocks: dict[tuple[str, int], NDArray[np.int64]] = {}
-
-    def block(self, where: str, name: str, row: int) -> NDArray[np.int64]:
-        """Take one row of a stacked initializer."""
-        tensor = self.tensor(where, name, 3)
-        if (name, row) not in self.blocks:
-            self.budget.take(_OF_BLOCK * math.prod(tensor.shape[1:]))
-            self.blocks[name, row] = _row(where, tensor, row)
-        return self.blocks[name, row]
-
-    def tensor(self, where: str, name: Any, dimensions: int) -> NDArray[Any]:
-        if not isinstance(name, str) or name not in self.tensors:
-            raise _parameters(f"{where} must name an initializer, got {str(name)[:80]!r}")
-        tensor = self.tensors[name]
-        if tensor.ndim != dimensions:
-            raise _parameters(f"{where}: initializer {name!r} must have {dimensions} dimensions, got {tensor.ndim}")
-        return tensor
+#: messages
+_OF_DATA, _A_BYTE = 8, 128
 
 
 def read_onnx(path: Source) -> IntegerCircuit:
@@ -130,24 +95,22 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     budget = Budget("onnx", size, where, lambda message: FormatError("onnx-size", message))
     data = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     budget.take(_OF_DATA * data + _A_BYTE * (size - data))
-    tensors = _Parameters(model, budget)
-    widths, order, blocks, entries = _fields(_description(metadata["pcedge.circuit"]))
-    budget.take(_A_LAYER * len(entries))
-    layers: list[IntegerLayer] = []
-    parameters = 0
+    tensors = Parameters(_tensors(model), budget)
+    version = metadata["pcedge.format"]
+    described = _description(metadata["pcedge.circuit"], version)
+    widths = _widths(described["widths"])
     nested = _nested(tensors, widths["leaf_bits"])
-    for index, entry in enumerate(entries):
-        layer = _layer(index, entry, len(entries), layers, blocks, tensors)
-        parameters += parameters_of(layer)
-        check_size(parameters=parameters, size=size)
-        layers.append(layer)
+    if version == LOOP_VERSION:
+        layers, order = loop_layers(tensors.tensors, budget, size)
+    else:
+        layers, order = stacked_layers(described, tensors, size)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     constant = _log_constant(metadata.get("pcedge.log_constant"))
     try:
         circuit = IntegerCircuit(
-            tuple(layers), order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
+            layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
         )
-        expected = to_onnx(circuit)
+        expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
     if metadata["pcedge.digest"] != circuit.digest.hex():
@@ -182,8 +145,12 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     for key in ("pcedge.format", "pcedge.digest", "pcedge.circuit"):
         if key not in found:
             raise FormatError("onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(found)[:8]}")
-    if found["pcedge.format"] != FORMAT_VERSION:
-        raise FormatError("onnx-version", f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}")
+    if found["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
+        raise FormatError(
+            "onnx-version",
+            f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}; that of deep and large "
+            f"circuits is {LOOP_VERSION!r}",
+        )
     return found
 
 
@@ -217,7 +184,10 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
     if text is None:
         return
     check_size(characters=len(text))
-    wanted = json.loads(next(entry.value for entry in expected.metadata_props if entry.key == "pcedge.needed"))
+    texts = [entry.value for entry in expected.metadata_props if entry.key == "pcedge.needed"]
+    if not texts:
+        raise FormatError("onnx-needed", f"a model of format {LOOP_VERSION!r} must not say needed widths, it does")
+    wanted = json.loads(texts[0])
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -229,48 +199,23 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
             raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
 
 
-def _description(text: str) -> dict[str, Any]:
+def _description(text: str, version: str) -> dict[str, Any]:
     check_size(characters=len(text))
     try:
         described = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _structure(f"the description must be JSON ({error})") from error
-    if not isinstance(described, dict) or set(described) != {"widths", "order", "blocks", "layers"}:
-        raise _structure("the description must be an object of widths, order, blocks and layers")
+        raise structure_error(f"the description must be JSON ({error})") from error
+    keys = {"widths"} if version == LOOP_VERSION else {"widths", "order", "blocks", "layers"}
+    if not isinstance(described, dict) or set(described) != keys:
+        more = "" if version == LOOP_VERSION else ", order, blocks and layers"
+        raise structure_error(f"the description must be an object of widths{more}")
     return described
 
 
-def _fields(described: dict[str, Any]) -> tuple[dict[str, int], tuple[int, ...], list[str], list[dict[str, Any]]]:
-    widths, order, blocks, entries = (described[key] for key in ("widths", "order", "blocks", "layers"))
-    if not isinstance(widths, dict) or set(widths) != set(_WIDTHS):
-        raise _structure(f"widths must be an object of {', '.join(_WIDTHS)}")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise _structure("layers must be a list of objects")
-    if not isinstance(blocks, list) or not all(isinstance(name, str) for name in blocks):
-        raise _structure("blocks must be a list of names")
-    values = {name: _integer(f"widths: {name}", widths[name], 2**31) for name in _WIDTHS}
-    return values, _integers("order", order, len(entries)), blocks, entries
-
-
-def _integer(where: str, value: Any, below: int) -> int:
-    # A bool is an int in Python, not in JSON.
-    if type(value) is not int or not 0 <= value < below:
-        raise _structure(f"{where} must be an integer in 0..{below - 1}, got {str(value)[:40]}")
-    return value
-
-
-def _integers(where: str, values: Any, below: int) -> tuple[int, ...]:
-    if not isinstance(values, list):
-        raise _structure(f"{where} must be a list of integers")
-    return tuple(_integer(where, value, below) for value in values)
-
-
-def _structure(message: str) -> FormatError:
-    return FormatError("onnx-structure", message)
-
-
-def _parameters(message: str) -> FormatError:
-    return FormatError("onnx-initializers", message)
+def _widths(widths: Any) -> dict[str, int]:
+    if not isinstance(widths, dict) or set(widths) != set(WIDTHS):
+        raise structure_error(f"widths must be an object of {', '.join(WIDTHS)}")
+    return {name: integer(f"widths: {name}", widths[name], 2**31) for name in WIDTHS}
 
 
 def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
@@ -279,82 +224,26 @@ def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     for tensor in model.graph.initializer:
         where = f"initializer {tensor.name[:80]!r}"
         if tensor.name in found:
-            raise _parameters(f"{where} must stand once, it is repeated")
+            raise initializer_error(f"{where} must stand once, it is repeated")
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise _parameters(f"{where} must hold its data itself, it names an external file")
+            raise initializer_error(f"{where} must hold its data itself, it names an external file")
         if tensor.data_type not in _TYPES or tensor.HasField("segment"):
-            raise _parameters(f"{where} must be whole and uint8, uint16, int32 or int64, got type {tensor.data_type}")
-        if any(size < 1 for size in tensor.dims):
-            raise _parameters(f"{where} must have no empty dimension, got {list(tensor.dims)}")
+            raise initializer_error(
+                f"{where} must be whole and uint8, uint16, int32 or int64, got type {tensor.data_type}"
+            )
+        # A circuit of one layer has no edges.
+        if any(size < (tensor.name != "edges") for size in tensor.dims):
+            raise initializer_error(f"{where} must have no empty dimension, got {list(tensor.dims)}")
         try:
             found[tensor.name] = numpy_helper.to_array(tensor)
         except (ValueError, TypeError, OverflowError) as error:
-            raise _parameters(f"{where} must hold as many integers as its shape {list(tensor.dims)} says") from error
+            raise initializer_error(
+                f"{where} must hold as many integers as its shape {list(tensor.dims)} says"
+            ) from error
     return found
 
 
-def _layer(
-    index: int,
-    entry: dict[str, Any],
-    count: int,
-    layers: Sequence[IntegerLayer],
-    blocks: list[str],
-    tensors: _Parameters,
-) -> IntegerLayer:
-    kind = entry.get("kind")
-    form = next((key for key in ("block", "lists") if key in entry), "")
-    if not isinstance(kind, str) or set(entry) != _KEYS.get((kind, form)):
-        allowed = "; ".join(f"{kind}: {', '.join(sorted(keys))}" for (kind, _), keys in _KEYS.items())
-        raise _structure(f"layer {index} must have the keys of its kind ({allowed}), got {str(sorted(entry))[:120]}")
-    where = f"layer {index} ({kind})"
-    name, row = _place(where, entry["block"], blocks) if form == "block" else ("", 0)
-    if kind == "input":
-        # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
-        variable = _integer(f"{where}: variable", entry["variable"], count)
-        return IntegerInput(variable, _leaves(where, name, row, tensors))
-    children = _integers(f"{where}: children", entry["children"], max(index, 1))
-    if any(child >= index for child in children):
-        raise _structure(f"{where} must name only earlier layers as children")
-    units = [layers[child].shape.units for child in children]
-    if kind == "product":
-        if form:
-            return ProductLayer(children, tensors.block(where, name, row))
-        if not children or len(set(units)) != 1:
-            raise _structure(f"{where} must have lists, or children of one number of units, got {units[:8]}")
-        tensors.budget.take(_OF_BLOCK * units[0] * len(units))
-        same = np.arange(units[0], dtype=np.int64)[:, None]
-        return ProductLayer(children, np.broadcast_to(same, (units[0], len(units))))
-    if form == "block":
-        return IntegerSum(children, tensors.block(where, name, row))
-    return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
-
-
-def _place(where: str, place: Any, blocks: list[str]) -> tuple[str, int]:
-    """Take the initializer of a layer's parameters and their row there."""
-    if not isinstance(place, list) or len(place) != 2:
-        raise _structure(f"{where}: block must be a number in the list of blocks and a row, got {str(place)[:40]}")
-    return blocks[_integer(f"{where}: block", place[0], len(blocks))], _integer(f"{where}: row", place[1], 2**31)
-
-
-def _row(where: str, tensor: NDArray[Any], row: int) -> NDArray[np.int64]:
-    return np.asarray(tensor[_integer(f"{where}: row", row, len(tensor))].astype(np.int64))
-
-
-def _leaves(where: str, name: str, row: int, tensors: _Parameters) -> NDArray[np.int64]:
-    """Take the tables of a layer's units."""
-    states = tensors.tensor(where, name, 2)
-    entries = name.removeprefix("states_").partition("x")[0]
-    tables = tensors.tensor(where, TABLES.format(entries), 2)
-    rows = _row(where, states, row)
-    # A few bytes of rows may name a long table many times: bounded before memory is taken.
-    tensors.budget.take(_AN_ENTRY * len(rows) * len(tables))
-    tensors.budget.check(_MOMENT * len(rows) * len(tables))
-    if ((rows < 0) | (rows >= tables.shape[1])).any():
-        raise _parameters(f"{where}: the tables of its units must be in 0..{tables.shape[1] - 1}")
-    return np.asarray(tables[:, rows].T.astype(np.int64))
-
-
-def _nested(tensors: _Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
+def _nested(tensors: Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
     """Take the tables that come from masters, and add them to the tensors as the graph computes them."""
     found = []
     for name in sorted(tensors.tensors, key=lambda name: (len(name), name)):
@@ -364,10 +253,10 @@ def _nested(tensors: _Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
         where = f"nested tables of {entries[:20]} entries"
         masters, parts = tensors.tensor(where, name, 2), tensors.tensor(where, NESTED.format(entries), 2)
         # The tables, what makes them, and the circuit's own check that it has the same.
-        tensors.budget.take(_AN_ENTRY * len(masters) * parts.shape[1])
-        tensors.budget.check(_MOMENT * len(masters) * parts.shape[1])
+        tensors.budget.take(AN_ENTRY * len(masters) * parts.shape[1])
+        tensors.budget.check(MOMENT * len(masters) * parts.shape[1])
         if not 8 <= leaf_bits <= 16:
-            raise _parameters(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
+            raise initializer_error(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
         nested = NestedTables(*(np.ascontiguousarray(part.T).astype(np.int64) for part in (masters, parts)))
         try:
             tensors.tensors[TABLES.format(entries)] = nested.tables(leaf_bits).T
@@ -375,24 +264,3 @@ def _nested(tensors: _Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
             raise FormatError("onnx-parameters", str(error)) from error
         found.append(nested)
     return tuple(found)
-
-
-def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: _Parameters) -> SparseRows:
-    """Take the lists of one sum from those of its stack."""
-    if not isinstance(entry["lists"], list) or len(entry["lists"]) != 3:
-        raise _structure(f"{where}: lists must name three initializers: entries, sources, starts")
-    entries, sources, starts = (
-        tensors.tensor(where, name, 1 + (place == 2)) for place, name in enumerate(entry["lists"])
-    )
-    values = tensors.tensor(where, SPARSE_WEIGHTS, 1)
-    row = _integer(f"{where}: row", entry["row"], len(starts))
-    pointers = starts[row].astype(np.int64)
-    first, last = int(pointers[0]), int(pointers[-1])
-    if not 0 <= first <= last <= len(sources) or len(entries) != len(sources) or (np.diff(pointers) < 0).any():
-        raise _parameters(f"{where}: starts must ascend within the {len(sources)} entries of the lists")
-    tensors.budget.take(_OF_LISTS * (last - first + len(pointers)))
-    places = entries[first:last].astype(np.int64)
-    if ((places < 0) | (places >= len(values))).any():
-        raise _parameters(f"{where}: entries must be in 0..{len(values) - 1}")
-    indices = sources[first:last].astype(np.int64) - row * columns
-    return SparseRows(pointers - first, indices, values[places].astype(np.int64), columns)

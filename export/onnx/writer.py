@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from pcedge.circuit.rows import SparseRows
 from pcedge.errors import UsageError, WidthError
 from pcedge.export.onnx.functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
+from pcedge.export.onnx.loop import loop_model
+from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, format_of, widths_of, with_metadata
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
@@ -34,13 +35,6 @@ from pcedge.schedule.steps import (
     Schedule,
     Step,
     Up,
-)  # fmt: skip
-
-FORMAT_VERSION = "2"
-
-#: metadata that the format itself defines; a note must have another name
-METADATA = (
-    "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
 )  # fmt: skip
 
 #: by schedule the first letter of its stacks' names
@@ -78,12 +72,15 @@ def write_onnx(circuit: IntegerCircuit | Program, path: str | Path, notes: Mappi
     Path(path).write_bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
 
 
-def to_onnx(circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None = None) -> onnx.ModelProto:
+def to_onnx(
+    circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None = None, *, version: str | None = None
+) -> onnx.ModelProto:
     """Write an integer circuit as an ONNX model.
 
     Args:
         circuit: the circuit, or its program where that is at hand.
         notes: further entries of the metadata, as in `write_onnx`.
+        version: the format, `2` or `3`; None takes `3` for a deep or large circuit.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
@@ -108,6 +105,9 @@ def to_onnx(circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None =
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
+    if (version or format_of(program.circuit)) == LOOP_VERSION:
+        description = {"widths": widths_of(program.circuit)}
+        return with_metadata(loop_model(program.circuit), program, description, notes or {}, LOOP_VERSION)
     return _Writer(program).model(notes or {})
 
 
@@ -190,17 +190,7 @@ class _Writer:
             functions=onnx_functions(circuit, {node.op_type for node in self.nodes if node.domain == DOMAIN}),
             producer_name="pcedge",
         )
-        description = json.dumps(self._describe(), separators=(",", ":"))
-        check_size(characters=len(description))
-        properties = {"format": FORMAT_VERSION, "digest": circuit.digest.hex(), "circuit": description}
-        if circuit.symbolizer is not None:
-            properties["symbolizer"] = circuit.symbolizer.to_json()
-            check_size(characters=len(properties["symbolizer"]))
-        properties["needed"] = json.dumps(self.program.needed, separators=(",", ":"))
-        if circuit.log_constant:
-            properties["log_constant"] = repr(circuit.log_constant)
-        helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
-        return model
+        return with_metadata(model, self.program, self._describe(), notes, FORMAT_VERSION)
 
     def _node(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
@@ -382,9 +372,8 @@ class _Writer:
                 name, row = self.blocks[index]
                 entry["block"] = [blocks.setdefault(self.parameters.states.get(name, [name])[-1], len(blocks)), row]
             layers.append(entry)
-        widths = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
         return {
-            "widths": {name: int(getattr(circuit, name)) for name in widths},
+            "widths": widths_of(circuit),
             "order": [int(variable) for variable in circuit.order],
             "blocks": list(blocks),
             "layers": layers,

@@ -24,13 +24,13 @@ UNROLLED, ENGINE_KERNEL = "unrolled", "engine"
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
 
-#: letters of a file's name, at most
+#: letters of a file's name, and of a top's, at most: file systems take 255, and a report adds 23 to its top's
 MOST_NAME = 200
 
 #: a part of a name: what every file system takes, and none takes for another name or for a way out of the folder
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_TOP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TOP = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{MOST_NAME - 1}}}")
 
 
 def check_names(names: object, where: str) -> list[str]:
@@ -170,7 +170,7 @@ def tops_named(manifest: dict[str, Any], where: str) -> list[str]:
     """
     tops = manifest.get("tops")
     if not isinstance(tops, list) or not tops or not all(isinstance(t, str) and _TOP.fullmatch(t) for t in tops):
-        _refuse(where, f"it must hold tops, the names of functions, {_got(tops)}")
+        _refuse(where, f"it must hold tops, the names of functions, of at most {MOST_NAME} letters, {_got(tops)}")
     return list(tops)
 
 

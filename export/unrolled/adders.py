@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.errors import missing_extra
+from pcedge.extras import needing, unfit
 
 #: a multiple of a node: (node, left shift, negative); a negative shift of an output drops bits that are zero
 Term = tuple[int, int, bool]
@@ -146,15 +147,16 @@ def shared(matrix: IntArray, top: Sequence[int]) -> AdderGraph:
         MissingToolError: the extra `da` is not installed.
     """
     if not has_da4ml():
-        raise missing_extra("da4ml", "da", "sharing adders (--adders shared)")
+        with needing("da4ml", "da", "sharing adders (--adders shared)"):
+            raise missing_extra("da4ml", "da", "sharing adders (--adders shared)")
     ways = (plain(matrix), spanning(matrix, _plain_terms), through_da4ml(matrix, top))
     tried = [*ways, spanning(matrix, lambda builder, rows: builder.merge(*_da4ml_terms(rows, top)))]
     return min(tried, key=lambda graph: (len(graph.adds), graph.bits(top)))
 
 
 def has_da4ml() -> bool:
-    """Tell whether the extra `da` is installed."""
-    return importlib.util.find_spec("da4ml") is not None
+    """Tell whether the extra `da` is installed, in a version that it asks for."""
+    return importlib.util.find_spec("da4ml") is not None and unfit("da4ml", "da") is None
 
 
 def through_da4ml(matrix: IntArray, top: Sequence[int]) -> AdderGraph:

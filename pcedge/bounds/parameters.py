@@ -10,7 +10,6 @@ from pcedge.arithmetic import Widths
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
-from pcedge.circuit.structure import layer_scopes
 from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize.post_training import aligned_layers
@@ -131,12 +130,11 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     given: tuple[Layer, ...] | None = None
     if flows is not None:
         given = aligned_layers(_flow_layers(circuit, flows), integers.order)
-    scopes = layer_scopes(integers.shapes)
-    per_symbol = _caps(integers)
+    caps = _caps(integers)
     pairs: list[FloatArray] = []
     total = 0.0
     for index, (layer, rounded) in enumerate(zip(layers, integers.layers, strict=True)):
-        cap = float(sum(per_symbol[v] for v in range(len(per_symbol)) if scopes[index] >> v & 1))
+        cap = float(caps[index])
         flow = None if given is None else given[index]
         if isinstance(layer, InputLayer) and isinstance(rounded, IntegerInput):
             shares = symbol_shares(rounded, integers.widths)
@@ -170,9 +168,15 @@ def _scaled(layer: IntegerInput, widths: Widths) -> FloatArray:
 
 
 def _caps(integers: IntegerCircuit) -> FloatArray:
-    """Bound the bits of one symbol under `symbol_shares`."""
+    """Bound the bits of all symbols of every layer's scope under `symbol_shares`."""
     floor = integers.floor - ROUNDED if integers.floor > ROUNDED else integers.floor
-    return np.full(len(integers.cardinalities), integers.scale_bits - np.log2(floor))
+    # Added up one by one, as the symbols are coded.
+    caps = np.cumsum(np.full(len(integers.cardinalities), integers.scale_bits - np.log2(floor)))
+    sizes: list[int] = []
+    for shape in integers.shapes:
+        below = shape.children if shape.kind == "product" else shape.children[:1]
+        sizes.append(sum([sizes[child] for child in below]) if below else 1)
+    return np.asarray(caps[np.array(sizes) - 1])
 
 
 def _log_ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:

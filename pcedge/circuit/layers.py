@@ -91,7 +91,7 @@ class InputLayer:
             return np.stack([1.0 - self.probabilities, self.probabilities], axis=1)
         return self.probabilities
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         cardinality = 2 if self.probabilities.ndim == 1 else self.probabilities.shape[1]
@@ -113,7 +113,7 @@ class ProductLayer:
         object.__setattr__(self, "gather", np.asarray(self.gather))
         object.__setattr__(self, "children", _children(self.children))
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("product", len(self.gather), self.children, gather=self.gather)
@@ -135,7 +135,7 @@ class SumLayer:
             object.__setattr__(self, "weights", _array(self.weights, "weights"))
         object.__setattr__(self, "children", _children(self.children))
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])

@@ -21,6 +21,10 @@ _BLOCK = 1 << 16
 #: the parameters of every kind, in the order of the columns
 KINDS = {"logistic": ("mean", "scale"), "geometric": ("ratio",)}
 
+#: least and greatest mean and scale of a logistic leaf: far beyond any alphabet, and what a fit makes of them, such as
+#: the square of their quotient, stays far within float64
+MEANS, SCALES = (-1e20, 1e20), (1e-20, 1e20)
+
 #: share of every distribution that is spread evenly over the symbols, so that none is impossible
 EVEN_SHARE = 2.0**-16
 
@@ -35,8 +39,9 @@ class Parametric:
 
     With q as below, symbol k of `cardinality` has the probability (1 - 2^-16) q(k) + 2^-16 / cardinality.
 
-    - `logistic`, by mean and scale (above 0): q(k) = F(k + 1/2) - F(k - 1/2) with F(t) = 1 / (1 + exp((mean - t) /
-      scale)); the first and the last symbol take the tails too, as in PixelCNN++ (Salimans et al., 2017).
+    - `logistic`, by mean (-1e20..1e20) and scale (1e-20..1e20): q(k) = F(k + 1/2) - F(k - 1/2) with F(t) =
+      1 / (1 + exp((mean - t) / scale)); the first and the last symbol take the tails too, as in PixelCNN++ (Salimans et
+      al., 2017).
     - `geometric`, by ratio (0..1): q(k) is proportional to ratio^k.
 
     Raises:
@@ -72,8 +77,12 @@ class Parametric:
             raise CircuitError(f"a leaf must have at least one symbol, got {self.cardinality!r}")
         if not np.isfinite(parameters).all():
             raise CircuitError(f"the parameters of {self.kind} leaves must be finite")
-        if self.kind == "logistic" and not (parameters[:, 1] > 0).all():
-            raise CircuitError(f"the scale of a logistic leaf must be above 0, got {parameters[:, 1].min()}")
+        if self.kind == "logistic":
+            if not (parameters[:, 1] > 0).all():
+                raise CircuitError(f"the scale of a logistic leaf must be above 0, got {parameters[:, 1].min()}")
+            for name, column, (low, high) in zip(names, parameters.T, (MEANS, SCALES), strict=True):
+                if (wrong := column[(column < low) | (column > high)]).size:
+                    raise CircuitError(f"the {name} of a logistic leaf must be in {low}..{high}, got {wrong[0]}")
         if self.kind == "geometric" and not ((parameters >= 0) & (parameters <= 1)).all():
             wrong = parameters[(parameters < 0) | (parameters > 1)][0]
             raise CircuitError(f"the ratio of a geometric leaf must be in 0..1, got {wrong}")

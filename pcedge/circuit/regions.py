@@ -66,6 +66,13 @@ class Regions:
     #: of every layer its region
     of_layer: IntArray
 
+    def largest_first(self) -> IntArray:
+        """Number the regions by a walk that comes to the largest child first: the fewest of them wait for siblings."""
+        place = _places(self.size, self.parent, -self.size, self.first)
+        numbers = np.empty_like(place)
+        numbers[np.lexsort((self.size, place + self.size))] = np.arange(len(place))
+        return numbers
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -114,14 +121,19 @@ def first_places(shapes: Sequence[Shape], order: Sequence[int]) -> tuple[int, ..
     return tuple(places)
 
 
+def depth(shapes: Sequence[Shape]) -> int:
+    """Count the layers on the longest way from a leaf to the root."""
+    depths: list[int] = []
+    for shape in shapes:
+        depths.append(1 + max([depths[child] for child in shape.children], default=0))
+    return depths[-1]
+
+
 def child_lists(shapes: Sequence[Shape]) -> tuple[IntArray, IntArray]:
     """Give the children of all layers in one list, and where the list of each layer begins there."""
-    counts = np.fromiter((len(shape.children) for shape in shapes), dtype=np.int64, count=len(shapes))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    children = np.fromiter(
-        chain.from_iterable(shape.children for shape in shapes), dtype=np.int64, count=int(starts[-1])
-    )
-    return starts, children
+    below = [shape.children for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(np.fromiter(map(len, below), dtype=np.int64, count=len(below)))])
+    return starts, np.fromiter(chain.from_iterable(below), dtype=np.int64, count=int(starts[-1]))
 
 
 def layer_spans(shapes: Sequence[Shape]) -> Spans | None:
@@ -205,7 +217,7 @@ def find_regions(shapes: Sequence[Shape], order: Sequence[int] | None = None, sp
     parent[of_layer[children[inner]]] = np.repeat(of_layer, np.diff(starts))[inner]
     variables = np.array(spans.order, dtype=np.int64)
     if order is None:
-        place = _places(first, size, parent, lowest=_least(variables, first, size))
+        place = _places(size, parent, size, _least(variables, first, size))
     else:
         rank = np.empty(count, dtype=np.int64)
         rank[np.array(order, dtype=np.int64)] = np.arange(count)
@@ -240,12 +252,12 @@ def _least(values: IntArray, first: IntArray, size: IntArray) -> IntArray:
     return found
 
 
-def _places(first: IntArray, size: IntArray, parent: IntArray, lowest: IntArray) -> IntArray:
-    """Give every region its first place in coding order: siblings by size, then by their lowest variable."""
-    siblings = np.lexsort((lowest, size, parent))
+def _places(size: IntArray, parent: IntArray, rank: IntArray, other: IntArray) -> IntArray:
+    """Give every region its first place in an order: siblings by their ranks, then by the other number."""
+    siblings = np.lexsort((other, rank, parent))
     ahead = np.cumsum(size[siblings]) - size[siblings]
     opens = np.concatenate([[True], np.diff(parent[siblings]) != 0])
-    place = np.empty_like(first)
+    place = np.empty_like(size)
     place[siblings] = ahead - np.maximum.accumulate(np.where(opens, ahead, 0))
     # Add up along the way to the root, twice as far each time: a chain is too deep for one level at a time.
     above = np.where(parent < 0, np.arange(len(parent)), parent)

@@ -17,6 +17,7 @@ from pcedge.circuit.regions import (
     child_lists,
     clustered_order,
     coding_order,
+    depth,
     find_regions,
     first_places,
     layer_scopes,
@@ -29,7 +30,8 @@ from pcedge.errors import CircuitError
 
 __all__ = [
     "Region", "Regions", "Shape", "Spans", "check_shapes", "check_symbolizer", "child_lists", "clustered_order",
-    "coding_order", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree", "variables_of",
+    "coding_order", "depth", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree",
+    "variables_of",
 ]  # fmt: skip
 
 
@@ -53,10 +55,10 @@ def check_shapes(shapes: Sequence[Shape]) -> Spans | None:
     if spans is None:
         _check_scopes(shapes)
     _check_cardinalities(shapes)
-    used = {child for shape in shapes for child in shape.children} | {len(shapes) - 1}
-    for index in range(len(shapes)):
-        if index not in used:
-            raise CircuitError(f"layer {index} ({shapes[index].kind}) must be used by a later layer, nothing uses it")
+    unused = np.flatnonzero(np.bincount(child_lists(shapes)[1], minlength=len(shapes))[:-1] == 0)
+    if len(unused):
+        index = int(unused[0])
+        raise CircuitError(f"layer {index} ({shapes[index].kind}) must be used by a later layer, nothing uses it")
     return spans
 
 

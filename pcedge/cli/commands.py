@@ -114,10 +114,18 @@ def info(model: str, against: str | None) -> Result:
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
 @click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
+@click.option(
+    "--ort-seconds",
+    type=click.FloatRange(0),
+    default=3600,
+    show_default=True,
+    help="The time that the rung ort may take; 0 sets no limit.",
+)
 @reading_options
 def verify(
-    model: str, data: str, rungs: str, records: int | None, dtype: str | None, shape: str | None, header: bool | None
-) -> Result:
+    model: str, data: str, rungs: str, records: int | None, ort_seconds: float, dtype: str | None, shape: str | None,
+    header: bool | None,
+) -> Result:  # fmt: skip
     """Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.
 
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
@@ -132,7 +140,7 @@ def verify(
     reading = Reading(dtype, shape, header=header)
     x = to_records(circuit, load_array(data, reading))[:records]
     said = said_header(data, reading)
-    report = climb(circuit, x, names, announce=announce)
+    report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]

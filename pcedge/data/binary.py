@@ -23,6 +23,9 @@ Array = NDArray[Any]
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4"}
 IDX_FLOATS = {0x0D: "float", 0x0E: "double"}
 
+#: bytes of the header of a `.npy` file, at most: numpy writes fewer than 400 for an array of numbers
+MOST_HEADER = 4096
+
 #: bytes asked for at a time
 CHUNK = 1 << 20
 
@@ -75,6 +78,15 @@ def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
 def _read_array(file: IO[bytes], size: int | None) -> Array:
     """Read an array in numpy's form from a file of so many bytes; refuse a header that says more before it is read."""
     version = np.lib.format.read_magic(file)
+    # numpy reserves what the length says, up to 4 GiB, and may take seconds for a long header that is no literal.
+    start = file.tell()
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > MOST_HEADER:
+        raise ValueError(f"its header must have at most {MOST_HEADER} bytes, it says {length}")
+    # Many within each other are more than Python's parser can hold: a MemoryError.
+    if (count := file.read(length).count(b"{")) > 1:
+        raise ValueError(f"its header must be one dictionary of names and numbers, it opens {count}")
+    file.seek(start)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if any(length < 0 for length in shape):

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.damage import refused
-from pcedge.errors import DataError, missing_extra
+from pcedge.errors import DataError
+from pcedge.extras import needing
 from pcedge.limits import Budget
 
 Array = NDArray[Any]
@@ -69,8 +70,13 @@ def _stack(paths: list[Path]) -> Array:
     size = sum(path.stat().st_size for path in paths)
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     budget = Budget("images", size, where, lambda message: DataError(f"{message}; a .npy file may have any size"))
+    pillow: Any = None
     for path in paths:
-        mode, pixels = _read_pgm(path, budget) if path.suffix.lower() == ".pgm" else _read_png(path, budget)
+        if path.suffix.lower() == ".pgm":
+            mode, pixels = _read_pgm(path, budget)
+        else:
+            pillow = pillow or _pillow()
+            mode, pixels = _read_png(path, budget, pillow)
         if first is None:
             # All are of one size, held one by one and then together.
             budget.take(2 * len(paths) * (pixels.nbytes + IMAGE_BYTES))
@@ -84,20 +90,20 @@ def _stack(paths: list[Path]) -> Array:
     return np.stack(images)
 
 
+def _pillow() -> Any:
+    with needing("PIL", "images", "reading PNG images"):
+        from PIL import Image
+    return Image
+
+
 def _describe(mode: str, shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]} {mode}"
 
 
-def _read_png(path: Path, budget: Budget) -> tuple[str, Array]:
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "PIL":
-            raise
-        raise missing_extra("pillow", "images", "reading PNG images") from error
+def _read_png(path: Path, budget: Budget, pillow: Any) -> tuple[str, Array]:
     _check_chunks(path)
     try:
-        with refused(path, "PNG image"), Image.open(path, formats=["PNG"]) as image:
+        with refused(path, "PNG image"), pillow.open(path, formats=["PNG"]) as image:
             mode, (width, height) = image.mode, image.size
             frames = getattr(image, "n_frames", 1)
             if width * height > MAX_PIXELS:
@@ -106,7 +112,7 @@ def _read_png(path: Path, budget: Budget) -> tuple[str, Array]:
                 # Decoded, as bytes, and as an array.
                 budget.check(3 * width * height * len(image.getbands()) * np.dtype(MODES[mode]).itemsize)
                 pixels = np.asarray(image).astype(MODES[mode], copy=False)
-    except Image.DecompressionBombError as error:
+    except pillow.DecompressionBombError as error:
         raise DataError(f"{path} must be a whole PNG image (DecompressionBombError: {error})") from error
     if frames != 1:
         raise DataError(f"{path} must hold one image, it holds {frames}")

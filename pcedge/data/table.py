@@ -174,8 +174,8 @@ def _head(rows: Iterator[Row], header: bool | None) -> Head | None:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Tell names from a record: at least one is a word that marks no missing value, and no number is among them."""
-    named = any(not _is_mark(cell) and any(sign.isalpha() for sign in cell) for cell in cells)
+    """Tell names from a record: at least one holds a word that marks no missing value, and no number is among them."""
+    named = any(not _is_mark(word) and any(map(str.isalpha, word)) for cell in cells for word in _words(cell))
     return named and not any(_is_number(cell) or _swallows(cell) for cell in cells)
 
 
@@ -189,8 +189,12 @@ def _is_number(cell: str) -> bool:
 
 def _swallows(cell: str) -> bool:
     """Tell whether a cell is more than a name: binary, or lines with numbers between quotes that stand wrong."""
-    words = (word for line in cell.splitlines()[1:] for word in re.split(r"[\t;, ]+", line))
-    return "\0" in cell or any(map(_is_number, words))
+    return "\0" in cell or any(_is_number(word) for line in cell.splitlines()[1:] for word in _words(line))
+
+
+def _words(text: str) -> list[str]:
+    """Split a text where a delimiter or the end of a line would."""
+    return re.split(r"[;,\s]+", text)
 
 
 def _records(head: Head, rows: Iterator[Row]) -> Iterator[Row]:

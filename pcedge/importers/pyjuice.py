@@ -210,7 +210,7 @@ def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, b
         or values.size != count * width
     ):
         raise FormatError(RULE, f"{at}: params must be {count} distributions of its {kind} type, got {values.shape}")
-    table: FloatArray = values.astype(np.float64).reshape(count, width)
+    table = _float64(values).reshape(count, width)
     return table if kind == "Categorical" else np.concatenate([1.0 - table, table], axis=1)
 
 
@@ -260,10 +260,16 @@ def _product(
     return _Vector(len(layers) - 1, np.arange(blocks * block), block, scope)
 
 
+def _float64(values: NDArray[Any]) -> FloatArray:
+    """Give float64 numbers; numpy warns of a signalling NaN, which is refused like any other or hidden by a mask."""
+    with np.errstate(invalid="ignore"):
+        return values.astype(np.float64)
+
+
 def _masked(weights: NDArray[Any], zeros: NDArray[Any] | None, at: str) -> FloatArray:
     if weights.dtype.kind != "f" or weights.ndim != 3:
         raise FormatError(RULE, f"{at}: params must be floats in 3 dimensions, got {weights.dtype} in {weights.ndim}")
-    values: FloatArray = weights.astype(np.float64)
+    values = _float64(weights)
     if zeros is not None:
         if zeros.dtype.kind != "b" or zeros.shape != values.shape:
             raise FormatError(RULE, f"{at}: zero_param_mask must have the shape of params, {values.shape}")

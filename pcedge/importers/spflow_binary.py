@@ -8,7 +8,8 @@ from functools import cache
 from importlib.resources import as_file, files
 from typing import Any
 
-from pcedge.errors import FormatError, missing_extra
+from pcedge.errors import FormatError
+from pcedge.extras import needing
 from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow import categorical_table, histogram_table, log_weights
@@ -60,10 +61,8 @@ def _check_points(points: list[float], breaks: list[int], at: str) -> None:
 
 @cache
 def _schema() -> tuple[Any, type[Exception]]:
-    try:
+    with needing("capnp", "capnp", "reading Cap'n Proto circuits (.bin)"):
         import capnp
-    except ImportError as error:
-        raise missing_extra("pycapnp", "capnp", "reading Cap'n Proto circuits (.bin)") from error
     # pycapnp hooks into import for .capnp files; nothing here needs that.
     capnp.remove_import_hook()
     with as_file(files("pcedge.importers").joinpath("spflow.capnp")) as path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from pcedge.circuit.structure import (
     Spans,
     check_shapes,
     check_symbolizer,
+    child_lists,
     find_regions,
     region_tree,
 )
@@ -32,6 +34,9 @@ from pcedge.integer.nested import NestedTables
 
 #: version of the meaning of an integer circuit; part of its digest
 SEMANTICS_VERSION = 1
+
+#: a number of what the digest is over
+_WORD = np.dtype("<i8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +49,7 @@ class IntegerInput:
     variable: int
     cumulative: IntArray
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("input", len(self.cumulative), (), self.variable, self.cumulative.shape[1] - 1)
@@ -57,7 +62,7 @@ class IntegerSum:
     children: tuple[int, ...]
     weights: IntArray | SparseRows
 
-    @cached_property
+    @property
     def shape(self) -> Shape:
         """Give what the structure checks need to know."""
         return Shape("sum", self.weights.shape[0], self.children, columns=self.weights.shape[1])
@@ -139,12 +144,12 @@ class IntegerCircuit:
             nested.check(np.concatenate(rows), self.leaf_bits)
 
     def _check_order(self) -> None:
-        places = self.regions.first[self.regions.of_layer].tolist()
-        for index, shape in enumerate(self.shapes):
-            if shape.kind == "product":
-                ranks = [places[child] for child in shape.children]
-                if ranks != sorted(ranks):
-                    raise CircuitError(f"layer {index} (product) must list its children in coding order")
+        starts, children = self.edges
+        user = np.repeat(np.arange(len(self.layers)), np.diff(starts))
+        place = self.regions.first[self.regions.of_layer[children]]
+        falls = np.flatnonzero((place[1:] < place[:-1]) & (user[1:] == user[:-1]))
+        if len(falls):
+            raise CircuitError(f"layer {user[falls[0]]} (product) must list its children in coding order")
 
     @cached_property
     def spans(self) -> Spans | None:
@@ -165,21 +170,21 @@ class IntegerCircuit:
     @cached_property
     def widths(self) -> Widths:
         """Compute the width of every signal."""
-        terms = 1
-        for shape in self.shapes:
-            terms = max(terms, shape.units, sum(self.shapes[child].units for child in shape.children))
+        starts, children = self.edges
+        units = np.array([shape.units for shape in self.shapes], dtype=np.int64)
+        below = np.concatenate([[0], np.cumsum(units[children])])[starts]
+        # A layer's contexts come from all units of all layers that use it.
+        used = np.bincount(children, weights=np.repeat(units, np.diff(starts)))
+        terms = max(int(units.max()), int(np.diff(below).max()), int(used.max(initial=0)))
         return Widths(
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
-            max(self.cardinalities), self._terms(terms),
+            max(self.cardinalities), terms,
         )  # fmt: skip
 
-    def _terms(self, units: int) -> int:
-        """Bound the terms of any accumulation: a layer's contexts come from all units of all layers that use it."""
-        users: dict[int, int] = {}
-        for shape in self.shapes:
-            for child in shape.children:
-                users[child] = users.get(child, 0) + shape.units
-        return max(units, *users.values()) if users else units
+    @cached_property
+    def edges(self) -> tuple[IntArray, IntArray]:
+        """Give where the list of each layer's children begins, and all lists."""
+        return child_lists(self.shapes)
 
     @cached_property
     def regions(self) -> Regions:
@@ -213,26 +218,44 @@ class IntegerCircuit:
         return hasher.digest()
 
     def _meaning(self) -> Iterator[bytes]:
-        def words(values: object) -> bytes:
-            array = np.asarray(values, dtype="<i8").ravel()
-            return len(array).to_bytes(8, "little") + array.tobytes()
-
-        yield words([SEMANTICS_VERSION, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
-                     self.range_bits, self.floor, len(self.layers)])  # fmt: skip
-        yield words(self.order)
+        yield _numbers(SEMANTICS_VERSION, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
+                       self.range_bits, self.floor, len(self.layers))  # fmt: skip
+        yield _numbers(*self.order)
+        full: dict[tuple[int, ...], bytes] = {}
         for layer in self.layers:
             if isinstance(layer, IntegerInput):
-                yield words([0, layer.variable, *layer.cumulative.shape]) + words(layer.cumulative)
+                table = layer.cumulative
+                yield _numbers(0, layer.variable, *table.shape) + _listed(table)
             elif isinstance(layer, ProductLayer):
-                yield words([1, *layer.children]) + words(layer.gather)
+                yield _numbers(1, *layer.children) + _listed(layer.gather)
             else:
                 weights = layer.weights
-                rows = weights if isinstance(weights, SparseRows) else SparseRows.from_dense(weights)
                 dense = int(not isinstance(weights, SparseRows))
-                yield words([2, dense, rows.columns, *layer.children])
-                yield words(rows.indptr) + words(rows.indices) + words(rows.values)
+                yield _numbers(2, dense, weights.shape[1], *layer.children)
+                if isinstance(weights, SparseRows):
+                    yield _listed(weights.indptr) + _listed(weights.indices) + _listed(weights.values)
+                elif np.count_nonzero(weights) == weights.size:
+                    # A block without zeros has the lists of its size.
+                    if weights.shape not in full:
+                        rows = SparseRows.from_dense(np.ones(weights.shape))
+                        full[weights.shape] = _listed(rows.indptr) + _listed(rows.indices)
+                    yield full[weights.shape] + _listed(weights)
+                else:
+                    rows = SparseRows.from_dense(weights)
+                    yield _listed(rows.indptr) + _listed(rows.indices) + _listed(rows.values)
         if self.symbolizer is not None:
-            yield words([3]) + words(list(self.symbolizer.to_json().encode()))
+            yield _numbers(3) + _numbers(*self.symbolizer.to_json().encode())
+
+
+def _numbers(*values: int) -> bytes:
+    """Write a list: how many numbers, then the numbers, each in 8 bytes."""
+    return struct.pack(f"<{len(values) + 1}q", len(values), *values)
+
+
+def _listed(values: NDArray[np.generic]) -> bytes:
+    """Write the list of an array's entries."""
+    entries = values if values.dtype == _WORD else values.astype(_WORD)
+    return values.size.to_bytes(8, "little") + entries.tobytes()
 
 
 def _check_tables(layers: tuple[IntegerLayer, ...], leaf_bits: int) -> None:

@@ -222,6 +222,9 @@ class _Run:
             tensors[name] = torch.tensor(array, device=self.model.device)
             if not (array >= 0).all() or not np.isfinite(array).all():
                 raise ValueError(f"{name} must have numbers from 0 on")
+            if name == "running" and not (array <= 2 * self.records).all():
+                # Twice as many leave room for the rounding of float32.
+                raise ValueError(f"running must have expected counts of {self.records} records, got {array.max()}")
             if name != "running" and float((self.model.row_totals(tensors[name]) - 1).abs().max()) > ROW_ERROR:
                 raise ValueError(f"every row of {name} must sum to 1")
         order = state.tensors["order"]

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer
-from pcedge.circuit.parametric import EVEN_SHARE, KINDS, Parametric
+from pcedge.circuit.parametric import EVEN_SHARE, KINDS, SCALES, Parametric
 from pcedge.errors import UsageError
 
 #: kinds of leaves that a circuit can be given
@@ -141,13 +141,13 @@ def fit_logistic(
         active &= ~done & (damping < 1e9)
         if not active.any():
             break
-    scale = np.where(point[:, 1] == np.log(scale), scale, np.exp(point[:, 1]))
+    scale = np.where(point[:, 1] == np.log(scale), scale, _scale(point))
     return point[:, 0], scale
 
 
 def _logistic_terms(counts: FloatArray, point: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Give log-likelihood (units,), its gradient (units, 2) by mean and log scale, and the Fisher information."""
-    scale = np.exp(point[:, 1])
+    scale = _scale(point)
     table = Parametric("logistic", np.stack([point[:, 0], scale], axis=1), counts.shape[1]).table
     borders = (np.arange(1, counts.shape[1]) - 0.5 - point[:, :1]) / scale[:, None]
     small = np.exp(-np.abs(borders))
@@ -159,6 +159,11 @@ def _logistic_terms(counts: FloatArray, point: FloatArray) -> tuple[FloatArray, 
     gradient = np.einsum("us,ups->up", counts / table, slopes)
     fisher = np.einsum("ups,uqs->upq", slopes / table[:, None], slopes) * counts.sum(axis=1)[:, None, None]
     return (counts * np.log(table)).sum(axis=1), gradient, fisher
+
+
+def _scale(point: FloatArray) -> FloatArray:
+    """Give the scales; rounding takes none out of its range."""
+    return np.clip(np.exp(point[:, 1]), *SCALES)
 
 
 def fit_geometric(counts: ArrayLike, start: FloatArray | None = None, rounds: int = ROUNDS) -> FloatArray:

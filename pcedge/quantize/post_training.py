@@ -12,7 +12,7 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.batches import neighbours, stacked
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
-from pcedge.circuit.structure import clustered_order, find_regions, first_places, layer_spans
+from pcedge.circuit.structure import Shape, child_lists, clustered_order, find_regions, first_places, layer_spans
 from pcedge.errors import CircuitError, UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.integer.nested import NestedTables
@@ -77,7 +77,7 @@ def quantize(
     if config.leaf_masters is not None:
         integers, nested = _nested(layers, integers, config)
     return IntegerCircuit(
-        _order_children(integers, order),
+        _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
         circuit.log_constant,
@@ -104,7 +104,8 @@ def _nested(
 
 def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
     """Give the float layers as `quantize` rounds them: input layers merged, products' children in coding order."""
-    return _order_children(_merge_inputs(layers), order)
+    merged = _merge_inputs(layers)
+    return _order_children(merged, [layer.shape for layer in merged], order)
 
 
 def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
@@ -175,9 +176,11 @@ def _quantize_layers(
         for indices, layer in _joined_sums([(index, layers[index]) for index in chosen]):  # type: ignore[misc]
             used = None if flows is None else np.concatenate([_values(flows[index]) for index in indices])  # type: ignore[arg-type]
             values = round_rows(layer, _values(layer), config, own, used) << (config.weight_bits - own)
-            ends = np.cumsum([len(_values(layers[index])) for index in indices])[:-1]  # type: ignore[arg-type]
-            for index, part in zip(indices, np.split(values, ends), strict=True):
-                made[index] = _with_values(layers[index], part)  # type: ignore[arg-type]
+            first = 0
+            for index in indices:
+                last = first + len(_values(layers[index]))  # type: ignore[arg-type]
+                made[index] = _with_values(layers[index], values[first:last])  # type: ignore[arg-type]
+                first = last
     return tuple(made)
 
 
@@ -297,14 +300,16 @@ def _remap_sum(
     return SumLayer(children, SparseRows(rows.indptr, indices[order], rows.values[order], total))
 
 
-def _order_children(layers: tuple[Kind, ...], order: tuple[int, ...]) -> tuple[Kind, ...]:
-    """List every product's children in coding order."""
-    places = first_places([layer.shape for layer in layers], order)
-    ordered: list[Kind] = []
-    for layer in layers:
+def _order_children(layers: tuple[Kind, ...], shapes: Sequence[Shape], order: tuple[int, ...]) -> tuple[Kind, ...]:
+    """List every product's children in coding order; `shapes` are those of the layers."""
+    places = first_places(shapes, order)
+    starts, children = child_lists(shapes)
+    user = np.repeat(np.arange(len(layers)), np.diff(starts))
+    place = np.array(places, dtype=np.int64)[children]
+    ordered = list(layers)
+    for index in np.unique(user[1:][(place[1:] < place[:-1]) & (user[1:] == user[:-1])]).tolist():
+        layer = layers[index]
         if isinstance(layer, ProductLayer):
             columns = sorted(range(len(layer.children)), key=[places[child] for child in layer.children].__getitem__)
-            if columns != list(range(len(columns))):
-                layer = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
-        ordered.append(layer)
+            ordered[index] = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
     return tuple(ordered)

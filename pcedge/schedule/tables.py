@@ -17,7 +17,6 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
-from pcedge.circuit.structure import child_lists
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.steps import (
     Align,
@@ -158,7 +157,7 @@ class Layers:
     def of(circuit: IntegerCircuit) -> Layers:
         """Take the layers of a circuit."""
         shapes = circuit.shapes
-        starts, child = child_lists(shapes)
+        starts, child = circuit.edges
         count = np.diff(starts)
         user = np.repeat(np.arange(len(shapes)), count)
         units = np.array([shape.units for shape in shapes], dtype=np.int64)
@@ -192,11 +191,17 @@ class Layers:
         return np.repeat(first, counts) + np.arange(int(counts.sum()))
 
 
-def likelihood_table(circuit: IntegerCircuit) -> Table:
-    """List the steps that give the root's value: every layer once, children before parents."""
-    layers = Layers.of(circuit)
+def likelihood_table(circuit: IntegerCircuit, layers: Layers | None = None, *, by_regions: bool = False) -> Table:
+    """List the steps that give the root's value: every layer once, children before parents.
+
+    With `by_regions` the layers of a structured circuit come region by region, so that few values live at a time.
+    """
+    layers = layers or Layers.of(circuit)
     room = layers.room
     rank = np.arange(len(layers.units))
+    if by_regions and circuit.structured:
+        walk = circuit.regions.largest_first()[circuit.regions.of_layer]
+        rank[np.lexsort((rank, walk))] = np.arange(len(rank))
     steps = Steps()
     never = np.zeros(len(rank), dtype=bool)
     edge_keys = rank[layers.user] * room + layers.place - 1

@@ -13,13 +13,13 @@ from pcedge.schedule.steps import Op
 from pcedge.schedule.tables import BoolArray, Layers, Refs, Steps, Table, aligned, upward, whole_values
 
 
-def code_table(circuit: IntegerCircuit) -> Table:
+def code_table(circuit: IntegerCircuit, layers: Layers | None = None) -> Table:
     """List the steps that code every variable once, in coding order.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
     """
-    layers, regions = Layers.of(circuit), circuit.regions
+    layers, regions = layers or Layers.of(circuit), circuit.regions
     walk = _Walk.of(layers, regions)
     steps = Steps()
     # A region needs its inside unless it is the last child of its parent, and that one of its parent, and so on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.csim import Csim
-from pcedge.simulate.ort import OrtSession
+from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
@@ -45,6 +46,12 @@ HIDDEN_SHARE = 0.3
 
 #: told what is being compared
 Announce = Callable[[str], None]
+
+#: shows a progress bar of a name for the time of a context, which gives the function that moves it
+Bars = Callable[[str], AbstractContextManager[Progress]]
+
+#: seconds that onnxruntime may take to load a circuit and to run all records, where the caller names none
+ORT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ def verify(
     *,
     project: str | Path | None = None,
     announce: Announce | None = None,
+    bars: Bars | None = None,
+    ort_seconds: float | None = ORT_SECONDS,
 ) -> LadderReport:
     """Compare the named rungs with the numpy reference on every output.
 
@@ -96,6 +105,8 @@ def verify(
         project: directory of an exported project to compile, for the rung of its kernel; None makes one for the time
             of the call.
         announce: told what is being compared.
+        bars: shows how far the rung ort is.
+        ort_seconds: the time that the rung ort may take; None sets no limit.
 
     Returns:
         The comparisons; a mismatch is reported with the first differing step of the schedules.
@@ -105,6 +116,7 @@ def verify(
         NotStructuredError: the kernels cannot code with the circuit.
         DataError: the data do not fit.
         MissingToolError: a rung's tool is not installed.
+        ToolError: the rung ort takes longer than its limit.
     """
     for rung in rungs:
         if rung not in (*RUNGS, *MORE_RUNGS):
@@ -130,7 +142,8 @@ def verify(
     comparisons: list[Comparison] = []
     if "ort" in rungs:
         say("onnxruntime")
-        comparisons += _compare_ort(engine, records)
+        with bars("onnxruntime") if bars else nullcontext(lambda done, total: None) as move:
+            comparisons += _compare_ort(engine, OrtSession(circuit, seconds=ort_seconds, progress=move), records)
     if "csim" in rungs:
         say("csim: lowering and compiling")
         with scratch() as made:
@@ -164,9 +177,7 @@ def hide(records: IntArray, seed: int = 0) -> IntArray:
     return np.where(generator.random(records.shape) < HIDDEN_SHARE, MISSING, records)
 
 
-def _compare_ort(engine: ReferenceEngine, records: IntArray) -> list[Comparison]:
-    session = OrtSession(engine.circuit)
-
+def _compare_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -> list[Comparison]:
     def trace(part: IntArray) -> Trace:
         return trace_ort(engine, session, part)
 

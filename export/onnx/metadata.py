@@ -1,0 +1,60 @@
+"""What an ONNX file says of its circuit beside the graph: the metadata of both formats (docs/onnx.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import onnx
+from onnx import helper
+
+from pcedge.circuit.structure import depth
+from pcedge.export.onnx.initializers import check_size
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
+
+#: format of stacks, and that of deep and of large circuits, which loops over steps
+FORMAT_VERSION, LOOP_VERSION = "2", "3"
+
+#: layers on the longest way from the root to a leaf, and in all, above which a circuit is written as loops: its stacks
+#: would be many thousand nodes, which onnxruntime takes minutes to load, or take minutes to be put together
+DEEP, LARGE = 1024, 1 << 14
+
+#: the widths that the metadata name
+WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
+
+#: metadata that the format itself defines; a note must have another name
+METADATA = (
+    "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
+)  # fmt: skip
+
+
+def format_of(circuit: IntegerCircuit) -> str:
+    """Choose the format of a circuit: `3` if it is deep or large, else `2`."""
+    return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
+
+
+def widths_of(circuit: IntegerCircuit) -> dict[str, int]:
+    """Give the widths that the metadata name."""
+    return {name: int(getattr(circuit, name)) for name in WIDTHS}
+
+
+def with_metadata(
+    model: onnx.ModelProto, program: Program, description: dict[str, Any], notes: Mapping[str, str], version: str
+) -> onnx.ModelProto:
+    """Add to a model what its format keeps in the metadata."""
+    circuit = program.circuit
+    text = json.dumps(description, separators=(",", ":"))
+    check_size(characters=len(text))
+    properties = {"format": version, "digest": circuit.digest.hex(), "circuit": text}
+    if circuit.symbolizer is not None:
+        properties["symbolizer"] = circuit.symbolizer.to_json()
+        check_size(characters=len(properties["symbolizer"]))
+    # To bound the steps of a large circuit takes longer than all else, and nothing that runs the file needs it.
+    if version == FORMAT_VERSION:
+        properties["needed"] = json.dumps(program.needed, separators=(",", ":"))
+    if circuit.log_constant:
+        properties["log_constant"] = repr(circuit.log_constant)
+    helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
+    return model
