@@ -28,9 +28,10 @@ from pcedge.export import from_onnx, read_onnx, to_onnx, write_onnx
 from pcedge.export.onnx.loop import COLUMNS, allocate
 from pcedge.export.onnx.loop_graph import FIELDS
 from pcedge.export.onnx.metadata import DEEP, LARGE, format_of
+from pcedge.integer import IntegerCircuit
 from pcedge.learn.structures import balanced_binary_tree
 from pcedge.learn.structures import chain as hidden_chain
-from pcedge.quantize import IntegerCircuit, QuantizationConfig, quantize
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.schedules import code_schedule, likelihood_schedule
 from pcedge.schedule.steps import Interval
 from pcedge.schedule.steps import describe as name_of
