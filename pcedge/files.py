@@ -38,10 +38,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     with _temporary(path.parent, folder=False) as fresh:
-        yield fresh
-        with fresh.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
+        try:
+            yield fresh
+            with fresh.open("r+b") as file:
+                os.fsync(file.fileno())
+            os.replace(fresh, path)
+        except OSError as error:
+            # numpy tells how many bytes were written, and not where.
+            if error.errno is None:
+                raise OSError(f"{path} must take what is written to it, it does not: {error}") from error
+            raise
         _sync_folder(path.parent)
 
 

@@ -638,3 +638,31 @@ def test_sampling_with_evidence_that_one_unit_calls_impossible():
     assert (sample(circuit, 50, evidence=[1, -1])[:, 0] == 1).all()
     with pytest.raises(DataError, match="record 0 has 0"):
         log_conditional(Circuit((leaves[0], SumLayer((0,), np.array([[1.0, 0.0]])))), [[-1]], [[1]])
+
+
+class TestForms:
+    """Arrays and layers as callers have them."""
+
+    @pytest.mark.parametrize(("layers", "text"), [
+        (None, "layers must be a tuple of layers, got NoneType"),
+        ((1, 2), "layer 0 must be an InputLayer, ProductLayer or SumLayer, got int"),
+    ])  # fmt: skip
+    def test_what_is_no_layer_is_refused(self, layers: object, text: str) -> None:
+        with pytest.raises(CircuitError, match=f"^{text}$"):
+            Circuit(layers)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint64"])
+    def test_lists_of_any_integers(self, dtype: str) -> None:
+        def circuit(indptr: list[int]) -> Circuit:
+            rows = SparseRows(np.array(indptr, dtype), np.array([0, 1, 0, 1], dtype), np.full(4, 0.5), 2)
+            leaf = InputLayer(0, np.array([[0.25, 0.75], [0.5, 0.5]]))
+            return Circuit((leaf, SumLayer((0,), rows), SumLayer((1,), np.array([[0.5, 0.5]]))))
+
+        np.testing.assert_array_equal(log_likelihood(circuit([0, 2, 4]), [[0]]), np.log([0.375]))
+        with pytest.raises(CircuitError, match=r"every row must hold at least one entry|row pointers"):
+            circuit([0, 4, 4])
+
+    def test_lists_may_be_plain(self) -> None:
+        rows = SparseRows([0, 2], [0, 1], [0.5, 0.5], 2)  # type: ignore[arg-type]
+        circuit = Circuit((InputLayer(0, np.array([[0.25, 0.75], [0.5, 0.5]])), SumLayer((0,), rows)))
+        np.testing.assert_array_equal(log_likelihood(circuit, [[0]]), np.log([0.375]))

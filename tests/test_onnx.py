@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -59,6 +60,10 @@ def small_circuit() -> IntegerCircuit:
     mixed = SumLayer((1,), SparseRows.from_dense(np.array([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]])))
     product = ProductLayer((0, 2), np.array([[0, 1], [2, 0], [1, 1], [2, 1]]))
     return quantize(Circuit((left, right, mixed, product, SumLayer((3,), np.full((1, 4), 0.25)))))
+
+
+def replace_constant(circuit: IntegerCircuit, constant: float) -> IntegerCircuit:
+    return dataclasses.replace(circuit, log_constant=constant)
 
 
 def chain(variables: int = 5, states: int = 3) -> IntegerCircuit:
@@ -393,6 +398,38 @@ def lists_of(model: onnx.ModelProto) -> list[str]:
     """Name the initializers of the sparse sum's lists."""
     entry = next(entry for entry in model.metadata_props if entry.key == "pcedge.circuit")
     return list(json.loads(entry.value)["layers"][2]["lists"])
+
+
+class TestNotes:
+    """What stands beside the circuit in a file: its constant is protected, texts for people are free."""
+
+    @pytest.mark.parametrize("version", ["2", "3"])
+    def test_a_damaged_constant_is_refused(self, version: str) -> None:
+        circuit = replace_constant(small_circuit(), -1.25)
+        whole = to_onnx(circuit, version=version).SerializeToString(deterministic=True)
+        assert read_onnx(whole).log_constant == -1.25
+        for old, new in (
+            (b"-1.25", b"-9.25"),
+            (b"log_constant", b"log_konstant"),
+            (b"log_constant_d", b"log_constant_e"),
+        ):
+            assert old in whole
+            with pytest.raises(FormatError, match=r"^onnx-constant: the digest of the log constant must be "):
+                read_onnx(whole.replace(old, new, 1))
+
+    @pytest.mark.parametrize("version", ["2", "3"])
+    def test_shapes_and_texts_of_other_tools_are_free(self, version: str) -> None:
+        circuit = small_circuit()
+        model = onnx.shape_inference.infer_shapes(to_onnx(circuit, version=version))
+        assert model.graph.value_info
+        model.functions[0].value_info.add(name="x")
+        for node in model.graph.node:
+            node.doc_string = "a text"
+            for attribute in node.attribute:
+                attribute.doc_string = "a text"
+                if attribute.HasField("g"):
+                    attribute.g.name = attribute.g.doc_string = attribute.g.node[0].doc_string = "a text"
+        assert from_onnx(model).digest == circuit.digest
 
 
 class TestRules:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -492,3 +493,52 @@ class TestDamage:
                 continue
             assert back.shape == (records, 3)
             assert encoded_again(self.engine, back, forged.pack()) == forged.pack()
+
+
+class TestCallers:
+    """What is given in another form than the usual."""
+
+    def test_integers_of_numpy_are_lanes(self) -> None:
+        engine = ReferenceEngine(quantize(strategies.make_circuit(1, 3, 2, 3, "hidden")))
+        x = np.zeros((7, 3), dtype=np.uint8)
+        assert encode(engine, x, np.int64(3)) == encode(engine, x, 3)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"^lanes must be an integer of at least 1, got True$"):
+            encode(engine, x, True)
+
+    @pytest.mark.parametrize("data", [None, "abc", [300], 7])
+    def test_a_stream_is_bytes(self, data: object) -> None:
+        engine = ReferenceEngine(quantize(strategies.make_circuit(1, 3, 2, 3, "hidden")))
+        with pytest.raises(StreamError, match=rf"^a stream must be bytes, got {type(data).__name__}$"):
+            decode(engine, data)  # type: ignore[arg-type]
+
+    def test_any_view_of_bytes_is_read(self) -> None:
+        engine = ReferenceEngine(quantize(strategies.make_circuit(1, 3, 2, 3, "hidden")))
+        x = np.zeros((7, 3), dtype=np.uint8)
+        data = encode(engine, x)
+        words = memoryview(np.frombuffer(data + bytes(-len(data) % 2), np.uint16))
+        np.testing.assert_array_equal(decode(engine, bytearray(data)), x)  # type: ignore[arg-type]
+        if len(data) % 2 == 0:
+            np.testing.assert_array_equal(decode(engine, words), x)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(StreamError, match=r"1 bytes follow$"):
+                decode(engine, words)  # type: ignore[arg-type]
+
+    def test_an_engine_is_that_of_an_integer_circuit(self) -> None:
+        text = "^a program must be that of an integer circuit, which quantize makes, got "
+        for source in (None, strategies.make_circuit(1, 3, 2, 3, "hidden")):
+            with pytest.raises(UsageError, match=text + type(source).__name__):
+                ReferenceEngine(source)  # type: ignore[arg-type]
+
+
+def test_decoding_takes_the_records_and_little_for_a_segment() -> None:
+    variables, segments = 4, 3
+    layers = [strategies.InputLayer(v, [[1.0, 0.0]]) for v in range(variables)]
+    layers.append(ProductLayer(tuple(range(variables)), np.zeros((1, variables), int)))
+    engine = ReferenceEngine(quantize(strategies.Circuit(tuple(layers))))
+    data = encode(engine, np.zeros((segments * SEGMENT_RECORDS, variables), np.uint8), 8192)
+    tracemalloc.start()
+    decode(engine, data)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # SECURITY.md: the records in their type, 16 bytes a symbol of a segment, and what a round of the lanes takes.
+    assert most < variables * SEGMENT_RECORDS * (segments + 16) + 64 * len(data)

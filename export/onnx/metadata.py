@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,7 @@ WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", 
 #: metadata that the format itself defines; a note must have another name
 METADATA = (
     "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
+    "pcedge.log_constant_digest",
 )  # fmt: skip
 
 
@@ -38,6 +40,11 @@ def format_of(circuit: IntegerCircuit) -> str:
 def widths_of(circuit: IntegerCircuit) -> dict[str, int]:
     """Give the widths that the metadata name."""
     return {name: int(getattr(circuit, name)) for name in WIDTHS}
+
+
+def constant_digest(digest: bytes, constant: str) -> str:
+    """Protect the constant of an import, which is no part of the circuit's digest: no stream depends on it."""
+    return hashlib.sha256(digest + constant.encode()).hexdigest()
 
 
 def with_metadata(
@@ -56,5 +63,6 @@ def with_metadata(
         properties["needed"] = json.dumps(program.needed, separators=(",", ":"))
     if circuit.log_constant:
         properties["log_constant"] = repr(circuit.log_constant)
+        properties["log_constant_digest"] = constant_digest(circuit.digest, properties["log_constant"])
     helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
     return model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
 from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
 from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers
-from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS
+from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, constant_digest
 from pcedge.export.onnx.stack_reader import Parameters, initializer_error, integer, stacked_layers, structure_error
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.integer.circuit import IntegerCircuit
@@ -118,6 +119,7 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
             "onnx-digest",
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
         )
+    _check_constant(metadata, circuit)
     _check_needed(metadata.get("pcedge.needed"), expected)
     check_equal(model, expected)
     return circuit
@@ -177,6 +179,15 @@ def _log_constant(text: str | None) -> float:
             "onnx-constant", f"the log constant must be a finite number as Python writes it, got {text[:40]!r}"
         )
     return value
+
+
+def _check_constant(metadata: Mapping[str, str], circuit: IntegerCircuit) -> None:
+    """Demand that the constant has its digest, and that neither stands alone."""
+    given = metadata.get("pcedge.log_constant"), metadata.get("pcedge.log_constant_digest")
+    wanted = None if given[0] is None else constant_digest(circuit.digest, given[0])
+    if given[1] != wanted:
+        said = wanted or "absent, as the constant is"
+        raise FormatError("onnx-constant", f"the digest of the log constant must be {said}, got {str(given[1])[:80]}")
 
 
 def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:

@@ -174,7 +174,13 @@ class Circuit:
         """Check every rule."""
         if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
             raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
+        if not isinstance(self.layers, (tuple, list)):
+            raise CircuitError(f"layers must be a tuple of layers, got {type(self.layers).__name__}")
         for index, layer in enumerate(self.layers):
+            if not isinstance(layer, (InputLayer, ProductLayer, SumLayer)):
+                raise CircuitError(
+                    f"layer {index} must be an InputLayer, ProductLayer or SumLayer, got {type(layer).__name__}"
+                )
             _check_arrays(index, layer)
         _ = self.spans
         _check_inputs([(index, layer) for index, layer in enumerate(self.layers) if isinstance(layer, InputLayer)])

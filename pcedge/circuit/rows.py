@@ -24,6 +24,14 @@ class SparseRows:
     values: NDArray[np.generic]
     columns: int
 
+    def __post_init__(self) -> None:
+        """Hold integers in the one type that numpy reckons in; what is none is left to the check of the layer."""
+        for name in ("indptr", "indices", "values"):
+            array = np.asarray(getattr(self, name))
+            if name != "values" and array.dtype.kind in "iu" and array.dtype != np.int64:
+                array = array.astype(np.int64)
+            object.__setattr__(self, name, array)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Give (rows, columns)."""

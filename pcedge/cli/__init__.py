@@ -40,7 +40,8 @@ def main() -> None:
             show_error(type(error).__name__, error.format_message(), status)
     except SystemExit as end:  # of a signal, or because the reader went away, as `| head` does
         status = end.code
-    except OSError as error:  # of --help and --version
-        streams.say(f"pcedge: {streams.unwritable('stdout', error)}")
+    except OSError as error:  # of --help and --version, or of a name that no file can have
+        of_stdout = error.filename is None and error.errno in streams.FULL
+        streams.say(f"pcedge: {streams.unwritable('stdout', error) if of_stdout else error}")
         status = 1
     sys.exit(streams.finish(status if isinstance(status, int) else 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import sys
@@ -12,6 +13,10 @@ import click
 
 #: what stands for signs that an encoding may lack; others are escaped
 PLAIN = {"×": "x", "–": "-", "—": "-", "…": "...", "→": "->", "≥": ">=", "≤": "<="}
+
+
+#: what is wrong where a stream that is open does not take what is written
+FULL = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG, errno.EPIPE, errno.EINVAL, errno.EAGAIN)
 
 
 class _Plain:

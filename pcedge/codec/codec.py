@@ -36,10 +36,8 @@ class Codec:
 
     def __init__(self, circuit: Source, lanes: int | None = None) -> None:
         """Open the circuit."""
-        if lanes is not None and (type(lanes) is not int or lanes < 1):
-            raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
+        self.lanes = stream.check_lanes(lanes)
         self.engine = ReferenceEngine(open_program(circuit))
-        self.lanes = lanes
 
     @property
     def digest(self) -> str:
@@ -65,7 +63,7 @@ class Codec:
             StreamError: the stream is truncated, damaged, of another version, or of another circuit.
             UsageError: `out` has another dtype or shape.
         """
-        restored = stream.decode(self.engine, bytes(buf))
+        restored = stream.decode(self.engine, buf)
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:

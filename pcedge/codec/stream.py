@@ -109,8 +109,7 @@ def encode(
     array = np.asarray(x)
     if array.ndim > MAX_DIMENSIONS:
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
-    if lanes is not None and (type(lanes) is not int or lanes < 1):
-        raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
+    lanes = check_lanes(lanes)
     segments = []
     size = _segment_rows(symbolizer)
     for first in range(0, len(rows), size):
@@ -152,7 +151,9 @@ def decode(
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
     counts = _check_segments(stream, symbolizer)
-    parts: list[NDArray[Any]] = []
+    # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
+    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
+    least, most = value_range(stream.dtype.name)
     done = 0
     for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
 
@@ -162,15 +163,27 @@ def decode(
 
         lanes = list(segment.lanes)
         symbols = engine.decode_lanes(lanes, count, report)
-        parts.append(symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number))
+        part = symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number)
+        for end in (part.min(), part.max()) if part.size else ():
+            if not least <= int(end) <= most:
+                what = "symbols" if symbolizer is None else "values"
+                raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
+        restored[done : done + segment.records] = part.reshape(segment.records, -1)
         done += segment.records
-    restored = np.concatenate(parts) if parts else np.zeros((0, math.prod(stream.shape[1:])), dtype=np.int64)
-    least, most = value_range(stream.dtype.name)
-    for end in (restored.min(), restored.max()) if restored.size else ():
-        if not least <= int(end) <= most:
-            what = "symbols" if symbolizer is None else "values"
-            raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
-    return restored.astype(stream.dtype).reshape(stream.shape)
+    return restored.reshape(stream.shape)
+
+
+def check_lanes(lanes: object) -> int | None:
+    """Demand a number of lanes, or None.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if lanes is None:
+        return None
+    if isinstance(lanes, bool) or not isinstance(lanes, (int, np.integer)) or lanes < 1:
+        raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
+    return int(lanes)
 
 
 def _segment_rows(symbolizer: Symbolizer | None) -> int:
@@ -215,7 +228,8 @@ def parse(data: bytes) -> Stream:
     Raises:
         StreamError: magic, version, a length, or a checksum is wrong.
     """
-    reader = _Reader(bytes(data))
+    data = _bytes(data)
+    reader = _Reader(data)
     magic = reader.take(len(MAGIC), "magic")
     if magic != MAGIC:
         raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
@@ -239,6 +253,12 @@ def parse(data: bytes) -> Stream:
     if reader.place != len(data):
         raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.place} bytes follow")
     return Stream(digest, dtype, shape, tuple(segments))
+
+
+def _bytes(data: object) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise StreamError(f"a stream must be bytes, got {type(data).__name__}")
+    return bytes(data)
 
 
 def _read_segment(reader: _Reader, number: int, left: int) -> Segment:

@@ -70,7 +70,7 @@ def decode_lanes(
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
-    records = np.zeros((count, len(engine.circuit.order)), dtype=np.int64)
+    records = np.empty((count, len(engine.circuit.order)), dtype=np.int64)
     done = 0
     for symbols in decode_rounds(engine, lanes, count, strict=strict):
         records[done : done + len(symbols)] = symbols

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.ranges import Analysis, Leaves, analyse, needed_widths
 from pcedge.schedule.reevaluation import reevaluation_schedule
@@ -50,8 +51,18 @@ class Program:
 
     @classmethod
     def of(cls, source: IntegerCircuit | Program) -> Program:
-        """Make the program of a circuit; a program is given back as it is."""
-        return source if isinstance(source, Program) else cls(source, Schedules(source))
+        """Make the program of a circuit; a program is given back as it is.
+
+        Raises:
+            UsageError: `source` is neither.
+        """
+        if isinstance(source, Program):
+            return source
+        if not isinstance(source, IntegerCircuit):
+            raise UsageError(
+                f"a program must be that of an integer circuit, which quantize makes, got {type(source).__name__}"
+            )
+        return cls(source, Schedules(source))
 
     def with_parameters(self, circuit: IntegerCircuit) -> Program:
         """Make the program of a circuit of the same structure and order, which shares the schedules."""
