@@ -134,7 +134,7 @@ def verify(
     if "csim" in rungs:
         say("csim: lowering and compiling")
         with scratch() as made:
-            folder = Path(project) if project else write_project(circuit, made / "project")
+            folder = Path(project) if project else write_project(engine.program, made / "project")
             csim = Csim(folder)
             if csim.manifest["digest"] != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
@@ -147,13 +147,13 @@ def verify(
         say("engine: lowering and compiling")
         with scratch() as made:
             fresh = made / "project"
-            folder = Path(project) if project else write_project(circuit, fresh, shape=VERIFY_SHAPE)
+            folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with scratch() as made:
             given = project is not None and kernel_of(Path(project)) == UNROLLED
-            folder = Path(str(project)) if given else write_unrolled(circuit, made / "project")
+            folder = Path(str(project)) if given else write_unrolled(engine.program, made / "project")
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     return LadderReport(tuple(comparisons))
 
@@ -165,7 +165,7 @@ def hide(records: IntArray, seed: int = 0) -> IntArray:
 
 
 def _compare_ort(engine: ReferenceEngine, records: IntArray) -> list[Comparison]:
-    session = OrtSession(engine.circuit)
+    session = OrtSession(engine.program)
 
     def trace(part: IntArray) -> Trace:
         return trace_ort(engine, session, part)
