@@ -14,6 +14,7 @@ from pcedge.export.unrolled.body import write_body
 from pcedge.export.unrolled.signals import Counts
 from pcedge.export.unrolled.tables import code_bits
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
+from pcedge.schedule.program import Program
 
 #: edges of an unrolled circuit at most: beyond, synthesis and C simulation take too long
 MAX_EDGES = 20_000
@@ -58,11 +59,11 @@ def edges(circuit: IntegerCircuit) -> int:
     return total
 
 
-def unroll(circuit: IntegerCircuit, adders: str = "auto") -> Kernel:
+def unroll(source: IntegerCircuit | Program, adders: str = "auto") -> Kernel:
     """Unroll a circuit's likelihood schedule.
 
     Args:
-        circuit: any integer circuit of at most `MAX_EDGES` edges; it need not be structured.
+        source: any integer circuit of at most `MAX_EDGES` edges, or its program; it need not be structured.
         adders: `shared` computes once what rows have in common, with the extra `da`; `plain` makes each row by itself;
             `auto` is `shared` where the extra is installed.
 
@@ -75,6 +76,8 @@ def unroll(circuit: IntegerCircuit, adders: str = "auto") -> Kernel:
     """
     if adders not in ADDERS:
         raise UsageError(f"adders must be one of {', '.join(ADDERS)}, got {adders!r}")
+    program = Program.of(source)
+    circuit = program.circuit
     found = edges(circuit)
     if found > MAX_EDGES:
         raise UsageError(
@@ -88,5 +91,5 @@ def unroll(circuit: IntegerCircuit, adders: str = "auto") -> Kernel:
         )
     if adders == "auto":
         adders = "shared" if has_da4ml() else "plain"
-    body, counts = write_body(ReferenceEngine(circuit), adders)
+    body, counts = write_body(ReferenceEngine(program), adders)
     return Kernel(circuit, adders, body, counts, found)

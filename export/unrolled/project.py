@@ -24,6 +24,7 @@ from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.unrolled.kernel import Kernel, unroll
 from pcedge.export.vitis.files import Sources
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 
 #: the kernel's function, and what that is compiled from
 TOPS = ("pc_unrolled",)
@@ -37,7 +38,7 @@ MISSING_SHARE = 0.3
 
 
 def write_unrolled(
-    circuit: IntegerCircuit,
+    circuit: IntegerCircuit | Program,
     out: str | Path,
     *,
     target: str = DEFAULT_TARGET,
@@ -47,7 +48,7 @@ def write_unrolled(
     """Unroll a circuit into a project directory.
 
     Args:
-        circuit: any integer circuit of at most `MAX_EDGES` edges; it need not be structured.
+        circuit: any integer circuit of at most `MAX_EDGES` edges, or its program; it need not be structured.
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …), -1 is missing; None draws some from the circuit.
@@ -66,7 +67,7 @@ def write_unrolled(
     given = _drawn(engine) if records is None else engine.check(records, allow_missing=True)
     if not len(given):
         raise DataError("golden vectors must have at least one record, got none")
-    kernel = unroll(circuit, adders)
+    kernel = unroll(engine.program, adders)
 
     def fill(folder: Path) -> dict[str, object]:
         for part in ("src", "include/pcedge", "testbench", "golden"):
@@ -81,7 +82,7 @@ def write_unrolled(
         write_text(folder / "Makefile", template("unrolled", "unrolled.mk"))
         (folder / "golden/symbols.i32").write_bytes(given.astype("<i4").tobytes())
         (folder / "golden/results.i64").write_bytes(results(engine, given).astype("<i8").tobytes())
-        write_onnx(circuit, folder / "model.onnx")
+        write_onnx(engine.program, folder / "model.onnx")
         return _manifest(kernel, chosen, len(given))
 
     return write_files(out, fill)

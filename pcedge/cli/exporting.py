@@ -145,25 +145,15 @@ def simulate(folder: Path) -> Result:
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
     """
-    from pcedge.export.project.manifest import UNROLLED
-    from pcedge.simulate.csim import Csim
-    from pcedge.simulate.parallel import EngineCsim
-    from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+    from pcedge.simulate.projects import simulators
     from pcedge.toolchain.compiled import compared
 
     _need_project(folder)
-    unrolled = kernel_of(folder) == UNROLLED
-    csim = UnrolledCsim(folder) if unrolled else Csim(folder)
-    manifest = csim.manifest
-    lines = {}
-    if not manifest.get("reload"):
-        announce("compiling the testbench")
-        csim.compile()
-        lines["kernels"] = csim.golden()
-    # One multiplier and one stream do what the kernels do.
-    if not unrolled and (manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1)):
-        announce("compiling the engine's testbench")
-        lines["engine"] = EngineCsim(folder).golden()
+    lines, manifest = {}, {}
+    for name, simulator in simulators(folder).items():
+        announce("compiling the testbench" if name == "kernels" else "compiling the engine's testbench")
+        simulator.compile()
+        lines[name], manifest = simulator.golden(), simulator.manifest
     result = {"out": str(folder), "mismatches": 0, "golden_records": manifest["golden_records"]}
     result["compared"] = {name: compared(said) for name, said in lines.items()}
     return result, "\n".join(lines.values()), 0

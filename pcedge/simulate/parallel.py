@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
 from pcedge.drivers.device import Device
 from pcedge.errors import MismatchError, ToolError
+from pcedge.export.project.manifest import ENGINE_KERNEL, read_manifest
 from pcedge.simulate.board import Board
-from pcedge.simulate.csim import Csim, golden_counts
+from pcedge.simulate.csim import golden_counts
 from pcedge.toolchain.compiled import check_compared, compiled, start
 from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
@@ -26,6 +30,19 @@ class EngineCsim:
     #: exact widths of every signal (`ap_int`) instead of 64-bit integers
     exact: bool = False
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Read the project's manifest.
+
+        Raises:
+            FormatError: the directory is no project of an engine, or its manifest is damaged.
+        """
+        return read_manifest(self.folder, ENGINE_KERNEL)
+
+    def compile(self) -> Path:
+        """Compile the testbench where it is not yet; give the executable. Errors are those of `executable`."""
+        return self.executable
+
     @cached_property
     def executable(self) -> Path:
         """Compile the testbench where it is not yet; give the executable.
@@ -35,7 +52,7 @@ class EngineCsim:
             MissingToolError: no compiler or no ap_int.h.
             ToolError: the compiler failed; its text is in the message.
         """
-        _ = Csim(self.folder).manifest
+        _ = self.manifest
         command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
         if not self.exact:
             command.append("-DPCEDGE_PLAIN_INTEGERS")
@@ -58,8 +75,13 @@ class EngineCsim:
             raise MismatchError(f"engine: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the engine's testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
-        check_compared(self.folder, done.stdout, golden_counts(Csim(self.folder).manifest))
+        check_compared(self.folder, done.stdout, golden_counts(self.manifest))
         return done.stdout.strip()
+
+    def likelihood(self, records: IntArray) -> Vector:
+        """Run the job likelihood; give mantissas and exponents, (N,) each."""
+        with self.device() as device:
+            return device.likelihood(records)
 
     @contextmanager
     def device(self, stalls: tuple[int, int] | None = None) -> Iterator[Device]:
@@ -68,7 +90,7 @@ class EngineCsim:
         Args:
             stalls: share of 256, and a seed: so often both ends of a stream are not ready.
         """
-        streams = Csim(self.folder).manifest.get("streams", 1)
+        streams = self.manifest.get("streams", 1)
         board = Board(self.executable, streams, stalls)
         try:
             yield Device(board, board.ports)

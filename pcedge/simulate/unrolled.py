@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.errors import MismatchError, ToolError
 from pcedge.export.project.manifest import UNROLLED, kernel_named, read_manifest
@@ -83,6 +84,11 @@ class UnrolledCsim:
         records = self.manifest["golden_records"]
         check_compared(self.folder, done.stdout, {"records": records, "results": OUTPUTS * records})
         return done.stdout.strip()
+
+    def likelihood(self, records: IntArray) -> Vector:
+        """Run pc_unrolled; give mantissas and exponents, (N,) each."""
+        results = self.run(records)
+        return results[:, 0], results[:, 1]
 
     def run(self, records: IntArray) -> IntArray:
         """Run pc_unrolled on records (N, variables), -1 is missing; give mantissa, exponent and score, (N, 3)."""

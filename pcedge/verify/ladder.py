@@ -143,11 +143,11 @@ def verify(
     if "ort" in rungs:
         say("onnxruntime")
         with bars("onnxruntime") if bars else nullcontext(lambda done, total: None) as move:
-            comparisons += _compare_ort(engine, OrtSession(circuit, seconds=ort_seconds, progress=move), records)
+            comparisons += _compare_ort(engine, OrtSession(engine.program, seconds=ort_seconds, progress=move), records)
     if "csim" in rungs:
         say("csim: lowering and compiling")
         with scratch() as made:
-            folder = Path(project) if project else write_project(circuit, made / "project")
+            folder = Path(project) if project else write_project(engine.program, made / "project")
             csim = Csim(folder)
             if csim.manifest["digest"] != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
@@ -160,13 +160,13 @@ def verify(
         say("engine: lowering and compiling")
         with scratch() as made:
             fresh = made / "project"
-            folder = Path(project) if project else write_project(circuit, fresh, shape=VERIFY_SHAPE)
+            folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with scratch() as made:
             given = project is not None and kernel_of(Path(project)) == UNROLLED
-            folder = Path(str(project)) if given else write_unrolled(circuit, made / "project")
+            folder = Path(str(project)) if given else write_unrolled(engine.program, made / "project")
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     return LadderReport(tuple(comparisons))
 

@@ -1,0 +1,46 @@
+"""What a simulator of a project does: the interface of everything that runs generated sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+
+
+class Simulator(Protocol):
+    """Run what a project directory holds, and compare it with the golden vectors."""
+
+    @property
+    def folder(self) -> Path:
+        """Give the project directory."""
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Read the project's manifest.
+
+        Raises:
+            FormatError: the directory is no project of this kind, or its manifest is damaged.
+        """
+
+    def compile(self) -> Path:
+        """Compile the sources where they or the compiler have changed; give the executable.
+
+        Raises:
+            FormatError: the directory is no project of this kind.
+            MissingToolError: a tool is missing.
+            ToolError: the compiler failed; its text is in the message.
+        """
+
+    def golden(self) -> str:
+        """Compare with the golden vectors; give what the testbench says.
+
+        Raises:
+            MismatchError: they differ; the message names where.
+            FormatError: it compared other numbers than the manifest says.
+            ToolError: the testbench cannot run, or refuses the golden files.
+        """
+
+    def likelihood(self, records: IntArray) -> Vector:
+        """Give mantissas and exponents, (N,) each, of records (N, variables); -1 is missing."""

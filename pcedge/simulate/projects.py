@@ -1,0 +1,29 @@
+"""Which simulators a project directory has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pcedge.export.project.manifest import UNROLLED
+from pcedge.simulate.base import Simulator
+from pcedge.simulate.csim import Csim
+from pcedge.simulate.parallel import EngineCsim
+from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+
+
+def simulators(folder: Path) -> dict[str, Simulator]:
+    """Give what runs a project's sources: `kernels`, `engine`, or both.
+
+    Raises:
+        FormatError: the directory is no project, or its manifest is damaged.
+    """
+    if kernel_of(folder) == UNROLLED:
+        return {"kernels": UnrolledCsim(folder)}
+    manifest = Csim(folder).manifest
+    found: dict[str, Simulator] = {}
+    if not manifest.get("reload"):
+        found["kernels"] = Csim(folder)
+    # One multiplier and one stream do what the kernels do.
+    if manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1):
+        found["engine"] = EngineCsim(folder)
+    return found
