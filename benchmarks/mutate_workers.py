@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import time
 import traceback
 import warnings
@@ -25,6 +24,7 @@ import click
 
 from benchmarks.mutated import Case, Parser
 from pcedge.errors import PcedgeError
+from pcedge.files import scratch
 
 #: seconds of CPU that a case may take to be made or checked; the kernel ends a process that is so much later still
 CHECK_SECONDS, GRACE_SECONDS = 30.0, 10
@@ -94,9 +94,9 @@ def run_cases(parsers: Sequence[Parser], numbers: Sequence[int], seed: int, work
     jobs = deque(
         (parser, list(numbers[start : start + CHUNK])) for parser in parsers for start in range(0, len(numbers), CHUNK)
     )
-    with tempfile.TemporaryDirectory(prefix="pcedge-mutate-") as shared:
+    with scratch() as shared:
         for parser in parsers:
-            folder = Path(shared) / parser.name
+            folder = shared / parser.name
             folder.mkdir()
             parser.build(folder)
         _run(jobs, tallies, seed, workers)
@@ -214,14 +214,14 @@ def _serve(pipe: Any, seed: int) -> None:
     # A process that its memory or time ends leaves no file of its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prepared: dict[str, Parser] = {}
-    with tempfile.TemporaryDirectory(prefix="pcedge-mutate-") as scratch:
+    with scratch() as own:
         while True:
             try:
                 parser, numbers = pipe.recv()
             except EOFError:
                 return
             if parser.name not in prepared:
-                folder = Path(scratch) / parser.name
+                folder = own / parser.name
                 folder.mkdir()
                 try:
                     parser.prepare(folder)

@@ -123,7 +123,7 @@ def test_what_was_compared_is_what_the_manifest_says(small: Path, tmp_path: Path
     folder = shutil.copytree(small, tmp_path / "project")
     manifest = json.loads((folder / "manifest.json").read_text())
     engine, lanes = ReferenceEngine(random_circuit(4)), (folder / "golden/lanes.bin").stat().st_size
-    steps = len(engine.likelihood_steps.steps) + len(engine.code_steps.steps)
+    steps = len(engine.program.likelihood.steps) + len(engine.program.code.steps)
     variables = len(engine.circuit.order)
     assert compared(Csim(folder).golden()) == {
         "records": 16, "steps": 16 * steps, "bytes": lanes - 4 * 5, "symbols": 16 * variables
