@@ -21,6 +21,7 @@ from strategies import make_circuit
 from pcedge.circuit import sample, save_circuit
 from pcedge.cli.output import table
 from pcedge.codec import encode
+from pcedge.data import load_array
 from pcedge.engines import ReferenceEngine
 from pcedge.export import write_onnx
 from pcedge.export.onnx import zoo
@@ -221,3 +222,17 @@ def test_narrow_tables_keep_a_column_whole() -> None:
     from pcedge.cli.output import _least_width
 
     assert _least_width(made) == len("│ mnist-16 │ b │")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_arrays_are_read_from_stdin(tmp_path: Path, name: str) -> None:
+    x = load_array("digits")[:3]
+    np.save(tmp_path / name, x) if name == "x.npy" else np.savez(tmp_path / name, train=x)
+    program = [sys.executable, "-m", "pcedge", "loglik", "digits"]
+    with (tmp_path / name).open("rb") as source:
+        piped = subprocess.run([*program, "/dev/stdin"], stdin=source, capture_output=True, text=True, check=True)
+    plain = subprocess.run([*program, str(tmp_path / name)], capture_output=True, text=True, check=True)
+    assert piped.stdout == plain.stdout
+    refused = subprocess.run([*program, "/dev/stdin"], input="no array", capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "which has no suffix; raw numbers take --dtype and --shape" in refused.stderr

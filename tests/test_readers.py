@@ -220,7 +220,10 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
         ("1,2\n3,1e3\n", ", line 2, column 2: a cell must hold an integer, got the float '1e3'"),
         ("1.5,2\n", ", line 1, column 1: a cell must hold an integer, got the float '1.5'"),
         ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
-        ("a,b\n1,nan\n", ", line 2, column 'b': a cell must hold an integer, got 'nan'; --missing takes it as missing"),
+        (
+            "a,b\n1,nan\n",
+            ", line 2, column 'b': a cell must hold an integer, got 'nan'; train and loglik take it with --missing",
+        ),
         ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
         ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'"),
         ("1,2\n3\n", ", line 2: must have 2 cells like the first line, got 1"),
@@ -236,7 +239,7 @@ def test_table_refusals(tmp_path: Path, data: str, text: str) -> None:
 NAN_LINE = "it is empty; --missing takes empty cells as missing; --header takes the line as names"
 GOT = "a cell must hold an integer, got"
 NAMES = "; --header takes the line as names"
-MARK = "; --missing takes it as missing"
+MARK = "; train and loglik take it with --missing"
 
 
 @pytest.mark.parametrize(

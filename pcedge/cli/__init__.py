@@ -39,6 +39,8 @@ def main() -> None:
         if "--json" in sys.argv:
             show_error(type(error).__name__, error.format_message(), status)
     except SystemExit as end:  # of a signal, or because the reader went away, as `| head` does
+        if end.code == TERMINATED:
+            streams.say("pcedge: terminated")
         status = end.code
     except OSError as error:  # of --help and --version, or of a name that no file can have
         of_stdout = error.filename is None and error.errno in streams.FULL

@@ -214,6 +214,12 @@ def _names(arrays: dict[str, Array]) -> str:
     return ", ".join(sorted(arrays)) or "nothing"
 
 
+def _begin(path: Path) -> bytes:
+    """Take the first bytes of a file whose name does not say what it holds, as that of a pipe does not."""
+    with refused(path, "readable file"), path.open("rb") as file:
+        return file.read(6)
+
+
 def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     """Read all arrays of a source by name; a file of one array gives it the name train."""
     path = DIGITS_FILE if source == DIGITS else Path(source)
@@ -239,10 +245,12 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
             return read_folder(path, SPLITS)
     if name.endswith(IMAGES):
         return {"train": read_image(path)}
-    if name.endswith(".npz"):
+    begin = _begin(path) if not path.suffix else b""
+    if name.endswith(".npz") or begin.startswith(b"PK\x03\x04"):
         return read_npz(path, SPLITS)
-    if name.endswith(".npy"):
+    if name.endswith(".npy") or begin.startswith(b"\x93NUMPY"):
         return {"train": read_npy(path)}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         return {"train": read_idx(path)}
-    raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
+    got = path.suffix or f"{path.name!r}, which has no suffix; raw numbers take --dtype and --shape"
+    raise DataError(f"{source} must {ACCEPTED}, got {got}")

@@ -220,7 +220,7 @@ def _value(where: str, head: Head, header: bool | None, line: int, place: tuple[
     if not cell:
         reason = "it is empty; --missing takes empty cells as missing"
     elif _is_mark(cell):
-        reason = f"got {cell!r}; --missing takes it as missing"
+        reason = f"got {cell!r}; train and loglik take it with --missing"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
     if line == head.first.line and header is None and not _is_number(cell):
