@@ -23,7 +23,7 @@ test-fast: $(VENV)/.test
 # All tests, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
 nightly: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --durations=50
-	$(BIN)/python benchmarks/mutate.py --count 10000
+	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py
 
