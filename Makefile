@@ -8,13 +8,24 @@ ZIG = $(if $(HAVE_CXX),,zig)
 # The version that the tests were run with; set TORCH to the build that suits your machine.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint tree docs check clean
+.PHONY: demo test test-fast nightly lint tree docs release check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto $(PYTEST_FLAGS)
+
+# What neither compiles C++ nor takes long.
+test-fast: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -m "not csim and not slow"
+
+# All tests, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
+nightly: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --durations=50
+	$(BIN)/python -m benchmarks.mutate --count 10000
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/bounds.py
 
 lint: $(VENV)/.lint tree
 	$(BIN)/ruff check .
@@ -32,6 +43,10 @@ docs: $(VENV)/.docs tree
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	$(BIN)/peakrdl html hls/registers.rdl -o build/site/registers-html
 	$(BIN)/peakrdl c-header hls/registers.rdl -o build/site/pcedge_engine.h
+
+# Both packages in dist/, checked, installed and tried on every Python that is there; the tag is set by hand.
+release: $(VENV)/.release
+	.ci/release $(BIN)/python
 
 check: lint test
 
@@ -57,6 +72,11 @@ $(VENV)/.lint: pyproject.toml $(VENV)/.test
 $(VENV)/.docs: pyproject.toml $(VENV)/.demo
 	@echo "installing what the site is built with into $(VENV), once …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@touch $@
+
+$(VENV)/.release: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what packages are built with into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[release]"
 	@touch $@
 
 comma := ,

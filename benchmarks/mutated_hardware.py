@@ -143,9 +143,7 @@ class EngineImage(Simulated):
 
 def capacity_of_project(project: Path) -> Any:
     """Read the capacity of a project."""
-    from pcedge.export.program.image import capacity_from
-
-    return capacity_from(Csim(project).manifest["capacity"])
+    return Csim(project).manifest.capacity
 
 
 class Golden(Simulated):

@@ -21,7 +21,7 @@ from pcedge.circuit.file import circuit_checksum
 from pcedge.cli import exporting
 from pcedge.export import find_target, targets, write_onnx, write_project
 from pcedge.export.program.image import capacity_from
-from pcedge.export.project.directory import write_files
+from pcedge.export.project.directory import plan_project, write_plan
 from pcedge.export.target import Target, read_target
 from pcedge.export.unrolled.project import write_unrolled
 from pcedge.export.vitis.files import KERNEL_TOPS, KERNELS, vendor_files
@@ -108,15 +108,12 @@ class Manifest(Parser):
             exporting.image.callback(str(self.model), folder, out)  # type: ignore[misc]
             return out.read_bytes()
         if job == "over":
-
-            def fill(fresh: Path) -> dict[str, object]:
-                (fresh / "new.txt").write_text("new")
-                return dict(self.said)
-
-            return str(write_files(self.place_of_files / "p", fill).relative_to(self.folder))
+            plan = plan_project(self.said, {"new.txt": b"new"})
+            return str(write_plan(plan, self.place_of_files / "p").relative_to(self.folder))
         if job == "reports":
             return tops_of(folder), sorted(reports(folder))
-        return UnrolledCsim(folder).manifest if kernel_of(folder) == "unrolled" else Csim(folder).manifest
+        simulator = UnrolledCsim(folder) if kernel_of(folder) == "unrolled" else Csim(folder)
+        return simulator.manifest.table
 
     def content(self, case: Case, found: Any) -> Any:
         """Compare all but what is read of the manifest itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 
 class PcedgeError(Exception):
     """Stand at the root of every error that pcedge raises on purpose."""
@@ -80,3 +82,8 @@ def missing_extra(module: str, extra: str, needed_for: str) -> MissingToolError:
         f"{needed_for} needs the package {module}, which is not installed; pip install 'pcedge[{extra}]' brings it, "
         f"or in a clone pip install -e '.[{extra}]'"
     )
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Mark what a type checker must prove to be out of reach, as `typing.assert_never`, which Python 3.10 lacks."""
+    raise AssertionError(f"a case must be handled for every kind, got {value!r}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,28 +21,26 @@ from pcedge.cli import group
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, PcedgeError, UsageError
 from pcedge.export import find_target, write_onnx, write_project
-from pcedge.export.program.image import capacity_from, image_words
-from pcedge.export.project.directory import write_files
+from pcedge.export.engine.project import plan_engine
+from pcedge.export.program.image import image_words
+from pcedge.export.project.directory import plan_project, write_plan
 from pcedge.export.project.manifest import MANIFEST, check_names, parse_manifest, read_manifest
 from pcedge.export.target import read_target
-from pcedge.export.unrolled.project import write_unrolled
+from pcedge.export.unrolled.project import plan_unrolled, write_unrolled
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import quantize
 from pcedge.simulate.unrolled import kernel_of
 
-FORMAT = {"format": "pcedge-project"}
-
-
-def fill(folder: Path) -> dict[str, object]:
-    for name in ("src/a.txt", "golden/b.bin", "Makefile"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("new")
-    return dict(FORMAT)
+FORMAT = {
+    "format": "pcedge-project", "digest": "0" * 64, "variables": 1, "golden_records": 1,
+    "steps": {"likelihood": 1, "code": 1},
+}  # fmt: skip
+PLAN = plan_project(FORMAT, {name: b"new" for name in ("src/a.txt", "golden/b.bin", "Makefile")})
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return write_files(tmp_path / "p", fill)
+    return write_plan(PLAN, tmp_path / "p")
 
 
 def set_files(folder: Path, names: object) -> None:
@@ -58,23 +58,23 @@ class TestFolder:
         before = (folder / MANIFEST).read_bytes()
         text = r"p/src must be a folder of the project itself, it is a link or a file$"
         with pytest.raises(UsageError, match=text):
-            write_files(folder, fill)
+            write_plan(PLAN, folder)
         set_files(folder, ["src/mine.txt"])
         with pytest.raises(UsageError, match=text):
-            write_files(folder, lambda fresh: dict(FORMAT))
+            write_plan(plan_project(FORMAT, {}), folder)
         assert (other / "a.txt").read_text() == (other / "mine.txt").read_text() == "mine"
         assert before != (folder / MANIFEST).read_bytes() and (folder / "golden/b.bin").read_text() == "new"
         # A link deeper in, and one that leads to the folder itself, are links too.
         (folder / "src").unlink()
         (folder / "src").symlink_to(folder / "golden")
         with pytest.raises(UsageError, match=text):
-            write_files(folder, fill)
+            write_plan(PLAN, folder)
 
     def test_the_folder_itself_may_be_a_link(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "elsewhere/link").symlink_to(folder)
         (folder / "src/mine.txt").write_text("mine")
-        assert write_files(tmp_path / "elsewhere/link", fill) == tmp_path / "elsewhere/link"
+        assert write_plan(PLAN, tmp_path / "elsewhere/link") == tmp_path / "elsewhere/link"
         assert (tmp_path / "elsewhere/link").is_symlink() and (folder / "src/mine.txt").read_text() == "mine"
         assert json.loads((folder / MANIFEST).read_text())["files"] == ["Makefile", "golden/b.bin", "src/a.txt"]
 
@@ -84,7 +84,7 @@ class TestFolder:
         (folder / "Makefile").symlink_to(tmp_path / "mine.txt")
         (folder / "old").symlink_to(tmp_path / "mine.txt")
         set_files(folder, ["Makefile", "old"])
-        write_files(folder, fill)
+        write_plan(PLAN, folder)
         assert not (folder / "Makefile").is_symlink() and (folder / "Makefile").read_text() == "new"
         assert not os.path.lexists(folder / "old") and (tmp_path / "mine.txt").read_text() == "mine"
 
@@ -92,13 +92,13 @@ class TestFolder:
         shutil.rmtree(folder / "src")
         (folder / "src").write_text("mine")
         with pytest.raises(UsageError, match=r"p/src must be a folder of the project itself, it is a link or a file$"):
-            write_files(folder, fill)
+            write_plan(PLAN, folder)
         assert (folder / "src").read_text() == "mine"
         (folder / "src").unlink()
         (folder / "Makefile").unlink()
         (folder / "Makefile").mkdir()
         with pytest.raises(UsageError, match=r"p/Makefile must be a file of the project, it is a folder$"):
-            write_files(folder, fill)
+            write_plan(PLAN, folder)
         # Nothing was begun: what is refused is refused before the first file moves.
         assert not (folder / "src").exists() and not list(folder.parent.glob(".pcedge-*"))
 
@@ -106,7 +106,7 @@ class TestFolder:
         (folder / "SRC").mkdir()
         (folder / "SRC/A.txt").write_text("old")
         set_files(folder, ["SRC/A.txt"])
-        write_files(folder, fill)
+        write_plan(PLAN, folder)
         assert (folder / "SRC/A.txt").exists() and (folder / "src/a.txt").read_text() == "new"
 
     @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ class TestFolder:
         set_files(folder, names)
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         with pytest.raises(UsageError) as caught:
-            write_files(folder, fill)
+            write_plan(PLAN, folder)
         assert text in str(caught.value)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
         with pytest.raises(FormatError) as refused:  # every other reader has the same rule
@@ -145,6 +145,34 @@ class TestFolder:
         for project in projects.iterdir():
             names = json.loads((project / MANIFEST).read_text())["files"]
             assert check_names(names, MANIFEST) == names and len(names) > 10
+
+    def test_every_project_is_what_its_plan_says(self, projects: Path, circuit: IntegerCircuit) -> None:
+        """A plan has the bytes of the folder, one digest, and one archive; a manifest is written as it was read."""
+        plans = {
+            "reload": plan_engine(circuit, shape=EngineSize(4, 2), reload=True),
+            "baked": plan_engine(circuit, shape=EngineSize(4, 2)),
+            "unrolled": plan_unrolled(circuit, adders="plain"),
+        }
+        for name, plan in plans.items():
+            paths = [path for path in (projects / name).rglob("*") if path.is_file()]
+            written = {path.relative_to(projects / name).as_posix(): path.read_bytes() for path in paths}
+            assert plan.contents == written and list(plan.files) == sorted(plan.files)
+            assert read_manifest(projects / name).to_json() == written[MANIFEST]
+            with zipfile.ZipFile(io.BytesIO(plan.to_zip())) as archive:
+                assert {entry: archive.read(entry) for entry in archive.namelist()} == written
+            turned = plan_project(plan.manifest.table, dict(reversed(plan.files.items())))
+            assert turned.digest == plan.digest and turned.to_zip() == plan.to_zip()
+            changed = plan_project(plan.manifest.table, {**plan.files, "Makefile": b""})
+            assert changed.digest != plan.digest and changed.to_zip() != plan.to_zip()
+        assert len({plan.digest for plan in plans.values()}) == 3
+
+    def test_a_plan_is_refused_before_anything_is_written(self) -> None:
+        with pytest.raises(FormatError, match=r"files must not name the manifest itself, got 'Manifest\.json'$"):
+            plan_project(FORMAT, {"Manifest.json": b""})
+        with pytest.raises(FormatError, match="files must be letters, digits, dots and dashes, below the folder"):
+            plan_project(FORMAT, {"../a": b""})
+        with pytest.raises(FormatError, match=r"variables must be a whole number in 1\.\.4294967295, got 0$"):
+            plan_project(FORMAT | {"variables": 0}, {})
 
     def test_a_manifest_that_is_no_file(self, folder: Path) -> None:
         (folder / MANIFEST).unlink()
@@ -220,8 +248,8 @@ def test_changed_manifests_are_typed(projects: Path, circuit: IntegerCircuit) ->
             data = json.dumps(value).encode()
         try:
             manifest = parse_manifest(data, "m")
-            if manifest.get("reload"):
-                image_words(circuit, capacity_from(manifest["capacity"]))
+            if manifest.capacity is not None:
+                image_words(circuit, manifest.capacity)
             kept += 1
         except PcedgeError as error:
             assert len(str(error)) < 1000

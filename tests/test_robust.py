@@ -118,10 +118,14 @@ class TestProjects:
         run("export", files / "m.onnx", "--out", out)
         before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
-        def full(*_: object) -> None:
-            raise OSError(28, "No space left on device")
+        write = Path.write_bytes
 
-        monkeypatch.setattr("pcedge.export.engine.project.write_onnx", full)
+        def full(path: Path, data: bytes) -> int:
+            if path.name == "model.onnx":
+                raise OSError(28, "No space left on device")
+            return write(path, data)
+
+        monkeypatch.setattr(Path, "write_bytes", full)
         result = run("export", files / "m.onnx", "--out", out)
         assert result.exit_code == 1 and "No space left" in result.stderr
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -106,4 +106,4 @@ def test_what_a_project_has(projects: Path, tmp_path: Path) -> None:
     assert list(simulators(projects / "unrolled")) == ["kernels"]
     assert list(simulators(write_project(CIRCUIT, tmp_path / "one"))) == ["kernels"]
     assert list(simulators(write_project(CIRCUIT, tmp_path / "reload", reload=True))) == ["engine"]
-    assert np.all([one.manifest["variables"] == 4 for one in simulators(projects / "engine").values()])
+    assert np.all([one.manifest.variables == 4 for one in simulators(projects / "engine").values()])

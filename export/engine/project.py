@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,17 @@ from pcedge.errors import DataError
 from pcedge.export.engine.config import config_code, reload_config_code, storage_code
 from pcedge.export.engine.loaded_memories import reload_code
 from pcedge.export.engine.memories import memories_code
-from pcedge.export.onnx.writer import write_onnx
+from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.program.image import Capacity, capacity_of, image_words, make_image
 from pcedge.export.program.lowering import Lowered, lower
-from pcedge.export.project.directory import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
+from pcedge.export.project.directory import (
+    GOLDEN_RECORDS,
+    ProjectPlan,
+    plan_project,
+    template,
+    vendor_plan,
+    write_plan,
+)
 from pcedge.export.project.golden import Golden, draw_records, make_golden
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import (
@@ -28,7 +34,7 @@ from pcedge.export.project.manifest import (
     PROJECT_FORMAT,
 )
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
-from pcedge.export.vitis.files import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS
+from pcedge.export.vitis.files import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS, Sources
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import describe
@@ -44,7 +50,7 @@ def write_project(
     reload: bool = False,
     fit: Sequence[IntegerCircuit] = (),
 ) -> Path:
-    """Lower a circuit to a project directory.
+    """Lower a circuit to a project directory, see `plan_engine`.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
@@ -64,6 +70,23 @@ def write_project(
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none.
     """
+    plan = plan_engine(circuit, target=target, records=records, shape=shape, reload=reload, fit=fit)
+    return write_plan(plan, out)
+
+
+def plan_engine(
+    circuit: IntegerCircuit | Program,
+    *,
+    target: str = DEFAULT_TARGET,
+    records: ArrayLike | None = None,
+    shape: EngineSize | None = None,
+    reload: bool = False,
+    fit: Sequence[IntegerCircuit] = (),
+) -> ProjectPlan:
+    """Lower a circuit to the files of a project; nothing is written.
+
+    Arguments and errors are those of `write_project`.
+    """
     chosen = find_target(target)
     program = Program.of(circuit)
     engine = ReferenceEngine(program)
@@ -76,58 +99,54 @@ def write_project(
         raise DataError("golden vectors must have at least one record, got none")
     golden = make_golden(engine, drawn)
 
-    def fill(fresh: Path) -> dict[str, object]:
-        for part in ("src", "include/pcedge", "testbench", "golden"):
-            (fresh / part).mkdir(parents=True)
-        _copy_sources(fresh, reload)
-        header, source = memories_code(lowered) if capacity is None else reload_code(capacity)
-        config = config_code(lowered) if capacity is None else reload_config_code(capacity)
-        words = lowered.state_words if capacity is None else capacity.sizes["state_words"]
-        write_text(fresh / "src/pcedge_config.hpp", storage_code(words, shape) + config)
-        write_text(fresh / "src/pcedge_memories.hpp", header)
-        write_text(fresh / "src/pcedge_memories.cpp", source)
-        write_vendor(fresh, chosen, {ENGINE: ENGINE_TOPS} if reload else {KERNELS: KERNEL_TOPS, ENGINE: ENGINE_TOPS})
-        _write_golden(fresh / "golden", golden, lowered)
-        if image is not None and capacity is not None:
-            (fresh / "golden/image.u32").write_bytes(image_words(image, capacity).tobytes())
-        write_onnx(program, fresh / "model.onnx")
-        return _manifest(lowered, shape, chosen, golden, capacity)
-
-    return write_files(out, fill)
+    header, source = memories_code(lowered) if capacity is None else reload_code(capacity)
+    config = config_code(lowered) if capacity is None else reload_config_code(capacity)
+    words = lowered.state_words if capacity is None else capacity.sizes["state_words"]
+    tops: dict[Sources, tuple[str, ...]] = {} if reload else {KERNELS: KERNEL_TOPS}
+    made = {
+        **_sources(reload),
+        "src/pcedge_config.hpp": (storage_code(words, shape) + config).encode(),
+        "src/pcedge_memories.hpp": header.encode(),
+        "src/pcedge_memories.cpp": source.encode(),
+        **vendor_plan(chosen, tops | {ENGINE: ENGINE_TOPS}),
+        **_golden(golden, lowered),
+        "model.onnx": onnx_bytes(program),
+    }
+    if image is not None and capacity is not None:
+        made["golden/image.u32"] = image_words(image, capacity).tobytes()
+    return plan_project(_manifest(lowered, shape, chosen, golden, capacity), made)
 
 
-def _copy_sources(folder: Path, reload: bool) -> None:
-    with as_file(files("pcedge.hls")) as kernels:
-        for header in sorted((kernels / "include/pcedge").iterdir()):
-            shutil.copyfile(header, folder / "include/pcedge" / header.name)
-        for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
-            shutil.copyfile(kernels / "testbench" / name, folder / "testbench" / name)
-        for top in ("engine",) if reload else ("top", "engine"):
-            for kind in ("hpp", "cpp"):
-                name = f"pcedge_{top}.{kind}"
-                shutil.copyfile(kernels / "tops" / name, folder / "src" / name)
-    write_text(folder / "Makefile", template("engine", "Makefile"))
+def _sources(reload: bool) -> dict[str, bytes]:
+    kernels = files("pcedge.hls")
+    found = {f"include/pcedge/{header.name}": header for header in kernels.joinpath("include/pcedge").iterdir()}
+    for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
+        found[f"testbench/{name}"] = kernels.joinpath("testbench", name)
+    for top in ("engine",) if reload else ("top", "engine"):
+        for name in (f"pcedge_{top}.hpp", f"pcedge_{top}.cpp"):
+            found[f"src/{name}"] = kernels.joinpath("tops", name)
+    made = {name: source.read_bytes() for name, source in found.items()}
+    return made | {"Makefile": template("engine", "Makefile").encode()}
 
 
-def _write_golden(folder: Path, golden: Golden, lowered: Lowered) -> None:
+def _golden(golden: Golden, lowered: Lowered) -> dict[str, bytes]:
+    # The engine's testbench reads words only.
+    sizes = np.array([len(lane) for lane in golden.lanes])
     arrays: dict[str, tuple[NDArray[np.generic], str]] = {
         "symbols.i32": (golden.records, "<i4"),
         "likelihood.i64": (np.stack(golden.likelihood, axis=1), "<i8"),
         "intervals.u32": (np.stack(golden.intervals, axis=2), "<u4"),
         "likelihood_hashes.u32": (golden.likelihood_hashes, "<u4"),
         "code_hashes.u32": (golden.code_hashes, "<u4"),
+        "lane_sizes.u32": (sizes, "<u4"),
+        "lane_bytes.u32": (np.frombuffer(b"".join(golden.lanes), dtype=np.uint8), "<u4"),
     }
-    for name, (values, dtype) in arrays.items():
-        (folder / name).write_bytes(np.ascontiguousarray(values).astype(dtype).tobytes())
-    (folder / "lanes.bin").write_bytes(pack_lanes(golden.lanes))
-    # The engine's testbench reads words only.
-    sizes = np.array([len(lane) for lane in golden.lanes], dtype="<u4")
-    (folder / "lane_sizes.u32").write_bytes(sizes.tobytes())
-    (folder / "lane_bytes.u32").write_bytes(
-        np.frombuffer(b"".join(golden.lanes), dtype=np.uint8).astype("<u4").tobytes()
-    )
     names = [describe(step) for schedule in (lowered.likelihood, lowered.code) for step in schedule.steps]
-    write_text(folder / "steps.txt", "\n".join(names) + "\n")
+    return {
+        **{f"golden/{name}": values.astype(dtype).tobytes() for name, (values, dtype) in arrays.items()},
+        "golden/lanes.bin": pack_lanes(golden.lanes),
+        "golden/steps.txt": ("\n".join(names) + "\n").encode(),
+    }
 
 
 def _manifest(

@@ -69,7 +69,12 @@ def write_onnx(circuit: IntegerCircuit | Program, path: str | Path, notes: Mappi
         UsageError: a note has the name of an entry of the format.
         WidthError: the circuit adds more terms than the ONNX form can hold.
     """
-    Path(path).write_bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
+    Path(path).write_bytes(onnx_bytes(circuit, notes))
+
+
+def onnx_bytes(circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None = None) -> bytes:
+    """Give the bytes of the file that `write_onnx` writes, with its arguments and errors."""
+    return bytes(to_onnx(circuit, notes).SerializeToString(deterministic=True))
 
 
 def to_onnx(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path, PurePosixPath
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from pcedge.errors import FormatError, UsageError
-from pcedge.export.project.manifest import (
-    MANIFEST,
-    check_names,
-    load_manifest,
-    manifest_bytes,
-)
+from pcedge.export.project.manifest import MANIFEST, Manifest, load_files, make_manifest, manifest_bytes
 from pcedge.export.target import Target
 from pcedge.export.vitis.files import Sources, vendor_files
 from pcedge.files import scratch
@@ -22,9 +20,57 @@ from pcedge.files import scratch
 #: golden records where the caller gives no data
 GOLDEN_RECORDS = 16
 
+#: the earliest time that an archive can say
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
-def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> Path:
-    """Write a project directory: `fill` puts files into an empty one and gives the manifest, without their names.
+
+@dataclass(frozen=True, eq=False)
+class ProjectPlan:
+    """Hold all files of a project before any is written: one value for a folder, an archive, a comparison."""
+
+    manifest: Manifest
+    #: bytes of every file by its name below the folder, in the order of names, without the manifest
+    files: Mapping[str, bytes]
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """Give all files, the manifest first."""
+        return {MANIFEST: self.manifest.to_json(), **self.files}
+
+    @property
+    def digest(self) -> bytes:
+        """Hash names and bytes of all files, the manifest included: SHA-256 of a line of `sha256sum` for each."""
+        lines = (f"{sha256(data).hexdigest()}  {name}\n" for name, data in self.contents.items())
+        return sha256("".join(lines).encode()).digest()
+
+    def to_zip(self) -> bytes:
+        """Pack all files into a ZIP archive; the same plan gives the same bytes."""
+        buffer = BytesIO()
+        # Stored and not deflated, whose bytes depend on the version of zlib.
+        with ZipFile(buffer, "w", ZIP_STORED) as archive:
+            for name, data in self.contents.items():
+                entry = ZipInfo(name, ZIP_EPOCH)
+                entry.create_system, entry.external_attr = 3, 0o644 << 16  # as of Unix, wherever it is made
+                archive.writestr(entry, data)
+        return buffer.getvalue()
+
+
+def plan_project(manifest: Mapping[str, object], files: Mapping[str, bytes]) -> ProjectPlan:
+    """Make the plan of a project.
+
+    Args:
+        manifest: what the manifest says, without `files`.
+        files: bytes by name below the folder.
+
+    Raises:
+        FormatError: a name is refused, see `check_names`, or the manifest could not be read again.
+    """
+    ordered = {name: files[name] for name in sorted(files)}
+    return ProjectPlan(make_manifest({**manifest, "files": list(ordered)}), ordered)
+
+
+def write_plan(plan: ProjectPlan, out: str | Path) -> Path:
+    """Write a project directory.
 
     The directory may be a link to one. Within it nothing is written or deleted through a link.
 
@@ -40,16 +86,16 @@ def write_files(out: str | Path, fill: Callable[[Path], dict[str, object]]) -> P
         raise UsageError(f"{folder.parent} must be a directory, or a place for one") from error
     place = folder.resolve()
     _check_places(place, old)
+    names = list(plan.files)
+    _check_places(place, names)
+    for path in (place / name for name in plan.contents):
+        if path.is_dir() and not path.is_symlink():
+            raise UsageError(f"{path} must be a file of the project, it is a folder")
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
     with scratch(place.parent) as fresh:
-        manifest = fill(fresh)
-        names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
-        check_names(names, MANIFEST)
-        write_text(fresh / MANIFEST, json.dumps(manifest | {"files": names}, indent=2) + "\n")
-        _check_places(place, names)
-        for path in (place / name for name in [MANIFEST, *names]):
-            if path.is_dir() and not path.is_symlink():
-                raise UsageError(f"{path} must be a file of the project, it is a folder")
+        for name, data in plan.contents.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_bytes(data)
         _move(fresh, place, names, old)
     return folder
 
@@ -63,12 +109,11 @@ def _files_of(folder: Path) -> list[str]:
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return []
     try:
-        manifest = load_manifest(manifest_bytes(folder), str(folder / MANIFEST))
+        return load_files(manifest_bytes(folder), str(folder / MANIFEST))
     except FormatError as error:
         raise UsageError(
             f"{folder} must be a new or empty directory, or an earlier project; it holds other files ({error})"
         ) from error
-    return list(manifest["files"])
 
 
 def _check_places(folder: Path, names: Sequence[str]) -> None:
@@ -106,13 +151,6 @@ def template(room: str, name: str) -> str:
     return files(f"pcedge.export.{room}").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text with the same line ends everywhere."""
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_vendor(folder: Path, target: Target, tops: dict[Sources, tuple[str, ...]]) -> None:
-    """Write the vendor's part of a project."""
-    for name, text in vendor_files(target, tops).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_text(folder / name, text)
+def vendor_plan(target: Target, tops: dict[Sources, tuple[str, ...]]) -> dict[str, bytes]:
+    """Give the vendor's part of a project."""
+    return {name: text.encode() for name, text in vendor_files(target, tops).items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from reprlib import repr as shown
 from typing import Any, NoReturn
@@ -12,7 +14,7 @@ from typing import Any, NoReturn
 from pcedge.drivers.layout import MOST_WORD
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import FormatError, UsageError
-from pcedge.export.program.image import capacity_from
+from pcedge.export.program.image import Capacity, capacity_from
 
 MANIFEST = "manifest.json"
 PROJECT_FORMAT = "pcedge-project"
@@ -66,8 +68,42 @@ def check_names(names: object, where: str) -> list[str]:
     return list(names)
 
 
-def load_manifest(data: bytes, where: str) -> dict[str, Any]:
-    """Read a manifest so far that it tells which files are the project's own.
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Say what a project is: all that is read from `manifest.json`, checked, and the table itself."""
+
+    #: the whole table, in the order of the file; nothing is read from it that has no field of its own
+    table: Mapping[str, Any]
+    #: names of the project's own files, without the manifest
+    files: tuple[str, ...]
+    kernel: str
+    #: digest of the circuit, in hexadecimal digits
+    digest: str
+    variables: int
+    golden_records: int
+    #: bytes of all golden lanes; None where there are none, or for the first projects, which did not count them
+    golden_bytes: int | None
+    #: the part of the target's chip
+    part: str | None
+    #: steps of the two schedules of an engine, by `likelihood` and `code`
+    steps: Mapping[str, int]
+    #: None for an unrolled kernel, and for the first engines, which said none
+    size: EngineSize | None
+    #: what the memories have room for; None where they are read-only
+    capacity: Capacity | None
+
+    @property
+    def reload(self) -> bool:
+        """Tell whether the memories are loaded."""
+        return self.capacity is not None
+
+    def to_json(self) -> bytes:
+        """Write the file; what was read and what is written again are the same bytes."""
+        return (json.dumps(self.table, indent=2) + "\n").encode()
+
+
+def load_files(data: bytes, where: str) -> list[str]:
+    """Read of a manifest only which files are the project's own.
 
     Args:
         data: the bytes of the file.
@@ -76,19 +112,10 @@ def load_manifest(data: bytes, where: str) -> dict[str, Any]:
     Raises:
         FormatError: it is no manifest of a project, or `files` breaks a rule of `check_names`.
     """
-    if len(data) > MOST_BYTES:
-        _refuse(where, f"a manifest must have at most {MOST_BYTES} bytes, got more")
-    try:
-        manifest = json.loads(data.decode("utf-8"), parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise FormatError("project-manifest", f"{where} must be JSON ({error})") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != PROJECT_FORMAT:
-        _refuse(where, "it must be of a pcedge project")
-    check_names(manifest.get("files"), where)
-    return manifest
+    return check_names(_table(data, where).get("files"), where)
 
 
-def parse_manifest(data: bytes, where: str) -> dict[str, Any]:
+def parse_manifest(data: bytes, where: str) -> Manifest:
     """Read a manifest, and check all that is read from it.
 
     Args:
@@ -98,25 +125,60 @@ def parse_manifest(data: bytes, where: str) -> dict[str, Any]:
     Raises:
         FormatError: it is no manifest, or a field is missing, of another kind, or out of its range.
     """
-    manifest = load_manifest(data, where)
-    if manifest.get("kernel", ENGINE_KERNEL) not in (ENGINE_KERNEL, UNROLLED):
-        _refuse(where, f"kernel must be {ENGINE_KERNEL} or {UNROLLED}, {_got(manifest['kernel'])}")
-    digest = manifest.get("digest")
+    return make_manifest(_table(data, where), where)
+
+
+def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
+    """Check a manifest that was read, or one that is to be written, in the same way.
+
+    Args:
+        table: what the file holds, `files` included.
+        where: its name, for messages.
+
+    Raises:
+        FormatError: a field is missing, of another kind, or out of its range.
+    """
+    files = tuple(check_names(table.get("files"), where))
+    kernel = table.get("kernel", ENGINE_KERNEL)
+    if kernel not in (ENGINE_KERNEL, UNROLLED):
+        _refuse(where, f"kernel must be {ENGINE_KERNEL} or {UNROLLED}, {_got(kernel)}")
+    digest = table.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")
-    for name in ("variables", "golden_records"):
-        _count(manifest, name, where)
-    if "golden_bytes" in manifest:
-        _count(manifest, "golden_bytes", where)
-    target = manifest.get("target", {})
+    variables, records = (_count(table, name, where) for name in ("variables", "golden_records"))
+    golden_bytes = _count(table, "golden_bytes", where) if "golden_bytes" in table else None
+    target = table.get("target", {})
     if not isinstance(target, dict) or not isinstance(target.get("part", ""), str):
         _refuse(where, f"target must be a table with a part, {_got(target)}")
-    if kernel_named(manifest) == ENGINE_KERNEL:
-        _check_engine(manifest, where)
-    return manifest
+    engine = kernel == ENGINE_KERNEL
+    return Manifest(
+        table=table,
+        files=files,
+        kernel=kernel,
+        digest=digest,
+        variables=variables,
+        golden_records=records,
+        golden_bytes=golden_bytes,
+        part=target.get("part"),
+        steps=_steps(table, where) if engine else {},
+        size=_size(table, where) if engine else None,
+        capacity=_capacity(table, where) if engine else None,
+    )
 
 
-def read_manifest(folder: Path, kernel: str | None = None) -> dict[str, Any]:
+def _table(data: bytes, where: str) -> dict[str, Any]:
+    if len(data) > MOST_BYTES:
+        _refuse(where, f"a manifest must have at most {MOST_BYTES} bytes, got more")
+    try:
+        table = json.loads(data.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("project-manifest", f"{where} must be JSON ({error})") from error
+    if not isinstance(table, dict) or table.get("format") != PROJECT_FORMAT:
+        _refuse(where, "it must be of a pcedge project")
+    return table
+
+
+def read_manifest(folder: Path, kernel: str | None = None) -> Manifest:
     """Read and check the manifest of a project directory.
 
     Args:
@@ -127,8 +189,8 @@ def read_manifest(folder: Path, kernel: str | None = None) -> dict[str, Any]:
         FormatError: the directory is no project, not of this kernel, or its manifest is damaged.
     """
     manifest = parse_manifest(manifest_bytes(folder), str(folder / MANIFEST))
-    if kernel is not None and kernel_named(manifest) != kernel:
-        _refuse(str(folder / MANIFEST), f"kernel must be {kernel}, {_got(kernel_named(manifest))}")
+    if kernel is not None and manifest.kernel != kernel:
+        _refuse(str(folder / MANIFEST), f"kernel must be {kernel}, {_got(manifest.kernel)}")
     return manifest
 
 
@@ -157,48 +219,48 @@ def no_project(folder: Path) -> FormatError:
     )
 
 
-def kernel_named(manifest: dict[str, Any]) -> str:
-    """Give the kernel of a manifest that was checked."""
-    return str(manifest.get("kernel", ENGINE_KERNEL))
-
-
-def tops_named(manifest: dict[str, Any], where: str) -> list[str]:
+def tops_named(manifest: Manifest, where: str) -> list[str]:
     """Give the tops of a manifest: names of functions, which are names of folders too.
 
     Raises:
         FormatError: it names none, or what is no name.
     """
-    tops = manifest.get("tops")
+    tops = manifest.table.get("tops")
     if not isinstance(tops, list) or not tops or not all(isinstance(t, str) and _TOP.fullmatch(t) for t in tops):
         _refuse(where, f"it must hold tops, the names of functions, of at most {MOST_NAME} letters, {_got(tops)}")
     return list(tops)
 
 
-def _check_engine(manifest: dict[str, Any], where: str) -> None:
-    """Check what only the manifest of an engine has; the first ones had no sizes."""
-    steps = manifest.get("steps")
+def _steps(table: Mapping[str, Any], where: str) -> dict[str, int]:
+    steps = table.get("steps")
     if not isinstance(steps, dict):
         _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
-    for name in ("likelihood", "code"):
-        _count(steps, name, f"{where}: steps")
-    sizes = {name: manifest[name] for name in ("macs", "streams", "search_bits") if name in manifest}
+    return {name: _count(steps, name, f"{where}: steps") for name in ("likelihood", "code")}
+
+
+def _size(table: Mapping[str, Any], where: str) -> EngineSize | None:
+    sizes = {name: table[name] for name in ("macs", "streams", "search_bits") if name in table}
     for name, size in sizes.items():
         if type(size) is not int:
             _refuse(where, f"{name} must be a whole number, {_got(size)}")
     try:
-        EngineSize(**sizes)
+        return EngineSize(**sizes) if sizes else None
     except UsageError as error:
         raise FormatError("project-manifest", f"{where}: {error}") from error
-    if type(manifest.get("reload", False)) is not bool:
-        _refuse(where, f"reload must be true or false, {_got(manifest['reload'])}")
-    if manifest.get("reload"):
-        capacity_from(manifest.get("capacity"), where)
 
 
-def _count(fields: dict[str, Any], name: str, where: str) -> None:
+def _capacity(table: Mapping[str, Any], where: str) -> Capacity | None:
+    reload = table.get("reload", False)
+    if type(reload) is not bool:
+        _refuse(where, f"reload must be true or false, {_got(reload)}")
+    return capacity_from(table.get("capacity"), where) if reload else None
+
+
+def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
     count = fields.get(name)
     if type(count) is not int or not 1 <= count <= MOST_WORD:
         _refuse(where, f"{name} must be a whole number in 1..{MOST_WORD}, {_got(count)}")
+    return count
 
 
 def _got(value: object) -> str:

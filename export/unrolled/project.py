@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -16,8 +15,15 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError
-from pcedge.export.onnx.writer import write_onnx
-from pcedge.export.project.directory import GOLDEN_RECORDS, template, write_files, write_text, write_vendor
+from pcedge.export.onnx.writer import onnx_bytes
+from pcedge.export.project.directory import (
+    GOLDEN_RECORDS,
+    ProjectPlan,
+    plan_project,
+    template,
+    vendor_plan,
+    write_plan,
+)
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
@@ -45,7 +51,7 @@ def write_unrolled(
     records: ArrayLike | None = None,
     adders: str = "auto",
 ) -> Path:
-    """Unroll a circuit into a project directory.
+    """Unroll a circuit into a project directory, see `plan_unrolled`.
 
     Args:
         circuit: any integer circuit of at most `MAX_EDGES` edges, or its program; it need not be structured.
@@ -62,6 +68,20 @@ def write_unrolled(
         DataError: the records do not fit, or there are none.
         MissingToolError: shared adders without the extra `da`.
     """
+    return write_plan(plan_unrolled(circuit, target=target, records=records, adders=adders), out)
+
+
+def plan_unrolled(
+    circuit: IntegerCircuit | Program,
+    *,
+    target: str = DEFAULT_TARGET,
+    records: ArrayLike | None = None,
+    adders: str = "auto",
+) -> ProjectPlan:
+    """Unroll a circuit into the files of a project; nothing is written.
+
+    Arguments and errors are those of `write_unrolled`.
+    """
     chosen = find_target(target)
     engine = ReferenceEngine(circuit)
     given = _drawn(engine) if records is None else engine.check(records, allow_missing=True)
@@ -69,23 +89,19 @@ def write_unrolled(
         raise DataError("golden vectors must have at least one record, got none")
     kernel = unroll(engine.program, adders)
 
-    def fill(folder: Path) -> dict[str, object]:
-        for part in ("src", "include/pcedge", "testbench", "golden"):
-            (folder / part).mkdir(parents=True)
-        with as_file(files("pcedge.hls")) as kernels:
-            for header in HEADERS:
-                shutil.copyfile(kernels / "include/pcedge" / header, folder / "include/pcedge" / header)
-            shutil.copyfile(kernels / "testbench/unrolled.cpp", folder / "testbench/unrolled.cpp")
-        write_text(folder / "src/pcedge_unrolled.hpp", header_text(kernel))
-        write_text(folder / "src/pcedge_unrolled.cpp", source_text(kernel))
-        write_vendor(folder, chosen, {SOURCES: TOPS})
-        write_text(folder / "Makefile", template("unrolled", "unrolled.mk"))
-        (folder / "golden/symbols.i32").write_bytes(given.astype("<i4").tobytes())
-        (folder / "golden/results.i64").write_bytes(results(engine, given).astype("<i8").tobytes())
-        write_onnx(engine.program, folder / "model.onnx")
-        return _manifest(kernel, chosen, len(given))
-
-    return write_files(out, fill)
+    shipped = files("pcedge.hls")
+    sources = [*(f"include/pcedge/{header}" for header in HEADERS), "testbench/unrolled.cpp"]
+    made = {
+        **{name: shipped.joinpath(name).read_bytes() for name in sources},
+        "src/pcedge_unrolled.hpp": header_text(kernel).encode(),
+        "src/pcedge_unrolled.cpp": source_text(kernel).encode(),
+        **vendor_plan(chosen, {SOURCES: TOPS}),
+        "Makefile": template("unrolled", "unrolled.mk").encode(),
+        "golden/symbols.i32": given.astype("<i4").tobytes(),
+        "golden/results.i64": results(engine, given).astype("<i8").tobytes(),
+        "model.onnx": onnx_bytes(engine.program),
+    }
+    return plan_project(_manifest(kernel, chosen, len(given)), made)
 
 
 def results(engine: ReferenceEngine, records: IntArray) -> IntArray:

@@ -122,15 +122,15 @@ def export(
 @click.option("--out", required=True, type=OUT, help="The image: 32-bit words, lowest byte first.")
 def image(model: str, project: Path, out: Path) -> Result:
     """Write what a reloadable engine loads for a circuit."""
-    from pcedge.export.program.image import capacity_from, image_words
+    from pcedge.export.program.image import image_words
     from pcedge.simulate.csim import Csim
 
     _need_project(project)
     manifest = Csim(project).manifest
-    if not manifest.get("reload"):
+    if manifest.capacity is None:
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
     circuit = read_integer(model)
-    words = image_words(circuit, capacity_from(manifest.get("capacity")))
+    words = image_words(circuit, manifest.capacity)
     with whole_file(out) as fresh:
         fresh.write_bytes(words.tobytes())
     result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
@@ -149,12 +149,13 @@ def simulate(folder: Path) -> Result:
     from pcedge.toolchain.compiled import compared
 
     _need_project(folder)
-    lines, manifest = {}, {}
+    lines: dict[str, str] = {}
+    records = 0
     for name, simulator in simulators(folder).items():
         announce("compiling the testbench" if name == "kernels" else "compiling the engine's testbench")
         simulator.compile()
-        lines[name], manifest = simulator.golden(), simulator.manifest
-    result = {"out": str(folder), "mismatches": 0, "golden_records": manifest["golden_records"]}
+        lines[name], records = simulator.golden(), simulator.manifest.golden_records
+    result = {"out": str(folder), "mismatches": 0, "golden_records": records}
     result["compared"] = {name: compared(said) for name, said in lines.items()}
     return result, "\n".join(lines.values()), 0
 
@@ -190,7 +191,7 @@ def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
     folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders)
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder).table
     counts = manifest["counts"]
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "kernel": "unrolled",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcedge import limits
+from pcedge.errors import MissingToolError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.serialised import MAGIC, from_bytes
@@ -21,6 +22,7 @@ def open_program(source: Source) -> Program:
     Raises:
         FormatError: the file breaks its format.
         UsageError: the source is none of these.
+        MissingToolError: it is an ONNX model, and only `pcedge-device` is installed.
         OSError: the file cannot be read.
     """
     if isinstance(source, IntegerCircuit | Program):
@@ -33,6 +35,12 @@ def program_of(data: bytes, where: str) -> Program:
     if data.startswith(MAGIC):
         return from_bytes(data, where)
     # The one road from the codec to onnx, taken for such files only.
-    from pcedge.export.onnx.reader import read_onnx_bytes
+    try:
+        from pcedge.export.onnx.reader import read_onnx_bytes
+    except ModuleNotFoundError as error:  # pcedge-device has no such module, and needs no onnx
+        raise MissingToolError(
+            f"{where} must be a program file (pcedge export --target program) where {error.name} is not installed; "
+            "pip install pcedge brings it"
+        ) from error
 
     return Program.of(read_onnx_bytes(data, where))

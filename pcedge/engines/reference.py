@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +16,7 @@ from pcedge.circuit.layers import MISSING
 from pcedge.circuit.rows import SparseRows
 from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_lanes, encode_lanes
-from pcedge.errors import UsageError
+from pcedge.errors import UsageError, assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from pcedge import arithmetic
 from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
+from pcedge.errors import assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.steps import (
     Align,

@@ -8,7 +8,7 @@ sorted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
+from pcedge.errors import assert_never
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.steps import (
     Align,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.export.project.manifest import Manifest
 
 
 class Simulator(Protocol):
@@ -17,7 +18,7 @@ class Simulator(Protocol):
         """Give the project directory."""
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Read the project's manifest.
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.errors import MismatchError, ToolError
 from pcedge.export.project.lanes import pack_lanes, unpack_lanes
-from pcedge.export.project.manifest import ENGINE_KERNEL, read_manifest
+from pcedge.export.project.manifest import ENGINE_KERNEL, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.toolchain.compiled import check_compared, compiled, start
 from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
@@ -29,7 +28,7 @@ class Csim:
     folder: Path
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Read the project's manifest.
 
         Raises:
@@ -40,7 +39,7 @@ class Csim:
     @property
     def variables(self) -> int:
         """Count the variables of a record."""
-        return int(self.manifest["variables"])
+        return self.manifest.variables
 
     def compile(self) -> Path:
         """Compile the testbench; give the executable.
@@ -68,7 +67,7 @@ class Csim:
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
         manifest = self.manifest
-        steps = manifest["golden_records"] * sum(manifest["steps"][name] for name in ("likelihood", "code"))
+        steps = manifest.golden_records * sum(manifest.steps.values())
         check_compared(self.folder, done.stdout, golden_counts(manifest) | {"steps": steps})
         return done.stdout.strip()
 
@@ -95,12 +94,12 @@ class Csim:
     def trace(self, records: IntArray) -> list[list[tuple[NDArray[np.int64], int]]]:
         """Give every step's integers and exponent, by record: the likelihood steps, then the code steps."""
         words = np.frombuffer(self._on_symbols("trace", records), dtype="<i8").astype(np.int64)
-        steps = self.manifest["steps"]
+        steps = sum(self.manifest.steps.values())
         place = 0
         traces = []
         for _ in range(len(records)):
             trace = []
-            for _ in range(steps["likelihood"] + steps["code"]):
+            for _ in range(steps):
                 size = int(words[place])
                 trace.append((words[place + 1 : place + 1 + size], int(words[place + 1 + size])))
                 place += size + 2
@@ -119,11 +118,11 @@ class Csim:
             return result.read_bytes()
 
 
-def golden_counts(manifest: dict[str, Any]) -> dict[str, int]:
+def golden_counts(manifest: Manifest) -> dict[str, int]:
     """Give what the golden vectors of an engine's project hold, by its manifest; the first ones count no bytes."""
-    records = manifest["golden_records"]
-    counts = {"records": records, "symbols": records * manifest["variables"]}
-    return counts | ({"bytes": manifest["golden_bytes"]} if "golden_bytes" in manifest else {})
+    records = manifest.golden_records
+    counts = {"records": records, "symbols": records * manifest.variables}
+    return counts | ({} if manifest.golden_bytes is None else {"bytes": manifest.golden_bytes})
 
 
 def _build(command: list[str], folder: Path, out: Path) -> None:

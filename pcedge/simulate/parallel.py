@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.drivers.device import Device
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import MismatchError, ToolError
-from pcedge.export.project.manifest import ENGINE_KERNEL, read_manifest
+from pcedge.export.project.manifest import ENGINE_KERNEL, Manifest, read_manifest
 from pcedge.simulate.board import Board
 from pcedge.simulate.csim import golden_counts
 from pcedge.toolchain.compiled import check_compared, compiled, start
@@ -31,7 +31,7 @@ class EngineCsim:
     exact: bool = False
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Read the project's manifest.
 
         Raises:
@@ -90,7 +90,7 @@ class EngineCsim:
         Args:
             stalls: share of 256, and a seed: so often both ends of a stream are not ready.
         """
-        streams = self.manifest.get("streams", 1)
+        streams = (self.manifest.size or EngineSize()).streams
         board = Board(self.executable, streams, stalls)
         try:
             yield Device(board, board.ports)

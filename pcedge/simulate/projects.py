@@ -21,9 +21,10 @@ def simulators(folder: Path) -> dict[str, Simulator]:
         return {"kernels": UnrolledCsim(folder)}
     manifest = Csim(folder).manifest
     found: dict[str, Simulator] = {}
-    if not manifest.get("reload"):
+    if not manifest.reload:
         found["kernels"] = Csim(folder)
     # One multiplier and one stream do what the kernels do.
-    if manifest.get("reload") or (manifest.get("macs"), manifest.get("streams")) != (1, 1):
+    size = manifest.size
+    if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
         found["engine"] = EngineCsim(folder)
     return found

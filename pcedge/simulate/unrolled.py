@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.errors import MismatchError, ToolError
-from pcedge.export.project.manifest import UNROLLED, kernel_named, read_manifest
+from pcedge.export.project.manifest import UNROLLED, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.toolchain.compiled import check_compared, compiled, start
 from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
@@ -32,7 +31,7 @@ def kernel_of(folder: Path) -> str:
     Raises:
         FormatError: the directory is no project, or its manifest is damaged.
     """
-    return kernel_named(read_manifest(folder))
+    return read_manifest(folder).kernel
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class UnrolledCsim:
     flags: Sequence[str] = ()
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Read the project's manifest.
 
         Raises:
@@ -81,7 +80,7 @@ class UnrolledCsim:
             raise MismatchError(f"csim: {done.stdout.strip()}")
         if done.returncode:
             raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
-        records = self.manifest["golden_records"]
+        records = self.manifest.golden_records
         check_compared(self.folder, done.stdout, {"records": records, "results": OUTPUTS * records})
         return done.stdout.strip()
 

@@ -165,7 +165,7 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
         FormatError: the directory is no project, or a report is damaged or of another kind or top.
     """
     manifest = read_manifest(folder)
-    part = manifest.get("target", {}).get("part")
+    part = manifest.part
     born = (folder / MANIFEST).stat().st_mtime
     found: dict[str, dict[str, Found]] = {}
     for top in tops_named(manifest, str(folder / MANIFEST)):

@@ -17,7 +17,7 @@ from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.engine.project import write_project
-from pcedge.export.program.image import capacity_from, image_words
+from pcedge.export.program.image import image_words
 from pcedge.export.project.manifest import UNROLLED
 from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
@@ -149,9 +149,9 @@ def verify(
         with scratch() as made:
             folder = Path(project) if project else write_project(engine.program, made / "project")
             csim = Csim(folder)
-            if csim.manifest["digest"] != circuit.digest.hex():
+            if csim.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
-            if csim.manifest.get("reload"):
+            if csim.manifest.reload:
                 raise UsageError(f"{folder} must have read-only memories for the rung csim; the rung engine takes it")
             csim.compile()
             say("csim: running the three tops")
@@ -228,8 +228,8 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
     manifest = Csim(csim.folder).manifest
     complete = records[(records != MISSING).all(axis=1)]
     with csim.device() as device:
-        if manifest.get("reload"):
-            device.load(image_words(engine.circuit, capacity_from(manifest.get("capacity"))))
+        if manifest.capacity is not None:
+            device.load(image_words(engine.circuit, manifest.capacity))
         if device.info.digest != engine.circuit.digest:
             raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
         out = []
@@ -251,7 +251,7 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
 
 
 def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
-    if csim.manifest["digest"] != engine.circuit.digest.hex():
+    if csim.manifest.digest != engine.circuit.digest.hex():
         raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
     out = []
     names = ("mantissa", "exponent", "score")
