@@ -188,6 +188,8 @@ def test_pipes_are_inputs(folder: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.npy")
     for line in (
         "pcedge loglik <(cat c.pcedge) x.npy",
+        "cat x.npy | pcedge loglik c.pcedge /dev/stdin",
+        "pcedge loglik c.pcedge <(cat x.npy)",
         "pcedge loglik c.pcedge <(cat x.raw) --dtype u1 --shape 4",
         f"cat x.npy > {tmp_path}/p.npy & pcedge loglik c.pcedge {tmp_path}/p.npy",
     ):
@@ -196,7 +198,7 @@ def test_pipes_are_inputs(folder: Path, tmp_path: Path) -> None:
     assert shell(folder, "pcedge info <(cat x.pce)").stdout == shell(folder, "pcedge info x.pce").stdout
     done = shell(folder, "head -c 40 x.pce | pcedge decode m.onnx /dev/stdin o.npy --json")
     assert done.returncode == 1 and json.loads(done.stdout)["exit"] == 1 and b"truncated" in done.stderr
-    done = shell(folder, "cat x.npy | pcedge loglik m.onnx /dev/stdin")
+    done = shell(folder, "cat x.raw | pcedge loglik m.onnx /dev/stdin")
     assert done.returncode == 1 and b"pcedge: /dev/stdin must end in .npy" in done.stderr
     done = shell(folder, "pcedge decode m.onnx /dev/zero o.npy")
     text = b"pcedge: an input must be a file, a folder or a pipe, /dev/zero is a device\n"
@@ -235,4 +237,4 @@ def test_arrays_are_read_from_stdin(tmp_path: Path, name: str) -> None:
     assert piped.stdout == plain.stdout
     refused = subprocess.run([*program, "/dev/stdin"], input="no array", capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "which has no suffix; raw numbers take --dtype and --shape" in refused.stderr
+    assert "or be raw binary with --dtype, got 'stdin'" in refused.stderr

@@ -252,5 +252,4 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
         return {"train": read_npy(path)}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         return {"train": read_idx(path)}
-    got = path.suffix or f"{path.name!r}, which has no suffix; raw numbers take --dtype and --shape"
-    raise DataError(f"{source} must {ACCEPTED}, got {got}")
+    raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
