@@ -432,6 +432,24 @@ class TestNotes:
         assert from_onnx(model).digest == circuit.digest
 
 
+def refuse_damage(tmp_path: Path, circuit: IntegerCircuit, whole: bytes) -> None:
+    """Demand that damaged bytes of a file are refused, or are the same circuit."""
+    generator = np.random.default_rng(7)
+    refused = 0
+    for trial in range(300):
+        data = bytearray(whole)
+        for place in generator.integers(0, len(data), generator.integers(1, 4)):
+            data[place] = generator.integers(0, 256)
+        if trial % 10 == 0:
+            del data[int(generator.integers(0, len(data))) :]
+        (tmp_path / "model.onnx").write_bytes(data)
+        try:
+            assert read_onnx(tmp_path / "model.onnx").digest == circuit.digest
+        except FormatError:
+            refused += 1
+    assert refused > 250
+
+
 class TestRules:
     @pytest.mark.parametrize(("rule", "text", "change"), TAMPERED)
     def test_a_changed_file_is_refused(
@@ -466,18 +484,4 @@ class TestRules:
 
     def test_damaged_bytes_never_change_the_circuit_silently(self, tmp_path: Path) -> None:
         circuit = small_circuit()
-        whole = to_onnx(circuit).SerializeToString(deterministic=True)
-        generator = np.random.default_rng(7)
-        refused = 0
-        for trial in range(300):
-            data = bytearray(whole)
-            for place in generator.integers(0, len(data), generator.integers(1, 4)):
-                data[place] = generator.integers(0, 256)
-            if trial % 10 == 0:
-                del data[int(generator.integers(0, len(data))) :]
-            (tmp_path / "model.onnx").write_bytes(data)
-            try:
-                assert read_onnx(tmp_path / "model.onnx").digest == circuit.digest
-            except FormatError:
-                refused += 1
-        assert refused > 250
+        refuse_damage(tmp_path, circuit, to_onnx(circuit).SerializeToString(deterministic=True))

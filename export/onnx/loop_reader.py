@@ -49,13 +49,14 @@ def loop_layers(
             )
         held[name] = tensors[name].astype(np.int64)
     if held["layers"].shape[1] != len(COLUMNS) or held["edges"].shape[1] != 2:
-        raise _structure(f"layers must have {len(COLUMNS)} columns and edges 2")
+        raise structure_error(f"layers must have {len(COLUMNS)} columns and edges 2")
     budget.take(A_LAYER * len(held["layers"]) + OF_LISTS * held["edges"].size)
     reader = _Reader(held)
     return reader.layers(budget, size), tuple(held["order"].tolist())
 
 
-def _structure(message: str) -> FormatError:
+def structure_error(message: str) -> FormatError:
+    """Make the error of a description that breaks the form."""
     return FormatError("onnx-structure", message)
 
 
@@ -76,14 +77,14 @@ class _Reader:
         for name in ("data", "sources", "starts"):
             self._each(name, columns[name], 0, 2**31)
         if int(self.count.sum()) != len(self.child) or (self.count[self.kind == 0] > 0).any():
-            raise _structure("the layers must have as many children as there are edges, and inputs none")
+            raise structure_error("the layers must have as many children as there are edges, and inputs none")
         if (self.count[self.kind > 0] < 1).any():
-            raise _structure("a product or a sum must have children")
+            raise structure_error("a product or a sum must have children")
         user = np.repeat(np.arange(most), self.count)
         if ((self.child < 0) | (self.child >= user)).any():
-            raise _structure("a layer must name only earlier layers as children")
+            raise structure_error("a layer must name only earlier layers as children")
         if (self.lists < 0).any():
-            raise _structure("a gather list must begin in the positions")
+            raise structure_error("a gather list must begin in the positions")
         leaf = self.kind == 0
         # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
         self._each("variable", self.variable[leaf], 0, most)
@@ -95,7 +96,7 @@ class _Reader:
     def _each(self, name: str, values: IntArray, low: int, high: int) -> None:
         wrong = np.flatnonzero((values < low) | (values >= high))
         if len(wrong):
-            raise _structure(f"{name} of a layer must be in {low}..{high - 1}, got {values[wrong[0]]}")
+            raise structure_error(f"{name} of a layer must be in {low}..{high - 1}, got {values[wrong[0]]}")
 
     def _within(self, name: str, starts: IntArray, sizes: IntArray | int) -> None:
         """Demand that parts of an initializer are there."""
@@ -111,7 +112,7 @@ class _Reader:
         entries = np.zeros(len(self.kind), dtype=np.int64)
         entries[sparse] = self.held["positions"][self.starts[sparse] + self.units[sparse]]
         if (entries < 0).any():
-            raise _structure("the rows of a sparse sum must end behind their beginning")
+            raise structure_error("the rows of a sparse sum must end behind their beginning")
         self._within("positions", self.sources[sparse], entries[sparse])
         self._within("weights", self.data[sparse], entries[sparse])
         # As floats, which do not wrap; several layers may name the same entries: bounded before memory is taken.
@@ -153,7 +154,7 @@ class _Reader:
                 own = indices[self.units[indices] == units]
                 begins = states[self.data[own][:, None] + np.arange(units)]
                 if (begins < 0).any():
-                    raise _structure("a leaf table must begin in the tables")
+                    raise structure_error("a leaf table must begin in the tables")
                 self._within("tables", begins, symbols + 1)
                 yield from zip(own.tolist(), tables[begins[:, :, None] + np.arange(symbols + 1)], strict=True)
 

@@ -17,9 +17,9 @@ from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
 from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
-from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers
+from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers, structure_error
 from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, constant_digest
-from pcedge.export.onnx.stack_reader import Parameters, initializer_error, integer, stacked_layers, structure_error
+from pcedge.export.onnx.stack_reader import Parameters, initializer_error, integer, stacked_layers
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.integer.nested import NestedTables

@@ -13,7 +13,7 @@ from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import FormatError
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
-from pcedge.export.onnx.loop_reader import A_LAYER, AN_ENTRY, MOMENT, OF_LISTS
+from pcedge.export.onnx.loop_reader import A_LAYER, AN_ENTRY, MOMENT, OF_LISTS, structure_error
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
 from pcedge.limits import Budget
 
@@ -184,11 +184,6 @@ def _integers(where: str, values: Any, below: int) -> tuple[int, ...]:
     if not isinstance(values, list):
         raise structure_error(f"{where} must be a list of integers")
     return tuple(integer(where, value, below) for value in values)
-
-
-def structure_error(message: str) -> FormatError:
-    """Make the error of a description that breaks a rule."""
-    return FormatError("onnx-structure", message)
 
 
 def initializer_error(message: str) -> FormatError:
