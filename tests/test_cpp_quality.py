@@ -30,7 +30,7 @@ from pcedge.toolchain import tools
 pytestmark = pytest.mark.csim
 
 HLS = Path(__file__).parent.parent / "hls"
-HEADERS = sorted((HLS / "include/pcedge").glob("*.hpp"))
+HEADERS = sorted((HLS / "include/pcedge").glob("*/*.hpp"))
 
 #: clang's -Wconversion has -Wsign-conversion in it, gcc's has not
 STRICT = (*tools.CXX_FLAGS, "-Werror", "-Wconversion", "-Wsign-conversion")
@@ -50,7 +50,7 @@ TESTBENCHES = {
 
 #: a layer of an hls4ml model as its sources have it (`export/hls4ml/layer.py`), with an array as hls4ml's
 LAYER = """\
-#include "pcedge/hls4ml.hpp"
+#include "pcedge/sequential/hls4ml.hpp"
 namespace pcedge_head {
 #include "pcedge_config.hpp"
 #include "pcedge_memories.cpp"
@@ -109,17 +109,19 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_headers_stand_alone(tmp_path: Path) -> None:
-    texts = {header.name: header.read_text() for header in HEADERS}
+    texts = {header.resolve(): header.read_text() for header in HEADERS}
     # What a header includes before anything else stands alone there, so that one compilation is enough for both.
-    first = [re.search(r'#include (?:"([^"]*)")?', text) for text in texts.values()]
-    alone = sorted(set(texts) - {found[1] for found in first if found})
+    first = [(header, re.search(r'#include "([^"]*)"|#include', text)) for header, text in texts.items()]
+    alone = sorted(
+        set(texts) - {(header.parent / include[1]).resolve() for header, include in first if include and include[1]}
+    )
     assert 5 < len(alone) < len(texts)
     for name, text in texts.items():
         # A family is a template's argument: a header knows none, so one compilation is for both.
         assert "PCEDGE_PLAIN_INTEGERS" not in text, name
-    for name in alone:
-        (tmp_path / f"{name}.cpp").write_text(f'#include "pcedge/{name}"\n')
-    translate(tmp_path, [f"{name}.cpp" for name in alone], [*STRICT, f"-I{HLS / 'include'}"])
+    for header in alone:
+        (tmp_path / f"{header.stem}.cpp").write_text(f'#include "pcedge/{header.parent.name}/{header.name}"\n')
+    translate(tmp_path, [f"{header.stem}.cpp" for header in alone], [*STRICT, f"-I{HLS / 'include'}"])
 
 
 def test_primitives_have_no_warnings(tmp_path: Path) -> None:

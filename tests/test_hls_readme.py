@@ -199,5 +199,5 @@ def test_the_bytes_decode_as_the_page_says(example: str) -> None:
 def test_every_header_and_testbench_is_named() -> None:
     text = README.read_text(encoding="utf-8")
     folder = README.parent
-    names = {path.name for part in ("include/pcedge/*.hpp", "testbench/*.cpp") for path in folder.glob(part)}
+    names = {path.name for part in ("include/pcedge/*/*.hpp", "testbench/*.cpp") for path in folder.glob(part)}
     assert names <= set(re.findall(r"`([a-z_0-9]+\.[ch]pp)`", text))

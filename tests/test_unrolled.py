@@ -189,13 +189,14 @@ class TestStatements:
         assert -0.006 < error.min() and error.max() < 0.01
 
     def test_score_table_of_the_header(self) -> None:
-        text = (Path(__file__).parents[1] / "hls/include/pcedge/score_table.inc").read_text()
+        text = (Path(__file__).parents[1] / "hls/include/pcedge/arith/score_table.inc").read_text()
         assert [int(word) for word in re.findall(r"\d+", text)] == arithmetic.score_table().tolist()
 
 
 def build_many(circuits: dict[str, IntegerCircuit], folder: Path) -> Path:
     """Compile the projects of several circuits into one executable, whose first argument is the project's name."""
-    parts = ['#include "pcedge/stream.hpp"\n#include "pcedge/unrolled.hpp"\n#include "pcedge/files.hpp"']
+    headers = ("program/stream.hpp", "arith/unrolled.hpp", "testbench/files.hpp")
+    parts = [f'#include "pcedge/{name}"' for name in headers]
     parts += [f"#include <{name}>" for name in ("cinttypes", "cstdint", "cstdio", "fstream", "string", "vector")]
     parts.append("#define main run_project")
     for name, circuit in circuits.items():

@@ -127,9 +127,9 @@ def test_layers_of_hls4ml_have_no_warnings(machine: Machine, projects: Path, tmp
 @pytest.mark.csim
 def test_a_power_that_is_cut_does_not_compile(machine: Machine, tmp_path: Path) -> None:
     include = shutil.copytree(HLS / "include", tmp_path / "include")
-    (tmp_path / "use.cpp").write_text('#include "pcedge/integers.hpp"\n')
+    (tmp_path / "use.cpp").write_text('#include "pcedge/arith/integers.hpp"\n')
     translate(machine, tmp_path / "use.cpp", f"-I{include}")
-    header = include / "pcedge/integers.hpp"
+    header = include / "pcedge/arith/integers.hpp"
     text = header.read_text()
     assert "return std::uint64_t(1) << N;" in text
     header.write_text(text.replace("std::uint64_t(1) << N", "1UL << N"))

@@ -64,7 +64,7 @@ def _text(widths: Widths, sizes: dict[str, int], shape: EngineSize, needed: dict
     return (
         f"// Widths and sizes of {said}\n"
         "#ifndef PCEDGE_CONFIG_HPP\n#define PCEDGE_CONFIG_HPP\n\n"
-        '#include "pcedge/integers.hpp"\n\n'
+        '#include "pcedge/arith/integers.hpp"\n\n'
         "struct pcedge_config {\n"
         "#ifdef PCEDGE_PLAIN_INTEGERS\n  using integers = pcedge::plain_integers;\n"
         "#else\n  using integers = pcedge::ap_integers;\n#endif\n"

@@ -14,7 +14,7 @@ _MADE = "made of pcedge/drivers/contract.py by `python -m pcedge.export.engine.c
 
 
 def header() -> str:
-    """Write hls/include/pcedge/registers.hpp."""
+    """Write hls/include/pcedge/parallel/registers.hpp."""
     jobs = "".join(f"  {job.name} = {int(job)}, ///< {text}\n" for job, text in JOBS.items())
     bits = "".join(f"  {bit.name} = {int(bit)}, ///< {text}\n" for bit, text in STATUS_BITS.items())
     info = "".join(
@@ -88,7 +88,7 @@ def page() -> str:
 <!-- {_MADE} -->
 
 AXI4-Lite, words of 32 bits. `job`, `status`, `cycles`, `records` and `info` lie where the source says, `control` where
-the vendor's tool puts it. The same table is in C++ (`hls/include/pcedge/registers.hpp`), SystemRDL
+the vendor's tool puts it. The same table is in C++ (`hls/include/pcedge/parallel/registers.hpp`), SystemRDL
 (`hls/registers.rdl`) and the driver (`pcedge/drivers/contract.py`); `make docs` makes a C header and a page of the
 SystemRDL.
 
@@ -149,7 +149,11 @@ addrmap pcedge_engine {{
 
 
 #: the copies by their place in a checkout
-COPIES = {"hls/include/pcedge/registers.hpp": header, "docs/registers.md": page, "hls/registers.rdl": systemrdl}
+COPIES = {
+    "hls/include/pcedge/parallel/registers.hpp": header,
+    "docs/registers.md": page,
+    "hls/registers.rdl": systemrdl,
+}
 
 
 def write(root: Path) -> None:

@@ -28,10 +28,10 @@ HEAD = """\
 #ifndef PCEDGE_MEMORIES_HPP
 #define PCEDGE_MEMORIES_HPP
 
-#include "pcedge/bounded.hpp"
-#include "pcedge/circuit.hpp"
-#include "pcedge/matvec.hpp"
-#include "pcedge/step.hpp"
+#include "pcedge/arith/bounded.hpp"
+#include "pcedge/program/circuit.hpp"
+#include "pcedge/arith/matvec.hpp"
+#include "pcedge/program/step.hpp"
 
 // Exact widths cost nothing in hardware; a simulator starts faster with plain integers.
 #ifdef __SYNTHESIS__

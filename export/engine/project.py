@@ -22,6 +22,7 @@ from pcedge.export.program.lowering import Lowered, lower
 from pcedge.export.project.directory import (
     GOLDEN_RECORDS,
     ProjectPlan,
+    kernel_headers,
     plan_project,
     template,
     vendor_plan,
@@ -119,14 +120,15 @@ def plan_engine(
 
 def _sources(reload: bool) -> dict[str, bytes]:
     kernels = files("pcedge.hls")
-    found = {f"include/pcedge/{header.name}": header for header in kernels.joinpath("include/pcedge").iterdir()}
+    sources = {}
     for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
-        found[f"testbench/{name}"] = kernels.joinpath("testbench", name)
+        sources[f"testbench/{name}"] = kernels.joinpath("testbench", name)
     for top in ("engine",) if reload else ("top", "engine"):
         for name in (f"pcedge_{top}.hpp", f"pcedge_{top}.cpp"):
-            found[f"src/{name}"] = kernels.joinpath("tops", name)
-    made = {name: source.read_bytes() for name, source in found.items()}
-    return made | {"Makefile": template("engine", "Makefile").encode()}
+            sources[f"src/{name}"] = kernels.joinpath("tops", name)
+    headers = {f"include/{name}": content for name, content in kernel_headers().items()}
+    copies = {name: source.read_bytes() for name, source in sources.items()}
+    return headers | copies | {"Makefile": template("engine", "Makefile").encode()}
 
 
 def _golden(golden: Golden, lowered: Lowered) -> dict[str, bytes]:

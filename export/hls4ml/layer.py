@@ -6,8 +6,6 @@ it is called. Import it yourself before hls4ml reads a model that was saved.
 
 from __future__ import annotations
 
-import shutil
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from hls4ml.model.optimizer import OptimizerPass
 from hls4ml.model.types import IntegerPrecisionType
 
 from pcedge.arithmetic import EXPONENT_BITS
+from pcedge.export.project.directory import kernel_headers
 
 #: the header of a layer's folder that hls4ml's sources include
 HEADER = "layer.hpp"
@@ -30,7 +29,7 @@ _HEADER_TEXT = """\
 #ifndef PCEDGE_LAYER_{name}_HPP
 #define PCEDGE_LAYER_{name}_HPP
 
-#include "pcedge/hls4ml.hpp"
+#include "pcedge/sequential/hls4ml.hpp"
 
 #undef PCEDGE_CONFIG_HPP
 #undef PCEDGE_MEMORIES_HPP
@@ -101,10 +100,9 @@ class WritePCLikelihood(OptimizerPass):  # type: ignore[misc]
     def transform(self, model: Any, node: Any) -> bool:
         """Write kernels and circuit into a folder of the layer's name."""
         folder = Path(model.config.get_output_dir()) / "firmware" / node.name
-        (folder / "pcedge").mkdir(parents=True, exist_ok=True)
-        with as_file(files("pcedge.hls")) as kernels:
-            for header in sorted((kernels / "include/pcedge").iterdir()):
-                shutil.copyfile(header, folder / "pcedge" / header.name)
+        for name, content in kernel_headers().items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
         for name, text in (node.get_attr("texts") | {HEADER: _HEADER_TEXT.format(name=node.name)}).items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
         model.config.backend.writer.write_tar(model)  # hls4ml's own came before these files, if it is wanted

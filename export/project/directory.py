@@ -151,6 +151,16 @@ def template(room: str, name: str) -> str:
     return files(f"pcedge.export.{room}").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+def kernel_headers() -> dict[str, bytes]:
+    """Give the shipped headers of the kernels by their paths, as sources include them: `pcedge/arith/leaf.hpp`."""
+    rooms = files("pcedge.hls").joinpath("include/pcedge").iterdir()
+    return {
+        f"pcedge/{room.name}/{header.name}": header.read_bytes()
+        for room in sorted(rooms, key=lambda room: room.name)
+        for header in sorted(room.iterdir(), key=lambda header: header.name)
+    }
+
+
 def vendor_plan(target: Target, tops: dict[Sources, tuple[str, ...]]) -> dict[str, bytes]:
     """Give the vendor's part of a project."""
     return {name: text.encode() for name, text in vendor_files(target, tops).items()}

@@ -37,7 +37,10 @@ TOPS = ("pc_unrolled",)
 SOURCES = Sources(("src/pcedge_unrolled.cpp",), "testbench/unrolled.cpp", cosim="golden golden")
 
 #: headers that the kernel and its testbench include, directly or not
-HEADERS = ("files.hpp", "integers.hpp", "normalise.hpp", "score_table.inc", "stream.hpp", "unrolled.hpp")
+HEADERS = (
+    "arith/integers.hpp", "arith/normalise.hpp", "arith/score_table.inc", "arith/unrolled.hpp", "program/stream.hpp",
+    "testbench/files.hpp",
+)  # fmt: skip
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3

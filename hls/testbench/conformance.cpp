@@ -2,10 +2,10 @@
 // families of integers: conformance FOLDER. Exit 1 at the first row that differs, 2 when a file
 // cannot be read.
 
-#include "pcedge/interval.hpp"
-#include "pcedge/matvec.hpp"
-#include "pcedge/range_coder.hpp"
-#include "pcedge/unrolled.hpp"
+#include "pcedge/arith/interval.hpp"
+#include "pcedge/arith/matvec.hpp"
+#include "pcedge/arith/range_coder.hpp"
+#include "pcedge/arith/unrolled.hpp"
 
 #include <cinttypes>
 #include <cstdio>

@@ -10,7 +10,7 @@
 // numbers; the info registers; then the words of every stream in the same form. Exit 2: wrong usage,
 // or a file that cannot be read.
 
-#include "pcedge/files.hpp"
+#include "pcedge/testbench/files.hpp"
 #include "pcedge_engine.hpp"
 
 #include <cinttypes>

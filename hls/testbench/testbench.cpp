@@ -12,7 +12,7 @@
 // lanes are a uint32 count and, for each, a uint32 length and its bytes. Exit 2: wrong usage, or a
 // file that cannot be read or written.
 
-#include "pcedge/files.hpp"
+#include "pcedge/testbench/files.hpp"
 #include "pcedge_top.hpp"
 
 #include <cinttypes>

@@ -2,7 +2,7 @@
 //   testbench [golden DIR]   compares every result with the golden vectors, of the folder golden if
 //                            none is named; prints mismatches, exits 1
 //   testbench run IN OUT     int32 symbols, -1 is missing, to int64 mantissa, exponent and score
-#include "pcedge/files.hpp"
+#include "pcedge/testbench/files.hpp"
 #include "pcedge_unrolled.hpp"
 
 #include <cinttypes>

@@ -5,7 +5,7 @@
 #include "pcedge_config.hpp"
 #include "pcedge_memories.hpp"
 
-#include "pcedge/service.hpp"
+#include "pcedge/parallel/service.hpp"
 
 using config = pcedge_config;
 using machine = pcedge::machine_t<config, pcedge_memories>;

@@ -2,7 +2,7 @@
 #ifndef PCEDGE_TOP_HPP
 #define PCEDGE_TOP_HPP
 
-#include "pcedge/kernels.hpp"
+#include "pcedge/sequential/kernels.hpp"
 #include "pcedge_config.hpp"
 #include "pcedge_memories.hpp"
 

@@ -116,8 +116,8 @@ def _state(folder: Path, command: Sequence[str]) -> str:
             raise FormatError(
                 "project-sources", f"{folder} must have the folder {part}, as every project has: export it again"
             )
-        for path in sorted(path for path in (folder / part).iterdir() if path.is_file()):
-            hasher.update(os.fsencode(path.name) + path.read_bytes())
+        for path in sorted(path for path in (folder / part).rglob("*") if path.is_file()):
+            hasher.update(os.fsencode(path.relative_to(folder)) + path.read_bytes())
     return hasher.hexdigest()
 
 

@@ -12,7 +12,7 @@ RUN ?=
 PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wconversion -Wno-unknown-pragmas -Wno-unused-label \
 	-DPCEDGE_STREAM_SHIM -D__AP_INT_SPECIAL_H__ -D__AP_FIXED_SPECIAL_H__ -Isrc -Iinclude -isystem "$(AP_TYPES)"
 SOURCES = testbench/unrolled.cpp src/pcedge_unrolled.cpp
-HEADERS = $(wildcard src/*.hpp include/pcedge/*)
+HEADERS = $(wildcard src/*.hpp include/pcedge/*/*)
 
 .PHONY: csim clean
 csim: build/testbench

@@ -2,7 +2,7 @@
 #ifndef PCEDGE_KERNELS_HPP
 #define PCEDGE_KERNELS_HPP
 
-#include "engine.hpp"
+#include "interpreter.hpp"
 #include "observer.hpp"
 
 namespace pcedge {

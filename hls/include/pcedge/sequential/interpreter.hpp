@@ -3,14 +3,14 @@
 #ifndef PCEDGE_ENGINE_HPP
 #define PCEDGE_ENGINE_HPP
 
-#include "bounded.hpp"
-#include "circuit.hpp"
-#include "interval.hpp"
-#include "leaf.hpp"
-#include "matvec.hpp"
-#include "range_coder.hpp"
-#include "step.hpp"
-#include "stream.hpp"
+#include "../arith/bounded.hpp"
+#include "../arith/interval.hpp"
+#include "../arith/leaf.hpp"
+#include "../arith/matvec.hpp"
+#include "../arith/range_coder.hpp"
+#include "../program/circuit.hpp"
+#include "../program/step.hpp"
+#include "../program/stream.hpp"
 
 namespace pcedge {
 

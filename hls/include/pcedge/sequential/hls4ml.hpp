@@ -3,7 +3,7 @@
 #ifndef PCEDGE_HLS4ML_HPP
 #define PCEDGE_HLS4ML_HPP
 
-#include "engine.hpp"
+#include "interpreter.hpp"
 #include <ap_fixed.h>
 #include <type_traits>
 

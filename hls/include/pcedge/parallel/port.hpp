@@ -2,7 +2,7 @@
 #ifndef PCEDGE_PORT_HPP
 #define PCEDGE_PORT_HPP
 
-#include "stream.hpp"
+#include "../program/stream.hpp"
 
 #ifdef PCEDGE_STREAM_SHIM
 

@@ -3,7 +3,7 @@
 #ifndef PCEDGE_OBSERVER_HPP
 #define PCEDGE_OBSERVER_HPP
 
-#include "step.hpp"
+#include "../program/step.hpp"
 
 #ifdef __SYNTHESIS__
 

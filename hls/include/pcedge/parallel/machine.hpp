@@ -3,7 +3,7 @@
 #ifndef PCEDGE_MACHINE_HPP
 #define PCEDGE_MACHINE_HPP
 
-#include "engine.hpp"
+#include "../sequential/interpreter.hpp"
 #include "registers.hpp"
 
 namespace pcedge {

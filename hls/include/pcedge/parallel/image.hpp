@@ -3,7 +3,7 @@
 #ifndef PCEDGE_IMAGE_HPP
 #define PCEDGE_IMAGE_HPP
 
-#include "circuit.hpp"
+#include "../program/circuit.hpp"
 #include "ends.hpp"
 
 namespace pcedge {
