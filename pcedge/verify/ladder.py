@@ -205,28 +205,37 @@ def _compare_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> lis
     out.append(
         _compare(engine, "csim", "intervals lo, hi", records, engine.intervals(records), csim.intervals(records), trace)
     )
+    return out + _compare_coding(engine, "csim", "pc_", csim.encode, csim.decode, records)
+
+
+def _compare_coding(
+    engine: ReferenceEngine,
+    rung: str,
+    prefix: str,
+    encode: Callable[[IntArray, int], list[bytes]],
+    decode: Callable[[list[bytes], int], IntArray],
+    records: IntArray,
+) -> list[Comparison]:
+    """Compare the bytes that a rung writes, and what each reads of the other's; nothing without complete records."""
     complete = records[(records != MISSING).all(axis=1)]
     if not len(complete):
-        return out
+        return []
     lanes = min(VERIFY_LANES, len(complete))
-    reference, hardware = encode_lanes(engine, complete, lanes), csim.encode(complete, lanes)
-    wrong = [lane for lane in range(lanes) if reference[lane] != hardware[lane]]
-    first = f"lane {wrong[0]}, byte {_first_byte(reference[wrong[0]], hardware[wrong[0]])}" if wrong else None
-    out.append(Comparison("csim", "pc_encode = reference bytes (lanes)", lanes, len(wrong), first))
-    decoded = csim.decode(reference, len(complete))
-    out.append(_records("csim", "pc_decode of reference streams", complete, decoded))
-    if not wrong:
-        out.append(
-            _records(
-                "csim", "reference decode of pc_encode streams", complete, decode_lanes(engine, hardware, len(complete))
-            )
-        )
+    reference, coded = encode_lanes(engine, complete, lanes), encode(complete, lanes)
+    differs = [lane for lane in range(lanes) if reference[lane] != coded[lane]]
+    first = f"lane {differs[0]}, byte {_first_byte(reference[differs[0]], coded[differs[0]])}" if differs else None
+    out = [
+        Comparison(rung, f"{prefix}encode = reference bytes (lanes)", lanes, len(differs), first),
+        _records(rung, f"{prefix}decode of reference streams", complete, decode(reference, len(complete))),
+    ]
+    if not differs:
+        decoded = decode_lanes(engine, coded, len(complete))
+        out.append(_records(rung, f"reference decode of {prefix}encode streams", complete, decoded))
     return out
 
 
 def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray) -> list[Comparison]:
     manifest = Csim(csim.folder).manifest
-    complete = records[(records != MISSING).all(axis=1)]
     with csim.device() as device:
         if manifest.capacity is not None:
             device.load(image_words(engine.circuit, manifest.capacity))
@@ -238,15 +247,7 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
             differs = np.flatnonzero(np.any([left != right for left, right in pairs], axis=0))
             first = f"record {differs[0]}" if len(differs) else None
             out.append(Comparison("engine", name, len(data), len(differs), first))
-        if not len(complete):
-            return out
-        lanes = min(VERIFY_LANES, len(complete))
-        reference, coded = encode_lanes(engine, complete, lanes), device.encode_lanes(complete, lanes)
-        wrong = [lane for lane in range(lanes) if reference[lane] != coded[lane]]
-        first = f"lane {wrong[0]}, byte {_first_byte(reference[wrong[0]], coded[wrong[0]])}" if wrong else None
-        out.append(Comparison("engine", "encode = reference bytes (lanes)", lanes, len(wrong), first))
-        decoded = device.decode_lanes(reference, len(complete))
-        out.append(_records("engine", "decode of reference streams", complete, decoded))
+        out += _compare_coding(engine, "engine", "", device.encode_lanes, device.decode_lanes, records)
     return out
 
 
