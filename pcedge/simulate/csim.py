@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pcedge.export.project.lanes import pack_lanes, unpack_lanes
 from pcedge.export.project.manifest import ENGINE_KERNEL, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.toolchain.compiled import check_compared, compiled, start
-from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.toolchain.tools import run
 
 _SOURCES = ("testbench/testbench.cpp", "src/pcedge_top.cpp", "src/pcedge_memories.cpp")
 
@@ -49,8 +48,7 @@ class Csim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = self.manifest
-        command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
-        return compiled(self.folder, "testbench", command, lambda out: _build(command, self.folder.resolve(), out))
+        return compiled(self.folder, "testbench", _SOURCES)
 
     def golden(self) -> str:
         """Compare every step with the golden vectors; give the testbench's lines.
@@ -123,20 +121,3 @@ def golden_counts(manifest: Manifest) -> dict[str, int]:
     records = manifest.golden_records
     counts = {"records": records, "symbols": records * manifest.variables}
     return counts | ({} if manifest.golden_bytes is None else {"bytes": manifest.golden_bytes})
-
-
-def _build(command: list[str], folder: Path, out: Path) -> None:
-    """Compile and link the testbench with two processes, or with one where the compiler has threads of its own."""
-    if "ziglang" in command:
-        # Its first call also builds the C++ library, and only within one call does that run beside the sources.
-        run([*command, *_SOURCES, "-o", out], folder, "compiling the testbench")
-        return
-    objects = [out.with_name(f"{Path(source).stem}.o") for source in _SOURCES]
-
-    def translate(source: str, target: Path) -> None:
-        run([*command, "-c", source, "-o", target], folder, f"compiling {source}")
-
-    # Templates of ap_int take seconds a file; the files do not depend on each other.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(translate, _SOURCES, objects))
-    run([*compiler(), *objects, "-o", out], folder, "linking the testbench")

@@ -17,7 +17,6 @@ from pcedge.export.project.manifest import ENGINE_KERNEL, Manifest, read_manifes
 from pcedge.simulate.board import Board
 from pcedge.simulate.csim import golden_counts
 from pcedge.toolchain.compiled import check_compared, compiled, start
-from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 _SOURCES = ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")
 
@@ -53,14 +52,8 @@ class EngineCsim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = self.manifest
-        command = [*compiler(), *CXX_FLAGS, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
-        if not self.exact:
-            command.append("-DPCEDGE_PLAIN_INTEGERS")
-
-        def make(out: Path) -> None:
-            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the engine's testbench")
-
-        return compiled(self.folder, f"engine-{'exact' if self.exact else 'plain'}", command, make)
+        name, flags = ("engine-exact", ()) if self.exact else ("engine-plain", ("-DPCEDGE_PLAIN_INTEGERS",))
+        return compiled(self.folder, name, _SOURCES, flags)
 
     def golden(self) -> str:
         """Compare all jobs with the golden vectors; give the testbench's lines.

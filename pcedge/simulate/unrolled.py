@@ -14,7 +14,7 @@ from pcedge.errors import MismatchError, ToolError
 from pcedge.export.project.manifest import UNROLLED, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.toolchain.compiled import check_compared, compiled, start
-from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
+from pcedge.toolchain.tools import run
 
 _SOURCES = ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")
 
@@ -59,12 +59,7 @@ class UnrolledCsim:
             ToolError: the compiler failed; its text is in the message.
         """
         _ = self.manifest
-        command = [*compiler(), *CXX_FLAGS, *FAST, *self.flags, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
-
-        def make(out: Path) -> None:
-            run([*command, *_SOURCES, "-o", out], self.folder.resolve(), "compiling the testbench")
-
-        return compiled(self.folder, "testbench", command, make)
+        return compiled(self.folder, "testbench", _SOURCES, (*FAST, *self.flags))
 
     def golden(self) -> str:
         """Compare every result with the golden vectors; give the testbench's lines.

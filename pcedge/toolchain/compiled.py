@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pcedge.errors import FormatError, ToolError
 from pcedge.files import scratch, write_whole
+from pcedge.toolchain.tools import CXX_FLAGS, ap_types, compiler, run
 
 # The last line of a testbench: how much it compared.
 _COMPARED = re.compile(r"^compared: .*$", re.MULTILINE)
@@ -20,19 +22,21 @@ _COUNT = re.compile(r"\b(\d{1,18}) (\w+)")
 PARTS = ("src", "include/pcedge", "testbench")
 
 
-def compiled(folder: Path, name: str, command: Sequence[str], make: Callable[[Path], object]) -> Path:
+def compiled(folder: Path, name: str, sources: Sequence[str], flags: Sequence[str] = ()) -> Path:
     """Give an executable of a project, compiled where it is not there or outdated.
 
     Args:
         folder: the project.
         name: of the executable in `build/`.
-        command: the compiler and its flags.
-        make: writes the executable to a path.
+        sources: its C++ files, by their paths in the project.
+        flags: for the compiler, behind those of every compilation.
 
     Raises:
         FormatError: the project lacks a folder, or has a file in the place of `build`.
-        ToolError: the compiler wrote no executable.
+        MissingToolError: no compiler or no ap_int.h.
+        ToolError: the compiler failed, its text is in the message, or wrote no executable.
     """
+    command = [*compiler(), *CXX_FLAGS, *flags, "-Isrc", "-Iinclude", "-isystem", str(ap_types())]
     state = _state(folder, command).encode()
     build = folder.resolve() / "build"
     try:
@@ -45,12 +49,29 @@ def compiled(folder: Path, name: str, command: Sequence[str], make: Callable[[Pa
     # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
     with scratch(build) as made:
         fresh = made / name
-        make(fresh)
+        _translate(command, sources, folder.resolve(), fresh)
         if not fresh.is_file():
             raise ToolError(f"the compiler {command[0]} must write an executable, it wrote none")
         os.replace(fresh, out)
     write_whole(stamp, state + _hash(out))
     return out
+
+
+def _translate(command: Sequence[str], sources: Sequence[str], folder: Path, out: Path) -> None:
+    """Compile each source by itself, as compiler caches want it, two at a time; link them."""
+    if "ziglang" in command:
+        # Its first call also builds the C++ library, and only within one call does that run beside the sources.
+        run([*command, *sources, "-o", out], folder, "compiling the testbench")
+        return
+    objects = [out.with_name(f"{Path(source).stem}.o") for source in sources]
+
+    def translate(source: str, target: Path) -> None:
+        run([*command, "-c", source, "-o", target], folder, f"compiling {source}")
+
+    # Templates of ap_int take seconds a file; the files do not depend on each other.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(translate, sources, objects))
+    run([*command, *objects, "-o", out], folder, "linking the testbench")
 
 
 def start(executable: Path, words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
