@@ -80,6 +80,7 @@ def replace(model: onnx.ModelProto, name: str, change: Callable[[Any], Any]) -> 
 
 def put(place: tuple[int, ...], value: int) -> Callable[[Any], Any]:
     """Make a change that sets one entry of an array, for `replace`."""
+
     def change(array: Any) -> Any:
         array[place] = value
         return array
