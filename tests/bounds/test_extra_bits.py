@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import run
 from hypothesis import given, settings
 from numpy.typing import NDArray
 from strategies import configs, float_circuits, make_circuit, unstructured_circuits
@@ -19,7 +19,6 @@ from pcedge.bounds import ExtraBits, bounds_notes, extra_bits
 from pcedge.bounds import parameters as rounding
 from pcedge.bounds.parameters import counterparts, greatest_probability, mean_bits, symbol_shares, worst_ratio
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, save_circuit
-from pcedge.cli import group
 from pcedge.compress import expected_flows
 from pcedge.data import load_array
 from pcedge.engines import ReferenceEngine
@@ -219,10 +218,6 @@ class TestErrors:
                 UsageError, match=r"^the flows of layer 0 must be finite and not negative, they are not$"
             ):
                 extra_bits(certain, quantize(certain), [np.array([[1.0, wrong], [0.0, 1.0]]), root])
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 class TestFiles:

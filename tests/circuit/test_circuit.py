@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers.messages import whole
 
 from pcedge.circuit import (
     Circuit,
@@ -22,10 +23,6 @@ from pcedge.circuit import (
 )
 from pcedge.circuit.structure import Shape, coding_order, layer_scopes, region_tree, variables_of
 from pcedge.errors import CircuitError, DataError, FormatError, NotStructuredError, PcedgeError
-
-
-def whole(text):
-    return "^" + re.escape(str(text)) + "$"
 
 
 def gather(*rows):

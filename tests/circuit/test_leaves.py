@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.messages import whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -29,10 +29,6 @@ from pcedge.errors import CircuitError, FormatError, UsageError
 from pcedge.learn import chain, fit_geometric, fit_logistic, refit_layer, with_leaves
 from pcedge.learn.leaves import MIN_SCALE
 from pcedge.quantize import quantize
-
-
-def whole(text):
-    return "^" + re.escape(text) + "$"
 
 
 def table(kind, *columns, symbols):

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import as_json, run
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
 from pcedge.circuit import log_likelihood, sample, save_circuit
-from pcedge.cli import group
 from pcedge.data import load_array
 from pcedge.export import write_onnx
 from pcedge.quantize import QuantizationConfig, quantize
@@ -27,17 +26,6 @@ COMMANDS = (
     "demo", "doctor", "train", "info", "quantize", "export", "simulate", "verify", "encode", "decode", "loglik",
     "prune", "grow", "evaluate", "build", "report",
 )  # fmt: skip
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
-def as_json(*words: object, status: int = 0) -> dict[str, Any]:
-    result = run(*words, "--json")
-    assert result.exit_code == status, result.output
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
 
 
 @pytest.fixture(scope="module")

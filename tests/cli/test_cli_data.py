@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import as_json, run
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit, log_likelihood, save_circuit
-from pcedge.cli import group
 from pcedge.data import Symbolizer
 from pcedge.export import read_onnx, write_onnx
 from pcedge.quantize import quantize
 
 SPEC = "range=-500..500,difference:axis=0,offset=32,window=4,planes=4+6"
 CANONICAL = "range=-500..500,difference=0,offset=32,window=4,planes=4+6"
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
-def as_json(*words: object, status: int = 0) -> dict[str, Any]:
-    result = run(*words, "--json")
-    assert result.exit_code == status, result.output
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
 
 
 def refusal(*words: object, status: int) -> str:

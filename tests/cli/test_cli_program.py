@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import as_json, run
 from strategies import make_circuit
 
 from pcedge.circuit import save_circuit
-from pcedge.cli import group
 from pcedge.engines import ReferenceEngine
 from pcedge.export import write_onnx
 from pcedge.quantize import quantize
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
-def as_json(*words: object) -> dict[str, Any]:
-    result = run(*words, "--json")
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import run
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, log_likelihood, sample, save_circuit
-from pcedge.cli import group
 from pcedge.codec import decode, encode
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import (
@@ -39,10 +38,6 @@ from pcedge.simulate.csim import Csim
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.toolchain import tools
 from pcedge.verify import verify
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 @pytest.fixture

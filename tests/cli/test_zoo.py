@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.commands import run
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit.inference import check_records
@@ -24,10 +24,6 @@ KEYS = {
     "data", "source", "command", "variables", "symbols", "states", "bytes", "weight_bits", "leaf_bits", "state_bits",
     "tables", "digest", "records", "lanes", "float_bits", "integer_bits", "file_bits",
 }  # fmt: skip
-
-
-def run(*arguments: object) -> Any:
-    return CliRunner().invoke(group, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize("name", list(zoo()))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from helpers.commands import run
+from helpers.messages import whole
 from helpers.series import series, series_circuit
 from helpers.streams import numbered, small_circuit
 
-from pcedge.cli import group
 from pcedge.codec import check_stream, checking, encode
 from pcedge.codec import stream as streams
 from pcedge.codec.stream import Segment, parse
@@ -24,10 +23,6 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import DataError, MismatchError, UsageError
 from pcedge.export import write_onnx
 from pcedge.quantize import quantize
-
-
-def whole(text: object) -> str:
-    return "^" + re.escape(str(text)) + "$"
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +99,6 @@ def test_what_is_found() -> None:
         check_stream(ENGINE, DATA, stream.pack()[:-50] + b"\0" * 50)
     with pytest.raises(MismatchError, match=r"must be of the circuit and have the data's dtype and shape, got .*uint8"):
         check_stream(ENGINE, DATA.astype(np.int64), stream.pack())
-
-
-def run(*words: object) -> Any:
-    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 def test_the_command_says_what_it_compared(tmp_path: Path) -> None:

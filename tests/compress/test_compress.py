@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from helpers.commands import run
+from helpers.messages import whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import float_circuits, make_circuit, records_for, unstructured_circuits
@@ -24,7 +24,6 @@ from pcedge.circuit import (
     sample,
     save_circuit,
 )
-from pcedge.cli import group
 from pcedge.compress import expected_flows, grow, loss_bound, prune
 from pcedge.data import load_data
 from pcedge.errors import CircuitError, DataError, UsageError
@@ -32,10 +31,6 @@ from pcedge.learn import balanced_binary_tree, chain, hidden_chow_liu_tree, inde
 from pcedge.quantize import quantize
 
 SHAPES = ("edges", "states", "blocks")
-
-
-def whole(text):
-    return "^" + re.escape(text) + "$"
 
 
 def values_of(layer):
@@ -390,10 +385,6 @@ def files(tmp_path_factory):
     save_circuit(circuit, folder / "c.pcedge")
     np.save(folder / "x.npy", sample(circuit, 200, seed=1).astype(np.uint8))
     return folder
-
-
-def run(*words):
-    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,19 +1,15 @@
 """Readers: every format, every refusal with its text, and damaged files."""
 
 import gzip
-import re
 import struct
 
 import numpy as np
 import pytest
+from helpers.messages import whole
 from numpy.testing import assert_array_equal
 
 from pcedge.data import Splits, load_array, load_data
 from pcedge.errors import DataError
-
-
-def whole(text):
-    return "^" + re.escape(str(text)) + "$"
 
 
 def idx(code, shape, data):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.messages import whole
 from numpy.testing import assert_array_equal
 
 from pcedge.data import Reading, load_array, load_data, load_labels, table_head
 from pcedge.errors import DataError, MissingToolError, UsageError
-
-
-def whole(text: object) -> str:
-    return "^" + re.escape(str(text)) + "$"
 
 
 def refusal(path: Path, reading: Reading | None = None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from helpers.messages import whole
 from helpers.series import SERIES, series, series_circuit
 from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
@@ -36,10 +37,6 @@ from pcedge.engines import ReferenceEngine
 from pcedge.errors import CircuitError, DataError, FormatError, StreamError, UsageError
 from pcedge.export import from_onnx, to_onnx
 from pcedge.quantize import quantize
-
-
-def whole(text: object) -> str:
-    return "^" + re.escape(str(text)) + "$"
 
 
 @st.composite

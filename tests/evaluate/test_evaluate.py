@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import as_json, run
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -21,7 +21,6 @@ from strategies import CircuitMaker, make_circuit
 
 from pcedge.arithmetic import log_of
 from pcedge.circuit import MISSING, Circuit, InputLayer, ProductLayer, SumLayer, log_likelihood, sample, save_circuit
-from pcedge.cli import group
 from pcedge.codec import encode
 from pcedge.data import load_labels, make_symbolizer
 from pcedge.engines import ReferenceEngine
@@ -35,17 +34,6 @@ from pcedge.quantize import QuantizationConfig, quantize
 
 CIRCUIT = make_circuit(7, 6, 3, 4, "hidden")
 ENGINE = ReferenceEngine(quantize(CIRCUIT, QuantizationConfig(4, 8, 8)))
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
-def as_json(*words: object, status: int = 0) -> dict[str, Any]:
-    result = run(*words, "--json")
-    assert result.exit_code == status, result.output
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
 
 
 def log2_float(circuit: Circuit, records: Any) -> Any:

@@ -2,11 +2,11 @@
 
 import builtins
 import itertools
-import re
 import sys
 
 import numpy as np
 import pytest
+from helpers.messages import whole
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, sample
 from pcedge.circuit.structure import region_tree
@@ -20,10 +20,6 @@ try:
 except ModuleNotFoundError:
     torch = None
 needs_torch = pytest.mark.skipif(torch is None, reason="training needs torch")
-
-
-def whole(text):
-    return "^" + re.escape(text) + "$"
 
 
 def edges(parents):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 import numpy as np
 import pytest
+from helpers.messages import whole
 from numpy.testing import assert_allclose, assert_array_equal
 
 from pcedge.circuit import InputLayer, ProductLayer, SumLayer, log_likelihood
@@ -27,10 +27,6 @@ from pcedge.learn import (
 )
 from pcedge.learn.initial import joined_parts
 from pcedge.quantize import quantize
-
-
-def whole(text):
-    return "^" + re.escape(text) + "$"
 
 
 def scopes(circuit):

@@ -11,14 +11,12 @@ import subprocess
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from helpers.commands import as_json, run
 from helpers.paths import DATA
 from strategies import make_circuit
 
-from pcedge.cli import group
 from pcedge.errors import FormatError, MissingToolError, ToolError, UsageError
 from pcedge.export import find_target, targets, write_project
 from pcedge.export.target import FAMILIES, Resources, read_target
@@ -57,17 +55,6 @@ case "$*" in *--impl*)
   done
 esac
 """
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
-def as_json(*words: object, status: int = 0) -> dict[str, Any]:
-    result = run(*words, "--json")
-    assert result.exit_code == status, result.output
-    parsed: dict[str, Any] = json.loads(result.stdout)
-    return parsed
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from helpers.commands import run
 from helpers.paths import HLS, SHARED
 from helpers.unrolled_model import Model
 from hypothesis import given, settings
@@ -23,7 +22,6 @@ from strategies import configs, integer_circuits, make_circuit, records_for, uns
 
 from pcedge import arithmetic
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.cli import group
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, FormatError, MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export import load_zoo, write_onnx, write_project, write_unrolled
@@ -265,10 +263,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def invoke(*words: object) -> Any:
-    return CliRunner().invoke(group, [str(word) for word in words])
-
-
 @pytest.mark.csim
 class TestProject:
     def test_verify_takes_the_project(self, small: Path) -> None:
@@ -309,7 +303,7 @@ class TestProject:
             FormatError, match="golden must hold 32 records, as the manifest says; the testbench compared 31"
         ):
             UnrolledCsim(folder).golden()
-        done = invoke("simulate", folder)
+        done = run("simulate", folder)
         assert done.exit_code == 1 and "project-golden: " in done.stderr
         path = folder / "golden/symbols.i32"
         path.write_bytes(b"\x7f" + path.read_bytes()[1:])
@@ -341,13 +335,13 @@ class TestProject:
     def test_commands(self, small: Path, tmp_path: Path) -> None:
         circuit = quantize(make_circuit(11, 6, 3, 4, "random"))
         write_onnx(circuit, tmp_path / "m.onnx")
-        done = invoke("export", tmp_path / "m.onnx", "--kernel", "unrolled", "--out", tmp_path / "p", "--json")
+        done = run("export", tmp_path / "m.onnx", "--kernel", "unrolled", "--out", tmp_path / "p", "--json")
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
         manifest = json.loads((tmp_path / "p/manifest.json").read_text())
         assert said["kernel"] == manifest["kernel"] == "unrolled"
         assert said["counts"] == manifest["counts"]
-        done = invoke("simulate", small, "--json")
+        done = run("simulate", small, "--json")
         assert json.loads(done.stdout) == {
             "out": str(small), "mismatches": 0, "golden_records": 32,
             "compared": {"kernels": {"records": 32, "results": 96}},
@@ -386,20 +380,20 @@ class TestRefusals:
         for module in ("adders", "kernel"):
             monkeypatch.setattr(f"pcedge.export.unrolled.{module}.has_da4ml", lambda: False)
         words = ["export", tmp_path / "m.onnx", "--kernel", "unrolled", "--out", tmp_path / "p"]
-        done = invoke(*words)
+        done = run(*words)
         assert done.exit_code == 0
         assert "sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them" in done.stderr
         counts = json.loads((tmp_path / "p/manifest.json").read_text())["counts"]
         text = f"({counts['left_adders']} if none were shared, {counts['plain_adders']} if no small sum were a table"
         assert text in done.stdout
         assert json.loads((tmp_path / "p/manifest.json").read_text())["adders"] == "plain"
-        done = invoke(*words, "--adders", "shared")
+        done = run(*words, "--adders", "shared")
         assert done.exit_code == 3
         assert "needs the package da4ml" in done.stderr
 
     def test_adders_of_an_engine(self, tmp_path: Path) -> None:
         write_onnx(quantize(make_circuit(0, 2, 2, 2, "chain")), tmp_path / "m.onnx")
-        done = invoke("export", tmp_path / "m.onnx", "--adders", "plain", "--out", tmp_path / "p")
+        done = run("export", tmp_path / "m.onnx", "--adders", "plain", "--out", tmp_path / "p")
         assert done.exit_code == 2
         assert "--adders must go with --kernel unrolled" in done.stderr
 
