@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# Of asserts in what tests share, failures show the values too.
+pytest.register_assert_rewrite("helpers", "strategies")
 
 # derandomize: a run is the same everywhere; the seeds that failed are in hypothesis' own report.
 settings.register_profile(

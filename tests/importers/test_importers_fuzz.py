@@ -1,0 +1,108 @@
+"""Damaged files: each reader gives a typed error or a valid circuit, in bounded time and memory, and runs nothing."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.paths import DATA
+
+from pcedge.circuit import log_likelihood
+from pcedge.errors import PcedgeError
+from pcedge.importers import import_circuit
+
+MUTATIONS = 2000
+#: what a damaged number may become
+WORDS = [
+    b"nan",
+    b"inf",
+    b"-inf",
+    b"-1",
+    b"0",
+    b"1e999",
+    b"1e-400",
+    b"99999999999999999999",
+    b"4294967296",
+    b"",
+    b"[",
+    b"{",
+    b"\xff",
+]
+
+
+def mutate(data: bytes, generator: np.random.Generator) -> bytes:
+    """Damage a file in one to three places."""
+    for _ in range(int(generator.integers(1, 4))):
+        size = max(len(data), 1)
+        a, b = sorted(int(i) for i in generator.integers(0, size, 2))
+        kind = int(generator.integers(0, 7))
+        if kind == 0:
+            data = data[:a] + bytes([data[a] ^ (1 << int(generator.integers(0, 8)))]) + data[a + 1 :] if data else data
+        elif kind == 1:
+            data = data[:b]
+        elif kind == 2:
+            data = data[:b] + data[a : a + 64] + data[b:]
+        elif kind == 3:
+            data = data[:a] + data[a + int(generator.integers(1, 40)) :]
+        else:
+            tokens = [match.span() for match in re.finditer(rb"[\w.+-]+", data)]
+            if len(tokens) < 2:
+                continue
+            first, second = (tokens[int(i)] for i in np.sort(generator.integers(0, len(tokens), 2)))
+            one, two = data[slice(*first)], data[slice(*second)]
+            if kind == 4:
+                one, two = WORDS[int(generator.integers(0, len(WORDS)))], two
+            elif kind == 5:
+                one, two = two, one
+            else:
+                one = two
+            if first[1] <= second[0]:
+                data = data[: first[0]] + one + data[first[1] : second[0]] + two + data[second[1] :]
+    return data
+
+
+def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
+    """Give the whole files that are damaged, with the vtree of a PSDD."""
+    if kind == "psdd":
+        tree = (DATA / "small.vtree").read_bytes()
+        return [((DATA / "small.psdd").read_bytes(), tree), ((DATA / "small2.psdd").read_bytes(), tree)]
+    if kind == "jpc":
+        return [((DATA / "pyjuice" / f"{name}.jpc").read_bytes(), None) for name in ("hclt", "mixed")]
+    if kind == "spn":
+        return [((DATA / "small.spn").read_bytes(), None), ((DATA / "spn" / "NIPS5.spn").read_bytes(), None)]
+    return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
+
+
+@pytest.mark.parametrize("kind", ["spn", "bin", "psdd", "psdd-inferred", "vtree", "jpc"])
+def test_damaged_files(tmp_path: Path, kind: str) -> None:
+    if kind == "bin":
+        pytest.importorskip("capnp", reason="needs the extra capnp")
+    generator = np.random.default_rng(7)
+    suffix = {"vtree": "psdd", "psdd-inferred": "psdd"}.get(kind, kind)
+    files = sources(suffix)
+    path, tree = tmp_path / f"a.{suffix}", tmp_path / "a.vtree"
+    valid = slowest = 0
+    for number in range(MUTATIONS):
+        data, vtree = files[number % len(files)]
+        if kind == "vtree":
+            vtree = mutate(vtree or b"", generator)
+        else:
+            data = mutate(data, generator)
+        path.write_bytes(data)
+        if vtree is not None and kind != "psdd-inferred":
+            tree.write_bytes(vtree)
+        start = time.perf_counter()
+        try:
+            made = import_circuit(path)
+        except PcedgeError as error:
+            assert str(error)
+        else:
+            valid += 1
+            missing = np.full((1, len(made.circuit.cardinalities)), -1)
+            assert abs(log_likelihood(made.circuit, missing)[0]) < 1e-9  # normalised: everything summed out is 1
+        slowest = max(slowest, time.perf_counter() - start)
+    assert slowest < 5
+    assert 0 < valid < MUTATIONS  # some damage means nothing, and most is found
