@@ -11,7 +11,7 @@ from onnx import TensorProto, numpy_helper
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import ProductLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, entries
 from pcedge.errors import FormatError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer
 from pcedge.schedule.steps import identity
@@ -40,7 +40,7 @@ def parameters_of(layer: IntegerLayer) -> int:
         return layer.cumulative.size
     if isinstance(layer, ProductLayer):
         return layer.gather.size
-    return layer.weights.values.size if isinstance(layer.weights, SparseRows) else layer.weights.size
+    return entries(layer.weights).size
 
 
 def check_size(parameters: int = 0, characters: int = 0, size: int | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arithmetic import EXPONENT_BITS
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, entries
 from pcedge.drivers.layout import STEP_FIELDS
 from pcedge.drivers.size import EngineSize
 from pcedge.export.program.banks import Bank, Blocks, lay_in_banks, list_block
@@ -223,8 +223,7 @@ def stored_weights(circuit: IntegerCircuit, index: int, tile: tuple[int, int] = 
     """
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)
-    values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
-    whole = values.astype(np.int64, copy=False)
+    whole = entries(layer.weights).astype(np.int64, copy=False)
     rows, columns = tile
     if rows * columns == 1:
         return whole

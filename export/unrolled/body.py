@@ -10,7 +10,7 @@ import numpy as np
 
 from pcedge.arithmetic import ZERO_EXPONENT
 from pcedge.arrays import IntArray
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import dense
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
 from pcedge.export.unrolled.signals import Counts, Signals
@@ -249,8 +249,7 @@ class _Unroller:
         """Give what UP multiplies by, (units, source units)."""
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
-        weights = layer.weights
-        return np.asarray(weights.toarray() if isinstance(weights, SparseRows) else weights, dtype=np.int64)
+        return np.asarray(dense(layer.weights), dtype=np.int64)
 
     @cached_property
     def together(self) -> dict[Ref, list[Up]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import entries
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export.unrolled.adders import has_da4ml
@@ -52,8 +52,7 @@ def edges(circuit: IntegerCircuit) -> int:
     total = 0
     for layer in circuit.layers:
         if isinstance(layer, IntegerSum):
-            weights = layer.weights
-            total += int(np.count_nonzero(weights.values if isinstance(weights, SparseRows) else weights))
+            total += int(np.count_nonzero(entries(layer.weights)))
         elif layer.shape.kind == "product":
             total += layer.shape.units * len(layer.shape.children)
     return total

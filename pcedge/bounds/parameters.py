@@ -9,7 +9,7 @@ import numpy as np
 from pcedge.arithmetic import Widths
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, dense, float_entries, matvec, with_entries
 from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize.post_training import aligned_layers
@@ -101,12 +101,7 @@ def greatest_probability(circuit: Circuit) -> float:
         else:
             below = np.concatenate([values[child] for child in layer.children])
             top = below.max()
-            weights = layer.weights
-            if isinstance(weights, SparseRows):
-                terms = weights.values * np.exp2(below[weights.indices] - top)
-                mixed = np.add.reduceat(terms, weights.indptr[:-1])
-            else:
-                mixed = weights @ np.exp2(below - top)
+            mixed = matvec(layer.weights, np.exp2(below - top))
             with np.errstate(divide="ignore"):
                 values.append(np.asarray(np.log2(mixed) + top))
     return float(values[-1][0])
@@ -196,10 +191,9 @@ def _entries(layer: SumLayer, rounded: IntegerSum) -> tuple[IntArray, IntArray, 
     left, right = layer.weights, rounded.weights
     if isinstance(left, SparseRows) and isinstance(right, SparseRows):
         if np.array_equal(left.indptr, right.indptr) and np.array_equal(left.indices, right.indices):
-            rows = np.repeat(np.arange(left.shape[0]), np.diff(left.indptr))
-            return rows, left.indices, np.asarray(left.values, np.float64), np.asarray(right.values, np.float64)
-    theta = np.asarray(left.toarray() if isinstance(left, SparseRows) else left, dtype=np.float64)
-    weights = np.asarray(right.toarray() if isinstance(right, SparseRows) else right, dtype=np.float64)
+            return left.row_of_entry, left.indices, float_entries(left), float_entries(right)
+    theta = np.asarray(dense(left), dtype=np.float64)
+    weights = np.asarray(dense(right), dtype=np.float64)
     rows, columns = np.nonzero((theta > 0) | (weights > 0))
     return rows, columns, theta[rows, columns], weights[rows, columns]
 
@@ -243,8 +237,8 @@ def _joined_pairs(parts: list[FloatArray], cap: float) -> FloatArray:
 
 def _dense(layer: SumLayer, rounded: IntegerSum, weight_bits: int) -> tuple[FloatArray, FloatArray]:
     left, right = layer.weights, rounded.weights
-    theta = np.asarray(left.toarray() if isinstance(left, SparseRows) else left, dtype=np.float64)
-    weights = np.asarray(right.toarray() if isinstance(right, SparseRows) else right, dtype=np.float64)
+    theta = np.asarray(dense(left), dtype=np.float64)
+    weights = np.asarray(dense(right), dtype=np.float64)
     return theta, weights / 2.0**weight_bits
 
 
@@ -319,12 +313,11 @@ def _flow_bits(
 ) -> float:
     """Bound what the rounded weights of a sum layer cost the records of some flows, in all."""
     rows, columns, theta, weights = _entries(layer, rounded)
-    held = flow.weights
-    if isinstance(held, SparseRows) and np.array_equal(held.indices, columns):
-        counts = np.asarray(held.values, dtype=np.float64)
+    flows = flow.weights
+    if isinstance(flows, SparseRows) and np.array_equal(flows.indices, columns):
+        counts = float_entries(flows)
     else:
-        whole = held.toarray() if isinstance(held, SparseRows) else held
-        counts = np.asarray(whole[rows, columns], dtype=np.float64)
+        counts = np.asarray(dense(flows)[rows, columns], dtype=np.float64)
     shares = weights / 2.0**weight_bits
     dropped = (counts > 0) & (weights == 0)
     target = np.arange(len(rows))
@@ -355,7 +348,6 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
         if isinstance(layer, ProductLayer):
             made.append(layer)
             continue
-        weights = None if isinstance(layer, InputLayer) else layer.weights
         wanted = _parameters(layer).shape
         got = () if flow is None else np.shape(flow)
         if flow is None or got != wanted:
@@ -364,10 +356,8 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
             raise UsageError(f"the flows of layer {index} must be finite and not negative, they are not")
         if isinstance(layer, InputLayer):
             made.append(InputLayer(layer.variable, flow))
-        elif isinstance(weights, SparseRows):
-            made.append(SumLayer(layer.children, SparseRows(weights.indptr, weights.indices, flow, weights.columns)))
         else:
-            made.append(SumLayer(layer.children, flow))
+            made.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
     return tuple(made)
 
 
@@ -375,8 +365,7 @@ def _parameters(layer: Layer) -> FloatArray:
     if isinstance(layer, InputLayer):
         return layer.table
     assert isinstance(layer, SumLayer)
-    weights = layer.weights
-    return np.asarray(weights.values if isinstance(weights, SparseRows) else weights, dtype=np.float64)
+    return float_entries(layer.weights)
 
 
 def _first_flow(layers: tuple[Layer, ...]) -> float:

@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 BATCH_ENTRIES = 1 << 17
 
 
+def alike(arrays: Sequence[NDArray[Any]]) -> Iterator[list[int]]:
+    """Give batches of the numbers of arrays of one shape and dtype, ascending; every array is in one batch."""
+    kinds: dict[tuple[tuple[int, ...], np.dtype[Any]], list[int]] = {}
+    for number, array in enumerate(arrays):
+        kinds.setdefault((array.shape, array.dtype), []).append(number)
+    for (shape, _), numbers in kinds.items():
+        size = max(1, BATCH_ENTRIES // max(1, int(np.prod(shape))))
+        yield from (numbers[first : first + size] for first in range(0, len(numbers), size))
+
+
 def stacked(arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[list[int], NDArray[Any]]]:
     """Put arrays of one shape and dtype together.
 
@@ -22,18 +32,13 @@ def stacked(arrays: Sequence[NDArray[Any]]) -> Iterator[tuple[list[int], NDArray
         >>> [(numbers, batch.shape) for numbers, batch in stacked([np.zeros(2), np.zeros(3), np.ones(2)])]
         [([0, 2], (2, 2)), ([1], (1, 3))]
     """
-    alike: dict[tuple[tuple[int, ...], np.dtype[Any]], list[int]] = {}
-    for number, array in enumerate(arrays):
-        alike.setdefault((array.shape, array.dtype), []).append(number)
-    for (shape, _), numbers in alike.items():
-        size = max(1, BATCH_ENTRIES // max(1, int(np.prod(shape))))
-        for first in range(0, len(numbers), size):
-            chosen = numbers[first : first + size]
-            if len(chosen) == 1:
-                yield chosen, arrays[chosen[0]][None]
-            else:
-                flat = np.concatenate([arrays[number].reshape(-1) for number in chosen])
-                yield chosen, flat.reshape(len(chosen), *shape)
+    for numbers in alike(arrays):
+        first = arrays[numbers[0]]
+        if len(numbers) == 1:
+            yield numbers, first[None]
+        else:
+            flat = np.concatenate([arrays[number].reshape(-1) for number in numbers])
+            yield numbers, flat.reshape(len(numbers), *first.shape)
 
 
 def neighbours(sizes: Sequence[int]) -> Iterator[range]:

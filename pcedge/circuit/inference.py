@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import MISSING, Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, dense_rows, entries
 from pcedge.errors import DataError, UsageError
 
 #: records evaluated at a time, so that memory does not grow with the data; fewer in large circuits
@@ -140,7 +140,7 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
             # Only the rows that are needed: all of a large circuit's would be a dense matrix of everything.
             needed, place = np.unique(units, return_inverse=True)
             with np.errstate(divide="ignore"):
-                joint = np.log(_rows(layer.weights, needed)) + below
+                joint = np.log(dense_rows(layer.weights, needed)) + below
             # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
             top = joint.max(axis=1, keepdims=True, initial=-np.inf)
             scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
@@ -164,20 +164,9 @@ def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
 def _batch(circuit: Circuit) -> int:
     """Choose how many records to evaluate at a time: all layers' values are held, and a few copies of one's entries."""
     sums = [layer.weights for layer in circuit.layers if isinstance(layer, SumLayer)]
-    widest = max((len(w.values) if isinstance(w, SparseRows) else w.shape[1] for w in sums), default=0)
+    widest = max((entries(w).shape[-1] for w in sums), default=0)
     held = sum(shape.units for shape in circuit.shapes) + 4 * widest
     return max(1, min(BATCH, BATCH_NUMBERS // held))
-
-
-def _rows(weights: FloatArray | SparseRows, rows: IntArray) -> FloatArray:
-    """Give some rows of a sum layer's weights as a dense array."""
-    if not isinstance(weights, SparseRows):
-        return weights[rows]
-    dense = np.zeros((len(rows), weights.columns))
-    for place, row in enumerate(rows):
-        entries = slice(weights.indptr[row], weights.indptr[row + 1])
-        dense[place, weights.indices[entries]] = weights.values[entries]
-    return dense
 
 
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:

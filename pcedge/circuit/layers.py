@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit.batches import neighbours, stacked
+from pcedge.circuit.batches import stacked
 from pcedge.circuit.parametric import Parametric
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, batches, entries, joined, row_sums
 from pcedge.circuit.structure import Shape, Spans, check_shapes, check_symbolizer, layer_scopes
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
@@ -216,7 +216,7 @@ class Circuit:
             if isinstance(layer, InputLayer):
                 total += (layer.probabilities if layer.parametric is None else layer.parametric.parameters).size
             elif isinstance(layer, SumLayer):
-                total += (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
+                total += entries(layer.weights).size
         return total
 
 
@@ -278,20 +278,13 @@ def _check_inputs(layers: list[tuple[int, InputLayer]]) -> None:
 
 def _check_sums(layers: list[tuple[int, SumLayer]]) -> None:
     """Check all sums, as `_check_inputs` does."""
-    dense = [(index, layer) for index, layer in layers if not isinstance(layer.weights, SparseRows)]
-    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+    weights = [layer.weights for _, layer in layers]
+    for numbers in batches(weights):
         try:
-            _check_sum(0, SumLayer((), weights.reshape(-1, weights.shape[2])))
+            _check_sum(0, SumLayer((), joined([weights[number] for number in numbers])))
         except CircuitError:
             for number in numbers:
-                _check_sum(*dense[number])
-    rows = [(index, layer) for index, layer in layers if isinstance(layer.weights, SparseRows)]
-    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
-        try:
-            _check_sum(0, SumLayer((), SparseRows.joined([rows[n][1].weights for n in batch])))  # type: ignore[misc]
-        except CircuitError:
-            for number in batch:
-                _check_sum(*rows[number])
+                _check_sum(*layers[number])
 
 
 def _check_input(index: int, layer: InputLayer) -> None:
@@ -312,11 +305,8 @@ def _check_sum(index: int, layer: SumLayer) -> None:
     weights = layer.weights
     if isinstance(weights, SparseRows):
         _check_sparse(where, weights)
-        _check_probabilities(weights.values, f"{where}: weights")
-        totals = np.add.reduceat(weights.values.astype(np.float64), weights.indptr[:-1])
-    else:
-        _check_probabilities(weights, f"{where}: weights")
-        totals = weights.sum(axis=1)
+    _check_probabilities(entries(weights), f"{where}: weights")
+    totals = np.asarray(row_sums(weights), dtype=np.float64)
     off = np.flatnonzero(np.abs(totals - 1) > ROW_TOLERANCE)
     if off.size:
         raise CircuitError(f"{where}: the weights of unit {off[0]} must sum to 1, got {totals[off[0]]:.9g}")

@@ -1,14 +1,16 @@
-"""Rows of weights that are mostly zero."""
+"""The weights of a sum layer: a dense matrix, or rows of it that are mostly zero as lists."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit.batches import alike, neighbours
 from pcedge.errors import CircuitError
 
 
@@ -37,11 +39,15 @@ class SparseRows:
         """Give (rows, columns)."""
         return len(self.indptr) - 1, self.columns
 
+    @property
+    def row_of_entry(self) -> IntArray:
+        """Give the row of every entry."""
+        return np.repeat(np.arange(self.shape[0], dtype=np.int64), np.diff(self.indptr))
+
     def toarray(self) -> NDArray[np.generic]:
         """Give the same matrix as a dense array."""
         dense = np.zeros(self.shape, dtype=self.values.dtype)
-        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
-        dense[rows, self.indices] = self.values
+        dense[self.row_of_entry, self.indices] = self.values
         return dense
 
     @staticmethod
@@ -76,7 +82,102 @@ class SparseRows:
 
     def transposed(self) -> SparseRows:
         """Give the lists of the transposed matrix: for each column the rows that use it, ascending."""
-        rows = np.repeat(np.arange(self.shape[0], dtype=np.int64), np.diff(self.indptr))
+        rows = self.row_of_entry
         order = np.argsort(self.indices, kind="stable")
         indptr = np.searchsorted(self.indices[order], np.arange(self.columns + 1)).astype(np.int64)
         return SparseRows(indptr, rows[order], self.values[order], self.shape[0])
+
+
+#: a sum layer's weights, (units, columns)
+Weights = NDArray[Any] | SparseRows
+
+
+def entries(weights: Weights) -> NDArray[Any]:
+    """Give the entries as they are stored: (units, columns), or (entries,) of sparse rows."""
+    return weights.values if isinstance(weights, SparseRows) else weights
+
+
+def float_entries(weights: Weights) -> FloatArray:
+    """Give `entries` as float64."""
+    return np.asarray(entries(weights), dtype=np.float64)
+
+
+def with_entries(weights: Weights, values: NDArray[Any]) -> Any:
+    """Give weights of the same places with other entries."""
+    return replace(weights, values=values) if isinstance(weights, SparseRows) else values.reshape(weights.shape)
+
+
+def dense(weights: Weights) -> NDArray[Any]:
+    """Give the whole matrix."""
+    return weights.toarray() if isinstance(weights, SparseRows) else weights
+
+
+def positions(weights: Weights) -> tuple[IntArray, IntArray]:
+    """Give the rows and the columns of all entries, one after the other, (entries,) each."""
+    if isinstance(weights, SparseRows):
+        return weights.row_of_entry, weights.indices
+    rows, columns = np.indices(weights.shape)
+    return rows.reshape(-1), columns.reshape(-1)
+
+
+def row_entries(weights: Weights, row: int) -> tuple[slice | int, IntArray, NDArray[Any]]:
+    """Give where a row lies in `entries`, its columns and its entries."""
+    if isinstance(weights, SparseRows):
+        place = slice(weights.indptr[row], weights.indptr[row + 1])
+        return place, weights.indices[place], weights.values[place]
+    return row, np.arange(weights.shape[1]), weights[row]
+
+
+def dense_rows(weights: Weights, rows: IntArray) -> FloatArray:
+    """Give some rows as a dense array."""
+    if not isinstance(weights, SparseRows):
+        return weights[rows]
+    matrix = np.zeros((len(rows), weights.columns))
+    for target, row in enumerate(rows):
+        _, columns, values = row_entries(weights, row)
+        matrix[target, columns] = values
+    return matrix
+
+
+def row_sums(weights: Weights) -> NDArray[Any]:
+    """Add up every row; sparse rows must hold at least one entry each."""
+    if isinstance(weights, SparseRows):
+        return np.asarray(np.add.reduceat(weights.values, weights.indptr[:-1]))
+    return np.asarray(weights.sum(axis=1))
+
+
+def matvec(weights: Weights, vector: FloatArray) -> FloatArray:
+    """Multiply a vector of one number a column by the weights."""
+    if isinstance(weights, SparseRows):
+        return np.asarray(np.add.reduceat(float_entries(weights) * vector[weights.indices], weights.indptr[:-1]))
+    return np.asarray(weights @ vector)
+
+
+def transposed(weights: Weights) -> Weights:
+    """Give the weights by columns."""
+    return weights.transposed() if isinstance(weights, SparseRows) else weights.T
+
+
+def batches(weights: Sequence[Weights]) -> Iterator[list[int]]:
+    """Give batches of the numbers of weights that `joined` puts together: what is done for each of many costs too much.
+
+    Dense ones of one size come together, and sparse ones; no batch is much larger than `BATCH_ENTRIES`.
+    """
+    forms = [isinstance(matrix, SparseRows) for matrix in weights]
+    blocks = [number for number, sparse in enumerate(forms) if not sparse]
+    for chosen in alike([dense(weights[number]) for number in blocks]):
+        yield [blocks[number] for number in chosen]
+    lists = [number for number, sparse in enumerate(forms) if sparse]
+    for batch in neighbours([entries(weights[number]).size for number in lists]):
+        yield [lists[number] for number in batch]
+
+
+def joined(batch: Sequence[Weights]) -> Any:
+    """Put the rows of a batch one after the other; the columns of sparse ones too.
+
+    Raises:
+        CircuitError: row pointers or columns of sparse rows are not their own; the text does not say whose.
+    """
+    if isinstance(batch[0], SparseRows):
+        return SparseRows.joined([rows for rows in batch if isinstance(rows, SparseRows)])
+    return np.concatenate([dense(block).reshape(-1, block.shape[-1]) for block in batch])

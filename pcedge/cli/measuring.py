@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.circuit import Circuit, SparseRows
+from pcedge.circuit import Circuit
+from pcedge.circuit.rows import entries
 from pcedge.cli.output import in_words, memory_in_words, warn
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.learn.config import LearnConfig
@@ -97,8 +98,7 @@ def parts(model: IntegerCircuit) -> dict[str, Any]:
     widths: dict[int, int] = {}
     for layer in model.layers:
         if isinstance(layer, IntegerSum):
-            values = layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
-            common = int(np.bitwise_or.reduce(values, axis=None))
+            common = int(np.bitwise_or.reduce(entries(layer.weights), axis=None))
             bits = max(2, model.weight_bits - ((common & -common).bit_length() - 1))
             widths[bits] = widths.get(bits, 0) + 1
     tables: dict[int, list[Any]] = {}

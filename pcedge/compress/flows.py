@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import BATCH, check_records, inside
 from pcedge.circuit.layers import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, float_entries, row_entries
 from pcedge.errors import UsageError
 
 BoolArray = NDArray[np.bool_]
@@ -86,7 +86,7 @@ def _passes(
         if isinstance(layer, InputLayer):
             made = np.zeros(layer.table.shape)
         elif isinstance(layer, SumLayer):
-            made = np.zeros_like(_values(layer))
+            made = np.zeros_like(float_entries(layer.weights))
             mask = masks[index] if index < len(masks) else None
             if mask is not None and mask.shape != made.shape:
                 raise UsageError(f"the dropped edges of layer {index} must have shape {made.shape}, got {mask.shape}")
@@ -95,11 +95,6 @@ def _passes(
         raise UsageError(f"dropped must have an entry for each of {len(counts)} layers, got {len(masks)}")
     lost = [_down(circuit, checked[start : start + BATCH], counts, masks) for start in range(0, len(checked), BATCH)]
     return counts, np.concatenate(lost) if lost else np.zeros(0)
-
-
-def _values(layer: SumLayer) -> FloatArray:
-    weights = layer.weights
-    return np.asarray(weights.values if isinstance(weights, SparseRows) else weights, dtype=np.float64)
 
 
 def _down(
@@ -147,8 +142,7 @@ def _through_sum(
     ratio = np.where(used & ~far, flow * np.exp(np.where(far, 0.0, away)), 0.0)
     weights = layer.weights
     if isinstance(weights, SparseRows):
-        rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-        entries = ratio[:, rows] * scaled[:, weights.indices] * weights.values
+        entries = ratio[:, weights.row_of_entry] * scaled[:, weights.indices] * weights.values
         count += entries.sum(axis=0)
         if mask is not None:
             lost += entries[:, mask].sum(axis=1)
@@ -163,11 +157,7 @@ def _through_sum(
             lost += (ratio * (scaled @ np.where(mask, weights, 0.0).T)).sum(axis=1)
     # Units whose own children are all far below the record's best, as in `inside`.
     for record, unit in np.argwhere(far):
-        if isinstance(weights, SparseRows):
-            place: slice | int = slice(weights.indptr[unit], weights.indptr[unit + 1])
-            columns, shares = weights.indices[place], weights.values[place]
-        else:
-            place, columns, shares = int(unit), np.arange(weights.shape[1]), weights[unit]
+        place, columns, shares = row_entries(weights, int(unit))
         with np.errstate(divide="ignore"):
             own = flow[record, unit] * np.exp(np.log(shares) + below[record, columns] - value[record, unit])
         count[place] += own

@@ -118,7 +118,7 @@ def _grown_sum(
     entry = np.repeat(np.arange(len(weights.indices)), counts)
     within = np.arange(len(entry)) - np.repeat(np.cumsum(counts) - counts, counts)
     column = order[firsts[weights.indices[entry]] + within]
-    row = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))[entry]
+    row = weights.row_of_entry[entry]
     sort = np.lexsort((column, row))
     row, column = row[sort], column[sort]
     value = weights.values[entry[sort]]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import entries, float_entries, positions
 from pcedge.compress.flows import BoolArray
 from pcedge.compress.rebuilding import rebuilt
 from pcedge.errors import UsageError
@@ -117,20 +117,13 @@ def prune(
         flow += float(edges[index].flows[~mask].sum())
         layer = circuit.layers[index]
         if isinstance(layer, SumLayer):
-            sparse = isinstance(layer.weights, SparseRows)
-            dropped[index] = ~mask if sparse else ~mask.reshape(layer.weights.shape)
+            dropped[index] = ~mask.reshape(entries(layer.weights).shape)
     return Pruned(rebuilt(circuit, keep, sparse=shape), tuple(dropped), flow)
 
 
 def _edges(index: int, layer: SumLayer, flows: FloatArray | None) -> _Edges:
     weights = layer.weights
-    height, width = weights.shape
-    if isinstance(weights, SparseRows):
-        rows = np.repeat(np.arange(height), np.diff(weights.indptr))
-        columns, values = weights.indices, weights.values.astype(np.float64)
-    else:
-        rows, columns = (part.reshape(-1) for part in np.indices((height, width)))
-        values = weights.reshape(-1)
+    (rows, columns), values = positions(weights), float_entries(weights).reshape(-1)
     if flows is None or np.size(flows) != len(values):
         got = None if flows is None else np.shape(flows)
         raise UsageError(f"the flows of layer {index} (sum) must be one for each of its {len(values)} edges, got {got}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, float_entries, positions
 from pcedge.compress.flows import BoolArray
 
 
@@ -59,7 +59,7 @@ def _used_units(circuit: Circuit, keep: dict[int, BoolArray]) -> list[BoolArray]
             for column, child in enumerate(layer.children):
                 used[child][layer.gather[used[index], column]] = True
         elif isinstance(layer, SumLayer):
-            rows, columns = _positions(layer)
+            rows, columns = positions(layer.weights)
             reached = np.zeros(layer.weights.shape[1], dtype=bool)
             reached[columns[keep[index] & used[index][rows]]] = True
             start = 0
@@ -69,22 +69,14 @@ def _used_units(circuit: Circuit, keep: dict[int, BoolArray]) -> list[BoolArray]
     return used
 
 
-def _positions(layer: SumLayer) -> tuple[IntArray, IntArray]:
-    weights = layer.weights
-    if isinstance(weights, SparseRows):
-        return np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr)), weights.indices
-    rows, columns = np.indices(weights.shape)
-    return rows.reshape(-1), columns.reshape(-1)
-
-
 def _weights(
     layer: SumLayer, keep: BoolArray, units: IntArray, columns_used: BoolArray, sparse: str
 ) -> FloatArray | SparseRows:
     """Give the rows of some units over the used columns, normalised."""
-    rows, columns = _positions(layer)
+    rows, columns = positions(layer.weights)
     weights = layer.weights
     was_sparse = isinstance(weights, SparseRows)
-    values = weights.values.astype(np.float64) if isinstance(weights, SparseRows) else weights.reshape(-1)
+    values = float_entries(weights).reshape(-1)
     row_used = np.zeros(weights.shape[0], dtype=bool)
     row_used[units] = True
     stay = keep & row_used[rows]

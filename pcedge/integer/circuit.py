@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
-from pcedge.circuit.batches import neighbours, stacked
+from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, batches, entries, joined, row_sums
 from pcedge.circuit.structure import (
     Region,
     Regions,
@@ -273,25 +273,16 @@ def _check_tables(layers: tuple[IntegerLayer, ...], leaf_bits: int) -> None:
 def _check_sums(layers: tuple[IntegerLayer, ...], weight_bits: int) -> None:
     """Check the rows of all sums, as `_check_tables` does."""
     sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, IntegerSum)]
-    dense = [(index, layer) for index, layer in sums if not isinstance(layer.weights, SparseRows)]
-    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
+    weights = [layer.weights for _, layer in sums]
+    for numbers in batches(weights):
+        batch = [weights[number] for number in numbers]
         try:
-            check_rows("", weights.reshape(-1, weights.shape[-1]), weight_bits)
+            for block in batch:
+                _check_integers("", entries(block))
+            check_rows("", joined(batch), weight_bits)
         except CircuitError:
             for number in numbers:
-                index, layer = dense[number]
-                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
-    rows = [(index, layer) for index, layer in sums if isinstance(layer.weights, SparseRows)]
-    for batch in neighbours([len(layer.weights.values) for _, layer in rows]):  # type: ignore[union-attr]
-        parts: list[SparseRows] = [rows[number][1].weights for number in batch]  # type: ignore[misc]
-        try:
-            for part in parts:
-                _check_integers("", part.values)
-            check_rows("", SparseRows.joined(parts), weight_bits)
-        except CircuitError:
-            for number in batch:
-                index, layer = rows[number]
-                check_rows(f"layer {index} (sum)", layer.weights, weight_bits)
+                check_rows(f"layer {sums[number][0]} (sum)", weights[number], weight_bits)
 
 
 def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
@@ -310,31 +301,30 @@ def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
         raise CircuitError(f"{where} {unit} must never fall, it does")
 
 
-def check_rows(layer_name: str, dense: IntArray | SparseRows, weight_bits: int) -> None:
+def check_rows(layer_name: str, weights: IntArray | SparseRows, weight_bits: int) -> None:
     """Check that the rows of a sum layer's weights each sum to 2^W, and that columns of sparse rows ascend.
 
     Raises:
         CircuitError: one does not.
     """
     where = f"{layer_name}: weights of unit"
-    _check_integers(layer_name, dense.values if isinstance(dense, SparseRows) else dense)
-    if isinstance(dense, SparseRows):
-        if (np.diff(dense.indptr) <= 0).any() or dense.indptr[0] != 0 or dense.indptr[-1] != len(dense.values):
+    _check_integers(layer_name, entries(weights))
+    if isinstance(weights, SparseRows):
+        if (np.diff(weights.indptr) <= 0).any() or weights.indptr[0] != 0 or weights.indptr[-1] != len(weights.values):
             raise CircuitError(f"{layer_name}: every sparse row must hold at least one entry")
-        if len(dense.indices) != len(dense.values):
-            raise CircuitError(f"{layer_name}: every weight must have a column, got {len(dense.indices)} columns")
-        keys = np.repeat(np.arange(dense.shape[0]), np.diff(dense.indptr)) * dense.columns + dense.indices
+        if len(weights.indices) != len(weights.values):
+            raise CircuitError(f"{layer_name}: every weight must have a column, got {len(weights.indices)} columns")
+        keys = weights.row_of_entry * weights.columns + weights.indices
         if (np.diff(keys) <= 0).any():
             raise CircuitError(f"{layer_name}: the columns of a row must ascend without repetition")
-        if (dense.indices < 0).any() or (dense.indices >= dense.columns).any():
-            raise CircuitError(f"{layer_name}: columns must be in 0..{dense.columns - 1}")
-        entries, totals = dense.values, np.add.reduceat(dense.values, dense.indptr[:-1])
-    else:
-        entries, totals = dense, dense.sum(axis=1)
-    if entries.min() < 0:
-        raise CircuitError(f"{layer_name}: weights must not be negative, got {entries.min()}")
-    if entries.max() > 1 << weight_bits:
-        raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {entries.max()}")
+        if (weights.indices < 0).any() or (weights.indices >= weights.columns).any():
+            raise CircuitError(f"{layer_name}: columns must be in 0..{weights.columns - 1}")
+    values = entries(weights)
+    if values.min() < 0:
+        raise CircuitError(f"{layer_name}: weights must not be negative, got {values.min()}")
+    if values.max() > 1 << weight_bits:
+        raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {values.max()}")
+    totals = row_sums(weights)
     for unit in np.flatnonzero(totals != 1 << weight_bits):
         raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
 

@@ -10,7 +10,7 @@ import torch
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import entries
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.leaves import refit_layer
 from pcedge.learn.parameters import count_of, packed, with_parameters
@@ -282,9 +282,8 @@ class Model:
             for index in stack.layers:
                 layer = self.circuit.layers[index]
                 size = count_of(layer)
-                part = values[first : first + size]
-                sparse = isinstance(layer, SumLayer) and isinstance(layer.weights, SparseRows)
-                found[index] = part if sparse else part.reshape(stack.shape[1:])
+                shape = entries(layer.weights).shape if isinstance(layer, SumLayer) else stack.shape[1:]
+                found[index] = values[first : first + size].reshape(shape)
                 first += size
         return found
 

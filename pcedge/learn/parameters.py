@@ -6,7 +6,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import entries, float_entries, with_entries
 from pcedge.learn.plan import LeafStack, ProductStack, SumStack
 
 
@@ -21,9 +21,7 @@ def packed(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumS
             if isinstance(layer, InputLayer):
                 parts.append(layer.table.ravel())
             elif isinstance(layer, SumLayer):
-                rows = layer.weights
-                values = rows.values if isinstance(rows, SparseRows) else rows
-                parts.append(values.ravel().astype(np.float64))
+                parts.append(float_entries(layer.weights).ravel())
     return np.concatenate(parts)
 
 
@@ -33,7 +31,7 @@ def count_of(layer: Layer) -> int:
         return layer.table.size
     if isinstance(layer, ProductLayer):
         return 0
-    return (layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).size
+    return entries(layer.weights).size
 
 
 def with_parameters(layer: Layer, values: FloatArray) -> Layer:
@@ -42,7 +40,4 @@ def with_parameters(layer: Layer, values: FloatArray) -> Layer:
         table = values.reshape(layer.table.shape)
         return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
     assert isinstance(layer, SumLayer)
-    rows = layer.weights
-    if isinstance(rows, SparseRows):
-        return SumLayer(layer.children, SparseRows(rows.indptr, rows.indices, values, rows.columns))
-    return SumLayer(layer.children, values.reshape(rows.shape))
+    return SumLayer(layer.children, with_entries(layer.weights, values))

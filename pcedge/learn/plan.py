@@ -191,9 +191,8 @@ def _sum_stack(circuit: Circuit, group: Sequence[int], starts: Sequence[int], fi
         for child in layer.children:
             below.append(starts[child] + np.arange(circuit.shapes[child].units))
         if isinstance(layer.weights, SparseRows):
-            fan = np.diff(layer.weights.indptr)
-            lengths.append(fan)
-            places.append((place * units + np.repeat(np.arange(units), fan)) * columns + layer.weights.indices)
+            lengths.append(np.diff(layer.weights.indptr))
+            places.append((place * units + layer.weights.row_of_entry) * columns + layer.weights.indices)
         else:
             lengths.append(np.full(units, columns))
     entries = np.concatenate(lengths).astype(np.int64)

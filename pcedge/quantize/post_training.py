@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit.batches import neighbours, stacked
+from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, with_entries
 from pcedge.circuit.structure import Shape, child_lists, clustered_order, find_regions, first_places, layer_spans
 from pcedge.errors import CircuitError, UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -117,23 +116,15 @@ def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[
         if isinstance(layer, ProductLayer):
             made.append(layer)
             continue
-        sparse = isinstance(layer, SumLayer) and isinstance(layer.weights, SparseRows)
-        values = layer.table if isinstance(layer, InputLayer) else _values(layer)
+        values = layer.table if isinstance(layer, InputLayer) else float_entries(layer.weights)
         if flow is None or flow.shape != values.shape:
             got = None if flow is None else flow.shape
             raise UsageError(f"the flows of layer {index} must have shape {values.shape}, got {got}")
         if isinstance(layer, InputLayer):
             made.append(InputLayer(layer.variable, flow))
-        elif sparse:
-            made.append(SumLayer(layer.children, replace(layer.weights, values=flow)))  # type: ignore[type-var]
         else:
-            made.append(SumLayer(layer.children, flow))
+            made.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
     return tuple(made)
-
-
-def _values(layer: SumLayer) -> FloatArray:
-    rows = layer.weights
-    return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
 
 
 def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
@@ -171,35 +162,26 @@ def _quantize_layers(
         for number, cumulative in zip(numbers, rounded.reshape(len(numbers), -1, rounded.shape[1]), strict=True):
             index = inputs[number]
             made[index] = IntegerInput(layers[index].variable, cumulative)  # type: ignore[union-attr]
-    for own in sorted(set(bits)):
-        chosen = [index for index, layer in enumerate(layers) if isinstance(layer, SumLayer) and bits[index] == own]
-        for indices, layer in _joined_sums([(index, layers[index]) for index in chosen]):  # type: ignore[misc]
-            used = None if flows is None else np.concatenate([_values(flows[index]) for index in indices])  # type: ignore[arg-type]
-            values = round_rows(layer, _values(layer), config, own, used) << (config.weight_bits - own)
+    sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, SumLayer)]
+    for width in sorted(set(bits)):
+        chosen = [(index, layer) for index, layer in sums if bits[index] == width]
+        for numbers in batches([layer.weights for _, layer in chosen]):
+            batch = [chosen[number] for number in numbers]
+            layer = SumLayer((), joined([layer.weights for _, layer in batch]))
+            counts = None if flows is None else np.concatenate([_sum_entries(flows[index]) for index, _ in batch])
+            values = round_rows(layer, float_entries(layer.weights), config, width, counts)
             first = 0
-            for index in indices:
-                last = first + len(_values(layers[index]))  # type: ignore[arg-type]
-                made[index] = _with_values(layers[index], values[first:last])  # type: ignore[arg-type]
+            for index, layer in batch:
+                last = first + len(entries(layer.weights))
+                weights = with_entries(layer.weights, values[first:last] << (config.weight_bits - width))
+                made[index] = IntegerSum(layer.children, weights)
                 first = last
     return tuple(made)
 
 
-def _joined_sums(layers: list[tuple[int, SumLayer]]) -> Iterator[tuple[list[int], SumLayer]]:
-    """Put sums of one form together: dense ones of one size, and sparse ones."""
-    dense = [(index, layer) for index, layer in layers if not isinstance(layer.weights, SparseRows)]
-    for numbers, weights in stacked([layer.weights for _, layer in dense]):  # type: ignore[misc]
-        yield [dense[number][0] for number in numbers], SumLayer((), weights.reshape(-1, weights.shape[2]))
-    sparse = [(index, layer) for index, layer in layers if isinstance(layer.weights, SparseRows)]
-    for batch in neighbours([len(layer.weights.values) for _, layer in sparse]):  # type: ignore[union-attr]
-        parts = [sparse[number] for number in batch]
-        yield [index for index, _ in parts], SumLayer((), SparseRows.joined([layer.weights for _, layer in parts]))  # type: ignore[misc]
-
-
-def _with_values(layer: SumLayer, values: IntArray) -> IntegerSum:
-    weights = layer.weights
-    if isinstance(weights, SparseRows):
-        return IntegerSum(layer.children, SparseRows(weights.indptr, weights.indices, values, weights.columns))
-    return IntegerSum(layer.children, values)
+def _sum_entries(layer: Layer) -> FloatArray:
+    assert isinstance(layer, SumLayer)
+    return float_entries(layer.weights)
 
 
 def round_tables(layer: InputLayer, config: QuantizationConfig) -> IntegerInput:
@@ -295,8 +277,7 @@ def _remap_sum(
         dense[:, columns] = rows
         return SumLayer(children, dense)
     indices = columns[rows.indices]
-    row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    order = np.lexsort((indices, row_of))
+    order = np.lexsort((indices, rows.row_of_entry))
     return SumLayer(children, SparseRows(rows.indptr, indices[order], rows.values[order], total))
 
 

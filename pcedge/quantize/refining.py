@@ -191,7 +191,7 @@ class _Run:
 def _by_entry(rows: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:
     """Spread what is said of a sum layer's rows over its entries."""
     weights = layer.weights if isinstance(layer, SumLayer) else None
-    return np.repeat(rows, np.diff(weights.indptr)) if isinstance(weights, SparseRows) else rows[:, None]
+    return rows[weights.row_of_entry] if isinstance(weights, SparseRows) else rows[:, None]
 
 
 @dataclass

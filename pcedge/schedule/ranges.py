@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcedge import arithmetic
 from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
 from pcedge.arrays import IntArray
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import SparseRows, entries, transposed
 from pcedge.errors import assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.steps import (
@@ -101,7 +101,7 @@ def needed_widths(circuit: IntegerCircuit, found: Sequence[Analysis]) -> dict[st
     high = max(analysis.exponents[1] for analysis in found)
     needed = {
         "weight": max(
-            (int(_values(layer).max()) for layer in circuit.layers if isinstance(layer, IntegerSum)), default=0
+            (int(entries(layer.weights).max()) for layer in circuit.layers if isinstance(layer, IntegerSum)), default=0
         ),
         "leaf": 1 << widths.leaf_bits,
         "state": (1 << widths.state_bits) - 1,
@@ -133,10 +133,6 @@ def analyse(circuit: IntegerCircuit, schedule: Schedule, leaves: Leaves | None =
         for value in schedule.frees[index]:
             del state.spans[value]
     return Analysis(state.accumulator, state.context_sum, state.exponents, state.loss, state.truncated)
-
-
-def _values(layer: IntegerSum) -> NDArray[np.generic]:
-    return layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
 
 
 class _Mix:
@@ -248,8 +244,7 @@ class _Analysis:
         weights = layer.weights
         key = id(weights), isinstance(step, Down)  # layers may share their weights
         if key not in self.mixes:
-            turned = weights.transposed() if isinstance(weights, SparseRows) else weights.T
-            self.mixes[key] = _Mix(turned if key[1] else weights)
+            self.mixes[key] = _Mix(transposed(weights) if key[1] else weights)
         return self.mixes[key]
 
     def leaf(self, index: int, revive: bool) -> Span:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.circuit.rows import float_entries, with_entries
 from pcedge.compress import share_leaves
 from pcedge.engines import ReferenceEngine
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
@@ -18,7 +18,7 @@ from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.post_training import round_rows, round_tables
 from pcedge.schedule.program import Program
-from pcedge.search.costs import float_values, stored_width
+from pcedge.search.costs import stored_width
 from pcedge.search.sensitivity import layer_losses
 
 #: the least W, L and A that are tried
@@ -100,7 +100,7 @@ class Choices:
         for index in sums:
             layer = base.layers[index]
             assert isinstance(layer, SumLayer)
-            values = float_values(layer)
+            values = float_entries(layer.weights)
             for bits in levels:
                 rounded[bits].append(round_rows(layer, values, limits, bits))
         shares = [[rounded[bits][place] / (1 << bits) for bits in levels] for place in range(len(sums))]
@@ -151,8 +151,7 @@ class Choices:
         for place, (index, bits) in enumerate(zip(self.sums, candidate.weight_bits, strict=True)):
             layer = layers[index]
             values, rows = self.rounded[bits][place] << (config.weight_bits - bits), layer.weights
-            sparse = isinstance(rows, SparseRows)
-            layers[index] = IntegerSum(layer.children, replace(rows, values=values) if sparse else values)
+            layers[index] = IntegerSum(layer.children, with_entries(rows, values))
         plain = self.plain
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit.layers import SumLayer
-from pcedge.circuit.rows import SparseRows
+from pcedge.arrays import IntArray
+from pcedge.circuit.rows import entries
 from pcedge.integer import IntegerCircuit, IntegerSum
 
 
@@ -22,10 +19,4 @@ def stored_width(values: IntArray, bits: int) -> int:
 
 
 def _greatest(layer: IntegerSum) -> int:
-    return int((layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights).max())
-
-
-def float_values(layer: SumLayer) -> FloatArray:
-    """Give the weights of a layer, (units, entries) or (entries,) of sparse rows."""
-    rows = layer.weights
-    return np.asarray(rows.values if isinstance(rows, SparseRows) else rows, dtype=np.float64)
+    return int(entries(layer.weights).max())

@@ -9,8 +9,7 @@ import numpy as np
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import inside
 from pcedge.circuit.layers import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows
-from pcedge.search.costs import float_values
+from pcedge.circuit.rows import SparseRows, float_entries
 
 #: records evaluated at a time
 BATCH = 256
@@ -32,7 +31,7 @@ def layer_losses(circuit: Circuit, records: IntArray, others: Sequence[Sequence[
     Args:
         circuit: a float circuit.
         records: symbols of shape (N, variables), N at least 1.
-        others: for every sum layer, in order, the alternatives: weights in the layout of `float_values`.
+        others: for every sum layer, in order, the alternatives: weights in the layout of `float_entries`.
 
     Returns:
         Bits a record, (alternatives, sum layers).
@@ -85,9 +84,8 @@ def _through(
     if not isinstance(weights, SparseRows):
         changes = [((scaled @ (other - weights).T) * ratio).sum(axis=1) for other in others]
         return scaled * (ratio @ weights), changes
-    own = float_values(layer)
-    rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    ways = ratio[:, rows] * scaled[:, weights.indices]
+    own = float_entries(weights)
+    ways = ratio[:, weights.row_of_entry] * scaled[:, weights.indices]
     order = np.argsort(weights.indices, kind="stable")
     columns, starts = np.unique(weights.indices[order], return_index=True)
     passed = np.zeros_like(scaled)
