@@ -2,11 +2,14 @@
 #ifndef PCEDGE_SERVICE_HPP
 #define PCEDGE_SERVICE_HPP
 
+#include "../program/port.hpp"
 #include "image.hpp"
-#include "port.hpp"
 #include "scheduler.hpp"
 
 namespace pcedge {
+
+/// A beat of the ports: 32 bits with TKEEP, TSTRB and TLAST.
+using port_t = beat_t<32>;
 
 /// Words between a port and the engine.
 constexpr int PORT_DEPTH = 16;
@@ -72,13 +75,8 @@ words:
 #pragma HLS PIPELINE II = 1
     const word_t word = in.read();
     ended = word.end;
-    port_t beat;
-    beat.data = word.data;
-    beat.keep = 15;
-    beat.strb = 15;
-    beat.last = word.last;
     if (!ended)
-      port.write(beat);
+      port.write(full_beat(ap_uint<32>(word.data), word.last));
   }
 }
 
