@@ -304,7 +304,7 @@ class TestProject:
     @pytest.mark.parametrize(
         ("right", "wrong", "got"),
         [
-            ("beat.last != 0)", "false)", "record 15, beat: expected TLAST 1, .*, got TLAST 0, these"),
+            ("beat.last.to_bool()", "false", "record 15, beat: expected TLAST 1, .*, got TLAST 0, these"),
             ("word = 0;", "word = -1;", "record 0, beat: expected TLAST 0, .*, got TLAST 0, others"),
         ],
     )

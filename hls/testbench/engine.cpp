@@ -63,7 +63,7 @@ struct call_t {
         fail("the engine must take all words of a job");
       while (!to[n].empty()) {
         const pcedge::port_t word = to[n].read();
-        out[n].push_back({std::uint32_t(word.data), word.last != 0 ? 1u : 0u});
+        out[n].push_back({std::uint32_t(word.data), word.last.to_bool() ? 1u : 0u});
       }
     }
   }

@@ -69,8 +69,9 @@ results_t run(const std::vector<std::int32_t> &symbols) {
     results.values.push_back(std::int64_t(word.range(31, 0).to_uint64()));
     results.values.push_back(std::int32_t(word.range(63, 32).to_uint()));
     results.values.push_back(std::int64_t(word.range(95, 64).to_uint64()));
-    const bool last = ends_batch(r, records), got = beat.last != 0;
-    const bool whole = beat.keep.and_reduce() && beat.strb.and_reduce() && (word >> 96) == 0;
+    const bool last = ends_batch(r, records), got = beat.last.to_bool();
+    const bool whole = beat.keep.and_reduce() && beat.strb.and_reduce() &&
+                       word.range(pcedge_unrolled::RESULT_BITS - 1, 96).to_uint() == 0;
     if ((last != got || !whole) && ++results.wrong <= SHOWN)
       std::printf("MISMATCH record %zu, beat: expected TLAST %d, whole bytes and zeros beyond the "
                   "score, got TLAST %d, %s\n",

@@ -63,8 +63,8 @@ packets_loop:
   for (std::uint32_t done = 0; done < packets;) {
 #pragma HLS PIPELINE II = 1 style = flp
     const port_t beat = port.read();
-    put(out, std::uint32_t(beat.data), beat.last != 0);
-    done += beat.last != 0 ? 1u : 0u;
+    put(out, std::uint32_t(beat.data), beat.last.to_bool());
+    done += beat.last.to_bool() ? 1u : 0u;
   }
 }
 
