@@ -47,6 +47,13 @@ template <class C_, class M_> struct machine_t {
   /// Bytes that a symbol moves at most, and those that a stream holds.
   static constexpr unsigned SHIFTS = P / 8, HELD = SHIFTS + 2;
   static_assert(S >= 1 && TR >= 1 && TC >= 1 && LANES >= 1 && ROUND >= 1, "sizes must be positive");
+  static_assert((LANES & (LANES - 1)) == 0, "lanes must be a power of two");
+  static_assert(TC == LANES && LANES % TR == 0,
+                "a tile must have a column, and a part of a row, a lane");
+  /// Rows of a vector's accumulators: entry i is in lane i modulo LANES of row i / LANES.
+  static constexpr unsigned UNIT_ROWS = ceil_div(C::max_units, LANES);
+  /// A unit's accumulators: two vectors, one that the unit fills and one that its writer empties.
+  using accumulators_t = memory_t<acc_t[LANES], 2 * UNIT_ROWS>;
 
   /// Kinds of units.
   enum unit_t { MIX = 0, VECTOR = 1, INTERVALS = 2 };
@@ -117,7 +124,7 @@ template <class C_, class M_> struct machine_t {
     exponent_t made;
     unsigned stream, next;
     step_t step;
-    memory_t<acc_t, C::max_units> entries;
+    bool second; ///< which of both vectors it empties
     acc_t all;
     wide_exponent_t exponent;
     bool raw;
@@ -135,11 +142,15 @@ template <class C_, class M_> struct machine_t {
     unsigned stream, last;
     step_t step;
     leaf_t leaf;
-    memory_t<acc_t, C::max_units> entries;
-    acc_t all, sum;
-    unsigned target, source, end, cleared; ///< where it stands
-    std::uint32_t index;                   ///< of a list: this entry's, or the next one's length
-    weight_t weight;                       ///< of this entry
+    bool second;       ///< which of both vectors it fills; its writer has the other one
+    acc_t all, sum;    ///< OR of all entries, and the sum of a list's terms so far
+    acc_t sums[LANES]; ///< of a row of targets, over the tiles so far
+    // Where it stands: the first target and the first source of a beat, the end of a list.
+    unsigned target, source, end, cleared;
+    std::uint32_t tile, first_tile,
+        stride;          ///< address of a beat's tile, of source 0, and to the next
+    std::uint32_t index; ///< of a list: this entry's, or the next one's length
+    weight_t weight;     ///< of this entry
   };
 
   /// An interval at work.
@@ -163,6 +174,7 @@ template <class C_, class M_> struct machine_t {
   memory_t<bool, C::exponent_slots> ready[S]; ///< the value of a slot may be read
   operands_t operands[S];
   worker_t mix, vector;
+  accumulators_t mix_accumulators, vector_accumulators;
   writer_t mix_writer, vector_writer;
   landing_t mix_landings[MIX_LATENCY + 1], vector_landings[VECTOR_LATENCY + 1];
   interval_t interval;

@@ -19,7 +19,6 @@ template <class K>
 void read_span(const K &k, unsigned stream, const span_t &span,
                typename K::mantissa_t (&lanes)[K::LANES]) {
 #pragma HLS INLINE
-  static_assert((K::LANES & (K::LANES - 1)) == 0, "lanes must be a power of two");
   if (span.from == span.to)
     return;
 banks:
@@ -59,8 +58,8 @@ template <class K> span_t mix_span(const typename K::worker_t &w) {
   const step_t &step = w.step;
   if (!step.lists) {
     const unsigned width = step.kind == DOWN ? K::TR : K::TC;
-    const unsigned first = w.source * width, left = step.a_units - first;
-    return {step.a + first, 0, left < width ? left : width};
+    const unsigned left = step.a_units - w.source;
+    return {step.a + w.source, 0, left < width ? left : width};
   }
   if (step.kind == DOWN)
     return {step.a + w.target, 0, 1};

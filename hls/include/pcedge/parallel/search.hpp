@@ -131,23 +131,34 @@ template <class K> bool work_interval(K &k) {
   if (!w.busy)
     return false;
   typename K::stream_t &s = k.streams[w.stream];
+  using total_t = uint_t<F, K::C::context_sum_bits>;
+  using weighted_t = typename K::weighted_t;
   const unsigned ends = k.decodes() ? K::PROBES : 2;
+  total_t contexts[K::LANES];
+  weighted_t below[K::POINTS][K::LANES];
+#pragma HLS ARRAY_PARTITION variable = contexts complete
+#pragma HLS ARRAY_PARTITION variable = below complete dim = 0
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    const unsigned i = w.next + e;
-    if (i >= w.step.a_units)
-      continue;
-    const typename K::mantissa_t context = k.operands[w.stream].a[e];
-    w.total = uint_t<F, K::C::context_sum_bits>(w.total + context);
+    // A unit beyond the context weighs nothing.
+    typename K::mantissa_t context = 0;
+    if (w.next + e < w.step.a_units)
+      context = k.operands[w.stream].a[e];
+    contexts[e] = total_t(context);
   ends_loop:
     for (unsigned p = 0; p < K::POINTS; ++p) {
 #pragma HLS UNROLL
-      if (p >= ends)
-        continue;
-      w.weighted[p] = typename K::weighted_t(w.weighted[p] +
-                                             uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
+      below[p][e] = weighted_t(0);
+      if (p < ends)
+        below[p][e] = weighted_t(uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
     }
+  }
+  w.total = total_t(w.total + sum_of(contexts));
+sums:
+  for (unsigned p = 0; p < K::POINTS; ++p) {
+#pragma HLS UNROLL
+    w.weighted[p] = weighted_t(w.weighted[p] + sum_of(below[p]));
   }
   w.next += K::LANES;
   if (w.next < w.step.a_units)

@@ -193,11 +193,13 @@ template <class C, class M> struct engine_t {
     const bool down = step.kind == DOWN;
     acc_t all = 0;
     unsigned end = 0;
+    // Lists start with the length of each; their entries follow.
+    const unsigned entries = step.list + step.units;
+    auto address = dense_address_t<C::tile_rows, C::tile_columns>::begin(step.weights, step.units,
+                                                                         step.a_units, down);
   targets:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
-      // Lists start with the length of each; their entries follow.
-      const unsigned entries = step.list + step.units;
       const unsigned first = step.lists ? end : 0;
       end = step.lists ? first + M::index(step.list + k) : step.a_units;
       acc_t sum = 0;
@@ -206,14 +208,14 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = C::max_units
         const unsigned source = step.lists ? M::index(entries + i) : i;
-        const unsigned dense = dense_address<C::tile_rows, C::tile_columns>(
-            step.weights, k, step.units, i, step.a_units, down);
-        const unsigned place = step.lists ? step.weights + i : dense;
+        const unsigned place = step.lists ? step.weights + i : address.place;
         const bool weighted = !step.lists || step.values;
         const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
         sum =
             multiply_accumulate<F, ACC, C::weight_bits + 1, A>(sum, weight, state[step.a + source]);
+        address.next_source(i);
       }
+      address.next_target(k);
       accumulators[k] = sum;
       all = acc_t(all | sum);
     }
