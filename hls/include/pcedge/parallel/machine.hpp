@@ -52,6 +52,8 @@ template <class C_, class M_> struct machine_t {
                 "a tile must have a column, and a part of a row, a lane");
   /// Rows of a vector's accumulators: entry i is in lane i modulo LANES of row i / LANES.
   static constexpr unsigned UNIT_ROWS = ceil_div(C::max_units, LANES);
+  /// Counts the entries of a vector, to the end of its last row.
+  using count_t = uint_t<F, ceil_log2(C::max_units + int(LANES))>;
   /// A unit's accumulators: two vectors, one that the unit fills and one that its writer empties.
   using accumulators_t = memory_t<acc_t[LANES], 2 * UNIT_ROWS>;
 
@@ -119,10 +121,11 @@ template <class C_, class M_> struct machine_t {
   struct writer_t {
     bool busy;
     bool writes, ends; ///< in this cycle entries, and the exponent
-    unsigned first;    ///< which entries
+    count_t first;     ///< which entries
     mantissa_t lanes[LANES];
     exponent_t made;
-    unsigned stream, next;
+    unsigned stream;
+    count_t next;
     step_t step;
     bool second; ///< which of both vectors it empties
     acc_t all;
@@ -142,11 +145,11 @@ template <class C_, class M_> struct machine_t {
     unsigned stream, last;
     step_t step;
     leaf_t leaf;
-    bool second;       ///< which of both vectors it fills; its writer has the other one
-    acc_t all, sum;    ///< OR of all entries, and the sum of a list's terms so far
-    acc_t sums[LANES]; ///< of a row of targets, over the tiles so far
-    // Where it stands: the first target and the first source of a beat, the end of a list.
-    unsigned target, source, end, cleared;
+    bool second;             ///< which of both vectors it fills; its writer has the other one
+    acc_t all, sum;          ///< OR of all entries, and the sum of a list's terms so far
+    acc_t sums[LANES];       ///< of a row of targets, over the tiles so far
+    count_t target, cleared; ///< where it stands: the first target of a beat
+    unsigned source, end;    ///< the first source, or entry of lists, and the end of a list
     std::uint32_t tile, first_tile,
         stride;          ///< address of a beat's tile, of source 0, and to the next
     std::uint32_t index; ///< of a list: this entry's, or the next one's length
@@ -156,7 +159,8 @@ template <class C_, class M_> struct machine_t {
   /// An interval at work.
   struct interval_t {
     bool busy;
-    unsigned stream, last, next;
+    unsigned stream, last;
+    count_t next; ///< unit of the context
     step_t step;
     leaf_t leaf;
     uint_t<F, C::context_sum_bits> total;

@@ -86,7 +86,8 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
     w.stride = s.step.kind == DOWN ? ceil_div(s.step.units, K::TC) : 1;
   }
   w.all = w.sum = 0;
-  w.target = w.source = w.cleared = 0;
+  w.target = w.cleared = 0;
+  w.source = 0;
   // The sources are read from now on, and the target is not yet there.
   s.reading = true;
   k.ready[chosen][s.step.target_exponent] = false;
@@ -241,8 +242,8 @@ cycles:
     land(k, k.mix_landings, k.mix_writer);
     land(k, k.vector_landings, k.vector_writer);
     look_up(k);
-    work(k, k.mix, k.mix_accumulators, k.mix_writer, k.vector_writer);
-    work(k, k.vector, k.vector_accumulators, k.vector_writer, k.mix_writer);
+    work<K::MIX>(k, k.mix, k.mix_accumulators, k.mix_writer, k.vector_writer);
+    work<K::VECTOR>(k, k.vector, k.vector_accumulators, k.vector_writer, k.mix_writer);
     if (work_interval(k))
       advance(k, k.streams[k.interval.stream]);
     start(k, k.mix, K::MIX);

@@ -45,7 +45,9 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
   using bound_t = typename K::bound_t;
   PCEDGE_FITS(std::uint64_t(weighted), K::C::weighted_bits, "a weighted entry");
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
-      weighted, bound_t(symbol * unsigned(K::M::floor)), s.scale);
+      weighted,
+      bound_t(floors_of<typename K::F, K::C::symbol_bits, K::P>(symbol, unsigned(K::M::floor))),
+      s.scale);
 }
 
 /// \brief What a round of the search found.
@@ -133,7 +135,7 @@ template <class K> bool work_interval(K &k) {
   typename K::stream_t &s = k.streams[w.stream];
   using total_t = uint_t<F, K::C::context_sum_bits>;
   using weighted_t = typename K::weighted_t;
-  const unsigned ends = k.decodes() ? K::PROBES : 2;
+  const unsigned next = unsigned(w.next), ends = k.decodes() ? K::PROBES : 2;
   total_t contexts[K::LANES];
   weighted_t below[K::POINTS][K::LANES];
 #pragma HLS ARRAY_PARTITION variable = contexts complete
@@ -143,7 +145,7 @@ lanes_loop:
 #pragma HLS UNROLL
     // A unit beyond the context weighs nothing.
     typename K::mantissa_t context = 0;
-    if (w.next + e < w.step.a_units)
+    if (next + e < w.step.a_units)
       context = k.operands[w.stream].a[e];
     contexts[e] = total_t(context);
   ends_loop:
@@ -160,14 +162,14 @@ sums:
 #pragma HLS UNROLL
     w.weighted[p] = weighted_t(w.weighted[p] + sum_of(below[p]));
   }
-  w.next += K::LANES;
-  if (w.next < w.step.a_units)
+  w.next = typename K::count_t(next + K::LANES);
+  if (next + K::LANES < w.step.a_units)
     return false;
   w.busy = false;
   s.reading = false;
   PCEDGE_FITS(std::uint64_t(w.total), K::C::context_sum_bits, "the sum of a context");
   s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
-      w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::M::floor)));
+      w.total, floors_of<F, K::C::symbol_bits, K::P>(w.leaf.cardinality, unsigned(K::M::floor)));
   if (k.decodes()) {
     s.after = 1 + INTERVAL_LATENCY;
     return search(k, s);

@@ -9,7 +9,9 @@ namespace pcedge {
 /// \brief The row of a unit's accumulators in which an entry of one of both vectors lies.
 template <class K> unsigned accumulator_row(bool second, unsigned entry) {
 #pragma HLS INLINE
-  return (second ? K::UNIT_ROWS : 0) + entry / K::LANES;
+  // Beyond one vector there is the other one.
+  const unsigned within = PCEDGE_WITHIN(entry, unsigned(K::C::max_units), "accumulators");
+  return (second ? K::UNIT_ROWS : 0) + within / K::LANES;
 }
 
 /// \brief The lane of an entry.
@@ -79,7 +81,7 @@ void tile(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulator
   const unsigned targets = down ? K::TC : K::TR, sources = down ? K::TR : K::TC;
   const bool last = w.source + sources >= step.a_units;
   // The targets of a beat lie in one row of accumulators: all of its lanes, or some upwards.
-  const unsigned first = lane_of<K>(w.target), row = w.target - first;
+  const unsigned target = unsigned(w.target), first = lane_of<K>(target), row = target - first;
   acc_t lanes[K::LANES];
 #pragma HLS ARRAY_PARTITION variable = lanes complete
   tile_sums<K>(w, k.operands[w.stream], down, lanes);
@@ -98,50 +100,52 @@ lanes_loop:
   w.first_tile += last ? 1 : 0;
   w.tile = last && down ? w.first_tile : w.tile + w.stride;
   w.source = last ? 0 : w.source + sources;
-  w.target += last ? targets : 0;
-  w.done = w.target >= step.units;
+  const unsigned next = last ? target + targets : target;
+  w.target = typename K::count_t(next);
+  w.done = next >= step.units;
 }
 
 /// \brief One cycle of UP or LIST by lists: one entry, or the end of a list.
+/// \param term the entry's weight times its source
 template <class K>
-void listed(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
+void listed(typename K::worker_t &w, typename K::accumulators_t &accumulators,
+            typename K::acc_t term) {
 #pragma HLS INLINE
-  const step_t &step = w.step;
+  const unsigned target = unsigned(w.target);
   if (w.source < w.end) {
-    w.sum = multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-        w.sum, w.weight, k.operands[w.stream].a[0]);
+    w.sum = typename K::acc_t(w.sum + term);
     w.source += 1;
     return;
   }
-  store_entry<K>(accumulators, w, w.target, w.sum);
+  store_entry<K>(accumulators, w, target, w.sum);
   w.all = typename K::acc_t(w.all | w.sum);
   w.sum = 0;
-  w.target += 1;
-  w.done = w.target == step.units;
+  w.target = typename K::count_t(target + 1);
+  w.done = target + 1 == w.step.units;
   if (!w.done)
     w.end += w.index;
 }
 
 /// \brief One cycle of DOWN by lists: some accumulators cleared, then one entry or the end of a row.
+/// \param term the entry's weight times its source
 template <class K>
-void scattered(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
+void scattered(typename K::worker_t &w, typename K::accumulators_t &accumulators,
+               typename K::acc_t term) {
 #pragma HLS INLINE
   using acc_t = typename K::acc_t;
-  const step_t &step = w.step;
-  if (w.cleared < step.units) {
+  const unsigned target = unsigned(w.target), cleared = unsigned(w.cleared);
+  if (cleared < w.step.units) {
   clear:
     for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-      accumulators[accumulator_row<K>(w.second, w.cleared)][e] = 0;
+      accumulators[accumulator_row<K>(w.second, cleared)][e] = 0;
     }
-    w.cleared += K::LANES;
+    w.cleared = typename K::count_t(cleared + K::LANES);
     return;
   }
   if (w.source < w.end) {
     const acc_t before = accumulators[accumulator_row<K>(w.second, w.index)][lane_of<K>(w.index)];
-    const acc_t sum =
-        multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-            before, w.weight, k.operands[w.stream].a[0]);
+    const acc_t sum = acc_t(before + term);
     store_entry<K>(accumulators, w, w.index, sum);
     // invariant: an entry never falls, so that no sum on the way is longer than the last one, and
     // the OR of all has the length of the greatest
@@ -149,10 +153,23 @@ void scattered(K &k, typename K::worker_t &w, typename K::accumulators_t &accumu
     w.source += 1;
     return;
   }
-  w.target += 1;
-  w.done = w.target == step.a_units;
+  w.target = typename K::count_t(target + 1);
+  w.done = target + 1 == w.step.a_units;
   if (!w.done)
     w.end += w.index;
+}
+
+/// \brief One cycle of a step by lists, with one multiplier for both kinds.
+template <class K>
+void by_lists(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
+#pragma HLS INLINE
+  const typename K::acc_t term =
+      weighted_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
+          w.weight, k.operands[w.stream].a[0]);
+  if (w.step.kind == DOWN)
+    scattered<K>(w, accumulators, term);
+  else
+    listed<K>(w, accumulators, term);
 }
 
 /// \brief One cycle of a step of VECTOR: an entry a lane, or one where sources are gathered.
@@ -167,28 +184,29 @@ void entries(K &k, typename K::worker_t &w, typename K::accumulators_t &accumula
   const typename K::exponent_t a = o.a_exponent, b = o.b_exponent;
   const typename K::exponent_t common = F::select(a < b, b, a);
   const bool missing = o.symbol == typename K::symbol_t(K::E::MISSING);
-  const acc_t product = acc_t(o.a[0] * o.b[0]);
+  const unsigned target = unsigned(w.target);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
     // One entry goes to its own lane, whatever lane its sources came by.
-    const unsigned i = single ? w.target : w.target + e;
-    if (i >= step.units || (single && e != lane_of<K>(w.target)))
+    const unsigned from = single ? 0 : e, i = single ? target : target + e;
+    if (i >= step.units || (single && e != lane_of<K>(target)))
       continue;
     acc_t value = acc_t(power_of_two<K::A - 1>());
     if (step.kind == LEAF) {
       value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
     } else if (step.kind == MULTIPLY) {
-      value = single ? product : acc_t(o.a[e] * o.b[e]);
+      value = acc_t(o.a[from] * o.b[from]);
     } else if (step.kind == ALIGN) {
       const bool left = i < step.a_units;
       value = align_entry<F, K::A>(left ? o.a[e] : o.b[e], left ? a : b, common);
     }
-    accumulators[accumulator_row<K>(w.second, w.target)][e] = value;
+    accumulators[accumulator_row<K>(w.second, target)][e] = value;
     w.all = acc_t(w.all | value);
   }
-  w.target += single ? 1 : K::LANES;
-  w.done = w.target >= step.units;
+  const unsigned next = target + (single ? 1 : K::LANES);
+  w.target = typename K::count_t(next);
+  w.done = next >= step.units;
 }
 
 /// \brief The exponent of a step's exact entries.
@@ -217,19 +235,20 @@ typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::op
 /// \brief One cycle of a unit; when a step is done, its writer takes over as soon as it is free and
 /// the other one does not write for the same stream, whose memory has one port to write. Nothing is
 /// copied: the writer takes the vector, and the unit goes on with the one that was emptied.
-template <class K>
+/// \tparam UNIT which one it is, so that each has no more hardware than for its own steps
+template <unsigned UNIT, class K>
 void work(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators,
           typename K::writer_t &to, const typename K::writer_t &other) {
 #pragma HLS INLINE
   if (!w.busy)
     return;
   if (!w.done) {
-    if (w.step.kind == DOWN && w.step.lists)
-      scattered(k, w, accumulators);
-    else if (w.step.kind == UP || w.step.kind == DOWN || w.step.kind == LIST)
-      w.step.lists ? listed(k, w, accumulators) : tile(k, w, accumulators);
-    else
+    if (UNIT == K::VECTOR)
       entries(k, w, accumulators);
+    else if (w.step.lists)
+      by_lists(k, w, accumulators);
+    else
+      tile(k, w, accumulators);
   }
   if (!w.done || to.busy || (other.busy && other.stream == w.stream))
     return;
@@ -256,20 +275,21 @@ void write(typename K::writer_t &w, const typename K::accumulators_t &accumulato
   if (!w.busy)
     return;
   PCEDGE_FITS(std::uint64_t(w.all), ACC, "an accumulator");
+  const unsigned next = unsigned(w.next);
   const typename K::E::length_t length = bit_length<F, ACC>(w.all);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    if (w.next + e >= w.step.units)
+    if (next + e >= w.step.units)
       continue;
-    const typename K::acc_t entry = accumulators[accumulator_row<K>(w.second, w.next)][e];
+    const typename K::acc_t entry = accumulators[accumulator_row<K>(w.second, next)][e];
     const typename K::mantissa_t whole =
         normalise_entry<F, ACC, K::A>(entry, length, w.step.revive);
     w.lanes[e] = F::select(w.raw, typename K::mantissa_t(entry), whole);
   }
   w.first = w.next;
-  w.next += K::LANES;
-  w.ends = w.next >= w.step.units;
+  w.next = typename K::count_t(next + K::LANES);
+  w.ends = next + K::LANES >= w.step.units;
   const typename K::exponent_t moved =
       normalise_exponent<F, K::A>(w.exponent, length, w.step.revive);
   w.made = F::select(w.raw, typename K::exponent_t(w.exponent), moved);

@@ -143,10 +143,11 @@ template <class C, class M> struct engine_t {
     const entry_place_t place = entry_place<C::search_bits, LEVELS>(cardinality, symbol);
     const unsigned own = words_of<C::search_bits>(cardinality, 0);
     const unsigned above = words_before<C::search_bits, LEVELS>(cardinality, LEVELS);
-    return place.level == 0
-               ? uint_t<F, L + 1>(M::table(0, leaf.tables + table * own + place.word, place.slot))
-               : uint_t<F, L + 1>(
-                     M::upper(0, leaf.uppers + table * above + place.word, place.slot));
+    const bool lowest = place.level == 0;
+    const std::uint32_t first =
+        table_start<F, C::table_bits, C::symbol_bits, C::search_bits>(table, lowest ? own : above);
+    return lowest ? uint_t<F, L + 1>(M::table(0, leaf.tables + first + place.word, place.slot))
+                  : uint_t<F, L + 1>(M::upper(0, leaf.uppers + first + place.word, place.slot));
   }
 
   /// \brief Shift the accumulated vector into the state memory.
@@ -302,7 +303,8 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
       total = uint_t<F, SUM>(total + state[step.a + k]);
     }
-    return interval_scale<F, SUM, L, P>(total, uint_t<F, P>(leaf.cardinality * unsigned(C::floor)));
+    return interval_scale<F, SUM, L, P>(
+        total, floors_of<F, C::symbol_bits, P>(leaf.cardinality, unsigned(C::floor)));
   }
 
   /// \brief The lower end of a symbol's interval.
@@ -315,7 +317,8 @@ template <class C, class M> struct engine_t {
       const uint_t<F, L + 1> below = cumulative(leaf, M::leaf(leaf.list + k), symbol);
       weighted = uint_t<F, MIX>(weighted + uint_t<F, A + L + 1>(state[step.a + k] * below));
     }
-    return interval_bound<F, MIX, P>(weighted, bound_t(symbol * unsigned(C::floor)), prepared);
+    return interval_bound<F, MIX, P>(
+        weighted, floors_of<F, C::symbol_bits, P>(symbol, unsigned(C::floor)), prepared);
   }
 
   /// \brief All steps but INTERVAL.
