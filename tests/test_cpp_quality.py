@@ -174,6 +174,14 @@ def test_a_multiplied_address_is_found() -> None:
     assert products("row / across + row % rows + 2 * row + row * K::TC") == ["row / across", "row % rows"]
 
 
+def test_the_end_of_the_loop_is_known_before_it_begins() -> None:
+    """A condition of the same iteration would make all of a cycle one path, which C simulation does not show."""
+    text = (HLS / "include/pcedge/parallel/scheduler.hpp").read_text()
+    loop = re.sub(r"//.*|#pragma.*", "", text[text.index("cycles:\n") :])
+    assert re.match(r"cycles:\s*for \(; !finished; \+\+k\.now\) \{\s*finished = done;", loop)
+    assert len(re.findall(r"\bfinished\b", loop)) == 2
+
+
 def test_primitives_have_no_warnings(tmp_path: Path) -> None:
     translate(tmp_path, [HLS / "testbench/conformance.cpp"], [*STRICT, f"-I{HLS / 'include'}"])
 

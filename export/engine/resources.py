@@ -47,7 +47,7 @@ LUT_INPUTS, MUX_INPUTS = 6, 4
 #: look-up tables for each 3 bits of LUT RAM with one port that writes and one that reads (UG474, RAM64M)
 LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 
-#: bits of a counter of a stream (records to come, to be done, symbols that came, words that went, a run of 0xFF), how
+#: bits of a counter of a stream (records to come, to be done, bytes that came, that symbols moved, a run of 0xFF), how
 #: many there are, and flags of how it stands
 COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
 
@@ -299,7 +299,8 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     # A vector begins in any bank: words are turned on their way out, and in.
     one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
     one += multiplexer(slots, 1) * STATE_READERS
-    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS
+    # Symbols of a record that came in, words of a result that went out.
+    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS + adder(sizes["variables"].bit_length()) * 2
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
     landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1

@@ -63,6 +63,15 @@ template <class C_, class M_> struct machine_t {
   /// What is left of a stream's job when its records are done.
   enum tail_t { RECORDS = 0, DIGITS = 1, LAST_RUN = 2, FINISHED = 3 };
 
+  /// Counts what came in or went out of a record, a result, or the first bytes of a lane.
+  using moved_t = uint_t<F, ceil_log2(max_of(C::variables, max_of(B / 8, 2)) + 1)>;
+  /// Counts bytes that a stream holds.
+  using held_t = uint_t<F, ceil_log2(int(HELD) + 1)>;
+  /// Counts bits of a symbol.
+  using open_t = uint_t<F, ceil_log2(C::symbol_bits + 1)>;
+  /// Says which variable.
+  using variable_t = uint_t<F, max_of(1, ceil_log2(C::variables))>;
+
   /// One stream: a record and where it stands.
   struct stream_t {
     bool side;              ///< which of both symbol memories the record at work has
@@ -71,8 +80,8 @@ template <class C_, class M_> struct machine_t {
     std::uint8_t fetched;   ///< cycles until `step` is valid
     std::uint8_t after;     ///< cycles until the interval before lets the next step begin
     std::uint32_t place;    ///< number of the next step
-    std::uint32_t moved;    ///< symbols of a record, or first bytes of a lane, that came
-    std::uint32_t sent;     ///< words of a result that went out
+    moved_t moved;          ///< symbols of a record, or first bytes of a lane, that came
+    moved_t sent;           ///< words of a result that went out
     std::uint32_t records;  ///< records still to come, with this one
     std::uint32_t pending;  ///< results that may not be read yet
     std::uint32_t left;     ///< records that have still to come in
@@ -83,7 +92,7 @@ template <class C_, class M_> struct machine_t {
     carry_state_t<F> carry;
     memory_t<uint_t<F, 9>, HELD>
         held; ///< digits of an encoder, bytes of a decoder, the oldest first
-    unsigned holds;
+    held_t holds;
     carried_t<F> owed; ///< what an encoder's last digit released
     tail_t tail;
     bool ended; ///< the last byte of a decoder's lane is held
@@ -93,11 +102,12 @@ template <class C_, class M_> struct machine_t {
     mantissa_t result;
     exponent_t result_exponent;
     // What a decoder's search knows: symbol, bits still open, both ends of its interval.
-    std::uint32_t found, open;
+    symbol_t found;
+    open_t open;
     // The symbol that a search has found, until it is in its memory.
     bool keeps;
     symbol_t kept;
-    std::uint32_t variable;
+    variable_t variable;
     bound_t low, high;
     bool bounded;
     interval_scale_t<F, P> scale;

@@ -146,8 +146,8 @@ candidates:
   s.bounded = false;
   s.open = 0;
   if (s.step.kind == INTERVAL)
-    s.open =
-        unsigned(bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
+    s.open = typename K::open_t(
+        bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
 }
 
 /// \brief Take all results from their way.
@@ -175,7 +175,9 @@ streams:
   for (unsigned n = 0; n < K::S; ++n) {
     typename K::stream_t &s = k.streams[n];
     s.records = s.left = records[n];
-    s.place = s.moved = s.sent = s.pending = s.holds = s.unit = 0;
+    s.place = s.pending = s.unit = 0;
+    s.moved = s.sent = 0;
+    s.holds = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
     s.keeps = s.damaged = false;

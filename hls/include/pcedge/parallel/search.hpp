@@ -7,17 +7,19 @@
 namespace pcedge {
 
 /// \brief Keep a digit or byte for later.
-template <class K> void hold(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
+template <class K> void push_byte(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
 #pragma HLS INLINE
-  s.held[s.holds] = digit;
-  s.holds += 1;
+  const unsigned held = unsigned(s.holds);
+  s.held[held] = digit;
+  s.holds = typename K::held_t(held + 1);
 }
 
 /// \brief Take the oldest digit or byte that is held; zero where there is none.
-template <class K> uint_t<typename K::F, 9> take(typename K::stream_t &s) {
+template <class K> uint_t<typename K::F, 9> pop_byte(typename K::stream_t &s) {
 #pragma HLS INLINE
   uint_t<typename K::F, 9> digit = 0;
-  if (s.holds == 0)
+  const unsigned held = unsigned(s.holds);
+  if (held == 0)
     return digit;
   digit = s.held[0];
 shift:
@@ -25,7 +27,7 @@ shift:
 #pragma HLS UNROLL
     s.held[i - 1] = s.held[i];
   }
-  s.holds -= 1;
+  s.holds = typename K::held_t(held - 1);
   return digit;
 }
 
@@ -34,8 +36,8 @@ shift:
 template <class K> bool ends_ready(const K &k, const typename K::stream_t &s) {
 #pragma HLS INLINE
   if (k.job == ENCODE)
-    return s.holds + K::SHIFTS <= K::HELD;
-  return s.ended || s.holds >= K::SHIFTS;
+    return unsigned(s.holds) + K::SHIFTS <= K::HELD;
+  return s.ended || unsigned(s.holds) >= K::SHIFTS;
 }
 
 template <class K>
@@ -63,8 +65,8 @@ template <class K> bool search(K &k, typename K::stream_t &s) {
     s.bounded = true;
   }
   // The first round takes the bits that are no whole round, so that probes lie in words of a level.
-  const unsigned bits = s.open - K::ROUND * probed_level<K>(s);
-  unsigned found = s.found;
+  const unsigned open = unsigned(s.open), bits = open - K::ROUND * probed_level<K>(s);
+  unsigned found = unsigned(s.found);
   bool over = false;
 probes:
   for (unsigned p = 0; p < K::PROBES; ++p) {
@@ -82,13 +84,13 @@ probes:
       over = true;
     }
   }
-  s.found = found;
-  s.open -= bits;
-  if (s.open > 0)
+  s.found = typename K::symbol_t(found);
+  s.open = typename K::open_t(open - bits);
+  if (open > bits)
     return false;
   s.keeps = true;
   s.kept = typename K::symbol_t(found);
-  s.variable = w.step.variable;
+  s.variable = typename K::variable_t(w.step.variable);
   s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
   s.damaged = s.damaged || range_left<F, K::B>(s.coder);
   s.coder = range_hold<F, K::B>(s.coder);
@@ -96,7 +98,7 @@ bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
     if (range_low_on_bits<F, K::B>(s.coder)) {
-      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(take<K>(s)));
+      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(pop_byte<K>(s)));
       s.shifted += 1;
     }
   }
@@ -118,7 +120,7 @@ bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
     if (range_low_on_bits<F, K::B>(s.coder)) {
-      hold<K>(s, range_digit<F, K::B>(s.coder));
+      push_byte<K>(s, range_digit<F, K::B>(s.coder));
       s.coder = range_shift<F, K::B>(s.coder, 0);
     }
   }

@@ -63,7 +63,7 @@ packets_loop:
   for (std::uint32_t done = 0; done < packets;) {
 #pragma HLS PIPELINE II = 1 style = flp
     const port_t beat = port.read();
-    put(out, std::uint32_t(beat.data), beat.last.to_bool());
+    write_word(out, std::uint32_t(beat.data), beat.last.to_bool());
     done += beat.last.to_bool() ? 1u : 0u;
   }
 }

@@ -9,13 +9,14 @@ namespace pcedge {
 /// \brief The level of the words that a round of a search probes.
 template <class K> unsigned probed_level(const typename K::stream_t &s) {
 #pragma HLS INLINE
-  return s.open > 0 ? (s.open - 1) / K::ROUND : 0;
+  const unsigned open = unsigned(s.open);
+  return open > 0 ? (open - 1) / K::ROUND : 0;
 }
 
 /// \brief The symbol whose lower end a probe of this round computes.
 template <class K> unsigned probe(const typename K::stream_t &s, unsigned p) {
 #pragma HLS INLINE
-  return s.found + ((p + 1) << (K::ROUND * probed_level<K>(s)));
+  return unsigned(s.found) + ((p + 1) << (K::ROUND * probed_level<K>(s)));
 }
 
 /// \brief What all lanes ask for in a cycle.
