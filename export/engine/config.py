@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.arithmetic import EXPONENT_BITS, Widths, ceil_log2
 from pcedge.drivers.size import EngineSize
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
@@ -16,13 +16,15 @@ def config_code(lowered: Lowered) -> str:
     circuit = lowered.circuit
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
     said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
-    return _text(circuit.widths, lowered.sizes, lowered.shape, lowered.program.needed, said)
+    tables = len(lowered.leaves.tails.entries)
+    return _text(circuit.widths, lowered.sizes, lowered.shape, tables, lowered.program.needed, said)
 
 
 def reload_config_code(capacity: Capacity) -> str:
     """Write the configuration of a build for all circuits of a capacity: every signal has its full width."""
     needed = capacity.widths.signals() | {"exponent": EXPONENT_BITS}
-    return _text(capacity.widths, capacity.sizes, capacity.shape, needed, "all circuits that fit. Generated.")
+    tables = capacity.sections["tails"][0]
+    return _text(capacity.widths, capacity.sizes, capacity.shape, tables, needed, "all circuits that fit. Generated.")
 
 
 def storage_code(state_words: int, shape: EngineSize) -> str:
@@ -35,7 +37,9 @@ def in_look_up_tables(depth: int) -> bool:
     return depth <= SHALLOW
 
 
-def _text(widths: Widths, sizes: dict[str, int], shape: EngineSize, needed: dict[str, int], said: str) -> str:
+def _text(
+    widths: Widths, sizes: dict[str, int], shape: EngineSize, tables: int, needed: dict[str, int], said: str
+) -> str:
     constants = {
         "variables": sizes["variables"],
         "cardinality": widths.cardinality,
@@ -58,6 +62,8 @@ def _text(widths: Widths, sizes: dict[str, int], shape: EngineSize, needed: dict
         "tile_columns": shape.tile[1],
         "lanes": shape.lanes,
         "search_bits": shape.search_bits,
+        # of a number of a leaf table, each of which has a tail
+        "table_bits": max(1, ceil_log2(tables)),
     }
     constants |= {f"needed_{name}_bits": bits for name, bits in needed.items()}
     lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())

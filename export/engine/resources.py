@@ -41,15 +41,18 @@ LUT_RAM_BITS, LUT_BITS = 1024, 64
 #: a multiplier with a factor of so few bits is made of adders, not of a DSP slice
 SMALL_FACTOR = 4
 
-#: inputs that one look-up table of six inputs selects from
-MUX_INPUTS = 4
+#: inputs of a look-up table, and words that one selects from
+LUT_INPUTS, MUX_INPUTS = 6, 4
 
 #: look-up tables for each 3 bits of LUT RAM with one port that writes and one that reads (UG474, RAM64M)
 LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 
-#: bits of a counter of a stream (records to come, to be done, symbols that came, words that went, a run of 0xFF), how
+#: bits of a counter of a stream (records to come, to be done, bytes that came, that symbols moved, a run of 0xFF), how
 #: many there are, and flags of how it stands
 COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+
+#: bits of an address that MIX counts up
+ADDRESS_BITS = 32
 
 #: look-up tables of a CRC-32 of words: each of 32 bits is a sum of at most 64 bits, of 5 more with every table
 CHECK_LUTS = 32 * 13
@@ -120,20 +123,33 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
             "weights": _weights(lowered), "tables": _tables(lowered), "lists": _lists(lowered),
             "programs": _steps([lowered.likelihood_program, lowered.code_program]),
         }  # fmt: skip
-        words, nested = [lowered.leaves.tables.width, lowered.leaves.uppers.width], lowered.leaves.nested is not None
+        leaves = lowered.leaves
+        words, nested, numbers = (
+            [leaves.tables.width, leaves.uppers.width],
+            leaves.nested is not None,
+            len(leaves.tails.entries),
+        )
+        programs = (lowered.likelihood_program, lowered.code_program)
+        lists = any(program.column("lists").any() for program in programs)
+        one_size = len(set(lowered.circuit.cardinalities)) == 1
     else:
         widths, sizes, step = capacity.widths, capacity.sizes, _loaded_step_bits(capacity)
         memories = _loaded(capacity)
         words = [capacity.sections[name][1] for name in ("tables", "uppers") if capacity.sections[name][0]]
-        nested = capacity.sections["nested_master"][0] > 0
+        nested, numbers = capacity.sections["nested_master"][0] > 0, capacity.sections["tails"][0]
+        lists, one_size = True, False
     shape, units = lowered.shape, sizes["max_units"]
     return ResourceEstimate(family, {
-        "mix": _mix(widths, shape, units, family),
+        "mix": _mix(widths, shape, units, lists, family),
         "vector": _vector(widths, shape, units, family),
-        "interval": _interval(widths, shape, family),
+        "interval": _interval(widths, shape, family) + _floors(widths, shape, capacity is not None, family),
         "streams": _streams(widths, shape, sizes, step),
         **memories,
-        "tables": memories["tables"] + _look_up(widths, shape, words, nested, family),
+        "tables": (
+            memories["tables"]
+            + _look_up(widths, shape, words, nested, family)
+            + _table_addresses(widths, shape, numbers, one_size, family)
+        ),
     })  # fmt: skip
 
 
@@ -168,40 +184,89 @@ def memory(depth: int, width: int, ports: int = 1, *, written: bool = False) -> 
     """
     if not depth * width:
         return Amounts()
-    if depth * width <= LUT_RAM_BITS or (written and in_look_up_tables(depth)):
-        column = -(-width // LUT_RAM_WIDTH) * LUT_RAM_LUTS if written else width
-        return Amounts(lut=ports * column * -(-depth // LUT_BITS))
+    if written and (depth * width <= LUT_RAM_BITS or in_look_up_tables(depth)):
+        return lut_ram(depth, width, ports)
+    if depth * width <= LUT_RAM_BITS:
+        return Amounts(lut=ports * width * -(-depth // LUT_BITS))
     two = min(-(-depth // rows) * -(-width // columns) for rows, columns in BLOCK_SHAPES)
     one = min(two, -(-depth // WIDE_SHAPE[0]) * -(-width // WIDE_SHAPE[1]))
     return Amounts(bram18=ports * one if written else min(ports * one, -(-ports // PORTS) * two))
 
 
-def _writer(widths: Widths, shape: EngineSize, units: int) -> Amounts:
-    """Count the length of a vector and, for every lane, a shifter; the vector waits in registers."""
+def lut_ram(depth: int, width: int, ports: int = 1) -> Amounts:
+    """Count a memory in look-up tables that is written, with a copy for every place that reads it."""
+    return Amounts(lut=ports * -(-width // LUT_RAM_WIDTH) * LUT_RAM_LUTS * -(-depth // LUT_BITS))
+
+
+def either(inputs: int, bits: int) -> Amounts:
+    """Count the OR of some words."""
+    return Amounts(lut=bits * -(-max(0, inputs - 1) // (LUT_INPUTS - 1)))
+
+
+def tree_adders(tile: tuple[int, int]) -> int:
+    """Count the adders of MIX's trees: over the columns of each row for UP, over the rows of each column for DOWN."""
+    rows, columns = tile
+    return rows * (columns - 1) + columns * (rows - 1)
+
+
+def _banks(widths: Widths, shape: EngineSize, units: int, readers: int) -> Amounts:
+    """Count a unit's accumulators, a bank a lane: a vector that is filled and one that its writer empties."""
+    return lut_ram(2 * -(-units // shape.lanes), widths.accumulator, readers) * shape.lanes
+
+
+def _writer(widths: Widths, shape: EngineSize) -> Amounts:
+    """Count the length of a vector and, for every lane, a shifter; the vector stays in its unit's accumulators."""
     entry = shifter(widths.accumulator, widths.accumulator) + shifter(widths.state_bits, widths.state_bits)
-    held = Amounts(lut=units * widths.accumulator // 2, ff=units * widths.accumulator)
-    return entry * shape.lanes + adder(widths.accumulator) * 2 + held + adder(EXPONENT_BITS) * 3
+    return entry * shape.lanes + adder(widths.accumulator) * 2 + adder(EXPONENT_BITS) * 3
 
 
-def _mix(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
-    product = multiplier(widths.weight, widths.state_bits, family)
-    # Up, a product is of its column's source and added along its row; down the other way round: two sets of adders,
-    # whose last ones, the accumulators, are the same.
+def _mix(widths: Widths, shape: EngineSize, units: int, lists: bool, family: str) -> Amounts:
+    """Count products, both kinds of trees, a sum for every lane, the accumulators, and what lists need beside them."""
     directions = 1 if shape.macs == 1 else 2
-    product += multiplexer(directions, widths.state_bits)
-    sums = adder(widths.accumulator) * (directions * shape.macs - (directions - 1) * shape.lanes)
-    held = Amounts(ff=units * widths.accumulator + LATENCIES["MIX"] * shape.lanes * widths.accumulator)
-    sources = multiplexer(shape.streams, widths.state_bits) * shape.tile[1]
-    return product * shape.macs + sums + held + sources + _writer(widths, shape, units)
+    product = multiplier(widths.weight, widths.state_bits, family) + multiplexer(directions, widths.state_bits)
+    sums = adder(widths.accumulator) * (tree_adders(shape.tile) + shape.lanes)
+    sums += multiplexer(directions, widths.accumulator) * shape.lanes + either(shape.lanes + 1, widths.accumulator)
+    sums += Amounts(ff=LATENCIES["MIX"] * shape.lanes * widths.accumulator)
+    # A source is of one of the streams, or, beyond its vector, zero.
+    sources = multiplexer(shape.streams + 1, widths.state_bits) * shape.lanes
+    # Where it stands: the tile's address twice, a target, a source.
+    places = adder(ADDRESS_BITS) * 2 + adder(units.bit_length()) * 2
+    found = product * shape.macs + sums + sources + places + _banks(widths, shape, units, 1 + lists)
+    if lists:
+        # Its product and sum; an entry that is chosen, added to, and put back; a row that is cleared.
+        found += multiplier(widths.weight, widths.state_bits, family) + adder(widths.accumulator) * 2
+        found += multiplexer(shape.lanes, widths.accumulator) + multiplexer(4, widths.accumulator) * shape.lanes
+        found += adder(ADDRESS_BITS) * 3
+    return found + _writer(widths, shape)
 
 
 def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
     """Count for every lane a product, an alignment, a difference of two table entries, and the choice among them."""
     lane = multiplier(widths.state_bits, widths.state_bits, family) + shifter(widths.state_bits, widths.state_bits)
     lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
-    lane += multiplexer(shape.streams, widths.state_bits) * 2
-    held = Amounts(ff=units * widths.accumulator + LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
-    return lane * shape.lanes + held + _writer(widths, shape, units)
+    # Sources that are gathered come by lane 0, and go to any.
+    lane += (multiplexer(shape.streams, widths.state_bits) + multiplexer(min(2, shape.lanes), widths.state_bits)) * 2
+    held = Amounts(ff=LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
+    held += either(shape.lanes + 1, widths.accumulator) + adder(units.bit_length()) + _banks(widths, shape, units, 1)
+    return lane * shape.lanes + held + _writer(widths, shape)
+
+
+def _floors(widths: Widths, shape: EngineSize, loaded: bool, family: str) -> Amounts:
+    """Count what multiplies symbols by the floor, which a circuit that is loaded brings with it."""
+    points = max(2, (1 << shape.search_bits) - 1) + 1
+    if loaded:
+        return multiplier(widths.symbol, widths.scale_bits, family) * points
+    return adder(widths.scale_bits) * ((widths.floor.bit_count() - 1) * points)
+
+
+def _table_addresses(widths: Widths, shape: EngineSize, numbers: int, one_size: bool, family: str) -> Amounts:
+    """Count what finds a table's words for each lane: its number times its words, in both memories, and two sums.
+
+    Where all variables have one number of symbols the words are a constant, and a product is an adder or two.
+    """
+    number, words = max(1, ceil_log2(numbers)), max(1, widths.symbol - shape.search_bits + 1)
+    product = adder(number + words) if one_size else multiplier(number, words, family)
+    return (product + adder(number + words) * 2) * (2 * shape.lanes)
 
 
 def _interval(widths: Widths, shape: EngineSize, family: str) -> Amounts:
@@ -234,7 +299,8 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     # A vector begins in any bank: words are turned on their way out, and in.
     one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
     one += multiplexer(slots, 1) * STATE_READERS
-    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS
+    # Symbols of a record that came in, words of a result that went out.
+    one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS + adder(sizes["variables"].bit_length()) * 2
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
     landing = ceil_log2(shape.streams) + ceil_log2(slots) + 1

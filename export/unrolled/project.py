@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge import __version__, arithmetic
+from pcedge.arithmetic import ceil_log2
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.reference import ReferenceEngine
@@ -38,9 +39,12 @@ SOURCES = Sources(("src/pcedge_unrolled.cpp",), "testbench/unrolled.cpp", cosim=
 
 #: headers that the kernel and its testbench include, directly or not
 HEADERS = (
-    "arith/integers.hpp", "arith/normalise.hpp", "arith/score_table.inc", "arith/unrolled.hpp", "program/stream.hpp",
-    "testbench/files.hpp",
+    "arith/integers.hpp", "arith/normalise.hpp", "arith/score_table.inc", "arith/unrolled.hpp", "program/port.hpp",
+    "program/stream.hpp", "testbench/files.hpp",
 )  # fmt: skip
+
+#: bits of a result's beat: mantissa, exponent and score of 32 bits each, and as many zeros, for a DMA's width
+RESULT_BITS = 128
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3
@@ -120,17 +124,23 @@ def _drawn(engine: ReferenceEngine) -> IntArray:
     return np.concatenate([whole, np.where(missing, MISSING, whole)])
 
 
+def beat_bits(bits: int) -> int:
+    """Give the width of a beat of so many bits: the least power of two of bytes, which DMAs and converters take."""
+    return max(8, 1 << ceil_log2(bits))
+
+
 def header_text(kernel: Kernel) -> str:
     """Write src/pcedge_unrolled.hpp: sizes, where symbols lie in a record, and the top."""
     circuit = kernel.circuit
     places = kernel.record
-    bits = -(-sum(count for _, count in places) // 8) * 8
+    bits = beat_bits(sum(count for _, count in places))
     return Template(template("unrolled", "unrolled.hpp.in")).substitute(
         digest=circuit.digest.hex(),
-        widest=-(-bits // 1024) * 1024,
+        widest=max(1024, bits),
         variables=len(places),
         state_bits=circuit.state_bits,
         record_bits=bits,
+        result_bits=RESULT_BITS,
         code_bits=max(count for _, count in places),
         cardinalities=_listed([int(v) for v in circuit.cardinalities]),
         widths=_listed([count for _, count in places]),
@@ -161,7 +171,7 @@ def _listed(numbers: list[int]) -> str:
 
 
 def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]:
-    circuit = kernel.circuit
+    circuit, places = kernel.circuit, kernel.record
     return {
         "format": PROJECT_FORMAT,
         "version": MANIFEST_VERSION,
@@ -176,6 +186,8 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "adders": kernel.adders,
         "edges": kernel.edges,
         "counts": asdict(kernel.counts),
-        "record": [{"lowest_bit": start, "bits": bits} for start, bits in kernel.record],
+        "record": [{"lowest_bit": start, "bits": bits} for start, bits in places],
+        "record_bits": beat_bits(sum(bits for _, bits in places)),
+        "result_bits": RESULT_BITS,
         "golden_records": records,
     }

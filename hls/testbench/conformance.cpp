@@ -83,13 +83,15 @@ template <class F> numbers accumulate(const row_t &row) {
   const bool down = row.one("transposed") != 0;
   const std::uint32_t targets = down ? columns : rows, sources = down ? rows : columns;
   numbers result;
+  auto address = dense_address_t<1, 1>::begin(0, targets, sources, down);
   for (std::uint32_t target = 0; target < targets; ++target) {
     uint_t<F, 53> sum = 0;
-    for (std::uint32_t source = 0; source < sources; ++source)
-      sum = multiply_accumulate<F, 53, 17, 16>(
-          sum,
-          uint_t<F, 17>(weights[dense_address<1, 1>(0, target, targets, source, sources, down)]),
-          uint_t<F, 16>(vector[source]));
+    for (std::uint32_t source = 0; source < sources; ++source) {
+      sum = multiply_accumulate<F, 53, 17, 16>(sum, uint_t<F, 17>(weights[address.place]),
+                                               uint_t<F, 16>(vector[source]));
+      address.next_source(source);
+    }
+    address.next_target(target);
     result.push_back(to_number(sum));
   }
   return result;

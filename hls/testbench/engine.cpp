@@ -51,14 +51,8 @@ struct call_t {
   void run(const stalls_t &stalls) {
     hls::stream<pcedge::port_t> from[STREAMS], to[STREAMS];
     for (unsigned n = 0; n < STREAMS; ++n) {
-      for (const beat_t &beat : in[n]) {
-        pcedge::port_t word;
-        word.data = beat.data;
-        word.keep = 15;
-        word.strb = 15;
-        word.last = beat.last != 0;
-        from[n].write(word);
-      }
+      for (const beat_t &beat : in[n])
+        from[n].write(pcedge::full_beat(ap_uint<32>(beat.data), beat.last != 0));
       out[n].clear();
     }
     set_stalls(stalls);
@@ -69,7 +63,7 @@ struct call_t {
         fail("the engine must take all words of a job");
       while (!to[n].empty()) {
         const pcedge::port_t word = to[n].read();
-        out[n].push_back({std::uint32_t(word.data), word.last ? 1u : 0u});
+        out[n].push_back({std::uint32_t(word.data), word.last.to_bool() ? 1u : 0u});
       }
     }
   }

@@ -10,7 +10,8 @@ void compute(std::uint32_t job, const std::uint32_t records[config::streams],
              pcedge::cycle_t &cycles, std::uint32_t info[pcedge::INFO_WORDS]) {
   static machine engine;
 #pragma HLS DISAGGREGATE variable = engine
-  // Registers, but for three memories of each stream; their banks and sides are memories too.
+  // Registers, but for three memories of each stream, and the accumulators of both units; their
+  // banks and sides are memories too.
 #pragma HLS ARRAY_PARTITION variable = engine.streams complete dim = 1
 #pragma HLS ARRAY_PARTITION variable = engine.state complete dim = 1
 #pragma HLS ARRAY_PARTITION variable = engine.state complete dim = 3
@@ -20,10 +21,9 @@ void compute(std::uint32_t job, const std::uint32_t records[config::streams],
 #pragma HLS ARRAY_PARTITION variable = engine.ready complete dim = 0
 #pragma HLS ARRAY_PARTITION variable = engine.operands complete dim = 0
 #pragma HLS ARRAY_PARTITION variable = engine.rows complete dim = 0
-#pragma HLS ARRAY_PARTITION variable = engine.mix.entries complete
-#pragma HLS ARRAY_PARTITION variable = engine.vector.entries complete
-#pragma HLS ARRAY_PARTITION variable = engine.mix_writer.entries complete
-#pragma HLS ARRAY_PARTITION variable = engine.vector_writer.entries complete
+#pragma HLS ARRAY_PARTITION variable = engine.mix_accumulators complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = engine.vector_accumulators complete dim = 2
+#pragma HLS ARRAY_PARTITION variable = engine.mix.sums complete
 #pragma HLS ARRAY_PARTITION variable = engine.mix_writer.lanes complete
 #pragma HLS ARRAY_PARTITION variable = engine.vector_writer.lanes complete
 #pragma HLS ARRAY_PARTITION variable = engine.mix_landings complete
@@ -36,6 +36,9 @@ void compute(std::uint32_t job, const std::uint32_t records[config::streams],
 #pragma HLS BIND_STORAGE variable = engine.state type = ram_1wnr impl = bram
 #endif
 #pragma HLS BIND_STORAGE variable = engine.exponents type = ram_1wnr
+  // DOWN by lists reads an entry and writes it in one cycle, so these are read without a clock.
+#pragma HLS BIND_STORAGE variable = engine.mix_accumulators type = ram_1wnr impl = lutram
+#pragma HLS BIND_STORAGE variable = engine.vector_accumulators type = ram_s2p impl = lutram
   pcedge::serve(engine, job, records, in, out, status, cycles, info);
 }
 

@@ -90,6 +90,64 @@ def test_headers_stand_alone(tmp_path: Path) -> None:
     translate(tmp_path, [f"{header.stem}.cpp" for header in alone], [*STRICT, f"-I{HLS / 'include'}"])
 
 
+#: what is a constant where kernels are compiled: a number, a name in capitals, a member of the configuration
+CONSTANT = r"(?:unsigned\(|\()?(?:\d+u?|(?:K::)?C::\w+|(?:[A-Z]\w*::)?[A-Z][A-Z_0-9]*)\b\)?"
+
+#: products of two numbers that are known at run time only; no quotient or remainder is
+PRODUCTS = {
+    "reciprocal": ("divisor * start", "start * uint_t<F, 18>(error >> 14)"),
+    "scale of an interval": ("reciprocal<F>(divisor) * room", "input * prepared.scale"),
+    "range coder": ("unit * start", "unit * uint_t<F, P + 1>(end - start)"),
+    "weights": ("weight * mantissa",),
+    "leaf tables": ("scale * entry", "context * k.rows[e].at[p]", "state[step.a + k] * below"),
+    "products": ("a * b", "o.a[from] * o.b[from]"),
+    "as narrow as its factors: where a table begins": ("uint_t<F, N>(number) * uint_t<F, W>(words)",),
+    "ceil_div, by constants": ("+ b - 1) / b",),
+    "as narrow as its factors: floors": ("uint_t<F, S>(symbols) * uint_t<F, P>(floor)",),
+}
+
+
+def products(code: str) -> list[str]:
+    """Find what is multiplied or divided, where neither side is a constant, or the divisor is none."""
+    code = re.sub(r'//.*|"[^"\n]*"|^#.*$|static_assert\([^;]*;', "", code, flags=re.M)
+    found = []
+    for operator in re.finditer(r"(?<=[\w\])>] )([*/%])=? (?=[\w(])", code):
+        before, after = code[: operator.start()], code[operator.end() :]
+        if re.match(CONSTANT, after) or (
+            operator[1] == "*" and re.search(rf"(?<![\w.>:])(?<![*/%] ){CONSTANT} $", before)
+        ):
+            continue
+        left = re.search(r"(?:[\w.:]|\[[^\]]*\]|<[^<>]*>\([^()]*\))+ $", before)
+        right = re.match(r"(?:[\w.:]|\[[^\]]*\]|<[^<>]*>\([^()]*\))+", after)
+        found.append(f"{left[0] if left else before[-9:]}{operator[1]} {right[0] if right else after[:20]}")
+    return found
+
+
+def test_no_address_is_multiplied() -> None:
+    """An address is counted up, or found by shifts: a multiplier would stand before the memory in every cycle."""
+    allowed = {product for group in PRODUCTS.values() for product in group}
+    found = {product for path in HEADERS if path.parent.name != "testbench" for product in products(path.read_text())}
+    assert found == allowed
+    every = "".join(path.read_text() for path in HEADERS)
+    divided = re.findall(r"(?<!unsigned )ceil_div\(([^;]*?)\)[;,:) ]", every)
+    assert divided and all(re.search(rf", {CONSTANT}$", call) for call in divided), divided
+
+
+def test_a_multiplied_address_is_found() -> None:
+    line = "const unsigned place = step.weights / (K::TR * K::TC) + (row / K::TR) * across + column / K::TC;\n"
+    assert products(line) == ["/ K::TR) * across"]
+    assert products("M::table(e, r.leaf.tables + table * own + r.word, i)") == ["table * own"]
+    assert products("row / across + row % rows + 2 * row + row * K::TC") == ["row / across", "row % rows"]
+
+
+def test_the_end_of_the_loop_is_known_before_it_begins() -> None:
+    """A condition of the same iteration would make all of a cycle one path, which C simulation does not show."""
+    text = (HLS / "include/pcedge/parallel/scheduler.hpp").read_text()
+    loop = re.sub(r"//.*|#pragma.*", "", text[text.index("cycles:\n") :])
+    assert re.match(r"cycles:\s*for \(; !finished; \+\+k\.now\) \{\s*finished = done;", loop)
+    assert len(re.findall(r"\bfinished\b", loop)) == 2
+
+
 def test_primitives_have_no_warnings(tmp_path: Path) -> None:
     translate(tmp_path, [HLS / "testbench/conformance.cpp"], [*STRICT, f"-I{HLS / 'include'}"])
 

@@ -160,6 +160,24 @@ def test_a_target_file_that_says_too_little() -> None:
 
 # What a project holds for the tools
 
+#: a reset keeps loaded memories, and pipelines stall but where the source says otherwise
+RESET = ("syn.rtl.reset=control", "syn.compile.pipeline_style=stp")
+
+#: loops, by their file, that take from one stream and give to another: what they hold goes out though nothing comes in
+FLUSHING = {"include/pcedge/parallel/service.hpp": 2, "src/pcedge_unrolled.cpp": 1}
+
+
+def test_pipelines_between_streams_flush(exported: Path, tmp_path: Path) -> None:
+    unrolled = write_unrolled(quantize(make_circuit(5, 6, 3, 4, "hidden")), tmp_path / "project", adders="plain")
+    found: dict[str, int] = {}
+    for project in (exported, unrolled):
+        for path in [*project.rglob("*.hpp"), *project.rglob("*.cpp")]:
+            styles = re.findall(r"^#pragma HLS PIPELINE .*style = (\w+)$", path.read_text(), re.M)
+            assert set(styles) <= {"flp"}
+            if styles:
+                found[path.relative_to(project).as_posix()] = len(styles)
+    assert found == FLUSHING
+
 
 def test_each_top_has_a_component(exported: Path) -> None:
     manifest = json.loads((exported / "manifest.json").read_text())
@@ -170,7 +188,7 @@ def test_each_top_has_a_component(exported: Path) -> None:
         lines = (folder / "hls_config.cfg").read_text().splitlines()
         settings = [line for line in lines if line and not line.startswith(("#", "["))]
         assert "part=xck26-sfvc784-2LV-c" in lines[: lines.index("[hls]")]
-        assert {"clock=5.0ns", f"syn.top={top}", "package.output.syn=false"} <= set(settings)
+        assert {"clock=5.0ns", f"syn.top={top}", "package.output.syn=false", *RESET} <= set(settings)
         paths = [line.split("=")[1] for line in settings if line.startswith(("syn.file=", "tb.file="))]
         assert len(paths) == 4 and all((folder / path).exists() for path in paths)
         flags = [word[2:] for line in settings if "cflags=" in line for word in line.split("=")[1].split()]
@@ -195,8 +213,8 @@ def test_the_tcl_runs_the_steps_that_are_asked_for(
     tcl = tkinter.Tcl()
     calls: list[tuple[str, ...]] = []
     for name in (
-        "open_project", "set_top", "add_files", "open_solution", "set_part", "create_clock", "csim_design",
-        "csynth_design", "cosim_design", "export_design", "close_project", "exit",
+        "open_project", "set_top", "add_files", "open_solution", "set_part", "create_clock", "config_rtl",
+        "config_compile", "csim_design", "csynth_design", "cosim_design", "export_design", "close_project", "exit",
     ):  # fmt: skip
         tcl.createcommand(name, lambda *words, name=name: calls.append((name, *words)))
     # Tcl writes to the environment of this process.
@@ -209,6 +227,11 @@ def test_the_tcl_runs_the_steps_that_are_asked_for(
     assert added[:2] == ["src/pcedge_top.cpp", "src/pcedge_memories.cpp"] and "testbench/engine.cpp" in added[4:]
     assert ("set_top", "pc_decode") in calls and ("set_part", "xck26-sfvc784-2LV-c") in calls
     assert ("create_clock", "-period", "5.0", "-name", "default") in calls
+    names = [call[0] for call in calls]
+    assert calls.count(("config_rtl", "-reset", "control")) == names.count("config_rtl") == 2
+    assert calls.count(("config_compile", "-pipeline_style", "stp")) == names.count("config_compile") == 2
+    if "csynth_design" in names:
+        assert max(names.index("config_rtl"), names.index("config_compile")) < names.index("csynth_design")
     assert calls[-1] == ("exit",)
     for call in calls:
         if call[0] == "add_files":

@@ -23,6 +23,11 @@ $sources
     open_solution -reset solution -flow_target vivado
     set_part {$part}
     create_clock -period $clock_ns -name default
+    # A reset is of control registers alone: each job and record begins by setting what it needs, and memories that
+    # are loaded keep their circuit. `state` or `all` would write every memory again, and lose it.
+    config_rtl -reset control
+    # Where words must come out though none comes in, the source says `style = flp`; all else may stall whole.
+    config_compile -pipeline_style stp
     if {[lsearch -exact $$steps csim] >= 0} { csim_design -argv $$csim }
     if {[lsearch -exact $$steps synthesis] >= 0} { csynth_design }
     # RTL has no hook that shows steps: cosimulation compares what the tops give.

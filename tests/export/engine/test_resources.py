@@ -11,7 +11,17 @@ from helpers.special import special
 from pcedge.circuit import load_circuit
 from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.loaded_memories import copies
-from pcedge.export.engine.resources import Amounts, estimate_resources, memory, multiplexer, multiplier, shifter
+from pcedge.export.engine.resources import (
+    Amounts,
+    either,
+    estimate_resources,
+    lut_ram,
+    memory,
+    multiplexer,
+    multiplier,
+    shifter,
+    tree_adders,
+)
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import Program, lower
 from pcedge.export.target import FAMILIES, Resources, find_target
@@ -65,6 +75,15 @@ def test_written_memories_have_a_reader_a_copy() -> None:
     assert memory(1024, 18, 2, written=True) == Amounts(bram18=2)
     assert memory(64, 16, 2, written=True) == Amounts(lut=2 * 24)
     assert memory(128, 16, 1, written=True) == Amounts(lut=48) and memory(129, 16, 1, written=True) == Amounts(bram18=1)
+
+
+def test_trees_have_an_adder_less_than_terms() -> None:
+    assert [tree_adders(EngineSize(macs).tile) for macs in (1, 2, 4, 8, 64)] == [0, 1, 4, 10, 2 * 8 * 7]
+    assert [either(inputs, 8).lut for inputs in (0, 1, 2, 6, 7)] == [0, 0, 8, 8, 16]
+
+
+def test_accumulators_lie_in_look_up_tables_whatever_their_depth() -> None:
+    assert lut_ram(64, 3) == Amounts(lut=4) and lut_ram(65, 4, 2) == Amounts(lut=2 * 2 * 2 * 4)
 
 
 def test_states_have_a_copy_for_each_of_two_readers(programs: dict[EngineSize, Program]) -> None:

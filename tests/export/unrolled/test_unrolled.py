@@ -27,7 +27,7 @@ from pcedge.errors import DataError, FormatError, MismatchError, MissingToolErro
 from pcedge.export import load_zoo, write_onnx, write_project, write_unrolled
 from pcedge.export.unrolled import adders
 from pcedge.export.unrolled.kernel import MAX_EDGES, edges, unroll
-from pcedge.export.unrolled.project import results
+from pcedge.export.unrolled.project import beat_bits, results
 from pcedge.export.unrolled.tables import code_bits
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -191,7 +191,7 @@ class TestStatements:
 
 def build_many(circuits: dict[str, IntegerCircuit], folder: Path) -> Path:
     """Compile the projects of several circuits into one executable, whose first argument is the project's name."""
-    headers = ("program/stream.hpp", "arith/unrolled.hpp", "testbench/files.hpp")
+    headers = ("program/port.hpp", "arith/unrolled.hpp", "testbench/files.hpp")
     parts = [f'#include "pcedge/{name}"' for name in headers]
     parts += [f"#include <{name}>" for name in ("cinttypes", "cstdint", "cstdio", "fstream", "string", "vector")]
     parts.append("#define main run_project")
@@ -292,6 +292,26 @@ class TestProject:
         path.write_bytes(values.tobytes()[:-8])
         with pytest.raises(ToolError, match="golden must hold the results of all its records"):
             UnrolledCsim(folder).golden()
+
+    @pytest.mark.parametrize(
+        ("right", "wrong", "got"),
+        [
+            ("beat.last.to_bool()", "false", "record 15, beat: expected TLAST 1, .*, got TLAST 0, these"),
+            ("word = 0;", "word = -1;", "record 0, beat: expected TLAST 0, .*, got TLAST 0, others"),
+        ],
+    )
+    def test_a_batch_ends_where_its_records_do(
+        self, right: str, wrong: str, got: str, small: Path, tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(small, tmp_path / "project")
+        source = folder / "src/pcedge_unrolled.cpp"
+        text = source.read_text()
+        assert text.count(right) == 1
+        source.write_text(text.replace(right, wrong))
+        with pytest.raises(MismatchError, match=f"MISMATCH {got}"):
+            UnrolledCsim(folder).golden()
+        with pytest.raises(ToolError, match="csim run"):
+            UnrolledCsim(folder).run(np.zeros((2, 6), dtype=np.int64))
 
     def test_what_was_compared_is_what_the_manifest_says(self, small: Path, tmp_path: Path) -> None:
         folder = shutil.copytree(small, tmp_path / "project")
@@ -410,6 +430,24 @@ class TestRefusals:
             _ = Csim(folder).manifest
         write_project(circuit, folder)
         assert not (folder / "src/pcedge_unrolled.cpp").exists()
+
+
+@pytest.mark.parametrize(
+    ("bits", "beat"), [(1, 8), (8, 8), (9, 16), (17, 32), (24, 32), (129, 256), (1025, 2048), (4096, 4096)]
+)
+def test_beats_are_powers_of_two_of_bytes(bits: int, beat: int) -> None:
+    assert beat_bits(bits) == beat
+
+
+def test_the_ports_have_the_widths_of_a_dma(tmp_path: Path) -> None:
+    circuit = quantize(make_circuit(5, 7, 3, 9, "random"))
+    bits = sum(code_bits(cardinality) for cardinality in circuit.cardinalities)
+    assert 16 < bits < 31, "the padding must be seen"
+    folder = write_unrolled(circuit, tmp_path / "p", adders="plain")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["record_bits"], manifest["result_bits"]) == (32, 128)
+    header = (folder / "src/pcedge_unrolled.hpp").read_text()
+    assert "RECORD_BITS = 32;" in header and "RESULT_BITS = 128;" in header
 
 
 def test_record_layout() -> None:

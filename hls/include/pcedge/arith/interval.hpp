@@ -29,6 +29,17 @@ template <class F> uint_t<F, 18> reciprocal(uint_t<F, 17> divisor) {
   return F::select(top, uint_t<F, 18>(power_of_two<17>()), uint_t<F, 18>(product >> 15));
 }
 
+/// \brief The floors of some symbols: a product as narrow as its factors.
+/// \tparam F family of integers
+/// \tparam S width of a number of symbols
+/// \tparam P scale_bits
+/// invariant: the floors of all symbols are at most 2^(P - 1)
+template <class F, int S, int P>
+uint_t<F, P> floors_of(std::uint32_t symbols, std::uint32_t floor) {
+#pragma HLS INLINE
+  return uint_t<F, P>(uint_t<F, S>(symbols) * uint_t<F, P>(floor));
+}
+
 /// \brief What one symbol's intervals share: made once a symbol from the sum of the context.
 /// \tparam F family of integers
 /// \tparam P scale_bits: intervals are parts of 2^P

@@ -2,6 +2,7 @@
 #ifndef PCEDGE_LEAF_HPP
 #define PCEDGE_LEAF_HPP
 
+#include "bounded.hpp"
 #include "integers.hpp"
 
 namespace pcedge {
@@ -43,6 +44,21 @@ levels:
       words += words_of<B>(cardinality, j);
   }
   return words;
+}
+
+/// \brief The first word of a table among tables of so many words each: a product as narrow as both.
+/// \tparam F family of integers
+/// \tparam N width of a table's number
+/// \tparam S width of a symbol
+/// \tparam B bits of a symbol that are found in a round; a level has at most 2^(S - B) words, and
+/// all others together have fewer than twice as many
+template <class F, int N, int S, int B>
+std::uint32_t table_start(std::uint32_t number, std::uint32_t words) {
+#pragma HLS INLINE
+  constexpr int W = max_of(1, S - B + 1);
+  PCEDGE_FITS(number, N, "a leaf table's number");
+  PCEDGE_FITS(words, W, "a leaf table's words");
+  return std::uint32_t(uint_t<F, N + W>(uint_t<F, N>(number) * uint_t<F, W>(words)));
 }
 
 /// \brief Find the entry at a symbol, 1 to the last.

@@ -6,34 +6,98 @@
 
 namespace pcedge {
 
-/// \brief One multiply-accumulate.
+/// \brief A weight times a mantissa.
 /// \tparam F family of integers
 /// \tparam N width of the accumulator
 /// \tparam W width of a weight, weight_bits + 1: a certain child weighs 2^weight_bits
 /// \tparam A width of a mantissa
+template <class F, int N, int W, int A>
+uint_t<F, N> weighted_entry(uint_t<F, W> weight, uint_t<F, A> mantissa) {
+#pragma HLS INLINE
+  // No weight exceeds 2^(W - 1), so a product needs a bit less than its factors have.
+  static_assert(W >= 1 && W - 1 + A <= N, "one product must fit the accumulator");
+  return uint_t<F, N>(uint_t<F, W - 1 + A>(weight * mantissa));
+}
+
+/// \brief One multiply-accumulate.
 /// invariant: the sum of all terms of one entry fits N bits (docs/arithmetic.md, table of widths)
 template <class F, int N, int W, int A>
 uint_t<F, N> multiply_accumulate(uint_t<F, N> sum, uint_t<F, W> weight, uint_t<F, A> mantissa) {
 #pragma HLS INLINE
-  // No weight exceeds 2^(W - 1), so a product needs a bit less than its factors have.
-  static_assert(W >= 1 && W - 1 + A <= N, "one product must fit the accumulator");
-  return uint_t<F, N>(sum + uint_t<F, W - 1 + A>(weight * mantissa));
+  return uint_t<F, N>(sum + weighted_entry<F, N, W, A>(weight, mantissa));
 }
 
-/// \brief Address of the weight that entry `target` of `targets` gives to entry `source` of
-/// `sources`. Up, a row of the block belongs to a target; down, to a source. A block lies tile by
-/// tile.
-/// \tparam ROWS, COLUMNS of a tile
-template <unsigned ROWS, unsigned COLUMNS>
-std::uint32_t dense_address(std::uint32_t base, std::uint32_t target, std::uint32_t targets,
-                            std::uint32_t source, std::uint32_t sources, bool down) {
+/// \brief The sum of terms FIRST to FIRST + COUNT - 1 of an array, by a balanced tree of adders,
+/// ceil(log2 COUNT) in series.
+/// invariant: T holds the sum of all terms, and so the sum of any of them; order changes no bit
+template <class T, unsigned FIRST, unsigned COUNT> struct adder_tree {
+  static_assert(COUNT > 1, "a tree has two terms at least");
+  template <unsigned N> static T sum(const T (&terms)[N]) {
 #pragma HLS INLINE
-  const std::uint32_t row = down ? source : target;
-  const std::uint32_t column = down ? target : source;
-  const std::uint32_t across = ((down ? targets : sources) + COLUMNS - 1) / COLUMNS;
-  const std::uint32_t tile = row / ROWS * across + column / COLUMNS;
-  return base + (tile * ROWS + row % ROWS) * COLUMNS + column % COLUMNS;
+    return T(adder_tree<T, FIRST, COUNT / 2>::sum(terms) +
+             adder_tree<T, FIRST + COUNT / 2, COUNT - COUNT / 2>::sum(terms));
+  }
+};
+
+template <class T, unsigned FIRST> struct adder_tree<T, FIRST, 1> {
+  template <unsigned N> static T sum(const T (&terms)[N]) {
+#pragma HLS INLINE
+    static_assert(FIRST < N, "a term must be of the array");
+    return terms[FIRST];
+  }
+};
+
+/// \brief The sum of an array.
+template <class T, unsigned N> T sum_of(const T (&terms)[N]) {
+#pragma HLS INLINE
+  return adder_tree<T, 0, N>::sum(terms);
 }
+
+/// \brief Where the weight lies that a target's entry gives to a source's, source after source and
+/// target after target, counted up without a multiplication. Up, a row of the block belongs to a
+/// target; down, to a source. A block lies tile by tile.
+/// \tparam ROWS, COLUMNS of a tile, powers of two
+template <unsigned ROWS, unsigned COLUMNS> struct dense_address_t {
+  static constexpr std::uint32_t TILE = ROWS * COLUMNS;
+  static_assert((ROWS & (ROWS - 1)) == 0 && (COLUMNS & (COLUMNS - 1)) == 0,
+                "sides of a tile must be powers of two");
+  std::uint32_t across; ///< weights of a row of tiles
+  std::uint32_t start;  ///< of source 0
+  std::uint32_t place;
+  bool down;
+
+  /// \brief Begin at target 0, source 0.
+  static dense_address_t begin(std::uint32_t base, std::uint32_t targets, std::uint32_t sources,
+                               bool down) {
+#pragma HLS INLINE
+    const std::uint32_t columns = down ? targets : sources;
+    return {(columns + COLUMNS - 1) / COLUMNS * TILE, base, base, down};
+  }
+
+  /// \brief Go on to the source after `source`.
+  void next_source(std::uint32_t source) {
+#pragma HLS INLINE
+    place += down ? row_step(source) : column_step(source);
+  }
+
+  /// \brief Go on to the target after `target`, and source 0.
+  void next_target(std::uint32_t target) {
+#pragma HLS INLINE
+    start += down ? column_step(target) : row_step(target);
+    place = start;
+  }
+
+  /// \brief From a row of the block to the next one: within a tile, or to the next row of tiles.
+  std::uint32_t row_step(std::uint32_t row) const {
+#pragma HLS INLINE
+    return (row & (ROWS - 1)) + 1 < ROWS ? COLUMNS : across + COLUMNS - TILE;
+  }
+
+  static std::uint32_t column_step(std::uint32_t column) {
+#pragma HLS INLINE
+    return (column & (COLUMNS - 1)) + 1 < COLUMNS ? 1u : TILE - COLUMNS + 1;
+  }
+};
 
 /// \brief The number that a bank's entry stands for: a weight, or an entry of a list.
 /// \tparam N width of the bank

@@ -7,7 +7,7 @@
 namespace pcedge {
 
 /// \brief Write a word.
-inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
+inline void write_word(hls::stream<word_t> &out, std::uint32_t data, bool last) {
 #pragma HLS INLINE
   word_t word;
   word.data = data;
@@ -21,7 +21,7 @@ inline void put(hls::stream<word_t> &out, std::uint32_t data, bool last) {
 /// lacks is missing, and what a long one has too much is dropped; the status says so.
 /// \return whether one came, at place `moved` - 1
 template <class K>
-bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
+bool read_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
                  typename K::symbol_t &symbol) {
 #pragma HLS INLINE
   using symbol_t = typename K::symbol_t;
@@ -45,8 +45,9 @@ bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
   const std::uint32_t most = std::uint32_t(K::C::cardinality - 1);
   const symbol_t held = symbol_t(data > most ? most : data);
   symbol = data == MISSING_WORD ? symbol_t(K::E::MISSING) : held;
-  s.moved += 1;
-  s.loaded = s.moved == K::M::record;
+  const unsigned moved = unsigned(s.moved) + 1;
+  s.moved = typename K::moved_t(moved);
+  s.loaded = moved == K::M::record;
   s.skipping = s.loaded && !last;
   s.padding = !s.loaded && last;
   if (s.skipping || s.padding)
@@ -56,10 +57,10 @@ bool take_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
 
 /// \brief Take a byte of a decoder's lane: the first ones fill its coder, later ones wait. Behind
 /// the last byte there are zeros, and behind the last record the rest is dropped.
-template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word_t> &in) {
+template <class K> void read_byte(K &, typename K::stream_t &s, hls::stream<word_t> &in) {
 #pragma HLS INLINE
   using F = typename K::F;
-  const bool room = s.loaded ? s.holds < K::HELD || s.records == 0 : true;
+  const bool room = s.loaded ? unsigned(s.holds) < K::HELD || s.records == 0 : true;
   word_t word;
   word.data = 0;
   if (!s.ended) {
@@ -73,12 +74,13 @@ template <class K> void take_byte(K &, typename K::stream_t &s, hls::stream<word
   if (!s.loaded) {
     const uint_t<F, K::B> kept = uint_t<F, K::B>(s.coder.low << 8);
     s.coder.low = uint_t<F, K::B + 1>(kept | uint_t<F, K::B>(word.data & 255u));
-    s.moved += 1;
-    s.loaded = s.moved == unsigned(K::B / 8);
+    const unsigned moved = unsigned(s.moved) + 1;
+    s.moved = typename K::moved_t(moved);
+    s.loaded = moved == unsigned(K::B / 8);
     return;
   }
-  if (s.holds < K::HELD)
-    hold<K>(s, uint_t<F, 9>(word.data & 255u));
+  if (unsigned(s.holds) < K::HELD)
+    push_byte<K>(s, uint_t<F, 9>(word.data & 255u));
 }
 
 /// \brief Tell whether no encoder wrote a lane: it writes one byte more than its symbols move.
@@ -92,28 +94,29 @@ template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &
 #pragma HLS INLINE
   using F = typename K::F;
   carried_t<F> &owed = s.owed;
-  const bool waits = s.tail == K::RECORDS && s.records > 0 && s.holds == 0 && owed.run == 0;
+  const bool waits =
+      s.tail == K::RECORDS && s.records > 0 && unsigned(s.holds) == 0 && owed.run == 0;
   if (waits || s.tail == K::FINISHED || out.full())
     return;
   if (owed.run != 0) {
     owed.run = uint_t<F, 32>(owed.run - 1);
-    put(out, std::uint32_t(owed.filler), false);
-  } else if (s.holds > 0) {
-    owed = carry_digit<F>(s.carry, take<K>(s));
+    write_word(out, std::uint32_t(owed.filler), false);
+  } else if (unsigned(s.holds) > 0) {
+    owed = carry_digit<F>(s.carry, pop_byte<K>(s));
     s.carry = owed.carry;
     if (owed.known)
-      put(out, std::uint32_t(owed.byte), false);
+      write_word(out, std::uint32_t(owed.byte), false);
   } else if (s.tail == K::RECORDS) {
-    hold<K>(s, range_flush<F, K::B>(s.coder));
+    push_byte<K>(s, range_flush<F, K::B>(s.coder));
     s.tail = K::DIGITS;
   } else if (s.tail == K::DIGITS) {
     s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
     if (s.carry.filled)
-      put(out, std::uint32_t(s.carry.byte), s.carry.run == 0);
+      write_word(out, std::uint32_t(s.carry.byte), s.carry.run == 0);
   } else {
     s.carry.run = uint_t<F, 32>(s.carry.run - 1);
     s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
-    put(out, 255, s.carry.run == 0);
+    write_word(out, 255, s.carry.run == 0);
   }
 }
 
@@ -127,10 +130,10 @@ void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbo
   const std::uint32_t first = std::uint32_t(s.result);
   const std::uint32_t second = std::uint32_t(std::int32_t(s.result_exponent));
   const std::uint32_t words = k.decodes() ? std::uint32_t(K::M::record) : 2u;
-  const std::uint32_t place = s.sent;
-  s.sent += 1;
-  s.storing = s.sent < words;
-  put(out, k.decodes() ? std::uint32_t(symbol) : place == 0 ? first : second, !s.storing);
+  const unsigned place = unsigned(s.sent);
+  s.sent = typename K::moved_t(place + 1);
+  s.storing = place + 1 < words;
+  write_word(out, k.decodes() ? std::uint32_t(symbol) : place == 0 ? first : second, !s.storing);
 }
 
 /// \brief Tell whether a stream is within a record, and nothing can move at its ends in this cycle.
@@ -139,9 +142,9 @@ template <class K> bool is_quiet(const K &k, const typename K::stream_t &s) {
   if (!s.working || !(s.wanted || s.valid || s.reading) || s.storing || s.keeps)
     return false;
   if (k.decodes())
-    return s.loaded && s.holds == K::HELD;
+    return s.loaded && unsigned(s.holds) == K::HELD;
   return (s.loaded || s.left == 0) && !s.skipping &&
-         (k.job != ENCODE || (s.holds == 0 && s.owed.run == 0));
+         (k.job != ENCODE || (unsigned(s.holds) == 0 && s.owed.run == 0));
 }
 
 /// \brief Write what came in, and what a search has found: each symbol memory has one port to write.
@@ -154,7 +157,8 @@ sides:
 #pragma HLS UNROLL
     const bool found = s.keeps && side == (s.side ? 1u : 0u);
     if (found || (came && side != (s.side ? 1u : 0u)))
-      k.symbols[stream][side][found ? s.variable : s.moved - 1] = found ? s.kept : symbol;
+      k.symbols[stream][side][found ? unsigned(s.variable) : unsigned(s.moved) - 1] =
+          found ? s.kept : symbol;
   }
   s.keeps = false;
 }
@@ -170,9 +174,9 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
   typename K::symbol_t symbol = 0;
   bool came = false;
   if (k.decodes())
-    take_byte(k, s, in);
+    read_byte(k, s, in);
   else
-    came = take_symbol(k, s, in, symbol);
+    came = read_symbol(k, s, in, symbol);
   if (came || s.keeps)
     store_symbols(k, stream, came, symbol);
   if (k.job == ENCODE)

@@ -156,12 +156,12 @@ template <class C, class M, bool RELOADABLE> struct image_t {
         crc = send(out, M::get(s, i), crc);
       }
     }
-    put(out, ~crc, true);
+    write_word(out, ~crc, true);
   }
 
   static std::uint32_t send(hls::stream<word_t> &out, std::uint32_t word, std::uint32_t crc) {
 #pragma HLS INLINE
-    put(out, word, false);
+    write_word(out, word, false);
     return crc_next(crc, word);
   }
 

@@ -47,12 +47,30 @@ template <class C_, class M_> struct machine_t {
   /// Bytes that a symbol moves at most, and those that a stream holds.
   static constexpr unsigned SHIFTS = P / 8, HELD = SHIFTS + 2;
   static_assert(S >= 1 && TR >= 1 && TC >= 1 && LANES >= 1 && ROUND >= 1, "sizes must be positive");
+  static_assert((LANES & (LANES - 1)) == 0, "lanes must be a power of two");
+  static_assert(TC == LANES && LANES % TR == 0,
+                "a tile must have a column, and a part of a row, a lane");
+  /// Rows of a vector's accumulators: entry i is in lane i modulo LANES of row i / LANES.
+  static constexpr unsigned UNIT_ROWS = ceil_div(C::max_units, LANES);
+  /// Counts the entries of a vector, to the end of its last row.
+  using count_t = uint_t<F, ceil_log2(C::max_units + int(LANES))>;
+  /// A unit's accumulators: two vectors, one that the unit fills and one that its writer empties.
+  using accumulators_t = memory_t<acc_t[LANES], 2 * UNIT_ROWS>;
 
   /// Kinds of units.
   enum unit_t { MIX = 0, VECTOR = 1, INTERVALS = 2 };
 
   /// What is left of a stream's job when its records are done.
   enum tail_t { RECORDS = 0, DIGITS = 1, LAST_RUN = 2, FINISHED = 3 };
+
+  /// Counts what came in or went out of a record, a result, or the first bytes of a lane.
+  using moved_t = uint_t<F, ceil_log2(max_of(C::variables, max_of(B / 8, 2)) + 1)>;
+  /// Counts bytes that a stream holds.
+  using held_t = uint_t<F, ceil_log2(int(HELD) + 1)>;
+  /// Counts bits of a symbol.
+  using open_t = uint_t<F, ceil_log2(C::symbol_bits + 1)>;
+  /// Says which variable.
+  using variable_t = uint_t<F, max_of(1, ceil_log2(C::variables))>;
 
   /// One stream: a record and where it stands.
   struct stream_t {
@@ -62,8 +80,8 @@ template <class C_, class M_> struct machine_t {
     std::uint8_t fetched;   ///< cycles until `step` is valid
     std::uint8_t after;     ///< cycles until the interval before lets the next step begin
     std::uint32_t place;    ///< number of the next step
-    std::uint32_t moved;    ///< symbols of a record, or first bytes of a lane, that came
-    std::uint32_t sent;     ///< words of a result that went out
+    moved_t moved;          ///< symbols of a record, or first bytes of a lane, that came
+    moved_t sent;           ///< words of a result that went out
     std::uint32_t records;  ///< records still to come, with this one
     std::uint32_t pending;  ///< results that may not be read yet
     std::uint32_t left;     ///< records that have still to come in
@@ -74,7 +92,7 @@ template <class C_, class M_> struct machine_t {
     carry_state_t<F> carry;
     memory_t<uint_t<F, 9>, HELD>
         held; ///< digits of an encoder, bytes of a decoder, the oldest first
-    unsigned holds;
+    held_t holds;
     carried_t<F> owed; ///< what an encoder's last digit released
     tail_t tail;
     bool ended; ///< the last byte of a decoder's lane is held
@@ -84,11 +102,12 @@ template <class C_, class M_> struct machine_t {
     mantissa_t result;
     exponent_t result_exponent;
     // What a decoder's search knows: symbol, bits still open, both ends of its interval.
-    std::uint32_t found, open;
+    symbol_t found;
+    open_t open;
     // The symbol that a search has found, until it is in its memory.
     bool keeps;
     symbol_t kept;
-    std::uint32_t variable;
+    variable_t variable;
     bound_t low, high;
     bool bounded;
     interval_scale_t<F, P> scale;
@@ -112,12 +131,13 @@ template <class C_, class M_> struct machine_t {
   struct writer_t {
     bool busy;
     bool writes, ends; ///< in this cycle entries, and the exponent
-    unsigned first;    ///< which entries
+    count_t first;     ///< which entries
     mantissa_t lanes[LANES];
     exponent_t made;
-    unsigned stream, next;
+    unsigned stream;
+    count_t next;
     step_t step;
-    memory_t<acc_t, C::max_units> entries;
+    bool second; ///< which of both vectors it empties
     acc_t all;
     wide_exponent_t exponent;
     bool raw;
@@ -135,17 +155,22 @@ template <class C_, class M_> struct machine_t {
     unsigned stream, last;
     step_t step;
     leaf_t leaf;
-    memory_t<acc_t, C::max_units> entries;
-    acc_t all, sum;
-    unsigned target, source, end, cleared; ///< where it stands
-    std::uint32_t index;                   ///< of a list: this entry's, or the next one's length
-    weight_t weight;                       ///< of this entry
+    bool second;             ///< which of both vectors it fills; its writer has the other one
+    acc_t all, sum;          ///< OR of all entries, and the sum of a list's terms so far
+    acc_t sums[LANES];       ///< of a row of targets, over the tiles so far
+    count_t target, cleared; ///< where it stands: the first target of a beat
+    unsigned source, end;    ///< the first source, or entry of lists, and the end of a list
+    std::uint32_t tile, first_tile,
+        stride;          ///< address of a beat's tile, of source 0, and to the next
+    std::uint32_t index; ///< of a list: this entry's, or the next one's length
+    weight_t weight;     ///< of this entry
   };
 
   /// An interval at work.
   struct interval_t {
     bool busy;
-    unsigned stream, last, next;
+    unsigned stream, last;
+    count_t next; ///< unit of the context
     step_t step;
     leaf_t leaf;
     uint_t<F, C::context_sum_bits> total;
@@ -163,6 +188,7 @@ template <class C_, class M_> struct machine_t {
   memory_t<bool, C::exponent_slots> ready[S]; ///< the value of a slot may be read
   operands_t operands[S];
   worker_t mix, vector;
+  accumulators_t mix_accumulators, vector_accumulators;
   writer_t mix_writer, vector_writer;
   landing_t mix_landings[MIX_LATENCY + 1], vector_landings[VECTOR_LATENCY + 1];
   interval_t interval;

@@ -19,7 +19,6 @@ template <class K>
 void read_span(const K &k, unsigned stream, const span_t &span,
                typename K::mantissa_t (&lanes)[K::LANES]) {
 #pragma HLS INLINE
-  static_assert((K::LANES & (K::LANES - 1)) == 0, "lanes must be a power of two");
   if (span.from == span.to)
     return;
 banks:
@@ -47,8 +46,9 @@ template <class K> void read_lists(K &k) {
     return;
   const unsigned lists = step.kind == DOWN ? step.a_units : step.units;
   const bool entry = w.source < w.end;
-  if (entry || w.target + 1 < lists)
-    w.index = K::M::index(step.list + (entry ? lists + w.source : w.target + 1));
+  const unsigned next = unsigned(w.target) + 1;
+  if (entry || next < lists)
+    w.index = K::M::index(step.list + (entry ? lists + w.source : next));
   w.weight = entry && step.values ? typename K::weight_t(K::M::weight(step.weights + w.source))
                                   : typename K::weight_t(1);
 }
@@ -59,11 +59,11 @@ template <class K> span_t mix_span(const typename K::worker_t &w) {
   const step_t &step = w.step;
   if (!step.lists) {
     const unsigned width = step.kind == DOWN ? K::TR : K::TC;
-    const unsigned first = w.source * width, left = step.a_units - first;
-    return {step.a + first, 0, left < width ? left : width};
+    const unsigned left = step.a_units - w.source;
+    return {step.a + w.source, 0, left < width ? left : width};
   }
   if (step.kind == DOWN)
-    return {step.a + w.target, 0, 1};
+    return {step.a + unsigned(w.target), 0, 1};
   if (w.source >= w.end)
     return {step.a, 0, 0};
   return {step.a + w.index, 0, 1};
@@ -74,23 +74,23 @@ template <class K> span_t vector_span(const typename K::worker_t &w, bool second
 #pragma HLS INLINE
   const step_t &step = w.step;
   const std::uint32_t base = second ? step.b : step.a;
-  const unsigned lanes = lanes_of<K>(step.units - w.target);
+  const unsigned target = unsigned(w.target), lanes = lanes_of<K>(step.units - target);
   if (step.kind == MULTIPLY) {
     if (!step.gather_a && !step.gather_b)
-      return {base + w.target, 0, lanes};
+      return {base + target, 0, lanes};
     const bool gathered = second ? step.gather_b : step.gather_a;
     const unsigned entry =
-        gathered ? K::M::index((second ? step.list_b : step.list) + w.target) : w.target;
+        gathered ? K::M::index((second ? step.list_b : step.list) + target) : target;
     return {base + entry, 0, 1};
   }
   if (step.kind != ALIGN)
     return {base, 0, 0};
   // The entries of b follow those of a: lanes before `border` have a's.
-  const unsigned left = step.a_units > w.target ? step.a_units - w.target : 0;
+  const unsigned left = step.a_units > target ? step.a_units - target : 0;
   const unsigned border = left < lanes ? left : lanes;
   if (second)
-    return {step.b + w.target - step.a_units, border, lanes};
-  return {step.a + w.target, 0, border};
+    return {step.b + target - step.a_units, border, lanes};
+  return {step.a + target, 0, border};
 }
 
 /// \brief Tell whether a stream's memories are read in this cycle: not while it waits for its next
@@ -124,8 +124,8 @@ template <class K> void read_operands(K &k, unsigned stream) {
     a = k.vector.done ? b : vector_span<K>(k.vector, false);
     b = k.vector.done ? b : vector_span<K>(k.vector, true);
   } else if (interval) {
-    a.base = step.a + k.interval.next;
-    a.to = lanes_of<K>(step.a_units - k.interval.next);
+    a.base = step.a + unsigned(k.interval.next);
+    a.to = lanes_of<K>(step.a_units - unsigned(k.interval.next));
   }
   read_span(k, stream, a, o.a);
   read_span(k, stream, b, o.b);
@@ -152,7 +152,7 @@ template <class K> void write_results(K &k, unsigned stream) {
   const bool mix = m.writes && m.stream == stream;
   if (!mix && !(v.writes && v.stream == stream))
     return;
-  const unsigned first = mix ? m.first : v.first;
+  const unsigned first = unsigned(mix ? m.first : v.first);
   const std::uint32_t base = (mix ? m.step.target : v.step.target) + first;
   const unsigned lanes = lanes_of<K>((mix ? m.step.units : v.step.units) - first);
 banks:

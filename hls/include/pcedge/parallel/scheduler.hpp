@@ -77,12 +77,17 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
   w.done = false;
   w.stream = w.last = chosen;
   w.step = s.step;
-  if (unit == K::VECTOR)
+  if (unit == K::VECTOR) {
     w.leaf = K::E::leaf_of(s.step);
-  else
+  } else {
     w.end = s.step.lists ? unsigned(K::M::index(s.step.list)) : 0;
+    // Tiles follow each other along the sources upwards, along the targets down.
+    w.tile = w.first_tile = s.step.weights / (K::TR * K::TC);
+    w.stride = s.step.kind == DOWN ? ceil_div(s.step.units, K::TC) : 1;
+  }
   w.all = w.sum = 0;
-  w.target = w.source = w.cleared = 0;
+  w.target = w.cleared = 0;
+  w.source = 0;
   // The sources are read from now on, and the target is not yet there.
   s.reading = true;
   k.ready[chosen][s.step.target_exponent] = false;
@@ -141,8 +146,8 @@ candidates:
   s.bounded = false;
   s.open = 0;
   if (s.step.kind == INTERVAL)
-    s.open =
-        unsigned(bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
+    s.open = typename K::open_t(
+        bit_length<typename K::F, 32>(M::variables::cardinality(s.step.variable) - 1u));
 }
 
 /// \brief Take all results from their way.
@@ -164,12 +169,15 @@ template <class K> void reset(K &k, job_t job, const std::uint32_t *records) {
   k.mix_writer.writes = k.vector_writer.writes = false;
   clear(k.mix_landings);
   clear(k.vector_landings);
+  k.mix.second = k.vector.second = false;
   k.mix.last = k.vector.last = k.interval.last = k.last_fetched = K::S - 1;
 streams:
   for (unsigned n = 0; n < K::S; ++n) {
     typename K::stream_t &s = k.streams[n];
     s.records = s.left = records[n];
-    s.place = s.moved = s.sent = s.pending = s.holds = s.unit = 0;
+    s.place = s.pending = s.unit = 0;
+    s.moved = s.sent = 0;
+    s.holds = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
     s.keeps = s.damaged = false;
@@ -197,13 +205,17 @@ cycle_t work_on(K &k, job_t job, hls::stream<word_t> *in, hls::stream<word_t> *o
   reset(k, job, records);
   static_assert(VECTOR_LATENCY + 1 == 4 && MIX_LATENCY >= VECTOR_LATENCY, "distances below");
   cycle_t counted = 0;
-  bool computed = false, done = false;
+  bool computed = false, done = false, finished = false;
 #ifndef __SYNTHESIS__
   patience_t patience;
 #endif
 cycles:
-  for (; !done; ++k.now) {
+  for (; !finished; ++k.now) {
 #pragma HLS PIPELINE II = 1
+    // Whether this iteration is the last one is known before it begins: the loop ends an iteration,
+    // in which nothing moves, after all is done. A condition of the same iteration would make all
+    // of it one path.
+    finished = done;
 // invariant: a value is read 1 + VECTOR_LATENCY cycles after it was written, or later, and its
 // address is given again when its last reader has read. A pragma takes no name of a constant.
 #pragma HLS DEPENDENCE variable = k.state inter RAW distance = 4 true
@@ -221,8 +233,8 @@ cycles:
       if (reads<K>(k.streams[n]))
         read_operands(k, n);
     }
-    write<K>(k.mix_writer);
-    write<K>(k.vector_writer);
+    write<K>(k.mix_writer, k.mix_accumulators);
+    write<K>(k.vector_writer, k.vector_accumulators);
   results:
     for (unsigned n = 0; n < K::S; ++n) {
 #pragma HLS UNROLL
@@ -232,8 +244,8 @@ cycles:
     land(k, k.mix_landings, k.mix_writer);
     land(k, k.vector_landings, k.vector_writer);
     look_up(k);
-    work(k, k.mix, k.mix_writer, k.vector_writer);
-    work(k, k.vector, k.vector_writer, k.mix_writer);
+    work<K::MIX>(k, k.mix, k.mix_accumulators, k.mix_writer, k.vector_writer);
+    work<K::VECTOR>(k, k.vector, k.vector_accumulators, k.vector_writer, k.mix_writer);
     if (work_interval(k))
       advance(k, k.streams[k.interval.stream]);
     start(k, k.mix, K::MIX);

@@ -7,17 +7,19 @@
 namespace pcedge {
 
 /// \brief Keep a digit or byte for later.
-template <class K> void hold(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
+template <class K> void push_byte(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
 #pragma HLS INLINE
-  s.held[s.holds] = digit;
-  s.holds += 1;
+  const unsigned held = unsigned(s.holds);
+  s.held[held] = digit;
+  s.holds = typename K::held_t(held + 1);
 }
 
 /// \brief Take the oldest digit or byte that is held; zero where there is none.
-template <class K> uint_t<typename K::F, 9> take(typename K::stream_t &s) {
+template <class K> uint_t<typename K::F, 9> pop_byte(typename K::stream_t &s) {
 #pragma HLS INLINE
   uint_t<typename K::F, 9> digit = 0;
-  if (s.holds == 0)
+  const unsigned held = unsigned(s.holds);
+  if (held == 0)
     return digit;
   digit = s.held[0];
 shift:
@@ -25,7 +27,7 @@ shift:
 #pragma HLS UNROLL
     s.held[i - 1] = s.held[i];
   }
-  s.holds -= 1;
+  s.holds = typename K::held_t(held - 1);
   return digit;
 }
 
@@ -34,8 +36,8 @@ shift:
 template <class K> bool ends_ready(const K &k, const typename K::stream_t &s) {
 #pragma HLS INLINE
   if (k.job == ENCODE)
-    return s.holds + K::SHIFTS <= K::HELD;
-  return s.ended || s.holds >= K::SHIFTS;
+    return unsigned(s.holds) + K::SHIFTS <= K::HELD;
+  return s.ended || unsigned(s.holds) >= K::SHIFTS;
 }
 
 template <class K>
@@ -45,7 +47,9 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
   using bound_t = typename K::bound_t;
   PCEDGE_FITS(std::uint64_t(weighted), K::C::weighted_bits, "a weighted entry");
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
-      weighted, bound_t(symbol * unsigned(K::M::floor)), s.scale);
+      weighted,
+      bound_t(floors_of<typename K::F, K::C::symbol_bits, K::P>(symbol, unsigned(K::M::floor))),
+      s.scale);
 }
 
 /// \brief What a round of the search found.
@@ -61,8 +65,8 @@ template <class K> bool search(K &k, typename K::stream_t &s) {
     s.bounded = true;
   }
   // The first round takes the bits that are no whole round, so that probes lie in words of a level.
-  const unsigned bits = s.open - K::ROUND * probed_level<K>(s);
-  unsigned found = s.found;
+  const unsigned open = unsigned(s.open), bits = open - K::ROUND * probed_level<K>(s);
+  unsigned found = unsigned(s.found);
   bool over = false;
 probes:
   for (unsigned p = 0; p < K::PROBES; ++p) {
@@ -80,13 +84,13 @@ probes:
       over = true;
     }
   }
-  s.found = found;
-  s.open -= bits;
-  if (s.open > 0)
+  s.found = typename K::symbol_t(found);
+  s.open = typename K::open_t(open - bits);
+  if (open > bits)
     return false;
   s.keeps = true;
   s.kept = typename K::symbol_t(found);
-  s.variable = w.step.variable;
+  s.variable = typename K::variable_t(w.step.variable);
   s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
   s.damaged = s.damaged || range_left<F, K::B>(s.coder);
   s.coder = range_hold<F, K::B>(s.coder);
@@ -94,7 +98,7 @@ bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
     if (range_low_on_bits<F, K::B>(s.coder)) {
-      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(take<K>(s)));
+      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(pop_byte<K>(s)));
       s.shifted += 1;
     }
   }
@@ -116,7 +120,7 @@ bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
     if (range_low_on_bits<F, K::B>(s.coder)) {
-      hold<K>(s, range_digit<F, K::B>(s.coder));
+      push_byte<K>(s, range_digit<F, K::B>(s.coder));
       s.coder = range_shift<F, K::B>(s.coder, 0);
     }
   }
@@ -131,32 +135,43 @@ template <class K> bool work_interval(K &k) {
   if (!w.busy)
     return false;
   typename K::stream_t &s = k.streams[w.stream];
-  const unsigned ends = k.decodes() ? K::PROBES : 2;
+  using total_t = uint_t<F, K::C::context_sum_bits>;
+  using weighted_t = typename K::weighted_t;
+  const unsigned next = unsigned(w.next), ends = k.decodes() ? K::PROBES : 2;
+  total_t contexts[K::LANES];
+  weighted_t below[K::POINTS][K::LANES];
+#pragma HLS ARRAY_PARTITION variable = contexts complete
+#pragma HLS ARRAY_PARTITION variable = below complete dim = 0
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    const unsigned i = w.next + e;
-    if (i >= w.step.a_units)
-      continue;
-    const typename K::mantissa_t context = k.operands[w.stream].a[e];
-    w.total = uint_t<F, K::C::context_sum_bits>(w.total + context);
+    // A unit beyond the context weighs nothing.
+    typename K::mantissa_t context = 0;
+    if (next + e < w.step.a_units)
+      context = k.operands[w.stream].a[e];
+    contexts[e] = total_t(context);
   ends_loop:
     for (unsigned p = 0; p < K::POINTS; ++p) {
 #pragma HLS UNROLL
-      if (p >= ends)
-        continue;
-      w.weighted[p] = typename K::weighted_t(w.weighted[p] +
-                                             uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
+      below[p][e] = weighted_t(0);
+      if (p < ends)
+        below[p][e] = weighted_t(uint_t<F, K::A + K::L + 1>(context * k.rows[e].at[p]));
     }
   }
-  w.next += K::LANES;
-  if (w.next < w.step.a_units)
+  w.total = total_t(w.total + sum_of(contexts));
+sums:
+  for (unsigned p = 0; p < K::POINTS; ++p) {
+#pragma HLS UNROLL
+    w.weighted[p] = weighted_t(w.weighted[p] + sum_of(below[p]));
+  }
+  w.next = typename K::count_t(next + K::LANES);
+  if (next + K::LANES < w.step.a_units)
     return false;
   w.busy = false;
   s.reading = false;
   PCEDGE_FITS(std::uint64_t(w.total), K::C::context_sum_bits, "the sum of a context");
   s.scale = interval_scale<F, K::C::context_sum_bits, K::L, K::P>(
-      w.total, uint_t<F, K::P>(w.leaf.cardinality * unsigned(K::M::floor)));
+      w.total, floors_of<F, K::C::symbol_bits, K::P>(w.leaf.cardinality, unsigned(K::M::floor)));
   if (k.decodes()) {
     s.after = 1 + INTERVAL_LATENCY;
     return search(k, s);

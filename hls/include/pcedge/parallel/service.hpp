@@ -2,11 +2,14 @@
 #ifndef PCEDGE_SERVICE_HPP
 #define PCEDGE_SERVICE_HPP
 
+#include "../program/port.hpp"
 #include "image.hpp"
-#include "port.hpp"
 #include "scheduler.hpp"
 
 namespace pcedge {
+
+/// A beat of the ports: 32 bits with TKEEP, TSTRB and TLAST.
+using port_t = beat_t<32>;
 
 /// Words between a port and the engine.
 constexpr int PORT_DEPTH = 16;
@@ -53,32 +56,29 @@ inline std::uint32_t packets_of(std::uint32_t job, std::uint32_t records, unsign
   return job == LIKELIHOOD || job == ENCODE ? records : 0;
 }
 
-/// \brief Take a stream's packets from its port.
+/// \brief Take a stream's packets from its port. A flushing pipeline: a word goes on to the engine,
+/// whether or not the next one has come.
 inline void receive(std::uint32_t packets, hls::stream<port_t> &port, hls::stream<word_t> &out) {
 packets_loop:
   for (std::uint32_t done = 0; done < packets;) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
     const port_t beat = port.read();
-    put(out, std::uint32_t(beat.data), beat.last != 0);
-    done += beat.last != 0 ? 1u : 0u;
+    write_word(out, std::uint32_t(beat.data), beat.last.to_bool());
+    done += beat.last.to_bool() ? 1u : 0u;
   }
 }
 
-/// \brief Give a stream's words to its port.
+/// \brief Give a stream's words to its port, none of which waits for the next one: a flushing
+/// pipeline, as above.
 inline void send(hls::stream<word_t> &in, hls::stream<port_t> &port) {
   bool ended = false;
 words:
   while (!ended) {
-#pragma HLS PIPELINE II = 1
+#pragma HLS PIPELINE II = 1 style = flp
     const word_t word = in.read();
     ended = word.end;
-    port_t beat;
-    beat.data = word.data;
-    beat.keep = 15;
-    beat.strb = 15;
-    beat.last = word.last;
     if (!ended)
-      port.write(beat);
+      port.write(full_beat(ap_uint<32>(word.data), word.last));
   }
 }
 

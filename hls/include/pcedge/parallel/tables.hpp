@@ -9,13 +9,14 @@ namespace pcedge {
 /// \brief The level of the words that a round of a search probes.
 template <class K> unsigned probed_level(const typename K::stream_t &s) {
 #pragma HLS INLINE
-  return s.open > 0 ? (s.open - 1) / K::ROUND : 0;
+  const unsigned open = unsigned(s.open);
+  return open > 0 ? (open - 1) / K::ROUND : 0;
 }
 
 /// \brief The symbol whose lower end a probe of this round computes.
 template <class K> unsigned probe(const typename K::stream_t &s, unsigned p) {
 #pragma HLS INLINE
-  return s.found + ((p + 1) << (K::ROUND * probed_level<K>(s)));
+  return unsigned(s.found) + ((p + 1) << (K::ROUND * probed_level<K>(s)));
 }
 
 /// \brief What all lanes ask for in a cycle.
@@ -68,7 +69,7 @@ template <class K> request_t request(const K &k) {
   r.leaf = k.interval.leaf;
   if (leaf)
     r.leaf = k.vector.leaf;
-  r.first = leaf ? k.vector.target : k.interval.next;
+  r.first = unsigned(leaf ? k.vector.target : k.interval.next);
   r.units = leaf ? k.vector.step.units : k.interval.step.a_units;
   r.probing = !leaf && k.decodes();
   r.symbol = r.probing ? unsigned(s.found) : bounded_symbol<K>(k.operands[stream].symbol, r.leaf);
@@ -88,6 +89,8 @@ template <class K> void look_up(K &k) {
   const unsigned own = words_of<int(K::ROUND)>(r.leaf.cardinality, 0);
   const unsigned above =
       words_before<int(K::ROUND), K::E::LEVELS>(r.leaf.cardinality, K::E::LEVELS);
+  using F = typename K::F;
+  constexpr int N = K::C::table_bits, S = K::C::symbol_bits, B = K::C::search_bits;
   const unsigned step = r.probing ? K::ROUND * r.level : 0;
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
@@ -98,14 +101,14 @@ lanes_loop:
     const unsigned part = r.leaf.nested + number;
     const unsigned table = M::nested_tables ? M::nested::master(part) : number;
     const unsigned tail = M::tail(r.leaf.tails + table);
+    const std::uint32_t first = r.leaf.tables + table_start<F, N, S, B>(table, own) + r.word;
+    const std::uint32_t second = r.leaf.uppers + table_start<F, N, S, B>(table, above) + r.upper;
     entry_t lowest[K::PROBES], upper[K::PROBES];
   words:
     for (unsigned i = 0; i < K::PROBES; ++i) {
 #pragma HLS UNROLL
-      lowest[i] =
-          r.lowest ? entry_t(M::table(e, r.leaf.tables + table * own + r.word, i)) : entry_t(0);
-      upper[i] =
-          r.higher ? entry_t(M::upper(e, r.leaf.uppers + table * above + r.upper, i)) : entry_t(0);
+      lowest[i] = r.lowest ? entry_t(M::table(e, first, i)) : entry_t(0);
+      upper[i] = r.higher ? entry_t(M::upper(e, second, i)) : entry_t(0);
     }
   points:
     for (unsigned p = 0; p < K::POINTS; ++p) {

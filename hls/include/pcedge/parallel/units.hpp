@@ -6,132 +6,207 @@
 
 namespace pcedge {
 
-/// \brief One cycle of the matrix-vector unit on a dense block: one tile of it.
-template <class K> void tile(K &k, typename K::worker_t &w) {
+/// \brief The row of a unit's accumulators in which an entry of one of both vectors lies.
+template <class K> unsigned accumulator_row(bool second, unsigned entry) {
+#pragma HLS INLINE
+  // Beyond one vector there is the other one.
+  const unsigned within = PCEDGE_WITHIN(entry, unsigned(K::C::max_units), "accumulators");
+  return (second ? K::UNIT_ROWS : 0) + within / K::LANES;
+}
+
+/// \brief The lane of an entry.
+template <class K> unsigned lane_of(unsigned entry) {
+#pragma HLS INLINE
+  return entry & (K::LANES - 1);
+}
+
+/// \brief Store one entry.
+template <class K>
+void store_entry(typename K::accumulators_t &accumulators, const typename K::worker_t &w,
+                 unsigned entry, typename K::acc_t value) {
+#pragma HLS INLINE
+lanes_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    if (e == lane_of<K>(entry))
+      accumulators[accumulator_row<K>(w.second, entry)][e] = value;
+  }
+}
+
+/// \brief What a tile adds to the targets of each lane: balanced sums over its columns up, over its
+/// rows down. A source beyond the vector adds zero.
+template <class K>
+void tile_sums(const typename K::worker_t &w, const typename K::operands_t &o, bool down,
+               typename K::acc_t (&lanes)[K::LANES]) {
 #pragma HLS INLINE
   using acc_t = typename K::acc_t;
-  using C = typename K::C;
-  const step_t &step = w.step;
-  const typename K::operands_t &o = k.operands[w.stream];
-  const bool down = step.kind == DOWN;
-  // A tile has rows for the units of the layer above: targets on the way up, sources down.
-  const unsigned across = ceil_div(down ? step.units : step.a_units, K::TC);
-  const unsigned row = (down ? w.source : w.target) * K::TR;
-  const unsigned column = (down ? w.target : w.source) * K::TC;
-  const unsigned rows = down ? step.a_units : step.units;
-  const unsigned columns = down ? step.units : step.a_units;
-  const unsigned place = step.weights / (K::TR * K::TC) + (row / K::TR) * across + column / K::TC;
+  using mantissa_t = typename K::mantissa_t;
+  mantissa_t sources[K::LANES];
+  acc_t across[K::TR][K::TC], along[K::TC][K::TR];
+#pragma HLS ARRAY_PARTITION variable = sources complete
+#pragma HLS ARRAY_PARTITION variable = across complete dim = 0
+#pragma HLS ARRAY_PARTITION variable = along complete dim = 0
+sources_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    sources[e] = w.source + e < w.step.a_units ? o.a[e] : mantissa_t(0);
+  }
 rows_loop:
   for (unsigned r = 0; r < K::TR; ++r) {
 #pragma HLS UNROLL
   columns_loop:
     for (unsigned c = 0; c < K::TC; ++c) {
 #pragma HLS UNROLL
-      const unsigned target = down ? column + c : row + r;
-      if (row + r >= rows || column + c >= columns)
-        continue;
-      const bool fresh = w.source == 0 && (down ? r == 0 : c == 0);
-      const acc_t before = fresh ? acc_t(0) : w.entries[target];
-      const typename K::weight_t weight = K::M::tile(place, r * K::TC + c);
-      w.entries[target] =
-          multiply_accumulate<typename K::F, C::accumulator_bits, C::weight_bits + 1, K::A>(
-              before, weight, o.a[down ? r : c]);
+      const typename K::weight_t weight = K::M::tile(w.tile, r * K::TC + c);
+      across[r][c] = along[c][r] =
+          weighted_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
+              weight, sources[down ? r : c]);
     }
   }
-  w.source += 1;
-  if (w.source < ceil_div(step.a_units, down ? K::TR : K::TC))
-    return;
-  const unsigned width = down ? K::TC : K::TR;
-combine:
-  for (unsigned e = 0; e < (K::TR > K::TC ? K::TR : K::TC); ++e) {
+lanes_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    if (e < width && w.target * width + e < step.units)
-      w.all = acc_t(w.all | w.entries[w.target * width + e]);
+    lanes[e] = down ? sum_of(along[e]) : sum_of(across[e & (K::TR - 1)]);
   }
-  w.source = 0;
-  w.target += 1;
-  w.done = w.target * width >= step.units;
+}
+
+/// \brief One cycle of the matrix-vector unit on a dense block: one tile of it. A tile has rows for
+/// the units of the layer above: targets on the way up, sources down.
+template <class K>
+void tile(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
+#pragma HLS INLINE
+  using acc_t = typename K::acc_t;
+  const step_t &step = w.step;
+  const bool down = step.kind == DOWN;
+  const unsigned targets = down ? K::TC : K::TR, sources = down ? K::TR : K::TC;
+  const bool last = w.source + sources >= step.a_units;
+  // The targets of a beat lie in one row of accumulators: all of its lanes, or some upwards.
+  const unsigned target = unsigned(w.target), first = lane_of<K>(target), row = target - first;
+  acc_t lanes[K::LANES];
+#pragma HLS ARRAY_PARTITION variable = lanes complete
+  tile_sums<K>(w, k.operands[w.stream], down, lanes);
+lanes_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    const acc_t before = w.source == 0 ? acc_t(0) : w.sums[e];
+    const acc_t sum = acc_t(before + lanes[e]);
+    w.sums[e] = sum;
+    const bool within = e >= first && e < first + targets && row + e < step.units;
+    if (last && within) {
+      accumulators[accumulator_row<K>(w.second, row)][e] = sum;
+      w.all = acc_t(w.all | sum);
+    }
+  }
+  w.first_tile += last ? 1 : 0;
+  w.tile = last && down ? w.first_tile : w.tile + w.stride;
+  w.source = last ? 0 : w.source + sources;
+  const unsigned next = last ? target + targets : target;
+  w.target = typename K::count_t(next);
+  w.done = next >= step.units;
 }
 
 /// \brief One cycle of UP or LIST by lists: one entry, or the end of a list.
-template <class K> void listed(K &k, typename K::worker_t &w) {
+/// \param term the entry's weight times its source
+template <class K>
+void listed(typename K::worker_t &w, typename K::accumulators_t &accumulators,
+            typename K::acc_t term) {
 #pragma HLS INLINE
-  const step_t &step = w.step;
+  const unsigned target = unsigned(w.target);
   if (w.source < w.end) {
-    w.sum = multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-        w.sum, w.weight, k.operands[w.stream].a[0]);
+    w.sum = typename K::acc_t(w.sum + term);
     w.source += 1;
     return;
   }
-  w.entries[w.target] = w.sum;
+  store_entry<K>(accumulators, w, target, w.sum);
   w.all = typename K::acc_t(w.all | w.sum);
   w.sum = 0;
-  w.target += 1;
-  w.done = w.target == step.units;
+  w.target = typename K::count_t(target + 1);
+  w.done = target + 1 == w.step.units;
   if (!w.done)
     w.end += w.index;
 }
 
 /// \brief One cycle of DOWN by lists: some accumulators cleared, then one entry or the end of a row.
-template <class K> void scattered(K &k, typename K::worker_t &w) {
+/// \param term the entry's weight times its source
+template <class K>
+void scattered(typename K::worker_t &w, typename K::accumulators_t &accumulators,
+               typename K::acc_t term) {
 #pragma HLS INLINE
-  const step_t &step = w.step;
-  if (w.cleared < step.units) {
+  using acc_t = typename K::acc_t;
+  const unsigned target = unsigned(w.target), cleared = unsigned(w.cleared);
+  if (cleared < w.step.units) {
   clear:
     for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-      if (w.cleared + e < step.units)
-        w.entries[w.cleared + e] = 0;
+      accumulators[accumulator_row<K>(w.second, cleared)][e] = 0;
     }
-    w.cleared += K::LANES;
+    w.cleared = typename K::count_t(cleared + K::LANES);
     return;
   }
   if (w.source < w.end) {
-    w.entries[w.index] =
-        multiply_accumulate<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-            w.entries[w.index], w.weight, k.operands[w.stream].a[0]);
-    // The OR of all terms has as many bits as the largest entry at least, so it is made at the end.
+    const acc_t before = accumulators[accumulator_row<K>(w.second, w.index)][lane_of<K>(w.index)];
+    const acc_t sum = acc_t(before + term);
+    store_entry<K>(accumulators, w, w.index, sum);
+    // invariant: an entry never falls, so that no sum on the way is longer than the last one, and
+    // the OR of all has the length of the greatest
+    w.all = acc_t(w.all | sum);
     w.source += 1;
     return;
   }
-  w.target += 1;
-  w.done = w.target == step.a_units;
+  w.target = typename K::count_t(target + 1);
+  w.done = target + 1 == w.step.a_units;
   if (!w.done)
     w.end += w.index;
 }
 
-/// \brief One cycle of a step that takes its entries one by one.
-template <class K> void entries(K &k, typename K::worker_t &w) {
+/// \brief One cycle of a step by lists, with one multiplier for both kinds.
+template <class K>
+void by_lists(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
+#pragma HLS INLINE
+  const typename K::acc_t term =
+      weighted_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
+          w.weight, k.operands[w.stream].a[0]);
+  if (w.step.kind == DOWN)
+    scattered<K>(w, accumulators, term);
+  else
+    listed<K>(w, accumulators, term);
+}
+
+/// \brief One cycle of a step of VECTOR: an entry a lane, or one where sources are gathered.
+template <class K>
+void entries(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
 #pragma HLS INLINE
   using F = typename K::F;
   using acc_t = typename K::acc_t;
   const step_t &step = w.step;
   const typename K::operands_t &o = k.operands[w.stream];
   const bool single = step.kind == MULTIPLY && (step.gather_a || step.gather_b);
-  const unsigned width = single ? 1 : K::LANES;
   const typename K::exponent_t a = o.a_exponent, b = o.b_exponent;
   const typename K::exponent_t common = F::select(a < b, b, a);
   const bool missing = o.symbol == typename K::symbol_t(K::E::MISSING);
+  const unsigned target = unsigned(w.target);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    const unsigned i = w.target + e;
-    if (e >= width || i >= step.units)
+    // One entry goes to its own lane, whatever lane its sources came by.
+    const unsigned from = single ? 0 : e, i = single ? target : target + e;
+    if (i >= step.units || (single && e != lane_of<K>(target)))
       continue;
     acc_t value = acc_t(power_of_two<K::A - 1>());
     if (step.kind == LEAF) {
       value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
     } else if (step.kind == MULTIPLY) {
-      value = acc_t(o.a[e] * o.b[e]);
+      value = acc_t(o.a[from] * o.b[from]);
     } else if (step.kind == ALIGN) {
       const bool left = i < step.a_units;
       value = align_entry<F, K::A>(left ? o.a[e] : o.b[e], left ? a : b, common);
     }
-    w.entries[i] = value;
+    accumulators[accumulator_row<K>(w.second, target)][e] = value;
     w.all = acc_t(w.all | value);
   }
-  w.target += width;
-  w.done = w.target >= step.units;
+  const unsigned next = target + (single ? 1 : K::LANES);
+  w.target = typename K::count_t(next);
+  w.done = next >= step.units;
 }
 
 /// \brief The exponent of a step's exact entries.
@@ -158,20 +233,22 @@ typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::op
 }
 
 /// \brief One cycle of a unit; when a step is done, its writer takes over as soon as it is free and
-/// the other one does not write for the same stream, whose memory has one port to write.
-template <class K>
-void work(K &k, typename K::worker_t &w, typename K::writer_t &to,
-          const typename K::writer_t &other) {
+/// the other one does not write for the same stream, whose memory has one port to write. Nothing is
+/// copied: the writer takes the vector, and the unit goes on with the one that was emptied.
+/// \tparam UNIT which one it is, so that each has no more hardware than for its own steps
+template <unsigned UNIT, class K>
+void work(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators,
+          typename K::writer_t &to, const typename K::writer_t &other) {
 #pragma HLS INLINE
   if (!w.busy)
     return;
   if (!w.done) {
-    if (w.step.kind == DOWN && w.step.lists)
-      scattered(k, w);
-    else if (w.step.kind == UP || w.step.kind == DOWN || w.step.kind == LIST)
-      w.step.lists ? listed(k, w) : tile(k, w);
+    if (UNIT == K::VECTOR)
+      entries(k, w, accumulators);
+    else if (w.step.lists)
+      by_lists(k, w, accumulators);
     else
-      entries(k, w);
+      tile(k, w, accumulators);
   }
   if (!w.done || to.busy || (other.busy && other.stream == w.stream))
     return;
@@ -179,22 +256,18 @@ void work(K &k, typename K::worker_t &w, typename K::writer_t &to,
   to.stream = w.stream;
   to.step = w.step;
   to.next = 0;
+  to.second = w.second;
   to.all = w.all;
   to.raw = w.step.kind == INIT || w.step.kind == ALIGN;
   to.exponent = exponent_of<K>(w.step, k.operands[w.stream]);
-hand_over:
-  for (unsigned i = 0; i < K::C::max_units; ++i) {
-#pragma HLS UNROLL
-    to.entries[i] = w.entries[i];
-    if (w.step.kind == DOWN && w.step.lists && i < w.step.units)
-      to.all = typename K::acc_t(to.all | w.entries[i]);
-  }
+  w.second = !w.second;
   k.streams[w.stream].reading = false;
   w.busy = false;
 }
 
 /// \brief One cycle of a writer: some entries, normalised.
-template <class K> void write(typename K::writer_t &w) {
+template <class K>
+void write(typename K::writer_t &w, const typename K::accumulators_t &accumulators) {
 #pragma HLS INLINE
   using F = typename K::F;
   constexpr int ACC = K::C::accumulator_bits;
@@ -202,20 +275,21 @@ template <class K> void write(typename K::writer_t &w) {
   if (!w.busy)
     return;
   PCEDGE_FITS(std::uint64_t(w.all), ACC, "an accumulator");
+  const unsigned next = unsigned(w.next);
   const typename K::E::length_t length = bit_length<F, ACC>(w.all);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
-    const unsigned i = w.next + e;
-    if (i >= w.step.units)
+    if (next + e >= w.step.units)
       continue;
+    const typename K::acc_t entry = accumulators[accumulator_row<K>(w.second, next)][e];
     const typename K::mantissa_t whole =
-        normalise_entry<F, ACC, K::A>(w.entries[i], length, w.step.revive);
-    w.lanes[e] = F::select(w.raw, typename K::mantissa_t(w.entries[i]), whole);
+        normalise_entry<F, ACC, K::A>(entry, length, w.step.revive);
+    w.lanes[e] = F::select(w.raw, typename K::mantissa_t(entry), whole);
   }
   w.first = w.next;
-  w.next += K::LANES;
-  w.ends = w.next >= w.step.units;
+  w.next = typename K::count_t(next + K::LANES);
+  w.ends = next + K::LANES >= w.step.units;
   const typename K::exponent_t moved =
       normalise_exponent<F, K::A>(w.exponent, length, w.step.revive);
   w.made = F::select(w.raw, typename K::exponent_t(w.exponent), moved);

@@ -143,10 +143,11 @@ template <class C, class M> struct engine_t {
     const entry_place_t place = entry_place<C::search_bits, LEVELS>(cardinality, symbol);
     const unsigned own = words_of<C::search_bits>(cardinality, 0);
     const unsigned above = words_before<C::search_bits, LEVELS>(cardinality, LEVELS);
-    return place.level == 0
-               ? uint_t<F, L + 1>(M::table(0, leaf.tables + table * own + place.word, place.slot))
-               : uint_t<F, L + 1>(
-                     M::upper(0, leaf.uppers + table * above + place.word, place.slot));
+    const bool lowest = place.level == 0;
+    const std::uint32_t first =
+        table_start<F, C::table_bits, C::symbol_bits, C::search_bits>(table, lowest ? own : above);
+    return lowest ? uint_t<F, L + 1>(M::table(0, leaf.tables + first + place.word, place.slot))
+                  : uint_t<F, L + 1>(M::upper(0, leaf.uppers + first + place.word, place.slot));
   }
 
   /// \brief Shift the accumulated vector into the state memory.
@@ -193,11 +194,13 @@ template <class C, class M> struct engine_t {
     const bool down = step.kind == DOWN;
     acc_t all = 0;
     unsigned end = 0;
+    // Lists start with the length of each; their entries follow.
+    const unsigned entries = step.list + step.units;
+    auto address = dense_address_t<C::tile_rows, C::tile_columns>::begin(step.weights, step.units,
+                                                                         step.a_units, down);
   targets:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
-      // Lists start with the length of each; their entries follow.
-      const unsigned entries = step.list + step.units;
       const unsigned first = step.lists ? end : 0;
       end = step.lists ? first + M::index(step.list + k) : step.a_units;
       acc_t sum = 0;
@@ -206,14 +209,14 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = C::max_units
         const unsigned source = step.lists ? M::index(entries + i) : i;
-        const unsigned dense = dense_address<C::tile_rows, C::tile_columns>(
-            step.weights, k, step.units, i, step.a_units, down);
-        const unsigned place = step.lists ? step.weights + i : dense;
+        const unsigned place = step.lists ? step.weights + i : address.place;
         const bool weighted = !step.lists || step.values;
         const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
         sum =
             multiply_accumulate<F, ACC, C::weight_bits + 1, A>(sum, weight, state[step.a + source]);
+        address.next_source(i);
       }
+      address.next_target(k);
       accumulators[k] = sum;
       all = acc_t(all | sum);
     }
@@ -300,7 +303,8 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
       total = uint_t<F, SUM>(total + state[step.a + k]);
     }
-    return interval_scale<F, SUM, L, P>(total, uint_t<F, P>(leaf.cardinality * unsigned(C::floor)));
+    return interval_scale<F, SUM, L, P>(
+        total, floors_of<F, C::symbol_bits, P>(leaf.cardinality, unsigned(C::floor)));
   }
 
   /// \brief The lower end of a symbol's interval.
@@ -313,7 +317,8 @@ template <class C, class M> struct engine_t {
       const uint_t<F, L + 1> below = cumulative(leaf, M::leaf(leaf.list + k), symbol);
       weighted = uint_t<F, MIX>(weighted + uint_t<F, A + L + 1>(state[step.a + k] * below));
     }
-    return interval_bound<F, MIX, P>(weighted, bound_t(symbol * unsigned(C::floor)), prepared);
+    return interval_bound<F, MIX, P>(
+        weighted, floors_of<F, C::symbol_bits, P>(symbol, unsigned(C::floor)), prepared);
   }
 
   /// \brief All steps but INTERVAL.
