@@ -124,7 +124,7 @@ def main() -> None:
             *table(["circuit", "weights multiplied", "plain", "tree", "da4ml", "best", "saved"], ways),
             "",
             "The kernels. Sums that few symbols decide become constant tables; *saved* counts them too. Sums of one "
-            "source are one matrix. No vendor tool has been run: what synthesis makes of adders, multipliers and "
+            "source are one matrix. What synthesis makes of adders, multipliers and "
             "tables is not claimed.",
             "",
             *table(columns, kernels),
