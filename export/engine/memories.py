@@ -282,9 +282,9 @@ def _steps(cpp: _Cpp, name: str, memory: StepMemory) -> None:
     if memory.forms is not None:
         _table(cpp, f"{name}_forms", memory.forms)
         more |= {column: f"{name}_forms::{column}(form(place))" for column in FORM}
-    if memory.places is not None:
-        _table(cpp, f"{name}_places", memory.places, storage=MANY_READERS)
+    if memory.addresses is not None:
+        _table(cpp, f"{name}_places", memory.addresses, storage=MANY_READERS)
         for address, slot in PLACES.items():
-            row = f"pcedge::row_within<{memory.places.rows}>({address}_place(place))"
+            row = f"pcedge::row_within<{memory.addresses.rows}>({address}_place(place))"
             more |= {address: f"{name}_places::address({row})", slot: f"{name}_places::slot({row})"}
     _table(cpp, f"{name}_program", memory.steps, more)

@@ -398,9 +398,9 @@ def _steps(programs: Iterable[StepMemory]) -> Amounts:
     """Count packed steps, read twice a cycle, and what they refer to."""
     total = Amounts()
     for program in programs:
-        tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
+        tables = [table for table in (program.steps, program.forms, program.addresses) if table is not None]
         for table in tables:
             # A step names three places: of its target, of a and of b.
-            readers = 3 * PORTS if table is program.places else PORTS
+            readers = 3 * PORTS if table is program.addresses else PORTS
             total += memory(table.rows, table.row_bits, readers)
     return total

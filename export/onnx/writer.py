@@ -158,7 +158,7 @@ class _Writer:
         self.stacks: tuple[Stack, ...] = ()
         self.steps: tuple[Step, ...] = ()
         #: value of the schedule at hand: number of its stack, row
-        self.places: dict[int, tuple[int, int]] = {}
+        self.locations: dict[int, tuple[int, int]] = {}
         self.operands: dict[tuple[tuple[tuple[int, int, int], ...], int, bool], Names] = {}
 
     def model(self, notes: Mapping[str, str]) -> onnx.ModelProto:
@@ -207,7 +207,7 @@ class _Writer:
         """Add the stacks of one schedule."""
         self.steps = schedule.steps
         self.stacks = stack_steps(self.circuit, schedule, STACKS[name])
-        self.places = {
+        self.locations = {
             step.target: (number, row)
             for number, stack in enumerate(self.stacks)
             for row, index in enumerate(stack.steps)
@@ -299,7 +299,7 @@ class _Writer:
 
     def _operand(self, prefix: str, sources: list[Ref], exponent: bool) -> Names:
         """Bring together the rows of earlier stacks that the rows of a stack read."""
-        key = tuple((*self.places[source.value], source.offset) for source in sources)
+        key = tuple((*self.locations[source.value], source.offset) for source in sources)
         units = sources[0].units
         if (key, units, exponent) in self.operands:
             return self.operands[key, units, exponent]
