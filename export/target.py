@@ -101,12 +101,12 @@ def find_target(target: str) -> Target:
 
 def targets() -> dict[str, Target]:
     """Read the shipped target files, by name, the default first."""
-    found = []
+    entries = []
     for entry in files("pcedge.export").joinpath("targets").iterdir():
         if entry.name.endswith(".toml"):
-            found.append(read_target(entry.read_text(encoding="utf-8"), entry.name))
-    found.sort(key=lambda target: (target.name != DEFAULT_TARGET, target.name))
-    return {target.name: target for target in found}
+            entries.append(read_target(entry.read_text(encoding="utf-8"), entry.name))
+    entries.sort(key=lambda target: (target.name != DEFAULT_TARGET, target.name))
+    return {target.name: target for target in entries}
 
 
 def read_target(text: str, where: str) -> Target:

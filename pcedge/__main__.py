@@ -15,9 +15,9 @@ def main() -> None:
         # A package that is too old may fail anywhere, and its version is what there is to say.
         from pcedge.extras import unfit_core
 
-        if (found := unfit_core()) is None:
+        if (unfit := unfit_core()) is None:
             raise
-        print(f"pcedge: pcedge needs {found}", file=sys.stderr)
+        print(f"pcedge: pcedge needs {unfit}", file=sys.stderr)
         sys.exit(3)
 
 

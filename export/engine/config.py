@@ -15,9 +15,9 @@ def config_code(lowered: Lowered) -> str:
     """Write the configuration of a build for one circuit."""
     circuit = lowered.circuit
     # What this circuit's numbers need, proven by interval analysis; the engine compares its widths with them.
-    said = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
+    title = f"one circuit. Generated; the integer circuit is model.onnx.\n// digest {circuit.digest.hex()}"
     tables = len(lowered.leaves.tails.entries)
-    return _text(circuit.widths, lowered.sizes, lowered.shape, tables, lowered.program.needed, said)
+    return _text(circuit.widths, lowered.sizes, lowered.shape, tables, lowered.program.needed, title)
 
 
 def reload_config_code(capacity: Capacity) -> str:
@@ -38,7 +38,7 @@ def in_look_up_tables(depth: int) -> bool:
 
 
 def _text(
-    widths: Widths, sizes: dict[str, int], shape: EngineSize, tables: int, needed: dict[str, int], said: str
+    widths: Widths, sizes: dict[str, int], shape: EngineSize, tables: int, needed: dict[str, int], title: str
 ) -> str:
     constants = {
         "variables": sizes["variables"],
@@ -68,7 +68,7 @@ def _text(
     constants |= {f"needed_{name}_bits": bits for name, bits in needed.items()}
     lines = "".join(f"  static constexpr int {name} = {value};\n" for name, value in constants.items())
     return (
-        f"// Widths and sizes of {said}\n"
+        f"// Widths and sizes of {title}\n"
         "#ifndef PCEDGE_CONFIG_HPP\n#define PCEDGE_CONFIG_HPP\n\n"
         '#include "pcedge/arith/integers.hpp"\n\n'
         "struct pcedge_config {\n"

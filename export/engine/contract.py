@@ -18,10 +18,10 @@ def header() -> str:
     jobs = "".join(f"  {job.name} = {int(job)}, ///< {text}\n" for job, text in JOBS.items())
     bits = "".join(f"  {bit.name} = {int(bit)}, ///< {text}\n" for bit, text in STATUS_BITS.items())
     info = "".join(
-        f"  INFO_{name.upper()} = {place}, ///< {text}\n" for place, (name, text) in enumerate(INFO_NAMES.items())
+        f"  INFO_{name.upper()} = {index}, ///< {text}\n" for index, (name, text) in enumerate(INFO_NAMES.items())
     )
     image = "".join(
-        f"  IMAGE_{name.upper()} = {place}, ///< {text}\n" for place, (name, text) in enumerate(IMAGE_NAMES.items())
+        f"  IMAGE_{name.upper()} = {index}, ///< {text}\n" for index, (name, text) in enumerate(IMAGE_NAMES.items())
     )
     latencies = "".join(f"constexpr unsigned {name}_LATENCY = {cycles};\n" for name, cycles in LATENCIES.items())
     return f"""// The contract with software: jobs, status bits, info words, image header (docs/registers.md).
@@ -80,8 +80,8 @@ def page() -> str:
     )
     jobs = "\n".join(f"| {int(job)} | {job.name} | {text} |" for job, text in JOBS.items())
     bits = "\n".join(f"| {int(bit)} | {bit.name} | {text} |" for bit, text in STATUS_BITS.items())
-    info = "\n".join(f"| {place} | {name} | {text} |" for place, (name, text) in enumerate(INFO_NAMES.items()))
-    image = "\n".join(f"| {place} | {name} | {text} |" for place, (name, text) in enumerate(IMAGE_NAMES.items()))
+    info = "\n".join(f"| {index} | {name} | {text} |" for index, (name, text) in enumerate(INFO_NAMES.items()))
+    image = "\n".join(f"| {index} | {name} | {text} |" for index, (name, text) in enumerate(IMAGE_NAMES.items()))
     first = contract.INFO_WORDS - contract.DIGEST_WORDS
     return f"""# Registers of the engine
 
@@ -127,14 +127,14 @@ def systemrdl() -> str:
         "job": [("job", 2, 0, "rw")],
         "status": [((bit.name or "").lower(), at, at, "r") for at, bit in enumerate(Status)],
     }
-    parts = []
+    blocks = []
     for register in REGISTERS:
         lines = [
             f"            field {{ sw = {access}; hw = {'w' if access == 'r' else 'r'}; }} {name}[{high}:{low}];"
             for name, high, low, access in fields.get(register.name, [("value", 31, 0, register.access)])
         ]
         many = f"[{register.words}]" if register.words > 1 else ""
-        parts.append(
+        blocks.append(
             f'        reg {{\n            desc = "{register.meaning}";\n' + "\n".join(lines) + "\n"
             f"        }} {register.name}{many} @ {register.offset:#x};"
         )
@@ -143,7 +143,7 @@ addrmap pcedge_engine {{
     name = "pcedge engine";
     desc = "Parallel engine of pcedge, version {contract.ENGINE_VERSION}";
     default regwidth = 32;
-{chr(10).join(parts)}
+{chr(10).join(blocks)}
 }};
 """
 

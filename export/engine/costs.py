@@ -148,9 +148,9 @@ def smallest_for(
     program = Program.of(circuit)
     clock = 1e9 / find_target(target).clock_ns
     wanted = clock * len(program.circuit.order) / rate
-    found = smallest(program, job, wanted, search_bits)
-    if found is not None:
-        return found
+    size = smallest(program, job, wanted, search_bits)
+    if size is not None:
+        return size
     bits = default_search_bits(program.circuit, 4096) if search_bits is None else search_bits
     unit, cycles = max(busy_cycles(program, EngineSize(4096, 32, bits), job).items(), key=lambda pair: pair[1])
     return OutOfReach(rate, wanted, unit, cycles, 4096, clock / 1e6)

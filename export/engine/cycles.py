@@ -43,7 +43,7 @@ class _Stream:
     records: int
     left: int
     loaded_at: int
-    place: int = 0
+    step_index: int = 0
     working: bool = False
     wanted: bool = False
     valid: bool = False
@@ -222,13 +222,13 @@ class _Run:
 
     def _advance(self, stream: _Stream) -> None:
         stream.valid = False
-        stream.place += 1
-        stream.wanted = stream.place < len(self.steps)
+        stream.step_index += 1
+        stream.wanted = stream.step_index < len(self.steps)
 
     def _may(self, stream: _Stream, unit: _Unit) -> bool:
         if not stream.working or not stream.valid or stream.reading or max(stream.fetched, stream.after) > self.now:
             return False
-        step = self.steps[stream.place]
+        step = self.steps[stream.step_index]
         if self._unit_of(step) is not unit or self._tables_taken(step):
             return False
         return all(stream.ready.get(source.value, self.now + 1) <= self.now for source in step.sources)
@@ -244,14 +244,14 @@ class _Run:
         if unit.step is not None:
             return
         count = len(self.streams)
-        order = ((unit.last + place) % count for place in range(1, count + 1))
+        order = ((unit.last + offset) % count for offset in range(1, count + 1))
         chosen = next((number for number in order if self._may(self.streams[number], unit)), None)
         if chosen is None:
             return
         stream = self.streams[chosen]
         unit.stream = unit.last = chosen
-        unit.step = self.steps[stream.place]
-        unit.until = self._at(self.now + self.beats[stream.place])
+        unit.step = self.steps[stream.step_index]
+        unit.until = self._at(self.now + self.beats[stream.step_index])
         stream.reading = True
         if unit is not self.interval:
             stream.pending += 1
@@ -259,7 +259,7 @@ class _Run:
 
     def _fetch(self) -> None:
         count = len(self.streams)
-        order = ((self.last_fetched + place) % count for place in range(1, count + 1))
+        order = ((self.last_fetched + offset) % count for offset in range(1, count + 1))
         chosen = next((number for number in order if self.streams[number].wanted), None)
         if chosen is None:
             return
@@ -267,13 +267,13 @@ class _Run:
         self.last_fetched = chosen
         stream.wanted, stream.valid = False, True
         stream.fetched = self._at(self.now + 1 + LATENCIES["FETCH"])
-        step = self.steps[stream.place]
+        step = self.steps[stream.step_index]
         stream.open = ceil_log2(self.cardinalities[step.variable]) if isinstance(step, Interval) else 0
         self._at(self.now + 1)
 
     def _move(self, stream: _Stream) -> bool:
         storing = stream.stored_at is not None and self.now < stream.stored_at
-        done = stream.working and stream.place == len(self.steps) and not stream.reading
+        done = stream.working and stream.step_index == len(self.steps) and not stream.reading
         done = done and stream.pending == 0 and max(stream.after, stream.landed) <= self.now
         if done and not storing:
             stream.working = False
@@ -283,7 +283,7 @@ class _Run:
                 storing = True
         if not stream.working and self._loaded(stream):
             stream.working = stream.wanted = True
-            stream.place = 0
+            stream.step_index = 0
             stream.ready = {}
             self._at(self.now + 1)
             if self.job != "decode":
@@ -332,17 +332,17 @@ def busy_cycles(source: IntegerCircuit | Program, shape: EngineSize, job: str) -
     """Count the cycles a record that each unit is busy, and those of fetching and of moving symbols."""
     program = Program.of(source)
     circuit, schedule = program.circuit, _schedule(program, job)
-    found = {"mix": 0, "vector": 0, "interval": 0}
+    busy = {"mix": 0, "vector": 0, "interval": 0}
     for step in schedule.steps:
         cycles = beats(circuit, shape, step)
         if isinstance(step, Interval):
             bits = ceil_log2(circuit.cardinalities[step.variable])
             rounds = max(1, ceil_div(bits, shape.search_bits)) if job == "decode" else 1
-            found["interval"] += cycles * rounds
+            busy["interval"] += cycles * rounds
         else:
-            found["mix" if isinstance(step, Up | Down | ListSum) else "vector"] += cycles
-    found["fetch"] = ceil_div(len(schedule.steps), FETCHES)
-    return found
+            busy["mix" if isinstance(step, Up | Down | ListSum) else "vector"] += cycles
+    busy["fetch"] = ceil_div(len(schedule.steps), FETCHES)
+    return busy
 
 
 def smallest(

@@ -59,17 +59,17 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     variable("std::uint32_t", f"counts[{len(SECTIONS)}]")
     rows = {name: max(1, -(-entries // columns.get(name, 1))) for name, (entries, _) in capacity.sections.items()}
     for name, (_, bits) in capacity.sections.items():
-        own = columns.get(name, 1)
-        word = f"[{own}]" if own > 1 else ""
+        per_word = columns.get(name, 1)
+        word = f"[{per_word}]" if per_word > 1 else ""
         copied = f"[{copies(capacity.shape)}]" if name in COPIED else ""
         variable(entry_type(bits), f"{name}_memory{copied}[{rows[name]}]{word}")
 
     def place_of(name: str, copy: int = 0) -> str:
         """Write the entry of a memory at `place`, in simulation within it."""
-        own = columns.get(name, 1)
+        per_word = columns.get(name, 1)
         memory = f"{name}_memory[{copy}]" if name in COPIED else f"{name}_memory"
-        row = within("place" if own == 1 else f"place / {own}u", rows[name], name)
-        return f"{memory}[{row}][place % {own}u]" if own > 1 else f"{memory}[{row}]"
+        row = within("place" if per_word == 1 else f"place / {per_word}u", rows[name], name)
+        return f"{memory}[{row}][place % {per_word}u]" if per_word > 1 else f"{memory}[{row}]"
 
     for name, reader in _READERS.items():
         header.append(_function(reader, name, place_of(name)))
@@ -97,8 +97,8 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     )
     puts = []
     for number, (name, (_, bits)) in enumerate(capacity.sections.items()):
-        places = [place_of(name, copy) for copy in range(copies(capacity.shape) if name in COPIED else 1)]
-        puts.append(f"case {number}: {' = '.join(places)} = {entry_type(bits)}(word); break;")
+        targets = [place_of(name, copy) for copy in range(copies(capacity.shape) if name in COPIED else 1)]
+        puts.append(f"case {number}: {' = '.join(targets)} = {entry_type(bits)}(word); break;")
     header.append(
         _switch("void put(std::uint32_t section, std::uint32_t place, std::uint32_t word)", [*puts, "default: break;"])
     )
@@ -118,20 +118,20 @@ def copies(shape: EngineSize) -> int:
 
 def _tile(macs: int, rows: int) -> str:
     argument, entry = (" entry", "[entry]") if macs > 1 else ("", "")
-    place = f"[{within('row', rows, 'weights')}]{entry}"
+    subscript = f"[{within('row', rows, 'weights')}]{entry}"
     head = f"static std::uint32_t tile(std::uint32_t row, std::uint32_t{argument})"
     pragmas = f"#pragma HLS INLINE\n{reshape('weights_memory', macs)}"
-    return f"  {head} {{\n{pragmas}    return weights_memory{place};\n  }}\n"
+    return f"  {head} {{\n{pragmas}    return weights_memory{subscript};\n  }}\n"
 
 
 def _storage(name: str) -> str:
     return MANY_READERS if name in MANY_READ else ""
 
 
-def _function(reader: str, name: str, place: str, indent: str = "  ") -> str:
+def _function(reader: str, name: str, entry: str, indent: str = "  ") -> str:
     head = f"#pragma HLS INLINE\n{bind(f'{name}_memory', _storage(name))}"
     return (
-        f"{indent}static std::uint32_t {reader}(std::uint32_t place) {{\n{head}{indent}  return {place};\n{indent}}}\n"
+        f"{indent}static std::uint32_t {reader}(std::uint32_t place) {{\n{head}{indent}  return {entry};\n{indent}}}\n"
     )
 
 

@@ -55,9 +55,9 @@ class _Cpp:
     def array(self, name: str, bits: int, values: NDArray[np.generic], columns: int = 1) -> None:
         """Write one memory; with columns it has whole rows, each read as one word."""
         kind = entry_type(bits)
-        place = f"{name}[{len(values)}]" if columns == 1 else f"{name}[{len(values) // columns}][{columns}]"
-        self.header.append(f"  static const {kind} {place};\n")
-        self.source.append(f"\nconst {kind} pcedge_memories::{place} = {{\n")
+        declarator = f"{name}[{len(values)}]" if columns == 1 else f"{name}[{len(values) // columns}][{columns}]"
+        self.header.append(f"  static const {kind} {declarator};\n")
+        self.source.append(f"\nconst {kind} pcedge_memories::{declarator} = {{\n")
         suffix = "ull" if bits > 32 else ""
         numbers = [f"{number}{suffix}" for number in values.tolist()]
         for start in range(0, len(numbers), columns if columns > 1 else _COLUMNS):
@@ -105,15 +105,15 @@ def table_function(reader: str, name: str, columns: int, rows: int, copies: int 
         copies: of a memory that is loaded, each with two ports, for two lanes; 0: a tool copies what is only read.
     """
     lane, row, entry = "std::uint32_t", " row" if name else "", " entry" if name and columns > 1 else ""
-    place = f"{name}[{within('row', rows, reader)}]{'[entry]' if columns > 1 else ''}" if name else "0"
+    expression = f"{name}[{within('row', rows, reader)}]{'[entry]' if columns > 1 else ''}" if name else "0"
     pragmas = reshape(name, columns) + bind(name, MANY_READERS)
     if copies:
-        lane, place = "std::uint32_t lane", place.replace(name, f"{name}[lane / {PORTS}u]")
+        lane, expression = "std::uint32_t lane", expression.replace(name, f"{name}[lane / {PORTS}u]")
         pragmas = f"#pragma HLS ARRAY_PARTITION variable = {name} complete dim = 1\n{reshape(name, columns, 3)}"
         pragmas += bind(name, "ram_t2p")
     return (
         f"  static std::uint32_t {reader}({lane}, std::uint32_t{row}, std::uint32_t{entry}) {{\n#pragma HLS INLINE\n"
-        f"{pragmas}    return {place};\n  }}\n"
+        f"{pragmas}    return {expression};\n  }}\n"
     )
 
 
@@ -125,15 +125,15 @@ def bind(name: str, storage: str) -> str:
 def list_functions(name: str, columns: int, rows: int) -> str:
     """Write the functions that read a list of tables: one number, or in a cycle one for each lane, of one word."""
     one, word = ("place", "first + lane") if columns == 1 else (f"place / {columns}u", f"first / {columns}u")
-    alone, lane = (f"{name}[{within(place, rows, 'leaves')}]" if name else "0" for place in (one, word))
+    alone, lane = (f"{name}[{within(row, rows, 'leaves')}]" if name else "0" for row in (one, word))
     if name and columns > 1:
         alone, lane = f"{alone}[place % {columns}u]", f"{lane}[lane]"
     head = "#pragma HLS INLINE\n"
-    place, first = ("std::uint32_t place", "std::uint32_t first, std::uint32_t lane") if name else (
+    argument, first = ("std::uint32_t place", "std::uint32_t first, std::uint32_t lane") if name else (
         "std::uint32_t", "std::uint32_t, std::uint32_t"
     )  # fmt: skip
     return (
-        f"  static std::uint32_t leaf({place}) {{\n{head}    return {alone};\n  }}\n"
+        f"  static std::uint32_t leaf({argument}) {{\n{head}    return {alone};\n  }}\n"
         f"  static std::uint32_t leaf_at({first}) {{\n{head}{reshape(name, columns)}    return {lane};\n  }}\n"
     )
 
@@ -163,10 +163,10 @@ def memories_code(lowered: Lowered) -> tuple[str, str]:
     cpp.header += [f"  static constexpr unsigned {name} = {value};\n" for name, value in constants.items()]
     cpp.header.append("  static constexpr bool reloadable = false;\n  static constexpr unsigned sections = 0;\n")
     widths = circuit.widths
-    said = [value for name, value in constants.items() if name != "floor"]
-    said += [int(lowered.leaves.nested is not None), lowered.max_units, lowered.state_words, lowered.exponent_slots]
-    said += [widths.cardinality, widths.terms, circuit.floor]
-    cpp.header.append(circuit_code(said, circuit.digest))
+    numbers = [value for name, value in constants.items() if name != "floor"]
+    numbers += [int(lowered.leaves.nested is not None), lowered.max_units, lowered.state_words, lowered.exponent_slots]
+    numbers += [widths.cardinality, widths.terms, circuit.floor]
+    cpp.header.append(circuit_code(numbers, circuit.digest))
     _banks(cpp, "weights", "weight", lowered.weights, circuit.weight_bits, macs)
     _tiles(cpp, lowered.weights, circuit.weight_bits, macs)
     _banks(cpp, "indices", "index", lowered.indices, INDEX_BITS, storage=MANY_READERS)
@@ -175,12 +175,12 @@ def memories_code(lowered: Lowered) -> tuple[str, str]:
         rows = len(memory.entries) // memory.columns
         cpp.header.append(table_function(reader, _stored_memory(cpp, name, memory), memory.columns, rows))
     tails = _stored_memory(cpp, "tails", leaves.tails)
-    place = within("place", len(leaves.tails.entries), "tails")
-    cpp.function("tail", [f"return {tails}[{place}];" if tails else "return 0;"], pragmas=bind(tails, MANY_READERS))
+    index = within("place", len(leaves.tails.entries), "tails")
+    cpp.function("tail", [f"return {tails}[{index}];" if tails else "return 0;"], pragmas=bind(tails, MANY_READERS))
     cpp.header.append(f"  static constexpr bool nested_tables = {str(leaves.nested is not None).lower()};\n")
-    own = {"master": "place", "shift": "0", "scale": "0"}
+    plain = {"master": "place", "shift": "0", "scale": "0"}
     nested = leaves.nested or PackedTable(0, {}, (), ())
-    _table(cpp, "nested", nested, None if leaves.nested else own, storage=MANY_READERS)
+    _table(cpp, "nested", nested, None if leaves.nested else plain, storage=MANY_READERS)
     if leaves.leaves is None:
         cpp.function("leaf", ["return place;"])
         cpp.header.append(
@@ -214,13 +214,13 @@ def _banks(
     pragmas = "".join(bind(f"{name}_{number}", storage) for number in range(len(banks)))
     for number, bank in enumerate(banks):
         cpp.array(f"{name}_{number}", bank.code.width, bank.entries, columns)
-        place = f"place - {bank.base}u" if bank.base else "place"
+        offset = f"place - {bank.base}u" if bank.base else "place"
         marked = ""
         if bank.code.row:
             cpp.array(f"marks_{number}", 1, bank.marks)
-            marked = f", marks_{number}[({place}) / {bank.code.row}u] != 0"
-        row = within(place if columns == 1 else f"({place}) / {columns}u", len(bank.entries) // columns, name)
-        where = f"[{row}]" if columns == 1 else f"[{row}][({place}) % {columns}u]"
+            marked = f", marks_{number}[({offset}) / {bank.code.row}u] != 0"
+        row = within(offset if columns == 1 else f"({offset}) / {columns}u", len(bank.entries) // columns, name)
+        where = f"[{row}]" if columns == 1 else f"[{row}][({offset}) % {columns}u]"
         value = f"return {_stored(bank, top)}({name}_{number}{where}{marked});"
         lines.append(f"if (place >= {bank.base}u) {value}" if bank.base else value)
     cpp.function(reader, reversed(lines) if lines else ["return 0;"], pragmas=pragmas)
@@ -282,9 +282,9 @@ def _steps(cpp: _Cpp, name: str, memory: StepMemory) -> None:
     if memory.forms is not None:
         _table(cpp, f"{name}_forms", memory.forms)
         more |= {column: f"{name}_forms::{column}(form(place))" for column in FORM}
-    if memory.places is not None:
-        _table(cpp, f"{name}_places", memory.places, storage=MANY_READERS)
-        for place, slot in PLACES.items():
-            row = f"pcedge::row_within<{memory.places.rows}>({place}_place(place))"
-            more |= {place: f"{name}_places::address({row})", slot: f"{name}_places::slot({row})"}
+    if memory.addresses is not None:
+        _table(cpp, f"{name}_places", memory.addresses, storage=MANY_READERS)
+        for address, slot in PLACES.items():
+            row = f"pcedge::row_within<{memory.addresses.rows}>({address}_place(place))"
+            more |= {address: f"{name}_places::address({row})", slot: f"{name}_places::slot({row})"}
     _table(cpp, f"{name}_program", memory.steps, more)

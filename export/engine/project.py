@@ -104,7 +104,7 @@ def plan_engine(
     config = config_code(lowered) if capacity is None else reload_config_code(capacity)
     words = lowered.state_words if capacity is None else capacity.sizes["state_words"]
     tops: dict[Sources, tuple[str, ...]] = {} if reload else {KERNELS: KERNEL_TOPS}
-    made = {
+    contents = {
         **_sources(reload),
         "src/pcedge_config.hpp": (storage_code(words, shape) + config).encode(),
         "src/pcedge_memories.hpp": header.encode(),
@@ -114,8 +114,8 @@ def plan_engine(
         "model.onnx": onnx_bytes(program),
     }
     if image is not None and capacity is not None:
-        made["golden/image.u32"] = image_words(image, capacity).tobytes()
-    return plan_project(_manifest(lowered, shape, chosen, golden, capacity), made)
+        contents["golden/image.u32"] = image_words(image, capacity).tobytes()
+    return plan_project(_manifest(lowered, shape, chosen, golden, capacity), contents)
 
 
 def _sources(reload: bool) -> dict[str, bytes]:

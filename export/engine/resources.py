@@ -134,7 +134,7 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
         one_size = len(set(lowered.circuit.cardinalities)) == 1
     else:
         widths, sizes, step = capacity.widths, capacity.sizes, _loaded_step_bits(capacity)
-        memories = _loaded(capacity)
+        memories = _loaded_memories(capacity)
         words = [capacity.sections[name][1] for name in ("tables", "uppers") if capacity.sections[name][0]]
         nested, numbers = capacity.sections["nested_master"][0] > 0, capacity.sections["tails"][0]
         lists, one_size = True, False
@@ -230,14 +230,14 @@ def _mix(widths: Widths, shape: EngineSize, units: int, lists: bool, family: str
     # A source is of one of the streams, or, beyond its vector, zero.
     sources = multiplexer(shape.streams + 1, widths.state_bits) * shape.lanes
     # Where it stands: the tile's address twice, a target, a source.
-    places = adder(ADDRESS_BITS) * 2 + adder(units.bit_length()) * 2
-    found = product * shape.macs + sums + sources + places + _banks(widths, shape, units, 1 + lists)
+    addressing = adder(ADDRESS_BITS) * 2 + adder(units.bit_length()) * 2
+    total = product * shape.macs + sums + sources + addressing + _banks(widths, shape, units, 1 + lists)
     if lists:
         # Its product and sum; an entry that is chosen, added to, and put back; a row that is cleared.
-        found += multiplier(widths.weight, widths.state_bits, family) + adder(widths.accumulator) * 2
-        found += multiplexer(shape.lanes, widths.accumulator) + multiplexer(4, widths.accumulator) * shape.lanes
-        found += adder(ADDRESS_BITS) * 3
-    return found + _writer(widths, shape)
+        total += multiplier(widths.weight, widths.state_bits, family) + adder(widths.accumulator) * 2
+        total += multiplexer(shape.lanes, widths.accumulator) + multiplexer(4, widths.accumulator) * shape.lanes
+        total += adder(ADDRESS_BITS) * 3
+    return total + _writer(widths, shape)
 
 
 def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amounts:
@@ -246,9 +246,9 @@ def _vector(widths: Widths, shape: EngineSize, units: int, family: str) -> Amoun
     lane += adder(widths.leaf) + multiplexer(4, widths.accumulator)
     # Sources that are gathered come by lane 0, and go to any.
     lane += (multiplexer(shape.streams, widths.state_bits) + multiplexer(min(2, shape.lanes), widths.state_bits)) * 2
-    held = Amounts(ff=LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
-    held += either(shape.lanes + 1, widths.accumulator) + adder(units.bit_length()) + _banks(widths, shape, units, 1)
-    return lane * shape.lanes + held + _writer(widths, shape)
+    common = Amounts(ff=LATENCIES["VECTOR"] * shape.lanes * widths.accumulator)
+    common += either(shape.lanes + 1, widths.accumulator) + adder(units.bit_length()) + _banks(widths, shape, units, 1)
+    return lane * shape.lanes + common + _writer(widths, shape)
 
 
 def _floors(widths: Widths, shape: EngineSize, loaded: bool, family: str) -> Amounts:
@@ -310,8 +310,8 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
 
 def _step_bits(lowered: Lowered) -> int:
     """Count the bits of a decoded step: of the largest number of each of its fields."""
-    own = [lowered.likelihood_program, lowered.code_program]
-    return sum(max(int(memory.column(name).max(initial=0)).bit_length() for memory in own) for name in STEP_FIELDS)
+    programs = [lowered.likelihood_program, lowered.code_program]
+    return sum(max(int(memory.column(name).max(initial=0)).bit_length() for memory in programs) for name in STEP_FIELDS)
 
 
 def _loaded_step_bits(capacity: Capacity) -> int:
@@ -322,32 +322,34 @@ def _loaded_step_bits(capacity: Capacity) -> int:
 
 def _coder_bits(widths: Widths) -> int:
     """Count the bits of a stream's coder: low, range, held bytes, a search's ends and symbols, the scale."""
-    held = 9 * (widths.scale_bits // 8 + 2)
-    return 2 * widths.range_bits + 1 + held + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
+    pending_bits = 9 * (widths.scale_bits // 8 + 2)
+    return (
+        2 * widths.range_bits + 1 + pending_bits + 3 * widths.scale + 2 * widths.symbol + ceil_log2(widths.weighted + 1)
+    )
 
 
 def _weights(lowered: Lowered) -> Amounts:
     """Count the banks of weights: a tile is a word, at the width of the bank."""
-    found, shape = Amounts(), lowered.shape
+    total, shape = Amounts(), lowered.shape
     for bank in lowered.weights:
-        found += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
-        found += memory(len(bank.marks), 1)
-    return found + multiplexer(len(lowered.weights), lowered.circuit.widths.weight) * shape.macs
+        total += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
+        total += memory(len(bank.marks), 1)
+    return total + multiplexer(len(lowered.weights), lowered.circuit.widths.weight) * shape.macs
 
 
 def _tables(lowered: Lowered) -> Amounts:
     """Count leaf tables for every lane, which reads a word of each of their memories in a cycle."""
     leaves, shape = lowered.leaves, lowered.shape
-    found = Amounts()
+    total = Amounts()
     for memory_of in (leaves.tables, leaves.uppers):
-        found += memory(len(memory_of.entries) // memory_of.columns, memory_of.columns * memory_of.width, shape.lanes)
-    found += memory(len(leaves.tails.entries), leaves.tails.width, shape.lanes)
+        total += memory(len(memory_of.entries) // memory_of.columns, memory_of.columns * memory_of.width, shape.lanes)
+    total += memory(len(leaves.tails.entries), leaves.tails.width, shape.lanes)
     if leaves.leaves is not None:
         word = leaves.leaves.columns * leaves.leaves.width
-        found += memory(len(leaves.leaves.entries) // leaves.leaves.columns, word)
+        total += memory(len(leaves.leaves.entries) // leaves.leaves.columns, word)
     if leaves.nested is not None:
-        found += memory(leaves.nested.rows, leaves.nested.row_bits, shape.lanes)
-    return found + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
+        total += memory(leaves.nested.rows, leaves.nested.row_bits, shape.lanes)
+    return total + memory(leaves.variables.rows, leaves.variables.row_bits, VARIABLE_READERS)
 
 
 def _look_up(widths: Widths, shape: EngineSize, words: list[int], nested: bool, family: str) -> Amounts:
@@ -355,50 +357,50 @@ def _look_up(widths: Widths, shape: EngineSize, words: list[int], nested: bool, 
     slots = (1 << shape.search_bits) - 1
     points = max(2, slots)
     # A symbol's two ends are any two entries of a word.
-    found = sum((multiplexer(slots, width) for width in words), Amounts()) * (2 * shape.lanes)
+    total = sum((multiplexer(slots, width) for width in words), Amounts()) * (2 * shape.lanes)
     if nested:
-        found += (multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)) * (shape.lanes * points)
+        total += (multiplier(widths.leaf, widths.leaf, family) + adder(widths.leaf)) * (shape.lanes * points)
     # A word of an entry: two comparisons with the end of the alphabet, and where a table ends.
-    return found + adder(widths.symbol) * (2 * shape.lanes * points)
+    return total + adder(widths.symbol) * (2 * shape.lanes * points)
 
 
-def _loaded(capacity: Capacity) -> dict[str, Amounts]:
+def _loaded_memories(capacity: Capacity) -> dict[str, Amounts]:
     """Count memories that are loaded, and what writes them and reads them back."""
     shape, columns = capacity.shape, word_sizes(capacity.shape)
     readers = {"indices": LIST_READERS} | {f"variables_{name}": VARIABLE_READERS for name in VARIABLE_FIELDS}
     kinds = {"weights": "weights", "indices": "lists"}
-    found: dict[str, Amounts] = dict.fromkeys(("weights", "tables", "lists", "programs"), Amounts())
+    amounts: dict[str, Amounts] = dict.fromkeys(("weights", "tables", "lists", "programs"), Amounts())
     for name, (entries, bits) in capacity.sections.items():
-        own = columns.get(name, 1)
-        depth, width = -(-entries // own), own * bits
+        per_word = columns.get(name, 1)
+        depth, width = -(-entries // per_word), per_word * bits
         # Two steps are fetched a cycle, two lanes share a copy; where one port of these memories writes, none reads.
         if name.startswith(PROGRAMS):
-            found["programs"] += memory(depth, width, PORTS)
+            amounts["programs"] += memory(depth, width, PORTS)
         elif name in COPIED:
-            found["tables"] += memory(depth, width, min(PORTS, shape.lanes)) * copies(shape)
+            amounts["tables"] += memory(depth, width, min(PORTS, shape.lanes)) * copies(shape)
         else:
             ports = readers.get(name, shape.lanes if name in MANY_READ else 1)
-            found[kinds.get(name, "tables")] += memory(depth, width, ports, written=True)
+            amounts[kinds.get(name, "tables")] += memory(depth, width, ports, written=True)
     # What is written and read back: a count, its limit and a way out for every section; the check sum of words.
     words = multiplexer(len(capacity.sections), COUNTER_BITS) * 2 + adder(COUNTER_BITS) * len(capacity.sections)
-    return found | {"image": words + Amounts(lut=CHECK_LUTS, ff=COUNTER_BITS)}
+    return amounts | {"image": words + Amounts(lut=CHECK_LUTS, ff=COUNTER_BITS)}
 
 
 def _lists(lowered: Lowered) -> Amounts:
     """Count lists, which MIX reads where it stands and where it begins, and VECTOR by two gather lists."""
-    found = Amounts()
+    total = Amounts()
     for bank in lowered.indices:
-        found += memory(len(bank.entries), bank.code.width, LIST_READERS)
-    return found
+        total += memory(len(bank.entries), bank.code.width, LIST_READERS)
+    return total
 
 
 def _steps(programs: Iterable[StepMemory]) -> Amounts:
     """Count packed steps, read twice a cycle, and what they refer to."""
-    found = Amounts()
+    total = Amounts()
     for program in programs:
-        tables = [table for table in (program.steps, program.forms, program.places) if table is not None]
+        tables = [table for table in (program.steps, program.forms, program.addresses) if table is not None]
         for table in tables:
             # A step names three places: of its target, of a and of b.
-            readers = 3 * PORTS if table is program.places else PORTS
-            found += memory(table.rows, table.row_bits, readers)
-    return found
+            readers = 3 * PORTS if table is program.addresses else PORTS
+            total += memory(table.rows, table.row_bits, readers)
+    return total

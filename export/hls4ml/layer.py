@@ -85,9 +85,9 @@ class PCLikelihoodCall(FunctionCallTemplate):  # type: ignore[misc]
         """Call `likelihood_layer`."""
         # The headers of a layer depend on its name.
         node.set_attr("include_header", [f"{node.name}/{HEADER}"])
-        own = self._default_function_params(node)
-        types = f"{own['input_t']}, {own['output_t']}, {own['config']}"
-        return f"::pcedge::likelihood_layer<{types}>({own['input']}, {own['output']});"
+        parameters = self._default_function_params(node)
+        types = f"{parameters['input_t']}, {parameters['output_t']}, {parameters['config']}"
+        return f"::pcedge::likelihood_layer<{types}>({parameters['input']}, {parameters['output']});"
 
 
 class WritePCLikelihood(OptimizerPass):  # type: ignore[misc]

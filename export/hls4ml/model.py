@@ -161,7 +161,9 @@ def append_to_hls4ml(
         get_optimizer(f"vivado:{step}").transform(model, node)
     model.insert_node(node)
     model.config.pipeline_style = "dataflow"  # a top that is one pipeline would unroll the engine's loops
-    model.config.config["OutputShapes"] = {own.name: list(own.shape) for own in model.get_output_variables()}
+    model.config.config["OutputShapes"] = {
+        variable.name: list(variable.shape) for variable in model.get_output_variables()
+    }
     return _finite_only(model)
 
 
@@ -174,8 +176,10 @@ def _finite_only(model: ModelGraph, advice: str = "") -> ModelGraph:
             for values in x if isinstance(x, list | tuple) else [x]:
                 array = np.asarray(values)
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
-                    place = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
-                    raise DataError(f"the inputs of a model must be finite, got {array[place]} at {place}{advice}")
+                    position = tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+                    raise DataError(
+                        f"the inputs of a model must be finite, got {array[position]} at {position}{advice}"
+                    )
             return simulate(x, *args, **options)
 
         return wrapper

@@ -40,10 +40,10 @@ def check_equal(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
         raise FormatError(
             "onnx-graph", f"the graph of this circuit must have {len(wanted.node)} nodes, got {len(graph.node)}"
         )
-    for place, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
+    for index, (node, other) in enumerate(zip(graph.node, wanted.node, strict=True)):
         if not _same([node], [other]):
             raise FormatError(
-                "onnx-graph", f"node {place} must be the format's {other.op_type} {other.output[0]!r}, it differs"
+                "onnx-graph", f"node {index} must be the format's {other.op_type} {other.output[0]!r}, it differs"
             )
     if model.training_info or graph.quantization_annotation:
         raise FormatError("onnx-graph", "the model must hold no training information or quantization annotation")
@@ -51,31 +51,31 @@ def check_equal(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
 
 def _first(model: onnx.ModelProto, expected: onnx.ModelProto) -> str:
     """Name the first function that differs."""
-    for place, other in enumerate(expected.functions):
-        if place >= len(model.functions) or not _same([model.functions[place]], [other]):
+    for index, other in enumerate(expected.functions):
+        if index >= len(model.functions) or not _same([model.functions[index]], [other]):
             return f"{other.name!r} differs"
     return f"{len(expected.functions)} functions, got {len(model.functions)}"
 
 
 def _compare_initializers(model: onnx.ModelProto, expected: onnx.ModelProto) -> None:
-    found = {tensor.name: tensor for tensor in model.graph.initializer}
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     wanted = {tensor.name: tensor for tensor in expected.graph.initializer}
-    if set(found) != set(wanted) or model.graph.sparse_initializer:
-        extra = sorted(set(found) ^ set(wanted))[:4]
+    if set(initializers) != set(wanted) or model.graph.sparse_initializer:
+        extra = sorted(set(initializers) ^ set(wanted))[:4]
         raise FormatError(
             "onnx-initializers",
             f"the initializers must be those of the circuit and dense, missing or too many: {extra}",
         )
     for name, tensor in wanted.items():
-        other = found[name]
+        other = initializers[name]
         same = (other.data_type, list(other.dims)) == (tensor.data_type, list(tensor.dims))
         if not same or not np.array_equal(numpy_helper.to_array(other), numpy_helper.to_array(tensor)):
             raise FormatError("onnx-initializers", f"initializer {name!r} must hold what the circuit says, it differs")
 
 
-def _same(found: Iterable[Any], wanted: Iterable[Any]) -> bool:
+def _same(messages: Iterable[Any], wanted: Iterable[Any]) -> bool:
     """Compare messages; texts for people may differ."""
-    return [_plain(message) for message in found] == [_plain(message) for message in wanted]
+    return [_plain(message) for message in messages] == [_plain(message) for message in wanted]
 
 
 def _plain(message: Any) -> bytes:
@@ -85,23 +85,23 @@ def _plain(message: Any) -> bytes:
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _strip(part: Any) -> None:
+def _strip(message: Any) -> None:
     """Take away the texts for people and the shapes that another tool wrote, in whatever a message holds."""
-    part.doc_string = ""
-    if not isinstance(part, onnx.AttributeProto):
-        del part.metadata_props[:]
-    if isinstance(part, (onnx.FunctionProto, onnx.GraphProto)):
-        del part.value_info[:]
-    if isinstance(part, onnx.GraphProto):
-        part.name = ""
-    if isinstance(part, onnx.NodeProto):
-        for attribute in part.attribute:
+    message.doc_string = ""
+    if not isinstance(message, onnx.AttributeProto):
+        del message.metadata_props[:]
+    if isinstance(message, (onnx.FunctionProto, onnx.GraphProto)):
+        del message.value_info[:]
+    if isinstance(message, onnx.GraphProto):
+        message.name = ""
+    if isinstance(message, onnx.NodeProto):
+        for attribute in message.attribute:
             _strip(attribute)
-    elif isinstance(part, onnx.AttributeProto):
-        if part.HasField("g"):
-            _strip(part.g)
-            for value in (*part.g.input, *part.g.output):
+    elif isinstance(message, onnx.AttributeProto):
+        if message.HasField("g"):
+            _strip(message.g)
+            for value in (*message.g.input, *message.g.output):
                 value.type.tensor_type.ClearField("shape")
-    elif isinstance(part, (onnx.FunctionProto, onnx.GraphProto)):
-        for node in part.node:
+    elif isinstance(message, (onnx.FunctionProto, onnx.GraphProto)):
+        for node in message.node:
             _strip(node)

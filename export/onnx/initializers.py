@@ -49,14 +49,14 @@ def check_size(parameters: int = 0, characters: int = 0, size: int | None = None
     Raises:
         FormatError: it is.
     """
-    most = MAX_PARAMETERS
+    limit = MAX_PARAMETERS
     if size is not None:
-        most = min(most, max(FREE_PARAMETERS, PARAMETERS_A_BYTE * size))
-    if parameters > most or characters > MAX_DESCRIPTION:
+        limit = min(limit, max(FREE_PARAMETERS, PARAMETERS_A_BYTE * size))
+    if parameters > limit or characters > MAX_DESCRIPTION:
         of_file = "" if size is None else f" in a file of {size} bytes"
         raise FormatError(
             "onnx-size",
-            f"a circuit must have at most {most} parameters{of_file} and {MAX_DESCRIPTION} characters of description, "
+            f"a circuit must have at most {limit} parameters{of_file} and {MAX_DESCRIPTION} characters of description, "
             f"got {max(parameters, characters)}",
         )
 
@@ -67,17 +67,17 @@ class _Blocks:
 
     dtype: type[np.generic]
     blocks: list[NDArray[np.generic]] = field(default_factory=list)
-    places: dict[bytes, int] = field(default_factory=dict)
+    starts: dict[bytes, int] = field(default_factory=dict)
     size: int = 0
 
     def put(self, block: IntArray, size: int = 1) -> int:
         # A hash instead of the bytes: they would double the memory of every block.
         key = hashlib.blake2b(np.ascontiguousarray(block, dtype=np.int64).data, digest_size=32).digest()
-        if key not in self.places:
-            self.places[key] = self.size
+        if key not in self.starts:
+            self.starts[key] = self.size
             self.blocks.append(block.astype(self.dtype))
             self.size += size
-        return self.places[key]
+        return self.starts[key]
 
 
 class Parameters:
@@ -94,7 +94,7 @@ class Parameters:
         #: of the tables that come from masters, which the graph computes too, the two initializers of theirs
         self.nested: dict[str, list[str]] = {}
         self._masters: dict[str, NDArray[np.generic]] = {}
-        most = {
+        largest_value = {
             "tables": 1 << circuit.leaf_bits,
             "weights": 1 << circuit.weight_bits,
             "gathers": max(shape.units for shape in circuit.shapes) - 1,
@@ -102,7 +102,7 @@ class Parameters:
         for index, layer in enumerate(circuit.layers):
             size = 1
             if isinstance(layer, IntegerInput):
-                self._leaves(index, layer.cumulative, most["tables"])
+                self._leaves(index, layer.cumulative, largest_value["tables"])
                 continue
             if isinstance(layer, ProductLayer):
                 if _plain(layer, [circuit.layers[child].shape.units for child in layer.children]):
@@ -113,22 +113,22 @@ class Parameters:
             else:
                 kind, block = "weights", layer.weights
             name = kind if block.ndim == 1 else f"{kind}_{block.shape[0]}x{block.shape[1]}"
-            family = self._families.setdefault(name, _Blocks(smallest(most[kind])))
+            family = self._families.setdefault(name, _Blocks(smallest(largest_value[kind])))
             self.blocks[index] = (name, family.put(block, size))
 
         for nested in circuit.nested:
             entries = nested.symbols + 1
             names = [MASTERS.format(entries), NESTED.format(entries)]
             self.nested[TABLES.format(entries)] = names
-            parts = (nested.masters.T, nested.parts.T)
-            largest = (most["tables"], max(most["tables"], len(nested.masters) - 1))
-            for name, values, top in zip(names, parts, largest, strict=True):
+            arrays = (nested.masters.T, nested.parts.T)
+            largest = (largest_value["tables"], max(largest_value["tables"], len(nested.masters) - 1))
+            for name, values, top in zip(names, arrays, largest, strict=True):
                 self._masters[name] = np.ascontiguousarray(values).astype(smallest(top))
 
-    def _leaves(self, index: int, cumulative: IntArray, most: int) -> None:
+    def _leaves(self, index: int, cumulative: IntArray, largest: int) -> None:
         """Place the tables of an input layer, each different one once, and the rows that its units have there."""
         units, entries = cumulative.shape
-        family = self._families.setdefault(TABLES.format(entries), _Blocks(smallest(most)))
+        family = self._families.setdefault(TABLES.format(entries), _Blocks(smallest(largest)))
         rows = np.array([family.put(table) for table in cumulative], dtype=np.int64)
         # How many tables there will be is not known yet: `initializers` chooses the type.
         states = self._families.setdefault(STATES.format(entries, units), _Blocks(np.int64))
@@ -151,12 +151,12 @@ class Parameters:
         for name, family in self._families.items():
             if name in self.nested:
                 continue
-            whole = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
+            values = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
             if name in sizes:
-                whole = whole.astype(smallest(sizes[name] - 1))
+                values = values.astype(smallest(sizes[name] - 1))
             elif name in {tables for tables, _ in self.states.values()}:
-                whole = whole.T
-            tensors.append(numpy_helper.from_array(np.ascontiguousarray(whole), name))
+                values = values.T
+            tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         for (dtype, shape, data), name in self._indices.items():
             tensors.append(numpy_helper.from_array(np.frombuffer(data, dtype=dtype).reshape(shape), name))
         return tensors

@@ -81,25 +81,25 @@ def allocate(table: Table) -> Memory:
     before = height - change - np.minimum(np.where(begins, 0, np.roll(lowest, 1)), 0)
     level = np.where(change > 0, before + 1, before)
     source = np.arange(count)
-    held = np.flatnonzero(level > 0)
-    held = held[np.lexsort((held, level[held], kind[held]))]
+    moves = np.flatnonzero(level > 0)
+    moves = moves[np.lexsort((moves, level[moves], kind[moves]))]
     # On a level what was put there last is taken next.
-    taken = np.flatnonzero(change[held] < 0)
-    source[value[held[taken]]] = value[held[taken - 1]]
+    taken = np.flatnonzero(change[moves] < 0)
+    source[value[moves[taken]]] = value[moves[taken - 1]]
     while (source != source[source]).any():
         source = source[source]
     fresh = source == np.arange(count)
     number = np.zeros(count, dtype=np.int64)
-    places = np.bincount(group[fresh], minlength=len(sizes))
+    counts = np.bincount(group[fresh], minlength=len(sizes))
     by_group = np.flatnonzero(fresh)[np.argsort(group[fresh], kind="stable")]
-    number[by_group] = np.arange(len(by_group)) - np.repeat(np.cumsum(places) - places, places)
+    number[by_group] = np.arange(len(by_group)) - np.repeat(np.cumsum(counts) - counts, counts)
     number = number[source]
-    first_address, first_slot = np.cumsum(places * sizes) - places * sizes, np.cumsum(places) - places
+    first_address, first_slot = np.cumsum(counts * sizes) - counts * sizes, np.cumsum(counts) - counts
     return Memory(
         first_address[group] + number * units,
         first_slot[group] + number,
-        int((places * sizes).sum()),
-        int(places.sum()),
+        int((counts * sizes).sum()),
+        int(counts.sum()),
     )
 
 
@@ -114,8 +114,8 @@ class _Lists:
     """Collect lists of positions in one initializer; equal ones once, and at its front the numbers from 0 on."""
 
     counting: int
-    parts: list[IntArray] = field(default_factory=list)
-    places: dict[bytes, int] = field(default_factory=dict)
+    lists: list[IntArray] = field(default_factory=list)
+    starts: dict[bytes, int] = field(default_factory=dict)
     size: int = 0
 
     def put(self, values: IntArray) -> int:
@@ -124,18 +124,18 @@ class _Lists:
             self.counting = max(self.counting, len(values))
             return 0
         key = values.astype(np.int64).tobytes()
-        if key not in self.places:
-            self.places[key] = self.size
-            self.parts.append(values)
+        if key not in self.starts:
+            self.starts[key] = self.size
+            self.lists.append(values)
             self.size += len(values)
         # Known when all lists are: `whole` puts the numbers before them.
-        return -1 - self.places[key]
+        return -1 - self.starts[key]
 
     def whole(self) -> IntArray:
-        return np.concatenate([np.arange(self.counting), *self.parts])
+        return np.concatenate([np.arange(self.counting), *self.lists])
 
-    def resolved(self, starts: IntArray) -> IntArray:
-        """Turn what `put` gave into places in `whole`."""
+    def resolve(self, starts: IntArray) -> IntArray:
+        """Turn what `put` gave into offsets in `whole`."""
         return np.where(starts < 0, self.counting - 1 - starts, starts)
 
 
@@ -166,21 +166,21 @@ class _Writer:
         size = np.repeat(self.layers.symbols[inputs] + 1, units)
         cumulative = [self.circuit.layers[index].cumulative for index in inputs]  # type: ignore[union-attr]
         for symbols in np.unique(size):
-            own = np.flatnonzero(size == symbols)
+            indices = np.flatnonzero(size == symbols)
             rows = np.concatenate([table for table in cumulative if table.shape[1] == symbols])
             keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * int(symbols)))).ravel()
             _, some, same = np.unique(keys, return_index=True, return_inverse=True)
-            first[own] = own[some[same]]
-        kept = first == np.arange(len(first))
-        begins = np.cumsum(np.where(kept, size, 0)) - size
+            first[indices] = indices[some[same]]
+        distinct = first == np.arange(len(first))
+        begins = np.cumsum(np.where(distinct, size, 0)) - size
         flat = np.concatenate([table.ravel() for table in cumulative])
-        self.tensors["tables"] = flat[np.repeat(kept, size)].astype(smallest(1 << self.circuit.leaf_bits))
+        self.tensors["tables"] = flat[np.repeat(distinct, size)].astype(smallest(1 << self.circuit.leaf_bits))
         self.tensors["states"] = begins[first]
 
     def _weights(self) -> None:
         """Place each different block of weights once, and the lists of sparse rows."""
         blocks: list[NDArray[np.generic]] = [np.zeros(1, dtype=np.int64)]
-        places: dict[bytes, int] = {}
+        starts: dict[bytes, int] = {}
         size = 1
         for index in np.flatnonzero(self.layers.sum).tolist():
             weights: Any = self.circuit.layers[index].weights  # type: ignore[union-attr]
@@ -191,9 +191,9 @@ class _Writer:
                     self.lists.put(weights.indptr),
                 )
                 weights = weights.values
-            place = places.setdefault(weights.tobytes(), size)
-            self.data[index] = place
-            if place == size:
+            start = starts.setdefault(weights.tobytes(), size)
+            self.data[index] = start
+            if start == size:
                 blocks.append(weights.ravel())
                 size += weights.size
         self.tensors["weights"] = np.concatenate(blocks).astype(smallest(1 << self.circuit.weight_bits))
@@ -212,32 +212,32 @@ class _Writer:
         memory = allocate(table)
         self.lists.counting = max(self.lists.counting, int(table.units.max()))
         functions = self._functions(table)
-        held = [branch for branch in branches(name == "code") if (functions == _code(branch)).any()]
+        used = [branch for branch in branches(name == "code") if (functions == _code(branch)).any()]
         numbers = np.zeros(2 * len(_NAMES), dtype=np.int32)
-        numbers[[_code(branch) for branch in held]] = np.arange(len(held))
+        numbers[[_code(branch) for branch in used]] = np.arange(len(used))
         # The root's context is there from the start.
-        kept = np.flatnonzero(table.op != Op.INIT)
-        program = np.zeros((len(kept), len(FIELDS)), dtype=np.int32)
+        steps = np.flatnonzero(table.op != Op.INIT)
+        program = np.zeros((len(steps), len(FIELDS)), dtype=np.int32)
         rows = dict(zip(FIELDS, program.T, strict=True))
-        op, layer, units = table.op[kept], table.layer[kept], table.units[kept]
+        op, layer, units = table.op[steps], table.layer[steps], table.units[steps]
         codes = op == Op.INTERVAL
-        rows["branch"][:] = numbers[functions[kept]]
+        rows["branch"][:] = numbers[functions[steps]]
         # What an interval writes has no place; its exponent goes where nothing is read.
         rows["units"][:] = np.where(codes, 0, units)
-        rows["target"][:] = np.where(codes, 0, memory.address[table.target[kept]])
-        rows["target_exponent"][:] = np.where(codes, memory.slots, memory.slot[table.target[kept]])
+        rows["target"][:] = np.where(codes, 0, memory.address[table.target[steps]])
+        rows["target_exponent"][:] = np.where(codes, memory.slots, memory.slot[table.target[steps]])
         for side, letter in enumerate("ab"):
-            value = table.values[kept, side]
+            value = table.values[steps, side]
             there = value >= 0
-            rows[letter][:] = np.where(there, memory.address[value] + table.offsets[kept, side], 0)
+            rows[letter][:] = np.where(there, memory.address[value] + table.offsets[steps, side], 0)
             rows[f"{letter}_exponent"][:] = np.where(there, memory.slot[value], 0)
-            rows[f"{letter}_units"][:] = np.where(there, table.source_units[kept, side], 0)
+            rows[f"{letter}_units"][:] = np.where(there, table.source_units[steps, side], 0)
         tables = codes | (op == Op.LEAF)
         sums = (op == Op.UP) | (op == Op.DOWN)
         rows["data"][:] = np.where(tables | sums, self.data[layer], 0)
-        rows["variable"][:] = np.where(tables, table.variable[kept], 0)
+        rows["variable"][:] = np.where(tables, table.variable[steps], 0)
         rows["count"][:] = np.where(tables, self.layers.symbols[layer] + 1, np.where(sums, units * rows["a_units"], 0))
-        self._place_lists(table, kept, rows)
+        self._place_lists(table, steps, rows)
         self.tensors[name] = program
         self.tensors[f"{name}_memory"] = np.array([memory.size])
         self.tensors[f"{name}_exponents"] = np.array([memory.slots + 1])
@@ -246,7 +246,7 @@ class _Writer:
         else:
             self.tensors["likelihood_result"] = memory.address[[table.result]]
             self.tensors["likelihood_slot"] = memory.slot[[table.result]]
-        return held
+        return used
 
     def _functions(self, table: Table) -> IntArray:
         """Give the number of every step's function, twice, and one more where it revives."""
@@ -255,32 +255,32 @@ class _Writer:
         lists = sums & self.sparse[table.layer]
         return 2 * np.where(lists, _NAMES.index("WeightedLists"), names[table.op]) + table.revive
 
-    def _place_lists(self, table: Table, kept: IntArray, rows: dict[str, NDArray[np.int32]]) -> None:
+    def _place_lists(self, table: Table, steps: IntArray, rows: dict[str, NDArray[np.int32]]) -> None:
         """Place what steps read through lists."""
-        op, layer, columns = table.op[kept], table.layer[kept], table.columns[kept]
+        op, layer, columns = table.op[steps], table.layer[steps], table.columns[steps]
         for side, field_name in enumerate(("sources", "entries")):
             bent = np.flatnonzero((op == Op.MULTIPLY) & (columns[:, side] >= 0))
             rows[field_name][bent] = self.gathers[self.layers.starts[layer[bent]] + columns[bent, side]]
         known: dict[tuple[int, ...], tuple[int, ...]] = {}
         listed = (op == Op.LIST) | (((op == Op.UP) | (op == Op.DOWN)) & self.sparse[layer])
         for row in np.flatnonzero(listed).tolist():
-            step = kept[row]
-            parts = int(table.parts[step])
+            step = steps[row]
+            merged = int(table.parts[step])
             # Contexts of one size are added up alike in all layers.
-            index = -1 if parts else int(layer[row])
-            key = (int(op[row]), index, int(columns[row, 0]), parts, int(table.units[step]))
+            index = -1 if merged else int(layer[row])
+            key = (int(op[row]), index, int(columns[row, 0]), merged, int(table.units[step]))
             if key not in known:
                 known[key] = self._lists(*key)
             for field_name, value in zip(("entries", "sources", "starts", "count"), known[key], strict=True):
                 rows[field_name][row] = value
 
-    def _lists(self, op: int, index: int, column: int, parts: int, units: int) -> tuple[int, ...]:
+    def _lists(self, op: int, index: int, column: int, merged: int, units: int) -> tuple[int, ...]:
         """Give where entries, sources and starts of a step's lists begin, and how many entries there are."""
         layer = self.circuit.layers[index]
         if op == Op.LIST:
-            if not parts:
+            if not merged:
                 assert isinstance(layer, ProductLayer)
-            lists = merging(parts, units) if parts else scattering(layer.gather[:, column], units)  # type: ignore[union-attr]
+            lists = merging(merged, units) if merged else scattering(layer.gather[:, column], units)  # type: ignore[union-attr]
             return 0, self.lists.put(lists.indices), self.lists.put(lists.indptr), len(lists.indices)
         assert isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         rows = layer.weights
@@ -300,14 +300,14 @@ class _Writer:
         layers, lists = self.layers, self.lists
         kind = np.where(layers.leaf, 0, np.where(layers.product, 1, np.where(self.sparse, 3, 2)))
         columns = (kind, layers.units, layers.children, layers.variable, layers.symbols, self.data,
-                   lists.resolved(self.sources), lists.resolved(self.starts))  # fmt: skip
+                   lists.resolve(self.sources), lists.resolve(self.starts))  # fmt: skip
         for name in programs:
-            for place in (FIELDS.index(part) for part in ("sources", "entries", "starts")):
-                column = self.tensors[name][:, place]
-                column[:] = lists.resolved(column.astype(np.int64))
+            for column_index in (FIELDS.index(field_name) for field_name in ("sources", "entries", "starts")):
+                column = self.tensors[name][:, column_index]
+                column[:] = lists.resolve(column.astype(np.int64))
         self.tensors |= {
             "layers": np.stack(columns, axis=1),
-            "edges": np.stack([layers.child, lists.resolved(self.gathers)], axis=1),
+            "edges": np.stack([layers.child, lists.resolve(self.gathers)], axis=1),
             "order": np.array(self.circuit.order), "positions": lists.whole(),
         }  # fmt: skip
         for name, tensor in self.tensors.items():
@@ -343,7 +343,7 @@ def loop_model(circuit: IntegerCircuit, *, traced: bool = False) -> onnx.ModelPr
     writer.finish(programs)
     widest = max(int(writer.tensors[name][:, FIELDS.index("units")].max()) for name in programs) if traced else 0
     model = loop_graph(circuit, programs, widest)
-    model.functions.extend(onnx_functions(circuit, {function for held in programs.values() for function, _ in held}))
+    model.functions.extend(onnx_functions(circuit, {function for used in programs.values() for function, _ in used}))
     size = sum(tensor.nbytes for tensor in writer.tensors.values())
     if size > MAX_BYTES:
         raise FormatError("onnx-size", f"the initializers of a model must have at most {MAX_BYTES} bytes, got {size}")
@@ -362,19 +362,21 @@ def traced_steps(circuit: IntegerCircuit, tensors: Mapping[str, NDArray[Any]]) -
     looped = likelihood_table(circuit, by_regions=True)
     # The loop takes the same steps region by region: those of a layer follow each other in either order.
     order = np.argsort(looped.layer, kind="stable")
-    found = {"likelihood": _traced(tensors, "likelihood", order, looped.units[order])}
+    values = {"likelihood": _take_values(tensors, "likelihood", order, looped.units[order])}
     if circuit.structured:
         table = code_table(circuit)
         records = tensors["code_scales"].shape[1]
         half, start = 1 << (circuit.state_bits - 1), 1 - circuit.state_bits
         # The root's context has no row.
         root = (np.full((1, records), half), np.full(records, start))
-        rest = _traced(tensors, "code", np.arange(len(table.op) - 1), table.units[1:])
+        rest = _take_values(tensors, "code", np.arange(len(table.op) - 1), table.units[1:])
         coded = table.op[1:] == Op.INTERVAL
-        found["code"] = [root, *(None if skip else value for skip, value in zip(coded, rest, strict=True))]
-    return found
+        values["code"] = [root, *(None if skip else value for skip, value in zip(coded, rest, strict=True))]
+    return values
 
 
-def _traced(tensors: Mapping[str, NDArray[Any]], name: str, rows: IntArray, units: IntArray) -> list[Vector | None]:
+def _take_values(
+    tensors: Mapping[str, NDArray[Any]], name: str, rows: IntArray, units: IntArray
+) -> list[Vector | None]:
     values, scales = tensors[f"{name}_values"], tensors[f"{name}_scales"]
     return [(values[row][:count], scales[row]) for row, count in zip(rows.tolist(), units.tolist(), strict=True)]

@@ -162,7 +162,7 @@ def loop_graph(circuit: IntegerCircuit, programs: dict[str, list[Branch]], trace
     text = _GRAPH.substitute(
         ir=IR_VERSION, opset=OPSET, domain=DOMAIN, version=DOMAIN_VERSION, variables=len(circuit.order),
         outputs=", ".join(outputs), half=half, start=1 - circuit.state_bits,
-        loops="".join(_loop(name, held, half, traced) for name, held in programs.items())
+        loops="".join(_loop(name, branches, half, traced) for name, branches in programs.items())
         + _results("code" in programs),
     )  # fmt: skip
     model = onnx.parser.parse_model(text)
@@ -170,33 +170,33 @@ def loop_graph(circuit: IntegerCircuit, programs: dict[str, list[Branch]], trace
     return model
 
 
-def _loop(name: str, held: list[Branch], half: int, traced: int) -> str:
+def _loop(name: str, branches: list[Branch], half: int, traced: int) -> str:
     ends = ["lo", "hi"] if name == "code" else []
     scans = [f"{end}_out" for end in ends] + (["m_all", "x_all"] if traced else [])
     results = [f"{name}_memory_out", f"{name}_exponents_out", *(f"{name}_{end}" for end in ends)]
     results += [f"{name}_values", f"{name}_scales"] if traced else []
-    limits = "".join(f"        limit_{k} = Constant<value_ints = [{k}]>()\n" for k in range(1, len(held)))
-    last = f"0_{len(held)}"
+    limits = "".join(f"        limit_{k} = Constant<value_ints = [{k}]>()\n" for k in range(1, len(branches)))
+    last = f"0_{len(branches)}"
     padding = f"""
         {name}_room = Constant<value_ints = [{traced}]>()
         lack = Sub({name}_room, units)
         pads = Concat<axis = 0>(front, front, lack, front)
         m_all = Pad(m_out, pads)
         x_all = Squeeze(x_out, front)"""
-    own = "".join(f"\n        {end}_out = Identity(drawn_{end}_{last})" for end in ends)
+    outputs = "".join(f"\n        {end}_out = Identity(drawn_{end}_{last})" for end in ends)
     return _LOOP.substitute(
         name=name, results=", ".join(results), scans="".join(f", int64[] {scan}" for scan in scans),
-        fields=", ".join(FIELDS), count=len(FIELDS), limits=limits, tree=_tree(held, 0, len(held), ends, half),
-        last_m=f"m_{last}", last_x=f"x_{last}", traced=own + (padding if traced else ""),
+        fields=", ".join(FIELDS), count=len(FIELDS), limits=limits, tree=_tree(branches, 0, len(branches), ends, half),
+        last_m=f"m_{last}", last_x=f"x_{last}", traced=outputs + (padding if traced else ""),
     )  # fmt: skip
 
 
-def _tree(held: list[Branch], low: int, high: int, ends: list[str], half: int) -> str:
+def _tree(branches: list[Branch], low: int, high: int, ends: list[str], half: int) -> str:
     """Choose among the branches from `low` to `high` by halves."""
     # No name of the graph around may come again inside.
     names = ["m", "x", *(f"drawn_{end}" for end in ends)]
     if high - low == 1:
-        function, revive = held[low]
+        function, revive = branches[low]
         fill = f"{half}, fall = 0" if revive else f"0, fall = {FALL}"
         separator = "" if function == "WeightedLists" else ", "
         text = BRANCHES[function].replace("$revive", f"{separator}fill = {fill}")
@@ -206,15 +206,14 @@ def _tree(held: list[Branch], low: int, high: int, ends: list[str], half: int) -
         return text + "".join(f"\n        {name}_{low}_{high} = Identity({name})" for name in names)
     middle = (low + high) // 2
     results = ", ".join(f"{name}_{low}_{high}" for name in names)
-    parts = []
+    arms = []
     for side, first, last in (("then", low, middle), ("else", middle, high)):
         outputs = ", ".join(f"int64[] {name}_{first}_{last}" for name in names)
-        parts.append(
-            f"{side}_branch = b_{first}_{last} () => ({outputs}) {{{_tree(held, first, last, ends, half)}\n        }}"
-        )
+        body = _tree(branches, first, last, ends, half)
+        arms.append(f"{side}_branch = b_{first}_{last} () => ({outputs}) {{{body}\n        }}")
     return f"""
         below_{low}_{high} = Less(branch, limit_{middle})
-        {results} = If(below_{low}_{high})<{", ".join(parts)}>"""
+        {results} = If(below_{low}_{high})<{", ".join(arms)}>"""
 
 
 def _results(coding: bool) -> str:

@@ -38,7 +38,7 @@ def loop_layers(
     Raises:
         FormatError: an initializer is missing, or names what is not there.
     """
-    held = {}
+    initializers = {}
     for name, dimensions in _DIMENSIONS.items():
         if name not in tensors:
             raise FormatError("onnx-initializers", f"a model of format 3 must have the initializer {name!r}")
@@ -47,12 +47,12 @@ def loop_layers(
                 "onnx-initializers",
                 f"initializer {name!r} must have {dimensions} dimensions, got {tensors[name].ndim}",
             )
-        held[name] = tensors[name].astype(np.int64)
-    if held["layers"].shape[1] != len(COLUMNS) or held["edges"].shape[1] != 2:
+        initializers[name] = tensors[name].astype(np.int64)
+    if initializers["layers"].shape[1] != len(COLUMNS) or initializers["edges"].shape[1] != 2:
         raise structure_error(f"layers must have {len(COLUMNS)} columns and edges 2")
-    budget.take(A_LAYER * len(held["layers"]) + OF_LISTS * held["edges"].size)
-    reader = _Reader(held)
-    return reader.layers(budget, size), tuple(held["order"].tolist())
+    budget.take(A_LAYER * len(initializers["layers"]) + OF_LISTS * initializers["edges"].size)
+    reader = _Reader(initializers)
+    return reader.layers(budget, size), tuple(initializers["order"].tolist())
 
 
 def structure_error(message: str) -> FormatError:
@@ -63,14 +63,14 @@ def structure_error(message: str) -> FormatError:
 class _Reader:
     """Hold the initializers, checked, and what the layers are sized by."""
 
-    def __init__(self, held: dict[str, IntArray]) -> None:
-        self.held = held
-        columns = dict(zip(COLUMNS, held["layers"].T, strict=True))
+    def __init__(self, initializers: dict[str, IntArray]) -> None:
+        self.initializers = initializers
+        columns = dict(zip(COLUMNS, initializers["layers"].T, strict=True))
         self.kind, self.units, self.count = columns["kind"], columns["units"], columns["children"]
         self.variable, self.symbols = columns["variable"], columns["symbols"]
         self.data, self.sources, self.starts = columns["data"], columns["sources"], columns["starts"]
-        self.child, self.lists = held["edges"].T
-        most = len(held["layers"])
+        self.child, self.lists = initializers["edges"].T
+        count = len(initializers["layers"])
         self._each("kind", self.kind, 0, len(KINDS))
         self._each("units", self.units, 1, 2**31)
         self._each("children", self.count, 0, len(self.child) + 1)
@@ -80,18 +80,18 @@ class _Reader:
             raise structure_error("the layers must have as many children as there are edges, and inputs none")
         if (self.count[self.kind > 0] < 1).any():
             raise structure_error("a product or a sum must have children")
-        user = np.repeat(np.arange(most), self.count)
+        user = np.repeat(np.arange(count), self.count)
         if ((self.child < 0) | (self.child >= user)).any():
             raise structure_error("a layer must name only earlier layers as children")
         if (self.lists < 0).any():
             raise structure_error("a gather list must begin in the positions")
         leaf = self.kind == 0
         # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
-        self._each("variable", self.variable[leaf], 0, most)
+        self._each("variable", self.variable[leaf], 0, count)
         self._each("symbols", self.symbols[leaf], 1, 2**31)
         self.first = np.cumsum(self.count) - self.count
-        below = np.concatenate([[0], np.cumsum(self.units[self.child])])
-        self.columns = below[self.first + self.count] - below[self.first]
+        offsets = np.concatenate([[0], np.cumsum(self.units[self.child])])
+        self.columns = offsets[self.first + self.count] - offsets[self.first]
 
     def _each(self, name: str, values: IntArray, low: int, high: int) -> None:
         wrong = np.flatnonzero((values < low) | (values >= high))
@@ -100,7 +100,7 @@ class _Reader:
 
     def _within(self, name: str, starts: IntArray, sizes: IntArray | int) -> None:
         """Demand that parts of an initializer are there."""
-        if (starts + sizes > len(self.held[name])).any():
+        if (starts + sizes > len(self.initializers[name])).any():
             raise FormatError(
                 "onnx-initializers", f"initializer {name!r} must hold what layers and edges name, it is too short"
             )
@@ -110,68 +110,68 @@ class _Reader:
         sparse = np.flatnonzero(self.kind == KINDS.index("sparse sum"))
         self._within("positions", self.starts[sparse], self.units[sparse] + 1)
         entries = np.zeros(len(self.kind), dtype=np.int64)
-        entries[sparse] = self.held["positions"][self.starts[sparse] + self.units[sparse]]
+        entries[sparse] = self.initializers["positions"][self.starts[sparse] + self.units[sparse]]
         if (entries < 0).any():
             raise structure_error("the rows of a sparse sum must end behind their beginning")
         self._within("positions", self.sources[sparse], entries[sparse])
         self._within("weights", self.data[sparse], entries[sparse])
         # As floats, which do not wrap; several layers may name the same entries: bounded before memory is taken.
         units = self.units.astype(np.float64)
-        whole = np.select(
+        parameters = np.select(
             [self.kind == 0, self.kind == 1, self.kind == 2],
             [units * (self.symbols + 1), units * self.count, units * self.columns], entries,
         )  # fmt: skip
-        tables, lists, _, rows = (int(whole[self.kind == kind].sum()) for kind in range(len(KINDS)))
-        check_size(parameters=int(whole.sum()), size=size)
+        tables, lists, _, rows = (int(parameters[self.kind == kind].sum()) for kind in range(len(KINDS)))
+        check_size(parameters=int(parameters.sum()), size=size)
         budget.take(AN_ENTRY * tables + OF_LISTS * (lists + rows))
         budget.check(MOMENT * tables)
-        sizes = whole.astype(np.int64)
-        made: list[IntegerLayer | None] = [None] * len(self.kind)
+        sizes = parameters.astype(np.int64)
+        layers: list[IntegerLayer | None] = [None] * len(self.kind)
         children = self.child.tolist()
-        below = [
+        children_of = [
             tuple(children[at : at + size]) for at, size in zip(self.first.tolist(), self.count.tolist(), strict=True)
         ]
         for index, cumulative in self._inputs():
-            made[index] = IntegerInput(int(self.variable[index]), cumulative)
+            layers[index] = IntegerInput(int(self.variable[index]), cumulative)
         for index, gather in self._products():
-            made[index] = ProductLayer(below[index], gather)
+            layers[index] = ProductLayer(children_of[index], gather)
         for index, weights in self._sums(sizes):
-            made[index] = IntegerSum(below[index], weights)
-        return tuple(made)  # type: ignore[arg-type]
+            layers[index] = IntegerSum(children_of[index], weights)
+        return tuple(layers)  # type: ignore[arg-type]
 
     def _alike(self, kind: int, sizes: IntArray) -> Iterator[tuple[IntArray, int]]:
         """Give the layers of one kind by their size."""
-        own = np.flatnonzero(self.kind == kind)
-        for size in np.unique(sizes[own]).tolist():
-            yield own[sizes[own] == size], size
+        indices = np.flatnonzero(self.kind == kind)
+        for size in np.unique(sizes[indices]).tolist():
+            yield indices[sizes[indices] == size], size
 
     def _inputs(self) -> Iterator[tuple[int, IntArray]]:
-        states, tables = self.held["states"], self.held["tables"]
+        states, tables = self.initializers["states"], self.initializers["tables"]
         leaf = self.kind == 0
         self._within("states", self.data[leaf], self.units[leaf])
         for indices, symbols in self._alike(0, self.symbols):
             for units in np.unique(self.units[indices]).tolist():
-                own = indices[self.units[indices] == units]
-                begins = states[self.data[own][:, None] + np.arange(units)]
+                layers = indices[self.units[indices] == units]
+                begins = states[self.data[layers][:, None] + np.arange(units)]
                 if (begins < 0).any():
                     raise structure_error("a leaf table must begin in the tables")
                 self._within("tables", begins, symbols + 1)
-                yield from zip(own.tolist(), tables[begins[:, :, None] + np.arange(symbols + 1)], strict=True)
+                yield from zip(layers.tolist(), tables[begins[:, :, None] + np.arange(symbols + 1)], strict=True)
 
     def _products(self) -> Iterator[tuple[int, IntArray]]:
-        positions = self.held["positions"]
+        positions = self.initializers["positions"]
         for indices, units in self._alike(1, self.units):
             for count in np.unique(self.count[indices]).tolist():
-                own = indices[self.count[indices] == count]
-                begins = self.lists[self.first[own][:, None] + np.arange(count)]
+                layers = indices[self.count[indices] == count]
+                begins = self.lists[self.first[layers][:, None] + np.arange(count)]
                 self._within("positions", begins, units)
-                yield from zip(own.tolist(), positions[begins[:, None, :] + np.arange(units)[:, None]], strict=True)
+                yield from zip(layers.tolist(), positions[begins[:, None, :] + np.arange(units)[:, None]], strict=True)
 
     def _sums(self, sizes: IntArray) -> Iterator[tuple[int, IntArray | SparseRows]]:
-        positions, weights = self.held["positions"], self.held["weights"]
+        positions, weights = self.initializers["positions"], self.initializers["weights"]
         dense = np.flatnonzero(self.kind == KINDS.index("sum"))
         self._within("weights", self.data[dense], sizes[dense])
-        rows = zip(*(part[dense].tolist() for part in (self.data, sizes, self.units)), strict=True)
+        rows = zip(*(column[dense].tolist() for column in (self.data, sizes, self.units)), strict=True)
         for index, (first, size, units) in zip(dense.tolist(), rows, strict=True):
             yield index, weights[first : first + size].reshape(units, -1)
         for index in np.flatnonzero(self.kind == KINDS.index("sparse sum")).tolist():

@@ -55,16 +55,16 @@ def read_notes(path: Source) -> dict[str, str]:
     Raises:
         FormatError: the file is no ONNX model with metadata of the format.
     """
-    metadata = _metadata(_parsed(*read_source(path)))
+    metadata = _metadata(_parse(*read_source(path)))
     return {key: value for key, value in metadata.items() if key not in METADATA}
 
 
 def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
     """Read an integer circuit from the bytes of an ONNX file, which messages call `name`."""
-    return _circuit(_parsed(data, name), len(data), name)
+    return _circuit(_parse(data, name), len(data), name)
 
 
-def _parsed(data: bytes, name: str) -> onnx.ModelProto:
+def _parse(data: bytes, name: str) -> onnx.ModelProto:
     if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
         raise FormatError(
             "onnx-container",
@@ -139,21 +139,23 @@ def _check_texts(model: onnx.ModelProto) -> None:
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, str]:
-    found: dict[str, str] = {}
+    metadata: dict[str, str] = {}
     for entry in model.metadata_props:
-        if entry.key in found:
+        if entry.key in metadata:
             raise FormatError("onnx-metadata", f"every key must stand once, {entry.key!r} is repeated")
-        found[entry.key] = entry.value
+        metadata[entry.key] = entry.value
     for key in ("pcedge.format", "pcedge.digest", "pcedge.circuit"):
-        if key not in found:
-            raise FormatError("onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(found)[:8]}")
-    if found["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
+        if key not in metadata:
+            raise FormatError(
+                "onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(metadata)[:8]}"
+            )
+    if metadata["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
         raise FormatError(
             "onnx-version",
-            f"the format must be {FORMAT_VERSION!r}, got {found['pcedge.format'][:80]!r}; that of deep and large "
+            f"the format must be {FORMAT_VERSION!r}, got {metadata['pcedge.format'][:80]!r}; that of deep and large "
             f"circuits is {LOOP_VERSION!r}",
         )
-    return found
+    return metadata
 
 
 def _symbolizer(text: str | None) -> Symbolizer | None:
@@ -186,8 +188,10 @@ def _check_constant(metadata: Mapping[str, str], circuit: IntegerCircuit) -> Non
     given = metadata.get("pcedge.log_constant"), metadata.get("pcedge.log_constant_digest")
     wanted = None if given[0] is None else constant_digest(circuit.digest, given[0])
     if given[1] != wanted:
-        said = wanted or "absent, as the constant is"
-        raise FormatError("onnx-constant", f"the digest of the log constant must be {said}, got {str(given[1])[:80]}")
+        expected = wanted or "absent, as the constant is"
+        raise FormatError(
+            "onnx-constant", f"the digest of the log constant must be {expected}, got {str(given[1])[:80]}"
+        )
 
 
 def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
@@ -200,14 +204,14 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
         raise FormatError("onnx-needed", f"a model of format {LOOP_VERSION!r} must not say needed widths, it does")
     wanted = json.loads(texts[0])
     try:
-        found = json.loads(text)
+        needed = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise FormatError("onnx-needed", f"the needed widths must be JSON ({error})") from error
-    if not isinstance(found, dict) or set(found) != set(wanted):
+    if not isinstance(needed, dict) or set(needed) != set(wanted):
         raise FormatError("onnx-needed", f"the needed widths must be an object of {', '.join(wanted)}")
     for name, bits in wanted.items():
-        if type(found[name]) is not int or found[name] != bits:
-            raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(found[name])[:40]}")
+        if type(needed[name]) is not int or needed[name] != bits:
+            raise FormatError("onnx-needed", f"the needed width of {name} must be {bits}, got {str(needed[name])[:40]}")
 
 
 def _description(text: str, version: str) -> dict[str, Any]:
@@ -231,10 +235,10 @@ def _widths(widths: Any) -> dict[str, int]:
 
 def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     """Take the initializers; each must hold its own data, in an integer type."""
-    found: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, NDArray[Any]] = {}
     for tensor in model.graph.initializer:
         where = f"initializer {tensor.name[:80]!r}"
-        if tensor.name in found:
+        if tensor.name in tensors:
             raise initializer_error(f"{where} must stand once, it is repeated")
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
             raise initializer_error(f"{where} must hold its data itself, it names an external file")
@@ -246,32 +250,32 @@ def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
         if any(size < (tensor.name != "edges") for size in tensor.dims):
             raise initializer_error(f"{where} must have no empty dimension, got {list(tensor.dims)}")
         try:
-            found[tensor.name] = numpy_helper.to_array(tensor)
+            tensors[tensor.name] = numpy_helper.to_array(tensor)
         except (ValueError, TypeError, OverflowError) as error:
             raise initializer_error(
                 f"{where} must hold as many integers as its shape {list(tensor.dims)} says"
             ) from error
-    return found
+    return tensors
 
 
 def _nested(tensors: Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
     """Take the tables that come from masters, and add them to the tensors as the graph computes them."""
-    found = []
+    tables = []
     for name in sorted(tensors.tensors, key=lambda name: (len(name), name)):
         entries = name.removeprefix(MASTERS.format(""))
         if entries == name:
             continue
         where = f"nested tables of {entries[:20]} entries"
-        masters, parts = tensors.tensor(where, name, 2), tensors.tensor(where, NESTED.format(entries), 2)
+        masters, derived = tensors.tensor(where, name, 2), tensors.tensor(where, NESTED.format(entries), 2)
         # The tables, what makes them, and the circuit's own check that it has the same.
-        tensors.budget.take(AN_ENTRY * len(masters) * parts.shape[1])
-        tensors.budget.check(MOMENT * len(masters) * parts.shape[1])
+        tensors.budget.take(AN_ENTRY * len(masters) * derived.shape[1])
+        tensors.budget.check(MOMENT * len(masters) * derived.shape[1])
         if not 8 <= leaf_bits <= 16:
             raise initializer_error(f"{where}: leaf_bits must be in 8..16, got {leaf_bits}")
-        nested = NestedTables(*(np.ascontiguousarray(part.T).astype(np.int64) for part in (masters, parts)))
+        nested = NestedTables(*(np.ascontiguousarray(array.T).astype(np.int64) for array in (masters, derived)))
         try:
             tensors.tensors[TABLES.format(entries)] = nested.tables(leaf_bits).T
         except CircuitError as error:
             raise FormatError("onnx-parameters", str(error)) from error
-        found.append(nested)
-    return tuple(found)
+        tables.append(nested)
+    return tuple(tables)

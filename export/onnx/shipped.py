@@ -17,8 +17,8 @@ def zoo() -> dict[str, dict[str, Any]]:
         >>> "digits" in zoo()
         True
     """
-    found: dict[str, dict[str, Any]] = json.loads(_folder().joinpath("zoo.json").read_text(encoding="utf-8"))
-    return found
+    entries: dict[str, dict[str, Any]] = json.loads(_folder().joinpath("zoo.json").read_text(encoding="utf-8"))
+    return entries
 
 
 def zoo_bytes(name: str) -> bytes:

@@ -122,11 +122,11 @@ def _layer(
     return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
 
 
-def _place(where: str, place: Any, blocks: list[str]) -> tuple[str, int]:
+def _place(where: str, block: Any, blocks: list[str]) -> tuple[str, int]:
     """Take the initializer of a layer's parameters and their row there."""
-    if not isinstance(place, list) or len(place) != 2:
-        raise structure_error(f"{where}: block must be a number in the list of blocks and a row, got {str(place)[:40]}")
-    return blocks[integer(f"{where}: block", place[0], len(blocks))], integer(f"{where}: row", place[1], 2**31)
+    if not isinstance(block, list) or len(block) != 2:
+        raise structure_error(f"{where}: block must be a number in the list of blocks and a row, got {str(block)[:40]}")
+    return blocks[integer(f"{where}: block", block[0], len(blocks))], integer(f"{where}: row", block[1], 2**31)
 
 
 def _row(where: str, tensor: NDArray[Any], row: int) -> NDArray[np.int64]:
@@ -152,7 +152,7 @@ def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Parameters
     if not isinstance(entry["lists"], list) or len(entry["lists"]) != 3:
         raise structure_error(f"{where}: lists must name three initializers: entries, sources, starts")
     entries, sources, starts = (
-        tensors.tensor(where, name, 1 + (place == 2)) for place, name in enumerate(entry["lists"])
+        tensors.tensor(where, name, 1 + (position == 2)) for position, name in enumerate(entry["lists"])
     )
     values = tensors.tensor(where, SPARSE_WEIGHTS, 1)
     row = integer(f"{where}: row", entry["row"], len(starts))
@@ -161,11 +161,11 @@ def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Parameters
     if not 0 <= first <= last <= len(sources) or len(entries) != len(sources) or (np.diff(pointers) < 0).any():
         raise initializer_error(f"{where}: starts must ascend within the {len(sources)} entries of the lists")
     tensors.budget.take(OF_LISTS * (last - first + len(pointers)))
-    places = entries[first:last].astype(np.int64)
-    if ((places < 0) | (places >= len(values))).any():
+    positions = entries[first:last].astype(np.int64)
+    if ((positions < 0) | (positions >= len(values))).any():
         raise initializer_error(f"{where}: entries must be in 0..{len(values) - 1}")
     indices = sources[first:last].astype(np.int64) - row * columns
-    return SparseRows(pointers - first, indices, values[places].astype(np.int64), columns)
+    return SparseRows(pointers - first, indices, values[positions].astype(np.int64), columns)
 
 
 def integer(where: str, value: Any, below: int) -> int:
@@ -180,10 +180,10 @@ def integer(where: str, value: Any, below: int) -> int:
     return value
 
 
-def _integers(where: str, values: Any, below: int) -> tuple[int, ...]:
+def _integers(where: str, values: Any, end: int) -> tuple[int, ...]:
     if not isinstance(values, list):
         raise structure_error(f"{where} must be a list of integers")
-    return tuple(integer(where, value, below) for value in values)
+    return tuple(integer(where, value, end) for value in values)
 
 
 def initializer_error(message: str) -> FormatError:

@@ -97,26 +97,26 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
     users: list[list[int]] = [[] for _ in steps]
     path = [1] * len(steps)
     for index in reversed(range(len(steps))):
-        for below in makers[index]:
-            users[below].append(index)
-            path[below] = max(path[below], path[index] + 1)
+        for child in makers[index]:
+            users[child].append(index)
+            path[child] = max(path[child], path[index] + 1)
     kinds = [kind_of(circuit, step) for step in steps]
-    waiting = [len(below) for below in makers]
+    waiting = [len(children) for children in makers]
     ready: dict[Kind, list[tuple[int, int]]] = {}
     for index in range(len(steps)):
         if not waiting[index]:
             heapq.heappush(ready.setdefault(kinds[index], []), (-path[index], index))
-    places: dict[int, tuple[int, int]] = {}
+    rows_of: dict[int, tuple[int, int]] = {}
     stacks: list[Stack] = []
     while ready:
         kind = min(ready, key=lambda kind: ready[kind][0])
         chosen = sorted(index for _, index in ready.pop(kind))
-        rows = _in_order_of_sources(steps, chosen, places)
+        rows = _in_order_of_sources(steps, chosen, rows_of)
         stack = Stack(f"{name}{len(stacks)}", kind, tuple(rows), steps[rows[0]].units)
         for row, index in enumerate(rows):
             step = steps[index]
             if not isinstance(step, Interval):
-                places[step.target] = (len(stacks), row)
+                rows_of[step.target] = (len(stacks), row)
         stacks.append(stack)
         for index in rows:
             for user in users[index]:
@@ -126,7 +126,7 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
     return tuple(stacks)
 
 
-def _in_order_of_sources(steps: tuple[Step, ...], chosen: list[int], places: dict[int, tuple[int, int]]) -> list[int]:
+def _in_order_of_sources(steps: tuple[Step, ...], chosen: list[int], rows_of: dict[int, tuple[int, int]]) -> list[int]:
     """Sort a stack's rows by the source that comes from the most stacks, so that it needs no permutation."""
     count = len(steps[chosen[0]].sources)
     if not count:
@@ -134,7 +134,7 @@ def _in_order_of_sources(steps: tuple[Step, ...], chosen: list[int], places: dic
 
     def place(index: int, side: int) -> tuple[int, int, int]:
         source: Ref = steps[index].sources[side]
-        return (*places[source.value], source.offset)
+        return (*rows_of[source.value], source.offset)
 
     side = max(range(count), key=lambda side: (len({place(index, side)[0] for index in chosen}), side))
     return sorted(chosen, key=lambda index: (place(index, side), index))

@@ -121,23 +121,23 @@ def placements(circuit: IntegerCircuit | Program) -> dict[str, list[Placement | 
 
     `INTERVAL` steps make no value and have None; a circuit that cannot be coded has no `code`.
     """
-    found: dict[str, list[Placement | None]] = {}
+    locations: dict[str, list[Placement | None]] = {}
     program = Program.of(circuit)
     for name, schedule in _schedules(program).items():
-        places: list[Placement | None] = [None] * len(schedule.steps)
+        steps: list[Placement | None] = [None] * len(schedule.steps)
         for stack in stack_steps(program.circuit, schedule, STACKS[name]):
             for row, index in enumerate(stack.steps):
                 if not isinstance(schedule.steps[index], Interval):
-                    places[index] = Placement(*_tensors(stack), row)
-        found[name] = places
-    return found
+                    steps[index] = Placement(*_tensors(stack), row)
+        locations[name] = steps
+    return locations
 
 
 def _schedules(program: Program) -> dict[str, Schedule]:
-    found = {"likelihood": program.likelihood}
+    schedules = {"likelihood": program.likelihood}
     if program.circuit.structured:
-        found["code"] = program.code
-    return found
+        schedules["code"] = program.code
+    return schedules
 
 
 def _tensors(stack: Stack) -> Names:
@@ -158,23 +158,23 @@ class _Writer:
         self.stacks: tuple[Stack, ...] = ()
         self.steps: tuple[Step, ...] = ()
         #: value of the schedule at hand: number of its stack, row
-        self.places: dict[int, tuple[int, int]] = {}
+        self.locations: dict[int, tuple[int, int]] = {}
         self.operands: dict[tuple[tuple[tuple[int, int, int], ...], int, bool], Names] = {}
 
     def model(self, notes: Mapping[str, str]) -> onnx.ModelProto:
         circuit = self.circuit
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
-        for tables, parts in self.parameters.nested.items():
-            self._node("Nested", parts, [tables], DOMAIN)
-        for tables, parts in self.parameters.states.items():
-            self._node("Tables", parts, [tables], DOMAIN)
+        for tables, arrays in self.parameters.nested.items():
+            self._node("Nested", arrays, [tables], DOMAIN)
+        for tables, arrays in self.parameters.states.items():
+            self._node("Tables", arrays, [tables], DOMAIN)
         schedules = _schedules(self.program)
         self._program("likelihood", schedules["likelihood"])
         result = schedules["likelihood"].result
         units = next(step.units for step in self.steps if not isinstance(step, Interval) and step.target == result)
-        whole = self._operand("result", [Ref(result, 0, units)], exponent=True)
+        tensors = self._operand("result", [Ref(result, 0, units)], exponent=True)
         outer = self.parameters.index([0, 1], np.int64)
-        for tensor, output in zip(whole, ("mantissa", "exponent"), strict=True):
+        for tensor, output in zip(tensors, ("mantissa", "exponent"), strict=True):
             self._node("Squeeze", [tensor, outer], [output])
         outputs = [_value("mantissa", ["N"]), _value("exponent", ["N"])]
         if "code" in schedules:
@@ -207,7 +207,7 @@ class _Writer:
         """Add the stacks of one schedule."""
         self.steps = schedule.steps
         self.stacks = stack_steps(self.circuit, schedule, STACKS[name])
-        self.places = {
+        self.locations = {
             step.target: (number, row)
             for number, stack in enumerate(self.stacks)
             for row, index in enumerate(stack.steps)
@@ -291,27 +291,27 @@ class _Writer:
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         rows = layer.weights
-        places = self.blocks[step.layer][1] + np.arange(len(rows.values), dtype=np.int64)
-        placed = SparseRows(rows.indptr, rows.indices, places, rows.columns)
+        positions = self.blocks[step.layer][1] + np.arange(len(rows.values), dtype=np.int64)
+        placed = SparseRows(rows.indptr, rows.indices, positions, rows.columns)
         if isinstance(step, Down):
             placed = placed.transposed()
         return placed, placed.values.astype(np.int64)
 
     def _operand(self, prefix: str, sources: list[Ref], exponent: bool) -> Names:
         """Bring together the rows of earlier stacks that the rows of a stack read."""
-        key = tuple((*self.places[source.value], source.offset) for source in sources)
+        key = tuple((*self.locations[source.value], source.offset) for source in sources)
         units = sources[0].units
         if (key, units, exponent) in self.operands:
             return self.operands[key, units, exponent]
-        parts: dict[tuple[int, int], list[int]] = {}
-        for place, (number, _, offset) in enumerate(key):
-            parts.setdefault((number, offset), []).append(place)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index_in_stack, (number, _, offset) in enumerate(key):
+            groups.setdefault((number, offset), []).append(index_in_stack)
         mantissas, exponents = [], []
-        for part, ((number, offset), members) in enumerate(parts.items()):
+        for group, ((number, offset), members) in enumerate(groups.items()):
             stack = self.stacks[number]
             mantissa, scale = _tensors(stack)
-            rows = [key[place][1] for place in members]
-            tag = f"{prefix}.{part}" if len(parts) > 1 else prefix
+            rows = [key[index_in_stack][1] for index_in_stack in members]
+            tag = f"{prefix}.{group}" if len(groups) > 1 else prefix
             if rows != list(range(len(stack.steps))):
                 index = self.parameters.index(rows)
                 mantissa = self._gather(mantissa, index, f"{tag}r")
@@ -321,7 +321,7 @@ class _Writer:
                 mantissa = self._gather(mantissa, columns, f"{tag}u", axis=1)
             mantissas.append(mantissa)
             exponents.append(scale)
-        joined = [place for members in parts.values() for place in members]
+        joined = [index_in_stack for members in groups.values() for index_in_stack in members]
         names = (
             self._join(mantissas, joined, f"{prefix}s"),
             self._join(exponents, joined, f"{prefix}e") if exponent else "",
@@ -334,19 +334,19 @@ class _Writer:
         self._node("Gather", [tensor, index], [output], **attributes)
         return output
 
-    def _join(self, parts: list[str], order: list[int], output: str) -> str:
+    def _join(self, tensors: list[str], order: list[int], output: str) -> str:
         """Put parts one after the other, and their rows at the places in `order`."""
-        if len(parts) == 1:
-            return parts[0]
+        if len(tensors) == 1:
+            return tensors[0]
         straight = order == list(range(len(order)))
-        whole = output if straight else f"{output}j"
-        self._node("Concat", parts, [whole], axis=0)
-        return whole if straight else self._gather(whole, self.parameters.index(np.argsort(order)), output)
+        joined = output if straight else f"{output}j"
+        self._node("Concat", tensors, [joined], axis=0)
+        return joined if straight else self._gather(joined, self.parameters.index(np.argsort(order)), output)
 
     def _bounds(self) -> None:
         """Bring the intervals of all stacks into coding order, records first."""
         stacks = [stack for stack in self.stacks if stack.function == "Interval"]
-        rank = {variable: place for place, variable in enumerate(self.circuit.order)}
+        rank = {variable: position for position, variable in enumerate(self.circuit.order)}
         order = [
             rank[step.variable]
             for stack in stacks
@@ -354,10 +354,10 @@ class _Writer:
             if isinstance(step := self.steps[index], Interval)
         ]
         for end in ("lo", "hi"):
-            whole = self._join([f"{stack.name}.{end}" for stack in stacks], list(range(len(order))), f"{end}.stacked")
+            joined = self._join([f"{stack.name}.{end}" for stack in stacks], list(range(len(order))), f"{end}.stacked")
             if order != list(range(len(order))):
-                whole = self._gather(whole, self.parameters.index(np.argsort(order)), f"{end}.ordered")
-            self._node("Transpose", [whole], [end], perm=[1, 0])
+                joined = self._gather(joined, self.parameters.index(np.argsort(order)), f"{end}.ordered")
+            self._node("Transpose", [joined], [end], perm=[1, 0])
 
     def _describe(self) -> dict[str, Any]:
         """Describe the circuit without its parameters."""

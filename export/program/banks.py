@@ -50,8 +50,8 @@ class BankCode:
         """Tell whether every number of a block with rows of this length can be stored; 0 where it has no rows."""
         if self.row not in (0, columns):
             return False
-        whole = 1 << top
-        rest = block[block != whole] if self.certain else block
+        certain_weight = 1 << top
+        rest = block[block != certain_weight] if self.certain else block
         limit = (1 << self.width) - (self.certain and not self.row)
         return int(np.bitwise_or.reduce(rest, initial=0)) % (1 << self.shift) == 0 and (
             int(rest.max(initial=0)) >> self.shift < limit
@@ -103,10 +103,10 @@ class Blocks:
 
     def put(self, block: NDArray[np.generic]) -> int:
         """Give the number of a block."""
-        whole = np.ascontiguousarray(block, dtype=np.int64)
-        number = self.numbers.setdefault((_columns(whole), whole.tobytes()), len(self.blocks))
+        values = np.ascontiguousarray(block, dtype=np.int64)
+        number = self.numbers.setdefault((_columns(values), values.tobytes()), len(self.blocks))
         if number == len(self.blocks):
-            self.blocks.append(whole)
+            self.blocks.append(values)
         return number
 
 
@@ -149,13 +149,13 @@ def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
     for number, block in enumerate(blocks):
         kinds.setdefault((_columns(block), *_extremes(block.ravel(), top)), []).append(number)
     codes = {BankCode(top + 1, 0, False)}
-    for columns, step, most, whole in kinds:
-        shift = _trailing_zeros(step | whole)
-        plain = BankCode(max(1, max(most, whole).bit_length() - shift), shift, False)
-        certain = BankCode(((most >> shift) + 1).bit_length(), shift, True)
-        codes.add(certain if whole and certain.width < plain.width else plain)
-        if whole and columns > 1:
-            codes.add(BankCode(max(1, most.bit_length() - shift), shift, True, columns))
+    for columns, step, largest, certain_weight in kinds:
+        shift = _trailing_zeros(step | certain_weight)
+        plain = BankCode(max(1, max(largest, certain_weight).bit_length() - shift), shift, False)
+        certain = BankCode(((largest >> shift) + 1).bit_length(), shift, True)
+        codes.add(certain if certain_weight and certain.width < plain.width else plain)
+        if certain_weight and columns > 1:
+            codes.add(BankCode(max(1, largest.bit_length() - shift), shift, True, columns))
     ordered = np.array(sorted(codes), dtype=object)
     sizes = np.array([sum(blocks[number].size for number in numbers) for numbers in kinds.values()], dtype=np.int64)
     # What a kind costs in a code; where it does not fit, more than all else.
@@ -175,7 +175,7 @@ def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
     def price(choice: NDArray[np.intp]) -> int:
         return int(costs[rows, choice].sum()) + BANK_PRICE * len(np.unique(choice))
 
-    def moved(choice: NDArray[np.intp], code: np.intp, open_only: bool) -> NDArray[np.intp]:
+    def move(choice: NDArray[np.intp], code: np.intp, open_only: bool) -> NDArray[np.intp]:
         """Give the blocks of a bank the best of the others, or of those that are used."""
         others = costs.copy()
         others[:, code] = never
@@ -185,7 +185,7 @@ def _choose_codes(blocks: list[Integers], top: int) -> list[BankCode]:
 
     choice = costs.argmin(axis=1)
     while len(choice):
-        best = min((moved(choice, code, only) for code in np.unique(choice) for only in (True, False)), key=price)
+        best = min((move(choice, code, only) for code in np.unique(choice) for only in (True, False)), key=price)
         dropped = np.setdiff1d(choice, best)
         if not len(dropped) or price(best) > price(choice):
             break
@@ -202,14 +202,14 @@ def _columns(block: Integers) -> int:
 
 def _extremes(block: Integers, top: int) -> tuple[int, ...]:
     """Reduce a block to three numbers that need the same codes: the finest, the greatest but 2^top, and 2^top or 0."""
-    whole = 1 << top
-    rest = block[block != whole]
-    every, most = int(np.bitwise_or.reduce(rest, initial=0)), int(rest.max(initial=0))
+    certain_weight = 1 << top
+    rest = block[block != certain_weight]
+    every, largest = int(np.bitwise_or.reduce(rest, initial=0)), int(rest.max(initial=0))
     step = every & -every
     # Of the greatest only its length counts, and whether its stored number would be all ones.
-    if most and most + step & most + step - 1:
-        most = 1 << most.bit_length() - 1
-    return step, most, whole if len(rest) < len(block) else 0
+    if largest and largest + step & largest + step - 1:
+        largest = 1 << largest.bit_length() - 1
+    return step, largest, certain_weight if len(rest) < len(block) else 0
 
 
 def _trailing_zeros(number: int) -> int:

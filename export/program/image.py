@@ -68,7 +68,9 @@ class Capacity:
     def memory_kinds(self) -> dict[str, int]:
         """Count the bits of the memories by kind, as `Lowered.memory_bits`; `loaded` is the sum of what is loaded."""
         bits = {name: entries * width for name, (entries, width) in self.sections.items()}
-        programs = {f"{own}_program": sum(bits[f"{own}_{name}"] for name in STEP_FIELDS) for own in PROGRAMS}
+        programs = {
+            f"{program}_program": sum(bits[f"{program}_{name}"] for name in STEP_FIELDS) for program in PROGRAMS
+        }
         nested = sum(bits[f"nested_{name}"] for name in NESTED_FIELDS)
         loaded = {
             "weights": bits["weights"],
@@ -120,25 +122,25 @@ def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
         FormatError: it is none, or a number is out of its range.
     """
     try:
-        parts = _named(saved, ("widths", "shape", "sizes", "sections"), "it")
-        widths = Widths(**_words(parts["widths"], [field.name for field in fields(Widths)], "widths"))
-        shape = EngineSize(**_words(parts["shape"], [field.name for field in fields(EngineSize)], "shape"))
-        sizes = _words(parts["sizes"], SIZES, "sizes", least=1)
+        tables = _take_named(saved, ("widths", "shape", "sizes", "sections"), "it")
+        widths = Widths(**_words(tables["widths"], [field.name for field in fields(Widths)], "widths"))
+        shape = EngineSize(**_words(tables["shape"], [field.name for field in fields(EngineSize)], "shape"))
+        sizes = _words(tables["sizes"], SIZES, "sizes", least=1)
         sections = {}
-        for name, size in _named(parts["sections"], SECTIONS, "sections").items():
+        for name, size in _take_named(tables["sections"], SECTIONS, "sections").items():
             if not isinstance(size, list) or len(size) != 2:
                 raise ValueError(f"{name} must be two numbers, entries and bits, got {shown(size)}")
-            own = _words(dict(zip(("entries", "bits"), size, strict=True)), ("entries", "bits"), name)
-            if not 1 <= own["bits"] <= WORD_BITS:
-                raise ValueError(f"bits of {name} must be in 1..{WORD_BITS}, got {own['bits']}")
-            sections[name] = own["entries"], own["bits"]
+            row = _words(dict(zip(("entries", "bits"), size, strict=True)), ("entries", "bits"), name)
+            if not 1 <= row["bits"] <= WORD_BITS:
+                raise ValueError(f"bits of {name} must be in 1..{WORD_BITS}, got {row['bits']}")
+            sections[name] = row["entries"], row["bits"]
         return Capacity(widths, shape, sizes, sections)
     except (ValueError, WidthError, UsageError) as error:
-        found = f"{where}: the capacity of a reloadable build must be whole: {error}"
-        raise FormatError("project-manifest", found) from error
+        message = f"{where}: the capacity of a reloadable build must be whole: {error}"
+        raise FormatError("project-manifest", message) from error
 
 
-def _named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
+def _take_named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
     """Take a table with some names and no others, in this order."""
     if not isinstance(saved, dict):
         raise ValueError(f"{what} must be a table, got {shown(saved)}")
@@ -153,12 +155,12 @@ def _named(saved: object, names: Sequence[str], what: str) -> dict[str, object]:
 
 def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> dict[str, int]:
     """Take a table of numbers that each fit a word of an image."""
-    found: dict[str, int] = {}
-    for name, number in _named(saved, names, what).items():
+    words: dict[str, int] = {}
+    for name, number in _take_named(saved, names, what).items():
         if type(number) is not int or not least <= number <= MOST_WORD:
             raise ValueError(f"{name} of {what} must be a whole number in {least}..{MOST_WORD}, got {shown(number)}")
-        found[name] = number
-    return found
+        words[name] = number
+    return words
 
 
 def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
@@ -169,20 +171,20 @@ def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
     """
     program = Program.of(source)
     circuit = program.circuit
-    made = arrange(program)
+    arrangement = arrange(program)
     leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
-    lowered = lower(program, made, leaves, shape)
-    weights = _unbanked(lowered.weights, circuit.weight_bits)
+    lowered = lower(program, arrangement, leaves, shape)
+    weights = _unbank(lowered.weights, circuit.weight_bits)
     assert leaves.leaves is not None
     nothing = np.zeros(0, dtype=np.int64)
     sections = {
-        "weights": weights, "indices": _unbanked(made.indices, INDEX_BITS), "tables": leaves.tables.entries,
+        "weights": weights, "indices": _unbank(arrangement.indices, INDEX_BITS), "tables": leaves.tables.entries,
         "uppers": leaves.uppers.entries, "tails": leaves.tails.entries, "leaves": leaves.leaves.entries,
     }  # fmt: skip
     for name in NESTED_FIELDS:
         sections[f"nested_{name}"] = nothing if leaves.nested is None else leaves.nested.column(name)
     sections |= {f"variables_{name}": leaves.variables.column(name) for name in VARIABLE_FIELDS}
-    for name, columns in _programs(circuit, made, shape.tile).items():
+    for name, columns in _programs(circuit, arrangement, shape.tile).items():
         sections |= {f"{name}_{field}": columns[field].values for field in STEP_FIELDS}
     return Image(circuit, lowered.sizes, lowered.result, sections)
 
@@ -197,13 +199,13 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
     images = [source if isinstance(source, Image) else make_image(source, shape) for source in sources]
     circuits = [image.circuit for image in images]
     first = circuits[0].widths
-    most = dict(first.as_dict())
+    limits = dict(first.as_dict())
     for circuit in circuits:
         _same_widths(circuit.widths, first)
         for name in _MOST:
-            most[name] = max(most[name], getattr(circuit.widths, name))
+            limits[name] = max(limits[name], getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
-    widths = Widths(**most | {"floor": 1})
+    widths = Widths(**limits | {"floor": 1})
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
     sections = {}
     for name in SECTIONS:
@@ -245,32 +247,32 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
         "magic": MAGIC, "version": IMAGE_VERSION, "sections": len(SECTIONS), "widths": widths_word(capacity.widths),
         "shape": shape_word(capacity.shape), "record": image.sizes["variables"], "likelihood_result": image.result[0],
         "likelihood_result_exponent": image.result[1], "nested": int(len(sections["nested_master"]) > 0),
-        **{f"{own}_steps": len(sections[f"{own}_kind"]) for own in PROGRAMS},
+        **{f"{program}_steps": len(sections[f"{program}_kind"]) for program in PROGRAMS},
     }  # fmt: skip
-    parts = [
+    pieces = [
         np.array([header[name] for name in IMAGE_NAMES], dtype="<u4"),
         np.frombuffer(circuit.digest, dtype="<u4"),
         np.array([len(sections[name]) for name in SECTIONS], dtype="<u4"),
         *(sections[name].astype("<u4") for name in SECTIONS),
     ]
-    words = np.concatenate(parts)
+    words = np.concatenate(pieces)
     return np.append(words, np.array([zlib.crc32(words.tobytes())], dtype="<u4"))
 
 
 def _within(name: str, value: int, limit: int) -> None:
     if value > limit:
-        found = f"{name} must be at most {limit} in this build, the circuit has {value}"
-        raise WidthError(f"{found}; export with --fit makes room")
+        message = f"{name} must be at most {limit} in this build, the circuit has {value}"
+        raise WidthError(f"{message}; export with --fit makes room")
 
 
 def _same_widths(widths: Widths, build: Widths) -> None:
     for name in ("leaf_bits", "state_bits", "scale_bits", "range_bits"):
-        own, fixed = getattr(widths, name), getattr(build, name)
-        if own != fixed:
-            raise WidthError(f"{name} must be {fixed} in this build, the circuit has {own}")
+        width, fixed = getattr(widths, name), getattr(build, name)
+        if width != fixed:
+            raise WidthError(f"{name} must be {fixed} in this build, the circuit has {width}")
 
 
-def _unbanked(banks: tuple[Bank, ...], top: int) -> Integers:
+def _unbank(banks: tuple[Bank, ...], top: int) -> Integers:
     """Give the numbers of all banks by their addresses; 0 where nothing is stored."""
     numbers = np.zeros(max((bank.base + len(bank.entries) for bank in banks), default=0), dtype=np.int64)
     for bank in banks:
@@ -278,8 +280,8 @@ def _unbanked(banks: tuple[Bank, ...], top: int) -> Integers:
     return numbers
 
 
-def _programs(circuit: IntegerCircuit, made: Arrangement, tile: tuple[int, int]) -> dict[str, dict[str, Column]]:
+def _programs(circuit: IntegerCircuit, arrangement: Arrangement, tile: tuple[int, int]) -> dict[str, dict[str, Column]]:
     """Give the columns of both programs; what a step does not use is 0."""
-    weights = [stored_weights(circuit, layer, tile) for layer in made.weighted]
-    _, up, walk = made.with_weights(weights, circuit.weight_bits)
+    weights = [stored_weights(circuit, layer, tile) for layer in arrangement.weighted]
+    _, up, walk = arrangement.with_weights(weights, circuit.weight_bits)
     return dict(zip(PROGRAMS, (up.columns, walk.columns), strict=True))

@@ -87,53 +87,53 @@ def _lay_leaves(
             if number == len(group):
                 group.append(row)
             numbers[-1].append(number)
-    whole = 1 << circuit.leaf_bits
+    total = 1 << circuit.leaf_bits
     masters = {nested.symbols: nested for nested in circuit.nested}
-    parts: dict[str, list[Integers]] = {"tables": [], "uppers": [], "tails": [], "nested": []}
+    columns_of: dict[str, list[Integers]] = {"tables": [], "uppers": [], "tails": [], "nested": []}
     starts: dict[int, dict[str, int]] = {}
-    ends = dict.fromkeys(parts, 0)
+    ends = dict.fromkeys(columns_of, 0)
     for cardinality, group in groups.items():
         starts[cardinality] = dict(ends)
-        rows, own = np.stack(group), _own(len(group), whole)
+        rows, triples = np.stack(group), _own(len(group), total)
         if cardinality in masters:
-            rows, own = _by_masters(rows, masters[cardinality], circuit.leaf_bits)
+            rows, triples = _by_masters(rows, masters[cardinality], circuit.leaf_bits)
         rows = rows[:, 1:-1]
-        lowest, *upper = table_words(rows % whole, search_bits)
-        above = np.concatenate([lowest[:, :0], *upper], axis=1)
-        for name, found in zip(parts, (lowest, above, (rows == whole).sum(axis=1), own), strict=True):
-            parts[name].append(found)
-            ends[name] += len(found) if name in ("tails", "nested") else found.shape[0] * found.shape[1]
+        lowest, *upper = table_words(rows % total, search_bits)
+        upper_words = np.concatenate([lowest[:, :0], *upper], axis=1)
+        for name, entries in zip(columns_of, (lowest, upper_words, (rows == total).sum(axis=1), triples), strict=True):
+            columns_of[name].append(entries)
+            ends[name] += len(entries) if name in ("tails", "nested") else entries.shape[0] * entries.shape[1]
     lists = [units[0] for units in numbers]
     leaves = None
     if tables_once:
         leaves, lists = _lay_lists(numbers, lists_once, lanes)
     begins = [starts[cardinality] for cardinality in circuit.cardinalities]
     columns = {"cardinality": list(circuit.cardinalities), "list": lists}
-    columns |= {name: [begin[name] if name != "nested" or masters else 0 for begin in begins] for name in parts}
+    columns |= {name: [begin[name] if name != "nested" or masters else 0 for begin in begins] for name in columns_of}
     every = np.ones(len(numbers), dtype=bool)
     variables = pack({name: Column(np.array(values, dtype=np.int64), every) for name, values in columns.items()})
     nested = None
     if masters:
-        made = np.concatenate(parts["nested"])
-        each = np.ones(len(made), dtype=bool)
+        all_triples = np.concatenate(columns_of["nested"])
+        each = np.ones(len(all_triples), dtype=bool)
         names = ("master", "shift", "scale")
-        nested = pack({name: Column(values, each) for name, values in zip(names, made.T, strict=True)})
+        nested = pack({name: Column(values, each) for name, values in zip(names, all_triples.T, strict=True)})
     tables, uppers = (
-        Memory(np.concatenate([words.ravel() for words in parts[name]]), (1 << search_bits) - 1)
+        Memory(np.concatenate([words.ravel() for words in columns_of[name]]), (1 << search_bits) - 1)
         for name in ("tables", "uppers")
     )
-    return LeafMemories(tables, uppers, Memory(np.concatenate(parts["tails"])), nested, leaves, variables)
+    return LeafMemories(tables, uppers, Memory(np.concatenate(columns_of["tails"])), nested, leaves, variables)
 
 
-def _own(tables: int, whole: int) -> Integers:
+def _own(tables: int, total: int) -> Integers:
     """Give master, shift and scale of tables that are their own masters."""
-    return np.stack([np.arange(tables), np.zeros(tables, dtype=np.int64), np.full(tables, whole)], axis=1)
+    return np.stack([np.arange(tables), np.zeros(tables, dtype=np.int64), np.full(tables, total)], axis=1)
 
 
 def _by_masters(rows: Integers, nested: NestedTables, leaf_bits: int) -> tuple[Integers, Integers]:
     """Give the masters, and for each of these tables its master, shift and scale."""
-    place = {table.tobytes(): number for number, table in enumerate(nested.tables(leaf_bits))}
-    return nested.masters, nested.parts[[place[row.tobytes()] for row in rows]]
+    numbers = {table.tobytes(): number for number, table in enumerate(nested.tables(leaf_bits))}
+    return nested.masters, nested.parts[[numbers[row.tobytes()] for row in rows]]
 
 
 def _lay_lists(lists: list[list[int]], once: bool, lanes: int) -> tuple[Memory, list[int]]:

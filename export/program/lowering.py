@@ -140,9 +140,9 @@ class Arrangement:
         banks, up, walk = self.with_weights(weights, top)
         columns = [program.columns for program in (up, walk)]
         # Of the addresses only their width changes the size of a packed row.
-        key = tuple(column_field(own["weights"]).bits for own in columns)
+        key = tuple(column_field(fields["weights"]).bits for fields in columns)
         if key not in self.program_bits:
-            self.program_bits[key] = sum(step_memory(own).bits for own in columns)
+            self.program_bits[key] = sum(step_memory(fields).bits for fields in columns)
         return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
 
     def with_weights(
@@ -150,11 +150,11 @@ class Arrangement:
     ) -> tuple[tuple[Bank, ...], _Assembled, _Assembled]:
         """Lay weights in banks and write their addresses into the programs."""
         blocks = Blocks()
-        numbers = [blocks.put(own) for own in weights]
+        numbers = [blocks.put(block) for block in weights]
         banks, addresses = lay_in_banks(blocks.blocks, top)
         where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
         where[list(self.weighted)] = addresses[numbers]
-        return banks, self.up.placed({"weights": where}), self.walk.placed({"weights": where})
+        return banks, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
 
 
 def arrange(source: IntegerCircuit | Program, *, coding: bool = True) -> Arrangement:
@@ -174,7 +174,7 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True) -> Arrange
     likelihood, code = program.likelihood, program.code if coding else Schedule((), -1)
     up, walk = _assemble(likelihood, operands), _assemble(code, operands)
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
-    up, walk = (program.placed({"list": starts, "list_b": starts}) for program in (up, walk))
+    up, walk = (program.with_addresses({"list": starts, "list_b": starts}) for program in (up, walk))
     asked = [program.columns["weights"] for program in (up, walk)]
     weighted = dict.fromkeys(int(layer) for column in asked for layer in column.values[column.used])
     return Arrangement(likelihood, code, up, walk, indices, tuple(weighted))
@@ -199,18 +199,18 @@ def lower(
     """
     program = Program.of(source)
     circuit = program.circuit
-    made, shape = arrangement or arrange(program), shape or EngineSize()
+    arranged, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:
         leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
-    weights, up, walk = made.with_weights(
-        [stored_weights(circuit, i, shape.tile) for i in made.weighted], circuit.weight_bits
+    weights, up, walk = arranged.with_weights(
+        [stored_weights(circuit, i, shape.tile) for i in arranged.weighted], circuit.weight_bits
     )
     return Lowered(
-        program, shape, made.likelihood, made.code, step_memory(up.columns), step_memory(walk.columns), weights,
-        made.indices, leaves,
+        program, shape, arranged.likelihood, arranged.code, step_memory(up.columns), step_memory(walk.columns), weights,
+        arranged.indices, leaves,
         max(up.state, walk.state), max(up.slots, walk.slots),
-        max(step.units for schedule in (made.likelihood, made.code) for step in schedule.steps),
-        up.places[made.likelihood.result],
+        max(step.units for schedule in (arranged.likelihood, arranged.code) for step in schedule.steps),
+        up.locations[arranged.likelihood.result],
     )  # fmt: skip
 
 
@@ -223,13 +223,13 @@ def stored_weights(circuit: IntegerCircuit, index: int, tile: tuple[int, int] = 
     """
     layer = circuit.layers[index]
     assert isinstance(layer, IntegerSum)
-    whole = entries(layer.weights).astype(np.int64, copy=False)
+    matrix = entries(layer.weights).astype(np.int64, copy=False)
     rows, columns = tile
     if rows * columns == 1:
-        return whole
-    if whole.ndim == 1:
-        return np.pad(whole, (0, -len(whole) % (rows * columns)))
-    padded = np.pad(whole, ((0, -whole.shape[0] % rows), (0, -whole.shape[1] % columns)))
+        return matrix
+    if matrix.ndim == 1:
+        return np.pad(matrix, (0, -len(matrix) % (rows * columns)))
+    padded = np.pad(matrix, ((0, -matrix.shape[0] % rows), (0, -matrix.shape[1] % columns)))
     tiles = padded.reshape(len(padded) // rows, rows, -1, columns).swapaxes(1, 2)
     return np.ascontiguousarray(tiles).ravel()
 
@@ -251,11 +251,11 @@ class _Operands:
             case ListSum():
                 return {"lists": 1, "list": self._lists(step.lists)}
             case Multiply():
-                found: dict[str, int] = {}
+                operands: dict[str, int] = {}
                 for side, name, gather in zip("ab", ("list", "list_b"), step.gathers, strict=True):
                     if gather is not None:
-                        found |= {f"gather_{side}": 1, name: self.indices.put(gather)}
-                return found
+                        operands |= {f"gather_{side}": 1, name: self.indices.put(gather)}
+                return operands
             case Up() | Down():
                 layer = self.circuit.layers[step.layer]
                 assert isinstance(layer, IntegerSum)
@@ -277,22 +277,22 @@ class _Assembled:
     columns: dict[str, Column]
     state: int
     slots: int
-    places: dict[int, tuple[int, int]]
+    locations: dict[int, tuple[int, int]]
 
-    def placed(self, addresses: dict[str, NDArray[np.int64]]) -> _Assembled:
+    def with_addresses(self, addresses: dict[str, NDArray[np.int64]]) -> _Assembled:
         """Turn numbers in some columns into addresses."""
         columns = dict(self.columns)
-        for name, found in addresses.items():
+        for name, table in addresses.items():
             column = columns[name]
             values = np.zeros_like(column.values)
-            values[column.used] = found[column.values[column.used]]
+            values[column.used] = table[column.values[column.used]]
             columns[name] = Column(values, column.used)
         return replace(self, columns=columns)
 
 
 def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
     state, slots = _Allocator(), _Allocator()
-    places: dict[int, tuple[int, int]] = {}
+    locations: dict[int, tuple[int, int]] = {}
     columns = {
         name: Column(np.zeros(len(schedule.steps), dtype=np.int64), np.zeros(len(schedule.steps), dtype=bool))
         for name in STEP_FIELDS
@@ -309,11 +309,11 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         }
         numbers |= operands.of(step)
         if not isinstance(step, Interval):
-            places[step.target] = (state.take(step.units), slots.take(1))
-            numbers["target"], numbers["target_exponent"] = places[step.target]
+            locations[step.target] = (state.take(step.units), slots.take(1))
+            numbers["target"], numbers["target_exponent"] = locations[step.target]
             numbers["units"] = step.units
         for side, source in zip("ab", step.sources, strict=False):
-            address, slot = places[source.value]
+            address, slot = locations[source.value]
             numbers |= {side: address + source.offset, f"{side}_exponent": slot}
             # Lists of results and gather lists say themselves what they read.
             if isinstance(step, Align | Interval | Down) or (isinstance(step, Up) and not numbers["lists"]):
@@ -322,6 +322,6 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
             columns[name].values[index] = number
             columns[name].used[index] = True
         for value in frees:
-            state.give(places[value][0])
-            slots.give(places[value][1])
-    return _Assembled(columns, state.peak, slots.peak, places)
+            state.give(locations[value][0])
+            slots.give(locations[value][1])
+    return _Assembled(columns, state.peak, slots.peak, locations)

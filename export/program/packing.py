@@ -74,9 +74,9 @@ def pack(columns: Mapping[str, Column]) -> PackedTable:
     shares: list[tuple[int, NDArray[np.bool_], list[str]]] = []
     for name in sorted((n for n in fields if fields[n].bits), key=lambda n: -fields[n].bits):
         used = columns[name].used
-        for place, (bits, taken, names) in enumerate(shares):
+        for index, (bits, taken, names) in enumerate(shares):
             if not (taken & used).any():
-                shares[place] = (bits, taken | used, [*names, name])
+                shares[index] = (bits, taken | used, [*names, name])
                 break
         else:
             shares.append((fields[name].bits, used, [name]))
@@ -101,8 +101,8 @@ def pack(columns: Mapping[str, Column]) -> PackedTable:
 def distinct(columns: Sequence[Column]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
     """Find the distinct rows of some columns, an unused entry as 0: their columns, and the number of each row."""
     table = np.stack([np.where(column.used, column.values, 0) for column in columns], axis=1)
-    found, numbers = np.unique(table, axis=0, return_inverse=True)
-    return list(found.T), numbers.reshape(-1).astype(np.int64)
+    rows, numbers = np.unique(table, axis=0, return_inverse=True)
+    return list(rows.T), numbers.reshape(-1).astype(np.int64)
 
 
 def _codes(column: Column, field: Field) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ class StepMemory:
     #: rows of `FORM`, of which a step names one; None where each step holds its own
     forms: PackedTable | None
     #: rows of `address` and `slot`, of which a step names one a value; None where each step holds its own
-    places: PackedTable | None
+    addresses: PackedTable | None
 
     @property
     def bits(self) -> int:
@@ -33,29 +33,31 @@ class StepMemory:
     @property
     def dictionary_bits(self) -> int:
         """Count the bits of what rows refer to."""
-        return sum(table.bits for table in (self.forms, self.places) if table is not None)
+        return sum(table.bits for table in (self.forms, self.addresses) if table is not None)
 
     def column(self, name: str) -> NDArray[np.int64]:
         """Unpack one of `STEP_FIELDS`, (steps,) int64; of steps that do not use it, any number."""
         if name in FORM and self.forms is not None:
             return self.forms.column(name)[self.steps.column("form")]
-        for place, slot in PLACES.items():
-            if name in (place, slot) and self.places is not None:
-                numbers = self.steps.column(f"{place}_place")
+        for address, slot in PLACES.items():
+            if name in (address, slot) and self.addresses is not None:
+                numbers = self.steps.column(f"{address}_place")
                 # A step without this source may name none.
-                inside = np.minimum(numbers, self.places.rows - 1)
-                return self.places.column("address" if name == place else "slot")[inside]
+                inside = np.minimum(numbers, self.addresses.rows - 1)
+                return self.addresses.column("address" if name == address else "slot")[inside]
         return self.steps.column(name)
 
 
 def step_memory(columns: dict[str, Column]) -> StepMemory:
     """Pack the steps of a program, `STEP_FIELDS`, in the smallest of the ways that `StepMemory` can hold."""
-    return min((_packed(columns, *ways) for ways in product((True, False), repeat=2)), key=lambda memory: memory.bits)
+    return min(
+        (_pack_steps(columns, *ways) for ways in product((True, False), repeat=2)), key=lambda memory: memory.bits
+    )
 
 
-def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> StepMemory:
+def _pack_steps(columns: dict[str, Column], with_forms: bool, with_addresses: bool) -> StepMemory:
     row = dict(columns)
-    forms = places = None
+    forms = addresses = None
     if with_forms:
         used = {name: columns[name].used for name in FORM}
         rows, numbers = distinct([row.pop(name) for name in FORM])
@@ -63,9 +65,9 @@ def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> 
         first = np.unique(numbers, return_index=True)[1]
         forms = pack({name: Column(values, used[name][first]) for name, values in zip(FORM, rows, strict=True)})
         row["form"] = Column(numbers, np.ones(len(numbers), dtype=bool))
-    if with_places:
-        pairs = [(row.pop(place), row.pop(slot)) for place, slot in PLACES.items()]
-        used_any = np.concatenate([place.used for place, _ in pairs])
+    if with_addresses:
+        pairs = [(row.pop(address), row.pop(slot)) for address, slot in PLACES.items()]
+        used_any = np.concatenate([address.used for address, _ in pairs])
         stacked = [
             Column(
                 np.concatenate([pair[side].values for pair in pairs])[used_any],
@@ -75,9 +77,9 @@ def _packed(columns: dict[str, Column], with_forms: bool, with_places: bool) -> 
         ]
         rows, numbers = distinct(stacked)
         every = np.ones(len(rows[0]), dtype=bool)
-        places = pack({name: Column(values, every) for name, values in zip(("address", "slot"), rows, strict=True)})
+        addresses = pack({name: Column(values, every) for name, values in zip(("address", "slot"), rows, strict=True)})
         spread = np.zeros(len(used_any), dtype=np.int64)
         spread[used_any] = numbers
-        for name, values, (place, _) in zip(PLACES, np.split(spread, len(PLACES)), pairs, strict=True):
-            row[f"{name}_place"] = Column(values, place.used)
-    return StepMemory(pack(row), forms, places)
+        for name, values, (address, _) in zip(PLACES, np.split(spread, len(PLACES)), pairs, strict=True):
+            row[f"{name}_place"] = Column(values, address.used)
+    return StepMemory(pack(row), forms, addresses)

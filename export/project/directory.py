@@ -84,19 +84,19 @@ def write_plan(plan: ProjectPlan, out: str | Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"{folder.parent} must be a directory, or a place for one") from error
-    place = folder.resolve()
-    _check_places(place, old)
+    target = folder.resolve()
+    _check_places(target, old)
     names = list(plan.files)
-    _check_places(place, names)
-    for path in (place / name for name in plan.contents):
+    _check_places(target, names)
+    for path in (target / name for name in plan.contents):
         if path.is_dir() and not path.is_symlink():
             raise UsageError(f"{path} must be a file of the project, it is a folder")
     # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
-    with scratch(place.parent) as fresh:
+    with scratch(target.parent) as fresh:
         for name, data in plan.contents.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
-        _move(fresh, place, names, old)
+        _move(fresh, target, names, old)
     return folder
 
 
@@ -155,9 +155,9 @@ def kernel_headers() -> dict[str, bytes]:
     """Give the shipped headers of the kernels by their paths, as sources include them: `pcedge/arith/leaf.hpp`."""
     rooms = files("pcedge.hls").joinpath("include/pcedge").iterdir()
     return {
-        f"pcedge/{room.name}/{header.name}": header.read_bytes()
-        for room in sorted(rooms, key=lambda room: room.name)
-        for header in sorted(room.iterdir(), key=lambda header: header.name)
+        f"pcedge/{folder.name}/{header.name}": header.read_bytes()
+        for folder in sorted(rooms, key=lambda folder: folder.name)
+        for header in sorted(folder.iterdir(), key=lambda header: header.name)
     }
 
 

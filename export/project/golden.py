@@ -46,8 +46,8 @@ def make_golden(engine: ReferenceEngine, records: IntArray) -> Golden:
     walk = _Hashes(len(records), len(engine.program.code.steps))
     intervals = engine.intervals(records, walk.observe)
     # An interval's two ends stand where the other steps have their vector.
-    places = [index for index, step in enumerate(engine.program.code.steps) if isinstance(step, Interval)]
-    for column, index in enumerate(places):
+    interval_steps = [index for index, step in enumerate(engine.program.code.steps) if isinstance(step, Interval)]
+    for column, index in enumerate(interval_steps):
         walk.put(index, np.stack([intervals[0][:, column], intervals[1][:, column]]))
     lanes = encode_intervals(engine.circuit.widths, *intervals, max(1, min(GOLDEN_LANES, len(records))))
     return Golden(records, likelihood, intervals, up.table(), walk.table(), lanes)

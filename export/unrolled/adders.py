@@ -54,11 +54,11 @@ class AdderGraph:
         """Give every node as a multiple of each input, (nodes, inputs) of Python integers."""
         forms = np.zeros((self.inputs + len(self.adds), self.inputs), dtype=object)
         forms[np.arange(self.inputs), np.arange(self.inputs)] = 1
-        for place, add in enumerate(self.adds, self.inputs):
+        for node, add in enumerate(self.adds, self.inputs):
             second = forms[add.b] * (1 << add.shift_b)
-            forms[place] = -second if add.subtract else second
+            forms[node] = -second if add.subtract else second
             if add.a != ZERO:
-                forms[place] = forms[place] + forms[add.a] * (1 << add.shift_a)
+                forms[node] = forms[node] + forms[add.a] * (1 << add.shift_a)
         return forms
 
     def matrix(self) -> NDArray[np.object_]:
@@ -78,8 +78,8 @@ class AdderGraph:
 
     def ranges(self, top: Sequence[int]) -> list[tuple[int, int]]:
         """Give the least and the greatest value of every node where input i is in 0..top[i]."""
-        most = np.array(list(top), dtype=object)
-        products = self.forms * most
+        tops = np.array(list(top), dtype=object)
+        products = self.forms * tops
         low, high = np.where(products < 0, products, 0).sum(axis=1), np.where(products > 0, products, 0).sum(axis=1)
         return [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
 
@@ -174,16 +174,16 @@ def spanning(matrix: IntArray, solve: Callable[[_Builder, IntArray], list[Term]]
     rows = len(matrix)
     changes = np.array([matrix[r] - matrix[p] if p >= 0 else matrix[r] for r, p in enumerate(parents)])
     builder = _Builder(matrix.shape[1])
-    made = solve(builder, changes.reshape(rows, -1))
+    terms = solve(builder, changes.reshape(rows, -1))
     finished: dict[int, Term] = {}
     for row in range(rows):
         path = [row]
         while path[-1] not in finished and parents[path[-1]] >= 0:
             path.append(parents[path[-1]])
-        for place in reversed(path):
-            if place not in finished:
-                parent = parents[place]
-                finished[place] = builder.sum([made[place]] + ([finished[parent]] if parent >= 0 else []))
+        for index in reversed(path):
+            if index not in finished:
+                parent = parents[index]
+                finished[index] = builder.sum([terms[index]] + ([finished[parent]] if parent >= 0 else []))
     return builder.finish([finished[row] for row in range(rows)])
 
 
@@ -255,11 +255,11 @@ class _Builder:
 
     def merge(self, inputs: int, adds: list[Add], outputs: list[Term]) -> list[Term]:
         """Take over another graph of the same inputs; give its outputs here."""
-        place = list(range(inputs))
+        node_of = list(range(inputs))
         for add in adds:
-            first = place[add.a] if add.a != ZERO else ZERO
-            place.append(self.add(Add(first, add.shift_a, place[add.b], add.shift_b, add.subtract)))
-        return [(place[node] if node != ZERO else ZERO, shift, negative) for node, shift, negative in outputs]
+            first = node_of[add.a] if add.a != ZERO else ZERO
+            node_of.append(self.add(Add(first, add.shift_a, node_of[add.b], add.shift_b, add.subtract)))
+        return [(node_of[node] if node != ZERO else ZERO, shift, negative) for node, shift, negative in outputs]
 
 
 def _blocks(matrix: IntArray) -> list[NDArray[np.int64]]:

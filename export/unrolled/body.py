@@ -89,7 +89,7 @@ class _Unroller:
         matrices = {step.target: self.matrix(step) for step in self.steps if isinstance(step, Up)}
         weights = [matrix[(matrix & (matrix - 1)) != 0] for matrix in matrices.values()]
         return Counts(
-            plain_multiplications=sum(len(found) for found in weights),
+            plain_multiplications=sum(len(entries) for entries in weights),
             plain_adders=sum(plain_adders(matrix) for matrix in matrices.values()),
             plain_products=sum(step.units for step in self.steps if isinstance(step, Multiply)),
             left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
@@ -130,13 +130,13 @@ class _Unroller:
 
     def view(self, ref: Ref) -> Signals:
         """Give the part of a vector that a step reads."""
-        whole = self.vector(ref.value)
-        part = slice(ref.offset, ref.offset + ref.units)
-        if len(whole.names[part]) == len(whole.names):
-            return whole
+        vector = self.vector(ref.value)
+        units = slice(ref.offset, ref.offset + ref.units)
+        if len(vector.names[units]) == len(vector.names):
+            return vector
         return replace(
-            whole, names=whole.names[part], top=whole.top[part], least=whole.least[part],
-            may_be_zero=not any(whole.least[part]), peak=False,
+            vector, names=vector.names[units], top=vector.top[units], least=vector.least[units],
+            may_be_zero=not any(vector.least[units]), peak=False,
         )  # fmt: skip
 
     def read_table(self, value: int) -> Signals:
@@ -161,11 +161,11 @@ class _Unroller:
         if len(variables) < 2:
             return f"codes[{variables[0]}]" if variables else "0"
         if variables not in self.addresses:
-            parts, shift = [], 0
+            fields, shift = [], 0
             for variable in variables:
-                parts.append(f"unsigned(codes[{variable}]) << {shift}")
+                fields.append(f"unsigned(codes[{variable}]) << {shift}")
                 shift += code_bits(self.circuit.cardinalities[variable])
-            self.addresses[variables] = self.define("i", "unsigned", " | ".join(f"({part})" for part in parts))
+            self.addresses[variables] = self.define("i", "unsigned", " | ".join(f"({code})" for code in fields))
         return self.addresses[variables]
 
     def column(self, address: str, values: IntArray, kind: str, bits: int) -> str:
@@ -210,17 +210,17 @@ class _Unroller:
 
     def multiply(self, step: Multiply) -> Signals:
         views = [self.view(ref) for ref in step.sources]
-        places = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
-        pairs = list(zip(*places, strict=True))
+        indices = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
+        pairs = list(zip(*indices, strict=True))
         a, b = views
         rows = [self.product((a.names[i], a.top[i]), (b.names[j], b.top[j])) for i, j in pairs]
         least = [a.least[i] * b.least[j] for i, j in pairs]
         bound = max(least)
         # Some entry of a has its first bit set: then the products of that entry are at least half of b's.
-        for view, other, place, elsewhere in ((a, b, *places), (b, a, *reversed(places))):
+        for view, other, index, elsewhere in ((a, b, *indices), (b, a, *reversed(indices))):
             if view.peak:
                 reach = [0] * len(view.names)
-                for i, j in zip(place, elsewhere, strict=True):
+                for i, j in zip(index, elsewhere, strict=True):
                     reach[i] = max(reach[i], other.least[j])
                 bound = max(bound, min(reach) << (self.bits - 1))
         if all(view.peak and len(view.names) == 1 for view in views):
@@ -311,32 +311,32 @@ class _Unroller:
             nodes.append(self.define("a", (self.signed if low < 0 else self.unsigned)(bits), call))
         rows = []
         for (node, shift), weights in zip(graph.outputs, matrix.tolist(), strict=True):
-            most = sum(w * v for w, v in zip(weights, top, strict=True))
-            kind = self.unsigned(max(1, most.bit_length()))
+            largest = sum(w * v for w, v in zip(weights, top, strict=True))
+            kind = self.unsigned(max(1, largest.bit_length()))
             if node == ZERO:
-                rows.append((f"{kind}(0)", most))
+                rows.append((f"{kind}(0)", largest))
             elif shift == 0:
-                rows.append((nodes[node], most))
+                rows.append((nodes[node], largest))
             else:
                 moved = f"{nodes[node]} >> {-shift}" if shift < 0 else f"{kind}({nodes[node]}) << {shift}"
-                rows.append((self.define("s", kind, f"{kind}({moved})"), most))
+                rows.append((self.define("s", kind, f"{kind}({moved})"), largest))
         return rows
 
     def align(self, step: Align) -> Signals:
         views = [self.view(ref) for ref in step.sources]
         low, high = min(view.low for view in views), max(view.high for view in views)
         kind = self.signed(width(min(low, -1), high))
-        own = []
+        exponents = []
         for view in views:
             text = f"{kind}({self.exponent_text(view)})"
             if view.may_be_zero:
                 # The exponent of nothing must not be the greater one.
                 text = f"F::select({self.zero(view)}, {kind}({low}), {text})"
-            own.append(self.define("e", kind, text))
-        common = self.define("e", kind, f"F::select({own[0]} < {own[1]}, {own[1]}, {own[0]})")
+            exponents.append(self.define("e", kind, text))
+        common = self.define("e", kind, f"F::select({exponents[0]} < {exponents[1]}, {exponents[1]}, {exponents[0]})")
         names: list[str] = []
         bits = width(min(low, -1), high)
-        for view, exponent in zip(views, own, strict=True):
+        for view, exponent in zip(views, exponents, strict=True):
             gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
             entry = self.unsigned(self.bits)
             names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
@@ -354,7 +354,7 @@ class _Unroller:
     ) -> Signals:
         """Shift a vector to its mantissas; `bound` is the least that its largest entry can be, unless all are zero."""
         bits = self.bits
-        long, short = (max(1, most.bit_length()) for most in (max(top for _, top in rows), bound))
+        long, short = (max(1, largest.bit_length()) for largest in (max(top for _, top in rows), bound))
         zero = zero or bound == 0
         name, offset, low, high = exponent
         offset, low, high = offset + short - bits, low + short - bits, high + long - bits
@@ -362,18 +362,18 @@ class _Unroller:
         excess = f"{LENGTH}(0)"
         if short < long:
             different = list(dict.fromkeys(row for row, _ in rows))
-            whole = different[0]
+            union = different[0]
             if len(different) > 1:
-                whole = self.define("o", wide, f"{wide}({' | '.join(different)})")
-            excess = self.define("x", LENGTH, f"pcedge::excess_length<F, {long}, {short}>({whole})")
+                union = self.define("o", wide, f"{wide}({' | '.join(different)})")
+            excess = self.define("x", LENGTH, f"pcedge::excess_length<F, {long}, {short}>({union})")
             kind = self.signed(width(min(low - offset, -1), max(high - offset, long - short)))
             name = self.define("e", kind, f"{kind}({f'{name} + ' if name else ''}{kind}({excess}))")
-        made: dict[str, str] = {}
+        mantissas: dict[str, str] = {}
         for row, _ in rows:
-            if row not in made:
+            if row not in mantissas:
                 text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
-                made[row] = self.define("m", self.unsigned(bits), text)
+                mantissas[row] = self.define("m", self.unsigned(bits), text)
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
-        names = tuple(made[row] for row, _ in rows)
+        names = tuple(mantissas[row] for row, _ in rows)
         return Signals(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

@@ -77,10 +77,10 @@ def unroll(source: IntegerCircuit | Program, adders: str = "auto") -> Kernel:
         raise UsageError(f"adders must be one of {', '.join(ADDERS)}, got {adders!r}")
     program = Program.of(source)
     circuit = program.circuit
-    found = edges(circuit)
-    if found > MAX_EDGES:
+    count = edges(circuit)
+    if count > MAX_EDGES:
         raise UsageError(
-            f"an unrolled kernel must have at most {MAX_EDGES} edges, got {found}; the engine has no limit"
+            f"an unrolled kernel must have at most {MAX_EDGES} edges, got {count}; the engine has no limit"
         )
     record = sum(code_bits(cardinality) for cardinality in circuit.cardinalities)
     if record > MAX_RECORD_BITS:
@@ -91,4 +91,4 @@ def unroll(source: IntegerCircuit | Program, adders: str = "auto") -> Kernel:
     if adders == "auto":
         adders = "shared" if has_da4ml() else "plain"
     body, counts = write_body(ReferenceEngine(program), adders)
-    return Kernel(circuit, adders, body, counts, found)
+    return Kernel(circuit, adders, body, counts, count)

@@ -91,14 +91,14 @@ def plan_unrolled(
     """
     chosen = find_target(target)
     engine = ReferenceEngine(circuit)
-    given = _drawn(engine) if records is None else engine.check(records, allow_missing=True)
+    given = _draw(engine) if records is None else engine.check(records, allow_missing=True)
     if not len(given):
         raise DataError("golden vectors must have at least one record, got none")
     kernel = unroll(engine.program, adders)
 
     shipped = files("pcedge.hls")
     sources = [*(f"include/pcedge/{header}" for header in HEADERS), "testbench/unrolled.cpp"]
-    made = {
+    contents = {
         **{name: shipped.joinpath(name).read_bytes() for name in sources},
         "src/pcedge_unrolled.hpp": header_text(kernel).encode(),
         "src/pcedge_unrolled.cpp": source_text(kernel).encode(),
@@ -108,7 +108,7 @@ def plan_unrolled(
         "golden/results.i64": results(engine, given).astype("<i8").tobytes(),
         "model.onnx": onnx_bytes(engine.program),
     }
-    return plan_project(_manifest(kernel, chosen, len(given)), made)
+    return plan_project(_manifest(kernel, chosen, len(given)), contents)
 
 
 def results(engine: ReferenceEngine, records: IntArray) -> IntArray:
@@ -117,11 +117,11 @@ def results(engine: ReferenceEngine, records: IntArray) -> IntArray:
     return np.stack([mantissa, exponent, arithmetic.score(mantissa, exponent, engine.circuit.state_bits)], axis=1)
 
 
-def _drawn(engine: ReferenceEngine) -> IntArray:
+def _draw(engine: ReferenceEngine) -> IntArray:
     """Draw records from the circuit; then the same with some symbols missing."""
-    whole = draw_records(engine, GOLDEN_RECORDS)
-    missing = np.random.default_rng(0).random(whole.shape) < MISSING_SHARE
-    return np.concatenate([whole, np.where(missing, MISSING, whole)])
+    complete = draw_records(engine, GOLDEN_RECORDS)
+    missing = np.random.default_rng(0).random(complete.shape) < MISSING_SHARE
+    return np.concatenate([complete, np.where(missing, MISSING, complete)])
 
 
 def beat_bits(bits: int) -> int:
@@ -132,19 +132,19 @@ def beat_bits(bits: int) -> int:
 def header_text(kernel: Kernel) -> str:
     """Write src/pcedge_unrolled.hpp: sizes, where symbols lie in a record, and the top."""
     circuit = kernel.circuit
-    places = kernel.record
-    bits = beat_bits(sum(count for _, count in places))
+    fields = kernel.record
+    bits = beat_bits(sum(count for _, count in fields))
     return Template(template("unrolled", "unrolled.hpp.in")).substitute(
         digest=circuit.digest.hex(),
         widest=max(1024, bits),
-        variables=len(places),
+        variables=len(fields),
         state_bits=circuit.state_bits,
         record_bits=bits,
         result_bits=RESULT_BITS,
-        code_bits=max(count for _, count in places),
-        cardinalities=_listed([int(v) for v in circuit.cardinalities]),
-        widths=_listed([count for _, count in places]),
-        places=_listed([start for start, _ in places]),
+        code_bits=max(count for _, count in fields),
+        cardinalities=_join_numbers([int(v) for v in circuit.cardinalities]),
+        widths=_join_numbers([count for _, count in fields]),
+        places=_join_numbers([start for start, _ in fields]),
     )
 
 
@@ -166,12 +166,12 @@ def source_text(kernel: Kernel) -> str:
     )
 
 
-def _listed(numbers: list[int]) -> str:
+def _join_numbers(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
 def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]:
-    circuit, places = kernel.circuit, kernel.record
+    circuit, fields = kernel.circuit, kernel.record
     return {
         "format": PROJECT_FORMAT,
         "version": MANIFEST_VERSION,
@@ -186,8 +186,8 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "adders": kernel.adders,
         "edges": kernel.edges,
         "counts": asdict(kernel.counts),
-        "record": [{"lowest_bit": start, "bits": bits} for start, bits in places],
-        "record_bits": beat_bits(sum(bits for _, bits in places)),
+        "record": [{"lowest_bit": start, "bits": bits} for start, bits in fields],
+        "record_bits": beat_bits(sum(bits for _, bits in fields)),
         "result_bits": RESULT_BITS,
         "golden_records": records,
     }

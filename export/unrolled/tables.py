@@ -52,9 +52,9 @@ class FoldedTables:
         self.support: dict[int, frozenset[int]] = {}
         for step in schedule.steps:
             assert not isinstance(step, Interval)
-            below = [self.support[source.value] for source in step.sources]
-            own = frozenset([step.variable]) if isinstance(step, Leaf) else frozenset()
-            self.support[step.target] = own.union(*below)
+            supports = [self.support[source.value] for source in step.sources]
+            variables = frozenset([step.variable]) if isinstance(step, Leaf) else frozenset()
+            self.support[step.target] = variables.union(*supports)
         self._joint: dict[frozenset[int], dict[int, Vector]] = {}
 
     def is_table(self, value: int) -> bool:
@@ -91,13 +91,13 @@ class FoldedTables:
 
     def _replay(self, symbols: IntArray, support: frozenset[int] | None) -> dict[int, Vector]:
         """Run the reference; keep the values of one support, or those of at most one variable."""
-        kept: dict[int, Vector] = {}
+        values: dict[int, Vector] = {}
 
         def observe(_: int, step: Step, result: Vector) -> None:
             assert not isinstance(step, Interval)
-            below = self.support[step.target]
-            if below == support if support is not None else len(below) <= 1:
-                kept[step.target] = result
+            variables = self.support[step.target]
+            if variables == support if support is not None else len(variables) <= 1:
+                values[step.target] = result
 
         self.engine.replay(self.schedule, symbols, None, observe)
-        return kept
+        return values

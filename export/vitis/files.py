@@ -80,21 +80,21 @@ def classic_work(top: str) -> str:
 
 def vendor_files(target: Target, tops: dict[Sources, tuple[str, ...]]) -> dict[str, str]:
     """Write the texts of the vendor's part, by their path in the project."""
-    every = [top for own in tops.values() for top in own]
+    every = [top for names in tops.values() for top in names]
     values = {"part": target.part, "clock_ns": target.clock_ns, "tops": " ".join(every), "steps": " ".join(STEPS)}
     values["default_steps"] = " ".join(DEFAULT_STEPS)
     texts = {"run_vitis.sh": _fill("run_vitis.sh", values | _cases())}
     cases = []
-    for sources, own in tops.items():
-        said = {"testbench": sources.testbench, "csim": sources.csim, "cosim": sources.cosim}
+    for sources, names in tops.items():
+        testbenches = {"testbench": sources.testbench, "csim": sources.csim, "cosim": sources.cosim}
         listed = " ".join(sources.files)
         cases.append(
-            f"    {' - '.join(own)} {{ set files {{{listed}}}; set testbench {sources.testbench}\n"
+            f"    {' - '.join(names)} {{ set files {{{listed}}}; set testbench {sources.testbench}\n"
             f"        set csim {{{sources.csim}}}; set cosim {{{sources.cosim}}} }}"
         )
         files_of = "\n".join(f"syn.file=../../{name}" for name in sources.files)
-        for top in own:
-            named = values | said | {"top": top, "sources": files_of}
+        for top in names:
+            named = values | testbenches | {"top": top, "sources": files_of}
             texts[f"{component(top)}/hls_config.cfg"] = _fill("hls_config.cfg", named)
     texts["run_hls.tcl"] = _fill("run_hls.tcl", values | {"sources": "\n".join(cases)})
     return texts

@@ -51,14 +51,14 @@ def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Resul
     for command in commands:
         announce(f"{command.top}: {command.step}, log in {folder / command.log}")
         execute(folder, command)
-    found = reports(folder)
+    by_top = reports(folder)
     for top in tops if "synthesis" in result["steps"] else ():
-        if "synthesis" not in found.get(top, {}):
+        if "synthesis" not in by_top.get(top, {}):
             raise ToolError(f"{flow} must leave the report of C synthesis of {top}, it left none")
-    found = {top: found[top] for top in tops if top in found}
-    result |= {"tool": flow, "commands": [command.as_dict() for command in commands], "reports": _for_machines(found)}
+    by_top = {top: by_top[top] for top in tops if top in by_top}
+    result |= {"tool": flow, "commands": [command.as_dict() for command in commands], "reports": _for_machines(by_top)}
     text: list[object] = [f"{folder}: {', '.join(result['steps'])} of {', '.join(tops)} by {flow}"]
-    return result, text + _for_people(found), 0
+    return result, text + _for_people(by_top), 0
 
 
 @click.command(cls=Command, example="pcedge report build/m")
@@ -73,54 +73,54 @@ def report(path: Path) -> Result:
         kind = type(one).__name__.lower()
         result = {"file": str(path), "kind": kind, "report": as_dict(one)}
         return result, _for_people({str(path): {kind: Found(str(path), one, False)}}), 0
-    found = reports(path)
-    if not found:
+    parsed = reports(path)
+    if not parsed:
         raise DataError(f"{path} must hold reports of a vendor's tool, it holds none; pcedge build {path} makes them")
-    return {"out": str(path), "reports": _for_machines(found)}, _for_people(found), 0
+    return {"out": str(path), "reports": _for_machines(parsed)}, _for_people(parsed), 0
 
 
-def _for_machines(found: Any) -> dict[str, Any]:
+def _for_machines(parsed: Any) -> dict[str, Any]:
     from pcedge.toolchain.reports import as_dict
 
     return {
         top: {
             kind: {"file": one.file, "outdated": one.outdated, **as_dict(one.report)} for kind, one in kinds.items()
         }
-        for top, kinds in found.items()
+        for top, kinds in parsed.items()
     }  # fmt: skip
 
 
-def _for_people(found: Any) -> list[object]:
+def _for_people(parsed: Any) -> list[object]:
     """Show resources and clocks, each with the tool that says so."""
     rows: list[list[object]] = []
     clocks: list[list[object]] = []
-    held: dict[str, Any] = {}
+    devices: dict[str, Any] = {}
     old = []
-    for top, kinds in found.items():
+    for top, kinds in parsed.items():
         for kind, one in kinds.items():
-            said = one.report
+            report = one.report
             if kind == "timing":
-                verdict = "met" if said.met else f"{said.failing_endpoints} endpoints fail"
-                if said.setup_slack_ns is None:
+                verdict = "met" if report.met else f"{report.failing_endpoints} endpoints fail"
+                if report.setup_slack_ns is None:
                     verdict = "nothing constrained"
-                asked = ", ".join(f"{clock.period_ns:g}" for clock in said.clocks) or "?"
-                clocks.append([top, "Vivado", asked, _known(said.period_ns), "", "", verdict])
+                asked = ", ".join(f"{clock.period_ns:g}" for clock in report.clocks) or "?"
+                clocks.append([top, "Vivado", asked, _format_ns(report.period_ns), "", "", verdict])
             else:
-                source = "HLS estimate" if kind == "synthesis" else f"Vivado {said.state}"
-                rows.append([top, source, *_counts(said.used)])
-                held.setdefault(said.part, said.available)
+                source = "HLS estimate" if kind == "synthesis" else f"Vivado {report.state}"
+                rows.append([top, source, *_counts(report.used)])
+                devices.setdefault(report.part, report.available)
             if kind == "synthesis":
-                verdict = "met" if said.estimated_ns <= said.target_ns else "missed"
+                verdict = "met" if report.estimated_ns <= report.target_ns else "missed"
                 latency, interval = (
-                    _span(said.latency_min, said.latency_max),
-                    _span(said.interval_min, said.interval_max),
+                    _span(report.latency_min, report.latency_max),
+                    _span(report.interval_min, report.interval_max),
                 )
-                asked = f"{said.target_ns:g}"
-                clocks.append([top, "HLS estimate", asked, _known(said.estimated_ns), latency, interval, verdict])
+                asked = f"{report.target_ns:g}"
+                clocks.append([top, "HLS estimate", asked, _format_ns(report.estimated_ns), latency, interval, verdict])
             if one.outdated:
                 old.append(one.file)
     shown: list[object] = []
-    rows += [["device", part, *_counts(available)] for part, available in held.items()]
+    rows += [["device", device, *_counts(available)] for device, available in devices.items()]
     if rows:
         shown.append(
             table(
@@ -140,10 +140,10 @@ def _counts(amounts: Any) -> list[object]:
     return [amounts.lut, amounts.ff, amounts.dsp, amounts.bram18, "" if amounts.uram is None else amounts.uram]
 
 
-def _span(least: int | None, most: int | None) -> str:
-    first, last = ("?" if cycles is None else str(cycles) for cycles in (least, most))
+def _span(shortest: int | None, longest: int | None) -> str:
+    first, last = ("?" if cycles is None else str(cycles) for cycles in (shortest, longest))
     return first if first == last else f"{first} to {last}"
 
 
-def _known(value: float | None) -> str:
+def _format_ns(value: float | None) -> str:
     return "?" if value is None else f"{value:g}"

@@ -35,13 +35,13 @@ def doctor() -> Result:
 
     tools = survey()
     # A path is as long as it is: it stands below.
-    places = {t.name: t.found for t in tools if t.found and os.sep in t.found}
+    paths = {t.name: t.found for t in tools if t.found and os.sep in t.found}
     rows: list[list[object]] = [
-        [t.name, "below" if t.name in places else t.found or "missing", t.needed_for, t.override] for t in tools
+        [t.name, "below" if t.name in paths else t.found or "missing", t.needed_for, t.override] for t in tools
     ]
     missing = [t.name for t in tools if not t.found and t.required]
     result = {"tools": [t.as_dict() for t in tools], "missing": missing}
-    lines = [f"{name}: {place}" for name, place in places.items()]
+    lines = [f"{name}: {path}" for name, path in paths.items()]
     return result, [table("tools", ["tool", "found", "needed for", "override"], rows), *lines], 3 if missing else 0
 
 
@@ -139,13 +139,13 @@ def verify(
         raise click.UsageError("--rungs must name at least one rung")
     reading = Reading(dtype, shape, header=header)
     x = to_records(circuit, load_array(data, reading))[:records]
-    said = said_header(data, reading)
+    header_entry = said_header(data, reading)
     report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
-    counted = {"records": len(x), "complete_records": complete} | said
+    counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):
         text.append(
             f"streams: compared on the {complete} complete records of {len(x)}, the others have missing symbols"
@@ -179,7 +179,7 @@ def encode(
     _say_how(engine)
     reading = Reading(dtype, shape, header=header)
     x = load_array(data, reading)
-    said = said_header(data, reading)
+    header_entry = said_header(data, reading)
     with whole_file(out) as fresh:
         with progress("encoding") as move:
             packed = compress(engine, x, lanes, move)
@@ -195,7 +195,7 @@ def encode(
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
         "verify": check, "verified_records": verified,
     }  # fmt: skip
-    result |= said | bits_per_value(engine.circuit, 8 * len(packed), x)
+    result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
@@ -245,7 +245,7 @@ def loglik(
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
     reading = Reading(dtype, shape, missing, header)
     raw = load_array(data, reading)
-    said = said_header(data, reading)
+    header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
     x = to_symbols(circuit, raw, missing)
@@ -268,7 +268,7 @@ def loglik(
         "mean_nats": mean if finite else None,
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
-    } | said
+    } | header_entry
     unseen = 0
     if missing is not None:
         unseen = result["missing_symbols"] = int((x == -1).sum())

@@ -46,7 +46,7 @@ def prune(
     before = read_float(circuit)
     reading = Reading(missing=missing, header=header)
     records = to_symbols(before, load_data(data, reading).train, missing)
-    said = said_header(data, reading)
+    header_entry = said_header(data, reading)
     announce(f"computing flows of {len(records)} records")
     pruned = drop(before, expected_flows(before, records), fraction, shape, block=block, even=not whole)
     bits_before = mean_bits(before, records)
@@ -63,7 +63,7 @@ def prune(
         "bits_per_variable_before": bits_before,
         "bits_per_variable_after": bits_after if math.isfinite(bits_after) else None,
         "loss_bound": bound if math.isfinite(bound) else None,
-    } | said  # fmt: skip
+    } | header_entry  # fmt: skip
     text = (
         f"{out}: {before.parameters} parameters before, {pruned.circuit.parameters} after; "
         f"{bits_before:.4f} bits a variable before, {bits_after:.4f} after"
@@ -110,7 +110,7 @@ def grow(
         reading = Reading(missing=missing, header=header)
         records = to_symbols(before, load_data(data, reading).train, missing)
         result |= said_header(data, reading)
-        bits = [mean_bits(part, records) for part in (before, after)]
+        bits = [mean_bits(compared, records) for compared in (before, after)]
         for name, value in zip(("before", "after"), bits, strict=True):
             result[f"bits_per_variable_{name}"] = value if math.isfinite(value) else None
         text += f"; {bits[0]:.4f} bits a variable before, {bits[1]:.4f} after"

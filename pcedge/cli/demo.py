@@ -113,13 +113,13 @@ def _run(out: Path, steps: _Steps) -> dict[str, Any]:
     records = engine.check(images, allow_missing=False)
     lanes = tuple(project.csim.encode(records, 1))
     hardware = Stream(model.digest, images.dtype, images.shape, (Segment(len(images), lanes),)).pack()
-    comparisons.append(_compared("csim", "file from pc_encode = reference file", 1, int(hardware != packed)))
+    comparisons.append(_comparison("csim", "file from pc_encode = reference file", 1, int(hardware != packed)))
     restored = decode(engine, hardware)
     wrong = int((restored != images).reshape(len(images), -1).any(axis=1).sum())
-    comparisons.append(_compared("numpy", "images from the file of pc_encode", len(images), wrong))
+    comparisons.append(_comparison("numpy", "images from the file of pc_encode", len(images), wrong))
     decoded = project.csim.decode(list(parse(packed).segments[0].lanes), len(images))
     wrong = int((decoded != records).any(axis=1).sum())
-    comparisons.append(_compared("csim", "images from the reference file", len(images), wrong))
+    comparisons.append(_comparison("csim", "images from the reference file", len(images), wrong))
     with whole_file(out / "digits.pce") as fresh:
         fresh.write_bytes(packed)
 
@@ -157,11 +157,11 @@ def _golden(project: Any) -> dict[str, Any]:
     try:
         project.csim.golden()
     except MismatchError as error:
-        return _compared("csim", "testbench: every step of the golden vectors", GOLDEN_RECORDS, 1, str(error))
-    return _compared("csim", "testbench: every step of the golden vectors", GOLDEN_RECORDS, 0)
+        return _comparison("csim", "testbench: every step of the golden vectors", GOLDEN_RECORDS, 1, str(error))
+    return _comparison("csim", "testbench: every step of the golden vectors", GOLDEN_RECORDS, 0)
 
 
-def _compared(rung: str, output: str, vectors: int, mismatches: int, first: str | None = None) -> dict[str, Any]:
+def _comparison(rung: str, output: str, vectors: int, mismatches: int, first: str | None = None) -> dict[str, Any]:
     from pcedge.verify.ladder import Comparison
 
     return asdict(Comparison(rung, output, vectors, mismatches, first))
@@ -193,7 +193,7 @@ def _tables(report: dict[str, Any], out: Path) -> list[Any]:
     sizes: list[list[object]] = [["ROM, kbit", memory["rom"] / 1000]]
     for name, within in PARTS.items():
         sizes += [[f"  (of it {name})", memory[name] / 1000]] if memory[name] else []
-        sizes += [[f"    (of it {part.replace('_', ' ')})", memory[part] / 1000] for part in within]
+        sizes += [[f"    (of it {kind.replace('_', ' ')})", memory[kind] / 1000] for kind in within]
     sizes += [[f"RAM: {name}, kbit", memory[name] / 1000] for name in ("state", "exponents")]
     sizes += [[f"{name}, bytes", size] for name, size in report["bytes"].items()]
     times: list[list[object]] = [[name, seconds] for name, seconds in report["seconds"].items()]

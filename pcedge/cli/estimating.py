@@ -55,15 +55,15 @@ def estimate(
     if rate is None:
         size = EngineSize(macs, streams, default_search_bits(circuit, macs) if search_bits is None else search_bits)
     else:
-        found = smallest_for(program, rate, job, target, search_bits)
-        if isinstance(found, OutOfReach):
+        answer = smallest_for(program, rate, job, target, search_bits)
+        if isinstance(answer, OutOfReach):
             text = (
-                f"no engine reaches {rate:g} symbols a second at {found.clock_mhz:g} MHz: that is {found.wanted:.1f} "
-                f"cycles a record, and {found.unit} alone takes {found.cycles} with {found.macs} macs"
+                f"no engine reaches {rate:g} symbols a second at {answer.clock_mhz:g} MHz: that is {answer.wanted:.1f} "
+                f"cycles a record, and {answer.unit} alone takes {answer.cycles} with {answer.macs} macs"
             )
-            said = {"reached": False, "rate": rate, "limited_by": found.unit, "cycles_per_record": found.cycles}
-            return said, text, 1
-        size = found
+            refusal = {"reached": False, "rate": rate, "limited_by": answer.unit, "cycles_per_record": answer.cycles}
+            return refusal, text, 1
+        size = answer
     others = [read_integer(name) for name in fit]
     cost = estimate_cost(program, target=target, size=size, memories=memories, fit=others)
     result: dict[str, Any] = cost.as_dict()
@@ -86,23 +86,23 @@ def estimate(
 
 def _resources(cost: Cost) -> tuple[dict[str, object] | None, list[object]]:
     """Tell what the engine takes of a target's device; nothing where the target file says no family."""
-    target, found = cost.target, cost.resources
-    if found is None:
+    target, estimate = cost.target, cost.resources
+    if estimate is None:
         return None, [f"no resources are estimated: the target {target.name} says no family"]
-    said, total = found.as_dict(), asdict(found.total)
-    rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in found.blocks.items()]
+    result, total = estimate.as_dict(), asdict(estimate.total)
+    rows: list[list[object]] = [[name, *asdict(amounts).values()] for name, amounts in estimate.blocks.items()]
     rows.append(["all", *total.values()])
     lines: list[object] = []
     if target.resources is not None:
-        held = [int(getattr(target.resources, name)) for name in total]
-        rows.append([target.part, *held])
-        missing = found.missing(target.resources)
-        shares = found.shares(target.resources)
-        said |= {"device": dict(zip(total, held, strict=True)), "share": shares, "missing": missing}
-        parts = [f"{name} {share:.1f} %" for name, share in shares.items() if share is not None]
-        lines.append(f"share of {target.part}: {', '.join(parts)}")
+        available = [int(getattr(target.resources, name)) for name in total]
+        rows.append([target.part, *available])
+        missing = estimate.missing(target.resources)
+        shares = estimate.shares(target.resources)
+        result |= {"device": dict(zip(total, available, strict=True)), "share": shares, "missing": missing}
+        percentages = [f"{name} {share:.1f} %" for name, share in shares.items() if share is not None]
+        lines.append(f"share of {target.part}: {', '.join(percentages)}")
         if missing:
             lines.append(f"by this estimate {target.part} has too little of: {', '.join(missing)}")
     title = f"resources, counted, not calibrated: {target.family}"
     lines.append("nothing was synthesised: docs/engine.md says how each part is counted")
-    return said, [table(title, ["block", "LUT", "FF", "DSP", "BRAM 18"], rows), *lines]
+    return result, [table(title, ["block", "LUT", "FF", "DSP", "BRAM 18"], rows), *lines]

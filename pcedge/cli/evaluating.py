@@ -70,28 +70,28 @@ def evaluate(
     of_data, of_ood, of_labels = each_reading(reading, data, ood, labels)
     of_labels = Reading(header=of_labels.header)
     x = load_array(data, of_data)
-    said = said_header(data, of_data)
+    headers = said_header(data, of_data)
     classes = others = None
     if labels is not None:
         classes = load_labels(labels, of_labels)
-        said |= said_header(labels, of_labels, "labels_header")
+        headers |= said_header(labels, of_labels, "labels_header")
     if ood is not None:
         others = load_array(ood, of_ood)
-        said |= said_header(ood, of_ood, "ood_header")
+        headers |= said_header(ood, of_ood, "ood_header")
     # whole_file checks the rest of the plot's place before minutes of work, not after.
     with contextlib.nullcontext() if plot is None else whole_file(plot) as fresh:
         with _stages() as move:
-            found = measure(
+            evaluation = measure(
                 floats, engine, x,
                 labels=classes, ood=others,
                 records=records, queries=queries, seed=seed, lanes=lanes, progress=move,
             )  # fmt: skip
         if plot is not None and fresh is not None:
             names = [click.format_filename(name, shorten=True) for name in (model, circuit)]
-            title = f"{names[0]} against {names[1]}, {found.records} records"
-            draw(found, fresh, plot.suffix.lower(), title)
-    result = found.as_dict() | {"digest": engine.circuit.digest.hex()} | said
-    result["file"] |= bits_per_value(engine.circuit, 8 * found.file_bytes, x[: found.rows])
+            title = f"{names[0]} against {names[1]}, {evaluation.records} records"
+            draw(evaluation, fresh, plot.suffix.lower(), title)
+    result = evaluation.as_dict() | {"digest": engine.circuit.digest.hex()} | headers
+    result["file"] |= bits_per_value(engine.circuit, 8 * evaluation.file_bytes, x[: evaluation.rows])
     if plot is not None:
         result["plot"] = str(plot)
     return result, _tables(result), 0
@@ -114,17 +114,17 @@ def _stages() -> Iterator[Any]:
 
 
 def _tables(result: dict[str, Any]) -> list[Any]:
-    made = [_lengths(result), _distribution(result)]
-    made += _remarks(result)
+    blocks = [_lengths(result), _distribution(result)]
+    blocks += _remarks(result)
     if "classes" in result:
-        made.append(_classes(result["classes"], _possible(result["records"], result["float_impossible"])))
+        blocks.append(_classes(result["classes"], _possible(result["records"], result["float_impossible"])))
     if "queries" in result:
-        made.append(_queries(result["queries"]))
+        blocks.append(_queries(result["queries"]))
     if "ood" in result:
-        made += _ood(result)
+        blocks += _ood(result)
     if "plot" in result:
-        made.append(f"plot in {result['plot']}")
-    return made
+        blocks.append(f"plot in {result['plot']}")
+    return blocks
 
 
 def _lengths(result: dict[str, Any]) -> Any:
@@ -134,14 +134,14 @@ def _lengths(result: dict[str, Any]) -> Any:
         names["likelihood"] += f", of {records - result['impossible']} possible"
     if result["float_impossible"]:
         names["float"] += f", of {records - result['float_impossible']} possible"
-    whole = result["bits_per_record"]
+    bits = result["bits_per_record"]
     # Means over different records are not subtracted: the likelihood's are compared on those that both call possible.
     over = {
         "float": 0.0, "likelihood": result["likelihood_loss"]["mean"], "intervals": result["loss"]["mean"],
-        "file": None if result["float_impossible"] else whole["file"] - whole["float"],
+        "file": None if result["float_impossible"] else bits["file"] - bits["float"],
     }  # fmt: skip
     rows: list[list[object]] = [
-        [name, _cell(whole[key]), _cell(result["bits_per_variable"][key]), _cell(over[key])]
+        [name, _cell(bits[key]), _cell(result["bits_per_variable"][key]), _cell(over[key])]
         for key, name in names.items()
     ]
     title = (
@@ -189,11 +189,11 @@ def _possible(records: int, impossible: int) -> str:
 
 def _classes(classes: list[dict[str, Any]], over: str) -> Any:
     rows: list[list[object]] = []
-    for found in classes:
-        loss = found["loss"]
-        figures = [found["float_bits"], loss["mean"], loss["quantiles"]["99.9"], loss["quantiles"]["max"]]
-        worst = "" if found["worst_record"] is None else found["worst_record"]
-        rows.append([found["label"], found["records"], *map(_cell, figures), worst, found["impossible"]])
+    for row in classes:
+        loss = row["loss"]
+        figures = [row["float_bits"], loss["mean"], loss["quantiles"]["99.9"], loss["quantiles"]["max"]]
+        worst = "" if row["worst_record"] is None else row["worst_record"]
+        rows.append([row["label"], row["records"], *map(_cell, figures), worst, row["impossible"]])
     columns = ["class", "records", "float", "mean", "99.9 %", "worst", "record", "zero p"]
     title = f"classes: mean float bits, then the loss{over}; zero p: impossible to the integers"
     return table(title, columns, rows)
@@ -202,9 +202,9 @@ def _classes(classes: list[dict[str, Any]], over: str) -> Any:
 def _queries(queries: dict[str, Any]) -> Any:
     rows: list[list[object]] = []
     for key, unit in (("marginal", "bits"), ("conditional", "p")):
-        found = queries[key]
-        errors = [_brief(found[name]) for name in ("mean_error", "p99.9_error", "max_error")]
-        rows.append([f"{key}, {unit}", found["queries"], *errors, found["impossible"], found["undefined"]])
+        query = queries[key]
+        errors = [_brief(query[name]) for name in ("mean_error", "p99.9_error", "max_error")]
+        rows.append([f"{key}, {unit}", query["queries"], *errors, query["impossible"], query["undefined"]])
     columns = ["error of", "queries", "mean", "99.9 %", "max", "zero p", "undefined"]
     left = sum(queries[key][name] for key in ("marginal", "conditional") for name in ("impossible", "undefined"))
     over = ", and like undefined not in the errors" if left else ""
@@ -217,9 +217,9 @@ def _ood(result: dict[str, Any]) -> list[Any]:
     missed = {"float": "float_impossible", "likelihood": "impossible"}
     rows: list[list[object]] = []
     for key, area in ood["auroc"].items():
-        name, found = NAMES[key], [one.get(missed.get(key, ""), 0) for one in (result, ood)]
-        if any(found):
-            name += f", bits of {result['records'] - found[0]} and {ood['records'] - found[1]} possible"
+        name, impossible = NAMES[key], [one.get(missed.get(key, ""), 0) for one in (result, ood)]
+        if any(impossible):
+            name += f", bits of {result['records'] - impossible[0]} and {ood['records'] - impossible[1]} possible"
         # Areas near 1 differ in the last digits, as in the plot.
         bits = _cell(result["bits_per_record"][key]), _cell(ood["bits_per_record"][key])
         rows.append([name, *bits, f"{area:.5f}"])

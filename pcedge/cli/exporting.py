@@ -10,7 +10,7 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_records
-from pcedge.cli.output import Command, Result, announce, given, must_come_with, whole_file
+from pcedge.cli.output import Command, Result, announce, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -94,21 +94,21 @@ def export(
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
     golden = None
-    said: dict[str, Any] = {}
+    header_entry: dict[str, Any] = {}
     if data:
         reading = Reading(dtype, shape, header=header)
         golden = to_records(circuit, load_array(data, reading))[: records or GIVEN_RECORDS]
-        said = said_header(data, reading)
+        header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
     if kernel == "unrolled":
-        result, text, status = _unrolled(circuit, out, target, golden, adders or "auto")
-        return result | said, text, status
+        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto")
+        return result | header_entry, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
     folder = write_project(circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others)
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
-    return result | said, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+    return result | header_entry, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
 
 
 @click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")
@@ -156,7 +156,7 @@ def simulate(folder: Path) -> Result:
         simulator.compile()
         lines[name], records = simulator.golden(), simulator.manifest.golden_records
     result = {"out": str(folder), "mismatches": 0, "golden_records": records}
-    result["compared"] = {name: compared(said) for name, said in lines.items()}
+    result["compared"] = {name: compared(line) for name, line in lines.items()}
     return result, "\n".join(lines.values()), 0
 
 
@@ -172,7 +172,9 @@ def _program(model: str, out: Path) -> Result:
     """Write the program of a circuit."""
     from pcedge.schedule import write_program
 
-    if wrong := given("kernel", "adders", "data", "records", "macs", "streams", "search_bits", "memories", "fit"):
+    if wrong := options_given(
+        "kernel", "adders", "data", "records", "macs", "streams", "search_bits", "memories", "fit"
+    ):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target program makes none")
     circuit = read_integer(model)
     with whole_file(out) as fresh:
@@ -182,7 +184,7 @@ def _program(model: str, out: Path) -> Result:
     return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
 
 
-def _unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
+def _export_unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.project.manifest import read_manifest

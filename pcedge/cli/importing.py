@@ -27,8 +27,8 @@ def import_file(file: str, kind: str | None, vtree: str | None, out: Path) -> tu
     from pcedge.errors import NotStructuredError
     from pcedge.importers import import_circuit
 
-    made = import_circuit(file, format=kind, vtree=vtree)
-    circuit = made.circuit
+    imported = import_circuit(file, format=kind, vtree=vtree)
+    circuit = imported.circuit
     with whole_file(out) as fresh:
         save_circuit(circuit, fresh)
     try:
@@ -39,21 +39,21 @@ def import_file(file: str, kind: str | None, vtree: str | None, out: Path) -> tu
     kinds = [shape.kind for shape in circuit.shapes]
     result = {
         "out": str(out),
-        "format": made.format,
+        "format": imported.format,
         "variables": len(circuit.cardinalities),
         "symbols": max(circuit.cardinalities),
         "layers": {name: kinds.count(name) for name in ("input", "product", "sum")},
         "parameters": circuit.parameters,
         "structured": structured,
-        "log_constant": made.log_constant,
-        "names": list(made.names),
-        "notes": list(made.notes),
+        "log_constant": imported.log_constant,
+        "names": list(imported.names),
+        "notes": list(imported.notes),
     }
     layers = ", ".join(f"{count} {name}" for name, count in result["layers"].items())  # type: ignore[attr-defined]
     lines = [
         f"{out}: {result['variables']} variables, layers {layers}, {circuit.parameters} parameters",
-        f"log constant: {made.log_constant:.12g} nats (the file's log-likelihood is the circuit's plus this)",
+        f"log constant: {imported.log_constant:.12g} nats (the file's log-likelihood is the circuit's plus this)",
     ]
     if not structured:
         lines.append("not structured-decomposable: it can be evaluated and marginalised, coding costs more")
-    return result, "\n".join([*lines, *(f"note: {note}" for note in made.notes)]), 0
+    return result, "\n".join([*lines, *(f"note: {note}" for note in imported.notes)]), 0

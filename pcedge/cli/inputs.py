@@ -64,12 +64,12 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         """Give a tuple."""
         if isinstance(value, tuple):
             return value
-        parts = str(value).lower().split("x")
-        right = all(part.isdecimal() and int(part) for part in parts)
-        if not right or self.count not in (None, len(parts)):
+        sizes = str(value).lower().split("x")
+        right = all(size.isdecimal() and int(size) for size in sizes)
+        if not right or self.count not in (None, len(sizes)):
             form = "4x4" if self.count == 2 else "28x28"
             self.fail(f"it must be sizes with x between them such as {form}, got {value!r}", param, ctx)
-        return tuple(int(part) for part in parts)
+        return tuple(int(size) for size in sizes)
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

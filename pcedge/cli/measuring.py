@@ -24,7 +24,7 @@ def held_records(train: Any, valid: Any, seed: int) -> Any:
     return train if len(train) < 2 else hold_out(train, LearnConfig.holdout, seed)[1]
 
 
-def measured(circuit: Circuit, model: IntegerCircuit, records: Any, seed: int) -> dict[str, Any]:
+def measure_held_out(circuit: Circuit, model: IntegerCircuit, records: Any, seed: int) -> dict[str, Any]:
     """Measure an integer circuit and its float circuit on held-out records, at most MEASURED, drawn with the seed.
 
     Counted are the coding intervals; where symbols are missing or the circuit has no tree of regions, the integer
@@ -38,16 +38,17 @@ def measured(circuit: Circuit, model: IntegerCircuit, records: Any, seed: int) -
     some = engine.check(some, allow_missing=True)
     if model.structured and not (some < 0).any():
         bits = record_bits(circuit, engine, some)
-        code, floats, likelihoods, own = "intervals", bits.float_bits, bits.likelihood_bits, bits.interval_bits
+        code, bits_per_record = "intervals", bits.interval_bits
+        floats, likelihoods = bits.float_bits, bits.likelihood_bits
     else:
         floats, likelihoods = (-logs for logs in log2_pair(circuit, engine, some))
-        code, own = "likelihood", likelihoods
+        code, bits_per_record = "likelihood", likelihoods
     return {
         "records": len(some),
         "of": len(records),
         "code": code,
         "float_bits_per_record": _mean(floats),
-        "bits_per_record": _mean(own),
+        "bits_per_record": _mean(bits_per_record),
         "float_impossible": int(np.isposinf(floats).sum()),
         "impossible": int(np.isposinf(likelihoods).sum()),
     }
@@ -58,31 +59,31 @@ def _mean(bits: Any) -> float | None:
     return float(possible.mean()) if len(possible) else None
 
 
-def measured_in_words(found: dict[str, Any]) -> str:
+def measured_in_words(result: dict[str, Any]) -> str:
     """Write what was measured on held-out records; warn of records that only the integers call impossible."""
-    if found["impossible"] > found["float_impossible"]:
+    if result["impossible"] > result["float_impossible"]:
         warn(
-            f"{found['impossible']} of {found['records']} held-out records are impossible to the integers (likelihood "
-            f"0), {found['float_impossible']} to the float circuit; the floor codes them, at many bits, and their "
-            "score is -inf: more bits or --small-weights keep help"
+            f"{result['impossible']} of {result['records']} held-out records are impossible to the integers "
+            f"(likelihood 0), {result['float_impossible']} to the float circuit; the floor codes them, at many bits, "
+            "and their score is -inf: more bits or --small-weights keep help"
         )
-    some = f"{found['records']} records" + (f" of {found['of']}" if found["of"] > found["records"] else "")
+    some = f"{result['records']} records" + (f" of {result['of']}" if result["of"] > result["records"] else "")
     return (
-        f"held out: {some}: {_bits(found['bits_per_record'])} bits a record by {found['code']}, float circuit "
-        f"{_bits(found['float_bits_per_record'])}; impossible: {found['impossible']}, to the float circuit "
-        f"{found['float_impossible']}"
+        f"held out: {some}: {_bits(result['bits_per_record'])} bits a record by {result['code']}, float circuit "
+        f"{_bits(result['float_bits_per_record'])}; impossible: {result['impossible']}, to the float circuit "
+        f"{result['float_impossible']}"
     )
 
 
-def refinement_in_words(found: dict[str, Any]) -> str:
+def refinement_in_words(result: dict[str, Any]) -> str:
     """Write what a refinement did; warn where it made the held-out records longer."""
-    before, after = found["bits_per_record_before"], found["bits_per_record_after"]
+    before, after = result["bits_per_record_before"], result["bits_per_record_after"]
     if before is not None and after is not None and after > before:
         warn(f"--refine made the held-out records longer, {after:.4f} bits a record after {before:.4f}")
-    kept = f"pass {found['pass_kept']} of {found['passes']} kept" if found["pass_kept"] else "rounding alone kept"
-    if found["left_out"]:
-        kept = "left out, for it does not keep the budget"
-    return f"refinement: {_bits(before)} bits a record before, {_bits(after)} after, {kept}"
+    outcome = f"pass {result['pass_kept']} of {result['passes']} kept" if result["pass_kept"] else "rounding alone kept"
+    if result["left_out"]:
+        outcome = "left out, for it does not keep the budget"
+    return f"refinement: {_bits(before)} bits a record before, {_bits(after)} after, {outcome}"
 
 
 def _bits(value: float | None) -> str:

@@ -75,7 +75,7 @@ def _show(text: Any) -> None:
         if isinstance(text, str):
             click.echo(text, err=_on_stderr)
         else:
-            _show_parts(text)
+            _show_blocks(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -83,24 +83,24 @@ def _show(text: Any) -> None:
         raise OSError(streams.unwritable("stdout", error)) from error
 
 
-def _show_parts(parts: Iterable[Any]) -> None:
+def _show_blocks(blocks: Iterable[Any]) -> None:
     """Print texts and tables."""
     from rich.console import Console
 
     # Brackets and colons in names are no markup.
     console = Console(stderr=_on_stderr, markup=False, emoji=False, highlight=False)
     width = console.width
-    for part in parts:
-        if isinstance(part, str):
-            click.echo(part, err=_on_stderr)
+    for block in blocks:
+        if isinstance(block, str):
+            click.echo(block, err=_on_stderr)
         else:
-            console.width = max(width, _least_width(part))
-            console.print(part)
+            console.width = max(width, _least_width(block))
+            console.print(block)
 
 
-def _least_width(part: Table) -> int:
+def _least_width(block: Table) -> int:
     """Say which width a table must have, so that no word or number in it is broken."""
-    return sum(column.min_width or 0 for column in part.columns) + 3 * len(part.columns) + 1
+    return sum(column.min_width or 0 for column in block.columns) + 3 * len(block.columns) + 1
 
 
 def show_error(error: str, message: str, status: int) -> None:
@@ -185,15 +185,17 @@ def memory_in_words(memory: dict[str, int]) -> str:
         shown = "of both: dictionaries" if name == "dictionaries" else name.replace("_", " ")
         return f"{shown} {memory[name] / 1000:.3f}"
 
-    within = {name: ", ".join(kbit(part) for part in parts if memory.get(part)) for name, parts in PARTS.items()}
+    within = {
+        name: ", ".join(kbit(detail) for detail in details if memory.get(detail)) for name, details in PARTS.items()
+    }
     listed = ", ".join(kbit(name) + (f" [{within[name]}]" if within[name] else "") for name in PARTS if memory[name])
-    known = {*SUMS, *PARTS, *(part for some in PARTS.values() for part in some)}
+    known = {*SUMS, *PARTS, *(detail for some in PARTS.values() for detail in some)}
     ram = ", ".join(kbit(name) for name in memory if name not in known)
-    whole = next(name for name in SUMS if name in memory)
-    return f"{SUMS[whole]} {memory[whole] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
+    total = next(name for name in SUMS if name in memory)
+    return f"{SUMS[total]} {memory[total] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
 
 
-def given(*names: str) -> list[str]:
+def options_given(*names: str) -> list[str]:
     """Give which of some options of the running command are on its command line, not left to their defaults."""
     context = click.get_current_context()
     return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
@@ -205,9 +207,9 @@ def must_come_with(option: str, present: bool, *names: str, without: tuple[str, 
     Raises:
         click.UsageError: one of `names` is there and the option is not, or both it and one of `without` are.
     """
-    if present and (wrong := given(*without)):
+    if present and (wrong := options_given(*without)):
         raise click.UsageError(f"--{wrong[0]} must come without {option}, which finds it")
-    if not present and (wrong := given(*names)):
+    if not present and (wrong := options_given(*names)):
         raise click.UsageError(f"--{wrong[0]} must come with {option}")
 
 
@@ -216,7 +218,7 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
     from rich.cells import cell_len
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left")
+    block = Table(title=title, title_justify="left")
     shown = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
@@ -225,13 +227,13 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
         words = cells if in_one else [word for cell in cells for word in cell.split()]
         least = max(map(cell_len, [*column.split(), *words]))
         # rich takes from a column that gives way more than its least width, where others could give more.
-        made.add_column(
+        block.add_column(
             column, justify="right" if right else "left", overflow="fold", no_wrap=in_one, min_width=least,
             width=least if right else None,
         )  # fmt: skip
     for texts in shown:
-        made.add_row(*texts)
-    return made
+        block.add_row(*texts)
+    return block
 
 
 @contextlib.contextmanager

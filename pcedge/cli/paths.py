@@ -83,11 +83,11 @@ def _check(context: click.Context) -> None:
     outputs: dict[object, str] = {}
     for parameter, path in _given(context, False):
         for name in _files_of(path):
-            if (found := _identity(name)) in inputs:
-                _refuse(inputs[found])
+            if (identity := _identity(name)) in inputs:
+                _refuse(inputs[identity])
         option = next((text for text in parameter.opts if text.startswith("-")), str(parameter.name).upper())
-        for place in (_identity(path), os.path.realpath(path)):
-            other = outputs.setdefault(place, option) if place is not None else option
+        for key in (_identity(path), os.path.realpath(path)):
+            other = outputs.setdefault(key, option) if key is not None else option
             if other != option:
                 raise click.UsageError(f"{option} must be another file than {other}, both are {path}")
 
@@ -109,10 +109,10 @@ def _files_of(path: str) -> list[str]:
 def _identity(path: str) -> tuple[int, int] | None:
     """Tell which file a name means, links followed; None for what is not there or cannot be replaced."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):  # a damaged manifest may hold what is no name
         return None
-    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def refuse_input(path: Path) -> None:
@@ -121,9 +121,9 @@ def refuse_input(path: Path) -> None:
     Raises:
         click.UsageError: it is.
     """
-    if (found := _identity(str(path))) is not None:
+    if (identity := _identity(str(path))) is not None:
         for name in list(_opened or ()):
-            if _identity(name) == found:
+            if _identity(name) == identity:
                 _refuse(name)
 
 
@@ -171,8 +171,8 @@ def _is_pipe(path: str) -> bool:
 
 def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> int:
     count = 0
-    while count <= limit and (part := source.read(1 << 20)):
-        count += target.write(part)
+    while count <= limit and (block := source.read(1 << 20)):
+        count += target.write(block)
     return count
 
 
@@ -236,8 +236,8 @@ def _is_stdout(path: Path) -> bool:
     if number == 1:
         return True
     try:
-        found, own = os.stat(path) if number is None else os.fstat(number), os.fstat(1)
+        status, stdout = os.stat(path) if number is None else os.fstat(number), os.fstat(1)
     except OSError:
         return False
-    piped = stat.S_ISFIFO(own.st_mode) or stat.S_ISSOCK(own.st_mode)
-    return os.path.samestat(found, own) and (piped or (number is not None and stat.S_ISREG(own.st_mode)))
+    piped = stat.S_ISFIFO(stdout.st_mode) or stat.S_ISSOCK(stdout.st_mode)
+    return os.path.samestat(status, stdout) and (piped or (number is not None and stat.S_ISREG(stdout.st_mode)))

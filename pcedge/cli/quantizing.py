@@ -16,7 +16,7 @@ from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to
 from pcedge.cli.measuring import (
     chosen_in_words,
     held_records,
-    measured,
+    measure_held_out,
     measured_in_words,
     refinement_in_words,
     sizes,
@@ -135,24 +135,24 @@ def quantize(
         check_device(refinement.learn)
     train: Any = None
     valid: Any = None
-    held: Any = None
+    held_out: Any = None
     headed: dict[str, Any] = {}
     if data is not None:
         reading = Reading(dtype, shape, missing, header)
-        splits = load_data(data, reading).map(lambda part: to_symbols(source, part, missing))
+        splits = load_data(data, reading).map(lambda values: to_symbols(source, values, missing))
         headed = said_header(data, reading)
         train = splits.train.reshape(len(splits.train), -1)
-        held = held_records(train, splits.valid, seed)
+        held_out = held_records(train, splits.valid, seed)
         if splits.valid is not None and len(splits.valid):
             valid = splits.valid.reshape(len(splits.valid), -1)
     settings = SearchConfig(generations=generations, workers=workers, seed=seed)
     with _Watch(len(source.cardinalities), checkpoint) as watch:
-        found = quantize_within(
-            source, config, train=train, valid=valid, held_out=held, budget=budget, settings=settings,
+        outcome = quantize_within(
+            source, config, train=train, valid=valid, held_out=held_out, budget=budget, settings=settings,
             tables=leaf_tables, refinement=refinement, seed=seed, device=device, checkpoint=checkpoint, watcher=watch,
         )  # fmt: skip
-    model, chosen = found.integers, found.chosen
-    if found.left_out:
+    model, chosen = outcome.integers, outcome.chosen
+    if outcome.left_out:
         announce("what --refine found does not keep the budget, so it is left out")
     with whole_file(out) as fresh:
         write_onnx(model, fresh, bounds_notes(source, model))
@@ -164,14 +164,14 @@ def quantize(
         "structured": model.structured,
     } | headed
     text = f"{out}: {result['bytes']} bytes, digest {model.digest.hex()[:16]}…"
-    more, said = sizes(model)
+    more, remark = sizes(model)
     result |= more
-    text += f"\n{said}"
+    text += f"\n{remark}"
     if chosen is not None:
         result["multiplier_bits"] = multiplier_bits(model)
         searched = {
-            "generations": generations, "resumed_at": watch.resumed_at, "held_out_records": len(held),
-            "compared_records": min(settings.many, len(held)),
+            "generations": generations, "resumed_at": watch.resumed_at, "held_out_records": len(held_out),
+            "compared_records": min(settings.many, len(held_out)),
         }  # fmt: skip
         widths = chosen.candidate.weight_bits
         result["chosen"] = {
@@ -187,14 +187,14 @@ def quantize(
         )
     if chosen is not None or refinement is not None:
         announce("measuring held-out records")
-        result["held_out"] = measured(source, model, held, seed)
+        result["held_out"] = measure_held_out(source, model, held_out, seed)
         if refinement is not None:
-            before = found.unrefined
-            alone = result["held_out"] if model is before else measured(source, before, held, seed)
+            before = outcome.unrefined
+            alone = result["held_out"] if model is before else measure_held_out(source, before, held_out, seed)
             result["refinement"] = {
-                "held_out_records": len(held), "bits_per_record_before": alone["bits_per_record"],
+                "held_out_records": len(held_out), "bits_per_record_before": alone["bits_per_record"],
                 "bits_per_record_after": result["held_out"]["bits_per_record"],
-                "passes": refinement.passes, "pass_kept": found.pass_kept, "left_out": found.left_out,
+                "passes": refinement.passes, "pass_kept": outcome.pass_kept, "left_out": outcome.left_out,
             }  # fmt: skip
             text += f"\n{refinement_in_words(result['refinement'])}"
         text += f"\n{measured_in_words(result['held_out'])}"

@@ -72,8 +72,8 @@ def prepare() -> None:
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     """Write signs that an encoding lacks, and bytes of names that are no text, in ASCII."""
-    if isinstance(error, UnicodeEncodeError) and (found := PLAIN.get(error.object[error.start])):
-        return found, error.start + 1
+    if isinstance(error, UnicodeEncodeError) and (substitute := PLAIN.get(error.object[error.start])):
+        return substitute, error.start + 1
     return codecs.backslashreplace_errors(error)
 
 

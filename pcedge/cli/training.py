@@ -25,7 +25,7 @@ from pcedge.cli.inputs import (
     refuse_missing,
     said_header,
 )
-from pcedge.cli.output import Command, Result, announce, given, in_words, progress, warn, whole_file
+from pcedge.cli.output import Command, Result, announce, in_words, options_given, progress, warn, whole_file
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 
 #: settings of LearnConfig that are options of the same name, with what their values must be
@@ -66,21 +66,23 @@ def _idle(
     """Give the options of the command line that change nothing beside the others, and why."""
     if start is not None:
         told = "with --init, whose circuit says it"
-        yield from ((name, told) for name in given("structure", "leaves", "latents", "block", "image"))
+        yield from ((name, told) for name in options_given("structure", "leaves", "latents", "block", "image"))
         kinds = {layer.kind for layer in start.layers if isinstance(layer, InputLayer)}
         tables = bool(kinds - set(KINDS))
     else:
         if settings["structure"] != "independent":
-            yield from ((name, "without --structure independent") for name in given("block"))
+            yield from ((name, "without --structure independent") for name in options_given("block"))
         tables = settings["leaves"] not in KINDS
     if not tables:
-        yield from ((name, "on leaves without tables") for name in given("leaf_prior", "blur"))
+        yield from ((name, "on leaves without tables") for name in options_given("leaf_prior", "blur"))
     if has_valid:
-        yield from ((name, "on data with a validation split") for name in given("holdout"))
+        yield from ((name, "on data with a validation split") for name in options_given("holdout"))
     if not has_checkpoint:
-        yield from ((name, "without --checkpoint") for name in given("checkpoint_seconds"))
+        yield from ((name, "without --checkpoint") for name in options_given("checkpoint_seconds"))
     if settings["validate_every"] > settings["iterations"]:
-        yield from ((name, "beyond --iterations: the last parameters are taken") for name in given("validate_every"))
+        yield from (
+            (name, "beyond --iterations: the last parameters are taken") for name in options_given("validate_every")
+        )
 
 
 @click.command(cls=Command, example="pcedge train --data digits --latents 16 --seed 0 --out c.pcedge")
@@ -116,7 +118,7 @@ def train(
     from pcedge.learn import evaluate, fit
 
     patience, every = settings["patience"], settings["validate_every"]
-    if 0 < patience < every and len(given("patience", "validate_every")) == 2:
+    if 0 < patience < every and len(options_given("patience", "validate_every")) == 2:
         raise click.UsageError(
             f"--patience must be 0 or at least --validate-every, got {patience} and {every}: training would stop with "
             "no second look at the validation split"
@@ -132,7 +134,7 @@ def train(
     if symbolizer is not None and start is not None:
         raise click.UsageError("--symbolizer must not be given with --init, whose circuit has its own or none")
     if symbolizer is None and steps is None:
-        splits = loaded.map(lambda part: mark_missing(part, missing))
+        splits = loaded.map(lambda values: mark_missing(values, missing))
     else:
         refuse_missing(missing)
         if steps is None:
@@ -144,16 +146,16 @@ def train(
     if settings["structure"] == "quad" and image is None:
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
-    said: dict[str, Any] = {}
+    header_entry: dict[str, Any] = {}
     if first:
-        said = said_header(data, reading)
+        header_entry = said_header(data, reading)
         announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
     iterations: list[int] = []
-    kept = checkpoint is not None and checkpoint.exists()
+    resumed = checkpoint is not None and checkpoint.exists()
     with progress("training") as move, whole_file(out if first else Path(os.devnull)) as fresh:
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
-            if first and kept and not iterations:
+            if first and resumed and not iterations:
                 announce(f"going on from iteration {iteration - 1} of {checkpoint}")
             iterations.append(iteration)
             move(iteration, total)
@@ -162,7 +164,7 @@ def train(
             splits, config, circuit=start, progress=report, checkpoint=checkpoint,
             cardinalities=None if steps is None or start is not None else steps.cardinalities,
         )  # fmt: skip
-        if first and kept and not iterations:
+        if first and resumed and not iterations:
             announce(f"the run of {checkpoint} is complete")
         circuit = replace(circuit, symbolizer=steps)
         save_circuit(circuit, fresh)
@@ -176,9 +178,9 @@ def train(
     }  # fmt: skip
     if steps is not None:
         result["symbolizer"] = specification(steps)
-    for name, part in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
-        if part is not None and len(part):
-            bits = -evaluate(circuit, part, replace(config, dtype="float64")).mean() / math.log(2)
+    for name, values in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+        if values is not None and len(values):
+            bits = -evaluate(circuit, values, replace(config, dtype="float64")).mean() / math.log(2)
             result[f"{name}_bits_per_variable"] = float(bits) / len(circuit.cardinalities)
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
-    return result | said, "\n".join(lines), 0
+    return result | header_entry, "\n".join(lines), 0

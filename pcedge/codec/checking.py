@@ -82,53 +82,53 @@ def check_stream(
     decoded = start = coded = 0
     left = math.inf if verify == "all" else seconds
     for number, segment in enumerate(stream.segments):
-        part = rows[start : start + segment.records]
-        records = part if symbolizer is None else _symbols(symbolizer, part, start)
+        block = rows[start : start + segment.records]
+        records = block if symbolizer is None else _symbols(symbolizer, block, start)
         if verify == "all" or number in (0, last):
             began = time.monotonic()
             until = began + (left if number == last else left / 2)
             done = np.zeros(len(records), dtype=bool)
             # A sample takes some lanes after the others, so that a piece of work stays small.
             width = len(segment.lanes) if verify == "all" else DEFAULT_LANES
-            for places in _compared(engine, segment, records, coded, width):
-                done[places] = True
+            for indices in _compare(engine, segment, records, coded, width):
+                done[indices] = True
                 if progress:
-                    progress(decoded + _whole_rows(symbolizer, done, len(part)), len(rows))
+                    progress(decoded + _whole_rows(symbolizer, done, len(block)), len(rows))
                 if time.monotonic() > until:
                     break
-            decoded += _whole_rows(symbolizer, done, len(part))
+            decoded += _whole_rows(symbolizer, done, len(block))
             left -= time.monotonic() - began
         start += segment.records
         coded += len(records)
     return decoded
 
 
-def _symbols(symbolizer: Symbolizer, part: NDArray[np.generic], start: int) -> IntArray:
+def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> IntArray:
     """Map rows to records of symbols, which must give the rows back."""
-    records = symbolizer.apply(part)
+    records = symbolizer.apply(block)
     try:
-        wrong = np.argwhere(symbolizer.invert(records, len(part)) != part)
+        wrong = np.argwhere(symbolizer.invert(records, len(block)) != block)
     except DataError as error:
         raise MismatchError(
-            f"rows {start}..{start + len(part) - 1} must come back from their symbols: {error}"
+            f"rows {start}..{start + len(block) - 1} must come back from their symbols: {error}"
         ) from error
     if len(wrong):
-        row, *place = (int(i) for i in wrong[0])
-        raise MismatchError(f"row {start + row}, place {tuple(place)}: the value must come back from its symbols")
+        row, *position = (int(i) for i in wrong[0])
+        raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its symbols")
     return records.astype(np.int64)
 
 
-def _compared(
+def _compare(
     engine: ReferenceEngine, segment: Segment, records: IntArray, first: int, width: int
 ) -> Iterator[IntArray]:
-    """Decode `width` lanes after the others, a record of each at a time; give the places of those that are equal."""
+    """Decode `width` lanes after the others, a record of each at a time; give the indices of those that are equal."""
     lanes = len(segment.lanes)
     for begin in range(0, lanes, width):
         some = segment.lanes[begin : begin + width]
-        places = np.flatnonzero(np.arange(len(records)) % lanes // width == begin // width)
-        rounds = decode_rounds(engine, list(some), len(places))
-        for done in range(0, len(places), len(some)):
-            now = places[done : done + len(some)]
+        indices = np.flatnonzero(np.arange(len(records)) % lanes // width == begin // width)
+        rounds = decode_rounds(engine, list(some), len(indices))
+        for done in range(0, len(indices), len(some)):
+            now = indices[done : done + len(some)]
             try:
                 symbols = next(rounds)
             except StreamError as error:
@@ -144,7 +144,7 @@ def _compared(
         try:
             next(rounds, None)  # the lanes must end here
         except StreamError as error:
-            raise MismatchError(f"the lanes must end with record {first + places[-1]}: {error}") from error
+            raise MismatchError(f"the lanes must end with record {first + indices[-1]}: {error}") from error
 
 
 def _whole_rows(symbolizer: Symbolizer | None, done: NDArray[np.bool_], rows: int) -> int:

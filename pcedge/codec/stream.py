@@ -113,16 +113,16 @@ def encode(
     segments = []
     size = _segment_rows(symbolizer)
     for first in range(0, len(rows), size):
-        part = rows[first : first + size]
-        records = part if symbolizer is None else symbolizer.apply(part).astype(np.int64)
-        count = min(lanes or DEFAULT_LANES, len(records), len(part))
+        block = rows[first : first + size]
+        records = block if symbolizer is None else symbolizer.apply(block).astype(np.int64)
+        count = min(lanes or DEFAULT_LANES, len(records), len(block))
 
-        def report(done: int, total: int, first: int = first, part: int = len(part)) -> None:
+        def report(done: int, total: int, first: int = first, block_rows: int = len(block)) -> None:
             if progress:
-                progress(first + done * part // total, len(rows))
+                progress(first + done * block_rows // total, len(rows))
 
         coded = engine.encode_lanes(records, count, report)
-        segments.append(Segment(len(part), tuple(coded)))
+        segments.append(Segment(len(block), tuple(coded)))
     return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
 
 
@@ -153,7 +153,7 @@ def decode(
     counts = _check_segments(stream, symbolizer)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
     restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
-    least, most = value_range(stream.dtype.name)
+    lowest, highest = value_range(stream.dtype.name)
     done = 0
     for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
 
@@ -163,12 +163,12 @@ def decode(
 
         lanes = list(segment.lanes)
         symbols = engine.decode_lanes(lanes, count, report)
-        part = symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number)
-        for end in (part.min(), part.max()) if part.size else ():
-            if not least <= int(end) <= most:
+        block = symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number)
+        for end in (block.min(), block.max()) if block.size else ():
+            if not lowest <= int(end) <= highest:
                 what = "symbols" if symbolizer is None else "values"
                 raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
-        restored[done : done + segment.records] = part.reshape(segment.records, -1)
+        restored[done : done + segment.records] = block.reshape(segment.records, -1)
         done += segment.records
     return restored.reshape(stream.shape)
 
@@ -196,7 +196,7 @@ def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
 
     Data have one form at an S: others would decode too, and be written again as other bytes.
     """
-    most = max((len(segment.lanes) for segment in stream.segments), default=0)
+    lanes = max((len(segment.lanes) for segment in stream.segments), default=0)
     left, counts = stream.shape[0], []
     for number, segment in enumerate(stream.segments):
         rows = min(_segment_rows(symbolizer), left)
@@ -205,9 +205,9 @@ def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
         count = rows if symbolizer is None else symbolizer.records(rows)
         if len(segment.lanes) > count:
             raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
-        if len(segment.lanes) != min(most, count, rows):
+        if len(segment.lanes) != min(lanes, count, rows):
             raise StreamError(
-                f"segment {number} must have {min(most, count, rows)} lanes, as many as the others, "
+                f"segment {number} must have {min(lanes, count, rows)} lanes, as many as the others, "
                 f"got {len(segment.lanes)}"
             )
         left -= rows
@@ -250,8 +250,8 @@ def parse(data: bytes) -> Stream:
         segment = _read_segment(reader, len(segments), shape[0] - done)
         done += segment.records
         segments.append(segment)
-    if reader.place != len(data):
-        raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.place} bytes follow")
+    if reader.offset != len(data):
+        raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.offset} bytes follow")
     return Stream(digest, dtype, shape, tuple(segments))
 
 
@@ -263,11 +263,11 @@ def _bytes(data: object) -> bytes:
 
 def _read_segment(reader: _Reader, number: int, left: int) -> Segment:
     where = f"segment {number}"
-    start = reader.place
+    start = reader.offset
     records = reader.varint(where)
     lanes = reader.varint(where)
     # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
-    if lanes > len(reader.data) - reader.place:
+    if lanes > len(reader.data) - reader.offset:
         raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
     lengths = [reader.varint(where) for _ in range(lanes)]
     payload = tuple(reader.take(length, f"{where}, lane {lane}") for lane, length in enumerate(lengths))
@@ -300,28 +300,28 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.place = 0
+        self.offset = 0
 
     def take(self, size: int, where: str) -> bytes:
-        part = self.data[self.place : self.place + size]
-        if len(part) != size:
-            raise StreamError(f"{where} must have {size} bytes, {len(part)} are left: truncated stream")
-        self.place += size
-        return part
+        data = self.data[self.offset : self.offset + size]
+        if len(data) != size:
+            raise StreamError(f"{where} must have {size} bytes, {len(data)} are left: truncated stream")
+        self.offset += size
+        return data
 
     def varint(self, where: str) -> int:
         value = 0
-        for place in range(9):
+        for index in range(9):
             byte = self.take(1, where)[0]
-            value |= (byte & 127) << (7 * place)
+            value |= (byte & 127) << (7 * index)
             if byte < 128:
-                if place and not byte:
+                if index and not byte:
                     raise StreamError(f"{where}: a count must be written in as few bytes as it needs")
                 return value
         raise StreamError(f"{where}: a count must have at most 9 bytes")
 
     def check(self, where: str, start: int) -> None:
-        computed = zlib.crc32(self.data[start : self.place])
+        computed = zlib.crc32(self.data[start : self.offset])
         stored = int.from_bytes(self.take(4, f"checksum of {where}"), "little")
         if computed != stored:
             raise StreamError(f"the checksum of {where} must be {computed:08x}, got {stored:08x}: damaged stream")

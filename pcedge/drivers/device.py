@@ -132,8 +132,8 @@ class Device:
         self._run(Job.LOAD, [], [[words]], [])
         back = self.read_back(len(words))
         if not np.array_equal(back, words):
-            place = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
-            raise ToolError(f"the engine must give the image back as it was sent, word {place} differs")
+            index = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
+            raise ToolError(f"the engine must give the image back as it was sent, word {index} differs")
 
     def read_back(self, limit: int) -> Words:
         """Read the image that is loaded, of at most so many words."""
@@ -170,12 +170,16 @@ class Device:
             raise DataError("records to encode must have no missing symbols")
         cycles, coded = 0, []
         for first in range(0, lanes, self.info.streams):
-            own = [rows[lane::lanes] for lane in range(first, min(first + self.info.streams, lanes))]
+            batch = [rows[lane::lanes] for lane in range(first, min(first + self.info.streams, lanes))]
             # A symbol moves at most P / 8 bytes.
-            limits = [[part.size * (self.info.scale_bits // 8) + 16] if len(part) else [] for part in own]
-            counts = [len(part) for part in own]
-            replies = self._run(Job.ENCODE, counts, [list(part) for part in own], limits)
-            coded += [packets[0].astype(np.uint8).tobytes() if packets else NOTHING for packets in replies[: len(own)]]
+            limits = [
+                [lane_rows.size * (self.info.scale_bits // 8) + 16] if len(lane_rows) else [] for lane_rows in batch
+            ]
+            counts = [len(lane_rows) for lane_rows in batch]
+            replies = self._run(Job.ENCODE, counts, [list(lane_rows) for lane_rows in batch], limits)
+            coded += [
+                packets[0].astype(np.uint8).tobytes() if packets else NOTHING for packets in replies[: len(batch)]
+            ]
             cycles += self.cycles
         self.cycles = cycles
         return coded
@@ -197,22 +201,22 @@ class Device:
                 raise StreamError(f"lane {lane} must have a byte, and one only if no record is its, got {len(data)}")
         cycles, records = 0, np.zeros((count, self.info.record), dtype=np.int64)
         for first in range(0, len(lanes), self.info.streams):
-            own = range(first, min(first + self.info.streams, len(lanes)))
-            counts = [len(range(lane, count, len(lanes))) for lane in own]
+            batch = range(first, min(first + self.info.streams, len(lanes)))
+            counts = [len(range(lane, count, len(lanes))) for lane in batch]
             packets = [
                 [np.frombuffer(lanes[lane], dtype=np.uint8).astype(np.uint32)] if counts[lane - first] else []
-                for lane in own
+                for lane in batch
             ]
             replies = self._run(
                 job, counts, packets, [[self.info.record] * number for number in counts], allowed=Status.BAD_LANE
             )
             if self.status & Status.BAD_LANE:
                 raise StreamError(
-                    f"lanes {own[0]} to {own[-1]} must be what an encoder writes, one is not: damaged payload"
+                    f"lanes {batch[0]} to {batch[-1]} must be what an encoder writes, one is not: damaged payload"
                 )
-            for lane, found in zip(own, replies, strict=False):
-                if found:
-                    records[lane :: len(lanes)] = np.stack(found)
+            for lane, reply in zip(batch, replies, strict=False):
+                if reply:
+                    records[lane :: len(lanes)] = np.stack(reply)
             cycles += self.cycles
         self.cycles = cycles
         return records
@@ -263,17 +267,17 @@ class Device:
                 f"the engine must hold the circuit {engine.circuit.digest.hex()}, it holds {self.info.digest.hex()}"
             )
 
-    def _tell(self) -> Info:
-        words = [self.registers.read(INFO + 4 * place) & 0xFFFFFFFF for place in range(INFO_WORDS)]
+    def _read_info(self) -> Info:
+        words = [self.registers.read(INFO + 4 * index) & 0xFFFFFFFF for index in range(INFO_WORDS)]
         if words[:2] != [MAGIC, ENGINE_VERSION]:
             raise FormatError(
                 "engine-registers",
                 f"info must begin with {MAGIC:#x} and version {ENGINE_VERSION}, got {words[0]:#x}, {words[1]}",
             )
         digest = np.array(words[-DIGEST_WORDS:], dtype="<u4").tobytes()
-        said = dict(zip(INFO_NAMES, words, strict=False))
-        numbers = {item.name: said[item.name] for item in fields(Info) if item.name not in ("digest", "reload")}
-        return Info(digest, bool(said["reload"]), **numbers)
+        named = dict(zip(INFO_NAMES, words, strict=False))
+        numbers = {item.name: named[item.name] for item in fields(Info) if item.name not in ("digest", "reload")}
+        return Info(digest, bool(named["reload"]), **numbers)
 
     def _run(
         self,
@@ -288,16 +292,22 @@ class Device:
         Raises:
             ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
         """
-        for place, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
-            self.registers.write(RECORDS + 4 * place, count)
+        for index, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
+            self.registers.write(RECORDS + 4 * index, count)
         self.registers.write(JOB, int(job))
         # Reading clears DONE, which a job that was given up may have left.
         self.registers.read(CONTROL)
         self.registers.write(CONTROL, START)
         stop = Event()
         with ThreadPoolExecutor(max_workers=max(1, len(packets) + len(limits))) as pool:
-            sends = [pool.submit(_send, port, own, stop) for port, own in zip(self.ports, packets, strict=False)]
-            receives = [pool.submit(_receive, port, own, stop) for port, own in zip(self.ports, limits, strict=False)]
+            sends = [
+                pool.submit(_send, port, stream_data, stop)
+                for port, stream_data in zip(self.ports, packets, strict=False)
+            ]
+            receives = [
+                pool.submit(_receive, port, stream_data, stop)
+                for port, stream_data in zip(self.ports, limits, strict=False)
+            ]
             try:
                 self.status = status = self._wait(job, [*sends, *receives])
             finally:
@@ -320,7 +330,7 @@ class Device:
                 done, status = True, Status(self.registers.read(STATUS))
                 if job in (Job.LOAD, Job.TELL):
                     # A refused image leaves no circuit; an engine with read-only memories keeps its own.
-                    self.info = self._tell()
+                    self.info = self._read_info()
                 continue
             if time.monotonic() > end:
                 raise ToolError(f"the engine must end {job.name} within {self.timeout:g} s, it did not")

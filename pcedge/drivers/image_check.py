@@ -76,8 +76,8 @@ def check_image(words: NDArray[np.uint32], shape: EngineSize) -> None:
     image = read_words(words, shape)
     header, leaves = image.header, _Leaves(image)
     for program in PROGRAMS:
-        found = _Program(image, leaves, program).run()
-        result = found.get(header["likelihood_result_exponent"])
+        values = _Program(image, leaves, program).run()
+        result = values.get(header["likelihood_result_exponent"])
         if program == "likelihood" and (result is None or result.address != header["likelihood_result"]):
             _refuse("the result must be a value that the likelihood leaves")
 
@@ -110,8 +110,8 @@ def read_words(words: NDArray[np.uint32], shape: EngineSize) -> Words:
     _check_counts(header, counts)
     sizes = {name: header[name] for name in SIZES}
     for name, largest in largest_words(image.widths, sizes, counts, shape.search_bits).items():
-        if (most := int(sections[name].max(initial=0))) > largest:
-            _refuse(f"words of {name} must be at most {largest}, got {most}")
+        if (largest_word := int(sections[name].max(initial=0))) > largest:
+            _refuse(f"words of {name} must be at most {largest}, got {largest_word}")
     return image
 
 
@@ -148,60 +148,62 @@ class _Leaves:
     def __init__(self, image: Words) -> None:
         self.image = image
         self.check = cache(self._check)
-        self.places = cache(self._places)
+        self.entry_numbers = cache(self._entry_numbers)
         #: tables that were checked, by where their group lies
         self.known: dict[tuple[int, ...], set[int]] = {}
 
     def _check(self, variable: int, units: int) -> None:
         """Check where the leaves of so many units of a variable lie, and that their tables are some."""
         sections, shape = self.image.sections, self.image.shape
-        own = {name: int(sections[f"variables_{name}"][variable]) for name in VARIABLE_FIELDS}
+        row = {name: int(sections[f"variables_{name}"][variable]) for name in VARIABLE_FIELDS}
         where = f"leaves of variable {variable}"
-        if own["cardinality"] < 1:
+        if row["cardinality"] < 1:
             _refuse(f"{where}: cardinality must be at least 1, got 0")
-        if own["list"] % shape.lanes or own["list"] + units > len(sections["leaves"]):
-            _refuse(f"{where}: their list must be of {units} entries from a whole word on, got {own['list']}")
-        tables = sections["leaves"][own["list"] : own["list"] + units]
+        if row["list"] % shape.lanes or row["list"] + units > len(sections["leaves"]):
+            _refuse(f"{where}: their list must be of {units} entries from a whole word on, got {row['list']}")
+        tables = sections["leaves"][row["list"] : row["list"] + units]
         if self.image.header["nested"]:
-            rows = own["nested"] + tables
+            rows = row["nested"] + tables
             if int(rows.max()) >= len(sections["nested_master"]):
                 _refuse(f"{where}: their tables must be below {len(sections['nested_master'])}, got {int(rows.max())}")
-            tables, *parts = (sections[f"nested_{name}"][rows] for name in ("master", "shift", "scale"))
-            if int((parts[0] + parts[1]).max()) > 1 << self.image.widths.leaf_bits:
+            tables, *factors = (sections[f"nested_{name}"][rows] for name in ("master", "shift", "scale"))
+            if int((factors[0] + factors[1]).max()) > 1 << self.image.widths.leaf_bits:
                 _refuse(f"{where}: shift and scale must be at most {1 << self.image.widths.leaf_bits} together")
-        if own["tails"] + int(tables.max()) >= len(sections["tails"]):
+        if row["tails"] + int(tables.max()) >= len(sections["tails"]):
             _refuse(f"{where}: their tails must be below {len(sections['tails'])}")
-        known = self.known.setdefault(tuple(own[name] for name in ("cardinality", "tables", "uppers", "tails")), set())
+        known = self.known.setdefault(tuple(row[name] for name in ("cardinality", "tables", "uppers", "tails")), set())
         fresh = np.array(sorted(set(tables.tolist()) - known), dtype=np.int64)
         if len(fresh):
-            self._check_tables(variable, own, fresh, where)
+            self._check_tables(variable, row, fresh, where)
             known.update(fresh.tolist())
 
-    def _places(self, cardinality: int) -> list[tuple[str, Integers]]:
+    def _entry_numbers(self, cardinality: int) -> list[tuple[str, Integers]]:
         """Say which entries the words of a table have: numbers of entries, 0 where a word is not full."""
         numbers = np.arange(1, cardinality, dtype=np.int64)[None]
         lowest, *upper = (level.ravel() for level in table_words(numbers, self.image.shape.search_bits))
         return [("tables", lowest), ("uppers", np.concatenate([lowest[:0], *upper]))]
 
-    def _check_tables(self, variable: int, own: dict[str, int], tables: Integers, where: str) -> None:
+    def _check_tables(self, variable: int, row: dict[str, int], tables: Integers, where: str) -> None:
         sections, slots = self.image.sections, (1 << self.image.shape.search_bits) - 1
-        cardinality, whole = own["cardinality"], 1 << self.image.widths.leaf_bits
-        most = len(sections["tables"]) + len(sections["uppers"])
-        if cardinality - 1 > most:  # before anything is made of so many symbols
-            _refuse(f"{where}: cardinality must be at most {most + 1}, there are no more entries, got {cardinality}")
-        ends = {name: own[name] * slots + (tables + 1) * len(places) for name, places in self.places(cardinality)}
+        cardinality, total = row["cardinality"], 1 << self.image.widths.leaf_bits
+        limit = len(sections["tables"]) + len(sections["uppers"])
+        if cardinality - 1 > limit:  # before anything is made of so many symbols
+            _refuse(f"{where}: cardinality must be at most {limit + 1}, there are no more entries, got {cardinality}")
+        ends = {
+            name: row[name] * slots + (tables + 1) * len(numbers) for name, numbers in self.entry_numbers(cardinality)
+        }
         for name, end in ends.items():
             if int(end.max()) > len(sections[name]):
                 _refuse(f"{where}: their words must be within the {len(sections[name])} entries of {name}")
         rows = np.zeros((len(tables), cardinality + 1), dtype=np.int64)
-        rows[:, -1] = whole
-        for name, places in self.places(cardinality):
-            entries = sections[name][(ends[name] - len(places))[:, None] + np.arange(len(places))]
-            rows[:, places[places > 0]] = entries[:, places > 0]
-        tails = sections["tails"][own["tails"] + tables]
+        rows[:, -1] = total
+        for name, numbers in self.entry_numbers(cardinality):
+            entries = sections[name][(ends[name] - len(numbers))[:, None] + np.arange(len(numbers))]
+            rows[:, numbers[numbers > 0]] = entries[:, numbers > 0]
+        tails = sections["tails"][row["tails"] + tables]
         if int(tails.max()) >= cardinality:
             _refuse(f"{where}: their tails must be below {cardinality}, got {int(tails.max())}")
-        rows[np.arange(cardinality + 1) + tails[:, None] >= cardinality] = whole
+        rows[np.arange(cardinality + 1) + tails[:, None] >= cardinality] = total
         check_table(where, IntegerInput(variable, rows), self.image.widths.leaf_bits)
 
 
@@ -212,7 +214,7 @@ class _Program:
         self.image, self.leaves, self.name = image, leaves, name
         #: values that are there, by exponent slot; and where they lie, ascending, with their slots
         self.values: dict[int, _Value] = {}
-        self.places: list[tuple[int, int]] = []
+        self.by_address: list[tuple[int, int]] = []
         self.coded: set[int] = set()
         self.known: set[tuple[object, ...]] = set()
 
@@ -225,8 +227,8 @@ class _Program:
             try:
                 self._step(op, step)
             except (FormatError, CircuitError) as error:
-                said = str(error).removeprefix("engine-image: ")
-                raise FormatError("engine-image", f"{self.name} step {number} ({op.name}): {said}") from error
+                reason = str(error).removeprefix("engine-image: ")
+                raise FormatError("engine-image", f"{self.name} step {number} ({op.name}): {reason}") from error
         variables = self.image.header["variables"]
         if self.name == "code" and len(self.coded) != variables:
             _refuse(f"the code must code each of {variables} variables once, it codes {len(self.coded)}")
@@ -244,11 +246,11 @@ class _Program:
             self.leaves.check(step["variable"], step["units"])
         elif op is Op.MULTIPLY:
             for side, name, source in zip("ab", ("list", "list_b"), sources, strict=True):
-                room = source.end - step[side]
+                available = source.end - step[side]
                 if step[f"gather_{side}"]:
-                    self._listed(step[name], 0, step["units"], room)
+                    self._read_lists(step[name], 0, step["units"], available)
                 else:
-                    self._within(side, step["units"], room)
+                    self._within(side, step["units"], available)
         elif op is Op.ALIGN:
             for side, source in zip("ab", sources, strict=True):
                 self._within(side, step[f"{side}_units"], source.end - step[side])
@@ -283,18 +285,18 @@ class _Program:
         if end > self.image.header["state_words"]:
             _refuse(f"its result must end within {self.image.header['state_words']} words, it ends at {end}")
         # invariant: values that are there do not overlap, so that their ends ascend too
-        first = bisect.bisect_left(self.places, (address, 0))
-        first -= first > 0 and self.values[self.places[first - 1][1]].end > address
-        lost = [slot] if slot in self.values else []
-        lost += [other for _, other in self.places[first : bisect.bisect_left(self.places, (end, 0))]]
-        for other in set(lost):
-            self.places.remove((self.values.pop(other).address, other))
+        first = bisect.bisect_left(self.by_address, (address, 0))
+        first -= first > 0 and self.values[self.by_address[first - 1][1]].end > address
+        overwritten = [slot] if slot in self.values else []
+        overwritten += [other for _, other in self.by_address[first : bisect.bisect_left(self.by_address, (end, 0))]]
+        for other in set(overwritten):
+            self.by_address.remove((self.values.pop(other).address, other))
         self.values[slot] = _Value(address, end, slot, alive)
-        bisect.insort(self.places, (address, slot))
+        bisect.insort(self.by_address, (address, slot))
 
-    def _within(self, side: str, units: int, room: int) -> None:
-        if not 1 <= units <= room:
-            _refuse(f"source {side} must be 1 to {room} entries of its value, got {units}")
+    def _within(self, side: str, units: int, available: int) -> None:
+        if not 1 <= units <= available:
+            _refuse(f"source {side} must be 1 to {available} entries of its value, got {units}")
 
     def _interval(self, step: dict[str, int], source: _Value) -> None:
         if self.name != "code" or step["variable"] in self.coded:
@@ -305,18 +307,18 @@ class _Program:
         self.leaves.check(step["variable"], step["a_units"])
         self.coded.add(step["variable"])
 
-    def _mix(self, op: Op, step: dict[str, int], room: int) -> None:
-        """Check UP, DOWN or LIST, whose source has `room` entries."""
-        rows, columns = step["units"], room
+    def _mix(self, op: Op, step: dict[str, int], available: int) -> None:
+        """Check UP, DOWN or LIST, whose source has `available` entries."""
+        rows, columns = step["units"], available
         if op is Op.DOWN:
             rows, columns = step["a_units"], step["units"]
             self._terms(rows)
         if op is Op.DOWN or not step["lists"]:
-            self._within("a", step["a_units"], room)
+            self._within("a", step["a_units"], available)
         if not step["lists"]:
             self._dense(step["weights"], rows, step["a_units"] if op is Op.UP else columns)
             return
-        lengths, entries = self._listed(step["list"], rows, None, columns)
+        lengths, entries = self._read_lists(step["list"], rows, None, columns)
         if op is Op.LIST:
             self._terms(int(lengths.max()))
             return
@@ -326,30 +328,30 @@ class _Program:
         indptr = np.append(0, np.cumsum(lengths))
         check_rows("weights", SparseRows(indptr, entries, values, columns), self.image.widths.weight_bits)
 
-    def _listed(self, place: int, lists: int, entries: int | None, room: int) -> tuple[Integers, Integers]:
-        """Give the lengths and entries of lists, or so many entries; entries are below `room`."""
+    def _read_lists(self, address: int, lists: int, entries: int | None, available: int) -> tuple[Integers, Integers]:
+        """Give the lengths and entries of lists, or so many entries; entries are below `available`."""
         indices = self.image.sections["indices"]
-        lengths = indices[place : place + lists]
-        first, count = place + lists, int(lengths.sum()) if entries is None else entries
-        found = indices[first : first + count]
-        if len(lengths) < lists or len(found) < count:
+        lengths = indices[address : address + lists]
+        first, count = address + lists, int(lengths.sum()) if entries is None else entries
+        values = indices[first : first + count]
+        if len(lengths) < lists or len(values) < count:
             _refuse(f"its lists must end within the {len(indices)} entries of indices")
-        if int(found.max(initial=0)) >= room:
-            _refuse(f"entries of its lists must be below {room}, got {int(found.max())}")
-        return lengths, found
+        if int(values.max(initial=0)) >= available:
+            _refuse(f"entries of its lists must be below {available}, got {int(values.max())}")
+        return lengths, values
 
-    def _dense(self, place: int, rows: int, columns: int) -> None:
+    def _dense(self, address: int, rows: int, columns: int) -> None:
         """Check a block that lies tile by tile, each block once."""
-        if (place, rows, columns) in self.known:
+        if (address, rows, columns) in self.known:
             return
         (high, wide), weights = self.image.shape.tile, self.image.sections["weights"]
         down, across = -(-rows // high), -(-columns // wide)
-        block = weights[place : place + down * high * across * wide]
-        if place % (high * wide) or len(block) < down * high * across * wide:
-            _refuse(f"its {rows} x {columns} weights must be whole tiles within {len(weights)}, got address {place}")
+        block = weights[address : address + down * high * across * wide]
+        if address % (high * wide) or len(block) < down * high * across * wide:
+            _refuse(f"its {rows} x {columns} weights must be whole tiles within {len(weights)}, got address {address}")
         tiles = block.reshape(down, across, high, wide).swapaxes(1, 2).reshape(down * high, across * wide)
         check_rows("weights", tiles[:rows, :columns], self.image.widths.weight_bits)
-        self.known.add((place, rows, columns))
+        self.known.add((address, rows, columns))
 
     def _terms(self, terms: int) -> None:
         if terms > self.image.header["terms"]:

@@ -63,7 +63,7 @@ def largest_words(
         entries: of every section.
         search_bits: a word of a leaf table has 2^search_bits − 1 entries.
     """
-    whole, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
+    total, slots = 1 << widths.leaf_bits, (1 << search_bits) - 1
     # An address, where there may be nothing to address, may be 0.
     last = {name: max(0, count - 1) for name, count in {**entries, **sizes}.items()}
     steps = {
@@ -78,9 +78,9 @@ def largest_words(
         "weights": 1 << widths.weight_bits,
         # An entry is a place in a vector, and a list has each at most once.
         "indices": sizes["state_words"],
-        "tables": whole - 1, "uppers": whole - 1, "tails": widths.cardinality - 1,
+        "tables": total - 1, "uppers": total - 1, "tails": widths.cardinality - 1,
         "leaves": max(last["tails"], last["nested_master"]),
-        "nested_master": last["tails"], "nested_shift": whole, "nested_scale": whole,
+        "nested_master": last["tails"], "nested_shift": total, "nested_scale": total,
         "variables_cardinality": widths.cardinality, "variables_list": last["leaves"],
         # Tables of one symbol have no words, and may begin at the end.
         "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,

@@ -58,5 +58,5 @@ def default_search_bits(circuit: IntegerCircuit, macs: int) -> int:
     takes two rounds, of up to 4 bits, so that decoding 256 symbols takes at most 1.5 times the cycles of encoding.
     """
     bits = ceil_log2(max(circuit.cardinalities))
-    most = 1 if macs == 1 else 2 if macs <= 16 else 4
-    return max(1, min(most, -(-bits // 2)))
+    limit = 1 if macs == 1 else 2 if macs <= 16 else 4
+    return max(1, min(limit, -(-bits // 2)))

@@ -53,10 +53,10 @@ class RangeEncoder:
         return [_add_carries(self._digits[lane, : self._counts[lane]]) for lane in range(lanes)]
 
     def _put(self, rows: IntArray, digit: IntArray) -> None:
-        places = self._counts[rows]
-        if places.max() >= self._digits.shape[1]:
+        counts = self._counts[rows]
+        if counts.max() >= self._digits.shape[1]:
             self._digits = np.concatenate([self._digits, np.zeros_like(self._digits)], axis=1)
-        self._digits[rows, places] = digit
+        self._digits[rows, counts] = digit
         self._counts[rows] += 1
 
 
@@ -79,7 +79,7 @@ class RangeDecoder:
         self._bytes = np.frombuffer(b"".join(lanes) + b"\0", dtype=np.uint8)
         self._lengths = np.array([len(lane) for lane in lanes], dtype=np.int64)
         self._starts = np.cumsum(self._lengths) - self._lengths
-        self._places = np.zeros(len(lanes), dtype=np.int64)
+        self._positions = np.zeros(len(lanes), dtype=np.int64)
         self._range = np.full(len(lanes), (1 << widths.range_bits) - 1, dtype=np.int64)
         self._offset = np.zeros(len(lanes), dtype=np.int64)
         for _ in range(widths.range_bits // 8):
@@ -126,7 +126,7 @@ class RangeDecoder:
         """
         if not self._strict:
             return
-        needed = self._places - self._widths.range_bits // 8 + 1
+        needed = self._positions - self._widths.range_bits // 8 + 1
         wrong = np.flatnonzero(needed > self._lengths)
         if wrong.size:
             lane = wrong[0]
@@ -142,22 +142,22 @@ class RangeDecoder:
         """
         if not self._strict:
             return
-        needed = self._places - self._widths.range_bits // 8 + 1
+        needed = self._positions - self._widths.range_bits // 8 + 1
         wrong = np.flatnonzero(needed != self._lengths)
         if wrong.size:
             lane = wrong[0]
             raise StreamError(f"lane {lane} must have {needed[lane]} bytes for its records, got {self._lengths[lane]}")
         # Seen from the flush, low is the negative offset: the byte that the encoder flushed is 0 or some below.
-        below = -arithmetic.range_flush(-self._offset, self._widths)
-        wrong = np.flatnonzero(below)
+        excess = -arithmetic.range_flush(-self._offset, self._widths)
+        wrong = np.flatnonzero(excess)
         if wrong.size:
             lane = wrong[0]
             raise StreamError(
-                f"lane {lane} must end with the least byte inside its range, its last byte is {below[lane]} above it"
+                f"lane {lane} must end with the least byte inside its range, its last byte is {excess[lane]} above it"
             )
 
     def _next(self, rows: IntArray) -> IntArray:
-        places = self._places[rows]
-        found = np.where(places < self._lengths[rows], self._starts[rows] + places, len(self._bytes) - 1)
-        self._places[rows] += 1
-        return self._bytes[found].astype(np.int64)
+        positions = self._positions[rows]
+        indices = np.where(positions < self._lengths[rows], self._starts[rows] + positions, len(self._bytes) - 1)
+        self._positions[rows] += 1
+        return self._bytes[indices].astype(np.int64)

@@ -101,20 +101,20 @@ class ReferenceEngine:
 
     def table(self, layer: int) -> IntArray:
         """Give the cumulative tables of an input layer, (units, cardinality + 1)."""
-        found = self.circuit.layers[layer]
-        assert isinstance(found, IntegerInput)
-        return found.cumulative
+        leaf = self.circuit.layers[layer]
+        assert isinstance(leaf, IntegerInput)
+        return leaf.cumulative
 
     @cached_property
     def _marks(self) -> dict[int, tuple[IntArray, NDArray[np.float64]]]:
-        found = {}
+        marks_of = {}
         for index, layer in enumerate(self.circuit.layers):
             if isinstance(layer, IntegerInput):
                 cardinality = layer.cumulative.shape[1] - 1
                 stride = 1 << (arithmetic.ceil_log2(cardinality) // 2)
                 marks = np.append(np.arange(stride, cardinality, stride), cardinality)
-                found[index] = (marks, layer.cumulative[:, marks].T.astype(np.float64))
-        return found
+                marks_of[index] = (marks, layer.cumulative[:, marks].T.astype(np.float64))
+        return marks_of
 
     def marks(self, layer: int) -> tuple[IntArray, NDArray[np.float64]]:
         """Give every 2^k-th symbol of an input layer and the last end, with their table columns as float64 rows."""
@@ -134,15 +134,15 @@ class ReferenceEngine:
             DataError: the data do not fit.
         """
         records = self.check(x, allow_missing=True)
-        parts = []
+        blocks = []
         for symbols in _batches(records, len(records) if observe else self.batch):
             values = self.replay(self.program.likelihood, symbols, None, observe)
             mantissa, exponent = values[self.program.likelihood.result]
-            parts.append((mantissa[0], exponent))
+            blocks.append((mantissa[0], exponent))
         empty = np.zeros(0, dtype=np.int64)
-        if not parts:
+        if not blocks:
             return empty, empty
-        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        return np.concatenate([p[0] for p in blocks]), np.concatenate([p[1] for p in blocks])
 
     def intervals(self, x: ArrayLike, observe: Observer | None = None) -> tuple[IntArray, IntArray]:
         """Compute the coding intervals [lo, hi) of every variable in coding order, within 2^P.
@@ -254,7 +254,7 @@ class ReferenceEngine:
                 return arithmetic.align(_view(values, first), _view(values, second))
             case Multiply(sources=(first, second)):
                 (a, exponent), (b, other) = _view(values, first), _view(values, second)
-                accumulated = _gathered(a, step.gathers[0]) * _gathered(b, step.gathers[1])
+                accumulated = _gather(a, step.gathers[0]) * _gather(b, step.gathers[1])
                 exponent = exponent + other
             case ListSum():
                 mantissa, exponent = _view(values, step.source)
@@ -284,7 +284,7 @@ def _view(values: dict[int, Vector], source: Ref) -> Vector:
     return mantissa[source.offset : source.offset + source.units], exponent
 
 
-def _gathered(mantissa: IntArray, gather: Gather | None) -> IntArray:
+def _gather(mantissa: IntArray, gather: Gather | None) -> IntArray:
     return mantissa if gather is None else mantissa[gather]
 
 

@@ -53,8 +53,8 @@ class Distribution:
         """Describe finite numbers of shape (N,); the deviation is that of the numbers themselves (divisor N)."""
         if not len(values):
             return Distribution(0, None, None, dict.fromkeys(QUANTILES))
-        found = np.quantile(values, list(QUANTILES.values()))
-        quantiles: dict[str, float | None] = dict(zip(QUANTILES, found.tolist(), strict=True))
+        figures = np.quantile(values, list(QUANTILES.values()))
+        quantiles: dict[str, float | None] = dict(zip(QUANTILES, figures.tolist(), strict=True))
         return Distribution(len(values), float(values.mean()), float(values.std()), quantiles)
 
     def as_dict(self) -> dict[str, object]:
@@ -110,7 +110,7 @@ class Evaluation:
         record = int(loss.argmax())
         if np.isneginf(loss[record]):
             return None
-        found: dict[str, object] = {
+        entry: dict[str, object] = {
             "record": record,
             "float_bits": float(self.bits.float_bits[record]),
             "likelihood_bits": _number(self.bits.likelihood_bits[record]),
@@ -118,19 +118,19 @@ class Evaluation:
             "loss": float(loss[record]),
         }
         if self.labels is not None:
-            found["label"] = int(self.labels[record])
-        return found
+            entry["label"] = int(self.labels[record])
+        return entry
 
     def classes(self) -> list[dict[str, object]]:
         """Describe every class, in the order of the labels; none without labels."""
         if self.labels is None:
             return []
-        found: list[dict[str, object]] = []
+        entries: list[dict[str, object]] = []
         for label in np.unique(self.labels):
             chosen = self.labels == label
             loss = Distribution.of(_finite(self.bits.loss[chosen]))
             worst = self.worst(chosen)
-            found.append(
+            entries.append(
                 {
                     "label": int(label),
                     "records": int(chosen.sum()),
@@ -140,7 +140,7 @@ class Evaluation:
                     "impossible": _infinite(self.bits.likelihood_bits[chosen]),
                 }
             )
-        return found
+        return entries
 
     def auroc(self) -> dict[str, float]:
         """Give how well the data are told from the out-of-distribution records by each circuit's code length."""
@@ -276,8 +276,8 @@ def check_pair(circuit: Circuit, engine: ReferenceEngine) -> None:
         )
     if circuit.symbolizer != engine.circuit.symbolizer:
         raise UsageError(
-            f"the two circuits must have the same symbolizer, the float one has {_described(circuit.symbolizer)}, "
-            f"the integer one {_described(engine.circuit.symbolizer)}"
+            f"the two circuits must have the same symbolizer, the float one has {_describe(circuit.symbolizer)}, "
+            f"the integer one {_describe(engine.circuit.symbolizer)}"
         )
 
 
@@ -328,7 +328,7 @@ def _checked_labels(labels: ArrayLike, rows: NDArray[Any], symbolizer: Symbolize
     return named
 
 
-def _described(symbolizer: Symbolizer | None) -> str:
+def _describe(symbolizer: Symbolizer | None) -> str:
     if symbolizer is None:
         return "none"
     return f"{specification(symbolizer)} for {symbolizer.dtype} rows of shape {symbolizer.shape}"

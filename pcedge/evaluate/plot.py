@@ -64,13 +64,13 @@ def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
         figure.savefig(path, format=suffix[1:], dpi=150, metadata=FORMATS[suffix])
 
 
-def _loss(axis: Any, found: Evaluation) -> None:
+def _loss(axis: Any, evaluation: Evaluation) -> None:
     """Draw the distribution of the loss over the records."""
-    described = found.loss
+    described = evaluation.loss
     axis.set(xlabel="loss, bits a record", ylabel="records", title="Loss over records")
     if not described.count:
         return
-    loss = found.bits.loss[np.isfinite(found.bits.loss)]
+    loss = evaluation.bits.loss[np.isfinite(evaluation.bits.loss)]
     axis.hist(loss, bins=min(80, max(10, int(2 * np.sqrt(len(loss))))), color=BLUE, alpha=0.8)
     axis.set_yscale("symlog", linthresh=1)  # a few bad records among thousands of good ones stay visible
     axis.set_ylim(bottom=0)
@@ -82,45 +82,45 @@ def _loss(axis: Any, found: Evaluation) -> None:
     axis.legend(frameon=False)
 
 
-def _against_float(axis: Any, found: Evaluation) -> None:
+def _against_float(axis: Any, evaluation: Evaluation) -> None:
     """Draw every record's loss against its float bits."""
     axis.set(xlabel="float circuit, bits a record", ylabel="loss, bits a record", title="Loss against float bits")
-    worst = found.worst()
+    worst = evaluation.worst()
     if worst is None:
         return
-    x, y = found.bits.float_bits, found.bits.loss
+    x, y = evaluation.bits.float_bits, evaluation.bits.loss
     axis.scatter(x, y, s=6, alpha=0.5, color=BLUE, linewidths=0, rasterized=True)
     axis.axhline(0, color=GREY, linewidth=0.8)
-    place = (worst["float_bits"], worst["loss"])
-    axis.plot(*place, "o", color=ORANGE, fillstyle="none", markersize=9)
+    point = (worst["float_bits"], worst["loss"])
+    axis.plot(*point, "o", color=ORANGE, fillstyle="none", markersize=9)
     left = worst["float_bits"] <= (x[np.isfinite(x)].min() + x[np.isfinite(x)].max()) / 2
     axis.annotate(
-        f"worst: record {worst['record']}", place, xytext=(9 if left else -9, 0), textcoords="offset points",
+        f"worst: record {worst['record']}", point, xytext=(9 if left else -9, 0), textcoords="offset points",
         ha="left" if left else "right", va="center", color=ORANGE,
     )  # fmt: skip
 
 
-def _by_class(axis: Any, found: Evaluation) -> None:
+def _by_class(axis: Any, evaluation: Evaluation) -> None:
     """Draw the loss of each class: quartiles as a box, 1 % to 99 % as whiskers, what is outside as dots."""
-    assert found.labels is not None
+    assert evaluation.labels is not None
     axis.set(xlabel="class", ylabel="loss, bits a record", title="Loss by class")
-    names = np.unique(found.labels)
-    chosen = [found.bits.loss[(found.labels == name) & np.isfinite(found.bits.loss)] for name in names]
+    names = np.unique(evaluation.labels)
+    chosen = [evaluation.bits.loss[(evaluation.labels == name) & np.isfinite(evaluation.bits.loss)] for name in names]
     axis.boxplot(
         chosen, positions=np.arange(len(names)), whis=(1, 99), widths=0.6, showmeans=True, manage_ticks=False,
         flierprops={"marker": ".", "markersize": 4, "markeredgecolor": ORANGE, "markerfacecolor": ORANGE},
         medianprops={"color": BLUE}, meanprops={"marker": "_", "markeredgecolor": GREY, "markersize": 12},
     )  # fmt: skip
     axis.axhline(0, color=GREY, linewidth=0.8)
-    places = np.arange(0, len(names), -(-len(names) // NAMED_CLASSES))
-    axis.set_xticks(places, [str(names[place]) for place in places])
+    ticks = np.arange(0, len(names), -(-len(names) // NAMED_CLASSES))
+    axis.set_xticks(ticks, [str(names[tick]) for tick in ticks])
 
 
-def _roc(axis: Any, found: Evaluation) -> None:
+def _roc(axis: Any, evaluation: Evaluation) -> None:
     """Draw the ROC curves of the data against the out-of-distribution records."""
-    assert found.ood is not None
+    assert evaluation.ood is not None
     styles = {"float": (GREY, "-", 3.0), "likelihood": (BLUE, "-", 1.2), "intervals": (ORANGE, "--", 1.2)}
-    for name, mine, other in scores(found.bits, found.ood):
+    for name, mine, other in scores(evaluation.bits, evaluation.ood):
         colour, style, width = styles[name]
         label = f"{name}: AUROC {auroc(-mine, -other):.5f}"
         axis.plot(*roc(-mine, -other), color=colour, linestyle=style, linewidth=width, label=label)

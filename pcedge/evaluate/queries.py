@@ -140,8 +140,8 @@ def conditional_queries(
             record = records[generator.integers(len(records))]
             known = np.array(others[: generator.integers(0, variables)], dtype=np.int64)
             evidence[query, known] = record[known]
-            own = generator.random() < 0.5
-            symbols[query] = record[asked[query]] if own else generator.integers(cardinalities[asked[query]])
+            as_recorded = generator.random() < 0.5
+            symbols[query] = record[asked[query]] if as_recorded else generator.integers(cardinalities[asked[query]])
         yield evidence, asked, symbols
 
 

@@ -24,9 +24,9 @@ def auroc(inliers: ArrayLike, outliers: ArrayLike) -> float:
     for scores in (mine, other):
         if not scores.size or np.isnan(scores).any():
             raise DataError(f"scores must be at least one number and no NaN, got {scores.size} scores")
-    below = np.searchsorted(other, mine, side="left")
+    smaller = np.searchsorted(other, mine, side="left")
     upto = np.searchsorted(other, mine, side="right")
-    return (int(below.sum()) + int(upto.sum())) / (2 * mine.size * other.size)
+    return (int(smaller.sum()) + int(upto.sum())) / (2 * mine.size * other.size)
 
 
 def roc(inliers: FloatArray, outliers: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -103,13 +103,13 @@ def record_bits(
     floats, likelihoods, intervals = (np.zeros(count) for _ in range(3))
     floors = np.zeros(count, dtype=np.int64)
     for first in range(0, count, BLOCK):
-        part = slice(first, min(first + BLOCK, count))
-        floats[part], likelihoods[part] = (-logs for logs in log2_pair(circuit, engine, records[part]))
-        lo, hi = engine.intervals(records[part])
-        intervals[part] = (engine.circuit.scale_bits - np.log2(hi - lo)).sum(axis=1)
-        floors[part] = (hi - lo == engine.circuit.floor).sum(axis=1)
+        block = slice(first, min(first + BLOCK, count))
+        floats[block], likelihoods[block] = (-logs for logs in log2_pair(circuit, engine, records[block]))
+        lo, hi = engine.intervals(records[block])
+        intervals[block] = (engine.circuit.scale_bits - np.log2(hi - lo)).sum(axis=1)
+        floors[block] = (hi - lo == engine.circuit.floor).sum(axis=1)
         if progress:
-            progress(part.stop, count)
+            progress(block.stop, count)
     return RecordBits(floats, likelihoods, intervals, floors)
 
 

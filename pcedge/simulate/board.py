@@ -56,7 +56,7 @@ class Board:
         """Run the job if it was started and all of its packets are there."""
         with self.lock:
             if self.registers.get(CONTROL, 0) & START and all(
-                len(port.arrived) >= self._packets(place) for place, port in enumerate(self.ports)
+                len(port.arrived) >= self._packets(index) for index, port in enumerate(self.ports)
             ):
                 self._run()
                 self.registers[CONTROL] = DONE
@@ -78,37 +78,37 @@ class Board:
         text = self.said.read(MOST_SAID).decode("utf-8", "replace").strip()
         return ToolError(f"the engine's testbench must answer, it ended with {status}" + (f": {text}" if text else ""))
 
-    def _packets(self, place: int) -> int:
-        job, records = self.registers.get(JOB, 0), self.registers.get(RECORDS + 4 * place, 0)
+    def _packets(self, index: int) -> int:
+        job, records = self.registers.get(JOB, 0), self.registers.get(RECORDS + 4 * index, 0)
         if job == Job.LOAD:
-            return int(place == 0)
+            return int(index == 0)
         if job in (Job.DECODE, Job.SAMPLE):
             return int(records > 0)
         return records if job in (Job.LIKELIHOOD, Job.ENCODE) else 0
 
     def _run(self) -> None:
-        counts = [self.registers.get(RECORDS + 4 * place, 0) for place in range(len(self.ports))]
-        parts = [struct.pack(f"<{1 + len(counts)}I", self.registers.get(JOB, 0), *counts)]
-        for place, port in enumerate(self.ports):
-            packets = [port.arrived.pop(0) for _ in range(self._packets(place))]
+        counts = [self.registers.get(RECORDS + 4 * index, 0) for index in range(len(self.ports))]
+        pieces = [struct.pack(f"<{1 + len(counts)}I", self.registers.get(JOB, 0), *counts)]
+        for index, port in enumerate(self.ports):
+            packets = [port.arrived.pop(0) for _ in range(self._packets(index))]
             beats = [np.stack([packet, np.zeros_like(packet)], axis=1) for packet in packets]
-            for own in beats:
-                own[-1, 1] = 1
-            parts.append(struct.pack("<I", sum(map(len, beats))))
-            parts += [own.astype("<u4").tobytes() for own in beats]
+            for packet_beats in beats:
+                packet_beats[-1, 1] = 1
+            pieces.append(struct.pack("<I", sum(map(len, beats))))
+            pieces += [packet_beats.astype("<u4").tobytes() for packet_beats in beats]
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(b"".join(parts))
+            self.process.stdin.write(b"".join(pieces))
             self.process.stdin.flush()
-            said = self._words(3 + INFO_WORDS)
+            words = self._words(3 + INFO_WORDS)
             for port in self.ports:
                 sent = self._words(2 * int(self._words(1)[0])).reshape(-1, 2)
                 for packet in np.split(sent[:, 0], np.flatnonzero(sent[:, 1]) + 1)[:-1]:
                     port.left.put(packet)
         except OSError as error:
             raise self._ended() from error
-        self.registers |= {STATUS: int(said[0]), CYCLES: int(said[1]), CYCLES + 4: int(said[2])}
-        self.registers |= {INFO + 4 * place: int(word) for place, word in enumerate(said[3:])}
+        self.registers |= {STATUS: int(words[0]), CYCLES: int(words[1]), CYCLES + 4: int(words[2])}
+        self.registers |= {INFO + 4 * index: int(word) for index, word in enumerate(words[3:])}
 
     def _words(self, count: int) -> Words:
         assert self.process.stdout is not None

@@ -93,14 +93,14 @@ class Csim:
         """Give every step's integers and exponent, by record: the likelihood steps, then the code steps."""
         words = np.frombuffer(self._on_symbols("trace", records), dtype="<i8").astype(np.int64)
         steps = sum(self.manifest.steps.values())
-        place = 0
+        offset = 0
         traces = []
         for _ in range(len(records)):
             trace = []
             for _ in range(steps):
-                size = int(words[place])
-                trace.append((words[place + 1 : place + 1 + size], int(words[place + 1 + size])))
-                place += size + 2
+                size = int(words[offset])
+                trace.append((words[offset + 1 : offset + 1 + size], int(words[offset + 1 + size])))
+                offset += size + 2
             traces.append(trace)
         return traces
 

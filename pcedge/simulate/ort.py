@@ -103,11 +103,11 @@ class OrtSession:
         records = check_records(x, self.circuit.cardinalities, allow_missing=True)
         names = [output.name for output in self.model.graph.output]
         size = batch or self._batch
-        parts = []
+        blocks = []
         for start in range(0, max(len(records), 1), size):
-            parts.append(self._parts.run({"symbols": records[start : start + size]}))
+            blocks.append(self._parts.run({"symbols": records[start : start + size]}))
             self._progress(min(start + size, len(records)), len(records))
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return {name: np.concatenate([block[name] for block in blocks]) for name in names}
 
     @cached_property
     def _batch(self) -> int:
@@ -131,21 +131,21 @@ class OrtSession:
         """
         records = check_records(x, self.circuit.cardinalities, allow_missing=True)
         if self.loops:
-            parts = self._load(loop_model(self.circuit, traced=True), None)
-            return traced_steps(self.circuit, parts.run({"symbols": records}))
-        placed, parts = self._tracer
-        tensors = parts.run({"symbols": records})
+            session = self._load(loop_model(self.circuit, traced=True), None)
+            return traced_steps(self.circuit, session.run({"symbols": records}))
+        placed, session = self._tracer
+        tensors = session.run({"symbols": records})
         return {
-            schedule: [p and (tensors[p.mantissa][p.row], tensors[p.exponent][p.row, 0]) for p in places]
-            for schedule, places in placed.items()
+            schedule: [p and (tensors[p.mantissa][p.row], tensors[p.exponent][p.row, 0]) for p in steps]
+            for schedule, steps in placed.items()
         }
 
     @cached_property
     def _tracer(self) -> Any:
         """Load the model so that it gives every stack's tensors."""
         placed = placements(self.program)
-        steps = [place for places in placed.values() for place in places if place]
-        names = list(dict.fromkeys(name for place in steps for name in (place.mantissa, place.exponent)))
+        steps = [placement for schedule in placed.values() for placement in schedule if placement]
+        names = list(dict.fromkeys(name for placement in steps for name in (placement.mantissa, placement.exponent)))
         return placed, self._load(self.model, names)
 
     def _load(self, model: onnx.ModelProto, wanted: Sequence[str] | None) -> _Parts:
@@ -163,21 +163,21 @@ class OrtSession:
         borders = _borders(model, cuts, names)
         types = {"symbols": int(TensorProto.INT64)}
         sessions = []
-        for place, (cut, (inputs, outputs)) in enumerate(zip(cuts, borders, strict=True)):
-            self._clock.check(f"it had loaded {place} of {len(cuts)} parts of the model")
+        for index, (cut, (inputs, outputs)) in enumerate(zip(cuts, borders, strict=True)):
+            self._clock.check(f"it had loaded {index} of {len(cuts)} parts of the model")
             if not outputs:  # those of a trace may come from earlier parts alone
                 continue
-            part = _part(model, cut, {name: types[name] for name in inputs}, outputs)
+            piece = _part(model, cut, {name: types[name] for name in inputs}, outputs)
             if self._quick:
                 import onnx.inliner
 
-                part = onnx.inliner.inline_local_functions(part)
+                piece = onnx.inliner.inline_local_functions(piece)
             session = onnxruntime.InferenceSession(
-                part.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                piece.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
             types |= {output.name: _TYPES[output.type] for output in session.get_outputs()}
             sessions.append((session, inputs, outputs))
-            self._progress(place + 1, len(cuts))
+            self._progress(index + 1, len(cuts))
         return _Parts(tuple(sessions), tuple(names), self._clock, onnxruntime.RunOptions)
 
 
@@ -228,15 +228,15 @@ class _Parts:
 
     def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run all parts; gives the tensors `names`."""
-        held = dict(given)
-        last = {name: place for place, (_, inputs, _) in enumerate(self.sessions) for name in inputs}
-        for place, (session, inputs, outputs) in enumerate(self.sessions):
-            results = self._call(session, outputs, {name: held[name] for name in inputs})
-            held |= zip(outputs, results, strict=True)
+        tensors = dict(given)
+        last = {name: index for index, (_, inputs, _) in enumerate(self.sessions) for name in inputs}
+        for index, (session, inputs, outputs) in enumerate(self.sessions):
+            results = self._call(session, outputs, {name: tensors[name] for name in inputs})
+            tensors |= zip(outputs, results, strict=True)
             for name in inputs:
-                if last[name] == place and name not in self.names:
-                    del held[name]
-        return {name: held[name] for name in self.names}
+                if last[name] == index and name not in self.names:
+                    del tensors[name]
+        return {name: tensors[name] for name in self.names}
 
     def _call(self, session: Any, outputs: list[str], given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run a session beside the main thread, which goes on to take signals, and stop it where it must end."""
@@ -272,20 +272,20 @@ def _borders(
     model: onnx.ModelProto, cuts: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> list[tuple[list[str], list[str]]]:
     """Give for every part of a model what it takes of the input and earlier parts, and what it gives to later ones."""
-    held = {tensor.name for tensor in model.graph.initializer}
+    initializers = {tensor.name for tensor in model.graph.initializer}
     maker: dict[str, int] = {}
     reads: list[dict[str, None]] = []
     nodes = model.graph.node
-    for place, (first, last) in enumerate(cuts):
+    for index, (first, last) in enumerate(cuts):
         reads.append({})
         for node in nodes[first:last]:
             for name in node.input:
-                if name and name not in held and maker.get(name, -1) != place:
-                    reads[place][name] = None
+                if name and name not in initializers and maker.get(name, -1) != index:
+                    reads[index][name] = None
             for name in node.output:
-                maker[name] = place
+                maker[name] = index
     gives: list[dict[str, None]] = [{} for _ in cuts]
-    for name in [*(name for part in reads for name in part), *names]:
+    for name in [*(name for names_read in reads for name in names_read), *names]:
         if name in maker:
             gives[maker[name]][name] = None
     return [(list(taken), list(given)) for taken, given in zip(reads, gives, strict=True)]
@@ -299,10 +299,10 @@ def _part(
     if len(nodes) == len(model.graph.node) and [output.name for output in model.graph.output] == list(outputs):
         return model
     read = {name for node in nodes for name in node.input}
-    part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
-    part.graph.name = model.graph.name
-    part.graph.node.extend(nodes)
-    part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in read)
-    part.graph.input.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in inputs.items())
-    part.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-    return part
+    piece = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
+    piece.graph.name = model.graph.name
+    piece.graph.node.extend(nodes)
+    piece.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in read)
+    piece.graph.input.extend(helper.make_tensor_value_info(name, kind, None) for name, kind in inputs.items())
+    piece.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return piece

@@ -20,11 +20,11 @@ def simulators(folder: Path) -> dict[str, Simulator]:
     if kernel_of(folder) == UNROLLED:
         return {"kernels": UnrolledCsim(folder)}
     manifest = Csim(folder).manifest
-    found: dict[str, Simulator] = {}
+    by_name: dict[str, Simulator] = {}
     if not manifest.reload:
-        found["kernels"] = Csim(folder)
+        by_name["kernels"] = Csim(folder)
     # One multiplier and one stream do what the kernels do.
     size = manifest.size
     if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
-        found["engine"] = EngineCsim(folder)
-    return found
+        by_name["engine"] = EngineCsim(folder)
+    return by_name

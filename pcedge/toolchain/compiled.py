@@ -47,8 +47,8 @@ def compiled(folder: Path, name: str, sources: Sequence[str], flags: Sequence[st
     if os.access(out, os.X_OK) and stamp.is_file() and stamp.read_bytes() == state + _hash(out):
         return out
     # A name of its own while it is written: an interrupted or parallel build leaves no half executable.
-    with scratch(build) as made:
-        fresh = made / name
+    with scratch(build) as temporary:
+        fresh = temporary / name
         _translate(command, sources, folder.resolve(), fresh)
         if not fresh.is_file():
             raise ToolError(f"the compiler {command[0]} must write an executable, it wrote none")
@@ -130,14 +130,14 @@ def unusable(executable: Path, error: OSError) -> ToolError:
 def _state(folder: Path, command: Sequence[str]) -> str:
     hasher = hashlib.sha256("\n".join(command).encode())
     # A compiler that was replaced at its place is another one.
-    found = Path(command[0]).stat()
-    hasher.update(f"{found.st_size} {found.st_mtime_ns}".encode())
-    for part in PARTS:
-        if not (folder / part).is_dir():
+    status = Path(command[0]).stat()
+    hasher.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+    for name in PARTS:
+        if not (folder / name).is_dir():
             raise FormatError(
-                "project-sources", f"{folder} must have the folder {part}, as every project has: export it again"
+                "project-sources", f"{folder} must have the folder {name}, as every project has: export it again"
             )
-        for path in sorted(path for path in (folder / part).rglob("*") if path.is_file()):
+        for path in sorted(path for path in (folder / name).rglob("*") if path.is_file()):
             hasher.update(os.fsencode(path.relative_to(folder)) + path.read_bytes())
     return hasher.hexdigest()
 

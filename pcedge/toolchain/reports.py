@@ -178,10 +178,10 @@ def parse_synthesis(text: str | Iterable[str], where: str) -> Synthesis:
     values = xml_values([text] if isinstance(text, str) else text, _WANTED, broken)
 
     def at(path: str, default: str | None = None) -> str:
-        found = values.get(path, default)
-        if found is None or (not found.strip() and default is None):
+        value = values.get(path, default)
+        if value is None or (not value.strip() and default is None):
             raise broken(f"must have a text at {path}")
-        return found.strip()
+        return value.strip()
 
     def period(path: str, unit: str) -> float:
         if at(unit, "ns") != "ns":
@@ -199,17 +199,17 @@ def parse_synthesis(text: str | Iterable[str], where: str) -> Synthesis:
             raise broken(f"{name} must be a number of cycles or undef, got {value!r}")
         return int(value)
 
-    def amounts(part: str) -> Amounts:
+    def amounts(section: str) -> Amounts:
         def count(*names: str) -> int:
             for name in names:
-                value = at(f"AreaEstimates/{part}/{name}", "none")
+                value = at(f"AreaEstimates/{section}/{name}", "none")
                 if value != "none":
                     if not _COUNT.fullmatch(value):
-                        raise broken(f"{name} of {part} must be a whole number, got {value!r}")
+                        raise broken(f"{name} of {section} must be a whole number, got {value!r}")
                     return int(value)
-            raise broken(f"{part} must count {names[0]}")
+            raise broken(f"{section} must count {names[0]}")
 
-        uram = count("URAM") if f"AreaEstimates/{part}/URAM" in values else None
+        uram = count("URAM") if f"AreaEstimates/{section}/URAM" in values else None
         return Amounts(count("LUT"), count("FF"), count("DSP", "DSP48E"), count("BRAM_18K"), uram)
 
     timing = "PerformanceEstimates/SummaryOfTimingAnalysis"
@@ -242,7 +242,7 @@ def parse_utilization(text: str | Iterable[str], where: str) -> Utilization:
         return FormatError("vivado-utilization", f"{where}: {reason}")
 
     columns: list[str] = []
-    found: dict[str, tuple[int, int]] = {}
+    counts: dict[str, tuple[int, int]] = {}
     heads: dict[str, str] = {}
     for line in text.splitlines() if isinstance(text, str) else text:
         _note_head(line, heads)
@@ -255,19 +255,19 @@ def parse_utilization(text: str | Iterable[str], where: str) -> Utilization:
         # A star marks a count that later steps still change.
         name = _SITES.get(cells[0].rstrip("*"))
         # Tables of how logic is spread repeat some rows; the first one counts.
-        if not columns or name is None or name in found:
+        if not columns or name is None or name in counts:
             continue
         if len(cells) != len(columns):
             raise broken(f"the row {cells[0]} must have {len(columns)} cells, it has {len(cells)}")
         used, available = (cells[columns.index(column)] for column in ("Used", "Available"))
-        found[name] = (_sites(used, name, broken), _sites(available, name, broken))
-    missing = [name for name in ("lut", "ff", "dsp", "bram") if name not in found]
+        counts[name] = (_sites(used, name, broken), _sites(available, name, broken))
+    missing = [name for name in ("lut", "ff", "dsp", "bram") if name not in counts]
     if missing:
         raise broken(f"must have rows of LUTs, registers, DSPs and block RAM tiles, {', '.join(missing)} is missing")
 
-    def amounts(place: int) -> Amounts:
-        uram = found["uram"][place] if "uram" in found else None
-        return Amounts(found["lut"][place], found["ff"][place], found["dsp"][place], found["bram"][place], uram)
+    def amounts(column: int) -> Amounts:
+        uram = counts["uram"][column] if "uram" in counts else None
+        return Amounts(counts["lut"][column], counts["ff"][column], counts["dsp"][column], counts["bram"][column], uram)
 
     return Utilization(
         _head(heads, "Design", broken), _head(heads, "Device", broken), _head(heads, "Design State", broken),
@@ -328,10 +328,10 @@ def parse_timing(text: str | Iterable[str], where: str) -> Timing:
 
 def _sites(value: str, name: str, broken: Callable[[str], FormatError]) -> int:
     """Read a count of sites; half a tile of block RAM is one of 18 Kbit."""
-    whole, dot, part = value.partition(".")
-    if not _COUNT.fullmatch(whole) or (dot and (name != "bram" or part not in ("0", "5"))):
+    units, dot, fraction = value.partition(".")
+    if not _COUNT.fullmatch(units) or (dot and (name != "bram" or fraction not in ("0", "5"))):
         raise broken(f"a count of {name} must be a whole number, of tiles also a half, got {value!r}")
-    return 2 * int(whole) + (part == "5") if name == "bram" else int(whole)
+    return 2 * int(units) + (fraction == "5") if name == "bram" else int(units)
 
 
 def _note_head(line: str, heads: dict[str, str]) -> None:

@@ -60,10 +60,10 @@ def compiler() -> list[str]:
             words = [named] if shutil.which(named) else shlex.split(named)
         except ValueError:  # a quotation without end
             words = []
-        found = shutil.which(words[0]) if words else None
-        if not found:
+        executable = shutil.which(words[0]) if words else None
+        if not executable:
             raise MissingToolError(f"PCEDGE_CXX must name a C++ compiler on PATH or by its path, got {named!r}")
-        return [str(Path(found).absolute()), *words[1:]]  # it runs in the project's folder
+        return [str(Path(executable).absolute()), *words[1:]]  # it runs in the project's folder
     for name in ("g++", "clang++", "c++"):
         path = shutil.which(name)
         if path:
@@ -117,15 +117,15 @@ def vendor_tool(name: str) -> str:
     """
     named = os.environ.get("PCEDGE_VITIS")
     if named:
-        found = shutil.which(name, path=os.pathsep.join([str(Path(named) / "bin"), named]))
-        if not found:
+        path = shutil.which(name, path=os.pathsep.join([str(Path(named) / "bin"), named]))
+        if not path:
             raise MissingToolError(f"PCEDGE_VITIS must name the folder of an installation with {name}, got {named!r}")
-        return str(Path(found).absolute())
-    places = [os.environ[variable] for variable in ("XILINX_VITIS", "XILINX_HLS") if os.environ.get(variable)]
-    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(str(Path(p) / "bin") for p in places))
-    if not found:
+        return str(Path(path).absolute())
+    roots = [os.environ[variable] for variable in ("XILINX_VITIS", "XILINX_HLS") if os.environ.get(variable)]
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(str(Path(p) / "bin") for p in roots))
+    if not path:
         raise MissingToolError(f"{name} must be on PATH, or PCEDGE_VITIS must name the folder of its installation")
-    return str(Path(found).absolute())
+    return str(Path(path).absolute())
 
 
 def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:
@@ -141,8 +141,8 @@ def run(command: Sequence[str | Path], cwd: Path, what: str) -> str:
         raise MissingToolError(f"{what} must be able to start {command[0]}: {error}") from error
     if done.returncode:
         text = (done.stderr + done.stdout).strip()
-        said = f":\n{text[-4000:]}" if text else ", and said nothing"
-        raise ToolError(f"{what} failed with exit status {done.returncode}{said}")
+        output = f":\n{text[-4000:]}" if text else ", and said nothing"
+        raise ToolError(f"{what} failed with exit status {done.returncode}{output}")
     return done.stdout
 
 

@@ -167,7 +167,7 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
     manifest = read_manifest(folder)
     part = manifest.part
     born = (folder / MANIFEST).stat().st_mtime
-    found: dict[str, dict[str, Found]] = {}
+    by_top: dict[str, dict[str, Found]] = {}
     for top in tops_named(manifest, str(folder / MANIFEST)):
         files = max((_files(folder, work, top) for work in (component_work(top), classic_work(top))), key=_newest)
         for kind, path in files.items():
@@ -179,19 +179,19 @@ def reports(folder: Path) -> dict[str, dict[str, Found]]:
             other = isinstance(report, Synthesis | Utilization) and not _same_part(report.part, str(part))
             older = path.stat().st_mtime < born
             name = path.relative_to(folder).as_posix()
-            found.setdefault(top, {})[kind] = Found(name, report, older or other)
-    return found
+            by_top.setdefault(top, {})[kind] = Found(name, report, older or other)
+    return by_top
 
 
 def _files(folder: Path, work: str, top: str) -> dict[str, Path]:
     """Name the reports of a top that are there; of Vivado's those after routing before those after synthesis."""
     vivado = folder / work / "impl/verilog/report"
-    places = {
+    candidates = {
         "synthesis": [folder / work / "syn/report" / name for name in ("csynth.xml", f"{top}_csynth.xml")],
         "utilization": [vivado / f"{top}_utilization_{state}.rpt" for state in ("routed", "synth")],
         "timing": [vivado / f"{top}_timing_{state}.rpt" for state in ("routed", "synth")],
     }
-    there = {kind: next((path for path in paths if path.is_file()), None) for kind, paths in places.items()}
+    there = {kind: next((path for path in paths if path.is_file()), None) for kind, paths in candidates.items()}
     return {kind: path for kind, path in there.items() if path}
 
 
@@ -201,5 +201,5 @@ def _newest(files: dict[str, Path]) -> float:
 
 def _same_part(one: str, other: str) -> bool:
     """Compare parts as all tools write them: with or without dashes, leading xc, package and speed."""
-    short, long = sorted((part.replace("-", "").lower().removeprefix("xc") for part in (one, other)), key=len)
+    short, long = sorted((name.replace("-", "").lower().removeprefix("xc") for name in (one, other)), key=len)
     return long.startswith(short)

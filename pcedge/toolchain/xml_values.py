@@ -74,9 +74,9 @@ class _Reader:
         if self._open is not None:
             self.values[self._open] = ""
 
-    def characters(self, part: str) -> None:
+    def characters(self, text: str) -> None:
         if self._open is not None:
-            self.values[self._open] += part
+            self.values[self._open] += text
             if len(self.values[self._open]) > LONGEST_TEXT:
                 raise self._broken(f"must have at most {LONGEST_TEXT} characters at {self._open}")
 

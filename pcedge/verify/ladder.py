@@ -146,8 +146,8 @@ def verify(
             comparisons += _compare_ort(engine, OrtSession(engine.program, seconds=ort_seconds, progress=move), records)
     if "csim" in rungs:
         say("csim: lowering and compiling")
-        with scratch() as made:
-            folder = Path(project) if project else write_project(engine.program, made / "project")
+        with scratch() as temporary:
+            folder = Path(project) if project else write_project(engine.program, temporary / "project")
             csim = Csim(folder)
             if csim.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
@@ -158,15 +158,15 @@ def verify(
             comparisons += _compare_csim(engine, csim, records)
     if "engine" in rungs:
         say("engine: lowering and compiling")
-        with scratch() as made:
-            fresh = made / "project"
+        with scratch() as temporary:
+            fresh = temporary / "project"
             folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
-        with scratch() as made:
+        with scratch() as temporary:
             given = project is not None and kernel_of(Path(project)) == UNROLLED
-            folder = Path(str(project)) if given else write_unrolled(engine.program, made / "project")
+            folder = Path(str(project)) if given else write_unrolled(engine.program, temporary / "project")
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     return LadderReport(tuple(comparisons))
 
@@ -178,8 +178,8 @@ def hide(records: IntArray, seed: int = 0) -> IntArray:
 
 
 def _compare_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -> list[Comparison]:
-    def trace(part: IntArray) -> Trace:
-        return trace_ort(engine, session, part)
+    def trace(block: IntArray) -> Trace:
+        return trace_ort(engine, session, block)
 
     out = []
     partial = hide(records)
@@ -194,8 +194,8 @@ def _compare_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray
 
 
 def _compare_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> list[Comparison]:
-    def trace(part: IntArray) -> Trace:
-        return trace_csim(engine, csim, part)
+    def trace(block: IntArray) -> Trace:
+        return trace_csim(engine, csim, block)
 
     partial = hide(records)
     out = [
@@ -261,8 +261,8 @@ def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntA
         differs = np.argwhere(expected != got)
         first = None
         if differs.size:
-            record, place = (int(index) for index in differs[0])
-            first = f"record {record}, {names[place]}: expected {expected[record, place]}, got {got[record, place]}"
+            record, column = (int(index) for index in differs[0])
+            first = f"record {record}, {names[column]}: expected {expected[record, column]}, got {got[record, column]}"
         out.append(Comparison("unrolled", name, len(data), len(np.unique(differs[:, 0])), first))
     return out
 
@@ -271,7 +271,7 @@ def _records(rung: str, name: str, expected: IntArray, got: IntArray) -> Compari
     differs = np.argwhere(expected != got)
     first = None
     if differs.size:
-        record, variable = (int(place) for place in differs[0])
+        record, variable = (int(position) for position in differs[0])
         first = (
             f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
         )
@@ -294,14 +294,14 @@ def _compare(
     first = None
     if differs.any():
         record = int(np.flatnonzero(differs)[0])
-        part = records[record : record + 1]
-        where = first_difference(trace_numpy(engine, part), trace(part))
+        single = records[record : record + 1]
+        where = first_difference(trace_numpy(engine, single), trace(single))
         first = f"record {record}: {where or 'the outputs differ, no step does'}"
     return Comparison(rung, name, len(records), int(differs.sum()), first)
 
 
 def _first_byte(expected: bytes, got: bytes) -> int:
-    for place, (left, right) in enumerate(zip(expected, got, strict=False)):
+    for offset, (left, right) in enumerate(zip(expected, got, strict=False)):
         if left != right:
-            return place
+            return offset
     return min(len(expected), len(got))

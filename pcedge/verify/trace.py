@@ -54,12 +54,12 @@ def trace_numpy(engine: ReferenceEngine, records: IntArray) -> Trace:
 
 def trace_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -> Trace:
     """Trace onnxruntime, in the order of the reference's steps."""
-    found = session.trace(records)
+    values = session.trace(records)
     outputs = session.run(records)
     trace: Trace = []
     for schedule, steps in _schedules(engine).items():
         for index, step in enumerate(steps):
-            result = found[schedule][index]
+            result = values[schedule][index]
             if result is None:
                 result = (np.zeros((2, len(records)), dtype=np.int64), np.zeros(len(records), dtype=np.int64))
             trace.append(TraceEntry(schedule, index, step, *result))
@@ -68,16 +68,16 @@ def trace_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -
 
 def trace_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> Trace:
     """Trace the HLS engine."""
-    found = csim.trace(records)
+    traces = csim.trace(records)
     trace: Trace = []
-    place = 0
+    position = 0
     for schedule, steps in _schedules(engine).items():
         for index, step in enumerate(steps):
-            entries = [record[place] for record in found]
+            entries = [record[position] for record in traces]
             mantissa = np.stack([entry[0] for entry in entries], axis=1)
             exponent = np.array([entry[1] for entry in entries], dtype=np.int64)
             trace.append(TraceEntry(schedule, index, step, mantissa, exponent))
-            place += 1
+            position += 1
     return trace
 
 
