@@ -132,14 +132,14 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
     system, the storage as a persistent id, the list of keys.
     """
     file = BytesIO(data)
-    parts: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for _ in range(5):
         start = file.tell()
         skip(file, budget)
-        parts.append((start, file.tell()))
+        spans.append((start, file.tell()))
     budget.take(2 * len(data))
     record = replay(
-        data[slice(*parts[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, budget,
+        data[slice(*spans[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, budget,
         persistent=True,
     )  # fmt: skip
     kind = record.arguments[1]
@@ -151,7 +151,7 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
     ):
         raise TypeError("a storage must hold plain numbers")
     dtype = np.dtype(_STORAGES[kind.text])
-    numbers = data[parts[4][1] + 8 :]
-    if int.from_bytes(data[parts[4][1] : parts[4][1] + 8], "little") * dtype.itemsize != len(numbers):
+    numbers = data[spans[4][1] + 8 :]
+    if int.from_bytes(data[spans[4][1] : spans[4][1] + 8], "little") * dtype.itemsize != len(numbers):
         raise ValueError("a storage must hold as many numbers as it says")
     return np.frombuffer(numbers, dtype=dtype).astype(dtype.newbyteorder("="), copy=False)
