@@ -82,11 +82,11 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
                 budget.take(_WEIGHT_BYTES * weights.size)
                 budget.check(_WEIGHT_MOMENT * weights.size)
                 mask = node.get("zero_param_mask")
-                positive = None if mask is None else to_array(mask, f"{at}: zero_param_mask", budget)
+                zeros = None if mask is None else to_array(mask, f"{at}: zero_param_mask", budget)
                 child_layers = {child.layer for child in children}
                 budget.take(_NODE_BYTES * sum(len(child.units) for child in children))
                 budget.take(_NODE_BYTES * sum(layers[layer].shape.units for layer in child_layers))
-                layers.append(_sum(layers, children, edges, (blocks, block), _masked(weights, positive, at), at))
+                layers.append(_sum(layers, children, edges, (blocks, block), _masked(weights, zeros, at), at))
                 vector = _Vector(len(layers) - 1, np.arange(blocks * block), block, children[0].scope)
         else:
             raise FormatError(RULE, f"{at}: the type must be Input, Product or Sum, got {_text(kind)!r}")

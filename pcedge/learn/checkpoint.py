@@ -46,8 +46,8 @@ def fingerprint(circuit: Circuit, train: IntArray, valid: IntArray, config: Lear
     """Hash what a run's result depends on, but for its length and device."""
     settings = {name: value for name, value in asdict(config).items() if name not in FREE}
     hasher = hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + circuit_checksum(circuit).encode())
-    for part in (train, valid):
-        hasher.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+    for split in (train, valid):
+        hasher.update(str(split.shape).encode() + np.ascontiguousarray(split).tobytes())
     return hasher.hexdigest()
 
 

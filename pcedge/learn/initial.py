@@ -126,7 +126,7 @@ def joined_parts(information: FloatArray, limit: int) -> tuple[list[list[int]], 
     parents = [-1] * count
     for name, part in parts.items():
         part.sort()
-        local = {variable: place for place, variable in enumerate(part)}
+        local = {variable: index for index, variable in enumerate(part)}
         rooted = root_at_centre([(local[a], local[b]) for a, b in edges[name]])
         for variable, parent in zip(part, rooted, strict=True):
             parents[variable] = -1 if parent < 0 else part[parent]
@@ -175,15 +175,17 @@ def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed
 def _features(circuit: Circuit, index: int, filled: FloatArray, information: FloatArray) -> FloatArray:
     """Give the columns by which the records of a latent are clustered, the layer below a sum."""
     layer = circuit.layers[index]
-    below = layer.children if isinstance(layer, ProductLayer) else (index,)
-    own = [leaf.variable for leaf in (circuit.layers[child] for child in below) if isinstance(leaf, InputLayer)]
-    if not own:
+    children = layer.children if isinstance(layer, ProductLayer) else (index,)
+    variables = [
+        leaf.variable for leaf in (circuit.layers[child] for child in children) if isinstance(leaf, InputLayer)
+    ]
+    if not variables:
         scope = variables_of(circuit.scopes[index])
         return filled[:, scope[:: -(-len(scope) // WIDEST)]]
-    told = information[own].sum(axis=0)
+    told = information[variables].sum(axis=0)
     relatives = np.argsort(-told, kind="stable")
-    relatives = relatives[~np.isin(relatives, own)][:RELATIVES]
-    return np.concatenate([filled[:, own] * np.sqrt(OWN), filled[:, relatives]], axis=1)
+    relatives = relatives[~np.isin(relatives, variables)][:RELATIVES]
+    return np.concatenate([filled[:, variables] * np.sqrt(OWN), filled[:, relatives]], axis=1)
 
 
 def _filled(records: IntArray) -> FloatArray:

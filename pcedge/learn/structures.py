@@ -268,12 +268,12 @@ def _hidden_tree(
     """Add the layers of a hidden tree whose variables come children first."""
     top: dict[int, int] = {}
     for variable in order:
-        own = len(layers)
+        leaf = len(layers)
         layers.append(_leaf(variable, cardinalities[variable], latents, generator))
         if children[variable]:
-            below = (own, *(top[child] for child in children[variable]))
-            gather = np.tile(np.arange(latents, dtype=np.int64)[:, None], (1, len(below)))
-            layers.append(ProductLayer(below, gather))
+            factors = (leaf, *(top[child] for child in children[variable]))
+            gather = np.tile(np.arange(latents, dtype=np.int64)[:, None], (1, len(factors)))
+            layers.append(ProductLayer(factors, gather))
         units = 1 if variable == order[-1] else latents
         layers.append(SumLayer((len(layers) - 1,), generator.dirichlet(np.ones(latents), units)))
         top[variable] = len(layers) - 1

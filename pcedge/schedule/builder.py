@@ -61,16 +61,16 @@ class Builder:
 
     def concatenated(self, parts: list[Ref], layer: int) -> Ref:
         """Put vectors one after the other, under one exponent."""
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = self._made(Align(self._next(), whole.units + part.units, (whole, part), layer))
-        return whole
+        joined = parts[0]
+        for vector in parts[1:]:
+            joined = self._made(Align(self._next(), joined.units + vector.units, (joined, vector), layer))
+        return joined
 
     def merge(self, parts: list[Ref], layer: int, revive: bool) -> Ref:
         """Add up contexts of one layer, entry by entry."""
-        whole = self.concatenated(parts, layer)
+        joined = self.concatenated(parts, layer)
         units = parts[0].units
-        return self._list_sum(whole, merging(len(parts), units), layer, revive)
+        return self._list_sum(joined, merging(len(parts), units), layer, revive)
 
     def scatter(self, layer: int, running: Ref, gather: Gather, units: int, revive: bool) -> Ref:
         """Give each of the `units` units of a child the sum of the contexts of the products that gather it."""
