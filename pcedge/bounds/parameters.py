@@ -60,7 +60,7 @@ def symbol_shares(layer: IntegerInput, widths: Widths) -> FloatArray:
 
     A context gives a symbol at least the mixture of these, where the floor is at least 2; with a floor of 1 nearly.
     """
-    scaled = _scaled(layer, widths)
+    scaled = _scale_counts(layer, widths)
     floor = widths.floor
     least = floor - ROUNDED + scaled if floor > ROUNDED else np.maximum(floor, scaled + floor - ROUNDED)
     return np.asarray(least / 2.0**widths.scale_bits)
@@ -140,7 +140,7 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
         elif isinstance(layer, ProductLayer):
             pairs.append(_product_pairs(layer, pairs, cap))
         elif isinstance(layer, SumLayer) and isinstance(rounded, IntegerSum):
-            child_pairs = _joined_pairs([pairs[child] for child in layer.children], cap)
+            child_pairs = _join_pairs([pairs[child] for child in layer.children], cap)
             pairs.append(_sum_pairs(layer, rounded, child_pairs, integers.weight_bits, cap))
             if isinstance(flow, SumLayer):
                 total += _flow_bits(layer, rounded, flow, child_pairs, integers.weight_bits, cap)
@@ -155,7 +155,7 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     return total / records
 
 
-def _scaled(layer: IntegerInput, widths: Widths) -> FloatArray:
+def _scale_counts(layer: IntegerInput, widths: Widths) -> FloatArray:
     """Give G times the share of each count, less what R is short of: parts of 2^P."""
     counts = np.diff(layer.cumulative, axis=1) / 2.0**widths.leaf_bits
     budget = 2.0**widths.scale_bits - counts.shape[1] * widths.floor
@@ -222,7 +222,7 @@ def _product_pairs(layer: ProductLayer, pairs: Sequence[FloatArray], cap: float)
     return np.minimum(total, cap)
 
 
-def _joined_pairs(matrices: list[FloatArray], cap: float) -> FloatArray:
+def _join_pairs(matrices: list[FloatArray], cap: float) -> FloatArray:
     """Put the divergences of several child layers together; between layers only the floor is known."""
     size = sum(len(matrix) for matrix in matrices)
     if size > 4 * PAIRS or any(matrix.ndim == 1 for matrix in matrices):

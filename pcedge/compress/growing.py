@@ -48,14 +48,14 @@ def grow(circuit: Circuit, factor: int = 2, noise: float = 0.3, seed: int = 0) -
     layers: list[Layer] = []
     for index, layer in enumerate(circuit.layers):
         if isinstance(layer, InputLayer):
-            layers.append(_grown_leaves(layer, copies[index], noise, generator))
+            layers.append(_grow_leaves(layer, copies[index], noise, generator))
         elif isinstance(layer, ProductLayer):
             # Below a product that is not cloned the first copy is read, of a child that other layers had cloned.
             steps = np.array([circuit.layers[child].shape.units * (copies[child] > 1) for child in layer.children])
             gathers = [layer.gather + copy * steps for copy in range(copies[index])]
             layers.append(ProductLayer(layer.children, np.concatenate(gathers).astype(np.int64)))
         else:
-            layers.append(_grown_sum(circuit, layer, copies, copies[index], noise, generator))
+            layers.append(_grow_sum(circuit, layer, copies, copies[index], noise, generator))
     return replace(circuit, layers=tuple(layers))
 
 
@@ -74,7 +74,7 @@ def _factors(shape: tuple[int, ...], noise: float, generator: np.random.Generato
     return np.maximum(1 + noise * generator.standard_normal(shape), LEAST)
 
 
-def _grown_leaves(layer: InputLayer, copies: int, noise: float, generator: np.random.Generator) -> InputLayer:
+def _grow_leaves(layer: InputLayer, copies: int, noise: float, generator: np.random.Generator) -> InputLayer:
     if layer.parametric is not None:
         parametric = layer.parametric
         parameters = np.tile(parametric.parameters, (copies, 1))
@@ -94,7 +94,7 @@ def _grown_leaves(layer: InputLayer, copies: int, noise: float, generator: np.ra
     return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
 
 
-def _grown_sum(
+def _grow_sum(
     circuit: Circuit, layer: SumLayer, copies: list[int], repeats: int, noise: float, generator: np.random.Generator
 ) -> SumLayer:
     """Repeat the rows, and every child's columns; the copies of a child share its weights."""

@@ -106,11 +106,11 @@ def prune(
         if isinstance(layer, SumLayer)
     }
     if shape == "edges":
-        keep = _kept_edges(edges, fraction)
+        keep = _select_edges(edges, fraction)
     elif shape == "states":
-        keep = _kept_states(circuit, edges, fraction, even)
+        keep = _select_states(circuit, edges, fraction, even)
     else:
-        keep = _kept_blocks(circuit, edges, fraction, block, even)
+        keep = _select_blocks(circuit, edges, fraction, block, even)
     dropped: list[BoolArray | None] = [None] * len(circuit.layers)
     flow = 0.0
     for index, mask in keep.items():
@@ -134,7 +134,7 @@ def _edges(index: int, layer: SumLayer, flows: FloatArray | None) -> _Edges:
     return _Edges(rows, columns, values, np.where(values > 0, flat, 0.0))
 
 
-def _kept_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArray]:
+def _select_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArray]:
     sizes = [len(layer_edges.rows) for layer_edges in edges.values()]
     if not sizes:
         return {}
@@ -149,7 +149,7 @@ def _kept_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArra
     return {index: keep[start : start + size] for index, start, size in zip(edges, starts, sizes, strict=False)}
 
 
-def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
+def _select_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
     # A latent is a layer that only sums use: each of its units is a column of theirs.
     users: dict[int, list[int]] = {}
     taken: set[int] = set()
@@ -186,24 +186,24 @@ def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, ev
             masks[child][unit] = False
     # A row that would lose all its weight keeps the state of its best edge.
     for index, layer_edges in edges.items():
-        mask = _columns_kept(circuit, index, masks)[layer_edges.columns]
+        mask = _column_mask(circuit, index, masks)[layer_edges.columns]
         empty = layer_edges.kept_weight(mask) == 0
         for edge in layer_edges.best()[empty]:
             for child in circuit.layers[index].shape.children:
                 unit = int(layer_edges.columns[edge]) - first_column[index, child]
                 if child in masks and 0 <= unit < sizes[child]:
                     masks[child][unit] = True
-    return {index: _columns_kept(circuit, index, masks)[layer_edges.columns] for index, layer_edges in edges.items()}
+    return {index: _column_mask(circuit, index, masks)[layer_edges.columns] for index, layer_edges in edges.items()}
 
 
-def _columns_kept(circuit: Circuit, index: int, masks: dict[int, BoolArray]) -> BoolArray:
+def _column_mask(circuit: Circuit, index: int, masks: dict[int, BoolArray]) -> BoolArray:
     columns = []
     for child in circuit.layers[index].shape.children:
         columns.append(masks.get(child, np.ones(circuit.layers[child].shape.units, dtype=bool)))
     return np.concatenate(columns)
 
 
-def _kept_blocks(
+def _select_blocks(
     circuit: Circuit, edges: dict[int, _Edges], fraction: float, block: tuple[int, int], even: bool
 ) -> dict[int, BoolArray]:
     number: dict[int, IntArray] = {}

@@ -132,7 +132,7 @@ def parse_table(
                 f"{where}, line {head.first.line}: its numbers are in quotes and no others are, so they may be names; "
                 "--header takes them as names, --no-header as a record"
             )
-    return _typed(where, values, len(head.first.cells), dtype)
+    return _to_array(where, values, len(head.first.cells), dtype)
 
 
 def _rows(lines: Iterable[str]) -> Iterator[Row]:
@@ -229,7 +229,7 @@ def _value(where: str, head: Head, header: bool | None, line: int, entry: tuple[
     raise DataError(f"{where}, line {line}, column {name}: a cell must hold an integer, {reason}")
 
 
-def _typed(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
+def _to_array(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
     try:
         values = np.array(rows, dtype=np.int64)
     except OverflowError:

@@ -56,10 +56,10 @@ def _array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
     name = value.function.text
     if name in _RECONSTRUCT:
         _, shape, dtype, fortran, data = value.state
-        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
+        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
     if name in _FROM_BUFFER:
         data, dtype, shape, order = value.arguments
-        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
+        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
     if name in _TENSORS:
         return _tensor(value, where, budget)
     raise TypeError(f"got a call of {name}")
@@ -91,7 +91,7 @@ def _bytes(value: Any, budget: Budget) -> bytes:
     return bytes(value)
 
 
-def _shaped(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
+def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
     sizes = (shape,) if type(shape) is int else tuple(shape)
     if len(sizes) > 8 or any(type(size) is not int or not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("the shape must be of at most 8 integers")

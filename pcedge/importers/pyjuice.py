@@ -78,7 +78,7 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
                 _smooth(children, at)
                 if "external_params" in node:
                     raise FormatError(RULE, f"{at}: weights must be in the file, these are external")
-                weights = to_array(_own(nodes, number, at), f"{at}: params", budget)
+                weights = to_array(_parameters(nodes, number, at), f"{at}: params", budget)
                 budget.take(_WEIGHT_BYTES * weights.size)
                 budget.check(_WEIGHT_MOMENT * weights.size)
                 mask = node.get("zero_param_mask")
@@ -86,7 +86,7 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
                 child_layers = {child.layer for child in children}
                 budget.take(_NODE_BYTES * sum(len(child.units) for child in children))
                 budget.take(_NODE_BYTES * sum(layers[layer].shape.units for layer in child_layers))
-                layers.append(_sum(layers, children, edges, (blocks, block), _masked(weights, zeros, at), at))
+                layers.append(_sum(layers, children, edges, (blocks, block), _mask_weights(weights, zeros, at), at))
                 vector = _Vector(len(layers) - 1, np.arange(blocks * block), block, children[0].scope)
         else:
             raise FormatError(RULE, f"{at}: the type must be Input, Product or Sum, got {_text(kind)!r}")
@@ -96,7 +96,7 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
     last = vectors[-1]
     if len(last.units) != 1:
         raise FormatError(RULE, f"{where}: the last vector is the root and must have 1 node, it has {len(last.units)}")
-    return _reached(layers, names, last)
+    return _drop_unreached(layers, names, last)
 
 
 def _name(nodes: list[dict[str, Any]], number: int) -> str:
@@ -133,7 +133,7 @@ def _children(node: dict[str, Any], number: int, at: str, budget: Budget) -> lis
     return list(children)
 
 
-def _own(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
+def _parameters(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
     """Find a vector's parameters, its own or those of the vector that it is tied to."""
     source = nodes[number].get("source_node", number)
     kind = nodes[number]["type"]
@@ -200,7 +200,7 @@ def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, b
             f"{at}: the distribution must be Categorical, Bernoulli or Literal, got {kind[:40]}; a leaf of another "
             "type has to be turned into a Categorical first",
         )
-    values = to_array(_own(nodes, number, at), f"{at}: params", budget)
+    values = to_array(_parameters(nodes, number, at), f"{at}: params", budget)
     budget.take(16 * values.size)
     width = state.get("num_cats") if kind == "Categorical" else 1
     if (
@@ -266,7 +266,7 @@ def _float64(values: NDArray[Any]) -> FloatArray:
         return values.astype(np.float64)
 
 
-def _masked(weights: NDArray[Any], zeros: NDArray[Any] | None, at: str) -> FloatArray:
+def _mask_weights(weights: NDArray[Any], zeros: NDArray[Any] | None, at: str) -> FloatArray:
     if weights.dtype.kind != "f" or weights.ndim != 3:
         raise FormatError(RULE, f"{at}: params must be floats in 3 dimensions, got {weights.dtype} in {weights.ndim}")
     values = _float64(weights)
@@ -321,7 +321,7 @@ def _sum(
     return SumLayer(tuple(used), SparseRows(indptr, keys % columns, merged, columns))
 
 
-def _reached(layers: list[Layer], names: list[str], root: _Vector) -> Draft:
+def _drop_unreached(layers: list[Layer], names: list[str], root: _Vector) -> Draft:
     """Leave out layers that the root does not reach, and put the root last."""
     used = {root.layer}
     for index in range(root.layer, -1, -1):

@@ -44,7 +44,7 @@ def read(data: bytes, where: str, budget: Budget) -> tuple[Draft, tuple[str, ...
     if not entries:
         raise FormatError(RULE, f"{where} must hold at least one unit, 'Name Type(…)', it holds none")
     if not names:
-        names = _numbered(entries, where)
+        names = _number_variables(entries, where)
     index = {name: position for position, name in enumerate(names)}
     units: dict[Hashable, Unit] = {}
     for name, (kind, inside, line) in entries.items():
@@ -126,7 +126,7 @@ def _hint(text: str, position: int) -> str:
     return ""
 
 
-def _numbered(entries: dict[str, tuple[str, str, int]], where: str) -> list[str]:
+def _number_variables(entries: dict[str, tuple[str, str, int]], where: str) -> list[str]:
     """Name the variables V0, V1, … where the file does not name them."""
     used = {inside.partition("|")[0].strip() for kind, inside, _ in entries.values() if kind in LEAVES}
     if not all(re.match(r"V[0-9]{1,6}\Z", name) for name in used):

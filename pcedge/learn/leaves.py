@@ -37,8 +37,8 @@ def refit_layer(layer: InputLayer, counts: ArrayLike, pseudocounts: ArrayLike = 
     Raises:
         UsageError: the counts do not fit the layer, or are negative or not finite.
     """
-    total = _checked(counts, layer.table.shape) + np.asarray(pseudocounts, dtype=np.float64)
-    total = _checked(total, layer.table.shape)
+    total = _check_counts(counts, layer.table.shape) + np.asarray(pseudocounts, dtype=np.float64)
+    total = _check_counts(total, layer.table.shape)
     if layer.parametric is not None:
         old = layer.parametric
         if old.kind == "logistic":
@@ -104,7 +104,7 @@ def fit_logistic(
     Raises:
         UsageError: the counts have no two dimensions, or are negative or not finite.
     """
-    checked = _checked(counts)
+    checked = _check_counts(counts)
     units, symbols = checked.shape
     totals = checked.sum(axis=1)
     if start is None:
@@ -183,7 +183,7 @@ def fit_geometric(counts: ArrayLike, start: FloatArray | None = None, rounds: in
     Raises:
         UsageError: the counts have no two dimensions, or are negative or not finite.
     """
-    checked = _checked(counts)
+    checked = _check_counts(counts)
     symbols = checked.shape[1]
     known = checked.sum(axis=1) > 0
     best = np.ones(len(checked)) if start is None else np.array(start, dtype=np.float64)
@@ -221,7 +221,7 @@ def _ratio_of_mean(mean: FloatArray, symbols: int) -> FloatArray:
     return np.where(mean <= 0, 0.0, np.where(mean >= (symbols - 1) / 2, 1.0, ratio))
 
 
-def _checked(counts: ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
+def _check_counts(counts: ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
     array = np.asarray(counts, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] < 1 or (shape is not None and array.shape != shape):
         wanted = "(units, symbols)" if shape is None else str(shape)

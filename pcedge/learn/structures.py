@@ -139,7 +139,7 @@ def quad_tree(shape: Sequence[int], cardinalities: Sequence[int], latents: int =
         if bottom - top == 1 and right - left == 1:
             channels = tuple(int(name) for name in names[top, left])
             return channels if len(channels) > 1 else channels[0]
-        rows, columns = _halved(top, bottom), _halved(left, right)
+        rows, columns = _halve(top, bottom), _halve(left, right)
         return tuple(quarters(*row, *column) for row in rows for column in columns)
 
     return region_tree_circuit(quarters(0, sizes[0], 0, sizes[1]), cardinalities, latents, seed)
@@ -296,7 +296,7 @@ def _children_first(roots: Sequence[int], children: Sequence[Sequence[int]]) -> 
     return order[::-1]
 
 
-def _halved(first: int, last: int) -> list[tuple[int, int]]:
+def _halve(first: int, last: int) -> list[tuple[int, int]]:
     middle = first + (last - first + 1) // 2
     return [(first, last)] if last - first == 1 else [(first, middle), (middle, last)]
 

@@ -60,7 +60,7 @@ def quantize(
     layers = _merge_inputs(circuit.layers)
     # Flows have the shape of what they are of, and go the same way.
     counts = None if flows is None else _merge_inputs(_flow_layers(circuit, flows))
-    bits = _merged_bits(circuit, layers, config)
+    bits = _merge_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
     spans = circuit.spans if layers is circuit.layers else layer_spans(shapes)
@@ -74,7 +74,7 @@ def quantize(
     integers = _quantize_layers(layers, config, bits, counts)
     nested: tuple[NestedTables, ...] = ()
     if config.leaf_masters is not None:
-        integers, nested = _nested(layers, integers, config)
+        integers, nested = _nest_leaves(layers, integers, config)
     return IntegerCircuit(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
@@ -83,7 +83,7 @@ def quantize(
     )  # fmt: skip
 
 
-def _nested(
+def _nest_leaves(
     layers: tuple[Layer, ...], integers: tuple[IntegerLayer, ...], config: QuantizationConfig
 ) -> tuple[tuple[IntegerLayer, ...], tuple[NestedTables, ...]]:
     """Put nested tables in the place of those that were rounded one by one."""
@@ -143,7 +143,7 @@ def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
     return bits
 
 
-def _merged_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
+def _merge_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
     """Give every merged layer its own W; merging moves input layers only."""
     bits = zip(circuit.layers, weight_bits_of(circuit, config), strict=True)
     left = iter([width for layer, width in bits if isinstance(layer, SumLayer)])

@@ -280,13 +280,13 @@ class _Analysis:
 
     def multiply(self, step: Multiply, first: Span, second: Span) -> Span:
         gathers = step.gathers
-        low = _picked(first.low, gathers[0]) * _picked(second.low, gathers[1])
-        high = _picked(first.high, gathers[0]) * _picked(second.high, gathers[1])
+        low = _pick(first.low, gathers[0]) * _pick(second.low, gathers[1])
+        high = _pick(first.high, gathers[0]) * _pick(second.high, gathers[1])
         # Where every unit of a source is read, its largest entry meets at least the least of the other.
         tops = [int(low.max(initial=0))]
         for side, (source, other) in enumerate(((first, second), (second, first))):
             if gathers[side] is None and len(source.high) == len(low):
-                tops.append(source.top * int(_picked(other.low, gathers[1 - side]).min()))
+                tops.append(source.top * int(_pick(other.low, gathers[1 - side]).min()))
         exponents = first.exponents[0] + second.exponents[0], first.exponents[1] + second.exponents[1]
         return self.normalise(Span(low, high, exponents, max(tops), False, first.loss + second.loss), step.revive)
 
@@ -313,7 +313,7 @@ class _Analysis:
         if (dead and revive) or down < ZERO_EXPONENT:
             loss = float("inf")
         elif largest_shift > 0 and loss < float("inf"):
-            loss += _truncated(low[sums.high > 0])
+            loss += _truncation_loss(low[sums.high > 0])
         return Span(low, high, (max(down, ZERO_EXPONENT), max(up, ZERO_EXPONENT)), top, True, loss)
 
     def count(self, high: IntArray, cut: bool) -> None:
@@ -327,7 +327,7 @@ class _Analysis:
         for source in (first, second):
             distance = min(common[1] - source.exponents[0], EXACT_BITS)
             low.append(source.low >> distance)
-            cut = _truncated(low[-1][source.high > 0]) if distance > 0 else 0.0
+            cut = _truncation_loss(low[-1][source.high > 0]) if distance > 0 else 0.0
             loss = max(loss, source.loss + cut)
         # The vector with the greater exponent is not shifted; a zero vector has the least exponent of all.
         sure = max(first.top, second.top) > 0
@@ -338,11 +338,11 @@ class _Analysis:
         return Span(np.concatenate(low), high, common, top, top_set, loss)  # type: ignore[arg-type]
 
 
-def _picked(vector: IntArray, gather: Gather | None) -> IntArray:
+def _pick(vector: IntArray, gather: Gather | None) -> IntArray:
     return vector if gather is None else vector[gather]
 
 
-def _truncated(low: IntArray) -> float:
+def _truncation_loss(low: IntArray) -> float:
     """Bound what truncation takes of entries that keep at least `low`: v < m + 1 of what was m or more."""
     if not low.size:
         return 0.0

@@ -184,7 +184,7 @@ def _narrow(name: str, values: IntArray | bytes) -> NDArray[Any]:
     return values.astype("<i4")
 
 
-def _joined(arrays: Sequence[Any]) -> IntArray:
+def _join(arrays: Sequence[Any]) -> IntArray:
     return np.concatenate([np.zeros(0, np.int64), *(np.asarray(array, dtype=np.int64).ravel() for array in arrays)])
 
 
@@ -215,20 +215,20 @@ def _sections(program: Program) -> dict[str, IntArray | bytes]:
     likelihood, code = (_step_rows(schedule, lists) for schedule in (program.likelihood, program.code))
     nested = circuit.nested
     return {
-        "widths": _joined([[int(getattr(circuit, name)) for name in _WIDTHS]]),
-        "order": _joined([circuit.order]),
+        "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
+        "order": _join([circuit.order]),
         "symbolizer": b"" if circuit.symbolizer is None else circuit.symbolizer.to_json().encode(),
         "constant": repr(circuit.log_constant).encode() if circuit.log_constant else b"",
-        "layers": _joined([rows]),
-        **{name: _joined(values) for name, values in arrays.items()},
-        "nested": _joined([[nesting.symbols, len(nesting.masters), len(nesting.parts)] for nesting in nested]),
-        "masters": _joined([nesting.masters for nesting in nested]),
-        "parts": _joined([nesting.parts for nesting in nested]),
+        "layers": _join([rows]),
+        **{name: _join(values) for name, values in arrays.items()},
+        "nested": _join([[nesting.symbols, len(nesting.masters), len(nesting.parts)] for nesting in nested]),
+        "masters": _join([nesting.masters for nesting in nested]),
+        "parts": _join([nesting.parts for nesting in nested]),
         "likelihood": likelihood,
         "code": code,
-        "lists": _joined(lists.blocks),
-        "tables": _joined(tables.blocks),
-        "needed": _joined([list(program.needed.values())]),
+        "lists": _join(lists.blocks),
+        "tables": _join(tables.blocks),
+        "needed": _join([list(program.needed.values())]),
     }  # fmt: skip
 
 
@@ -253,7 +253,7 @@ class _Pool:
 def _step_rows(schedule: Schedule, lists: _Pool) -> IntArray:
     """Write the value that a schedule leaves, and its steps."""
     rows = [[numbers.get(name, -1) for name in STEP_FIELDS] for numbers in (_row(s, lists) for s in schedule.steps)]
-    return _joined([[schedule.result], rows])
+    return _join([[schedule.result], rows])
 
 
 def _row(step: Step, lists: _Pool) -> dict[str, int]:

@@ -146,7 +146,7 @@ class Choices:
         """Give the integer circuit of a candidate, as `quantize` makes it."""
         config = self.config(candidate)
         layers: list[Any] = list(self.plain.layers)
-        for index, leaf in self._rounded_inputs(candidate).items():
+        for index, leaf in self._round_inputs(candidate).items():
             layers[index] = leaf
         for column, (index, bits) in enumerate(zip(self.sums, candidate.weight_bits, strict=True)):
             layer = layers[index]
@@ -199,7 +199,7 @@ class Choices:
         """Estimate what choices change of the memory: weights without banks, and leaf tables once."""
         rows = np.array(candidate.weight_bits, dtype=np.int64) - LEAST["weight"]
         total = int(self.stored[rows, np.arange(len(self.sums))].sum())
-        for group in self._shared(candidate.tables):
+        for group in self._share_tables(candidate.tables):
             count, symbols = group.tables.shape
             total += count * (symbols - 1) * candidate.leaf_bits
             total += len(group.numbers) * max(1, (count - 1).bit_length())
@@ -243,7 +243,7 @@ class Choices:
         if not known or type(candidate.tables) is float or candidate.tables not in self.counts:
             raise ValueError("the candidate must be of this circuit")
 
-    def _shared(self, tables: int | None) -> list[_Shared]:
+    def _share_tables(self, tables: int | None) -> list[_Shared]:
         if tables not in self._groups:
             shared = []
             layers = {i: layer for i, layer in enumerate(self.circuit(tables).layers) if isinstance(layer, InputLayer)}
@@ -258,10 +258,10 @@ class Choices:
             self._groups[tables] = shared
         return self._groups[tables]
 
-    def _rounded_inputs(self, candidate: Candidate) -> dict[int, IntegerInput]:
+    def _round_inputs(self, candidate: Candidate) -> dict[int, IntegerInput]:
         """Give the leaf tables of a candidate, each different one rounded once."""
         key = candidate.tables, candidate.leaf_bits
-        groups = self._shared(candidate.tables)
+        groups = self._share_tables(candidate.tables)
         if key not in self._tables:
             config = replace(self.limits, leaf_bits=candidate.leaf_bits)
             self._tables[key] = [round_tables(InputLayer(0, group.tables), config).cumulative for group in groups]

@@ -100,7 +100,7 @@ def starts(choices: Choices, limits: Limits, losses: Losses) -> list[Candidate]:
     ranked: list[tuple[float, Candidate]] = []
     for count, leaf, state in product(losses.tables, losses.leaf, losses.state):
         candidate = replace(widest, tables=count, leaf_bits=leaf, state_bits=state)
-        some = [_filled(choices, candidate, budget, limits.multiplier, choices.lost)]
+        some = [_fill(choices, candidate, budget, limits.multiplier, choices.lost)]
         for bits in choices.levels:
             even = replace(candidate, weight_bits=(bits,) * len(choices.sums))
             if budget is None or choices.estimated_bits(even) <= budget:
@@ -151,12 +151,12 @@ def filled(
     """
     losses = choices.lost if dice is None else choices.lost * dice.lognormal(0.0, 0.3, choices.lost.shape[1])
     if limits.memory is None:
-        return _filled(choices, candidate, None, limits.multiplier, losses)
+        return _fill(choices, candidate, None, limits.multiplier, losses)
     best, best_bits = None, -1
     # What the estimate does not see hardly changes with W: begin with that of the candidate as it is.
     budget = limits.memory - (choices.memory_bits(candidate) - choices.estimated_bits(candidate))
     for _ in range(TRIES):
-        fill = _filled(choices, candidate, budget, limits.multiplier, losses)
+        fill = _fill(choices, candidate, budget, limits.multiplier, losses)
         if fill is None:
             break
         bits = choices.memory_bits(fill)
@@ -169,7 +169,7 @@ def filled(
     return best
 
 
-def _filled(
+def _fill(
     choices: Choices, candidate: Candidate, budget: int | None, multiplier: int | None, losses: FloatArray
 ) -> Candidate | None:
     """Do what `filled` says, with an estimated memory: one price a bit for all layers, found by bisection."""
@@ -224,10 +224,10 @@ def mutated(choices: Choices, parent: Candidate, limits: Limits, dice: np.random
     count = int(dice.integers(1, max(2, round(CHANGES * len(bits))) + 1))
     mixed = dice.permutation(len(bits))
     bits[mixed[:count]] = np.minimum(bits[mixed[:count]] + 1, choices.limits.weight_bits)
-    return _lowered(choices, replace(parent, weight_bits=_tuple(bits)), mixed[count:], limits) or parent
+    return _lower(choices, replace(parent, weight_bits=_tuple(bits)), mixed[count:], limits) or parent
 
 
-def _lowered(choices: Choices, candidate: Candidate, others: IntArray, limits: Limits) -> Candidate | None:
+def _lower(choices: Choices, candidate: Candidate, others: IntArray, limits: Limits) -> Candidate | None:
     """Lower W of other layers, one after the other, until the budget holds; None if it does not."""
     bits = np.array(candidate.weight_bits)
     lower = np.maximum(bits[others] - 1, LEAST["weight"]) - LEAST["weight"]
