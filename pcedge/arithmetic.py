@@ -253,8 +253,10 @@ def mix_sparse(indptr: IntArray, indices: IntArray, values: IntArray | None, man
 def align(first: Vector, second: Vector) -> Vector:
     """Put two vectors, one after the other, under the greater of their exponents, with truncation."""
     exponent = np.maximum(first[1], second[1])
-    parts = [mantissa >> np.minimum(exponent - own, EXACT_BITS) for mantissa, own in (first, second)]
-    return np.concatenate(parts), exponent
+    shifted = [
+        mantissa >> np.minimum(exponent - source_exponent, EXACT_BITS) for mantissa, source_exponent in (first, second)
+    ]
+    return np.concatenate(shifted), exponent
 
 
 def reciprocal(divisor: IntArray) -> IntArray:
@@ -283,8 +285,8 @@ def interval_scale(context: IntArray, cardinality: int, widths: Widths) -> tuple
     length = bit_length(total)
     excess = np.maximum(length - RECIPROCAL_BITS, 0)
     divisor = ((total + (1 << excess) - 1) >> excess) << np.maximum(RECIPROCAL_BITS - length, 0)
-    room = (1 << widths.scale_bits) - cardinality * widths.floor
-    scale = (reciprocal(divisor) * room) >> 17
+    free = (1 << widths.scale_bits) - cardinality * widths.floor
+    scale = (reciprocal(divisor) * free) >> 17
     return length + widths.leaf_bits - widths.bound_input, scale
 
 
@@ -320,14 +322,14 @@ def range_shift_out(low: IntArray, width: IntArray, widths: Widths) -> tuple[Int
     Returns:
         The digit, 0..511: a byte and, as bit 8, a carry into the bytes before; and the new low and range.
     """
-    below = widths.range_bits - 8
-    return low >> below, (low & ((1 << below) - 1)) << 8, width << 8
+    shift = widths.range_bits - 8
+    return low >> shift, (low & ((1 << shift) - 1)) << 8, width << 8
 
 
 def range_flush(low: IntArray, widths: Widths) -> IntArray:
     """Give the last digit: the least value of one byte and zeros that is not below `low`, and so inside the range."""
-    below = widths.range_bits - 8
-    return (low + (1 << below) - 1) >> below
+    shift = widths.range_bits - 8
+    return (low + (1 << shift) - 1) >> shift
 
 
 def score_table() -> IntArray:
@@ -336,8 +338,8 @@ def score_table() -> IntArray:
     It is exact: 2^F * log2(x) is log2(x^(2^F)), and its floor is a number of bits.
     """
     middles = range((1 << (SCORE_TABLE_BITS + 1)) + 1, 1 << (SCORE_TABLE_BITS + 2), 2)
-    whole = (SCORE_TABLE_BITS + 1) << SCORE_FRACTION
-    return np.array([(x ** (1 << SCORE_FRACTION)).bit_length() - 1 - whole for x in middles], dtype=np.int64)
+    offset = (SCORE_TABLE_BITS + 1) << SCORE_FRACTION
+    return np.array([(x ** (1 << SCORE_FRACTION)).bit_length() - 1 - offset for x in middles], dtype=np.int64)
 
 
 def score(mantissa: IntArray, exponent: IntArray, state_bits: int) -> IntArray:
@@ -351,8 +353,8 @@ def score(mantissa: IntArray, exponent: IntArray, state_bits: int) -> IntArray:
     Returns:
         Scores in 0..2^32 - 1, (N,); `SCORE_IMPOSSIBLE` where the mantissa is 0.
     """
-    place = (mantissa >> (state_bits - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1)
-    bits = -((exponent + state_bits - 1) << SCORE_FRACTION) - score_table()[place]
+    index = (mantissa >> (state_bits - 1 - SCORE_TABLE_BITS)) & ((1 << SCORE_TABLE_BITS) - 1)
+    bits = -((exponent + state_bits - 1) << SCORE_FRACTION) - score_table()[index]
     return np.where(mantissa == 0, SCORE_IMPOSSIBLE, np.clip(bits, 0, SCORE_IMPOSSIBLE - 1))
 
 

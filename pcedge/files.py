@@ -96,7 +96,7 @@ def _temporary(parent: Path, folder: bool) -> Iterator[Path]:
     if parent not in _swept:
         _swept.add(parent)
         sweep(parent)
-    fresh, handle = _made(parent, folder)
+    fresh, handle = _make(parent, folder)
     try:
         yield fresh
     finally:
@@ -105,7 +105,7 @@ def _temporary(parent: Path, folder: bool) -> Iterator[Path]:
             os.close(handle)
 
 
-def _made(parent: Path, folder: bool) -> tuple[Path, int | None]:
+def _make(parent: Path, folder: bool) -> tuple[Path, int | None]:
     """Make a temporary that nobody else has; give it with the open file that holds its lock."""
     while True:
         fresh = parent / f".pcedge-{os.urandom(8).hex()}.tmp"

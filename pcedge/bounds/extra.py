@@ -63,27 +63,27 @@ class ExtraBits:
     def from_note(text: str) -> ExtraBits | None:
         """Read what `note` wrote; None for any other text, for notes of a file are free."""
         try:
-            held = json.loads(text)
+            entries = json.loads(text)
         except (ValueError, RecursionError):
             return None
         kinds = {field.name: field.type for field in fields(ExtraBits)}
-        if not isinstance(held, dict) or held.keys() != kinds.keys():
+        if not isinstance(entries, dict) or entries.keys() != kinds.keys():
             return None
         for name, kind in kinds.items():
-            value = held[name]
+            value = entries[name]
             number = type(value) in (int, float) and -FINITE < value < FINITE
             if not (isinstance(value, str) if kind == "str" else number):
                 return None
         values: dict[str, Any] = {
-            name: held[name] if kind == "str" else float(held[name]) for name, kind in kinds.items()
+            name: entries[name] if kind == "str" else float(entries[name]) for name, kind in kinds.items()
         }
         return ExtraBits(**values)
 
     def describe(self) -> str:
         """Say the bounds in words."""
-        parts = f"parameters {self.parameters:.4f}, truncation {self.truncation:.4f}, coder {self.coder:.4f}"
+        terms = f"parameters {self.parameters:.4f}, truncation {self.truncation:.4f}, coder {self.coder:.4f}"
         worst = f"at most {self.worst:.4f} a record (by {self.worst_from})"
-        return f"{worst}, typically at most {self.typical:.4f} ({self.flows}: {parts})"
+        return f"{worst}, typically at most {self.typical:.4f} ({self.flows}: {terms})"
 
 
 def extra_bits(circuit: Circuit, integers: IntegerCircuit | Program, flows: Flows | None = None) -> ExtraBits:
@@ -114,15 +114,15 @@ def extra_bits(circuit: Circuit, integers: IntegerCircuit | Program, flows: Flow
     counterparts(circuit, integers)
     widths = integers.widths
     variables = len(integers.cardinalities)
-    _, found = program.analyses
+    _, analysis = program.analyses
     # The remainder of the range is below 2^P, the range at least 2^(B-8).
     short = 2.0 ** (widths.scale_bits + 8 - widths.range_bits)
     coder = -variables * np.log2(1 - short)
     floor = float(floor_bits(integers).sum()) + greatest_probability(circuit) + coder
-    ratios = worst_ratio(circuit, integers) + found.loss + _interval_bits(integers) + coder
+    ratios = worst_ratio(circuit, integers) + analysis.loss + _interval_bits(integers) + coder
     worst = max(min(floor, ratios), 0.0)
     parameters = mean_bits(circuit, integers, flows)
-    truncation = truncation_bits(found.truncated, widths)
+    truncation = truncation_bits(analysis.truncated, widths)
     # Half a remainder in the mean, over a range whose logarithm is spread evenly over its eight bits.
     remainders = float(variables * short / (16 * np.log(2) ** 2))
     typical = parameters + truncation + remainders
@@ -150,7 +150,7 @@ def truncation_bits(entries: int, widths: Widths) -> float:
 def _interval_bits(integers: IntegerCircuit) -> float:
     """Bound the bits that rounding of the intervals and the floors of others take from a record, over all records."""
     widths = integers.widths
-    room = 1 - np.asarray(integers.cardinalities) * widths.floor / 2.0**widths.scale_bits
-    lost = -np.log2(room * (1 - interval_loss(widths)))
+    free_share = 1 - np.asarray(integers.cardinalities) * widths.floor / 2.0**widths.scale_bits
+    loss = -np.log2(free_share * (1 - interval_loss(widths)))
     # With a floor of 1 the roundings can take half a part more than the floor gives: at worst 1.5 parts become 1.
-    return float(lost.sum() + (len(lost) * np.log2(ROUNDED) if widths.floor < ROUNDED else 0.0))
+    return float(loss.sum() + (len(loss) * np.log2(ROUNDED) if widths.floor < ROUNDED else 0.0))

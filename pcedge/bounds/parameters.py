@@ -60,7 +60,7 @@ def symbol_shares(layer: IntegerInput, widths: Widths) -> FloatArray:
 
     A context gives a symbol at least the mixture of these, where the floor is at least 2; with a floor of 1 nearly.
     """
-    scaled = _scaled(layer, widths)
+    scaled = _scale_counts(layer, widths)
     floor = widths.floor
     least = floor - ROUNDED + scaled if floor > ROUNDED else np.maximum(floor, scaled + floor - ROUNDED)
     return np.asarray(least / 2.0**widths.scale_bits)
@@ -83,9 +83,9 @@ def worst_ratio(circuit: Circuit, integers: IntegerCircuit) -> float:
             values.append(_product(layer, values))
         elif isinstance(layer, SumLayer) and isinstance(rounded, IntegerSum):
             rows, columns, theta, weights = _entries(layer, rounded)
-            below = np.concatenate([values[child] for child in layer.children])
+            child_bits = np.concatenate([values[child] for child in layer.children])
             best = np.full(layer.shape.units, -np.inf)
-            np.maximum.at(best, rows, _log_ratio(theta, weights / 2.0**integers.weight_bits) + below[columns])
+            np.maximum.at(best, rows, _log_ratio(theta, weights / 2.0**integers.weight_bits) + child_bits[columns])
             values.append(best)
     return float(values[-1][0])
 
@@ -99,9 +99,9 @@ def greatest_probability(circuit: Circuit) -> float:
         elif isinstance(layer, ProductLayer):
             values.append(_product(layer, values))
         else:
-            below = np.concatenate([values[child] for child in layer.children])
-            top = below.max()
-            mixed = matvec(layer.weights, np.exp2(below - top))
+            child_bits = np.concatenate([values[child] for child in layer.children])
+            top = child_bits.max()
+            mixed = matvec(layer.weights, np.exp2(child_bits - top))
             with np.errstate(divide="ignore"):
                 values.append(np.asarray(np.log2(mixed) + top))
     return float(values[-1][0])
@@ -140,10 +140,10 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
         elif isinstance(layer, ProductLayer):
             pairs.append(_product_pairs(layer, pairs, cap))
         elif isinstance(layer, SumLayer) and isinstance(rounded, IntegerSum):
-            below = _joined_pairs([pairs[child] for child in layer.children], cap)
-            pairs.append(_sum_pairs(layer, rounded, below, integers.weight_bits, cap))
+            child_pairs = _join_pairs([pairs[child] for child in layer.children], cap)
+            pairs.append(_sum_pairs(layer, rounded, child_pairs, integers.weight_bits, cap))
             if isinstance(flow, SumLayer):
-                total += _flow_bits(layer, rounded, flow, below, integers.weight_bits, cap)
+                total += _flow_bits(layer, rounded, flow, child_pairs, integers.weight_bits, cap)
     if given is None:
         return float(pairs[-1].flat[0])
     root = given[-1]
@@ -155,11 +155,11 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     return total / records
 
 
-def _scaled(layer: IntegerInput, widths: Widths) -> FloatArray:
+def _scale_counts(layer: IntegerInput, widths: Widths) -> FloatArray:
     """Give G times the share of each count, less what R is short of: parts of 2^P."""
     counts = np.diff(layer.cumulative, axis=1) / 2.0**widths.leaf_bits
-    room = 2.0**widths.scale_bits - counts.shape[1] * widths.floor
-    return np.asarray(counts * room * (1 - interval_loss(widths)))
+    budget = 2.0**widths.scale_bits - counts.shape[1] * widths.floor
+    return np.asarray(counts * budget * (1 - interval_loss(widths)))
 
 
 def _caps(integers: IntegerCircuit) -> FloatArray:
@@ -169,8 +169,8 @@ def _caps(integers: IntegerCircuit) -> FloatArray:
     caps = np.cumsum(np.full(len(integers.cardinalities), integers.scale_bits - np.log2(floor)))
     sizes: list[int] = []
     for shape in integers.shapes:
-        below = shape.children if shape.kind == "product" else shape.children[:1]
-        sizes.append(sum([sizes[child] for child in below]) if below else 1)
+        children = shape.children if shape.kind == "product" else shape.children[:1]
+        sizes.append(sum([sizes[child] for child in children]) if children else 1)
     return np.asarray(caps[np.array(sizes) - 1])
 
 
@@ -182,8 +182,8 @@ def _log_ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
 
 
 def _product(layer: ProductLayer, values: Sequence[FloatArray]) -> FloatArray:
-    parts = [values[child][layer.gather[:, column]] for column, child in enumerate(layer.children)]
-    return np.asarray(np.sum(parts, axis=0))
+    factors = [values[child][layer.gather[:, column]] for column, child in enumerate(layer.children)]
+    return np.asarray(np.sum(factors, axis=0))
 
 
 def _entries(layer: SumLayer, rounded: IntegerSum) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
@@ -210,28 +210,28 @@ def _leaf_pairs(table: FloatArray, shares: FloatArray) -> FloatArray:
 def _product_pairs(layer: ProductLayer, pairs: Sequence[FloatArray], cap: float) -> FloatArray:
     """Add up the children's divergences."""
     many = len(layer.gather) > PAIRS
-    found = np.zeros(len(layer.gather) if many else (len(layer.gather),) * 2)
+    total = np.zeros(len(layer.gather) if many else (len(layer.gather),) * 2)
     for column, child in enumerate(layer.children):
-        gather, below = layer.gather[:, column], pairs[child]
+        gather, child_pairs = layer.gather[:, column], pairs[child]
         if many:
-            found += below[gather] if below.ndim == 1 else below[gather, gather]
-        elif below.ndim == 2:
-            found += below[np.ix_(gather, gather)]
+            total += child_pairs[gather] if child_pairs.ndim == 1 else child_pairs[gather, gather]
+        elif child_pairs.ndim == 2:
+            total += child_pairs[np.ix_(gather, gather)]
         else:
-            found += np.where(gather[:, None] == gather, below[gather][:, None], cap)
-    return np.minimum(found, cap)
+            total += np.where(gather[:, None] == gather, child_pairs[gather][:, None], cap)
+    return np.minimum(total, cap)
 
 
-def _joined_pairs(parts: list[FloatArray], cap: float) -> FloatArray:
+def _join_pairs(matrices: list[FloatArray], cap: float) -> FloatArray:
     """Put the divergences of several child layers together; between layers only the floor is known."""
-    size = sum(len(part) for part in parts)
-    if size > 4 * PAIRS or any(part.ndim == 1 for part in parts):
-        return np.concatenate([part if part.ndim == 1 else part.diagonal() for part in parts])
+    size = sum(len(matrix) for matrix in matrices)
+    if size > 4 * PAIRS or any(matrix.ndim == 1 for matrix in matrices):
+        return np.concatenate([matrix if matrix.ndim == 1 else matrix.diagonal() for matrix in matrices])
     joined = np.full((size, size), cap)
     start = 0
-    for part in parts:
-        joined[start : start + len(part), start : start + len(part)] = part
-        start += len(part)
+    for matrix in matrices:
+        joined[start : start + len(matrix), start : start + len(matrix)] = matrix
+        start += len(matrix)
     return joined
 
 
@@ -242,38 +242,42 @@ def _dense(layer: SumLayer, rounded: IntegerSum, weight_bits: int) -> tuple[Floa
     return theta, weights / 2.0**weight_bits
 
 
-def _sum_pairs(layer: SumLayer, rounded: IntegerSum, below: FloatArray, weight_bits: int, cap: float) -> FloatArray:
+def _sum_pairs(
+    layer: SumLayer, rounded: IntegerSum, child_pairs: FloatArray, weight_bits: int, cap: float
+) -> FloatArray:
     """Bound the divergence of every float row from every integer row (docs/bounds.md, section Mean)."""
     units, columns = layer.shape.units, layer.shape.columns
-    if below.ndim == 1 or units > PAIRS or units * columns * columns > PAIR_NUMBERS:
-        alone = below if below.ndim == 1 else below.diagonal()
+    if child_pairs.ndim == 1 or units > PAIRS or units * columns * columns > PAIR_NUMBERS:
+        alone = child_pairs if child_pairs.ndim == 1 else child_pairs.diagonal()
         return np.minimum(_rows_alone(layer, rounded, alone, weight_bits, cap), cap)
     theta, weights = _dense(layer, rounded, weight_bits)
-    own = np.arange(columns)
+    indices = np.arange(columns)
     with np.errstate(divide="ignore"):
-        best = (below[None] - np.log2(weights)[:, None, :]).argmin(axis=2)
-    kept = np.where(weights > 0, own, best)
-    found = np.full((units, units), cap)
-    for target in (kept, best):
-        hot = target[:, :, None] == own  # (integer row, float child, integer child)
+        best = (child_pairs[None] - np.log2(weights)[:, None, :]).argmin(axis=2)
+    same = np.where(weights > 0, indices, best)
+    bits = np.full((units, units), cap)
+    for target in (same, best):
+        hot = target[:, :, None] == indices  # (integer row, float child, integer child)
         mass = np.matmul(theta[None], hot.astype(np.float64))  # (integer row, float row, integer child)
-        carried = np.take_along_axis(np.broadcast_to(below, (units, columns, columns)), target[:, :, None], 2)[:, :, 0]
+        carried = np.take_along_axis(np.broadcast_to(child_pairs, (units, columns, columns)), target[:, :, None], 2)[
+            :, :, 0
+        ]
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = np.where(mass > 0, mass * np.log2(mass / weights[:, None, :]), 0.0)
-        found = np.minimum(found, (terms.sum(axis=2) + carried @ theta.T).T)
+        bits = np.minimum(bits, (terms.sum(axis=2) + carried @ theta.T).T)
     if units * units * columns * columns <= SPREAD_NUMBERS:
-        found = np.minimum(found, _spread(theta, weights, below))
-    return found
+        bits = np.minimum(bits, _spread(theta, weights, child_pairs))
+    return bits
 
 
-def _spread(theta: FloatArray, weights: FloatArray, below: FloatArray) -> FloatArray:
+def _spread(theta: FloatArray, weights: FloatArray, child_pairs: FloatArray) -> FloatArray:
     """Bound the same with every float child spread over all integer children, better from round to round.
 
     The alternating rounds are those of Hershey and Olsen, "Approximating the Kullback Leibler divergence between
     Gaussian mixture models", ICASSP 2007; every round's result is a bound.
     """
-    near = np.exp2(-below)  # (float child, integer child)
-    share = np.broadcast_to(weights[None, :, None, :], (len(theta), len(weights), *below.shape))
+    near = np.exp2(-child_pairs)  # (float child, integer child)
+    share = np.broadcast_to(weights[None, :, None, :], (len(theta), len(weights), *child_pairs.shape))
     for _ in range(ROUNDS):
         # Each float child goes to the integer children in proportion to what is kept of it there.
         carried = share * near
@@ -288,28 +292,30 @@ def _spread(theta: FloatArray, weights: FloatArray, below: FloatArray) -> FloatA
     return np.asarray(terms)
 
 
-def _rows_alone(layer: SumLayer, rounded: IntegerSum, below: FloatArray, weight_bits: int, cap: float) -> FloatArray:
+def _rows_alone(
+    layer: SumLayer, rounded: IntegerSum, child_bits: FloatArray, weight_bits: int, cap: float
+) -> FloatArray:
     """Bound every float row's divergence from its own integer row; what was dropped goes the heaviest way."""
     units = layer.shape.units
     rows, columns, theta, weights = _entries(layer, rounded)
     dropped = (theta > 0) & (weights == 0)
-    lost = np.zeros(units)
-    np.add.at(lost, rows[dropped], theta[dropped])
+    dropped_mass = np.zeros(units)
+    np.add.at(dropped_mass, rows[dropped], theta[dropped])
     heaviest = np.zeros(units, dtype=np.int64)
     order = np.argsort(weights, kind="stable")
     heaviest[rows[order]] = order
     mass = np.where(dropped, 0.0, theta)
-    np.add.at(mass, heaviest, lost)
+    np.add.at(mass, heaviest, dropped_mass)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(mass > 0, mass * np.log2(mass / (weights / 2.0**weight_bits)), 0.0)
-    terms += np.where(dropped, theta * cap, theta * below[columns])
-    found = np.zeros(units)
-    np.add.at(found, rows, terms)
-    return found
+    terms += np.where(dropped, theta * cap, theta * child_bits[columns])
+    totals = np.zeros(units)
+    np.add.at(totals, rows, terms)
+    return totals
 
 
 def _flow_bits(
-    layer: SumLayer, rounded: IntegerSum, flow: SumLayer, below: FloatArray, weight_bits: int, cap: float
+    layer: SumLayer, rounded: IntegerSum, flow: SumLayer, child_pairs: FloatArray, weight_bits: int, cap: float
 ) -> float:
     """Bound what the rounded weights of a sum layer cost the records of some flows, in all."""
     rows, columns, theta, weights = _entries(layer, rounded)
@@ -326,11 +332,13 @@ def _flow_bits(
     for entry in np.flatnonzero(dropped):
         others = np.arange(starts[rows[entry]], starts[rows[entry] + 1])
         others = others[weights[others] > 0]
-        costs = below[columns[entry], columns[others]] if below.ndim == 2 else np.full(len(others), cap)
-        place = int(np.argmin(costs - np.log2(shares[others])))
+        costs = child_pairs[columns[entry], columns[others]] if child_pairs.ndim == 2 else np.full(len(others), cap)
+        best = int(np.argmin(costs - np.log2(shares[others])))
         # What the float child costs by itself is counted below it.
-        own = below[columns[entry], columns[entry]] if below.ndim == 2 else below[columns[entry]]
-        target[entry], carried[entry] = others[place], max(costs[place] - own, 0.0)
+        child_cost = (
+            child_pairs[columns[entry], columns[entry]] if child_pairs.ndim == 2 else child_pairs[columns[entry]]
+        )
+        target[entry], carried[entry] = others[best], max(costs[best] - child_cost, 0.0)
     mass = np.zeros(len(rows))
     np.add.at(mass, target, counts)
     used = counts > 0
@@ -343,10 +351,10 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
     """Put flows in the place of parameters, so that they can follow them."""
     if len(flows) != len(circuit.layers):
         raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
-    made: list[Layer] = []
+    layers: list[Layer] = []
     for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
         if isinstance(layer, ProductLayer):
-            made.append(layer)
+            layers.append(layer)
             continue
         wanted = _parameters(layer).shape
         got = () if flow is None else np.shape(flow)
@@ -355,10 +363,10 @@ def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
         if not (np.isfinite(flow).all() and (np.asarray(flow) >= 0).all()):
             raise UsageError(f"the flows of layer {index} must be finite and not negative, they are not")
         if isinstance(layer, InputLayer):
-            made.append(InputLayer(layer.variable, flow))
+            layers.append(InputLayer(layer.variable, flow))
         else:
-            made.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
-    return tuple(made)
+            layers.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
+    return tuple(layers)
 
 
 def _parameters(layer: Layer) -> FloatArray:

@@ -73,8 +73,8 @@ def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
     """
     records = check_records(x, circuit.cardinalities, allow_missing=True)
     batch = _batch(circuit)
-    parts = [inside(circuit, records[i : i + batch])[-1][:, 0] for i in range(0, len(records), batch)]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    batches = [inside(circuit, records[i : i + batch])[-1][:, 0] for i in range(0, len(records), batch)]
+    return np.concatenate(batches) if batches else np.zeros(0)
 
 
 def log_conditional(circuit: Circuit, query: ArrayLike, evidence: ArrayLike) -> FloatArray:
@@ -136,15 +136,15 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
             for column, child in enumerate(layer.children):
                 chosen[child][rows] = layer.gather[units, column]
         else:
-            below = np.concatenate([values[child] for child in layer.children])
+            child_logs = np.concatenate([values[child] for child in layer.children])
             # Only the rows that are needed: all of a large circuit's would be a dense matrix of everything.
-            needed, place = np.unique(units, return_inverse=True)
+            needed, row_index = np.unique(units, return_inverse=True)
             with np.errstate(divide="ignore"):
-                joint = np.log(dense_rows(layer.weights, needed)) + below
+                joint = np.log(dense_rows(layer.weights, needed)) + child_logs
             # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
             top = joint.max(axis=1, keepdims=True, initial=-np.inf)
             scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
-            picked = _draw(scaled[place], generator)
+            picked = _draw(scaled[row_index], generator)
             start = 0
             for child in layer.children:
                 here = (picked >= start) & (picked < start + len(values[child]))
@@ -165,8 +165,8 @@ def _batch(circuit: Circuit) -> int:
     """Choose how many records to evaluate at a time: all layers' values are held, and a few copies of one's entries."""
     sums = [layer.weights for layer in circuit.layers if isinstance(layer, SumLayer)]
     widest = max((entries(w).shape[-1] for w in sums), default=0)
-    held = sum(shape.units for shape in circuit.shapes) + 4 * widest
-    return max(1, min(BATCH, BATCH_NUMBERS // held))
+    numbers = sum(shape.units for shape in circuit.shapes) + 4 * widest
+    return max(1, min(BATCH, BATCH_NUMBERS // numbers))
 
 
 def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
@@ -179,18 +179,18 @@ def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
                 table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
                 values.append(table[:, symbols].T)  # -1 picks the last column, log 1: summed out
             elif isinstance(layer, ProductLayer):
-                parts = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
-                values.append(np.sum(parts, axis=0))
+                factors = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
+                values.append(np.sum(factors, axis=0))
             else:
                 values.append(_log_sum(layer, np.concatenate([values[child] for child in layer.children], axis=1)))
     return values
 
 
-def _log_sum(layer: SumLayer, below: FloatArray) -> FloatArray:
+def _log_sum(layer: SumLayer, child_logs: FloatArray) -> FloatArray:
     weights = layer.weights
     if isinstance(weights, SparseRows):
         # A maximum a row: of the rows of a deterministic circuit all but a few are far below a record's best, or zero.
-        joint = np.take(below, weights.indices, axis=1)
+        joint = np.take(child_logs, weights.indices, axis=1)
         joint += np.log(weights.values)
         starts, lengths = weights.indptr[:-1], np.diff(weights.indptr)
         best = np.maximum.reduceat(joint, starts, axis=1)
@@ -199,15 +199,15 @@ def _log_sum(layer: SumLayer, below: FloatArray) -> FloatArray:
         np.exp(joint, out=joint)
         total: FloatArray = np.log(np.add.reduceat(joint, starts, axis=1)) + best
         return total
-    top = below.max(axis=1, keepdims=True)
+    top = child_logs.max(axis=1, keepdims=True)
     top[np.isneginf(top)] = 0.0
-    mixed = np.exp(below - top) @ weights.T
+    mixed = np.exp(child_logs - top) @ weights.T
     logs: FloatArray = np.log(mixed) + top
     # A unit whose own children are all far below the record's best vanishes above: it gets a maximum of its own.
-    lost = mixed < VANISHING
-    for unit in np.flatnonzero(lost.any(axis=0)):
-        records = lost[:, unit]
-        joint = np.log(weights[unit]) + below[records]
+    vanished = mixed < VANISHING
+    for unit in np.flatnonzero(vanished.any(axis=0)):
+        records = vanished[:, unit]
+        joint = np.log(weights[unit]) + child_logs[records]
         best = joint.max(axis=1, keepdims=True)
         best[np.isneginf(best)] = 0.0
         logs[records, unit] = np.log(np.exp(joint - best).sum(axis=1)) + best[:, 0]

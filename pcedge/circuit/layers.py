@@ -205,8 +205,8 @@ class Circuit:
     @cached_property
     def cardinalities(self) -> tuple[int, ...]:
         """Give the number of symbols of every variable."""
-        found = {shape.variable: shape.cardinality for shape in self.shapes if shape.kind == "input"}
-        return tuple(found[variable] for variable in sorted(found))
+        symbols = {shape.variable: shape.cardinality for shape in self.shapes if shape.kind == "input"}
+        return tuple(symbols[variable] for variable in sorted(symbols))
 
     @property
     def parameters(self) -> int:

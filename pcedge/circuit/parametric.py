@@ -123,11 +123,11 @@ def _logistic(mean: FloatArray, scale: FloatArray, cardinality: int) -> FloatArr
     small = _exponential(-np.abs(borders))
     near, far = 1 / (1 + small), small / (1 + small)
     zero, one = np.zeros((len(mean), 1)), np.ones((len(mean), 1))
-    below = np.concatenate([zero, np.where(borders > 0, near, far), one], axis=1)
-    above = np.concatenate([one, np.where(borders > 0, far, near), zero], axis=1)
+    lower_tail = np.concatenate([zero, np.where(borders > 0, near, far), one], axis=1)
+    upper_tail = np.concatenate([one, np.where(borders > 0, far, near), zero], axis=1)
     # Above the mean the difference of what is left keeps the digits that the difference near 1 would lose.
     right = np.arange(cardinality) > mean[:, None]
-    return np.asarray(np.where(right, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1]))
+    return np.asarray(np.where(right, upper_tail[:, :-1] - upper_tail[:, 1:], lower_tail[:, 1:] - lower_tail[:, :-1]))
 
 
 def _geometric(ratio: FloatArray, cardinality: int) -> FloatArray:

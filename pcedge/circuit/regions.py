@@ -68,9 +68,9 @@ class Regions:
 
     def largest_first(self) -> IntArray:
         """Number the regions by a walk that comes to the largest child first: the fewest of them wait for siblings."""
-        place = _places(self.size, self.parent, -self.size, self.first)
-        numbers = np.empty_like(place)
-        numbers[np.lexsort((self.size, place + self.size))] = np.arange(len(place))
+        first = _places(self.size, self.parent, -self.size, self.first)
+        numbers = np.empty_like(first)
+        numbers[np.lexsort((self.size, first + self.size))] = np.arange(len(first))
         return numbers
 
 
@@ -113,12 +113,12 @@ def layer_scopes(shapes: Sequence[Shape]) -> tuple[int, ...]:
 
 def first_places(shapes: Sequence[Shape], order: Sequence[int]) -> tuple[int, ...]:
     """Give for every layer the place in the coding order of the first variable of its scope."""
-    place = {variable: rank for rank, variable in enumerate(order)}
-    places: list[int] = []
+    ranks = {variable: rank for rank, variable in enumerate(order)}
+    firsts: list[int] = []
     for shape in shapes:
-        below = [places[child] for child in shape.children]
-        places.append(place[shape.variable] if shape.kind == "input" else min(below))
-    return tuple(places)
+        child_firsts = [firsts[child] for child in shape.children]
+        firsts.append(ranks[shape.variable] if shape.kind == "input" else min(child_firsts))
+    return tuple(firsts)
 
 
 def depth(shapes: Sequence[Shape]) -> int:
@@ -131,9 +131,9 @@ def depth(shapes: Sequence[Shape]) -> int:
 
 def child_lists(shapes: Sequence[Shape]) -> tuple[IntArray, IntArray]:
     """Give the children of all layers in one list, and where the list of each layer begins there."""
-    below = [shape.children for shape in shapes]
-    starts = np.concatenate([[0], np.cumsum(np.fromiter(map(len, below), dtype=np.int64, count=len(below)))])
-    return starts, np.fromiter(chain.from_iterable(below), dtype=np.int64, count=int(starts[-1]))
+    lists = [shape.children for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)))])
+    return starts, np.fromiter(chain.from_iterable(lists), dtype=np.int64, count=int(starts[-1]))
 
 
 def layer_spans(shapes: Sequence[Shape]) -> Spans | None:
@@ -145,7 +145,7 @@ def layer_spans(shapes: Sequence[Shape]) -> Spans | None:
     Returns:
         The spans; None where a circuit is not structured, or breaks the rules of scopes.
     """
-    places: dict[int, int] = {}
+    positions: dict[int, int] = {}
     stack = [len(shapes) - 1]
     while stack:
         kind, _, children, variable, *_ = shapes[stack.pop()]
@@ -153,39 +153,39 @@ def layer_spans(shapes: Sequence[Shape]) -> Spans | None:
             stack.extend(reversed(children))
         elif kind == "sum":
             stack.append(children[0])
-        elif variable in places:
+        elif variable in positions:
             return None
         else:
-            places[variable] = len(places)
+            positions[variable] = len(positions)
     firsts: list[int] = []
     sizes: list[int] = []
-    parts: dict[tuple[int, int], tuple[int, ...]] = {}
+    splits: dict[tuple[int, int], tuple[int, ...]] = {}
     for kind, _, children, variable, *_ in shapes:
         if kind == "input":
-            if variable not in places:
+            if variable not in positions:
                 return None
-            first, size = places[variable], 1
+            first, size = positions[variable], 1
         elif kind == "sum":
             first, size = firsts[children[0]], sizes[children[0]]
             for child in children:
                 if firsts[child] != first or sizes[child] != size:
                     return None
         else:
-            own = sorted([(firsts[child], sizes[child]) for child in children])
-            first = after = own[0][0]
-            for place, count in own:
-                if place != after:
+            child_spans = sorted([(firsts[child], sizes[child]) for child in children])
+            first = after = child_spans[0][0]
+            for begin, count in child_spans:
+                if begin != after:
                     return None
                 after += count
             size = after - first
-            split = tuple([place for place, _ in own])
-            if parts.setdefault((first, size), split) != split:
+            split = tuple([begin for begin, _ in child_spans])
+            if splits.setdefault((first, size), split) != split:
                 return None
         firsts.append(first)
         sizes.append(size)
-    if max(places) != len(places) - 1 or sizes[-1] != len(places):
+    if max(positions) != len(positions) - 1 or sizes[-1] != len(positions):
         return None
-    return Spans(tuple(places), firsts, sizes)
+    return Spans(tuple(positions), firsts, sizes)
 
 
 def find_regions(shapes: Sequence[Shape], order: Sequence[int] | None = None, spans: Spans | None = None) -> Regions:
@@ -217,30 +217,30 @@ def find_regions(shapes: Sequence[Shape], order: Sequence[int] | None = None, sp
     parent[of_layer[children[inner]]] = np.repeat(of_layer, np.diff(starts))[inner]
     variables = np.array(spans.order, dtype=np.int64)
     if order is None:
-        place = _places(size, parent, size, _least(variables, first, size))
+        begin = _places(size, parent, size, _least(variables, first, size))
     else:
         rank = np.empty(count, dtype=np.int64)
         rank[np.array(order, dtype=np.int64)] = np.arange(count)
-        place = _least(rank[variables], first, size)
-        if (-_least(-rank[variables], first, size) - place + 1 != size).any():
+        begin = _least(rank[variables], first, size)
+        if (-_least(-rank[variables], first, size) - begin + 1 != size).any():
             raise CircuitError(
                 "the coding order must finish a region before it enters the next; it leaves one in between"
             )
     # Children before parents: by the place of the last variable, then by size.
-    numbers = np.lexsort((size, place + size))
+    numbers = np.lexsort((size, begin + size))
     new = np.empty_like(numbers)
     new[numbers] = np.arange(len(numbers))
     leaves = size == 1
     coded = np.empty(count, dtype=np.int64)
-    coded[place[leaves]] = variables[first[leaves]]
-    above = parent[numbers]
-    return Regions(coded, place[numbers], size[numbers], np.where(above < 0, -1, new[above]), new[of_layer])
+    coded[begin[leaves]] = variables[first[leaves]]
+    parents = parent[numbers]
+    return Regions(coded, begin[numbers], size[numbers], np.where(parents < 0, -1, new[parents]), new[of_layer])
 
 
 def _least(values: IntArray, first: IntArray, size: IntArray) -> IntArray:
     """Give the least of the values from `first` on, so many as `size`, for many pairs, by tables of spans of 2^k."""
     level = np.frexp(size.astype(np.float64))[1] - 1
-    found = np.empty_like(first)
+    least = np.empty_like(first)
     table = values
     for bits in range(int(level.max()) + 1):
         if bits:
@@ -248,8 +248,8 @@ def _least(values: IntArray, first: IntArray, size: IntArray) -> IntArray:
             table = np.minimum(table[:-half], table[half:])
         chosen = level == bits
         begin = first[chosen]
-        found[chosen] = np.minimum(table[begin], table[begin + size[chosen] - (1 << bits)])
-    return found
+        least[chosen] = np.minimum(table[begin], table[begin + size[chosen] - (1 << bits)])
+    return least
 
 
 def _places(size: IntArray, parent: IntArray, rank: IntArray, other: IntArray) -> IntArray:
@@ -257,14 +257,14 @@ def _places(size: IntArray, parent: IntArray, rank: IntArray, other: IntArray) -
     siblings = np.lexsort((other, rank, parent))
     ahead = np.cumsum(size[siblings]) - size[siblings]
     opens = np.concatenate([[True], np.diff(parent[siblings]) != 0])
-    place = np.empty_like(size)
-    place[siblings] = ahead - np.maximum.accumulate(np.where(opens, ahead, 0))
+    position = np.empty_like(size)
+    position[siblings] = ahead - np.maximum.accumulate(np.where(opens, ahead, 0))
     # Add up along the way to the root, twice as far each time: a chain is too deep for one level at a time.
-    above = np.where(parent < 0, np.arange(len(parent)), parent)
-    while (parent[above] >= 0).any():
-        place += place[above]
-        above = above[above]
-    return place
+    ancestor = np.where(parent < 0, np.arange(len(parent)), parent)
+    while (parent[ancestor] >= 0).any():
+        position += position[ancestor]
+        ancestor = ancestor[ancestor]
+    return position
 
 
 def region_tree(
@@ -284,8 +284,8 @@ def region_tree(
     children: list[list[int]] = [[] for _ in regions.first]
     for number, parent in enumerate(regions.parent[:-1].tolist()):
         children[parent].append(number)
-    held = zip(regions.first.tolist(), regions.size.tolist(), layers, children, strict=True)
-    return tuple(Region(coded, first, size, tuple(own), tuple(parts)) for first, size, own, parts in held)
+    columns = zip(regions.first.tolist(), regions.size.tolist(), layers, children, strict=True)
+    return tuple(Region(coded, first, size, tuple(members), tuple(inner)) for first, size, members, inner in columns)
 
 
 def _not_structured(shapes: Sequence[Shape]) -> NotStructuredError:

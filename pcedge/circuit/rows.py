@@ -65,8 +65,8 @@ class SparseRows:
             CircuitError: row pointers or columns of a part are not its own; the text does not say which.
         """
         for rows in parts:
-            whole = rows.indptr.ndim == rows.indices.ndim == rows.values.ndim == 1 and len(rows.indptr) > 0
-            if not whole or rows.indptr[0] != 0 or not rows.indptr[-1] == len(rows.indices) == len(rows.values):
+            well_formed = rows.indptr.ndim == rows.indices.ndim == rows.values.ndim == 1 and len(rows.indptr) > 0
+            if not well_formed or rows.indptr[0] != 0 or not rows.indptr[-1] == len(rows.indices) == len(rows.values):
                 raise CircuitError("row pointers must run from 0 to the number of entries")
         entries = np.cumsum([0, *(len(rows.values) for rows in parts)])
         columns = np.cumsum([0, *(rows.columns for rows in parts)])
@@ -123,8 +123,8 @@ def positions(weights: Weights) -> tuple[IntArray, IntArray]:
 def row_entries(weights: Weights, row: int) -> tuple[slice | int, IntArray, NDArray[Any]]:
     """Give where a row lies in `entries`, its columns and its entries."""
     if isinstance(weights, SparseRows):
-        place = slice(weights.indptr[row], weights.indptr[row + 1])
-        return place, weights.indices[place], weights.values[place]
+        index = slice(weights.indptr[row], weights.indptr[row + 1])
+        return index, weights.indices[index], weights.values[index]
     return row, np.arange(weights.shape[1]), weights[row]
 
 

@@ -121,10 +121,10 @@ def _check_gathers(shapes: Sequence[Shape]) -> None:
         units = np.array([[shapes[child].units for child in shapes[index].children] for index in indices])
         wrong = np.argwhere((lists < 0) | (lists >= units[:, None, :]))
         if len(wrong):
-            place, _, column = min(wrong.tolist(), key=lambda entry: (entry[0], entry[2], entry[1]))
-            index = indices[place]
-            named = lists[place, :, column]
-            bad = named[(named < 0) | (named >= units[place, column])][0]
+            row, _, column = min(wrong.tolist(), key=lambda entry: (entry[0], entry[2], entry[1]))
+            index = indices[row]
+            named = lists[row, :, column]
+            bad = named[(named < 0) | (named >= units[row, column])][0]
             child = shapes[index].children[column]
             raise _wrong(
                 index, shapes[index], f": layer {child} has units 0..{shapes[child].units - 1}, gather names {bad}"
@@ -152,11 +152,11 @@ def _check_scope(index: int, shape: Shape, scopes: Sequence[int]) -> None:
 
 
 def _check_cardinalities(shapes: Sequence[Shape]) -> None:
-    found: dict[int, tuple[int, int]] = {}
+    symbols: dict[int, tuple[int, int]] = {}
     for index, shape in enumerate(shapes):
         if shape.kind != "input":
             continue
-        first, cardinality = found.setdefault(shape.variable, (index, shape.cardinality))
+        first, cardinality = symbols.setdefault(shape.variable, (index, shape.cardinality))
         if cardinality != shape.cardinality:
             raise CircuitError(
                 f"layer {index} (input): all leaves of variable {shape.variable} must have the same symbols, "

@@ -66,10 +66,10 @@ def loss_bound(circuit: Circuit, dropped: Sequence[BoolArray | None], records: A
         DataError: the data do not fit the circuit.
         UsageError: the masks do not fit the circuit.
     """
-    lost = _passes(circuit, records, dropped)[1]
-    if len(lost) == 0:
+    loss = _passes(circuit, records, dropped)[1]
+    if len(loss) == 0:
         return 0.0
-    left = 1 - lost
+    left = 1 - loss
     with np.errstate(divide="ignore"):
         return float(-np.log(np.where(left > ROUNDING, left, 0.0)).mean())
 
@@ -82,19 +82,19 @@ def _passes(
     masks = [None] * len(circuit.layers) if dropped is None else list(dropped)
     counts: list[FloatArray | None] = []
     for index, layer in enumerate(circuit.layers):
-        made = None
+        count = None
         if isinstance(layer, InputLayer):
-            made = np.zeros(layer.table.shape)
+            count = np.zeros(layer.table.shape)
         elif isinstance(layer, SumLayer):
-            made = np.zeros_like(float_entries(layer.weights))
+            count = np.zeros_like(float_entries(layer.weights))
             mask = masks[index] if index < len(masks) else None
-            if mask is not None and mask.shape != made.shape:
-                raise UsageError(f"the dropped edges of layer {index} must have shape {made.shape}, got {mask.shape}")
-        counts.append(made)
+            if mask is not None and mask.shape != count.shape:
+                raise UsageError(f"the dropped edges of layer {index} must have shape {count.shape}, got {mask.shape}")
+        counts.append(count)
     if len(masks) != len(counts):
         raise UsageError(f"dropped must have an entry for each of {len(counts)} layers, got {len(masks)}")
-    lost = [_down(circuit, checked[start : start + BATCH], counts, masks) for start in range(0, len(checked), BATCH)]
-    return counts, np.concatenate(lost) if lost else np.zeros(0)
+    losses = [_down(circuit, checked[start : start + BATCH], counts, masks) for start in range(0, len(checked), BATCH)]
+    return counts, np.concatenate(losses) if losses else np.zeros(0)
 
 
 def _down(
@@ -104,7 +104,7 @@ def _down(
     values = inside(circuit, records)
     flows = [np.zeros_like(value) for value in values]
     flows[-1][~np.isneginf(values[-1])] = 1.0
-    lost = np.zeros(len(records))
+    losses = np.zeros(len(records))
     for index in range(len(circuit.layers) - 1, -1, -1):
         layer, flow, count = circuit.layers[index], flows[index], counts[index]
         if isinstance(layer, InputLayer) and count is not None:
@@ -114,39 +114,39 @@ def _down(
             for column, child in enumerate(layer.children):
                 np.add.at(flows[child].T, layer.gather[:, column], flow.T)
         elif isinstance(layer, SumLayer) and count is not None:
-            below = np.concatenate([values[child] for child in layer.children], axis=1)
-            passed = _through_sum(layer, values[index], below, flow, count, masks[index], lost)
+            child_logs = np.concatenate([values[child] for child in layer.children], axis=1)
+            passed = _through_sum(layer, values[index], child_logs, flow, count, masks[index], losses)
             start = 0
             for child in layer.children:
                 flows[child] += passed[:, start : start + flows[child].shape[1]]
                 start += flows[child].shape[1]
-    return lost
+    return losses
 
 
 def _through_sum(
     layer: SumLayer,
     value: FloatArray,
-    below: FloatArray,
+    child_logs: FloatArray,
     flow: FloatArray,
     count: FloatArray,
     mask: BoolArray | None,
-    lost: FloatArray,
+    losses: FloatArray,
 ) -> FloatArray:
-    """Share the flow of sum units among their children; add it to count and lost in place."""
-    top = below.max(axis=1, keepdims=True)
+    """Share the flow of sum units among their children; add it to count and losses in place."""
+    top = child_logs.max(axis=1, keepdims=True)
     top[np.isneginf(top)] = 0.0
     used = flow > 0
     away = np.where(used, top - np.where(used, value, 0.0), 0.0)
     far = used & (away > FAR)
-    scaled = np.exp(below - top)
+    scaled = np.exp(child_logs - top)
     ratio = np.where(used & ~far, flow * np.exp(np.where(far, 0.0, away)), 0.0)
     weights = layer.weights
     if isinstance(weights, SparseRows):
         entries = ratio[:, weights.row_of_entry] * scaled[:, weights.indices] * weights.values
         count += entries.sum(axis=0)
         if mask is not None:
-            lost += entries[:, mask].sum(axis=1)
-        passed = np.zeros_like(below)
+            losses += entries[:, mask].sum(axis=1)
+        passed = np.zeros_like(child_logs)
         order = np.argsort(weights.indices, kind="stable")
         columns, starts = np.unique(weights.indices[order], return_index=True)
         passed[:, columns] = np.add.reduceat(entries[:, order], starts, axis=1)
@@ -154,14 +154,14 @@ def _through_sum(
         passed = scaled * (ratio @ weights)
         count += weights * (ratio.T @ scaled)
         if mask is not None:
-            lost += (ratio * (scaled @ np.where(mask, weights, 0.0).T)).sum(axis=1)
+            losses += (ratio * (scaled @ np.where(mask, weights, 0.0).T)).sum(axis=1)
     # Units whose own children are all far below the record's best, as in `inside`.
     for record, unit in np.argwhere(far):
-        place, columns, shares = row_entries(weights, int(unit))
+        index, columns, shares = row_entries(weights, int(unit))
         with np.errstate(divide="ignore"):
-            own = flow[record, unit] * np.exp(np.log(shares) + below[record, columns] - value[record, unit])
-        count[place] += own
-        passed[record, columns] += own
+            share = flow[record, unit] * np.exp(np.log(shares) + child_logs[record, columns] - value[record, unit])
+        count[index] += share
+        passed[record, columns] += share
         if mask is not None:
-            lost[record] += own[mask[place]].sum()
+            losses[record] += share[mask[index]].sum()
     return passed

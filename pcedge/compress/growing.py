@@ -48,14 +48,14 @@ def grow(circuit: Circuit, factor: int = 2, noise: float = 0.3, seed: int = 0) -
     layers: list[Layer] = []
     for index, layer in enumerate(circuit.layers):
         if isinstance(layer, InputLayer):
-            layers.append(_grown_leaves(layer, copies[index], noise, generator))
+            layers.append(_grow_leaves(layer, copies[index], noise, generator))
         elif isinstance(layer, ProductLayer):
             # Below a product that is not cloned the first copy is read, of a child that other layers had cloned.
             steps = np.array([circuit.layers[child].shape.units * (copies[child] > 1) for child in layer.children])
             gathers = [layer.gather + copy * steps for copy in range(copies[index])]
             layers.append(ProductLayer(layer.children, np.concatenate(gathers).astype(np.int64)))
         else:
-            layers.append(_grown_sum(circuit, layer, copies, copies[index], noise, generator))
+            layers.append(_grow_sum(circuit, layer, copies, copies[index], noise, generator))
     return replace(circuit, layers=tuple(layers))
 
 
@@ -74,16 +74,16 @@ def _factors(shape: tuple[int, ...], noise: float, generator: np.random.Generato
     return np.maximum(1 + noise * generator.standard_normal(shape), LEAST)
 
 
-def _grown_leaves(layer: InputLayer, copies: int, noise: float, generator: np.random.Generator) -> InputLayer:
+def _grow_leaves(layer: InputLayer, copies: int, noise: float, generator: np.random.Generator) -> InputLayer:
     if layer.parametric is not None:
-        held = layer.parametric
-        parameters = np.tile(held.parameters, (copies, 1))
-        if held.kind == "logistic":
+        parametric = layer.parametric
+        parameters = np.tile(parametric.parameters, (copies, 1))
+        if parametric.kind == "logistic":
             parameters[:, 0] += noise * parameters[:, 1] * generator.standard_normal(len(parameters))
             parameters[:, 1] *= _factors((len(parameters),), noise, generator)
         else:
             parameters = np.minimum(parameters * _factors(parameters.shape, noise, generator), 1.0)
-        return InputLayer.of(layer.variable, Parametric(held.kind, parameters, held.cardinality))
+        return InputLayer.of(layer.variable, Parametric(parametric.kind, parameters, parametric.cardinality))
     if noise == 0:
         tiles = (copies,) if layer.kind == "bernoulli" else (copies, 1)
         return InputLayer(layer.variable, np.tile(layer.probabilities, tiles))
@@ -94,8 +94,8 @@ def _grown_leaves(layer: InputLayer, copies: int, noise: float, generator: np.ra
     return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
 
 
-def _grown_sum(
-    circuit: Circuit, layer: SumLayer, copies: list[int], own: int, noise: float, generator: np.random.Generator
+def _grow_sum(
+    circuit: Circuit, layer: SumLayer, copies: list[int], repeats: int, noise: float, generator: np.random.Generator
 ) -> SumLayer:
     """Repeat the rows, and every child's columns; the copies of a child share its weights."""
     sources: list[IntArray] = []
@@ -108,7 +108,7 @@ def _grown_sum(
     source = np.concatenate(sources)
     weights = layer.weights
     if not isinstance(weights, SparseRows):
-        matrix = np.tile(weights[:, source], (own, 1))
+        matrix = np.tile(weights[:, source], (repeats, 1))
         matrix = matrix * _factors(matrix.shape, noise, generator)
         return SumLayer(layer.children, matrix / matrix.sum(axis=1, keepdims=True))
     # Entry by entry: column c of a row becomes all columns whose source is c.
@@ -122,8 +122,8 @@ def _grown_sum(
     sort = np.lexsort((column, row))
     row, column = row[sort], column[sort]
     value = weights.values[entry[sort]]
-    rows = np.concatenate([row + copy * weights.shape[0] for copy in range(own)])
-    value = np.tile(value, own) * _factors((own * len(value),), noise, generator)
+    rows = np.concatenate([row + copy * weights.shape[0] for copy in range(repeats)])
+    value = np.tile(value, repeats) * _factors((repeats * len(value),), noise, generator)
     value = value / np.bincount(rows, weights=value)[rows]
-    indptr = np.searchsorted(rows, np.arange(own * weights.shape[0] + 1)).astype(np.int64)
-    return SumLayer(layer.children, SparseRows(indptr, np.tile(column, own).astype(np.int64), value, len(source)))
+    indptr = np.searchsorted(rows, np.arange(repeats * weights.shape[0] + 1)).astype(np.int64)
+    return SumLayer(layer.children, SparseRows(indptr, np.tile(column, repeats).astype(np.int64), value, len(source)))

@@ -106,11 +106,11 @@ def prune(
         if isinstance(layer, SumLayer)
     }
     if shape == "edges":
-        keep = _kept_edges(edges, fraction)
+        keep = _select_edges(edges, fraction)
     elif shape == "states":
-        keep = _kept_states(circuit, edges, fraction, even)
+        keep = _select_states(circuit, edges, fraction, even)
     else:
-        keep = _kept_blocks(circuit, edges, fraction, block, even)
+        keep = _select_blocks(circuit, edges, fraction, block, even)
     dropped: list[BoolArray | None] = [None] * len(circuit.layers)
     flow = 0.0
     for index, mask in keep.items():
@@ -134,22 +134,22 @@ def _edges(index: int, layer: SumLayer, flows: FloatArray | None) -> _Edges:
     return _Edges(rows, columns, values, np.where(values > 0, flat, 0.0))
 
 
-def _kept_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArray]:
-    sizes = [len(part.rows) for part in edges.values()]
+def _select_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolArray]:
+    sizes = [len(layer_edges.rows) for layer_edges in edges.values()]
     if not sizes:
         return {}
     safe = np.zeros(sum(sizes), dtype=bool)
     starts = np.cumsum([0, *sizes])
-    for start, part in zip(starts, edges.values(), strict=False):
-        safe[start + part.best()] = True
-    weights = np.concatenate([part.weights for part in edges.values()])
-    order = np.lexsort((weights, np.concatenate([part.flows for part in edges.values()])))
+    for start, layer_edges in zip(starts, edges.values(), strict=False):
+        safe[start + layer_edges.best()] = True
+    weights = np.concatenate([layer_edges.weights for layer_edges in edges.values()])
+    order = np.lexsort((weights, np.concatenate([layer_edges.flows for layer_edges in edges.values()])))
     keep = np.ones(sum(sizes), dtype=bool)
     keep[order[~safe[order]][: _share(fraction, len(keep))]] = False
     return {index: keep[start : start + size] for index, start, size in zip(edges, starts, sizes, strict=False)}
 
 
-def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
+def _select_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
     # A latent is a layer that only sums use: each of its units is a column of theirs.
     users: dict[int, list[int]] = {}
     taken: set[int] = set()
@@ -163,8 +163,10 @@ def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, ev
     sizes = {child: circuit.layers[child].shape.units for child in latents}
     flow = {child: np.zeros(sizes[child]) for child in latents}
     first_column: dict[tuple[int, int], int] = {}
-    for index, part in edges.items():
-        totals = np.bincount(part.columns, weights=part.flows, minlength=circuit.layers[index].shape.columns)
+    for index, layer_edges in edges.items():
+        totals = np.bincount(
+            layer_edges.columns, weights=layer_edges.flows, minlength=circuit.layers[index].shape.columns
+        )
         start = 0
         for child in circuit.layers[index].shape.children:
             units = circuit.layers[child].shape.units
@@ -172,48 +174,50 @@ def _kept_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, ev
             if child in flow:
                 flow[child] += totals[start : start + units]
             start += units
-    kept = {child: np.ones(sizes[child], dtype=bool) for child in latents}
+    masks = {child: np.ones(sizes[child], dtype=bool) for child in latents}
     if even:
         for child in latents:
             order = np.argsort(flow[child], kind="stable")
-            kept[child][order[: _share(fraction, sizes[child])]] = False
+            masks[child][order[: _share(fraction, sizes[child])]] = False
     else:
         ranked = sorted((value, child, unit) for child in latents for unit, value in enumerate(flow[child]))
         best = {child: int(flow[child].argmax()) for child in latents}
         for _, child, unit in [item for item in ranked if item[2] != best[item[1]]][: _share(fraction, len(ranked))]:
-            kept[child][unit] = False
+            masks[child][unit] = False
     # A row that would lose all its weight keeps the state of its best edge.
-    for index, part in edges.items():
-        mask = _columns_kept(circuit, index, kept)[part.columns]
-        empty = part.kept_weight(mask) == 0
-        for edge in part.best()[empty]:
+    for index, layer_edges in edges.items():
+        mask = _column_mask(circuit, index, masks)[layer_edges.columns]
+        empty = layer_edges.kept_weight(mask) == 0
+        for edge in layer_edges.best()[empty]:
             for child in circuit.layers[index].shape.children:
-                unit = int(part.columns[edge]) - first_column[index, child]
-                if child in kept and 0 <= unit < sizes[child]:
-                    kept[child][unit] = True
-    return {index: _columns_kept(circuit, index, kept)[part.columns] for index, part in edges.items()}
+                unit = int(layer_edges.columns[edge]) - first_column[index, child]
+                if child in masks and 0 <= unit < sizes[child]:
+                    masks[child][unit] = True
+    return {index: _column_mask(circuit, index, masks)[layer_edges.columns] for index, layer_edges in edges.items()}
 
 
-def _columns_kept(circuit: Circuit, index: int, kept: dict[int, BoolArray]) -> BoolArray:
-    parts = []
+def _column_mask(circuit: Circuit, index: int, masks: dict[int, BoolArray]) -> BoolArray:
+    columns = []
     for child in circuit.layers[index].shape.children:
-        parts.append(kept.get(child, np.ones(circuit.layers[child].shape.units, dtype=bool)))
-    return np.concatenate(parts)
+        columns.append(masks.get(child, np.ones(circuit.layers[child].shape.units, dtype=bool)))
+    return np.concatenate(columns)
 
 
-def _kept_blocks(
+def _select_blocks(
     circuit: Circuit, edges: dict[int, _Edges], fraction: float, block: tuple[int, int], even: bool
 ) -> dict[int, BoolArray]:
     number: dict[int, IntArray] = {}
     means: list[FloatArray] = []
     groups: list[IntArray] = []
     offset, group_offset = 0, 0
-    for index, part in edges.items():
+    for index, layer_edges in edges.items():
         across = -(-circuit.layers[index].shape.columns // block[1])
-        names, place = np.unique(part.rows // block[0] * across + part.columns // block[1], return_inverse=True)
-        number[index] = place.reshape(-1) + offset
+        names, block_of = np.unique(
+            layer_edges.rows // block[0] * across + layer_edges.columns // block[1], return_inverse=True
+        )
+        number[index] = block_of.reshape(-1) + offset
         # The mean, so that the smaller blocks at the border are compared fairly.
-        means.append(np.bincount(place.reshape(-1), weights=part.flows) / np.bincount(place.reshape(-1)))
+        means.append(np.bincount(block_of.reshape(-1), weights=layer_edges.flows) / np.bincount(block_of.reshape(-1)))
         groups.append(names // across + group_offset)
         offset += len(names)
         group_offset += int(names[-1]) // across + 1
@@ -232,10 +236,10 @@ def _kept_blocks(
         free = ranked[rank[ranked] < sizes[group[ranked]] - 1]
         keep = np.ones(len(mean), dtype=bool)
         keep[free[: _share(fraction, len(mean))]] = False
-    for index, part in edges.items():
-        empty = part.kept_weight(keep[number[index]]) == 0
-        keep[number[index][part.best()[empty]]] = True
-    return {index: keep[place] for index, place in number.items()}
+    for index, layer_edges in edges.items():
+        empty = layer_edges.kept_weight(keep[number[index]]) == 0
+        keep[number[index][layer_edges.best()[empty]]] = True
+    return {index: keep[blocks] for index, blocks in number.items()}
 
 
 def _share(fraction: float, count: int) -> int:

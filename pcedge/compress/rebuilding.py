@@ -22,7 +22,7 @@ def rebuilt(circuit: Circuit, keep: dict[int, BoolArray], sparse: str) -> Circui
             `states` never. Sparse layers stay sparse.
     """
     used = _used_units(circuit, keep)
-    place: dict[int, int] = {}
+    position: dict[int, int] = {}
     number: dict[int, IntArray] = {}
     layers: list[Layer] = []
     for index, layer in enumerate(circuit.layers):
@@ -30,15 +30,15 @@ def rebuilt(circuit: Circuit, keep: dict[int, BoolArray], sparse: str) -> Circui
         if not len(units):
             continue
         number[index] = np.cumsum(used[index]) - 1
-        place[index] = len(layers)
+        position[index] = len(layers)
         if isinstance(layer, InputLayer):
             layers.append(taken(layer, units))
         elif isinstance(layer, ProductLayer):
             columns = [number[child][layer.gather[units, c]] for c, child in enumerate(layer.children)]
-            layers.append(ProductLayer(tuple(place[child] for child in layer.children), np.stack(columns, axis=1)))
+            layers.append(ProductLayer(tuple(position[child] for child in layer.children), np.stack(columns, axis=1)))
         else:
             columns_used = np.concatenate([used[child] for child in layer.children])
-            children = tuple(place[child] for child in layer.children if child in place)
+            children = tuple(position[child] for child in layer.children if child in position)
             layers.append(SumLayer(children, _weights(layer, keep[index], units, columns_used, sparse)))
     return replace(circuit, layers=tuple(layers))
 

@@ -73,23 +73,23 @@ def cluster_tables(rows: FloatArray, used: FloatArray, count: int, seed: int) ->
     """Cluster distributions (rows, symbols) by their code length; give the clusters' tables and every row's cluster."""
     generator = np.random.default_rng([seed, 5])
     used = np.maximum(used, 1e-9 * max(used.max(), 1e-300))
-    own = np.einsum("rs,rs->r", rows, np.log(np.maximum(rows, 1e-300)))
+    entropy = np.einsum("rs,rs->r", rows, np.log(np.maximum(rows, 1e-300)))
     # Far rows are likelier to be the next first table, as in k-means++ (Arthur and Vassilvitskii, 2007).
     centres = rows[[int(np.argmax(used))]]
-    distance = own - rows @ _logs(centres)[0]
+    distance = entropy - rows @ _logs(centres)[0]
     while len(centres) < min(count, len(rows)):
         chance = used * np.maximum(distance, 0.0)
         if chance.sum() <= 0:
             break
-        pick = int(generator.choice(len(rows), p=chance / chance.sum()))
-        centres = np.concatenate([centres, rows[[pick]]])
-        distance = np.minimum(distance, own - rows @ _logs(rows[[pick]])[0])
+        chosen = int(generator.choice(len(rows), p=chance / chance.sum()))
+        centres = np.concatenate([centres, rows[[chosen]]])
+        distance = np.minimum(distance, entropy - rows @ _logs(rows[[chosen]])[0])
     nearest = np.full(len(rows), -1, dtype=np.int64)
     for _ in range(ROUNDS):
-        found = nearest_tables(rows, centres)
-        if (found == nearest).all():
+        closest = nearest_tables(rows, centres)
+        if (closest == nearest).all():
             break
-        nearest = found
+        nearest = closest
         weights = np.zeros((len(centres), len(rows)))
         weights[nearest, np.arange(len(rows))] = used
         totals = weights.sum(axis=1, keepdims=True)

@@ -153,9 +153,9 @@ def _read_idx(path: Path, file: BinaryIO | gzip.GzipFile, packed: bool) -> Array
         expected *= size
     # Memory holds the parts, then joined, then in this machine's order of bytes.
     size = path.stat().st_size
-    most = BOUNDS["idx"].allowance(size) // 3 if packed else expected
-    data = _take(file, min(expected, most) + 1)
-    if len(data) > most:
+    allowance = BOUNDS["idx"].allowance(size) // 3 if packed else expected
+    data = _take(file, min(expected, allowance) + 1)
+    if len(data) > allowance:
         check_bytes("idx", 3 * expected, size, str(path), DataError, "; unpack it first")
     if len(data) != expected:
         got = "more" if len(data) > expected else f"{len(data)}"
@@ -165,8 +165,8 @@ def _read_idx(path: Path, file: BinaryIO | gzip.GzipFile, packed: bool) -> Array
 
 def _take(file: BinaryIO | gzip.GzipFile, count: int) -> bytes:
     """Read up to so many bytes; fewer mean the end of the file."""
-    parts = []
-    while count > 0 and (part := file.read(min(count, CHUNK))):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+    chunks = []
+    while count > 0 and (chunk := file.read(min(count, CHUNK))):
+        chunks.append(chunk)
+        count -= len(chunk)
+    return b"".join(chunks)

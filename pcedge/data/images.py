@@ -41,8 +41,8 @@ def read_folder(folder: Path, splits: tuple[str, ...]) -> dict[str, Array]:
         DataError: there are no images, they differ in size or mode, or one is damaged.
         MissingToolError: Pillow is not installed and there is a PNG.
     """
-    parts = {name: folder / name for name in splits if (folder / name).is_dir()}
-    arrays = {name: _stack(_files(path)) for name, path in parts.items() if _files(path)}
+    folders = {name: folder / name for name in splits if (folder / name).is_dir()}
+    arrays = {name: _stack(_files(path)) for name, path in folders.items() if _files(path)}
     loose = _files(folder)
     if loose and arrays:
         raise DataError(f"{folder} must hold images or the folders {', '.join(arrays)}, it holds both")
@@ -136,19 +136,19 @@ def _check_chunks(path: Path) -> None:
         data = memoryview(path.read_bytes())
     if bytes(data[:8]) != b"\x89PNG\r\n\x1a\n":
         raise DataError(f"{path} must be a whole PNG image, it does not start as one")
-    place, kind = 8, b""
+    offset, kind = 8, b""
     while kind != b"IEND":
-        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        end = offset + 8 + int.from_bytes(data[offset : offset + 4], "big")
         if end + 4 > len(data):
-            raise DataError(f"{path} must be a whole PNG image, it ends within the chunk at byte {place}")
-        kind = bytes(data[place + 4 : place + 8])
-        computed, stored = zlib.crc32(data[place + 4 : end]), int.from_bytes(data[end : end + 4], "big")
+            raise DataError(f"{path} must be a whole PNG image, it ends within the chunk at byte {offset}")
+        kind = bytes(data[offset + 4 : offset + 8])
+        computed, stored = zlib.crc32(data[offset + 4 : end]), int.from_bytes(data[end : end + 4], "big")
         if computed != stored:
             raise DataError(
-                f"{path}: the checksum of the chunk at byte {place} must be {computed:08x}, got {stored:08x}: "
+                f"{path}: the checksum of the chunk at byte {offset} must be {computed:08x}, got {stored:08x}: "
                 "damaged image"
             )
-        place = end + 4
+        offset = end + 4
 
 
 def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:
@@ -158,12 +158,12 @@ def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:
     header = _PGM.match(data)
     if not header:
         raise DataError(f"{path} must start with a PGM header: P5 or P2, width, height and largest value")
-    width, height, most = (int(header[place]) for place in (2, 3, 4))
-    if not (width and height and 1 <= most <= 65535):
-        raise DataError(f"{path} must have a size and a largest value of 1..65535, got {width}x{height}, {most}")
+    width, height, largest = (int(header[group]) for group in (2, 3, 4))
+    if not (width and height and 1 <= largest <= 65535):
+        raise DataError(f"{path} must have a size and a largest value of 1..65535, got {width}x{height}, {largest}")
     if width * height > MAX_PIXELS:
         raise DataError(f"{path} must have at most {MAX_PIXELS} pixels, got {width}x{height}")
-    dtype = np.dtype("uint8" if most < 256 else "uint16")
+    dtype = np.dtype("uint8" if largest < 256 else "uint16")
     budget.check(WORD_BYTES * len(data) if header[1] == b"2" else 4 * len(data))
     body = data[header.end() :]
     if header[1] == b"5":
@@ -176,6 +176,6 @@ def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:
         if len(words) != width * height or not all(re.fullmatch(rb"[0-9]{1,5}", word) for word in words):
             raise DataError(f"{path} must hold {width * height} numbers, it holds {len(words)} words")
         pixels = np.array([int(word) for word in words])
-    if int(pixels.max()) > most:
-        raise DataError(f"{path} must hold values up to {most}, got {pixels.max()}")
+    if int(pixels.max()) > largest:
+        raise DataError(f"{path} must hold values up to {largest}, got {pixels.max()}")
     return f"PGM {dtype}", pixels.astype(dtype).reshape(height, width)

@@ -98,21 +98,21 @@ class Splits:
     def __post_init__(self) -> None:
         """Check dtypes and shapes."""
         for name in SPLITS:
-            part = getattr(self, name)
-            if part is None:
+            split = getattr(self, name)
+            if split is None:
                 continue
-            _check_array(part, f"split {name}")
-            if part.shape[1:] != self.train.shape[1:]:
+            _check_array(split, f"split {name}")
+            if split.shape[1:] != self.train.shape[1:]:
                 raise DataError(
                     f"all splits must have records of one shape, train has {self.train.shape[1:]}, "
-                    f"{name} has {part.shape[1:]}"
+                    f"{name} has {split.shape[1:]}"
                 )
         if len(self.train) == 0:
             raise DataError(f"split train must hold at least one record, got shape {self.train.shape}")
 
     def map(self, change: Callable[[Array], Array]) -> Splits:
         """Change every split in the same way."""
-        valid, test = (None if part is None else change(part) for part in (self.valid, self.test))
+        valid, test = (None if split is None else change(split) for split in (self.valid, self.test))
         return Splits(change(self.train), valid, test)
 
 

@@ -58,14 +58,14 @@ def make_symbolizer(text: str, data: Array, more: tuple[Array, ...] = ()) -> Sym
         return read_symbolizer(text)
     low, high = value_range(data.dtype.name)
     steps: list[Step] = []
-    for place, part in enumerate(text.split(",")):
-        name, values = _parse(part.strip())
+    for index, word in enumerate(text.split(",")):
+        name, values = _parse(word.strip())
         if name != "range":
             steps.append(_make(name, values))
-        elif place:
+        elif index:
             raise UsageError(f"range must be the first step, got {text!r}")
         else:
-            low, high = _range(values, (data, *(part for part in more if part.size)))
+            low, high = _range(values, (data, *(split for split in more if split.size)))
     return Symbolizer(data.dtype.name, data.shape[1:], low, high, tuple(steps))
 
 
@@ -76,7 +76,7 @@ def symbolize(text: str, data: Splits) -> tuple[Symbolizer, Splits]:
         text: as for `make_symbolizer`.
         data: the splits; without a validation split, training holds out records, that is windows, of the result.
     """
-    more = tuple(part for part in (data.valid, data.test) if part is not None)
+    more = tuple(split for split in (data.valid, data.test) if split is not None)
     symbolizer = make_symbolizer(text, data.train, more)
     return symbolizer, data.map(symbolizer.apply)
 
@@ -102,7 +102,7 @@ def specification(symbolizer: Symbolizer) -> str:
         'range=0..2047,difference=0,window=32,planes=3+8'
     """
     names = {kind: name for name, kind in STEPS.items()}
-    parts = [f"range={symbolizer.low}..{symbolizer.high}"]
+    words = [f"range={symbolizer.low}..{symbolizer.high}"]
     for step in symbolizer.steps:
         name = names[type(step)]
         first = _ARGUMENTS.get(name)
@@ -111,20 +111,20 @@ def specification(symbolizer: Symbolizer) -> str:
             value = getattr(step, first)
             text += "=" + (_SEPARATORS[name].join(map(str, value)) if isinstance(value, tuple) else str(value))
         for key in ("plus", "minus") if isinstance(step, Relation) else ():
-            places = "+".join(map(str, getattr(step, key)))
-            text += f":{key}={places}" if places else ""
+            channels = "+".join(map(str, getattr(step, key)))
+            text += f":{key}={channels}" if channels else ""
         if isinstance(step, Neighbour | Relation) and step.axis:
             text += f":axis={step.axis}"
-        parts.append(text)
-    return ",".join(parts)
+        words.append(text)
+    return ",".join(words)
 
 
-def _parse(part: str) -> tuple[str, dict[str, str]]:
+def _parse(word: str) -> tuple[str, dict[str, str]]:
     """Take `name=value:key=value` apart; the value after the name has the empty key."""
-    head, *options = part.split(":")
+    head, *options = word.split(":")
     name, _, value = head.partition("=")
     if name not in ("range", *STEPS):
-        raise UsageError(f"a step must be one of range, {', '.join(STEPS)} as in {_EXAMPLE!r}, got {part!r}")
+        raise UsageError(f"a step must be one of range, {', '.join(STEPS)} as in {_EXAMPLE!r}, got {word!r}")
     values = {"": value} if "=" in head else {}
     for option in options:
         key, equals, value = option.partition("=")
@@ -160,9 +160,9 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _range(values: dict[str, str], parts: tuple[Array, ...]) -> tuple[int, int]:
+def _range(values: dict[str, str], splits: tuple[Array, ...]) -> tuple[int, int]:
     if not values:
-        return min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+        return min(int(split.min()) for split in splits), max(int(split.max()) for split in splits)
     low, dots, high = values.get("", "").partition("..")
     if not dots or set(values) != {""}:
         raise UsageError(

@@ -127,7 +127,7 @@ class Relation:
         check_axis("relation", self.axis, top, 1)
         check_even("relation", top, self.axis)
         channels, others = top.shape[self.axis], (*self.plus, *self.minus)
-        if not all(0 <= place < channels for place in (self.target, *others)) or self.target in others:
+        if not all(0 <= channel < channels for channel in (self.target, *others)) or self.target in others:
             raise UsageError(
                 f"relation must have different channels of 0..{channels - 1}, got {self.target} and {list(others)}"
             )
@@ -137,11 +137,11 @@ class Relation:
         out = values.copy()
         channels = np.moveaxis(out, self.axis + 1, 0)
         # An array even where a record has this axis alone: numpy warns when a scalar wraps, and 2^64 - 1 + 1 must.
-        most = np.asarray(np.moveaxis(top, self.axis, 0)[self.target])
-        for place in add:
-            channels[self.target] = plus(channels[self.target], channels[place], most)
-        for place in subtract:
-            channels[self.target] = minus(channels[self.target], channels[place], most)
+        largest = np.asarray(np.moveaxis(top, self.axis, 0)[self.target])
+        for channel in add:
+            channels[self.target] = plus(channels[self.target], channels[channel], largest)
+        for channel in subtract:
+            channels[self.target] = minus(channels[self.target], channels[channel], largest)
         return out
 
     def apply(self, values: Words, top: Words) -> Words:
@@ -187,9 +187,9 @@ class Offset:
         return top
 
     def _shift(self, top: Words) -> Words:
-        tops, places = np.unique(top, return_inverse=True)
+        tops, indices = np.unique(top, return_inverse=True)
         amounts = [self.amount % (int(entry) + 1) for entry in tops]
-        return np.array(amounts, dtype=np.uint64)[places].reshape(top.shape)
+        return np.array(amounts, dtype=np.uint64)[indices].reshape(top.shape)
 
     def apply(self, values: Words, top: Words) -> Words:
         """Add."""
@@ -260,7 +260,7 @@ class Planes:
         return np.stack(planes, axis=-1)
 
     def _fields(self) -> list[tuple[np.uint64, np.uint64]]:
-        shifts = [sum(self.bits[place + 1 :]) for place in range(len(self.bits))]
+        shifts = [sum(self.bits[plane + 1 :]) for plane in range(len(self.bits))]
         return [(np.uint64(s), np.uint64(2**count - 1)) for s, count in zip(shifts, self.bits, strict=True)]
 
     def apply(self, values: Words, top: Words) -> Words:
@@ -311,14 +311,14 @@ class Window:
 
     def apply(self, values: Words, top: Words) -> Words:
         """Cut `values`, (1, rows, …), into (records, …)."""
-        whole = values[0]
-        cut, rest = len(self.sizes), whole.shape[len(self.sizes) :]
-        counts = self.counts(whole.shape)
-        lengths = zip(counts, self.sizes, whole.shape, strict=False)
+        rows = values[0]
+        cut, rest = len(self.sizes), rows.shape[len(self.sizes) :]
+        counts = self.counts(rows.shape)
+        lengths = zip(counts, self.sizes, rows.shape, strict=False)
         short = [count * size - length for count, size, length in lengths]
         if any(short):
-            whole = np.pad(whole, [(0, amount) for amount in short] + [(0, 0)] * len(rest), mode="edge")
-        split = whole.reshape(*(n for pair in zip(counts, self.sizes, strict=True) for n in pair), *rest)
+            rows = np.pad(rows, [(0, amount) for amount in short] + [(0, 0)] * len(rest), mode="edge")
+        split = rows.reshape(*(n for pair in zip(counts, self.sizes, strict=True) for n in pair), *rest)
         order = [*range(0, 2 * cut, 2), *range(1, 2 * cut, 2), *range(2 * cut, 2 * cut + len(rest))]
         records: Words = split.transpose(order).reshape(-1, *self.sizes, *rest)
         return records
@@ -329,9 +329,9 @@ class Window:
         counts = self.counts(shape)
         split = values.reshape(*counts, *self.sizes, *rest)
         order = [axis for pair in zip(range(cut), range(cut, 2 * cut), strict=True) for axis in pair]
-        whole = split.transpose([*order, *range(2 * cut, 2 * cut + len(rest))])
-        whole = whole.reshape(*(count * size for count, size in zip(counts, self.sizes, strict=True)), *rest)
-        return whole[tuple(slice(length) for length in shape)][None]
+        rows = split.transpose([*order, *range(2 * cut, 2 * cut + len(rest))])
+        rows = rows.reshape(*(count * size for count, size in zip(counts, self.sizes, strict=True)), *rest)
+        return rows[tuple(slice(length) for length in shape)][None]
 
 
 Step = Difference | Neighbour | Relation | Zigzag | Offset | Colour | Planes | Window

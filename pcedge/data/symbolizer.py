@@ -71,9 +71,9 @@ class Symbolizer:
         object.__setattr__(self, "steps", tuple(self.steps))
         if self.dtype not in DTYPES:
             raise UsageError(f"the dtype of a symbolizer must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
-        least, most = value_range(self.dtype)
-        if not least <= self.low <= self.high <= most:
-            raise UsageError(f"the range must be in {least}..{most} and ascend, got {self.low}..{self.high}")
+        least, largest = value_range(self.dtype)
+        if not least <= self.low <= self.high <= largest:
+            raise UsageError(f"the range must be in {least}..{largest} and ascend, got {self.low}..{self.high}")
         if not 1 <= len(self.shape) <= MAX_DIMENSIONS or min(self.shape) < 1:
             raise UsageError(f"rows must have 1..{MAX_DIMENSIONS} dimensions of at least 1, got shape {self.shape}")
         check_variables(math.prod(self.shape))
@@ -90,15 +90,15 @@ class Symbolizer:
 
     def _prove(self) -> None:
         """Map rows forward and back, a window and a row more or one row, and demand that they return."""
-        most = TRIED_NUMBERS // len(self.cardinalities)
-        rows = next((rows for rows in (self.segment_rows + 1, 1) if self.records(rows) <= most), 0)
+        limit = TRIED_NUMBERS // len(self.cardinalities)
+        rows = next((rows for rows in (self.segment_rows + 1, 1) if self.records(rows) <= limit), 0)
         ends = np.array([self.low, self.high, (self.low + self.high) // 2, self.high, self.low], dtype=self.dtype)
         data = np.resize(ends, (rows, *self.shape))
         try:
-            lost = not np.array_equal(self.invert(self.apply(data), rows), data)
+            differs = not np.array_equal(self.invert(self.apply(data), rows), data)
         except (DataError, ValueError, IndexError) as error:
             raise UsageError(f"a symbolizer must give back the rows that it maps, its steps do not: {error}") from error
-        if lost:
+        if differs:
             raise UsageError("a symbolizer must give back the rows that it maps, its steps give others")
 
     @cached_property
@@ -132,8 +132,8 @@ class Symbolizer:
 
     def _whole(self, rows: int) -> tuple[int, ...]:
         """Give the shape that so many rows have where the window cuts them: steps before it may have changed it."""
-        place = next(place for place, step in enumerate(self.steps) if isinstance(step, Window))
-        return (rows, *self._tops[place].shape[1:])
+        index = next(index for index, step in enumerate(self.steps) if isinstance(step, Window))
+        return (rows, *self._tops[index].shape[1:])
 
     def apply(self, x: ArrayLike) -> NDArray[np.uint16]:
         """Map data to records of symbols.
@@ -172,22 +172,22 @@ class Symbolizer:
             )
         if array.size and not self.low <= int(array.min()) <= int(array.max()) <= self.high:
             # In the array's own type: a comparison of int64 with uint64 would go through floats.
-            least, most = self._bounds(array.dtype.name)
+            least, largest = self._bounds(array.dtype.name)
             wrong = np.ones(array.shape, dtype=bool)  # where the dtype reaches no value of the range
-            if least <= most:
-                low, high = (np.array(bound).astype(array.dtype) for bound in (least, most))
+            if least <= largest:
+                low, high = (np.array(bound).astype(array.dtype) for bound in (least, largest))
                 wrong = (array < low) | (array > high)
-            row, *place = (int(i) for i in np.argwhere(wrong)[0])
+            row, *index = (int(i) for i in np.argwhere(wrong)[0])
             raise DataError(
-                f"row {row}, place {tuple(place)}: a value must be in {self.low}..{self.high}, "
-                f"got {int(array[(row, *place)])}"
+                f"row {row}, place {tuple(index)}: a value must be in {self.low}..{self.high}, "
+                f"got {int(array[(row, *index)])}"
             )
         return array
 
     def _bounds(self, dtype: str) -> tuple[int, int]:
         """Give the least and the largest value, or those of another dtype where they do not reach."""
-        least, most = value_range(dtype)
-        return max(least, self.low), min(most, self.high)
+        least, largest = value_range(dtype)
+        return max(least, self.low), min(largest, self.high)
 
     def invert(self, records: ArrayLike, rows: int | None = None) -> NDArray[Any]:
         """Map records of symbols back to data.

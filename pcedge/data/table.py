@@ -65,8 +65,8 @@ class Head:
     @property
     def counted(self) -> bool:
         """Tell whether the line, taken as a record, may be names that nobody chose: 0, 1, 2 and so on, or from 1."""
-        places = [str(place) for place in range(len(self.first.cells) + 1)]
-        return not self.named and len(places) > COUNTED and self.first.cells in (places[:-1], places[1:])
+        numerals = [str(number) for number in range(len(self.first.cells) + 1)]
+        return not self.named and len(numerals) > COUNTED and self.first.cells in (numerals[:-1], numerals[1:])
 
 
 def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None, header: bool | None = None) -> Array:
@@ -124,7 +124,7 @@ def parse_table(
         if all(map(_INTEGER.fullmatch, row.cells)):
             values.append([int(cell) for cell in row.cells])
         else:
-            values.append([_value(where, head, header, row.line, place, missing) for place in enumerate(row.cells)])
+            values.append([_value(where, head, header, row.line, entry, missing) for entry in enumerate(row.cells)])
         quoted |= row.quoted and row.line != head.first.line
     if header is None and not head.named and head.first.quoted and not quoted and len(values) > 1:
         if any(map(_INTEGER.fullmatch, head.first.cells)):
@@ -132,7 +132,7 @@ def parse_table(
                 f"{where}, line {head.first.line}: its numbers are in quotes and no others are, so they may be names; "
                 "--header takes them as names, --no-header as a record"
             )
-    return _typed(where, values, len(head.first.cells), dtype)
+    return _to_array(where, values, len(head.first.cells), dtype)
 
 
 def _rows(lines: Iterable[str]) -> Iterator[Row]:
@@ -210,9 +210,9 @@ def _records(head: Head, rows: Iterator[Row]) -> Iterator[Row]:
         yield row
 
 
-def _value(where: str, head: Head, header: bool | None, line: int, place: tuple[int, str], missing: int | None) -> int:
+def _value(where: str, head: Head, header: bool | None, line: int, entry: tuple[int, str], missing: int | None) -> int:
     """Give the integer of a cell, or say why it is none."""
-    column, cell = place
+    column, cell = entry
     if _INTEGER.fullmatch(cell):
         return int(cell)
     if missing is not None and _is_mark(cell):
@@ -229,7 +229,7 @@ def _value(where: str, head: Head, header: bool | None, line: int, place: tuple[
     raise DataError(f"{where}, line {line}, column {name}: a cell must hold an integer, {reason}")
 
 
-def _typed(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
+def _to_array(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
     try:
         values = np.array(rows, dtype=np.int64)
     except OverflowError:

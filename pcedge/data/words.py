@@ -30,9 +30,9 @@ def check_below(values: Words, top: Words) -> None:
     """
     if (values > top).any():
         where = tuple(int(i) for i in np.argwhere(values > top)[0])
-        most = int(np.broadcast_to(top, values.shape)[where])
+        largest = int(np.broadcast_to(top, values.shape)[where])
         raise DataError(
-            f"record {where[0]} must come from numbers up to {most} at {where[1:]}, "
+            f"record {where[0]} must come from numbers up to {largest} at {where[1:]}, "
             f"got {int(values[where])}: these symbols belong to no data"
         )
 
@@ -78,6 +78,6 @@ def running(values: Words, top: Words) -> Words:
     if (int(top.max(initial=0)) + 1) * max(values.shape[-1], 1) < 2**64:
         return np.cumsum(values, axis=-1, dtype=np.uint64) % (top + _ONE)
     out = values.copy()
-    for place in range(1, values.shape[-1]):
-        out[..., place] = plus(out[..., place], out[..., place - 1], top[..., 0])
+    for index in range(1, values.shape[-1]):
+        out[..., index] = plus(out[..., index], out[..., index - 1], top[..., 0])
     return out

@@ -56,10 +56,10 @@ def _array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
     name = value.function.text
     if name in _RECONSTRUCT:
         _, shape, dtype, fortran, data = value.state
-        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
+        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
     if name in _FROM_BUFFER:
         data, dtype, shape, order = value.arguments
-        return _shaped(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
+        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
     if name in _TENSORS:
         return _tensor(value, where, budget)
     raise TypeError(f"got a call of {name}")
@@ -91,7 +91,7 @@ def _bytes(value: Any, budget: Budget) -> bytes:
     return bytes(value)
 
 
-def _shaped(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
+def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
     sizes = (shape,) if type(shape) is int else tuple(shape)
     if len(sizes) > 8 or any(type(size) is not int or not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("the shape must be of at most 8 integers")
@@ -132,14 +132,14 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
     system, the storage as a persistent id, the list of keys.
     """
     file = BytesIO(data)
-    parts: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for _ in range(5):
         start = file.tell()
         skip(file, budget)
-        parts.append((start, file.tell()))
+        spans.append((start, file.tell()))
     budget.take(2 * len(data))
     record = replay(
-        data[slice(*parts[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, budget,
+        data[slice(*spans[3])], lambda name: name in _STORAGES or name.startswith("torch."), where, budget,
         persistent=True,
     )  # fmt: skip
     kind = record.arguments[1]
@@ -151,7 +151,7 @@ def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
     ):
         raise TypeError("a storage must hold plain numbers")
     dtype = np.dtype(_STORAGES[kind.text])
-    numbers = data[parts[4][1] + 8 :]
-    if int.from_bytes(data[parts[4][1] : parts[4][1] + 8], "little") * dtype.itemsize != len(numbers):
+    numbers = data[spans[4][1] + 8 :]
+    if int.from_bytes(data[spans[4][1] : spans[4][1] + 8], "little") * dtype.itemsize != len(numbers):
         raise ValueError("a storage must hold as many numbers as it says")
     return np.frombuffer(numbers, dtype=dtype).astype(dtype.newbyteorder("="), copy=False)

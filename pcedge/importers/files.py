@@ -139,15 +139,15 @@ def read_bytes(path: Path, reader: str) -> tuple[bytes, Budget]:
             budget.take(_A_BYTE[reader] * len(data))
             return data, budget
         budget = budget_of(GZIP_FACTOR * size)
-        parts = []
+        chunks = []
         try:
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                while part := unpacked.read(_CHUNK):
-                    budget.take(_A_BYTE[reader] * len(part))
-                    parts.append(part)
+                while chunk := unpacked.read(_CHUNK):
+                    budget.take(_A_BYTE[reader] * len(chunk))
+                    chunks.append(chunk)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise FormatError("import-gzip", f"{path} must be a whole gzip file ({error})") from error
-    return b"".join(parts), budget
+    return b"".join(chunks), budget
 
 
 def _vtree_beside(path: Path) -> Path | None:

@@ -94,8 +94,8 @@ def layers_of(units: Units, root: Hashable, variables: int, budget: Budget) -> D
     for key in reversed(order):
         if key in used:
             used.update(child for child, _ in _edges(units[key]))
-    kept = [key for key in order if key in used]
-    return _collect(units, kept, scopes, masks, root, len(units) - len(order))
+    reached = [key for key in order if key in used]
+    return _collect(units, reached, scopes, masks, root, len(units) - len(order))
 
 
 def _children_first(units: Units, root: Hashable) -> list[Hashable]:
@@ -174,13 +174,13 @@ def _scopes(units: Units, order: list[Hashable], masks: _Masks) -> dict[Hashable
             continue
         scope = 0
         for child in unit.children:
-            below = masks.of[scopes[child]]
-            if below & scope:
+            child_scope = masks.of[scopes[child]]
+            if child_scope & scope:
                 raise CircuitError(
                     f"{unit.name} is not decomposable: its children must have disjoint scopes, "
-                    f"{units[child].name} repeats {_brief(below & scope)}"
+                    f"{units[child].name} repeats {_brief(child_scope & scope)}"
                 )
-            scope |= below
+            scope |= child_scope
         scopes[key] = masks.number(scope) if len(unit.children) > 1 else first
     return scopes
 
@@ -230,13 +230,13 @@ class _Group:
 
 
 def _collect(
-    units: Units, kept: list[Hashable], scopes: dict[Hashable, int], masks: _Masks, root: Hashable, dropped: int
+    units: Units, reached: list[Hashable], scopes: dict[Hashable, int], masks: _Masks, root: Hashable, dropped: int
 ) -> Draft:
     """Group checked units into layers."""
     budget = masks.budget
     symbols: dict[int, int] = {}
     leaves: dict[int, int] = {}
-    for key in kept:
+    for key in reached:
         unit = units[key]
         if isinstance(unit, Leaf):
             symbols[unit.variable] = max(symbols.get(unit.variable, 0), len(unit.table))
@@ -244,11 +244,11 @@ def _collect(
     sizes = [count * symbols[variable] for variable, count in leaves.items()]
     if sum(sizes) > MAX_TABLE:
         raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
-    budget.take(UNIT_BYTES * len(kept) + TABLE_BYTES * sum(sizes))
+    budget.take(UNIT_BYTES * len(reached) + TABLE_BYTES * sum(sizes))
     budget.check(MOMENT_BYTES * max(sizes))
     groups: list[_Group] = []
     numbers: dict[object, int] = {}
-    places: dict[Hashable, Place] = {}
+    positions: dict[Hashable, Place] = {}
     depths: dict[Hashable, int] = {}
 
     def group_of(label: object, scope: int, rank: int, children: tuple[int, ...], name: str) -> int:
@@ -266,31 +266,31 @@ def _collect(
             group.rows.append(row)
         return number, group.known[same]
 
-    for key in kept:
+    for key in reached:
         unit, scope = units[key], scopes[key]
         depths[key] = 0
         if isinstance(unit, Leaf):
             table = np.zeros(symbols[unit.variable])
             table[: len(unit.table)] = unit.table
             number = group_of(("leaf", unit.variable), scope, 0, (), unit.name)
-            places[key] = add(number, table, hashlib.blake2b(table.data, digest_size=32).digest())
+            positions[key] = add(number, table, hashlib.blake2b(table.data, digest_size=32).digest())
         elif isinstance(unit, Product):
-            factors = sorted(places[child] for child in unit.children)
+            factors = sorted(positions[child] for child in unit.children)
             if len(factors) == 1:
-                places[key], depths[key] = factors[0], depths[unit.children[0]]
+                positions[key], depths[key] = factors[0], depths[unit.children[0]]
                 continue
             children, gather = tuple(layer for layer, _ in factors), tuple(index for _, index in factors)
             number = group_of(("product", scope, children), scope, 1, children, unit.name)
-            places[key] = add(number, gather, gather)
+            positions[key] = add(number, gather, gather)
         else:
             edges = _edges(unit)
             depth = 1 + max(depths[child] for child, _ in edges)
             depths[key] = depth
             number = group_of(("sum", scope, depth), scope, 1 + depth, (), unit.name)
-            row = [(*places[child], weight) for child, weight in edges]
-            places[key] = add(number, row, key)
+            row = [(*positions[child], weight) for child, weight in edges]
+            positions[key] = add(number, row, key)
     notes = (f"{dropped} units that the root does not reach were left out",) if dropped else ()
-    if groups[places[root][0]].rank == 0 and len(groups) > 1:
+    if groups[positions[root][0]].rank == 0 and len(groups) > 1:
         raise CircuitError(f"{units[root].name}, the root, must be above every other unit")
     return Draft(*_emit(groups), notes=notes)
 
@@ -331,11 +331,11 @@ def _sum_layer(group: _Group, groups: list[_Group], final: dict[int, int]) -> Su
     column = np.array([starts[layer] + unit for row in rows for layer, unit, _ in row], dtype=np.int64)
     weights = np.array([entry[2] for row in rows for entry in row], dtype=np.float64)
     # Two edges to one unit, also where equal units became one, are one edge.
-    places, inverse = np.unique(number * columns + column, return_inverse=True)
-    merged = np.full(len(places), -np.inf)
+    keys, inverse = np.unique(number * columns + column, return_inverse=True)
+    merged = np.full(len(keys), -np.inf)
     np.logaddexp.at(merged, inverse, weights)
-    indptr = np.searchsorted(places // columns, np.arange(len(rows) + 1)).astype(np.int64)
-    return SumLayer(final_children, SparseRows(indptr, places % columns, merged, columns))
+    indptr = np.searchsorted(keys // columns, np.arange(len(rows) + 1)).astype(np.int64)
+    return SumLayer(final_children, SparseRows(indptr, keys % columns, merged, columns))
 
 
 def _brief(scope: int) -> str:

@@ -44,26 +44,26 @@ def normalise(draft: Draft) -> Circuit:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for layer, name in zip(draft.layers, draft.names, strict=True):
             if isinstance(layer, ProductLayer):
-                parts = [totals[child][layer.gather[:, column]] for column, child in enumerate(layer.children)]
-                total = np.sum(parts, axis=0)
-                made: Layer = layer
+                factors = [totals[child][layer.gather[:, column]] for column, child in enumerate(layer.children)]
+                total = np.sum(factors, axis=0)
+                divided: Layer = layer
             elif isinstance(layer, InputLayer):
                 total, table = _divide_rows(layer.probabilities)
-                made = InputLayer(layer.variable, table)
+                divided = InputLayer(layer.variable, table)
             else:
-                below = np.concatenate([totals[child] for child in layer.children])
+                child_totals = np.concatenate([totals[child] for child in layer.children])
                 if isinstance(layer.weights, SparseRows):
-                    total, made = _divide_sparse(layer, layer.weights, below)
+                    total, divided = _divide_sparse(layer, layer.weights, child_totals)
                 else:
-                    total, weights = _divide_rows(layer.weights + below)
-                    made = SumLayer(layer.children, weights)
+                    total, weights = _divide_rows(layer.weights + child_totals)
+                    divided = SumLayer(layer.children, weights)
             if not np.isfinite(total).all():
                 wrong = int(np.flatnonzero(~np.isfinite(total))[0])
                 raise CircuitError(
                     f"{name}: every unit must have a finite total above zero, unit {wrong} of its layer has "
                     f"{np.exp(total[wrong])}"
                 )
-            layers.append(made)
+            layers.append(divided)
             totals.append(total)
     return Circuit(tuple(layers), log_constant=float(totals[-1][0]))
 
@@ -76,9 +76,9 @@ def _divide_rows(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (top + np.log(sums))[:, 0], rows / sums
 
 
-def _divide_sparse(layer: SumLayer, weights: SparseRows, below: FloatArray) -> tuple[FloatArray, Layer]:
+def _divide_sparse(layer: SumLayer, weights: SparseRows, child_totals: FloatArray) -> tuple[FloatArray, Layer]:
     """Do the same with sparse rows; rows that are mostly full become dense."""
-    joint = np.asarray(weights.values, dtype=np.float64) + below[weights.indices]
+    joint = np.asarray(weights.values, dtype=np.float64) + child_totals[weights.indices]
     if weights.shape == (1, 1) and np.isfinite(joint[0]):  # many in a chain, and numpy's calls take their time
         return joint, SumLayer(layer.children, np.ones((1, 1)))
     starts, lengths = weights.indptr[:-1], np.diff(weights.indptr)
@@ -87,5 +87,5 @@ def _divide_sparse(layer: SumLayer, weights: SparseRows, below: FloatArray) -> t
     sums = np.add.reduceat(entries, starts)
     rows = SparseRows(weights.indptr, weights.indices, entries / np.repeat(sums, lengths), weights.columns)
     full = len(joint) >= DENSE * weights.shape[0] * weights.columns
-    made = SumLayer(layer.children, np.asarray(rows.toarray(), dtype=np.float64) if full else rows)
-    return top + np.log(sums), made
+    divided = SumLayer(layer.children, np.asarray(rows.toarray(), dtype=np.float64) if full else rows)
+    return top + np.log(sums), divided

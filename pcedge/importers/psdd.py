@@ -79,7 +79,7 @@ def read_vtree(data: bytes, where: str) -> Vtree:
     if len(roots) != 1:
         raise FormatError(VTREE, f"{where} must hold one tree, it has {len(roots)} roots: {list(roots)[:8]}")
     if sorted(variables.values()) != list(range(len(variables))):
-        wrong = next(v for place, v in enumerate(sorted(variables.values())) if v != place) + 1
+        wrong = next(v for index, v in enumerate(sorted(variables.values())) if v != index) + 1
         raise FormatError(
             VTREE,
             f"{where} must have the variables 1..{len(variables)}, each in one leaf, variable {wrong} is out of this "
@@ -110,7 +110,7 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: B
     """
     vtree = Vtree({}, {}, None) if tree is None else read_vtree(tree, tree_where)
     units: dict[Hashable, Unit] = {}
-    places: dict[int, int] = {}
+    vtree_nodes: dict[int, int] = {}
     last = -1
     for line, words in _lines(decode(data, where), where, "psdd", PSDD):
         at = f"{where}, line {line}"
@@ -122,39 +122,39 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: B
                 f"{at}: 'L id vtree literal', 'T id vtree variable log [log]' or 'D id vtree count {{prime sub log}}' "
                 f"must stand here, got {_cut(words)}",
             )
-        node, place = integer(words[1], at), integer(words[2], at)
-        if node in places:
+        node, vtree_node = integer(words[1], at), integer(words[2], at)
+        if node in vtree_nodes:
             raise FormatError("import-duplicate", f"{at}: node {node} must be defined once")
         name = f"node {node} (line {line})"
         if kind == "D":
-            _decision(units, places, vtree, (node, place, name, at), words)
+            _decision(units, vtree_nodes, vtree, (node, vtree_node, name, at), words)
         else:
-            units[node] = _leaf(vtree, (place, name, at), words)
-        places[node] = place
+            units[node] = _leaf(vtree, (vtree_node, name, at), words)
+        vtree_nodes[node] = vtree_node
         last = node
     if last < 0:
         raise FormatError(PSDD, f"{where} must hold at least one node, it holds none")
-    if vtree.root is not None and places[last] != vtree.root:
+    if vtree.root is not None and vtree_nodes[last] != vtree.root:
         raise FormatError(
             VTREE_FIT,
             f"{where}: the last node is the root and must belong to the vtree's root {vtree.root}, node {last} belongs "
-            f"to {places[last]}: a truncated file, or another vtree",
+            f"to {vtree_nodes[last]}: a truncated file, or another vtree",
         )
     return layers_of(units, last, 1 + max(vtree.variables.values()), budget)
 
 
 def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
-    place, name, at = where
+    vtree_node, name, at = where
     literal = integer(words[3], at, None if words[0] == "L" else 1)
     variable = abs(literal) - 1
     if not 0 <= variable < MAX_VARIABLES:
         raise FormatError(PSDD, f"{at}: a variable must be in 1..{MAX_VARIABLES}, got {literal}")
-    owner = vtree.leaf(place, variable)
+    owner = vtree.leaf(vtree_node, variable)
     if owner != variable:
         got = "no leaf, or not the only one of the variable" if owner is None else f"of variable {owner + 1}"
         raise FormatError(
             VTREE_FIT,
-            f"{at}: variable {variable + 1} must belong to the vtree leaf of the line, {place} is {got}{_HINT}",
+            f"{at}: variable {variable + 1} must belong to the vtree leaf of the line, {vtree_node} is {got}{_HINT}",
         )
     if words[0] == "L":
         return Leaf(name, variable, np.array([0.0, 1.0] if literal > 0 else [1.0, 0.0]))
@@ -171,13 +171,13 @@ def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
 
 def _decision(
     units: dict[Hashable, Unit],
-    places: dict[int, int],
+    vtree_nodes: dict[int, int],
     vtree: Vtree,
     where: tuple[int, int, str, str],
     words: list[str],
 ) -> None:
     """Add a decision node: a sum over its elements, each the product of a prime and a sub."""
-    node, place, name, at = where
+    node, vtree_node, name, at = where
     count = (len(words) - 4) // 3
     if integer(words[3], at) != count:
         raise FormatError(PSDD, f"{at}: node {node} must have as many elements as it says, {words[3]}, got {count}")
@@ -186,16 +186,18 @@ def _decision(
     for first in range(4, len(words), 3):
         pair = integer(words[first], at), integer(words[first + 1], at)
         for child, role in zip(pair, ("prime", "sub"), strict=True):
-            if child not in places:
+            if child not in vtree_nodes:
                 raise FormatError("import-undefined", f"{at}: the {role} must stand above its node, {child} does not")
-        sides = places[pair[0]], places[pair[1]]
-        known = vtree.inner(place, sides)
+        sides = vtree_nodes[pair[0]], vtree_nodes[pair[1]]
+        known = vtree.inner(vtree_node, sides)
         if known != sides:
-            parts = "it is a leaf or undefined" if known is None else f"that has the children {known[0]} and {known[1]}"
+            reason = (
+                "it is a leaf or undefined" if known is None else f"that has the children {known[0]} and {known[1]}"
+            )
             raise FormatError(
                 VTREE_FIT,
                 f"{at}: prime {pair[0]} and sub {pair[1]} belong to the vtree nodes {sides[0]} and {sides[1]}, which "
-                f"must be the children of {place}; {parts}{_HINT}",
+                f"must be the children of {vtree_node}; {reason}{_HINT}",
             )
         # Equal elements of several nodes are one product.
         if pair not in units:

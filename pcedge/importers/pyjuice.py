@@ -78,15 +78,15 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
                 _smooth(children, at)
                 if "external_params" in node:
                     raise FormatError(RULE, f"{at}: weights must be in the file, these are external")
-                weights = to_array(_own(nodes, number, at), f"{at}: params", budget)
+                weights = to_array(_parameters(nodes, number, at), f"{at}: params", budget)
                 budget.take(_WEIGHT_BYTES * weights.size)
                 budget.check(_WEIGHT_MOMENT * weights.size)
                 mask = node.get("zero_param_mask")
-                kept = None if mask is None else to_array(mask, f"{at}: zero_param_mask", budget)
-                below = {child.layer for child in children}
+                zeros = None if mask is None else to_array(mask, f"{at}: zero_param_mask", budget)
+                child_layers = {child.layer for child in children}
                 budget.take(_NODE_BYTES * sum(len(child.units) for child in children))
-                budget.take(_NODE_BYTES * sum(layers[layer].shape.units for layer in below))
-                layers.append(_sum(layers, children, edges, (blocks, block), _masked(weights, kept, at), at))
+                budget.take(_NODE_BYTES * sum(layers[layer].shape.units for layer in child_layers))
+                layers.append(_sum(layers, children, edges, (blocks, block), _mask_weights(weights, zeros, at), at))
                 vector = _Vector(len(layers) - 1, np.arange(blocks * block), block, children[0].scope)
         else:
             raise FormatError(RULE, f"{at}: the type must be Input, Product or Sum, got {_text(kind)!r}")
@@ -96,7 +96,7 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
     last = vectors[-1]
     if len(last.units) != 1:
         raise FormatError(RULE, f"{where}: the last vector is the root and must have 1 node, it has {len(last.units)}")
-    return _reached(layers, names, last)
+    return _drop_unreached(layers, names, last)
 
 
 def _name(nodes: list[dict[str, Any]], number: int) -> str:
@@ -133,7 +133,7 @@ def _children(node: dict[str, Any], number: int, at: str, budget: Budget) -> lis
     return list(children)
 
 
-def _own(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
+def _parameters(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
     """Find a vector's parameters, its own or those of the vector that it is tied to."""
     source = nodes[number].get("source_node", number)
     kind = nodes[number]["type"]
@@ -154,7 +154,7 @@ def _integers(value: Any, at: str, budget: Budget) -> IntArray:
 
 def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget) -> dict[int, tuple[int, FloatArray]]:
     """Read every vector of leaves: its variable, and logarithms of probabilities as wide as the variable's widest."""
-    found: dict[int, tuple[int, FloatArray]] = {}
+    tables: dict[int, tuple[int, FloatArray]] = {}
     widest: dict[int, int] = {}
     for number, node in enumerate(nodes):
         if node.get("type") != "Input":
@@ -168,8 +168,8 @@ def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget)
         if not (np.isfinite(table).all() and (table >= 0).all() and (table.sum(axis=1) > 0).all()):
             raise CircuitError(f"{at}: probabilities must be finite, not negative and not all zero")
         widest[scope[0]] = max(widest.get(scope[0], 0), table.shape[1])
-        found[number] = scope[0], table
-    sizes = [len(table) * widest[variable] for variable, table in found.values()]
+        tables[number] = scope[0], table
+    sizes = [len(table) * widest[variable] for variable, table in tables.values()]
     if sum(sizes) > limit:
         raise FormatError("import-size", f"{where}: all leaf tables must hold {limit} numbers at most")
     budget.take(TABLE_BYTES * sum(sizes))
@@ -177,7 +177,7 @@ def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget)
     with np.errstate(divide="ignore"):
         return {
             number: (variable, np.log(np.pad(table, ((0, 0), (0, widest[variable] - table.shape[1])))))
-            for number, (variable, table) in found.items()
+            for number, (variable, table) in tables.items()
         }
 
 
@@ -185,9 +185,9 @@ def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, b
     packed = nodes[number].get("dist")
     if type(packed) is not bytes:
         raise FormatError(RULE, f"{at} must have a distribution")
-    made = replay(packed, lambda name: name in NAMES or name.startswith(_DISTRIBUTIONS), at, budget)
-    kind = made.function.text.rpartition(".")[2] if isinstance(made, Call) else "nothing"
-    state = made.state if isinstance(made, Call) and type(made.state) is dict else {}
+    distribution = replay(packed, lambda name: name in NAMES or name.startswith(_DISTRIBUTIONS), at, budget)
+    kind = distribution.function.text.rpartition(".")[2] if isinstance(distribution, Call) else "nothing"
+    state = distribution.state if isinstance(distribution, Call) and type(distribution.state) is dict else {}
     if kind == "Literal":
         symbol = state.get("lit")
         if type(symbol) is not int or not 0 <= symbol < MAX_SYMBOLS or count * (symbol + 2) > MAX_TABLE:
@@ -200,7 +200,7 @@ def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, b
             f"{at}: the distribution must be Categorical, Bernoulli or Literal, got {kind[:40]}; a leaf of another "
             "type has to be turned into a Categorical first",
         )
-    values = to_array(_own(nodes, number, at), f"{at}: params", budget)
+    values = to_array(_parameters(nodes, number, at), f"{at}: params", budget)
     budget.take(16 * values.size)
     width = state.get("num_cats") if kind == "Categorical" else 1
     if (
@@ -266,7 +266,7 @@ def _float64(values: NDArray[Any]) -> FloatArray:
         return values.astype(np.float64)
 
 
-def _masked(weights: NDArray[Any], zeros: NDArray[Any] | None, at: str) -> FloatArray:
+def _mask_weights(weights: NDArray[Any], zeros: NDArray[Any] | None, at: str) -> FloatArray:
     if weights.dtype.kind != "f" or weights.ndim != 3:
         raise FormatError(RULE, f"{at}: params must be floats in 3 dimensions, got {weights.dtype} in {weights.ndim}")
     values = _float64(weights)
@@ -284,15 +284,16 @@ def _sum(
 ) -> SumLayer:
     """Make the layer of a vector of sums: edge e links block edges[0, e] with block edges[1, e] of the children."""
     blocks, block = size
-    below = children[0].block
-    if any(child.block != below for child in children):
+    child_block = children[0].block
+    if any(child.block != child_block for child in children):
         raise FormatError(RULE, f"{at}: the children of sums must have one block size")
-    if edges.shape[0] != 2 or weights.shape != (edges.shape[1], block, below):
+    if edges.shape[0] != 2 or weights.shape != (edges.shape[1], block, child_block):
         raise FormatError(
-            RULE, f"{at}: params must be ({edges.shape[-1]}, {block}, {below}) for its edge_ids, got {weights.shape}"
+            RULE,
+            f"{at}: params must be ({edges.shape[-1]}, {block}, {child_block}) for its edge_ids, got {weights.shape}",
         )
     count = sum(len(child.units) for child in children)
-    if edges[0].max() >= blocks or edges[1].max() * below >= count:
+    if edges[0].max() >= blocks or edges[1].max() * child_block >= count:
         raise FormatError(RULE, f"{at}: edge_ids must name blocks 0..{blocks - 1} and of its children's {count} nodes")
     used = list(dict.fromkeys(child.layer for child in children))
     starts: dict[int, int] = {}
@@ -300,11 +301,13 @@ def _sum(
     for layer in used:
         starts[layer] = columns
         columns += layers[layer].shape.units
-    place = np.concatenate([child.units + starts[child.layer] for child in children])
+    column_of = np.concatenate([child.units + starts[child.layer] for child in children])
     rows = np.broadcast_to(edges[0][:, None, None] * block + np.arange(block)[None, :, None], weights.shape)
-    child_units = np.broadcast_to(edges[1][:, None, None] * below + np.arange(below)[None, None, :], weights.shape)
+    child_units = np.broadcast_to(
+        edges[1][:, None, None] * child_block + np.arange(child_block)[None, None, :], weights.shape
+    )
     positive = weights > 0
-    numbers = rows[positive] * columns + place[child_units[positive]]
+    numbers = rows[positive] * columns + column_of[child_units[positive]]
     with np.errstate(divide="ignore"):
         logs = np.log(weights[positive])
     keys, inverse = np.unique(numbers, return_inverse=True)
@@ -318,23 +321,23 @@ def _sum(
     return SumLayer(tuple(used), SparseRows(indptr, keys % columns, merged, columns))
 
 
-def _reached(layers: list[Layer], names: list[str], root: _Vector) -> Draft:
+def _drop_unreached(layers: list[Layer], names: list[str], root: _Vector) -> Draft:
     """Leave out layers that the root does not reach, and put the root last."""
     used = {root.layer}
     for index in range(root.layer, -1, -1):
         layer = layers[index]
         if index in used and not isinstance(layer, InputLayer):
             used.update(layer.children)
-    kept = sorted(used)
-    new = {old: position for position, old in enumerate(kept)}
-    made: list[Layer] = []
-    for old in kept:
+    reached = sorted(used)
+    new = {old: position for position, old in enumerate(reached)}
+    remaining: list[Layer] = []
+    for old in reached:
         layer = layers[old]
         if isinstance(layer, ProductLayer):
             layer = ProductLayer(tuple(new[child] for child in layer.children), layer.gather)
         elif isinstance(layer, SumLayer):
             layer = SumLayer(tuple(new[child] for child in layer.children), layer.weights)
-        made.append(layer)
-    dropped = len(layers) - len(kept)
+        remaining.append(layer)
+    dropped = len(layers) - len(reached)
     notes = (f"{dropped} vectors of nodes that the root does not reach were left out",) if dropped else ()
-    return Draft(tuple(made), tuple(names[old] for old in kept), notes)
+    return Draft(tuple(remaining), tuple(names[old] for old in reached), notes)

@@ -40,14 +40,14 @@ def read(data: bytes, where: str, budget: Budget) -> tuple[Draft, tuple[str, ...
         FormatError: the text breaks the format; the message has the line or the unit.
         CircuitError: a rule of circuits is broken; the message has the unit.
     """
-    found, names = _scan(decode(data, where), where)
-    if not found:
+    entries, names = _scan(decode(data, where), where)
+    if not entries:
         raise FormatError(RULE, f"{where} must hold at least one unit, 'Name Type(…)', it holds none")
     if not names:
-        names = _numbered(found, where)
+        names = _number_variables(entries, where)
     index = {name: position for position, name in enumerate(names)}
     units: dict[Hashable, Unit] = {}
-    for name, (kind, inside, line) in found.items():
+    for name, (kind, inside, line) in entries.items():
         at = f"{where}, line {line}, {name}"
         if kind in LEAVES:
             variable, _, parameters = inside.partition("|")
@@ -66,13 +66,13 @@ def read(data: bytes, where: str, budget: Budget) -> tuple[Draft, tuple[str, ...
                 f"{at}: the type must be SumNode, ProductNode, {', '.join(LEAVES)}, got {kind}; a leaf of another "
                 "type has to be turned into a histogram over integer symbols first",
             )
-    root = next(iter(found))
+    root = next(iter(entries))
     return layers_of(units, root, len(names), budget), tuple(names)
 
 
 def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[str]]:
     """Give every unit as (type, what is in its parentheses, line) in the order of the file, and the last comment."""
-    found: dict[str, tuple[str, str, int]] = {}
+    entries: dict[str, tuple[str, str, int]] = {}
     comment = ""
     position, line, depth = 0, 1, 0
     while position < len(text):
@@ -87,12 +87,12 @@ def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[
         elif sign in "{}":
             depth += 1 if sign == "{" else -1
             position += 1
-            if depth < 0 or (sign == "{" and not found):
+            if depth < 0 or (sign == "{" and not entries):
                 raise FormatError(RULE, f"{where}, line {line}: {sign!r} must close or follow a unit")
         elif unit := _UNIT.match(text, position):
             position = unit.end()
             name, kind, inside = unit.groups()
-            before = found.setdefault(name, (kind, inside, line))
+            before = entries.setdefault(name, (kind, inside, line))
             if before[0] != kind or "".join(before[1].split()) != "".join(inside.split()):
                 raise FormatError(
                     "import-duplicate", f"{where}, line {line}: {name} must be defined once, line {before[2]} differs"
@@ -109,7 +109,7 @@ def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[
     names = [name.strip() for name in comment.split(";")] if comment.strip() else []
     if len(set(names)) != len(names) or (names and "" in names):
         raise FormatError(RULE, f"{where}: the last line must name every variable once, got {comment.strip()[:80]!r}")
-    return found, names
+    return entries, names
 
 
 def _hint(text: str, position: int) -> str:
@@ -126,9 +126,9 @@ def _hint(text: str, position: int) -> str:
     return ""
 
 
-def _numbered(found: dict[str, tuple[str, str, int]], where: str) -> list[str]:
+def _number_variables(entries: dict[str, tuple[str, str, int]], where: str) -> list[str]:
     """Name the variables V0, V1, … where the file does not name them."""
-    used = {inside.partition("|")[0].strip() for kind, inside, _ in found.values() if kind in LEAVES}
+    used = {inside.partition("|")[0].strip() for kind, inside, _ in entries.values() if kind in LEAVES}
     if not all(re.match(r"V[0-9]{1,6}\Z", name) for name in used):
         raise FormatError(RULE, f"{where} must name its variables in a last line '# name;name;…', it has none")
     count = 1 + max((int(name[1:]) for name in used), default=-1)
@@ -179,12 +179,12 @@ def _numbers(text: str, at: str) -> list[float]:
 
 
 def _histogram(parameters: str, at: str, budget: Budget) -> FloatArray:
-    parts = parameters.split(";")
-    if len(parts) not in (2, 3):  # some versions write points that represent the bins in a third list
+    lists = parameters.split(";")
+    if len(lists) not in (2, 3):  # some versions write points that represent the bins in a third list
         raise FormatError(
-            RULE, f"{at}: a histogram must have the lists of breaks and densities, got {len(parts)} lists"
+            RULE, f"{at}: a histogram must have the lists of breaks and densities, got {len(lists)} lists"
         )
-    return histogram_table(_numbers(parts[0], at), _numbers(parts[1], at), at, budget)
+    return histogram_table(_numbers(lists[0], at), _numbers(lists[1], at), at, budget)
 
 
 def _categorical(parameters: str, at: str, budget: Budget) -> FloatArray:
@@ -233,7 +233,7 @@ def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str
             "import-leaf", f"{at}: {len(breaks)} breaks need {len(breaks) - 1} densities, got {len(densities)}"
         )
     # A bin without integers would lose its mass, and one that ends between two would weigh wrongly.
-    real = next((place for place, value in enumerate(breaks) if value != math.floor(value)), None)
+    real = next((index for index, value in enumerate(breaks) if value != math.floor(value)), None)
     if real is not None:
         raise FormatError(
             "import-leaf",

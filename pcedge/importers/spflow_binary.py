@@ -49,11 +49,11 @@ def read(data: bytes, where: str, budget: Budget) -> Draft:
 
 def _check_points(points: list[float], breaks: list[int], at: str) -> None:
     """Refuse a histogram over real values, whose breaks this format cuts to integers: its bins' middles still tell."""
-    for place, (point, low, high) in enumerate(zip(points, breaks, breaks[1:], strict=False)):
+    for index, (point, low, high) in enumerate(zip(points, breaks, breaks[1:], strict=False)):
         if not (low <= point < high and point == math.floor(point)):
             raise FormatError(
                 "import-leaf",
-                f"{at}: the breaks of a histogram must be integers, those of bin {place} are not: {point!r} stands for "
+                f"{at}: the breaks of a histogram must be integers, those of bin {index} are not: {point!r} stands for "
                 f"what the file calls {low}..{high}; a histogram over real values has to be turned into one over "
                 "integer symbols first",
             )

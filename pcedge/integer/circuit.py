@@ -146,8 +146,8 @@ class IntegerCircuit:
     def _check_order(self) -> None:
         starts, children = self.edges
         user = np.repeat(np.arange(len(self.layers)), np.diff(starts))
-        place = self.regions.first[self.regions.of_layer[children]]
-        falls = np.flatnonzero((place[1:] < place[:-1]) & (user[1:] == user[:-1]))
+        first = self.regions.first[self.regions.of_layer[children]]
+        falls = np.flatnonzero((first[1:] < first[:-1]) & (user[1:] == user[:-1]))
         if len(falls):
             raise CircuitError(f"layer {user[falls[0]]} (product) must list its children in coding order")
 
@@ -164,18 +164,18 @@ class IntegerCircuit:
     @cached_property
     def cardinalities(self) -> tuple[int, ...]:
         """Give the number of symbols of every variable."""
-        found = {s.variable: s.cardinality for s in self.shapes if s.kind == "input"}
-        return tuple(found[variable] for variable in sorted(found))
+        symbols = {s.variable: s.cardinality for s in self.shapes if s.kind == "input"}
+        return tuple(symbols[variable] for variable in sorted(symbols))
 
     @cached_property
     def widths(self) -> Widths:
         """Compute the width of every signal."""
         starts, children = self.edges
         units = np.array([shape.units for shape in self.shapes], dtype=np.int64)
-        below = np.concatenate([[0], np.cumsum(units[children])])[starts]
+        offsets = np.concatenate([[0], np.cumsum(units[children])])[starts]
         # A layer's contexts come from all units of all layers that use it.
         used = np.bincount(children, weights=np.repeat(units, np.diff(starts)))
-        terms = max(int(units.max()), int(np.diff(below).max()), int(used.max(initial=0)))
+        terms = max(int(units.max()), int(np.diff(offsets).max()), int(used.max(initial=0)))
         return Widths(
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
             max(self.cardinalities), terms,
@@ -213,8 +213,8 @@ class IntegerCircuit:
     def digest(self) -> bytes:
         """Hash everything that has a meaning; 32 bytes of SHA-256 (docs/stream.md says over what)."""
         hasher = hashlib.sha256(b"pcedge integer circuit")
-        for part in self._meaning():
-            hasher.update(part)
+        for piece in self._meaning():
+            hasher.update(piece)
         return hasher.digest()
 
     def _meaning(self) -> Iterator[bytes]:

@@ -35,23 +35,23 @@ class NestedTables:
         Raises:
             CircuitError: the numbers do not make tables.
         """
-        masters, parts, whole = self.masters, self.parts, 1 << leaf_bits
+        masters, parts, total = self.masters, self.parts, 1 << leaf_bits
         where = f"nested tables of {self.symbols} symbols" if np.ndim(masters) == 2 else "nested tables"
         sound = all(
-            isinstance(part, np.ndarray) and part.dtype == np.int64 and part.ndim == 2 for part in (masters, parts)
+            isinstance(array, np.ndarray) and array.dtype == np.int64 and array.ndim == 2 for array in (masters, parts)
         )
         if not sound or parts.shape[1] != 3 or not len(masters) or not len(parts):
             raise CircuitError(f"{where} must be int64, with master, shift and scale each")
-        if (masters[:, 0] != 0).any() or (masters[:, -1] != whole).any() or (np.diff(masters, axis=1) < 0).any():
-            raise CircuitError(f"{where}: every master must rise from 0 to {whole} and never fall")
+        if (masters[:, 0] != 0).any() or (masters[:, -1] != total).any() or (np.diff(masters, axis=1) < 0).any():
+            raise CircuitError(f"{where}: every master must rise from 0 to {total} and never fall")
         number, shift, scale = parts.T
         if (number < 0).any() or (number >= len(masters)).any():
             raise CircuitError(f"{where}: masters must be in 0..{len(masters) - 1}, got {number.min()}..{number.max()}")
-        wrong = np.flatnonzero((shift < 0) | (scale < 0) | (shift + scale > whole))
+        wrong = np.flatnonzero((shift < 0) | (scale < 0) | (shift + scale > total))
         if len(wrong):
             table, got = wrong[0], parts[wrong[0], 1:].tolist()
             raise CircuitError(
-                f"{where}: shift and scale of table {table} must not be negative, their sum at most {whole}, got {got}"
+                f"{where}: shift and scale of table {table} must not be negative, their sum at most {total}, got {got}"
             )
         return nested_tables(masters, number, shift, scale, leaf_bits)
 
@@ -61,8 +61,8 @@ class NestedTables:
         Raises:
             CircuitError: they are not, or not in their order.
         """
-        found = self.tables(leaf_bits)
-        if found.shape[1] != leaves.shape[1] or not np.array_equal(found, in_order(leaves)[0]):
+        tables = self.tables(leaf_bits)
+        if tables.shape[1] != leaves.shape[1] or not np.array_equal(tables, in_order(leaves)[0]):
             raise CircuitError(
                 f"nested tables of {self.symbols} symbols must be the circuit's different tables in their order"
             )

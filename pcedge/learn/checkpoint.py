@@ -46,8 +46,8 @@ def fingerprint(circuit: Circuit, train: IntArray, valid: IntArray, config: Lear
     """Hash what a run's result depends on, but for its length and device."""
     settings = {name: value for name, value in asdict(config).items() if name not in FREE}
     hasher = hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + circuit_checksum(circuit).encode())
-    for part in (train, valid):
-        hasher.update(str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+    for split in (train, valid):
+        hasher.update(str(split.shape).encode() + np.ascontiguousarray(split).tobytes())
     return hasher.hexdigest()
 
 
@@ -74,7 +74,7 @@ def read(path: Path, run: str) -> State:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = _checked(path)
+    data = _read_checked(path)
     try:
         tensors = load(data)
         size = int.from_bytes(data[:8], "little")
@@ -98,7 +98,7 @@ def _first_line(data: bytes) -> bytes:
     return b"%s %d %s\n" % (MAGIC, VERSION, hashlib.sha256(data).hexdigest().encode())
 
 
-def _checked(path: Path) -> bytes:
+def _read_checked(path: Path) -> bytes:
     """Give what follows the first line, if that is right.
 
     Raises:

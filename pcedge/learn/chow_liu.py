@@ -43,7 +43,7 @@ def mutual_information(records: IntArray, cardinality: int, pseudocount: float =
     # A ceiling division: the picked records reach over the whole data, however they are sorted.
     picked = records[:: max(1, -(-len(records) // RECORDS))]
     variables = picked.shape[1]
-    symbols, bins = _binned(picked, cardinality, max(2, COLUMNS // variables))
+    symbols, bins = _bin(picked, cardinality, max(2, COLUMNS // variables))
     information = np.zeros((variables, variables))
     block = max(1, ROWS // bins)
     for first in range(0, variables, block):
@@ -56,7 +56,7 @@ def mutual_information(records: IntArray, cardinality: int, pseudocount: float =
     return np.maximum(information, 0.0)
 
 
-def _binned(records: IntArray, cardinality: int, limit: int) -> tuple[IntArray, int]:
+def _bin(records: IntArray, cardinality: int, limit: int) -> tuple[IntArray, int]:
     """Map every variable's symbols to at most `limit` bins of about equal frequency."""
     if cardinality <= limit:
         return records, cardinality

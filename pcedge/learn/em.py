@@ -83,20 +83,20 @@ def fit_parameters(
 
 def log_likelihoods(circuit: Circuit, records: IntArray, config: LearnConfig) -> FloatArray:
     """Compute log p of every record on the device, as float64 of shape (N,)."""
-    model, part = _model(circuit, records, config)
-    parts = [
-        model.log_likelihood(model.load(records[start : start + part])).cpu().numpy().astype(np.float64)
-        for start in range(0, len(records), part)
+    model, size = _model(circuit, records, config)
+    batches = [
+        model.log_likelihood(model.load(records[start : start + size])).cpu().numpy().astype(np.float64)
+        for start in range(0, len(records), size)
     ]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate(batches) if batches else np.zeros(0)
 
 
 def flows(circuit: Circuit, records: IntArray, config: LearnConfig) -> list[FloatArray | None]:
     """Compute the expected counts of every layer's parameters on the device; None for products."""
-    model, part = _model(circuit, records, config)
+    model, size = _model(circuit, records, config)
     total = np.zeros(model.plan.parameters + 1)
-    for start in range(0, len(records), part):
-        total += model.counts(model.load(records[start : start + part])).cpu().numpy()
+    for start in range(0, len(records), size):
+        total += model.counts(model.load(records[start : start + size])).cpu().numpy()
     return model.by_layer(total[:-1])
 
 
@@ -135,7 +135,7 @@ class _Run:
         self.best, self.best_at = -math.inf, 0
         self.kept = self.model.snapshot()
         self.running: Any = None
-        self.part = records_at_a_time(self.model)
+        self.batch_size = records_at_a_time(self.model)
 
     @property
     def done(self) -> bool:
@@ -167,9 +167,9 @@ class _Run:
     def _counts(self, batch: IntArray) -> Any:
         total: Any = None
         # Parts of one size: a GPU records its graph once for each size.
-        part = -(-len(batch) // -(-len(batch) // self.part)) if len(batch) else 1
-        for start in range(0, len(batch), part):
-            chosen = torch.tensor(batch[start : start + part], device=self.model.device)
+        size = -(-len(batch) // -(-len(batch) // self.batch_size)) if len(batch) else 1
+        for start in range(0, len(batch), size):
+            chosen = torch.tensor(batch[start : start + size], device=self.model.device)
             counts = self.model.counts(self.train.index_select(1, chosen))
             total = counts if total is None else total + counts
         if total is None:  # a batch of fewer records than there are workers
@@ -179,8 +179,8 @@ class _Run:
     def validate(self) -> float:
         """Compute the validation bits a variable, and keep the parameters if they are the best so far."""
         score = torch.zeros(1, dtype=torch.float64, device=self.model.device)
-        for start in range(0, self.valid.shape[1], self.part):
-            score += self.model.log_likelihood(self.valid[:, start : start + self.part]).sum(dtype=torch.float64)
+        for start in range(0, self.valid.shape[1], self.batch_size):
+            score += self.model.log_likelihood(self.valid[:, start : start + self.batch_size]).sum(dtype=torch.float64)
         mean = float(self.workers.add(score)) / self.valid_records
         if mean > self.best or self.config.patience == 0:
             self.best, self.best_at = mean, self.iteration
@@ -211,8 +211,8 @@ class _Run:
         numbers = (state.iteration, state.place, state.best_at)
         if any(type(number) is not int for number in numbers) or type(state.best) is not float:
             raise TypeError(f"iteration, place and best must be numbers, got {numbers} and {state.best!r}")
-        most = state.place if self.full else self.records
-        if not (0 <= state.best_at <= state.iteration and 0 <= state.place <= most) or not state.best < math.inf:
+        last = state.place if self.full else self.records
+        if not (0 <= state.best_at <= state.iteration and 0 <= state.place <= last) or not state.best < math.inf:
             raise ValueError(f"iteration, place and best must be in their ranges, got {numbers} and {state.best}")
         tensors = {}
         for name in ("running", "kept", "parameters"):
@@ -240,11 +240,13 @@ class _Run:
         self.model.restore(Snapshot(tensors["parameters"], self._leaves(state.tensors, "leaves")))
 
     def _leaves(self, tensors: Any, name: str) -> dict[int, InputLayer]:
-        found = {}
+        layers = {}
         for index, layer in self.model.leaves.items():
             assert layer.parametric is not None
-            own, array = layer.parametric.parameters, tensors[f"{name}.{index}"]
-            if array.shape != own.shape or array.dtype != own.dtype:
-                raise ValueError(f"{name}.{index} must be {own.dtype} {own.shape}, got {array.dtype} {array.shape}")
-            found[index] = InputLayer.of(layer.variable, replace(layer.parametric, parameters=array))
-        return found
+            parameters, array = layer.parametric.parameters, tensors[f"{name}.{index}"]
+            if array.shape != parameters.shape or array.dtype != parameters.dtype:
+                raise ValueError(
+                    f"{name}.{index} must be {parameters.dtype} {parameters.shape}, got {array.dtype} {array.shape}"
+                )
+            layers[index] = InputLayer.of(layer.variable, replace(layer.parametric, parameters=array))
+        return layers

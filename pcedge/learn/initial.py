@@ -126,7 +126,7 @@ def joined_parts(information: FloatArray, limit: int) -> tuple[list[list[int]], 
     parents = [-1] * count
     for name, part in parts.items():
         part.sort()
-        local = {variable: place for place, variable in enumerate(part)}
+        local = {variable: index for index, variable in enumerate(part)}
         rooted = root_at_centre([(local[a], local[b]) for a, b in edges[name]])
         for variable, parent in zip(part, rooted, strict=True):
             parents[variable] = -1 if parent < 0 else part[parent]
@@ -149,7 +149,7 @@ def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed
     """
     generator = np.random.default_rng([seed, 3])
     picked = records[:: max(1, -(-len(records) // RECORDS))]
-    filled = _filled(picked)
+    filled = _fill_missing(picked)
     layers: list[Layer] = list(circuit.layers)
     # Every record's unit in every layer: parents come after their children, so from the root down.
     units: dict[int, IntArray] = {len(layers) - 1: np.zeros(len(picked), dtype=np.int64)}
@@ -157,7 +157,7 @@ def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed
         layer, unit = circuit.layers[index], units[index]
         if isinstance(layer, InputLayer):
             table = _leaf_counts(picked[:, layer.variable], unit, layer.table.shape)
-            table = _normalised(table, generator)
+            table = _normalise(table, generator)
             layers[index] = InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
         elif isinstance(layer, ProductLayer):
             for column, child in enumerate(layer.children):
@@ -168,25 +168,27 @@ def clustered(circuit: Circuit, records: IntArray, information: FloatArray, seed
             units[child] = _clusters(points, circuit.layers[child].shape.units, generator)
             counts = np.full(layer.weights.shape, SUM_COUNT / layer.weights.shape[1])
             np.add.at(counts, (unit, units[child]), 1.0)
-            layers[index] = SumLayer(layer.children, _normalised(counts, generator))
+            layers[index] = SumLayer(layer.children, _normalise(counts, generator))
     return Circuit(tuple(layers))
 
 
 def _features(circuit: Circuit, index: int, filled: FloatArray, information: FloatArray) -> FloatArray:
     """Give the columns by which the records of a latent are clustered, the layer below a sum."""
     layer = circuit.layers[index]
-    below = layer.children if isinstance(layer, ProductLayer) else (index,)
-    own = [leaf.variable for leaf in (circuit.layers[child] for child in below) if isinstance(leaf, InputLayer)]
-    if not own:
+    children = layer.children if isinstance(layer, ProductLayer) else (index,)
+    variables = [
+        leaf.variable for leaf in (circuit.layers[child] for child in children) if isinstance(leaf, InputLayer)
+    ]
+    if not variables:
         scope = variables_of(circuit.scopes[index])
         return filled[:, scope[:: -(-len(scope) // WIDEST)]]
-    told = information[own].sum(axis=0)
+    told = information[variables].sum(axis=0)
     relatives = np.argsort(-told, kind="stable")
-    relatives = relatives[~np.isin(relatives, own)][:RELATIVES]
-    return np.concatenate([filled[:, own] * np.sqrt(OWN), filled[:, relatives]], axis=1)
+    relatives = relatives[~np.isin(relatives, variables)][:RELATIVES]
+    return np.concatenate([filled[:, variables] * np.sqrt(OWN), filled[:, relatives]], axis=1)
 
 
-def _filled(records: IntArray) -> FloatArray:
+def _fill_missing(records: IntArray) -> FloatArray:
     """Put every variable's mean where a symbol is missing."""
     seen = records != MISSING
     means = np.where(seen, records, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
@@ -214,6 +216,6 @@ def _leaf_counts(column: IntArray, latents: IntArray, shape: tuple[int, ...]) ->
     return counts
 
 
-def _normalised(counts: FloatArray, generator: np.random.Generator) -> FloatArray:
+def _normalise(counts: FloatArray, generator: np.random.Generator) -> FloatArray:
     noisy = counts * np.exp(NOISE * generator.standard_normal(counts.shape))
     return np.asarray(noisy / noisy.sum(axis=1, keepdims=True), dtype=np.float64)

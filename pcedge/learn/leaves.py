@@ -37,8 +37,8 @@ def refit_layer(layer: InputLayer, counts: ArrayLike, pseudocounts: ArrayLike = 
     Raises:
         UsageError: the counts do not fit the layer, or are negative or not finite.
     """
-    total = _checked(counts, layer.table.shape) + np.asarray(pseudocounts, dtype=np.float64)
-    total = _checked(total, layer.table.shape)
+    total = _check_counts(counts, layer.table.shape) + np.asarray(pseudocounts, dtype=np.float64)
+    total = _check_counts(total, layer.table.shape)
     if layer.parametric is not None:
         old = layer.parametric
         if old.kind == "logistic":
@@ -104,16 +104,16 @@ def fit_logistic(
     Raises:
         UsageError: the counts have no two dimensions, or are negative or not finite.
     """
-    held = _checked(counts)
-    units, symbols = held.shape
-    totals = held.sum(axis=1)
+    checked = _check_counts(counts)
+    units, symbols = checked.shape
+    totals = checked.sum(axis=1)
     if start is None:
-        share = np.divide(held, totals[:, None], out=np.full_like(held, 1 / symbols), where=totals[:, None] > 0)
+        share = np.divide(checked, totals[:, None], out=np.full_like(checked, 1 / symbols), where=totals[:, None] > 0)
         mean = share @ np.arange(symbols)
         deviation = np.sqrt((share * (np.arange(symbols) - mean[:, None]) ** 2).sum(axis=1))
         scale = np.maximum(deviation * np.sqrt(3) / np.pi, MIN_SCALE)
     else:
-        mean, scale = (np.array(part, dtype=np.float64) for part in start)
+        mean, scale = (np.array(values, dtype=np.float64) for values in start)
     if symbols == 1:
         return mean, scale
     point = np.stack([mean, np.log(scale)], axis=1)
@@ -123,7 +123,7 @@ def fit_logistic(
     low[:, 1] = np.minimum(point[:, 1], np.log(MIN_SCALE))
     damping = np.full(units, 1e-3)
     active = totals > 0
-    value, gradient, fisher = _logistic_terms(held, point)
+    value, gradient, fisher = _logistic_terms(checked, point)
     for _ in range(steps):
         diagonal = np.einsum("uii->ui", fisher)
         system = fisher + np.einsum("ui,ij->uij", damping[:, None] * diagonal + 1e-12 * totals[:, None], np.eye(2))
@@ -131,7 +131,7 @@ def fit_logistic(
         step = np.linalg.solve(system, gradient[:, :, None])[:, :, 0]
         step = np.clip(step, [-symbols, -2.0], [symbols, 2.0])
         fresh = np.clip(np.where(active[:, None], point + step, point), low, high)
-        moved = _logistic_terms(held, fresh)
+        moved = _logistic_terms(checked, fresh)
         better = active & (moved[0] > value)
         # Less damping where the step was good, much more where it was not.
         damping = np.clip(np.where(better, damping / 5, damping * 8), 1e-6, 1e9)
@@ -183,18 +183,18 @@ def fit_geometric(counts: ArrayLike, start: FloatArray | None = None, rounds: in
     Raises:
         UsageError: the counts have no two dimensions, or are negative or not finite.
     """
-    held = _checked(counts)
-    symbols = held.shape[1]
-    known = held.sum(axis=1) > 0
-    best = np.ones(len(held)) if start is None else np.array(start, dtype=np.float64)
-    fitted = np.where(known, _ratio_of_mean(_mean(held), symbols), best) if start is None else best
+    checked = _check_counts(counts)
+    symbols = checked.shape[1]
+    known = checked.sum(axis=1) > 0
+    best = np.ones(len(checked)) if start is None else np.array(start, dtype=np.float64)
+    fitted = np.where(known, _ratio_of_mean(_mean(checked), symbols), best) if start is None else best
     table = Parametric("geometric", fitted[:, None], symbols).table
-    best, top = fitted, (held * np.log(table)).sum(axis=1)
+    best, top = fitted, (checked * np.log(table)).sum(axis=1)
     for _ in range(rounds):
         # The counts that the geometric part explains; the even share explains the others (EM on a mixture of two).
-        fitted = np.where(known, _ratio_of_mean(_mean(held * (1 - EVEN_SHARE / symbols / table)), symbols), fitted)
+        fitted = np.where(known, _ratio_of_mean(_mean(checked * (1 - EVEN_SHARE / symbols / table)), symbols), fitted)
         table = Parametric("geometric", fitted[:, None], symbols).table
-        value = (held * np.log(table)).sum(axis=1)
+        value = (checked * np.log(table)).sum(axis=1)
         better = known & (value > top)
         best, top = np.where(better, fitted, best), np.where(better, value, top)
     return best
@@ -215,17 +215,17 @@ def _ratio_of_mean(mean: FloatArray, symbols: int) -> FloatArray:
             exact = 1 / np.expm1(slope) - symbols / np.expm1(symbols * slope)
         # Where the two terms nearly cancel, the series: its next term is of third order.
         series = (symbols - 1) / 2 - slope * (symbols**2 - 1) / 12
-        found = np.where(symbols * slope < 1e-3, series, exact)
-        low, high = np.where(found > mean, middle, low), np.where(found > mean, high, middle)
+        reached = np.where(symbols * slope < 1e-3, series, exact)
+        low, high = np.where(reached > mean, middle, low), np.where(reached > mean, high, middle)
     ratio = np.exp(-np.exp((low + high) / 2))
     return np.where(mean <= 0, 0.0, np.where(mean >= (symbols - 1) / 2, 1.0, ratio))
 
 
-def _checked(counts: ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
-    held = np.asarray(counts, dtype=np.float64)
-    if held.ndim != 2 or held.shape[1] < 1 or (shape is not None and held.shape != shape):
+def _check_counts(counts: ArrayLike, shape: tuple[int, ...] | None = None) -> FloatArray:
+    array = np.asarray(counts, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] < 1 or (shape is not None and array.shape != shape):
         wanted = "(units, symbols)" if shape is None else str(shape)
-        raise UsageError(f"counts must have shape {wanted}, got {held.shape}")
-    if not np.isfinite(held).all() or (held < 0).any():
+        raise UsageError(f"counts must have shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all() or (array < 0).any():
         raise UsageError("counts must be finite and not negative")
-    return held
+    return array

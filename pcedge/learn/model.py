@@ -95,14 +95,14 @@ class Model:
                 return self._counts(symbols)
             # A recorded graph saves the launches of some thousand small operations; the first batches warm up.
             key = tuple(symbols.shape)
-            found = self.graphs.setdefault(key, 0)
-            if isinstance(found, int):
-                self.graphs[key] = found + 1
-                if found < 2:
+            graph_or_count = self.graphs.setdefault(key, 0)
+            if isinstance(graph_or_count, int):
+                self.graphs[key] = graph_or_count + 1
+                if graph_or_count < 2:
                     return self._counts(symbols)
-                found = self._record(symbols)
-                self.graphs[key] = found
-            graph, fixed, result = found
+                graph_or_count = self._record(symbols)
+                self.graphs[key] = graph_or_count
+            graph, fixed, result = graph_or_count
             fixed.copy_(symbols)
             graph.replay()
             return result.clone()
@@ -118,7 +118,7 @@ class Model:
     def _up(self, symbols: Tensor, keep: bool) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
         """Give the logarithms of all rows' values, and for every sum stack its scaled columns and their mixtures."""
         values = torch.empty((self.plan.rows, symbols.shape[1]), dtype=self.dtype, device=self.device)
-        kept: dict[int, tuple[Tensor, Tensor]] = {}
+        mixtures: dict[int, tuple[Tensor, Tensor]] = {}
         for level in self.stacks:
             for on in level:
                 stack = on.stack
@@ -131,17 +131,17 @@ class Model:
                     values[on.rows] = _bag_sums(values, on.bags)
                 else:
                     layers, _, columns = stack.shape
-                    below = _rows(values, on.below).view(layers, columns, -1)
-                    top = below.amax(dim=1, keepdim=True)
-                    scaled = (below - top).exp_()
+                    child_logs = _rows(values, on.below).view(layers, columns, -1)
+                    top = child_logs.amax(dim=1, keepdim=True)
+                    scaled = (child_logs - top).exp_()
                     mixed = self._mix(on, scaled).clamp_min_(self.tiny)
                     if keep:
-                        kept[stack.start] = (scaled, mixed)
+                        mixtures[stack.start] = (scaled, mixed)
                     values[on.rows] = (mixed.log() + top).flatten(0, 1)
-        return values, kept
+        return values, mixtures
 
     def _counts(self, symbols: Tensor) -> Tensor:
-        values, kept = self._up(symbols, keep=True)
+        values, mixtures = self._up(symbols, keep=True)
         result = torch.zeros(self.plan.parameters + 1, dtype=self.dtype, device=self.device)
         result[-1] = values[self.plan.starts[-1]].sum()
         del values
@@ -162,7 +162,7 @@ class Model:
                     result[stack.first : stack.first + size] = counted.flatten()
                 elif isinstance(stack, SumStack):
                     layers, units, columns = stack.shape
-                    scaled, mixed = kept.pop(stack.start)
+                    scaled, mixed = mixtures.pop(stack.start)
                     share = flows[on.rows].view(layers, units, -1) / mixed
                     entries = slice(stack.first, stack.first + stack.entries)
                     result[entries] = self._entry_counts(on, share, scaled)
@@ -179,11 +179,11 @@ class Model:
         # A product with one-hot symbols: additions by index have no fixed order on a GPU.
         names = torch.arange(cardinality, device=self.device)
         step = max(1, HOT_ENTRIES // (count * cardinality))
-        parts = []
+        products = []
         for start in range(0, layers, step):
             hot = (symbols[start : start + step, :, None] == names).to(self.dtype)
-            parts.append(torch.bmm(flow[start : start + step], hot))
-        return torch.cat(parts)
+            products.append(torch.bmm(flow[start : start + step], hot))
+        return torch.cat(products)
 
     def _table(self, stack: LeafStack) -> Tensor:
         size = int(np.prod(stack.shape))
@@ -218,27 +218,27 @@ class Model:
             return weights * (sums if stack.places is None else sums[on.places])
         first, second = share.flatten(0, 1), scaled.flatten(0, 1)
         step = max(1, HOT_ENTRIES // share.shape[2])
-        parts = [
+        sums = [
             (first[on.entry_rows[at : at + step]] * second[on.by_row[0][at : at + step]]).sum(dim=1)
             for at in range(0, stack.entries, step)
         ]
-        return weights * torch.cat(parts)
+        return weights * torch.cat(sums)
 
     def update(self, counts: Tensor) -> None:
         """Set the parameters that are most likely for the expected counts and the priors."""
         smoothed = counts + self.config.sum_pseudocount / self.fans
         for on in (on for level in self.stacks for on in level if isinstance(on.stack, LeafStack)):
-            part = slice(on.stack.first, on.stack.first + int(np.prod(on.stack.shape)))
-            table = counts[part].view(on.stack.shape)
+            entries = slice(on.stack.first, on.stack.first + int(np.prod(on.stack.shape)))
+            table = counts[entries].view(on.stack.shape)
             if self.config.blur:
                 table = table + self.config.blur * (neighbours(table) - table)
             centre = self.centres[on.stack.first]
             if self.config.leaf_prior == "tree":
-                smoothed[part] = tree_shrunk(
+                smoothed[entries] = tree_shrunk(
                     table, centre, self.config.leaf_pseudocount, self.config.leaf_growth
                 ).flatten()
             else:
-                smoothed[part] = (table + self.config.leaf_pseudocount * centre).flatten()
+                smoothed[entries] = (table + self.config.leaf_pseudocount * centre).flatten()
         totals = self.row_totals(smoothed)
         # A unit that no record reaches keeps what it has.
         fresh = torch.where(totals > 0, smoothed / totals.clamp_min(self.tiny), self.parameters)
@@ -250,13 +250,13 @@ class Model:
     def _refit(self, stack: LeafStack, counts: Tensor) -> None:
         """Give parametric leaves the parameters for their counts, and the tables that follow from them."""
         size = stack.shape[1] * stack.shape[2]
-        for place, index in enumerate(stack.layers):
-            part = slice(stack.first + place * size, stack.first + (place + 1) * size)
-            table = counts[part].view(stack.shape[1:]).cpu().numpy().astype(np.float64)
-            centre = self.centres[stack.first][place].cpu().numpy().astype(np.float64)
+        for position, index in enumerate(stack.layers):
+            entries = slice(stack.first + position * size, stack.first + (position + 1) * size)
+            table = counts[entries].view(stack.shape[1:]).cpu().numpy().astype(np.float64)
+            centre = self.centres[stack.first][position].cpu().numpy().astype(np.float64)
             layer = refit_layer(self.leaves[index], table, self.config.leaf_pseudocount * centre)
             self.leaves[index] = layer
-            self.parameters[part] = self._tensor(layer.table.ravel(), self.dtype)
+            self.parameters[entries] = self._tensor(layer.table.ravel(), self.dtype)
 
     def row_totals(self, values: Tensor) -> Tensor:
         """Give every entry the sum of its row."""
@@ -274,7 +274,7 @@ class Model:
 
     def by_layer(self, values: FloatArray) -> list[FloatArray | None]:
         """Cut a vector like the parameters into layers: (units, symbols), (units, columns) or (entries,)."""
-        found: list[FloatArray | None] = [None] * len(self.circuit.layers)
+        layers: list[FloatArray | None] = [None] * len(self.circuit.layers)
         for stack in (stack for level in self.plan.levels for stack in level):
             if isinstance(stack, ProductStack):
                 continue
@@ -283,9 +283,9 @@ class Model:
                 layer = self.circuit.layers[index]
                 size = count_of(layer)
                 shape = entries(layer.weights).shape if isinstance(layer, SumLayer) else stack.shape[1:]
-                found[index] = values[first : first + size].reshape(shape)
+                layers[index] = values[first : first + size].reshape(shape)
                 first += size
-        return found
+        return layers
 
     def to_circuit(self, held: Snapshot) -> Circuit:
         """Make a circuit of float64 parameters whose rows are normalised once more."""

@@ -12,17 +12,17 @@ from pcedge.learn.plan import LeafStack, ProductStack, SumStack
 
 def packed(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumStack, ...], ...]) -> FloatArray:
     """Put all parameters behind one another, stack by stack."""
-    parts: list[FloatArray] = []
+    pieces: list[FloatArray] = []
     for stack in (stack for level in levels for stack in level):
         if isinstance(stack, ProductStack):
             continue
         for index in stack.layers:
             layer = circuit.layers[index]
             if isinstance(layer, InputLayer):
-                parts.append(layer.table.ravel())
+                pieces.append(layer.table.ravel())
             elif isinstance(layer, SumLayer):
-                parts.append(float_entries(layer.weights).ravel())
-    return np.concatenate(parts)
+                pieces.append(float_entries(layer.weights).ravel())
+    return np.concatenate(pieces)
 
 
 def count_of(layer: Layer) -> int:

@@ -131,7 +131,7 @@ def make_plan(circuit: Circuit) -> Plan:
         groups: dict[tuple[object, ...], list[int]] = {}
         for index in members:
             groups.setdefault(_key(layers[index]), []).append(index)
-        here: list[LeafStack | ProductStack | SumStack] = []
+        level_stacks: list[LeafStack | ProductStack | SumStack] = []
         for group in groups.values():
             if shapes[group[0]].kind == "sum":
                 group.sort(key=lambda index: starts[shapes[index].children[0]])
@@ -140,18 +140,18 @@ def make_plan(circuit: Circuit) -> Plan:
                 row += shapes[index].units
             start = starts[group[0]]
             if shapes[group[0]].kind == "product":
-                here.append(ProductStack(start, row - start, _product_bags(circuit, group, starts)))
+                level_stacks.append(ProductStack(start, row - start, _product_bags(circuit, group, starts)))
             elif shapes[group[0]].kind == "input":
                 leaves = _leaf_stack(circuit, group, start, first)
-                here.append(leaves)
+                level_stacks.append(leaves)
                 lengths.append(np.full(row - start, leaves.shape[2], dtype=np.int64))
                 first += int(lengths[-1].sum())
             else:
-                stack, own = _sum_stack(circuit, group, starts, first)
-                here.append(stack)
-                lengths.append(own)
-                first += int(own.sum())
-        stacks.append(here)
+                stack, row_lengths = _sum_stack(circuit, group, starts, first)
+                level_stacks.append(stack)
+                lengths.append(row_lengths)
+                first += int(row_lengths.sum())
+        stacks.append(level_stacks)
     units = [shape.units for shape in shapes]
     return _with_flows(stacks, tuple(starts), row, np.concatenate(lengths), first, height, units)
 
@@ -184,22 +184,22 @@ def _leaf_stack(circuit: Circuit, group: Sequence[int], start: int, first: int) 
 
 def _sum_stack(circuit: Circuit, group: Sequence[int], starts: Sequence[int], first: int) -> tuple[SumStack, IntArray]:
     units, columns = circuit.layers[group[0]].weights.shape  # type: ignore[union-attr]
-    below, places, lengths = [], [], []
-    for place, index in enumerate(group):
+    child_rows, indices, lengths = [], [], []
+    for position, index in enumerate(group):
         layer = circuit.layers[index]
         assert isinstance(layer, SumLayer)
         for child in layer.children:
-            below.append(starts[child] + np.arange(circuit.shapes[child].units))
+            child_rows.append(starts[child] + np.arange(circuit.shapes[child].units))
         if isinstance(layer.weights, SparseRows):
             lengths.append(np.diff(layer.weights.indptr))
-            places.append((place * units + layer.weights.row_of_entry) * columns + layer.weights.indices)
+            indices.append((position * units + layer.weights.row_of_entry) * columns + layer.weights.indices)
         else:
             lengths.append(np.full(units, columns))
     entries = np.concatenate(lengths).astype(np.int64)
-    flat = np.concatenate(places).astype(np.int64) if places else None
+    flat = np.concatenate(indices).astype(np.int64) if indices else None
     listed = flat is not None and len(group) * units * columns > max(DENSE_ENTRIES, 8 * len(flat))
     shape = (len(group), units, columns)
-    rows = Rows.of(np.concatenate(below))
+    rows = Rows.of(np.concatenate(child_rows))
     return SumStack(tuple(group), shape, starts[group[0]], rows, first, int(entries.sum()), flat, listed, -1), entries
 
 
@@ -225,12 +225,12 @@ def _with_flows(
                 fan = np.diff(np.append(stack.bags.offsets, len(stack.bags.indices)))
                 written.append((stack.bags.indices, np.repeat(stack.start + np.arange(stack.count), fan)))
             elif isinstance(stack, SumStack):
-                below = _indices(stack.below)
-                if stack.below.indices is None and (sources[below] == 1).all():
+                child_rows = _indices(stack.below)
+                if stack.below.indices is None and (sources[child_rows] == 1).all():
                     flows = stack.below.start
                 else:
-                    flows, total = total, total + len(below)
-                    written.append((below, flows + np.arange(len(below))))
+                    flows, total = total, total + len(child_rows)
+                    written.append((child_rows, flows + np.arange(len(child_rows))))
                 stack = replace(stack, flows=flows)
             fresh.append(stack)
         levels.append(tuple(fresh))

@@ -63,10 +63,10 @@ def tree_shrunk(counts: Tensor, centre: Tensor, strength: float, growth: float =
     for level in range(depth):
         width = 1 << (depth - level - 1)
         halves = [values.unflatten(-1, (-1, 2, width)).sum(dim=-1) for values in finest]
-        own, drawn = halves
+        observed, drawn = halves
         share = drawn / drawn.sum(dim=-1, keepdim=True)
         share = torch.where(share.isfinite(), share, 0.5)
-        split = own + strength * (level + 1) ** growth * share
+        split = observed + strength * (level + 1) ** growth * share
         split = split / split.sum(dim=-1, keepdim=True)
         split = torch.where(split.isfinite(), split, share)
         result = (result[..., None] * split).flatten(-2)

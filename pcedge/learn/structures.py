@@ -139,7 +139,7 @@ def quad_tree(shape: Sequence[int], cardinalities: Sequence[int], latents: int =
         if bottom - top == 1 and right - left == 1:
             channels = tuple(int(name) for name in names[top, left])
             return channels if len(channels) > 1 else channels[0]
-        rows, columns = _halved(top, bottom), _halved(left, right)
+        rows, columns = _halve(top, bottom), _halve(left, right)
         return tuple(quarters(*row, *column) for row in rows for column in columns)
 
     return region_tree_circuit(quarters(0, sizes[0], 0, sizes[1]), cardinalities, latents, seed)
@@ -268,12 +268,12 @@ def _hidden_tree(
     """Add the layers of a hidden tree whose variables come children first."""
     top: dict[int, int] = {}
     for variable in order:
-        own = len(layers)
+        leaf = len(layers)
         layers.append(_leaf(variable, cardinalities[variable], latents, generator))
         if children[variable]:
-            below = (own, *(top[child] for child in children[variable]))
-            gather = np.tile(np.arange(latents, dtype=np.int64)[:, None], (1, len(below)))
-            layers.append(ProductLayer(below, gather))
+            factors = (leaf, *(top[child] for child in children[variable]))
+            gather = np.tile(np.arange(latents, dtype=np.int64)[:, None], (1, len(factors)))
+            layers.append(ProductLayer(factors, gather))
         units = 1 if variable == order[-1] else latents
         layers.append(SumLayer((len(layers) - 1,), generator.dirichlet(np.ones(latents), units)))
         top[variable] = len(layers) - 1
@@ -296,7 +296,7 @@ def _children_first(roots: Sequence[int], children: Sequence[Sequence[int]]) -> 
     return order[::-1]
 
 
-def _halved(first: int, last: int) -> list[tuple[int, int]]:
+def _halve(first: int, last: int) -> list[tuple[int, int]]:
     middle = first + (last - first + 1) // 2
     return [(first, last)] if last - first == 1 else [(first, middle), (middle, last)]
 

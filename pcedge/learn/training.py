@@ -93,9 +93,9 @@ def fit(
     """
     em = _torch_part("em")
     config = config or LearnConfig()
-    kept = None if checkpoint is None else Path(checkpoint)
-    if kept is not None and not kept.absolute().parent.is_dir():
-        raise UsageError(f"the folder of the checkpoint {kept} must exist")
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(f"the folder of the checkpoint {path} must exist")
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
     records = check_records(splits.train, sizes, allow_missing=True)
@@ -109,7 +109,7 @@ def fit(
                 config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
                 shape=config.shape, order=config.order, block=config.block,
             )  # fmt: skip
-        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, kept, workers)
+        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, path, workers)
     return trained
 
 
@@ -118,8 +118,8 @@ def _cardinalities(splits: Splits, given: int | Sequence[int] | None) -> tuple[i
     if variables == 0:
         raise DataError(f"records must have at least one variable, got shape {splits.train.shape}")
     if given is None:
-        parts = [part for part in (splits.train, splits.valid, splits.test) if part is not None and part.size]
-        symbols = max(2, *(int(part.max()) + 1 for part in parts))
+        records = [split for split in (splits.train, splits.valid, splits.test) if split is not None and split.size]
+        symbols = max(2, *(int(split.max()) + 1 for split in records))
         if symbols > MAX_SYMBOLS:
             raise DataError(
                 f"symbols must be below {MAX_SYMBOLS}, got {symbols - 1}: a symbolizer makes wide numbers small "
@@ -158,8 +158,8 @@ def evaluate(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = Non
 def count_flows(circuit: Circuit, data: ArrayLike, config: LearnConfig | None = None) -> list[FloatArray | None]:
     """Compute what `pcedge.compress.expected_flows` does, stack by stack and on any device."""
     records = check_records(data, circuit.cardinalities, allow_missing=True)
-    found: list[FloatArray | None] = _torch_part("em").flows(circuit, records, config or LearnConfig())
-    return found
+    flows: list[FloatArray | None] = _torch_part("em").flows(circuit, records, config or LearnConfig())
+    return flows
 
 
 def check_device(config: LearnConfig) -> None:
@@ -175,5 +175,5 @@ def check_device(config: LearnConfig) -> None:
 def _torch_part(name: str) -> Any:
     """Import a module that needs torch."""
     with needing("torch", "train", "training"):
-        part = importlib.import_module(f"pcedge.learn.{name}")
-    return part
+        module = importlib.import_module(f"pcedge.learn.{name}")
+    return module

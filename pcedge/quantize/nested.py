@@ -50,12 +50,12 @@ def nest(tables: FloatArray, masters: int, leaf_bits: int, seed: int = 0) -> tup
     cumulative[:, -1] = 1 << leaf_bits
     parts = np.stack([number, shift, scale], axis=1)[unit.reshape(-1)]
     leaves = NestedTables(cumulative, parts).tables(leaf_bits)
-    kept = parts[in_order(leaves)[1]]
-    used_masters = in_order(kept[:, :1])[0][:, 0]
+    entries = parts[in_order(leaves)[1]]
+    used_masters = in_order(entries[:, :1])[0][:, 0]
     rank = np.zeros(len(cumulative), dtype=np.int64)
     rank[used_masters] = np.arange(len(used_masters))
-    kept = np.concatenate([rank[kept[:, :1]], kept[:, 1:]], axis=1)
-    return NestedTables(cumulative[used_masters], kept), leaves
+    entries = np.concatenate([rank[entries[:, :1]], entries[:, 1:]], axis=1)
+    return NestedTables(cumulative[used_masters], entries), leaves
 
 
 def shapes_of(tables: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -89,4 +89,4 @@ def nested_groups(sizes: list[int]) -> Iterator[tuple[int, list[int]]]:
     """Give the numbers of symbols that can be nested, each with the places that have it."""
     for symbols in sorted(set(sizes)):
         if symbols >= LEAST_SYMBOLS:
-            yield symbols, [place for place, size in enumerate(sizes) if size == symbols]
+            yield symbols, [index for index, size in enumerate(sizes) if size == symbols]

@@ -60,7 +60,7 @@ def quantize(
     layers = _merge_inputs(circuit.layers)
     # Flows have the shape of what they are of, and go the same way.
     counts = None if flows is None else _merge_inputs(_flow_layers(circuit, flows))
-    bits = _merged_bits(circuit, layers, config)
+    bits = _merge_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
     spans = circuit.spans if layers is circuit.layers else layer_spans(shapes)
@@ -74,7 +74,7 @@ def quantize(
     integers = _quantize_layers(layers, config, bits, counts)
     nested: tuple[NestedTables, ...] = ()
     if config.leaf_masters is not None:
-        integers, nested = _nested(layers, integers, config)
+        integers, nested = _nest_leaves(layers, integers, config)
     return IntegerCircuit(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
@@ -83,22 +83,22 @@ def quantize(
     )  # fmt: skip
 
 
-def _nested(
+def _nest_leaves(
     layers: tuple[Layer, ...], integers: tuple[IntegerLayer, ...], config: QuantizationConfig
 ) -> tuple[tuple[IntegerLayer, ...], tuple[NestedTables, ...]]:
     """Put nested tables in the place of those that were rounded one by one."""
     assert config.leaf_masters is not None
-    made, found = list(integers), []
+    replaced, nestings = list(integers), []
     inputs = {index: layer for index, layer in enumerate(layers) if isinstance(layer, InputLayer)}
-    places = list(inputs)
+    indices = list(inputs)
     for _, group in nested_groups([layer.table.shape[1] for layer in inputs.values()]):
-        tables = [inputs[places[place]].table for place in group]
+        tables = [inputs[indices[number]].table for number in group]
         nested, leaves = nest(np.concatenate(tables), config.leaf_masters, config.leaf_bits)
-        found.append(nested)
+        nestings.append(nested)
         ends = np.cumsum([len(table) for table in tables])[:-1]
-        for place, cumulative in zip(group, np.split(leaves, ends), strict=True):
-            made[places[place]] = IntegerInput(inputs[places[place]].variable, cumulative)
-    return tuple(made), tuple(found)
+        for number, cumulative in zip(group, np.split(leaves, ends), strict=True):
+            replaced[indices[number]] = IntegerInput(inputs[indices[number]].variable, cumulative)
+    return tuple(replaced), tuple(nestings)
 
 
 def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:
@@ -111,20 +111,20 @@ def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[
     """Make layers whose parameters are their flows."""
     if len(flows) != len(circuit.layers):
         raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
-    made: list[Layer] = []
+    flow_layers: list[Layer] = []
     for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
         if isinstance(layer, ProductLayer):
-            made.append(layer)
+            flow_layers.append(layer)
             continue
         values = layer.table if isinstance(layer, InputLayer) else float_entries(layer.weights)
         if flow is None or flow.shape != values.shape:
             got = None if flow is None else flow.shape
             raise UsageError(f"the flows of layer {index} must have shape {values.shape}, got {got}")
         if isinstance(layer, InputLayer):
-            made.append(InputLayer(layer.variable, flow))
+            flow_layers.append(InputLayer(layer.variable, flow))
         else:
-            made.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
-    return tuple(made)
+            flow_layers.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
+    return tuple(flow_layers)
 
 
 def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
@@ -143,10 +143,10 @@ def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
     return bits
 
 
-def _merged_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
+def _merge_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
     """Give every merged layer its own W; merging moves input layers only."""
     bits = zip(circuit.layers, weight_bits_of(circuit, config), strict=True)
-    left = iter([own for layer, own in bits if isinstance(layer, SumLayer)])
+    left = iter([width for layer, width in bits if isinstance(layer, SumLayer)])
     return [next(left) if isinstance(layer, SumLayer) else config.weight_bits for layer in merged]
 
 
@@ -154,14 +154,14 @@ def _quantize_layers(
     layers: tuple[Layer, ...], config: QuantizationConfig, bits: list[int], flows: tuple[Layer, ...] | None
 ) -> tuple[IntegerLayer, ...]:
     """Round all layers, those that are rounded alike together: rows are rounded each by itself."""
-    made: list[IntegerLayer] = list(layers)  # type: ignore[arg-type]  # products stay
+    quantized: list[IntegerLayer] = list(layers)  # type: ignore[arg-type]  # products stay
     inputs = [index for index, layer in enumerate(layers) if isinstance(layer, InputLayer)]
     for numbers, tables in stacked([layers[index].probabilities for index in inputs]):  # type: ignore[union-attr]
         # Not by flows: a table of many symbols has more entries than calibration data can tell apart.
         rounded = round_tables(InputLayer(0, tables.reshape(-1, *tables.shape[2:])), config).cumulative
         for number, cumulative in zip(numbers, rounded.reshape(len(numbers), -1, rounded.shape[1]), strict=True):
             index = inputs[number]
-            made[index] = IntegerInput(layers[index].variable, cumulative)  # type: ignore[union-attr]
+            quantized[index] = IntegerInput(layers[index].variable, cumulative)  # type: ignore[union-attr]
     sums = [(index, layer) for index, layer in enumerate(layers) if isinstance(layer, SumLayer)]
     for width in sorted(set(bits)):
         chosen = [(index, layer) for index, layer in sums if bits[index] == width]
@@ -174,9 +174,9 @@ def _quantize_layers(
             for index, layer in batch:
                 last = first + len(entries(layer.weights))
                 weights = with_entries(layer.weights, values[first:last] << (config.weight_bits - width))
-                made[index] = IntegerSum(layer.children, weights)
+                quantized[index] = IntegerSum(layer.children, weights)
                 first = last
-    return tuple(made)
+    return tuple(quantized)
 
 
 def _sum_entries(layer: Layer) -> FloatArray:
@@ -216,9 +216,9 @@ def round_rows(
     rounded = np.zeros(len(values), dtype=np.int64)
     lengths = np.diff(rows.indptr)
     for length in np.unique(lengths):
-        places = rows.indptr[:-1][lengths == length, None] + np.arange(length)
-        used = None if counts is None else counts[places]
-        rounded[places] = _round(values[places], total, config, used, keep=config.small_weights != "round")
+        indices = rows.indptr[:-1][lengths == length, None] + np.arange(length)
+        used = None if counts is None else counts[indices]
+        rounded[indices] = _round(values[indices], total, config, used, keep=config.small_weights != "round")
     return rounded
 
 
@@ -238,38 +238,40 @@ def _merge_inputs(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
             groups.setdefault(layer.variable, []).append(index)
     if all(len(group) == 1 for group in groups.values()):
         return layers
-    place: dict[int, tuple[int, int]] = {}  # old index: (new index, offset of its units)
+    target: dict[int, tuple[int, int]] = {}  # old index: (new index, offset of its units)
     merged: list[Layer] = []
     for variable, group in groups.items():
         offset = 0
         for index in group:
-            place[index] = (len(merged), offset)
+            target[index] = (len(merged), offset)
             offset += layers[index].shape.units
         tables = [layer.table for index in group if isinstance(layer := layers[index], InputLayer)]
         merged.append(InputLayer(variable, np.concatenate(tables)))
     for index, layer in enumerate(layers):
         if isinstance(layer, InputLayer):
             continue
-        place[index] = (len(merged), 0)
+        target[index] = (len(merged), 0)
         if isinstance(layer, ProductLayer):
-            offsets = np.array([place[child][1] for child in layer.children], dtype=np.int64)
-            merged.append(ProductLayer(tuple(place[child][0] for child in layer.children), layer.gather + offsets))
+            offsets = np.array([target[child][1] for child in layer.children], dtype=np.int64)
+            merged.append(ProductLayer(tuple(target[child][0] for child in layer.children), layer.gather + offsets))
         else:
-            merged.append(_remap_sum(layer, layers, place, merged))
+            merged.append(_remap_sum(layer, layers, target, merged))
     return tuple(merged)
 
 
 def _remap_sum(
-    layer: SumLayer, layers: tuple[Layer, ...], place: dict[int, tuple[int, int]], merged: list[Layer]
+    layer: SumLayer, layers: tuple[Layer, ...], target: dict[int, tuple[int, int]], merged: list[Layer]
 ) -> SumLayer:
     """Point a sum layer's columns at the merged children."""
-    children = tuple(dict.fromkeys(place[child][0] for child in layer.children))
+    children = tuple(dict.fromkeys(target[child][0] for child in layer.children))
     starts: dict[int, int] = {}
     total = 0
     for child in children:
         starts[child] = total
         total += merged[child].shape.units
-    new = [starts[place[child][0]] + place[child][1] + np.arange(layers[child].shape.units) for child in layer.children]
+    new = [
+        starts[target[child][0]] + target[child][1] + np.arange(layers[child].shape.units) for child in layer.children
+    ]
     columns: IntArray = np.concatenate(new)
     rows = layer.weights
     if not isinstance(rows, SparseRows):
@@ -283,14 +285,14 @@ def _remap_sum(
 
 def _order_children(layers: tuple[Kind, ...], shapes: Sequence[Shape], order: tuple[int, ...]) -> tuple[Kind, ...]:
     """List every product's children in coding order; `shapes` are those of the layers."""
-    places = first_places(shapes, order)
+    firsts = first_places(shapes, order)
     starts, children = child_lists(shapes)
     user = np.repeat(np.arange(len(layers)), np.diff(starts))
-    place = np.array(places, dtype=np.int64)[children]
+    child_first = np.array(firsts, dtype=np.int64)[children]
     ordered = list(layers)
-    for index in np.unique(user[1:][(place[1:] < place[:-1]) & (user[1:] == user[:-1])]).tolist():
+    for index in np.unique(user[1:][(child_first[1:] < child_first[:-1]) & (user[1:] == user[:-1])]).tolist():
         layer = layers[index]
         if isinstance(layer, ProductLayer):
-            columns = sorted(range(len(layer.children)), key=[places[child] for child in layer.children].__getitem__)
+            columns = sorted(range(len(layer.children)), key=[firsts[child] for child in layer.children].__getitem__)
             ordered[index] = ProductLayer(tuple(layer.children[c] for c in columns), layer.gather[:, columns])
     return tuple(ordered)

@@ -123,12 +123,12 @@ def refine(
     if any(isinstance(layer, InputLayer) and layer.parametric is not None for layer in circuit.layers):
         raise UsageError("refine must have a circuit of categorical or Bernoulli leaves, it has parametric ones")
     train = check_records(data, circuit.cardinalities, allow_missing=True)
-    held = None if valid is None else check_records(valid, circuit.cardinalities, allow_missing=True)
+    valid_records = None if valid is None else check_records(valid, circuit.cardinalities, allow_missing=True)
     with needing("torch", "train", "refining"):
         refining = importlib.import_module("pcedge.quantize.refining")
     fitted: Circuit
     fitted, index = refining.fit_integers(
-        circuit, train, held, config or QuantizationConfig(), settings or RefineConfig(), progress
+        circuit, train, valid_records, config or QuantizationConfig(), settings or RefineConfig(), progress
     )
     if kept is not None:
         kept(index)

@@ -43,11 +43,11 @@ def fit_integers(
     run = _Run(circuit, train, config, settings)
     shares = settings.shares()
     start = run.model.parameters.clone()
-    kept, best, of = start, -math.inf, 0
+    best_parameters, best, of = start, -math.inf, 0
     if given:
         # Rounding alone is a candidate too. Records held out of train do not tell: the circuit may know them.
         run.put(start, 1.0)
-        kept, best = run.model.parameters.clone(), -run.bits(valid)
+        best_parameters, best = run.model.parameters.clone(), -run.bits(valid)
     run.put(start, shares[0])
     for index, share in enumerate(shares[1:], start=1):
         if share < shares[index - 1]:
@@ -57,8 +57,8 @@ def fit_integers(
         if progress is not None:
             progress(index, settings.passes, before, after)
         if share == 1.0 and -after > best:
-            kept, best, of = run.model.parameters.clone(), -after, index
-    return run.to_circuit(kept), of
+            best_parameters, best, of = run.model.parameters.clone(), -after, index
+    return run.to_circuit(best_parameters), of
 
 
 def _split(train: IntArray, valid: IntArray | None, settings: RefineConfig) -> tuple[IntArray, IntArray]:
@@ -114,9 +114,9 @@ class _Run:
         loose = (values + OPENED * self.positive).to(values.dtype)
         loose /= self.model.row_totals(loose)
         free = np.zeros(len(values))
-        for index, part in enumerate(self.model.by_layer(free)):
-            if part is not None and index in self.turn:
-                part[...] = _by_entry(self.turn[index] >= share, self.circuit.layers[index])
+        for index, array in enumerate(self.model.by_layer(free)):
+            if array is not None and index in self.turn:
+                array[...] = _by_entry(self.turn[index] >= share, self.circuit.layers[index])
         values.copy_(torch.where(torch.tensor(free > 0, device=values.device), loose, values))
 
     def step(self, share: float) -> float:
@@ -143,21 +143,21 @@ class _Run:
         """Round the rows of sums whose turn has come, and use the result."""
         values = parameters.detach().cpu().numpy().astype(np.float64)
         # by_layer gives views: what is written there is in `values`.
-        parts = {index: part for index, part in enumerate(self.model.by_layer(values))
-                 if part is not None and index in self.turn}  # fmt: skip
+        layers = {index: array for index, array in enumerate(self.model.by_layer(values))
+                 if array is not None and index in self.turn}  # fmt: skip
         # Dense rows of one length and W are rounded together.
         groups: dict[tuple[int, int], list[int]] = {}
-        for index, part in parts.items():
-            groups.setdefault((self.bits_of[index], part.shape[1] if part.ndim == 2 else -index), []).append(index)
+        for index, array in layers.items():
+            groups.setdefault((self.bits_of[index], array.shape[1] if array.ndim == 2 else -index), []).append(index)
         for (bits, _), group in groups.items():
-            whole = np.concatenate([parts[index] for index in group])
+            stacked = np.concatenate([layers[index] for index in group])
             layer = self.circuit.layers[group[0]]
             assert isinstance(layer, SumLayer)
-            rounded = np.maximum(round_rows(layer, whole, self.config, bits) / (1 << bits), DROPPED)
-            ends = np.cumsum([len(parts[index]) for index in group])[:-1]
+            rounded = np.maximum(round_rows(layer, stacked, self.config, bits) / (1 << bits), DROPPED)
+            ends = np.cumsum([len(layers[index]) for index in group])[:-1]
             for index, new in zip(group, np.split(rounded, ends), strict=True):
                 now = _by_entry(self.turn[index] < share, self.circuit.layers[index])
-                parts[index][...] = np.where(now, new, parts[index])
+                layers[index][...] = np.where(now, new, layers[index])
         self.model.parameters.copy_(torch.tensor(values, dtype=self.model.dtype, device=self.model.device))
 
     def bits(self, records: IntArray) -> float:
@@ -173,17 +173,17 @@ class _Run:
         """Make the circuit of exact multiples of 2^-W and 2^-L."""
         values = parameters.detach().cpu().numpy().astype(np.float64)
         layers = list(self.circuit.layers)
-        for index, part in enumerate(self.model.by_layer(values)):
+        for index, array in enumerate(self.model.by_layer(values)):
             layer = layers[index]
-            if isinstance(layer, SumLayer) and part is not None:
-                exact = np.where(part <= DROPPED, 0.0, part)
+            if isinstance(layer, SumLayer) and array is not None:
+                exact = np.where(array <= DROPPED, 0.0, array)
                 exact = exact.astype(np.float32).astype(np.float64)
                 weights = layer.weights
-                layers[index] = replace(layer, weights=exact if part.ndim == 2 else replace(weights, values=exact))  # type: ignore[type-var]
-            elif isinstance(layer, InputLayer) and part is not None:
-                table = part
-                if self.config.leaf_masters is None or part.shape[1] < LEAST_SYMBOLS:
-                    table = round_rows(layer, part, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
+                layers[index] = replace(layer, weights=exact if array.ndim == 2 else replace(weights, values=exact))  # type: ignore[type-var]
+            elif isinstance(layer, InputLayer) and array is not None:
+                table = array
+                if self.config.leaf_masters is None or array.shape[1] < LEAST_SYMBOLS:
+                    table = round_rows(layer, array, self.config, self.config.leaf_bits) / (1 << self.config.leaf_bits)
                 layers[index] = InputLayer(layer.variable, table[:, 1] if layer.kind == "bernoulli" else table)
         return replace(self.circuit, layers=tuple(layers), log_constant=0.0)
 
@@ -258,13 +258,13 @@ def _ties(model: Model, masters: int | None) -> list[_Tied]:
     for stack in (stack for level in model.plan.levels for stack in level):
         if isinstance(stack, LeafStack):
             groups.setdefault(stack.shape[2], []).append(stack)
-    found = []
+    ties = []
     for symbols, stacks in groups.items():
         rows = torch.cat([model.parameters[_slice(stack)].view(-1, symbols) for stack in stacks])
         tables, of = np.unique(rows.cpu().numpy(), axis=0, return_inverse=True)
         device = model.device
-        own = masters if symbols >= LEAST_SYMBOLS else None
-        found.append(
-            _Tied(stacks, torch.tensor(tables, device=device), torch.tensor(of.reshape(-1), device=device), own)
+        count = masters if symbols >= LEAST_SYMBOLS else None
+        ties.append(
+            _Tied(stacks, torch.tensor(tables, device=device), torch.tensor(of.reshape(-1), device=device), count)
         )
-    return found
+    return ties

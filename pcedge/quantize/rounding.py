@@ -42,11 +42,11 @@ def largest_remainder(rows: FloatArray, total: int, *, keep: bool = False) -> In
     if not keep:
         return rounded
     positive = rows > 0
-    lost = ((rounded == 0) & positive).any(axis=1) & (positive.sum(axis=1) <= total)
-    if lost.any():
-        small = _small(rows[lost], total)
-        rest = _largest_remainder(np.where(small, 0.0, rows[lost]), total - small.sum(axis=1, keepdims=True))
-        rounded[lost] = small + rest
+    vanished = ((rounded == 0) & positive).any(axis=1) & (positive.sum(axis=1) <= total)
+    if vanished.any():
+        small = _small(rows[vanished], total)
+        rest = _largest_remainder(np.where(small, 0.0, rows[vanished]), total - small.sum(axis=1, keepdims=True))
+        rounded[vanished] = small + rest
     return rounded
 
 
@@ -76,8 +76,10 @@ def least_code_length(
     shares = rows / rows.sum(axis=1, keepdims=True)
     use = shares if counts is None else np.where(rows > 0, counts, 0.0) + CALIBRATION_PRIOR * shares
     use = use / use.sum(axis=1, keepdims=True)
-    kept = (use > 0) & ((use > 0).sum(axis=1, keepdims=True) <= total) if keep else np.zeros(use.shape, dtype=bool)
-    rounded = _above(use, total, kept)
+    at_least_one = (
+        (use > 0) & ((use > 0).sum(axis=1, keepdims=True) <= total) if keep else np.zeros(use.shape, dtype=bool)
+    )
+    rounded = _above(use, total, at_least_one)
     left = total - rounded.sum(axis=1)
     while left.any():
         order = np.argsort(-np.where(use > 0, use * _gain(rounded), -np.inf), axis=1, kind="stable")
@@ -90,25 +92,25 @@ def least_code_length(
     return rounded
 
 
-def _above(use: FloatArray, total: int, kept: BoolArray) -> IntArray:
+def _above(use: FloatArray, total: int, at_least_one: BoolArray) -> IntArray:
     """Take the units of every row that save most, hardly fewer than `total`, by bisection over what they must save."""
     # A unit of an entry with its exact share saves 1 / (total * ln 2) bits, whatever the share.
     middle = np.full((len(use), 1), -np.log2(total * np.log(2)))
-    step, found = 4.0, kept.astype(np.int64)
+    step, best = 4.0, at_least_one.astype(np.int64)
     for _ in range(20):
-        units = _units(use, np.exp2(middle), kept)
+        units = _units(use, np.exp2(middle), at_least_one)
         fits = units.sum(axis=1, keepdims=True) <= total
-        found = np.where(fits & (units.sum(axis=1) >= found.sum(axis=1))[:, None], units, found)
+        best = np.where(fits & (units.sum(axis=1) >= best.sum(axis=1))[:, None], units, best)
         middle += np.where(fits, -step, step)
         step /= 2
-    return found
+    return best
 
 
-def _units(use: FloatArray, least: FloatArray, kept: BoolArray) -> IntArray:
+def _units(use: FloatArray, least: FloatArray, at_least_one: BoolArray) -> IntArray:
     """Count the units that save at least `least` bits each: unit q + 1 saves use * log2(1 + 1 / q)."""
     with np.errstate(divide="ignore", over="ignore"):
         more = np.floor(1 / np.expm1(np.log(2) * least / np.maximum(use, 1e-300)))
-    return np.where(kept | (use * ZERO_BITS >= least), 1 + np.minimum(more, 2.0**40), 0.0).astype(np.int64)
+    return np.where(at_least_one | (use * ZERO_BITS >= least), 1 + np.minimum(more, 2.0**40), 0.0).astype(np.int64)
 
 
 def _gain(values: IntArray) -> FloatArray:
@@ -135,11 +137,11 @@ def _largest_remainder(rows: FloatArray, totals: IntArray) -> IntArray:
     sums = rows.sum(axis=1, keepdims=True)
     scaled = rows / np.where(sums > 0, sums, 1.0) * totals
     # A quotient a hair above a whole number must not lift an entry beyond what the row has.
-    whole = np.minimum(np.floor(scaled), totals).astype(np.int64)
-    remainder = np.where(rows > 0, scaled - whole, -1.0)
-    left = totals - whole.sum(axis=1, keepdims=True)
+    quotient = np.minimum(np.floor(scaled), totals).astype(np.int64)
+    remainder = np.where(rows > 0, scaled - quotient, -1.0)
+    left = totals - quotient.sum(axis=1, keepdims=True)
     order = np.argsort(-remainder, axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(rows.shape[1]), rows.shape), axis=1)
-    rounded: IntArray = whole + (rank < left)
+    rounded: IntArray = quotient + (rank < left)
     return rounded

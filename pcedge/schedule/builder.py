@@ -38,14 +38,14 @@ class Builder:
         self.values += 1
         return self.values - 1
 
-    def _made(self, step: Computed) -> Ref:
+    def _append(self, step: Computed) -> Ref:
         """Append a step; give its value."""
         self.steps.append(step)
         return Ref(step.target, 0, step.units)
 
     def root(self) -> Ref:
         """Start with the context of the root."""
-        return self._made(Init(self._next(), 1))
+        return self._append(Init(self._next(), 1))
 
     def interval(self, context: Ref, layer: int, variable: int) -> None:
         """Code a variable."""
@@ -53,24 +53,24 @@ class Builder:
 
     def down(self, units: int, context: Ref, layer: int, revive: bool = False) -> Ref:
         """Give a context down through a sum layer."""
-        return self._made(Down(self._next(), units, context, layer, revive))
+        return self._append(Down(self._next(), units, context, layer, revive))
 
     def _list_sum(self, source: Ref, lists: SparseRows, layer: int, revive: bool) -> Ref:
         units = len(lists.indptr) - 1
-        return self._made(ListSum(self._next(), units, source, lists, layer, revive))
+        return self._append(ListSum(self._next(), units, source, lists, layer, revive))
 
     def concatenated(self, parts: list[Ref], layer: int) -> Ref:
         """Put vectors one after the other, under one exponent."""
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = self._made(Align(self._next(), whole.units + part.units, (whole, part), layer))
-        return whole
+        joined = parts[0]
+        for vector in parts[1:]:
+            joined = self._append(Align(self._next(), joined.units + vector.units, (joined, vector), layer))
+        return joined
 
     def merge(self, parts: list[Ref], layer: int, revive: bool) -> Ref:
         """Add up contexts of one layer, entry by entry."""
-        whole = self.concatenated(parts, layer)
+        joined = self.concatenated(parts, layer)
         units = parts[0].units
-        return self._list_sum(whole, merging(len(parts), units), layer, revive)
+        return self._list_sum(joined, merging(len(parts), units), layer, revive)
 
     def scatter(self, layer: int, running: Ref, gather: Gather, units: int, revive: bool) -> Ref:
         """Give each of the `units` units of a child the sum of the contexts of the products that gather it."""
@@ -88,12 +88,12 @@ class Builder:
     ) -> Ref:
         """Multiply two vectors, each read through its gather list if it has one."""
         a, b = (None if g is None or identity(g, ref.units) else g for ref, g in (first, second))
-        return self._made(Multiply(self._next(), units, (first[0], second[0]), (a, b), layer, revive))
+        return self._append(Multiply(self._next(), units, (first[0], second[0]), (a, b), layer, revive))
 
     def inside(self, index: int, below: list[Ref], revive: bool) -> Ref:
         """Add the steps of an input or sum layer on the way up."""
         layer = self.layers[index]
         units = layer.shape.units
         if isinstance(layer, IntegerInput):
-            return self._made(Leaf(self._next(), units, index, layer.variable, revive))
-        return self._made(Up(self._next(), units, self.concatenated(below, index), index, revive))
+            return self._append(Leaf(self._next(), units, index, layer.variable, revive))
+        return self._append(Up(self._next(), units, self.concatenated(below, index), index, revive))

@@ -94,8 +94,8 @@ def needed_widths(circuit: IntegerCircuit, found: Sequence[Analysis]) -> dict[st
     divisors = np.arange(1 << (RECIPROCAL_BITS - 1), (1 << RECIPROCAL_BITS) + 1, dtype=np.int64)
     start = RECIPROCAL_TABLE[np.minimum(divisors >> 7, 511) - 256]
     newton = int((start * (((1 << 32) - divisors * start) >> 14)).max())
-    room = (1 << widths.scale_bits) - min(circuit.cardinalities) * widths.floor
-    scaled = int(arithmetic.reciprocal(divisors).max()) * room
+    free = (1 << widths.scale_bits) - min(circuit.cardinalities) * widths.floor
+    scaled = int(arithmetic.reciprocal(divisors).max()) * free
     context = max(analysis.context_sum for analysis in found)
     low = min(analysis.exponents[0] for analysis in found)
     high = max(analysis.exponents[1] for analysis in found)
@@ -113,7 +113,7 @@ def needed_widths(circuit: IntegerCircuit, found: Sequence[Analysis]) -> dict[st
         "scale": scaled >> 17,
         "scale_product": scaled,
         # A weighted entry times R is at most G * 2^X: docs/arithmetic.md, "The last bound is at most 2^P".
-        "bound_product": room << widths.bound_input,
+        "bound_product": free << widths.bound_input,
         "range": (1 << widths.range_bits) - 1,
         "low": (1 << (widths.range_bits + 1)) - 1,
         "symbol": (1 << widths.symbol) - 1,
@@ -155,10 +155,10 @@ class _Mix:
         if self.dense is not None:
             return np.asarray(self.dense.max(axis=0)).astype(np.int64)
         assert self.rows is not None
-        found = np.zeros(self.rows.columns, dtype=np.int64)
+        largest = np.zeros(self.rows.columns, dtype=np.int64)
         values = self.rows.values if len(self.rows.values) else np.ones(len(self.rows.indices), dtype=np.int64)
-        np.maximum.at(found, self.rows.indices, values.astype(np.int64))
-        return found
+        np.maximum.at(largest, self.rows.indices, values.astype(np.int64))
+        return largest
 
     def extra(self, more: IntArray, live: NDArray[np.bool_]) -> IntArray | int:
         """Bound what some live entry adds to every row, when it is higher than its least by `more`."""
@@ -234,9 +234,9 @@ class _Analysis:
         span = self.spans[source.value]
         if source.units == len(span.high):
             return span
-        part = slice(source.offset, source.offset + source.units)
-        low = span.low[part]
-        return replace(span, low=low, high=span.high[part], top=int(low.max()), whole=False)
+        entries = slice(source.offset, source.offset + source.units)
+        low = span.low[entries]
+        return replace(span, low=low, high=span.high[entries], top=int(low.max()), whole=False)
 
     def weights(self, step: Up | Down) -> _Mix:
         layer = self.circuit.layers[step.layer]
@@ -269,10 +269,10 @@ class _Analysis:
                 mantissa.min(axis=1), mantissa.max(axis=1), (int(exponent.min()), int(exponent.max())),
                 int(tops.min()), True, loss,
             )  # fmt: skip
-            found = span, 1 << self.circuit.leaf_bits
-            self.leaves[index, revive] = found
+            bounds = span, 1 << self.circuit.leaf_bits
+            self.leaves[index, revive] = bounds
             if not dead:
-                self.leaves[index, not revive] = found
+                self.leaves[index, not revive] = bounds
         span, count = self.leaves[index, revive]
         self.count(span.high, self.circuit.leaf_bits + 1 > self.bits)
         self.accumulator = max(self.accumulator, count)
@@ -280,13 +280,13 @@ class _Analysis:
 
     def multiply(self, step: Multiply, first: Span, second: Span) -> Span:
         gathers = step.gathers
-        low = _picked(first.low, gathers[0]) * _picked(second.low, gathers[1])
-        high = _picked(first.high, gathers[0]) * _picked(second.high, gathers[1])
+        low = _pick(first.low, gathers[0]) * _pick(second.low, gathers[1])
+        high = _pick(first.high, gathers[0]) * _pick(second.high, gathers[1])
         # Where every unit of a source is read, its largest entry meets at least the least of the other.
         tops = [int(low.max(initial=0))]
-        for place, (own, other) in enumerate(((first, second), (second, first))):
-            if gathers[place] is None and len(own.high) == len(low):
-                tops.append(own.top * int(_picked(other.low, gathers[1 - place]).min()))
+        for side, (source, other) in enumerate(((first, second), (second, first))):
+            if gathers[side] is None and len(source.high) == len(low):
+                tops.append(source.top * int(_pick(other.low, gathers[1 - side]).min()))
         exponents = first.exponents[0] + second.exponents[0], first.exponents[1] + second.exponents[1]
         return self.normalise(Span(low, high, exponents, max(tops), False, first.loss + second.loss), step.revive)
 
@@ -295,12 +295,12 @@ class _Analysis:
         greatest = int(sums.high.max(initial=0))
         self.accumulator = max(self.accumulator, greatest)
         # The shift grows with the largest entry, which lies between `top`, or 1, and `greatest`.
-        least, most = max(sums.top, 1).bit_length() - self.bits, greatest.bit_length() - self.bits
-        self.count(sums.high, most > 0)
+        least_shift, largest_shift = max(sums.top, 1).bit_length() - self.bits, greatest.bit_length() - self.bits
+        self.count(sums.high, largest_shift > 0)
         dead = sums.top == 0
-        low = sums.low >> most if most >= 0 else sums.low << -most
-        high = np.minimum(sums.high >> least if least >= 0 else sums.high << -least, self.full)
-        down, up = sums.exponents[0] + least, sums.exponents[1] + most
+        low = sums.low >> largest_shift if largest_shift >= 0 else sums.low << -largest_shift
+        high = np.minimum(sums.high >> least_shift if least_shift >= 0 else sums.high << -least_shift, self.full)
+        down, up = sums.exponents[0] + least_shift, sums.exponents[1] + largest_shift
         top = self.half
         if greatest == 0:
             down, up = sums.exponents
@@ -312,8 +312,8 @@ class _Analysis:
         loss = sums.loss
         if (dead and revive) or down < ZERO_EXPONENT:
             loss = float("inf")
-        elif most > 0 and loss < float("inf"):
-            loss += _truncated(low[sums.high > 0])
+        elif largest_shift > 0 and loss < float("inf"):
+            loss += _truncation_loss(low[sums.high > 0])
         return Span(low, high, (max(down, ZERO_EXPONENT), max(up, ZERO_EXPONENT)), top, True, loss)
 
     def count(self, high: IntArray, cut: bool) -> None:
@@ -324,25 +324,25 @@ class _Analysis:
     def align(self, first: Span, second: Span) -> Span:
         common = tuple(max(pair) for pair in zip(first.exponents, second.exponents, strict=True))
         low, loss = [], 0.0
-        for own in (first, second):
-            distance = min(common[1] - own.exponents[0], EXACT_BITS)
-            low.append(own.low >> distance)
-            cut = _truncated(low[-1][own.high > 0]) if distance > 0 else 0.0
-            loss = max(loss, own.loss + cut)
+        for source in (first, second):
+            distance = min(common[1] - source.exponents[0], EXACT_BITS)
+            low.append(source.low >> distance)
+            cut = _truncation_loss(low[-1][source.high > 0]) if distance > 0 else 0.0
+            loss = max(loss, source.loss + cut)
         # The vector with the greater exponent is not shifted; a zero vector has the least exponent of all.
         sure = max(first.top, second.top) > 0
-        whole = first.whole and second.whole
-        top = (self.half if sure else 0) if whole else min(first.top, second.top)
+        top_set = first.whole and second.whole
+        top = (self.half if sure else 0) if top_set else min(first.top, second.top)
         high = np.concatenate([first.high, second.high])
         self.count(high, True)
-        return Span(np.concatenate(low), high, common, top, whole, loss)  # type: ignore[arg-type]
+        return Span(np.concatenate(low), high, common, top, top_set, loss)  # type: ignore[arg-type]
 
 
-def _picked(vector: IntArray, gather: Gather | None) -> IntArray:
+def _pick(vector: IntArray, gather: Gather | None) -> IntArray:
     return vector if gather is None else vector[gather]
 
 
-def _truncated(low: IntArray) -> float:
+def _truncation_loss(low: IntArray) -> float:
     """Bound what truncation takes of entries that keep at least `low`: v < m + 1 of what was m or more."""
     if not low.size:
         return 0.0

@@ -47,29 +47,29 @@ class _Reevaluation:
     def code(self, variable: int) -> None:
         """Code one variable: contexts down to its input layer, and its interval."""
         bit = 1 << variable
-        above = [index for index in range(len(self.shapes)) if self.scopes[index] & bit]
-        products = [index for index in above if self.shapes[index].kind == "product"]
+        ancestors = [index for index in range(len(self.shapes)) if self.scopes[index] & bit]
+        products = [index for index in ancestors if self.shapes[index].kind == "product"]
         self.refresh([child for index in products for child in self.shapes[index].children])
-        pending: dict[int, list[Ref]] = {index: [] for index in above}
+        pending: dict[int, list[Ref]] = {index: [] for index in ancestors}
         pending[len(self.shapes) - 1].append(self.root)
-        for index in reversed(above):
+        for index in reversed(ancestors):
             shape = self.shapes[index]
-            parts = pending.pop(index)
+            contexts = pending.pop(index)
             if shape.kind == "input":
-                context = self.once(("revive", *parts), self.builder.merge, parts, index, True)
+                context = self.once(("revive", *contexts), self.builder.merge, contexts, index, True)
                 self.builder.interval(context, index, variable)
                 continue
-            context = parts[0]
-            if len(parts) > 1:
-                context = self.once(("merge", *parts), self.builder.merge, parts, index, False)
+            context = contexts[0]
+            if len(contexts) > 1:
+                context = self.once(("merge", *contexts), self.builder.merge, contexts, index, False)
             if shape.kind == "product":
                 child = next(child for child in shape.children if self.scopes[child] & bit)
                 pending[child].append(self.give(index, child, context))
                 continue
-            below = self.once(("down", index, context), self.builder.down, shape.columns, context, index)
+            columns = self.once(("down", index, context), self.builder.down, shape.columns, context, index)
             offset = 0
             for child in shape.children:
-                pending[child].append(Ref(below.value, offset, self.shapes[child].units))
+                pending[child].append(Ref(columns.value, offset, self.shapes[child].units))
                 offset += self.shapes[child].units
         self.coded |= bit
 
@@ -100,23 +100,23 @@ class _Reevaluation:
         """List what was coded below a product layer: the product of the finished children, then the others."""
         layer = self.product(index)
         units = len(layer.gather)
-        columns, kept = self.finished.get(index, ([], []))
+        columns, product = self.finished.get(index, ([], []))
         done = {
             self.last_place(self.scopes[child]): column
             for column, child in enumerate(layer.children)
             if column not in columns and not self.scopes[child] & ~self.coded
         }
         for _, column in sorted(done.items()):
-            own: Factor = (self.inside[layer.children[column]][1], layer.gather[:, column])
-            kept = [(self.builder.multiply(index, kept[0], own, units, False), None)] if kept else [own]
+            factor: Factor = (self.inside[layer.children[column]][1], layer.gather[:, column])
+            product = [(self.builder.multiply(index, product[0], factor, units, False), None)] if product else [factor]
             columns = [*columns, column]
-            self.finished[index] = (columns, kept)
+            self.finished[index] = (columns, product)
         partial: list[Factor] = [
             (self.inside[child][1], layer.gather[:, column])
             for column, child in enumerate(layer.children)
             if column not in columns and column != skip and self.scopes[child] & self.coded
         ]
-        return [*kept, *partial]
+        return [*product, *partial]
 
     def refresh(self, wanted: list[int]) -> None:
         """Bring the inside vectors of the wanted layers, where something was coded, up to date."""
@@ -136,8 +136,8 @@ class _Reevaluation:
         shape = self.shapes[index]
         if shape.kind != "product":
             # All of a variable's evidence passes its one input layer: there a zero vector may be forgotten.
-            below = [self.inside[child][1] for child in shape.children]
-            return self.builder.inside(index, below, revive=shape.kind == "input")
+            children = [self.inside[child][1] for child in shape.children]
+            return self.builder.inside(index, children, revive=shape.kind == "input")
         (running, gather), *others = self.factors(index)
         if not others:
             if gather is None or identity(gather, running.units):
@@ -155,4 +155,4 @@ class _Reevaluation:
 
     def last_place(self, scope: int) -> int:
         """Give the place in the coding order of the last variable of a scope."""
-        return max(place for place, variable in enumerate(self.circuit.order) if scope >> variable & 1)
+        return max(position for position, variable in enumerate(self.circuit.order) if scope >> variable & 1)

@@ -155,17 +155,17 @@ def _parse(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     count = int.from_bytes(data[40:44], "little")
     if count != len(SECTIONS):
         raise FormatError("program-sections", f"{where} must have {len(SECTIONS)} sections, got {count}")
-    place = _HEADER + _ENTRY * count
+    offset = _HEADER + _ENTRY * count
     sections: dict[str, NDArray[Any]] = {}
     for number, name in enumerate(SECTIONS):
         start = _HEADER + _ENTRY * number
         size, low, high = (int.from_bytes(data[at : at + 4], "little") for at in range(start, start + _ENTRY, 4))
         length = low | high << 32
-        if size not in _TYPES or size * length > len(data) - 4 - place:
+        if size not in _TYPES or size * length > len(data) - 4 - offset:
             raise FormatError("program-sections", f"section {name} of {where} must lie within the file")
-        sections[name] = np.frombuffer(data, _TYPES[size], length, place)
-        place += size * length + -(size * length) % 4
-    if place != len(data) - 4:
+        sections[name] = np.frombuffer(data, _TYPES[size], length, offset)
+        offset += size * length + -(size * length) % 4
+    if offset != len(data) - 4:
         raise FormatError("program-sections", f"{where} must end with its last section")
     return sections
 
@@ -184,51 +184,51 @@ def _narrow(name: str, values: IntArray | bytes) -> NDArray[Any]:
     return values.astype("<i4")
 
 
-def _joined(parts: Sequence[Any]) -> IntArray:
-    return np.concatenate([np.zeros(0, np.int64), *(np.asarray(part, dtype=np.int64).ravel() for part in parts)])
+def _join(arrays: Sequence[Any]) -> IntArray:
+    return np.concatenate([np.zeros(0, np.int64), *(np.asarray(array, dtype=np.int64).ravel() for array in arrays)])
 
 
 def _sections(program: Program) -> dict[str, IntArray | bytes]:
     circuit = program.circuit
     rows: list[list[int]] = []
     tables, lists = _Pool(), _Pool()
-    parts: dict[str, list[Any]] = {
+    arrays: dict[str, list[Any]] = {
         name: [] for name in ("children", "gathers", "leaves", "weights", "indptr", "indices")
     }
     for layer in circuit.layers:
         shape = layer.shape
         entries = -1
         if isinstance(layer, IntegerInput):
-            parts["leaves"].append([tables.put(row) for row in layer.cumulative[:, 1:-1]])
+            arrays["leaves"].append([tables.put(row) for row in layer.cumulative[:, 1:-1]])
         elif isinstance(layer, ProductLayer):
-            parts["gathers"].append(layer.gather)
+            arrays["gathers"].append(layer.gather)
         elif isinstance(layer.weights, SparseRows):
             entries = len(layer.weights.values)
-            parts["weights"].append(layer.weights.values)
-            parts["indptr"].append(layer.weights.indptr)
-            parts["indices"].append(layer.weights.indices)
+            arrays["weights"].append(layer.weights.values)
+            arrays["indptr"].append(layer.weights.indptr)
+            arrays["indices"].append(layer.weights.indices)
         else:
-            parts["weights"].append(layer.weights)
-        parts["children"].append(shape.children)
+            arrays["weights"].append(layer.weights)
+        arrays["children"].append(shape.children)
         columns = shape.cardinality if isinstance(layer, IntegerInput) else shape.columns
         rows.append([KINDS.index(shape.kind), shape.variable, shape.units, columns, len(shape.children), entries])
     likelihood, code = (_step_rows(schedule, lists) for schedule in (program.likelihood, program.code))
     nested = circuit.nested
     return {
-        "widths": _joined([[int(getattr(circuit, name)) for name in _WIDTHS]]),
-        "order": _joined([circuit.order]),
+        "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
+        "order": _join([circuit.order]),
         "symbolizer": b"" if circuit.symbolizer is None else circuit.symbolizer.to_json().encode(),
         "constant": repr(circuit.log_constant).encode() if circuit.log_constant else b"",
-        "layers": _joined([rows]),
-        **{name: _joined(values) for name, values in parts.items()},
-        "nested": _joined([[own.symbols, len(own.masters), len(own.parts)] for own in nested]),
-        "masters": _joined([own.masters for own in nested]),
-        "parts": _joined([own.parts for own in nested]),
+        "layers": _join([rows]),
+        **{name: _join(values) for name, values in arrays.items()},
+        "nested": _join([[nesting.symbols, len(nesting.masters), len(nesting.parts)] for nesting in nested]),
+        "masters": _join([nesting.masters for nesting in nested]),
+        "parts": _join([nesting.parts for nesting in nested]),
         "likelihood": likelihood,
         "code": code,
-        "lists": _joined(lists.blocks),
-        "tables": _joined(tables.blocks),
-        "needed": _joined([list(program.needed.values())]),
+        "lists": _join(lists.blocks),
+        "tables": _join(tables.blocks),
+        "needed": _join([list(program.needed.values())]),
     }  # fmt: skip
 
 
@@ -253,7 +253,7 @@ class _Pool:
 def _step_rows(schedule: Schedule, lists: _Pool) -> IntArray:
     """Write the value that a schedule leaves, and its steps."""
     rows = [[numbers.get(name, -1) for name in STEP_FIELDS] for numbers in (_row(s, lists) for s in schedule.steps)]
-    return _joined([[schedule.result], rows])
+    return _join([[schedule.result], rows])
 
 
 def _row(step: Step, lists: _Pool) -> dict[str, int]:
@@ -334,10 +334,10 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: Budget) -> IntegerCircui
             raise ValueError(f"the kind of a layer must be in 0..2, got {kind}")
     nested = []
     for symbols, masters, tables in readers["nested"].take(len(sections["nested"]) // 3, 3).tolist():
-        parts = readers["masters"].take(masters, symbols + 1), readers["parts"].take(tables, 3)
+        arrays = readers["masters"].take(masters, symbols + 1), readers["parts"].take(tables, 3)
         budget.take(8 * tables * symbols)
         budget.check(_MOMENT * tables * symbols)
-        nested.append(NestedTables(*parts))
+        nested.append(NestedTables(*arrays))
     text, constant = (sections[name].astype(np.uint8).tobytes().decode() for name in ("symbolizer", "constant"))
     return IntegerCircuit(
         tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),

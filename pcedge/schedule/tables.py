@@ -107,16 +107,16 @@ class Steps:
         parts: IntArray | int = 0,
     ) -> None:
         """Add steps of one kind."""
-        sources = [part for refs in (first, second) for part in (refs or (-1, 0, 0))]
+        sources = [column for refs in (first, second) for column in (refs or (-1, 0, 0))]
         block = (ids, keys, op, units, *sources, layer, variable, revive, *columns, parts)
-        self.blocks.append(tuple(np.broadcast_to(np.asarray(part, dtype=np.int64), ids.shape) for part in block))
+        self.blocks.append(tuple(np.broadcast_to(np.asarray(column, dtype=np.int64), ids.shape) for column in block))
 
     def table(self, result: int = -1) -> Table:
         """Sort the steps, and number their values; `result` is an id."""
-        columns = [np.concatenate(parts) for parts in zip(*self.blocks, strict=True)]
+        columns = [np.concatenate(blocks) for blocks in zip(*self.blocks, strict=True)]
         order = np.argsort(columns[1])
         (ids, _, op, units, first, first_offset, first_units, second, second_offset, second_units, layer, variable,
-         revive, column, other, parts) = (part[order] for part in columns)  # fmt: skip
+         revive, column, other, parts) = (values[order] for values in columns)  # fmt: skip
         makes = op != Op.INTERVAL
         target = np.where(makes, np.cumsum(makes) - 1, -1)
         # The last entry is for the id -1, which is none.
@@ -163,20 +163,20 @@ class Layers:
         user = np.repeat(np.arange(len(shapes)), count)
         units = np.array([shape.units for shape in shapes], dtype=np.int64)
         kind = np.array([shape.kind for shape in shapes])
-        below = np.concatenate([[0], np.cumsum(units[child])])
+        offsets = np.concatenate([[0], np.cumsum(units[child])])
         place = np.arange(len(child)) - starts[user]
         column = place.copy()
         products = [index for index, shape in enumerate(shapes) if shape.gather is not None]
         for numbers, gathers in stacked([shapes[index].gather for index in products]):  # type: ignore[misc]
             edges = starts[[products[number] for number in numbers]][:, None] + np.arange(gathers.shape[2])
-            own = np.arange(gathers.shape[1])
-            straight = (gathers == own[:, None]).all(axis=1) & (units[child[edges]] == len(own))
+            unit = np.arange(gathers.shape[1])
+            straight = (gathers == unit[:, None]).all(axis=1) & (units[child[edges]] == len(unit))
             column[edges[straight]] = -1
         return Layers(
             units, kind == "input", kind == "product", kind == "sum",
             np.array([shape.variable for shape in shapes], dtype=np.int64),
             np.array([shape.cardinality for shape in shapes], dtype=np.int64), starts, user, child,
-            place, below[:-1] - below[starts[user]], column,
+            place, offsets[:-1] - offsets[starts[user]], column,
             2 + max(int(count.max(initial=0)), int(np.bincount(child).max(initial=0))),
         )  # fmt: skip
 
@@ -198,15 +198,15 @@ def likelihood_table(circuit: IntegerCircuit, layers: Layers | None = None, *, b
     With `by_regions` the layers of a structured circuit come region by region, so that few values live at a time.
     """
     layers = layers or Layers.of(circuit)
-    room = layers.room
+    stride = layers.room
     rank = np.arange(len(layers.units))
     if by_regions and circuit.structured:
         walk = circuit.regions.largest_first()[circuit.regions.of_layer]
         rank[np.lexsort((rank, walk))] = np.arange(len(rank))
     steps = Steps()
     never = np.zeros(len(rank), dtype=bool)
-    edge_keys = rank[layers.user] * room + layers.place - 1
-    inside = upward(steps, layers, ~never, rank * room, edge_keys, never, never)
+    edge_keys = rank[layers.user] * stride + layers.place - 1
+    inside = upward(steps, layers, ~never, rank * stride, edge_keys, never, never)
     return steps.table(int(inside[-1]))
 
 
@@ -234,15 +234,15 @@ def upward(
         Op.LEAF, inside[leaves], layer_keys[leaves], layers.units[leaves], layer=leaves,
         variable=layers.variable[leaves], revive=leaf_revive[leaves],
     )  # fmt: skip
-    below = layers.below(sums)
+    edges = layers.below(sums)
     children = layers.children[sums]
-    whole = aligned(steps, sums, layer_keys[sums], children, whole_values(layers, inside, layers.child[below]))
+    inputs = aligned(steps, sums, layer_keys[sums], children, whole_values(layers, inside, layers.child[edges]))
     steps.add(
-        Op.UP, inside[sums], layer_keys[sums] + children - 1, layers.units[sums], whole, layer=sums,
+        Op.UP, inside[sums], layer_keys[sums] + children - 1, layers.units[sums], inputs, layer=sums,
         revive=revive[sums],
     )  # fmt: skip
-    user, place = layers.user[factors], layers.place[factors]
-    first = place == 1
+    user, position = layers.user[factors], layers.place[factors]
+    first = position == 1
     before = factors - 1
     lead = Refs(
         np.where(first, inside[layers.child[before]], products - 1),
@@ -267,15 +267,15 @@ def aligned(steps: Steps, layer: IntArray, keys: IntArray, counts: IntArray, par
     starts = np.cumsum(counts) - counts
     ends = np.cumsum(parts.units)
     owner = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(len(owner)) - starts[owner]
+    index = np.arange(len(owner)) - starts[owner]
     total = ends - (ends - parts.units)[starts[owner]]
-    later = np.flatnonzero(place > 0)
+    later = np.flatnonzero(index > 0)
     ids = np.full(len(owner), -1, dtype=np.int64)
     ids[later] = steps.reserve(len(later))
     # Up to a part: the part itself if it is the first, else what was aligned.
-    upto = Refs(np.where(place > 0, ids, parts.ids), np.where(place > 0, 0, parts.offsets), total)
+    upto = Refs(np.where(index > 0, ids, parts.ids), np.where(index > 0, 0, parts.offsets), total)
     steps.add(
-        Op.ALIGN, ids[later], keys[owner[later]] + place[later] - 1, total[later], upto.at(later - 1), parts.at(later),
+        Op.ALIGN, ids[later], keys[owner[later]] + index[later] - 1, total[later], upto.at(later - 1), parts.at(later),
         layer=layer[owner[later]],
     )  # fmt: skip
     return upto.at(starts + counts - 1)

@@ -51,18 +51,18 @@ class _Walk:
         """Order what happens in every region when it is entered, and when it and its children are left."""
         count, region = len(layers.units), regions.of_layer
         # Regions that end at a place are left before others begin there; the larger is entered first and left last.
-        places = np.concatenate([regions.first, regions.first + regions.size])
+        points = np.concatenate([regions.first, regions.first + regions.size])
         begins = np.repeat([1, 0], len(regions.first))
-        ticks = np.empty(len(places), dtype=np.int64)
-        ticks[np.lexsort((np.where(begins, -1, 1) * np.tile(regions.size, 2), begins, places))] = np.arange(len(places))
+        ticks = np.empty(len(points), dtype=np.int64)
+        ticks[np.lexsort((np.where(begins, -1, 1) * np.tile(regions.size, 2), begins, points))] = np.arange(len(points))
         entered, left = np.split(ticks, 2)
-        own, user = np.arange(count), layers.user
+        layer_index, user = np.arange(count), layers.user
 
         def keys(tick: IntArray, phase: int, layer: IntArray) -> IntArray:
             return ((tick * 4 + phase) * count + layer) * layers.room
 
         # Layers above others come first on the way down, and last on the way up.
-        rank = count - 1 - own
+        rank = count - 1 - layer_index
         product = layers.product[user]
         last = product & (layers.place == layers.children[user] - 1)
         done = entered.copy()
@@ -70,7 +70,7 @@ class _Walk:
         before = left[region[np.roll(layers.child, 1)]]
         return _Walk(
             region, _funnels(layers, region)[region],
-            keys(entered[region], 0, rank), keys(entered[region], 1, rank), keys(done[region], 3, own),
+            keys(entered[region], 0, rank), keys(entered[region], 1, rank), keys(done[region], 3, layer_index),
             np.where(layers.place > 0, keys(before, 1, rank[user]), keys(entered[region[user]], 2, rank[user])),
             keys(left[region[layers.child]], 0, rank[user]),
         )  # fmt: skip
@@ -126,13 +126,13 @@ class _Contexts:
         hands = single & passes[self.edge]
         source = np.where(hands, user[self.edge], np.arange(len(live)))
         live = _along(source, live)
-        part = np.where(hands, live[source], alive[self.edge])
-        return ~single | (self.revives & ~part)
+        source_alive = np.where(hands, live[source], alive[self.edge])
+        return ~single | (self.revives & ~source_alive)
 
     def add_steps(self, inside: IntArray) -> None:
         """Add all steps; `inside` are the values of the way up."""
         steps, layers, walk = self.steps, self.layers, self.walk
-        user, own = layers.user, np.arange(len(layers.units))
+        user, indices = layers.user, np.arange(len(layers.units))
         root, down = steps.reserve(1), _spread(layers.sum, steps)
         last = layers.place == layers.children[user] - 1
         running, given = _spread(self.product & ~last, steps), _spread(self.product & ~self.straight, steps)
@@ -145,7 +145,7 @@ class _Contexts:
         ids = np.where(single, np.append(gives, -1)[self.edge], np.where(self.merges, merged, root))
         begin = np.where(single, np.append(offsets, 0)[self.edge], 0)
         hands = single & np.append(self.passes, False)[self.edge]
-        source = _root(np.where(hands, np.append(user, -1)[self.edge], own))
+        source = _root(np.where(hands, np.append(user, -1)[self.edge], indices))
         context = Refs(ids[source], begin[source], layers.units)
         handed = Refs(
             np.where(self.passes, context.ids[user], gives), np.where(self.passes, context.offsets[user], offsets),
@@ -188,11 +188,11 @@ class _Contexts:
         chosen = np.flatnonzero(self.merges)
         # Products of the region around come first, then sums of the own region, each from the last to the first.
         order = np.lexsort((-layers.user, layers.sum[layers.user], layers.child))
-        parts = handed.at(order[self.merges[layers.child[order]]])
+        contexts = handed.at(order[self.merges[layers.child[order]]])
         counts = self.users[chosen]
-        whole = aligned(self.steps, chosen, walk.begin[chosen], counts, parts)
+        joined = aligned(self.steps, chosen, walk.begin[chosen], counts, contexts)
         self.steps.add(
-            Op.LIST, merged[chosen], walk.begin[chosen] + counts - 1, layers.units[chosen], whole, layer=chosen,
+            Op.LIST, merged[chosen], walk.begin[chosen] + counts - 1, layers.units[chosen], joined, layer=chosen,
             revive=self.revives[chosen], parts=counts,
         )  # fmt: skip
 

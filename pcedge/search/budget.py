@@ -130,7 +130,7 @@ def quantize_within(
     before = quantize(fitted, config) if chosen is None else chosen.integers
     if refinement is None or train is None:
         return Quantized(before, before, chosen, None, False)
-    kept: list[int] = []
+    best_pass: list[int] = []
     if watcher is not None:
         watcher.begin("refine", len(train))
 
@@ -138,11 +138,11 @@ def quantize_within(
         if watcher is not None:
             watcher.step(index, total)
 
-    refined = refine(fitted, train, config, refinement, valid=valid, progress=tell, kept=kept.append)
+    refined = refine(fitted, train, config, refinement, valid=valid, progress=tell, kept=best_pass.append)
     model = quantize(refined, config)
     if chosen is not None and budget is not None and not keeps_budget(model, budget):
-        return Quantized(before, before, chosen, kept[0], True)
-    return Quantized(model, before, chosen, kept[0], False)
+        return Quantized(before, before, chosen, best_pass[0], True)
+    return Quantized(model, before, chosen, best_pass[0], False)
 
 
 def _search(
@@ -150,14 +150,14 @@ def _search(
     tables: int | None, train: IntArray | None, refinement: RefineConfig | None, device: str, checkpoint: Path | None,
     watcher: Watcher | None,
 ) -> SearchResult:  # fmt: skip
-    room = budget
+    reduced = budget
     if refinement is not None and budget.memory_bits is not None:
         # Refined weights may need another bank of the ROM.
-        room = replace(budget, memory_bits=max(1, round(budget.memory_bits * (1 - RESERVE))))
+        reduced = replace(budget, memory_bits=max(1, round(budget.memory_bits * (1 - RESERVE))))
     if watcher is not None:
         watcher.begin("search", len(held_out))
     return search(
-        circuit, held_out, room, config, settings, tables=tables, device=device,
+        circuit, held_out, reduced, config, settings, tables=tables, device=device,
         refining=None if refinement is None or train is None else (train, refinement), checkpoint=checkpoint,
         progress=None if watcher is None else watcher.step,
     )  # fmt: skip

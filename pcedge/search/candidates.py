@@ -103,8 +103,8 @@ class Choices:
             values = float_entries(layer.weights)
             for bits in levels:
                 rounded[bits].append(round_rows(layer, values, limits, bits))
-        shares = [[rounded[bits][place] / (1 << bits) for bits in levels] for place in range(len(sums))]
-        stored = [[own.size * stored_width(own, bits) for own in rounded[bits]] for bits in levels]
+        shares = [[rounded[bits][column] / (1 << bits) for bits in levels] for column in range(len(sums))]
+        stored = [[weights.size * stored_width(weights, bits) for weights in rounded[bits]] for bits in levels]
         return Choices(
             base, flows, limits, tables, seed, plain, arrange(program), program, sums, rounded,
             np.array(stored, dtype=np.int64).reshape(len(levels), -1),
@@ -126,16 +126,16 @@ class Choices:
     def counts(self) -> list[int | None]:
         """Give the numbers of leaf tables to try, the least first."""
         rows = sum(layer.shape.units for layer in self.base.layers if isinstance(layer, InputLayer))
-        most = rows if self.most_tables is None else min(self.most_tables, rows)
-        return [*(count for count in TABLES if count < most), None if self.most_tables is None else most]
+        largest = rows if self.most_tables is None else min(self.most_tables, rows)
+        return [*(count for count in TABLES if count < largest), None if self.most_tables is None else largest]
 
     def config(self, candidate: Candidate) -> QuantizationConfig:
         """Give the widths of a candidate; a layer at the greatest W is not named."""
-        most = max(candidate.weight_bits, default=self.limits.weight_bits)
-        own = tuple((i, bits) for i, bits in zip(self.sums, candidate.weight_bits, strict=True) if bits < most)
+        largest = max(candidate.weight_bits, default=self.limits.weight_bits)
+        narrower = tuple((i, bits) for i, bits in zip(self.sums, candidate.weight_bits, strict=True) if bits < largest)
         return replace(
-            self.limits, weight_bits=most, leaf_bits=candidate.leaf_bits, state_bits=candidate.state_bits,
-            layer_weight_bits=own,
+            self.limits, weight_bits=largest, leaf_bits=candidate.leaf_bits, state_bits=candidate.state_bits,
+            layer_weight_bits=narrower,
         )  # fmt: skip
 
     def circuit(self, tables: int | None) -> Circuit:
@@ -146,11 +146,11 @@ class Choices:
         """Give the integer circuit of a candidate, as `quantize` makes it."""
         config = self.config(candidate)
         layers: list[Any] = list(self.plain.layers)
-        for index, made in self._rounded_inputs(candidate).items():
-            layers[index] = made
-        for place, (index, bits) in enumerate(zip(self.sums, candidate.weight_bits, strict=True)):
+        for index, leaf in self._round_inputs(candidate).items():
+            layers[index] = leaf
+        for column, (index, bits) in enumerate(zip(self.sums, candidate.weight_bits, strict=True)):
             layer = layers[index]
-            values, rows = self.rounded[bits][place] << (config.weight_bits - bits), layer.weights
+            values, rows = self.rounded[bits][column] << (config.weight_bits - bits), layer.weights
             layers[index] = IntegerSum(layer.children, with_entries(rows, values))
         plain = self.plain
         return IntegerCircuit(
@@ -174,11 +174,11 @@ class Choices:
         full = self.bits(candidate, records)
         if self.remains == 1.0:
             return full
-        whole = replace(self.whole, state_bits=candidate.state_bits)
-        key = whole, len(records)
+        widest = replace(self.whole, state_bits=candidate.state_bits)
+        key = widest, len(records)
         if key not in self._bits:
-            self._bits[key] = self.bits(whole, records)
-        wide = replace(candidate, leaf_bits=whole.leaf_bits)
+            self._bits[key] = self.bits(widest, records)
+        wide = replace(candidate, leaf_bits=widest.leaf_bits)
         trained = full if wide == candidate else self.bits(wide, records)
         return full - (1 - self.remains) * (trained - self._bits[key])
 
@@ -187,19 +187,19 @@ class Choices:
         key = candidate.tables, candidate.leaf_bits
         if key not in self._leaves:
             self._leaves[key] = leaf_memories(self.integers(candidate))
-        most = max(candidate.weight_bits, default=self.limits.weight_bits)
-        places = [self.sums.index(layer) for layer in self.arrangement.weighted]
+        largest = max(candidate.weight_bits, default=self.limits.weight_bits)
+        columns = [self.sums.index(layer) for layer in self.arrangement.weighted]
         weights = [
-            self.rounded[candidate.weight_bits[place]][place] << (most - candidate.weight_bits[place])
-            for place in places
+            self.rounded[candidate.weight_bits[column]][column] << (largest - candidate.weight_bits[column])
+            for column in columns
         ]
-        return self.arrangement.rom_bits(weights, most, self._leaves[key])
+        return self.arrangement.rom_bits(weights, largest, self._leaves[key])
 
     def estimated_bits(self, candidate: Candidate) -> int:
         """Estimate what choices change of the memory: weights without banks, and leaf tables once."""
         rows = np.array(candidate.weight_bits, dtype=np.int64) - LEAST["weight"]
         total = int(self.stored[rows, np.arange(len(self.sums))].sum())
-        for group in self._shared(candidate.tables):
+        for group in self._share_tables(candidate.tables):
             count, symbols = group.tables.shape
             total += count * (symbols - 1) * candidate.leaf_bits
             total += len(group.numbers) * max(1, (count - 1).bit_length())
@@ -207,11 +207,11 @@ class Choices:
 
     def multiplier_bits(self, candidate: Candidate) -> int:
         """Count as `multiplier_bits` does."""
-        most = max(candidate.weight_bits, default=0)
+        largest = max(candidate.weight_bits, default=0)
         widest = max(
             (
-                (int(self.rounded[bits][place].max()) << (most - bits)).bit_length()
-                for place, bits in enumerate(candidate.weight_bits)
+                (int(self.rounded[bits][column].max()) << (largest - bits)).bit_length()
+                for column, bits in enumerate(candidate.weight_bits)
             ),
             default=1,
         )
@@ -239,13 +239,13 @@ class Choices:
             (candidate.leaf_bits, LEAST["leaf"], self.limits.leaf_bits),
             (candidate.state_bits, LEAST["state"], self.limits.state_bits),
         )
-        known = known and all(type(bits) is int and least <= bits <= most for bits, least, most in widths)
+        known = known and all(type(bits) is int and least <= bits <= largest for bits, least, largest in widths)
         if not known or type(candidate.tables) is float or candidate.tables not in self.counts:
             raise ValueError("the candidate must be of this circuit")
 
-    def _shared(self, tables: int | None) -> list[_Shared]:
+    def _share_tables(self, tables: int | None) -> list[_Shared]:
         if tables not in self._groups:
-            found = []
+            shared = []
             layers = {i: layer for i, layer in enumerate(self.circuit(tables).layers) if isinstance(layer, InputLayer)}
             for symbols in sorted({layer.table.shape[1] for layer in layers.values()}):
                 group = [index for index, layer in layers.items() if layer.table.shape[1] == symbols]
@@ -254,21 +254,21 @@ class Choices:
                 keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.itemsize * symbols))).reshape(-1)
                 _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
                 ends = np.cumsum([len(layers[index].table) for index in group])[:-1]
-                found.append(_Shared(group, ends, rows[first], numbers.reshape(-1)))
-            self._groups[tables] = found
+                shared.append(_Shared(group, ends, rows[first], numbers.reshape(-1)))
+            self._groups[tables] = shared
         return self._groups[tables]
 
-    def _rounded_inputs(self, candidate: Candidate) -> dict[int, IntegerInput]:
+    def _round_inputs(self, candidate: Candidate) -> dict[int, IntegerInput]:
         """Give the leaf tables of a candidate, each different one rounded once."""
         key = candidate.tables, candidate.leaf_bits
-        groups = self._shared(candidate.tables)
+        groups = self._share_tables(candidate.tables)
         if key not in self._tables:
             config = replace(self.limits, leaf_bits=candidate.leaf_bits)
             self._tables[key] = [round_tables(InputLayer(0, group.tables), config).cumulative for group in groups]
-        made = {}
+        inputs = {}
         for group, tables in zip(groups, self._tables[key], strict=True):
-            for index, part in zip(group.layers, np.split(tables[group.numbers], group.ends), strict=True):
+            for index, table in zip(group.layers, np.split(tables[group.numbers], group.ends), strict=True):
                 layer = self.base.layers[index]
                 assert isinstance(layer, InputLayer)
-                made[index] = IntegerInput(layer.variable, part)
-        return made
+                inputs[index] = IntegerInput(layer.variable, table)
+        return inputs

@@ -55,27 +55,27 @@ class Losses:
         Raises:
             UsageError: the budget is below the least that there is.
         """
-        whole, variables = choices.whole, len(choices.base.cardinalities)
+        widest, variables = choices.whole, len(choices.base.cardinalities)
         least = _least(choices)
         for what, limit, bits_of in (
             ("multiplier", limits.multiplier, choices.multiplier_bits), ("memory", limits.memory, choices.memory_bits),
         ):  # fmt: skip
             if limit is not None and (bits := bits_of(least)) > limit:
                 raise UsageError(f"the budget must be at least {bits} bits of {what} for this circuit, got {limit}")
-        none = choices.bits(whole, records)
+        none = choices.bits(widest, records)
 
         def lost(other: Candidate) -> float:
             return (choices.bits(other, records) - none) * variables
 
         tables = _worth(choices, limits.memory)
         middle = tables[(len(tables) - 1) // 2]
-        by_tables = {count: lost(replace(whole, tables=count)) for count in tables}
-        leaves = range(LEAST["leaf"], whole.leaf_bits + 1)
-        states = range(LEAST["state"] if limits.multiplier is not None else whole.state_bits, whole.state_bits + 1)
-        by_leaf = {bits: lost(replace(whole, tables=middle, leaf_bits=bits)) - by_tables[middle] for bits in leaves}
-        by_state = {bits: lost(replace(whole, state_bits=bits)) for bits in states}
+        by_tables = {count: lost(replace(widest, tables=count)) for count in tables}
+        leaves = range(LEAST["leaf"], widest.leaf_bits + 1)
+        states = range(LEAST["state"] if limits.multiplier is not None else widest.state_bits, widest.state_bits + 1)
+        by_leaf = {bits: lost(replace(widest, tables=middle, leaf_bits=bits)) - by_tables[middle] for bits in leaves}
+        by_state = {bits: lost(replace(widest, state_bits=bits)) for bits in states}
         if choices.sums:
-            even = [replace(whole, weight_bits=(bits,) * len(choices.sums)) for bits in choices.levels]
+            even = [replace(widest, weight_bits=(bits,) * len(choices.sums)) for bits in choices.levels]
             together = np.array([lost(one) for one in even])
             alone = choices.lost - choices.lost[-1]
             sums = alone.sum(axis=1)
@@ -93,31 +93,31 @@ def starts(choices: Choices, limits: Limits, losses: Losses) -> list[Candidate]:
 
     The losses are taken to add up, of weights and of tables the part that remains.
     """
-    whole, least, left = choices.whole, _least(choices), choices.remains
+    widest, least, left = choices.whole, _least(choices), choices.remains
     # What the estimate does not see is taken from the least candidate, until one is counted.
     unseen = 0 if limits.memory is None else choices.memory_bits(least) - choices.estimated_bits(least)
-    room = None if limits.memory is None else limits.memory - unseen
-    found: list[tuple[float, Candidate]] = []
+    budget = None if limits.memory is None else limits.memory - unseen
+    ranked: list[tuple[float, Candidate]] = []
     for count, leaf, state in product(losses.tables, losses.leaf, losses.state):
-        candidate = replace(whole, tables=count, leaf_bits=leaf, state_bits=state)
-        some = [_filled(choices, candidate, room, limits.multiplier, choices.lost)]
+        candidate = replace(widest, tables=count, leaf_bits=leaf, state_bits=state)
+        some = [_fill(choices, candidate, budget, limits.multiplier, choices.lost)]
         for bits in choices.levels:
             even = replace(candidate, weight_bits=(bits,) * len(choices.sums))
-            if room is None or choices.estimated_bits(even) <= room:
+            if budget is None or choices.estimated_bits(even) <= budget:
                 some.append(even if choices.fits(even, limits.multiplier) else None)
         other = left * losses.tables[count] + losses.leaf[leaf] + losses.state[state]
-        found += [(other + left * choices.weight_loss(one), one) for one in some if one is not None]
-    found.sort(key=lambda pair: pair[0])
+        ranked += [(other + left * choices.weight_loss(one), one) for one in some if one is not None]
+    ranked.sort(key=lambda pair: pair[0])
     chosen: dict[Candidate, None] = {}
     for mixed in (True, False):
-        good = [one for _, one in found if (len(set(one.weight_bits)) > 1) is mixed]
-        kept = 0
+        good = [one for _, one in ranked if (len(set(one.weight_bits)) > 1) is mixed]
+        accepted = 0
         for one in good:
             exact = filled(choices, one, limits) if mixed else one
             if exact is not None and _keeps(choices, exact, limits):
                 chosen[exact] = None
-                kept += 1
-            if kept == STARTS:
+                accepted += 1
+            if accepted == STARTS:
                 break
     return list(chosen) or [least]
 
@@ -149,32 +149,32 @@ def filled(
 
     With dice every loss is multiplied by a random factor, so that offspring differ.
     """
-    lost = choices.lost if dice is None else choices.lost * dice.lognormal(0.0, 0.3, choices.lost.shape[1])
+    losses = choices.lost if dice is None else choices.lost * dice.lognormal(0.0, 0.3, choices.lost.shape[1])
     if limits.memory is None:
-        return _filled(choices, candidate, None, limits.multiplier, lost)
-    best, most = None, -1
+        return _fill(choices, candidate, None, limits.multiplier, losses)
+    best, best_bits = None, -1
     # What the estimate does not see hardly changes with W: begin with that of the candidate as it is.
-    room = limits.memory - (choices.memory_bits(candidate) - choices.estimated_bits(candidate))
+    budget = limits.memory - (choices.memory_bits(candidate) - choices.estimated_bits(candidate))
     for _ in range(TRIES):
-        found = _filled(choices, candidate, room, limits.multiplier, lost)
-        if found is None:
+        fill = _fill(choices, candidate, budget, limits.multiplier, losses)
+        if fill is None:
             break
-        bits = choices.memory_bits(found)
-        if most < bits <= limits.memory:
-            best, most = found, bits
-        if found == candidate or 0 <= limits.memory - bits <= SLACK * limits.memory:
+        bits = choices.memory_bits(fill)
+        if best_bits < bits <= limits.memory:
+            best, best_bits = fill, bits
+        if fill == candidate or 0 <= limits.memory - bits <= SLACK * limits.memory:
             break
-        room += limits.memory - bits
-        candidate = found
+        budget += limits.memory - bits
+        candidate = fill
     return best
 
 
-def _filled(
-    choices: Choices, candidate: Candidate, room: int | None, multiplier: int | None, lost: FloatArray
+def _fill(
+    choices: Choices, candidate: Candidate, budget: int | None, multiplier: int | None, losses: FloatArray
 ) -> Candidate | None:
     """Do what `filled` says, with an estimated memory: one price a bit for all layers, found by bisection."""
     if not choices.sums:
-        return candidate if room is None or choices.estimated_bits(candidate) <= room else None
+        return candidate if budget is None or choices.estimated_bits(candidate) <= budget else None
     top = len(choices.levels)
     if multiplier is not None:
         # A certain child needs one bit more than W.
@@ -184,24 +184,24 @@ def _filled(
     columns = np.arange(len(choices.sums))
 
     def chosen(price: float) -> IntArray:
-        return np.asarray(np.argmin(lost[:top] + price * choices.stored[:top], axis=0))
+        return np.asarray(np.argmin(losses[:top] + price * choices.stored[:top], axis=0))
 
-    def bits(pick: IntArray) -> int:
-        return int(choices.stored[pick, columns].sum())
+    def bits(levels: IntArray) -> int:
+        return int(choices.stored[levels, columns].sum())
 
-    pick = chosen(0.0)
-    if room is not None:
+    levels = chosen(0.0)
+    if budget is not None:
         least = replace(candidate, weight_bits=(LEAST["weight"],) * len(choices.sums))
-        room -= choices.estimated_bits(least) - int(choices.stored[0].sum())
-        if bits(pick) > room:
+        budget -= choices.estimated_bits(least) - int(choices.stored[0].sum())
+        if bits(levels) > budget:
             low, high = -60.0, 40.0  # log2 of the bits lost for a stored bit
             for _ in range(60):
                 middle = (low + high) / 2
-                low, high = (low, middle) if bits(chosen(2.0**middle)) <= room else (middle, high)
-            pick = chosen(2.0**high)
-            if bits(pick) > room:
+                low, high = (low, middle) if bits(chosen(2.0**middle)) <= budget else (middle, high)
+            levels = chosen(2.0**high)
+            if bits(levels) > budget:
                 return None
-    return replace(candidate, weight_bits=tuple(int(level) for level in pick + LEAST["weight"]))
+    return replace(candidate, weight_bits=tuple(int(level) for level in levels + LEAST["weight"]))
 
 
 def mutated(choices: Choices, parent: Candidate, limits: Limits, dice: np.random.Generator) -> Candidate:
@@ -211,11 +211,11 @@ def mutated(choices: Choices, parent: Candidate, limits: Limits, dice: np.random
         moved = parent
         if kind < 0.4 or not choices.sums:
             counts = choices.counts
-            place = counts.index(parent.tables) + int(dice.integers(-1, 2))
+            index = counts.index(parent.tables) + int(dice.integers(-1, 2))
             leaf = parent.leaf_bits + int(dice.integers(-1, 2))
             state = parent.state_bits + (int(dice.integers(-1, 2)) if limits.multiplier is not None else 0)
             moved = replace(
-                parent, tables=counts[min(max(place, 0), len(counts) - 1)],
+                parent, tables=counts[min(max(index, 0), len(counts) - 1)],
                 leaf_bits=min(max(leaf, LEAST["leaf"]), choices.limits.leaf_bits),
                 state_bits=min(max(state, LEAST["state"]), choices.limits.state_bits),
             )  # fmt: skip
@@ -224,10 +224,10 @@ def mutated(choices: Choices, parent: Candidate, limits: Limits, dice: np.random
     count = int(dice.integers(1, max(2, round(CHANGES * len(bits))) + 1))
     mixed = dice.permutation(len(bits))
     bits[mixed[:count]] = np.minimum(bits[mixed[:count]] + 1, choices.limits.weight_bits)
-    return _lowered(choices, replace(parent, weight_bits=_tuple(bits)), mixed[count:], limits) or parent
+    return _lower(choices, replace(parent, weight_bits=_tuple(bits)), mixed[count:], limits) or parent
 
 
-def _lowered(choices: Choices, candidate: Candidate, others: IntArray, limits: Limits) -> Candidate | None:
+def _lower(choices: Choices, candidate: Candidate, others: IntArray, limits: Limits) -> Candidate | None:
     """Lower W of other layers, one after the other, until the budget holds; None if it does not."""
     bits = np.array(candidate.weight_bits)
     lower = np.maximum(bits[others] - 1, LEAST["weight"]) - LEAST["weight"]
@@ -239,10 +239,10 @@ def _lowered(choices: Choices, candidate: Candidate, others: IntArray, limits: L
             return None
         changed = bits.copy()
         changed[others[:count]] = lower[:count] + LEAST["weight"]
-        found = replace(candidate, weight_bits=_tuple(changed))
-        over = 0 if limits.memory is None else choices.memory_bits(found) - limits.memory
+        lowered = replace(candidate, weight_bits=_tuple(changed))
+        over = 0 if limits.memory is None else choices.memory_bits(lowered) - limits.memory
         if over <= 0:
-            return found if choices.fits(found, limits.multiplier) else None
+            return lowered if choices.fits(lowered, limits.multiplier) else None
         need = max(need, 0) + over
     return None
 
@@ -251,26 +251,26 @@ def spent(choices: Choices, candidate: Candidate, limits: Limits) -> Candidate:
     """Spend what a candidate leaves of the memory on the layers that gain most a bit."""
     if limits.memory is None or not choices.sums:
         return candidate
-    room = limits.memory - choices.memory_bits(candidate)
+    remaining = limits.memory - choices.memory_bits(candidate)
     for _ in range(8 * TRIES):
         rows = np.array(candidate.weight_bits) - LEAST["weight"]
         columns = np.arange(len(rows))
         costs = np.maximum(choices.stored - choices.stored[rows, columns], 0)
-        higher = (np.arange(len(choices.levels))[:, None] > rows) & (costs <= room)
+        higher = (np.arange(len(choices.levels))[:, None] > rows) & (costs <= remaining)
         gains = np.where(higher, (choices.lost[rows, columns] - choices.lost) / np.maximum(costs, 1), 0.0)
         best = gains.argmax(axis=0)
         order = np.argsort(-gains[best, columns], kind="stable")
         order = order[gains[best, columns][order] > 0]
-        taken = order[np.cumsum(costs[best, columns][order]) <= room]
+        taken = order[np.cumsum(costs[best, columns][order]) <= remaining]
         if not len(taken):
             break
         rows[taken] = best[taken]
-        found = replace(candidate, weight_bits=_tuple(rows + LEAST["weight"]))
-        left = limits.memory - choices.memory_bits(found)
-        if left < 0 or not choices.fits(found, limits.multiplier):
-            room //= 2
+        raised = replace(candidate, weight_bits=_tuple(rows + LEAST["weight"]))
+        left = limits.memory - choices.memory_bits(raised)
+        if left < 0 or not choices.fits(raised, limits.multiplier):
+            remaining //= 2
             continue
-        candidate, room = found, left
+        candidate, remaining = raised, left
     return candidate
 
 

@@ -41,10 +41,10 @@ def remaining(
     short = replace(
         settings, passes=passes, gradual=passes // 2, records=few, anchor=max(settings.anchor, float(len(train)))
     )
-    whole = replace(choices.whole, state_bits=start.state_bits)
+    widest = replace(choices.whole, state_bits=start.state_bits)
     # One W for all: mixed ones may lose so little that the difference is noise.
     mean = sum(start.weight_bits) // max(1, len(start.weight_bits))
-    rounded = replace(whole, weight_bits=(mean,) * len(start.weight_bits))
+    rounded = replace(widest, weight_bits=(mean,) * len(start.weight_bits))
 
     def refined(candidate: Candidate) -> float:
         config = choices.config(candidate)
@@ -53,7 +53,7 @@ def remaining(
         lo, hi = ReferenceEngine(integers).intervals(records)
         return integers.scale_bits - float(np.log2(hi - lo).mean())
 
-    before = choices.bits(rounded, records) - choices.bits(whole, records)
+    before = choices.bits(rounded, records) - choices.bits(widest, records)
     if before <= 0:
         return 1.0
-    return min(max((refined(rounded) - refined(whole)) / before, LEAST), 1.0)
+    return min(max((refined(rounded) - refined(widest)) / before, LEAST), 1.0)

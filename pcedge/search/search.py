@@ -190,12 +190,12 @@ def search(
             dice = np.random.default_rng([settings.seed, 11, len(history)])
             offspring = [mutated(choices, best, bounds, dice) for _ in range(settings.offspring)]
             scores = measure(offspring, few)
-            survivors = [offspring[place] for place in np.argsort(scores, kind="stable")[: settings.survivors]]
+            survivors = [offspring[index] for index in np.argsort(scores, kind="stable")[: settings.survivors]]
             scores = measure(survivors, many)
-            place = int(np.argmin(scores))
-            if scores[place] < history[-1]:
-                best = survivors[place]
-            history.append(min(scores[place], history[-1]))
+            index = int(np.argmin(scores))
+            if scores[index] < history[-1]:
+                best = survivors[index]
+            history.append(min(scores[index], history[-1]))
             if checkpoint is not None:
                 _write(checkpoint, mark, best, history)
     best = spent(choices, best, bounds)
@@ -249,8 +249,8 @@ def _fingerprint(
     tables: int | None, refining: tuple[IntArray, RefineConfig] | None,
 ) -> str:  # fmt: skip
     free = replace(settings, generations=0, workers=1)
-    said = [asdict(part) for part in (budget, limits, free)]
-    text = json.dumps([*said, tables], sort_keys=True) + circuit_checksum(circuit)
+    values = [asdict(source) for source in (budget, limits, free)]
+    text = json.dumps([*values, tables], sort_keys=True) + circuit_checksum(circuit)
     hasher = hashlib.sha256(text.encode() + np.ascontiguousarray(records).tobytes())
     if refining is not None:
         hasher.update(repr(refining[1]).encode() + np.ascontiguousarray(refining[0]).tobytes())

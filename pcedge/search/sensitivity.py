@@ -37,39 +37,39 @@ def layer_losses(circuit: Circuit, records: IntArray, others: Sequence[Sequence[
         Bits a record, (alternatives, sum layers).
     """
     sums = [index for index, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer)]
-    lost = np.zeros((max((len(some) for some in others), default=0), len(sums)))
+    losses = np.zeros((max((len(some) for some in others), default=0), len(sums)))
     for start in range(0, len(records), BATCH):
-        _add(circuit, records[start : start + BATCH], dict(zip(sums, others, strict=True)), lost)
-    return lost / len(records)
+        _add(circuit, records[start : start + BATCH], dict(zip(sums, others, strict=True)), losses)
+    return losses / len(records)
 
 
 def _add(
-    circuit: Circuit, records: IntArray, others: dict[int, Sequence[FloatArray]], lost: FloatArray
+    circuit: Circuit, records: IntArray, others: dict[int, Sequence[FloatArray]], losses: FloatArray
 ) -> None:  # fmt: skip
     values = inside(circuit, records)
     flows = [np.zeros_like(value) for value in values]
     flows[-1][~np.isneginf(values[-1])] = 1.0
-    column = lost.shape[1]
+    column = losses.shape[1]
     for index in range(len(circuit.layers) - 1, -1, -1):
         layer, flow = circuit.layers[index], flows[index]
         if isinstance(layer, InputLayer):
             continue
         if isinstance(layer, ProductLayer):
-            for place, child in enumerate(layer.children):
-                np.add.at(flows[child].T, layer.gather[:, place], flow.T)
+            for factor, child in enumerate(layer.children):
+                np.add.at(flows[child].T, layer.gather[:, factor], flow.T)
             continue
         column -= 1
-        below = np.concatenate([values[child] for child in layer.children], axis=1)
-        top = below.max(axis=1, keepdims=True)
+        child_logs = np.concatenate([values[child] for child in layer.children], axis=1)
+        top = child_logs.max(axis=1, keepdims=True)
         top[np.isneginf(top)] = 0.0
         used = flow > 0
         away = np.where(used, top - np.where(used, values[index], 0.0), 0.0)
-        scaled = np.exp(below - top)
+        scaled = np.exp(child_logs - top)
         ratio = np.where(used & (away <= FAR), flow * np.exp(np.minimum(away, FAR)), 0.0)
         passed, changes = _through(layer, ratio, scaled, others[index])
         for level, change in enumerate(changes):
             # In a trained circuit changes are 0 in the mean: what is not, in a sample, is noise.
-            lost[level, column] += (change / np.log(2) - np.log2(np.maximum(1 + change, 2.0**-IMPOSSIBLE_BITS))).sum()
+            losses[level, column] += (change / np.log(2) - np.log2(np.maximum(1 + change, 2.0**-IMPOSSIBLE_BITS))).sum()
         start = 0
         for child in layer.children:
             flows[child] += passed[:, start : start + flows[child].shape[1]]
@@ -84,10 +84,10 @@ def _through(
     if not isinstance(weights, SparseRows):
         changes = [((scaled @ (other - weights).T) * ratio).sum(axis=1) for other in others]
         return scaled * (ratio @ weights), changes
-    own = float_entries(weights)
+    entries = float_entries(weights)
     ways = ratio[:, weights.row_of_entry] * scaled[:, weights.indices]
     order = np.argsort(weights.indices, kind="stable")
     columns, starts = np.unique(weights.indices[order], return_index=True)
     passed = np.zeros_like(scaled)
-    passed[:, columns] = np.add.reduceat((ways * own)[:, order], starts, axis=1)
-    return passed, [ways @ (other - own) for other in others]
+    passed[:, columns] = np.add.reduceat((ways * entries)[:, order], starts, axis=1)
+    return passed, [ways @ (other - entries) for other in others]
