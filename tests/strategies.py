@@ -148,6 +148,13 @@ def make_circuit(seed: int, variables: int, states: int, symbols: int, tree: str
     return maker.finish(maker.region(maker.rng.permutation(variables).tolist()))
 
 
+def make_unstructured(seed: int, variables: int, states: int, sharpness: float) -> Circuit:
+    """Make a smooth and decomposable circuit with two products that partition the root differently."""
+    maker = CircuitMaker(seed, variables, states, 5, "random", sharpness)
+    names = maker.rng.permutation(variables).tolist()
+    return maker.finish(maker.region(names, [names[:1], names[1:]]) + maker.region(names, [names[:2], names[2:]]))
+
+
 @st.composite
 def unstructured_circuits(draw: st.DrawFn, max_variables: int = 8, max_states: int = 4) -> Circuit:
     """Draw circuits that are smooth and decomposable, with two products that partition the root differently."""
@@ -155,11 +162,8 @@ def unstructured_circuits(draw: st.DrawFn, max_variables: int = 8, max_states: i
     states = draw(st.integers(1, max_states))
     seed = draw(st.integers(0, 2**32 - 1))
     sharp = draw(st.sampled_from(SHARPNESS))
-    note(f"unstructured: CircuitMaker({seed}, {variables}, {states}, 5, 'random', {sharp})")
-    maker = CircuitMaker(seed, variables, states, 5, "random", sharp)
-    names = maker.rng.permutation(variables).tolist()
-    outs = maker.region(names, [names[:1], names[1:]]) + maker.region(names, [names[:2], names[2:]])
-    return maker.finish(outs)
+    note(f"make_unstructured({seed}, {variables}, {states}, {sharp})")
+    return make_unstructured(seed, variables, states, sharp)
 
 
 @st.composite
