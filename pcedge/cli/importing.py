@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from pcedge.cli.output import Command, whole_file
+from pcedge.importers.files import READERS
 
 _IN = click.Path(exists=True, dir_okay=False)
 
 
 @click.command("import", cls=Command, example="pcedge import nltcs.psdd --vtree nltcs.vtree --out c.pcedge")
 @click.argument("file", type=_IN)
-@click.option("--format", "kind", help="spn, bin, psdd or jpc.  [default: the suffix of FILE, .gz left off]")
+@click.option("--format", "kind", help=f"One of {', '.join(READERS)}.  [default: the suffix of FILE, .gz left off]")
 @click.option("--vtree", type=_IN, help="The vtree of a PSDD.  [default: FILE's stem with .vtree, else none]")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The float circuit.")
 def import_file(file: str, kind: str | None, vtree: str | None, out: Path) -> tuple[dict[str, Any], Any, int]:

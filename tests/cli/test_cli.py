@@ -18,14 +18,10 @@ from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
 from pcedge.circuit import log_likelihood, sample, save_circuit
+from pcedge.cli.table import TABLE
 from pcedge.data import load_array
 from pcedge.export import write_onnx
 from pcedge.quantize import QuantizationConfig, quantize
-
-COMMANDS = (
-    "demo", "doctor", "train", "info", "quantize", "export", "simulate", "verify", "encode", "decode", "loglik",
-    "prune", "grow", "evaluate", "build", "report",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +35,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TABLE)
 def test_help_has_an_example(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -15,11 +15,15 @@ import pytest
 from click.testing import CliRunner
 from helpers.paths import DATA, SHARED
 
+from benchmarks.mutate import PARSERS
 from pcedge.circuit import load_circuit, log_likelihood, sample, save_circuit
 from pcedge.circuit.structure import region_tree
 from pcedge.cli import group
+from pcedge.cli.table import TABLE
 from pcedge.errors import FormatError, MissingToolError, UsageError
-from pcedge.importers import Imported, import_circuit, spflow_binary
+from pcedge.importers import Imported, files, import_circuit, spflow_binary
+from pcedge.importers.files import READERS
+from pcedge.limits import BOUNDS
 
 
 def shared(name: str) -> Path:
@@ -134,6 +138,11 @@ def test_shared_units_stay_shared_and_depths_share_layers() -> None:
     made = import_circuit(DATA / "small.spn")
     assert [shape.kind for shape in made.circuit.shapes] == ["input", "input", "sum", "product", "product", "sum"]
     assert [shape.units for shape in made.circuit.shapes] == [2, 2, 1, 1, 1, 1]
+
+
+def test_every_format_has_its_bounds_and_is_tried_damaged() -> None:
+    assert set(READERS) <= set(files._A_BYTE) & set(BOUNDS) & set(PARSERS)
+    assert all(f".{suffix}" in TABLE["import"][2] for suffix in READERS)
 
 
 def test_gzip_and_suffixes(tmp_path: Path) -> None:
