@@ -9,7 +9,8 @@ import numpy as np
 from pcedge.arithmetic import Widths
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows, dense, float_entries, matvec, with_entries
+from pcedge.circuit.rows import SparseRows, dense, float_entries, matvec
+from pcedge.compress.flows import flow_layers
 from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize.post_training import aligned_layers
@@ -124,7 +125,7 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     layers = counterparts(circuit, integers)
     given: tuple[Layer, ...] | None = None
     if flows is not None:
-        given = aligned_layers(_flow_layers(circuit, flows), integers.order)
+        given = aligned_layers(flow_layers(circuit, flows), integers.order)
     caps = _caps(integers)
     pairs: list[FloatArray] = []
     total = 0.0
@@ -345,28 +346,6 @@ def _flow_bits(
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = counts * (np.log2(theta / shares[target]) + np.log2(mass[target] / counts) + carried)
     return float(terms[used].sum())
-
-
-def _flow_layers(circuit: Circuit, flows: Flows) -> tuple[Layer, ...]:
-    """Put flows in the place of parameters, so that they can follow them."""
-    if len(flows) != len(circuit.layers):
-        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
-    layers: list[Layer] = []
-    for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
-        if isinstance(layer, ProductLayer):
-            layers.append(layer)
-            continue
-        wanted = _parameters(layer).shape
-        got = () if flow is None else np.shape(flow)
-        if flow is None or got != wanted:
-            raise UsageError(f"the flows of layer {index} must have shape {wanted}, got {got}")
-        if not (np.isfinite(flow).all() and (np.asarray(flow) >= 0).all()):
-            raise UsageError(f"the flows of layer {index} must be finite and not negative, they are not")
-        if isinstance(layer, InputLayer):
-            layers.append(InputLayer(layer.variable, flow))
-        else:
-            layers.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
-    return tuple(layers)
 
 
 def _parameters(layer: Layer) -> FloatArray:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import BATCH, check_records, inside
-from pcedge.circuit.layers import Circuit, InputLayer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows, float_entries, row_entries
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.rows import SparseRows, entries, float_entries, row_entries, with_entries
 from pcedge.errors import UsageError
 
 BoolArray = NDArray[np.bool_]
@@ -142,14 +142,14 @@ def _through_sum(
     ratio = np.where(used & ~far, flow * np.exp(np.where(far, 0.0, away)), 0.0)
     weights = layer.weights
     if isinstance(weights, SparseRows):
-        entries = ratio[:, weights.row_of_entry] * scaled[:, weights.indices] * weights.values
-        count += entries.sum(axis=0)
+        entry_flows = ratio[:, weights.row_of_entry] * scaled[:, weights.indices] * weights.values
+        count += entry_flows.sum(axis=0)
         if mask is not None:
-            losses += entries[:, mask].sum(axis=1)
+            losses += entry_flows[:, mask].sum(axis=1)
         passed = np.zeros_like(child_logs)
         order = np.argsort(weights.indices, kind="stable")
         columns, starts = np.unique(weights.indices[order], return_index=True)
-        passed[:, columns] = np.add.reduceat(entries[:, order], starts, axis=1)
+        passed[:, columns] = np.add.reduceat(entry_flows[:, order], starts, axis=1)
     else:
         passed = scaled * (ratio @ weights)
         count += weights * (ratio.T @ scaled)
@@ -165,3 +165,29 @@ def _through_sum(
         if mask is not None:
             losses[record] += share[mask[index]].sum()
     return passed
+
+
+def flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
+    """Put flows in the place of parameters, so that they can follow them.
+
+    Raises:
+        UsageError: a layer's flows are not there, have another shape than its parameters, or are no counts.
+    """
+    if len(flows) != len(circuit.layers):
+        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
+    layers: list[Layer] = []
+    for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
+        if isinstance(layer, ProductLayer):
+            layers.append(layer)
+            continue
+        shape = layer.table.shape if isinstance(layer, InputLayer) else entries(layer.weights).shape
+        got = None if flow is None else np.shape(flow)
+        if flow is None or got != shape:
+            raise UsageError(f"the flows of layer {index} must have shape {shape}, got {got}")
+        if not (np.isfinite(flow).all() and (np.asarray(flow) >= 0).all()):
+            raise UsageError(f"the flows of layer {index} must be finite and not negative, they are not")
+        if isinstance(layer, InputLayer):
+            layers.append(InputLayer(layer.variable, flow))
+        else:
+            layers.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
+    return tuple(layers)

@@ -12,6 +12,7 @@ from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, with_entries
 from pcedge.circuit.structure import Shape, child_lists, clustered_order, find_regions, first_places, layer_spans
+from pcedge.compress.flows import flow_layers
 from pcedge.errors import CircuitError, UsageError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.integer.nested import NestedTables
@@ -59,7 +60,7 @@ def quantize(
     config = config or QuantizationConfig()
     layers = _merge_inputs(circuit.layers)
     # Flows have the shape of what they are of, and go the same way.
-    counts = None if flows is None else _merge_inputs(_flow_layers(circuit, flows))
+    counts = None if flows is None else _merge_inputs(flow_layers(circuit, flows))
     bits = _merge_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
@@ -105,26 +106,6 @@ def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[L
     """Give the float layers as `quantize` rounds them: input layers merged, products' children in coding order."""
     merged = _merge_inputs(layers)
     return _order_children(merged, [layer.shape for layer in merged], order)
-
-
-def _flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[Layer, ...]:
-    """Make layers whose parameters are their flows."""
-    if len(flows) != len(circuit.layers):
-        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
-    flow_layers: list[Layer] = []
-    for index, (layer, flow) in enumerate(zip(circuit.layers, flows, strict=True)):
-        if isinstance(layer, ProductLayer):
-            flow_layers.append(layer)
-            continue
-        values = layer.table if isinstance(layer, InputLayer) else float_entries(layer.weights)
-        if flow is None or flow.shape != values.shape:
-            got = None if flow is None else flow.shape
-            raise UsageError(f"the flows of layer {index} must have shape {values.shape}, got {got}")
-        if isinstance(layer, InputLayer):
-            flow_layers.append(InputLayer(layer.variable, flow))
-        else:
-            flow_layers.append(SumLayer(layer.children, with_entries(layer.weights, flow)))
-    return tuple(flow_layers)
 
 
 def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:

@@ -203,7 +203,7 @@ class TestErrors:
         integers = quantize(circuit)
         with pytest.raises(UsageError, match=r"^flows must have an entry for each of 2 layers, got 1$"):
             extra_bits(circuit, integers, [None])
-        with pytest.raises(UsageError, match=r"^the flows of layer 0 must have shape \(2, 2\), got \(\)$"):
+        with pytest.raises(UsageError, match=r"^the flows of layer 0 must have shape \(2, 2\), got None$"):
             extra_bits(circuit, integers, [None, np.zeros((1, 2))])
         with pytest.raises(
             UsageError, match=r"^the flows must be those of at least one possible record, they are zero$"
