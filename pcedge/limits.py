@@ -103,7 +103,7 @@ def check_bytes(
         )
 
 
-class Budget:
+class MemoryBudget:
     """Add up what a reader takes for one file, and refuse before it takes more than it may."""
 
     def __init__(self, reader: str, size: int, where: str, refuse: Callable[[str], PcedgeError]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from pcedge.drivers.size import EngineSize, default_search_bits
 from pcedge.errors import UsageError
+from pcedge.export.engine.amounts import ResourceEstimate
 from pcedge.export.engine.cycles import JOBS, Estimate, busy_cycles, estimate, smallest
-from pcedge.export.engine.resources import ResourceEstimate, estimate_resources
+from pcedge.export.engine.resources import estimate_resources
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import lower
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target

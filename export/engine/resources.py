@@ -6,19 +6,19 @@ Nothing here was compared with synthesis yet: the estimate is not calibrated.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
 from pcedge.drivers.contract import LATENCIES
 from pcedge.drivers.layout import PROGRAMS, STEP_FIELDS, VARIABLE_FIELDS
 from pcedge.drivers.size import EngineSize
+from pcedge.export.engine.amounts import Amounts, ResourceEstimate
 from pcedge.export.engine.config import in_look_up_tables
 from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word_sizes
 from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
 from pcedge.export.program.steps import StepMemory
-from pcedge.export.target import FAMILIES, Resources
+from pcedge.export.target import FAMILIES
 
 #: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
 BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18))
@@ -59,54 +59,6 @@ CHECK_LUTS = 32 * 13
 
 #: bits of what counts down to when a stream's step is fetched, and to when an interval lets it begin
 WAIT_BITS = (1 + LATENCIES["FETCH"]).bit_length() + (1 + LATENCIES["INTERVAL"]).bit_length()
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """Count look-up tables of six inputs, flip-flops, DSP slices, and block RAMs of 18 Kbit."""
-
-    lut: int = 0
-    ff: int = 0
-    dsp: int = 0
-    bram18: int = 0
-
-    def __add__(self, other: Amounts) -> Amounts:
-        """Add each kind."""
-        return Amounts(
-            self.lut + other.lut, self.ff + other.ff, self.dsp + other.dsp, self.bram18 + other.bram18
-        )  # fmt: skip
-
-    def __mul__(self, count: int) -> Amounts:
-        """Take something several times."""
-        return Amounts(self.lut * count, self.ff * count, self.dsp * count, self.bram18 * count)
-
-
-@dataclass(frozen=True)
-class ResourceEstimate:
-    """Hold the amounts of every block of an engine."""
-
-    family: str
-    blocks: dict[str, Amounts]
-
-    @property
-    def total(self) -> Amounts:
-        """Add up all blocks."""
-        return sum(self.blocks.values(), Amounts())
-
-    def missing(self, held: Resources) -> list[str]:
-        """Name what a device has too little of."""
-        total = asdict(self.total)
-        return [name for name, used in total.items() if used > int(getattr(held, name))]
-
-    def shares(self, held: Resources) -> dict[str, float | None]:
-        """Give the percentage of what a device holds; None of what it does not have."""
-        total = asdict(self.total)
-        return {name: 100 * used / getattr(held, name) if getattr(held, name) else None for name, used in total.items()}
-
-    def as_dict(self) -> dict[str, object]:
-        """Give all numbers, with the word that they are not calibrated."""
-        blocks = {name: asdict(amounts) for name, amounts in self.blocks.items()}
-        return {"calibrated": False, "family": self.family, "total": asdict(self.total), "blocks": blocks}
 
 
 def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None = None) -> ResourceEstimate:

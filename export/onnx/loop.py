@@ -44,7 +44,7 @@ _FUNCTIONS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class LoopMemory:
     """Say where a schedule's values lie: the address of their first mantissa, and the slot of their exponent."""
 
     address: IntArray
@@ -54,7 +54,7 @@ class Memory:
     slots: int
 
 
-def allocate(table: Table) -> Memory:
+def allocate(table: Table) -> LoopMemory:
     """Give addresses to the values of a schedule; what no later step reads makes room.
 
     Values of one number of units share places: a new value takes the place that was freed last, or a new one.
@@ -95,7 +95,7 @@ def allocate(table: Table) -> Memory:
     number[by_group] = np.arange(len(by_group)) - np.repeat(np.cumsum(counts) - counts, counts)
     number = number[source]
     first_address, first_slot = np.cumsum(counts * sizes) - counts * sizes, np.cumsum(counts) - counts
-    return Memory(
+    return LoopMemory(
         first_address[group] + number * units,
         first_slot[group] + number,
         int((counts * sizes).sum()),

@@ -15,7 +15,7 @@ from pcedge.errors import FormatError
 from pcedge.export.onnx.initializers import check_size
 from pcedge.export.onnx.loop import COLUMNS, KINDS
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 #: bytes of memory that reading takes at most: for each layer, entry of a leaf table, of lists; and for a moment, for an
 #: entry of a leaf table
@@ -26,7 +26,7 @@ _DIMENSIONS = {"layers": 2, "edges": 2, "order": 1, "tables": 1, "states": 1, "w
 
 
 def loop_layers(
-    tensors: dict[str, NDArray[Any]], budget: Budget, size: int
+    tensors: dict[str, NDArray[Any]], budget: MemoryBudget, size: int
 ) -> tuple[tuple[IntegerLayer, ...], tuple[int, ...]]:
     """Make the layers that the initializers of a model of format 3 describe, and the coding order.
 
@@ -105,7 +105,7 @@ class _Reader:
                 "onnx-initializers", f"initializer {name!r} must hold what layers and edges name, it is too short"
             )
 
-    def layers(self, budget: Budget, size: int) -> tuple[IntegerLayer, ...]:
+    def layers(self, budget: MemoryBudget, size: int) -> tuple[IntegerLayer, ...]:
         """Make all layers."""
         sparse = np.flatnonzero(self.kind == KINDS.index("sparse sum"))
         self._within("positions", self.starts[sparse], self.units[sparse] + 1)

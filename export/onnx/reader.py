@@ -19,11 +19,11 @@ from pcedge.export.onnx.equality import check_equal
 from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
 from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers, structure_error
 from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, constant_digest
-from pcedge.export.onnx.stack_reader import Parameters, initializer_error, integer, stacked_layers
+from pcedge.export.onnx.stack_reader import StoredParameters, initializer_error, integer, stacked_layers
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.integer.nested import NestedTables
-from pcedge.limits import Budget, Source, read_source
+from pcedge.limits import MemoryBudget, Source, read_source
 
 #: element types of initializers
 _TYPES = {
@@ -93,10 +93,10 @@ def from_onnx(model: onnx.ModelProto) -> IntegerCircuit:
 def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     _check_texts(model)
     metadata = _metadata(model)
-    budget = Budget("onnx", size, where, lambda message: FormatError("onnx-size", message))
+    budget = MemoryBudget("onnx", size, where, lambda message: FormatError("onnx-size", message))
     data = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     budget.take(_OF_DATA * data + _A_BYTE * (size - data))
-    tensors = Parameters(_tensors(model), budget)
+    tensors = StoredParameters(_tensors(model), budget)
     version = metadata["pcedge.format"]
     described = _description(metadata["pcedge.circuit"], version)
     widths = _widths(described["widths"])
@@ -258,7 +258,7 @@ def _tensors(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _nested(tensors: Parameters, leaf_bits: int) -> tuple[NestedTables, ...]:
+def _nested(tensors: StoredParameters, leaf_bits: int) -> tuple[NestedTables, ...]:
     """Take the tables that come from masters, and add them to the tensors as the graph computes them."""
     tables = []
     for name in sorted(tensors.tensors, key=lambda name: (len(name), name)):

@@ -15,7 +15,7 @@ from pcedge.errors import FormatError
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
 from pcedge.export.onnx.loop_reader import A_LAYER, AN_ENTRY, MOMENT, OF_LISTS, structure_error
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 #: keys of a layer's description by its kind and form
 _KEYS = {
@@ -30,10 +30,10 @@ _KEYS = {
 _OF_BLOCK = 24
 
 
-class Parameters:
+class StoredParameters:
     """Hold the initializers by name, and the blocks taken of them; layers of one block share it."""
 
-    def __init__(self, tensors: dict[str, NDArray[Any]], budget: Budget) -> None:
+    def __init__(self, tensors: dict[str, NDArray[Any]], budget: MemoryBudget) -> None:
         """Start with no blocks taken."""
         self.budget = budget
         self.tensors = tensors
@@ -60,7 +60,7 @@ class Parameters:
 
 
 def stacked_layers(
-    described: dict[str, Any], tensors: Parameters, size: int
+    described: dict[str, Any], tensors: StoredParameters, size: int
 ) -> tuple[tuple[IntegerLayer, ...], tuple[int, ...]]:
     """Make the layers that a description of format 2 names, and the coding order."""
     order, blocks, entries = _fields(described)
@@ -90,7 +90,7 @@ def _layer(
     count: int,
     layers: Sequence[IntegerLayer],
     blocks: list[str],
-    tensors: Parameters,
+    tensors: StoredParameters,
 ) -> IntegerLayer:
     kind = entry.get("kind")
     form = next((key for key in ("block", "lists") if key in entry), "")
@@ -133,7 +133,7 @@ def _row(where: str, tensor: NDArray[Any], row: int) -> NDArray[np.int64]:
     return np.asarray(tensor[integer(f"{where}: row", row, len(tensor))].astype(np.int64))
 
 
-def _leaves(where: str, name: str, row: int, tensors: Parameters) -> NDArray[np.int64]:
+def _leaves(where: str, name: str, row: int, tensors: StoredParameters) -> NDArray[np.int64]:
     """Take the tables of a layer's units."""
     states = tensors.tensor(where, name, 2)
     entries = name.removeprefix("states_").partition("x")[0]
@@ -147,7 +147,7 @@ def _leaves(where: str, name: str, row: int, tensors: Parameters) -> NDArray[np.
     return np.asarray(tables[:, rows].T.astype(np.int64))
 
 
-def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: Parameters) -> SparseRows:
+def _sparse(where: str, entry: dict[str, Any], columns: int, tensors: StoredParameters) -> SparseRows:
     """Take the lists of one sum from those of its stack."""
     if not isinstance(entry["lists"], list) or len(entry["lists"]) != 3:
         raise structure_error(f"{where}: lists must name three initializers: entries, sources, starts")

@@ -18,7 +18,7 @@ ADDRESS_BITS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ConstantTable:
     """Hold a value of the schedule for all symbols that decide it."""
 
     #: the variables whose codes make the address, lowest bits first
@@ -62,13 +62,13 @@ class FoldedTables:
         support = self.support[value]
         return len(support) <= 1 or sum(code_bits(self.cardinalities[v]) for v in support) <= ADDRESS_BITS
 
-    def table(self, value: int) -> Table:
+    def table(self, value: int) -> ConstantTable:
         """Compute a value for all addresses."""
         variables = tuple(sorted(self.support[value]))
         if len(variables) <= 1:
             size = 1 << code_bits(self.cardinalities[variables[0]]) if variables else 1
             mantissa, exponent = self._single[value]
-            return Table(variables, mantissa[:, :size], exponent[:size])
+            return ConstantTable(variables, mantissa[:, :size], exponent[:size])
         support = self.support[value]
         if support not in self._joint:
             size = 1 << sum(code_bits(self.cardinalities[v]) for v in variables)
@@ -80,7 +80,7 @@ class FoldedTables:
                 rest = rest >> bits
             self._joint[support] = self._replay(symbols, support)
         mantissa, exponent = self._joint[support][value]
-        return Table(variables, mantissa, exponent)
+        return ConstantTable(variables, mantissa, exponent)
 
     @cached_property
     def _single(self) -> dict[int, Vector]:

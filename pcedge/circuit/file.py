@@ -15,7 +15,7 @@ from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
 from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import FormatError, UsageError
-from pcedge.limits import Budget, Source, read_source
+from pcedge.limits import MemoryBudget, Source, read_source
 
 FORMAT = "pcedge-circuit"
 VERSION = 1
@@ -147,7 +147,7 @@ def _is_onnx(data: bytes) -> bool:
 
 def _check_memory(described: list[dict[str, Any]], tensors: dict[str, Any], size: int, where: str) -> None:
     """Refuse a file whose parametric leaves stand for tables beyond the bound: a few bytes can name any size."""
-    budget = Budget("circuit", size, where, _too_large)
+    budget = MemoryBudget("circuit", size, where, _too_large)
     budget.take(3 * size)
     for index, entry in enumerate(described):
         if "leaves" in entry:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.data.damage import refused
 from pcedge.errors import DataError
 from pcedge.extras import needing
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 Array = NDArray[Any]
 
@@ -69,7 +69,7 @@ def _stack(paths: list[Path]) -> Array:
     images = []
     size = sum(path.stat().st_size for path in paths)
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
-    budget = Budget("images", size, where, lambda message: DataError(f"{message}; a .npy file may have any size"))
+    budget = MemoryBudget("images", size, where, lambda message: DataError(f"{message}; a .npy file may have any size"))
     pillow: Any = None
     for path in paths:
         if path.suffix.lower() == ".pgm":
@@ -100,7 +100,7 @@ def _describe(mode: str, shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]} {mode}"
 
 
-def _read_png(path: Path, budget: Budget, pillow: Any) -> tuple[str, Array]:
+def _read_png(path: Path, budget: MemoryBudget, pillow: Any) -> tuple[str, Array]:
     _check_chunks(path)
     try:
         with refused(path, "PNG image"), pillow.open(path, formats=["PNG"]) as image:
@@ -151,7 +151,7 @@ def _check_chunks(path: Path) -> None:
         offset = end + 4
 
 
-def _read_pgm(path: Path, budget: Budget) -> tuple[str, Array]:
+def _read_pgm(path: Path, budget: MemoryBudget) -> tuple[str, Array]:
     # Not by Pillow, which scales the values to 0..255 or 0..65535.
     with refused(path, "PGM image"):
         data = path.read_bytes()

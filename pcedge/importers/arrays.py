@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.errors import FormatError
 from pcedge.importers.pickles import RULE, Call, Name, replay, skip
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 #: numpy's names for its loaders; numpy 2 moved them from `core` to `_core`
 _MODULES = ("numpy.core.", "numpy._core.")
@@ -37,7 +37,7 @@ _STORAGES = {
 }  # fmt: skip
 
 
-def to_array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
+def to_array(value: Any, where: str, budget: MemoryBudget) -> NDArray[Any]:
     """Make the array that a record describes.
 
     Raises:
@@ -50,7 +50,7 @@ def to_array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
         raise FormatError(RULE, f"{where} must be an array of numbers ({type(error).__name__}: {error})") from error
 
 
-def _array(value: Any, where: str, budget: Budget) -> NDArray[Any]:
+def _array(value: Any, where: str, budget: MemoryBudget) -> NDArray[Any]:
     if not isinstance(value, Call):
         raise TypeError(f"got a {type(value).__name__}")
     name = value.function.text
@@ -79,7 +79,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return dtype
 
 
-def _bytes(value: Any, budget: Budget) -> bytes:
+def _bytes(value: Any, budget: MemoryBudget) -> bytes:
     """Take bytes; protocol 2 writes them as a call of `_codecs.encode` on a latin-1 string."""
     if isinstance(value, Call) and value.function.text == _ENCODE and value.arguments[1] == "latin1":
         if value.made is None:
@@ -91,7 +91,7 @@ def _bytes(value: Any, budget: Budget) -> bytes:
     return bytes(value)
 
 
-def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: Budget) -> NDArray[Any]:
+def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: MemoryBudget) -> NDArray[Any]:
     sizes = (shape,) if type(shape) is int else tuple(shape)
     if len(sizes) > 8 or any(type(size) is not int or not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("the shape must be of at most 8 integers")
@@ -103,7 +103,7 @@ def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: 
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _tensor(value: Call, where: str, budget: Budget) -> NDArray[Any]:
+def _tensor(value: Call, where: str, budget: MemoryBudget) -> NDArray[Any]:
     """Make a tensor's array: a storage with offset, sizes and strides."""
     record, offset, sizes, strides = value.arguments[:4]
     if not isinstance(record, Call) or record.function.text != _STORAGE:
@@ -125,7 +125,7 @@ def _tensor(value: Call, where: str, budget: Budget) -> NDArray[Any]:
     return np.lib.stride_tricks.as_strided(storage[offset:] if count else storage, sizes, steps).copy()
 
 
-def _storage(data: bytes, where: str, budget: Budget) -> NDArray[Any]:
+def _storage(data: bytes, where: str, budget: MemoryBudget) -> NDArray[Any]:
     """Read torch's legacy file of one storage: five pickles, then the count and the numbers.
 
     The layout is that of `torch.save(…, _use_new_zipfile_serialization=False)`: magic number, protocol version,

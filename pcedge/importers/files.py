@@ -13,7 +13,7 @@ from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
 from pcedge.importers.normalise import Draft, normalise
-from pcedge.limits import Budget, read_file
+from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
 _A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8}
@@ -113,7 +113,7 @@ def suffix_of(path: Path) -> str:
     return name.rpartition(".")[2] if "." in name else ""
 
 
-def read_bytes(path: Path, reader: str) -> tuple[bytes, Budget]:
+def read_bytes(path: Path, reader: str) -> tuple[bytes, MemoryBudget]:
     """Read a file, or what a gzip file holds, and give the budget of its memory too.
 
     Args:
@@ -128,8 +128,8 @@ def read_bytes(path: Path, reader: str) -> tuple[bytes, Budget]:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
         hint = "; unpack it first" if packed else ""
 
-        def budget_of(size: int) -> Budget:
-            return Budget(reader, size, str(path), lambda message: FormatError("import-size", f"{message}{hint}"))
+        def budget_of(size: int) -> MemoryBudget:
+            return MemoryBudget(reader, size, str(path), lambda message: FormatError("import-size", f"{message}{hint}"))
 
         size = os.fstat(raw.fileno()).st_size
         if not packed:

@@ -13,7 +13,7 @@ from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 #: symbols of one variable at most; a number in a file must not choose how much memory is taken
 MAX_SYMBOLS = 1 << 16
@@ -56,7 +56,7 @@ Units = Mapping[Hashable, Unit]
 Place = tuple[int, int]
 
 
-def layers_of(units: Units, root: Hashable, variables: int, budget: Budget) -> Draft:
+def layers_of(units: Units, root: Hashable, variables: int, budget: MemoryBudget) -> Draft:
     """Check a graph of units and put units of one scope and depth into one layer each.
 
     Leaves of a variable share one layer. Products of a scope share a layer if their factors lie in the same layers;
@@ -134,7 +134,7 @@ def _children_first(units: Units, root: Hashable) -> list[Hashable]:
 class _Masks:
     """Hold every scope once, as a bit mask, under a number: with many variables they are what takes the memory."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self.budget = budget
         self.of: list[int] = []
         self._numbers: dict[bytes, int] = {}

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Any
 
 from pcedge.errors import FormatError
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 RULE = "import-pickle"
 #: bytes of memory that an opcode takes at most
@@ -54,7 +54,12 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 
 
 def replay(
-    data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None = None, *, persistent: bool = False
+    data: bytes,
+    allowed: Callable[[str], bool],
+    where: str,
+    budget: MemoryBudget | None = None,
+    *,
+    persistent: bool = False,
 ) -> Any:
     """Give the value of a pickle: None, numbers, strings, bytes, lists, tuples, dicts, and records of calls.
 
@@ -77,7 +82,9 @@ def replay(
         raise FormatError(RULE, f"{where} must be a whole pickle ({type(error).__name__}: {error})") from error
 
 
-def _replay(data: bytes, allowed: Callable[[str], bool], where: str, budget: Budget | None, persistent: bool) -> Any:
+def _replay(
+    data: bytes, allowed: Callable[[str], bool], where: str, budget: MemoryBudget | None, persistent: bool
+) -> Any:
     stack: list[Any] = []
     memo: dict[int, Any] = {}
 
@@ -158,7 +165,7 @@ def _replay(data: bytes, allowed: Callable[[str], bool], where: str, budget: Bud
     raise ValueError("it has no end")
 
 
-def skip(file: BytesIO, budget: Budget) -> None:
+def skip(file: BytesIO, budget: MemoryBudget) -> None:
     """Move a file behind the pickle that starts at its position."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -166,7 +173,7 @@ def skip(file: BytesIO, budget: Budget) -> None:
             budget.take(OPCODE_BYTES)
 
 
-def _opcodes(data: bytes, budget: Budget | None) -> Iterator[tuple[str, Any]]:
+def _opcodes(data: bytes, budget: MemoryBudget | None) -> Iterator[tuple[str, Any]]:
     for opcode, argument, _ in pickletools.genops(BytesIO(data)):
         if budget is not None:
             budget.take(OPCODE_BYTES)

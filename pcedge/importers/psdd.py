@@ -12,7 +12,7 @@ from pcedge.errors import FormatError
 from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.text import decode, integer, log_probability
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 PSDD, VTREE, VTREE_FIT = "psdd-line", "vtree-line", "psdd-vtree"
 #: far above any file; it keeps scopes small
@@ -88,7 +88,7 @@ def read_vtree(data: bytes, where: str) -> Vtree:
     return Vtree(variables, children, next(iter(roots)))
 
 
-def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: Budget) -> Draft:
+def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: MemoryBudget) -> Draft:
     """Read a PSDD: literals `L`, true nodes `T` and decision nodes `D`, children first, the root last.
 
     A true node has one logarithm, of the probability of 1, or two, of 0 and of 1. The number in the header is a hint

@@ -17,7 +17,7 @@ from pcedge.importers.arrays import NAMES, to_array
 from pcedge.importers.graph import LAYER_BYTES, MAX_SYMBOLS, MAX_TABLE, MOMENT_BYTES, TABLE_BYTES
 from pcedge.importers.normalise import Draft
 from pcedge.importers.pickles import Call, replay
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 RULE = "jpc-nodes"
 _DISTRIBUTIONS = "pyjuice.nodes.distributions."
@@ -36,7 +36,7 @@ class _Vector:
     scope: int
 
 
-def read(data: bytes, where: str, budget: Budget) -> Draft:
+def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
     """Read a PyJuice circuit; a vector of nodes becomes a layer, a product of one factor gives way to it.
 
     Raises:
@@ -120,7 +120,7 @@ def _sizes(node: dict[str, Any], at: str) -> tuple[int, int]:
     return blocks, block
 
 
-def _children(node: dict[str, Any], number: int, at: str, budget: Budget) -> list[int]:
+def _children(node: dict[str, Any], number: int, at: str, budget: MemoryBudget) -> list[int]:
     children = node.get("chs")
     if type(children) not in (tuple, list) or not children:
         raise FormatError(RULE, f"{at} must name its children")
@@ -144,7 +144,7 @@ def _parameters(nodes: list[dict[str, Any]], number: int, at: str) -> Any:
     return nodes[source]["params"]
 
 
-def _integers(value: Any, at: str, budget: Budget) -> IntArray:
+def _integers(value: Any, at: str, budget: MemoryBudget) -> IntArray:
     edges = to_array(value, f"{at}: edge_ids", budget)
     budget.take(8 * edges.size)
     if edges.dtype.kind not in "iu" or edges.ndim != 2 or not edges.size or edges.min() < 0 or edges.max() > MAX_TABLE:
@@ -152,7 +152,9 @@ def _integers(value: Any, at: str, budget: Budget) -> IntArray:
     return edges.astype(np.int64)
 
 
-def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget) -> dict[int, tuple[int, FloatArray]]:
+def _tables(
+    nodes: list[dict[str, Any]], limit: int, where: str, budget: MemoryBudget
+) -> dict[int, tuple[int, FloatArray]]:
     """Read every vector of leaves: its variable, and logarithms of probabilities as wide as the variable's widest."""
     tables: dict[int, tuple[int, FloatArray]] = {}
     widest: dict[int, int] = {}
@@ -181,7 +183,7 @@ def _tables(nodes: list[dict[str, Any]], limit: int, where: str, budget: Budget)
         }
 
 
-def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, budget: Budget) -> FloatArray:
+def _leaf_table(nodes: list[dict[str, Any]], number: int, count: int, at: str, budget: MemoryBudget) -> FloatArray:
     packed = nodes[number].get("dist")
     if type(packed) is not bytes:
         raise FormatError(RULE, f"{at} must have a distribution")

@@ -14,7 +14,7 @@ from pcedge.errors import FormatError
 from pcedge.importers.graph import MAX_SYMBOLS, Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.text import decode, number
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 #: a unit: its name, its type, what stands in its parentheses
 _UNIT = re.compile(r"([^\s(){}\[\]|;,*#]+)[ \t]+([A-Za-z]\w*)\(([^(){}]*)\)")
@@ -26,7 +26,7 @@ _OPENED = re.compile(r"[^\s(){}\[\]|;,*#]+[ \t]+[A-Za-z]\w*\([^(){}]*[({]")
 RULE = "spn-syntax"
 
 
-def read(data: bytes, where: str, budget: Budget) -> tuple[Draft, tuple[str, ...]]:
+def read(data: bytes, where: str, budget: MemoryBudget) -> tuple[Draft, tuple[str, ...]]:
     """Read an SPFlow text file.
 
     The first unit is the root. A unit may be written several times, as SPFlow does with one that has several parents,
@@ -178,7 +178,7 @@ def _numbers(text: str, at: str) -> list[float]:
     return [number(word, at) for word in words]
 
 
-def _histogram(parameters: str, at: str, budget: Budget) -> FloatArray:
+def _histogram(parameters: str, at: str, budget: MemoryBudget) -> FloatArray:
     lists = parameters.split(";")
     if len(lists) not in (2, 3):  # some versions write points that represent the bins in a third list
         raise FormatError(
@@ -187,11 +187,11 @@ def _histogram(parameters: str, at: str, budget: Budget) -> FloatArray:
     return histogram_table(_numbers(lists[0], at), _numbers(lists[1], at), at, budget)
 
 
-def _categorical(parameters: str, at: str, budget: Budget) -> FloatArray:
+def _categorical(parameters: str, at: str, budget: MemoryBudget) -> FloatArray:
     return categorical_table(_numbers(parameters, at), at)
 
 
-def _bernoulli(parameters: str, at: str, budget: Budget) -> FloatArray:
+def _bernoulli(parameters: str, at: str, budget: MemoryBudget) -> FloatArray:
     one = number(parameters.strip().removeprefix("p=").strip(), at)
     return categorical_table([1 - one, one], at)
 
@@ -214,7 +214,7 @@ def categorical_table(values: Sequence[float], at: str) -> FloatArray:
     return np.array(values, dtype=np.float64)
 
 
-def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str, budget: Budget) -> FloatArray:
+def histogram_table(breaks: Sequence[float], densities: Sequence[float], at: str, budget: MemoryBudget) -> FloatArray:
     """Make a leaf's table of a histogram over integers: symbol x has the density of the bin with break <= x < next.
 
     The last break is the number of symbols. Below the first break the probability is 0.

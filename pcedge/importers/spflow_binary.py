@@ -13,7 +13,7 @@ from pcedge.extras import needing
 from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow import categorical_table, histogram_table, log_weights
-from pcedge.limits import Budget
+from pcedge.limits import MemoryBudget
 
 RULE = "bin-message"
 #: as SPFlow names them in its text form
@@ -23,7 +23,7 @@ _PREFIX = {
 }  # fmt: skip
 
 
-def read(data: bytes, where: str, budget: Budget) -> Draft:
+def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
     """Read a `.bin` file: a model, or a query with a model in it.
 
     Raises:
@@ -69,7 +69,7 @@ def _schema() -> tuple[Any, type[Exception]]:
         return capnp.load(str(path)), capnp.KjException
 
 
-def _units(nodes: Any, count: int, where: str, budget: Budget) -> dict[Hashable, Unit]:
+def _units(nodes: Any, count: int, where: str, budget: MemoryBudget) -> dict[Hashable, Unit]:
     units: dict[Hashable, Unit] = {}
     if not 0 < count <= len(nodes):
         raise FormatError(RULE, f"{where} must have 1 feature or more and a unit for each, got {count}")

@@ -18,7 +18,7 @@ from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, PcedgeError
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.integer.nested import NestedTables
-from pcedge.limits import Budget, Source, read_source
+from pcedge.limits import MemoryBudget, Source, read_source
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Init, Interval, Leaf, ListSum, Multiply, Schedule, Step, revives
 
@@ -126,7 +126,7 @@ def from_bytes(data: bytes, where: str = "the program") -> Program:
         FormatError: the bytes break the format, or their steps are not those of their circuit; `rule` names what.
     """
     sections = _parse(data, where)
-    budget = Budget("program", len(data), where, lambda message: FormatError("program-size", message))
+    budget = MemoryBudget("program", len(data), where, lambda message: FormatError("program-size", message))
     try:
         circuit = _circuit(sections, budget)
     except FormatError:
@@ -303,7 +303,7 @@ def _rows_at(pool: NDArray[Any], addresses: IntArray, length: int) -> IntArray:
     return rows
 
 
-def _circuit(sections: dict[str, NDArray[Any]], budget: Budget) -> IntegerCircuit:
+def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> IntegerCircuit:
     readers = {name: _Reader(values) for name, values in sections.items()}
     widths = dict(zip(_WIDTHS, readers["widths"].take(len(_WIDTHS)).tolist(), strict=True))
     count, rest = divmod(len(sections["layers"]), len(LAYER_FIELDS))

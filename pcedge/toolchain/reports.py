@@ -49,7 +49,7 @@ _WANTED = {
 
 
 @dataclass(frozen=True)
-class Amounts:
+class ReportedAmounts:
     """Count resources, used or available."""
 
     lut: int
@@ -77,8 +77,8 @@ class Synthesis:
     #: cycles between the starts of two calls; None where they depend on the data
     interval_min: int | None
     interval_max: int | None
-    used: Amounts
-    available: Amounts
+    used: ReportedAmounts
+    available: ReportedAmounts
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Utilization:
     part: str
     #: as in the report: Synthesized, Routed, …
     state: str
-    used: Amounts
-    available: Amounts
+    used: ReportedAmounts
+    available: ReportedAmounts
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def parse_synthesis(text: str | Iterable[str], where: str) -> Synthesis:
             raise broken(f"{name} must be a number of cycles or undef, got {value!r}")
         return int(value)
 
-    def amounts(section: str) -> Amounts:
+    def amounts(section: str) -> ReportedAmounts:
         def count(*names: str) -> int:
             for name in names:
                 value = at(f"AreaEstimates/{section}/{name}", "none")
@@ -210,7 +210,7 @@ def parse_synthesis(text: str | Iterable[str], where: str) -> Synthesis:
             raise broken(f"{section} must count {names[0]}")
 
         uram = count("URAM") if f"AreaEstimates/{section}/URAM" in values else None
-        return Amounts(count("LUT"), count("FF"), count("DSP", "DSP48E"), count("BRAM_18K"), uram)
+        return ReportedAmounts(count("LUT"), count("FF"), count("DSP", "DSP48E"), count("BRAM_18K"), uram)
 
     timing = "PerformanceEstimates/SummaryOfTimingAnalysis"
     return Synthesis(
@@ -265,9 +265,11 @@ def parse_utilization(text: str | Iterable[str], where: str) -> Utilization:
     if missing:
         raise broken(f"must have rows of LUTs, registers, DSPs and block RAM tiles, {', '.join(missing)} is missing")
 
-    def amounts(column: int) -> Amounts:
+    def amounts(column: int) -> ReportedAmounts:
         uram = counts["uram"][column] if "uram" in counts else None
-        return Amounts(counts["lut"][column], counts["ff"][column], counts["dsp"][column], counts["bram"][column], uram)
+        return ReportedAmounts(
+            counts["lut"][column], counts["ff"][column], counts["dsp"][column], counts["bram"][column], uram
+        )
 
     return Utilization(
         _head(heads, "Design", broken), _head(heads, "Device", broken), _head(heads, "Design State", broken),

@@ -30,7 +30,7 @@ LOGS = "build/logs"
 
 
 @dataclass(frozen=True)
-class Command:
+class VendorCommand:
     """Describe one run of a tool."""
 
     #: the step, or all of them where one run does them
@@ -103,7 +103,7 @@ def tops_of(folder: Path) -> list[str]:
     return tops_named(read_manifest(folder), str(folder / MANIFEST))
 
 
-def plan(tops: list[str], steps: tuple[str, ...], flow: str) -> list[Command]:
+def plan(tops: list[str], steps: tuple[str, ...], flow: str) -> list[VendorCommand]:
     """List the runs of a flow, synthesis included where a later step needs it.
 
     Args:
@@ -114,15 +114,15 @@ def plan(tops: list[str], steps: tuple[str, ...], flow: str) -> list[Command]:
     steps = with_needed(steps)
     if flow == "vitis_hls":
         variables = {"PCEDGE_STEPS": " ".join(steps), "PCEDGE_TOPS": " ".join(tops)}
-        return [Command(" ".join(steps), " ".join(tops), CLASSIC_COMMAND, ".", variables)]
+        return [VendorCommand(" ".join(steps), " ".join(tops), CLASSIC_COMMAND, ".", variables)]
     return [
-        Command(step, top, (*COMPONENT_COMMANDS[step], *COMPONENT_ARGUMENTS), component(top), {})
+        VendorCommand(step, top, (*COMPONENT_COMMANDS[step], *COMPONENT_ARGUMENTS), component(top), {})
         for top in tops
         for step in steps
     ]
 
 
-def execute(folder: Path, command: Command) -> None:
+def execute(folder: Path, command: VendorCommand) -> None:
     """Run one command of a plan; its output goes to its log.
 
     Raises:

@@ -29,7 +29,7 @@ from pcedge.codec.stream import Segment, Stream
 from pcedge.data import load_array
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import load_zoo, read_notes, read_onnx, to_onnx, write_onnx
-from pcedge.limits import BOUNDS, FLOOR, Bound, Budget, check_bytes, read_source
+from pcedge.limits import BOUNDS, FLOOR, Bound, MemoryBudget, check_bytes, read_source
 from pcedge.quantize import quantize
 from pcedge.schedule import write_program
 from pcedge.schedule.serialised import SECTIONS, pack
@@ -619,7 +619,7 @@ class TestBounds:
             check_bytes("npz", 99_999_999, 10, "x", DataError, "; unpack it")
 
     def test_a_budget_adds_up(self) -> None:
-        budget = Budget("npy", 10, "x", DataError)
+        budget = MemoryBudget("npy", 10, "x", DataError)
         budget.take(1 << 25)
         budget.check(1 << 25)
         budget.check(1 << 25)

@@ -10,9 +10,9 @@ from helpers.special import special
 
 from pcedge.circuit import load_circuit
 from pcedge.drivers.size import EngineSize
+from pcedge.export.engine.amounts import Amounts
 from pcedge.export.engine.loaded_memories import copies
 from pcedge.export.engine.resources import (
-    Amounts,
     either,
     estimate_resources,
     lut_ram,
