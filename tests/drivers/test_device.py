@@ -425,7 +425,7 @@ class TestCommands:
         done = self.run("simulate", csim.folder)
         assert done.exit_code == 0 and "16 records: likelihoods, bytes and symbols equal; cycles" in done.output
         report = verify(CIRCUITS[2], records_of(CIRCUITS[2]), ["engine"], project=csim.folder)
-        assert report.mismatches == 0 and len(report.comparisons) == 4
+        assert report.mismatches == 0 and len(report.comparisons) == 5
         with pytest.raises(UsageError, match="must have read-only memories for the rung csim"):
             verify(CIRCUITS[0], records_of(CIRCUITS[0]), ["csim"], project=csim.folder)
 
