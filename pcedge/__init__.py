@@ -31,7 +31,15 @@ def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__name__):
+            raise
+        # The wheel pcedge-device has the drivers, and what they import, of the same sources.
+        raise AttributeError(
+            f"{__name__}.{name} is in the package pcedge; pcedge-device has drivers, Codec and read_program"
+        ) from error
     globals()[name] = value
     return value
 

@@ -40,7 +40,7 @@ def train(
     """Learn a circuit, a hidden Chow–Liu tree by default; see `fit`, which takes every setting.
 
     Args:
-        data: splits, or one array of train records.
+        data: splits, or one array of train records; -1 is a missing symbol, which is summed out.
         latents: states of every latent.
         structure: `hclt`, `chain`, `binary` or `independent` (`quad` needs `LearnConfig.shape`, so `fit`).
         leaves: `categorical`, `logistic` or `geometric`.

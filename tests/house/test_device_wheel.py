@@ -70,3 +70,8 @@ def test_the_wheel_is_the_closure_of_the_drivers_imports(wheel: Path, tmp_path: 
     assert held - {"pcedge.py.typed"} == set(done.stdout.split())
     for name in names:
         assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
+    code = (
+        f"import sys; sys.path[:0] = {[str(place) for place in places[:2]]}; import pcedge; pcedge.Codec; pcedge.decode"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
+    assert "AttributeError: pcedge.decode is in the package pcedge; pcedge-device has drivers, Codec and" in done.stderr
