@@ -52,7 +52,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one move, see `replacing`."""
+    """Write a file in one move, see `replacing`; what is there and no file, as a pipe, is written to."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     with replacing(path) as fresh:
         fresh.write_bytes(data)
 

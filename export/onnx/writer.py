@@ -20,6 +20,7 @@ from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_si
 from pcedge.export.onnx.loop import loop_model
 from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, format_of, widths_of, with_metadata
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
+from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
@@ -69,7 +70,7 @@ def write_onnx(circuit: IntegerCircuit | Program, path: str | Path, notes: Mappi
         UsageError: a note has the name of an entry of the format.
         WidthError: the circuit adds more terms than the ONNX form can hold.
     """
-    Path(path).write_bytes(onnx_bytes(circuit, notes))
+    write_whole(Path(path), onnx_bytes(circuit, notes))
 
 
 def onnx_bytes(circuit: IntegerCircuit | Program, notes: Mapping[str, str] | None = None) -> bytes:

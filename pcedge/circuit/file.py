@@ -15,6 +15,7 @@ from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
 from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import FormatError, UsageError
+from pcedge.files import write_whole
 from pcedge.limits import MemoryBudget, Source, read_source
 
 FORMAT = "pcedge-circuit"
@@ -42,7 +43,7 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
     data = save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))})
     _check_memory(described, tensors, len(data), str(path))
-    Path(path).write_bytes(data)
+    write_whole(Path(path), data)
 
 
 def circuit_checksum(circuit: Circuit) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -110,7 +110,10 @@ class ProductLayer:
 
     def __post_init__(self) -> None:
         """Take lists too."""
-        object.__setattr__(self, "gather", np.asarray(self.gather))
+        gather = np.asarray(self.gather)
+        if gather.dtype.kind in "iu":
+            gather = gather.astype(np.int64, copy=False)
+        object.__setattr__(self, "gather", gather)
         object.__setattr__(self, "children", _children(self.children))
 
     @property
@@ -131,8 +134,11 @@ class SumLayer:
 
     def __post_init__(self) -> None:
         """Take lists too."""
-        if not isinstance(self.weights, SparseRows):
-            object.__setattr__(self, "weights", _array(self.weights, "weights"))
+        if isinstance(self.weights, SparseRows):
+            weights: FloatArray | SparseRows = replace(self.weights, values=_array(self.weights.values, "weights"))
+        else:
+            weights = _array(self.weights, "weights")
+        object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "children", _children(self.children))
 
     @property

@@ -16,6 +16,7 @@ from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError, FormatError, PcedgeError
+from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
 from pcedge.integer.nested import NestedTables
 from pcedge.limits import MemoryBudget, Source, read_source
@@ -61,7 +62,7 @@ def write_program(source: IntegerCircuit | Program, path: str | Path) -> None:
     Raises:
         FormatError: a number does not fit the file's 32 bits.
     """
-    Path(path).write_bytes(to_bytes(source))
+    write_whole(Path(path), to_bytes(source))
 
 
 def read_program(path: Source) -> Program:

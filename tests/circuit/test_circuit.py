@@ -4,10 +4,13 @@ import functools
 import itertools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.messages import whole
+from numpy.testing import assert_array_equal
+from strategies import make_circuit
 
 from pcedge.circuit import (
     Circuit,
@@ -23,6 +26,8 @@ from pcedge.circuit import (
 )
 from pcedge.circuit.structure import Shape, coding_order, layer_scopes, region_tree, variables_of
 from pcedge.errors import CircuitError, DataError, FormatError, NotStructuredError, PcedgeError
+from pcedge.quantize import quantize
+from pcedge.schedule import write_program
 
 
 def gather(*rows):
@@ -663,3 +668,32 @@ class TestForms:
         rows = SparseRows([0, 2], [0, 1], [0.5, 0.5], 2)  # type: ignore[arg-type]
         circuit = Circuit((InputLayer(0, np.array([[0.25, 0.75], [0.5, 0.5]])), SumLayer((0,), rows)))
         np.testing.assert_array_equal(log_likelihood(circuit, [[0]]), np.log([0.375]))
+
+
+@pytest.mark.parametrize("values", [np.ones(1, "f4"), np.ones(1, ">f8"), [1], np.ones(1, "i1")])
+@pytest.mark.parametrize("kind", ["i8", "i4", ">i8", "u8"])
+def test_numbers_of_any_type_are_saved_as_they_are_read(values: object, kind: str, tmp_path: Path) -> None:
+    leaves = InputLayer(0, np.array([0.1, 0.9])), InputLayer(1, np.array([0.3, 0.9]))
+    rows = SparseRows(np.array([0, 1]), np.array([0]), values, 1)  # type: ignore[arg-type]
+    circuit = Circuit((*leaves, ProductLayer((0, 1), np.zeros((1, 2), kind)), SumLayer((2,), rows)))
+    save_circuit(circuit, tmp_path / "c.pcedge")
+    x = np.array([[0, 0], [1, 0], [1, 1]])
+    assert_array_equal(log_likelihood(load_circuit(tmp_path / "c.pcedge"), x), log_likelihood(circuit, x))
+
+
+def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = make_circuit(0, 3, 2, 2, "chain")
+    path = tmp_path / "c.pcedge"
+    save_circuit(circuit, path)
+    before = path.read_bytes()
+
+    def fail(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    for write in (lambda: save_circuit(circuit, path), lambda: write_program(quantize(circuit), path)):
+        with pytest.raises(OSError, match="the disk is full"):
+            write()
+        assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
