@@ -52,12 +52,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one move, see `replacing`; what is there and no file, as a pipe, is written to."""
-    if path.exists() and not path.is_file():
+    """Write a file in one move, see `replacing`; what is no file of its own, such as a pipe, is written to."""
+    # A temporary is moved by whoever made it.
+    if _NAME.fullmatch(path.name) or not is_replaced(path):
         path.write_bytes(data)
         return
     with replacing(path) as fresh:
         fresh.write_bytes(data)
+
+
+def is_replaced(path: Path) -> bool:
+    """Tell an output that a new file takes the place of from one that is written to where it is, such as a pipe."""
+    return descriptor_of(path) is None and (path.is_file() or not path.exists())
+
+
+def descriptor_of(path: Path) -> int | None:
+    """Give the number of the open file that a name such as /dev/stdout means; None for other names."""
+    numbers = {os.path.realpath("/proc/self/fd"), "/dev/fd"}
+    for _ in range(40):  # links that go round in circles
+        if os.path.realpath(path.parent) in numbers and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / os.readlink(path)
+    return None
 
 
 @contextlib.contextmanager

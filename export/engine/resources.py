@@ -76,11 +76,8 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
             "programs": _steps([lowered.likelihood_program, lowered.code_program]),
         }  # fmt: skip
         leaves = lowered.leaves
-        words, nested, numbers = (
-            [leaves.tables.width, leaves.uppers.width],
-            leaves.nested is not None,
-            len(leaves.tails.entries),
-        )
+        words, nested = [leaves.tables.width, leaves.uppers.width], leaves.nested is not None
+        numbers = len(leaves.tails.entries)
         programs = (lowered.likelihood_program, lowered.code_program)
         lists = any(program.column("lists").any() for program in programs)
         one_size = len(set(lowered.circuit.cardinalities)) == 1

@@ -129,11 +129,16 @@ def beat_bits(bits: int) -> int:
     return max(8, 1 << ceil_log2(bits))
 
 
+def record_bits(kernel: Kernel) -> int:
+    """Give the width of a record's beat."""
+    return beat_bits(sum(bits for _, bits in kernel.record))
+
+
 def header_text(kernel: Kernel) -> str:
     """Write src/pcedge_unrolled.hpp: sizes, where symbols lie in a record, and the top."""
     circuit = kernel.circuit
     fields = kernel.record
-    bits = beat_bits(sum(count for _, count in fields))
+    bits = record_bits(kernel)
     return Template(template("unrolled", "unrolled.hpp.in")).substitute(
         digest=circuit.digest.hex(),
         widest=max(1024, bits),
@@ -187,7 +192,7 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "edges": kernel.edges,
         "counts": asdict(kernel.counts),
         "record": [{"lowest_bit": start, "bits": bits} for start, bits in fields],
-        "record_bits": beat_bits(sum(bits for _, bits in fields)),
+        "record_bits": record_bits(kernel),
         "result_bits": RESULT_BITS,
         "golden_records": records,
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from pcedge.arithmetic import Widths
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, dense, float_entries, matvec
 from pcedge.compress.flows import flow_layers
 from pcedge.errors import UsageError
@@ -148,7 +148,7 @@ def mean_bits(circuit: Circuit, integers: IntegerCircuit, flows: Flows | None = 
     if given is None:
         return float(pairs[-1].flat[0])
     root = given[-1]
-    records = float(_parameters(root).sum()) if not isinstance(root, ProductLayer) else _first_flow(given)
+    records = float(parameters_of(root).sum()) if not isinstance(root, ProductLayer) else _first_flow(given)
     if not records > 0:
         raise UsageError("the flows must be those of at least one possible record, they are zero")
     if not np.isfinite(total):
@@ -193,8 +193,7 @@ def _entries(layer: SumLayer, rounded: IntegerSum) -> tuple[IntArray, IntArray, 
     if isinstance(left, SparseRows) and isinstance(right, SparseRows):
         if np.array_equal(left.indptr, right.indptr) and np.array_equal(left.indices, right.indices):
             return left.row_of_entry, left.indices, float_entries(left), float_entries(right)
-    theta = np.asarray(dense(left), dtype=np.float64)
-    weights = np.asarray(dense(right), dtype=np.float64)
+    theta, weights = _dense(layer, rounded)
     rows, columns = np.nonzero((theta > 0) | (weights > 0))
     return rows, columns, theta[rows, columns], weights[rows, columns]
 
@@ -236,11 +235,10 @@ def _join_pairs(matrices: list[FloatArray], cap: float) -> FloatArray:
     return joined
 
 
-def _dense(layer: SumLayer, rounded: IntegerSum, weight_bits: int) -> tuple[FloatArray, FloatArray]:
-    left, right = layer.weights, rounded.weights
-    theta = np.asarray(dense(left), dtype=np.float64)
-    weights = np.asarray(dense(right), dtype=np.float64)
-    return theta, weights / 2.0**weight_bits
+def _dense(layer: SumLayer, rounded: IntegerSum) -> tuple[FloatArray, FloatArray]:
+    """Give float and integer weights as whole matrices of float64."""
+    theta, weights = (np.asarray(dense(rows), dtype=np.float64) for rows in (layer.weights, rounded.weights))
+    return theta, weights
 
 
 def _sum_pairs(
@@ -251,7 +249,8 @@ def _sum_pairs(
     if child_pairs.ndim == 1 or units > PAIRS or units * columns * columns > PAIR_NUMBERS:
         alone = child_pairs if child_pairs.ndim == 1 else child_pairs.diagonal()
         return np.minimum(_rows_alone(layer, rounded, alone, weight_bits, cap), cap)
-    theta, weights = _dense(layer, rounded, weight_bits)
+    theta, weights = _dense(layer, rounded)
+    weights = weights / 2.0**weight_bits
     indices = np.arange(columns)
     with np.errstate(divide="ignore"):
         best = (child_pairs[None] - np.log2(weights)[:, None, :]).argmin(axis=2)
@@ -346,13 +345,6 @@ def _flow_bits(
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = counts * (np.log2(theta / shares[target]) + np.log2(mass[target] / counts) + carried)
     return float(terms[used].sum())
-
-
-def _parameters(layer: Layer) -> FloatArray:
-    if isinstance(layer, InputLayer):
-        return layer.table
-    assert isinstance(layer, SumLayer)
-    return float_entries(layer.weights)
 
 
 def _first_flow(layers: tuple[Layer, ...]) -> float:

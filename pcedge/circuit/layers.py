@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.parametric import Parametric
-from pcedge.circuit.rows import SparseRows, batches, entries, joined, row_sums
+from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, row_sums
 from pcedge.circuit.structure import Shape, Spans, check_shapes, check_symbolizer, layer_scopes
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
@@ -148,6 +148,13 @@ class SumLayer:
 
 
 Layer = InputLayer | ProductLayer | SumLayer
+
+
+def parameters_of(layer: Layer) -> FloatArray:
+    """Give what the rows of a layer hold: leaf tables, or the entries of weights; nothing of a product layer."""
+    if isinstance(layer, InputLayer):
+        return layer.table
+    return np.zeros(0) if isinstance(layer, ProductLayer) else float_entries(layer.weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import click
 
 from pcedge.cli.streams import unwritable
 from pcedge.errors import DataError, UsageError
-from pcedge.files import scratch
+from pcedge.files import descriptor_of, is_replaced, scratch
 
 #: flags of an open file that is not there to be read
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -176,18 +176,6 @@ def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> int:
     return count
 
 
-def descriptor_of(path: Path) -> int | None:
-    """Give the number of the open file that a name such as /dev/stdout means; None for other names."""
-    numbers = {os.path.realpath("/proc/self/fd"), "/dev/fd"}
-    for _ in range(40):  # links that go round in circles
-        if os.path.realpath(path.parent) in numbers and path.name.isdecimal():
-            return int(path.name)
-        if not path.is_symlink():
-            return None
-        path = path.parent / os.readlink(path)
-    return None
-
-
 def _open(path: Path, mode: str) -> Any:
     """Open what is no regular file; one that is open already is continued, wherever it is."""
     number = descriptor_of(path)
@@ -201,13 +189,12 @@ def is_special(path: Path) -> bool:
         click.UsageError: it is the number of a file that is not open.
     """
     number = descriptor_of(path)
-    if number is None:
-        return path.exists() and not path.is_file()
-    try:
-        os.fstat(number)
-    except OSError as error:
-        raise click.UsageError(f"the output must be open, {path} is not") from error
-    return True
+    if number is not None:
+        try:
+            os.fstat(number)
+        except OSError as error:
+            raise click.UsageError(f"the output must be open, {path} is not") from error
+    return not is_replaced(path)
 
 
 def copy_to(file: Path, path: Path) -> None:

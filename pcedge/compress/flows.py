@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.inference import BATCH, check_records, inside
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import SparseRows, entries, float_entries, row_entries, with_entries
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer, parameters_of
+from pcedge.circuit.rows import SparseRows, float_entries, row_entries, with_entries
 from pcedge.errors import UsageError
 
 BoolArray = NDArray[np.bool_]
@@ -180,7 +180,7 @@ def flow_layers(circuit: Circuit, flows: Sequence[FloatArray | None]) -> tuple[L
         if isinstance(layer, ProductLayer):
             layers.append(layer)
             continue
-        shape = layer.table.shape if isinstance(layer, InputLayer) else entries(layer.weights).shape
+        shape = parameters_of(layer).shape
         got = None if flow is None else np.shape(flow)
         if flow is None or got != shape:
             raise UsageError(f"the flows of layer {index} must have shape {shape}, got {got}")

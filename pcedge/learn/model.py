@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,10 @@ import numpy as np
 import torch
 
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, SumLayer
-from pcedge.circuit.rows import entries
+from pcedge.circuit.layers import MISSING, Circuit, InputLayer, Layer, parameters_of
 from pcedge.learn.config import LearnConfig
 from pcedge.learn.leaves import refit_layer
-from pcedge.learn.parameters import count_of, packed, with_parameters
+from pcedge.learn.parameters import packed, with_parameters
 from pcedge.learn.plan import Bags, LeafStack, ProductStack, Pull, Rows, SumStack, make_plan
 from pcedge.learn.priors import neighbours, tree_shrunk
 
@@ -280,9 +280,8 @@ class Model:
                 continue
             first = stack.first
             for index in stack.layers:
-                layer = self.circuit.layers[index]
-                size = count_of(layer)
-                shape = entries(layer.weights).shape if isinstance(layer, SumLayer) else stack.shape[1:]
+                shape = parameters_of(self.circuit.layers[index]).shape
+                size = math.prod(shape)
                 layers[index] = values[first : first + size].reshape(shape)
                 first += size
         return layers

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pcedge.arrays import FloatArray
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
-from pcedge.circuit.rows import entries, float_entries, with_entries
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, SumLayer, parameters_of
+from pcedge.circuit.rows import with_entries
 from pcedge.learn.plan import LeafStack, ProductStack, SumStack
 
 
@@ -17,21 +17,8 @@ def packed(circuit: Circuit, levels: tuple[tuple[LeafStack | ProductStack | SumS
         if isinstance(stack, ProductStack):
             continue
         for index in stack.layers:
-            layer = circuit.layers[index]
-            if isinstance(layer, InputLayer):
-                pieces.append(layer.table.ravel())
-            elif isinstance(layer, SumLayer):
-                pieces.append(float_entries(layer.weights).ravel())
+            pieces.append(parameters_of(circuit.layers[index]).ravel())
     return np.concatenate(pieces)
-
-
-def count_of(layer: Layer) -> int:
-    """Count the entries of a layer's rows."""
-    if isinstance(layer, InputLayer):
-        return layer.table.size
-    if isinstance(layer, ProductLayer):
-        return 0
-    return entries(layer.weights).size
 
 
 def with_parameters(layer: Layer, values: FloatArray) -> Layer:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.batches import stacked
-from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, with_entries
 from pcedge.circuit.structure import Shape, child_lists, clustered_order, find_regions, first_places, layer_spans
 from pcedge.compress.flows import flow_layers
@@ -149,7 +149,7 @@ def _quantize_layers(
         for numbers in batches([layer.weights for _, layer in chosen]):
             batch = [chosen[number] for number in numbers]
             layer = SumLayer((), joined([layer.weights for _, layer in batch]))
-            counts = None if flows is None else np.concatenate([_sum_entries(flows[index]) for index, _ in batch])
+            counts = None if flows is None else np.concatenate([parameters_of(flows[index]) for index, _ in batch])
             values = round_rows(layer, float_entries(layer.weights), config, width, counts)
             first = 0
             for index, layer in batch:
@@ -158,11 +158,6 @@ def _quantize_layers(
                 quantized[index] = IntegerSum(layer.children, weights)
                 first = last
     return tuple(quantized)
-
-
-def _sum_entries(layer: Layer) -> FloatArray:
-    assert isinstance(layer, SumLayer)
-    return float_entries(layer.weights)
 
 
 def round_tables(layer: InputLayer, config: QuantizationConfig) -> IntegerInput:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import numpy_helper
 
 from pcedge.arrays import IntArray
@@ -42,6 +43,16 @@ def with_missing(circuit: IntegerCircuit, count: int, seed: int = 0) -> IntArray
     records = generator.integers(0, circuit.cardinalities, (count, len(circuit.cardinalities)))
     records[generator.random(records.shape) < 0.2] = MISSING
     return records
+
+
+def assert_refused(folder: Path, model: onnx.ModelProto, rule: str, text: str) -> None:
+    """Write a model, and demand that the reader refuses it by a rule, with a text."""
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError, match=f"^{rule}: ") as caught:
+        read_onnx(path)
+    assert caught.value.rule == rule
+    assert text in str(caught.value)
 
 
 def small_circuit() -> IntegerCircuit:

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.learned import equal, parameters
 from helpers.messages import whole
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer, log_likelihood, sample
@@ -35,18 +36,6 @@ def tree_data(parents, count, symbols=3, flip=0.2, seed=0):
         new = (generator.random(count) < flip) | (parent < 0)
         x[:, variable] = np.where(new, fresh, x[:, parent])
     return x
-
-
-def parameters(circuit):
-    for layer in circuit.layers:
-        if isinstance(layer, InputLayer):
-            yield layer.probabilities
-        elif isinstance(layer, SumLayer):
-            yield layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
-
-
-def same(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
 
 
 # ---------------------------------------------------------------------------------------------------- Chow–Liu
@@ -254,8 +243,8 @@ def test_same_seed_same_parameters(batch, dtype):
     x = tree_data([-1, 0, 1, 1, 3], 400)
     config = LearnConfig(latents=4, iterations=20, batch=batch, dtype=dtype, seed=7)
     first, second = fit(x, config), fit(x, config)
-    assert same(first, second)
-    assert not same(first, fit(x, LearnConfig(latents=4, iterations=20, batch=batch, dtype=dtype, seed=8)))
+    assert equal(first, second)
+    assert not equal(first, fit(x, LearnConfig(latents=4, iterations=20, batch=batch, dtype=dtype, seed=8)))
 
 
 @needs_torch
@@ -317,7 +306,7 @@ def test_cardinalities():
 def test_test_split_is_not_looked_at():
     x = tree_data([-1, 0, 1], 100)
     config = LearnConfig(latents=2, iterations=5)
-    assert same(fit(Splits(x, x[:20], x), config), fit(Splits(x, x[:20], x[::-1] * 0), config))
+    assert equal(fit(Splits(x, x[:20], x), config), fit(Splits(x, x[:20], x[::-1] * 0), config))
 
 
 @needs_torch

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.learned import equal, parameters
 from safetensors.numpy import load, save
 from strategies import TREES, make_circuit
 
@@ -31,18 +32,6 @@ def records(count=300, seed=0):
     generator = np.random.default_rng(seed)
     hidden = generator.integers(0, 3, count)
     return (hidden[:, None] + generator.integers(0, 2, (count, 5))) % 4
-
-
-def parameters(circuit):
-    for layer in circuit.layers:
-        if isinstance(layer, InputLayer):
-            yield layer.table
-        elif isinstance(layer, SumLayer):
-            yield layer.weights.values if isinstance(layer.weights, SparseRows) else layer.weights
-
-
-def equal(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
 
 
 class Killed(BaseException):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import strategies
 from click.testing import CliRunner
+from helpers.intervals import share_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,17 +78,8 @@ class TestRoundTrip:
     @given(engines(max_variables=5, max_states=3), st.data())
     def test_intervals_share_out_the_whole(self, engine, data):
         past = data.draw(strategies.records_for(engine.circuit, min_records=1))
-        circuit = engine.circuit
-        for column, variable in enumerate(circuit.order):
-            ends = np.zeros(len(past), dtype=np.int64)
-            for symbol in range(circuit.cardinalities[variable]):
-                records = past.copy()
-                records[:, variable] = symbol
-                lo, hi = engine.intervals(records)
-                assert (lo[:, column] == ends).all()
-                assert (hi[:, column] - lo[:, column] >= circuit.floor).all()
-                ends = hi[:, column]
-            assert (ends <= 1 << circuit.scale_bits).all()
+        for ends in share_out(engine, past):
+            assert (ends <= 1 << engine.circuit.scale_bits).all()
 
     @given(engines(), st.data())
     def test_contexts_are_never_zero_and_fit(self, engine, data):

@@ -9,6 +9,7 @@ import make_vectors as oracle
 import numpy as np
 import pytest
 import strategies
+from helpers.intervals import share_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -277,15 +278,7 @@ class TestIntervals:
         engine = ReferenceEngine(circuit)
         past = data.draw(strategies.records_for(circuit, min_records=1))
         whole = 1 << circuit.scale_bits
-        for column, variable in enumerate(circuit.order):
-            ends = np.zeros(len(past), dtype=np.int64)
-            for symbol in range(circuit.cardinalities[variable]):
-                records = past.copy()
-                records[:, variable] = symbol
-                lo, hi = engine.intervals(records)
-                assert (lo[:, column] == ends).all()
-                assert (hi[:, column] - lo[:, column] >= circuit.floor).all()
-                ends = hi[:, column]
+        for ends in share_out(engine, past):
             assert (ends <= whole).all()
             assert (ends > 0.99 * whole).all()
 

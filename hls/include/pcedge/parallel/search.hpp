@@ -44,11 +44,9 @@ template <class K>
 typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted_t weighted,
                              unsigned symbol) {
 #pragma HLS INLINE
-  using bound_t = typename K::bound_t;
   PCEDGE_FITS(std::uint64_t(weighted), K::C::weighted_bits, "a weighted entry");
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
-      weighted,
-      bound_t(floors_of<typename K::F, K::C::symbol_bits, K::P>(symbol, unsigned(K::M::floor))),
+      weighted, floors_of<typename K::F, K::C::symbol_bits, K::P>(symbol, unsigned(K::M::floor)),
       s.scale);
 }
 

@@ -1,7 +1,7 @@
 // The engine: replays the steps of a schedule from tables, one multiply-accumulate a cycle, one
 // record at a time.
-#ifndef PCEDGE_ENGINE_HPP
-#define PCEDGE_ENGINE_HPP
+#ifndef PCEDGE_INTERPRETER_HPP
+#define PCEDGE_INTERPRETER_HPP
 
 #include "../arith/bounded.hpp"
 #include "../arith/interval.hpp"
