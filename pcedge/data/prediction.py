@@ -1,0 +1,383 @@
+"""The arithmetic of the predictor stage in numpy, the reference for every engine (docs/predictor.md).
+
+The numbers of S lanes lie in buffers of shape (S, places) with zeros around them, so that every neighbour of a number
+is a fixed distance before it, and the same functions serve one number of each lane and all numbers at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.data.predictor import COEFFICIENT_BITS, MAX_COEFFICIENT, SATURATION, Group, Offset, Predictor
+from pcedge.errors import DataError
+
+#: numbers whose features are held at a time
+BLOCK = 1 << 16
+
+_SIGN = np.uint64(1 << 63)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Hold what of a predictor is arrays, and how the numbers of one lane lie in its buffer."""
+
+    predictor: Predictor
+    #: rows of a lane
+    rows: int
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Give the sizes of the buffer's axes: rows, then those of a row, with the reach of neighbours around."""
+        before, behind = self.predictor.reach
+        return tuple(
+            size + b + a for size, b, a in zip((self.rows, *self.predictor.shape), before, behind, strict=True)
+        )
+
+    @property
+    def places(self) -> int:
+        """Give the places of a lane's buffer."""
+        return math.prod(self.sizes)
+
+    @cached_property
+    def cells(self) -> IntArray:
+        """Give the place of every number, (rows, columns)."""
+        before, _ = self.predictor.reach
+        axes = [
+            (np.arange(size) + start) * math.prod(self.sizes[axis + 1 :])
+            for axis, (size, start) in enumerate(zip((self.rows, *self.predictor.shape), before, strict=True))
+        ]
+        grid = axes[0]
+        for axis in axes[1:]:
+            grid = grid[..., None] + axis
+        return grid.reshape(self.rows, -1)
+
+    def distances(self, offsets: Sequence[Offset]) -> IntArray:
+        """Give how far before a number its neighbours lie in the buffer."""
+        steps = [math.prod(self.sizes[axis + 1 :]) for axis in range(len(self.sizes))]
+        return np.array([sum(s * o for s, o in zip(steps, offset, strict=True)) for offset in offsets], dtype=np.int64)
+
+    @cached_property
+    def used(self) -> list[tuple[IntArray, IntArray]]:
+        """Give the distances of what every group's prediction looks at, with the coefficients."""
+        distances = self.distances(self.predictor.neighbours)
+        coefficients = np.array([group.coefficients for group in self.predictor.groups], dtype=np.int64)
+        return [(distances[row != 0], row[row != 0]) for row in coefficients]
+
+    @cached_property
+    def group_of(self) -> IntArray:
+        """Give the group of every column."""
+        return np.array(self.predictor.group_of, dtype=np.int64)
+
+    @cached_property
+    def origins(self) -> IntArray:
+        """Give the origin of every column as the number that `centred` takes off."""
+        return np.array([group.origin for group in self.predictor.groups], dtype=np.int64)[self.group_of]
+
+    @cached_property
+    def features(self) -> Features:
+        """Give the features as matrices over the neighbours that any of them sees."""
+        return Features.of(self)
+
+    @cached_property
+    def tree(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Give the nodes' features, their thresholds, and their children, (2, nodes)."""
+        nodes = self.predictor.tree
+        return (
+            np.array([node.feature for node in nodes], dtype=np.int64),
+            np.array([node.threshold for node in nodes], dtype=np.int64),
+            np.array([[node.below for node in nodes], [node.above for node in nodes]], dtype=np.int64),
+        )
+
+    @cached_property
+    def classes(self) -> tuple[IntArray, IntArray]:
+        """Give the bias and the shift of every class."""
+        biases, shifts = np.array(self.predictor.classes, dtype=np.int64).T
+        return biases, shifts
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Hold features as sums: of saturated numbers, residuals, their sizes, differences' sizes, prediction, column.
+
+    Every sum is below 2^53, so products of floats are exact.
+    """
+
+    #: distances of the numbers and of the residuals that are seen
+    values: IntArray
+    residuals: IntArray
+    of_values: FloatArray
+    of_residuals: FloatArray
+    of_sizes: FloatArray
+    #: pairs of numbers whose difference is seen, as columns of a matrix over the numbers
+    differences: FloatArray
+    of_differences: FloatArray
+    of_prediction: FloatArray
+    of_column: FloatArray
+
+    @staticmethod
+    def of(plan: Plan) -> Features:
+        """Collect what the features of a plan's predictor see."""
+        features = plan.predictor.features
+        of_residuals = [f.kind in ("residual", "activity") for f in features]
+        seen = [
+            sorted({o for f, r in zip(features, of_residuals, strict=True) if r == side for o in f.neighbours})
+            for side in (False, True)
+        ]
+        place = [{offset: index for index, offset in enumerate(side)} for side in seen]
+        pairs = [pair for f in features if f.kind == "gradient" for pair in zip(f.neighbours[::2], f.neighbours[1::2], strict=True)]
+        count = len(features)
+        made = Features(
+            plan.distances(seen[0]), plan.distances(seen[1]), np.zeros((len(seen[0]), count)),
+            np.zeros((len(seen[1]), count)), np.zeros((len(seen[1]), count)), np.zeros((len(seen[0]), len(pairs))),
+            np.zeros((len(pairs), count)), np.zeros(count), np.zeros(count),
+        )  # fmt: skip
+        pair = 0
+        for number, feature in enumerate(features):
+            made.of_prediction[number] = feature.kind in ("prediction", "slope")
+            made.of_column[number] = feature.kind == "column"
+            if feature.kind == "slope":
+                made.of_values[place[0][feature.neighbours[0]], number] = -1
+            if feature.kind == "gradient":
+                for first, second in zip(feature.neighbours[::2], feature.neighbours[1::2], strict=True):
+                    made.differences[place[0][first], pair] += 1
+                    made.differences[place[0][second], pair] -= 1
+                    made.of_differences[pair, number] = 1
+                    pair += 1
+            matrix = {"value": made.of_values, "residual": made.of_residuals, "activity": made.of_sizes}
+            for offset, weight in zip(feature.neighbours, feature.weights, strict=False):
+                matrix[feature.kind][place[feature.kind != "value"][offset], number] += weight
+        return made
+
+
+class Lanes:
+    """Hold what is known of S lanes: numbers, first residuals, residuals, and adaptive weights.
+
+    Args:
+        plan: the predictor, and the rows of a lane.
+        count: S.
+    """
+
+    def __init__(self, plan: Plan, count: int) -> None:
+        """Begin with nothing known: everything around counts as the origin, with no residual."""
+        self.plan = plan
+        self.active = count
+        self.values = np.zeros((count, plan.places), dtype=np.int64)
+        self.first = np.zeros_like(self.values) if plan.predictor.adaptation else self.values[:, :0]
+        self.residuals = np.zeros_like(self.values)
+        adaptation = plan.predictor.adaptation
+        if adaptation:
+            self._distances = plan.distances(adaptation.neighbours)
+            shape = (count, len(plan.predictor.groups), len(self._distances))
+            self._weights = np.zeros(shape, dtype=np.int64)
+            self._gain = COEFFICIENT_BITS - adaptation.rate + (len(self._distances) - 1).bit_length()
+
+    def narrow(self, active: int) -> None:
+        """Go on with the first lanes: the others have ended."""
+        self.active = active
+
+    def predict(self, group: int, places: IntArray) -> IntArray:
+        """Predict numbers of one group from their neighbours, (S, places): a number less its origin."""
+        plan, one = self.plan, self.plan.predictor.groups[group]
+        total = self._around(self.values, places, plan.used[group][0]) @ plan.used[group][1]
+        if one.wide:
+            return total
+        total += one.constant + (1 << (COEFFICIENT_BITS - 1))
+        return _within(one, total >> COEFFICIENT_BITS)
+
+    def adapt(self, group: int, place: int, prediction: IntArray) -> tuple[IntArray, IntArray]:
+        """Correct the first prediction of one number of each lane; give the correction's inputs too."""
+        history = saturated(self.first.take(place - self._distances, axis=1)[: self.active])
+        total = (self._weights[: len(history), group] * history).sum(axis=1) + (1 << (COEFFICIENT_BITS - 1))
+        return _within(self.plan.predictor.groups[group], prediction + (total >> COEFFICIENT_BITS)), history
+
+    def learn(self, group: int, history: IntArray, residual: IntArray) -> None:
+        """Move the weights towards a smaller residual: by the sign of it, and by each input's share."""
+        scale = bit_length(np.abs(history).sum(axis=1))[:, None]
+        moves = (np.abs(history) << self._gain) >> scale
+        weights = self._weights[: len(history), group]
+        weights += np.sign(residual)[:, None] * np.sign(history) * moves
+        np.clip(weights, 1 - MAX_COEFFICIENT, MAX_COEFFICIENT - 1, out=weights)
+
+    def classify(self, columns: IntArray, places: IntArray, predictions: IntArray) -> IntArray:
+        """Choose the class of numbers by the tree, (S, places); `predictions` are what `predict` and `adapt` give."""
+        features, thresholds, children = self.plan.tree
+        if not len(features):
+            return np.zeros_like(predictions)
+        flat = self.describe(columns, places, predictions).reshape(-1, len(self.plan.predictor.features))
+        node = np.zeros(len(flat), dtype=np.int64)
+        active = np.arange(len(flat))
+        while active.size:
+            at = node[active]
+            following = children[(flat[active, features[at]] > thresholds[at]).view(np.int8), at]
+            node[active] = following
+            active = active[following >= 0]
+        return (-1 - node).reshape(predictions.shape)
+
+    def describe(self, columns: IntArray, places: IntArray, predictions: IntArray) -> FloatArray:
+        """Compute the features of numbers, whole floats of shape (S, places, features)."""
+        seen = self.plan.features
+        out: FloatArray = saturated(predictions)[..., None] * seen.of_prediction
+        out += columns[:, None] * seen.of_column
+        if len(seen.values):
+            values = saturated(self._around(self.values, places, seen.values)).astype(np.float64)
+            out += values @ seen.of_values
+            if len(seen.of_differences):
+                out += np.abs(values @ seen.differences) @ seen.of_differences
+        if len(seen.residuals):
+            residuals = saturated(self._around(self.residuals, places, seen.residuals)).astype(np.float64)
+            out += residuals @ seen.of_residuals
+            out += np.abs(residuals) @ seen.of_sizes
+        return out
+
+    def _around(self, numbers: IntArray, places: IntArray, distances: IntArray) -> IntArray:
+        """Give the neighbours of places, (S, places, distances)."""
+        rows = numbers if self.active == len(numbers) else numbers[: self.active]
+        return rows.take(places[:, None] - distances, axis=1)
+
+
+def saturated(numbers: IntArray) -> IntArray:
+    """Keep numbers within 32 bits, as features and the adaptation see them."""
+    return np.clip(numbers, -SATURATION, SATURATION)
+
+
+def bit_length(numbers: IntArray) -> IntArray:
+    """Give the bits of numbers of at least 0 and below 2^53."""
+    return np.frexp(numbers.astype(np.float64))[1].astype(np.int64)
+
+
+def _within(group: Group, prediction: IntArray) -> IntArray:
+    return np.clip(prediction, group.low - group.origin, group.high - group.origin)
+
+
+def centred(predictor: Predictor, x: NDArray[Any]) -> IntArray:
+    """Take every column's origin off, modulo 2^64; (rows, columns)."""
+    plan = Plan(predictor, len(x))
+    wrapped = x.reshape(len(x), -1).astype(np.uint64) - plan.origins.astype(np.uint64)
+    return wrapped.view(np.int64)
+
+
+def restored(predictor: Predictor, numbers: IntArray) -> NDArray[Any]:
+    """Give centred numbers back as data.
+
+    Raises:
+        DataError: a number is out of the range of its column.
+    """
+    plan = Plan(predictor, len(numbers))
+    wrapped = numbers.view(np.uint64) + plan.origins.astype(np.uint64)
+    flat = wrapped.astype(predictor.dtype)
+    out = flat.reshape(len(numbers), *predictor.shape)
+    if not np.array_equal(centred(predictor, out), numbers):
+        raise DataError("numbers must be in the range of their columns, some are not")
+    checked: NDArray[Any] = predictor.check(out)
+    return checked
+
+
+def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray, NDArray[np.uint64], IntArray]:
+    """Make tokens of residuals: the token, and the raw bits behind it with how many they are."""
+    biases, shifts = (column[classes] for column in plan.classes)
+    centre, escapes = plan.predictor.centre, plan.predictor.escapes
+    shifted = (residuals - biases) >> shifts
+    low = (residuals - biases) - (shifted << shifts)
+    above, below = shifted >= centre, shifted < -centre
+    beyond = np.where(above, shifted - centre, np.where(below, -1 - centre - shifted, 0)).astype(np.uint64)
+    level = _levels(beyond + np.uint64(1))
+    tokens = shifted + centre + escapes
+    tokens = np.where(above, escapes + 2 * centre + level - 1, np.where(below, escapes - level, tokens))
+    extra = np.where(above | below, level - 1, 0)
+    tail = (beyond + np.uint64(1)) & ((np.uint64(1) << extra.astype(np.uint64)) - np.uint64(1))
+    raw = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
+    return tokens, raw, extra + shifts
+
+
+def raw_bits(plan: Plan, classes: IntArray, tokens: IntArray) -> IntArray:
+    """Give how many raw bits stand behind tokens."""
+    shifts = plan.classes[1][classes]
+    return np.maximum(_level_of(plan, tokens)[0] - 1, 0) + shifts
+
+
+def join(plan: Plan, classes: IntArray, tokens: IntArray, raw: NDArray[np.uint64]) -> IntArray:
+    """Give the residuals of tokens and the raw bits behind them, modulo 2^64."""
+    biases, shifts = (column[classes] for column in plan.classes)
+    centre = plan.predictor.centre
+    level, above = _level_of(plan, tokens)
+    low = (raw & ((np.uint64(1) << shifts.astype(np.uint64)) - np.uint64(1))).astype(np.int64)
+    tail = (raw >> shifts.astype(np.uint64)) | (np.uint64(1) << np.maximum(level - 1, 0).astype(np.uint64))
+    beyond = (tail - np.uint64(1)).view(np.int64)
+    plain = tokens - centre - plan.predictor.escapes
+    shifted = np.where(level == 0, plain, np.where(above, beyond + centre, -1 - centre - beyond))
+    return (shifted << shifts) + low + biases
+
+
+def _level_of(plan: Plan, tokens: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Give the escape of tokens, 0 of those without, and on which side it is."""
+    first, last = plan.predictor.escapes, plan.predictor.escapes + 2 * plan.predictor.centre
+    above = tokens >= last
+    return np.where(above, tokens - last + 1, np.where(tokens < first, first - tokens, 0)), above
+
+
+def _levels(numbers: NDArray[np.uint64]) -> IntArray:
+    """Give the bits of unsigned numbers, exactly."""
+    high = numbers >> np.uint64(32)
+    top = bit_length(high.astype(np.int64))
+    return np.where(high > 0, top + 32, bit_length((numbers & np.uint64(0xFFFFFFFF)).astype(np.int64)))
+
+
+def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray]:
+    """Compute classes and residuals of whole lanes.
+
+    Args:
+        predictor: the stage.
+        numbers: centred numbers of S lanes, (S, rows, columns).
+
+    Returns:
+        Classes and residuals, int64 of the same shape.
+    """
+    lanes, predictions = observe(predictor, numbers)
+    plan = lanes.plan
+    classes = np.empty_like(numbers)
+    for rows in _blocks(plan, len(numbers)):
+        places = plan.cells[rows].ravel()
+        columns = np.tile(np.arange(predictor.columns), len(plan.cells[rows]))
+        chosen = lanes.classify(columns, places, predictions[:, rows].reshape(len(numbers), -1))
+        classes[:, rows] = chosen.reshape(classes[:, rows].shape)
+    return classes, lanes.residuals[:, plan.cells]
+
+
+def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
+    """Give lanes in which all numbers are known, and the predictions of all, (S, rows, columns)."""
+    plan = Plan(predictor, numbers.shape[1])
+    lanes = Lanes(plan, len(numbers))
+    lanes.values[:, plan.cells] = numbers
+    predictions = np.empty_like(numbers)
+    for group in range(len(predictor.groups)):
+        columns = np.flatnonzero(plan.group_of == group)
+        for rows in _blocks(plan, len(numbers)):
+            cells = plan.cells[rows][:, columns]
+            block = lanes.predict(group, cells.ravel()).reshape(len(numbers), *cells.shape)
+            predictions[:, rows, columns] = block
+    if predictor.adaptation:
+        lanes.first[:, plan.cells] = numbers - predictions
+        for row, places in enumerate(plan.cells):
+            for column, place in enumerate(places):
+                group = int(plan.group_of[column])
+                if predictor.groups[group].wide:
+                    continue
+                better, history = lanes.adapt(group, int(place), predictions[:, row, column])
+                lanes.learn(group, history, numbers[:, row, column] - better)
+                predictions[:, row, column] = better
+    lanes.residuals[:, plan.cells] = numbers - predictions
+    return lanes, predictions
+
+
+def _blocks(plan: Plan, lanes: int) -> Iterator[slice]:
+    size = max(1, BLOCK // max(1, lanes * plan.predictor.columns))
+    for start in range(0, plan.rows, size):
+        yield slice(start, min(start + size, plan.rows))
