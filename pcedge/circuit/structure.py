@@ -25,8 +25,7 @@ from pcedge.circuit.regions import (
     region_tree,
     variables_of,
 )
-from pcedge.data.predictor import Predictor
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap
 from pcedge.errors import CircuitError
 
 __all__ = [
@@ -165,7 +164,7 @@ def _check_cardinalities(shapes: Sequence[Shape]) -> None:
             )
 
 
-def check_symbolizer(symbolizer: Symbolizer | Predictor | None, cardinalities: Sequence[int]) -> None:
+def check_symbolizer(symbolizer: DataMap | None, cardinalities: Sequence[int]) -> None:
     """Check that every symbol that a symbolizer can give has its place in the circuit.
 
     Raises:
@@ -173,7 +172,7 @@ def check_symbolizer(symbolizer: Symbolizer | Predictor | None, cardinalities: S
     """
     if symbolizer is None:
         return
-    if not isinstance(symbolizer, Symbolizer | Predictor):
+    if not isinstance(symbolizer, DataMap):
         raise CircuitError(f"the symbolizer of a circuit must be a Symbolizer, got {type(symbolizer).__name__}")
     given = symbolizer.cardinalities
     if len(given) != len(cardinalities):

@@ -170,8 +170,8 @@ def encode(
 ) -> Result:  # fmt: skip
     """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
     from pcedge.codec import check_stream
+    from pcedge.codec.container import parse
     from pcedge.codec.stream import encode as compress
-    from pcedge.codec.stream import parse
     from pcedge.data import Reading, load_array
     from pcedge.engines import ReferenceEngine
 
@@ -240,7 +240,9 @@ def loglik(
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
     from pcedge.data import Reading, load_array
+    from pcedge.data.predictor import Predictor
     from pcedge.engines import ReferenceEngine
+    from pcedge.evaluate.numbers import row_log_likelihood
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
     reading = Reading(dtype, shape, missing, header)
@@ -248,8 +250,12 @@ def loglik(
     header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    x = to_symbols(circuit, raw, missing)
-    if isinstance(circuit, Circuit):
+    predicted = isinstance(circuit.symbolizer, Predictor)
+    x = raw if predicted else to_symbols(circuit, raw, missing)
+    if predicted:
+        logs, constant = row_log_likelihood(circuit, raw, missing), 0.0
+        variables = raw[0].size
+    elif isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
@@ -271,7 +277,7 @@ def loglik(
     } | header_entry
     unseen = 0
     if missing is not None:
-        unseen = result["missing_symbols"] = int((x == -1).sum())
+        unseen = result["missing_symbols"] = int((x == (missing if predicted else -1)).sum())
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
@@ -305,11 +311,19 @@ def _unseen(missing: int, x: Any) -> str:
 
 
 def _symbolizer(circuit: Any) -> dict[str, Any]:
+    from pcedge.data.predictor import Predictor
     from pcedge.data.specification import specification
 
     steps = circuit.symbolizer
     if steps is None:
         return {}
+    if isinstance(steps, Predictor):
+        return {
+            "predictor": {
+                "dtype": steps.dtype, "shape": list(steps.shape), "neighbours": len(steps.neighbours),
+                "groups": len(steps.groups), "adaptive": steps.adaptation is not None, "classes": len(steps.classes),
+            }
+        }  # fmt: skip
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
 
 

@@ -15,6 +15,7 @@ from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
+from pcedge.data.maps import symbols_of
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
@@ -131,7 +132,7 @@ def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = 
     if circuit.symbolizer is None:
         return x
     refuse_missing(missing)
-    return circuit.symbolizer.apply(x)
+    return symbols_of(circuit.symbolizer, x)
 
 
 def to_symbols(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None) -> Any:

@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.codec.stream import DEFAULT_LANES, DIGEST_BYTES, Segment, parse
+from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
+from pcedge.codec.predicted import decode_rounds as decode_number_rounds
+from pcedge.codec.predicted import lane_rows
+from pcedge.data.prediction import centred
+from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_rounds
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
+from pcedge.integer.circuit import IntegerCircuit
 
 #: all decodes everything; sample the first and the last segment for `SAMPLE_SECONDS`; none checks nothing
 VERIFY = ("all", "sample", "none")
@@ -69,15 +74,12 @@ def check_stream(
         return 0
     symbolizer = engine.circuit.symbolizer
     array = np.asarray(x)
+    if isinstance(symbolizer, Predictor):
+        return _check_predicted(
+            engine.circuit, symbolizer, array, data, seconds if verify == "sample" else math.inf, progress
+        )
     rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
-    try:
-        stream = parse(data)
-    except StreamError as error:
-        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
-    head = (stream.digest, stream.dtype, stream.shape)
-    wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype, array.shape)
-    if head != wanted:
-        raise MismatchError(f"the stream must be of the circuit and have the data's dtype and shape, got {head[1:]}")
+    stream = _parsed(data, engine.circuit, array)
     last = len(stream.segments) - 1
     decoded = start = coded = 0
     left = math.inf if verify == "all" else seconds
@@ -100,6 +102,56 @@ def check_stream(
             left -= time.monotonic() - began
         start += segment.records
         coded += len(records)
+    return decoded
+
+
+def _parsed(data: bytes, circuit: IntegerCircuit, array: NDArray[np.generic]) -> Stream:
+    try:
+        stream = parse(data)
+    except StreamError as error:
+        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
+    if (stream.digest, stream.dtype, stream.shape) != (circuit.digest[:DIGEST_BYTES], array.dtype, array.shape):
+        raise MismatchError(
+            f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
+        )
+    return stream
+
+
+def _check_predicted(
+    circuit: IntegerCircuit,
+    predictor: Predictor,
+    array: NDArray[np.generic],
+    data: bytes,
+    seconds: float,
+    progress: Progress | None,
+) -> int:
+    """Decode rows of the first and of the last segment, or of all, and compare them."""
+    stream = _parsed(data, circuit, array)
+    numbers = centred(predictor, array)
+    last = len(stream.segments) - 1
+    decoded = start = 0
+    for number, segment in enumerate(stream.segments):
+        if seconds == math.inf or number in (0, last):
+            until = time.monotonic() + seconds / 2
+            counts = lane_rows(segment.records, len(segment.lanes))
+            firsts = start + np.cumsum(counts) - counts
+            rounds = decode_number_rounds(circuit, list(segment.lanes), list(segment.raw), segment.records)
+            try:
+                for row, block in enumerate(rounds):
+                    wrong = np.argwhere(block != numbers[firsts[: len(block)] + row])
+                    if len(wrong):
+                        lane, column = (int(i) for i in wrong[0])
+                        raise MismatchError(
+                            f"row {firsts[lane] + row}, column {column}: must decode to the value coded"
+                        )
+                    decoded += len(block)
+                    if progress:
+                        progress(decoded, len(array))
+                    if time.monotonic() > until:
+                        break
+            except StreamError as error:
+                raise MismatchError(f"rows from {start} on must decode: {error}") from error
+        start += segment.records
     return decoded
 
 

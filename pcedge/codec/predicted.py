@@ -15,24 +15,26 @@ from numpy.typing import NDArray
 from pcedge.arrays import IntArray
 from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
 from pcedge.data.predictor import Predictor
-from pcedge.engines.base import Engine, Progress
+from pcedge.engines.base import Progress
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import StreamError
+from pcedge.integer.circuit import IntegerCircuit
 
 #: numbers of a lane where the caller names no lanes: beginning a lane anew costs some bits
-LANE_NUMBERS = 1 << 14
+LANE_NUMBERS = 1 << 15
 
 #: numbers whose bits are packed at a time
 PACKED = 1 << 16
 
 
 @lru_cache(maxsize=4)
-def token_bounds(engine: Engine) -> IntArray:
+def token_bounds(circuit: IntegerCircuit) -> IntArray:
     """Give the interval ends of every class's tokens within 2^P, (classes, tokens + 1)."""
-    classes, tokens = engine.circuit.cardinalities
+    classes, tokens = circuit.cardinalities
     pairs = np.stack([np.repeat(np.arange(classes), tokens), np.tile(np.arange(tokens), classes)], axis=1)
-    lo, hi = engine.intervals(pairs)
-    place = engine.circuit.order.index(1)
+    lo, hi = ReferenceEngine(circuit).intervals(pairs)
+    place = circuit.order.index(1)
     bounds = np.empty((classes, tokens + 1), dtype=np.int64)
     bounds[:, :-1] = lo[:, place].reshape(classes, tokens)
     bounds[:, -1] = hi[:, place].reshape(classes, tokens)[:, -1]
@@ -50,12 +52,12 @@ def lane_rows(rows: int, lanes: int) -> IntArray:
 
 
 def encode_rows(
-    engine: Engine, numbers: IntArray, lanes: int, progress: Progress | None = None
+    circuit: IntegerCircuit, numbers: IntArray, lanes: int, progress: Progress | None = None
 ) -> tuple[list[bytes], list[bytes]]:
     """Encode rows of centred numbers.
 
     Args:
-        engine: the circuit's engine.
+        circuit: the circuit, with a predictor stage.
         numbers: (rows, columns), as `centred` gives them.
         lanes: S, 1..rows.
         progress: told (rows done, rows in all).
@@ -63,12 +65,12 @@ def encode_rows(
     Returns:
         For every lane the bytes of its tokens, and those of its raw bits.
     """
-    predictor = _predictor(engine)
+    predictor = _predictor(circuit)
     blocks, counts = _shared_out(numbers, lanes)
     classes, residuals = forward(predictor, blocks)
     tokens, raw, sizes = split(Plan(predictor, 0), classes, residuals)
-    bounds = token_bounds(engine)
-    encoder = RangeEncoder(lanes, engine.circuit.widths)
+    bounds = token_bounds(circuit)
+    encoder = RangeEncoder(lanes, circuit.widths)
     for row in range(blocks.shape[1]):
         active = int((counts > row).sum())
         lo = bounds[classes[:active, row], tokens[:active, row]].T
@@ -84,32 +86,32 @@ def encode_rows(
 
 
 def decode_rows(
-    engine: Engine, coded: list[bytes], raw: list[bytes], rows: int, progress: Progress | None = None
+    circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes], rows: int, progress: Progress | None = None
 ) -> IntArray:
     """Decode rows of centred numbers, (rows, columns).
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
-    predictor = _predictor(engine)
+    predictor = _predictor(circuit)
     numbers = np.empty((rows, predictor.columns), dtype=np.int64)
     counts = lane_rows(rows, len(coded))
     firsts = np.cumsum(counts) - counts
-    for row, block in enumerate(decode_rounds(engine, coded, raw, rows)):
+    for row, block in enumerate(decode_rounds(circuit, coded, raw, rows)):
         numbers[firsts[: len(block)] + row] = block
         if progress:
             progress(min((row + 1) * len(coded), rows), rows)
     return numbers
 
 
-def decode_rounds(engine: Engine, coded: list[bytes], raw: list[bytes], rows: int) -> Iterator[IntArray]:
+def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes], rows: int) -> Iterator[IntArray]:
     """Decode the next row of every lane at a time; arguments and errors are those of `decode_rows`."""
-    predictor = _predictor(engine)
+    predictor = _predictor(circuit)
     counts = lane_rows(rows, len(coded))
     plan = Plan(predictor, int(counts.max(initial=0)))
     lanes = Lanes(plan, len(coded))
-    bounds = token_bounds(engine)
-    decoder = RangeDecoder(coded, engine.circuit.widths)
+    bounds = token_bounds(circuit)
+    decoder = RangeDecoder(coded, circuit.widths)
     bits = _Bits(raw)
     for row in range(plan.rows):
         active = int((counts > row).sum())
@@ -147,8 +149,8 @@ def decode_rounds(engine: Engine, coded: list[bytes], raw: list[bytes], rows: in
     bits.finish()
 
 
-def _predictor(engine: Engine) -> Predictor:
-    stage = engine.circuit.symbolizer
+def _predictor(circuit: IntegerCircuit) -> Predictor:
+    stage = circuit.symbolizer
     assert isinstance(stage, Predictor)
     return stage
 
@@ -213,7 +215,9 @@ class _Bits:
         while left.any():
             some = np.minimum(left, 24)
             windows = self._windows[np.arange(active), np.minimum(done >> 3, self._windows.shape[1] - 1)]
-            piece = (windows >> (32 - (done & 7) - some).astype(np.uint64)) & ((np.uint64(1) << some.astype(np.uint64)) - np.uint64(1))
+            piece = (windows >> (32 - (done & 7) - some).astype(np.uint64)) & (
+                (np.uint64(1) << some.astype(np.uint64)) - np.uint64(1)
+            )
             value = (value << some.astype(np.uint64)) | piece
             done += some
             left -= some
@@ -229,7 +233,8 @@ class _Bits:
         if wrong.size:
             lane = wrong[0]
             raise StreamError(
-                f"lane {lane} must have {-(-int(self._done[lane]) // 8)} bytes of raw bits, got {self._sizes[lane] // 8}"
+                f"lane {lane} must have {-(-int(self._done[lane]) // 8)} bytes of raw bits, "
+                f"got {self._sizes[lane] // 8}"
             )
         rest = self.take(self._sizes - self._done)
         if rest.any():

@@ -1,75 +1,32 @@
-"""The stream: a header, and segments of lanes, each with a checksum (docs/stream.md gives every byte)."""
+"""Streams of data: records of symbols in lanes, or rows of numbers with a predictor stage (docs/stream.md)."""
 
 from __future__ import annotations
 
 import math
-import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.circuit.inference import check_records
+from pcedge.codec.container import (
+    CONTIGUOUS,
+    DEFAULT_LANES,
+    DIGEST_BYTES,
+    IN_TURN,
+    MAX_DIMENSIONS,
+    SEGMENT_NUMBERS,
+    SEGMENT_RECORDS,
+    Segment,
+    Stream,
+    parse,
+)
+from pcedge.codec.predicted import decode_rows, default_lanes, encode_rows
+from pcedge.data.prediction import centred, restored
+from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer, value_range
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, StreamError, UsageError
-
-MAGIC = b"\x8ePCE"
-VERSION = 1
-
-#: bytes of the circuit's SHA-256 digest that the header carries
-DIGEST_BYTES = 16
-
-#: lanes of a segment where the caller names none
-DEFAULT_LANES = 64
-
-#: records of a segment: bounds the memory of a reader
-SEGMENT_RECORDS = 1 << 16
-
-#: what a reader accepts before it has seen any checked byte
-MAX_DIMENSIONS = 16
-
-#: the dtypes of a stream, by the names that they have in it
-DTYPES = {np.dtype(order + kind).str.encode("ascii"): np.dtype(order + kind)
-          for order in "<>" for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Hold the lanes of some records; decodable by itself."""
-
-    records: int
-    lanes: tuple[bytes, ...]
-
-    def pack(self) -> bytes:
-        """Write the segment with its checksum."""
-        body = _varint(self.records) + _varint(len(self.lanes))
-        body += b"".join(_varint(len(lane)) for lane in self.lanes) + b"".join(self.lanes)
-        return body + zlib.crc32(body).to_bytes(4, "little")
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Hold a parsed stream."""
-
-    digest: bytes
-    dtype: np.dtype[np.generic]
-    shape: tuple[int, ...]
-    segments: tuple[Segment, ...]
-
-    def pack(self) -> bytes:
-        """Write the stream."""
-        name = self.dtype.str.encode("ascii")
-        header = MAGIC + bytes([VERSION]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
-        header += bytes([len(self.shape)]) + b"".join(_varint(size) for size in self.shape)
-        header += zlib.crc32(header).to_bytes(4, "little")
-        return header + b"".join(segment.pack() for segment in self.segments)
-
-    @property
-    def payload_bytes(self) -> int:
-        """Count the bytes of all lanes."""
-        return sum(len(lane) for segment in self.segments for lane in segment.lanes)
 
 
 def encode(
@@ -85,7 +42,7 @@ def encode(
         x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
             it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
-            `DEFAULT_LANES`, or N where that is less.
+            `DEFAULT_LANES`, or N where that is less; with a predictor stage as many as its data are worth.
         progress: told (records done, records in all).
 
     Raises:
@@ -101,6 +58,8 @@ def encode(
         [[1], [0]]
     """
     symbolizer = engine.circuit.symbolizer
+    if isinstance(symbolizer, Predictor):
+        return _encode_predicted(engine, symbolizer, x, check_lanes(lanes), progress)
     rows = (
         check_records(x, engine.circuit.cardinalities, allow_missing=False)
         if symbolizer is None
@@ -111,7 +70,7 @@ def encode(
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     lanes = check_lanes(lanes)
     segments = []
-    size = _segment_rows(symbolizer)
+    size = segment_rows(symbolizer)
     for first in range(0, len(rows), size):
         block = rows[first : first + size]
         records = block if symbolizer is None else symbolizer.apply(block).astype(np.int64)
@@ -150,7 +109,11 @@ def decode(
         )
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
+    if stream.form != (CONTIGUOUS if isinstance(symbolizer, Predictor) else IN_TURN):
+        raise StreamError(f"the segments must be of the form that the circuit's data have, got form {stream.form}")
     counts = _check_segments(stream, symbolizer)
+    if isinstance(symbolizer, Predictor):
+        return _decode_predicted(engine, symbolizer, stream, progress)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
     restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
     lowest, highest = value_range(stream.dtype.name)
@@ -173,6 +136,49 @@ def decode(
     return restored.reshape(stream.shape)
 
 
+def _encode_predicted(
+    engine: LaneCoder, predictor: Predictor, x: ArrayLike, lanes: int | None, progress: Progress | None
+) -> bytes:
+    array = predictor.check(x)
+    size = segment_rows(predictor)
+    lanes = lanes or default_lanes(min(len(array), size) * predictor.columns)
+    segments = []
+    for first in range(0, len(array), size):
+        block = centred(predictor, array[first : first + size])
+
+        def report(done: int, _: int, first: int = first) -> None:
+            if progress:
+                progress(first + done, len(array))
+
+        coded, raw = encode_rows(engine.circuit, block, min(lanes, len(block)), report)
+        segments.append(Segment(len(block), tuple(coded), tuple(raw)))
+    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), CONTIGUOUS).pack()
+
+
+def _decode_predicted(
+    engine: LaneCoder, predictor: Predictor, stream: Stream, progress: Progress | None
+) -> NDArray[np.generic]:
+    out = np.empty(stream.shape, dtype=stream.dtype)
+    lowest, highest = value_range(stream.dtype.name)
+    done = 0
+    for number, segment in enumerate(stream.segments):
+
+        def report(rows: int, _: int, first: int = done) -> None:
+            if progress:
+                progress(first + rows, stream.shape[0])
+
+        numbers = decode_rows(engine.circuit, list(segment.lanes), list(segment.raw), segment.records, report)
+        try:
+            block = restored(predictor, numbers)
+        except DataError as error:
+            raise StreamError(f"segment {number}: {error}") from error
+        if not lowest <= int(block.min()) <= int(block.max()) <= highest:
+            raise StreamError(f"values must fit {stream.dtype}, got {int(block.min())}..{int(block.max())}")
+        out[done : done + segment.records] = block
+        done += segment.records
+    return out
+
+
 def check_lanes(lanes: object) -> int | None:
     """Demand a number of lanes, or None.
 
@@ -186,12 +192,14 @@ def check_lanes(lanes: object) -> int | None:
     return int(lanes)
 
 
-def _segment_rows(symbolizer: Symbolizer | None) -> int:
+def segment_rows(symbolizer: Symbolizer | Predictor | None) -> int:
     """Give the rows of every segment but the last, which holds what is left: only the end of a series is padded."""
+    if isinstance(symbolizer, Predictor):
+        return max(1, SEGMENT_NUMBERS // symbolizer.columns)
     return SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
 
 
-def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
+def _check_segments(stream: Stream, symbolizer: Symbolizer | Predictor | None) -> list[int]:
     """Demand the segments that `encode` makes of so many rows, for some S, and give the records of symbols of each.
 
     Data have one form at an S: others would decode too, and be written again as other bytes.
@@ -199,10 +207,10 @@ def _check_segments(stream: Stream, symbolizer: Symbolizer | None) -> list[int]:
     lanes = max((len(segment.lanes) for segment in stream.segments), default=0)
     left, counts = stream.shape[0], []
     for number, segment in enumerate(stream.segments):
-        rows = min(_segment_rows(symbolizer), left)
+        rows = min(segment_rows(symbolizer), left)
         if segment.records != rows:
             raise StreamError(f"segment {number} must have {rows} of the {left} records left, got {segment.records}")
-        count = rows if symbolizer is None else symbolizer.records(rows)
+        count = rows if symbolizer is None or isinstance(symbolizer, Predictor) else symbolizer.records(rows)
         if len(segment.lanes) > count:
             raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
         if len(segment.lanes) != min(lanes, count, rows):
@@ -220,108 +228,3 @@ def _data(symbolizer: Symbolizer, symbols: NDArray[np.int64], rows: int, segment
         return symbolizer.invert(symbols, rows)
     except DataError as error:
         raise StreamError(f"segment {segment}: {error}") from error
-
-
-def parse(data: bytes) -> Stream:
-    """Take a stream apart and check everything that needs no circuit.
-
-    Raises:
-        StreamError: magic, version, a length, or a checksum is wrong.
-    """
-    data = _bytes(data)
-    reader = _Reader(data)
-    magic = reader.take(len(MAGIC), "magic")
-    if magic != MAGIC:
-        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
-    version = reader.take(1, "version")[0]
-    if version != VERSION:
-        raise StreamError(f"the stream must be of version {VERSION}, got {version}")
-    digest = reader.take(DIGEST_BYTES, "digest")
-    name = reader.take(reader.take(1, "dtype")[0], "dtype")
-    dimensions = reader.take(1, "shape")[0]
-    shape = tuple(reader.varint("shape") for _ in range(min(dimensions, MAX_DIMENSIONS)))
-    reader.check("header", 0)
-    dtype = _dtype(name)
-    if not 2 <= dimensions <= MAX_DIMENSIONS:
-        raise StreamError(f"the shape must have 2..{MAX_DIMENSIONS} dimensions, got {dimensions}")
-    segments: list[Segment] = []
-    done = 0
-    while done < shape[0]:
-        segment = _read_segment(reader, len(segments), shape[0] - done)
-        done += segment.records
-        segments.append(segment)
-    if reader.offset != len(data):
-        raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.offset} bytes follow")
-    return Stream(digest, dtype, shape, tuple(segments))
-
-
-def _bytes(data: object) -> bytes:
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise StreamError(f"a stream must be bytes, got {type(data).__name__}")
-    return bytes(data)
-
-
-def _read_segment(reader: _Reader, number: int, left: int) -> Segment:
-    where = f"segment {number}"
-    start = reader.offset
-    records = reader.varint(where)
-    lanes = reader.varint(where)
-    # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
-    if lanes > len(reader.data) - reader.offset:
-        raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
-    lengths = [reader.varint(where) for _ in range(lanes)]
-    payload = tuple(reader.take(length, f"{where}, lane {lane}") for lane, length in enumerate(lengths))
-    reader.check(where, start)
-    if not 1 <= records <= min(left, SEGMENT_RECORDS):
-        raise StreamError(f"{where} must have 1..{min(left, SEGMENT_RECORDS)} records, got {records}")
-    if not 1 <= lanes <= records:
-        raise StreamError(f"{where} must have 1..{records} lanes, got {lanes}")
-    return Segment(records, payload)
-
-
-def _dtype(name: bytes) -> np.dtype[np.generic]:
-    if name not in DTYPES:
-        raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}")
-    return DTYPES[name]
-
-
-def _varint(value: int) -> bytes:
-    """Write an unsigned integer, seven bits a byte, low bits first."""
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-class _Reader:
-    """Read a stream from front to back."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.offset = 0
-
-    def take(self, size: int, where: str) -> bytes:
-        data = self.data[self.offset : self.offset + size]
-        if len(data) != size:
-            raise StreamError(f"{where} must have {size} bytes, {len(data)} are left: truncated stream")
-        self.offset += size
-        return data
-
-    def varint(self, where: str) -> int:
-        value = 0
-        for index in range(9):
-            byte = self.take(1, where)[0]
-            value |= (byte & 127) << (7 * index)
-            if byte < 128:
-                if index and not byte:
-                    raise StreamError(f"{where}: a count must be written in as few bytes as it needs")
-                return value
-        raise StreamError(f"{where}: a count must have at most 9 bytes")
-
-    def check(self, where: str, start: int) -> None:
-        computed = zlib.crc32(self.data[start : self.offset])
-        stored = int.from_bytes(self.take(4, f"checksum of {where}"), "little")
-        if computed != stored:
-            raise StreamError(f"the checksum of {where} must be {computed:08x}, got {stored:08x}: damaged stream")

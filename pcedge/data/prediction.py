@@ -132,7 +132,12 @@ class Features:
             for side in (False, True)
         ]
         place = [{offset: index for index, offset in enumerate(side)} for side in seen]
-        pairs = [pair for f in features if f.kind == "gradient" for pair in zip(f.neighbours[::2], f.neighbours[1::2], strict=True)]
+        pairs = [
+            pair
+            for f in features
+            if f.kind == "gradient"
+            for pair in zip(f.neighbours[::2], f.neighbours[1::2], strict=True)
+        ]
         count = len(features)
         made = Features(
             plan.distances(seen[0]), plan.distances(seen[1]), np.zeros((len(seen[0]), count)),
@@ -284,16 +289,16 @@ def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray,
     """Make tokens of residuals: the token, and the raw bits behind it with how many they are."""
     biases, shifts = (column[classes] for column in plan.classes)
     centre, escapes = plan.predictor.centre, plan.predictor.escapes
-    shifted = (residuals - biases) >> shifts
+    shifted: IntArray = (residuals - biases) >> shifts
     low = (residuals - biases) - (shifted << shifts)
     above, below = shifted >= centre, shifted < -centre
     beyond = np.where(above, shifted - centre, np.where(below, -1 - centre - shifted, 0)).astype(np.uint64)
     level = _levels(beyond + np.uint64(1))
-    tokens = shifted + centre + escapes
-    tokens = np.where(above, escapes + 2 * centre + level - 1, np.where(below, escapes - level, tokens))
-    extra = np.where(above | below, level - 1, 0)
+    plain = np.where(below, escapes - level, shifted + centre + escapes)
+    tokens: IntArray = np.where(above, escapes + 2 * centre + level - 1, plain)
+    extra: IntArray = np.where(above | below, level - 1, 0)
     tail = (beyond + np.uint64(1)) & ((np.uint64(1) << extra.astype(np.uint64)) - np.uint64(1))
-    raw = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
+    raw: NDArray[np.uint64] = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
     return tokens, raw, extra + shifts
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.data.symbolizer import DTYPES, MAX_DIMENSIONS, MAX_SYMBOLS, value_range
-from pcedge.data.words import check_variables
+from pcedge.data.symbolizer import DTYPES, MAX_DIMENSIONS, MAX_SYMBOLS, integer, integers, value_range
+from pcedge.data.words import MAX_VARIABLES, check_variables
 from pcedge.errors import DataError, UsageError
 
 VERSION = 2
@@ -151,7 +151,9 @@ class Predictor:
         for number, group in enumerate(self.groups):
             where = f"group {number}"
             if not least <= group.low <= group.high <= largest:
-                raise UsageError(f"{where}: the range must ascend within {least}..{largest}, got {group.low}..{group.high}")
+                raise UsageError(
+                    f"{where}: the range must ascend within {least}..{largest}, got {group.low}..{group.high}"
+                )
             if not group.low <= group.origin <= group.high:
                 raise UsageError(f"{where}: the origin must be in {group.low}..{group.high}, got {group.origin}")
             if len(group.coefficients) != len(self.neighbours):
@@ -161,9 +163,13 @@ class Predictor:
                 )
             limit = 4 if group.wide else MAX_COEFFICIENT
             if any(abs(entry) >= limit for entry in group.coefficients):
-                raise UsageError(f"{where}: coefficients must be below {limit}, got {max(map(abs, group.coefficients))}")
+                raise UsageError(
+                    f"{where}: coefficients must be below {limit}, got {max(map(abs, group.coefficients))}"
+                )
             if abs(group.constant) >= 1 << (NARROW_BITS + COEFFICIENT_BITS) or (group.wide and group.constant):
-                raise UsageError(f"{where}: the constant must be below 2^48, and 0 of a wide group, got {group.constant}")
+                raise UsageError(
+                    f"{where}: the constant must be below 2^48, and 0 of a wide group, got {group.constant}"
+                )
 
     def _check_neighbours(self, what: str, neighbours: Sequence[Offset]) -> None:
         if len(neighbours) > MAX_NEIGHBOURS:
@@ -206,7 +212,9 @@ class Predictor:
         reached = []
         for number, node in enumerate(self.tree):
             if not 0 <= node.feature < len(self.features):
-                raise UsageError(f"node {number} must compare a feature of 0..{len(self.features) - 1}, got {node.feature}")
+                raise UsageError(
+                    f"node {number} must compare a feature of 0..{len(self.features) - 1}, got {node.feature}"
+                )
             for child in (node.below, node.above):
                 if not (number < child < len(self.tree) or -len(self.classes) <= child < 0):
                     raise UsageError(f"node {number} must lead to a later node or to a class, got {child}")
@@ -218,10 +226,14 @@ class Predictor:
 
     def _check_tokens(self) -> None:
         if not 1 <= self.centre <= MAX_SYMBOLS // 4 or not 0 <= self.escapes <= 64:
-            raise UsageError(f"centre must be in 1..{MAX_SYMBOLS // 4}, escapes in 0..64, got {self.centre}, {self.escapes}")
+            raise UsageError(
+                f"centre must be in 1..{MAX_SYMBOLS // 4}, escapes in 0..64, got {self.centre}, {self.escapes}"
+            )
         for number, (bias, shift) in enumerate(self.classes):
             if not 0 <= shift <= 60 or abs(bias) >= 1 << 40:
-                raise UsageError(f"class {number} must have a bias below 2^40 and a shift in 0..60, got {bias}, {shift}")
+                raise UsageError(
+                    f"class {number} must have a bias below 2^40 and a shift in 0..60, got {bias}, {shift}"
+                )
         needed = max(self.escapes_needed(shift, bias) for bias, shift in self.classes)
         if self.escapes < needed:
             raise UsageError(f"the range of the data must have {needed} escapes, got {self.escapes}")
@@ -231,6 +243,39 @@ class Predictor:
         most = max((1 << 63) if group.wide else group.high - group.low for group in self.groups) + abs(bias)
         beyond = (most >> shift) + 1 - self.centre
         return max(0, (beyond + 1).bit_length()) if beyond >= 0 else 0
+
+    @staticmethod
+    def from_dict(described: object) -> Predictor:
+        """Read the JSON form.
+
+        Raises:
+            UsageError: it is not that of a predictor; the caller says which file.
+        """
+        keys = {"version", "kind", *(field.name for field in fields(Predictor))}
+        if not isinstance(described, dict) or set(described) != keys or described["kind"] != "predictor":
+            raise UsageError(f"a predictor must be an object of {', '.join(sorted(keys))}")
+        if type(described["version"]) is not int or described["version"] != VERSION:
+            raise UsageError(f"a predictor must be of version {VERSION}, got {str(described['version'])[:40]}")
+        if not isinstance(described["dtype"], str):
+            raise UsageError("a predictor's dtype must be a text")
+        runs = [integers("group_of", run) for run in _list("group_of", described["group_of"])]
+        if any(len(run) != 2 or run[1] < 1 for run in runs) or sum(run[1] for run in runs) > MAX_VARIABLES:
+            raise UsageError("group_of must be runs of a group and how many columns it has")
+        stage = described["adaptation"]
+        tree = [integers("tree", column, MAX_NODES) for column in _list("tree", described["tree"])]
+        classes = [integers("classes", column, MAX_SYMBOLS) for column in _list("classes", described["classes"])]
+        if [len(tree), len(classes)] != [4, 2] or len({*map(len, tree)}) > 1 or len({*map(len, classes)}) > 1:
+            raise UsageError("tree and classes must be columns of one length, 4 and 2 of them")
+        return Predictor(
+            described["dtype"], integers("shape", described["shape"]),
+            tuple(_object(Group, entry) for entry in _list("groups", described["groups"])),
+            tuple(itertools.chain.from_iterable([group] * count for group, count in runs)),
+            _offsets("neighbours", described["neighbours"]),
+            None if stage is None else _object(Adaptation, stage),
+            tuple(_object(Feature, entry) for entry in _list("features", described["features"])),
+            tuple(Node(*entry) for entry in zip(*tree, strict=True)), tuple(zip(*classes, strict=True)),
+            integer("centre", described["centre"]), integer("escapes", described["escapes"]),
+        )  # fmt: skip
 
     @property
     def given(self) -> tuple[int, ...]:
@@ -256,9 +301,9 @@ class Predictor:
         """Give how far neighbours lie along each axis, before a number and behind it."""
         offsets = [*self.neighbours, *(self.adaptation.neighbours if self.adaptation else ())]
         offsets += itertools.chain.from_iterable(feature.neighbours for feature in self.features)
-        offsets.append((0,) * (1 + len(self.shape)))
-        before = tuple(max(0, *steps) for steps in zip(*offsets, strict=True)) if len(offsets) > 1 else offsets[0]
-        behind = tuple(max(0, *(-step for step in steps)) for steps in zip(*offsets, strict=True)) if len(offsets) > 1 else offsets[0]
+        steps = list(zip(*offsets, (0,) * (1 + len(self.shape)), strict=True))
+        before = tuple(max(along) for along in steps)
+        behind = tuple(max(-step for step in along) for along in steps)
         return before, behind
 
     def check(self, x: ArrayLike) -> NDArray[Any]:
@@ -306,6 +351,32 @@ class Predictor:
     def to_json(self) -> str:
         """Write the JSON form; equal predictors give equal texts."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+
+
+def _list(where: str, value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise UsageError(f"{where} must be a list, got {str(value)[:40]}")
+    return value
+
+
+def _offsets(where: str, value: object) -> tuple[Offset, ...]:
+    return tuple(integers(where, offset) for offset in _list(where, value))
+
+
+def _object(kind: Any, entry: object) -> Any:
+    """Read a group, an adaptation or a feature."""
+    what = kind.__name__.lower()
+    names = {field.name: field.type for field in fields(kind)}
+    if not isinstance(entry, dict) or set(entry) != set(names):
+        raise UsageError(f"a predictor's {what} must be an object of {', '.join(sorted(names))}")
+    readers = {"int": integer, "str": _text, "tuple[int, ...]": integers, "tuple[Offset, ...]": _offsets}
+    return kind(**{name: readers[str(of)](f"{what}: {name}", entry[name]) for name, of in names.items()})
+
+
+def _text(where: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{where} must be a text, got {str(value)[:40]}")
+    return value
 
 
 def _listed(value: Any) -> dict[str, Any]:

@@ -36,9 +36,7 @@ class Mixture:
         return float(-(counts[seen] * np.log2(table[seen])).sum())
 
 
-def fit_mixture(
-    counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS
-) -> Mixture:
+def fit_mixture(counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS) -> Mixture:
     """Fit a mixture to counts by EM (Hofmann, "Probabilistic latent semantic analysis", 1999).
 
     Leaves are drawn to the marginal of tokens, and classes to the mean class, by pseudocounts.
@@ -82,7 +80,8 @@ def _start(counts: FloatArray, states: int, prior: FloatArray, generator: np.ran
         pick = int(generator.choice(len(counts), p=chances / chances.sum()))
         leaves.append(0.9 * shares[pick] + 0.1 * prior * (1 + 0.1 * generator.random(len(prior))))
     stacked = np.stack(leaves)
-    return stacked / stacked.sum(axis=1, keepdims=True)
+    start: FloatArray = stacked / stacked.sum(axis=1, keepdims=True)
+    return start
 
 
 def _blurred(counts: FloatArray, blur: float) -> FloatArray:

@@ -133,7 +133,8 @@ def _bits(counts: IntArray) -> FloatArray:
     """Give the bits of all records of some counts under their own shares."""
     numbers = counts.astype(np.float64)
     total = numbers.sum(axis=1)
-    return _log(total) - _log(numbers).sum(axis=1)
+    bits: FloatArray = _log(total) - _log(numbers).sum(axis=1)
+    return bits
 
 
 def _log(numbers: FloatArray) -> FloatArray:

@@ -185,7 +185,9 @@ class _Search:
 
     def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
         """Draw numbers of every group, with the neighbours around them."""
-        plan = Plan(replace(empty, neighbours=tuple(offsets), groups=_padded(empty.groups, len(offsets))), numbers.shape[1])
+        plan = Plan(
+            replace(empty, neighbours=tuple(offsets), groups=_padded(empty.groups, len(offsets))), numbers.shape[1]
+        )
         distances = plan.distances(offsets)
         lanes = Lanes(plan, len(numbers))
         lanes.values[:, plan.cells] = numbers
@@ -321,9 +323,7 @@ def _padded(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
     return tuple(replace(group, coefficients=(0,) * count) for group in groups)
 
 
-def _with_neighbours(
-    empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]
-) -> Predictor:
+def _with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:
     """Give a stage the neighbours that were chosen, and coefficients."""
     found = fit(samples, chosen)
     groups = []
@@ -411,7 +411,11 @@ def log_tokens(residuals: IntArray) -> tuple[IntArray, IntArray]:
     size = np.abs(residuals).astype(np.uint64)
     bits = np.maximum(np.frexp(np.maximum(size, 1).astype(np.float64))[1].astype(np.int64) - 1, 0)
     extra = np.maximum(bits - 2, 0)
-    level = np.where(size >= 8, 8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64), size.astype(np.int64))
+    level = np.where(
+        size >= 8,
+        8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64),
+        size.astype(np.int64),
+    )
     return 2 * level - (residuals > 0), np.where(size >= 8, extra, 0)
 
 
@@ -426,7 +430,9 @@ def _class_bits(root: Any, tokens: IntArray) -> float:
             continue
         counts = np.bincount(tokens[branch.rows]).astype(np.float64)
         counts = counts[counts > 0]
-        total += float((counts * np.log2(counts.sum() / counts)).sum()) + 0.5 * len(counts) * math.log2(len(branch.rows) + 1)
+        total += float((counts * np.log2(counts.sum() / counts)).sum()) + 0.5 * len(counts) * math.log2(
+            len(branch.rows) + 1
+        )
     return total
 
 
@@ -435,4 +441,3 @@ def _bytes(stage: Predictor, states: int) -> int:
     classes, tokens = stage.cardinalities
     coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
     return BASE_BYTES + 2 * states * (classes + tokens + 2) + NODE_BYTES * len(stage.tree) + 8 * classes + coefficients
-
