@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,8 +75,9 @@ def check_stream(
         stream = parse(data)
     except StreamError as error:
         raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
-    head = (stream.digest, stream.dtype, stream.shape)
-    wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype, array.shape)
+    # By their names: a stream knows of records with fields only how many bytes they have.
+    head = (stream.digest, stream.dtype.str, stream.shape)
+    wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape)
     if head != wanted:
         raise MismatchError(f"the stream must be of the circuit and have the data's dtype and shape, got {head[1:]}")
     last = len(stream.segments) - 1
@@ -107,7 +109,7 @@ def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> 
     """Map rows to records of symbols, which must give the rows back."""
     records = symbolizer.apply(block)
     try:
-        wrong = np.argwhere(symbolizer.invert(records, len(block)) != block)
+        wrong = np.argwhere(_differ(symbolizer.invert(records, len(block)), block))
     except DataError as error:
         raise MismatchError(
             f"rows {start}..{start + len(block) - 1} must come back from their symbols: {error}"
@@ -116,6 +118,14 @@ def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> 
         row, *position = (int(i) for i in wrong[0])
         raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its symbols")
     return records.astype(np.int64)
+
+
+def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which values differ: integers by their values, whatever their type, others by their bits."""
+    if block.dtype.kind in "iub":
+        return np.asarray(back != block)
+    bits = [np.ascontiguousarray(x).view(np.uint8).reshape(*block.shape, -1) for x in (back.astype(block.dtype), block)]
+    return np.asarray((bits[0] != bits[1]).any(axis=-1))
 
 
 def _compare(

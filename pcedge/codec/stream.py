@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.circuit.inference import check_records
+from pcedge.codec.fields import MOST_FIELDS, MOST_TYPE, check_fields, check_understood
 from pcedge.data.symbolizer import Symbolizer, value_range
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, StreamError, UsageError
 
 MAGIC = b"\x8ePCE"
-VERSION = 1
+#: version 1 has no fields, records of two dimensions at least, and integers only; what fits it is written in it
+VERSION, VERSION_WITH_FIELDS = 1, 2
 
 #: bytes of the circuit's SHA-256 digest that the header carries
 DIGEST_BYTES = 16
@@ -33,6 +37,9 @@ MAX_DIMENSIONS = 16
 #: the dtypes of a stream, by the names that they have in it
 DTYPES = {np.dtype(order + kind).str.encode("ascii"): np.dtype(order + kind)
           for order in "<>" for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}  # fmt: skip
+
+#: what version 2 has beside them: floats, and records of so many bytes, whose fields the circuit's columns give
+_TYPED = re.compile(rb"[<>]f[248]|\|V[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,23 @@ class Stream:
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     segments: tuple[Segment, ...]
+    #: types, ascending, and bytes
+    fields: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Give the version in which the stream is written: the least that can hold it."""
+        plain = self.dtype.str.encode("ascii") in DTYPES and len(self.shape) >= 2
+        return VERSION if plain and not self.fields else VERSION_WITH_FIELDS
 
     def pack(self) -> bytes:
         """Write the stream."""
         name = self.dtype.str.encode("ascii")
-        header = MAGIC + bytes([VERSION]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
+        header = MAGIC + bytes([self.version]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
         header += bytes([len(self.shape)]) + b"".join(_varint(size) for size in self.shape)
+        if self.version == VERSION_WITH_FIELDS:
+            header += _varint(len(self.fields))
+            header += b"".join(_varint(kind) + _varint(len(data)) + data for kind, data in self.fields)
         header += zlib.crc32(header).to_bytes(4, "little")
         return header + b"".join(segment.pack() for segment in self.segments)
 
@@ -77,6 +95,7 @@ def encode(
     x: ArrayLike,
     lanes: int | None = None,
     progress: Progress | None = None,
+    fields: Mapping[int, bytes] | None = None,
 ) -> bytes:
     """Compress records to a stream.
 
@@ -87,10 +106,12 @@ def encode(
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less.
         progress: told (records done, records in all).
+        fields: what the header carries beside dtype and shape, by type (`pcedge.codec.fields.Field`); a stream without
+            any is one of version 1 where the data are integers.
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive.
+        UsageError: lanes is not positive, or a field has no type.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -123,7 +144,7 @@ def encode(
 
         coded = engine.encode_lanes(records, count, report)
         segments.append(Segment(len(block), tuple(coded)))
-    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
+    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), check_fields(fields or {})).pack()
 
 
 def decode(
@@ -137,6 +158,7 @@ def decode(
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
     """
     stream = parse(data)
+    check_understood(stream.fields)
     if stream.digest != engine.circuit.digest[:DIGEST_BYTES]:
         raise StreamError(
             f"the stream must be of this circuit, {engine.circuit.digest[:DIGEST_BYTES].hex()}, "
@@ -151,9 +173,10 @@ def decode(
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
     counts = _check_segments(stream, symbolizer)
+    dtype = _dtype_of_data(stream, symbolizer)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
-    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
-    lowest, highest = value_range(stream.dtype.name)
+    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=dtype)
+    lowest, highest = value_range(dtype.name) if dtype.kind in "iub" else (0, 0)
     done = 0
     for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
 
@@ -164,7 +187,7 @@ def decode(
         lanes = list(segment.lanes)
         symbols = engine.decode_lanes(lanes, count, report)
         block = symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number)
-        for end in (block.min(), block.max()) if block.size else ():
+        for end in (block.min(), block.max()) if block.size and dtype.kind in "iub" else ():
             if not lowest <= int(end) <= highest:
                 what = "symbols" if symbolizer is None else "values"
                 raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
@@ -184,6 +207,20 @@ def check_lanes(lanes: object) -> int | None:
     if isinstance(lanes, bool) or not isinstance(lanes, (int, np.integer)) or lanes < 1:
         raise UsageError(f"lanes must be an integer of at least 1, got {lanes!r}")
     return int(lanes)
+
+
+def _dtype_of_data(stream: Stream, symbolizer: Symbolizer | None) -> np.dtype[Any]:
+    """Give the type of the data: the stream's, with the fields of the circuit's where it has only a size.
+
+    Raises:
+        StreamError: they are floats or have fields, and the circuit is not over such data.
+    """
+    if stream.dtype.kind in "iub":
+        return stream.dtype
+    dtype = np.dtype(symbolizer.dtype) if symbolizer is not None else np.dtype(np.int64)
+    if dtype.newbyteorder("<").str != stream.dtype.newbyteorder("<").str:
+        raise StreamError(f"the data must be of type {dtype.str}, as the circuit's, the header says {stream.dtype.str}")
+    return dtype if dtype.kind == "V" else stream.dtype
 
 
 def _segment_rows(symbolizer: Symbolizer | None) -> int:
@@ -234,16 +271,20 @@ def parse(data: bytes) -> Stream:
     if magic != MAGIC:
         raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
     version = reader.take(1, "version")[0]
-    if version != VERSION:
-        raise StreamError(f"the stream must be of version {VERSION}, got {version}")
+    if version not in (VERSION, VERSION_WITH_FIELDS):
+        raise StreamError(f"the stream must be of version {VERSION} or {VERSION_WITH_FIELDS}, got {version}")
     digest = reader.take(DIGEST_BYTES, "digest")
     name = reader.take(reader.take(1, "dtype")[0], "dtype")
     dimensions = reader.take(1, "shape")[0]
     shape = tuple(reader.varint("shape") for _ in range(min(dimensions, MAX_DIMENSIONS)))
+    fields = _read_fields(reader) if version == VERSION_WITH_FIELDS else ()
     reader.check("header", 0)
-    dtype = _dtype(name)
-    if not 2 <= dimensions <= MAX_DIMENSIONS:
-        raise StreamError(f"the shape must have 2..{MAX_DIMENSIONS} dimensions, got {dimensions}")
+    dtype = _dtype(name, version)
+    least = 2 if version == VERSION else 1
+    if not least <= dimensions <= MAX_DIMENSIONS:
+        raise StreamError(f"the shape must have {least}..{MAX_DIMENSIONS} dimensions, got {dimensions}")
+    if Stream(digest, dtype, shape, (), fields).version != version:
+        raise StreamError(f"a stream that version {VERSION} can hold must be of it, got {version}")
     segments: list[Segment] = []
     done = 0
     while done < shape[0]:
@@ -252,7 +293,21 @@ def parse(data: bytes) -> Stream:
         segments.append(segment)
     if reader.offset != len(data):
         raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.offset} bytes follow")
-    return Stream(digest, dtype, shape, tuple(segments))
+    return Stream(digest, dtype, shape, tuple(segments), fields)
+
+
+def _read_fields(reader: _Reader) -> tuple[tuple[int, bytes], ...]:
+    count = reader.varint("fields")
+    if count > MOST_FIELDS:
+        raise StreamError(f"a stream must have at most {MOST_FIELDS} fields, got {count}")
+    fields: list[tuple[int, bytes]] = []
+    for _ in range(count):
+        kind = reader.varint("fields")
+        least = fields[-1][0] + 1 if fields else 1
+        if not least <= kind <= MOST_TYPE:
+            raise StreamError(f"the next field must have a type of {least}..{MOST_TYPE}, got {kind}")
+        fields.append((kind, reader.take(reader.varint("fields"), f"field {kind}")))
+    return tuple(fields)
 
 
 def _bytes(data: object) -> bytes:
@@ -279,10 +334,14 @@ def _read_segment(reader: _Reader, number: int, left: int) -> Segment:
     return Segment(records, payload)
 
 
-def _dtype(name: bytes) -> np.dtype[np.generic]:
-    if name not in DTYPES:
+def _dtype(name: bytes, version: int) -> np.dtype[np.generic]:
+    if name in DTYPES:
+        return DTYPES[name]
+    if version == VERSION:
         raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}")
-    return DTYPES[name]
+    if not _TYPED.fullmatch(name):
+        raise StreamError(f"the dtype must be an integer or float type of numpy, or |V and a size, got {name!r}")
+    return np.dtype(name.decode("ascii"))
 
 
 def _varint(value: int) -> bytes:
