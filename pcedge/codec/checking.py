@@ -79,7 +79,9 @@ def check_stream(
     head = (stream.digest, stream.dtype.str, stream.shape)
     wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape)
     if head != wanted:
-        raise MismatchError(f"the stream must be of the circuit and have the data's dtype and shape, got {head[1:]}")
+        raise MismatchError(
+            f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
+        )
     last = len(stream.segments) - 1
     decoded = start = coded = 0
     left = math.inf if verify == "all" else seconds
