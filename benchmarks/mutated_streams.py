@@ -184,13 +184,14 @@ class Streams(Parser):
         engine, data = self.engines[case.options], case.files["x.pce"]
         symbolizer = engine.circuit.symbolizer
         segments, first = [], 0
-        for segment in parse(data).segments:
+        parsed = parse(data)
+        for segment in parsed.segments:
             part = found[first : first + segment.records]
             records = engine.check(part, allow_missing=False) if symbolizer is None else symbolizer.apply(part)
             lanes = encode_lanes(engine, records.astype(np.int64), len(segment.lanes))
             segments.append(Segment(segment.records, tuple(lanes)))
             first += segment.records
-        again = Stream(engine.circuit.digest, found.dtype, found.shape, tuple(segments)).pack()
+        again = Stream(engine.circuit.digest, found.dtype, found.shape, tuple(segments), parsed.fields).pack()
         return None if again == data else "a stream must be what its data are encoded to, these are two forms of them"
 
 

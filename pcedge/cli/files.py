@@ -7,6 +7,7 @@ from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec.container import MAGIC, parse
+from pcedge.codec.fields import Field
 from pcedge.errors import UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
@@ -29,6 +30,7 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     stream = parse(data)
     return {
         "kind": "stream",
+        "version": stream.version,
         "digest": stream.digest.hex(),
         "dtype": str(stream.dtype),
         "shape": list(stream.shape),
@@ -36,6 +38,8 @@ def describe_stream(path: str) -> dict[str, Any] | None:
         "lanes": max((len(segment.lanes) for segment in stream.segments), default=0),
         "bytes": len(data),
         "payload_bytes": stream.payload_bytes,
+        "fields": [kind for kind, _ in stream.fields],
+        "source": dict(stream.fields).get(Field.SOURCE, b"").decode("ascii", "backslashreplace") or None,
     }
 
 

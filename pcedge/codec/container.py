@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from pcedge.codec.fields import MOST_FIELDS, MOST_TYPE, Field
 from pcedge.errors import StreamError
 
 MAGIC = b"\x8ePCE"
-#: the first has neither a form nor extension fields; a stream that needs none is still written so
-VERSIONS = (1, 2)
+#: version 1 has no fields, records of two dimensions at least, and integers only; what fits it is written in it
+VERSION, VERSION_WITH_FIELDS = 1, 2
 
-#: forms of segments: records dealt out to lanes in turn; contiguous lanes of rows, with raw bits beside their bytes
-IN_TURN, CONTIGUOUS = 0, 1
+#: the field of a stream whose lanes are contiguous rows of numbers, with raw bits beside their bytes
+CONTIGUOUS = ((Field.LANE_ORDER, b""),)
 
 #: numbers of a segment of contiguous lanes
 SEGMENT_NUMBERS = 1 << 20
-
-#: extension fields of a header at most, and bytes of all of them
-MAX_FIELDS, MAX_FIELD_BYTES = 64, 1 << 20
 
 #: bytes of the circuit's SHA-256 digest that the header carries
 DIGEST_BYTES = 16
@@ -37,6 +36,9 @@ MAX_DIMENSIONS = 16
 #: the dtypes of a stream, by the names that they have in it
 DTYPES = {np.dtype(order + kind).str.encode("ascii"): np.dtype(order + kind)
           for order in "<>" for kind in ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}  # fmt: skip
+
+#: what version 2 has beside them: floats, and records of so many bytes, whose fields the circuit's columns give
+_TYPED = re.compile(rb"[<>]f[248]|\|V[1-9][0-9]{0,5}")
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,28 @@ class Stream:
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     segments: tuple[Segment, ...]
-    form: int = IN_TURN
-    #: extension fields: type and bytes, in the order of the header
+    #: types, ascending, and bytes
     fields: tuple[tuple[int, bytes], ...] = ()
 
     @property
     def version(self) -> int:
-        """Give the version: the first that can say it."""
-        return 2 if self.form or self.fields else 1
+        """Give the version in which the stream is written: the least that can hold it."""
+        plain = self.dtype.str.encode("ascii") in DTYPES and len(self.shape) >= 2
+        return VERSION if plain and not self.fields else VERSION_WITH_FIELDS
+
+    @property
+    def contiguous(self) -> bool:
+        """Tell whether lanes are contiguous rows of numbers with raw bits beside them."""
+        return Field.LANE_ORDER in dict(self.fields)
 
     def pack(self) -> bytes:
         """Write the stream."""
         name = self.dtype.str.encode("ascii")
         header = MAGIC + bytes([self.version]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
         header += bytes([len(self.shape)]) + b"".join(_varint(size) for size in self.shape)
-        if self.version > 1:
-            header += bytes([self.form]) + _varint(len(self.fields))
-            header += b"".join(_varint(kind) + _varint(len(value)) + value for kind, value in self.fields)
+        if self.version == VERSION_WITH_FIELDS:
+            header += _varint(len(self.fields))
+            header += b"".join(_varint(kind) + _varint(len(data)) + data for kind, data in self.fields)
         header += zlib.crc32(header).to_bytes(4, "little")
         return header + b"".join(segment.pack() for segment in self.segments)
 
@@ -102,30 +109,30 @@ def parse(data: bytes) -> Stream:
     if magic != MAGIC:
         raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
     version = reader.take(1, "version")[0]
-    if version not in VERSIONS:
-        raise StreamError(f"the stream must be of version {VERSIONS[0]} or {VERSIONS[-1]}, got {version}")
+    if version not in (VERSION, VERSION_WITH_FIELDS):
+        raise StreamError(f"the stream must be of version {VERSION} or {VERSION_WITH_FIELDS}, got {version}")
     digest = reader.take(DIGEST_BYTES, "digest")
     name = reader.take(reader.take(1, "dtype")[0], "dtype")
     dimensions = reader.take(1, "shape")[0]
     shape = tuple(reader.varint("shape") for _ in range(min(dimensions, MAX_DIMENSIONS)))
-    form, fields = _read_extension(reader) if version > 1 else (IN_TURN, ())
+    fields = _read_fields(reader) if version == VERSION_WITH_FIELDS else ()
     reader.check("header", 0)
-    if version > 1 and form not in (IN_TURN, CONTIGUOUS):
-        raise StreamError(f"the segments must be of form {IN_TURN} or {CONTIGUOUS}, got {form}")
-    if version > 1 and not form and not fields:
-        raise StreamError("a stream without extension fields, of form 0, must be of version 1, got version 2")
-    dtype = _dtype(name)
-    if not 2 <= dimensions <= MAX_DIMENSIONS:
-        raise StreamError(f"the shape must have 2..{MAX_DIMENSIONS} dimensions, got {dimensions}")
+    dtype = _dtype(name, version)
+    least = 2 if version == VERSION else 1
+    if not least <= dimensions <= MAX_DIMENSIONS:
+        raise StreamError(f"the shape must have {least}..{MAX_DIMENSIONS} dimensions, got {dimensions}")
+    head = Stream(digest, dtype, shape, (), fields)
+    if head.version != version:
+        raise StreamError(f"a stream that version {VERSION} can hold must be of it, got {version}")
     segments: list[Segment] = []
     done = 0
     while done < shape[0]:
-        segment = _read_segment(reader, len(segments), shape[0] - done, form)
+        segment = _read_segment(reader, len(segments), shape[0] - done, head.contiguous)
         done += segment.records
         segments.append(segment)
     if reader.offset != len(data):
         raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.offset} bytes follow")
-    return Stream(digest, dtype, shape, tuple(segments), form, fields)
+    return Stream(digest, dtype, shape, tuple(segments), fields)
 
 
 def _bytes(data: object) -> bytes:
@@ -134,22 +141,21 @@ def _bytes(data: object) -> bytes:
     return bytes(data)
 
 
-def _read_extension(reader: _Reader) -> tuple[int, tuple[tuple[int, bytes], ...]]:
-    """Read the form of the segments and the extension fields; what a reader does not know it keeps as it is."""
-    form = reader.take(1, "form")[0]
-    count = reader.varint("extension fields")
-    if count > MAX_FIELDS:
-        raise StreamError(f"a header must have at most {MAX_FIELDS} extension fields, got {count}")
-    fields = []
-    for number in range(count):
-        kind, size = reader.varint(f"extension field {number}"), reader.varint(f"extension field {number}")
-        if size > MAX_FIELD_BYTES:
-            raise StreamError(f"extension field {number} must have at most {MAX_FIELD_BYTES} bytes, got {size}")
-        fields.append((kind, reader.take(size, f"extension field {number}")))
-    return form, tuple(fields)
+def _read_fields(reader: _Reader) -> tuple[tuple[int, bytes], ...]:
+    count = reader.varint("fields")
+    if count > MOST_FIELDS:
+        raise StreamError(f"a stream must have at most {MOST_FIELDS} fields, got {count}")
+    fields: list[tuple[int, bytes]] = []
+    for _ in range(count):
+        kind = reader.varint("fields")
+        least = fields[-1][0] + 1 if fields else 1
+        if not least <= kind <= MOST_TYPE:
+            raise StreamError(f"the next field must have a type of {least}..{MOST_TYPE}, got {kind}")
+        fields.append((kind, reader.take(reader.varint("fields"), f"field {kind}")))
+    return tuple(fields)
 
 
-def _read_segment(reader: _Reader, number: int, left: int, form: int) -> Segment:
+def _read_segment(reader: _Reader, number: int, left: int, contiguous: bool) -> Segment:
     where = f"segment {number}"
     start = reader.offset
     records = reader.varint(where)
@@ -157,11 +163,11 @@ def _read_segment(reader: _Reader, number: int, left: int, form: int) -> Segment
     # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
     if lanes > len(reader.data) - reader.offset:
         raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
-    strings = (2 if form == CONTIGUOUS else 1) * lanes
+    strings = (2 if contiguous else 1) * lanes
     lengths = [reader.varint(where) for _ in range(strings)]
     payload = tuple(reader.take(length, f"{where}, lane {lane % lanes}") for lane, length in enumerate(lengths))
     reader.check(where, start)
-    most = min(left, SEGMENT_NUMBERS if form == CONTIGUOUS else SEGMENT_RECORDS)
+    most = min(left, SEGMENT_NUMBERS if contiguous else SEGMENT_RECORDS)
     if not 1 <= records <= most:
         raise StreamError(f"{where} must have 1..{most} records, got {records}")
     if not 1 <= lanes <= records:
@@ -169,10 +175,14 @@ def _read_segment(reader: _Reader, number: int, left: int, form: int) -> Segment
     return Segment(records, payload[:lanes], payload[lanes:])
 
 
-def _dtype(name: bytes) -> np.dtype[np.generic]:
-    if name not in DTYPES:
+def _dtype(name: bytes, version: int) -> np.dtype[np.generic]:
+    if name in DTYPES:
+        return DTYPES[name]
+    if version == VERSION:
         raise StreamError(f"the dtype must be an integer type of numpy, got {name!r}")
-    return DTYPES[name]
+    if not _TYPED.fullmatch(name):
+        raise StreamError(f"the dtype must be an integer or float type of numpy, or |V and a size, got {name!r}")
+    return np.dtype(name.decode("ascii"))
 
 
 def _varint(value: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from pcedge.codec.container import (
     CONTIGUOUS,
     DEFAULT_LANES,
     DIGEST_BYTES,
-    IN_TURN,
     MAX_DIMENSIONS,
     SEGMENT_NUMBERS,
     SEGMENT_RECORDS,
@@ -21,6 +21,7 @@ from pcedge.codec.container import (
     Stream,
     parse,
 )
+from pcedge.codec.fields import Field, Fields, check_fields, check_understood
 from pcedge.codec.predicted import decode_rows, default_lanes, encode_rows
 from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
@@ -34,6 +35,7 @@ def encode(
     x: ArrayLike,
     lanes: int | None = None,
     progress: Progress | None = None,
+    fields: Mapping[int, bytes] | None = None,
 ) -> bytes:
     """Compress records to a stream.
 
@@ -44,10 +46,12 @@ def encode(
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
             `DEFAULT_LANES`, or N where that is less; with a predictor stage as many as its data are worth.
         progress: told (records done, records in all).
+        fields: what the header carries beside dtype and shape, by type (`pcedge.codec.fields.Field`); a stream without
+            any is one of version 1 where the data are integers.
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive.
+        UsageError: lanes is not positive, or a field has no type.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -59,7 +63,8 @@ def encode(
     """
     symbolizer = engine.circuit.symbolizer
     if isinstance(symbolizer, Predictor):
-        return _encode_predicted(engine, symbolizer, x, check_lanes(lanes), progress)
+        laid = check_fields({**(fields or {}), **dict(CONTIGUOUS)})
+        return _encode_predicted(engine, symbolizer, x, check_lanes(lanes), laid, progress)
     rows = (
         check_records(x, engine.circuit.cardinalities, allow_missing=False)
         if symbolizer is None
@@ -69,6 +74,9 @@ def encode(
     if array.ndim > MAX_DIMENSIONS:
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     lanes = check_lanes(lanes)
+    checked = check_fields(fields or {})
+    if Field.LANE_ORDER in dict(checked):
+        raise UsageError(f"field {int(Field.LANE_ORDER)} says how lanes are laid: encode writes it where it must stand")
     segments = []
     size = segment_rows(symbolizer)
     for first in range(0, len(rows), size):
@@ -82,7 +90,7 @@ def encode(
 
         coded = engine.encode_lanes(records, count, report)
         segments.append(Segment(len(block), tuple(coded)))
-    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments)).pack()
+    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), checked).pack()
 
 
 def decode(
@@ -96,6 +104,7 @@ def decode(
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
     """
     stream = parse(data)
+    check_understood(stream.fields)
     if stream.digest != engine.circuit.digest[:DIGEST_BYTES]:
         raise StreamError(
             f"the stream must be of this circuit, {engine.circuit.digest[:DIGEST_BYTES].hex()}, "
@@ -109,13 +118,15 @@ def decode(
         )
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
-    if stream.form != (CONTIGUOUS if isinstance(symbolizer, Predictor) else IN_TURN):
-        raise StreamError(f"the segments must be of the form that the circuit's data have, got form {stream.form}")
+    if stream.contiguous != isinstance(symbolizer, Predictor):
+        raise StreamError("lanes must be in turn, or contiguous with a predictor stage: these do not fit the circuit")
+    if stream.dtype.kind not in "iub":
+        raise StreamError(f"the data must be integers, as the circuit's, the header says {stream.dtype.str}")
     counts = _check_segments(stream, symbolizer)
     if isinstance(symbolizer, Predictor):
         return _decode_predicted(engine, symbolizer, stream, progress)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
-    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
+    out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
     lowest, highest = value_range(stream.dtype.name)
     done = 0
     for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
@@ -131,13 +142,13 @@ def decode(
             if not lowest <= int(end) <= highest:
                 what = "symbols" if symbolizer is None else "values"
                 raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
-        restored[done : done + segment.records] = block.reshape(segment.records, -1)
+        out[done : done + segment.records] = block.reshape(segment.records, -1)
         done += segment.records
-    return restored.reshape(stream.shape)
+    return out.reshape(stream.shape)
 
 
 def _encode_predicted(
-    engine: LaneCoder, predictor: Predictor, x: ArrayLike, lanes: int | None, progress: Progress | None
+    engine: LaneCoder, predictor: Predictor, x: ArrayLike, lanes: int | None, fields: Fields, progress: Progress | None
 ) -> bytes:
     array = predictor.check(x)
     size = segment_rows(predictor)
@@ -152,7 +163,7 @@ def _encode_predicted(
 
         coded, raw = encode_rows(engine.circuit, block, min(lanes, len(block)), report)
         segments.append(Segment(len(block), tuple(coded), tuple(raw)))
-    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), CONTIGUOUS).pack()
+    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), fields).pack()
 
 
 def _decode_predicted(

@@ -298,7 +298,7 @@ def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray,
     tokens: IntArray = np.where(above, escapes + 2 * centre + level - 1, plain)
     extra: IntArray = np.where(above | below, level - 1, 0)
     tail = (beyond + np.uint64(1)) & ((np.uint64(1) << extra.astype(np.uint64)) - np.uint64(1))
-    raw: NDArray[np.uint64] = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
+    raw: NDArray[Any] = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
     return tokens, raw, extra + shifts
 
 

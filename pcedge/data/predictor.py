@@ -369,7 +369,12 @@ def _object(kind: Any, entry: object) -> Any:
     names = {field.name: field.type for field in fields(kind)}
     if not isinstance(entry, dict) or set(entry) != set(names):
         raise UsageError(f"a predictor's {what} must be an object of {', '.join(sorted(names))}")
-    readers = {"int": integer, "str": _text, "tuple[int, ...]": integers, "tuple[Offset, ...]": _offsets}
+    readers: dict[str, Any] = {
+        "int": integer,
+        "str": _text,
+        "tuple[int, ...]": integers,
+        "tuple[Offset, ...]": _offsets,
+    }
     return kind(**{name: readers[str(of)](f"{what}: {name}", entry[name]) for name, of in names.items()})
 
 

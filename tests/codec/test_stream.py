@@ -161,7 +161,7 @@ class TestErrors:
 
     def test_version(self):
         self.refuse(self.good[:4], "version must have 1 bytes, 0 are left: truncated stream")
-        self.refuse(self.good[:4] + b"\2" + self.good[5:], "the stream must be of version 1, got 2")
+        self.refuse(self.good[:4] + b"\3" + self.good[5:], "the stream must be of version 1 or 2, got 3")
 
     def test_header(self):
         self.refuse(self.good[:9], "digest must have 16 bytes, 4 are left: truncated stream")
