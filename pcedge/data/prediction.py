@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.data.predictor import COEFFICIENT_BITS, MAX_COEFFICIENT, SATURATION, Group, Offset, Predictor
+from pcedge.data.predictor import COEFFICIENT_BITS, MAX_COEFFICIENT, NARROW_BITS, SATURATION, Group, Offset, Predictor
 from pcedge.errors import DataError
+
+#: what predictions see of a number at most, unless their group is wide
+NARROW = (1 << NARROW_BITS) - 1
 
 #: numbers whose features are held at a time
 BLOCK = 1 << 16
@@ -72,14 +75,19 @@ class Plan:
         return [(distances[row != 0], row[row != 0]) for row in coefficients]
 
     @cached_property
+    def mixed(self) -> bool:
+        """Tell whether neighbours may be numbers of more than 32 bits."""
+        return any(group.wide for group in self.predictor.groups)
+
+    @cached_property
     def group_of(self) -> IntArray:
         """Give the group of every column."""
         return np.array(self.predictor.group_of, dtype=np.int64)
 
     @cached_property
-    def origins(self) -> IntArray:
-        """Give the origin of every column as the number that `centred` takes off."""
-        return np.array([group.origin for group in self.predictor.groups], dtype=np.int64)[self.group_of]
+    def origins(self) -> NDArray[np.uint64]:
+        """Give the origin of every column, modulo 2^64."""
+        return np.array([group.origin % 2**64 for group in self.predictor.groups], dtype=np.uint64)[self.group_of]
 
     @cached_property
     def features(self) -> Features:
@@ -191,10 +199,13 @@ class Lanes:
     def predict(self, group: int, places: IntArray) -> IntArray:
         """Predict numbers of one group from their neighbours, (S, places): a number less its origin."""
         plan, one = self.plan, self.plan.predictor.groups[group]
-        total = self._around(self.values, places, plan.used[group][0]) @ plan.used[group][1]
+        distances, coefficients = plan.used[group]
+        around = self._around(self.values, places, distances)
         if one.wide:
-            return total
-        total += one.constant + (1 << (COEFFICIENT_BITS - 1))
+            return around @ coefficients
+        if plan.mixed:
+            around = np.clip(around, -NARROW, NARROW)
+        total = around @ coefficients + (one.constant + (1 << (COEFFICIENT_BITS - 1)))
         return _within(one, total >> COEFFICIENT_BITS)
 
     def adapt(self, group: int, place: int, prediction: IntArray) -> tuple[IntArray, IntArray]:
@@ -265,7 +276,7 @@ def _within(group: Group, prediction: IntArray) -> IntArray:
 def centred(predictor: Predictor, x: NDArray[Any]) -> IntArray:
     """Take every column's origin off, modulo 2^64; (rows, columns)."""
     plan = Plan(predictor, len(x))
-    wrapped = x.reshape(len(x), -1).astype(np.uint64) - plan.origins.astype(np.uint64)
+    wrapped = x.reshape(len(x), predictor.columns).astype(np.uint64) - plan.origins
     return wrapped.view(np.int64)
 
 
@@ -276,7 +287,7 @@ def restored(predictor: Predictor, numbers: IntArray) -> NDArray[Any]:
         DataError: a number is out of the range of its column.
     """
     plan = Plan(predictor, len(numbers))
-    wrapped = numbers.view(np.uint64) + plan.origins.astype(np.uint64)
+    wrapped = numbers.view(np.uint64) + plan.origins
     flat = wrapped.astype(predictor.dtype)
     out = flat.reshape(len(numbers), *predictor.shape)
     if not np.array_equal(centred(predictor, out), numbers):

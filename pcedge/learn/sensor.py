@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit import Circuit
 from pcedge.data import Splits
-from pcedge.data.prediction import Lanes, Plan, centred, forward, observe, split
+from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, observe, split
 from pcedge.data.predictor import (
     COEFFICIENT_BITS,
     MAX_COEFFICIENT,
@@ -200,7 +200,8 @@ class _Search:
             picks = self.generator.integers(0, whole, size)
             lane, place = picks // len(places), places[picks % len(places)]
             targets.append(lanes.values[lane, place])
-            inputs.append(lanes.values[lane[:, None], place[:, None] - distances])
+            around = lanes.values[lane[:, None], place[:, None] - distances]
+            inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
             counts.append(len(self.train) * np.count_nonzero(plan.group_of == group))
         return Samples(np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float))
 
