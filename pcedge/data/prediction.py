@@ -220,7 +220,8 @@ class Lanes:
         moves = (np.abs(history) << self._gain) >> scale
         weights = self._weights[: len(history), group]
         weights += np.sign(residual)[:, None] * np.sign(history) * moves
-        np.clip(weights, 1 - MAX_COEFFICIENT, MAX_COEFFICIENT - 1, out=weights)
+        np.minimum(weights, MAX_COEFFICIENT - 1, out=weights)
+        np.maximum(weights, 1 - MAX_COEFFICIENT, out=weights)
 
     def classify(self, columns: IntArray, places: IntArray, predictions: IntArray) -> IntArray:
         """Choose the class of numbers by the tree, (S, places); `predictions` are what `predict` and `adapt` give."""
@@ -261,7 +262,7 @@ class Lanes:
 
 def saturated(numbers: IntArray) -> IntArray:
     """Keep numbers within 32 bits, as features and the adaptation see them."""
-    return np.clip(numbers, -SATURATION, SATURATION)
+    return np.minimum(np.maximum(numbers, -SATURATION), SATURATION)
 
 
 def bit_length(numbers: IntArray) -> IntArray:
@@ -270,7 +271,7 @@ def bit_length(numbers: IntArray) -> IntArray:
 
 
 def _within(group: Group, prediction: IntArray) -> IntArray:
-    return np.clip(prediction, group.low - group.origin, group.high - group.origin)
+    return np.minimum(np.maximum(prediction, group.low - group.origin), group.high - group.origin)
 
 
 def centred(predictor: Predictor, x: NDArray[Any]) -> IntArray:
