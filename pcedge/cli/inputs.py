@@ -171,7 +171,9 @@ def mark_missing(x: Any, missing: int | None) -> Any:
     marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
     rest = x[~marked]
     if rest.size and rest.min() < 0:
-        raise DataError(f"symbols must not be negative, got {rest.min()}; --missing {rest.min()} marks it as missing")
+        # One value below 0 may be a mark; others are numbers, which a mark in their midst would only hide.
+        hint = "--missing -1 marks it as missing" if rest.min() == -1 else "train --symbolizer auto takes such numbers"
+        raise DataError(f"symbols must not be negative, got {rest.min()}; {hint}")
     if rest.size and int(rest.max()) > MAX_SYMBOL:
         raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
     if missing is None:
