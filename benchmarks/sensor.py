@@ -187,8 +187,8 @@ def main() -> None:
         "Test rows, coded with defaults only: `pcedge train --data FILE`, `pcedge quantize`, `pcedge encode`, no "
         "option. *bits* is bits a number of the whole stream, header and checksums counted, decoded to the same array; "
         "*circuit* the bytes of its `.onnx`; *best other* the least bytes of the tools on the right, each given the "
-        "raw bytes and the differences along either axis (pcodec by columns too); *break-even* the MB of raw data after "
-        "which the circuit has paid for itself against it; *impossible* the test rows of integer likelihood 0. xz is "
+        "raw bytes and the differences along either axis (pcodec by columns too); *break-even* the MB of raw data "
+        "after which the circuit has paid for itself against it; *impossible* the test rows of integer likelihood 0. xz is "
         "`-9e`, bzip2 `-9`, pcodec of level 12, FLAC `-8ep`, Rice and HCOMPRESS those of FITS without headers. Splits "
         "are those of the section Sensor data, its validation rows learned from too.",
         "",
