@@ -48,6 +48,11 @@ def test_entropy(baselines: Any) -> None:
     assert baselines.entropy(x) == 64 * (2 + 0 + 6) // 8
 
 
+def test_a_common_factor_is_that_of_both_splits(baselines: Any) -> None:
+    assert baselines.common_factor(np.array([[16, -32]], np.int16), np.array([[48], [8]], np.int16)) == 8
+    assert baselines.common_factor(np.zeros(3, np.uint8), np.zeros(3, np.uint8)) == 1
+
+
 def test_columns_of_structs_and_cubes(baselines: Any) -> None:
     x = np.zeros(5, dtype=[("a", "<i4"), ("b", "u1")])
     assert [column.dtype for column in baselines.columns(x)] == ["<i4", "u1"]
@@ -69,7 +74,7 @@ def test_bytes_come_back(baselines: Any, dtype: str) -> None:
     for library, measure in {
         "zstandard": lambda: baselines.zstd(x),
         "brotli": lambda: baselines.brotli(x),
-        "pcodec": lambda: min(baselines.pcodec(x, False), baselines.pcodec(x, True)),
+        "pcodec": lambda: min(baselines.pcodec(x), baselines.pcodec_differences(x)),
     }.items():
         if importlib.util.find_spec(library) is not None:
             assert 0 < measure() < 2 * x.nbytes + 500
