@@ -21,8 +21,8 @@ def wave(rows: int) -> Any:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sensor")
-    np.save(path / "x.npy", wave(3000))
-    np.save(path / "test.npy", wave(3400)[3000:])
+    np.save(path / "x.npy", wave(900))
+    np.save(path / "test.npy", wave(1300)[900:])
     assert run("train", "--data", path / "x.npy", "--for-records", 10**5, "--out", path / "c.pcedge").exit_code == 0
     assert run("quantize", path / "c.pcedge", "--out", path / "m.onnx").exit_code == 0
     return path
@@ -32,13 +32,13 @@ def test_from_data_to_stream_and_back(folder: Path) -> None:
     result = as_json("encode", folder / "m.onnx", folder / "test.npy", folder / "x.pce")
     assert result["records"] == result["verified_records"] == 400 and result["bits_per_value"] < 6
     assert run("decode", folder / "m.onnx", folder / "x.pce", folder / "back.npy").exit_code == 0
-    assert_array_equal(np.load(folder / "back.npy"), wave(3400)[3000:])
+    assert_array_equal(np.load(folder / "back.npy"), wave(1300)[900:])
 
 
 def test_train_says_what_it_chose_and_what_it_is_worth(folder: Path) -> None:
     arguments = ("train", "--data", folder / "x.npy", "--size-kbit", 120, "--out", folder / "d.pcedge", "--json")
     told = run(*arguments)
-    assert "choosing a predictor stage on 3000 rows of 2 numbers" in told.stderr and "neighbours: " in told.stderr
+    assert "choosing a predictor stage on 900 rows of 2 numbers" in told.stderr and "neighbours: " in told.stderr
     result = json.loads(told.stdout)
     assert result["structure"] == "predictor" and result["circuit_bytes"] <= 15_000
     assert result["break_even_bytes"] > 0 and result["valid_bits_per_value"] > 0
@@ -54,7 +54,7 @@ def test_log_likelihoods_of_both_circuits(folder: Path) -> None:
     results = [as_json("loglik", folder / model, folder / "test.npy") for model in ("c.pcedge", "m.onnx")]
     assert results[0]["records"] == 400 and abs(results[0]["mean_nats"] - results[1]["mean_nats"]) < 0.05
     result = as_json("loglik", folder / "m.onnx", folder / "test.npy", "--missing", 0)
-    assert result["missing_symbols"] == int((wave(3400)[3000:] == 0).sum())
+    assert result["missing_symbols"] == int((wave(1300)[900:] == 0).sum())
 
 
 def test_info_describes_the_stage(folder: Path) -> None:

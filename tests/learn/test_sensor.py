@@ -34,9 +34,9 @@ def series(rows: int, seed: int = 0) -> Any:
 
 
 def test_a_series_of_two_channels(tmp_path: Any) -> None:
-    x = series(6000)
+    x = series(4000)
     lines: list[str] = []
-    circuit, report = fit_sensor(Splits(x[:5000], None, x[5000:]), told=lines.append)
+    circuit, report = fit_sensor(Splits(x[:3000], None, x[3000:]), told=lines.append)
     assert isinstance(circuit.symbolizer, Predictor) and report.classes > 1 and any("classes" in line for line in lines)
     save_circuit(circuit, tmp_path / "c.pcedge")
     assert load_circuit(tmp_path / "c.pcedge").symbolizer == circuit.symbolizer
@@ -44,17 +44,17 @@ def test_a_series_of_two_channels(tmp_path: Any) -> None:
     assert integers.leaf_bits == 15
     write_onnx(integers, tmp_path / "c.onnx")
     engine = ReferenceEngine(read_onnx(tmp_path / "c.onnx"))
-    stream = encode(engine, x[5000:])
-    assert_array_equal(decode(engine, stream), x[5000:])
+    stream = encode(engine, x[3000:])
+    assert_array_equal(decode(engine, stream), x[3000:])
     # The noise alone has 4.7 bits a number in the mean: log2(s sqrt(2 pi e)) of deviations 4, 40 and 3.
     floor = np.mean([np.log2(s * np.sqrt(2 * np.pi * np.e)) for s in (4, 40, 3, 3)])
     assert 8 * len(stream) / 2000 < floor + 0.8
-    logs = row_log_likelihood(circuit, x[5000:])
+    logs = row_log_likelihood(circuit, x[3000:])
     assert_allclose(-logs.sum() / np.log(2), 8 * len(stream), rtol=0.05)
 
 
 def test_a_smaller_circuit_for_fewer_records() -> None:
-    x = series(4000)
+    x = series(1500)
     small = fit_sensor(Splits(x), records=2000)[1]
     large = fit_sensor(Splits(x), records=10**7)[1]
     assert small.circuit_bytes < large.circuit_bytes
@@ -79,7 +79,7 @@ def test_any_data(x: Any) -> None:
 
 
 def test_missing_numbers_are_summed_out() -> None:
-    x = series(2000)
+    x = series(800)
     circuit, _ = fit_sensor(Splits(x))
     whole = row_log_likelihood(circuit, x[:50])
     gaps = x[:50].copy()
