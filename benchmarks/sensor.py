@@ -81,9 +81,9 @@ def main() -> None:
         return
     lines = [
         "Test rows, coded with defaults only. *bits* is bits a number of the whole stream, header and checksums "
-        "counted, decoded to the same array; *circuit* the bytes of its `.onnx`; *best other* the least of what `python "
-        "benchmarks/baselines.py` lists; *break-even* the MB of raw data after which the circuit has paid for itself "
-        "against it; *impossible* the test rows of integer likelihood 0. Sets and splits are those of "
+        "counted, decoded to the same array; *circuit* the bytes of its `.onnx`; *best other* the least of what "
+        "`python benchmarks/baselines.py` lists; *break-even* the MB of raw data after which the circuit has paid for "
+        "itself against it; *impossible* the test rows of integer likelihood 0. Sets and splits are those of "
         "`benchmarks/sets.py`.",
         "",
         *table(COLUMNS, rows),

@@ -29,7 +29,8 @@ def wants_predictor(data: Splits, symbolizer: str | None, sized: bool, missing: 
         return symbolizer == "auto"
     if sized:
         return True
-    wide = data.train.size and (int(data.train.max()) > 255 or int(data.train.min()) < 0)
+    # Among symbols, -1 alone below 0 is more likely a mark for missing ones that was not said.
+    wide = data.train.size and (int(data.train.max()) > 255 or int(data.train.min()) < -1)
     return bool(wide) and missing is None
 
 

@@ -15,12 +15,8 @@ from pcedge.circuit import Circuit
 from pcedge.data import Splits
 from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, observe, split
 from pcedge.data.predictor import (
-    COEFFICIENT_BITS,
-    MAX_COEFFICIENT,
-    NARROW_BITS,
     Adaptation,
     Group,
-    Node,
     Offset,
     Predictor,
 )
@@ -28,22 +24,29 @@ from pcedge.data.symbolizer import value_range
 from pcedge.learn.classes import BLURS, Mixture, count_tokens, fit_mixture, to_circuit
 from pcedge.learn.contexts import Growth, grow
 from pcedge.learn.neighbourhood import features, pool
-from pcedge.learn.regression import Samples, choose, fit, quantized
+from pcedge.learn.regression import Samples, choose
+from pcedge.learn.staging import (
+    class_bits,
+    cut_lanes,
+    described,
+    escapes_of,
+    file_bytes,
+    log_tokens,
+    merged_classes,
+    with_classes,
+    with_neighbours,
+    with_tree,
+    with_zeros,
+)
 
 #: numbers that the search looks at, that a candidate is judged by, and that a tree is grown on
 SEEN, JUDGED, GROWN = 1 << 22, 1 << 17, 400_000
-
-#: numbers of a lane, and lanes, in which numbers are looked at
-LANE, LANES = 1 << 13, 256
 
 #: products of numbers and neighbours that a regression holds
 HELD = 1 << 24
 
 #: neighbours at most, and columns with coefficients of their own
 NEIGHBOURS, GROUPS = 32, 512
-
-#: of a circuit file: bytes without any class or token, and of a node of the tree
-BASE_BYTES, NODE_BYTES = 13_000, 12
 
 #: states of the mixture that are tried, and splits of the tree
 STATES = (2, 4, 8, 12, 16, 24, 32, 48)
@@ -169,24 +172,24 @@ class _Search:
         )
         return Predictor(
             self.train.dtype.name, self.shape, groups, group_of, (), None, (), (), ((0, 0),), 128,
-            escapes=_escapes(groups, 128),
+            escapes=escapes_of(groups, 128),
         )  # fmt: skip
 
     def _regressed(self, group_of: tuple[int, ...], most: int) -> Predictor:
         empty = self._empty(group_of)
         if not most:
             return empty
-        numbers = _lanes(centred(empty, self.train), SEEN // 4, self.columns)
+        numbers = cut_lanes(centred(empty, self.train), SEEN // 4, self.columns)
         offsets = pool(numbers.shape[1], self.shape)
         samples = self._samples(empty, numbers, offsets)
         price = 20 * len(self.train) * self.columns / self.cells + 30
         chosen = choose(samples, min(most, len(offsets)), price)
-        return _with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+        return with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
 
     def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
         """Draw numbers of every group, with the neighbours around them."""
         plan = Plan(
-            replace(empty, neighbours=tuple(offsets), groups=_padded(empty.groups, len(offsets))), numbers.shape[1]
+            replace(empty, neighbours=tuple(offsets), groups=with_zeros(empty.groups, len(offsets))), numbers.shape[1]
         )
         distances = plan.distances(offsets)
         lanes = Lanes(plan, len(numbers))
@@ -207,13 +210,13 @@ class _Search:
 
     def _judged(self, predictor: Predictor) -> float:
         """Estimate the bits a number under a small tree of classes."""
-        numbers = _lanes(centred(predictor, self.train), JUDGED, self.columns)
+        numbers = cut_lanes(centred(predictor, self.train), JUDGED, self.columns)
         with_features = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
         lanes, predictions = observe(with_features, numbers)
-        table, residuals = _described(lanes, predictions)
+        table, residuals = described(lanes, predictions)
         tokens, extra = log_tokens(residuals)
         growth = grow(table, tokens, 0.0, 40)
-        return (_class_bits(growth.root, tokens) + float(extra.sum())) / len(tokens)
+        return (class_bits(growth.root, tokens) + float(extra.sum())) / len(tokens)
 
     def _adapted(self, cost: float, predictor: Predictor) -> tuple[float, Predictor]:
         """Try the sign-LMS stage along the axis along which most neighbours lie."""
@@ -239,9 +242,9 @@ class _Search:
 
     def _grown(self, predictor: Predictor) -> tuple[Predictor, Growth]:
         """Grow the tree of classes as far as it pays."""
-        numbers = _lanes(centred(predictor, self.train), GROWN, self.columns)
+        numbers = cut_lanes(centred(predictor, self.train), GROWN, self.columns)
         stage = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
-        table, residuals = _described(*observe(stage, numbers))
+        table, residuals = described(*observe(stage, numbers))
         tokens, _ = log_tokens(residuals)
         cells = self.train.size
         price = 8 * CLASS_BYTES * cells / self.cells
@@ -251,19 +254,21 @@ class _Search:
         """Choose how many classes and states: the least bits of data and model."""
         stage, growth = grown
         self.told(f"tree of {growth.splits} splits")
-        whole = _with_tree(stage, growth.cut(growth.splits))
+        whole = with_tree(stage, growth.cut(growth.splits))
         parts = []
         for rows, most in ((self.train, SEEN), (self.valid, SEEN // 2)):
-            parts.append(forward(whole, _lanes(centred(stage, rows), most, self.columns)))
+            parts.append(forward(whole, cut_lanes(centred(stage, rows), most, self.columns)))
         sizes = sorted({int(growth.splits * share) for share in SHARES} | {0}, reverse=True)
-        cuts = [_Counted.of(_with_tree(stage, growth.cut(splits)), _merge(growth, splits), parts) for splits in sizes]
+        cuts = [
+            _Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
+        ]
         middle = cuts[min(2, len(cuts) - 1)]
         blur = min(BLURS, key=lambda share: middle.bits(fit_mixture(middle.train, 8, share, self.seed, SHORT)))
         best: tuple[float, _Counted, int] | None = None
         for cut in cuts:
             below = math.inf
             for states in STATES:
-                size = _bytes(cut.stage, states)
+                size = file_bytes(cut.stage, states)
                 if states > 2 * len(cut.stage.classes) or (size > self.size_bytes and best is not None):
                     continue
                 bits = cut.bits(fit_mixture(cut.train, states, blur, self.seed, SHORT))
@@ -276,9 +281,10 @@ class _Search:
                 below = cost
         assert best is not None
         cost, cut, states = best
+        size = file_bytes(cut.stage, states)
         report = Report(
-            (cost - 8 * _bytes(cut.stage, states)) / self.cells, _bytes(cut.stage, states), len(cut.stage.classes),
-            states, len(stage.neighbours), len(stage.groups), stage.adaptation is not None,
+            (cost - 8 * size) / self.cells, size, len(cut.stage.classes), states, len(stage.neighbours),
+            len(stage.groups), stage.adaptation is not None,
         )  # fmt: skip
         mixture = fit_mixture(cut.train + cut.valid, states, blur, self.seed)
         return cost, to_circuit(mixture, cut.stage), report
@@ -299,7 +305,7 @@ class _Counted:
     def of(stage: Predictor, merge: IntArray, parts: Sequence[tuple[IntArray, IntArray]]) -> _Counted:
         """Count tokens; `merge` gives the stage's class of the classes of `parts`."""
         (classes, residuals), (judged, left) = ((merge[classes], residuals) for classes, residuals in parts)
-        stage = _with_classes(stage, classes, residuals)
+        stage = with_classes(stage, classes, residuals)
         drawn, _, raw = split(Plan(stage, 0), judged, left)
         tokens, _, _ = split(Plan(stage, 0), classes, residuals)
         return _Counted(
@@ -309,136 +315,3 @@ class _Counted:
     def bits(self, mixture: Mixture) -> float:
         """Give the bits a number of the held-out part."""
         return (mixture.bits(self.valid) + self.raw) / self.numbers
-
-
-def _lanes(numbers: IntArray, most: int, columns: int) -> IntArray:
-    """Cut contiguous lanes out of numbers, evenly spread, of at most so many numbers in all; (S, rows, columns)."""
-    rows = len(numbers)
-    length = min(rows, max(1, LANE // columns, -(-most // (LANES * columns))))
-    count = max(1, min(rows // length, LANES, most // (length * columns)))
-    starts = np.linspace(0, rows - length, count).astype(np.int64)
-    return np.stack([numbers[start : start + length] for start in starts])
-
-
-def _padded(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
-    return tuple(replace(group, coefficients=(0,) * count) for group in groups)
-
-
-def _with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:
-    """Give a stage the neighbours that were chosen, and coefficients."""
-    found = fit(samples, chosen)
-    groups = []
-    for group, coefficients, constant in zip(empty.groups, found.coefficients, found.constants, strict=True):
-        if group.wide:
-            whole = np.clip(np.rint(coefficients), -3, 3).astype(np.int64)
-            groups.append(replace(group, coefficients=tuple(whole.tolist()), constant=0))
-            continue
-        steps = quantized(coefficients, COEFFICIENT_BITS, MAX_COEFFICIENT)
-        middle = int(quantized(np.array([constant]), COEFFICIENT_BITS, 1 << (NARROW_BITS + COEFFICIENT_BITS))[0])
-        groups.append(replace(group, coefficients=tuple(steps.tolist()), constant=middle))
-    return replace(empty, neighbours=tuple(offsets), groups=tuple(groups))
-
-
-def _with_tree(stage: Predictor, entries: Sequence[tuple[int, int, int, int]]) -> Predictor:
-    """Give a stage a tree, with the features that it compares."""
-    used = sorted({entry[0] for entry in entries})
-    place = {feature: index for index, feature in enumerate(used)}
-    tree = tuple(Node(place[feature], *rest) for feature, *rest in entries)
-    classes = ((0, 0),) * (len(tree) + 1)
-    return replace(
-        stage, features=tuple(stage.features[index] for index in used), tree=tree, classes=classes,
-        escapes=_escapes(stage.groups, stage.centre),
-    )  # fmt: skip
-
-
-def _with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Predictor:
-    """Give every class its bias and shift: a residual's middle, and so many low bits that they say nothing."""
-    order = np.argsort(classes.ravel(), kind="stable")
-    sorted_residuals = residuals.ravel()[order]
-    ends = np.cumsum(np.bincount(classes.ravel(), minlength=len(stage.classes)))
-    found: list[tuple[int, int]] = []
-    spreads = []
-    for part in np.split(sorted_residuals, ends[:-1]):
-        if not len(part):
-            found.append((0, 0))
-            continue
-        bias = int(np.median(part))
-        spread = float(np.abs(part.astype(np.float64) - bias).mean())
-        shift = max(0, math.floor(math.log2(max(spread, 1e-9) / 6)))
-        found.append((max(min(bias, (1 << 40) - 1), 1 - (1 << 40)), min(shift, 60)))
-        spreads.append((part.astype(np.float64) - bias) / 2.0**shift)
-    beyond = np.abs(np.concatenate(spreads)) if spreads else np.ones(1)
-    centre = int(min(128, max(4, math.ceil(float(np.quantile(beyond, 0.998)) + 1))))
-    fresh = replace(stage, centre=centre, escapes=64)
-    needed = max(fresh.escapes_needed(shift, bias) for bias, shift in found)
-    return replace(fresh, classes=tuple(found), escapes=needed)
-
-
-def _escapes(groups: Sequence[Group], centre: int) -> int:
-    most = max((1 << 63) if group.wide else group.high - group.low for group in groups)
-    return max(0, (most + 2 - centre).bit_length()) if most + 1 >= centre else 0
-
-
-def _merge(growth: Growth, splits: int) -> IntArray:
-    """Give the class in the tree of so many splits of every class of the whole tree."""
-    merged: list[int] = []
-
-    def visit(branch: Any, inside: int) -> None:
-        if inside < 0 and not 0 <= branch.order < splits:
-            inside = visit.count  # type: ignore[attr-defined]
-            visit.count += 1  # type: ignore[attr-defined]
-        if branch.order < 0:
-            merged.append(inside)
-            return
-        visit(branch.below, inside)
-        visit(branch.above, inside)
-
-    visit.count = 0  # type: ignore[attr-defined]
-    visit(growth.root, -1)
-    return np.array(merged, dtype=np.int64)
-
-
-def _described(lanes: Lanes, predictions: IntArray) -> tuple[IntArray, IntArray]:
-    """Give the features of all numbers, (features, numbers), and their residuals."""
-    plan = lanes.plan
-    places, columns = plan.cells.ravel(), np.tile(np.arange(plan.predictor.columns), plan.rows)
-    flat = predictions.reshape(len(predictions), -1)
-    table = lanes.describe(columns, places, flat)
-    return table.reshape(-1, table.shape[-1]).T.astype(np.int64), lanes.residuals[:, places].ravel()
-
-
-def log_tokens(residuals: IntArray) -> tuple[IntArray, IntArray]:
-    """Group residuals by size: exact below 8, then four groups for each power of two; give the bits left within."""
-    size = np.abs(residuals).astype(np.uint64)
-    bits = np.maximum(np.frexp(np.maximum(size, 1).astype(np.float64))[1].astype(np.int64) - 1, 0)
-    extra = np.maximum(bits - 2, 0)
-    level = np.where(
-        size >= 8,
-        8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64),
-        size.astype(np.int64),
-    )
-    return 2 * level - (residuals > 0), np.where(size >= 8, extra, 0)
-
-
-def _class_bits(root: Any, tokens: IntArray) -> float:
-    """Add up the entropies of the leaves of a tree, with what their parameters cost."""
-    total = 0.0
-    stack = [root]
-    while stack:
-        branch = stack.pop()
-        if branch.order >= 0:
-            stack += [branch.below, branch.above]
-            continue
-        counts = np.bincount(tokens[branch.rows]).astype(np.float64)
-        counts = counts[counts > 0]
-        total += float((counts * np.log2(counts.sum() / counts)).sum()) + 0.5 * len(counts) * math.log2(
-            len(branch.rows) + 1
-        )
-    return total
-
-
-def _bytes(stage: Predictor, states: int) -> int:
-    """Estimate the bytes of the circuit's file."""
-    classes, tokens = stage.cardinalities
-    coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
-    return BASE_BYTES + 2 * states * (classes + tokens + 2) + NODE_BYTES * len(stage.tree) + 8 * classes + coefficients
