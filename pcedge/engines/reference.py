@@ -94,6 +94,13 @@ class ReferenceEngine:
         return counts
 
     @cached_property
+    def _tailed(self) -> dict[int, IntArray]:
+        """Keep what the likelihood accumulates of leaves with tails."""
+        return {
+            index: arithmetic.tailed(counts) for index, counts in self._counts.items() if self.circuit.has_tails(index)
+        }
+
+    @cached_property
     def batch(self) -> int:
         """Choose how many records to evaluate at a time."""
         widest = max((len(rows.values) for rows, _ in self._sparse.values()), default=1)
@@ -233,7 +240,7 @@ class ReferenceEngine:
                 symbols[step.variable] = code(step, context)
                 result: Vector = (context, exponent)
             else:
-                result = self._compute(step, values, symbols, count)
+                result = self._compute(step, values, symbols, count, schedule.keep)
                 values[step.target] = result
             if observe is not None:
                 observe(index, step, result)
@@ -241,17 +248,21 @@ class ReferenceEngine:
                 del values[value]
         return values
 
-    def _compute(self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int) -> Vector:
+    def _compute(
+        self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int, keep: bool
+    ) -> Vector:
         bits = self.circuit.state_bits
         match step:
             case Init():
                 ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
                 return ones, np.full(count, 1 - bits, dtype=np.int64)
             case Leaf():
-                accumulated = self._counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
-                exponent = np.full(count, -self.circuit.leaf_bits, dtype=np.int64)
+                tails = keep and self.circuit.has_tails(step.layer)
+                counts = self._tailed if tails else self._counts
+                accumulated = counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
+                exponent = np.full(count, -self.circuit.leaf_bits - tails * arithmetic.TAIL_BITS, dtype=np.int64)
             case Align(sources=(first, second)):
-                return arithmetic.align(_view(values, first), _view(values, second))
+                return arithmetic.align(_view(values, first), _view(values, second), keep)
             case Multiply(sources=(first, second)):
                 (a, exponent), (b, other) = _view(values, first), _view(values, second)
                 accumulated = _gather(a, step.gathers[0]) * _gather(b, step.gathers[1])
@@ -265,7 +276,7 @@ class ReferenceEngine:
                 exponent = exponent - self.circuit.weight_bits
             case _:
                 assert_never(step)
-        return arithmetic.normalise(accumulated, exponent, bits, step.revive)
+        return arithmetic.normalise(accumulated, exponent, bits, step.revive, keep)
 
     def _mix(self, step: Up | Down, mantissa: IntArray) -> IntArray:
         down = isinstance(step, Down)

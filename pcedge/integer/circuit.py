@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import Widths
+from pcedge.arithmetic import TAIL_BITS, Widths
 from pcedge.arrays import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
@@ -32,8 +32,8 @@ from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
 
-#: version of the meaning of an integer circuit; part of its digest
-SEMANTICS_VERSION = 1
+#: version of the meaning of an integer circuit, without and with tails; part of its digest
+SEMANTICS_VERSION, TAILS_VERSION = 1, 2
 
 #: a number of what the digest is over
 _WORD = np.dtype("<i8")
@@ -48,6 +48,8 @@ class IntegerInput:
 
     variable: int
     cumulative: IntArray
+    #: whether a count of 0 is a tail: possible to the likelihood, which gives it 2^-t of a count of 1
+    tails: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -92,6 +94,8 @@ class IntegerCircuit:
             meaning or the digest.
         log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
             nowhere, and not a part of the digest.
+        tails: whether no entry of the likelihood becomes 0 by truncation, and input layers may have tails
+            (docs/arithmetic.md, section Tails).
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -109,9 +113,12 @@ class IntegerCircuit:
     symbolizer: Symbolizer | None = None
     nested: tuple[NestedTables, ...] = ()
     log_constant: float = 0.0
+    tails: bool = False
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        if type(self.tails) is not bool:
+            raise CircuitError(f"tails must be true or false, got {self.tails!r}")
         if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
             raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
         _ = self.spans
@@ -125,6 +132,11 @@ class IntegerCircuit:
                     raise CircuitError(
                         f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
                         f"{layer.variable} has layer {seen[layer.variable]} too"
+                    )
+                if type(layer.tails) is not bool or layer.tails > self.tails:
+                    raise CircuitError(
+                        f"layer {index} (input): tails must be true or false, and false in a circuit without tails, "
+                        f"got {layer.tails!r}"
                     )
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
@@ -178,7 +190,7 @@ class IntegerCircuit:
         terms = max(int(units.max()), int(np.diff(offsets).max()), int(used.max(initial=0)))
         return Widths(
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
-            max(self.cardinalities), terms,
+            max(self.cardinalities), terms, TAIL_BITS if self.tails else 0,
         )  # fmt: skip
 
     @cached_property
@@ -209,6 +221,11 @@ class IntegerCircuit:
         """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
         return self.spans is not None
 
+    def has_tails(self, index: int) -> bool:
+        """Tell whether a layer is an input with tails."""
+        layer = self.layers[index]
+        return isinstance(layer, IntegerInput) and layer.tails
+
     @cached_property
     def digest(self) -> bytes:
         """Hash everything that has a meaning; 32 bytes of SHA-256 (docs/stream.md says over what)."""
@@ -218,14 +235,15 @@ class IntegerCircuit:
         return hasher.digest()
 
     def _meaning(self) -> Iterator[bytes]:
-        yield _numbers(SEMANTICS_VERSION, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
+        version = TAILS_VERSION if self.tails else SEMANTICS_VERSION
+        yield _numbers(version, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
                        self.range_bits, self.floor, len(self.layers))  # fmt: skip
         yield _numbers(*self.order)
         full: dict[tuple[int, ...], bytes] = {}
         for layer in self.layers:
             if isinstance(layer, IntegerInput):
                 table = layer.cumulative
-                yield _numbers(0, layer.variable, *table.shape) + _listed(table)
+                yield _numbers(0, layer.variable, *table.shape, *([1] if layer.tails else ())) + _listed(table)
             elif isinstance(layer, ProductLayer):
                 yield _numbers(1, *layer.children) + _listed(layer.gather)
             else:

@@ -15,6 +15,19 @@ from pcedge.circuit.rows import SparseRows
 Gather = NDArray[np.int64]
 
 
+class Zeros(IntEnum):
+    """Number what becomes of entries and vectors that are zero, or would be; the numbers of files and images."""
+
+    #: truncation may make an entry zero; a zero vector stays zero
+    STAY = 0
+    #: the same, but a zero vector becomes one of ones
+    REVIVE = 1
+    #: an entry that truncation would make zero becomes 1; a zero vector stays zero
+    KEEP = 2
+    #: the same, of a leaf whose counts of 0 are tails
+    TAIL = 3
+
+
 class Op(IntEnum):
     """Number the kinds of steps; each is one type of `Step`, which says what it computes."""
 
@@ -198,6 +211,8 @@ class Schedule:
 
     steps: tuple[Step, ...]
     result: int
+    #: whether an entry that truncation would make zero becomes 1; no step of such a schedule revives
+    keep: bool = False
     #: for every step the values that no later step reads
     frees: tuple[tuple[int, ...], ...] = field(init=False, default=())
 

@@ -16,7 +16,7 @@ from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.lowering import Arrangement, arrange
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.quantize.post_training import round_rows, round_tables
+from pcedge.quantize.rows import round_rows, round_tables
 from pcedge.schedule.program import Program
 from pcedge.search.costs import stored_width
 from pcedge.search.sensitivity import layer_losses
