@@ -23,8 +23,11 @@ EXACT_BITS = 53
 #: the exponent of an all-zero vector, and the least that any vector can have
 ZERO_EXPONENT = -(2**30)
 
-#: t: a tail, a count of 0 whose symbol is possible, is 2^-t of a count of 1 in the likelihood
-TAIL_BITS = 8
+#: t: bits below a leaf's counts, where it has tails: a count of 0 of symbol x is 2^-e(x) of a count of 1, e(x) in 0..t
+TAIL_BITS = 15
+
+#: a weight of 0 of a sum with tails is 2^-d of a weight of 1
+WEIGHT_TAIL_BITS = 4
 
 #: width of an exponent, signed
 EXPONENT_BITS = 32
@@ -215,13 +218,23 @@ def shift(values: IntArray, amount: IntArray) -> IntArray:
     return (values >> np.maximum(amount, 0)) << np.maximum(-amount, 0)
 
 
-def tailed(counts: IntArray) -> IntArray:
-    """Give the accumulated entries of a leaf with tails, whose exponent is -L - t: a count of 0 is the least entry."""
-    return np.maximum(counts << TAIL_BITS, 1)
+def tailed(counts: IntArray, tails: IntArray) -> IntArray:
+    """Give the entries of a leaf with tails, whose exponent is -L - t; `tails` are e(x) of the counts' symbols."""
+    return np.maximum(counts << TAIL_BITS, (1 << TAIL_BITS) >> tails)
+
+
+def live(mantissa: IntArray) -> IntArray:
+    """Give the values of mantissas in a likelihood with tails: 1 only says that an entry is possible, and weighs 0."""
+    return mantissa - (mantissa == 1)
+
+
+def with_possible(accumulated: IntArray, possible: NDArray[np.bool_]) -> IntArray:
+    """Make entries that are zero, and possible, 1; no other entry is 1, for what has a value is at least 2."""
+    return np.maximum(accumulated, possible)
 
 
 def kept(shifted: IntArray, whole: IntArray) -> IntArray:
-    """Keep the entries that a shift to the right made zero: what was at least 1 stays at least 1."""
+    """Keep the entries that a shift made zero possible: 1."""
     return np.maximum(shifted, np.minimum(whole, 1))
 
 
@@ -234,7 +247,8 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
         state_bits: A.
         revive: what becomes of an all-zero vector. True: all its entries become 2^(A-1), the exponent stays. False: it
             stays zero with `ZERO_EXPONENT`.
-        keep: whether an entry that truncation would make zero becomes 1.
+        keep: whether entries may be 1, possible without a value: they stay 1, and what truncation would make zero becomes
+            1. Where no entry has a value, those that are possible become 2^(A-1).
 
     Returns:
         Mantissas (units, N) and exponents (N,).
@@ -243,7 +257,7 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
     amount = length - state_bits
     mantissa = shift(accumulated, amount)
     if keep:
-        mantissa = kept(mantissa, accumulated)
+        mantissa = np.where((accumulated == 1) & (length > 1), 1, kept(mantissa, accumulated))
     moved = np.maximum(exponent + amount, ZERO_EXPONENT)
     zero = length == 0
     if zero.any():
@@ -276,7 +290,7 @@ def mix_sparse(indptr: IntArray, indices: IntArray, values: IntArray | None, man
 def align(first: Vector, second: Vector, keep: bool = False) -> Vector:
     """Put two vectors, one after the other, under the greater of their exponents, with truncation.
 
-    With `keep` an entry that truncation would make zero becomes 1.
+    With `keep` an entry that truncation would make zero becomes 1, possible without a value.
     """
     exponent = np.maximum(first[1], second[1])
     parts = []

@@ -97,8 +97,16 @@ class ReferenceEngine:
     def _tailed(self) -> dict[int, IntArray]:
         """Keep what the likelihood accumulates of leaves with tails."""
         return {
-            index: arithmetic.tailed(counts) for index, counts in self._counts.items() if self.circuit.has_tails(index)
+            index: arithmetic.tailed(self._counts[index], np.append(layer.tails, 0))
+            for index, layer in enumerate(self.circuit.layers)
+            if isinstance(layer, IntegerInput) and layer.tails is not None
         }
+
+    @cached_property
+    def _dropped(self) -> dict[int, NDArray[np.float64]]:
+        """Keep which weights of sums with tails are 0, where some are."""
+        blocks = {index: weights == 0 for index, weights in self._dense.items() if self.circuit.has_tails(index)}
+        return {index: zeros.astype(np.float64) for index, zeros in blocks.items() if zeros.any()}
 
     @cached_property
     def batch(self) -> int:
@@ -265,18 +273,37 @@ class ReferenceEngine:
                 return arithmetic.align(_view(values, first), _view(values, second), keep)
             case Multiply(sources=(first, second)):
                 (a, exponent), (b, other) = _view(values, first), _view(values, second)
-                accumulated = _gather(a, step.gathers[0]) * _gather(b, step.gathers[1])
+                a, b = _gather(a, step.gathers[0]), _gather(b, step.gathers[1])
+                if keep:
+                    accumulated = arithmetic.with_possible(arithmetic.live(a) * arithmetic.live(b), (a > 0) & (b > 0))
+                else:
+                    accumulated = a * b
                 exponent = exponent + other
             case ListSum():
                 mantissa, exponent = _view(values, step.source)
                 accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
             case Up() | Down():
                 mantissa, exponent = _view(values, step.source)
-                accumulated = self._mix(step, mantissa)
+                accumulated = self._mix_possible(step, mantissa) if keep else self._mix(step, mantissa)
                 exponent = exponent - self.circuit.weight_bits
             case _:
                 assert_never(step)
         return arithmetic.normalise(accumulated, exponent, bits, step.revive, keep)
+
+    def _mix_possible(self, step: Up | Down, mantissa: IntArray) -> IntArray:
+        """Mix in a likelihood with tails: entries without a value say which targets are possible."""
+        values = arithmetic.live(mantissa)
+        accumulated = self._mix(step, values)
+        if step.layer in self._dropped:
+            accumulated = accumulated + arithmetic.mix_dense(
+                self._dropped[step.layer], values >> arithmetic.WEIGHT_TAIL_BITS
+            )
+        dead = (accumulated == 0).any(axis=0)
+        if dead.any():
+            some = (mantissa[:, dead] > 0).astype(np.int64)
+            ways = some.max(axis=0) if self.circuit.has_tails(step.layer) else self._mix(step, some)
+            accumulated[:, dead] = arithmetic.with_possible(accumulated[:, dead], ways > 0)
+        return accumulated
 
     def _mix(self, step: Up | Down, mantissa: IntArray) -> IntArray:
         down = isinstance(step, Down)

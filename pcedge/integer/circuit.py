@@ -48,8 +48,8 @@ class IntegerInput:
 
     variable: int
     cumulative: IntArray
-    #: whether a count of 0 is a tail: possible to the likelihood, which gives it 2^-t of a count of 1
-    tails: bool = False
+    #: e, (cardinality,) of 0..`TAIL_BITS`, where counts of 0 are tails: to the likelihood 2^-e of a count of 1
+    tails: IntArray | None = None
 
     @property
     def shape(self) -> Shape:
@@ -63,6 +63,8 @@ class IntegerSum:
 
     children: tuple[int, ...]
     weights: IntArray | SparseRows
+    #: whether weights of 0, of a dense block, are tails: to the likelihood 2^-`WEIGHT_TAIL_BITS` of a weight of 1
+    tails: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -94,8 +96,8 @@ class IntegerCircuit:
             meaning or the digest.
         log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
             nowhere, and not a part of the digest.
-        tails: whether no entry of the likelihood becomes 0 by truncation, and input layers may have tails
-            (docs/arithmetic.md, section Tails).
+        tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails (docs/arithmetic.md,
+            section Tails).
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -133,15 +135,11 @@ class IntegerCircuit:
                         f"layer {index} (input): an integer circuit must have one input layer a variable, variable "
                         f"{layer.variable} has layer {seen[layer.variable]} too"
                     )
-                if type(layer.tails) is not bool or layer.tails > self.tails:
-                    raise CircuitError(
-                        f"layer {index} (input): tails must be true or false, and false in a circuit without tails, "
-                        f"got {layer.tails!r}"
-                    )
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
         self._check_nested()
+        self._check_tails()
         if self.structured:
             _ = self.regions
             self._check_order()
@@ -154,6 +152,21 @@ class IntegerCircuit:
         for nested in self.nested:
             rows = [table for table in leaves if table.shape[1] == nested.symbols + 1]
             nested.check(np.concatenate(rows), self.leaf_bits)
+
+    def _check_tails(self) -> None:
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, ProductLayer) or layer.tails is None or layer.tails is False:
+                continue
+            where = f"layer {index} ({layer.shape.kind})"
+            if not self.tails:
+                raise CircuitError(f"{where}: no layer must have tails in a circuit without, this one has")
+            if isinstance(layer, IntegerInput):
+                size, tails = layer.shape.cardinality, layer.tails
+                whole = tails.dtype == np.int64 and tails.shape == (size,)
+                if not whole or tails.min() < 0 or tails.max() > TAIL_BITS:
+                    raise CircuitError(f"{where}: tails must be {size} int64 in 0..{TAIL_BITS}, they are not")
+            elif layer.tails is not True or isinstance(layer.weights, SparseRows):
+                raise CircuitError(f"{where}: tails must be true, and of a dense block, got {layer.tails!r}")
 
     def _check_order(self) -> None:
         starts, children = self.edges
@@ -222,9 +235,9 @@ class IntegerCircuit:
         return self.spans is not None
 
     def has_tails(self, index: int) -> bool:
-        """Tell whether a layer is an input with tails."""
+        """Tell whether a layer has tails."""
         layer = self.layers[index]
-        return isinstance(layer, IntegerInput) and layer.tails
+        return not isinstance(layer, ProductLayer) and layer.tails is not None and layer.tails is not False
 
     @cached_property
     def digest(self) -> bytes:
@@ -243,13 +256,15 @@ class IntegerCircuit:
         for layer in self.layers:
             if isinstance(layer, IntegerInput):
                 table = layer.cumulative
-                yield _numbers(0, layer.variable, *table.shape, *([1] if layer.tails else ())) + _listed(table)
+                yield _numbers(0, layer.variable, *table.shape) + _listed(table)
+                if layer.tails is not None:
+                    yield _listed(layer.tails)
             elif isinstance(layer, ProductLayer):
                 yield _numbers(1, *layer.children) + _listed(layer.gather)
             else:
                 weights = layer.weights
                 dense = int(not isinstance(weights, SparseRows))
-                yield _numbers(2, dense, weights.shape[1], *layer.children)
+                yield _numbers(3 if layer.tails else 2, dense, weights.shape[1], *layer.children)
                 if isinstance(weights, SparseRows):
                     yield _listed(weights.indptr) + _listed(weights.indices) + _listed(weights.values)
                 elif np.count_nonzero(weights) == weights.size:

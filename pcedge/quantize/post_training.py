@@ -82,7 +82,7 @@ def quantize(
         integers, nested = _nest_leaves(layers, integers, config)
     if config.tails:
         others = layers if possible is None else _merge_inputs(possible.layers)
-        if [one.shape for one in others] != list(shapes):
+        if others is not layers and [_form(layer) for layer in others] != [_form(layer) for layer in layers]:
             raise UsageError("quantize must have a circuit of the same structure to say what is possible, got another")
         integers = with_tails(layers, others, integers, config, bits, counts)
     return IntegerCircuit(
@@ -131,6 +131,13 @@ def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
     if chosen:
         raise UsageError(f"layer_weight_bits must name sum layers of the circuit, got layer {min(chosen)}")
     return bits
+
+
+def _form(layer: Layer) -> tuple[object, ...]:
+    """Give what layers of one structure have in common."""
+    shape = layer.shape
+    places = entries(layer.weights).shape if isinstance(layer, SumLayer) else ()
+    return shape.kind, shape.units, shape.children, shape.variable, shape.cardinality, shape.columns, places
 
 
 def _merge_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import ceil_log2
+from pcedge.arithmetic import TAIL_BITS, ceil_log2
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, Weights, entries
@@ -67,10 +67,21 @@ def with_tails(
         flows: expected counts, which rows were rounded with.
     """
     result = list(integers)
+    tailed: dict[int, list[int]] = {}
     for index, layer in enumerate(integers):
         if isinstance(layer, IntegerInput):
-            result[index] = _leaf(layers[index], possible[index], layer, config)
-    if config.small_weights != "auto" or all(_sure(layer).all() for layer in result if isinstance(layer, IntegerInput)):
+            small = _keep_counts(layers[index], possible[index], layer, config)
+            if small is None:
+                tailed.setdefault(layer.shape.cardinality, []).append(index)
+            else:
+                result[index] = small
+    for indices in tailed.values():
+        tails = _exponents([(_table(possible[index]), result[index]) for index in indices], config.leaf_bits)
+        for index in indices:
+            layer = result[index]
+            assert isinstance(layer, IntegerInput)
+            result[index] = replace(layer, tails=tails)
+    if all(_sure(layer).all() for layer in result if isinstance(layer, IntegerInput)):
         return tuple(result)
     supports: list[Support] = []
     for index, layer in enumerate(result):
@@ -78,12 +89,16 @@ def with_tails(
         if isinstance(layer, IntegerSum) and not isinstance(layer.weights, SparseRows):
             rows = np.flatnonzero(~support.faithful & _lost(possible[index], layer).any(axis=1))
             if len(rows):
-                counts = None if flows is None else parameters_of(flows[index])[rows]
-                values = _positive(layers[index], possible[index])[rows]
-                weights = layer.weights.copy()
-                rounded = round_matrix(values, 1 << bits[index], config, counts, keep=True)
-                weights[rows] = rounded << (config.weight_bits - bits[index])
-                result[index] = layer = IntegerSum(layer.children, weights)
+                if (_weights(possible[index]) > 0).all():
+                    layer = replace(layer, tails=True)
+                elif config.small_weights == "auto":
+                    counts = None if flows is None else parameters_of(flows[index])[rows]
+                    values = _positive(layers[index], possible[index])[rows]
+                    weights = layer.weights.copy()
+                    rounded = round_matrix(values, 1 << bits[index], config, counts, keep=True)
+                    weights[rows] = rounded << (config.weight_bits - bits[index])
+                    layer = replace(layer, weights=weights)
+                result[index] = layer
                 support = support_of(possible[index], layer, supports)
         supports.append(support)
     return tuple(result)
@@ -137,19 +152,33 @@ def support_of(possible: Layer, layer: IntegerLayer, below: Sequence[Support]) -
         np.concatenate([getattr(child, name) for child in children])[_columns(layer.weights)]
         for name in ("sure", "faithful")
     )
-    kept = entries(layer.weights) > 0
+    kept = (entries(layer.weights) > 0) | layer.tails
     needed = _positive(possible, possible) > 0
     certain = _any(layer.weights, kept & sure)
     return Support(certain, certain | ~_any(layer.weights, needed & ~(kept & faithful)))
 
 
-def _leaf(layer: Layer, possible: Layer, rounded: IntegerInput, config: QuantizationConfig) -> IntegerInput:
-    """Give an input layer tails, or where its tables have true zeros keep its small counts, if that costs little."""
+def _exponents(tables: list[tuple[FloatArray, IntegerLayer]], leaf_bits: int) -> IntArray:
+    """Find one row of exponents for leaves of one number of symbols: the mean of what was rounded to 0."""
+    total, count = np.zeros(tables[0][0].shape[1]), np.zeros(tables[0][0].shape[1])
+    for table, layer in tables:
+        assert isinstance(layer, IntegerInput)
+        lost = (np.diff(layer.cumulative, axis=1) == 0) & (table > 0)
+        total += np.log2(table, where=lost, out=np.zeros(table.shape)).sum(axis=0)
+        count += lost.sum(axis=0)
+    exponents = np.rint(-total / np.maximum(count, 1) - leaf_bits)
+    return np.where(count > 0, np.clip(exponents, 0, TAIL_BITS), 0).astype(np.int64)
+
+
+def _keep_counts(
+    layer: Layer, possible: Layer, rounded: IntegerInput, config: QuantizationConfig
+) -> IntegerInput | None:
+    """Keep the small counts of an input layer that has true zeros, where that costs little; None: it wants tails."""
     positive = _table(possible) > 0
     counts = np.diff(rounded.cumulative, axis=1)
     lost = positive & (counts == 0)
     if positive.all():
-        return replace(rounded, tails=True)
+        return None
     if not lost.any():
         return rounded
     if config.leaf_masters is None or counts.shape[1] < LEAST_SYMBOLS:
@@ -161,12 +190,12 @@ def _leaf(layer: Layer, possible: Layer, rounded: IntegerInput, config: Quantiza
         if not (lost[rows] & (kept == 0)).any() and (values * longer).sum() / len(counts) <= KEEPING_BITS:
             cumulative = rounded.cumulative.copy()
             cumulative[rows, 1:] = np.cumsum(kept, axis=1)
-            return IntegerInput(rounded.variable, cumulative)
-    return replace(rounded, tails=True)
+            return replace(rounded, cumulative=cumulative)
+    return None
 
 
 def _sure(layer: IntegerInput) -> BoolArray:
-    return np.asarray(layer.tails | (np.diff(layer.cumulative, axis=1) > 0).all(axis=1))
+    return np.asarray((np.diff(layer.cumulative, axis=1) > 0).all(axis=1)) | (layer.tails is not None)
 
 
 def _table(layer: Layer) -> FloatArray:

@@ -22,9 +22,9 @@ class Zeros(IntEnum):
     STAY = 0
     #: the same, but a zero vector becomes one of ones
     REVIVE = 1
-    #: an entry that truncation would make zero becomes 1; a zero vector stays zero
+    #: an entry that truncation would make zero stays possible, 1; a zero vector stays zero
     KEEP = 2
-    #: the same, of a leaf whose counts of 0 are tails
+    #: the same, of a LEAF or UP whose parameters of 0 are tails
     TAIL = 3
 
 
@@ -211,7 +211,7 @@ class Schedule:
 
     steps: tuple[Step, ...]
     result: int
-    #: whether an entry that truncation would make zero becomes 1; no step of such a schedule revives
+    #: whether an entry that truncation would make zero stays possible, 1; no step of such a schedule revives
     keep: bool = False
     #: for every step the values that no later step reads
     frees: tuple[tuple[int, ...], ...] = field(init=False, default=())
