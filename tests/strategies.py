@@ -176,6 +176,7 @@ def configs(draw: st.DrawFn, coder: str | None = None) -> QuantizationConfig:
         coder=draw(st.sampled_from(("small", "wide"))) if coder is None else coder,
         floor=draw(st.sampled_from((None, 1, 7))),
         leaf_masters=draw(st.sampled_from((None, None, 1, 3))),
+        tails=draw(st.booleans()),
     )
 
 
