@@ -37,9 +37,10 @@ def format_of(circuit: IntegerCircuit) -> str:
     return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
 
 
-def widths_of(circuit: IntegerCircuit) -> dict[str, int]:
-    """Give the widths that the metadata name."""
-    return {name: int(getattr(circuit, name)) for name in WIDTHS}
+def widths_and_tails(circuit: IntegerCircuit) -> dict[str, Any]:
+    """Describe what the metadata say of every circuit: its widths, and that its likelihood has tails if it has."""
+    described: dict[str, Any] = {"widths": {name: int(getattr(circuit, name)) for name in WIDTHS}}
+    return described | {"tails": True} if circuit.tails else described
 
 
 def constant_digest(digest: bytes, constant: str) -> str:

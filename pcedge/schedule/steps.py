@@ -199,6 +199,13 @@ def revives(step: Step) -> bool:
             return step.revive
 
 
+def zeros_of(step: Step, keep: bool, tails: bool) -> Zeros:
+    """Tell what becomes of zeros in a step of a schedule that keeps, or does not, and of a layer with tails or without."""
+    if not keep:
+        return Zeros(revives(step))
+    return Zeros.TAIL if tails and isinstance(step, Leaf | Up) else Zeros.KEEP
+
+
 def describe(step: Step) -> str:
     """Name a step for people: operation, layer, variable."""
     where = "" if isinstance(step, Init) else f" layer {step.layer}"
