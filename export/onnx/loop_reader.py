@@ -66,12 +66,15 @@ class _Reader:
     def __init__(self, initializers: dict[str, IntArray]) -> None:
         self.initializers = initializers
         columns = dict(zip(COLUMNS, initializers["layers"].T, strict=True))
-        self.kind, self.units, self.count = columns["kind"], columns["units"], columns["children"]
+        self.units, self.count = columns["units"], columns["children"]
+        self._each("kind", columns["kind"], 0, len(KINDS))
+        #: the kind but for tails, and who has them
+        self.kind = np.array([0, 1, 2, 3, 0, 2])[columns["kind"]]
+        self.tailed = columns["kind"] > KINDS.index("sparse sum")
         self.variable, self.symbols = columns["variable"], columns["symbols"]
         self.data, self.sources, self.starts = columns["data"], columns["sources"], columns["starts"]
         self.child, self.lists = initializers["edges"].T
         count = len(initializers["layers"])
-        self._each("kind", self.kind, 0, len(KINDS))
         self._each("units", self.units, 1, 2**31)
         self._each("children", self.count, 0, len(self.child) + 1)
         for name in ("data", "sources", "starts"):
@@ -115,13 +118,15 @@ class _Reader:
             raise structure_error("the rows of a sparse sum must end behind their beginning")
         self._within("positions", self.sources[sparse], entries[sparse])
         self._within("weights", self.data[sparse], entries[sparse])
+        tailed = self.tailed & (self.kind == 0)
+        self._within("positions", self.sources[tailed], self.symbols[tailed])
         # As floats, which do not wrap; several layers may name the same entries: bounded before memory is taken.
         units = self.units.astype(np.float64)
         parameters = np.select(
             [self.kind == 0, self.kind == 1, self.kind == 2],
             [units * (self.symbols + 1), units * self.count, units * self.columns], entries,
         )  # fmt: skip
-        tables, lists, _, rows = (int(parameters[self.kind == kind].sum()) for kind in range(len(KINDS)))
+        tables, lists, _, rows = (int(parameters[self.kind == kind].sum()) for kind in range(4))
         check_size(parameters=int(parameters.sum()), size=size)
         budget.take(AN_ENTRY * tables + OF_LISTS * (lists + rows))
         budget.check(MOMENT * tables)
@@ -132,12 +137,19 @@ class _Reader:
             tuple(children[at : at + size]) for at, size in zip(self.first.tolist(), self.count.tolist(), strict=True)
         ]
         for index, cumulative in self._inputs():
-            layers[index] = IntegerInput(int(self.variable[index]), cumulative)
+            layers[index] = IntegerInput(int(self.variable[index]), cumulative, self._tails(index))
         for index, gather in self._products():
             layers[index] = ProductLayer(children_of[index], gather)
         for index, weights in self._sums(sizes):
-            layers[index] = IntegerSum(children_of[index], weights)
+            layers[index] = IntegerSum(children_of[index], weights, bool(self.tailed[index]))
         return tuple(layers)  # type: ignore[arg-type]
+
+    def _tails(self, index: int) -> IntArray | None:
+        """Give the exponents of an input layer's tails."""
+        if not self.tailed[index]:
+            return None
+        start, symbols = int(self.sources[index]), int(self.symbols[index])
+        return self.initializers["positions"][start : start + symbols]
 
     def _alike(self, kind: int, sizes: IntArray) -> Iterator[tuple[IntArray, int]]:
         """Give the layers of one kind by their size."""
