@@ -39,7 +39,7 @@ Integers = NDArray[np.int64]
 
 
 #: what a circuit may have less of than its build; its floor may be any
-_MOST = ("weight_bits", "cardinality", "terms")
+_MOST = ("weight_bits", "cardinality", "terms", "tail_bits")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,10 @@ def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
     """
     try:
         tables = _take_named(saved, ("widths", "shape", "sizes", "sections"), "it")
-        widths = Widths(**_words(tables["widths"], [field.name for field in fields(Widths)], "widths"))
+        named = [field.name for field in fields(Widths)]
+        if isinstance(tables["widths"], dict) and "tail_bits" not in tables["widths"]:
+            named.remove("tail_bits")
+        widths = Widths(**_words(tables["widths"], named, "widths"))
         shape = EngineSize(**_words(tables["shape"], [field.name for field in fields(EngineSize)], "shape"))
         sizes = _words(tables["sizes"], SIZES, "sizes", least=1)
         sections = {}
@@ -203,7 +206,7 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
     for circuit in circuits:
         _same_widths(circuit.widths, first)
         for name in _MOST:
-            limits[name] = max(limits[name], getattr(circuit.widths, name))
+            limits[name] = max(limits.get(name, 0), getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
     widths = Widths(**limits | {"floor": 1})
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}

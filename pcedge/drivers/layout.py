@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import Widths
+from pcedge.arithmetic import TAIL_BITS, Widths
 from pcedge.drivers.size import EngineSize
-from pcedge.schedule.steps import Op
+from pcedge.schedule.steps import Op, Zeros
 
 Integers = NDArray[np.int64]
 
@@ -76,8 +76,8 @@ def largest_words(
     }  # fmt: skip
     return {
         "weights": 1 << widths.weight_bits,
-        # An entry is a place in a vector, and a list has each at most once.
-        "indices": sizes["state_words"],
+        # An entry is a place in a vector, and a list has each at most once; or it is a tail's exponent.
+        "indices": max(sizes["state_words"], TAIL_BITS if widths.tail_bits else 0),
         "tables": total - 1, "uppers": total - 1, "tails": widths.cardinality - 1,
         "leaves": max(last["tails"], last["nested_master"]),
         "nested_master": last["tails"], "nested_shift": total, "nested_scale": total,
@@ -86,6 +86,8 @@ def largest_words(
         "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
         "variables_tails": last["tails"], "variables_nested": last["nested_master"],
         **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
+        # Code revives; a likelihood may keep and have tails.
+        "likelihood_revive": max(Zeros),
     }  # fmt: skip
 
 

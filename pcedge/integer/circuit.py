@@ -201,9 +201,10 @@ class IntegerCircuit:
         # A layer's contexts come from all units of all layers that use it.
         used = np.bincount(children, weights=np.repeat(units, np.diff(starts)))
         terms = max(int(units.max()), int(np.diff(offsets).max()), int(used.max(initial=0)))
+        tailed = any(isinstance(layer, IntegerInput) and layer.tails is not None for layer in self.layers)
         return Widths(
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
-            max(self.cardinalities), terms, TAIL_BITS if self.tails else 0,
+            max(self.cardinalities), terms, TAIL_BITS if tailed else 0,
         )  # fmt: skip
 
     @cached_property

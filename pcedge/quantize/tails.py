@@ -177,10 +177,10 @@ def _keep_counts(
     positive = _table(possible) > 0
     counts = np.diff(rounded.cumulative, axis=1)
     lost = positive & (counts == 0)
-    if positive.all():
-        return None
     if not lost.any():
         return rounded
+    if positive.all():
+        return None
     if config.leaf_masters is None or counts.shape[1] < LEAST_SYMBOLS:
         rows = np.flatnonzero(lost.any(axis=1))
         values = _positive(layer, possible)[rows]
