@@ -10,7 +10,7 @@ from reprlib import repr as shown
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.arithmetic import EXPONENT_BITS, LIMITS, Widths
 from pcedge.drivers.contract import IMAGE_NAMES, IMAGE_VERSION, MAGIC
 from pcedge.drivers.layout import (
     MOST_WORD,
@@ -22,6 +22,7 @@ from pcedge.drivers.layout import (
     VARIABLE_FIELDS,
     WORD_BITS,
     largest_words,
+    lifted_tail,
     shape_word,
     widths_word,
 )
@@ -34,6 +35,7 @@ from pcedge.export.program.packing import Column
 from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
+from pcedge.schedule.steps import Op, Zeros
 
 Integers = NDArray[np.int64]
 
@@ -216,6 +218,10 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
         largest = max(int(image.sections[name].max(initial=0)) for image in images)
         sections[name] = entries, max(1, largest.bit_length())
     sections["weights"] = sections["weights"][0], widths.weight
+    if any(_dropping(image.sections).any() for image in images):
+        entries, _ = sections["likelihood_revive"]
+        most = lifted_tail(widths.weight_bits - LIMITS["weight_bits"][0])
+        sections["likelihood_revive"] = entries, most.bit_length()
     return Capacity(widths, shape, sizes, sections)
 
 
@@ -242,7 +248,10 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
         _within(name, image.sizes[name], capacity.sizes[name])
     sections = dict(image.sections)
     # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
-    sections["weights"] = sections["weights"] << (capacity.widths.weight_bits - circuit.weight_bits)
+    lift = capacity.widths.weight_bits - circuit.weight_bits
+    sections["weights"] = sections["weights"] << lift
+    # What stands for dropped weights must grow with the others.
+    sections["likelihood_revive"] = np.where(_dropping(sections), lifted_tail(lift), sections["likelihood_revive"])
     for name, largest in capacity.largest_words.items():
         _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
@@ -260,6 +269,11 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
     ]
     words = np.concatenate(pieces)
     return np.append(words, np.array([zlib.crc32(words.tobytes())], dtype="<u4"))
+
+
+def _dropping(sections: dict[str, Integers]) -> NDArray[np.bool_]:
+    """Find the steps of the likelihood that are sums with tails."""
+    return (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] == Zeros.TAIL)
 
 
 def _within(name: str, value: int, limit: int) -> None:

@@ -8,11 +8,12 @@ from typing import assert_never
 
 import numpy as np
 
-from pcedge.arithmetic import ZERO_EXPONENT
+from pcedge.arithmetic import WEIGHT_TAIL_BITS, ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import dense
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
+from pcedge.export.unrolled.possible import Possible
 from pcedge.export.unrolled.signals import Counts, Signals
 from pcedge.export.unrolled.tables import FoldedTables, code_bits
 from pcedge.integer.circuit import IntegerSum
@@ -55,6 +56,8 @@ class _Unroller:
         self.circuit = engine.circuit
         self.bits = self.circuit.state_bits
         self.schedule = engine.program.likelihood
+        self.keep = self.schedule.keep
+        self.possible = Possible(self.define, self.bits)
         #: a likelihood has no intervals
         self.steps = [step for step in self.schedule.steps if not isinstance(step, Interval)]
         self.adders = adders
@@ -212,9 +215,14 @@ class _Unroller:
         views = [self.view(ref) for ref in step.sources]
         indices = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
         pairs = list(zip(*indices, strict=True))
-        a, b = views
+        a, b = [self.possible.live(view) for view in views] if self.keep else views
         rows = [self.product((a.names[i], a.top[i]), (b.names[j], b.top[j])) for i, j in pairs]
         least = [a.least[i] * b.least[j] for i, j in pairs]
+        if self.keep:
+            rows, least = self.with_possible(rows, least, [
+                self.possible.some([(view.names[k], view.least[k]) for view, k in zip(views, pair, strict=True)], True)
+                for pair in pairs
+            ])  # fmt: skip
         bound = max(least)
         # Some entry of a has its first bit set: then the products of that entry are at least half of b's.
         for view, other, index, elsewhere in ((a, b, *indices), (b, a, *reversed(indices))):
@@ -228,6 +236,13 @@ class _Unroller:
         exponent, offset, low, high = self.add_exponents(a, b)
         zero = a.may_be_zero or b.may_be_zero
         return self.normalise(rows, least, bound, zero, (exponent, offset, low, high))
+
+    def with_possible(
+        self, rows: list[tuple[str, int]], least: list[int], some: list[str]
+    ) -> tuple[list[tuple[str, int]], list[int]]:
+        """Make rows that are zero and possible 1; give rows and their least values."""
+        made = [self.possible.row(row, low, bit) for row, low, bit in zip(rows, least, some, strict=True)]
+        return made, [max(low, int(bit == "true")) for low, bit in zip(least, some, strict=True)]
 
     def product(self, a: tuple[str, int], b: tuple[str, int]) -> tuple[str, int]:
         """Multiply two entries; equal products are made once."""
@@ -252,29 +267,56 @@ class _Unroller:
         return np.asarray(dense(layer.weights), dtype=np.int64)
 
     @cached_property
-    def together(self) -> dict[Ref, list[Up]]:
+    def together(self) -> dict[object, list[Up]]:
         """Put steps that mix the same vector together: their rows are one matrix."""
-        groups: dict[Ref, list[Up]] = {}
+        groups: dict[object, list[Up]] = {}
         for step in self.steps:
             if isinstance(step, Up) and not self.folded.is_table(step.target):
-                groups.setdefault(step.source, []).append(step)
+                groups.setdefault(self.mixed_by(step), []).append(step)
         return groups
 
+    def mixed_by(self, step: Up) -> object:
+        """Tell apart what steps mix: a vector, and whether dropped weights count."""
+        return step.source, self.circuit.has_tails(step.layer)
+
     def mix(self, step: Up) -> Signals:
-        source = self.view(step.source)
+        given = self.view(step.source)
+        source = self.possible.live(given) if self.keep else given
         matrix = self.matrix(step)
+        tails = self.circuit.has_tails(step.layer)
+        if tails:
+            names, tops = self.possible.dropped(source)
+            source = replace(
+                source, names=source.names + names, top=source.top + tops,
+                least=source.least + tuple(value >> WEIGHT_TAIL_BITS for value in source.least),
+            )  # fmt: skip
+            matrix = self.with_dropped(matrix)
         if step.target not in self.rows:
-            group = self.together[step.source]
-            rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
+            group = self.together[self.mixed_by(step)]
+            blocks = [self.with_dropped(self.matrix(one)) if tails else self.matrix(one) for one in group]
+            rows = self.sums(np.concatenate(blocks), source)
             for one in group:
                 self.rows[one.target], rows = rows[: one.units], rows[one.units :]
         least = [sum(w * v for w, v in zip(row, source.least, strict=True)) for row in matrix.tolist()]
+        rows = self.rows[step.target]
+        if self.keep:
+            entries = list(zip(given.names, given.least, strict=True))
+            ways = [
+                self.possible.some(entry for entry, w in zip(entries, row, strict=False) if w or tails)
+                for row in matrix.tolist()
+            ]
+            rows, least = self.with_possible(rows, least, ways)
         bound = max(least)
-        if source.peak:
+        if source.peak and not tails:
             bound = max(bound, int(matrix.max(axis=0).min()) << (self.bits - 1))
         fall = self.circuit.weight_bits
         exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
-        return self.normalise(self.rows[step.target], least, bound, source.may_be_zero, exponent)
+        return self.normalise(rows, least, bound, source.may_be_zero, exponent)
+
+    @staticmethod
+    def with_dropped(matrix: IntArray) -> IntArray:
+        """Put behind a matrix the one of its zeros, by which dropped weights count."""
+        return np.concatenate([matrix, (matrix == 0).astype(np.int64)], axis=1)
 
     def sums(self, matrix: IntArray, source: Signals) -> list[tuple[str, int]]:
         """Write the adders of a matrix; give the rows' names and greatest values."""
@@ -339,8 +381,12 @@ class _Unroller:
         for view, exponent in zip(views, exponents, strict=True):
             gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
             entry = self.unsigned(self.bits)
-            names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
-        tops, least = views[0].top + views[1].top, (0,) * len(names)
+            moved = [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
+            if self.keep:
+                moved = [self.possible.shifted(*pair, 2, None, True) for pair in zip(view.names, moved, strict=True)]
+            names += moved
+        tops = views[0].top + views[1].top
+        least = tuple(min(value, int(self.keep)) for value in views[0].least + views[1].least)
         zero, peak = all(view.may_be_zero for view in views), all(view.peak for view in views)
         return Signals(tuple(names), tops, least, common, 0, low, high, zero, peak)
 
@@ -369,11 +415,16 @@ class _Unroller:
             kind = self.signed(width(min(low - offset, -1), max(high - offset, long - short)))
             name = self.define("e", kind, f"{kind}({f'{name} + ' if name else ''}{kind}({excess}))")
         mantissas: dict[str, str] = {}
-        for row, _ in rows:
+        beside = "" if short > 1 else None if long == 1 else f" & ({excess} != 0)"
+        for (row, _), floor in zip(rows, least, strict=True):
             if row not in mantissas:
                 text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
-                mantissas[row] = self.define("m", self.unsigned(bits), text)
+                moved = self.define("m", self.unsigned(bits), text)
+                kept = self.possible.shifted(row, moved, floor, beside, long > bits) if self.keep else moved
+                mantissas[row] = kept
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
+        if self.keep:
+            floors = [max(floor, min(value, 1)) if value != 1 else 1 for floor, value in zip(floors, least, strict=True)]
         names = tuple(mantissas[row] for row, _ in rows)
         return Signals(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

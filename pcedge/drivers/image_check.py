@@ -274,8 +274,11 @@ class _Program:
             _refuse(f"values must be {int(lists and op is not Op.LIST)}, got {step['values']}")
         if gathers and op is not Op.MULTIPLY:
             _refuse("it must have no gather lists")
-        if step["revive"] == Zeros.TAIL and op is not Op.LEAF and (op is not Op.UP or lists):
+        sums = op is Op.UP and not lists
+        if step["revive"] & 3 == Zeros.TAIL and op is not Op.LEAF and not sums:
             _refuse("it must have no tails, for it is no LEAF and no dense UP")
+        if step["revive"] > Zeros.TAIL and not (sums and step["revive"] & 3 == Zeros.TAIL):
+            _refuse("it must have no lifted weights, for it is no UP with tails")
 
     def _value(self, side: str, step: dict[str, int]) -> _Value:
         """Find the value that a source lies in; it was written before, and is whole."""
@@ -330,7 +333,7 @@ class _Program:
             self._terms(rows)
         if op is Op.DOWN or not step["lists"]:
             self._within("a", step["a_units"], available)
-        if step["revive"] == Zeros.TAIL:
+        if step["revive"] & 3 == Zeros.TAIL:
             self._terms(step["a_units"])
         if not step["lists"]:
             self._dense(step["weights"], rows, step["a_units"] if op is Op.UP else columns)

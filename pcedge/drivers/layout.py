@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import TAIL_BITS, Widths
+from pcedge.arithmetic import LIMITS, TAIL_BITS, Widths
 from pcedge.drivers.size import EngineSize
 from pcedge.schedule.steps import Op, Zeros
 
@@ -52,6 +52,11 @@ SECTIONS = (
 SIZES = ("variables", "max_units", "state_words", "exponent_slots")
 
 
+def lifted_tail(lift: int) -> int:
+    """Give the number of an UP with tails whose weights are by so many bits larger than the circuit's."""
+    return Zeros.TAIL | lift << 2
+
+
 def largest_words(
     widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
 ) -> dict[str, int]:
@@ -87,7 +92,7 @@ def largest_words(
         "variables_tails": last["tails"], "variables_nested": last["nested_master"],
         **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
         # Code revives; a likelihood may keep and have tails.
-        "likelihood_revive": max(Zeros),
+        "likelihood_revive": lifted_tail(widths.weight_bits - LIMITS["weight_bits"][0]),
     }  # fmt: skip
 
 

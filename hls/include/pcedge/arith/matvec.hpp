@@ -22,12 +22,17 @@ uint_t<F, N> weighted_entry(uint_t<F, W> weight, uint_t<F, A> mantissa) {
 /// By so many bits a weight of 0 of a sum with tails is below a weight of 1.
 constexpr int WEIGHT_TAIL_BITS = 4;
 
-/// \brief A weight times a mantissa; with tails a weight of 0 counts as 2^-WEIGHT_TAIL_BITS.
+/// \brief A weight times a mantissa; with tails a weight of 0 counts as 2^-WEIGHT_TAIL_BITS of 1.
+/// \param lift bits by which weights are larger than the circuit's: a loaded circuit may have a
+/// smaller W than its build, whose rows sum to 2^(W - 1) here
 template <class F, int N, int W, int A>
-uint_t<F, N> tailed_entry(uint_t<F, W> weight, uint_t<F, A> mantissa, typename F::bit tails) {
+uint_t<F, N> tailed_entry(uint_t<F, W> weight, uint_t<F, A> mantissa, typename F::bit tails,
+                          std::uint32_t lift) {
 #pragma HLS INLINE
+  static_assert(W <= 17, "a weight has at most 17 bits, and so a lift is at most 15");
   const uint_t<F, N> whole = weighted_entry<F, N, W, A>(weight, mantissa);
-  const uint_t<F, N> tail = uint_t<F, N>(uint_t<F, A>(mantissa >> WEIGHT_TAIL_BITS));
+  const uint_t<F, N> tail = uint_t<F, N>(uint_t<F, N>(uint_t<F, A>(mantissa >> WEIGHT_TAIL_BITS))
+                                         << uint_t<F, 4>(lift & 15u));
   return F::select(typename F::bit(tails & (weight == 0)), tail, whole);
 }
 

@@ -65,7 +65,7 @@ rows_loop:
       across[r][c] = along[c][r] =
           tailed_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
               weight, live_mantissa<typename K::F, K::A>(sources[down ? r : c], w.step.keeps),
-              w.step.tails);
+              w.step.tails, w.step.lift);
       ways[r] = ways[r] || (sources[c] != 0 && (w.step.tails || weight != 0));
     }
   }

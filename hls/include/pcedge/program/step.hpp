@@ -30,6 +30,7 @@ struct step_t {
   bool revive;                   ///< a zero result becomes ones
   bool keeps;                    ///< no entry becomes zero by truncation, and 1 weighs nothing
   bool tails;                    ///< parameters that are zero are tails
+  std::uint32_t lift;            ///< bits by which the weights of an UP with tails are larger than the circuit's
   bool lists;                    ///< the operand is lists, not a dense block
   bool values;                   ///< the lists carry weights; otherwise every entry weighs 1
   bool gather_a;                 ///< source a is read through a gather list
@@ -70,7 +71,8 @@ template <class P> step_t decode_step(std::uint32_t place) {
 #pragma HLS INLINE
   step_t step;
   step.kind = P::kind(place);
-  const std::uint32_t zeros = P::revive(place);
+  const std::uint32_t zeros = P::revive(place) & 3u;
+  step.lift = P::revive(place) >> 2;
   step.revive = zeros == REVIVE;
   step.keeps = zeros >= KEEP;
   step.tails = zeros == TAIL;
