@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.errors import WidthError
+from pcedge.tails import TAIL_BITS, kept
 
 Vector = tuple[IntArray, IntArray]
 
@@ -22,12 +23,6 @@ EXACT_BITS = 53
 
 #: the exponent of an all-zero vector, and the least that any vector can have
 ZERO_EXPONENT = -(2**30)
-
-#: t: bits below a leaf's counts, where it has tails: a count of 0 of symbol x is 2^-e(x) of a count of 1, e(x) in 0..t
-TAIL_BITS = 15
-
-#: a weight of 0 of a sum with tails is 2^-d of a weight of 1
-WEIGHT_TAIL_BITS = 4
 
 #: width of an exponent, signed
 EXPONENT_BITS = 32
@@ -218,26 +213,6 @@ def shift(values: IntArray, amount: IntArray) -> IntArray:
     return (values >> np.maximum(amount, 0)) << np.maximum(-amount, 0)
 
 
-def tailed(counts: IntArray, tails: IntArray) -> IntArray:
-    """Give the entries of a leaf with tails, whose exponent is -L - t; `tails` are e(x) of the counts' symbols."""
-    return np.maximum(counts << TAIL_BITS, (1 << TAIL_BITS) >> tails)
-
-
-def live(mantissa: IntArray) -> IntArray:
-    """Give the values of mantissas in a likelihood with tails: 1 only says that an entry is possible, and weighs 0."""
-    return mantissa - (mantissa == 1)
-
-
-def with_possible(accumulated: IntArray, possible: NDArray[np.bool_]) -> IntArray:
-    """Make entries that are zero, and possible, 1; no other entry is 1, for what has a value is at least 2."""
-    return np.maximum(accumulated, possible)
-
-
-def kept(shifted: IntArray, whole: IntArray) -> IntArray:
-    """Keep the entries that a shift made zero possible: 1."""
-    return np.maximum(shifted, np.minimum(whole, 1))
-
-
 def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive: bool, keep: bool = False) -> Vector:
     """Shift every record's vector, with truncation, so that its largest entry has `state_bits` bits.
 
@@ -247,8 +222,8 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
         state_bits: A.
         revive: what becomes of an all-zero vector. True: all its entries become 2^(A-1), the exponent stays. False: it
             stays zero with `ZERO_EXPONENT`.
-        keep: whether entries may be 1, possible without a value: they stay 1, and what truncation would make zero becomes
-            1. Where no entry has a value, those that are possible become 2^(A-1).
+        keep: whether an entry of 1 is only possible, and stays 1; what truncation would make zero becomes 1 too. Where
+            no entry is more, those of 1 become 2^(A-1).
 
     Returns:
         Mantissas (units, N) and exponents (N,).

@@ -8,16 +8,10 @@ from string import Template
 import onnx
 import onnx.parser
 
-from pcedge.arithmetic import (
-    EXACT_BITS,
-    RECIPROCAL_BITS,
-    RECIPROCAL_TABLE,
-    TAIL_BITS,
-    WEIGHT_TAIL_BITS,
-    ZERO_EXPONENT,
-)
+from pcedge.arithmetic import EXACT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
 from pcedge.export.onnx.kept_functions import KEPT_BODIES, KEPT_NEEDS
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.tails import TAIL_BITS, WEIGHT_TAIL_BITS
 
 DOMAIN = "pcedge"
 DOMAIN_VERSION = 1

@@ -26,7 +26,7 @@ from pcedge.schedule.tables import Layers, Table, likelihood_table, merging, sca
 from pcedge.schedule.walk import code_table
 
 #: kinds of layers in the initializer `layers`, and its columns
-KINDS = ("input", "product", "sum", "sparse sum", "input with tails", "sum with tails")
+KINDS = ("input", "product", "sum", "sparse sum")
 COLUMNS = ("kind", "units", "children", "variable", "symbols", "data", "sources", "starts")
 
 #: initializers of int64, the others but tables and weights are int32
@@ -301,12 +301,8 @@ class _Writer:
         assert isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         rows = layer.weights
         if op == Op.UP:
-            return (
-                self.lists.put(np.arange(len(rows.values))),
-                self.sources[index],
-                self.starts[index],
-                len(rows.values),
-            )
+            every = self.lists.put(np.arange(len(rows.values)))
+            return every, self.sources[index], self.starts[index], len(rows.values)
         placed = SparseRows(rows.indptr, rows.indices, np.arange(len(rows.values)), rows.columns).transposed()
         order: IntArray = placed.values  # type: ignore[assignment]
         return self.lists.put(order), self.lists.put(placed.indices), self.lists.put(placed.indptr), len(order)
@@ -315,7 +311,8 @@ class _Writer:
         """Describe the layers, now that all lists have their places, and give all initializers their types."""
         layers, lists = self.layers, self.lists
         kind = np.where(layers.leaf, 0, np.where(layers.product, 1, np.where(self.sparse, 3, 2)))
-        kind = np.where(self.tails, np.where(layers.leaf, 4, 5), kind)
+        # An input and a dense sum have no lists of their own.
+        self.starts[self.tails] = 1
         columns = (kind, layers.units, layers.children, layers.variable, layers.symbols, self.data,
                    lists.resolve(self.sources), lists.resolve(self.starts))  # fmt: skip
         for name in programs:

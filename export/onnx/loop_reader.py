@@ -66,19 +66,18 @@ class _Reader:
     def __init__(self, initializers: dict[str, IntArray]) -> None:
         self.initializers = initializers
         columns = dict(zip(COLUMNS, initializers["layers"].T, strict=True))
-        self.units, self.count = columns["units"], columns["children"]
-        self._each("kind", columns["kind"], 0, len(KINDS))
-        #: the kind but for tails, and who has them
-        self.kind = np.array([0, 1, 2, 3, 0, 2])[columns["kind"]]
-        self.tailed = columns["kind"] > KINDS.index("sparse sum")
+        self.kind, self.units, self.count = columns["kind"], columns["units"], columns["children"]
         self.variable, self.symbols = columns["variable"], columns["symbols"]
         self.data, self.sources, self.starts = columns["data"], columns["sources"], columns["starts"]
         self.child, self.lists = initializers["edges"].T
         count = len(initializers["layers"])
+        self._each("kind", self.kind, 0, len(KINDS))
         self._each("units", self.units, 1, 2**31)
         self._each("children", self.count, 0, len(self.child) + 1)
         for name in ("data", "sources", "starts"):
             self._each(name, columns[name], 0, 2**31)
+        #: inputs and dense sums that have tails
+        self.tailed = ((self.kind == 0) | (self.kind == 2)) & (self.starts == 1)
         if int(self.count.sum()) != len(self.child) or (self.count[self.kind == 0] > 0).any():
             raise structure_error("the layers must have as many children as there are edges, and inputs none")
         if (self.count[self.kind > 0] < 1).any():
@@ -126,7 +125,7 @@ class _Reader:
             [self.kind == 0, self.kind == 1, self.kind == 2],
             [units * (self.symbols + 1), units * self.count, units * self.columns], entries,
         )  # fmt: skip
-        tables, lists, _, rows = (int(parameters[self.kind == kind].sum()) for kind in range(4))
+        tables, lists, _, rows = (int(parameters[self.kind == kind].sum()) for kind in range(len(KINDS)))
         check_size(parameters=int(parameters.sum()), size=size)
         budget.take(AN_ENTRY * tables + OF_LISTS * (lists + rows))
         budget.check(MOMENT * tables)

@@ -18,7 +18,14 @@ from pcedge.errors import UsageError, WidthError
 from pcedge.export.onnx.functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx.loop import loop_model
-from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, format_of, widths_and_tails, with_metadata
+from pcedge.export.onnx.metadata import (
+    FORMAT_VERSION,
+    LOOP_VERSION,
+    METADATA,
+    format_of,
+    widths_and_tails,
+    with_metadata,
+)
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
 from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum

@@ -273,7 +273,8 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
 
 def _dropping(sections: dict[str, Integers]) -> NDArray[np.bool_]:
     """Find the steps of the likelihood that are sums with tails."""
-    return (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] == Zeros.TAIL)
+    found: NDArray[np.bool_] = (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] == Zeros.TAIL)
+    return found
 
 
 def _within(name: str, value: int, limit: int) -> None:

@@ -8,14 +8,15 @@ from typing import assert_never
 
 import numpy as np
 
-from pcedge.arithmetic import WEIGHT_TAIL_BITS, ZERO_EXPONENT
+from pcedge.arithmetic import ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import dense
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
+from pcedge.export.unrolled.lookups import Lookups
 from pcedge.export.unrolled.possible import Possible
 from pcedge.export.unrolled.signals import Counts, Signals
-from pcedge.export.unrolled.tables import FoldedTables, code_bits
+from pcedge.export.unrolled.tables import FoldedTables
 from pcedge.integer.circuit import IntegerSum
 from pcedge.schedule.steps import (
     Align,
@@ -30,6 +31,7 @@ from pcedge.schedule.steps import (
     Up,
     describe,
 )  # fmt: skip
+from pcedge.tails import WEIGHT_TAIL_BITS
 
 #: C++ type of a number of bits
 LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
@@ -70,10 +72,9 @@ class _Unroller:
         self.products: dict[tuple[str, str], tuple[str, int]] = {}
         #: finished rows of sums, by step
         self.rows: dict[int, list[tuple[str, int]]] = {}
-        self.addresses: dict[tuple[int, ...], str] = {}
-        self.tables: dict[object, str] = {}
         self.numbers: dict[str, int] = {}
-        self.table_bits = self.adder_count = self.adder_bits = 0
+        self.adder_count = self.adder_bits = 0
+        self.lookups = Lookups(self.define, self.fresh, self.lines, self.circuit.cardinalities, self.bits)
 
     def body(self) -> tuple[str, ...]:
         for step in self.steps:
@@ -97,7 +98,7 @@ class _Unroller:
             plain_products=sum(step.units for step in self.steps if isinstance(step, Multiply)),
             left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
             adders=self.adder_count, adder_bits=self.adder_bits, multipliers=len(self.products),
-            tables=len(self.tables), table_bits=self.table_bits,
+            tables=len(self.lookups.tables), table_bits=self.lookups.table_bits,
         )  # fmt: skip
 
     def fresh(self, letter: str) -> str:
@@ -128,7 +129,7 @@ class _Unroller:
     def vector(self, value: int) -> Signals:
         value = self.alias.get(value, value)
         if value not in self.vectors:
-            self.vectors[value] = self.read_table(value)
+            self.vectors[value] = self.lookups.read(self.folded.table(value))
         return self.vectors[value]
 
     def view(self, ref: Ref) -> Signals:
@@ -141,49 +142,6 @@ class _Unroller:
             vector, names=vector.names[units], top=vector.top[units], least=vector.least[units],
             may_be_zero=not any(vector.least[units]), peak=False,
         )  # fmt: skip
-
-    def read_table(self, value: int) -> Signals:
-        """Make a vector from constant tables, addressed by the symbols below it."""
-        table = self.folded.table(value)
-        address = self.address(table.variables)
-        names = tuple(self.column(address, column, self.unsigned(self.bits), 16) for column in table.mantissa)
-        zero = ~table.mantissa.any(axis=0)
-        alive = table.exponent[~zero] if not zero.all() else np.zeros(1, dtype=np.int64)
-        low, high = int(alive.min()), int(alive.max())
-        kind = self.signed(width(min(low, -1), high))
-        # What a zero vector's exponent is does not matter, as long as it is in range.
-        exponents = np.where(zero, low, table.exponent)
-        exponent = "" if low == high else self.column(address, exponents, kind, 32)
-        return Signals(
-            names, tuple(table.mantissa.max(axis=1).tolist()), tuple(table.mantissa.min(axis=1).tolist()),
-            exponent, 0 if exponent else low, low, high, bool(zero.any()),
-        )  # fmt: skip
-
-    def address(self, variables: tuple[int, ...]) -> str:
-        """Name the address of a table: the variables' codes side by side."""
-        if len(variables) < 2:
-            return f"codes[{variables[0]}]" if variables else "0"
-        if variables not in self.addresses:
-            fields, shift = [], 0
-            for variable in variables:
-                fields.append(f"unsigned(codes[{variable}]) << {shift}")
-                shift += code_bits(self.circuit.cardinalities[variable])
-            self.addresses[variables] = self.define("i", "unsigned", " | ".join(f"({code})" for code in fields))
-        return self.addresses[variables]
-
-    def column(self, address: str, values: IntArray, kind: str, bits: int) -> str:
-        """Read one constant table at an address; every table is read once, so that it needs one port."""
-        if (values == values[0]).all():
-            return f"{kind}({values[0]})"
-        key = (address, bits, values.tobytes())
-        if key not in self.tables:
-            signed = "std::int32_t" if bits == 32 else "std::uint16_t"
-            table = self.fresh("table")
-            entries = ", ".join(map(str, values.tolist()))
-            self.lines.append(f"static const {signed} {table}[{len(values)}] = {{{entries}}};")
-            self.tables[key] = self.define("t", kind, f"{kind}({table}[unsigned({address})])")
-            self.table_bits += len(values) * width(int(values.min()), int(values.max()))
-        return self.tables[key]
 
     def key(self, step: Computed) -> object:
         sources = tuple((self.alias.get(r.value, r.value), r.offset, r.units) for r in step.sources)
@@ -425,6 +383,6 @@ class _Unroller:
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
         if self.keep:
-            floors = [max(floor, min(value, 1)) if value != 1 else 1 for floor, value in zip(floors, least, strict=True)]
+            floors = [max(floor, min(value, 1)) for floor, value in zip(floors, least, strict=True)]
         names = tuple(mantissas[row] for row, _ in rows)
         return Signals(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

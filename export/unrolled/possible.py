@@ -1,12 +1,12 @@
-"""Entries of an unrolled likelihood with tails that are possible without a value (docs/arithmetic.md, section Tails)."""
+"""What is possible without a value in an unrolled likelihood with tails (docs/arithmetic.md, section Tails)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from pcedge.arithmetic import WEIGHT_TAIL_BITS
 from pcedge.export.unrolled.signals import Signals
+from pcedge.tails import WEIGHT_TAIL_BITS
 
 #: makes a variable of (letter, type, text) and gives its name
 Define = Callable[[str, str, str], str]

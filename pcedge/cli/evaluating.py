@@ -11,6 +11,7 @@ import click
 
 from pcedge.cli.files import read_float, read_integer
 from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, each_reading, reading_options, said_header
+from pcedge.cli.measuring import tails_in_words, tails_of
 from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
 from pcedge.errors import UsageError
 
@@ -91,6 +92,9 @@ def evaluate(
             title = f"{names[0]} against {names[1]}, {evaluation.records} records"
             draw(evaluation, fresh, plot.suffix.lower(), title)
     result = evaluation.as_dict() | {"digest": engine.circuit.digest.hex()} | headers
+    result["tails"] = tails_of(engine.circuit, floats)
+    if engine.circuit.log_constant:
+        result["log_constant"] = engine.circuit.log_constant
     result["file"] |= bits_per_value(engine.circuit, 8 * evaluation.file_bytes, x[: evaluation.rows])
     if plot is not None:
         result["plot"] = str(plot)
@@ -177,6 +181,12 @@ def _remarks(result: dict[str, Any]) -> list[str]:
         f"records that are impossible: {result['impossible']} to the integer likelihood, "
         f"{result['float_impossible']} to the float circuit"
     )
+    lines.append(f"tails: {tails_in_words(result['tails'])}")
+    if "log_constant" in result:
+        lines.append(
+            f"log constant: {result['log_constant']:.6f} nats that importing the circuit took out are in none of these "
+            "figures"
+        )
     symbols = result["records"] * result["variables"]
     lines.append(f"symbols coded at the floor: {result['floor_symbols']} of {symbols}")
     return lines

@@ -16,7 +16,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import TAIL_BITS, Widths
+from pcedge.arithmetic import Widths
 from pcedge.circuit.rows import SparseRows
 from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, IMAGE_VERSION, MAGIC
 from pcedge.drivers.layout import (
@@ -35,6 +35,7 @@ from pcedge.drivers.size import EngineSize
 from pcedge.errors import CircuitError, FormatError, WidthError
 from pcedge.integer.circuit import IntegerInput, check_rows, check_table
 from pcedge.schedule.steps import Op, Zeros
+from pcedge.tails import TAIL_BITS
 
 #: the steps that read source a, and source b
 READS_A = frozenset(Op) - {Op.INIT, Op.LEAF}

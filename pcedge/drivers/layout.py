@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import LIMITS, TAIL_BITS, Widths
+from pcedge.arithmetic import LIMITS, Widths
 from pcedge.drivers.size import EngineSize
 from pcedge.schedule.steps import Op, Zeros
+from pcedge.tails import TAIL_BITS
 
 Integers = NDArray[np.int64]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
@@ -97,16 +97,16 @@ class ReferenceEngine:
     def _tailed(self) -> dict[int, IntArray]:
         """Keep what the likelihood accumulates of leaves with tails."""
         return {
-            index: arithmetic.tailed(self._counts[index], np.append(layer.tails, 0))
+            index: tails.tailed(self._counts[index], np.append(layer.tails, 0))
             for index, layer in enumerate(self.circuit.layers)
             if isinstance(layer, IntegerInput) and layer.tails is not None
         }
 
     @cached_property
     def _dropped(self) -> dict[int, NDArray[np.float64]]:
-        """Keep which weights of sums with tails are 0, where some are."""
+        """Keep which weights of sums with tails are 0."""
         blocks = {index: weights == 0 for index, weights in self._dense.items() if self.circuit.has_tails(index)}
-        return {index: zeros.astype(np.float64) for index, zeros in blocks.items() if zeros.any()}
+        return {index: zeros.astype(np.float64) for index, zeros in blocks.items()}
 
     @cached_property
     def batch(self) -> int:
@@ -256,54 +256,35 @@ class ReferenceEngine:
                 del values[value]
         return values
 
-    def _compute(
-        self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int, keep: bool
-    ) -> Vector:
+    def _compute(self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int, keep: bool) -> Vector:
         bits = self.circuit.state_bits
         match step:
             case Init():
                 ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
                 return ones, np.full(count, 1 - bits, dtype=np.int64)
             case Leaf():
-                tails = keep and self.circuit.has_tails(step.layer)
-                counts = self._tailed if tails else self._counts
+                tailed = keep and self.circuit.has_tails(step.layer)
+                counts = self._tailed if tailed else self._counts
                 accumulated = counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
-                exponent = np.full(count, -self.circuit.leaf_bits - tails * arithmetic.TAIL_BITS, dtype=np.int64)
+                exponent = np.full(count, -self.circuit.leaf_bits - tailed * tails.TAIL_BITS, dtype=np.int64)
             case Align(sources=(first, second)):
                 return arithmetic.align(_view(values, first), _view(values, second), keep)
             case Multiply(sources=(first, second)):
                 (a, exponent), (b, other) = _view(values, first), _view(values, second)
                 a, b = _gather(a, step.gathers[0]), _gather(b, step.gathers[1])
-                if keep:
-                    accumulated = arithmetic.with_possible(arithmetic.live(a) * arithmetic.live(b), (a > 0) & (b > 0))
-                else:
-                    accumulated = a * b
+                accumulated = tails.multiply(a, b) if keep else a * b
                 exponent = exponent + other
             case ListSum():
                 mantissa, exponent = _view(values, step.source)
                 accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
             case Up() | Down():
                 mantissa, exponent = _view(values, step.source)
-                accumulated = self._mix_possible(step, mantissa) if keep else self._mix(step, mantissa)
+                mix = partial(self._mix, step)
+                accumulated = tails.mix(mix, mantissa, self._dropped.get(step.layer)) if keep else mix(mantissa)
                 exponent = exponent - self.circuit.weight_bits
             case _:
                 assert_never(step)
         return arithmetic.normalise(accumulated, exponent, bits, step.revive, keep)
-
-    def _mix_possible(self, step: Up | Down, mantissa: IntArray) -> IntArray:
-        """Mix in a likelihood with tails: entries without a value say which targets are possible."""
-        values = arithmetic.live(mantissa)
-        accumulated = self._mix(step, values)
-        if step.layer in self._dropped:
-            accumulated = accumulated + arithmetic.mix_dense(
-                self._dropped[step.layer], values >> arithmetic.WEIGHT_TAIL_BITS
-            )
-        dead = (accumulated == 0).any(axis=0)
-        if dead.any():
-            some = (mantissa[:, dead] > 0).astype(np.int64)
-            ways = some.max(axis=0) if self.circuit.has_tails(step.layer) else self._mix(step, some)
-            accumulated[:, dead] = arithmetic.with_possible(accumulated[:, dead], ways > 0)
-        return accumulated
 
     def _mix(self, step: Up | Down, mantissa: IntArray) -> IntArray:
         down = isinstance(step, Down)

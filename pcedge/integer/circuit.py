@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import TAIL_BITS, Widths
+from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
@@ -31,6 +31,7 @@ from pcedge.circuit.structure import (
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
+from pcedge.tails import TAIL_BITS
 
 #: version of the meaning of an integer circuit, without and with tails; part of its digest
 SEMANTICS_VERSION, TAILS_VERSION = 1, 2
@@ -96,8 +97,8 @@ class IntegerCircuit:
             meaning or the digest.
         log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
             nowhere, and not a part of the digest.
-        tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails (docs/arithmetic.md,
-            section Tails).
+        tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails
+            (docs/arithmetic.md, section Tails).
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.

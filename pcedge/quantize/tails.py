@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import TAIL_BITS, ceil_log2
+from pcedge.arithmetic import ceil_log2
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, Weights, entries
@@ -17,6 +17,7 @@ from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.nested import LEAST_SYMBOLS
 from pcedge.quantize.rows import round_matrix
+from pcedge.tails import TAIL_BITS
 
 BoolArray = NDArray[np.bool_]
 
@@ -94,7 +95,7 @@ def with_tails(
                 elif config.small_weights == "auto":
                     counts = None if flows is None else parameters_of(flows[index])[rows]
                     values = _positive(layers[index], possible[index])[rows]
-                    weights = layer.weights.copy()
+                    weights = np.array(layer.weights)
                     rounded = round_matrix(values, 1 << bits[index], config, counts, keep=True)
                     weights[rows] = rounded << (config.weight_bits - bits[index])
                     layer = replace(layer, weights=weights)

@@ -65,7 +65,7 @@ class Program:
         return cls(source, Schedules(source))
 
     def with_parameters(self, circuit: IntegerCircuit) -> Program:
-        """Make the program of a circuit of the same structure, order and kind of likelihood, which shares the schedules.
+        """Make the program of a circuit of the same structure, order and tails or none, which shares the schedules.
 
         Raises:
             UsageError: one has a likelihood with tails, the other has not.

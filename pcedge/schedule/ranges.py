@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows, entries, transposed
@@ -239,7 +239,7 @@ class _Analysis:
         """Bound what mantissas weigh: in a likelihood with tails 1 weighs nothing."""
         if not self.keep:
             return span
-        low, high = arithmetic.live(span.low), arithmetic.live(span.high)
+        low, high = tails.live(span.low), tails.live(span.high)
         return replace(span, low=low, high=high, top=span.top if span.top > 1 else 0)
 
     def possible(self, step: Up | Down | ListSum, mix: _Mix, sums: Span, given: Span) -> Span:
@@ -250,8 +250,10 @@ class _Analysis:
             return replace(sums, low=np.maximum(low, mix(sure) > 0), high=np.maximum(high, mix(some) > 0))
         assert mix.dense is not None
         zeros = mix.dense == 0
-        more = [arithmetic.live(bound) >> arithmetic.WEIGHT_TAIL_BITS for bound in (given.low, given.high)]
-        low, high = (bound + (zeros @ dropped).astype(np.int64) for bound, dropped in zip((low, high), more, strict=True))
+        more = [tails.live(bound) >> tails.WEIGHT_TAIL_BITS for bound in (given.low, given.high)]
+        low, high = (
+            bound + (zeros @ dropped).astype(np.int64) for bound, dropped in zip((low, high), more, strict=True)
+        )
         certain = given.top > 0 or bool(sure.any())
         return replace(sums, low=np.maximum(low, certain), high=np.maximum(high, bool(some.any())))
 
@@ -282,7 +284,7 @@ class _Analysis:
             bits = self.circuit.leaf_bits
             if tailed:
                 assert layer.tails is not None
-                counts, bits = arithmetic.tailed(counts, np.append(layer.tails, 0)), bits + arithmetic.TAIL_BITS
+                counts, bits = tails.tailed(counts, np.append(layer.tails, 0)), bits + tails.TAIL_BITS
             start = np.full(counts.shape[1], -bits, dtype=np.int64)
             mantissa, exponent = arithmetic.normalise(counts, start, self.bits, revive, self.keep)
             tops = mantissa.max(axis=0)
@@ -318,7 +320,7 @@ class _Analysis:
         low = _pick(first.low, gathers[0]) * _pick(second.low, gathers[1])
         high = _pick(first.high, gathers[0]) * _pick(second.high, gathers[1])
         if self.keep:
-            low, high = arithmetic.with_possible(low, sure), arithmetic.with_possible(high, some)
+            low, high = tails.with_possible(low, sure), tails.with_possible(high, some)
         # Where every unit of a source is read, its largest entry meets at least the least of the other.
         tops = [int(low.max(initial=0))]
         for side, (source, other) in enumerate(((first, second), (second, first))):
@@ -337,10 +339,10 @@ class _Analysis:
         dead = sums.top == 0
         low = sums.low >> largest_shift if largest_shift >= 0 else sums.low << -largest_shift
         if self.keep:
-            low = np.where(sums.low == 1, 1, arithmetic.kept(low, sums.low))
+            low = np.where(sums.low == 1, 1, tails.kept(low, sums.low))
         high = np.minimum(sums.high >> least_shift if least_shift >= 0 else sums.high << -least_shift, self.full)
         if self.keep:
-            high = arithmetic.kept(high, sums.high)
+            high = tails.kept(high, sums.high)
         down, up = sums.exponents[0] + least_shift, sums.exponents[1] + largest_shift
         top = self.half
         if greatest == 0:
@@ -368,7 +370,7 @@ class _Analysis:
         for source in (first, second):
             distance = min(common[1] - source.exponents[0], EXACT_BITS)
             shifted = source.low >> distance
-            low.append(arithmetic.kept(shifted, source.low) if self.keep else shifted)
+            low.append(tails.kept(shifted, source.low) if self.keep else shifted)
             cut = _truncation_loss(low[-1][source.high > 0]) if distance > 0 else 0.0
             loss = max(loss, source.loss + cut)
         # The vector with the greater exponent is not shifted; a zero vector has the least exponent of all.

@@ -39,7 +39,7 @@ SECTIONS = (
     "indptr", "indices", "nested", "masters", "parts", "likelihood", "code", "lists", "needed",
 )  # fmt: skip
 
-#: the section that the file of a circuit with tails has beside them, at the end: for every layer that has tails, in their order, its
+#: the section that the file of a circuit with tails has beside them, at the end: for every layer that has tails its
 #: number, and of an input the exponents of its symbols
 TAILS = "tails"
 
@@ -222,7 +222,9 @@ def _sections(program: Program) -> dict[str, IntArray | bytes]:
         rows.append([KINDS.index(shape.kind), shape.variable, shape.units, columns, len(shape.children), entries])
     likelihood, code = (_step_rows(program, schedule, lists) for schedule in (program.likelihood, program.code))
     nested = circuit.nested
-    tails = {TAILS: _join([_tails(index, layer) for index, layer in enumerate(circuit.layers)])} if circuit.tails else {}
+    tails: dict[str, IntArray | bytes] = {}
+    if circuit.tails:
+        tails[TAILS] = _join([_tails(index, layer) for index, layer in enumerate(circuit.layers)])
     return tails | {
         "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
         "order": _join([circuit.order]),

@@ -200,7 +200,7 @@ def revives(step: Step) -> bool:
 
 
 def zeros_of(step: Step, keep: bool, tails: bool) -> Zeros:
-    """Tell what becomes of zeros in a step of a schedule that keeps, or does not, and of a layer with tails or without."""
+    """Tell what becomes of zeros in a step; `keep` is the schedule's, and `tails` says whether its layer has some."""
     if not keep:
         return Zeros(revives(step))
     return Zeros.TAIL if tails and isinstance(step, Leaf | Up) else Zeros.KEEP

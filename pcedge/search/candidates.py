@@ -17,6 +17,7 @@ from pcedge.export.program.lowering import Arrangement, arrange
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.rows import round_rows, round_tables
+from pcedge.quantize.tails import with_tails
 from pcedge.schedule.program import Program
 from pcedge.search.costs import stored_width
 from pcedge.search.sensitivity import layer_losses
@@ -153,9 +154,14 @@ class Choices:
             values, rows = self.rounded[bits][column] << (config.weight_bits - bits), layer.weights
             layers[index] = IntegerSum(layer.children, with_entries(rows, values))
         plain = self.plain
+        if plain.tails:
+            base, widths = self.circuit(candidate.tables).layers, [config.weight_bits] * len(layers)
+            for index, bits in zip(self.sums, candidate.weight_bits, strict=True):
+                widths[index] = bits
+            layers = list(with_tails(base, base, layers, config, widths))
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,
-            plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant,
+            plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant, tails=plain.tails,
         )  # fmt: skip
 
     def bits(self, candidate: Candidate, records: IntArray) -> float:

@@ -7,19 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import configs, float_circuits, unstructured_circuits
 
-from pcedge.arithmetic import TAIL_BITS, log_of
+from pcedge.arithmetic import log_of
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit import Circuit, InputLayer, SparseRows, SumLayer
 from pcedge.circuit.inference import log_likelihood
 from pcedge.circuit.rows import entries, with_entries
 from pcedge.engines import ReferenceEngine
-from pcedge.errors import CircuitError, UsageError
-from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.post_training import aligned_layers
 from pcedge.quantize.tails import lost_rows
@@ -70,16 +68,14 @@ def check_guarantee(circuit: Circuit, config: QuantizationConfig) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    circuit=float_circuits(max_variables=5, max_states=5, max_symbols=6), config=configs(), power=st.sampled_from((1, 4, 12)),
-    small=st.sampled_from(("auto", "keep", "round")),
+    circuit=float_circuits(max_variables=5, max_states=5, max_symbols=6), config=configs(),
+    power=st.sampled_from((1, 4, 12)), small=st.sampled_from(("auto", "keep", "round")),
 )  # fmt: skip
 def test_possible_records_stay_possible(circuit: Circuit, config: QuantizationConfig, power: int, small: str) -> None:
     check_guarantee(steep(circuit, power), replace(config, small_weights=small))
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    circuit=unstructured_circuits(max_variables=5, max_states=3), config=configs(), power=st.sampled_from((1, 12))
-)
+@given(circuit=unstructured_circuits(max_variables=5, max_states=3), config=configs(), power=st.sampled_from((1, 12)))
 def test_so_do_those_of_circuits_without_a_tree(circuit: Circuit, config: QuantizationConfig, power: int) -> None:
     check_guarantee(steep(circuit, power), config)

@@ -29,7 +29,6 @@ template <class F, int N, int W, int A>
 uint_t<F, N> tailed_entry(uint_t<F, W> weight, uint_t<F, A> mantissa, typename F::bit tails,
                           std::uint32_t lift) {
 #pragma HLS INLINE
-  static_assert(W <= 17, "a weight has at most 17 bits, and so a lift is at most 15");
   const uint_t<F, N> whole = weighted_entry<F, N, W, A>(weight, mantissa);
   const uint_t<F, N> tail = uint_t<F, N>(uint_t<F, N>(uint_t<F, A>(mantissa >> WEIGHT_TAIL_BITS))
                                          << uint_t<F, 4>(lift & 15u));

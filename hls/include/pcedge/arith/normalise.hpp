@@ -96,8 +96,7 @@ uint_t<F, A> normalise_entry(uint_t<F, N> value, uint_t<F, LENGTH_BITS> length,
   const uint_t<F, A> scaled =
       kept_entry<F, A>(scale_to<F, N, A>(value, length), typename F::bit(value != 0), keeps);
   const typename F::bit beside = (value == uint_t<F, N>(1)) & (length > uint_t<F, LENGTH_BITS>(1));
-  const uint_t<F, A> whole =
-      F::select(typename F::bit(beside & keeps), uint_t<F, A>(1), scaled);
+  const uint_t<F, A> whole = F::select(typename F::bit(beside & keeps), uint_t<F, A>(1), scaled);
   return F::select(length == 0, zero, whole);
 }
 

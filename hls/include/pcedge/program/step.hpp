@@ -27,14 +27,15 @@ enum zeros_t { STAY = 0, REVIVE = 1, KEEP = 2, TAIL = 3 };
 /// synthesis trims them to the sizes of the memories.
 struct step_t {
   std::uint32_t kind;
-  bool revive;                   ///< a zero result becomes ones
-  bool keeps;                    ///< no entry becomes zero by truncation, and 1 weighs nothing
-  bool tails;                    ///< parameters that are zero are tails
-  std::uint32_t lift;            ///< bits by which the weights of an UP with tails are larger than the circuit's
-  bool lists;                    ///< the operand is lists, not a dense block
-  bool values;                   ///< the lists carry weights; otherwise every entry weighs 1
-  bool gather_a;                 ///< source a is read through a gather list
-  bool gather_b;                 ///< source b is read through a gather list
+  bool revive; ///< a zero result becomes ones
+  bool keeps;  ///< no entry becomes zero by truncation, and 1 weighs nothing
+  bool tails;  ///< parameters that are zero are tails
+  std::uint32_t
+      lift;      ///< bits by which the weights of an UP with tails are larger than the circuit's
+  bool lists;    ///< the operand is lists, not a dense block
+  bool values;   ///< the lists carry weights; otherwise every entry weighs 1
+  bool gather_a; ///< source a is read through a gather list
+  bool gather_b; ///< source b is read through a gather list
   std::uint32_t units;           ///< entries of the result
   std::uint32_t a_units;         ///< entries of source a
   std::uint32_t b_units;         ///< entries of source b

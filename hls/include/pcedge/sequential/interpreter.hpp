@@ -219,8 +219,9 @@ template <class C, class M> struct engine_t {
         const bool weighted = !step.lists || step.values;
         const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
         const mantissa_t mantissa = state[step.a + source];
-        sum = acc_t(sum + tailed_entry<F, ACC, C::weight_bits + 1, A>(
-                              weight, live_mantissa<F, A>(mantissa, step.keeps), step.tails, step.lift));
+        sum = acc_t(sum +
+                    tailed_entry<F, ACC, C::weight_bits + 1, A>(
+                        weight, live_mantissa<F, A>(mantissa, step.keeps), step.tails, step.lift));
         some = some || (step.keeps && mantissa != 0 && (step.tails || weight != 0));
         address.next_source(i);
       }
