@@ -22,7 +22,7 @@ from pcedge.drivers.layout import (
     VARIABLE_FIELDS,
     WORD_BITS,
     largest_words,
-    lifted_tail,
+    lifted,
     shape_word,
     widths_word,
 )
@@ -218,9 +218,9 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
         largest = max(int(image.sections[name].max(initial=0)) for image in images)
         sections[name] = entries, max(1, largest.bit_length())
     sections["weights"] = sections["weights"][0], widths.weight
-    if any(_dropping(image.sections).any() for image in images):
+    if any(_keeping(image.sections).any() for image in images):
         entries, _ = sections["likelihood_revive"]
-        most = lifted_tail(widths.weight_bits - LIMITS["weight_bits"][0])
+        most = lifted(Zeros.TAIL, widths.weight_bits - LIMITS["weight_bits"][0])
         sections["likelihood_revive"] = entries, most.bit_length()
     return Capacity(widths, shape, sizes, sections)
 
@@ -250,8 +250,9 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
     # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
     lift = capacity.widths.weight_bits - circuit.weight_bits
     sections["weights"] = sections["weights"] << lift
-    # What stands for dropped weights must grow with the others.
-    sections["likelihood_revive"] = np.where(_dropping(sections), lifted_tail(lift), sections["likelihood_revive"])
+    # What is possible, and what stands for dropped weights, must grow with the weights.
+    zeros = sections["likelihood_revive"]
+    sections["likelihood_revive"] = np.where(_keeping(sections), lifted(zeros, lift), zeros)
     for name, largest in capacity.largest_words.items():
         _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
@@ -271,9 +272,9 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
     return np.append(words, np.array([zlib.crc32(words.tobytes())], dtype="<u4"))
 
 
-def _dropping(sections: dict[str, Integers]) -> NDArray[np.bool_]:
-    """Find the steps of the likelihood that are sums with tails."""
-    found: NDArray[np.bool_] = (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] == Zeros.TAIL)
+def _keeping(sections: dict[str, Integers]) -> NDArray[np.bool_]:
+    """Find the sums of a likelihood with tails."""
+    found: NDArray[np.bool_] = (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] >= Zeros.KEEP)
     return found
 
 

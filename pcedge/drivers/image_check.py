@@ -107,7 +107,7 @@ def read_words(words: NDArray[np.uint32], shape: EngineSize) -> Words:
         _refuse("its CRC-32 must be right: it is damaged")
     ends = front + np.cumsum(list(counts.values()))
     sections = dict(zip(SECTIONS, np.split(numbers[front:-1], ends[:-1] - front), strict=True))
-    tails = bool((sections["likelihood_revive"] == Zeros.TAIL).any())
+    tails = bool((sections["likelihood_revive"] & 3 == Zeros.TAIL).any())
     image = Words(header, _widths(header, TAIL_BITS if tails else 0), shape, sections)
     _check_counts(header, counts)
     sizes = {name: header[name] for name in SIZES}
@@ -278,8 +278,8 @@ class _Program:
         sums = op is Op.UP and not lists
         if step["revive"] & 3 == Zeros.TAIL and op is not Op.LEAF and not sums:
             _refuse("it must have no tails, for it is no LEAF and no dense UP")
-        if step["revive"] > Zeros.TAIL and not (sums and step["revive"] & 3 == Zeros.TAIL):
-            _refuse("it must have no lifted weights, for it is no UP with tails")
+        if step["revive"] > Zeros.TAIL and (op is not Op.UP or step["revive"] & 3 < Zeros.KEEP):
+            _refuse("it must have no lifted weights, for it is no UP that keeps")
 
     def _value(self, side: str, step: dict[str, int]) -> _Value:
         """Find the value that a source lies in; it was written before, and is whole."""

@@ -6,6 +6,7 @@ The exporter writes images, `check_image` reads them; both take the layout from 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,9 @@ SECTIONS = (
 SIZES = ("variables", "max_units", "state_words", "exponent_slots")
 
 
-def lifted_tail(lift: int) -> int:
-    """Give the number of an UP with tails whose weights are by so many bits larger than the circuit's."""
-    return Zeros.TAIL | lift << 2
+def lifted(zeros: Any, lift: int) -> Any:
+    """Give the number of an UP that keeps, whose weights are by so many bits larger than the circuit's."""
+    return zeros | lift << 2
 
 
 def largest_words(
@@ -93,7 +94,7 @@ def largest_words(
         "variables_tails": last["tails"], "variables_nested": last["nested_master"],
         **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
         # Code revives; a likelihood may keep and have tails.
-        "likelihood_revive": lifted_tail(widths.weight_bits - LIMITS["weight_bits"][0]),
+        "likelihood_revive": lifted(Zeros.TAIL, widths.weight_bits - LIMITS["weight_bits"][0]),
     }  # fmt: skip
 
 

@@ -262,7 +262,7 @@ def blocks(name: str) -> Callable[[onnx.ModelProto], None]:
 
 
 def swap_inputs(model: onnx.ModelProto) -> None:
-    node = next(node for node in model.graph.node if node.op_type == "Product")
+    node = next(node for node in model.graph.node if node.op_type == "KeptProduct")
     node.input[0], node.input[2] = node.input[2], node.input[0]
 
 
@@ -337,7 +337,7 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-interface", "the outputs must be mantissa, exponent, lo, hi", lambda m: m.graph.output.pop()),
     ("onnx-functions", "'ShiftRight' differs", turn_shift),
     ("onnx-functions", "got", lambda m: m.functions.append(m.functions[0])),
-    ("onnx-graph", "Product 'L", swap_inputs),
+    ("onnx-graph", "KeptProduct 'L", swap_inputs),
     ("onnx-graph", "nodes, got", lambda m: m.graph.node.append(helper.make_node("Identity", ["lo"], ["more"]))),
     ("onnx-graph", "no training information", lambda m: m.training_info.add()),
 ]  # fmt: skip

@@ -23,8 +23,7 @@ uint_t<F, N> weighted_entry(uint_t<F, W> weight, uint_t<F, A> mantissa) {
 constexpr int WEIGHT_TAIL_BITS = 4;
 
 /// \brief A weight times a mantissa; with tails a weight of 0 counts as 2^-WEIGHT_TAIL_BITS of 1.
-/// \param lift bits by which weights are larger than the circuit's: a loaded circuit may have a
-/// smaller W than its build, whose rows sum to 2^(W - 1) here
+/// \param lift bits by which the weights of the step are larger than the circuit's
 template <class F, int N, int W, int A>
 uint_t<F, N> tailed_entry(uint_t<F, W> weight, uint_t<F, A> mantissa, typename F::bit tails,
                           std::uint32_t lift) {

@@ -102,7 +102,8 @@ lanes_loop:
     const bool some = ways[e] || (w.source != 0 && w.somes[e]);
     w.sums[e] = sum;
     w.somes[e] = some;
-    const acc_t entry = with_possible<typename K::F, K::C::accumulator_bits>(sum, some);
+    const acc_t entry =
+        with_possible<typename K::F, K::C::accumulator_bits>(sum, some, w.step.lift);
     const bool within = e >= first && e < first + targets && row + e < step.units;
     if (last && within) {
       accumulators[accumulator_row<K>(w.second, row)][e] = entry;
@@ -132,7 +133,7 @@ void listed(typename K::worker_t &w, typename K::accumulators_t &accumulators,
     return;
   }
   const typename K::acc_t entry =
-      with_possible<typename K::F, K::C::accumulator_bits>(w.sum, w.some);
+      with_possible<typename K::F, K::C::accumulator_bits>(w.sum, w.some, w.step.lift);
   store_entry<K>(accumulators, w, target, entry);
   w.all = typename K::acc_t(w.all | entry);
   w.sum = 0;
@@ -309,7 +310,7 @@ lanes_loop:
       continue;
     const typename K::acc_t entry = accumulators[accumulator_row<K>(w.second, next)][e];
     const typename K::mantissa_t whole =
-        normalise_entry<F, ACC, K::A>(entry, length, w.step.revive, w.step.keeps);
+        normalise_entry<F, ACC, K::A>(entry, length, w.step.revive, w.step.keeps, w.step.lift);
     w.lanes[e] = F::select(w.raw, typename K::mantissa_t(entry), whole);
   }
   w.first = w.next;

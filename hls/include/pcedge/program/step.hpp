@@ -31,7 +31,7 @@ struct step_t {
   bool keeps;  ///< no entry becomes zero by truncation, and 1 weighs nothing
   bool tails;  ///< parameters that are zero are tails
   std::uint32_t
-      lift;      ///< bits by which the weights of an UP with tails are larger than the circuit's
+      lift;      ///< bits by which the weights of an UP that keeps are larger than the circuit's
   bool lists;    ///< the operand is lists, not a dense block
   bool values;   ///< the lists carry weights; otherwise every entry weighs 1
   bool gather_a; ///< source a is read through a gather list

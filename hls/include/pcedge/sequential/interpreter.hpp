@@ -161,7 +161,7 @@ template <class C, class M> struct engine_t {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
       state[step.target + k] =
-          normalise_entry<F, ACC, A>(accumulators[k], length, step.revive, step.keeps);
+          normalise_entry<F, ACC, A>(accumulators[k], length, step.revive, step.keeps, step.lift);
     }
     exponents[step.target_exponent] = normalise_exponent<F, A>(exponent, length, step.revive);
   }
@@ -226,7 +226,7 @@ template <class C, class M> struct engine_t {
         address.next_source(i);
       }
       address.next_target(k);
-      const acc_t entry = with_possible<F, ACC>(sum, some);
+      const acc_t entry = with_possible<F, ACC>(sum, some, step.lift);
       accumulators[k] = entry;
       all = acc_t(all | entry);
     }
