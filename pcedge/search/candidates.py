@@ -79,7 +79,8 @@ class Choices:
     remains: float = 1.0
     _groups: dict[int | None, list[_Shared]] = field(default_factory=dict)
     _tables: dict[tuple[int | None, int], list[IntArray]] = field(default_factory=dict)
-    _leaves: dict[tuple[int | None, int], LeafMemories] = field(default_factory=dict)
+    #: leaf memories, and what else tails change: they hang on the leaf tables
+    _leaves: dict[tuple[int | None, int], tuple[LeafMemories, Arrangement]] = field(default_factory=dict)
     #: bits of the greatest widths, by A and number of records
     _bits: dict[tuple[Candidate, int], float] = field(default_factory=dict)
 
@@ -192,14 +193,17 @@ class Choices:
         """Count the bits of all read-only memories as they are exported."""
         key = candidate.tables, candidate.leaf_bits
         if key not in self._leaves:
-            self._leaves[key] = leaf_memories(self.integers(candidate))
+            integers = self.integers(candidate)
+            arranged = arrange(self.program.with_parameters(integers)) if integers.tails else self.arrangement
+            self._leaves[key] = leaf_memories(integers), arranged
+        leaves, arranged = self._leaves[key]
         largest = max(candidate.weight_bits, default=self.limits.weight_bits)
         columns = [self.sums.index(layer) for layer in self.arrangement.weighted]
         weights = [
             self.rounded[candidate.weight_bits[column]][column] << (largest - candidate.weight_bits[column])
             for column in columns
         ]
-        return self.arrangement.rom_bits(weights, largest, self._leaves[key])
+        return arranged.rom_bits(weights, largest, leaves)
 
     def estimated_bits(self, candidate: Candidate) -> int:
         """Estimate what choices change of the memory: weights without banks, and leaf tables once."""
