@@ -232,7 +232,9 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
     amount = length - state_bits
     mantissa = shift(accumulated, amount)
     if keep:
-        mantissa = np.where((accumulated == 1) & (length > 1), 1, kept(mantissa, accumulated))
+        mantissa = kept(mantissa, accumulated)
+        if (amount < 0).any():  # to the right 1 stays 1
+            mantissa = np.where((accumulated == 1) & (length > 1), 1, mantissa)
     moved = np.maximum(exponent + amount, ZERO_EXPONENT)
     zero = length == 0
     if zero.any():

@@ -219,10 +219,12 @@ class _Unroller:
         return a.exponent or b.exponent, offset, low, high
 
     def matrix(self, step: Up) -> IntArray:
-        """Give what UP multiplies by, (units, source units)."""
+        """Give what UP multiplies by, (units, source units); with tails (units, twice the source units)."""
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
-        return np.asarray(dense(layer.weights), dtype=np.int64)
+        matrix = np.asarray(dense(layer.weights), dtype=np.int64)
+        # Behind it the matrix of its zeros, by which dropped weights count.
+        return np.concatenate([matrix, (matrix == 0).astype(np.int64)], axis=1) if layer.tails else matrix
 
     @cached_property
     def together(self) -> dict[object, list[Up]]:
@@ -248,11 +250,9 @@ class _Unroller:
                 source, names=source.names + names, top=source.top + tops,
                 least=source.least + tuple(value >> WEIGHT_TAIL_BITS for value in source.least),
             )  # fmt: skip
-            matrix = self.with_dropped(matrix)
         if step.target not in self.rows:
             group = self.together[self.mixed_by(step)]
-            blocks = [self.with_dropped(self.matrix(one)) if tails else self.matrix(one) for one in group]
-            rows = self.sums(np.concatenate(blocks), source)
+            rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
             for one in group:
                 self.rows[one.target], rows = rows[: one.units], rows[one.units :]
         least = [sum(w * v for w, v in zip(row, source.least, strict=True)) for row in matrix.tolist()]
@@ -270,11 +270,6 @@ class _Unroller:
         fall = self.circuit.weight_bits
         exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
         return self.normalise(rows, least, bound, source.may_be_zero, exponent)
-
-    @staticmethod
-    def with_dropped(matrix: IntArray) -> IntArray:
-        """Put behind a matrix the one of its zeros, by which dropped weights count."""
-        return np.concatenate([matrix, (matrix == 0).astype(np.int64)], axis=1)
 
     def sums(self, matrix: IntArray, source: Signals) -> list[tuple[str, int]]:
         """Write the adders of a matrix; give the rows' names and greatest values."""

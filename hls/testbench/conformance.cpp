@@ -152,7 +152,8 @@ template <class F> numbers kept_mix(const row_t &row) {
                           live = live_mantissa<F, 16>(mantissa, true);
       // As in a build whose W is larger by a bit: all terms grow alike.
       const uint_t<F, 53> term = tailed_entry<F, 53, 17, 16>(weight, live, tails, 0);
-      const uint_t<F, 53> lifted = tailed_entry<F, 53, 18, 16>(weight << 1, live, tails, 1);
+      const uint_t<F, 53> lifted =
+          tailed_entry<F, 53, 18, 16>(uint_t<F, 18>(uint_t<F, 18>(weight) << 1), live, tails, 1);
       if (lifted != uint_t<F, 53>(term << 1))
         return {};
       sum = uint_t<F, 53>(sum + term);
