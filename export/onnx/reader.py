@@ -120,6 +120,13 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
             "onnx-digest",
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
         )
+    wanted = circuit.likelihood_digest.hex() if circuit.tails else None
+    if metadata.get("pcedge.likelihood_digest") != wanted:
+        raise FormatError(
+            "onnx-digest",
+            f"the digest of the likelihood must be {wanted or 'absent, as tails are'}, "
+            f"got {str(metadata.get('pcedge.likelihood_digest'))[:80]}",
+        )
     _check_constant(metadata, circuit)
     _check_needed(metadata.get("pcedge.needed"), expected)
     check_equal(model, expected)

@@ -99,6 +99,8 @@ def info(model: str, against: str | None) -> Result:
             result["memory_bits"] = program.memory_bits()
         result |= parts(integers)
         result["tails"] = tails_of(integers)
+        if integers.tails:
+            result["likelihood_digest"] = integers.likelihood_digest.hex()
         if integers.log_constant:
             result["log_constant"] = integers.log_constant
         bounds, words = bounds_of(model, integers, against)

@@ -92,13 +92,15 @@ def evaluate(
             title = f"{names[0]} against {names[1]}, {evaluation.records} records"
             draw(evaluation, fresh, plot.suffix.lower(), title)
     result = evaluation.as_dict() | {"digest": engine.circuit.digest.hex()} | headers
-    result["tails"] = tails_of(engine.circuit, floats)
+    tails = tails_of(engine.circuit, floats)
+    if tails is not None and not tails["possible_kept"]:
+        result["tails"] = tails
     if engine.circuit.log_constant:
         result["log_constant"] = engine.circuit.log_constant
     result["file"] |= bits_per_value(engine.circuit, 8 * evaluation.file_bytes, x[: evaluation.rows])
     if plot is not None:
         result["plot"] = str(plot)
-    return result, _tables(result), 0
+    return result, _tables(result, tails_in_words(tails)), 0
 
 
 @contextlib.contextmanager
@@ -117,9 +119,9 @@ def _stages() -> Iterator[Any]:
         yield report
 
 
-def _tables(result: dict[str, Any]) -> list[Any]:
+def _tables(result: dict[str, Any], tails: str) -> list[Any]:
     blocks = [_lengths(result), _distribution(result)]
-    blocks += _remarks(result)
+    blocks += [*_remarks(result), f"tails: {tails}"]
     if "classes" in result:
         blocks.append(_classes(result["classes"], _possible(result["records"], result["float_impossible"])))
     if "queries" in result:
@@ -181,7 +183,6 @@ def _remarks(result: dict[str, Any]) -> list[str]:
         f"records that are impossible: {result['impossible']} to the integer likelihood, "
         f"{result['float_impossible']} to the float circuit"
     )
-    lines.append(f"tails: {tails_in_words(result['tails'])}")
     if "log_constant" in result:
         lines.append(
             f"log constant: {result['log_constant']:.6f} nats that importing the circuit took out are in none of these "

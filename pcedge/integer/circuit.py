@@ -33,8 +33,8 @@ from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
 from pcedge.tails import TAIL_BITS
 
-#: version of the meaning of an integer circuit, without and with tails; part of its digest
-SEMANTICS_VERSION, TAILS_VERSION = 1, 2
+#: version of the meaning of an integer circuit; part of its digest
+SEMANTICS_VERSION = 1
 
 #: a number of what the digest is over
 _WORD = np.dtype("<i8")
@@ -98,7 +98,7 @@ class IntegerCircuit:
         log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
             nowhere, and not a part of the digest.
         tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails
-            (docs/arithmetic.md, section Tails).
+            (docs/arithmetic.md, section Tails); no part of the digest, for coding is the same.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -243,15 +243,27 @@ class IntegerCircuit:
 
     @cached_property
     def digest(self) -> bytes:
-        """Hash everything that has a meaning; 32 bytes of SHA-256 (docs/stream.md says over what)."""
+        """Hash everything that coding hangs on; 32 bytes of SHA-256 (docs/stream.md says over what)."""
         hasher = hashlib.sha256(b"pcedge integer circuit")
         for piece in self._meaning():
             hasher.update(piece)
         return hasher.digest()
 
+    @cached_property
+    def likelihood_digest(self) -> bytes:
+        """Hash everything that likelihoods hang on, 32 bytes: the digest, where there are tails with them."""
+        if not self.tails:
+            return self.digest
+        hasher = hashlib.sha256(b"pcedge likelihood with tails" + self.digest)
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, IntegerInput) and layer.tails is not None:
+                hasher.update(_numbers(index, *layer.tails.tolist()))
+            elif isinstance(layer, IntegerSum) and layer.tails:
+                hasher.update(_numbers(index))
+        return hasher.digest()
+
     def _meaning(self) -> Iterator[bytes]:
-        version = TAILS_VERSION if self.tails else SEMANTICS_VERSION
-        yield _numbers(version, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
+        yield _numbers(SEMANTICS_VERSION, self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits,
                        self.range_bits, self.floor, len(self.layers))  # fmt: skip
         yield _numbers(*self.order)
         full: dict[tuple[int, ...], bytes] = {}
@@ -259,14 +271,12 @@ class IntegerCircuit:
             if isinstance(layer, IntegerInput):
                 table = layer.cumulative
                 yield _numbers(0, layer.variable, *table.shape) + _listed(table)
-                if layer.tails is not None:
-                    yield _listed(layer.tails)
             elif isinstance(layer, ProductLayer):
                 yield _numbers(1, *layer.children) + _listed(layer.gather)
             else:
                 weights = layer.weights
                 dense = int(not isinstance(weights, SparseRows))
-                yield _numbers(3 if layer.tails else 2, dense, weights.shape[1], *layer.children)
+                yield _numbers(2, dense, weights.shape[1], *layer.children)
                 if isinstance(weights, SparseRows):
                     yield _listed(weights.indptr) + _listed(weights.indices) + _listed(weights.values)
                 elif np.count_nonzero(weights) == weights.size:
