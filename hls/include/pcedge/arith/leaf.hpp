@@ -104,7 +104,7 @@ uint_t<F, N> leaf_entry(uint_t<F, L + 1> count, typename F::bit tails, std::uint
 #pragma HLS INLINE
   static_assert(L + 1 + T <= N, "a count and its tail must fit the accumulator");
   using tail_t = uint_t<F, T + 1>;
-  const uint_t<F, LENGTH_BITS> shift = uint_t<F, LENGTH_BITS>(exponent & 31u);
+  const uint_t<F, 5> shift = uint_t<F, 5>(exponent & 31u);
   const uint_t<F, N> tail = uint_t<F, N>(tail_t(tail_t(power_of_two<T>()) >> shift));
   const uint_t<F, N> scaled = uint_t<F, N>(uint_t<F, L + 1 + T>(uint_t<F, L + 1 + T>(count) << T));
   return F::select(tails, F::select(count == 0, tail, scaled), uint_t<F, N>(count));

@@ -198,7 +198,15 @@ void entries(K &k, typename K::worker_t &w, typename K::accumulators_t &accumula
   using F = typename K::F;
   using acc_t = typename K::acc_t;
   const step_t &step = w.step;
-  const typename K::operands_t &o = k.operands[w.stream];
+  const typename K::operands_t &given = k.operands[w.stream];
+  // What the sources weigh; ALIGN moves them as they are.
+  typename K::operands_t o = given;
+sources_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    o.a[e] = live_mantissa<F, K::A>(given.a[e], step.keeps);
+    o.b[e] = live_mantissa<F, K::A>(given.b[e], step.keeps);
+  }
   const bool single = step.kind == MULTIPLY && (step.gather_a || step.gather_b);
   const typename K::exponent_t a = o.a_exponent, b = o.b_exponent;
   const typename K::exponent_t common = F::select(a < b, b, a);
@@ -220,12 +228,11 @@ lanes_loop:
           leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing), tails, tail);
     } else if (step.kind == MULTIPLY) {
       value = with_possible<F, K::C::accumulator_bits>(
-          acc_t(live_mantissa<F, K::A>(o.a[from], step.keeps) *
-                live_mantissa<F, K::A>(o.b[from], step.keeps)),
-          step.keeps && o.a[from] != 0 && o.b[from] != 0);
+          acc_t(o.a[from] * o.b[from]), step.keeps && given.a[from] != 0 && given.b[from] != 0);
     } else if (step.kind == ALIGN) {
       const bool left = i < step.a_units;
-      value = align_entry<F, K::A>(left ? o.a[e] : o.b[e], left ? a : b, common, step.keeps);
+      value =
+          align_entry<F, K::A>(left ? given.a[e] : given.b[e], left ? a : b, common, step.keeps);
     }
     accumulators[accumulator_row<K>(w.second, target)][e] = value;
     w.all = acc_t(w.all | value);

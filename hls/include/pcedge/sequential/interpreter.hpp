@@ -277,13 +277,14 @@ template <class C, class M> struct engine_t {
   products:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
-      const mantissa_t a = entry(step.a, step.gather_a, step.list, k);
-      const mantissa_t b = entry(step.b, step.gather_b, step.list_b, k);
-      const acc_t product =
-          acc_t(live_mantissa<F, A>(a, step.keeps) * live_mantissa<F, A>(b, step.keeps));
-      const acc_t entry = with_possible<F, ACC>(product, step.keeps && a != 0 && b != 0);
-      accumulators[k] = entry;
-      all = acc_t(all | entry);
+      const mantissa_t first = entry(step.a, step.gather_a, step.list, k);
+      const mantissa_t second = entry(step.b, step.gather_b, step.list_b, k);
+      const mantissa_t a = live_mantissa<F, A>(first, step.keeps);
+      const mantissa_t b = live_mantissa<F, A>(second, step.keeps);
+      const acc_t product = acc_t(a * b);
+      const acc_t value = with_possible<F, ACC>(product, step.keeps && first != 0 && second != 0);
+      accumulators[k] = value;
+      all = acc_t(all | value);
     }
     finish(step, all,
            wide_exponent_t(exponents[step.a_exponent]) +
