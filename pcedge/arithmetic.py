@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.errors import WidthError
+from pcedge.tails import TAIL_BITS, kept
 
 Vector = tuple[IntArray, IntArray]
 
@@ -85,6 +86,8 @@ class Widths:
     cardinality: int
     #: the most terms that one accumulation adds: rows of a sum layer, units of an input layer, entries of a list
     terms: int
+    #: bits below a leaf's counts: `TAIL_BITS` where the likelihood has tails, else 0
+    tail_bits: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges, and that every signal fits."""
@@ -101,6 +104,8 @@ class Widths:
                 f"floor must be at least 1 and leave half of 2^{self.scale_bits} to {self.cardinality} symbols, "
                 f"got {self.floor}"
             )
+        if self.tail_bits not in (0, TAIL_BITS):
+            raise WidthError(f"tail_bits must be 0 or {TAIL_BITS}, got {self.tail_bits}")
         for name, bits in self.signals().items():
             if bits > EXACT_BITS:
                 raise WidthError(f"signal {name} must fit {EXACT_BITS} bits, it needs {bits}")
@@ -119,7 +124,7 @@ class Widths:
     def accumulator(self) -> int:
         """Width of what a step accumulates before it normalises: up, down, list sum, product, leaf."""
         mixed = self.weight_bits + self.state_bits + ceil_log2(self.terms)
-        return max(mixed, 2 * self.state_bits, self.leaf)
+        return max(mixed, 2 * self.state_bits, self.leaf + self.tail_bits)
 
     @property
     def context_sum(self) -> int:
@@ -166,8 +171,11 @@ class Widths:
         }
 
     def as_dict(self) -> dict[str, int]:
-        """Give the fields by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Give the fields by name; `tail_bits` only where there are some."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not self.tail_bits:
+            del values["tail_bits"]
+        return values
 
 
 def nested_tables(masters: IntArray, number: IntArray, shift: IntArray, scale: IntArray, leaf_bits: int) -> IntArray:
@@ -205,7 +213,7 @@ def shift(values: IntArray, amount: IntArray) -> IntArray:
     return (values >> np.maximum(amount, 0)) << np.maximum(-amount, 0)
 
 
-def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive: bool) -> Vector:
+def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive: bool, keep: bool = False) -> Vector:
     """Shift every record's vector, with truncation, so that its largest entry has `state_bits` bits.
 
     Args:
@@ -214,6 +222,8 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
         state_bits: A.
         revive: what becomes of an all-zero vector. True: all its entries become 2^(A-1), the exponent stays. False: it
             stays zero with `ZERO_EXPONENT`.
+        keep: whether an entry of 1 is only possible, and stays 1; what truncation would make zero becomes 1 too. Where
+            no entry is more, those of 1 become 2^(A-1).
 
     Returns:
         Mantissas (units, N) and exponents (N,).
@@ -221,6 +231,10 @@ def normalise(accumulated: IntArray, exponent: IntArray, state_bits: int, revive
     length = bit_length(accumulated.max(axis=0))
     amount = length - state_bits
     mantissa = shift(accumulated, amount)
+    if keep:
+        mantissa = kept(mantissa, accumulated)
+        if (amount < 0).any():  # to the right 1 stays 1
+            mantissa = np.where((accumulated == 1) & (length > 1), 1, mantissa)
     moved = np.maximum(exponent + amount, ZERO_EXPONENT)
     zero = length == 0
     if zero.any():
@@ -250,13 +264,17 @@ def mix_sparse(indptr: IntArray, indices: IntArray, values: IntArray | None, man
     return out
 
 
-def align(first: Vector, second: Vector) -> Vector:
-    """Put two vectors, one after the other, under the greater of their exponents, with truncation."""
+def align(first: Vector, second: Vector, keep: bool = False) -> Vector:
+    """Put two vectors, one after the other, under the greater of their exponents, with truncation.
+
+    With `keep` an entry that truncation would make zero becomes 1, possible without a value.
+    """
     exponent = np.maximum(first[1], second[1])
-    shifted = [
-        mantissa >> np.minimum(exponent - source_exponent, EXACT_BITS) for mantissa, source_exponent in (first, second)
-    ]
-    return np.concatenate(shifted), exponent
+    parts = []
+    for mantissa, own in (first, second):
+        shifted = mantissa >> np.minimum(exponent - own, EXACT_BITS)
+        parts.append(kept(shifted, mantissa) if keep else shifted)
+    return np.concatenate(parts), exponent
 
 
 def reciprocal(divisor: IntArray) -> IntArray:

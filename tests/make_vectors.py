@@ -14,6 +14,8 @@ FOLDER = Path(__file__).parent / "vectors"
 
 ZERO_EXPONENT = -(2**30)
 CODERS = ((16, 32), (24, 48))
+#: bits below a count, and below a weight, where there are tails
+TAIL_BITS, WEIGHT_TAIL_BITS = 15, 4
 Row = dict[str, int | Sequence[int]]
 
 
@@ -38,6 +40,47 @@ def align(first: tuple[Sequence[int], int], second: tuple[Sequence[int], int]) -
     """Put two vectors under the greater exponent; from 53 places on nothing is left of a mantissa."""
     exponent = max(first[1], second[1])
     return [m // 2 ** min(exponent - own, 64) for vector, own in (first, second) for m in vector], exponent
+
+
+def tail_entry(count: int, exponent: int) -> int:
+    """Give what a leaf with tails accumulates: a count with 15 bits below, or for none a power of two."""
+    return count * 2**TAIL_BITS if count else 2 ** (TAIL_BITS - exponent)
+
+
+def live(mantissa: int) -> int:
+    """Give what a mantissa weighs: 1 only says that an entry is possible."""
+    return 0 if mantissa == 1 else mantissa
+
+
+def kept_mix(weights: Sequence[Sequence[int]], vector: Sequence[int], tails: bool) -> list[int]:
+    """Multiply a matrix by a vector; an entry without a value that is possible becomes 1."""
+    result = []
+    for row in weights:
+        total, possible = 0, False
+        for w, m in zip(row, vector, strict=True):
+            total += w * live(m) if w or not tails else live(m) // 2**WEIGHT_TAIL_BITS
+            possible = possible or (m > 0 and (w > 0 or tails))
+        result.append(total or int(possible))
+    return result
+
+
+def kept_product(first: int, second: int) -> int:
+    """Multiply two mantissas; a product without a value that is possible becomes 1."""
+    return live(first) * live(second) or int(first > 0 and second > 0)
+
+
+def kept_normalise(values: Sequence[int], exponent: int, state_bits: int) -> tuple[list[int], int]:
+    """Shift as `normalise`; what was not zero stays possible, and what only was possible stays so beside values."""
+    scaled, moved = normalise(values, exponent, state_bits, False)
+    if max(values) > 1:
+        scaled = [1 if v == 1 else max(m, min(v, 1)) for v, m in zip(values, scaled, strict=True)]
+    return scaled, moved
+
+
+def kept_align(first: tuple[Sequence[int], int], second: tuple[Sequence[int], int]) -> tuple[list[int], int]:
+    """Put two vectors under the greater exponent; what was not zero stays possible."""
+    shifted, exponent = align(first, second)
+    return [max(m, min(v, 1)) for v, m in zip([*first[0], *second[0]], shifted, strict=True)], exponent
 
 
 def reciprocal(divisor: int) -> int:
@@ -261,6 +304,75 @@ def score_rows(rng: random.Random) -> Iterator[Row]:
                        "score": max(0, min(bits, 2**32 - 2))}  # fmt: skip
 
 
+def tail_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover every L and exponent, counts of 0, 1 and 2^L."""
+    for leaf_bits in range(8, 17):
+        for exponent in range(TAIL_BITS + 1):
+            for count in (0, rng.choice((1, 2**leaf_bits, rng.randint(1, 2**leaf_bits)))):
+                yield {"leaf_bits": leaf_bits, "count": count, "tail": exponent, "entry": tail_entry(count, exponent)}
+
+
+def kept_mix_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover zero weights with tails and without, vectors of zeros and ones, and both beside values."""
+    for weight_bits in range(2, 17):
+        for state_bits in (8, 12, 16):
+            for case in range(6):
+                rows, columns = rng.randint(1, 4), rng.randint(1, 7)
+                matrix = []
+                for _ in range(rows):
+                    cuts = sorted(rng.choice((0, rng.randint(0, 2**weight_bits))) for _ in range(columns - 1))
+                    matrix.append([b - a for a, b in zip([0, *cuts], [*cuts, 2**weight_bits], strict=True)])
+                top = 2**state_bits - 1
+                choices = ((0, 1), (0, 1), (0, 1, 2, 15, 16), (0, 1, top), (0, 1, 2, 16, rng.randint(0, top)), (top,))[
+                    case
+                ]
+                vector, tails = [rng.choice(choices) for _ in range(columns)], case % 2
+                yield {
+                    "weight_bits": weight_bits, "state_bits": state_bits, "tails": tails, "rows": rows,
+                    "columns": columns, "weights": [w for line in matrix for w in line], "vector": vector,
+                    "result": kept_mix(matrix, vector, bool(tails)),
+                }  # fmt: skip
+
+
+def kept_product_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover all pairs of nothing, what is only possible, the least value, any and the greatest."""
+    for state_bits in range(8, 17):
+        values = (0, 1, 2, rng.randint(3, 2**state_bits - 2), 2**state_bits - 1)
+        for one in values:
+            for two in values:
+                yield {"state_bits": state_bits, "one": one, "two": two, "product": kept_product(one, two)}
+
+
+def kept_normalise_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover vectors without a value, and those beside values of every length, for every A."""
+    exponents = (0, -1, -16, -1000, ZERO_EXPONENT, ZERO_EXPONENT + 40, -(2**31))
+    for state_bits in range(8, 17):
+        cases = [[0], [1], [0, 1, 1], [1, 2], [1, 3, 0, 2], [2**53 - 1, 1, 0, 2, 2**20]]
+        for bits in (2, state_bits - 1, state_bits, state_bits + 1, 17, 32, 48):
+            cases.append([rng.choice((0, 1, 2, rng.randint(0, 2**bits))) for _ in range(4)] + [2**bits - 1])
+            cases.append([rng.choice((0, 1, 2)) for _ in range(3)] + [2**bits])
+        for number, values in enumerate(cases):
+            exponent = exponents[(number + state_bits) % len(exponents)]
+            mantissa, moved = kept_normalise(values, exponent, state_bits)
+            yield {"state_bits": state_bits, "exponent": exponent, "accumulated": values, "mantissa": mantissa,
+                   "new_exponent": moved}  # fmt: skip
+
+
+def kept_align_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover every distance around a mantissa's width, huge ones, and vectors without a value."""
+    for distance in (*range(18), 33, 53, 64, 2**20, 2**30):
+        for sign in (1, -1):
+            top = 2 ** rng.randint(8, 16) - 1
+            first, second = ([rng.choice((0, 1, 2, top, rng.randint(0, top))) for _ in range(5)] for _ in range(2))
+            high = max(ZERO_EXPONENT + distance, rng.choice((0, -5, -1000)))
+            one, two = (high, high - distance)[::sign]
+            mantissa, exponent = kept_align((first, one), (second, two))
+            yield {
+                "first": first, "first_exponent": one, "second": second, "second_exponent": two,
+                "mantissa": mantissa, "exponent": exponent,
+            }  # fmt: skip
+
+
 FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "accumulate": accumulate_rows,
     "normalise": normalise_rows,
@@ -270,6 +382,11 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "encode": encode_rows,
     "decode": decode_rows,
     "score": score_rows,
+    "tails": tail_rows,
+    "kept_mix": kept_mix_rows,
+    "kept_product": kept_product_rows,
+    "kept_normalise": kept_normalise_rows,
+    "kept_align": kept_align_rows,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import note
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pcedge.circuit import MISSING, Circuit, InputLayer, Layer, ProductLayer, SparseRows, SumLayer
+from pcedge.circuit.rows import entries, with_entries
 from pcedge.circuit.structure import Region, coding_order, region_tree
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -176,7 +178,26 @@ def configs(draw: st.DrawFn, coder: str | None = None) -> QuantizationConfig:
         coder=draw(st.sampled_from(("small", "wide"))) if coder is None else coder,
         floor=draw(st.sampled_from((None, 1, 7))),
         leaf_masters=draw(st.sampled_from((None, None, 1, 3))),
+        tails=draw(st.booleans()),
     )
+
+
+def steep(circuit: Circuit, power: int) -> Circuit:
+    """Make small parameters much smaller, so that many round to 0."""
+    layers: list[Any] = []
+    for layer in circuit.layers:
+        if isinstance(layer, InputLayer):
+            table = layer.table**power
+            layers.append(InputLayer(layer.variable, table / table.sum(axis=1, keepdims=True)))
+        elif isinstance(layer, SumLayer):
+            sparse = isinstance(layer.weights, SparseRows)
+            values = np.asarray(entries(layer.weights), dtype=np.float64) ** power
+            totals = np.add.reduceat(values, layer.weights.indptr[:-1]) if sparse else values.sum(axis=1)
+            shares = values / (totals[layer.weights.row_of_entry] if sparse else totals[:, None])
+            layers.append(SumLayer(layer.children, with_entries(layer.weights, shares)))
+        else:
+            layers.append(layer)
+    return Circuit(tuple(layers))
 
 
 @st.composite

@@ -50,6 +50,7 @@ def _text(
         "state_bits": widths.state_bits,
         "scale_bits": widths.scale_bits,
         "range_bits": widths.range_bits,
+        "tail_bits": widths.tail_bits,
         "floor": widths.floor,
         "accumulator_bits": widths.accumulator,
         "context_sum_bits": widths.context_sum,

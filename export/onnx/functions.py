@@ -9,7 +9,9 @@ import onnx
 import onnx.parser
 
 from pcedge.arithmetic import EXACT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
+from pcedge.export.onnx.kept_functions import KEPT_BODIES, KEPT_NEEDS
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.tails import TAIL_BITS, WEIGHT_TAIL_BITS
 
 DOMAIN = "pcedge"
 DOMAIN_VERSION = 1
@@ -353,6 +355,11 @@ def onnx_functions(circuit: IntegerCircuit, used: Iterable[str]) -> list[onnx.Fu
         "space": 1 << widths.scale_bits,
         "bound_unit": 1 << widths.bound_input,
         "bound_offset": widths.leaf_bits - widths.bound_input,
+        "fall": FALL,
+        "tail_exponent": -widths.leaf_bits - TAIL_BITS,
+        "tail_unit": 1 << TAIL_BITS,
+        "tail_powers": _comma(1 << TAIL_BITS >> exponent for exponent in range(TAIL_BITS + 1)),
+        "weight_tail": 1 << WEIGHT_TAIL_BITS,
     }
     wanted: set[str] = set()
     queue = list(used)
@@ -360,11 +367,11 @@ def onnx_functions(circuit: IntegerCircuit, used: Iterable[str]) -> list[onnx.Fu
         name = queue.pop()
         if name not in wanted:
             wanted.add(name)
-            queue.extend(_NEEDS.get(name, ()))
+            queue.extend((_NEEDS | KEPT_NEEDS).get(name, ()))
     header = f'<domain: "{DOMAIN}", opset_import: ["": {OPSET}, "{DOMAIN}": {DOMAIN_VERSION}]>'
     return [
         onnx.parser.parse_function(f"{header} {name} {Template(body).substitute(constants)}")
-        for name, body in _BODIES.items()
+        for name, body in (_BODIES | KEPT_BODIES).items()
         if name in wanted
     ]
 

@@ -33,6 +33,9 @@ TABLES, STATES, WHOLE_TABLES = "tables_{}", "states_{}x{}", "tables_{}x{}"
 #: names of the initializers of masters with some entries, and of master, shift and scale of the tables made of them
 MASTERS, NESTED = "masters_{}", "nested_{}"
 
+#: name of the initializer of the tails of leaves with so many symbols
+TAILS = "tails_{}"
+
 
 def parameters_of(layer: IntegerLayer) -> int:
     """Count the entries of a layer's table, lists or weights."""
@@ -89,6 +92,8 @@ class Parameters:
         self._indices: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         #: of every layer with parameters the initializer, and its row there (for sparse sums: the first entry)
         self.blocks: dict[int, tuple[str, int]] = {}
+        #: of every input layer with tails the initializer that holds them, and its row there
+        self.tails: dict[int, tuple[str, int]] = {}
         #: of the leaf tables that the graph puts together the two initializers that they come from
         self.states: dict[str, list[str]] = {}
         #: of the tables that come from masters, which the graph computes too, the two initializers of theirs
@@ -103,6 +108,9 @@ class Parameters:
             size = 1
             if isinstance(layer, IntegerInput):
                 self._leaves(index, layer.cumulative, largest_value["tables"])
+                if layer.tails is not None:
+                    name = TAILS.format(len(layer.tails))
+                    self.tails[index] = name, self._families.setdefault(name, _Blocks(np.uint8)).put(layer.tails)
                 continue
             if isinstance(layer, ProductLayer):
                 if _plain(layer, [circuit.layers[child].shape.units for child in layer.children]):

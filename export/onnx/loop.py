@@ -43,6 +43,10 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
+#: the same in a likelihood with tails
+_KEPT = {Op.LEAF: "KeptLeaf", Op.UP: "KeptSum", Op.MULTIPLY: "KeptProduct", Op.ALIGN: "KeptAlign"}
+
+
 @dataclass(frozen=True, eq=False)
 class LoopMemory:
     """Say where a schedule's values lie: the address of their first mantissa, and the slot of their exponent."""
@@ -152,6 +156,9 @@ class _Writer:
         #: of every edge of a product where its gather list begins
         self.gathers = np.zeros(len(self.layers.child), dtype=np.int64)
         self.tensors: dict[str, NDArray[np.generic]] = {}
+        self.tails = np.array([circuit.has_tails(index) for index in range(len(circuit.layers))], dtype=bool)
+        for index in np.flatnonzero(self.tails & self.layers.leaf).tolist():
+            self.sources[index] = self.lists.put(circuit.layers[index].tails)  # type: ignore[union-attr, arg-type]
         self._tables()
         self._weights()
         self._gather_lists()
@@ -211,8 +218,9 @@ class _Writer:
         """Place the rows of a schedule, but for the root's context, which is there from the start."""
         memory = allocate(table)
         self.lists.counting = max(self.lists.counting, int(table.units.max()))
-        functions = self._functions(table)
-        used = [branch for branch in branches(name == "code") if (functions == _code(branch)).any()]
+        keep = self.circuit.tails and name == "likelihood"
+        functions = self._functions(table, keep)
+        used = [branch for branch in branches(name == "code", keep) if (functions == _code(branch)).any()]
         numbers = np.zeros(2 * len(_NAMES), dtype=np.int32)
         numbers[[_code(branch) for branch in used]] = np.arange(len(used))
         # The root's context is there from the start.
@@ -237,6 +245,8 @@ class _Writer:
         rows["data"][:] = np.where(tables | sums, self.data[layer], 0)
         rows["variable"][:] = np.where(tables, table.variable[steps], 0)
         rows["count"][:] = np.where(tables, self.layers.symbols[layer] + 1, np.where(sums, units * rows["a_units"], 0))
+        tailed = (op == Op.LEAF) & self.tails[layer] & keep
+        rows["sources"][:] = np.where(tailed, self.sources[layer], 0)
         self._place_lists(table, steps, rows)
         self.tensors[name] = program
         self.tensors[f"{name}_memory"] = np.array([memory.size])
@@ -248,8 +258,14 @@ class _Writer:
             self.tensors["likelihood_slot"] = memory.slot[[table.result]]
         return used
 
-    def _functions(self, table: Table) -> IntArray:
+    def _functions(self, table: Table, keep: bool) -> IntArray:
         """Give the number of every step's function, twice, and one more where it revives."""
+        if keep:
+            lists, tails = self.sparse[table.layer], self.tails[table.layer]
+            kept = np.array([_NAMES.index(_KEPT.get(op, "KeptLeaf")) for op in Op])[table.op]
+            kept = np.where((table.op == Op.LEAF) & tails, _NAMES.index("TailLeaf"), kept)
+            kept = np.where((table.op == Op.UP) & tails, _NAMES.index("TailSum"), kept)
+            return 2 * np.where((table.op == Op.UP) & lists, _NAMES.index("KeptLists"), kept)
         names = np.array([_NAMES.index(_FUNCTIONS.get(op, "Leaf")) for op in Op])
         sums = (table.op == Op.UP) | (table.op == Op.DOWN)
         lists = sums & self.sparse[table.layer]
@@ -285,12 +301,8 @@ class _Writer:
         assert isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         rows = layer.weights
         if op == Op.UP:
-            return (
-                self.lists.put(np.arange(len(rows.values))),
-                self.sources[index],
-                self.starts[index],
-                len(rows.values),
-            )
+            every = self.lists.put(np.arange(len(rows.values)))
+            return every, self.sources[index], self.starts[index], len(rows.values)
         placed = SparseRows(rows.indptr, rows.indices, np.arange(len(rows.values)), rows.columns).transposed()
         order: IntArray = placed.values  # type: ignore[assignment]
         return self.lists.put(order), self.lists.put(placed.indices), self.lists.put(placed.indptr), len(order)
@@ -299,6 +311,8 @@ class _Writer:
         """Describe the layers, now that all lists have their places, and give all initializers their types."""
         layers, lists = self.layers, self.lists
         kind = np.where(layers.leaf, 0, np.where(layers.product, 1, np.where(self.sparse, 3, 2)))
+        # An input and a dense sum have no lists of their own.
+        self.starts[self.tails] = 1
         columns = (kind, layers.units, layers.children, layers.variable, layers.symbols, self.data,
                    lists.resolve(self.sources), lists.resolve(self.starts))  # fmt: skip
         for name in programs:
@@ -319,7 +333,10 @@ class _Writer:
             self.tensors[NESTED.format(entries)] = nested.parts.T.astype(np.int32)
 
 
-_NAMES = ("Leaf", "Sum", "Context", "WeightedLists", "ListSum", "Product", "Align", "Interval")
+_NAMES = (
+    "Leaf", "Sum", "Context", "WeightedLists", "ListSum", "Product", "Align", "Interval", "KeptLeaf", "TailLeaf",
+    "KeptSum", "TailSum", "KeptLists", "KeptProduct", "KeptAlign",
+)  # fmt: skip
 
 
 def _code(branch: Branch) -> int:

@@ -44,23 +44,11 @@ _TABLES = """
         picked = Gather(tables, places)
         own = Unsqueeze(picked, one)"""
 
-#: the branches of a loop's body: from the fields of a row, memory and exponents to the mantissas `m` and exponents `x`
-#: of a value, [1, units, N] and [1, 1, N]; every branch with `$revive` stands for two, of which the second revives
-BRANCHES = {
-    "Leaf": _TABLES + """
-        m, x = pcedge.Leaf<layers = [-1]$revive>(by_variable, own, front, variable)""",
-    "Sum": _SOURCE + Template(_BLOCK).substitute(height="units", width="a_units") + """
-        m, x = pcedge.Sum<layers = [-1]$revive>(source, scale, block, front)""",
-    "Context": _SOURCE + Template(_BLOCK).substitute(height="a_units", width="units") + """
-        m, x = pcedge.Context<layers = [-1]$revive>(source, scale, block, front)""",
-    "WeightedLists": _SOURCE + _LISTS + """
+_ENTRIES = """
         entries_end = Add(entries, count)
         permuted = Slice(lists, entries, entries_end)
-        values = Add(permuted, data)
-        m, x = pcedge.WeightedLists<$revive>(source, scale, weights, values, list, borders)""",
-    "ListSum": _SOURCE + _LISTS + """
-        m, x = pcedge.ListSum<layers = [-1]$revive>(source, scale, list, borders)""",
-    "Product": """
+        values = Add(permuted, data)"""
+_PAIR = """
         sources_end = Add(sources, units)
         a_list = Slice(lists, sources, sources_end)
         a_places = Add(a_list, a)
@@ -76,28 +64,65 @@ BRANCHES = {
         second = Unsqueeze(b_part, front)
         b_next = Add(b_exponent, one)
         b_scale = Slice(exponents, b_exponent, b_next)
-        second_scale = Unsqueeze(b_scale, front)
-        m, x = pcedge.Product<layers = [-1]$revive>(first, first_scale, second, second_scale)""",
-    "Align": _SOURCE + """
+        second_scale = Unsqueeze(b_scale, front)"""
+_SECOND = """
         b_end = Add(b, b_units)
         b_part = Slice(memory, b, b_end)
         second = Unsqueeze(b_part, front)
         b_next = Add(b_exponent, one)
         b_scale = Slice(exponents, b_exponent, b_next)
-        second_scale = Unsqueeze(b_scale, front)
+        second_scale = Unsqueeze(b_scale, front)"""
+
+#: the branches of a loop's body: from the fields of a row, memory and exponents to the mantissas `m` and exponents `x`
+#: of a value, [1, units, N] and [1, 1, N]; every branch with `$revive` stands for two, of which the second revives
+BRANCHES = {
+    "Leaf": _TABLES + """
+        m, x = pcedge.Leaf<layers = [-1]$revive>(by_variable, own, front, variable)""",
+    "Sum": _SOURCE + Template(_BLOCK).substitute(height="units", width="a_units") + """
+        m, x = pcedge.Sum<layers = [-1]$revive>(source, scale, block, front)""",
+    "Context": _SOURCE + Template(_BLOCK).substitute(height="a_units", width="units") + """
+        m, x = pcedge.Context<layers = [-1]$revive>(source, scale, block, front)""",
+    "WeightedLists": _SOURCE + _LISTS + _ENTRIES + """
+        m, x = pcedge.WeightedLists<$revive>(source, scale, weights, values, list, borders)""",
+    "ListSum": _SOURCE + _LISTS + """
+        m, x = pcedge.ListSum<layers = [-1]$revive>(source, scale, list, borders)""",
+    "Product": _PAIR + """
+        m, x = pcedge.Product<layers = [-1]$revive>(first, first_scale, second, second_scale)""",
+    "Align": _SOURCE + _SECOND + """
         m, x = pcedge.Align<layers = [-1]>(source, scale, second, second_scale)""",
     "Interval": _TABLES.replace("units", "a_units") + _SOURCE + """
         both_lo, both_hi = pcedge.Interval<layers = [-1]>(source, by_variable, own, front, variable)
         m = Slice(source, front, front, one)
         x = Identity(scale)""",
+    "KeptLeaf": _TABLES + """
+        m, x = pcedge.KeptLeaf<layers = [-1]>(by_variable, own, front, variable)""",
+    "TailLeaf": _TABLES + """
+        symbols_count = Sub(count, one)
+        sources_end = Add(sources, symbols_count)
+        list = Slice(lists, sources, sources_end)
+        tails = Unsqueeze(list, front)
+        m, x = pcedge.TailLeaf<layers = [-1]>(by_variable, own, front, variable, tails, front)""",
+    "KeptSum": _SOURCE + Template(_BLOCK).substitute(height="units", width="a_units") + """
+        m, x = pcedge.KeptSum<layers = [-1]>(source, scale, block, front)""",
+    "TailSum": _SOURCE + Template(_BLOCK).substitute(height="units", width="a_units") + """
+        m, x = pcedge.TailSum<layers = [-1]>(source, scale, block, front)""",
+    "KeptLists": _SOURCE + _LISTS + _ENTRIES + """
+        m, x = pcedge.KeptLists(source, scale, weights, values, list, borders)""",
+    "KeptProduct": _PAIR + """
+        m, x = pcedge.KeptProduct<layers = [-1]>(first, first_scale, second, second_scale)""",
+    "KeptAlign": _SOURCE + _SECOND + """
+        m, x = pcedge.KeptAlign<layers = [-1]>(source, scale, second, second_scale)""",
 }  # fmt: skip
 
 #: function and whether it revives, by the number of the branch
 Branch = tuple[str, bool]
 
 
-def branches(coding: bool) -> list[Branch]:
-    """List the branches of the likelihood's loop, or of the coding loop, by their numbers."""
+def branches(coding: bool, keep: bool = False) -> list[Branch]:
+    """List the branches of the likelihood's loop, which may have tails, or of the coding loop, by their numbers."""
+    if keep:
+        names = ("KeptLeaf", "TailLeaf", "KeptSum", "TailSum", "KeptLists", "KeptProduct", "KeptAlign")
+        return [(name, False) for name in names]
     if not coding:
         return [(name, False) for name in ("Leaf", "Sum", "WeightedLists", "Product", "Align")]
     revivable = ("Leaf", "Sum", "Context", "WeightedLists", "ListSum", "Product")

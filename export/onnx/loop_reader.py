@@ -76,6 +76,8 @@ class _Reader:
         self._each("children", self.count, 0, len(self.child) + 1)
         for name in ("data", "sources", "starts"):
             self._each(name, columns[name], 0, 2**31)
+        #: inputs and dense sums that have tails
+        self.tailed = ((self.kind == 0) | (self.kind == 2)) & (self.starts == 1)
         if int(self.count.sum()) != len(self.child) or (self.count[self.kind == 0] > 0).any():
             raise structure_error("the layers must have as many children as there are edges, and inputs none")
         if (self.count[self.kind > 0] < 1).any():
@@ -115,6 +117,8 @@ class _Reader:
             raise structure_error("the rows of a sparse sum must end behind their beginning")
         self._within("positions", self.sources[sparse], entries[sparse])
         self._within("weights", self.data[sparse], entries[sparse])
+        tailed = self.tailed & (self.kind == 0)
+        self._within("positions", self.sources[tailed], self.symbols[tailed])
         # As floats, which do not wrap; several layers may name the same entries: bounded before memory is taken.
         units = self.units.astype(np.float64)
         parameters = np.select(
@@ -132,12 +136,19 @@ class _Reader:
             tuple(children[at : at + size]) for at, size in zip(self.first.tolist(), self.count.tolist(), strict=True)
         ]
         for index, cumulative in self._inputs():
-            layers[index] = IntegerInput(int(self.variable[index]), cumulative)
+            layers[index] = IntegerInput(int(self.variable[index]), cumulative, self._tails(index))
         for index, gather in self._products():
             layers[index] = ProductLayer(children_of[index], gather)
         for index, weights in self._sums(sizes):
-            layers[index] = IntegerSum(children_of[index], weights)
+            layers[index] = IntegerSum(children_of[index], weights, bool(self.tailed[index]))
         return tuple(layers)  # type: ignore[arg-type]
+
+    def _tails(self, index: int) -> IntArray | None:
+        """Give the exponents of an input layer's tails."""
+        if not self.tailed[index]:
+            return None
+        start, symbols = int(self.sources[index]), int(self.symbols[index])
+        return self.initializers["positions"][start : start + symbols]
 
     def _alike(self, kind: int, sizes: IntArray) -> Iterator[tuple[IntArray, int]]:
         """Give the layers of one kind by their size."""

@@ -28,7 +28,7 @@ WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", 
 #: metadata that the format itself defines; a note must have another name
 METADATA = (
     "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
-    "pcedge.log_constant_digest",
+    "pcedge.log_constant_digest", "pcedge.likelihood_digest",
 )  # fmt: skip
 
 
@@ -37,9 +37,10 @@ def format_of(circuit: IntegerCircuit) -> str:
     return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
 
 
-def widths_of(circuit: IntegerCircuit) -> dict[str, int]:
-    """Give the widths that the metadata name."""
-    return {name: int(getattr(circuit, name)) for name in WIDTHS}
+def widths_and_tails(circuit: IntegerCircuit) -> dict[str, Any]:
+    """Describe what the metadata say of every circuit: its widths, and that its likelihood has tails if it has."""
+    described: dict[str, Any] = {"widths": {name: int(getattr(circuit, name)) for name in WIDTHS}}
+    return described | {"tails": True} if circuit.tails else described
 
 
 def constant_digest(digest: bytes, constant: str) -> str:
@@ -61,6 +62,8 @@ def with_metadata(
     # To bound the steps of a large circuit takes longer than all else, and nothing that runs the file needs it.
     if version == FORMAT_VERSION:
         properties["needed"] = json.dumps(program.needed, separators=(",", ":"))
+    if circuit.tails:
+        properties["likelihood_digest"] = circuit.likelihood_digest.hex()
     if circuit.log_constant:
         properties["log_constant"] = repr(circuit.log_constant)
         properties["log_constant_digest"] = constant_digest(circuit.digest, properties["log_constant"])

@@ -109,8 +109,9 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     constant = _log_constant(metadata.get("pcedge.log_constant"))
     try:
         circuit = IntegerCircuit(
-            layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant, **widths
-        )
+            layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant,
+            tails="tails" in described, **widths,
+        )  # fmt: skip
         expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
         raise FormatError("onnx-parameters", str(error)) from error
@@ -118,6 +119,13 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
         raise FormatError(
             "onnx-digest",
             f"the digest must be that of the circuit, {circuit.digest.hex()}, got {metadata['pcedge.digest'][:80]!r}",
+        )
+    wanted = circuit.likelihood_digest.hex() if circuit.tails else None
+    if metadata.get("pcedge.likelihood_digest") != wanted:
+        raise FormatError(
+            "onnx-digest",
+            f"the digest of the likelihood must be {wanted or 'absent, as tails are'}, "
+            f"got {str(metadata.get('pcedge.likelihood_digest'))[:80]}",
         )
     _check_constant(metadata, circuit)
     _check_needed(metadata.get("pcedge.needed"), expected)
@@ -221,9 +229,11 @@ def _description(text: str, version: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise structure_error(f"the description must be JSON ({error})") from error
     keys = {"widths"} if version == LOOP_VERSION else {"widths", "order", "blocks", "layers"}
-    if not isinstance(described, dict) or set(described) != keys:
+    if not isinstance(described, dict) or set(described) - {"tails"} != keys:
         more = "" if version == LOOP_VERSION else ", order, blocks and layers"
         raise structure_error(f"the description must be an object of widths{more}")
+    if described.get("tails", True) is not True:
+        raise structure_error(f"tails must be true where they are named, got {str(described['tails'])[:40]}")
     return described
 
 

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import FormatError
-from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, TABLES, check_size, parameters_of
+from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, TABLES, TAILS, check_size, parameters_of
 from pcedge.export.onnx.loop_reader import A_LAYER, AN_ENTRY, MOMENT, OF_LISTS, structure_error
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
 from pcedge.limits import MemoryBudget
 
 #: keys of a layer's description by its kind and form
-_KEYS = {
+_KEYS: dict[tuple[str, ...], set[str]] = {
     ("input", "block"): {"kind", "variable", "block"},
+    ("input", "block", "tails"): {"kind", "variable", "block", "tails"},
     ("product", "block"): {"kind", "children", "block"},
     ("product", ""): {"kind", "children"},
     ("sum", "block"): {"kind", "children", "block"},
+    ("sum", "block", "tails"): {"kind", "children", "block", "tails"},
     ("sum", "lists"): {"kind", "children", "lists", "row"},
 }
 
@@ -94,8 +96,9 @@ def _layer(
 ) -> IntegerLayer:
     kind = entry.get("kind")
     form = next((key for key in ("block", "lists") if key in entry), "")
-    if not isinstance(kind, str) or set(entry) != _KEYS.get((kind, form)):
-        allowed = "; ".join(f"{kind}: {', '.join(sorted(keys))}" for (kind, _), keys in _KEYS.items())
+    tailed = ("tails",) if "tails" in entry else ()
+    if not isinstance(kind, str) or set(entry) != _KEYS.get((kind, form, *tailed)):
+        allowed = "; ".join(f"{kind}: {', '.join(sorted(keys))}" for (kind, *_), keys in _KEYS.items())
         raise structure_error(
             f"layer {index} must have the keys of its kind ({allowed}), got {str(sorted(entry))[:120]}"
         )
@@ -104,7 +107,11 @@ def _layer(
     if kind == "input":
         # No more variables than layers: scopes are bit masks, and one absurd variable would fill the memory.
         variable = integer(f"{where}: variable", entry["variable"], count)
-        return IntegerInput(variable, _leaves(where, name, row, tensors))
+        tables = _leaves(where, name, row, tensors)
+        if not tailed:
+            return IntegerInput(variable, tables)
+        tails = tensors.tensor(where, TAILS.format(tables.shape[1] - 1), 2)
+        return IntegerInput(variable, tables, _row(where, tails, entry["tails"]))
     children = _integers(f"{where}: children", entry["children"], max(index, 1))
     if any(child >= index for child in children):
         raise structure_error(f"{where} must name only earlier layers as children")
@@ -118,7 +125,9 @@ def _layer(
         same = np.arange(units[0], dtype=np.int64)[:, None]
         return ProductLayer(children, np.broadcast_to(same, (units[0], len(units))))
     if form == "block":
-        return IntegerSum(children, tensors.block(where, name, row))
+        if tailed and entry["tails"] is not True:
+            raise structure_error(f"{where}: tails must be true where they are named, got {str(entry['tails'])[:40]}")
+        return IntegerSum(children, tensors.block(where, name, row), bool(tailed))
     return IntegerSum(children, _sparse(where, entry, sum(units), tensors))
 
 

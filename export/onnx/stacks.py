@@ -49,8 +49,17 @@ class Stack:
         return str(self.kind[0])
 
 
-def kind_of(circuit: IntegerCircuit, step: Step) -> Kind:
-    """Tell what a step must share with others of its stack."""
+def kind_of(circuit: IntegerCircuit, step: Step, keep: bool = False) -> Kind:
+    """Tell what a step must share with others of its stack; `keep` is the schedule's."""
+    kind = _kind_of(circuit, step)
+    if not keep:
+        return kind
+    assert not isinstance(step, Init)
+    name = "Tail" if circuit.has_tails(step.layer) and isinstance(step, Leaf | Up) else "Kept"
+    return (f"{name}{kind[0]}", *kind[1:])
+
+
+def _kind_of(circuit: IntegerCircuit, step: Step) -> Kind:
     sizes = (step.units, *(source.units for source in step.sources), int(revives(step)))
     match step:
         case Init():
@@ -100,7 +109,7 @@ def stack_steps(circuit: IntegerCircuit, schedule: Schedule, name: str) -> tuple
         for child in makers[index]:
             users[child].append(index)
             path[child] = max(path[child], path[index] + 1)
-    kinds = [kind_of(circuit, step) for step in steps]
+    kinds = [kind_of(circuit, step, schedule.keep) for step in steps]
     waiting = [len(children) for children in makers]
     ready: dict[Kind, list[tuple[int, int]]] = {}
     for index in range(len(steps)):

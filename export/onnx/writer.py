@@ -18,7 +18,14 @@ from pcedge.errors import UsageError, WidthError
 from pcedge.export.onnx.functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSION, OPSET, onnx_functions
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx.loop import loop_model
-from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, format_of, widths_of, with_metadata
+from pcedge.export.onnx.metadata import (
+    FORMAT_VERSION,
+    LOOP_VERSION,
+    METADATA,
+    format_of,
+    widths_and_tails,
+    with_metadata,
+)
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
 from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
@@ -112,7 +119,7 @@ def to_onnx(
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
     if (version or format_of(program.circuit)) == LOOP_VERSION:
-        description = {"widths": widths_of(program.circuit)}
+        description = widths_and_tails(program.circuit)
         return with_metadata(loop_model(program.circuit), program, description, notes or {}, LOOP_VERSION)
     return _Writer(program).model(notes or {})
 
@@ -158,6 +165,8 @@ class _Writer:
         self.lists: dict[int, tuple[list[str], int]] = {}
         self.stacks: tuple[Stack, ...] = ()
         self.steps: tuple[Step, ...] = ()
+        #: whether those of the schedule at hand keep what truncation would make zero
+        self.keep = False
         #: value of the schedule at hand: number of its stack, row
         self.locations: dict[int, tuple[int, int]] = {}
         self.operands: dict[tuple[tuple[tuple[int, int, int], ...], int, bool], Names] = {}
@@ -206,7 +215,7 @@ class _Writer:
 
     def _program(self, name: str, schedule: Schedule) -> None:
         """Add the stacks of one schedule."""
-        self.steps = schedule.steps
+        self.steps, self.keep = schedule.steps, schedule.keep
         self.stacks = stack_steps(self.circuit, schedule, STACKS[name])
         self.locations = {
             step.target: (number, row)
@@ -238,6 +247,9 @@ class _Writer:
             case Leaf() | Interval():
                 variables = [step.variable for step in steps if isinstance(step, Leaf | Interval)]
                 inputs += ["symbols.by_variable", *self._rows(layers), self.parameters.index(variables)]
+                if stack.function == "TailLeaf":
+                    tails = [self.parameters.tails[layer] for layer in layers]
+                    inputs += [tails[0][0], self.parameters.index([row for _, row in tails])]
             case Up() | Down() | ListSum():
                 inputs += self._lists(stack, [step for step in steps if isinstance(step, Up | Down | ListSum)])
             case Multiply() | Align():
@@ -246,7 +258,7 @@ class _Writer:
                 assert_never(first)
         if isinstance(first, Interval):
             outputs = (f"{stack.name}.lo", f"{stack.name}.hi")
-        elif not isinstance(first, Init | Align):
+        elif not isinstance(first, Init | Align) and not self.keep:
             attributes["fill"] = 1 << (self.circuit.state_bits - 1) if first.revive else 0
             attributes["fall"] = 0 if first.revive else FALL
         self._node(stack.function, [name for name in inputs if name], outputs, DOMAIN, **attributes)
@@ -267,7 +279,7 @@ class _Writer:
 
     def _lists(self, stack: Stack, steps: list[Up | Down | ListSum]) -> list[str]:
         """Name the weights of sums, or the lists of sparse sums and list sums, as entries of the whole stack."""
-        if stack.function in ("Sum", "Context"):
+        if not isinstance(steps[0], ListSum) and self.blocks[steps[0].layer][0] != SPARSE_WEIGHTS:
             return self._rows([step.layer for step in steps])
         sources, starts, entries = [], [], []
         count = 0
@@ -281,7 +293,7 @@ class _Writer:
         if isinstance(steps[0], ListSum):
             return names
         names = [SPARSE_WEIGHTS, self.parameters.index(np.concatenate(entries)), *names]
-        if stack.function == "SparseSum":
+        if isinstance(steps[0], Up):
             self.lists.update((step.layer, (names[1:], row)) for row, step in enumerate(steps))
         return names
 
@@ -377,9 +389,10 @@ class _Writer:
             elif index in self.blocks:
                 name, row = self.blocks[index]
                 entry["block"] = [blocks.setdefault(self.parameters.states.get(name, [name])[-1], len(blocks)), row]
+            if circuit.has_tails(index):
+                entry["tails"] = self.parameters.tails[index][1] if isinstance(layer, IntegerInput) else True
             layers.append(entry)
-        return {
-            "widths": widths_of(circuit),
+        return widths_and_tails(circuit) | {
             "order": [int(variable) for variable in circuit.order],
             "blocks": list(blocks),
             "layers": layers,

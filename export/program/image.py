@@ -10,7 +10,7 @@ from reprlib import repr as shown
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import EXPONENT_BITS, Widths
+from pcedge.arithmetic import EXPONENT_BITS, LIMITS, Widths
 from pcedge.drivers.contract import IMAGE_NAMES, IMAGE_VERSION, MAGIC
 from pcedge.drivers.layout import (
     MOST_WORD,
@@ -22,6 +22,7 @@ from pcedge.drivers.layout import (
     VARIABLE_FIELDS,
     WORD_BITS,
     largest_words,
+    lifted,
     shape_word,
     widths_word,
 )
@@ -34,12 +35,13 @@ from pcedge.export.program.packing import Column
 from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
+from pcedge.schedule.steps import Op, Zeros
 
 Integers = NDArray[np.int64]
 
 
 #: what a circuit may have less of than its build; its floor may be any
-_MOST = ("weight_bits", "cardinality", "terms")
+_MOST = ("weight_bits", "cardinality", "terms", "tail_bits")
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,10 @@ def capacity_from(saved: object, where: str = "manifest.json") -> Capacity:
     """
     try:
         tables = _take_named(saved, ("widths", "shape", "sizes", "sections"), "it")
-        widths = Widths(**_words(tables["widths"], [field.name for field in fields(Widths)], "widths"))
+        named = [field.name for field in fields(Widths)]
+        if isinstance(tables["widths"], dict) and "tail_bits" not in tables["widths"]:
+            named.remove("tail_bits")
+        widths = Widths(**_words(tables["widths"], named, "widths"))
         shape = EngineSize(**_words(tables["shape"], [field.name for field in fields(EngineSize)], "shape"))
         sizes = _words(tables["sizes"], SIZES, "sizes", least=1)
         sections = {}
@@ -203,7 +208,7 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
     for circuit in circuits:
         _same_widths(circuit.widths, first)
         for name in _MOST:
-            limits[name] = max(limits[name], getattr(circuit.widths, name))
+            limits[name] = max(limits.get(name, 0), getattr(circuit.widths, name))
     # The floor is a register; 1 fits every alphabet.
     widths = Widths(**limits | {"floor": 1})
     sizes = {name: max(image.sizes[name] for image in images) for name in SIZES}
@@ -213,6 +218,10 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program | Image], shape: Engi
         largest = max(int(image.sections[name].max(initial=0)) for image in images)
         sections[name] = entries, max(1, largest.bit_length())
     sections["weights"] = sections["weights"][0], widths.weight
+    if any(_keeping(image.sections).any() for image in images):
+        entries, _ = sections["likelihood_revive"]
+        most = lifted(Zeros.TAIL, widths.weight_bits - LIMITS["weight_bits"][0])
+        sections["likelihood_revive"] = entries, most.bit_length()
     return Capacity(widths, shape, sizes, sections)
 
 
@@ -239,7 +248,11 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
         _within(name, image.sizes[name], capacity.sizes[name])
     sections = dict(image.sections)
     # Rows that sum to a larger 2^W give the same mantissas and exponents (docs/engine.md, section Image).
-    sections["weights"] = sections["weights"] << (capacity.widths.weight_bits - circuit.weight_bits)
+    lift = capacity.widths.weight_bits - circuit.weight_bits
+    sections["weights"] = sections["weights"] << lift
+    # What is possible, and what stands for dropped weights, must grow with the weights.
+    zeros = sections["likelihood_revive"]
+    sections["likelihood_revive"] = np.where(_keeping(sections), lifted(zeros, lift), zeros)
     for name, largest in capacity.largest_words.items():
         _within(f"entries of {name}", len(sections[name]), capacity.sections[name][0])
         _within(f"largest entry of {name}", int(sections[name].max(initial=0)), largest)
@@ -257,6 +270,12 @@ def image_words(source: IntegerCircuit | Program | Image, capacity: Capacity) ->
     ]
     words = np.concatenate(pieces)
     return np.append(words, np.array([zlib.crc32(words.tobytes())], dtype="<u4"))
+
+
+def _keeping(sections: dict[str, Integers]) -> NDArray[np.bool_]:
+    """Find the sums of a likelihood with tails."""
+    found: NDArray[np.bool_] = (sections["likelihood_kind"] == Op.UP) & (sections["likelihood_revive"] >= Zeros.KEEP)
+    return found
 
 
 def _within(name: str, value: int, limit: int) -> None:

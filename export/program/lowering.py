@@ -18,7 +18,7 @@ from pcedge.export.program.banks import Bank, Blocks, lay_in_banks, list_block
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.packing import Column, column_field
 from pcedge.export.program.steps import INDEX_BITS, StepMemory, step_memory
-from pcedge.integer.circuit import IntegerCircuit, IntegerSum
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
     Align,
@@ -31,7 +31,7 @@ from pcedge.schedule.steps import (
     Schedule,
     Step,
     Up,
-    revives,
+    zeros_of,
 )  # fmt: skip
 
 
@@ -241,13 +241,16 @@ class _Operands:
         self.circuit = circuit
         self.indices = Blocks()
 
-    def of(self, step: Step) -> dict[str, int]:
+    def of(self, step: Step, keep: bool) -> dict[str, int]:
         """Name a step's operands and the flags that say how it reads them; operands are numbers of lists and layers."""
         match step:
             case Init() | Align():
                 return {}
             case Leaf() | Interval():
-                return {"variable": step.variable}
+                layer = self.circuit.layers[step.layer]
+                assert isinstance(layer, IntegerInput)
+                tails = {} if layer.tails is None or not keep else {"list": self.indices.put(layer.tails)}
+                return {"variable": step.variable} | tails
             case ListSum():
                 return {"lists": 1, "list": self._lists(step.lists)}
             case Multiply():
@@ -265,6 +268,10 @@ class _Operands:
                 return {"lists": 1, "values": 1, "list": self._lists(rows), "weights": step.layer}
             case _:
                 assert_never(step)
+
+    def has_tails(self, step: Step) -> bool:
+        """Tell whether a step is of a layer with tails."""
+        return not isinstance(step, Init) and self.circuit.has_tails(step.layer)
 
     def _lists(self, rows: SparseRows) -> int:
         return self.indices.put(list_block(rows))
@@ -301,13 +308,13 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         # Kind and flags say what else a step uses, so they are in every step.
         numbers = {
             "kind": int(step.op),
-            "revive": int(revives(step)),
+            "revive": int(zeros_of(step, schedule.keep, operands.has_tails(step))),
             "lists": 0,
             "values": 0,
             "gather_a": 0,
             "gather_b": 0,
         }
-        numbers |= operands.of(step)
+        numbers |= operands.of(step, schedule.keep)
         if not isinstance(step, Interval):
             locations[step.target] = (state.take(step.units), slots.take(1))
             numbers["target"], numbers["target_exponent"] = locations[step.target]

@@ -13,8 +13,10 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.rows import dense
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
+from pcedge.export.unrolled.lookups import Lookups
+from pcedge.export.unrolled.possible import Possible
 from pcedge.export.unrolled.signals import Counts, Signals
-from pcedge.export.unrolled.tables import FoldedTables, code_bits
+from pcedge.export.unrolled.tables import FoldedTables
 from pcedge.integer.circuit import IntegerSum
 from pcedge.schedule.steps import (
     Align,
@@ -29,6 +31,7 @@ from pcedge.schedule.steps import (
     Up,
     describe,
 )  # fmt: skip
+from pcedge.tails import WEIGHT_TAIL_BITS
 
 #: C++ type of a number of bits
 LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
@@ -55,6 +58,8 @@ class _Unroller:
         self.circuit = engine.circuit
         self.bits = self.circuit.state_bits
         self.schedule = engine.program.likelihood
+        self.keep = self.schedule.keep
+        self.possible = Possible(self.define, self.bits)
         #: a likelihood has no intervals
         self.steps = [step for step in self.schedule.steps if not isinstance(step, Interval)]
         self.adders = adders
@@ -67,10 +72,9 @@ class _Unroller:
         self.products: dict[tuple[str, str], tuple[str, int]] = {}
         #: finished rows of sums, by step
         self.rows: dict[int, list[tuple[str, int]]] = {}
-        self.addresses: dict[tuple[int, ...], str] = {}
-        self.tables: dict[object, str] = {}
         self.numbers: dict[str, int] = {}
-        self.table_bits = self.adder_count = self.adder_bits = 0
+        self.adder_count = self.adder_bits = 0
+        self.lookups = Lookups(self.define, self.fresh, self.lines, self.circuit.cardinalities, self.bits)
 
     def body(self) -> tuple[str, ...]:
         for step in self.steps:
@@ -94,7 +98,7 @@ class _Unroller:
             plain_products=sum(step.units for step in self.steps if isinstance(step, Multiply)),
             left_adders=sum(plain_adders(m) for value, m in matrices.items() if not self.folded.is_table(value)),
             adders=self.adder_count, adder_bits=self.adder_bits, multipliers=len(self.products),
-            tables=len(self.tables), table_bits=self.table_bits,
+            tables=len(self.lookups.tables), table_bits=self.lookups.table_bits,
         )  # fmt: skip
 
     def fresh(self, letter: str) -> str:
@@ -125,7 +129,7 @@ class _Unroller:
     def vector(self, value: int) -> Signals:
         value = self.alias.get(value, value)
         if value not in self.vectors:
-            self.vectors[value] = self.read_table(value)
+            self.vectors[value] = self.lookups.read(self.folded.table(value))
         return self.vectors[value]
 
     def view(self, ref: Ref) -> Signals:
@@ -138,49 +142,6 @@ class _Unroller:
             vector, names=vector.names[units], top=vector.top[units], least=vector.least[units],
             may_be_zero=not any(vector.least[units]), peak=False,
         )  # fmt: skip
-
-    def read_table(self, value: int) -> Signals:
-        """Make a vector from constant tables, addressed by the symbols below it."""
-        table = self.folded.table(value)
-        address = self.address(table.variables)
-        names = tuple(self.column(address, column, self.unsigned(self.bits), 16) for column in table.mantissa)
-        zero = ~table.mantissa.any(axis=0)
-        alive = table.exponent[~zero] if not zero.all() else np.zeros(1, dtype=np.int64)
-        low, high = int(alive.min()), int(alive.max())
-        kind = self.signed(width(min(low, -1), high))
-        # What a zero vector's exponent is does not matter, as long as it is in range.
-        exponents = np.where(zero, low, table.exponent)
-        exponent = "" if low == high else self.column(address, exponents, kind, 32)
-        return Signals(
-            names, tuple(table.mantissa.max(axis=1).tolist()), tuple(table.mantissa.min(axis=1).tolist()),
-            exponent, 0 if exponent else low, low, high, bool(zero.any()),
-        )  # fmt: skip
-
-    def address(self, variables: tuple[int, ...]) -> str:
-        """Name the address of a table: the variables' codes side by side."""
-        if len(variables) < 2:
-            return f"codes[{variables[0]}]" if variables else "0"
-        if variables not in self.addresses:
-            fields, shift = [], 0
-            for variable in variables:
-                fields.append(f"unsigned(codes[{variable}]) << {shift}")
-                shift += code_bits(self.circuit.cardinalities[variable])
-            self.addresses[variables] = self.define("i", "unsigned", " | ".join(f"({code})" for code in fields))
-        return self.addresses[variables]
-
-    def column(self, address: str, values: IntArray, kind: str, bits: int) -> str:
-        """Read one constant table at an address; every table is read once, so that it needs one port."""
-        if (values == values[0]).all():
-            return f"{kind}({values[0]})"
-        key = (address, bits, values.tobytes())
-        if key not in self.tables:
-            signed = "std::int32_t" if bits == 32 else "std::uint16_t"
-            table = self.fresh("table")
-            entries = ", ".join(map(str, values.tolist()))
-            self.lines.append(f"static const {signed} {table}[{len(values)}] = {{{entries}}};")
-            self.tables[key] = self.define("t", kind, f"{kind}({table}[unsigned({address})])")
-            self.table_bits += len(values) * width(int(values.min()), int(values.max()))
-        return self.tables[key]
 
     def key(self, step: Computed) -> object:
         sources = tuple((self.alias.get(r.value, r.value), r.offset, r.units) for r in step.sources)
@@ -212,9 +173,14 @@ class _Unroller:
         views = [self.view(ref) for ref in step.sources]
         indices = [(np.arange(step.units) if gather is None else gather).tolist() for gather in step.gathers]
         pairs = list(zip(*indices, strict=True))
-        a, b = views
+        a, b = [self.possible.live(view) for view in views] if self.keep else views
         rows = [self.product((a.names[i], a.top[i]), (b.names[j], b.top[j])) for i, j in pairs]
         least = [a.least[i] * b.least[j] for i, j in pairs]
+        if self.keep:
+            rows, least = self.with_possible(rows, least, [
+                self.possible.some([(view.names[k], view.least[k]) for view, k in zip(views, pair, strict=True)], True)
+                for pair in pairs
+            ])  # fmt: skip
         bound = max(least)
         # Some entry of a has its first bit set: then the products of that entry are at least half of b's.
         for view, other, index, elsewhere in ((a, b, *indices), (b, a, *reversed(indices))):
@@ -228,6 +194,13 @@ class _Unroller:
         exponent, offset, low, high = self.add_exponents(a, b)
         zero = a.may_be_zero or b.may_be_zero
         return self.normalise(rows, least, bound, zero, (exponent, offset, low, high))
+
+    def with_possible(
+        self, rows: list[tuple[str, int]], least: list[int], some: list[str]
+    ) -> tuple[list[tuple[str, int]], list[int]]:
+        """Make rows that are zero and possible 1; give rows and their least values."""
+        made = [self.possible.row(row, low, bit) for row, low, bit in zip(rows, least, some, strict=True)]
+        return made, [max(low, int(bit == "true")) for low, bit in zip(least, some, strict=True)]
 
     def product(self, a: tuple[str, int], b: tuple[str, int]) -> tuple[str, int]:
         """Multiply two entries; equal products are made once."""
@@ -246,35 +219,57 @@ class _Unroller:
         return a.exponent or b.exponent, offset, low, high
 
     def matrix(self, step: Up) -> IntArray:
-        """Give what UP multiplies by, (units, source units)."""
+        """Give what UP multiplies by, (units, source units); with tails (units, twice the source units)."""
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerSum)
-        return np.asarray(dense(layer.weights), dtype=np.int64)
+        matrix = np.asarray(dense(layer.weights), dtype=np.int64)
+        # Behind it the matrix of its zeros, by which dropped weights count.
+        return np.concatenate([matrix, (matrix == 0).astype(np.int64)], axis=1) if layer.tails else matrix
 
     @cached_property
-    def together(self) -> dict[Ref, list[Up]]:
+    def together(self) -> dict[object, list[Up]]:
         """Put steps that mix the same vector together: their rows are one matrix."""
-        groups: dict[Ref, list[Up]] = {}
+        groups: dict[object, list[Up]] = {}
         for step in self.steps:
             if isinstance(step, Up) and not self.folded.is_table(step.target):
-                groups.setdefault(step.source, []).append(step)
+                groups.setdefault(self.mixed_by(step), []).append(step)
         return groups
 
+    def mixed_by(self, step: Up) -> object:
+        """Tell apart what steps mix: a vector, and whether dropped weights count."""
+        return step.source, self.circuit.has_tails(step.layer)
+
     def mix(self, step: Up) -> Signals:
-        source = self.view(step.source)
+        given = self.view(step.source)
+        source = self.possible.live(given) if self.keep else given
         matrix = self.matrix(step)
+        tails = self.circuit.has_tails(step.layer)
+        if tails:
+            names, tops = self.possible.dropped(source)
+            source = replace(
+                source, names=source.names + names, top=source.top + tops,
+                least=source.least + tuple(value >> WEIGHT_TAIL_BITS for value in source.least),
+            )  # fmt: skip
         if step.target not in self.rows:
-            group = self.together[step.source]
+            group = self.together[self.mixed_by(step)]
             rows = self.sums(np.concatenate([self.matrix(one) for one in group]), source)
             for one in group:
                 self.rows[one.target], rows = rows[: one.units], rows[one.units :]
         least = [sum(w * v for w, v in zip(row, source.least, strict=True)) for row in matrix.tolist()]
+        rows = self.rows[step.target]
+        if self.keep:
+            entries = list(zip(given.names, given.least, strict=True))
+            ways = [
+                self.possible.some(entry for entry, w in zip(entries, row, strict=False) if w or tails)
+                for row in matrix.tolist()
+            ]
+            rows, least = self.with_possible(rows, least, ways)
         bound = max(least)
-        if source.peak:
+        if source.peak and not tails:
             bound = max(bound, int(matrix.max(axis=0).min()) << (self.bits - 1))
         fall = self.circuit.weight_bits
         exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
-        return self.normalise(self.rows[step.target], least, bound, source.may_be_zero, exponent)
+        return self.normalise(rows, least, bound, source.may_be_zero, exponent)
 
     def sums(self, matrix: IntArray, source: Signals) -> list[tuple[str, int]]:
         """Write the adders of a matrix; give the rows' names and greatest values."""
@@ -339,8 +334,12 @@ class _Unroller:
         for view, exponent in zip(views, exponents, strict=True):
             gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
             entry = self.unsigned(self.bits)
-            names += [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
-        tops, least = views[0].top + views[1].top, (0,) * len(names)
+            moved = [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
+            if self.keep:
+                moved = [self.possible.shifted(*pair, 2, None, True) for pair in zip(view.names, moved, strict=True)]
+            names += moved
+        tops = views[0].top + views[1].top
+        least = tuple(min(value, int(self.keep)) for value in views[0].least + views[1].least)
         zero, peak = all(view.may_be_zero for view in views), all(view.peak for view in views)
         return Signals(tuple(names), tops, least, common, 0, low, high, zero, peak)
 
@@ -369,11 +368,16 @@ class _Unroller:
             kind = self.signed(width(min(low - offset, -1), max(high - offset, long - short)))
             name = self.define("e", kind, f"{kind}({f'{name} + ' if name else ''}{kind}({excess}))")
         mantissas: dict[str, str] = {}
-        for row, _ in rows:
+        beside = "" if short > 1 else None if long == 1 else f" & ({excess} != 0)"
+        for (row, _), floor in zip(rows, least, strict=True):
             if row not in mantissas:
                 text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
-                mantissas[row] = self.define("m", self.unsigned(bits), text)
+                moved = self.define("m", self.unsigned(bits), text)
+                kept = self.possible.shifted(row, moved, floor, beside, long > bits) if self.keep else moved
+                mantissas[row] = kept
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
+        if self.keep:
+            floors = [max(floor, min(value, 1)) for floor, value in zip(floors, least, strict=True)]
         names = tuple(mantissas[row] for row, _ in rows)
         return Signals(names, ((1 << bits) - 1,) * len(rows), tuple(floors), name, offset, low, high, zero)

@@ -140,7 +140,7 @@ def header_text(kernel: Kernel) -> str:
     fields = kernel.record
     bits = record_bits(kernel)
     return Template(template("unrolled", "unrolled.hpp.in")).substitute(
-        digest=circuit.digest.hex(),
+        digest=circuit.likelihood_digest.hex(),
         widest=max(1024, bits),
         variables=len(fields),
         state_bits=circuit.state_bits,
@@ -183,7 +183,7 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "pcedge": __version__,
         "kernel": UNROLLED,
         "target": target.as_dict(),
-        "digest": circuit.digest.hex(),
+        "digest": circuit.likelihood_digest.hex(),
         "widths": circuit.widths.as_dict(),
         "variables": len(circuit.order),
         "tops": list(TOPS),

@@ -3,6 +3,7 @@
 // cannot be read.
 
 #include "pcedge/arith/interval.hpp"
+#include "pcedge/arith/leaf.hpp"
 #include "pcedge/arith/matvec.hpp"
 #include "pcedge/arith/range_coder.hpp"
 #include "pcedge/arith/unrolled.hpp"
@@ -97,35 +98,78 @@ template <class F> numbers accumulate(const row_t &row) {
   return result;
 }
 
-template <class F> numbers normalise(const row_t &row) {
+template <class F, bool Keeps> numbers normalise(const row_t &row) {
   return with<8, 16>(row.small("state_bits"), [&](auto bits) {
     constexpr int A = decltype(bits)::value;
-    const bool revive = row.one("revive") != 0;
+    const bool revive = !Keeps && row.one("revive") != 0;
     uint_t<F, 53> all = 0;
     for (const number value : row.list("accumulated"))
       all = uint_t<F, 53>(all | uint_t<F, 53>(value));
     const auto length = bit_length<F, 53>(all);
     numbers result;
     for (const number value : row.list("accumulated"))
-      result.push_back(to_number(normalise_entry<F, 53, A>(uint_t<F, 53>(value), length, revive)));
+      result.push_back(
+          to_number(normalise_entry<F, 53, A>(uint_t<F, 53>(value), length, revive, Keeps)));
     result.push_back(number(normalise_exponent<F, A>(
         sint_t<F, EXPONENT_BITS + 2>(row.one("exponent")), length, revive)));
     return result;
   });
 }
 
-template <class F> numbers align(const row_t &row) {
+template <class F, bool Keeps> numbers align(const row_t &row) {
   using exponent_t = sint_t<F, EXPONENT_BITS>;
   const exponent_t first = exponent_t(row.one("first_exponent")),
                    second = exponent_t(row.one("second_exponent"));
   const exponent_t common = first < second ? second : first;
   numbers result;
   for (const number value : row.list("first"))
-    result.push_back(to_number(align_entry<F, 16>(uint_t<F, 16>(value), first, common)));
+    result.push_back(to_number(align_entry<F, 16>(uint_t<F, 16>(value), first, common, Keeps)));
   for (const number value : row.list("second"))
-    result.push_back(to_number(align_entry<F, 16>(uint_t<F, 16>(value), second, common)));
+    result.push_back(to_number(align_entry<F, 16>(uint_t<F, 16>(value), second, common, Keeps)));
   result.push_back(number(common));
   return result;
+}
+
+template <class F> numbers tails(const row_t &row) {
+  return with<8, 16>(row.small("leaf_bits"), [&](auto bits) {
+    constexpr int L = decltype(bits)::value;
+    return numbers{to_number(leaf_entry<F, 53, L, 15>(uint_t<F, L + 1>(row.one("count")), true,
+                                                      std::uint32_t(row.one("tail"))))};
+  });
+}
+
+template <class F> numbers kept_mix(const row_t &row) {
+  const numbers &weights = row.list("weights"), &vector = row.list("vector");
+  const bool tails = row.one("tails") != 0;
+  numbers result;
+  std::size_t place = 0;
+  for (number r = 0; r < row.one("rows"); ++r) {
+    uint_t<F, 53> sum = 0;
+    bool some = false;
+    for (const number value : vector) {
+      const uint_t<F, 17> weight = uint_t<F, 17>(weights[place]);
+      const uint_t<F, 16> mantissa = uint_t<F, 16>(value),
+                          live = live_mantissa<F, 16>(mantissa, true);
+      // As in a build whose W is larger by a bit: all terms grow alike.
+      const uint_t<F, 53> term = tailed_entry<F, 53, 17, 16>(weight, live, tails, 0);
+      const uint_t<F, 53> lifted =
+          tailed_entry<F, 53, 18, 16>(uint_t<F, 18>(uint_t<F, 18>(weight) << 1), live, tails, 1);
+      if (lifted != uint_t<F, 53>(term << 1))
+        return {};
+      sum = uint_t<F, 53>(sum + term);
+      some = some || (mantissa != 0 && (tails || weight != 0));
+      ++place;
+    }
+    result.push_back(to_number(with_possible<F, 53>(sum, some)));
+  }
+  return result;
+}
+
+template <class F> numbers kept_product(const row_t &row) {
+  const uint_t<F, 16> a = uint_t<F, 16>(row.one("one")), b = uint_t<F, 16>(row.one("two"));
+  const uint_t<F, 53> product =
+      uint_t<F, 53>(live_mantissa<F, 16>(a, true) * live_mantissa<F, 16>(b, true));
+  return {to_number(with_possible<F, 53>(product, a != 0 && b != 0))};
 }
 
 template <class F> numbers invert(const row_t &row) {
@@ -221,8 +265,15 @@ int compare(const std::string &folder, const char *file, const char *family,
 
 template <class F> int family(const std::string &folder, const char *name) {
   return compare(folder, "accumulate.csv", name, accumulate<F>, {"result"}) ||
-         compare(folder, "normalise.csv", name, normalise<F>, {"mantissa", "new_exponent"}) ||
-         compare(folder, "align.csv", name, align<F>, {"mantissa", "exponent"}) ||
+         compare(folder, "normalise.csv", name, normalise<F, false>,
+                 {"mantissa", "new_exponent"}) ||
+         compare(folder, "align.csv", name, align<F, false>, {"mantissa", "exponent"}) ||
+         compare(folder, "tails.csv", name, tails<F>, {"entry"}) ||
+         compare(folder, "kept_mix.csv", name, kept_mix<F>, {"result"}) ||
+         compare(folder, "kept_product.csv", name, kept_product<F>, {"product"}) ||
+         compare(folder, "kept_normalise.csv", name, normalise<F, true>,
+                 {"mantissa", "new_exponent"}) ||
+         compare(folder, "kept_align.csv", name, align<F, true>, {"mantissa", "exponent"}) ||
          compare(folder, "reciprocal.csv", name, invert<F>, {"result"}) ||
          compare(folder, "score.csv", name, score<F>, {"score"}) ||
          compare(folder, "interval.csv", name, by_scale<interval_of<F, 16>, interval_of<F, 24>>,

@@ -22,7 +22,7 @@ from pcedge.cli.inputs import (
     to_records,
     to_symbols,
 )
-from pcedge.cli.measuring import layers_in_words, parts
+from pcedge.cli.measuring import layers_in_words, parts, tails_in_words, tails_of
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
 from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
@@ -98,10 +98,16 @@ def info(model: str, against: str | None) -> Result:
             result["state_words"] = program.state_words
             result["memory_bits"] = program.memory_bits()
         result |= parts(integers)
+        result["tails"] = tails_of(integers)
+        if integers.tails:
+            result["likelihood_digest"] = integers.likelihood_digest.hex()
+        if integers.log_constant:
+            result["log_constant"] = integers.log_constant
         bounds, words = bounds_of(model, integers, against)
         result |= bounds
         words["layer_weight_bits"] = f"sum layers: {layers_in_words(result['layer_weight_bits'])}"
         words["leaf_tables"] = f"{result['leaf_tables']} different"
+        words["tails"] = tails_in_words(result["tails"])
         if "memory_bits" in result:
             words["memory_bits"] = memory_in_words(result["memory_bits"])
         result |= _symbolizer(integers)

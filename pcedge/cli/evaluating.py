@@ -11,6 +11,7 @@ import click
 
 from pcedge.cli.files import read_float, read_integer
 from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, each_reading, reading_options, said_header
+from pcedge.cli.measuring import tails_in_words, tails_of
 from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
 from pcedge.errors import UsageError
 
@@ -91,10 +92,15 @@ def evaluate(
             title = f"{names[0]} against {names[1]}, {evaluation.records} records"
             draw(evaluation, fresh, plot.suffix.lower(), title)
     result = evaluation.as_dict() | {"digest": engine.circuit.digest.hex()} | headers
+    tails = tails_of(engine.circuit, floats)
+    if tails is not None and not tails["possible_kept"]:
+        result["tails"] = tails
+    if engine.circuit.log_constant:
+        result["log_constant"] = engine.circuit.log_constant
     result["file"] |= bits_per_value(engine.circuit, 8 * evaluation.file_bytes, x[: evaluation.rows])
     if plot is not None:
         result["plot"] = str(plot)
-    return result, _tables(result), 0
+    return result, _tables(result, tails_in_words(tails)), 0
 
 
 @contextlib.contextmanager
@@ -113,9 +119,9 @@ def _stages() -> Iterator[Any]:
         yield report
 
 
-def _tables(result: dict[str, Any]) -> list[Any]:
+def _tables(result: dict[str, Any], tails: str) -> list[Any]:
     blocks = [_lengths(result), _distribution(result)]
-    blocks += _remarks(result)
+    blocks += [*_remarks(result), f"tails: {tails}"]
     if "classes" in result:
         blocks.append(_classes(result["classes"], _possible(result["records"], result["float_impossible"])))
     if "queries" in result:
@@ -177,6 +183,11 @@ def _remarks(result: dict[str, Any]) -> list[str]:
         f"records that are impossible: {result['impossible']} to the integer likelihood, "
         f"{result['float_impossible']} to the float circuit"
     )
+    if "log_constant" in result:
+        lines.append(
+            f"log constant: {result['log_constant']:.6f} nats that importing the circuit took out are in none of these "
+            "figures"
+        )
     symbols = result["records"] * result["variables"]
     lines.append(f"symbols coded at the floor: {result['floor_symbols']} of {symbols}")
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,40 @@ def parts(model: IntegerCircuit) -> dict[str, Any]:
         "leaf_tables": sum(len(np.unique(np.concatenate(group), axis=0)) for group in tables.values()),
         "leaf_masters": sum(len(nested.masters) for nested in model.nested),
     }
+
+
+def tails_of(model: IntegerCircuit, circuit: Circuit | None = None) -> dict[str, Any] | None:
+    """Describe the tails of an integer circuit's likelihood; None where it has none.
+
+    With the float circuit it is told whether each of its possible records is proven to be possible to the integers too
+    (docs/quantization.md, section Tails), and which sum layers are in the way.
+    """
+    from pcedge.quantize.post_training import aligned_layers
+    from pcedge.quantize.tails import lost_rows
+
+    if not model.tails:
+        return None
+    kinds = [shape.kind for index, shape in enumerate(model.shapes) if model.has_tails(index)]
+    result: dict[str, Any] = {"input_layers": kinds.count("input"), "sum_layers": kinds.count("sum")}
+    if circuit is not None:
+        kept, lost = lost_rows(aligned_layers(circuit.layers, model.order), model.layers)
+        result |= {"possible_kept": kept, "lost_rows": [asdict(rows) for rows in lost]}
+    return result
+
+
+def tails_in_words(tails: dict[str, Any] | None) -> str:
+    """Write what the tails are; warn where a possible record may be impossible to the integers."""
+    if tails is None:
+        return "none: records that the float circuit calls possible may be impossible to the integers"
+    text = f"{tails['input_layers']} input and {tails['sum_layers']} sum layers"
+    if "possible_kept" not in tails:
+        return text
+    if not tails["possible_kept"]:
+        bits = max((rows["weight_bits"] for rows in tails["lost_rows"]), default=None)
+        advice = "" if bits is None else f": --weight-bits {bits} has room for all weights of all rows"
+        warn(f"some records that the float circuit calls possible may be impossible to the integers{advice}")
+        return f"{text}; some possible records may be lost"
+    return f"{text}; every record that the float circuit calls possible has a likelihood above 0"
 
 
 def layers_in_words(widths: dict[str, int]) -> str:

@@ -20,6 +20,8 @@ from pcedge.cli.measuring import (
     measured_in_words,
     refinement_in_words,
     sizes,
+    tails_in_words,
+    tails_of,
 )
 from pcedge.cli.output import Command, Result, announce, must_come_with, progress, whole_file
 from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig, default_leaf_bits
@@ -62,6 +64,10 @@ SAY_EVERY = 10.0
 @click.option(
     "--rounding", default=ROUNDINGS[0], show_default=True, type=click.Choice(ROUNDINGS), help="How rows are rounded."
 )
+@click.option(
+    "--tails/--no-tails", default=True, show_default=True,
+    help="Whether likelihoods keep every record possible that the float circuit calls possible.",
+)  # fmt: skip
 @click.option("--data", type=DATA, help="Train records, for --refine, --leaf-tables and a budget.")
 @click.option("--missing", type=int, help="The value of --data that marks a missing symbol.")
 @click.option("--leaf-tables", type=click.IntRange(1), help="Let all leaves share at most so many tables.")
@@ -91,9 +97,8 @@ SAY_EVERY = 10.0
 @click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
     circuit: str, weight_bits: int, leaf_bits: int | None, state_bits: int, coder: str, floor: int | None,
-    small_weights: str, rounding: str, data: str | None, missing: int | None, leaf_tables: int | None,
-    leaf_masters: int | None,
-    refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
+    small_weights: str, rounding: str, tails: bool, data: str | None, missing: int | None, leaf_tables: int | None,
+    leaf_masters: int | None, refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
     budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
     shape: str | None, header: bool | None, out: Path,
 ) -> Result:  # fmt: skip
@@ -115,7 +120,8 @@ def quantize(
     if leaf_bits is None:
         leaf_bits = default_leaf_bits(source)
     config = QuantizationConfig(
-        weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
+        weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters,
+        tails=tails,
     )  # fmt: skip
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
@@ -174,6 +180,8 @@ def quantize(
     more, remark = sizes(model)
     result |= more
     text += f"\n{remark}"
+    result["tails"] = tails_of(model, source)
+    text += f"\ntails: {tails_in_words(result['tails'])}"
     if chosen is not None:
         result["multiplier_bits"] = multiplier_bits(model)
         searched = {

@@ -34,7 +34,8 @@ from pcedge.drivers.layout import (
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import CircuitError, FormatError, WidthError
 from pcedge.integer.circuit import IntegerInput, check_rows, check_table
-from pcedge.schedule.steps import Op
+from pcedge.schedule.steps import Op, Zeros
+from pcedge.tails import TAIL_BITS
 
 #: the steps that read source a, and source b
 READS_A = frozenset(Op) - {Op.INIT, Op.LEAF}
@@ -106,7 +107,8 @@ def read_words(words: NDArray[np.uint32], shape: EngineSize) -> Words:
         _refuse("its CRC-32 must be right: it is damaged")
     ends = front + np.cumsum(list(counts.values()))
     sections = dict(zip(SECTIONS, np.split(numbers[front:-1], ends[:-1] - front), strict=True))
-    image = Words(header, _widths(header), shape, sections)
+    tails = bool((sections["likelihood_revive"] & 3 == Zeros.TAIL).any())
+    image = Words(header, _widths(header, TAIL_BITS if tails else 0), shape, sections)
     _check_counts(header, counts)
     sizes = {name: header[name] for name in SIZES}
     for name, largest in largest_words(image.widths, sizes, counts, shape.search_bits).items():
@@ -115,14 +117,16 @@ def read_words(words: NDArray[np.uint32], shape: EngineSize) -> Words:
     return image
 
 
-def _widths(header: dict[str, int]) -> Widths:
-    """Give the widths of an image: those of its build, with its own alphabet, terms and floor."""
+def _widths(header: dict[str, int], tail_bits: int) -> Widths:
+    """Give the widths of an image: those of its build, with its own alphabet, terms, floor and tails."""
     state, leaf, scale, weight = header["widths"].to_bytes(4, "little")
     for name in ("cardinality", "terms", *SIZES):
         if header[name] < 1:
             _refuse(f"{name} must be at least 1, got 0")
     try:
-        return Widths(weight, leaf, state, scale, 2 * scale, header["floor"], header["cardinality"], header["terms"])
+        return Widths(
+            weight, leaf, state, scale, 2 * scale, header["floor"], header["cardinality"], header["terms"], tail_bits
+        )
     except WidthError as error:
         _refuse(str(error))
 
@@ -244,6 +248,8 @@ class _Program:
             _refuse("it must have at least one unit, got 0")
         if op is Op.LEAF:
             self.leaves.check(step["variable"], step["units"])
+            if step["revive"] == Zeros.TAIL:
+                self._tails(step)
         elif op is Op.MULTIPLY:
             for side, name, source in zip("ab", ("list", "list_b"), sources, strict=True):
                 available = source.end - step[side]
@@ -258,7 +264,7 @@ class _Program:
                 _refuse(f"its units must be those of both sources, got {step['units']}")
         elif op is not Op.INIT:
             self._mix(op, step, sources[0].end - step["a"])
-        self._put(step, alive=op is Op.INIT or bool(step["revive"]))
+        self._put(step, alive=op is Op.INIT or step["revive"] == Zeros.REVIVE)
 
     def _check_form(self, op: Op, step: dict[str, int]) -> None:
         """Check that flags are what the kind of a step has."""
@@ -269,6 +275,11 @@ class _Program:
             _refuse(f"values must be {int(lists and op is not Op.LIST)}, got {step['values']}")
         if gathers and op is not Op.MULTIPLY:
             _refuse("it must have no gather lists")
+        sums = op is Op.UP and not lists
+        if step["revive"] & 3 == Zeros.TAIL and op is not Op.LEAF and not sums:
+            _refuse("it must have no tails, for it is no LEAF and no dense UP")
+        if step["revive"] > Zeros.TAIL and (op is not Op.UP or step["revive"] & 3 < Zeros.KEEP):
+            _refuse("it must have no lifted weights, for it is no UP that keeps")
 
     def _value(self, side: str, step: dict[str, int]) -> _Value:
         """Find the value that a source lies in; it was written before, and is whole."""
@@ -298,6 +309,14 @@ class _Program:
         if not 1 <= units <= available:
             _refuse(f"source {side} must be 1 to {available} entries of its value, got {units}")
 
+    def _tails(self, step: dict[str, int]) -> None:
+        """Check the exponents of a LEAF's symbols."""
+        indices, symbols = self.image.sections["indices"], self.image.sections["variables_cardinality"]
+        count = int(symbols[step["variable"]])
+        exponents = indices[step["list"] : step["list"] + count]
+        if len(exponents) < count or int(exponents.max(initial=0)) > TAIL_BITS:
+            _refuse(f"its tails must be {count} numbers up to {TAIL_BITS} within the {len(indices)} entries of indices")
+
     def _interval(self, step: dict[str, int], source: _Value) -> None:
         if self.name != "code" or step["variable"] in self.coded:
             _refuse(f"the {self.name} must not code variable {step['variable']} here")
@@ -315,6 +334,8 @@ class _Program:
             self._terms(rows)
         if op is Op.DOWN or not step["lists"]:
             self._within("a", step["a_units"], available)
+        if step["revive"] & 3 == Zeros.TAIL:
+            self._terms(step["a_units"])
         if not step["lists"]:
             self._dense(step["weights"], rows, step["a_units"] if op is Op.UP else columns)
             return

@@ -6,13 +6,15 @@ The exporter writes images, `check_image` reads them; both take the layout from 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arithmetic import Widths
+from pcedge.arithmetic import LIMITS, Widths
 from pcedge.drivers.size import EngineSize
-from pcedge.schedule.steps import Op
+from pcedge.schedule.steps import Op, Zeros
+from pcedge.tails import TAIL_BITS
 
 Integers = NDArray[np.int64]
 
@@ -52,6 +54,11 @@ SECTIONS = (
 SIZES = ("variables", "max_units", "state_words", "exponent_slots")
 
 
+def lifted(zeros: Any, lift: int) -> Any:
+    """Give the number of an UP that keeps, whose weights are by so many bits larger than the circuit's."""
+    return zeros | lift << 2
+
+
 def largest_words(
     widths: Widths, sizes: Mapping[str, int], entries: Mapping[str, int], search_bits: int
 ) -> dict[str, int]:
@@ -76,8 +83,8 @@ def largest_words(
     }  # fmt: skip
     return {
         "weights": 1 << widths.weight_bits,
-        # An entry is a place in a vector, and a list has each at most once.
-        "indices": sizes["state_words"],
+        # An entry is a place in a vector, and a list has each at most once; or it is a tail's exponent.
+        "indices": max(sizes["state_words"], TAIL_BITS if widths.tail_bits else 0),
         "tables": total - 1, "uppers": total - 1, "tails": widths.cardinality - 1,
         "leaves": max(last["tails"], last["nested_master"]),
         "nested_master": last["tails"], "nested_shift": total, "nested_scale": total,
@@ -86,6 +93,8 @@ def largest_words(
         "variables_tables": entries["tables"] // slots, "variables_uppers": entries["uppers"] // slots,
         "variables_tails": last["tails"], "variables_nested": last["nested_master"],
         **{f"{program}_{field}": steps[field] for program in PROGRAMS for field in STEP_FIELDS},
+        # Code revives; a likelihood may keep and have tails.
+        "likelihood_revive": lifted(Zeros.TAIL, widths.weight_bits - LIMITS["weight_bits"][0]),
     }  # fmt: skip
 
 

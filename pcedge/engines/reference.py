@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
@@ -92,6 +92,21 @@ class ReferenceEngine:
                 missing = layer.cumulative[:, -1:]
                 counts[index] = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
         return counts
+
+    @cached_property
+    def _tailed(self) -> dict[int, IntArray]:
+        """Keep what the likelihood accumulates of leaves with tails."""
+        return {
+            index: tails.tailed(self._counts[index], np.append(layer.tails, 0))
+            for index, layer in enumerate(self.circuit.layers)
+            if isinstance(layer, IntegerInput) and layer.tails is not None
+        }
+
+    @cached_property
+    def _dropped(self) -> dict[int, NDArray[np.float64]]:
+        """Keep which weights of sums with tails are 0."""
+        blocks = {index: weights == 0 for index, weights in self._dense.items() if self.circuit.has_tails(index)}
+        return {index: zeros.astype(np.float64) for index, zeros in blocks.items()}
 
     @cached_property
     def batch(self) -> int:
@@ -233,7 +248,7 @@ class ReferenceEngine:
                 symbols[step.variable] = code(step, context)
                 result: Vector = (context, exponent)
             else:
-                result = self._compute(step, values, symbols, count)
+                result = self._compute(step, values, symbols, count, schedule.keep)
                 values[step.target] = result
             if observe is not None:
                 observe(index, step, result)
@@ -241,31 +256,35 @@ class ReferenceEngine:
                 del values[value]
         return values
 
-    def _compute(self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int) -> Vector:
+    def _compute(self, step: Computed, values: dict[int, Vector], symbols: IntArray, count: int, keep: bool) -> Vector:
         bits = self.circuit.state_bits
         match step:
             case Init():
                 ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
                 return ones, np.full(count, 1 - bits, dtype=np.int64)
             case Leaf():
-                accumulated = self._counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
-                exponent = np.full(count, -self.circuit.leaf_bits, dtype=np.int64)
+                tailed = keep and self.circuit.has_tails(step.layer)
+                counts = self._tailed if tailed else self._counts
+                accumulated = counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
+                exponent = np.full(count, -self.circuit.leaf_bits - tailed * tails.TAIL_BITS, dtype=np.int64)
             case Align(sources=(first, second)):
-                return arithmetic.align(_view(values, first), _view(values, second))
+                return arithmetic.align(_view(values, first), _view(values, second), keep)
             case Multiply(sources=(first, second)):
                 (a, exponent), (b, other) = _view(values, first), _view(values, second)
-                accumulated = _gather(a, step.gathers[0]) * _gather(b, step.gathers[1])
+                a, b = _gather(a, step.gathers[0]), _gather(b, step.gathers[1])
+                accumulated = tails.multiply(a, b) if keep else a * b
                 exponent = exponent + other
             case ListSum():
                 mantissa, exponent = _view(values, step.source)
                 accumulated = arithmetic.mix_sparse(step.lists.indptr, step.lists.indices, None, mantissa)
             case Up() | Down():
                 mantissa, exponent = _view(values, step.source)
-                accumulated = self._mix(step, mantissa)
+                mix = partial(self._mix, step)
+                accumulated = tails.mix(mix, mantissa, self._dropped.get(step.layer)) if keep else mix(mantissa)
                 exponent = exponent - self.circuit.weight_bits
             case _:
                 assert_never(step)
-        return arithmetic.normalise(accumulated, exponent, bits, step.revive)
+        return arithmetic.normalise(accumulated, exponent, bits, step.revive, keep)
 
     def _mix(self, step: Up | Down, mantissa: IntArray) -> IntArray:
         down = isinstance(step, Down)

@@ -31,6 +31,7 @@ from pcedge.circuit.structure import (
 from pcedge.data.maps import DataMap
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
+from pcedge.tails import TAIL_BITS
 
 #: version of the meaning of an integer circuit; part of its digest
 SEMANTICS_VERSION = 1
@@ -48,6 +49,8 @@ class IntegerInput:
 
     variable: int
     cumulative: IntArray
+    #: e, (cardinality,) of 0..`TAIL_BITS`, where counts of 0 are tails: to the likelihood 2^-e of a count of 1
+    tails: IntArray | None = None
 
     @property
     def shape(self) -> Shape:
@@ -61,6 +64,8 @@ class IntegerSum:
 
     children: tuple[int, ...]
     weights: IntArray | SparseRows
+    #: whether weights of 0, of a dense block, are tails: to the likelihood 2^-`WEIGHT_TAIL_BITS` of a weight of 1
+    tails: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -92,6 +97,8 @@ class IntegerCircuit:
             meaning or the digest.
         log_constant: the float circuit's, the nats that importing it took out; told beside a log-likelihood, added
             nowhere, and not a part of the digest.
+        tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails
+            (docs/arithmetic.md, section Tails); no part of the digest, for coding is the same.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -109,9 +116,12 @@ class IntegerCircuit:
     symbolizer: DataMap | None = None
     nested: tuple[NestedTables, ...] = ()
     log_constant: float = 0.0
+    tails: bool = False
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        if type(self.tails) is not bool:
+            raise CircuitError(f"tails must be true or false, got {self.tails!r}")
         if type(self.log_constant) is not float or not math.isfinite(self.log_constant):
             raise CircuitError(f"the log constant must be a finite float, got {self.log_constant!r}")
         _ = self.spans
@@ -130,6 +140,7 @@ class IntegerCircuit:
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
         self._check_nested()
+        self._check_tails()
         if self.structured:
             _ = self.regions
             self._check_order()
@@ -142,6 +153,21 @@ class IntegerCircuit:
         for nested in self.nested:
             rows = [table for table in leaves if table.shape[1] == nested.symbols + 1]
             nested.check(np.concatenate(rows), self.leaf_bits)
+
+    def _check_tails(self) -> None:
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, ProductLayer) or layer.tails is None or layer.tails is False:
+                continue
+            where = f"layer {index} ({layer.shape.kind})"
+            if not self.tails:
+                raise CircuitError(f"{where}: no layer must have tails in a circuit without, this one has")
+            if isinstance(layer, IntegerInput):
+                size, tails = layer.shape.cardinality, layer.tails
+                whole = tails.dtype == np.int64 and tails.shape == (size,)
+                if not whole or tails.min() < 0 or tails.max() > TAIL_BITS:
+                    raise CircuitError(f"{where}: tails must be {size} int64 in 0..{TAIL_BITS}, they are not")
+            elif layer.tails is not True or isinstance(layer.weights, SparseRows):
+                raise CircuitError(f"{where}: tails must be true, and of a dense block, got {layer.tails!r}")
 
     def _check_order(self) -> None:
         starts, children = self.edges
@@ -176,9 +202,10 @@ class IntegerCircuit:
         # A layer's contexts come from all units of all layers that use it.
         used = np.bincount(children, weights=np.repeat(units, np.diff(starts)))
         terms = max(int(units.max()), int(np.diff(offsets).max()), int(used.max(initial=0)))
+        tailed = any(isinstance(layer, IntegerInput) and layer.tails is not None for layer in self.layers)
         return Widths(
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
-            max(self.cardinalities), terms,
+            max(self.cardinalities), terms, TAIL_BITS if tailed else 0,
         )  # fmt: skip
 
     @cached_property
@@ -209,12 +236,30 @@ class IntegerCircuit:
         """Tell whether the circuit is structured-decomposable, so that every implementation can code with it."""
         return self.spans is not None
 
+    def has_tails(self, index: int) -> bool:
+        """Tell whether a layer has tails."""
+        layer = self.layers[index]
+        return not isinstance(layer, ProductLayer) and layer.tails is not None and layer.tails is not False
+
     @cached_property
     def digest(self) -> bytes:
-        """Hash everything that has a meaning; 32 bytes of SHA-256 (docs/stream.md says over what)."""
+        """Hash everything that coding hangs on; 32 bytes of SHA-256 (docs/stream.md says over what)."""
         hasher = hashlib.sha256(b"pcedge integer circuit")
         for piece in self._meaning():
             hasher.update(piece)
+        return hasher.digest()
+
+    @cached_property
+    def likelihood_digest(self) -> bytes:
+        """Hash everything that likelihoods hang on, 32 bytes: the digest, where there are tails with them."""
+        if not self.tails:
+            return self.digest
+        hasher = hashlib.sha256(b"pcedge likelihood with tails" + self.digest)
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, IntegerInput) and layer.tails is not None:
+                hasher.update(_numbers(index, *layer.tails.tolist()))
+            elif isinstance(layer, IntegerSum) and layer.tails:
+                hasher.update(_numbers(index))
         return hasher.digest()
 
     def _meaning(self) -> Iterator[bytes]:

@@ -44,7 +44,8 @@ class QuantizationConfig:
     floor: int | None = None
     #: whether a positive weight becomes at least 1 of 2^W, where its row leaves room. `keep` does so, `round` lets it
     #: vanish, `auto` keeps those of sparse rows: an entry of a learned PSDD is often the only way to some records,
-    #: while in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights).
+    #: while in dense mixtures, which overlap, rounding loses fewer bits (docs/arithmetic.md, section Weights); and with
+    #: tails those of dense rows that would call possible records impossible.
     small_weights: str = "auto"
     #: `code-length` (the shortest expected code) or `largest-remainder` (the least error of every entry)
     rounding: str = "code-length"
@@ -53,6 +54,9 @@ class QuantizationConfig:
     layer_weight_bits: tuple[tuple[int, int], ...] = ()
     #: leaf tables of 4 symbols and more are shifts and scales of at most so many masters; None nests none
     leaf_masters: int | None = None
+    #: whether the likelihood has tails: no record that the float circuit calls possible becomes impossible in integers
+    #: (docs/quantization.md, section Tails). Coding does not change, but for weights that `auto` keeps.
+    tails: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -65,6 +69,8 @@ class QuantizationConfig:
                 raise WidthError(f"{name} must be in {low}..{high}, got {value}")
         if self.leaf_masters is not None and (type(self.leaf_masters) is not int or self.leaf_masters < 1):
             raise UsageError(f"leaf_masters must be at least 1, got {self.leaf_masters!r}")
+        if type(self.tails) is not bool:
+            raise UsageError(f"tails must be true or false, got {self.tails!r}")
         if self.floor is not None and type(self.floor) is not int:
             raise WidthError(f"floor must be an integer, got {self.floor!r}")
         if not isinstance(self.coder, str) or self.coder not in CODERS:

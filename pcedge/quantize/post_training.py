@@ -18,7 +18,8 @@ from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, I
 from pcedge.integer.nested import NestedTables
 from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.nested import nest, nested_groups
-from pcedge.quantize.rounding import largest_remainder, least_code_length
+from pcedge.quantize.rows import round_rows, round_tables
+from pcedge.quantize.tails import with_tails
 
 #: a layer of either circuit
 Kind = TypeVar("Kind", Layer, IntegerLayer)
@@ -30,6 +31,7 @@ def quantize(
     *,
     order: tuple[int, ...] | None = None,
     flows: Sequence[FloatArray | None] | None = None,
+    possible: Circuit | None = None,
 ) -> IntegerCircuit:
     """Round a circuit's weights and leaf tables to integers of the shortest expected code.
 
@@ -40,6 +42,8 @@ def quantize(
             tree of regions, any order is possible, and None puts variables below the same layers together.
         flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length of
             sum rows is weighted with; None takes the circuit's own probabilities.
+        possible: a circuit of the same structure whose positive parameters say what must stay possible, with tails: the
+            one that a refinement started from, which has rounded some to zero. None takes `circuit`.
 
     Returns:
         The integer circuit. Input layers of one variable are merged, and products list their children in coding order.
@@ -47,7 +51,7 @@ def quantize(
     Raises:
         WidthError: a width is out of range or a signal would not fit.
         CircuitError: the order is not one that a depth-first walk can follow.
-        UsageError: flows, or layers of `config.layer_weight_bits`, that do not fit the circuit.
+        UsageError: flows, layers of `config.layer_weight_bits`, or `possible`, that do not fit the circuit.
 
     Example:
         >>> coins = InputLayer(0, np.array([0.5, 0.9]))
@@ -76,11 +80,16 @@ def quantize(
     nested: tuple[NestedTables, ...] = ()
     if config.leaf_masters is not None:
         integers, nested = _nest_leaves(layers, integers, config)
+    if config.tails:
+        others = layers if possible is None else _merge_inputs(possible.layers)
+        if others is not layers and [_form(layer) for layer in others] != [_form(layer) for layer in layers]:
+            raise UsageError("quantize must have a circuit of the same structure to say what is possible, got another")
+        integers = with_tails(layers, others, integers, config, bits, counts)
     return IntegerCircuit(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
-        circuit.log_constant,
+        circuit.log_constant, config.tails,
     )  # fmt: skip
 
 
@@ -124,6 +133,13 @@ def weight_bits_of(circuit: Circuit, config: QuantizationConfig) -> list[int]:
     return bits
 
 
+def _form(layer: Layer) -> tuple[object, ...]:
+    """Give what layers of one structure have in common."""
+    shape = layer.shape
+    places = entries(layer.weights).shape if isinstance(layer, SumLayer) else ()
+    return shape.kind, shape.units, shape.children, shape.variable, shape.cardinality, shape.columns, places
+
+
 def _merge_bits(circuit: Circuit, merged: tuple[Layer, ...], config: QuantizationConfig) -> list[int]:
     """Give every merged layer its own W; merging moves input layers only."""
     bits = zip(circuit.layers, weight_bits_of(circuit, config), strict=True)
@@ -158,52 +174,6 @@ def _quantize_layers(
                 quantized[index] = IntegerSum(layer.children, weights)
                 first = last
     return tuple(quantized)
-
-
-def round_tables(layer: InputLayer, config: QuantizationConfig) -> IntegerInput:
-    """Round leaf tables to cumulative tables of 2^L."""
-    counts = round_rows(layer, layer.table, config, config.leaf_bits)
-    cumulative = np.concatenate([np.zeros((len(counts), 1), dtype=np.int64), np.cumsum(counts, axis=1)], axis=1)
-    return IntegerInput(layer.variable, cumulative)
-
-
-def round_rows(
-    layer: InputLayer | SumLayer,
-    values: FloatArray,
-    config: QuantizationConfig,
-    bits: int,
-    counts: FloatArray | None = None,
-) -> IntArray:
-    """Round the rows of a layer to integers that sum to 2^bits.
-
-    Args:
-        layer: the layer; tells whether its rows are dense.
-        values: (units, entries), or (entries,) of sparse rows, in the place of the layer's own.
-        config: which rounding, and what becomes of small weights.
-        bits: W of the layer, or L.
-        counts: expected counts of the same shape, see `least_code_length`.
-    """
-    total = 1 << bits
-    rows = layer.weights if isinstance(layer, SumLayer) else None
-    if not isinstance(rows, SparseRows):
-        keep = isinstance(layer, SumLayer) and config.small_weights == "keep"
-        return _round(values, total, config, counts, keep=keep)
-    # Rows of one length are rounded together, so that wide sums cost no dense matrix.
-    rounded = np.zeros(len(values), dtype=np.int64)
-    lengths = np.diff(rows.indptr)
-    for length in np.unique(lengths):
-        indices = rows.indptr[:-1][lengths == length, None] + np.arange(length)
-        used = None if counts is None else counts[indices]
-        rounded[indices] = _round(values[indices], total, config, used, keep=config.small_weights != "round")
-    return rounded
-
-
-def _round(
-    rows: FloatArray, total: int, config: QuantizationConfig, counts: FloatArray | None, *, keep: bool
-) -> IntArray:
-    if config.rounding == "largest-remainder":
-        return largest_remainder(rows, total, keep=keep)
-    return least_code_length(rows, total, counts=counts, keep=keep)
 
 
 def _merge_inputs(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

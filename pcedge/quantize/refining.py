@@ -23,8 +23,9 @@ from pcedge.learn.priors import leaf_priors, tree_shrunk
 from pcedge.learn.workers import own_device
 from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.nested import LEAST_SYMBOLS, nested_again, shapes_of
-from pcedge.quantize.post_training import round_rows, weight_bits_of
+from pcedge.quantize.post_training import weight_bits_of
 from pcedge.quantize.refine_config import Progress, RefineConfig
+from pcedge.quantize.rows import round_rows
 
 #: a dropped weight counts as this much in the likelihood, so that a record which needs it keeps a finite gradient
 DROPPED = 1e-6

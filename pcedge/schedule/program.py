@@ -10,7 +10,7 @@ from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.ranges import Analysis, Leaves, analyse, needed_widths
 from pcedge.schedule.reevaluation import reevaluation_schedule
 from pcedge.schedule.schedules import code_schedule, likelihood_schedule
-from pcedge.schedule.steps import Schedule
+from pcedge.schedule.steps import Init, Schedule, Step, Zeros, zeros_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,19 @@ class Program:
         return cls(source, Schedules(source))
 
     def with_parameters(self, circuit: IntegerCircuit) -> Program:
-        """Make the program of a circuit of the same structure and order, which shares the schedules."""
+        """Make the program of a circuit of the same structure, order and tails or none, which shares the schedules.
+
+        Raises:
+            UsageError: one has a likelihood with tails, the other has not.
+        """
+        if circuit.tails != self.circuit.tails:
+            raise UsageError("circuits that share schedules must both have tails or neither, got one of each")
         return Program(circuit, self.schedules)
+
+    def zeros(self, schedule: Schedule, step: Step) -> Zeros:
+        """Tell what becomes of zeros in a step of one of the schedules."""
+        tails = not isinstance(step, Init) and self.circuit.has_tails(step.layer)
+        return zeros_of(step, schedule.keep, tails)
 
     @property
     def likelihood(self) -> Schedule:

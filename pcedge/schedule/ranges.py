@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 from pcedge.arithmetic import EXACT_BITS, EXPONENT_BITS, RECIPROCAL_BITS, RECIPROCAL_TABLE, ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows, entries, transposed
@@ -53,8 +53,8 @@ class Span:
     loss: float
 
 
-#: by layer and `revive`: the bounds of a leaf's step, and its greatest count
-Leaves = dict[tuple[int, bool], tuple[Span, int]]
+#: by layer, `revive`, and whether it has tails: the bounds of a leaf's step, and its greatest count
+Leaves = dict[tuple[int, bool, bool], tuple[Span, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def needed_widths(circuit: IntegerCircuit, found: Sequence[Analysis]) -> dict[st
 
 def analyse(circuit: IntegerCircuit, schedule: Schedule, leaves: Leaves | None = None) -> Analysis:
     """Bound every value of a schedule, step by step; `leaves` keeps what both schedules of a circuit need."""
-    state = _Analysis(circuit, {} if leaves is None else leaves)
+    state = _Analysis(circuit, {} if leaves is None else leaves, schedule.keep)
     for index, step in enumerate(schedule.steps):
         state.run(step)
         for value in schedule.frees[index]:
@@ -176,8 +176,10 @@ class _Mix:
 class _Analysis:
     """Hold the bounds while the steps go by."""
 
-    def __init__(self, circuit: IntegerCircuit, leaves: Leaves) -> None:
+    def __init__(self, circuit: IntegerCircuit, leaves: Leaves, keep: bool) -> None:
         self.circuit = circuit
+        #: whether entries may be possible without a value (docs/arithmetic.md, section Tails)
+        self.keep = keep
         self.bits = circuit.state_bits
         self.full = (1 << self.bits) - 1
         self.half = 1 << (self.bits - 1)
@@ -220,15 +222,40 @@ class _Analysis:
 
     def mixed(self, step: Up | Down | ListSum, mix: _Mix, fall: int) -> Span:
         """Bound the sums of a source's entries, whose exponent falls by `fall`."""
-        first = self.view(step.source)
+        given = self.view(step.source)
+        first = self.values(given)
         down, up = first.exponents
         sums = Span(mix(first.low), mix(first.high), (down - fall, up - fall), 0, False, first.loss)
         live = first.high > 0
         if first.top:
             sums = replace(sums, low=sums.low + mix.extra(np.maximum(first.top - first.low, 0), live))
+        if self.keep:
+            sums = self.possible(step, mix, sums, given)
         # The largest source entry meets at least the largest weight of its column.
         top = first.top * int(mix.largest[live].min()) if live.any() else 0
         return self.normalise(replace(sums, top=max(top, int(sums.low.max(initial=0)))), step.revive)
+
+    def values(self, span: Span) -> Span:
+        """Bound what mantissas weigh: in a likelihood with tails 1 weighs nothing."""
+        if not self.keep:
+            return span
+        low, high = tails.live(span.low), tails.live(span.high)
+        return replace(span, low=low, high=high, top=span.top if span.top > 1 else 0)
+
+    def possible(self, step: Up | Down | ListSum, mix: _Mix, sums: Span, given: Span) -> Span:
+        """Add to sums what dropped weights give, and which entries are possible."""
+        low, high = sums.low, sums.high
+        sure, some = (given.low > 0).astype(np.int64), (given.high > 0).astype(np.int64)
+        if not self.circuit.has_tails(step.layer):
+            return replace(sums, low=np.maximum(low, mix(sure) > 0), high=np.maximum(high, mix(some) > 0))
+        assert mix.dense is not None
+        zeros = mix.dense == 0
+        more = [tails.live(bound) >> tails.WEIGHT_TAIL_BITS for bound in (given.low, given.high)]
+        low, high = (
+            bound + (zeros @ dropped).astype(np.int64) for bound, dropped in zip((low, high), more, strict=True)
+        )
+        certain = given.top > 0 or bool(sure.any())
+        return replace(sums, low=np.maximum(low, certain), high=np.maximum(high, bool(some.any())))
 
     def view(self, source: Ref) -> Span:
         span = self.spans[source.value]
@@ -249,16 +276,21 @@ class _Analysis:
 
     def leaf(self, index: int, revive: bool) -> Span:
         """Normalise every column of a leaf table, and the one of a missing symbol: exact bounds."""
-        if (index, revive) not in self.leaves:
+        tailed = self.keep and self.circuit.has_tails(index)
+        if (index, revive, self.keep) not in self.leaves:
             layer = self.circuit.layers[index]
             assert isinstance(layer, IntegerInput)
             counts = np.concatenate([np.diff(layer.cumulative, axis=1), layer.cumulative[:, -1:]], axis=1)
-            start = np.full(counts.shape[1], -self.circuit.leaf_bits, dtype=np.int64)
-            mantissa, exponent = arithmetic.normalise(counts, start, self.bits, revive)
+            bits = self.circuit.leaf_bits
+            if tailed:
+                assert layer.tails is not None
+                counts, bits = tails.tailed(counts, np.append(layer.tails, 0)), bits + tails.TAIL_BITS
+            start = np.full(counts.shape[1], -bits, dtype=np.int64)
+            mantissa, exponent = arithmetic.normalise(counts, start, self.bits, revive, self.keep)
             tops = mantissa.max(axis=0)
             dead = not counts.any(axis=0).all()
             # A revived column is not what exact arithmetic gives.
-            loss = float("inf") if revive and dead else 0.0
+            loss = float("inf") if (revive and dead) or self.keep else 0.0
             amount = exponent[:-1] + self.circuit.leaf_bits
             cut = np.flatnonzero((amount > 0) & (tops[:-1] > 0))
             if cut.size and loss == 0:
@@ -269,19 +301,26 @@ class _Analysis:
                 mantissa.min(axis=1), mantissa.max(axis=1), (int(exponent.min()), int(exponent.max())),
                 int(tops.min()), True, loss,
             )  # fmt: skip
-            bounds = span, 1 << self.circuit.leaf_bits
-            self.leaves[index, revive] = bounds
+            bounds = span, 1 << bits
+            self.leaves[index, revive, self.keep] = bounds
             if not dead:
-                self.leaves[index, not revive] = bounds
-        span, count = self.leaves[index, revive]
-        self.count(span.high, self.circuit.leaf_bits + 1 > self.bits)
+                self.leaves[index, not revive, self.keep] = bounds
+        span, count = self.leaves[index, revive, self.keep]
+        self.count(span.high, count.bit_length() > self.bits)
         self.accumulator = max(self.accumulator, count)
         return span
 
     def multiply(self, step: Multiply, first: Span, second: Span) -> Span:
         gathers = step.gathers
+        sure, some = (
+            (_pick(a, gathers[0]) > 0) & (_pick(b, gathers[1]) > 0)
+            for a, b in ((first.low, second.low), (first.high, second.high))
+        )
+        first, second = self.values(first), self.values(second)
         low = _pick(first.low, gathers[0]) * _pick(second.low, gathers[1])
         high = _pick(first.high, gathers[0]) * _pick(second.high, gathers[1])
+        if self.keep:
+            low, high = tails.with_possible(low, sure), tails.with_possible(high, some)
         # Where every unit of a source is read, its largest entry meets at least the least of the other.
         tops = [int(low.max(initial=0))]
         for side, (source, other) in enumerate(((first, second), (second, first))):
@@ -299,7 +338,11 @@ class _Analysis:
         self.count(sums.high, largest_shift > 0)
         dead = sums.top == 0
         low = sums.low >> largest_shift if largest_shift >= 0 else sums.low << -largest_shift
+        if self.keep:
+            low = np.where(sums.low == 1, 1, tails.kept(low, sums.low))
         high = np.minimum(sums.high >> least_shift if least_shift >= 0 else sums.high << -least_shift, self.full)
+        if self.keep:
+            high = tails.kept(high, sums.high)
         down, up = sums.exponents[0] + least_shift, sums.exponents[1] + largest_shift
         top = self.half
         if greatest == 0:
@@ -310,7 +353,7 @@ class _Analysis:
         elif dead:
             down, top = ZERO_EXPONENT, 0
         loss = sums.loss
-        if (dead and revive) or down < ZERO_EXPONENT:
+        if (dead and revive) or down < ZERO_EXPONENT or self.keep:
             loss = float("inf")
         elif largest_shift > 0 and loss < float("inf"):
             loss += _truncation_loss(low[sums.high > 0])
@@ -326,7 +369,8 @@ class _Analysis:
         low, loss = [], 0.0
         for source in (first, second):
             distance = min(common[1] - source.exponents[0], EXACT_BITS)
-            low.append(source.low >> distance)
+            shifted = source.low >> distance
+            low.append(tails.kept(shifted, source.low) if self.keep else shifted)
             cut = _truncation_loss(low[-1][source.high > 0]) if distance > 0 else 0.0
             loss = max(loss, source.loss + cut)
         # The vector with the greater exponent is not shifted; a zero vector has the least exponent of all.

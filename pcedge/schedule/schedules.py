@@ -14,7 +14,7 @@ from pcedge.schedule.walk import code_table
 
 def likelihood_schedule(circuit: IntegerCircuit) -> Schedule:
     """List the steps that give the root's value: every layer once, children before parents."""
-    return to_schedule(circuit, likelihood_table(circuit))
+    return to_schedule(circuit, likelihood_table(circuit), circuit.tails)
 
 
 def code_schedule(circuit: IntegerCircuit) -> Schedule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, I
 from pcedge.integer.nested import NestedTables
 from pcedge.limits import MemoryBudget, Source, read_source
 from pcedge.schedule.program import Program
-from pcedge.schedule.steps import Init, Interval, Leaf, ListSum, Multiply, Schedule, Step, revives
+from pcedge.schedule.steps import Init, Interval, Leaf, ListSum, Multiply, Schedule, Step, Zeros
 
 MAGIC, VERSION = b"PCPR", 1
 
@@ -38,6 +38,10 @@ SECTIONS = (
     "widths", "order", "symbolizer", "constant", "layers", "children", "gathers", "leaves", "tables", "weights",
     "indptr", "indices", "nested", "masters", "parts", "likelihood", "code", "lists", "needed",
 )  # fmt: skip
+
+#: the section that the file of a circuit with tails has beside them, at the end: for every layer that has tails its
+#: number, and of an input the exponents of its symbols
+TAILS = "tails"
 
 #: numbers of a layer: `KINDS`, variable, units, symbols or columns, children, entries (sparse; else -1)
 LAYER_FIELDS = ("kind", "variable", "units", "columns", "children", "entries")
@@ -106,12 +110,12 @@ def pack(digest: bytes, sections: Mapping[str, IntArray | bytes]) -> bytes:
         FormatError: a number does not fit 32 bits.
     """
     directory, bodies = [], []
-    for name in SECTIONS:
+    for name in (*SECTIONS, TAILS) if TAILS in sections else SECTIONS:
         array = _narrow(name, sections[name])
         directory.append(np.array([array.itemsize, array.size & 0xFFFFFFFF, array.size >> 32], dtype="<u4").tobytes())
         body = array.tobytes()
         bodies.append(body + bytes(-len(body) % 4))
-    head = MAGIC + VERSION.to_bytes(4, "little") + digest + len(SECTIONS).to_bytes(4, "little")
+    head = MAGIC + VERSION.to_bytes(4, "little") + digest + len(directory).to_bytes(4, "little")
     data = head + b"".join(directory) + b"".join(bodies)
     return data + zlib.crc32(data).to_bytes(4, "little")
 
@@ -154,11 +158,14 @@ def _parse(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     if len(data) < _HEADER + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise FormatError("program-checksum", f"{where} must be whole, its checksum says that it is damaged")
     count = int.from_bytes(data[40:44], "little")
-    if count != len(SECTIONS):
-        raise FormatError("program-sections", f"{where} must have {len(SECTIONS)} sections, got {count}")
+    names = (*SECTIONS, TAILS)[:count]
+    if not len(SECTIONS) <= count <= len(SECTIONS) + 1:
+        raise FormatError(
+            "program-sections", f"{where} must have {len(SECTIONS)} sections, or one more with tails, got {count}"
+        )
     offset = _HEADER + _ENTRY * count
     sections: dict[str, NDArray[Any]] = {}
-    for number, name in enumerate(SECTIONS):
+    for number, name in enumerate(names):
         start = _HEADER + _ENTRY * number
         size, low, high = (int.from_bytes(data[at : at + 4], "little") for at in range(start, start + _ENTRY, 4))
         length = low | high << 32
@@ -213,9 +220,12 @@ def _sections(program: Program) -> dict[str, IntArray | bytes]:
         arrays["children"].append(shape.children)
         columns = shape.cardinality if isinstance(layer, IntegerInput) else shape.columns
         rows.append([KINDS.index(shape.kind), shape.variable, shape.units, columns, len(shape.children), entries])
-    likelihood, code = (_step_rows(schedule, lists) for schedule in (program.likelihood, program.code))
+    likelihood, code = (_step_rows(program, schedule, lists) for schedule in (program.likelihood, program.code))
     nested = circuit.nested
-    return {
+    tails: dict[str, IntArray | bytes] = {}
+    if circuit.tails:
+        tails[TAILS] = _join([_tails(index, layer) for index, layer in enumerate(circuit.layers)])
+    return tails | {
         "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
         "order": _join([circuit.order]),
         "symbolizer": b"" if circuit.symbolizer is None else circuit.symbolizer.to_json().encode(),
@@ -251,15 +261,23 @@ class _Pool:
         return self.addresses[key]
 
 
-def _step_rows(schedule: Schedule, lists: _Pool) -> IntArray:
+def _tails(index: int, layer: IntegerLayer) -> list[int]:
+    """Give the numbers of a layer that has tails; none of any other."""
+    if isinstance(layer, IntegerInput):
+        return [] if layer.tails is None else [index, *layer.tails.tolist()]
+    return [index] if isinstance(layer, IntegerSum) and layer.tails else []
+
+
+def _step_rows(program: Program, schedule: Schedule, lists: _Pool) -> IntArray:
     """Write the value that a schedule leaves, and its steps."""
-    rows = [[numbers.get(name, -1) for name in STEP_FIELDS] for numbers in (_row(s, lists) for s in schedule.steps)]
+    found = (_row(step, program.zeros(schedule, step), lists) for step in schedule.steps)
+    rows = [[numbers.get(name, -1) for name in STEP_FIELDS] for numbers in found]
     return _join([[schedule.result], rows])
 
 
-def _row(step: Step, lists: _Pool) -> dict[str, int]:
+def _row(step: Step, zeros: Zeros, lists: _Pool) -> dict[str, int]:
     """Give the numbers that a step has."""
-    numbers = {"op": int(step.op), "revive": int(revives(step)), "units": step.units}
+    numbers = {"op": int(step.op), "revive": int(zeros), "units": step.units}
     if not isinstance(step, Interval):
         numbers["target"] = step.target
     for side, source in zip("ab", step.sources, strict=False):
@@ -339,9 +357,24 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> Integer
         budget.take(8 * tables * symbols)
         budget.check(_MOMENT * tables * symbols)
         nested.append(NestedTables(*arrays))
+    if TAILS in readers:
+        _add_tails(layers, readers[TAILS])
     text, constant = (sections[name].astype(np.uint8).tobytes().decode() for name in ("symbolizer", "constant"))
     return IntegerCircuit(
         tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),
         symbolizer=map_from_json(text) if text else None, nested=tuple(nested),
-        log_constant=float(constant) if constant else 0.0, **widths,
+        log_constant=float(constant) if constant else 0.0, tails=TAILS in readers, **widths,
     )  # fmt: skip
+
+
+def _add_tails(layers: list[IntegerLayer], reader: _Reader) -> None:
+    """Give the layers their tails."""
+    while reader.place < len(reader.values):
+        index = int(reader.take(1)[0])
+        layer = layers[index] if index >= 0 else None
+        if isinstance(layer, IntegerInput):
+            layers[index] = replace(layer, tails=reader.take(layer.shape.cardinality))
+        elif isinstance(layer, IntegerSum):
+            layers[index] = replace(layer, tails=True)
+        else:
+            raise ValueError(f"a layer with tails must be an input or a sum, got number {index}")

@@ -15,6 +15,19 @@ from pcedge.circuit.rows import SparseRows
 Gather = NDArray[np.int64]
 
 
+class Zeros(IntEnum):
+    """Number what becomes of entries and vectors that are zero, or would be; the numbers of files and images."""
+
+    #: truncation may make an entry zero; a zero vector stays zero
+    STAY = 0
+    #: the same, but a zero vector becomes one of ones
+    REVIVE = 1
+    #: an entry that truncation would make zero stays possible, 1; a zero vector stays zero
+    KEEP = 2
+    #: the same, of a LEAF or UP whose parameters of 0 are tails
+    TAIL = 3
+
+
 class Op(IntEnum):
     """Number the kinds of steps; each is one type of `Step`, which says what it computes."""
 
@@ -186,6 +199,13 @@ def revives(step: Step) -> bool:
             return step.revive
 
 
+def zeros_of(step: Step, keep: bool, tails: bool) -> Zeros:
+    """Tell what becomes of zeros in a step; `keep` is the schedule's, and `tails` says whether its layer has some."""
+    if not keep:
+        return Zeros(revives(step))
+    return Zeros.TAIL if tails and isinstance(step, Leaf | Up) else Zeros.KEEP
+
+
 def describe(step: Step) -> str:
     """Name a step for people: operation, layer, variable."""
     where = "" if isinstance(step, Init) else f" layer {step.layer}"
@@ -198,6 +218,8 @@ class Schedule:
 
     steps: tuple[Step, ...]
     result: int
+    #: whether an entry that truncation would make zero stays possible, 1; no step of such a schedule revives
+    keep: bool = False
     #: for every step the values that no later step reads
     frees: tuple[tuple[int, ...], ...] = field(init=False, default=())
 

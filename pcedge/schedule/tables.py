@@ -281,8 +281,8 @@ def aligned(steps: Steps, layer: IntArray, keys: IntArray, counts: IntArray, par
     return upto.at(starts + counts - 1)
 
 
-def to_schedule(circuit: IntegerCircuit, table: Table) -> Schedule:
-    """Make the steps of a table, one by one."""
+def to_schedule(circuit: IntegerCircuit, table: Table, keep: bool = False) -> Schedule:
+    """Make the steps of a table, one by one; `keep` is the schedule's."""
     known: dict[tuple[int, int], Gather] = {}
 
     def gather(layer: int, column: int) -> Gather:
@@ -325,7 +325,7 @@ def to_schedule(circuit: IntegerCircuit, table: Table) -> Schedule:
                 steps.append(Interval(first, layer, variable))
             case _:
                 assert_never(op)
-    return Schedule(tuple(steps), table.result)
+    return Schedule(tuple(steps), table.result, keep)
 
 
 def merging(parts: int, units: int) -> SparseRows:

@@ -139,7 +139,7 @@ def quantize_within(
             watcher.step(index, total)
 
     refined = refine(fitted, train, config, refinement, valid=valid, progress=tell, kept=best_pass.append)
-    model = quantize(refined, config)
+    model = quantize(refined, config, possible=fitted)
     if chosen is not None and budget is not None and not keeps_budget(model, budget):
         return Quantized(before, before, chosen, best_pass[0], True)
     return Quantized(model, before, chosen, best_pass[0], False)

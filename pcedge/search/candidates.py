@@ -16,7 +16,8 @@ from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.lowering import Arrangement, arrange
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.quantize.post_training import round_rows, round_tables
+from pcedge.quantize.rows import round_rows, round_tables
+from pcedge.quantize.tails import with_tails
 from pcedge.schedule.program import Program
 from pcedge.search.costs import stored_width
 from pcedge.search.sensitivity import layer_losses
@@ -78,7 +79,8 @@ class Choices:
     remains: float = 1.0
     _groups: dict[int | None, list[_Shared]] = field(default_factory=dict)
     _tables: dict[tuple[int | None, int], list[IntArray]] = field(default_factory=dict)
-    _leaves: dict[tuple[int | None, int], LeafMemories] = field(default_factory=dict)
+    #: leaf memories, and what else tails change: they hang on the leaf tables
+    _leaves: dict[tuple[int | None, int], tuple[LeafMemories, Arrangement]] = field(default_factory=dict)
     #: bits of the greatest widths, by A and number of records
     _bits: dict[tuple[Candidate, int], float] = field(default_factory=dict)
 
@@ -153,9 +155,14 @@ class Choices:
             values, rows = self.rounded[bits][column] << (config.weight_bits - bits), layer.weights
             layers[index] = IntegerSum(layer.children, with_entries(rows, values))
         plain = self.plain
+        if plain.tails:
+            base, widths = self.circuit(candidate.tables).layers, [config.weight_bits] * len(layers)
+            for index, bits in zip(self.sums, candidate.weight_bits, strict=True):
+                widths[index] = bits
+            layers = list(with_tails(base, base, layers, config, widths))
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,
-            plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant,
+            plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant, tails=plain.tails,
         )  # fmt: skip
 
     def bits(self, candidate: Candidate, records: IntArray) -> float:
@@ -186,14 +193,17 @@ class Choices:
         """Count the bits of all read-only memories as they are exported."""
         key = candidate.tables, candidate.leaf_bits
         if key not in self._leaves:
-            self._leaves[key] = leaf_memories(self.integers(candidate))
+            integers = self.integers(candidate)
+            arranged = arrange(self.program.with_parameters(integers)) if integers.tails else self.arrangement
+            self._leaves[key] = leaf_memories(integers), arranged
+        leaves, arranged = self._leaves[key]
         largest = max(candidate.weight_bits, default=self.limits.weight_bits)
         columns = [self.sums.index(layer) for layer in self.arrangement.weighted]
         weights = [
             self.rounded[candidate.weight_bits[column]][column] << (largest - candidate.weight_bits[column])
             for column in columns
         ]
-        return self.arrangement.rom_bits(weights, largest, self._leaves[key])
+        return arranged.rom_bits(weights, largest, leaves)
 
     def estimated_bits(self, candidate: Candidate) -> int:
         """Estimate what choices change of the memory: weights without banks, and leaf tables once."""

@@ -252,7 +252,7 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
 
 
 def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
-    if csim.manifest.digest != engine.circuit.digest.hex():
+    if csim.manifest.digest != engine.circuit.likelihood_digest.hex():
         raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
     out = []
     names = ("mantissa", "exponent", "score")

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 from helpers.engine import CIRCUITS, SHAPE, run_all
 from helpers.paths import ROOT
 from numpy.testing import assert_array_equal
-from strategies import make_circuit
+from strategies import make_circuit, steep
 
 from pcedge.cli import group
 from pcedge.drivers import Device, open_overlay
 from pcedge.drivers.contract import CONTROL, DONE, IMAGE_NAMES, INFO, JOB, RECORDS, START, STATUS, Job, Status
-from pcedge.drivers.image_check import read_words
+from pcedge.drivers.image_check import check_image, read_words
 from pcedge.drivers.layout import SECTIONS
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
@@ -470,3 +470,20 @@ class TestCommands:
             assert done.exit_code == 2 and "search_bits must be in 1..4, got 0" in done.stderr
         done = self.run("image", model, "--project", tmp_path, "--out", tmp_path / "m.img")
         assert done.exit_code == 1 and "must hold a manifest.json" in done.stderr and not out.exists()
+
+
+@pytest.mark.csim
+def test_likelihoods_with_tails_of_fewer_weight_bits(tmp_path: Path) -> None:
+    """What is possible, and what stands for dropped weights, grows with the weights of a loaded circuit."""
+    drawn = steep(make_circuit(10, 5, 1, 6, "chain", 0.25), 4)
+    circuits = [quantize(drawn, QuantizationConfig(bits, 10, 12, "small", tails=bits != 6)) for bits in (11, 3, 2, 6)]
+    assert any(any(one.has_tails(index) for index in range(len(one.layers))) for one in circuits)
+    capacity = capacity_of(circuits, SHAPE)
+    csim = EngineCsim(write_project(circuits[0], tmp_path / "p", shape=SHAPE, reload=True, fit=circuits[1:]))
+    with csim.device() as device:
+        for circuit in circuits:
+            words = image_words(circuit, capacity)
+            check_image(words, SHAPE)
+            device.load(words)
+            records = records_of(circuit, 200)
+            assert_array_equal(device.likelihood(records), ReferenceEngine(circuit).likelihood(records))

@@ -96,7 +96,7 @@ def test_auroc_needs_numbers(scores: list[float]) -> None:
 def test_impossible_data_and_impossible_others_are_ties() -> None:
     # The integers' tables of 2^8 have no room for 2^-12: they call every record that starts with 1 impossible.
     circuit = narrow(2.0**-12, 0.5)
-    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8, tails=False)))
     found = evaluate(circuit, engine, [[1, 0], [0, 0]], ood=[[1, 1]], queries=0).as_dict()
     assert (found["impossible"], found["ood"]["impossible"], found["float_impossible"]) == (1, 1, 0)
     assert found["ood"]["auroc"] == {"float": 0.75, "likelihood": 0.75, "intervals": 0.75}
@@ -258,7 +258,7 @@ def test_answers_of_one_circuit_alone_are_counted() -> None:
 
 def test_queries_with_impossible_answers() -> None:
     circuit = narrow(2.0**-20, 0.5)
-    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8)))
+    engine = ReferenceEngine(quantize(circuit, QuantizationConfig(8, 8, 8, tails=False)))
     found = evaluate(circuit, engine, [[1, 0]], queries=200).as_dict()["queries"]
     assert found["marginal"]["queries"] == found["conditional"]["queries"] == 200
     assert 0 < found["marginal"]["impossible"] == found["marginal"]["undefined"] < 200

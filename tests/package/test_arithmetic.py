@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import make_vectors as oracle
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 from pcedge.arithmetic import EXACT_BITS, LIMITS, ZERO_EXPONENT, Widths
 from pcedge.circuit import SparseRows
 from pcedge.errors import WidthError
@@ -94,6 +95,44 @@ class TestVectors:
             mantissa, exponent = arithmetic.align(
                 (column(vectors["first"]), column(numbers["first_exponent"])),
                 (column(vectors["second"]), column(numbers["second_exponent"])),
+            )
+            assert mantissa[:, 0].tolist() == vectors["mantissa"]
+            assert exponent.tolist() == [numbers["exponent"]]
+
+    def test_tails(self):
+        for numbers, _ in rows_of("tails"):
+            entry = tails.tailed(column(numbers["count"])[None], column(numbers["tail"]))
+            assert entry.tolist() == [[numbers["entry"]]]
+
+    def test_kept_mix(self):
+        for numbers, vectors in rows_of("kept_mix"):
+            weights = np.array(vectors["weights"], dtype=np.int64).reshape(numbers["rows"], numbers["columns"])
+            vector, expected = column(vectors["vector"]), column(vectors["result"])
+            dropped = (weights == 0).astype(np.float64) if numbers["tails"] else None
+            dense = partial(arithmetic.mix_dense, weights.astype(np.float64))
+            assert (tails.mix(dense, vector, dropped) == expected).all()
+            rows = SparseRows.from_dense(weights)
+            sparse = partial(arithmetic.mix_sparse, rows.indptr, rows.indices, rows.values)
+            assert (tails.mix(sparse, vector, dropped) == expected).all()
+
+    def test_kept_product(self):
+        for numbers, _ in rows_of("kept_product"):
+            assert tails.multiply(column(numbers["one"]), column(numbers["two"])).tolist() == [numbers["product"]]
+
+    def test_kept_normalise(self):
+        for numbers, vectors in rows_of("kept_normalise"):
+            mantissa, exponent = arithmetic.normalise(
+                column(vectors["accumulated"]), column(numbers["exponent"]), numbers["state_bits"], False, True
+            )
+            assert mantissa[:, 0].tolist() == vectors["mantissa"]
+            assert exponent.tolist() == [numbers["new_exponent"]]
+
+    def test_kept_align(self):
+        for numbers, vectors in rows_of("kept_align"):
+            mantissa, exponent = arithmetic.align(
+                (column(vectors["first"]), column(numbers["first_exponent"])),
+                (column(vectors["second"]), column(numbers["second_exponent"])),
+                True,
             )
             assert mantissa[:, 0].tolist() == vectors["mantissa"]
             assert exponent.tolist() == [numbers["exponent"]]

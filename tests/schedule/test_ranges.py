@@ -78,7 +78,7 @@ class Watch:
 
 def assert_within(circuit: IntegerCircuit, schedule: Schedule, records: IntArray, run: Callable[..., Any]) -> None:
     """Compare every value of every record with its ranges."""
-    state = ranges._Analysis(circuit, {})
+    state = ranges._Analysis(circuit, {}, schedule.keep)
     spans = []
     for step in schedule.steps:
         state.run(step)

@@ -241,7 +241,11 @@ def test_impossible_held_out_records_are_warned_of(tmp_path: Path) -> None:
     save_circuit(Circuit((leaves, SumLayer((0,), np.array([[1 - 1e-6, 1e-6]])))), tmp_path / "c.pcedge")
     np.savez(tmp_path / "x.npz", train=np.zeros((9, 1), np.uint8), valid=np.array([[0], [3], [1]], np.uint8))
     words = ["quantize", str(tmp_path / "c.pcedge"), "--data", str(tmp_path / "x.npz"), "--budget-kbit", "5"]
-    done = CliRunner().invoke(group, [*words, "--generations", "0", "--out", str(tmp_path / "m.onnx")])
+    words += ["--generations", "0", "--out", str(tmp_path / "m.onnx")]
+    done = CliRunner().invoke(group, words)
+    assert done.exit_code == 0, done.output
+    assert "; impossible: 0, to the float circuit 0" in done.stdout
+    done = CliRunner().invoke(group, [*words, "--no-tails"])
     assert done.exit_code == 0, done.output
     assert "pcedge: warning: 1 of 3 held-out records are impossible to the integers (likelihood 0), 0 to" in done.stderr
     assert re.search(

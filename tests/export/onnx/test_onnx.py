@@ -130,10 +130,10 @@ class TestModel:
         layers.append(ProductLayer(tuple(range(8, 16)), same))
         layers.append(SumLayer((16,), np.full((1, states), 1 / states)))
         nodes = [node for node in to_onnx(quantize(Circuit(tuple(layers)))).graph.node if node.output[0][0] == "L"]
-        sums = [node for node in nodes if node.op_type == "Sum"]
+        sums = [node for node in nodes if node.op_type == "KeptSum"]
         layers_of = [next(list(a.ints) for a in node.attribute if a.name == "layers") for node in sums]
         assert layers_of == [[8, 9, 10, 11, 12, 13, 14, 15], [17]]
-        assert sum(node.op_type == "Leaf" for node in nodes) == 1
+        assert sum(node.op_type == "KeptLeaf" for node in nodes) == 1
 
     def test_a_sum_too_wide_for_the_shift_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pcedge.export.onnx.writer._SHIFT_BITS", 40)
@@ -262,7 +262,7 @@ def blocks(name: str) -> Callable[[onnx.ModelProto], None]:
 
 
 def swap_inputs(model: onnx.ModelProto) -> None:
-    node = next(node for node in model.graph.node if node.op_type == "Product")
+    node = next(node for node in model.graph.node if node.op_type == "KeptProduct")
     node.input[0], node.input[2] = node.input[2], node.input[0]
 
 
@@ -337,7 +337,7 @@ TAMPERED: list[tuple[str, str, Callable[[onnx.ModelProto], Any]]] = [
     ("onnx-interface", "the outputs must be mantissa, exponent, lo, hi", lambda m: m.graph.output.pop()),
     ("onnx-functions", "'ShiftRight' differs", turn_shift),
     ("onnx-functions", "got", lambda m: m.functions.append(m.functions[0])),
-    ("onnx-graph", "Product 'L", swap_inputs),
+    ("onnx-graph", "KeptProduct 'L", swap_inputs),
     ("onnx-graph", "nodes, got", lambda m: m.graph.node.append(helper.make_node("Identity", ["lo"], ["more"]))),
     ("onnx-graph", "no training information", lambda m: m.training_info.add()),
 ]  # fmt: skip

@@ -31,7 +31,7 @@ from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer import IntegerCircuit
 from pcedge.integer.circuit import IntegerInput, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.schedule.steps import Interval, Leaf, ListSum, Multiply, Op, revives
+from pcedge.schedule.steps import Interval, Leaf, ListSum, Multiply, Op, Zeros, zeros_of
 from pcedge.simulate.csim import Csim
 
 
@@ -126,7 +126,10 @@ def test_memories_hold_the_circuit(circuit: IntegerCircuit) -> None:
         for index, step in enumerate(schedule.steps):
             found = {name: int(column[index]) for name, column in decoded.items()}
             layer = None if step.op is Op.INIT else circuit.layers[step.layer]
-            assert (found["kind"], found["revive"]) == (step.op, revives(step))
+            zeros = zeros_of(step, schedule.keep, layer is not None and circuit.has_tails(step.layer))
+            assert (found["kind"], found["revive"]) == (step.op, zeros)
+            if zeros == Zeros.TAIL and isinstance(layer, IntegerInput):
+                assert_array_equal(read_banks(program.indices, 31, found["list"], len(layer.tails)), layer.tails)
             if step.op is not Op.INTERVAL:
                 assert found["units"] == step.units
                 assert found["target"] + step.units <= program.state_words

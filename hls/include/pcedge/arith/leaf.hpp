@@ -94,6 +94,22 @@ uint_t<F, L + 1> leaf_count(uint_t<F, L + 1> below, uint_t<F, L + 1> above,
   return F::select(missing, uint_t<F, L + 1>(power_of_two<L>()), uint_t<F, L + 1>(above - below));
 }
 
+/// \brief What a LEAF accumulates: a count, or with tails one with T bits below, and for a count of 0
+/// a power of two.
+/// \tparam N width of the accumulator
+/// \tparam T tail_bits, 0 where no circuit of the build has tails
+/// \param exponent by how many bits the symbol's tail is below a count of 1, 0 to T
+template <class F, int N, int L, int T>
+uint_t<F, N> leaf_entry(uint_t<F, L + 1> count, typename F::bit tails, std::uint32_t exponent) {
+#pragma HLS INLINE
+  static_assert(L + 1 + T <= N, "a count and its tail must fit the accumulator");
+  using tail_t = uint_t<F, T + 1>;
+  const uint_t<F, 5> shift = uint_t<F, 5>(exponent & 31u);
+  const uint_t<F, N> tail = uint_t<F, N>(tail_t(tail_t(power_of_two<T>()) >> shift));
+  const uint_t<F, N> scaled = uint_t<F, N>(uint_t<F, L + 1 + T>(uint_t<F, L + 1 + T>(count) << T));
+  return F::select(tails, F::select(count == 0, tail, scaled), uint_t<F, N>(count));
+}
+
 /// \brief Entry of a nested table: shift + scale * master, without the last L bits of the product.
 /// \tparam F family of integers
 /// \tparam L leaf_bits

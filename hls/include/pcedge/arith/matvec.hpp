@@ -19,6 +19,21 @@ uint_t<F, N> weighted_entry(uint_t<F, W> weight, uint_t<F, A> mantissa) {
   return uint_t<F, N>(uint_t<F, W - 1 + A>(weight * mantissa));
 }
 
+/// By so many bits a weight of 0 of a sum with tails is below a weight of 1.
+constexpr int WEIGHT_TAIL_BITS = 4;
+
+/// \brief A weight times a mantissa; with tails a weight of 0 counts as 2^-WEIGHT_TAIL_BITS of 1.
+/// \param lift bits by which the weights of the step are larger than the circuit's
+template <class F, int N, int W, int A>
+uint_t<F, N> tailed_entry(uint_t<F, W> weight, uint_t<F, A> mantissa, typename F::bit tails,
+                          std::uint32_t lift) {
+#pragma HLS INLINE
+  const uint_t<F, N> whole = weighted_entry<F, N, W, A>(weight, mantissa);
+  const uint_t<F, N> tail = uint_t<F, N>(uint_t<F, N>(uint_t<F, A>(mantissa >> WEIGHT_TAIL_BITS))
+                                         << uint_t<F, 4>(lift & 15u));
+  return F::select(typename F::bit(tails & (weight == 0)), tail, whole);
+}
+
 /// \brief One multiply-accumulate.
 /// invariant: the sum of all terms of one entry fits N bits (docs/arithmetic.md, table of widths)
 template <class F, int N, int W, int A>

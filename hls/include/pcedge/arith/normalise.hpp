@@ -53,6 +53,38 @@ uint_t<F, To> scale_to(uint_t<F, N> value, uint_t<F, LENGTH_BITS> length) {
   return uint_t<F, To>(uint_t<F, W>(uint_t<F, W>(value) >> right) << left);
 }
 
+/// \brief What a mantissa weighs: in a likelihood with tails 1 only says that an entry is possible.
+/// \tparam A width of a mantissa
+template <class F, int A> uint_t<F, A> live_mantissa(uint_t<F, A> mantissa, typename F::bit keeps) {
+#pragma HLS INLINE
+  const typename F::bit lone = mantissa == uint_t<F, A>(1);
+  return F::select(typename F::bit(lone & keeps), uint_t<F, A>(0), mantissa);
+}
+
+/// \brief 1, larger by so many bits as the weights of a step are than the circuit's: a loaded circuit
+/// may have a smaller W than its build.
+template <class F, int N> uint_t<F, N> lifted_one(std::uint32_t lift) {
+#pragma HLS INLINE
+  return uint_t<F, N>(uint_t<F, N>(1) << uint_t<F, 4>(lift & 15u));
+}
+
+/// \brief An accumulated entry that is zero, and possible, is 1; no other is, for what weighs
+/// something is at least 2.
+/// \tparam N width of the accumulator
+template <class F, int N>
+uint_t<F, N> with_possible(uint_t<F, N> value, typename F::bit some, std::uint32_t lift = 0) {
+#pragma HLS INLINE
+  return F::select(typename F::bit(some & (value == 0)), lifted_one<F, N>(lift), value);
+}
+
+/// \brief What a shift to the right left of an entry: what was not zero stays possible, 1.
+template <class F, int A>
+uint_t<F, A> kept_entry(uint_t<F, A> shifted, typename F::bit some, typename F::bit keeps) {
+#pragma HLS INLINE
+  const typename F::bit lost = some & (shifted == 0);
+  return F::select(typename F::bit(lost & keeps), uint_t<F, A>(1), shifted);
+}
+
 /// \brief One entry of a normalised vector.
 /// \tparam F family of integers
 /// \tparam N width of the accumulator
@@ -60,14 +92,21 @@ uint_t<F, To> scale_to(uint_t<F, N> value, uint_t<F, LENGTH_BITS> length) {
 /// \param value exact entry
 /// \param length bits of the largest entry of the vector (the OR of all entries has as many)
 /// \param revive what a zero vector becomes: 2^(A-1) in every entry, or zero
+/// \param keeps whether an entry that is not zero stays at least 1, and 1 beside others is 1
 template <class F, int N, int A>
 uint_t<F, A> normalise_entry(uint_t<F, N> value, uint_t<F, LENGTH_BITS> length,
-                             typename F::bit revive) {
+                             typename F::bit revive, typename F::bit keeps = typename F::bit(false),
+                             std::uint32_t lift = 0) {
 #pragma HLS INLINE
   static_assert(A >= 8 && A <= 16, "state_bits must be 8 to 16");
   static_assert(N <= 53, "an accumulator must fit 53 bits");
   const uint_t<F, A> zero = F::select(revive, uint_t<F, A>(power_of_two<A - 1>()), uint_t<F, A>(0));
-  return F::select(length == 0, zero, scale_to<F, N, A>(value, length));
+  const uint_t<F, A> scaled =
+      kept_entry<F, A>(scale_to<F, N, A>(value, length), typename F::bit(value != 0), keeps);
+  const typename F::bit beside =
+      (value == lifted_one<F, N>(lift)) & (length > uint_t<F, LENGTH_BITS>(1 + (lift & 15u)));
+  const uint_t<F, A> whole = F::select(typename F::bit(beside & keeps), uint_t<F, A>(1), scaled);
+  return F::select(length == 0, zero, whole);
 }
 
 /// \brief The exponent of a normalised vector, saturated at ZERO_EXPONENT.
@@ -85,14 +124,18 @@ sint_t<F, EXPONENT_BITS> normalise_exponent(sint_t<F, EXPONENT_BITS + 2> exponen
 }
 
 /// \brief One entry of a vector under a greater exponent, with truncation.
+/// \param keeps whether an entry that is not zero stays at least 1
 template <class F, int A>
 uint_t<F, A> align_entry(uint_t<F, A> mantissa, sint_t<F, EXPONENT_BITS> own,
-                         sint_t<F, EXPONENT_BITS> common) {
+                         sint_t<F, EXPONENT_BITS> common,
+                         typename F::bit keeps = typename F::bit(false)) {
 #pragma HLS INLINE
   using wide = sint_t<F, EXPONENT_BITS + 2>;
   const wide gap = wide(common) - wide(own);
   const wide bounded = F::select(gap > wide(A), wide(A), gap); // a shift by A leaves nothing
-  return uint_t<F, A>(uint_t<F, A + 1>(mantissa) >> uint_t<F, LENGTH_BITS>(bounded));
+  return kept_entry<F, A>(
+      uint_t<F, A>(uint_t<F, A + 1>(mantissa) >> uint_t<F, LENGTH_BITS>(bounded)),
+      typename F::bit(mantissa != 0), keeps);
 }
 
 } // namespace pcedge

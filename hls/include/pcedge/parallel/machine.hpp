@@ -41,6 +41,7 @@ template <class C_, class M_> struct machine_t {
   using symbol_t = typename E::symbol_t;
   using weighted_t = uint_t<F, C::weighted_bits>;
   static constexpr int A = C::state_bits, L = C::leaf_bits, P = C::scale_bits, B = C::range_bits;
+  static constexpr int T = C::tail_bits;
   static constexpr unsigned S = C::streams, TR = C::tile_rows, TC = C::tile_columns;
   static constexpr unsigned LANES = C::lanes, ROUND = C::search_bits, PROBES = (1u << ROUND) - 1;
   static constexpr unsigned POINTS = PROBES > 2 ? PROBES : 2;
@@ -158,6 +159,8 @@ template <class C_, class M_> struct machine_t {
     bool second;             ///< which of both vectors it fills; its writer has the other one
     acc_t all, sum;          ///< OR of all entries, and the sum of a list's terms so far
     acc_t sums[LANES];       ///< of a row of targets, over the tiles so far
+    bool some;               ///< where entries may be possible without a value: a list's so far,
+    bool somes[LANES];       ///< and a row's of targets
     count_t target, cleared; ///< where it stands: the first target of a beat
     unsigned source, end;    ///< the first source, or entry of lists, and the end of a list
     std::uint32_t tile, first_tile,

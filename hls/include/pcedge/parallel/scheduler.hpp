@@ -86,6 +86,7 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
     w.stride = s.step.kind == DOWN ? ceil_div(s.step.units, K::TC) : 1;
   }
   w.all = w.sum = 0;
+  w.some = false;
   w.target = w.cleared = 0;
   w.source = 0;
   // The sources are read from now on, and the target is not yet there.

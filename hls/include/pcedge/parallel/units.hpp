@@ -35,13 +35,16 @@ lanes_loop:
 
 /// \brief What a tile adds to the targets of each lane: balanced sums over its columns up, over its
 /// rows down. A source beyond the vector adds zero.
+/// \param some whether the targets of each lane are possible, in a step that keeps
 template <class K>
 void tile_sums(const typename K::worker_t &w, const typename K::operands_t &o, bool down,
-               typename K::acc_t (&lanes)[K::LANES]) {
+               typename K::acc_t (&lanes)[K::LANES], bool (&some)[K::LANES]) {
 #pragma HLS INLINE
   using acc_t = typename K::acc_t;
   using mantissa_t = typename K::mantissa_t;
   mantissa_t sources[K::LANES];
+  bool ways[K::TR];
+#pragma HLS ARRAY_PARTITION variable = ways complete
   acc_t across[K::TR][K::TC], along[K::TC][K::TR];
 #pragma HLS ARRAY_PARTITION variable = sources complete
 #pragma HLS ARRAY_PARTITION variable = across complete dim = 0
@@ -54,18 +57,22 @@ sources_loop:
 rows_loop:
   for (unsigned r = 0; r < K::TR; ++r) {
 #pragma HLS UNROLL
+    ways[r] = false;
   columns_loop:
     for (unsigned c = 0; c < K::TC; ++c) {
 #pragma HLS UNROLL
       const typename K::weight_t weight = K::M::tile(w.tile, r * K::TC + c);
       across[r][c] = along[c][r] =
-          weighted_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-              weight, sources[down ? r : c]);
+          tailed_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
+              weight, live_mantissa<typename K::F, K::A>(sources[down ? r : c], w.step.keeps),
+              w.step.tails, w.step.lift);
+      ways[r] = ways[r] || (sources[c] != 0 && (w.step.tails || weight != 0));
     }
   }
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
+    some[e] = w.step.keeps && ways[e & (K::TR - 1)];
     lanes[e] = down ? sum_of(along[e]) : sum_of(across[e & (K::TR - 1)]);
   }
 }
@@ -83,18 +90,24 @@ void tile(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulator
   // The targets of a beat lie in one row of accumulators: all of its lanes, or some upwards.
   const unsigned target = unsigned(w.target), first = lane_of<K>(target), row = target - first;
   acc_t lanes[K::LANES];
+  bool ways[K::LANES];
 #pragma HLS ARRAY_PARTITION variable = lanes complete
-  tile_sums<K>(w, k.operands[w.stream], down, lanes);
+#pragma HLS ARRAY_PARTITION variable = ways complete
+  tile_sums<K>(w, k.operands[w.stream], down, lanes, ways);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
 #pragma HLS UNROLL
     const acc_t before = w.source == 0 ? acc_t(0) : w.sums[e];
     const acc_t sum = acc_t(before + lanes[e]);
+    const bool some = ways[e] || (w.source != 0 && w.somes[e]);
     w.sums[e] = sum;
+    w.somes[e] = some;
+    const acc_t entry =
+        with_possible<typename K::F, K::C::accumulator_bits>(sum, some, w.step.lift);
     const bool within = e >= first && e < first + targets && row + e < step.units;
     if (last && within) {
-      accumulators[accumulator_row<K>(w.second, row)][e] = sum;
-      w.all = acc_t(w.all | sum);
+      accumulators[accumulator_row<K>(w.second, row)][e] = entry;
+      w.all = acc_t(w.all | entry);
     }
   }
   w.first_tile += last ? 1 : 0;
@@ -107,19 +120,24 @@ lanes_loop:
 
 /// \brief One cycle of UP or LIST by lists: one entry, or the end of a list.
 /// \param term the entry's weight times its source
+/// \param some whether the entry makes the target possible, in a step that keeps
 template <class K>
 void listed(typename K::worker_t &w, typename K::accumulators_t &accumulators,
-            typename K::acc_t term) {
+            typename K::acc_t term, bool some) {
 #pragma HLS INLINE
   const unsigned target = unsigned(w.target);
   if (w.source < w.end) {
     w.sum = typename K::acc_t(w.sum + term);
+    w.some = w.some || some;
     w.source += 1;
     return;
   }
-  store_entry<K>(accumulators, w, target, w.sum);
-  w.all = typename K::acc_t(w.all | w.sum);
+  const typename K::acc_t entry =
+      with_possible<typename K::F, K::C::accumulator_bits>(w.sum, w.some, w.step.lift);
+  store_entry<K>(accumulators, w, target, entry);
+  w.all = typename K::acc_t(w.all | entry);
   w.sum = 0;
+  w.some = false;
   w.target = typename K::count_t(target + 1);
   w.done = target + 1 == w.step.units;
   if (!w.done)
@@ -163,13 +181,14 @@ void scattered(typename K::worker_t &w, typename K::accumulators_t &accumulators
 template <class K>
 void by_lists(K &k, typename K::worker_t &w, typename K::accumulators_t &accumulators) {
 #pragma HLS INLINE
+  const typename K::mantissa_t source = k.operands[w.stream].a[0];
   const typename K::acc_t term =
       weighted_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
-          w.weight, k.operands[w.stream].a[0]);
+          w.weight, live_mantissa<typename K::F, K::A>(source, w.step.keeps));
   if (w.step.kind == DOWN)
     scattered<K>(w, accumulators, term);
   else
-    listed<K>(w, accumulators, term);
+    listed<K>(w, accumulators, term, w.step.keeps && source != 0 && w.weight != 0);
 }
 
 /// \brief One cycle of a step of VECTOR: an entry a lane, or one where sources are gathered.
@@ -179,11 +198,22 @@ void entries(K &k, typename K::worker_t &w, typename K::accumulators_t &accumula
   using F = typename K::F;
   using acc_t = typename K::acc_t;
   const step_t &step = w.step;
-  const typename K::operands_t &o = k.operands[w.stream];
+  const typename K::operands_t &given = k.operands[w.stream];
+  // What the sources weigh; ALIGN moves them as they are.
+  typename K::operands_t o = given;
+sources_loop:
+  for (unsigned e = 0; e < K::LANES; ++e) {
+#pragma HLS UNROLL
+    o.a[e] = live_mantissa<F, K::A>(given.a[e], step.keeps);
+    o.b[e] = live_mantissa<F, K::A>(given.b[e], step.keeps);
+  }
   const bool single = step.kind == MULTIPLY && (step.gather_a || step.gather_b);
   const typename K::exponent_t a = o.a_exponent, b = o.b_exponent;
   const typename K::exponent_t common = F::select(a < b, b, a);
   const bool missing = o.symbol == typename K::symbol_t(K::E::MISSING);
+  const bool tails = step.kind == LEAF && step.tails;
+  const std::uint32_t tail =
+      tails ? K::M::index(step.list + bounded_symbol<K>(o.symbol, w.leaf)) : 0;
   const unsigned target = unsigned(w.target);
 lanes_loop:
   for (unsigned e = 0; e < K::LANES; ++e) {
@@ -194,12 +224,15 @@ lanes_loop:
       continue;
     acc_t value = acc_t(power_of_two<K::A - 1>());
     if (step.kind == LEAF) {
-      value = leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing);
+      value = leaf_entry<F, K::C::accumulator_bits, K::L, K::T>(
+          leaf_count<F, K::L>(k.rows[e].at[0], k.rows[e].at[1], missing), tails, tail);
     } else if (step.kind == MULTIPLY) {
-      value = acc_t(o.a[from] * o.b[from]);
+      value = with_possible<F, K::C::accumulator_bits>(
+          acc_t(o.a[from] * o.b[from]), step.keeps && given.a[from] != 0 && given.b[from] != 0);
     } else if (step.kind == ALIGN) {
       const bool left = i < step.a_units;
-      value = align_entry<F, K::A>(left ? o.a[e] : o.b[e], left ? a : b, common);
+      value =
+          align_entry<F, K::A>(left ? given.a[e] : given.b[e], left ? a : b, common, step.keeps);
     }
     accumulators[accumulator_row<K>(w.second, target)][e] = value;
     w.all = acc_t(w.all | value);
@@ -220,7 +253,7 @@ typename K::wide_exponent_t exponent_of(const step_t &step, const typename K::op
   case INIT:
     return wide_t(1 - K::A);
   case LEAF:
-    return wide_t(-K::L);
+    return wide_t(step.tails ? -K::L - K::T : -K::L);
   case LIST:
     return a;
   case MULTIPLY:
@@ -284,7 +317,7 @@ lanes_loop:
       continue;
     const typename K::acc_t entry = accumulators[accumulator_row<K>(w.second, next)][e];
     const typename K::mantissa_t whole =
-        normalise_entry<F, ACC, K::A>(entry, length, w.step.revive);
+        normalise_entry<F, ACC, K::A>(entry, length, w.step.revive, w.step.keeps, w.step.lift);
     w.lanes[e] = F::select(w.raw, typename K::mantissa_t(entry), whole);
   }
   w.first = w.next;

@@ -18,17 +18,24 @@ enum step_kind {
   INTERVAL = 7
 };
 
+/// What becomes of zeros; the numbers are those of pcedge.schedule.steps.Zeros.
+enum zeros_t { STAY = 0, REVIVE = 1, KEEP = 2, TAIL = 3 };
+
 /// \brief One decoded step. What a step does not use holds any number: kind and flags say what it
 /// uses. Only `variable` and the slots of the sources are 0 then: units read there before they ask
 /// for the kind. Addresses and counts are plain words: they are not part of the arithmetic, and
 /// synthesis trims them to the sizes of the memories.
 struct step_t {
   std::uint32_t kind;
-  bool revive;                   ///< a zero result becomes ones
-  bool lists;                    ///< the operand is lists, not a dense block
-  bool values;                   ///< the lists carry weights; otherwise every entry weighs 1
-  bool gather_a;                 ///< source a is read through a gather list
-  bool gather_b;                 ///< source b is read through a gather list
+  bool revive; ///< a zero result becomes ones
+  bool keeps;  ///< no entry becomes zero by truncation, and 1 weighs nothing
+  bool tails;  ///< parameters that are zero are tails
+  std::uint32_t
+      lift;      ///< bits by which the weights of an UP that keeps are larger than the circuit's
+  bool lists;    ///< the operand is lists, not a dense block
+  bool values;   ///< the lists carry weights; otherwise every entry weighs 1
+  bool gather_a; ///< source a is read through a gather list
+  bool gather_b; ///< source b is read through a gather list
   std::uint32_t units;           ///< entries of the result
   std::uint32_t a_units;         ///< entries of source a
   std::uint32_t b_units;         ///< entries of source b
@@ -65,7 +72,11 @@ template <class P> step_t decode_step(std::uint32_t place) {
 #pragma HLS INLINE
   step_t step;
   step.kind = P::kind(place);
-  step.revive = P::revive(place) != 0;
+  const std::uint32_t zeros = P::revive(place) & 3u;
+  step.lift = P::revive(place) >> 2;
+  step.revive = zeros == REVIVE;
+  step.keeps = zeros >= KEEP;
+  step.tails = zeros == TAIL;
   step.lists = P::lists(place) != 0;
   step.values = P::values(place) != 0;
   step.gather_a = P::gather_a(place) != 0;

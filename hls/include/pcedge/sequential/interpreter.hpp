@@ -38,10 +38,12 @@ template <class C, class M> struct engine_t {
   static constexpr int P = C::scale_bits;
   static constexpr int B = C::range_bits;
   static constexpr int ACC = C::accumulator_bits;
+  static constexpr int T = C::tail_bits;
   static constexpr int SUM = C::context_sum_bits;
   static constexpr int MIX = C::weighted_bits;
   static_assert(C::weight_bits >= 2 && C::weight_bits <= 16, "weight_bits must be 2 to 16");
-  static_assert(ACC >= 2 * A && ACC >= L + 1, "the accumulator must hold products and leaf counts");
+  static_assert(ACC >= 2 * A && ACC >= L + 1 + T,
+                "the accumulator must hold products and leaf counts");
   static_assert(MIX == SUM + L, "a weighted entry is at most the context's sum times 2^L");
   static_assert(C::symbol_bits >= 1 && C::symbol_bits <= 31, "a symbol must fit 31 bits");
   static_assert(C::max_units >= 1 && C::state_words >= 1 && C::exponent_slots >= 1,
@@ -158,7 +160,8 @@ template <class C, class M> struct engine_t {
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
-      state[step.target + k] = normalise_entry<F, ACC, A>(accumulators[k], length, step.revive);
+      state[step.target + k] =
+          normalise_entry<F, ACC, A>(accumulators[k], length, step.revive, step.keeps, step.lift);
     }
     exponents[step.target_exponent] = normalise_exponent<F, A>(exponent, length, step.revive);
   }
@@ -176,17 +179,19 @@ template <class C, class M> struct engine_t {
     const leaf_t leaf = leaf_of(step);
     const bit missing = symbols[step.variable] == symbol_t(MISSING);
     const unsigned symbol = bounded_symbol(step, leaf);
+    const std::uint32_t tail = step.tails ? M::index(step.list + symbol) : 0;
     acc_t all = 0;
   absorb:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
       const unsigned number = M::leaf(leaf.list + k);
-      const acc_t count = leaf_count<F, L>(cumulative(leaf, number, symbol),
-                                           cumulative(leaf, number, symbol + 1), missing);
-      accumulators[k] = count;
-      all = acc_t(all | count);
+      const uint_t<F, L + 1> count = leaf_count<F, L>(
+          cumulative(leaf, number, symbol), cumulative(leaf, number, symbol + 1), missing);
+      const acc_t entry = leaf_entry<F, ACC, L, T>(count, step.tails, tail);
+      accumulators[k] = entry;
+      all = acc_t(all | entry);
     }
-    finish(step, all, wide_exponent_t(-L));
+    finish(step, all, wide_exponent_t(step.tails ? -L - T : -L));
   }
 
   /// \brief UP, LIST and dense DOWN: every target entry is a weighted sum of source entries.
@@ -204,6 +209,7 @@ template <class C, class M> struct engine_t {
       const unsigned first = step.lists ? end : 0;
       end = step.lists ? first + M::index(step.list + k) : step.a_units;
       acc_t sum = 0;
+      bool some = false;
     sources:
       for (unsigned i = first; i < end; ++i) {
 #pragma HLS PIPELINE II = 1
@@ -212,13 +218,17 @@ template <class C, class M> struct engine_t {
         const unsigned place = step.lists ? step.weights + i : address.place;
         const bool weighted = !step.lists || step.values;
         const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
-        sum =
-            multiply_accumulate<F, ACC, C::weight_bits + 1, A>(sum, weight, state[step.a + source]);
+        const mantissa_t mantissa = state[step.a + source];
+        sum = acc_t(sum +
+                    tailed_entry<F, ACC, C::weight_bits + 1, A>(
+                        weight, live_mantissa<F, A>(mantissa, step.keeps), step.tails, step.lift));
+        some = some || (step.keeps && mantissa != 0 && (step.tails || weight != 0));
         address.next_source(i);
       }
       address.next_target(k);
-      accumulators[k] = sum;
-      all = acc_t(all | sum);
+      const acc_t entry = with_possible<F, ACC>(sum, some, step.lift);
+      accumulators[k] = entry;
+      all = acc_t(all | entry);
     }
     const wide_exponent_t own = wide_exponent_t(exponents[step.a_exponent]);
     const wide_exponent_t scaled = own - wide_exponent_t(C::weight_bits);
@@ -267,11 +277,14 @@ template <class C, class M> struct engine_t {
   products:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS PIPELINE II = 1
-      const mantissa_t a = entry(step.a, step.gather_a, step.list, k);
-      const mantissa_t b = entry(step.b, step.gather_b, step.list_b, k);
+      const mantissa_t first = entry(step.a, step.gather_a, step.list, k);
+      const mantissa_t second = entry(step.b, step.gather_b, step.list_b, k);
+      const mantissa_t a = live_mantissa<F, A>(first, step.keeps);
+      const mantissa_t b = live_mantissa<F, A>(second, step.keeps);
       const acc_t product = acc_t(a * b);
-      accumulators[k] = product;
-      all = acc_t(all | product);
+      const acc_t value = with_possible<F, ACC>(product, step.keeps && first != 0 && second != 0);
+      accumulators[k] = value;
+      all = acc_t(all | value);
     }
     finish(step, all,
            wide_exponent_t(exponents[step.a_exponent]) +
@@ -285,12 +298,13 @@ template <class C, class M> struct engine_t {
   first:
     for (unsigned k = 0; k < step.a_units; ++k) {
 #pragma HLS PIPELINE II = 1
-      state[step.target + k] = align_entry<F, A>(state[step.a + k], a, common);
+      state[step.target + k] = align_entry<F, A>(state[step.a + k], a, common, step.keeps);
     }
   second:
     for (unsigned k = 0; k < step.b_units; ++k) {
 #pragma HLS PIPELINE II = 1
-      state[step.target + step.a_units + k] = align_entry<F, A>(state[step.b + k], b, common);
+      state[step.target + step.a_units + k] =
+          align_entry<F, A>(state[step.b + k], b, common, step.keeps);
     }
     exponents[step.target_exponent] = common;
   }
