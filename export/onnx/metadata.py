@@ -11,8 +11,8 @@ import onnx
 from onnx import helper
 
 from pcedge.circuit.structure import depth
-from pcedge.export.onnx.initializers import check_size
-from pcedge.integer.circuit import IntegerCircuit
+from pcedge.export.onnx.initializers import Parameters, check_size
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.program import Program
 
 #: format of stacks, and that of deep and of large circuits, which loops over steps
@@ -41,6 +41,34 @@ def widths_and_tails(circuit: IntegerCircuit) -> dict[str, Any]:
     """Describe what the metadata say of every circuit: its widths, and that its likelihood has tails if it has."""
     described: dict[str, Any] = {"widths": {name: int(getattr(circuit, name)) for name in WIDTHS}}
     return described | {"tails": True} if circuit.tails else described
+
+
+def describe(
+    circuit: IntegerCircuit, parameters: Parameters, lists: Mapping[int, tuple[list[str], int]]
+) -> dict[str, Any]:
+    """Describe the circuit of a model of stacks without its parameters; `lists` are those of its sparse sums."""
+    layers: list[dict[str, Any]] = []
+    blocks: dict[str, int] = {}
+    for index, layer in enumerate(circuit.layers):
+        entry: dict[str, Any] = {"kind": layer.shape.kind}
+        if isinstance(layer, IntegerInput):
+            entry["variable"] = int(layer.variable)
+        else:
+            entry["children"] = [int(child) for child in layer.children]
+        if index in lists:
+            names, row = lists[index]
+            entry |= {"lists": names, "row": row}
+        elif index in parameters.blocks:
+            name, row = parameters.blocks[index]
+            entry["block"] = [blocks.setdefault(parameters.states.get(name, [name])[-1], len(blocks)), row]
+        if circuit.has_tails(index):
+            entry["tails"] = parameters.tails[index][1] if isinstance(layer, IntegerInput) else True
+        layers.append(entry)
+    return widths_and_tails(circuit) | {
+        "order": [int(variable) for variable in circuit.order],
+        "blocks": list(blocks),
+        "layers": layers,
+    }
 
 
 def constant_digest(digest: bytes, constant: str) -> str:

@@ -22,13 +22,14 @@ from pcedge.export.onnx.metadata import (
     FORMAT_VERSION,
     LOOP_VERSION,
     METADATA,
+    describe,
     format_of,
     widths_and_tails,
     with_metadata,
 )
 from pcedge.export.onnx.stacks import Stack, pick_column, stack_steps
 from pcedge.files import write_whole
-from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.integer.circuit import IntegerCircuit, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
     Align,
@@ -205,7 +206,7 @@ class _Writer:
             functions=onnx_functions(circuit, {node.op_type for node in self.nodes if node.domain == DOMAIN}),
             producer_name="pcedge",
         )
-        return with_metadata(model, self.program, self._describe(), notes, FORMAT_VERSION)
+        return with_metadata(model, self.program, describe(circuit, self.parameters, self.lists), notes, FORMAT_VERSION)
 
     def _node(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
@@ -371,32 +372,6 @@ class _Writer:
             if order != list(range(len(order))):
                 joined = self._gather(joined, self.parameters.index(np.argsort(order)), f"{end}.ordered")
             self._node("Transpose", [joined], [end], perm=[1, 0])
-
-    def _describe(self) -> dict[str, Any]:
-        """Describe the circuit without its parameters."""
-        circuit = self.circuit
-        layers: list[dict[str, Any]] = []
-        blocks: dict[str, int] = {}
-        for index, layer in enumerate(circuit.layers):
-            entry: dict[str, Any] = {"kind": layer.shape.kind}
-            if isinstance(layer, IntegerInput):
-                entry["variable"] = int(layer.variable)
-            else:
-                entry["children"] = [int(child) for child in layer.children]
-            if index in self.lists:
-                names, row = self.lists[index]
-                entry |= {"lists": names, "row": row}
-            elif index in self.blocks:
-                name, row = self.blocks[index]
-                entry["block"] = [blocks.setdefault(self.parameters.states.get(name, [name])[-1], len(blocks)), row]
-            if circuit.has_tails(index):
-                entry["tails"] = self.parameters.tails[index][1] if isinstance(layer, IntegerInput) else True
-            layers.append(entry)
-        return widths_and_tails(circuit) | {
-            "order": [int(variable) for variable in circuit.order],
-            "blocks": list(blocks),
-            "layers": layers,
-        }
 
 
 def _value(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
