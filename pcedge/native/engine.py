@@ -1,0 +1,168 @@
+"""The native engine: the integers of the reference, computed by a shared library (docs/native.md)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.circuit.inference import check_records
+from pcedge.engines.base import Progress
+from pcedge.errors import StreamError, UsageError
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.native.library import Library, PceLanes, PceProgram, PceRecords, PceSchedule, library
+from pcedge.native.tables import Steps, lay_out
+from pcedge.schedule.program import Program
+
+
+class NativeEngine:
+    """Replay the schedules of one integer circuit, as `ReferenceEngine` does.
+
+    Args:
+        source: the circuit, or its program where that is at hand.
+        isa: an instruction set of the library; the best one that the machine has if empty.
+        threads: how many work at once.
+
+    Raises:
+        MissingError: there is no library.
+    """
+
+    def __init__(self, source: IntegerCircuit | Program, isa: str = "", threads: int = 1) -> None:
+        """Lay out the program."""
+        self.program = Program.of(source)
+        self.circuit = self.program.circuit
+        self.threads = threads
+        self.library: Library = library(isa)
+        self.tables = lay_out(self.program)
+        self._native = self._lay_out()
+
+    def _lay_out(self) -> PceProgram:
+        circuit, tables = self.circuit, self.tables
+        return PceProgram(
+            circuit.weight_bits, circuit.leaf_bits, circuit.state_bits, circuit.scale_bits, circuit.range_bits,
+            circuit.floor, len(circuit.order), tables.units, _schedule(tables.likelihood), _schedule(tables.code),
+            *(array.ctypes.data for array in (tables.weights, tables.tables, tables.lists, tables.pairs, tables.sums)),
+        )  # fmt: skip
+
+    def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
+        """Check data against the circuit; give int64 records of shape (N, variables)."""
+        return check_records(x, self.circuit.cardinalities, allow_missing=allow_missing)
+
+    def likelihood(self, x: ArrayLike) -> Vector:
+        """Compute the probability of every record, as `ReferenceEngine.likelihood` does."""
+        return self._both(self.library.engine.likelihood, self.check(x, allow_missing=True), ())
+
+    def intervals(self, x: ArrayLike) -> tuple[IntArray, IntArray]:
+        """Compute the coding intervals of every variable, as `ReferenceEngine.intervals` does."""
+        records = self.check(x, allow_missing=True)
+        return self._both(self.library.engine.intervals, records, (len(self.circuit.order),))
+
+    def _both(self, function: Callable[..., int], records: IntArray, tail: tuple[int, ...]) -> Vector:
+        first, second = (np.zeros((len(records), *tail), dtype=np.int64) for _ in range(2))
+        self._call(function, _records(records), first.ctypes.data, second.ctypes.data)
+        return first, second
+
+    def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
+        """Encode records; record i goes to lane i mod `lanes`, as its next one."""
+        given = _records(records)
+
+        def work(begin: int, end: int) -> list[bytes]:
+            ends = np.zeros(end - begin, dtype=np.int64)
+            out = PceLanes(None, ends.ctypes.data)
+            self._call(self.library.engine.encode, given, lanes, begin, end, ctypes.byref(out))
+            try:
+                data = ctypes.string_at(out.data, int(ends[-1]))
+            finally:
+                self.library.free(out.data)
+            return [data[start:stop] for start, stop in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+
+        coded = [lane for part in self._shares(work, lanes) for lane in part]
+        if progress:
+            progress(len(records), len(records))
+        return coded
+
+    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
+        records = self._decode(lanes, count, strict=True)
+        if progress:
+            progress(count, count)
+        return records
+
+    def _decode(self, lanes: list[bytes], count: int, *, strict: bool) -> IntArray:
+        records = np.zeros((count, len(self.circuit.order)), dtype=np.int64)
+        ends = np.cumsum([len(lane) for lane in lanes], dtype=np.int64)
+        data = b"".join(lanes)
+        out = _records(records)
+
+        def work(begin: int, end: int) -> None:
+            fault = np.zeros(2, dtype=np.int64)
+            status = self.library.engine.decode(
+                ctypes.byref(self._native), data, ends.ctypes.data, len(lanes), begin, end, int(strict),
+                ctypes.byref(out), fault.ctypes.data,
+            )  # fmt: skip
+            _raise(status, fault, lanes)
+
+        self._shares(work, len(lanes))
+        return records
+
+    def sample(self, count: int, seed: int = 0) -> IntArray:
+        """Draw records from the circuit, as `ReferenceEngine.sample` does."""
+        if count < 0:
+            raise UsageError(f"the number of records must be at least 0, got {count}")
+        widths = self.circuit.widths
+        size = len(self.circuit.order) * (widths.scale_bits // 8) + widths.range_bits // 8
+        data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
+        return self._decode([row.tobytes() for row in data], count, strict=False)
+
+    def _shares(self, work: Callable[[int, int], Any], lanes: int) -> list[Any]:
+        """Share lanes out to threads, whole blocks of them where there are enough."""
+        parts = max(1, min(self.threads, lanes // 64))
+        ends = [lanes * part // parts // 64 * 64 if part < parts else lanes for part in range(parts + 1)]
+        pairs = list(zip(ends[:-1], ends[1:], strict=True))
+        if parts == 1:
+            return [work(*pair) for pair in pairs if pair[0] < pair[1]]
+        with ThreadPoolExecutor(parts) as pool:
+            return list(pool.map(lambda pair: work(*pair), pairs))
+
+    def _call(self, function: Callable[..., int], records: PceRecords, *rest: object) -> None:
+        _raise(function(ctypes.byref(self._native), ctypes.byref(records), *rest), np.zeros(2, dtype=np.int64), [])
+
+
+def _schedule(steps: Steps) -> PceSchedule:
+    return PceSchedule(
+        steps.rows.ctypes.data, len(steps.rows), int(steps.keep), steps.result, steps.result_slot, steps.words,
+        steps.slots, int(steps.scales), 0,
+    )  # fmt: skip
+
+
+def _records(records: NDArray[Any]) -> PceRecords:
+    return PceRecords(records.ctypes.data, len(records), records.itemsize, 0)
+
+
+def _raise(status: int, fault: IntArray, lanes: list[bytes]) -> None:
+    """Raise the error that a status of the library stands for."""
+    lane, needed = fault.tolist()
+    if status == 0:
+        return
+    if status == 1:
+        raise MemoryError("the native engine must have memory for its tables and lanes")
+    size = len(lanes[lane])
+    if status == 2:
+        raise StreamError(f"lane {lane} must stay inside the coded intervals, it leaves them: damaged payload")
+    if status == 3:
+        raise StreamError(f"lane {lane} must have at least {needed} bytes for its records, got {size}")
+    if status == 4:
+        raise StreamError(f"lane {lane} must have {needed} bytes for its records, got {size}")
+    raise StreamError(
+        f"lane {lane} must end with the least byte inside its range, its last byte is {needed} above it"
+    )

@@ -1,0 +1,98 @@
+"""The shared library of the native engine, by ctypes: what it was built with, and what this machine can run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pcedge.errors import UsageError
+
+#: of pcedge.h
+ABI = 1
+
+
+class PceSchedule(ctypes.Structure):
+    """`pce_schedule`."""
+
+    _fields_ = [
+        ("steps", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in
+          ("count", "keep", "result", "result_slot", "words", "slots", "scales", "spare")),
+    ]  # fmt: skip
+
+
+class PceProgram(ctypes.Structure):
+    """`pce_program`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in
+          ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor", "variables", "units")),
+        ("likelihood", PceSchedule),
+        ("code", PceSchedule),
+        *((name, ctypes.c_void_p) for name in ("weights", "tables", "lists", "pairs", "sums")),
+    ]  # fmt: skip
+
+
+class PceRecords(ctypes.Structure):
+    """`pce_records`."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("bytes", ctypes.c_int32),
+        ("spare", ctypes.c_int32),
+    ]
+
+
+class PceLanes(ctypes.Structure):
+    """`pce_lanes`."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("ends", ctypes.c_void_p)]
+
+
+_POINTER, _LONG = ctypes.c_void_p, ctypes.c_int64
+
+
+class PceEngine(ctypes.Structure):
+    """`pce_engine`."""
+
+    _fields_ = [
+        ("isa", ctypes.c_char_p),
+        ("likelihood", ctypes.CFUNCTYPE(ctypes.c_int, *[_POINTER] * 4)),
+        ("intervals", ctypes.CFUNCTYPE(ctypes.c_int, *[_POINTER] * 4)),
+        ("encode", ctypes.CFUNCTYPE(ctypes.c_int, *[_POINTER] * 2, *[_LONG] * 3, _POINTER)),
+        (
+            "decode",
+            ctypes.CFUNCTYPE(
+                ctypes.c_int, _POINTER, ctypes.c_char_p, _POINTER, *[_LONG] * 3, ctypes.c_int32, _POINTER, _POINTER
+            ),
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Library:
+    """Hold an engine of the library."""
+
+    isa: str
+    engine: Any
+    free: Callable[[Any], None]
+
+
+@cache
+def library(isa: str = "") -> Library:
+    """Open the library's engine for an instruction set; "" is the best that the machine has."""
+    loaded = ctypes.CDLL(str(Path("/tmp/n/libpcedge.so")))
+    assert loaded.pce_abi() == ABI
+    loaded.pce_engine_of.restype = ctypes.POINTER(PceEngine)
+    loaded.pce_engine_of.argtypes = [ctypes.c_char_p]
+    loaded.pce_free.argtypes = [ctypes.c_void_p]
+    found = loaded.pce_engine_of(isa.encode())
+    if not found:
+        raise UsageError(f"the native engine must have the instruction set {isa!r}, this build or machine has not")
+    engine = found.contents
+    return Library(engine.isa.decode(), engine, loaded.pce_free)

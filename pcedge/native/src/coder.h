@@ -1,0 +1,97 @@
+// The range coder over lanes (docs/stream.md, section Lane).
+#ifndef PCEDGE_CODER_H
+#define PCEDGE_CODER_H
+
+#include "intervals.h"
+
+typedef struct {
+  uint64_t low, range;
+  uint8_t *bytes;
+  size_t size, room;
+} encoder_t;
+
+static int encoder_room(encoder_t *e, size_t more) {
+  if (e->size + more <= e->room)
+    return PCE_OK;
+  const size_t room = 2 * (e->size + more) + 16;
+  uint8_t *bytes = realloc(e->bytes, room);
+  if (!bytes)
+    return PCE_MEMORY;
+  e->bytes = bytes;
+  e->room = room;
+  return PCE_OK;
+}
+
+// Write a digit: a byte, and a carry into the bytes before.
+static inline void encoder_put(encoder_t *e, uint64_t digit) {
+  if (digit >> 8)
+    for (size_t i = e->size; i-- > 0 && ++e->bytes[i] == 0;)
+      ;
+  e->bytes[e->size++] = (uint8_t)digit;
+}
+
+// invariant: there is room for P / 8 bytes
+static inline void encoder_narrow(encoder_t *e, const pce_program *p, uint64_t start, uint64_t end) {
+  const int B = p->range_bits, top = B - 8;
+  const uint64_t unit = e->range >> p->scale_bits;
+  e->low += unit * start;
+  e->range = unit * (end - start);
+  for (int moves = (B - bits_of(e->range)) >> 3; moves > 0; --moves) {
+    encoder_put(e, e->low >> top);
+    e->low = (e->low & ((UINT64_C(1) << top) - 1)) << 8;
+    e->range <<= 8;
+  }
+}
+
+static inline void encoder_flush(encoder_t *e, const pce_program *p) {
+  const int top = p->range_bits - 8;
+  encoder_put(e, (e->low + (UINT64_C(1) << top) - 1) >> top);
+}
+
+typedef struct {
+  uint64_t offset, range;
+  const uint8_t *bytes;
+  int64_t size, read;
+} decoder_t;
+
+static inline uint64_t decoder_next(decoder_t *d) {
+  const int64_t at = d->read++;
+  return at < d->size ? d->bytes[at] : 0;
+}
+
+static void decoder_start(decoder_t *d, const pce_program *p, const uint8_t *bytes, int64_t size) {
+  d->bytes = bytes;
+  d->size = size;
+  d->read = 0;
+  d->range = (UINT64_C(1) << p->range_bits) - 1;
+  d->offset = 0;
+  for (int i = 0; i < p->range_bits / 8; ++i)
+    d->offset = d->offset << 8 | decoder_next(d);
+}
+
+// Take an interval; tell whether an encoder wrote bytes that lie inside.
+static inline int decoder_take(decoder_t *d, const pce_program *p, uint64_t start, uint64_t end) {
+  const uint64_t unit = d->range >> p->scale_bits;
+  d->offset -= unit * start;
+  d->range = unit * (end - start);
+  const int inside = d->offset < d->range;
+  if (!inside)
+    d->offset = d->range - 1;
+  for (int moves = (p->range_bits - bits_of(d->range)) >> 3; moves > 0; --moves) {
+    d->offset = d->offset << 8 | decoder_next(d);
+    d->range <<= 8;
+  }
+  return inside;
+}
+
+// Bytes that an encoder of what was read so far has written.
+static inline int64_t decoder_needed(const decoder_t *d, const pce_program *p) {
+  return d->read - p->range_bits / 8 + 1;
+}
+
+// How much the last byte is above what an encoder flushes.
+static inline int64_t decoder_excess(const decoder_t *d, const pce_program *p) {
+  return (int64_t)(d->offset >> (p->range_bits - 8));
+}
+
+#endif

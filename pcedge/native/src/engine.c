@@ -1,0 +1,284 @@
+// The native engine, compiled once for every instruction set; PCE_ISA names it.
+#include "coder.h"
+
+#define GLUE(a, b) a##b
+#define NAMED(a, b) GLUE(a, b)
+#define TEXT(a) #a
+#define TEXT_OF(a) TEXT(a)
+
+static inline int32_t symbol_at(const pce_records *r, int64_t index) {
+  switch (r->bytes) {
+  case 1:
+    return ((const uint8_t *)r->data)[index];
+  case 2:
+    return ((const uint16_t *)r->data)[index];
+  case 4:
+    return ((const int32_t *)r->data)[index];
+  default:
+    return (int32_t)((const int64_t *)r->data)[index];
+  }
+}
+
+static inline void put_symbol(pce_records *r, int64_t index, int32_t symbol) {
+  switch (r->bytes) {
+  case 1:
+    ((uint8_t *)r->data)[index] = (uint8_t)symbol;
+    break;
+  case 2:
+    ((uint16_t *)r->data)[index] = (uint16_t)symbol;
+    break;
+  case 4:
+    ((int32_t *)r->data)[index] = symbol;
+    break;
+  default:
+    ((int64_t *)r->data)[index] = symbol;
+  }
+}
+
+// Put a record into a column of the block.
+static void load(block_t *b, const pce_records *r, int column, int64_t record) {
+  const int variables = b->program->variables;
+  for (int v = 0; v < variables; ++v)
+    b->symbols[(size_t)v * N + (size_t)column] = symbol_at(r, record * variables + v);
+}
+
+static int likelihood(const pce_program *p, const pce_records *r, int64_t *mantissa, int64_t *exponent) {
+  const pce_schedule *schedule = &p->likelihood;
+  block_t b;
+  if (block_make(&b, p, schedule))
+    return PCE_MEMORY;
+  for (int64_t first = 0; first < r->count; first += N) {
+    const int count = (int)(r->count - first < N ? r->count - first : N);
+    for (int n = 0; n < count; ++n)
+      load(&b, r, n, first + n);
+    for (int i = 0; i < schedule->count; ++i)
+      run_step(&b, schedule, schedule->steps + i);
+    for (int n = 0; n < count; ++n) {
+      mantissa[first + n] = b.state[(size_t)schedule->result * N + (size_t)n];
+      exponent[first + n] = b.exponents[(size_t)schedule->result_slot * N + (size_t)n];
+    }
+  }
+  block_free(&b);
+  return PCE_OK;
+}
+
+// Both ends of the intervals of all records in a block, by place in the coding order.
+static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
+  const pce_program *p = b->program;
+  const pce_schedule *schedule = &p->code;
+  for (int i = 0; i < schedule->count; ++i) {
+    const pce_step *s = schedule->steps + i;
+    if (s->op != INTERVAL) {
+      run_step(b, schedule, s);
+      continue;
+    }
+    uint64_t total[N];
+    take_context(b, s, total);
+    uint32_t *starts = lo + (size_t)s->place * N, *ends = hi + (size_t)s->place * N;
+    for (int n = 0; n < count; ++n) {
+      const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
+      if (symbol < 0) {
+        starts[n] = ends[n] = 0;
+        continue;
+      }
+      const scale_t scale = scale_of(p, total[n], s->symbols);
+      starts[n] = (uint32_t)bound_of(p, weighted_of(b, s, n, symbol), symbol, scale);
+      ends[n] = (uint32_t)bound_of(p, weighted_of(b, s, n, symbol + 1), symbol + 1, scale);
+    }
+  }
+}
+
+static int intervals(const pce_program *p, const pce_records *r, int64_t *lo, int64_t *hi) {
+  const size_t size = (size_t)p->variables * N;
+  block_t b;
+  uint32_t *ends = taken(2 * size, sizeof *ends);
+  int status = ends ? block_make(&b, p, &p->code) : PCE_MEMORY;
+  if (status) {
+    free(ends);
+    return status;
+  }
+  for (int64_t first = 0; first < r->count; first += N) {
+    const int count = (int)(r->count - first < N ? r->count - first : N);
+    for (int n = 0; n < count; ++n)
+      load(&b, r, n, first + n);
+    block_intervals(&b, count, ends, ends + size);
+    for (int n = 0; n < count; ++n)
+      for (int v = 0; v < p->variables; ++v) {
+        lo[(first + n) * p->variables + v] = ends[(size_t)v * N + (size_t)n];
+        hi[(first + n) * p->variables + v] = ends[size + (size_t)v * N + (size_t)n];
+      }
+  }
+  block_free(&b);
+  free(ends);
+  return PCE_OK;
+}
+
+static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int64_t begin, int64_t end,
+                  pce_lanes *out) {
+  const size_t size = (size_t)p->variables * N;
+  const int64_t mine = end - begin;
+  block_t b;
+  out->data = NULL;
+  uint32_t *ends = taken(2 * size, sizeof *ends);
+  encoder_t *encoders = taken((size_t)mine, sizeof *encoders);
+  int status = ends && encoders ? block_make(&b, p, &p->code) : PCE_MEMORY;
+  if (status) {
+    free(ends);
+    free(encoders);
+    return status;
+  }
+  for (int64_t lane = 0; lane < mine; ++lane)
+    encoders[lane].range = (UINT64_C(1) << p->range_bits) - 1;
+  // Rounds of one record of each lane, record by record; a block is whatever N come next.
+  int64_t round = 0, lane = begin, more = 1;
+  while (more && status == PCE_OK) {
+    int64_t owner[N];
+    int count = 0;
+    while (count < N) {
+      const int64_t record = round * lanes + lane;
+      if (record >= r->count && (lane == begin || round * lanes + begin >= r->count)) {
+        more = 0;
+        break;
+      }
+      if (record < r->count) {
+        load(&b, r, count, record);
+        owner[count++] = lane - begin;
+      }
+      if (++lane == end) {
+        lane = begin;
+        ++round;
+      }
+    }
+    if (!count)
+      break;
+    block_intervals(&b, count, ends, ends + size);
+    for (int n = 0; n < count && status == PCE_OK; ++n) {
+      encoder_t *e = encoders + owner[n];
+      status = encoder_room(e, (size_t)p->variables * (size_t)(p->scale_bits / 8) + 1);
+      if (status)
+        break;
+      for (int v = 0; v < p->variables; ++v) {
+        const uint32_t start = ends[(size_t)v * N + (size_t)n];
+        const uint32_t stop = ends[size + (size_t)v * N + (size_t)n];
+        if (start != stop)
+          encoder_narrow(e, p, start, stop);
+      }
+    }
+  }
+  size_t total = 0;
+  for (int64_t i = 0; i < mine && status == PCE_OK; ++i) {
+    status = encoder_room(encoders + i, 1);
+    if (status == PCE_OK)
+      encoder_flush(encoders + i, p);
+    total += encoders[i].size;
+  }
+  if (status == PCE_OK) {
+    out->data = malloc(total ? total : 1);
+    status = out->data ? PCE_OK : PCE_MEMORY;
+  }
+  size_t place = 0;
+  for (int64_t i = 0; i < mine; ++i) {
+    if (status == PCE_OK) {
+      memcpy(out->data + place, encoders[i].bytes, encoders[i].size);
+      out->ends[i] = (int64_t)(place += encoders[i].size);
+    }
+    free(encoders[i].bytes);
+  }
+  free(encoders);
+  free(ends);
+  block_free(&b);
+  return status;
+}
+
+// Find a record's symbol: the greatest one whose interval begins at or below the position.
+static int32_t find(const block_t *b, const pce_step *s, int n, scale_t scale, const decoder_t *d,
+                    uint64_t *start, uint64_t *end) {
+  const pce_program *p = b->program;
+  const uint64_t unit = d->range >> p->scale_bits;
+  int32_t low = 0, high = s->symbols;
+  *start = 0;
+  *end = bound_of(p, weighted_of(b, s, n, high), high, scale);
+  while (high - low > 1) {
+    const int32_t middle = low + (high - low) / 2;
+    const uint64_t bound = bound_of(p, weighted_of(b, s, n, middle), middle, scale);
+    if (unit * bound <= d->offset) {
+      low = middle;
+      *start = bound;
+    } else {
+      high = middle;
+      *end = bound;
+    }
+  }
+  return low;
+}
+
+static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t first, int columns,
+                        int32_t strict, pce_records *out, int64_t *fault) {
+  const pce_program *p = b->program;
+  const pce_schedule *schedule = &p->code;
+  for (int64_t base = first; base < out->count; base += lanes) {
+    const int count = (int)(out->count - base < columns ? out->count - base : columns);
+    for (int i = 0; i < schedule->count; ++i) {
+      const pce_step *s = schedule->steps + i;
+      if (s->op != INTERVAL) {
+        run_step(b, schedule, s);
+        continue;
+      }
+      uint64_t total[N];
+      take_context(b, s, total);
+      for (int n = 0; n < count; ++n) {
+        uint64_t start, end;
+        const scale_t scale = scale_of(p, total[n], s->symbols);
+        const int32_t symbol = find(b, s, n, scale, decoders + n, &start, &end);
+        b->symbols[(size_t)s->variable * N + (size_t)n] = symbol;
+        if (!decoder_take(decoders + n, p, start, end) && strict) {
+          fault[0] = first + n;
+          return PCE_DAMAGED;
+        }
+      }
+    }
+    for (int n = 0; n < count; ++n) {
+      if (strict && decoder_needed(decoders + n, p) > decoders[n].size) {
+        fault[0] = first + n;
+        fault[1] = decoder_needed(decoders + n, p);
+        return PCE_SHORT;
+      }
+      for (int v = 0; v < p->variables; ++v)
+        put_symbol(out, (base + n) * p->variables + v, b->symbols[(size_t)v * N + (size_t)n]);
+    }
+  }
+  for (int n = 0; n < columns && strict; ++n) {
+    fault[0] = first + n;
+    if (decoder_needed(decoders + n, p) != decoders[n].size) {
+      fault[1] = decoder_needed(decoders + n, p);
+      return PCE_LONG;
+    }
+    if (decoder_excess(decoders + n, p)) {
+      fault[1] = decoder_excess(decoders + n, p);
+      return PCE_FLUSH;
+    }
+  }
+  return PCE_OK;
+}
+
+static int decode(const pce_program *p, const uint8_t *data, const int64_t *ends, int64_t lanes, int64_t begin,
+                  int64_t end, int32_t strict, pce_records *out, int64_t *fault) {
+  block_t b;
+  if (block_make(&b, p, &p->code))
+    return PCE_MEMORY;
+  int status = PCE_OK;
+  for (int64_t first = begin; first < end && status == PCE_OK; first += N) {
+    decoder_t decoders[N];
+    const int columns = (int)(end - first < N ? end - first : N);
+    for (int n = 0; n < columns; ++n) {
+      const int64_t from = first + n ? ends[first + n - 1] : 0;
+      decoder_start(decoders + n, p, data + from, ends[first + n] - from);
+    }
+    memset(b.symbols, 0, (size_t)p->variables * N * sizeof *b.symbols);
+    status = decode_block(&b, decoders, lanes, first, columns, strict, out, fault);
+  }
+  block_free(&b);
+  return status;
+}
+
+const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood, intervals, encode, decode};
