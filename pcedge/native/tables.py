@@ -166,13 +166,17 @@ class _Writer:
         if zeros == Zeros.TAIL:
             assert layer.tails is not None
             numbers["list_b"] = self.lists.put(layer.tails)
-        if isinstance(step, Leaf):
-            return numbers
-        numbers["place"] = self.place[step.variable]
-        leaf_bits, units = self.circuit.leaf_bits, step.source.units
-        sums = min(units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1)
-        if sums << leaf_bits < _NARROW and 1 << leaf_bits < _HALF:
-            numbers["pairs"] = self.pairs.put(np.pad(layer.cumulative.T, ((0, 0), (0, -units % _VECTOR))))
+        short = 1 << self.circuit.leaf_bits < _HALF
+        if isinstance(step, Interval):
+            numbers["place"] = self.place[step.variable]
+            most = min(
+                step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
+            )
+            short = short and most << self.circuit.leaf_bits < _NARROW
+        if short and zeros != Zeros.TAIL:
+            rows = layer.cumulative.T
+            numbers["pairs"] = self.pairs.put(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _VECTOR))))
+            numbers["sums"] = self.sums.put((rows.sum(axis=1) * _HALF) % _NARROW)
         return numbers
 
     def _rows(self, rows: SparseRows, values: IntArray | None, dropped: int = 0) -> dict[str, int]:

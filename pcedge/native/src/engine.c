@@ -82,8 +82,8 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
         continue;
       }
       const scale_t scale = scale_of(p, total[n], s->symbols);
-      starts[n] = (uint32_t)bound_of(p, weighted_of(b, s, n, symbol), symbol, scale);
-      ends[n] = (uint32_t)bound_of(p, weighted_of(b, s, n, symbol + 1), symbol + 1, scale);
+      starts[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
+      ends[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
     }
   }
 }
@@ -191,7 +191,7 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
 }
 
 // Find a record's symbol: the greatest one whose interval begins at or below the position.
-static int32_t find(const block_t *b, const pce_step *s, int n, scale_t scale, const decoder_t *d,
+static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale, const decoder_t *d,
                     uint64_t *start, uint64_t *end) {
   const pce_program *p = b->program;
   const uint64_t unit = d->range >> p->scale_bits;
@@ -229,7 +229,7 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
       for (int n = 0; n < count; ++n) {
         uint64_t start, end;
         const scale_t scale = scale_of(p, total[n], s->symbols);
-        const int32_t symbol = find(b, s, n, scale, decoders + n, &start, &end);
+        const int32_t symbol = find(b, s, (size_t)n, scale, decoders + n, &start, &end);
         b->symbols[(size_t)s->variable * N + (size_t)n] = symbol;
         if (!decoder_take(decoders + n, p, start, end) && strict) {
           fault[0] = first + n;

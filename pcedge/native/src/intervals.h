@@ -41,27 +41,32 @@ static inline uint64_t bound_of(const pce_program *p, uint64_t weighted, int sym
 static void take_context(block_t *b, const pce_step *s, uint64_t *total) {
   const int units = s->a_units, padded = (units + 15) / 16 * 16;
   const uint16_t *source = b->state + (size_t)s->a * N;
+  const size_t room = (size_t)b->room;
   FOR_LANES total[n] = 0;
   for (int k = 0; k < units; ++k)
-    FOR_LANES {
-      b->context[(size_t)n * (size_t)b->room + (size_t)k] = source[(size_t)k * N + n];
-      total[n] += source[(size_t)k * N + n];
-    }
+    FOR_LANES total[n] += source[(size_t)k * N + n];
+  if (units % 8 == 0 && s->pairs >= 0) {
+    by_record(source, b->context, room, units);
+  } else {
+    for (int k = 0; k < units; ++k)
+      FOR_LANES b->context[n * room + (size_t)k] = source[(size_t)k * N + n];
+  }
+  if (s->pairs < 0)
+    return;
   for (int k = units; k < padded; ++k)
-    FOR_LANES b->context[(size_t)n * (size_t)b->room + (size_t)k] = 0;
+    FOR_LANES b->context[n * room + (size_t)k] = 0x8000;
+  // Less 2^15, as multiplications of signed 16 bits want them; `sums` has what this takes.
+  FOR_LANES for (int k = 0; k < units; ++k) b->context[n * room + (size_t)k] ^= 0x8000;
 }
 
 // The weighted entry of one symbol for one record.
-static inline uint64_t weighted_of(const block_t *b, const pce_step *s, int n, int symbol) {
-  const uint16_t *c = b->context + (size_t)n * (size_t)b->room;
+static inline uint64_t weighted_of(const block_t *b, const pce_step *s, size_t n, int symbol) {
+  const uint16_t *c = b->context + n * (size_t)b->room;
   const int units = s->a_units;
   if (s->pairs >= 0) {
     const int padded = (units + 15) / 16 * 16;
     const int16_t *row = b->program->pairs + s->pairs + (size_t)symbol * (size_t)padded;
-    uint32_t sum = 0;
-    for (int k = 0; k < padded; ++k)
-      sum += (uint32_t)c[k] * (uint32_t)row[k];
-    return sum;
+    return dot((const int16_t *)c, row, padded) + b->program->sums[s->sums + symbol];
   }
   const uint32_t *row = b->program->tables + s->data + (size_t)symbol * (size_t)units;
   uint64_t sum = 0;

@@ -33,6 +33,23 @@ typedef struct {
 
 static inline int bits_of(uint64_t x) { return x ? 64 - __builtin_clzll(x) : 0; }
 
+// The bits of N numbers, as compilers turn it into vectors: the exponent of a float, whose low bits
+// are cleared so that it does not round up.
+static inline void lengths_narrow(const uint32_t *restrict x, int32_t *restrict length) {
+  FOR_LANES {
+    const uint32_t half = x[n] >> 1, top = half & ~(half >> 1);
+    const float value = (float)(int32_t)top;
+    uint32_t word;
+    memcpy(&word, &value, sizeof word);
+    const int32_t bits = (int32_t)(word >> 23) - 126;
+    length[n] = (bits > 0 ? bits : 0) + (x[n] != 0);
+  }
+}
+
+static inline void lengths_wide(const uint64_t *restrict x, int32_t *restrict length) {
+  FOR_LANES length[n] = bits_of(x[n]);
+}
+
 static void *taken(size_t count, size_t size) {
   void *memory = calloc(count ? count : 1, size);
   return memory;
@@ -72,7 +89,7 @@ static inline uint32_t live_of(uint32_t mantissa, int keep) {
 }
 
 // Shift what was accumulated so that each record's largest entry has A bits.
-#define NORMALISE(NAME, WORD, WIDTH)                                                               \
+#define NORMALISE(NAME, WORD, WIDTH, LENGTHS)                                                               \
   static void NAME(block_t *b, const pce_step *s, const WORD *restrict acc,                        \
                    const int32_t *restrict exponent, int scales) {                                 \
     const int A = b->program->state_bits, units = s->units;                                        \
@@ -83,8 +100,8 @@ static inline uint32_t live_of(uint32_t mantissa, int keep) {
       FOR_LANES top[n] = acc[(size_t)k * N + n] > top[n] ? acc[(size_t)k * N + n] : top[n];        \
     int dead = 0, keeps = s->zeros >= KEEP;                                                        \
     int32_t length[N];                                                                             \
+    LENGTHS(top, length);                                                                          \
     FOR_LANES {                                                                                    \
-      length[n] = bits_of(top[n]);                                                                 \
       dead |= length[n] == 0;                                                                      \
       up[n] = (WORD)(WIDTH - (length[n] ? length[n] : WIDTH));                                     \
     }                                                                                              \
@@ -114,8 +131,8 @@ static inline uint32_t live_of(uint32_t mantissa, int keep) {
     }                                                                                              \
   }
 
-NORMALISE(normalise_narrow, uint32_t, 32)
-NORMALISE(normalise_wide, uint64_t, 64)
+NORMALISE(normalise_narrow, uint32_t, 32, lengths_narrow)
+NORMALISE(normalise_wide, uint64_t, 64, lengths_wide)
 
 static void normalise(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
   if (s->wide)
@@ -131,8 +148,68 @@ static void run_init(block_t *b, const pce_step *s) {
   FOR_LANES b->exponents[(size_t)s->target_slot * N + n] = 1 - A;
 }
 
+// Turn rows of 16-bit numbers by record into rows by unit: `units` of each record, padded to 16.
+static void by_unit(const uint16_t *restrict rows, size_t room, uint16_t *restrict out, int units) {
+  for (size_t first = 0; first < N; first += 8)
+    for (int k = 0; k < units; k += 8)
+      transpose(rows + first * room + (size_t)k, room, out + (size_t)k * N + first, N,
+                units - k < 8 ? units - k : 8);
+}
+
+// The same from rows by unit to rows by record.
+static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units) {
+  for (size_t first = 0; first < N; first += 8)
+    for (int k = 0; k < units; k += 8)
+      transpose(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room, 8);
+}
+
+// LEAF of 16-bit tables, record by record.
+static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
+  const pce_program *p = b->program;
+  const int A = p->state_bits, L = p->leaf_bits, padded = (s->units + 15) / 16 * 16;
+  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+  const uint16_t *tables = (const uint16_t *)(p->pairs + s->pairs);
+  int32_t *exponents = b->exponents + (size_t)s->target_slot * N;
+  FOR_LANES {
+    const int32_t symbol = symbols[n];
+    const uint16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * (size_t)padded;
+    const uint16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * (size_t)padded;
+    uint16_t *row = b->context + n * (size_t)b->room;
+    uint32_t top = 0;
+    for (int k = 0; k < padded; ++k) {
+      row[k] = (uint16_t)(high[k] - low[k]);
+      top |= row[k];
+    }
+    const int length = bits_of(top), move = length - A;
+    if (!length) {
+      if (s->zeros == REVIVE)
+        for (int k = 0; k < padded; ++k)
+          row[k] = (uint16_t)(1u << (A - 1));
+    } else if (move < 0) {
+      const int keeps = s->zeros >= KEEP && length > 1;
+      for (int k = 0; k < padded; ++k)
+        row[k] = keeps && row[k] == 1 ? 1 : (uint16_t)(row[k] << -move);
+    } else {
+      const int keeps = s->zeros >= KEEP;
+      for (int k = 0; k < padded; ++k) {
+        const uint16_t m = row[k] >> move;
+        row[k] = keeps && row[k] && !m ? 1 : m;
+      }
+    }
+    if (scales) {
+      const int moved = -L + (length ? move : 0);
+      exponents[n] = !length && s->zeros != REVIVE ? ZERO_EXPONENT : moved;
+    }
+  }
+  by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
+}
+
 static void run_leaf(block_t *b, const pce_step *s, int scales) {
   const pce_program *p = b->program;
+  if (s->pairs >= 0) {
+    run_leaf_short(b, s, scales);
+    return;
+  }
   const int L = p->leaf_bits, units = s->units, tailed = s->zeros == TAIL;
   const int32_t *symbols = b->symbols + (size_t)s->variable * N;
   const uint32_t *tables = p->tables + s->data;

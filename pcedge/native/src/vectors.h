@@ -2,6 +2,7 @@
 #ifndef PCEDGE_VECTORS_H
 #define PCEDGE_VECTORS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(__AVX512BW__)
@@ -62,5 +63,60 @@ static inline vec vec_multiply_add(vec sum, vec a, vec b) {
   return sum;
 }
 #endif
+
+// Multiply and add `count` numbers, a multiple of 16, modulo 2^32.
+static inline uint32_t dot(const int16_t *a, const int16_t *b, int count) {
+#if defined(__AVX2__)
+  __m256i sum = _mm256_setzero_si256();
+  for (int k = 0; k < count; k += 16)
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(a + k)),
+                                                  _mm256_loadu_si256((const __m256i *)(const void *)(b + k))));
+  __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+  half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+  return (uint32_t)_mm_cvtsi128_si32(half);
+#elif defined(__SSE2__)
+  __m128i sum = _mm_setzero_si128();
+  for (int k = 0; k < count; k += 8)
+    sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + k)),
+                                            _mm_loadu_si128((const __m128i *)(const void *)(b + k))));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+  return (uint32_t)_mm_cvtsi128_si32(sum);
+#else
+  uint32_t sum = 0;
+  for (int k = 0; k < count; ++k)
+    sum += (uint32_t)((int32_t)a[k] * b[k]);
+  return sum;
+#endif
+}
+
+// Transpose 8 rows of 8 numbers; only the first `rows` of the result are written.
+static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step, int rows) {
+#if defined(__SSE2__)
+  __m128i r[8], t[8];
+  for (int i = 0; i < 8; ++i)
+    r[i] = _mm_loadu_si128((const __m128i *)(const void *)(from + (size_t)i * stride));
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 2; ++j) {
+      r[4 * i + 2 * j] = _mm_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+      r[4 * i + 2 * j + 1] = _mm_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+    }
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm_unpacklo_epi64(r[i], r[4 + i]);
+    t[2 * i + 1] = _mm_unpackhi_epi64(r[i], r[4 + i]);
+  }
+  for (int i = 0; i < rows; ++i)
+    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), t[i]);
+#else
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < 8; ++j)
+      to[(size_t)i * step + (size_t)j] = from[(size_t)j * stride + (size_t)i];
+#endif
+}
 
 #endif
