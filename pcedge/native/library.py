@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pcedge.errors import UsageError
+from pcedge.errors import MissingToolError, UsageError
+from pcedge.native.build import ISAS, NAME
 
 #: of pcedge.h
 ABI = 1
@@ -85,14 +86,43 @@ class Library:
 
 @cache
 def library(isa: str = "") -> Library:
-    """Open the library's engine for an instruction set; "" is the best that the machine has."""
-    loaded = ctypes.CDLL(str(Path("/tmp/n/libpcedge.so")))
-    assert loaded.pce_abi() == ABI
+    """Open the library's engine for an instruction set; "" is the best that the machine has.
+
+    Raises:
+        MissingToolError: this installation has no library, or one that cannot be opened.
+        UsageError: the build or the machine has not the instruction set.
+    """
+    path = Path(__file__).parent / NAME
+    if not path.is_file():
+        raise MissingToolError(
+            "the native engine needs its library, which this installation was made without; with a C compiler "
+            "python -m pcedge.native.build makes it (PCEDGE_CC names another one)"
+        )
+    try:
+        loaded = ctypes.CDLL(str(path))
+        version = loaded.pce_abi()
+    except (OSError, AttributeError) as error:
+        raise MissingToolError(f"the native engine's library {path.name} must be one for this machine ({error})") from error
+    if version != ABI:
+        raise MissingToolError(
+            f"the native engine's library must have the interface {ABI}, got {version}; python -m pcedge.native.build"
+        )
     loaded.pce_engine_of.restype = ctypes.POINTER(PceEngine)
     loaded.pce_engine_of.argtypes = [ctypes.c_char_p]
     loaded.pce_free.argtypes = [ctypes.c_void_p]
     found = loaded.pce_engine_of(isa.encode())
     if not found:
-        raise UsageError(f"the native engine must have the instruction set {isa!r}, this build or machine has not")
+        raise UsageError(f"the native engine must have the instruction set {isa!r}, this build or machine has it not")
     engine = found.contents
     return Library(engine.isa.decode(), engine, loaded.pce_free)
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """List the instruction sets that the library was built with and the machine has, the best first; none without it."""
+    found = []
+    for isa in (*reversed(ISAS.get("x86_64", {})), "base"):
+        try:
+            found.append(library(isa).isa)
+        except (MissingToolError, UsageError):
+            continue
+    return tuple(found)

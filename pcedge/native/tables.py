@@ -40,6 +40,9 @@ _NARROW, _HALF = 1 << 32, 1 << 15
 #: units that a leaf table's rows of 16 bits are padded to
 _VECTOR = 16
 
+#: symbols from which a decoder searches in two steps
+_MARKED = 32
+
 
 @dataclass
 class _Pool:
@@ -177,6 +180,12 @@ class _Writer:
             rows = layer.cumulative.T
             numbers["pairs"] = self.pairs.put(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _VECTOR))))
             numbers["sums"] = self.sums.put((rows.sum(axis=1) * _HALF) % _NARROW)
+            symbols = layer.shape.cardinality
+            if isinstance(step, Interval) and symbols >= _MARKED:
+                # A decoder looks at every so many symbols first.
+                stride = 1 << ((symbols - 1).bit_length() // 2)
+                marks = np.pad(rows[:-1:stride], ((0, 0), (0, -rows.shape[1] % _VECTOR)))
+                numbers |= {"list": self.pairs.put(marks), "list_b": stride}
         return numbers
 
     def _rows(self, rows: SparseRows, values: IntArray | None, dropped: int = 0) -> dict[str, int]:

@@ -62,6 +62,22 @@ static int likelihood(const pce_program *p, const pce_records *r, int64_t *manti
   return PCE_OK;
 }
 
+// Fetch the table rows of the next INTERVAL, whose symbols are known.
+static inline void fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
+  for (++i; i < schedule->count; ++i) {
+    const pce_step *s = schedule->steps + i;
+    if (s->op != INTERVAL || s->pairs < 0)
+      continue;
+    const size_t padded = (size_t)(s->a_units + 15) / 16 * 16;
+    for (int n = 0; n < count; ++n) {
+      const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
+      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol < 0 ? 0 : symbol) * padded);
+      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol + 1) * padded);
+    }
+    return;
+  }
+}
+
 // Both ends of the intervals of all records in a block, by place in the coding order.
 static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
   const pce_program *p = b->program;
@@ -73,6 +89,7 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
       continue;
     }
     uint64_t total[N];
+    fetch_ahead(b, schedule, i, count);
     take_context(b, s, total);
     uint32_t *starts = lo + (size_t)s->place * N, *ends = hi + (size_t)s->place * N;
     for (int n = 0; n < count; ++n) {
@@ -81,7 +98,7 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
         starts[n] = ends[n] = 0;
         continue;
       }
-      const scale_t scale = scale_of(p, total[n], s->symbols);
+      const scale_t scale = scale_of(b, total[n], s->symbols);
       starts[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
       ends[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
     }
@@ -198,6 +215,27 @@ static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale
   int32_t low = 0, high = s->symbols;
   *start = 0;
   *end = bound_of(p, weighted_of(b, s, n, high), high, scale);
+  // First among every `stride`-th symbol, whose rows lie side by side, for all records to read.
+  if (s->list >= 0) {
+    const int stride = s->list_b, padded = (s->a_units + 15) / 16 * 16;
+    const int16_t *c = (const int16_t *)(b->context + n * (size_t)b->room);
+    int32_t left = 0, right = (high + stride - 1) / stride;
+    while (right - left > 1) {
+      const int32_t middle = left + (right - left) / 2, symbol = middle * stride;
+      const uint64_t weighted =
+          dot(c, p->pairs + s->list + (size_t)middle * (size_t)padded, padded) + p->sums[s->sums + symbol];
+      const uint64_t bound = bound_of(p, (uint32_t)weighted, symbol, scale);
+      if (unit * bound <= d->offset) {
+        left = middle;
+        *start = bound;
+      } else {
+        right = middle;
+        *end = bound;
+      }
+    }
+    low = left * stride;
+    high = right * stride < high ? right * stride : high;
+  }
   while (high - low > 1) {
     const int32_t middle = low + (high - low) / 2;
     const uint64_t bound = bound_of(p, weighted_of(b, s, n, middle), middle, scale);
@@ -228,7 +266,7 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
       take_context(b, s, total);
       for (int n = 0; n < count; ++n) {
         uint64_t start, end;
-        const scale_t scale = scale_of(p, total[n], s->symbols);
+        const scale_t scale = scale_of(b, total[n], s->symbols);
         const int32_t symbol = find(b, s, (size_t)n, scale, decoders + n, &start, &end);
         b->symbols[(size_t)s->variable * N + (size_t)n] = symbol;
         if (!decoder_take(decoders + n, p, start, end) && strict) {

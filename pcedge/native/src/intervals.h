@@ -12,22 +12,22 @@ typedef struct {
   uint64_t scale;
 } scale_t;
 
-static inline uint64_t reciprocal(uint64_t divisor) {
+static inline uint64_t reciprocal(const block_t *b, uint64_t divisor) {
   if (divisor == 1u << RECIPROCAL_BITS)
     return 1u << 17;
-  const uint64_t i = divisor >> 7 > 511 ? 255 : (divisor >> 7) - 256;
-  const uint64_t start = (1u << 25) / (2 * i + 513);
+  const uint64_t start = b->reciprocals[(divisor >> 7) - 256];
   return start * (((UINT64_C(1) << 32) - divisor * start) >> 14) >> 15;
 }
 
-static inline scale_t scale_of(const pce_program *p, uint64_t total, int symbols) {
+static inline scale_t scale_of(const block_t *b, uint64_t total, int symbols) {
+  const pce_program *p = b->program;
   scale_t scale;
   const int length = bits_of(total);
   const int excess = length > RECIPROCAL_BITS ? length - RECIPROCAL_BITS : 0;
   const uint64_t divisor = (total + (UINT64_C(1) << excess) - 1) >> excess
                            << (length < RECIPROCAL_BITS ? RECIPROCAL_BITS - length : 0);
   const uint64_t left = (UINT64_C(1) << p->scale_bits) - (uint64_t)symbols * (uint64_t)p->floor;
-  scale.scale = reciprocal(divisor) * left >> 17;
+  scale.scale = reciprocal(b, divisor) * left >> 17;
   scale.amount = length + p->leaf_bits - (p->scale_bits + 2);
   return scale;
 }
@@ -66,7 +66,7 @@ static inline uint64_t weighted_of(const block_t *b, const pce_step *s, size_t n
   if (s->pairs >= 0) {
     const int padded = (units + 15) / 16 * 16;
     const int16_t *row = b->program->pairs + s->pairs + (size_t)symbol * (size_t)padded;
-    return dot((const int16_t *)c, row, padded) + b->program->sums[s->sums + symbol];
+    return (uint32_t)(dot((const int16_t *)c, row, padded) + b->program->sums[s->sums + symbol]);
   }
   const uint32_t *row = b->program->tables + s->data + (size_t)symbol * (size_t)units;
   uint64_t sum = 0;

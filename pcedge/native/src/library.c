@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef _WIN32
+#define PCE_PUBLIC __declspec(dllexport)
+#else
+#define PCE_PUBLIC __attribute__((visibility("default")))
+#endif
+
 extern const pce_engine pce_engine_base;
 #ifdef PCE_HAS_AVX2
 extern const pce_engine pce_engine_avx2;
@@ -14,11 +20,11 @@ extern const pce_engine pce_engine_avx512;
 extern const pce_engine pce_engine_vnni;
 #endif
 
-int pce_abi(void) { return PCE_ABI; }
+PCE_PUBLIC int pce_abi(void) { return PCE_ABI; }
 
-void pce_free(void *memory) { free(memory); }
+PCE_PUBLIC void pce_free(void *memory) { free(memory); }
 
-const pce_engine *pce_engine_of(const char *isa) {
+PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa) {
   const pce_engine *engines[4];
   int count = 0;
 #ifdef PCE_HAS_VNNI

@@ -29,6 +29,7 @@ typedef struct {
   uint32_t *pairs;      // mantissas of two units, less 2^15 each
   uint16_t *context;    // of an INTERVAL, by record: `room` units
   int room;             // units rounded up to whole vectors
+  uint32_t reciprocals[256];
 } block_t;
 
 static inline int bits_of(uint64_t x) { return x ? 64 - __builtin_clzll(x) : 0; }
@@ -70,6 +71,8 @@ static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
   memset(b, 0, sizeof *b);
   b->program = p;
   b->room = (int)((units + 15) / 16 * 16);
+  for (uint32_t i = 0; i < 256; ++i)
+    b->reciprocals[i] = (1u << 25) / (2 * i + 513);
   b->state = taken(((size_t)s->words + 1) * N, sizeof *b->state);
   b->exponents = taken(((size_t)s->slots + 1) * N, sizeof *b->exponents);
   b->symbols = taken((size_t)p->variables * N, sizeof *b->symbols);
