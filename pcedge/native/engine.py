@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,7 +31,7 @@ class NativeEngine:
         threads: how many work at once.
 
     Raises:
-        MissingError: there is no library.
+        MissingToolError: there is no library.
     """
 
     def __init__(self, source: IntegerCircuit | Program, isa: str = "", threads: int = 1) -> None:
@@ -128,7 +129,7 @@ class NativeEngine:
         """Share lanes out to threads, whole blocks of them where there are enough."""
         parts = max(1, min(self.threads, lanes // 64))
         ends = [lanes * part // parts // 64 * 64 if part < parts else lanes for part in range(parts + 1)]
-        pairs = list(zip(ends[:-1], ends[1:], strict=True))
+        pairs = list(itertools.pairwise(ends))
         if parts == 1:
             return [work(*pair) for pair in pairs if pair[0] < pair[1]]
         with ThreadPoolExecutor(parts) as pool:
@@ -163,6 +164,4 @@ def _raise(status: int, fault: IntArray, lanes: list[bytes]) -> None:
         raise StreamError(f"lane {lane} must have at least {needed} bytes for its records, got {size}")
     if status == 4:
         raise StreamError(f"lane {lane} must have {needed} bytes for its records, got {size}")
-    raise StreamError(
-        f"lane {lane} must end with the least byte inside its range, its last byte is {needed} above it"
-    )
+    raise StreamError(f"lane {lane} must end with the least byte inside its range, its last byte is {needed} above it")

@@ -102,7 +102,9 @@ def library(isa: str = "") -> Library:
         loaded = ctypes.CDLL(str(path))
         version = loaded.pce_abi()
     except (OSError, AttributeError) as error:
-        raise MissingToolError(f"the native engine's library {path.name} must be one for this machine ({error})") from error
+        raise MissingToolError(
+            f"the native engine's library {path.name} must be one for this machine ({error})"
+        ) from error
     if version != ABI:
         raise MissingToolError(
             f"the native engine's library must have the interface {ABI}, got {version}; python -m pcedge.native.build"
@@ -118,7 +120,7 @@ def library(isa: str = "") -> Library:
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """List the instruction sets that the library was built with and the machine has, the best first; none without it."""
+    """List the instruction sets that both library and machine have, the best first; none without a library."""
     found = []
     for isa in (*reversed(ISAS.get("x86_64", {})), "base"):
         try:

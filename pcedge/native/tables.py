@@ -1,4 +1,4 @@
-"""Programs as the native engine reads them: steps with addresses, and parameters in the order in which it reads them."""
+"""Programs as the native engine reads them: steps with addresses, and parameters in the order of reading."""
 
 from __future__ import annotations
 
