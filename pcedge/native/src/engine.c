@@ -6,19 +6,6 @@
 #define TEXT(a) #a
 #define TEXT_OF(a) TEXT(a)
 
-static inline int32_t symbol_at(const pce_records *r, int64_t index) {
-  switch (r->bytes) {
-  case 1:
-    return ((const uint8_t *)r->data)[index];
-  case 2:
-    return ((const uint16_t *)r->data)[index];
-  case 4:
-    return ((const int32_t *)r->data)[index];
-  default:
-    return (int32_t)((const int64_t *)r->data)[index];
-  }
-}
-
 static inline void put_symbol(pce_records *r, int64_t index, int32_t symbol) {
   switch (r->bytes) {
   case 1:
@@ -35,11 +22,43 @@ static inline void put_symbol(pce_records *r, int64_t index, int32_t symbol) {
   }
 }
 
-// Put a record into a column of the block.
-static void load(block_t *b, const pce_records *r, int column, int64_t record) {
+// Put records into the columns of the block: some variables at a time, so that all lines that are
+// written stay near.
+#define TILE 16
+#define LOAD(TYPE)                                                                                 \
+  for (int v = first; v < last; ++v)                                                               \
+    b->symbols[(size_t)v * N + (size_t)n] = (int32_t)((const TYPE *)r->data)[at + v];
+static void load(block_t *b, const pce_records *r, const int64_t *records, int count) {
   const int variables = b->program->variables;
-  for (int v = 0; v < variables; ++v)
-    b->symbols[(size_t)v * N + (size_t)column] = symbol_at(r, record * variables + v);
+  for (int first = 0; first < variables; first += TILE) {
+    const int last = first + TILE < variables ? first + TILE : variables;
+    for (int n = 0; n < count; ++n) {
+      const int64_t at = records[n] * variables;
+      switch (r->bytes) {
+      case 1:
+        LOAD(uint8_t)
+        break;
+      case 2:
+        LOAD(uint16_t)
+        break;
+      case 4:
+        LOAD(int32_t)
+        break;
+      default:
+        LOAD(int64_t)
+      }
+    }
+  }
+}
+
+// Put the next records into the block, from the first on.
+static int load_next(block_t *b, const pce_records *r, int64_t first) {
+  int64_t records[N];
+  const int count = (int)(r->count - first < N ? r->count - first : N);
+  for (int n = 0; n < count; ++n)
+    records[n] = first + n;
+  load(b, r, records, count);
+  return count;
 }
 
 static int likelihood(const pce_program *p, const pce_records *r, int64_t *mantissa, int64_t *exponent) {
@@ -48,9 +67,7 @@ static int likelihood(const pce_program *p, const pce_records *r, int64_t *manti
   if (block_make(&b, p, schedule))
     return PCE_MEMORY;
   for (int64_t first = 0; first < r->count; first += N) {
-    const int count = (int)(r->count - first < N ? r->count - first : N);
-    for (int n = 0; n < count; ++n)
-      load(&b, r, n, first + n);
+    const int count = load_next(&b, r, first);
     for (int i = 0; i < schedule->count; ++i)
       run_step(&b, schedule, schedule->steps + i);
     for (int n = 0; n < count; ++n) {
@@ -62,8 +79,9 @@ static int likelihood(const pce_program *p, const pce_records *r, int64_t *manti
   return PCE_OK;
 }
 
-// Fetch the table rows of the next INTERVAL, whose symbols are known.
-static inline void fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
+// Fetch the table rows of the next INTERVAL, whose symbols are known. Always inline: a compiler takes
+// a function that only fetches for one without an effect, and drops its calls.
+static inline __attribute__((always_inline)) void fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
   for (++i; i < schedule->count; ++i) {
     const pce_step *s = schedule->steps + i;
     if (s->op != INTERVAL || s->pairs < 0)
@@ -78,7 +96,7 @@ static inline void fetch_ahead(const block_t *b, const pce_schedule *schedule, i
   }
 }
 
-// Both ends of the intervals of all records in a block, by place in the coding order.
+// Both ends of the intervals of all records in a block: of each record by place in the coding order.
 static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
   const pce_program *p = b->program;
   const pce_schedule *schedule = &p->code;
@@ -91,16 +109,17 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
     uint64_t total[N];
     fetch_ahead(b, schedule, i, count);
     take_context(b, s, total);
-    uint32_t *starts = lo + (size_t)s->place * N, *ends = hi + (size_t)s->place * N;
-    for (int n = 0; n < count; ++n) {
+    const size_t stride = (size_t)p->variables;
+    uint32_t *start = lo + (size_t)s->place, *end = hi + (size_t)s->place;
+    for (int n = 0; n < count; ++n, start += stride, end += stride) {
       const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
       if (symbol < 0) {
-        starts[n] = ends[n] = 0;
+        *start = *end = 0;
         continue;
       }
       const scale_t scale = scale_of(b, total[n], s->symbols);
-      starts[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
-      ends[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
+      *start = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
+      *end = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
     }
   }
 }
@@ -115,14 +134,13 @@ static int intervals(const pce_program *p, const pce_records *r, int64_t *lo, in
     return status;
   }
   for (int64_t first = 0; first < r->count; first += N) {
-    const int count = (int)(r->count - first < N ? r->count - first : N);
-    for (int n = 0; n < count; ++n)
-      load(&b, r, n, first + n);
+    const int count = load_next(&b, r, first);
     block_intervals(&b, count, ends, ends + size);
     for (int n = 0; n < count; ++n)
       for (int v = 0; v < p->variables; ++v) {
-        lo[(first + n) * p->variables + v] = ends[(size_t)v * N + (size_t)n];
-        hi[(first + n) * p->variables + v] = ends[size + (size_t)v * N + (size_t)n];
+        const size_t at = (size_t)n * (size_t)p->variables + (size_t)v;
+        lo[(first + n) * p->variables + v] = ends[at];
+        hi[(first + n) * p->variables + v] = ends[size + at];
       }
   }
   block_free(&b);
@@ -149,7 +167,7 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
   // Rounds of one record of each lane, record by record; a block is whatever N come next.
   int64_t round = 0, lane = begin, more = 1;
   while (more && status == PCE_OK) {
-    int64_t owner[N];
+    int64_t owner[N], records[N];
     int count = 0;
     while (count < N) {
       const int64_t record = round * lanes + lane;
@@ -158,7 +176,7 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
         break;
       }
       if (record < r->count) {
-        load(&b, r, count, record);
+        records[count] = record;
         owner[count++] = lane - begin;
       }
       if (++lane == end) {
@@ -168,6 +186,7 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
     }
     if (!count)
       break;
+    load(&b, r, records, count);
     block_intervals(&b, count, ends, ends + size);
     for (int n = 0; n < count && status == PCE_OK; ++n) {
       encoder_t *e = encoders + owner[n];
@@ -175,8 +194,8 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
       if (status)
         break;
       for (int v = 0; v < p->variables; ++v) {
-        const uint32_t start = ends[(size_t)v * N + (size_t)n];
-        const uint32_t stop = ends[size + (size_t)v * N + (size_t)n];
+        const size_t at = (size_t)n * (size_t)p->variables + (size_t)v;
+        const uint32_t start = ends[at], stop = ends[size + at];
         if (start != stop)
           encoder_narrow(e, p, start, stop);
       }
