@@ -25,10 +25,12 @@ using stage = pcedge_stage;
 constexpr int SHOWN = 10;
 constexpr std::uint64_t MOST_ROWS = std::uint64_t(1) << 24;
 constexpr place_t COLUMNS = stage::columns;
-const char *const STATUS[] = {
-    "a number is out of the range of its column", "TLAST is not at the last number",
-    "there are too few raw bits", "there are too many raw bits",
-    "the raw bits do not end in zeros", "a symbol is no token"};
+const char *const STATUS[] = {"a number is out of the range of its column",
+                              "TLAST is not at the last number",
+                              "there are too few raw bits",
+                              "there are too many raw bits",
+                              "the raw bits do not end in zeros",
+                              "a symbol is no token"};
 
 /// \brief What a direction gives of all lanes: three words a number, raw bits of the lanes.
 struct result_t {
@@ -104,7 +106,8 @@ result_t forward(const words_t &numbers, place_t lanes) {
                                       std::int64_t(token.data.to_uint64()), std::int64_t(0)})
         result.words.push_back(word);
       using F = pcedge::plain_integers;
-      const auto escape = pcedge::escape_of<F>(token.data.to_uint64(), stage::centre, stage::escapes);
+      const auto escape =
+          pcedge::escape_of<F>(token.data.to_uint64(), stage::centre, stage::escapes);
       const auto bits = pcedge::raw_bits_of<F>(escape, stage::shift(chosen.data.to_uint()));
       result.words.back() = std::int64_t(bits);
     }
@@ -189,8 +192,7 @@ std::vector<bytes_t> read_lanes(const std::string &path) {
   return lanes;
 }
 
-template <class T>
-void write_file(const std::string &path, const std::vector<T> &words) {
+template <class T> void write_file(const std::string &path, const std::vector<T> &words) {
   std::ofstream file(path, std::ios::binary);
   file.write(reinterpret_cast<const char *>(words.data()),
              std::streamsize(words.size() * sizeof(T)));
@@ -240,11 +242,13 @@ int golden(const std::string &folder) {
   for (place_t k = 0; k < numbers.size(); ++k) {
     const std::string where = "number " + std::to_string(k) + " restored";
     if (here.words[3 * k] != expected[3 * k])
-      mismatch(here, where, "expected class " + std::to_string(expected[3 * k]) + ", got " +
-                                std::to_string(here.words[3 * k]));
+      mismatch(here, where,
+               "expected class " + std::to_string(expected[3 * k]) + ", got " +
+                   std::to_string(here.words[3 * k]));
     if (here.words[3 * k + 1] != numbers[k])
-      mismatch(here, where, "expected " + std::to_string(numbers[k]) + ", got " +
-                                std::to_string(here.words[3 * k + 1]));
+      mismatch(here, where,
+               "expected " + std::to_string(numbers[k]) + ", got " +
+                   std::to_string(here.words[3 * k + 1]));
   }
   if (there.wrong + here.wrong > 0)
     return 1;
@@ -272,11 +276,13 @@ int main(int count, char **words) {
     const words_t tokens = read_numbers(words[2]);
     const std::vector<bytes_t> raw = read_lanes(words[3]);
     const place_t rows = place_t(pcedge::read_number(words[6], 0, MOST_ROWS));
-    if (raw.size() != pcedge::read_number(words[5], 1, MOST_ROWS) || rows * COLUMNS != tokens.size())
+    if (raw.size() != pcedge::read_number(words[5], 1, MOST_ROWS) ||
+        rows * COLUMNS != tokens.size())
       pcedge::fail("tokens and raw bits must be of the rows and lanes that are named");
     const result_t result = back(tokens, raw, rows);
     write_file(words[4], result.words);
     return result.wrong > 0 ? 1 : 0;
   }
-  pcedge::fail("usage: testbench [golden DIR] | forward IN OUT RAW LANES | back IN RAW OUT LANES ROWS");
+  pcedge::fail(
+      "usage: testbench [golden DIR] | forward IN OUT RAW LANES | back IN RAW OUT LANES ROWS");
 }

@@ -83,10 +83,10 @@ rows_loop:
       status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
       if (ended && (r + 1 != rows || c + 1 != S::columns))
         status |= NUMBERS_FRAME;
-      const token_t<F> made = split_residual<F>(
-          stage_t<S>::difference(number, outlook.prediction), bias_t(S::bias(outlook.chosen)),
-          shift_t(S::shift(outlook.chosen)), uint_t<F, TOKEN_BITS>(S::centre),
-          uint_t<F, LENGTH_BITS>(S::escapes));
+      const token_t<F> made =
+          split_residual<F>(stage_t<S>::difference(number, outlook.prediction),
+                            bias_t(S::bias(outlook.chosen)), shift_t(S::shift(outlook.chosen)),
+                            uint_t<F, TOKEN_BITS>(S::centre), uint_t<F, LENGTH_BITS>(S::escapes));
       symbols.write(full_beat<32>(ap_uint<32>(outlook.chosen), false));
       symbols.write(full_beat<32>(ap_uint<32>(std::uint32_t(made.token)), true));
       writer.put(made.raw, made.count, raw);
@@ -136,13 +136,12 @@ rows_loop:
       const token_bits_t token = token_bits_t(symbol < S::tokens ? symbol : S::tokens - 1);
       const bias_t bias = bias_t(S::bias(outlook.chosen));
       const shift_t shift = shift_t(S::shift(outlook.chosen));
-      const escape_t<F> escape =
-          escape_of<F>(token, token_bits_t(S::centre), length_t(S::escapes));
+      const escape_t<F> escape = escape_of<F>(token, token_bits_t(S::centre), length_t(S::escapes));
       const uint_t<F, 64> bits = reader.take(raw_bits_of<F>(escape, shift), raw);
-      const sint_t<F, 64> residual = join_token<F>(
-          token, bits, escape, bias, shift, token_bits_t(S::centre), length_t(S::escapes));
-      const sint_t<F, 64> number = sint_t<F, 64>(
-          uint_t<F, 64>(uint_t<F, 64>(outlook.prediction) + uint_t<F, 64>(residual)));
+      const sint_t<F, 64> residual = join_token<F>(token, bits, escape, bias, shift,
+                                                   token_bits_t(S::centre), length_t(S::escapes));
+      const sint_t<F, 64> number =
+          sint_t<F, 64>(uint_t<F, 64>(uint_t<F, 64>(outlook.prediction) + uint_t<F, 64>(residual)));
       status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
       const bool last = r + 1 == rows && c + 1 == S::columns;
       numbers.write(full_beat<S::data_bits>(restored_number<S>(number, outlook.group), last));

@@ -57,8 +57,7 @@ sint_t<F, PREDICTION_BITS> predict_narrow(sint_t<F, PREDICTION_BITS> sum,
 #pragma HLS INLINE
   constexpr int M = N < NARROW_BITS ? N : NARROW_BITS;
   const sint_t<F, M> narrow = saturated<F, N, M>(number);
-  return sint_t<F, PREDICTION_BITS>(sum +
-                                    sint_t<F, COEFFICIENT_BITS + M>(coefficient * narrow));
+  return sint_t<F, PREDICTION_BITS>(sum + sint_t<F, COEFFICIENT_BITS + M>(coefficient * narrow));
 }
 
 /// \brief The same for a wide group, modulo 2^64: its coefficients are whole, and below 4.
@@ -113,9 +112,9 @@ constexpr int INPUTS_BITS = 38;
 /// \param residual any number of the residual's sign
 /// invariant: an input is below 2^length, so it moves its weight by less than 2^gain
 template <class F>
-sint_t<F, COEFFICIENT_BITS>
-moved_weight(sint_t<F, COEFFICIENT_BITS> weight, sint_t<F, SEEN_BITS> input,
-             uint_t<F, LENGTH_BITS> gain, uint_t<F, LENGTH_BITS> length, sint_t<F, 64> residual) {
+sint_t<F, COEFFICIENT_BITS> moved_weight(sint_t<F, COEFFICIENT_BITS> weight,
+                                         sint_t<F, SEEN_BITS> input, uint_t<F, LENGTH_BITS> gain,
+                                         uint_t<F, LENGTH_BITS> length, sint_t<F, 64> residual) {
 #pragma HLS INLINE
   constexpr int W = SEEN_BITS + 21;
   using wide = sint_t<F, COEFFICIENT_BITS + 2>;

@@ -183,8 +183,8 @@ private:
 #pragma HLS PIPELINE II = 1
       const seen_t input = saturated<F, N, SEEN_BITS>(firsts.before(S::input_distance(j)));
       history[j] = input;
-      sizes = uint_t<F, INPUTS_BITS>(
-          sizes + uint_t<F, INPUTS_BITS>(magnitude<F, SEEN_BITS>(input)));
+      sizes =
+          uint_t<F, INPUTS_BITS>(sizes + uint_t<F, INPUTS_BITS>(magnitude<F, SEEN_BITS>(input)));
       sum = correct<F>(sum, weights[group][j], input);
     }
     return corrected<F>(first, sum, narrow_t(S::low(group)), narrow_t(S::high(group)));
@@ -214,8 +214,8 @@ private:
 #pragma HLS PIPELINE II = 1
         const std::uint32_t kind = S::part_kind(p), distance = S::part_distance(p);
         const bool error = S::sees_residuals && (kind == PART_RESIDUAL || kind == PART_SIZE);
-        const seen_t number =
-            saturated<F, N, SEEN_BITS>(error ? residuals.before(distance) : values.before(distance));
+        const seen_t number = saturated<F, N, SEEN_BITS>(error ? residuals.before(distance)
+                                                               : values.before(distance));
         const seen_t other = kind == PART_DIFFERENCE
                                  ? saturated<F, N, SEEN_BITS>(values.before(S::part_other(p)))
                                  : seen_t(0);

@@ -69,13 +69,14 @@ escape_t<F> escape_of(uint_t<F, TOKEN_BITS> token, uint_t<F, TOKEN_BITS> centre,
                       uint_t<F, LENGTH_BITS> escapes) {
 #pragma HLS INLINE
   using signed_t = sint_t<F, TOKEN_BITS + 2>;
-  const signed_t first = signed_t(escapes), last = signed_t(first + signed_t(signed_t(centre) << 1));
+  const signed_t first = signed_t(escapes),
+                 last = signed_t(first + signed_t(signed_t(centre) << 1));
   const signed_t at = signed_t(token), none = 0;
   escape_t<F> escape;
   escape.above = at >= last;
-  escape.level = uint_t<F, LENGTH_BITS>(
-      F::select(at >= last, signed_t(at - last + signed_t(1)),
-                F::select(at < first, signed_t(first - at), none)));
+  escape.level =
+      uint_t<F, LENGTH_BITS>(F::select(at >= last, signed_t(at - last + signed_t(1)),
+                                       F::select(at < first, signed_t(first - at), none)));
   return escape;
 }
 
@@ -105,8 +106,8 @@ sint_t<F, 64> join_token(uint_t<F, TOKEN_BITS> token, uint_t<F, 64> raw, escape_
   const whole under = whole(whole(0) - whole(centre) - beyond);
   const whole within = whole(whole(token) - whole(centre) - whole(escapes));
   const whole shifted = F::select(plain, within, F::select(escape.above, over, under));
-  return wide(whole(whole(shifted << shift) + low_bits<F>(raw, length_t(shift)) +
-                    whole(wide(bias))));
+  return wide(
+      whole(whole(shifted << shift) + low_bits<F>(raw, length_t(shift)) + whole(wide(bias))));
 }
 
 } // namespace pcedge
