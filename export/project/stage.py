@@ -75,7 +75,8 @@ class _Tables:
             macro = "SIGNED" if signed else "UNSIGNED"
             listed = ",\n        ".join(rows)
             body = (
-                f"    static const PCEDGE_STAGE_{macro}({size}, {width}) entries[{len(values)}] = {{\n        {listed}}};\n"
+                f"    static const PCEDGE_STAGE_{macro}({size}, {width}) entries[{len(values)}] = {{\n"
+                f"        {listed}}};\n"
                 f'    return entries[PCEDGE_WITHIN(place, {len(values)}u, "{name}")];\n'
             )
             head = f"static {kind} {name}(std::uint32_t place)"

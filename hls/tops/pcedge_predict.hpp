@@ -2,7 +2,7 @@
 #ifndef PCEDGE_PREDICT_TOP_HPP
 #define PCEDGE_PREDICT_TOP_HPP
 
-#include "pcedge/predict/kernels.hpp"
+#include "pcedge/predict/lane.hpp"
 #include "pcedge_stage.hpp"
 
 using stage_ports = pcedge::stage_ports_t<pcedge_stage>;

@@ -1,7 +1,7 @@
 // The kernels behind the tops pc_predict and pc_restore: a lane of numbers to classes, tokens and
 // raw bits, and back (docs/predictor.md, section Kernel).
-#ifndef PCEDGE_PREDICT_KERNELS_HPP
-#define PCEDGE_PREDICT_KERNELS_HPP
+#ifndef PCEDGE_PREDICT_LANE_HPP
+#define PCEDGE_PREDICT_LANE_HPP
 
 #include "raw.hpp"
 #include "stage.hpp"
