@@ -1,8 +1,8 @@
 """Write tests/vectors/*.csv: conformance vectors of every primitive, from plain Python integers.
 
 Nothing here uses numpy or pcedge: the functions below say the rules of docs/arithmetic.md and docs/predictor.md a
-second time, so that the files check every implementation. Run `python tests/make_vectors.py` to write the files again; they
-must not change.
+second time, so that the files check every implementation. Run `python tests/make_vectors.py` to write the files again;
+they must not change.
 """
 
 from __future__ import annotations
