@@ -17,7 +17,6 @@ from pcedge.export.project.manifest import Manifest, read_manifest
 from pcedge.export.project.prediction import number_words
 from pcedge.files import scratch
 from pcedge.toolchain.compiled import check_compared, compiled, start
-from pcedge.toolchain.tools import run
 
 _SOURCES = ("testbench/predict.cpp", "src/pcedge_predict.cpp")
 
@@ -60,15 +59,11 @@ class StageCsim:
             FormatError: it compared other amounts than the manifest says.
             ToolError: the testbench cannot run, or refuses the golden files.
         """
-        done = start(self.compile(), ["golden", "golden"], self.folder)
-        if done.returncode == 1 and done.stdout:
-            raise MismatchError(f"csim: {done.stdout.strip()}")
-        if done.returncode:
-            raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        said = self._run("golden", "golden")
         stage = self.manifest.stage
         assert stage is not None
-        check_compared(self.folder, done.stdout, {"records": stage["golden_numbers"], "bytes": stage["golden_bytes"]})
-        return done.stdout.strip()
+        check_compared(self.folder, said, {"records": stage["golden_numbers"], "bytes": stage["golden_bytes"]})
+        return said
 
     def forward(self, x: NDArray[Any], lanes: int) -> tuple[IntArray, list[bytes]]:
         """Run pc_predict once a lane on rows of data.
@@ -77,12 +72,13 @@ class StageCsim:
             Class, token and count of raw bits of every number, (numbers, 3), and every lane's raw bits.
 
         Raises:
-            ToolError: the kernel refuses the rows; its status is in the message.
+            MismatchError: the kernel refuses the rows; its status is in the message.
+            ToolError: the testbench cannot run.
         """
         with scratch() as folder:
             source, out, raw = (folder / name for name in ("in", "out", "raw"))
             source.write_bytes(number_words(x))
-            run([self.compile(), "forward", source, out, raw, str(lanes)], self.folder.resolve(), "csim forward")
+            self._run("forward", source, out, raw, lanes)
             return self._words(out), unpack_lanes(raw.read_bytes())
 
     def back(self, tokens: IntArray, raw: list[bytes], rows: int) -> tuple[IntArray, IntArray]:
@@ -92,16 +88,24 @@ class StageCsim:
             Classes and numbers; those of uint64 by their bits.
 
         Raises:
-            ToolError: the kernel refuses the lane; its status is in the message.
+            MismatchError: the kernel refuses the lanes; its status is in the message.
+            ToolError: the testbench cannot run.
         """
         with scratch() as folder:
             source, packed, out = (folder / name for name in ("in", "raw", "out"))
             source.write_bytes(tokens.astype("<i8").tobytes())
             packed.write_bytes(pack_lanes(raw))
-            words = [self.compile(), "back", source, packed, out, str(len(raw)), str(rows)]
-            run(words, self.folder.resolve(), "csim back")
+            self._run("back", source, packed, out, len(raw), rows)
             records = self._words(out)
             return records[:, 0], records[:, 1]
+
+    def _run(self, *words: object) -> str:
+        done = start(self.compile(), [str(word) for word in words], self.folder.resolve())
+        if done.returncode == 1 and done.stdout:
+            raise MismatchError(f"csim: {done.stdout.strip()}")
+        if done.returncode:
+            raise ToolError(f"the testbench failed with exit status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     @staticmethod
     def _words(path: Path) -> IntArray:

@@ -11,6 +11,7 @@ from pcedge.arrays import IntArray
 from pcedge.codec.predicted import map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
+from pcedge.errors import MismatchError
 from pcedge.simulate.stage import StageCsim
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
@@ -22,26 +23,40 @@ def compare_stage(predictor: Predictor, csim: StageCsim, rows: NDArray[Any], lan
 
     Raises:
         DataError: the rows do not fit.
-        ToolError: a kernel refuses what the reference takes.
+        ToolError: the testbench cannot run.
     """
     numbers = centred(predictor, predictor.check(rows))
     mapped = map_lanes(predictor, numbers, lanes)
     expected = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
     expected = np.concatenate([lane[:n].reshape(-1, 3) for lane, n in zip(expected, mapped.rows, strict=True)])
     packed = mapped.packed()
-    got, raw = csim.forward(rows, lanes)
-    out = [
-        _numbers(f"pc_predict {name}", expected[:, place], got[:, place], predictor.columns)
-        for place, name in enumerate(("classes", "tokens", "counts of raw bits"))
-    ]
-    differs = [lane for lane in range(lanes) if packed[lane] != raw[lane]]
-    out.append(
-        ("pc_predict raw bits (lanes)", lanes, len(differs), f"lane {differs[0]}: other bytes" if differs else None)
-    )
-    classes, values = csim.back(expected[:, 1], packed, len(rows))
     given = rows.astype(np.uint64).view(np.int64).ravel()
-    out.append(_numbers("pc_restore classes", expected[:, 0], classes, predictor.columns))
-    out.append(_numbers("pc_restore numbers", given, values, predictor.columns))
+
+    def forward() -> list[Compared]:
+        got, raw = csim.forward(rows, lanes)
+        differs = [lane for lane in range(lanes) if packed[lane] != raw[lane]]
+        first = f"lane {differs[0]}: other bytes" if differs else None
+        return [
+            *(
+                _numbers(f"pc_predict {name}", expected[:, place], got[:, place], predictor.columns)
+                for place, name in enumerate(("classes", "tokens", "counts of raw bits"))
+            ),
+            ("pc_predict raw bits (lanes)", lanes, len(differs), first),
+        ]
+
+    def back() -> list[Compared]:
+        classes, values = csim.back(expected[:, 1], packed, len(rows))
+        return [
+            _numbers("pc_restore classes", expected[:, 0], classes, predictor.columns),
+            _numbers("pc_restore numbers", given, values, predictor.columns),
+        ]
+
+    out = []
+    for top, run in (("pc_predict", forward), ("pc_restore", back)):
+        try:
+            out += run()
+        except MismatchError as error:
+            out.append((f"{top} takes all lanes", lanes, lanes, str(error)))
     return out
 
 

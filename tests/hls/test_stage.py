@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -33,7 +34,7 @@ CASES = (0, 5, 7, 9, 13, 15, 19, 20, 22, 26, 31, 37, 41, 45, 53, 57)
 def unequal(stage: Predictor, csim: StageCsim, rows: int, lanes: int) -> dict[str, str | None]:
     """Compare both directions on drawn rows; give what differs."""
     found = compare_stage(stage, csim, draw_rows(stage, rows, seed=rows), lanes)
-    assert len(found) == 6 and all(vectors for _, vectors, _, _ in found)
+    assert all(vectors for _, vectors, _, _ in found)
     return {name: first for name, _, mismatches, first in found if mismatches}
 
 
@@ -95,7 +96,7 @@ def test_a_broken_kernel_is_found(header: str, rule: str, broken: str, text: str
     csim = StageCsim(folder, (*PLAIN, "-O0"))
     with pytest.raises(MismatchError, match=f"MISMATCH {text}"):
         csim.golden()
-    assert unequal(random_predictor(1), csim, 60, 2)
+    assert unequal(random_predictor(1), csim, 200, 2)
 
 
 class TestDamage:
@@ -119,30 +120,30 @@ class TestDamage:
         (raw,) = self.mapped.packed()
         assert self.mapped.sizes.sum() % 8
         damaged = change(raw)  # type: ignore[operator]
-        with pytest.raises(ToolError, match=text):
+        with pytest.raises(MismatchError, match=text):
             StageCsim(small, PLAIN).back(self.tokens, [damaged], 20)
 
     def test_symbols_that_are_no_tokens(self, small: Path) -> None:
         tokens = self.tokens.copy()
         tokens[3] = self.stage.cardinalities[1]
-        with pytest.raises(ToolError, match="lane 0: a symbol is no token"):
+        with pytest.raises(MismatchError, match="lane 0: a symbol is no token"):
             StageCsim(small, PLAIN).back(tokens, self.mapped.packed(), 20)
 
     def test_numbers_out_of_their_range(self, small: Path) -> None:
         group = self.stage.groups[self.stage.group_of[4]]
         x = self.x.astype(np.int64)
         x[7].flat[4] = group.high + 1 if group.high < 255 else group.low - 1
-        with pytest.raises(ToolError, match="lane 0: a number is out of the range of its column"):
+        with pytest.raises(MismatchError, match="lane 0: a number is out of the range of its column"):
             StageCsim(small, PLAIN).forward(x.astype(np.uint8), 1)
 
 
 def test_a_stage_without_raw_bits(tmp_path: Path) -> None:
     """Its packet of raw bits is one beat without data."""
-    stage = Predictor("uint8", (2,), (Group(0, 7, 3, ()),), (0, 0), (), None, (), (), ((0, 0),), 8, 0)
+    stage = Predictor("uint8", (2,), (Group(0, 7, 3, ()),), (0, 0), (), None, (), (), ((0, 0),), 9, 0)
     csim = StageCsim(write_project(circuit_of(stage), tmp_path / "project"), PLAIN)
     assert "compared: 600 records, 0 bytes" in csim.golden()
-    with pytest.raises(ToolError, match="lane 1: there are too many raw bits"):
-        csim.back(np.full(8, 5), [b"", b"\0"], 4)
+    with pytest.raises(MismatchError, match="lane 1: there are too many raw bits"):
+        csim.back(np.full(8, 9), [b"", b"\0"], 4)
 
 
 def test_the_rung_of_the_ladder() -> None:
@@ -169,11 +170,28 @@ def test_projects_of_other_circuits_have_no_stage(tmp_path: Path) -> None:
 
 def test_what_was_compared_is_what_the_manifest_says(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "project")
-    for name in ("numbers.i64", "stage.i64"):
-        data = (folder / "golden" / name).read_bytes()
-        (folder / "golden" / name).write_bytes(data[: len(data) * 99 // 100])
-    with pytest.raises((FormatError, MismatchError)):
-        StageCsim(folder, PLAIN).golden()
-    (folder / "golden/raw.bin").write_bytes(b"\2\0\0\0\1")
-    with pytest.raises(ToolError, match=r"golden/raw\.bin is truncated"):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, word in (("golden_numbers", "records"), ("golden_bytes", "bytes")):
+        count = manifest["stage"][name]
+        changed = manifest | {"stage": manifest["stage"] | {name: count + 1}}
+        (folder / "manifest.json").write_text(json.dumps(changed))
+        with pytest.raises(FormatError, match=f"golden must hold {count + 1} {word}, as the manifest says; .* {count}"):
+            StageCsim(folder, PLAIN).golden()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("numbers.i64", bytes(7), "must hold whole words of 8 bytes, got 7 bytes"),
+        ("numbers.i64", bytes(8), "must hold whole rows of 6 numbers"),
+        ("numbers.i64", b"", "golden must hold the records of all its numbers, at least of one row"),
+        ("raw.bin", b"\1\0\0\0\5\0\0\0\1", r"raw\.bin is truncated"),
+        ("raw.bin", bytes(4), r"raw\.bin must hold all the lanes that it announces, at least one"),
+        ("raw.bin", b"\1\0\0\0\0\0\0\0\1", r"raw\.bin must end behind its last lane"),
+    ],
+)
+def test_damaged_golden_files_are_refused(name: str, data: bytes, text: str, small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / "project")
+    (folder / "golden" / name).write_bytes(data)
+    with pytest.raises(ToolError, match=text):
         StageCsim(folder, PLAIN).golden()
