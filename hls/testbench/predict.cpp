@@ -72,7 +72,7 @@ bytes_t collect(hls::stream<pcedge::raw_port_t> &raw, const std::string &lane, r
   while (!last) {
     const pcedge::raw_port_t beat = next(raw, "a packet of raw bits");
     last = beat.last.to_bool();
-    if (beat.keep != 0)
+    if (beat.keep.or_reduce())
       bytes.push_back(std::uint8_t(beat.data.to_uint()));
     else if (!last || !bytes.empty())
       mismatch(result, lane, "a beat of raw bits has no data");
@@ -146,10 +146,8 @@ result_t back(const words_t &tokens, const std::vector<bytes_t> &raws, place_t r
       const number_port number = next(numbers, "a number");
       if (!whole(chosen, true) || number.last.to_bool() != (k + 1 == count))
         mismatch(result, name, "a class or a number is not framed");
-      const ap_int<stage::data_bits> with_sign = number.data;
       result.words.push_back(std::int64_t(chosen.data.to_uint64()));
-      result.words.push_back(stage::data_signed ? with_sign.to_int64()
-                                                : std::int64_t(number.data.to_uint64()));
+      result.words.push_back(std::int64_t(pcedge::extended_number<stage>(number.data)));
       result.words.push_back(0);
     }
     first += count;

@@ -30,15 +30,23 @@ template <class S> struct stage_ports_t {
   using symbol_port = beat_t<32>;
 };
 
+/// \brief A number of the data in 64 bits, modulo 2^64.
+template <class S> std::uint64_t extended_number(ap_uint<S::data_bits> data) {
+#pragma HLS INLINE
+  constexpr int BITS = S::data_bits;
+  constexpr std::uint64_t ABOVE = BITS < 64 ? ~std::uint64_t(0) << (BITS < 64 ? BITS : 0) : 0;
+  const std::uint64_t bits = data.to_uint64();
+  const bool negative = S::data_signed && (bits >> (BITS - 1) & 1) != 0;
+  return negative ? bits | ABOVE : bits;
+}
+
 /// \brief A number of the data, its group's origin taken off, modulo 2^64.
 template <class S>
 sint_t<typename S::integers, 64> centred_number(ap_uint<S::data_bits> data, std::uint32_t group) {
 #pragma HLS INLINE
   using F = typename S::integers;
   using whole = uint_t<F, 64>;
-  const ap_int<S::data_bits> with_sign = data;
-  const ap_int<64> number = S::data_signed ? ap_int<64>(with_sign) : ap_int<64>(data);
-  return sint_t<F, 64>(whole(whole(std::uint64_t(number.to_int64())) - whole(S::origin(group))));
+  return sint_t<F, 64>(whole(whole(extended_number<S>(data)) - whole(S::origin(group))));
 }
 
 /// \brief A number of the data from one without its origin.
@@ -78,7 +86,7 @@ rows_loop:
         break;
       const outlook_t<F> outlook = stage.predict();
       const typename stage_ports_t<S>::number_port beat = numbers.read();
-      ended = beat.last != 0;
+      ended = beat.last.to_bool();
       const sint_t<F, 64> number = centred_number<S>(beat.data, outlook.group);
       status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
       if (ended && (r + 1 != rows || c + 1 != S::columns))
@@ -97,7 +105,7 @@ drain:
   while (!ended) {
 #pragma HLS LOOP_TRIPCOUNT min = 0 max = 1
     status |= NUMBERS_FRAME;
-    ended = numbers.read().last != 0;
+    ended = numbers.read().last.to_bool();
   }
   writer.end(raw);
   return status;

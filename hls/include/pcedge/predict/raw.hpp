@@ -128,8 +128,8 @@ private:
     if (ended)
       return false;
     const raw_port_t beat = in.read();
-    ended = beat.last != 0;
-    const bool data = beat.keep != 0;
+    ended = beat.last.to_bool();
+    const bool data = beat.keep.or_reduce();
     byte = data ? uint_t<F, 8>(ap_uint<8>(beat.data).to_uint()) : uint_t<F, 8>(0);
     return data;
   }
