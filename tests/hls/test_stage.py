@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import as_json, run
 from helpers.cpp import PLAIN
 from helpers.predictors import circuit_of, random_predictor
 from strategies import make_circuit
@@ -16,7 +17,8 @@ from pcedge.codec.predicted import map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Group, Predictor
 from pcedge.errors import FormatError, MismatchError, ToolError, UsageError
-from pcedge.export import write_project
+from pcedge.export import write_onnx, write_project
+from pcedge.export.project.manifest import read_manifest
 from pcedge.export.project.prediction import draw_rows
 from pcedge.quantize import quantize
 from pcedge.simulate.projects import simulators
@@ -159,6 +161,28 @@ def test_the_rung_of_the_ladder() -> None:
     plain = quantize(make_circuit(3, 4, 2, 3, "hidden"))
     with pytest.raises(UsageError, match="the rung predictor must have a circuit with a predictor stage, this one has"):
         verify(plain, np.zeros((1, 4), dtype=np.int64), ("predictor",))
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    stage = random_predictor(1)
+    model, data, out = tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "project"
+    write_onnx(circuit_of(stage), model)
+    np.save(data, draw_rows(stage, 200, seed=3))
+    as_json("export", model, "--data", data, "--records", 20, "--out", out)
+    numbers = np.fromfile(out / "golden/numbers.i64", dtype="<i8")
+    assert numbers.tolist() == np.load(data)[:4].ravel().tolist()  # the rows that hold 20 numbers
+    assert as_json("simulate", out)["compared"]["stage"]["records"] == 24
+    report = as_json("verify", model, "--data", data, "--records", 50)
+    assert report["mismatches"] == 0 and report["records"] == 50
+    rungs = [(c["rung"], c["vectors"]) for c in report["comparisons"]]
+    assert ("predictor", 54) in rungs and {"ort", "csim", "predictor"} == {rung for rung, _ in rungs}
+    named = as_json("verify", model, "--data", data, "--rungs", "ort")
+    assert {c["rung"] for c in named["comparisons"]} == {"ort"}
+    said = as_json("estimate", model)["stage"]
+    assert said == {
+        name: value for name, value in read_manifest(out).table["stage"].items() if name in said
+    }  # fmt: skip
+    assert "predictor stage, each of its two tops: kbit: line buffers" in run("estimate", model).output
 
 
 def test_projects_of_other_circuits_have_no_stage(tmp_path: Path) -> None:
