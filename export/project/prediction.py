@@ -24,6 +24,12 @@ from pcedge.integer.circuit import IntegerCircuit
 STAGE_TOPS = ("pc_predict", "pc_restore")
 STAGE = Sources(("src/pcedge_predict.cpp",), "testbench/predict.cpp", cosim="golden golden")
 
+#: headers that the stage and its testbench include, directly or not, beside those of any kernel
+STAGE_HEADERS = (
+    "arith/bounded.hpp", "predict/lane.hpp", "predict/linear.hpp", "predict/raw.hpp", "predict/stage.hpp",
+    "predict/token.hpp",
+)  # fmt: skip
+
 #: golden numbers where the caller gives no rows, in whole rows; and lanes, each of which begins with nothing known
 GOLDEN_NUMBERS, GOLDEN_LANES = 600, 2
 

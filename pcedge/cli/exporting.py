@@ -112,7 +112,7 @@ def export(
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
     if kernel == "unrolled":
-        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto")
+        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
         return result | header_entry, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
@@ -196,7 +196,9 @@ def _program(model: str, out: Path) -> Result:
     return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
 
 
-def _export_unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
+def _export_unrolled(
+    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any
+) -> Result:
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.project.manifest import read_manifest
@@ -204,7 +206,7 @@ def _export_unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: In
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
-    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders)
+    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
     manifest = read_manifest(folder).table
     counts = manifest["counts"]
     result = {

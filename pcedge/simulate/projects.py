@@ -18,16 +18,18 @@ def simulators(folder: Path) -> dict[str, Comparing]:
     Raises:
         FormatError: the directory is no project, or its manifest is damaged.
     """
-    if kernel_of(folder) == UNROLLED:
-        return {"kernels": UnrolledCsim(folder)}
-    manifest = Csim(folder).manifest
     by_name: dict[str, Comparing] = {}
-    if not manifest.reload:
-        by_name["kernels"] = Csim(folder)
-    # One multiplier and one stream do what the kernels do.
-    size = manifest.size
-    if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
-        by_name["engine"] = EngineCsim(folder)
+    if kernel_of(folder) == UNROLLED:
+        by_name["kernels"] = UnrolledCsim(folder)
+        manifest = UnrolledCsim(folder).manifest
+    else:
+        manifest = Csim(folder).manifest
+        if not manifest.reload:
+            by_name["kernels"] = Csim(folder)
+        # One multiplier and one stream do what the kernels do.
+        size = manifest.size
+        if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
+            by_name["engine"] = EngineCsim(folder)
     if manifest.stage is not None:
         by_name["stage"] = StageCsim(folder)
     return by_name

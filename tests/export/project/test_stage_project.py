@@ -18,11 +18,12 @@ from strategies import make_circuit
 
 from pcedge.data.predictor import Adaptation, Feature, Group, Node, Predictor
 from pcedge.errors import DataError, FormatError, UsageError
-from pcedge.export import estimate_cost, write_project
+from pcedge.export import estimate_cost, write_project, write_unrolled
 from pcedge.export.project.manifest import read_manifest
 from pcedge.export.project.prediction import draw_rows
 from pcedge.export.project.stage import line_buffer, stage_code
 from pcedge.quantize import quantize
+from pcedge.simulate.projects import simulators
 
 GROUP = Group(-(2**15), 2**15 - 1, 4, (60000, 5000), -70000)
 STAGE = Predictor(
@@ -141,6 +142,22 @@ class TestProjects:
             plain = quantize(make_circuit(3, 4, 2, 3, "hidden"))
             write_project(plain, tmp_path / "a", rows=np.zeros((3, 4), dtype=np.int16))
         assert not (tmp_path / "a").exists()
+
+    def test_an_unrolled_kernel_has_its_stage(self, tmp_path: Path) -> None:
+        x = draw_rows(STAGE, 3, seed=5)
+        folder = write_unrolled(circuit_of(STAGE), tmp_path / "project", rows=x)
+        manifest = read_manifest(folder)
+        assert manifest.table["tops"] == ["pc_unrolled", "pc_predict", "pc_restore"]
+        assert manifest.stage is not None and manifest.stage["golden_numbers"] == x.size
+        assert list(simulators(folder)) == ["kernels", "stage"]
+        included = {
+            line.split('"')[1].removeprefix("../")
+            for path in folder.rglob("*.[ch]pp")
+            for line in path.read_text().splitlines()
+            if line.startswith('#include "')
+        }
+        headers = {path.name for path in folder.rglob("*.hpp")} | {path.name for path in folder.rglob("*.inc")}
+        assert {Path(name).name for name in included} <= headers
 
     def test_an_engine_that_is_loaded_has_its_stage(self, tmp_path: Path) -> None:
         folder = write_project(circuit_of(STAGE), tmp_path / "project", reload=True)
