@@ -23,7 +23,17 @@ from pcedge.cli.inputs import (
     to_symbols,
 )
 from pcedge.cli.measuring import layers_in_words, parts, tails_in_words, tails_of
-from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
+from pcedge.cli.output import (
+    Command,
+    Result,
+    announce,
+    in_words,
+    memory_in_words,
+    options_given,
+    progress,
+    table,
+    whole_file,
+)
 from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
 
@@ -118,7 +128,13 @@ def info(model: str, against: str | None) -> Result:
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
-@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
+@click.option(
+    "--rungs",
+    default="ort,csim",
+    show_default=True,
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor; by default predictor too where the circuit has "
+    "one.",
+)
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
     "--ort-seconds",
@@ -137,6 +153,7 @@ def verify(
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
     """
     from pcedge.data import Reading, load_array
+    from pcedge.export.project.prediction import golden_rows, stage_of
     from pcedge.verify import verify as climb
 
     circuit = read_integer(model)
@@ -144,9 +161,17 @@ def verify(
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
     reading = Reading(dtype, shape, header=header)
-    x = to_records(circuit, load_array(data, reading))[:records]
+    values = load_array(data, reading)
+    predictor = stage_of(circuit)
+    if predictor is not None:
+        values = values[: records and golden_rows(predictor, records)]
+        names += [] if options_given("rungs") else ["predictor"]
+    x = to_records(circuit, values)[:records]
     header_entry = said_header(data, reading)
-    report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
+    report = climb(
+        circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None,
+        rows=None if predictor is None else values,
+    )  # fmt: skip
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]

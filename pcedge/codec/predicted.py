@@ -7,6 +7,7 @@ once for all classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +52,32 @@ def lane_rows(rows: int, lanes: int) -> IntArray:
     return rows // lanes + (np.arange(lanes) < rows % lanes).astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class MappedLanes:
+    """Hold what a stage makes of rows: lane j has the first `rows[j]` of its block, (S, rows, columns)."""
+
+    rows: IntArray
+    classes: IntArray
+    tokens: IntArray
+    raw: NDArray[np.uint64]
+    #: how many raw bits stand behind every token
+    sizes: IntArray
+
+    def packed(self) -> list[bytes]:
+        """Write the raw bits of every lane, high bits first; the last byte of each ends in zeros."""
+        return [
+            _pack(self.raw[lane, :count].ravel(), self.sizes[lane, :count].ravel())
+            for lane, count in enumerate(self.rows.tolist())
+        ]
+
+
+def map_lanes(predictor: Predictor, numbers: IntArray, lanes: int) -> MappedLanes:
+    """Map rows of centred numbers, (rows, columns), shared out to lanes, to classes, tokens and raw bits."""
+    blocks, counts = _shared_out(numbers, lanes)
+    classes, residuals = forward(predictor, blocks)
+    return MappedLanes(counts, classes, *split(Plan(predictor, 0), classes, residuals))
+
+
 def encode_rows(
     circuit: IntegerCircuit, numbers: IntArray, lanes: int, progress: Progress | None = None
 ) -> tuple[list[bytes], list[bytes]]:
@@ -65,13 +92,11 @@ def encode_rows(
     Returns:
         For every lane the bytes of its tokens, and those of its raw bits.
     """
-    predictor = _predictor(circuit)
-    blocks, counts = _shared_out(numbers, lanes)
-    classes, residuals = forward(predictor, blocks)
-    tokens, raw, sizes = split(Plan(predictor, 0), classes, residuals)
+    mapped = map_lanes(_predictor(circuit), numbers, lanes)
+    classes, tokens, counts = mapped.classes, mapped.tokens, mapped.rows
     bounds = token_bounds(circuit)
     encoder = RangeEncoder(lanes, circuit.widths)
-    for row in range(blocks.shape[1]):
+    for row in range(classes.shape[1]):
         active = int((counts > row).sum())
         lo = bounds[classes[:active, row], tokens[:active, row]].T
         hi = bounds[classes[:active, row], tokens[:active, row] + 1].T
@@ -79,10 +104,7 @@ def encode_rows(
             encoder.encode(start, end)
         if progress:
             progress(min((row + 1) * lanes, len(numbers)), len(numbers))
-    packed = [
-        _pack(raw[lane, :count].ravel(), sizes[lane, :count].ravel()) for lane, count in enumerate(counts.tolist())
-    ]
-    return encoder.finish(), packed
+    return encoder.finish(), mapped.packed()
 
 
 def decode_rows(

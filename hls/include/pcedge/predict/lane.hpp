@@ -1,0 +1,167 @@
+// The kernels behind the tops pc_predict and pc_restore: a lane of numbers to classes, tokens and
+// raw bits, and back (docs/predictor.md, section Kernel).
+#ifndef PCEDGE_PREDICT_LANE_HPP
+#define PCEDGE_PREDICT_LANE_HPP
+
+#include "raw.hpp"
+#include "stage.hpp"
+#include "token.hpp"
+
+namespace pcedge {
+
+/// What was wrong with a lane; then nothing of it must be used.
+enum stage_status_t : std::uint32_t {
+  STAGE_FINE = 0,
+  OUT_OF_RANGE = 1,   ///< a number is out of the range of its column
+  NUMBERS_FRAME = 2,  ///< TLAST was not at the last number
+  FEW_RAW_BITS = 4,   ///< there are fewer raw bits than the tokens have
+  MANY_RAW_BITS = 8,  ///< there are more
+  RAW_BITS_REST = 16, ///< the last byte does not end in zeros
+  NO_TOKEN = 32       ///< a symbol is no token
+};
+
+/// \brief Types of the stage's ports.
+/// \tparam S the stage (generated)
+template <class S> struct stage_ports_t {
+  static constexpr int DATA_BITS = S::data_bits;
+  /// A number, as the data's type has it.
+  using number_port = beat_t<DATA_BITS>;
+  /// A symbol, as the engine takes it.
+  using symbol_port = beat_t<32>;
+};
+
+/// \brief A number of the data in 64 bits, modulo 2^64.
+template <class S> std::uint64_t extended_number(ap_uint<S::data_bits> data) {
+#pragma HLS INLINE
+  constexpr int BITS = S::data_bits;
+  constexpr std::uint64_t ABOVE = BITS < 64 ? ~std::uint64_t(0) << (BITS < 64 ? BITS : 0) : 0;
+  const std::uint64_t bits = data.to_uint64();
+  const bool negative = S::data_signed && (bits >> (BITS - 1) & 1) != 0;
+  return negative ? bits | ABOVE : bits;
+}
+
+/// \brief A number of the data, its group's origin taken off, modulo 2^64.
+template <class S>
+sint_t<typename S::integers, 64> centred_number(ap_uint<S::data_bits> data, std::uint32_t group) {
+#pragma HLS INLINE
+  using F = typename S::integers;
+  using whole = uint_t<F, 64>;
+  return sint_t<F, 64>(whole(whole(extended_number<S>(data)) - whole(S::origin(group))));
+}
+
+/// \brief A number of the data from one without its origin.
+template <class S>
+ap_uint<S::data_bits> restored_number(sint_t<typename S::integers, 64> number,
+                                      std::uint32_t group) {
+#pragma HLS INLINE
+  using whole = uint_t<typename S::integers, 64>;
+  const whole sum = whole(whole(number) + whole(S::origin(group)));
+  return ap_uint<S::data_bits>(std::uint64_t(sum));
+}
+
+/// \brief Map a lane of rows: to each number's class and token, and all raw bits.
+/// \param numbers one packet; \param symbols a packet of class and token for each number
+/// \param raw one packet of bytes
+/// \return bits of `stage_status_t`
+template <class S>
+std::uint32_t predict_kernel(hls::stream<typename stage_ports_t<S>::number_port> &numbers,
+                             hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
+                             hls::stream<raw_port_t> &raw, std::uint32_t rows) {
+  using F = typename S::integers;
+  using bias_t = sint_t<F, BIAS_BITS>;
+  using shift_t = uint_t<F, SHIFT_BITS>;
+  static stage_t<S> stage;
+  raw_writer_t<F> writer;
+  std::uint32_t status = STAGE_FINE;
+  bool ended = rows == 0;
+  if (rows == 0)
+    return status;
+  stage.begin();
+  writer.begin();
+rows_loop:
+  for (std::uint32_t r = 0; r != rows; ++r) {
+  columns:
+    for (std::uint32_t c = 0; c != S::columns; ++c) {
+      if (ended)
+        break;
+      const outlook_t<F> outlook = stage.predict();
+      const typename stage_ports_t<S>::number_port beat = numbers.read();
+      ended = beat.last.to_bool();
+      const sint_t<F, 64> number = centred_number<S>(beat.data, outlook.group);
+      status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
+      if (ended && (r + 1 != rows || c + 1 != S::columns))
+        status |= NUMBERS_FRAME;
+      const token_t<F> made =
+          split_residual<F>(stage_t<S>::difference(number, outlook.prediction),
+                            bias_t(S::bias(outlook.chosen)), shift_t(S::shift(outlook.chosen)),
+                            uint_t<F, TOKEN_BITS>(S::centre), uint_t<F, LENGTH_BITS>(S::escapes));
+      symbols.write(full_beat<32>(ap_uint<32>(outlook.chosen), false));
+      symbols.write(full_beat<32>(ap_uint<32>(std::uint32_t(made.token)), true));
+      writer.put(made.raw, made.count, raw);
+      stage.observe(outlook, number);
+    }
+  }
+drain:
+  while (!ended) {
+#pragma HLS LOOP_TRIPCOUNT min = 0 max = 1
+    status |= NUMBERS_FRAME;
+    ended = numbers.read().last.to_bool();
+  }
+  writer.end(raw);
+  return status;
+}
+
+/// \brief Restore a lane of rows: each class goes out before its token comes in.
+/// \param symbols a token for each number, whatever its TLAST; \param raw one packet of bytes
+/// \param classes a packet of one class for each number; \param numbers one packet
+/// \return bits of `stage_status_t`
+template <class S>
+std::uint32_t restore_kernel(hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
+                             hls::stream<raw_port_t> &raw,
+                             hls::stream<typename stage_ports_t<S>::symbol_port> &classes,
+                             hls::stream<typename stage_ports_t<S>::number_port> &numbers,
+                             std::uint32_t rows) {
+  using F = typename S::integers;
+  using bias_t = sint_t<F, BIAS_BITS>;
+  using shift_t = uint_t<F, SHIFT_BITS>;
+  using token_bits_t = uint_t<F, TOKEN_BITS>;
+  using length_t = uint_t<F, LENGTH_BITS>;
+  static stage_t<S> stage;
+  raw_reader_t<F> reader;
+  std::uint32_t status = STAGE_FINE;
+  if (rows == 0)
+    return status;
+  stage.begin();
+  reader.begin();
+rows_loop:
+  for (std::uint32_t r = 0; r != rows; ++r) {
+  columns:
+    for (std::uint32_t c = 0; c != S::columns; ++c) {
+      const outlook_t<F> outlook = stage.predict();
+      classes.write(full_beat<32>(ap_uint<32>(outlook.chosen), true));
+      const std::uint32_t symbol = symbols.read().data.to_uint();
+      status |= symbol < S::tokens ? STAGE_FINE : NO_TOKEN;
+      const token_bits_t token = token_bits_t(symbol < S::tokens ? symbol : S::tokens - 1);
+      const bias_t bias = bias_t(S::bias(outlook.chosen));
+      const shift_t shift = shift_t(S::shift(outlook.chosen));
+      const escape_t<F> escape = escape_of<F>(token, token_bits_t(S::centre), length_t(S::escapes));
+      const uint_t<F, 64> bits = reader.take(raw_bits_of<F>(escape, shift), raw);
+      const sint_t<F, 64> residual = join_token<F>(token, bits, escape, bias, shift,
+                                                   token_bits_t(S::centre), length_t(S::escapes));
+      const sint_t<F, 64> number =
+          sint_t<F, 64>(uint_t<F, 64>(uint_t<F, 64>(outlook.prediction) + uint_t<F, 64>(residual)));
+      status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
+      const bool last = r + 1 == rows && c + 1 == S::columns;
+      numbers.write(full_beat<S::data_bits>(restored_number<S>(number, outlook.group), last));
+      stage.observe(outlook, number);
+    }
+  }
+  status |= reader.end(raw) ? STAGE_FINE : RAW_BITS_REST;
+  status |= reader.few ? FEW_RAW_BITS : STAGE_FINE;
+  status |= reader.many ? MANY_RAW_BITS : STAGE_FINE;
+  return status;
+}
+
+} // namespace pcedge
+
+#endif
