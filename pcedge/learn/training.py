@@ -16,7 +16,7 @@ from pcedge.circuit.layers import Circuit
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError
 from pcedge.extras import needing
-from pcedge.learn.config import LearnConfig, Progress
+from pcedge.learn.config import LearnConfig, Progress, Watch
 from pcedge.learn.holdout import hold_out
 from pcedge.learn.initial import initial_circuit
 
@@ -72,6 +72,7 @@ def fit(
     circuit: Circuit | None = None,
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
 ) -> Circuit:
     """Learn a circuit from the train split, stopping by the validation split; the test split is not looked at.
 
@@ -84,12 +85,14 @@ def fit(
         progress: called after every iteration.
         checkpoint: a file that is written now and then, and continued from where it exists; the result is the same as
             that of a run that was never stopped.
+        watch: what looks after the run: stops it, and takes its learning curve.
 
     Raises:
         DataError: the data are no integer records, or out of range.
         UsageError: a setting is out of its range, the device does not work here, or the checkpoint is of another run.
         FormatError: the checkpoint is damaged.
         MissingToolError: torch is not installed, or too old.
+        Stopped: the watch said so.
     """
     em = _torch_part("em")
     config = config or LearnConfig()
@@ -109,7 +112,7 @@ def fit(
                 config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
                 shape=config.shape, order=config.order, block=config.block,
             )  # fmt: skip
-        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, path, workers)
+        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, path, workers, watch)
     return trained
 
 
