@@ -1,7 +1,8 @@
 """Train on many records with default options: python benchmarks/long_training.py [--records N] [--kind int16|uint8].
 
 Sensor-like records are made from a seed: a resonance of each record's own, in noise whose size comes and goes, as int16
-or, coarser, as uint8. `--times 10` takes ten times as many steps (and numbers, for a predictor stage) as the default.
+or, coarser, as uint8. `--times 10` looks at ten times as many numbers for a predictor
+stage, and takes as many more steps of its mixtures; `--steps` says the M-steps on uint8.
 Figures: seconds, CPU seconds, and bits a value of new records of the same kind.
 """
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pcedge.data import Splits
 from pcedge.learn import LearnConfig, evaluate, fit, sensor
+from pcedge.learn.config import by_default
 
 #: variables of a record
 LENGTH = 128
@@ -83,7 +85,8 @@ def main() -> None:
     if options.save:
         np.save(options.save, x[: options.records])
         return
-    config = LearnConfig() if options.steps is None else LearnConfig(iterations=options.steps)
+    steps = {} if options.steps is None else {"iterations": options.steps}
+    config = LearnConfig(**by_default(options.records) | steps)
     print(json.dumps(measured(Splits(x[: options.records], None, x[options.records :]), config, options.times)))
 
 

@@ -16,7 +16,7 @@ from pcedge.learn.sensor import SIZE_BYTES, fit_sensor
 
 #: options that are of no use with a predictor stage
 OTHERS = (
-    "structure", "leaves", "latents", "block", "iterations", "batch", "holdout", "patience", "validate_every",
+    "structure", "leaves", "latents", "block", "iterations", "batch", "holdout", "patience", "validate_every", "validation_share",
     "sum_pseudocount", "leaf_pseudocount", "leaf_prior", "blur", "checkpoint_seconds", "image", "device",
     "precision",
 )  # fmt: skip

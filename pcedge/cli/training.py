@@ -31,7 +31,7 @@ from pcedge.cli.output import Command, Result, announce, in_words, options_given
 from pcedge.cli.sensing import train_sensor, wants_predictor
 from pcedge.cli.watching import aside, check_plot, draw_plot, own_checkpoint, points, reporting, stoppable
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
-from pcedge.learn.config import Watch
+from pcedge.learn.config import MANY, MANY_RECORDS, Watch, by_default
 
 #: settings of LearnConfig that are options of the same name, with what their values must be
 SETTINGS: dict[str, tuple[Any, str]] = {
@@ -52,6 +52,7 @@ SETTINGS: dict[str, tuple[Any, str]] = {
         "How leaves are drawn to the marginal: symbols with order, without.",
     ),
     "blur": (float, "Share of a symbol's counts that goes to its neighbours."),
+    "validation_share": (float, "Share of the time for looks at the validation split, at a sample of it."),
     "checkpoint_seconds": (float, "Seconds between two checkpoints."),
 }
 
@@ -61,7 +62,11 @@ def _settings(command: Any) -> Any:
     defaults = {field.name: field.default for field in fields(LearnConfig)}
     for name, (kind, text) in reversed(SETTINGS.items()):
         option = f"--{name.replace('_', '-')}"
-        command = click.option(option, default=defaults[name], show_default=True, type=kind, help=text)(command)
+        if name in MANY:
+            text += f"  [default: {defaults[name]}; {MANY[name]} for more than {MANY_RECORDS:,} records]"
+        command = click.option(option, default=defaults[name], show_default=name not in MANY, type=kind, help=text)(
+            command
+        )
     return command
 
 
@@ -177,6 +182,9 @@ def train(
         else:
             splits = loaded.map(partial(symbols_of, steps))
         announce("a predictor stage" if isinstance(steps, Predictor) else f"symbolizer {specification(steps)}")
+    if not options_given("batch", "iterations"):
+        scaled = by_default(len(splits.train)).items()
+        settings |= {name: value for name, value in scaled if not options_given(name)}
     if settings["structure"] == "quad" and image is None:
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)

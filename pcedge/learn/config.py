@@ -152,3 +152,19 @@ class LearnConfig:
             return records
         affordable = LOOKS * batch * self.validate_every * self.validation_share / (1 - self.validation_share)
         return min(records, max(LEAST_LOOKED_AT, int(affordable)))
+
+
+#: records of train from which on the default steps are smaller and more
+MANY_RECORDS = 1 << 16
+#: settings for that many: M-steps of small batches come further in the same time, and look as often at as many records
+MANY = {"batch": 512, "iterations": 1200, "validate_every": 4, "patience": 80}
+
+
+def by_default(records: int) -> dict[str, int]:
+    """Give the settings of `MANY` for a train split of so many records, the ones of `LearnConfig` for fewer.
+
+    Example:
+        >>> by_default(1000)["batch"], by_default(150_000)["batch"]
+        (2048, 512)
+    """
+    return {name: value if records > MANY_RECORDS else getattr(LearnConfig, name) for name, value in MANY.items()}
