@@ -29,7 +29,7 @@ TEST = 2000
 
 
 def make(records: int, kind: str = "int16", seed: int = 0) -> NDArray[Any]:
-    """Make records of `LENGTH` samples: a damped resonance driven by noise, a slow drift, and the sensor's own noise."""
+    """Make records of `LENGTH` samples: a damped resonance driven by noise, a slow drift, the sensor's noise."""
     generator = np.random.default_rng(seed)
     pole = 0.97 * np.exp(1j * np.pi * generator.uniform(0.02, 0.2, records))
     first, second = 2 * pole.real, np.abs(pole) ** 2

@@ -16,9 +16,9 @@ from pcedge.learn.sensor import SIZE_BYTES, fit_sensor
 
 #: options that are of no use with a predictor stage
 OTHERS = (
-    "structure", "leaves", "latents", "block", "iterations", "batch", "holdout", "patience", "validate_every", "validation_share",
-    "sum_pseudocount", "leaf_pseudocount", "leaf_prior", "blur", "checkpoint_seconds", "image", "device",
-    "precision",
+    "structure", "leaves", "latents", "block", "iterations", "batch", "holdout", "patience", "validate_every",
+    "validation_share", "sum_pseudocount", "leaf_pseudocount", "leaf_prior", "blur", "checkpoint_seconds", "image",
+    "device", "precision",
 )  # fmt: skip
 
 #: bytes of the held-out part that xz is run on, for the break-even
