@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from pcedge.data.predictor import (
 )
 from pcedge.data.symbolizer import value_range
 from pcedge.learn.classes import BLURS, Mixture, count_tokens, fit_mixture, to_circuit
+from pcedge.learn.config import Point, Watch
 from pcedge.learn.contexts import Growth, grow
+from pcedge.learn.finished import Finished, Step, mark_of
 from pcedge.learn.neighbourhood import features, pool
 from pcedge.learn.regression import Samples, choose
 from pcedge.learn.staging import (
@@ -62,6 +66,9 @@ SHORT = 60
 #: other stages are tried to the end where they cost less than so much of the best
 CLOSE = 1.01
 
+#: stages at most that are tried to the end
+FINALISTS = 4
+
 #: raw bytes that a circuit is assumed to code where nobody says for how many records it is
 ASSUMED_BYTES = 1 << 26
 
@@ -70,6 +77,9 @@ SIZE_BYTES = 64_000
 
 #: told what was tried and what it costs
 Told = Callable[[str], None]
+
+#: called after a candidate with (candidate, candidates, bits a number of train, or nan, those held out, or nan)
+Moved = Callable[[int, int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,10 @@ def fit_sensor(
     size_bytes: int = SIZE_BYTES,
     seed: int = 0,
     told: Told = lambda _: None,
+    *,
+    checkpoint: Path | None = None,
+    watch: Watch | None = None,
+    progress: Moved | None = None,
 ) -> tuple[Circuit, Report]:
     """Choose a predictor stage and fit its circuit: the least bits of data and model together.
 
@@ -101,6 +115,14 @@ def fit_sensor(
         size_bytes: bytes of the circuit's file at most.
         seed: seed of samples and starts.
         told: told what was tried.
+        checkpoint: a file that finished candidates are kept in; a search that is stopped goes on from it to the same
+            result.
+        watch: takes the curve, the bits a number of every candidate: of a sample of train, and of the held-out part
+            for those that are tried to the end. A search is stopped by any exception, at any time.
+        progress: called after every candidate.
+
+    Raises:
+        FormatError, UsageError: the checkpoint is damaged, or of another search.
 
     Returns:
         The circuit, and what was found.
@@ -108,13 +130,20 @@ def fit_sensor(
     train, valid = data.train, data.valid
     if valid is None or not len(valid):
         train, valid = _held_out(train)
+    watch = watch or Watch()
+    mark = "" if checkpoint is None else mark_of([train, valid], [records, size_bytes, seed])
+    kept = Finished.read(checkpoint, mark, watch.aside)
     search = _Search(train, valid, records, size_bytes, seed, told)
-    return search.run()
+    return search.run(kept, watch.curve, progress or (lambda *_: None))
 
 
 def _held_out(train: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     rows = max(1, len(train) // 10)
     return (train, train) if len(train) < 2 else (train[:-rows], train[-rows:])
+
+
+def _step(cost: float, predictor: Predictor) -> Step:
+    return cost, predictor, {"bits": cost}
 
 
 class _Search:
@@ -132,23 +161,37 @@ class _Search:
             records = max(4 * len(train), ASSUMED_BYTES // max(1, self.columns * train.dtype.itemsize))
         self.cells = records * self.columns
 
-    def run(self) -> tuple[Circuit, Report]:
+    def run(self, kept: Finished, curve: list[Point], progress: Moved) -> tuple[Circuit, Report]:
         """Choose the stage, then its classes and the states of the mixture."""
-        tried: list[tuple[float, Predictor]] = []
-        for name, group_of in self._groupings():
-            # What a table of tokens knows of single numbers, a prediction can only blur: none is a candidate too.
-            for most in (NEIGHBOURS, 0):
-                predictor = self._regressed(group_of, most)
-                cost = self._judged(predictor)
-                self.told(f"{name}, {len(predictor.neighbours)} neighbours: {cost:.4f} bits")
-                parameters = sum(len(group.coefficients) + 2 for group in predictor.groups)
-                tried.append((cost + 30 * parameters / self.cells, predictor))
-        tried.sort(key=lambda entry: entry[0])
-        adapted = self._adapted(*tried[0])
-        finalists = [adapted, *(entry for entry in tried[1:4] if entry[0] < CLOSE * adapted[0])]
-        found = [self._sized(self._grown(predictor)) for _, predictor in finalists]
-        _, circuit, report = min(found, key=lambda entry: entry[0])
-        return circuit, report
+        # What a table of tokens knows of single numbers, a prediction can only blur: none is a candidate too.
+        first = [(name, of, most) for name, of in self._groupings() for most in (NEIGHBOURS, 0)]
+        total = len(first) + 1 + FINALISTS
+
+        def step(name: str, make: Callable[[], Step]) -> Step:
+            cost, made, numbers = kept.step(name, make, self.generator)
+            curve.append((len(curve) + 1, numbers.get("bits", math.nan), numbers.get("valid_bits", math.nan)))
+            progress(len(curve), total, *curve[-1][1:])
+            return cost, made, numbers
+
+        found = [step(f"{name}, {most}", partial(self._candidate, name, of, most)) for name, of, most in first]
+        tried = sorted(((cost, predictor) for cost, predictor, _ in found), key=lambda entry: entry[0])
+        cost, predictor, _ = step("adaptive", lambda: _step(*self._adapted(*tried[0])))
+        finalists = [predictor, *(one for other, one in tried[1:FINALISTS] if other < CLOSE * cost)]
+        total += len(finalists) - FINALISTS
+        sized = [step(f"finalist {n}", partial(self._finalist, one)) for n, one in enumerate(finalists)]
+        _, circuit, numbers = min(sized, key=lambda entry: entry[0])
+        return circuit, Report(**numbers)
+
+    def _candidate(self, name: str, group_of: tuple[int, ...], most: int) -> Step:
+        predictor = self._regressed(group_of, most)
+        bits = self._judged(predictor)
+        self.told(f"{name}, {len(predictor.neighbours)} neighbours: {bits:.4f} bits")
+        parameters = sum(len(group.coefficients) + 2 for group in predictor.groups)
+        return bits + 30 * parameters / self.cells, predictor, {"bits": bits}
+
+    def _finalist(self, predictor: Predictor) -> Step:
+        cost, circuit, report = self._sized(self._grown(predictor))
+        return cost, circuit, asdict(report)
 
     def _groupings(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Give the ways in which columns may share their prediction."""
@@ -179,12 +222,17 @@ class _Search:
         empty = self._empty(group_of)
         if not most:
             return empty
-        numbers = cut_lanes(centred(empty, self.train), SEEN // 4, self.columns)
+        numbers = self._lanes(empty, self.train, SEEN // 4)
         offsets = pool(numbers.shape[1], self.shape)
         samples = self._samples(empty, numbers, offsets)
         price = 20 * len(self.train) * self.columns / self.cells + 30
         chosen = choose(samples, min(most, len(offsets)), price)
         return with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+
+    def _lanes(self, predictor: Predictor, rows: NDArray[Any], most: int) -> IntArray:
+        """Cut lanes out of rows, and take the origins off their numbers alone: the rest may be large."""
+        cut = cut_lanes(rows.reshape(len(rows), -1), most, self.columns)
+        return centred(predictor, cut.reshape(-1, self.columns)).reshape(cut.shape)
 
     def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
         """Draw numbers of every group, with the neighbours around them."""
@@ -210,7 +258,7 @@ class _Search:
 
     def _judged(self, predictor: Predictor) -> float:
         """Estimate the bits a number under a small tree of classes."""
-        numbers = cut_lanes(centred(predictor, self.train), JUDGED, self.columns)
+        numbers = self._lanes(predictor, self.train, JUDGED)
         with_features = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
         lanes, predictions = observe(with_features, numbers)
         table, residuals = described(lanes, predictions)
@@ -242,7 +290,7 @@ class _Search:
 
     def _grown(self, predictor: Predictor) -> tuple[Predictor, Growth]:
         """Grow the tree of classes as far as it pays."""
-        numbers = cut_lanes(centred(predictor, self.train), GROWN, self.columns)
+        numbers = self._lanes(predictor, self.train, GROWN)
         stage = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
         table, residuals = described(*observe(stage, numbers))
         tokens, _ = log_tokens(residuals)
@@ -257,7 +305,7 @@ class _Search:
         whole = with_tree(stage, growth.cut(growth.splits))
         parts = []
         for rows, most in ((self.train, SEEN), (self.valid, SEEN // 2)):
-            parts.append(forward(whole, cut_lanes(centred(stage, rows), most, self.columns)))
+            parts.append(forward(whole, self._lanes(stage, rows, most)))
         sizes = sorted({int(growth.splits * share) for share in SHARES} | {0}, reverse=True)
         cuts = [
             _Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
