@@ -13,7 +13,6 @@ import numpy as np
 from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
 from pcedge.cli.inputs import (
     DATA,
-    FILE,
     MODEL,
     OUT,
     bits_per_value,
@@ -24,7 +23,6 @@ from pcedge.cli.inputs import (
 )
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
-from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.errors import DataError
 
 
@@ -153,74 +151,6 @@ def verify(
     return report.as_dict() | counted, text, 1 if report.mismatches else 0
 
 
-@click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
-@click.argument("model", type=MODEL)
-@click.argument("data", type=DATA)
-@click.argument("out", type=OUT)
-@click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
-@click.option(
-    "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
-    help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
-    f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
-)  # fmt: skip
-@reading_options
-def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
-    header: bool | None,
-) -> Result:  # fmt: skip
-    """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.codec import check_stream
-    from pcedge.codec.stream import encode as compress
-    from pcedge.codec.stream import parse
-    from pcedge.data import Reading, load_array
-    from pcedge.engines import ReferenceEngine
-
-    engine = ReferenceEngine(read_integer(model))
-    _say_how(engine)
-    reading = Reading(dtype, shape, header=header)
-    x = load_array(data, reading)
-    header_entry = said_header(data, reading)
-    with whole_file(out) as fresh:
-        with progress("encoding") as move:
-            packed = compress(engine, x, lanes, move)
-        with progress("verifying") as move:
-            verified = check_stream(engine, x, packed, check, move)
-        fresh.write_bytes(packed)
-    stream = parse(packed)
-    symbolizer = engine.circuit.symbolizer
-    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
-    result = {
-        "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
-        "lanes": max((len(s.lanes) for s in stream.segments), default=0),
-        "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
-        "verify": check, "verified_records": verified,
-    }  # fmt: skip
-    result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
-    key = "bits_per_value" if symbolizer else "bits_per_variable"
-    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
-    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
-    return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
-
-
-@click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
-@click.argument("model", type=MODEL)
-@click.argument("stream", type=FILE)
-@click.argument("out", type=OUT)
-def decode(model: str, stream: str, out: Path) -> Result:
-    """Restore the records of a stream, with their dtype and shape."""
-    from pcedge.codec.stream import decode as restore
-    from pcedge.engines import ReferenceEngine
-
-    engine = ReferenceEngine(read_integer(model))
-    _say_how(engine)
-    with progress("decoding") as move:
-        x = restore(engine, Path(stream).read_bytes(), move)
-    with whole_file(out) as fresh, open(fresh, "wb") as file:
-        np.save(file, x, allow_pickle=False)
-    result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
-    return result, f"{out}: {x.dtype} {x.shape}", 0
-
-
 @click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
@@ -311,16 +241,6 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
     if steps is None:
         return {}
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
-
-
-def _say_how(engine: Any) -> None:
-    """Say on stderr what a circuit without a tree of regions costs, and who else can read its streams."""
-    if not engine.circuit.structured:
-        steps = len(engine.program.code.steps)
-        announce(
-            "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
-            f"anew after every variable, {steps} steps a record"
-        )
 
 
 def _structured(circuit: Any) -> bool:

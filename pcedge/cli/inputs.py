@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,26 +16,52 @@ from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
+from pcedge.data.readers import notes_of, split_name
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 
 #: what a data argument may be, for help texts
-ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary (--dtype, --shape)"
+ACCEPTED = (
+    "digits, or .npy, .npz, IDX, .csv, .wav, .flac, .mat, .h5, .nc, .parquet, .arff, .las, .laz, .edf, WFDB, .fits, "
+    ".tif, a folder of images or recordings, or raw binary (--dtype, --shape); FILE::NAME takes one array of several"
+)
 
 #: names of a header that are shown to people
 SHOWN = 6
+
+#: what to do about numbers that are no symbols
+AUTO = "pcedge train --symbolizer auto takes signed and wide numbers"
+
+#: symbols up to here are those of small alphabets: -1 among them is a mark, not a number with a sign
+SMALL = 255
 
 #: far above any alphabet, and safe in every integer type that follows
 MAX_SYMBOL = 2**31 - 1
 
 
-class DataPath(click.Path):
-    """Take a file or folder, or the name of the shipped data."""
+class PipedPath(click.Path):
+    """Take a file; - is stdin where it must exist, else stdout."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Let the name through."""
-        return value if value == "digits" else super().convert(value, param, ctx)
+        """Give - the name that it has as a file."""
+        if self.allow_dash and os.fspath(value) == "-":
+            value = "/dev/stdin" if self.exists else "/dev/stdout"
+        return super().convert(value, param, ctx)
+
+
+class DataPath(PipedPath):
+    """Take a file or folder, an array in a file as FILE::NAME, or the name of the shipped data."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let the names through."""
+        if value == "digits":
+            return value
+        path, name = split_name(value)
+        if name is not None:
+            super().convert(str(path), param, ctx)
+            return value
+        return super().convert(value, param, ctx)
 
 
 class ModelPath(click.Path):
@@ -92,7 +119,12 @@ header_option = click.option(
 
 
 def said_header(source: str, reading: Reading, key: str = "header") -> dict[str, Any]:
-    """Say on stderr what was taken as the header of a table; give it for a result, and nothing for what is no table."""
+    """Say on stderr what was taken as the header of a table; give it for a result, and nothing for what is no table.
+
+    Of a folder of recordings it says what was made of them.
+    """
+    for note in notes_of(source):
+        click.echo(note, err=True)
     if not is_table(source, reading):
         return {}
     head = table_head(source, reading)
@@ -157,6 +189,11 @@ def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any
     return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
 
 
+def takes_typed(circuit: Circuit | IntegerCircuit) -> bool:
+    """Tell whether a circuit takes floats and records with fields: its symbolizer has columns."""
+    return getattr(circuit.symbolizer, "columns", None) is not None
+
+
 def refuse_missing(missing: int | None) -> None:
     """Refuse a marker of missing symbols beside a symbolizer: a value that is missing has no differences."""
     if missing is not None:
@@ -170,9 +207,12 @@ def mark_missing(x: Any, missing: int | None) -> Any:
     marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
     rest = x[~marked]
     if rest.size and rest.min() < 0:
-        raise DataError(f"symbols must not be negative, got {rest.min()}; --missing {rest.min()} marks it as missing")
+        advice = AUTO
+        if missing is None and (rest >= -1).all() and rest.max() <= SMALL:
+            advice = f"--missing {rest.min()} marks it as missing; {advice}"
+        raise DataError(f"symbols must not be negative, got {rest.min()}; {advice}")
     if rest.size and int(rest.max()) > MAX_SYMBOL:
-        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
+        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}; {AUTO}")
     if missing is None:
         return x
     return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))

@@ -107,6 +107,11 @@ def read_raw(path: Path, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array
     """
     with refused(path, "readable file"), path.open("rb") as file:
         data = read_file(file, str(path), DataError)
+    return raw_numbers(data, str(path), dtype, record)
+
+
+def raw_numbers(data: bytes, path: str, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array:
+    """Give the numbers of which a file consists, as `read_raw`."""
     size = math.prod(record) * dtype.itemsize
     count, left = divmod(len(data), max(1, size))
     if left:

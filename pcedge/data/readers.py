@@ -38,6 +38,9 @@ ACCEPTED = (
 #: suffixes of tables whose columns have types of their own
 _TYPED_TABLES = PARQUET + ARROW + ARFF
 
+#: suffixes that say what a file holds
+KNOWN = (".npy", ".npz", ".gz", ".idx", *TABLES, *IMAGES, *_TYPED_TABLES, *READERS)
+
 #: arrays of a file that are named in a message
 _SHOWN = 12
 

@@ -279,16 +279,16 @@ def _to_fields(where: str, rows: list[list[float]], head: Head, floats: list[int
     if len(set(names)) < len(head.first.cells) or not all(names):
         names = [f"c{number}" for number in range(len(head.first.cells))]
     columns: dict[str, Array] = {}
-    for number, column in enumerate(zip(*rows, strict=True)):
+    for number, cells in enumerate(zip(*rows, strict=True)):
         if number in floats:
             gone = None if missing is None or missing != missing else missing
-            if (large := next((v for v in column if not _is_float(v) and abs(v) >= 10**DIGITS), None)) is not None:
+            if (large := next((v for v in cells if not _is_float(v) and abs(v) >= 10**DIGITS), None)) is not None:
                 raise DataError(
                     f"{where}, column {names[number]!r}: a decimal must have at most {DIGITS} digits, got {large}"
                 )
-            columns[names[number]] = np.array([math.nan if v == gone and not _is_float(v) else v for v in column])
+            columns[names[number]] = np.array([math.nan if v == gone and not _is_float(v) else v for v in cells])
         else:
-            columns[names[number]] = _to_array(where, [[value] for value in column], 1, None)[:, 0]
+            columns[names[number]] = _to_array(where, [[value] for value in cells], 1, None)[:, 0]
     table = np.zeros(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
     for name, column in columns.items():
         table[name] = column

@@ -25,7 +25,7 @@ PLAIN = encode(ENGINE, DATA, 2)
 #: what the golden file carries: all fields that stand beside the records, and one that no version defines
 FIELDS = {
     Field.SOURCE: b"raw >i2",
-    Field.FRAME: b"\x04headtail",
+    Field.FRAME: b"\x04\0\0\0headtail",
     Field.PADDING: b"\1\2\3",
     Field.INDEX: b"",
     1000: b"?",
