@@ -87,12 +87,12 @@ def fields_of(form: Form | None) -> dict[int, bytes]:
     """Give the fields that carry a form; a `.npy` file as numpy writes it needs none."""
     if form is None or form == Form("npy"):
         return {}
-    fields = {Field.SOURCE: form.text.encode("ascii")}
+    fields: dict[int, bytes] = {Field.SOURCE: form.text.encode("ascii")}
     if form.head or form.tail:
         fields[Field.FRAME] = len(form.head).to_bytes(4, "little") + form.head + form.tail
     if form.padding:
         fields[Field.PADDING] = form.padding
-    return dict(fields)
+    return fields
 
 
 def source_of(parsed: stream.Stream) -> Form | None:

@@ -97,6 +97,8 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
     else:
         array = load_array(source, reading)
     check_padding(array)
+    # What is decoded lies so, whatever order a file has.
+    array = array if array.dtype.names else np.ascontiguousarray(array)
     if source == DIGITS and not path.exists():
         return array, None, None
     form = None if chosen is not None or path.is_dir() else _find(path, source, array, reading, padding)

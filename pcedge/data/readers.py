@@ -191,7 +191,6 @@ def load_labels(path: str | Path, reading: Reading = PLAIN) -> Array:
         DataError: there is no such file, it breaks its format, or it holds anything but one integer a record.
     """
     where, labels = _one(path, reading)
-    labels = labels if labels.dtype.names else _integers(labels, where, reading)
     if labels.dtype.kind not in "iub":
         raise DataError(f"{where} must hold labels that are integers, got {labels.dtype}")
     if not labels.ndim or labels.shape[1:] not in ((), (1,)):
@@ -264,9 +263,9 @@ def _check_array(array: Array, where: str, typed: bool) -> None:
 
 
 def _integers(array: Array, where: str, reading: Reading) -> Array:
-    """Give floats that are integers as integers, where only these are taken; rows of one number have an axis for it."""
+    """Give floats that are integers as integers, where only these are taken."""
     if reading.typed:
-        return array[:, None] if array.ndim == 1 and array.dtype.kind in "iubf" else array
+        return array
     if array.dtype.kind == "f":
         wide = array.astype(np.float64)
         odd = ~(np.isfinite(wide) & (wide == np.rint(wide)) & (np.abs(wide) <= 2.0**53))
@@ -331,6 +330,7 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     begin = _begin(path) if not path.suffix else b""
     if name.endswith(".npz") or begin.startswith(b"PK\x03\x04"):
         arrays = read_npz(path, SPLITS if chosen is None else (chosen,))
+        arrays = {key: _columned(array) for key, array in arrays.items()}
         return arrays if chosen is None else _choose(source, arrays, chosen)
     if _is_raw(reading) and not name.endswith((".npy", *IMAGES)):
         return {"train": read_raw(path, source_of(reading.columns), ())}
@@ -338,7 +338,7 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     if name.endswith(IMAGES):
         return {"train": read_image(path)}
     if name.endswith(".npy") or begin.startswith(b"\x93NUMPY"):
-        return {"train": read_npy(path)}
+        return {"train": _columned(read_npy(path))}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         return {"train": read_idx(path)}
     raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
@@ -351,6 +351,11 @@ def _says_itself(path: Path, reading: Reading) -> bool:
     name = path.name.lower()
     known = (".npz", ".npy", ".gz", "ubyte", ".idx", *IMAGES, *_TYPED_TABLES, *READERS)
     return path.is_dir() or name.endswith(known) or path.suffix.lower().startswith(".idx")
+
+
+def _columned(array: Array) -> Array:
+    """Give a row of numbers as records of one; of IDX files, where labels lie so, this is not done."""
+    return array[:, None] if array.ndim == 1 and array.dtype.kind in "iubf" and array.size else array
 
 
 def _no_name(path: Path, chosen: str | None) -> None:
