@@ -18,6 +18,7 @@ from pcedge.cli.inputs import (
     bits_per_value,
     reading_options,
     said_header,
+    takes_typed,
     to_records,
     to_symbols,
 )
@@ -135,7 +136,7 @@ def verify(
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    reading = Reading(dtype, shape, header=header)
+    reading = Reading(dtype, shape, header=header, typed=takes_typed(circuit))
     x = to_records(circuit, load_array(data, reading))[:records]
     header_entry = said_header(data, reading)
     report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
@@ -173,7 +174,7 @@ def loglik(
     from pcedge.engines import ReferenceEngine
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    reading = Reading(dtype, shape, missing, header)
+    reading = Reading(dtype, shape, missing, header, takes_typed(circuit))
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, header_option, mean_bits, said_header, to_symbols
+from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, header_option, mean_bits, said_header, takes_typed, to_symbols
 from pcedge.cli.output import Command, Result, announce, must_come_with, whole_file
 
 
@@ -44,7 +44,7 @@ def prune(
     from pcedge.errors import DataError
 
     before = read_float(circuit)
-    reading = Reading(missing=missing, header=header)
+    reading = Reading(missing=missing, header=header, typed=takes_typed(before))
     records = to_symbols(before, load_data(data, reading).train, missing)
     header_entry = said_header(data, reading)
     announce(f"computing flows of {len(records)} records")
@@ -107,7 +107,7 @@ def grow(
     }  # fmt: skip
     text = f"{out}: {before.parameters} parameters before, {after.parameters} after"
     if data is not None:
-        reading = Reading(missing=missing, header=header)
+        reading = Reading(missing=missing, header=header, typed=takes_typed(before))
         records = to_symbols(before, load_data(data, reading).train, missing)
         result |= said_header(data, reading)
         bits = [mean_bits(compared, records) for compared in (before, after)]

@@ -17,6 +17,7 @@ from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
 from pcedge.data.readers import notes_of, split_name
+from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
@@ -62,6 +63,20 @@ class DataPath(PipedPath):
             super().convert(str(path), param, ctx)
             return value
         return super().convert(value, param, ctx)
+
+
+class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Take what marks a missing value: an integer, or nan."""
+
+    name = "integer or nan"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give an integer or NaN."""
+        if isinstance(value, int | float):
+            return value
+        if str(value).lower() == "nan":
+            return math.nan
+        return click.INT.convert(value, param, ctx)
 
 
 class ModelPath(click.Path):
@@ -139,6 +154,18 @@ def said_header(source: str, reading: Reading, key: str = "header") -> dict[str,
     more = f", … ({len(head.names)} columns)" if len(head.names) > SHOWN else ""
     click.echo(f"{source}: line {head.first.line} is taken as the header: {shown}{more}", err=True)
     return {key: list(head.names)}
+
+
+def said_bytes(source: str, array: Any) -> None:
+    """Warn of bytes that look like those of wider numbers, as which a circuit would learn nothing of their order."""
+    found = wider_numbers(array)
+    if found is None:
+        return
+    if found.endswith("bytes"):
+        advice = f"records of {found}; --columns NAME:TYPE,… reads raw binary by its fields, .view(dtype) an array"
+    else:
+        advice = f"{found} numbers; --dtype {found} reads raw binary so, .view({found.split()[0]!r}) an array"
+    warn(f"{source}: the bytes look like those of {advice}")
 
 
 def each_reading(reading: Reading, *sources: str | None) -> list[Reading]:

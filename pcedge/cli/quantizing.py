@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_symbols
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, takes_typed, to_symbols
 from pcedge.cli.measuring import (
     chosen_in_words,
     held_records,
@@ -138,7 +138,7 @@ def quantize(
     held_out: Any = None
     headed: dict[str, Any] = {}
     if data is not None:
-        reading = Reading(dtype, shape, missing, header)
+        reading = Reading(dtype, shape, missing, header, takes_typed(source))
         splits = load_data(data, reading).map(lambda values: to_symbols(source, values, missing))
         headed = said_header(data, reading)
         train = splits.train.reshape(len(splits.train), -1)

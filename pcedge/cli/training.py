@@ -23,6 +23,7 @@ from pcedge.cli.inputs import (
     mark_missing,
     reading_options,
     refuse_missing,
+    said_bytes,
     said_header,
 )
 from pcedge.cli.output import Command, Result, announce, in_words, options_given, progress, warn, whole_file
@@ -125,6 +126,7 @@ def train(
         )
     reading = Reading(dtype, shape, missing, header)
     loaded = load_data(data, reading)
+    said_bytes(data, loaded.train)
     start = None if init is None else read_float(init)
     first = os.environ.get("RANK", "0") == "0"
     for name, why in _idle(settings, start, loaded.valid is not None and len(loaded.valid) > 0, checkpoint is not None):
