@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.codec.stream import DEFAULT_LANES, DIGEST_BYTES, Segment, parse
+from pcedge.data.structs import check_layout, places_of
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_rounds
@@ -126,8 +127,13 @@ def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which values differ: integers by their values, whatever their type, others by their bits."""
     if block.dtype.kind in "iub":
         return np.asarray(back != block)
-    bits = [np.ascontiguousarray(x).view(np.uint8).reshape(*block.shape, -1) for x in (back.astype(block.dtype), block)]
-    return np.asarray((bits[0] != bits[1]).any(axis=-1))
+    size = block.dtype.itemsize
+    back = back if block.dtype.names else back.astype(block.dtype)
+    bits = [np.ascontiguousarray(x.view(f"V{size}")).view(np.uint8).reshape(*block.shape, size) for x in (back, block)]
+    differ = bits[0] != bits[1]
+    if block.dtype.names:  # but for the bytes between fields, which hold nothing
+        differ &= ~check_layout(block.dtype, places_of(block.dtype))
+    return np.asarray(differ.any(axis=-1))
 
 
 def _compare(

@@ -175,7 +175,8 @@ def decode(
     counts = _check_segments(stream, symbolizer)
     dtype = _dtype_of_data(stream, symbolizer)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
-    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=dtype)
+    # Records with fields are held as bytes: a copy by fields loses what lies between them.
+    restored = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
     lowest, highest = value_range(dtype.name) if dtype.kind in "iub" else (0, 0)
     done = 0
     for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
@@ -191,9 +192,10 @@ def decode(
             if not lowest <= int(end) <= highest:
                 what = "symbols" if symbolizer is None else "values"
                 raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
+        block = block.view(stream.dtype) if dtype.kind == "V" else block
         restored[done : done + segment.records] = block.reshape(segment.records, -1)
         done += segment.records
-    return restored.reshape(stream.shape)
+    return restored.view(dtype).reshape(stream.shape)
 
 
 def check_lanes(lanes: object) -> int | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from pcedge.circuit import Circuit, InputLayer, ProductLayer
 from pcedge.codec import check_stream, decode, encode
 from pcedge.codec.fields import Field
+from pcedge.codec.files import decode_file, encode_file
 from pcedge.codec.stream import Stream, parse
+from pcedge.data import Columns, Reading, load_array, parse_columns
 from pcedge.engines import ReferenceEngine
-from pcedge.errors import StreamError, UsageError
+from pcedge.errors import DataError, StreamError, UsageError
+from pcedge.quantize import quantize
 
 ENGINE = ReferenceEngine(small_circuit())
 DATA = numbered(7, (2, 2, 4)).astype(np.uint8)
@@ -128,3 +135,117 @@ def test_data_of_another_type_than_the_circuits() -> None:
     for dtype in (np.dtype("<f4"), np.dtype("V34")):
         text = f"the data must be of type <i8, as the circuit's, the header says {dtype.str}"
         refuse(Stream(digest, dtype, (7, 3), segments).pack(), text)
+
+
+# -- data of other types, through columns -----------------------------------------------------------------------------
+
+
+class Typed:
+    """Stand for a symbolizer with columns: cells of a range, each a symbol."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns, self.shape, self.dtype = columns, columns.shape, columns.source
+        (self.low, _), *others = columns.ranges
+        assert columns.ranges == (columns.ranges[0],) * (1 + len(others))
+        self.segment_rows = 1
+
+    def records(self, rows: int) -> int:
+        return rows
+
+    def check(self, x: Any) -> Any:
+        return self.columns.check(x)
+
+    def apply(self, x: Any) -> Any:
+        return self.columns.apply(x).reshape(len(x), -1) - self.low
+
+    def invert(self, records: Any, rows: int) -> Any:
+        return self.columns.invert((np.asarray(records, np.int64) + self.low).reshape(rows, *self.columns.cell_shape))
+
+
+def typed_engine(columns: Columns) -> Any:
+    """Make an engine over bytes whose circuit says that it is over such data."""
+    count = len(columns.ranges)
+    leaves = [InputLayer(v, np.full((1, 256), 1 / 256)) for v in range(count)]
+    product = ProductLayer(tuple(range(count)), np.zeros((1, count), dtype=np.int64))
+    engine = ReferenceEngine(quantize(Circuit((*leaves, product))))
+    circuit = SimpleNamespace(symbolizer=Typed(columns), digest=engine.circuit.digest, order=engine.circuit.order)
+    return SimpleNamespace(
+        circuit=circuit, encode_lanes=engine.encode_lanes, decode_lanes=engine.decode_lanes, engine=engine
+    )
+
+
+GRID = np.arange(60, dtype=np.int64).reshape(20, 3)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", ">f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_floats_in_files(tmp_path: Path, dtype: str, order: str) -> None:
+    x = np.asarray(GRID / 10, dtype=dtype, order=order)
+    engine = typed_engine(Columns.of((GRID / 10).astype(np.dtype(dtype).newbyteorder("<"))))
+    np.save(tmp_path / "x.npy", x)
+    made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+    stream = parse(made.stream)
+    assert stream.version == 2 and stream.dtype.str == dtype and stream.shape == (20, 3)
+    assert len(stream.fields) == (order == "F")
+    back = decode_file(engine, made.stream)
+    assert back.data == (tmp_path / "x.npy").read_bytes()
+    assert back.array.dtype.str == dtype and back.array.tobytes() == x.tobytes()
+    other = typed_engine(Columns.of(GRID.astype(np.uint8)))
+    with pytest.raises(
+        StreamError, match=rf"^the data must be of type \|u1, as the circuit's, the header says {dtype}$"
+    ):
+        decode(other, made.stream)
+
+
+def test_records_with_fields_in_files(tmp_path: Path) -> None:
+    points = np.zeros(20, dtype=np.dtype([("a", ">u2"), ("b", "<f4"), ("c", "u1", 2)], align=True))
+    points["a"], points["b"], points["c"] = GRID[:, 0], GRID[:, 1] / 4, GRID[:, :2]
+    columns = Columns.of(points, parse_columns("a:u2=0..255"))
+    engine = typed_engine(columns)
+    np.save(tmp_path / "x.npy", points)
+    made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+    stream = parse(made.stream)
+    assert stream.dtype == np.dtype("V12") and stream.shape == (20,) and not stream.fields
+    back = decode_file(engine, made.stream)
+    assert back.data == (tmp_path / "x.npy").read_bytes()
+    assert back.array.dtype == points.dtype
+    dirty = bytearray((tmp_path / "x.npy").read_bytes())
+    dirty[-12 * 7 + 2] = 9  # between a and b of record 13
+    (tmp_path / "x.npy").write_bytes(dirty)
+    text = r"^row 13: byte 2 of a record lies between its fields and must be 0, got 9; a field of its own keeps it$"
+    with pytest.raises(DataError, match=text):
+        encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+
+
+def test_raw_binary_by_its_columns(tmp_path: Path) -> None:
+    specs = parse_columns("a:>u2=0..255,b:float32,c:uint8")
+    points = np.zeros(20, dtype=[("a", ">u2"), ("b", "<f4"), ("c", "u1")])
+    points["a"], points["b"], points["c"] = GRID[:, 0], GRID[:, 1] / 4, GRID[:, 2]
+    (tmp_path / "x.bin").write_bytes(points.tobytes())
+    reading = Reading(typed=True, columns=specs)
+    x = load_array(tmp_path / "x.bin", reading)
+    assert x.dtype == points.dtype and x.tobytes() == points.tobytes()
+    engine = typed_engine(Columns.of(x, specs))
+    made = encode_file(engine, tmp_path / "x.bin", reading)
+    assert dict(parse(made.stream).fields) == {1: b"raw"}
+    assert decode_file(engine, made.stream).data == points.tobytes()
+    (tmp_path / "x.bin").write_bytes(points.tobytes() + b"abc")
+    with pytest.raises(DataError, match=r"must hold whole records of 7 bytes, 3 of its 143 bytes are left after 20$"):
+        load_array(tmp_path / "x.bin", reading)
+
+
+def test_tables_of_decimals_come_back(tmp_path: Path) -> None:
+    rows = "".join(f"{a},{b / 4:.2f},{c / 10:.1f}\n" for a, b, c in GRID.tolist())
+    for head, ending in (("n,volt,temp\n", "\n"), ("", "\r\n")):
+        data = (head + rows).replace("\n", ending).encode()
+        (tmp_path / "x.csv").write_bytes(data)
+        reading = Reading(typed=True)
+        engine = typed_engine(Columns.of(load_array(tmp_path / "x.csv", reading), each=True))
+        made = encode_file(engine, tmp_path / "x.csv", reading)
+        assert made.form is not None and made.form.text == "csv" + " crlf" * (ending != "\n") + " places=0,2,1"
+        assert decode_file(engine, made.stream).data == data
+        assert decode_file(engine, made.stream, "tsv").data.count(b"\t") == 40 + 2
+    # Cells of a column with other numbers of decimals: the values come back, their spelling does not.
+    (tmp_path / "x.csv").write_text(rows.replace("0.25,", "0.250,", 1))
+    made = encode_file(engine, tmp_path / "x.csv", reading)
+    assert made.form is None and "cannot be written again byte for byte" in str(made.note)
