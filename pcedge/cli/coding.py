@@ -13,9 +13,9 @@ from pcedge.cli.inputs import (
     DataPath,
     PipedPath,
     bits_per_value,
+    reading_of,
     reading_options,
     said_header,
-    takes_typed,
 )
 from pcedge.cli.output import Command, Result, announce, progress, warn, whole_file
 from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
@@ -45,13 +45,12 @@ def encode(
     from pcedge.codec.files import fields_of
     from pcedge.codec.stream import encode as compress
     from pcedge.codec.stream import parse
-    from pcedge.data import Reading
     from pcedge.data.forms import load_file
     from pcedge.engines import ReferenceEngine
 
     engine = ReferenceEngine(read_integer(model))
     say_how(engine)
-    reading = Reading(dtype, shape, header=header, typed=takes_typed(engine.circuit))
+    reading = reading_of(engine.circuit, dtype, shape, header=header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     with whole_file(out) as fresh:

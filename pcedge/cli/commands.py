@@ -16,9 +16,9 @@ from pcedge.cli.inputs import (
     MODEL,
     OUT,
     bits_per_value,
+    reading_of,
     reading_options,
     said_header,
-    takes_typed,
     to_records,
     to_symbols,
 )
@@ -129,14 +129,14 @@ def verify(
 
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
     """
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.verify import verify as climb
 
     circuit = read_integer(model)
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    reading = Reading(dtype, shape, header=header, typed=takes_typed(circuit))
+    reading = reading_of(circuit, dtype, shape, header=header)
     x = to_records(circuit, load_array(data, reading))[:records]
     header_entry = said_header(data, reading)
     report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
@@ -170,11 +170,11 @@ def loglik(
     from pcedge.arithmetic import log_of
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.engines import ReferenceEngine
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    reading = Reading(dtype, shape, missing, header, takes_typed(circuit))
+    reading = reading_of(circuit, dtype, shape, missing, header)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):

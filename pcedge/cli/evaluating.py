@@ -17,9 +17,9 @@ from pcedge.cli.inputs import (
     OUT,
     bits_per_value,
     each_reading,
+    reading_of,
     reading_options,
     said_header,
-    takes_typed,
 )
 from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
 from pcedge.errors import UsageError
@@ -76,7 +76,7 @@ def evaluate(
         need_matplotlib()
     floats, engine = read_float(circuit), ReferenceEngine(read_integer(model))
     check_pair(floats, engine)
-    reading = Reading(dtype, shape, header=header, typed=takes_typed(floats))
+    reading = reading_of(floats, dtype, shape, header=header)
     of_data, of_ood, of_labels = each_reading(reading, data, ood, labels)
     of_labels = Reading(header=of_labels.header)
     x = load_array(data, of_data)

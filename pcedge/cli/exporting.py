@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, takes_typed, to_records
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
 
@@ -69,7 +69,7 @@ def export(
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.engines import ReferenceEngine
     from pcedge.export import write_project
@@ -96,7 +96,7 @@ def export(
     golden = None
     header_entry: dict[str, Any] = {}
     if data:
-        reading = Reading(dtype, shape, header=header, typed=takes_typed(circuit))
+        reading = reading_of(circuit, dtype, shape, header=header)
         golden = to_records(circuit, load_array(data, reading))[: records or GIVEN_RECORDS]
         header_entry = said_header(data, reading)
     elif records is not None:

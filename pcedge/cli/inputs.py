@@ -216,9 +216,21 @@ def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any
     return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
 
 
-def takes_typed(circuit: Circuit | IntegerCircuit) -> bool:
-    """Tell whether a circuit takes floats and records with fields: its symbolizer has columns."""
-    return getattr(circuit.symbolizer, "columns", None) is not None
+def reading_of(
+    circuit: Circuit | IntegerCircuit,
+    dtype: str | None = None,
+    shape: str | None = None,
+    missing: float | None = None,
+    header: bool | None = None,
+) -> Reading:
+    """Say what a file does not say itself: a circuit whose symbolizer has columns takes floats and records with fields.
+
+    Raises:
+        UsageError: as `Reading`.
+    """
+    columns = getattr(circuit.symbolizer, "columns", None)
+    fields = columns.source if columns is not None and columns.source.names else None
+    return Reading(dtype, shape, missing, header, typed=columns is not None, fields=fields)
 
 
 def refuse_missing(missing: int | None) -> None:

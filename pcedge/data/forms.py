@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pcedge.data.binary import raw_numbers
 from pcedge.data.damage import refused
-from pcedge.data.readers import DIGITS, Reading, is_table, load_array, split_name, table_head
+from pcedge.data.readers import DIGITS, Reading, fields_in, is_table, load_array, split_name, table_head
 from pcedge.data.sounds import FLAC, WAV, packed, read_flac, unpacked, wav_header, wav_of
 from pcedge.data.structs import check_padding
 from pcedge.errors import DataError, StreamError, UsageError
@@ -92,8 +92,10 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
     """
     path, chosen = split_name(source)
     padding = b""
-    if reading.number is not None and not is_table(source, reading):
-        array, padding = _raw(path, source, reading)
+    raw = reading.number if not is_table(source, reading) else None
+    raw = fields_in(path, reading) if raw is None else raw
+    if raw is not None:
+        array, padding = _raw(path, source, reading, raw)
     else:
         array = load_array(source, reading)
     check_padding(array)
@@ -109,17 +111,15 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
     return array, form, None
 
 
-def _raw(path: Path, source: str | Path, reading: Reading) -> tuple[Array, bytes]:
+def _raw(path: Path, source: str | Path, reading: Reading, dtype: np.dtype[Any]) -> tuple[Array, bytes]:
     """Read raw binary; what does not fill a record is given beside it."""
-    if not path.is_file():
-        return load_array(source, reading), b""
-    assert reading.number is not None
-    left = path.stat().st_size % (math.prod(reading.record) * reading.number.itemsize)
+    record = () if dtype.names else reading.record
+    left = path.stat().st_size % (math.prod(record) * dtype.itemsize) if path.is_file() else 0
     if not left:
         return load_array(source, reading), b""
     with refused(path, "readable file"), path.open("rb") as file:
         data = read_file(file, str(path), DataError)
-    return raw_numbers(data[:-left], str(path), reading.number, reading.record), data[-left:]
+    return raw_numbers(data[:-left], str(path), dtype, record), data[-left:]
 
 
 def _find(path: Path, source: str | Path, array: Array, reading: Reading, padding: bytes) -> Form | None:
@@ -133,7 +133,7 @@ def _find(path: Path, source: str | Path, array: Array, reading: Reading, paddin
     for find in (_npy, _wav, _idx):
         if (form := find(path, array, data)) is not None:
             return form if write(form, array) == data or path.suffix.lower() in FLAC else None
-    raw = Form("raw")
+    raw = Form("raw", padding=padding)
     return raw if write(raw, array) == data else None
 
 

@@ -41,8 +41,7 @@ _TYPED_TABLES = PARQUET + ARROW + ARFF
 #: suffixes that say what a file holds
 KNOWN = (".npy", ".npz", ".gz", ".idx", *TABLES, *IMAGES, *_TYPED_TABLES, *READERS)
 
-#: arrays of a file that are named in a message
-_SHOWN = 12
+_SHOWN = 12  # arrays of a file that are named in a message
 
 #: numpy's names of dtypes that raw binary may have
 _DTYPE = re.compile(r"[<>]?(b1|[iu][1248])|bool|u?int(8|16|32|64)|\|(b1|[iu]1)")
@@ -70,6 +69,8 @@ class Reading:
     typed: bool = False
     #: the columns of raw binary, one after the other, where there is no dtype
     columns: tuple[ColumnSpec, ...] = ()
+    #: the type of the records of raw binary, where there is no dtype: that of the circuit's columns
+    fields: np.dtype[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the texts."""
@@ -332,8 +333,8 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
         arrays = read_npz(path, SPLITS if chosen is None else (chosen,))
         arrays = {key: _columned(array) for key, array in arrays.items()}
         return arrays if chosen is None else _choose(source, arrays, chosen)
-    if _is_raw(reading) and not name.endswith((".npy", *IMAGES)):
-        return {"train": read_raw(path, source_of(reading.columns), ())}
+    if (fields := fields_in(path, reading)) is not None:
+        return {"train": read_raw(path, fields, ())}
     _no_name(path, chosen)
     if name.endswith(IMAGES):
         return {"train": read_image(path)}
@@ -342,6 +343,16 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         return {"train": read_idx(path)}
     raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
+
+
+def fields_in(path: Path, reading: Reading) -> np.dtype[Any] | None:
+    """Give the type of the records of raw binary that has fields; None for all other files."""
+    name = path.name.lower()
+    if reading.dtype is not None or not path.is_file() or is_table(path, reading) or suffix_of(path) is not None:
+        return None
+    if name.endswith((*KNOWN, "ubyte")) or _begin(path).startswith((b"\x93NUMPY", b"PK\x03\x04")):
+        return None
+    return source_of(reading.columns) if _is_raw(reading) else reading.fields
 
 
 def _says_itself(path: Path, reading: Reading) -> bool:

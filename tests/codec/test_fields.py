@@ -232,6 +232,13 @@ def test_raw_binary_by_its_columns(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(points.tobytes() + b"abc")
     with pytest.raises(DataError, match=r"must hold whole records of 7 bytes, 3 of its 143 bytes are left after 20$"):
         load_array(tmp_path / "x.bin", reading)
+    # A circuit knows its columns: nothing has to be told again.
+    told = Reading(typed=True, fields=points.dtype)
+    made = encode_file(engine, tmp_path / "x.bin", told)
+    assert dict(parse(made.stream).fields) == {1: b"raw", 3: b"abc"}
+    assert decode_file(engine, made.stream).data == points.tobytes() + b"abc"
+    np.save(tmp_path / "x.npy", points)
+    assert load_array(tmp_path / "x.npy", told).tobytes() == points.tobytes()
 
 
 def test_tables_of_decimals_come_back(tmp_path: Path) -> None:
