@@ -14,7 +14,7 @@ from benchmarks.mutated_circuits import integers, records_of
 from benchmarks.mutations import TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, InputLayer
 from pcedge.codec import decode, encode
-from pcedge.codec.stream import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
+from pcedge.codec.container import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
 from pcedge.data import make_symbolizer
 from pcedge.data.specification import read_symbolizer, specification
 from pcedge.data.symbolizer import Symbolizer

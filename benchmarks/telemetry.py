@@ -168,6 +168,9 @@ def fits_bits(x: Array, method: str) -> float | None:
     for image in (x, np.ascontiguousarray(x.T)):
         tilings = [(1, image.shape[1]), (min(16, len(image)), image.shape[1]), image.shape]
         for tile in tilings if method == "RICE_1" else tilings[1:]:
+            if method == "HCOMPRESS_1" and (min(tile) < 4 or 0 < len(image) % tile[0] < 4):
+                # HCOMPRESS takes no tile of less than four pixels.
+                continue
             buffer = io.BytesIO()
             fits.CompImageHDU(image, compression_type=method, tile_shape=tile, quantize_level=0).writeto(buffer)
             with fits.open(io.BytesIO(buffer.getvalue())) as back:

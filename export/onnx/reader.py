@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap, map_from_json
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
 from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
@@ -158,12 +158,12 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
     return metadata
 
 
-def _symbolizer(text: str | None) -> Symbolizer | None:
+def _symbolizer(text: str | None) -> DataMap | None:
     if text is None:
         return None
     check_size(characters=len(text))
     try:
-        return Symbolizer.from_json(text)
+        return map_from_json(text)
     except UsageError as error:
         raise FormatError("onnx-symbolizer", str(error)) from error
 

@@ -13,7 +13,7 @@ import numpy as np
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
 from pcedge.circuit.rows import SparseRows
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap, map_from_dict
 from pcedge.errors import FormatError, UsageError
 from pcedge.files import write_whole
 from pcedge.limits import MemoryBudget, Source, read_source
@@ -125,7 +125,7 @@ def load_circuit(path: Source) -> Circuit:
     if type(version) is not int or version != VERSION:
         raise FormatError("circuit-version", f"{path} must be of version {VERSION}, got {version!r}")
     try:
-        symbolizer = Symbolizer.from_dict(header["symbolizer"]) if "symbolizer" in header else None
+        symbolizer = map_from_dict(header["symbolizer"]) if "symbolizer" in header else None
     except UsageError as error:
         raise FormatError("circuit-symbolizer", f"{path}: {error}") from error
     try:
@@ -162,7 +162,7 @@ def _too_large(message: str) -> FormatError:
 
 
 def _checksum(
-    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: Symbolizer | None = None
+    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: DataMap | None = None
 ) -> str:
     """Hash what a file means: layers, every tensor by name, and constant and symbolizer if there are any."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())

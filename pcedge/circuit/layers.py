@@ -15,7 +15,7 @@ from pcedge.circuit.batches import stacked
 from pcedge.circuit.parametric import Parametric
 from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, row_sums
 from pcedge.circuit.structure import Shape, Spans, check_shapes, check_symbolizer, layer_scopes
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap
 from pcedge.errors import CircuitError
 
 #: how far a row of probabilities may be from 1 and still count as normalised
@@ -181,7 +181,7 @@ class Circuit:
 
     layers: tuple[Layer, ...]
     log_constant: float = 0.0
-    symbolizer: Symbolizer | None = None
+    symbolizer: DataMap | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""

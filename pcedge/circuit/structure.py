@@ -25,7 +25,7 @@ from pcedge.circuit.regions import (
     region_tree,
     variables_of,
 )
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap
 from pcedge.errors import CircuitError
 
 __all__ = [
@@ -164,7 +164,7 @@ def _check_cardinalities(shapes: Sequence[Shape]) -> None:
             )
 
 
-def check_symbolizer(symbolizer: Symbolizer | None, cardinalities: Sequence[int]) -> None:
+def check_symbolizer(symbolizer: DataMap | None, cardinalities: Sequence[int]) -> None:
     """Check that every symbol that a symbolizer can give has its place in the circuit.
 
     Raises:
@@ -172,7 +172,7 @@ def check_symbolizer(symbolizer: Symbolizer | None, cardinalities: Sequence[int]
     """
     if symbolizer is None:
         return
-    if not isinstance(symbolizer, Symbolizer):
+    if not isinstance(symbolizer, DataMap):
         raise CircuitError(f"the symbolizer of a circuit must be a Symbolizer, got {type(symbolizer).__name__}")
     given = symbolizer.cardinalities
     if len(given) != len(cardinalities):

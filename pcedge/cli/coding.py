@@ -42,9 +42,9 @@ def encode(
     The stream carries what writes the file again byte for byte, its header too.
     """
     from pcedge.codec import check_stream
+    from pcedge.codec.container import parse
     from pcedge.codec.files import fields_of
     from pcedge.codec.stream import encode as compress
-    from pcedge.codec.stream import parse
     from pcedge.data.forms import load_file
     from pcedge.engines import ReferenceEngine
 

@@ -15,6 +15,7 @@ from pcedge.cli.inputs import (
     DATA,
     MODEL,
     OUT,
+    Marker,
     bits_per_value,
     reading_of,
     reading_options,
@@ -24,6 +25,7 @@ from pcedge.cli.inputs import (
 )
 from pcedge.cli.measuring import layers_in_words, parts
 from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
+from pcedge.data.columns import Columns
 from pcedge.errors import DataError
 
 
@@ -155,11 +157,11 @@ def verify(
 @click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
 @click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 @reading_options
 def loglik(
-    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None,
+    model: str, data: str, missing: float | None, out: Path | None, dtype: str | None, shape: str | None,
     header: bool | None,
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
@@ -171,7 +173,9 @@ def loglik(
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
     from pcedge.data import load_array
+    from pcedge.data.predictor import Predictor
     from pcedge.engines import ReferenceEngine
+    from pcedge.evaluate.numbers import gaps_of, row_log_likelihood
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
     reading = reading_of(circuit, dtype, shape, missing, header)
@@ -179,8 +183,12 @@ def loglik(
     header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    x = to_symbols(circuit, raw, missing)
-    if isinstance(circuit, Circuit):
+    stage = circuit.symbolizer if isinstance(circuit.symbolizer, Predictor) else None
+    x = raw if stage is not None else to_symbols(circuit, raw, None if missing is None else int(missing))
+    if stage is not None:
+        logs, constant = row_log_likelihood(circuit, raw, missing), 0.0
+        variables = stage.columns
+    elif isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
@@ -202,7 +210,8 @@ def loglik(
     } | header_entry
     unseen = 0
     if missing is not None:
-        unseen = result["missing_symbols"] = int((x == -1).sum())
+        gone = x == -1 if stage is None else gaps_of(stage, x, missing)
+        unseen = result["missing_symbols"] = int(gone.sum())
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
@@ -216,10 +225,10 @@ def loglik(
         if len(possible):
             bits = -possible.mean() / math.log(2) / variables
             text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
-        return result, text + told + _unseen(unseen, x), 0
+        return result, text + told + _unseen(unseen, len(x) * variables), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
     text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
-    return result, text + told + _unseen(unseen, x), 0
+    return result, text + told + _unseen(unseen, len(x) * variables), 0
 
 
 def _constant(constant: float, added: bool) -> str:
@@ -231,17 +240,29 @@ def _constant(constant: float, added: bool) -> str:
     return f", without {constant:.6f} nats that importing the circuit took out: that of the float circuit has them"
 
 
-def _unseen(missing: int, x: Any) -> str:
-    return f"; {missing} of {x.size} symbols are missing, and count among the variables" if missing else ""
+def _unseen(missing: int, count: int) -> str:
+    return f"; {missing} of {count} symbols are missing, and count among the variables" if missing else ""
 
 
 def _symbolizer(circuit: Any) -> dict[str, Any]:
+    from pcedge.data.predictor import Predictor
     from pcedge.data.specification import specification
 
     steps = circuit.symbolizer
     if steps is None:
         return {}
+    if isinstance(steps, Predictor):
+        return {
+            "predictor": {
+                "dtype": steps.dtype, "shape": list(steps.shape), "neighbours": len(steps.neighbours),
+                "groups": len(steps.groups), "adaptive": steps.adaptation is not None, "classes": len(steps.classes),
+            } | _columns(steps.source)
+        }  # fmt: skip
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
+
+
+def _columns(source: Columns | None) -> dict[str, Any]:
+    return {} if source is None else {"columns": [str(column) for column in source.columns]}
 
 
 def _structured(circuit: Any) -> bool:

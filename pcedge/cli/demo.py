@@ -79,7 +79,7 @@ def _need_tools() -> None:
 def _run(out: Path, steps: _Steps) -> dict[str, Any]:
     from pcedge.circuit import load_circuit
     from pcedge.codec import decode, encode
-    from pcedge.codec.stream import Segment, Stream, parse
+    from pcedge.codec.container import Segment, Stream, parse
     from pcedge.data import load_data
     from pcedge.engines import ReferenceEngine
     from pcedge.evaluate import statistics

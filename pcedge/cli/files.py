@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
+from pcedge.codec.container import MAGIC, parse
 from pcedge.codec.fields import Field
-from pcedge.codec.stream import MAGIC, parse
 from pcedge.errors import UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit

@@ -16,6 +16,8 @@ from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
+from pcedge.data.maps import symbols_of
+from pcedge.data.predictor import Predictor
 from pcedge.data.readers import notes_of, split_name
 from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
@@ -190,7 +192,7 @@ def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = 
     if circuit.symbolizer is None:
         return x
     refuse_missing(missing)
-    return circuit.symbolizer.apply(x)
+    return symbols_of(circuit.symbolizer, x)
 
 
 def to_symbols(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None) -> Any:
@@ -213,7 +215,9 @@ def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any
     """Give the bits for each value of the data, where these are not the circuit's variables."""
     if circuit.symbolizer is None:
         return {}
-    return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
+    of = circuit.symbolizer
+    size = of.records(len(x)) if isinstance(of, Predictor) else x.size
+    return {"bits_per_value": None if bits is None or not size else bits / size}
 
 
 def reading_of(
@@ -228,7 +232,7 @@ def reading_of(
     Raises:
         UsageError: as `Reading`.
     """
-    columns = getattr(circuit.symbolizer, "columns", None)
+    columns = getattr(circuit.symbolizer, "source", None)
     fields = columns.source if columns is not None and columns.source.names else None
     return Reading(dtype, shape, missing, header, typed=columns is not None, fields=fields)
 

@@ -22,7 +22,7 @@ from pcedge.cli.measuring import (
     sizes,
 )
 from pcedge.cli.output import Command, Result, announce, must_come_with, progress, whole_file
-from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig
+from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig, default_leaf_bits
 
 if TYPE_CHECKING:
     from pcedge.search.budget import Stage
@@ -36,7 +36,11 @@ SAY_EVERY = 10.0
 )
 @click.argument("circuit", type=MODEL)
 @click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
-@click.option("--leaf-bits", default=12, show_default=True, type=int, help="L, 8..16: leaf tables sum to 2^L.")
+@click.option(
+    "--leaf-bits",
+    type=int,
+    help="L, 8..16: leaf tables sum to 2^L.  [default: 12, of a circuit with a predictor stage 15]",
+)
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
 @click.option(
     "--coder", default="wide", show_default=True, type=click.Choice(list(CODERS)),
@@ -86,8 +90,9 @@ SAY_EVERY = 10.0
 @reading_options
 @click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
-    circuit: str, weight_bits: int, leaf_bits: int, state_bits: int, coder: str, floor: int | None, small_weights: str,
-    rounding: str, data: str | None, missing: int | None, leaf_tables: int | None, leaf_masters: int | None,
+    circuit: str, weight_bits: int, leaf_bits: int | None, state_bits: int, coder: str, floor: int | None,
+    small_weights: str, rounding: str, data: str | None, missing: int | None, leaf_tables: int | None,
+    leaf_masters: int | None,
     refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
     budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
     shape: str | None, header: bool | None, out: Path,
@@ -106,10 +111,12 @@ def quantize(
     from pcedge.search.costs import multiplier_bits
     from pcedge.search.search import Budget, SearchConfig
 
+    source = read_float(circuit, "; only these can be quantized")
+    if leaf_bits is None:
+        leaf_bits = default_leaf_bits(source)
     config = QuantizationConfig(
         weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters
     )  # fmt: skip
-    source = read_float(circuit, "; only these can be quantized")
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
     if budget_kbit is not None and not math.isfinite(budget_kbit):

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pcedge.cli.inputs import (
     DATA,
     MODEL,
     OUT,
+    Marker,
     Sizes,
     mark_missing,
     reading_options,
@@ -27,6 +29,7 @@ from pcedge.cli.inputs import (
     said_header,
 )
 from pcedge.cli.output import Command, Result, announce, in_words, options_given, progress, warn, whole_file
+from pcedge.cli.sensing import load_splits, train_sensor, wants_predictor
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 
 #: settings of LearnConfig that are options of the same name, with what their values must be
@@ -94,11 +97,24 @@ def _idle(
     "--image", type=Sizes(), help="Of quad: height and width (and channels), as 28x28.  [default: the data's]"
 )
 @click.option("--init", type=MODEL, help="A float circuit whose structure and parameters training starts from.")
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
+@click.option(
+    "--columns",
+    help="What columns hold, NAME:PART with commas between them, as x:int32,t:scaled=0.001,flag:uint8=0..3,gps:bits "
+    "(docs/data.md); raw binary is read by it.",
+)
 @click.option(
     "--symbolizer",
     help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
     "(docs/data.md), a .json file, or auto.",
+)
+@click.option(
+    "--for-records",
+    type=click.IntRange(1),
+    help="Records that the circuit will code: its size follows from it. Chooses a predictor stage for the data.",
+)
+@click.option(
+    "--size-kbit", type=click.FloatRange(0, min_open=True), help="Circuit file at most, in 1,000 bits, likewise."
 )
 @click.option("--checkpoint", type=OUT, help="A file that a killed run of the same settings goes on from.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
@@ -109,12 +125,14 @@ def _idle(
 @click.option("--out", required=True, type=OUT, help="The float circuit.")
 def train(
     data: str, dtype: str | None, shape: str | None, header: bool | None, image: tuple[int, ...] | None,
-    init: str | None, missing: int | None, symbolizer: str | None, checkpoint: Path | None, device: str,
-    precision: str, out: Path, **settings: Any,
+    init: str | None, missing: float | None, columns: str | None, symbolizer: str | None, for_records: int | None,
+    size_kbit: float | None, checkpoint: Path | None, device: str, precision: str, out: Path, **settings: Any,
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Reading, load_data
+    from pcedge.data import Reading
+    from pcedge.data.maps import symbols_of
+    from pcedge.data.predictor import Predictor
     from pcedge.data.specification import specification, symbolize
     from pcedge.learn import evaluate, fit
 
@@ -124,9 +142,16 @@ def train(
             f"--patience must be 0 or at least --validate-every, got {patience} and {every}: training would stop with "
             "no second look at the validation split"
         )
-    reading = Reading(dtype, shape, missing, header)
-    loaded = load_data(data, reading)
+    reading = Reading(dtype, shape, missing, header, typed=True)
+    loaded, specs = load_splits(data, reading, columns, symbolizer, init)
     said_bytes(data, loaded.train)
+    sized = for_records is not None or size_kbit is not None
+    if init is not None and sized:
+        raise click.UsageError("--for-records and --size-kbit must come without --init, whose circuit has its size")
+    if init is None and wants_predictor(loaded, symbolizer, sized, missing, specs):
+        told = said_header(data, reading)
+        return train_sensor(loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing)
+    missing = None if missing is None else int(missing)
     start = None if init is None else read_float(init)
     first = os.environ.get("RANK", "0") == "0"
     for name, why in _idle(settings, start, loaded.valid is not None and len(loaded.valid) > 0, checkpoint is not None):
@@ -143,8 +168,8 @@ def train(
             assert symbolizer is not None
             steps, splits = symbolize(symbolizer, loaded)
         else:
-            splits = loaded.map(steps.apply)
-        announce(f"symbolizer {specification(steps)}")
+            splits = loaded.map(partial(symbols_of, steps))
+        announce("a predictor stage" if isinstance(steps, Predictor) else f"symbolizer {specification(steps)}")
     if settings["structure"] == "quad" and image is None:
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
@@ -179,7 +204,7 @@ def train(
         "structure": config.structure if start is None else "init",
     }  # fmt: skip
     if steps is not None:
-        result["symbolizer"] = specification(steps)
+        result["symbolizer"] = "predictor" if isinstance(steps, Predictor) else specification(steps)
     for name, values in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
         if values is not None and len(values):
             bits = -evaluate(circuit, values, replace(config, dtype="float64")).mean() / math.log(2)

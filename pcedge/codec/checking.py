@@ -11,13 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.codec.stream import DEFAULT_LANES, DIGEST_BYTES, Segment, parse
+from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
+from pcedge.codec.predicted import decode_rounds as decode_number_rounds
+from pcedge.codec.predicted import lane_rows
+from pcedge.data.prediction import centred, unmasked
+from pcedge.data.predictor import Predictor
 from pcedge.data.structs import check_layout, places_of
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_rounds
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
+from pcedge.integer.circuit import IntegerCircuit
 
 #: all decodes everything; sample the first and the last segment for `SAMPLE_SECONDS`; none checks nothing
 VERIFY = ("all", "sample", "none")
@@ -71,18 +76,12 @@ def check_stream(
         return 0
     symbolizer = engine.circuit.symbolizer
     array = np.asarray(x)
-    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
-    try:
-        stream = parse(data)
-    except StreamError as error:
-        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
-    # By their names: a stream knows of records with fields only how many bytes they have.
-    head = (stream.digest, stream.dtype.str, stream.shape)
-    wanted = (engine.circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape)
-    if head != wanted:
-        raise MismatchError(
-            f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
+    if isinstance(symbolizer, Predictor):
+        return _check_predicted(
+            engine.circuit, symbolizer, array, data, seconds if verify == "sample" else math.inf, progress
         )
+    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
+    stream = _parsed(data, engine.circuit, array)
     last = len(stream.segments) - 1
     decoded = start = coded = 0
     left = math.inf if verify == "all" else seconds
@@ -108,19 +107,70 @@ def check_stream(
     return decoded
 
 
-def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> IntArray:
-    """Map rows to records of symbols, which must give the rows back."""
-    records = symbolizer.apply(block)
+def _parsed(data: bytes, circuit: IntegerCircuit, array: NDArray[np.generic]) -> Stream:
     try:
-        wrong = np.argwhere(_differ(symbolizer.invert(records, len(block)), block))
-    except DataError as error:
+        stream = parse(data)
+    except StreamError as error:
+        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
+    if (stream.digest, stream.dtype, stream.shape) != (circuit.digest[:DIGEST_BYTES], array.dtype, array.shape):
         raise MismatchError(
-            f"rows {start}..{start + len(block) - 1} must come back from their symbols: {error}"
-        ) from error
-    if len(wrong):
-        row, *position = (int(i) for i in wrong[0])
-        raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its symbols")
-    return records.astype(np.int64)
+            f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
+        )
+    return stream
+
+
+def _check_predicted(
+    circuit: IntegerCircuit,
+    predictor: Predictor,
+    array: NDArray[np.generic],
+    data: bytes,
+    seconds: float,
+    progress: Progress | None,
+) -> int:
+    """Decode rows of the first and of the last segment, or of all, and compare them."""
+    stream = _parsed(data, circuit, array)
+    numbers, gone = unmasked(centred(predictor, _cells(predictor, array)))
+    last = len(stream.segments) - 1
+    decoded = start = 0
+    for number, segment in enumerate(stream.segments):
+        if seconds == math.inf or number in (0, last):
+            until = time.monotonic() + seconds / 2
+            counts = lane_rows(segment.records, len(segment.lanes))
+            firsts = start + np.cumsum(counts) - counts
+            rounds = decode_number_rounds(circuit, list(segment.lanes), list(segment.raw), segment.records)
+            try:
+                for row, block in enumerate(rounds):
+                    indices = firsts[: len(block)] + row
+                    decoded_numbers, missing = unmasked(block)
+                    differ = decoded_numbers != numbers[indices]
+                    if gone is not None and missing is not None:
+                        differ = (differ & ~gone[indices]) | (missing != gone[indices])
+                    wrong = np.argwhere(differ)
+                    if len(wrong):
+                        lane, column = (int(i) for i in wrong[0])
+                        raise MismatchError(
+                            f"row {firsts[lane] + row}, column {column}: must decode to the value coded"
+                        )
+                    decoded += len(block)
+                    if progress:
+                        progress(decoded, len(array))
+                    if time.monotonic() > until:
+                        break
+            except StreamError as error:
+                raise MismatchError(f"rows from {start} on must decode: {error}") from error
+        start += segment.records
+    return decoded
+
+
+def _cells(predictor: Predictor, array: NDArray[Any]) -> NDArray[Any]:
+    """Map data to numbers, which must give the data back."""
+    cells = predictor.cells(array)
+    if predictor.source is not None:
+        wrong = np.argwhere(_differ(predictor.source.invert(cells), array))
+        if len(wrong):
+            row, *position = (int(i) for i in wrong[0])
+            raise MismatchError(f"row {row}, place {tuple(position)}: the value must come back from its cells")
+    return cells
 
 
 def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
@@ -134,6 +184,21 @@ def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
     if block.dtype.names:  # but for the bytes between fields, which hold nothing
         differ &= ~check_layout(block.dtype, places_of(block.dtype))
     return np.asarray(differ.any(axis=-1))
+
+
+def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> IntArray:
+    """Map rows to records of symbols, which must give the rows back."""
+    records = symbolizer.apply(block)
+    try:
+        wrong = np.argwhere(symbolizer.invert(records, len(block)) != block)
+    except DataError as error:
+        raise MismatchError(
+            f"rows {start}..{start + len(block) - 1} must come back from their symbols: {error}"
+        ) from error
+    if len(wrong):
+        row, *position = (int(i) for i in wrong[0])
+        raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its symbols")
+    return records.astype(np.int64)
 
 
 def _compare(

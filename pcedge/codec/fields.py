@@ -10,6 +10,9 @@ from pcedge.errors import StreamError, UsageError
 #: fields of a stream at most, and the largest type
 MOST_FIELDS, MOST_TYPE = 64, 1 << 16
 
+#: types, ascending, with their bytes
+Fields = tuple[tuple[int, bytes], ...]
+
 
 class Field(IntEnum):
     """Number the fields that version 2 defines."""
@@ -31,7 +34,7 @@ class Field(IntEnum):
 BESIDE = frozenset({Field.SOURCE, Field.FRAME, Field.PADDING, Field.INDEX})
 
 #: the types that `decode` takes into account, beside these
-UNDERSTOOD: frozenset[int] = frozenset()
+UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER})
 
 
 def check_fields(fields: Mapping[int, bytes]) -> tuple[tuple[int, bytes], ...]:

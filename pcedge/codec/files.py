@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from pcedge.codec import stream
+from pcedge.codec.container import Stream, parse
 from pcedge.codec.fields import Field
 from pcedge.data.forms import Form, form_of, load_file, write
 from pcedge.data.readers import PLAIN, Reading
@@ -76,7 +77,7 @@ def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progres
         UsageError: the format cannot hold the data.
         DataError: the numbers do not fit the format.
     """
-    form = source_of(stream.parse(data))
+    form = source_of(parse(data))
     array = stream.decode(engine, data, progress)
     if form is None or name not in (None, form.format):
         form = form_of(name or "npy", array)
@@ -95,7 +96,7 @@ def fields_of(form: Form | None) -> dict[int, bytes]:
     return fields
 
 
-def source_of(parsed: stream.Stream) -> Form | None:
+def source_of(parsed: Stream) -> Form | None:
     """Give the form that a stream carries; None where there is none.
 
     Raises:

@@ -268,9 +268,9 @@ class Symbolizer:
             raise UsageError("a symbolizer's dtype must be a text and its steps a list")
         if len(described["steps"]) > MAX_STEPS:
             raise UsageError(f"a symbolizer must have at most {MAX_STEPS} steps, got {len(described['steps'])}")
-        low, high = (_integer(name, described[name]) for name in ("low", "high"))
+        low, high = (integer(name, described[name]) for name in ("low", "high"))
         steps = tuple(_step(entry) for entry in described["steps"])
-        return Symbolizer(described["dtype"], _integers("shape", described["shape"]), low, high, steps)
+        return Symbolizer(described["dtype"], integers("shape", described["shape"]), low, high, steps)
 
     @staticmethod
     def from_json(text: str) -> Symbolizer:
@@ -309,19 +309,21 @@ def _step(entry: object) -> Step:
                 raise UsageError(f"{where} must be a text, got {str(entry[name])[:40]}")
             values[name] = entry[name]
         else:
-            values[name] = (_integer if field.type == "int" else _integers)(where, entry[name])
+            values[name] = (integer if field.type == "int" else integers)(where, entry[name])
     step: Step = kind(**values)
     return step
 
 
-def _integer(where: str, value: object) -> int:
+def integer(where: str, value: object) -> int:
+    """Take an integer of a JSON form; `where` names it."""
     # A bool is an int in Python, not in JSON.
     if type(value) is not int or not -(2**64) < value < 2**64:
         raise UsageError(f"{where} must be an integer of at most 64 bits, got {str(value)[:40]}")
     return value
 
 
-def _integers(where: str, values: object) -> tuple[int, ...]:
-    if not isinstance(values, list) or len(values) > 64:
-        raise UsageError(f"{where} must be a list of at most 64 integers, got {str(values)[:40]}")
-    return tuple(_integer(where, value) for value in values)
+def integers(where: str, values: object, most: int = 64) -> tuple[int, ...]:
+    """Take a list of integers of a JSON form, of at most so many."""
+    if not isinstance(values, list) or len(values) > most:
+        raise UsageError(f"{where} must be a list of at most {most} integers, got {str(values)[:40]}")
+    return tuple(integer(where, value) for value in values)

@@ -15,7 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit
-from pcedge.codec.stream import encode, parse
+from pcedge.codec.container import parse
+from pcedge.codec.stream import encode
+from pcedge.data.maps import DataMap
+from pcedge.data.predictor import Predictor
 from pcedge.data.specification import specification
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.reference import ReferenceEngine
@@ -237,6 +240,8 @@ def evaluate(
         if value is not None and (type(value) is not int or value < least):
             raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
     symbolizer = circuit.symbolizer
+    if isinstance(symbolizer, Predictor):
+        raise UsageError("evaluate must have a circuit over records; with a predictor stage, loglik and encode measure")
     rows = np.asarray(data)
     named = None if labels is None else _checked_labels(labels, rows, symbolizer)
     rows, symbols = _symbols(engine, rows, symbolizer, records, "data")
@@ -328,9 +333,11 @@ def _checked_labels(labels: ArrayLike, rows: NDArray[Any], symbolizer: Symbolize
     return named
 
 
-def _describe(symbolizer: Symbolizer | None) -> str:
+def _describe(symbolizer: DataMap | None) -> str:
     if symbolizer is None:
         return "none"
+    if isinstance(symbolizer, Predictor):
+        return f"a predictor stage for {symbolizer.dtype} rows of shape {symbolizer.shape}"
     return f"{specification(symbolizer)} for {symbolizer.dtype} rows of shape {symbolizer.shape}"
 
 

@@ -28,7 +28,7 @@ from pcedge.circuit.structure import (
     find_regions,
     region_tree,
 )
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import DataMap
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
 
@@ -106,7 +106,7 @@ class IntegerCircuit:
     range_bits: int
     floor: int
     order: tuple[int, ...]
-    symbolizer: Symbolizer | None = None
+    symbolizer: DataMap | None = None
     nested: tuple[NestedTables, ...] = ()
     log_constant: float = 0.0
 

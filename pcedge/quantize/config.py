@@ -6,6 +6,8 @@ import operator
 from dataclasses import dataclass
 
 from pcedge.arithmetic import LIMITS
+from pcedge.circuit import Circuit
+from pcedge.data.predictor import Predictor
 from pcedge.errors import UsageError, WidthError
 
 #: (scale_bits, range_bits) of the two coder sizes
@@ -85,8 +87,18 @@ class QuantizationConfig:
                     f"weight_bits of the circuit, got {bits}"
                 )
 
+    @staticmethod
+    def of(circuit: Circuit) -> QuantizationConfig:
+        """Give the widths that a circuit has by default."""
+        return QuantizationConfig(leaf_bits=default_leaf_bits(circuit))
+
     def floor_for(self, cardinality: int) -> int:
         """Give the floor for a circuit whose largest variable has `cardinality` symbols."""
         if self.floor is not None:
             return self.floor
         return max(1, (1 << CODERS[self.coder][0] >> FLOOR_SHARE_BITS) // cardinality)
+
+
+def default_leaf_bits(circuit: Circuit) -> int:
+    """Give L where nobody chooses it: of a predictor stage, leaves hold the weights of a mixture."""
+    return 15 if isinstance(circuit.symbolizer, Predictor) else QuantizationConfig.leaf_bits

@@ -35,7 +35,7 @@ def quantize(
 
     Args:
         circuit: the float circuit.
-        config: the widths; None takes the defaults (W 8, L 12, A 16).
+        config: the widths; None takes the defaults (W 8, A 16, and L 12, or 15 with a predictor stage).
         order: the coding order of the variables; None visits the largest child of every product last; without a
             tree of regions, any order is possible, and None puts variables below the same layers together.
         flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length of
@@ -57,7 +57,7 @@ def quantize(
     """
     if not isinstance(circuit, Circuit):
         raise CircuitError(f"quantize must have a float circuit, got {type(circuit).__name__}")
-    config = config or QuantizationConfig()
+    config = config or QuantizationConfig.of(circuit)
     layers = _merge_inputs(circuit.layers)
     # Flows have the shape of what they are of, and go the same way.
     counts = None if flows is None else _merge_inputs(flow_layers(circuit, flows))

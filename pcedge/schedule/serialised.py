@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
-from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.maps import map_from_json
 from pcedge.errors import CircuitError, FormatError, PcedgeError
 from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -342,6 +342,6 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> Integer
     text, constant = (sections[name].astype(np.uint8).tobytes().decode() for name in ("symbolizer", "constant"))
     return IntegerCircuit(
         tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),
-        symbolizer=Symbolizer.from_json(text) if text else None, nested=tuple(nested),
+        symbolizer=map_from_json(text) if text else None, nested=tuple(nested),
         log_constant=float(constant) if constant else 0.0, **widths,
     )  # fmt: skip

@@ -59,3 +59,10 @@ def test_xz_figures(telemetry: Any) -> None:
     assert telemetry.xz_difference_bits(x) < telemetry.xz_bits(x)
     assert telemetry.xz_bits(x.astype(">i2")) == telemetry.xz_bits(x)
     assert telemetry.xz_symbol_bits(np.zeros((50, 4)), 100) == telemetry.xz_bits(np.zeros((50, 4), dtype=np.uint8)) * 2
+
+
+@pytest.mark.parametrize("rows", [17, 33, 20])
+def test_hcompress_takes_images_of_any_height(telemetry: Any, rows: int) -> None:
+    pytest.importorskip("astropy")
+    image = np.random.default_rng(7).integers(0, 500, (rows, 21)).astype(np.int16)
+    assert 4 < telemetry.fits_bits(image, "HCOMPRESS_1") < 40

@@ -11,7 +11,7 @@ from helpers.commands import as_json, run
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit, log_likelihood, save_circuit
-from pcedge.data import Symbolizer
+from pcedge.data import Symbolizer, make_symbolizer, specification
 from pcedge.export import read_onnx, write_onnx
 from pcedge.quantize import quantize
 
@@ -143,9 +143,10 @@ def test_what_is_refused(files: Path, tmp_path: Path) -> None:
 def test_auto_and_files_of_symbolizers(files: Path, tmp_path: Path) -> None:
     steps = np.random.default_rng(2).integers(-9, 10, size=(400, 12))
     np.save(tmp_path / "traces.npy", np.cumsum(steps, axis=1).astype(np.int16))
-    result = as_json("train", "--data", tmp_path / "traces.npy", "--symbolizer", "auto", "--latents", 2,
-                     "--iterations", 2, "--out", tmp_path / "a.pcedge")  # fmt: skip
-    assert result["symbolizer"] == "range=-32768..32767,difference=0,offset=128,planes=8+8"
+    traces = np.load(tmp_path / "traces.npy")
+    assert specification(make_symbolizer("auto", traces)) == "range=-32768..32767,difference=0,offset=128,planes=8+8"
+    result = as_json("train", "--data", tmp_path / "traces.npy", "--symbolizer", "auto", "--out", tmp_path / "a.pcedge")
+    assert result["structure"] == "predictor"
     symbolizer = load_circuit(files / "c.pcedge").symbolizer
     assert isinstance(symbolizer, Symbolizer)
     (tmp_path / "s.json").write_text(symbolizer.to_json())

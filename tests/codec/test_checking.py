@@ -16,7 +16,7 @@ from helpers.streams import numbered, small_circuit
 
 from pcedge.codec import check_stream, checking, encode
 from pcedge.codec import stream as streams
-from pcedge.codec.stream import Segment, parse
+from pcedge.codec.container import Segment, parse
 from pcedge.data import Symbolizer
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pcedge.circuit import ProductLayer
 from pcedge.codec import decode, encode
-from pcedge.codec.stream import SEGMENT_RECORDS, Segment, Stream, _varint, parse
+from pcedge.codec.container import SEGMENT_RECORDS, Segment, Stream, _varint, parse
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, StreamError, UsageError
 from pcedge.integer import IntegerCircuit, IntegerSum

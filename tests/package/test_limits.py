@@ -25,7 +25,7 @@ from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, save_circuit
 from pcedge.circuit.file import _checksum
-from pcedge.codec.stream import Segment, Stream
+from pcedge.codec.container import Segment, Stream
 from pcedge.data import load_array
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import load_zoo, read_notes, read_onnx, to_onnx, write_onnx
@@ -42,7 +42,7 @@ import json, os, resource, sys, time
 from pathlib import Path
 import PIL.Image, PIL.PngImagePlugin, gzip, numpy as np, onnx, safetensors.numpy, zipfile
 from pcedge.circuit import load_circuit
-from pcedge.codec.stream import parse
+from pcedge.codec.container import parse
 from pcedge.data import load_array
 from pcedge.data.readers import Reading
 from pcedge.errors import PcedgeError

@@ -15,7 +15,7 @@ from numpy.testing import assert_array_equal
 from pcedge.circuit import load_circuit
 from pcedge.cli import group
 from pcedge.codec import decode, encode
-from pcedge.codec.stream import parse
+from pcedge.codec.container import parse
 from pcedge.data import load_data
 from pcedge.evaluate import statistics
 from pcedge.verify import Project

@@ -1,0 +1,350 @@
+"""Circuits with a predictor stage, chosen by description length: bits of the data and bits of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit import Circuit
+from pcedge.data import Splits
+from pcedge.data.columns import Columns
+from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, split, unmasked
+from pcedge.data.predictor import (
+    CELLS,
+    Adaptation,
+    Group,
+    Offset,
+    Predictor,
+)
+from pcedge.data.symbolizer import value_range
+from pcedge.learn.classes import BLURS, ITERATIONS, Mixture, count_tokens, fit_mixture, to_circuit
+from pcedge.learn.contexts import Growth, grow
+from pcedge.learn.neighbourhood import features, pool
+from pcedge.learn.regression import Samples, choose
+from pcedge.learn.staging import (
+    class_bits,
+    cut_lanes,
+    described,
+    escapes_of,
+    file_bytes,
+    held,
+    log_tokens,
+    merged_classes,
+    with_classes,
+    with_neighbours,
+    with_tree,
+    with_zeros,
+)
+
+#: numbers that the search looks at, that a candidate is judged by, and that a tree is grown on
+SEEN, JUDGED, GROWN = 1 << 22, 1 << 17, 400_000
+
+#: products of numbers and neighbours that a regression holds
+HELD = 1 << 24
+
+#: neighbours at most, and columns with coefficients of their own
+NEIGHBOURS, GROUPS = 32, 512
+
+#: states of the mixture that are tried, and splits of the tree
+STATES = (2, 4, 8, 12, 16, 24, 32, 48)
+SPLITS = 1500
+SHARES = (1, 0.6, 0.35, 0.2, 0.1, 0.04)
+
+#: bytes that a class adds to a file, about
+CLASS_BYTES = 40
+
+#: M-steps of a mixture that is only judged
+SHORT = 60
+
+#: other stages are tried to the end where they cost less than so much of the best
+CLOSE = 1.01
+
+#: raw bytes that a circuit is assumed to code where nobody says for how many records it is
+ASSUMED_BYTES = 1 << 26
+
+#: bytes of a circuit at most where nobody says
+SIZE_BYTES = 64_000
+
+#: told what was tried and what it costs
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Hold what the search found: bits a number of the held-out part, and what they cost."""
+
+    valid_bits: float
+    #: bytes of the circuit's file, as the search estimates them
+    circuit_bytes: int
+    classes: int
+    states: int
+    neighbours: int
+    groups: int
+    adaptive: bool
+
+
+def fit_sensor(
+    data: Splits,
+    records: int | None = None,
+    size_bytes: int = SIZE_BYTES,
+    seed: int = 0,
+    told: Told = lambda _: None,
+    source: Columns | None = None,
+) -> tuple[Circuit, Report]:
+    """Choose a predictor stage and fit its circuit: the least bits of data and model together.
+
+    Args:
+        data: the splits; without a validation split the last tenth of train's rows judges.
+        records: rows that the circuit will code; the size of the model follows from it.
+        size_bytes: bytes of the circuit's file at most.
+        seed: seed of samples and starts.
+        told: told what was tried.
+        source: the columns of the data, where they are not plain integers.
+
+    Returns:
+        The circuit, and what was found.
+    """
+    train, valid = data.train, data.valid
+    if valid is None or not len(valid):
+        train, valid = _held_out(train)
+    search = _Search(train, valid, records, size_bytes, seed, told, source)
+    return search.run()
+
+
+def _held_out(train: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    rows = max(1, len(train) // 10)
+    return (train, train) if len(train) < 2 else (train[:-rows], train[-rows:])
+
+
+class _Search:
+    """Hold the data of a search, and what it has decided so far."""
+
+    def __init__(
+        self,
+        train: NDArray[Any],
+        valid: NDArray[Any],
+        records: int | None,
+        size_bytes: int,
+        seed: int,
+        told: Told,
+        source: Columns | None,
+    ) -> None:
+        raw_bytes = max(1, train[0].nbytes)
+        self.source = source
+        self.train, self.valid = (part if source is None else source.apply(part) for part in (train, valid))
+        self.size_bytes, self.told = size_bytes, told
+        self.generator = np.random.default_rng([seed, 3])
+        self.seed = seed
+        self.dtype = train.dtype.name if source is None else CELLS
+        self.shape = self.train.shape[1:]
+        self.columns = math.prod(self.shape)
+        self.ranges = [value_range(self.dtype)] * self.columns if source is None else list(source.ranges)
+        if records is None:
+            records = max(4 * len(train), ASSUMED_BYTES // raw_bytes)
+        self.cells = records * self.columns
+
+    def run(self) -> tuple[Circuit, Report]:
+        """Choose the stage, then its classes and the states of the mixture."""
+        tried: list[tuple[float, Predictor]] = []
+        for name, group_of in self._groupings():
+            # What a table of tokens knows of single numbers, a prediction can only blur: none is a candidate too.
+            for most in (NEIGHBOURS, 0):
+                predictor = self._regressed(group_of, most)
+                cost = self._judged(predictor)
+                self.told(f"{name}, {len(predictor.neighbours)} neighbours: {cost:.4f} bits")
+                parameters = sum(len(group.coefficients) + 2 for group in predictor.groups)
+                tried.append((cost + 30 * parameters / self.cells, predictor))
+        tried.sort(key=lambda entry: entry[0])
+        adapted = self._adapted(*tried[0])
+        finalists = [adapted, *(entry for entry in tried[1:4] if entry[0] < CLOSE * adapted[0])]
+        found = [self._sized(self._grown(predictor)) for _, predictor in finalists]
+        _, circuit, report = min(found, key=lambda entry: entry[0])
+        return circuit, report
+
+    def _groupings(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Give the ways in which columns may share their prediction: those of one group have one range."""
+        alike = self._numbered((0,) * self.columns)
+        yield "columns alike" if max(alike) == 0 else "columns of a range alike", alike
+        last = self.shape[-1]
+        rows = len(self.train)
+        if 1 < last <= GROUPS and len(self.shape) > 1 and rows * self.columns // last >= 64:
+            yield "the last axis apart", self._numbered(np.tile(np.arange(last), self.columns // last).tolist())
+        if 1 < self.columns <= GROUPS and rows >= 64:
+            yield "columns apart", tuple(range(self.columns))
+
+    def _numbered(self, wanted: Sequence[int]) -> tuple[int, ...]:
+        """Number groups in the order in which they come, those of several ranges apart."""
+        numbers: dict[tuple[int, tuple[int, int]], int] = {}
+        return tuple(numbers.setdefault(key, len(numbers)) for key in zip(wanted, self.ranges, strict=True))
+
+    def _empty(self, group_of: tuple[int, ...]) -> Predictor:
+        """Make the stage that predicts nothing, but the middle of every group."""
+        flat = self.train.reshape(len(self.train), -1)
+        some = flat[:: max(1, len(flat) // 20_000)]
+        of = np.array(group_of)
+        groups = []
+        for number in range(max(group_of) + 1):
+            low, high = self.ranges[group_of.index(number)]
+            part, gone = unmasked(some[:, of == number])
+            there = part.ravel() if gone is None or gone.all() else part[~gone]
+            groups.append(Group(low, high, int(np.quantile(there, 0.5, method="lower")), ()))
+        return Predictor(
+            self.dtype, self.shape, tuple(groups), group_of, (), None, (), (), ((0, 0),), 128,
+            escapes=escapes_of(groups, 128), source=self.source,
+        )  # fmt: skip
+
+    def _regressed(self, group_of: tuple[int, ...], most: int) -> Predictor:
+        empty = self._empty(group_of)
+        if not most:
+            return empty
+        numbers = cut_lanes(centred(empty, held(self.train)), SEEN // 4, self.columns)
+        offsets = pool(numbers.shape[1], self.shape)
+        samples = self._samples(empty, numbers, offsets)
+        price = 20 * len(self.train) * self.columns / self.cells + 30
+        chosen = choose(samples, min(most, len(offsets)), price)
+        return with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+
+    def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
+        """Draw numbers of every group, with the neighbours around them."""
+        plan = Plan(
+            replace(empty, neighbours=tuple(offsets), groups=with_zeros(empty.groups, len(offsets))), numbers.shape[1]
+        )
+        distances = plan.distances(offsets)
+        lanes = Lanes(plan, len(numbers))
+        flat, gone = unmasked(numbers)
+        lanes.values[:, plan.cells] = flat
+        count = max(200, HELD // (len(empty.groups) * (len(offsets) + 1)))
+        targets, inputs, counts = [], [], []
+        for group in range(len(empty.groups)):
+            of = plan.group_of == group
+            places = plan.cells[:, of].ravel()
+            whole = len(places) * len(numbers)
+            size = min(count, 40_000)
+            picks = self.generator.integers(0, whole, size)
+            if gone is not None:
+                there = np.flatnonzero(~gone[:, :, of].ravel())
+                picks = there[picks % len(there)] if len(there) else picks
+            lane, place = picks // len(places), places[picks % len(places)]
+            targets.append(lanes.values[lane, place])
+            around = lanes.values[lane[:, None], place[:, None] - distances]
+            inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
+            counts.append(len(self.train) * np.count_nonzero(plan.group_of == group))
+        return Samples(np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float))
+
+    def _judged(self, predictor: Predictor) -> float:
+        """Estimate the bits a number under a small tree of classes."""
+        numbers = cut_lanes(centred(predictor, self.train), JUDGED, self.columns)
+        with_features = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
+        table, residuals = described(with_features, numbers)
+        tokens, extra = log_tokens(residuals)
+        growth = grow(table, tokens, 0.0, 40)
+        return (class_bits(growth.root, tokens) + float(extra.sum())) / max(1, len(tokens))
+
+    def _adapted(self, cost: float, predictor: Predictor) -> tuple[float, Predictor]:
+        """Try the sign-LMS stage along the axis along which most neighbours lie."""
+        if all(group.wide for group in predictor.groups) or not predictor.neighbours:
+            return cost, predictor
+        axes = 1 + len(self.shape)
+        alone = [[o[a] for o in predictor.neighbours if sum(map(bool, o)) == 1 and o[a]] for a in range(axes)]
+        axis = max(range(axes), key=lambda a: len(alone[a]))
+        sizes = (len(self.train), *self.shape)
+        best = cost, predictor
+        tried: list[tuple[int, int]] = [(16, 7), (16, 9), (8, 6), (32, 8)]
+        for many, rate in tried:
+            reach = min(many, sizes[axis] - 1)
+            if reach < 2:
+                continue
+            along = tuple(tuple(step if a == axis else 0 for a in range(axes)) for step in range(1, reach + 1))
+            candidate = replace(predictor, adaptation=Adaptation(along, rate))
+            bits = self._judged(candidate)
+            self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:.4f} bits")
+            if bits < 0.998 * best[0]:
+                best = bits, candidate
+        return best
+
+    def _grown(self, predictor: Predictor) -> tuple[Predictor, Growth]:
+        """Grow the tree of classes as far as it pays."""
+        numbers = cut_lanes(centred(predictor, self.train), GROWN, self.columns)
+        stage = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
+        table, residuals = described(stage, numbers)
+        tokens, _ = log_tokens(residuals)
+        cells = len(self.train) * self.columns
+        price = 8 * CLASS_BYTES * cells / self.cells
+        return stage, grow(table, tokens, price, SPLITS, scale=max(1.0, cells / len(tokens)))
+
+    def _sized(self, grown: tuple[Predictor, Growth]) -> tuple[float, Circuit, Report]:
+        """Choose how many classes and states: the least bits of data and model."""
+        stage, growth = grown
+        self.told(f"tree of {growth.splits} splits")
+        whole = with_tree(stage, growth.cut(growth.splits))
+        parts = []
+        for rows, most in ((self.train, SEEN), (self.valid, SEEN // 2)):
+            parts.append(forward(whole, cut_lanes(centred(stage, rows), most, self.columns)))
+        sizes = sorted({int(growth.splits * share) for share in SHARES} | {0}, reverse=True)
+        cuts = [
+            _Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
+        ]
+        middle = cuts[min(2, len(cuts) - 1)]
+        marked = whole.missing_token is not None
+
+        def fitted(counts: FloatArray, states: int, share: float, rounds: int = SHORT) -> Mixture:
+            return fit_mixture(counts, states, share, self.seed, rounds, marked)
+
+        blur = min(BLURS, key=lambda share: middle.bits(fitted(middle.train, 8, share)))
+        best: tuple[float, _Counted, int] | None = None
+        for cut in cuts:
+            below = math.inf
+            for states in STATES:
+                size = file_bytes(cut.stage, states)
+                if states > 2 * len(cut.stage.classes) or (size > self.size_bytes and best is not None):
+                    continue
+                bits = cut.bits(fitted(cut.train, states, blur))
+                cost = bits * self.cells + 8 * size
+                self.told(f"{len(cut.stage.classes)} classes, {states} states: {bits:.4f} bits, {size} bytes")
+                if best is None or cost < best[0]:
+                    best = cost, cut, states
+                if cost > below:
+                    break
+                below = cost
+        assert best is not None
+        cost, cut, states = best
+        size = file_bytes(cut.stage, states)
+        report = Report(
+            (cost - 8 * size) / self.cells, size, len(cut.stage.classes), states, len(stage.neighbours),
+            len(stage.groups), stage.adaptation is not None,
+        )  # fmt: skip
+        mixture = fitted(cut.train + cut.valid, states, blur, ITERATIONS)
+        return cost, to_circuit(mixture, cut.stage), report
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Hold a stage, and the tokens of its classes in both parts of the data."""
+
+    stage: Predictor
+    train: FloatArray
+    valid: FloatArray
+    #: raw bits of the held-out part, and its numbers
+    raw: float
+    numbers: int
+
+    @staticmethod
+    def of(stage: Predictor, merge: IntArray, parts: Sequence[tuple[IntArray, IntArray]]) -> _Counted:
+        """Count tokens; `merge` gives the stage's class of the classes of `parts`."""
+        (classes, residuals), (judged, left) = ((merge[classes], residuals) for classes, residuals in parts)
+        stage = with_classes(stage, classes, residuals)
+        drawn, _, raw = split(Plan(stage, 0), judged, left)
+        tokens, _, _ = split(Plan(stage, 0), classes, residuals)
+        return _Counted(
+            stage, count_tokens(stage, classes, tokens), count_tokens(stage, judged, drawn), float(raw.sum()), left.size
+        )
+
+    def bits(self, mixture: Mixture) -> float:
+        """Give the bits a number of the held-out part."""
+        return (mixture.bits(self.valid) + self.raw) / self.numbers

@@ -1,0 +1,202 @@
+"""Pieces of a predictor stage's search: lanes to look at, stages with new parts, and what they cost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arrays import IntArray
+from pcedge.data.prediction import observe, unmasked
+from pcedge.data.predictor import (
+    COEFFICIENT_BITS,
+    MAX_COEFFICIENT,
+    NARROW_BITS,
+    Group,
+    Node,
+    Offset,
+    Predictor,
+)
+from pcedge.learn.contexts import Branch, Growth
+from pcedge.learn.regression import Samples, fit, quantized
+
+#: numbers of a lane, and lanes, in which numbers are looked at
+LANE, LANES = 1 << 13, 256
+
+#: of a circuit file: bytes without any class or token, and of a node of the tree
+BASE_BYTES, NODE_BYTES = 13_000, 12
+
+
+def held(cells: NDArray[Any]) -> NDArray[Any]:
+    """Put the last number of its column under the mask of every missing one, for what looks at neighbours only."""
+    flat, gone = unmasked(cells)
+    if gone is None or not gone.any():
+        return cells
+    flat, lost = flat.reshape(len(flat), -1), gone.reshape(len(flat), -1)
+    last = np.maximum.accumulate(np.where(lost, 0, np.arange(len(flat))[:, None]), axis=0)
+    return np.ma.MaskedArray(np.take_along_axis(flat, last, axis=0).reshape(cells.shape), gone)
+
+
+def cut_lanes(numbers: IntArray, most: int, columns: int) -> IntArray:
+    """Cut contiguous lanes out of numbers, evenly spread, of at most so many numbers in all; (S, rows, columns).
+
+    Masked numbers stay so.
+    """
+    rows = len(numbers)
+    length = min(rows, max(1, LANE // columns, -(-most // (LANES * columns))))
+    count = max(1, min(rows // length, LANES, most // (length * columns)))
+    starts = np.linspace(0, rows - length, count).astype(np.int64)
+    flat, gone = unmasked(numbers)
+    lanes, *masks = (
+        np.stack([part[start : start + length] for start in starts]) for part in (flat, gone) if part is not None
+    )
+    return np.ma.MaskedArray(lanes, masks[0]) if masks else lanes
+
+
+def with_zeros(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
+    """Give groups so many coefficients, all 0."""
+    return tuple(replace(group, coefficients=(0,) * count) for group in groups)
+
+
+def with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:
+    """Give a stage the neighbours that were chosen, and coefficients."""
+    found = fit(samples, chosen)
+    groups = []
+    for group, coefficients, constant in zip(empty.groups, found.coefficients, found.constants, strict=True):
+        if group.wide:
+            whole = np.clip(np.rint(coefficients), -3, 3).astype(np.int64)
+            groups.append(replace(group, coefficients=tuple(whole.tolist()), constant=0))
+            continue
+        steps = quantized(coefficients, COEFFICIENT_BITS, MAX_COEFFICIENT)
+        middle = int(quantized(np.array([constant]), COEFFICIENT_BITS, 1 << (NARROW_BITS + COEFFICIENT_BITS))[0])
+        groups.append(replace(group, coefficients=tuple(steps.tolist()), constant=middle))
+    return replace(empty, neighbours=tuple(offsets), groups=tuple(groups))
+
+
+def with_tree(stage: Predictor, entries: Sequence[tuple[int, int, int, int]]) -> Predictor:
+    """Give a stage a tree, with the features that it compares."""
+    used = sorted({entry[0] for entry in entries})
+    place = {feature: index for index, feature in enumerate(used)}
+    tree = tuple(Node(place[feature], *rest) for feature, *rest in entries)
+    classes = ((0, 0),) * (len(tree) + 1)
+    return replace(
+        stage, features=tuple(stage.features[index] for index in used), tree=tree, classes=classes,
+        escapes=escapes_of(stage.groups, stage.centre),
+    )  # fmt: skip
+
+
+def with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Predictor:
+    """Give every class its bias and shift: a residual's middle, and so many low bits that they say nothing."""
+    flat, gone = unmasked(residuals)
+    of, flat = classes.ravel(), flat.ravel()
+    if gone is not None:
+        of, flat = of[~gone.ravel()], flat[~gone.ravel()]
+    order = np.argsort(of, kind="stable")
+    sorted_residuals = flat[order]
+    ends = np.cumsum(np.bincount(of, minlength=len(stage.classes)))
+    found: list[tuple[int, int]] = []
+    spreads = []
+    for part in np.split(sorted_residuals, ends[:-1]):
+        if not len(part):
+            found.append((0, 0))
+            continue
+        bias = int(np.median(part))
+        spread = float(np.abs(part.astype(np.float64) - bias).mean())
+        shift = max(0, math.floor(math.log2(max(spread, 1e-9) / 6)))
+        found.append((max(min(bias, (1 << 40) - 1), 1 - (1 << 40)), min(shift, 60)))
+        spreads.append((part.astype(np.float64) - bias) / 2.0**shift)
+    beyond = np.abs(np.concatenate(spreads)) if spreads else np.ones(1)
+    centre = int(min(128, max(4, math.ceil(float(np.quantile(beyond, 0.998)) + 1))))
+    fresh = replace(stage, centre=centre, escapes=64)
+    needed = max(fresh.escapes_needed(shift, bias) for bias, shift in found)
+    return replace(fresh, classes=tuple(found), escapes=needed)
+
+
+def escapes_of(groups: Sequence[Group], centre: int) -> int:
+    """Give the escapes that the ranges of groups need, with any bias and shift."""
+    most = max((1 << 63) if group.wide else group.high - group.low for group in groups)
+    return max(0, (most + 2 - centre).bit_length()) if most + 1 >= centre else 0
+
+
+def merged_classes(growth: Growth, splits: int) -> IntArray:
+    """Give the class in the tree of so many splits of every class of the whole tree."""
+    merged: list[int] = []
+    classes = itertools.count()
+
+    def visit(branch: Branch, inside: int | None) -> None:
+        if inside is None and not 0 <= branch.order < splits:
+            inside = next(classes)
+        if branch.below is None or branch.above is None:
+            assert inside is not None
+            merged.append(inside)
+            return
+        visit(branch.below, inside)
+        visit(branch.above, inside)
+
+    visit(growth.root, None)
+    return np.array(merged, dtype=np.int64)
+
+
+def described(stage: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray]:
+    """Give the features of all numbers that are there, (features, numbers), and their residuals."""
+    lanes, predictions = observe(stage, numbers)
+    plan = lanes.plan
+    places, columns = plan.cells.ravel(), np.tile(np.arange(plan.predictor.columns), plan.rows)
+    flat = predictions.reshape(len(predictions), -1)
+    table = lanes.describe(columns, places, flat)
+    described, residuals = table.reshape(-1, table.shape[-1]).T.astype(np.int64), lanes.residuals[:, places].ravel()
+    gone = unmasked(numbers)[1]
+    if gone is None or not gone.any():
+        return described, residuals
+    there = ~gone.ravel()
+    return described[:, there], residuals[there]
+
+
+def log_tokens(residuals: IntArray) -> tuple[IntArray, IntArray]:
+    """Group residuals by size: exact below 8, then four groups for each power of two; give the bits left within."""
+    size = np.abs(residuals).astype(np.uint64)
+    bits = np.maximum(np.frexp(np.maximum(size, 1).astype(np.float64))[1].astype(np.int64) - 1, 0)
+    extra = np.maximum(bits - 2, 0)
+    level = np.where(
+        size >= 8,
+        8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64),
+        size.astype(np.int64),
+    )
+    return 2 * level - (residuals > 0), np.where(size >= 8, extra, 0)
+
+
+def class_bits(root: Branch, tokens: IntArray) -> float:
+    """Add up the entropies of the leaves of a tree, with what their parameters cost."""
+    total = 0.0
+    stack = [root]
+    while stack:
+        branch = stack.pop()
+        if branch.below is not None and branch.above is not None:
+            stack += [branch.below, branch.above]
+            continue
+        counts = np.bincount(tokens[branch.rows]).astype(np.float64)
+        counts = counts[counts > 0]
+        total += float((counts * np.log2(counts.sum() / counts)).sum()) + 0.5 * len(counts) * math.log2(
+            len(branch.rows) + 1
+        )
+    return total
+
+
+def file_bytes(stage: Predictor, states: int) -> int:
+    """Estimate the bytes of the circuit's file."""
+    classes, tokens = stage.cardinalities
+    coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
+    source = 0 if stage.source is None else len(stage.source.to_json())
+    return (
+        source
+        + BASE_BYTES
+        + 2 * states * (classes + tokens + 2)
+        + NODE_BYTES * len(stage.tree)
+        + 8 * classes
+        + coefficients
+    )

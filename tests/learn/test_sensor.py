@@ -1,0 +1,136 @@
+"""Circuits with a predictor stage: chosen from data, worth their size, and nothing that fits one data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from pcedge.circuit import load_circuit, log_likelihood, save_circuit
+from pcedge.codec.stream import decode, encode
+from pcedge.data import Splits
+from pcedge.data.maps import symbols_of
+from pcedge.data.predictor import Predictor
+from pcedge.engines import ReferenceEngine
+from pcedge.evaluate.numbers import row_log_likelihood, token_logs
+from pcedge.export import read_onnx, write_onnx
+from pcedge.learn.classes import fit_mixture
+from pcedge.learn.contexts import grow
+from pcedge.learn.neighbourhood import pool
+from pcedge.learn.regression import Samples, choose, fit
+from pcedge.learn.sensor import fit_sensor
+from pcedge.quantize import quantize
+
+
+def series(rows: int, seed: int = 0) -> Any:
+    """Two channels, the second like the first, with a noise that comes and goes."""
+    generator = np.random.default_rng(seed)
+    scale = np.where(np.arange(rows) // 200 % 2, 40, 4)
+    first = np.round(800 * np.sin(np.arange(rows) / 9) + scale * generator.standard_normal(rows))
+    second = np.round(first / 2 + 3 * generator.standard_normal(rows))
+    return np.stack([first, second], axis=1).astype(np.int16)
+
+
+def test_a_series_of_two_channels(tmp_path: Any) -> None:
+    x = series(4000)
+    lines: list[str] = []
+    circuit, report = fit_sensor(Splits(x[:3000], None, x[3000:]), told=lines.append)
+    assert isinstance(circuit.symbolizer, Predictor) and report.classes > 1 and any("classes" in line for line in lines)
+    save_circuit(circuit, tmp_path / "c.pcedge")
+    assert load_circuit(tmp_path / "c.pcedge").symbolizer == circuit.symbolizer
+    integers = quantize(circuit)
+    assert integers.leaf_bits == 15
+    write_onnx(integers, tmp_path / "c.onnx")
+    engine = ReferenceEngine(read_onnx(tmp_path / "c.onnx"))
+    stream = encode(engine, x[3000:])
+    assert_array_equal(decode(engine, stream), x[3000:])
+    # The noise alone has 4.7 bits a number in the mean: log2(s sqrt(2 pi e)) of deviations 4, 40 and 3.
+    floor = np.mean([np.log2(s * np.sqrt(2 * np.pi * np.e)) for s in (4, 40, 3, 3)])
+    assert 8 * len(stream) / 2000 < floor + 0.8
+    logs = row_log_likelihood(circuit, x[3000:])
+    assert_allclose(-logs.sum() / np.log(2), 8 * len(stream), rtol=0.05)
+
+
+def test_a_smaller_circuit_for_fewer_records() -> None:
+    x = series(1500)
+    small = fit_sensor(Splits(x), records=2000)[1]
+    large = fit_sensor(Splits(x), records=10**7)[1]
+    assert small.circuit_bytes < large.circuit_bytes
+    bound = fit_sensor(Splits(x), size_bytes=14_500)[1]
+    assert bound.circuit_bytes <= 14_500
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros((1, 1), dtype=np.int16), np.full((9, 3), -7, dtype=np.int8),
+        np.arange(40, dtype=np.uint64)[:, None] * 2**58, np.eye(30, 20).reshape(30, 4, 5).astype(bool),
+        np.random.default_rng(1).integers(-(2**63), 2**63, (50, 2)), np.zeros((2, 3, 4, 5), dtype=np.uint16),
+    ],
+)  # fmt: skip
+def test_any_data(x: Any) -> None:
+    circuit, _ = fit_sensor(Splits(x))
+    engine = ReferenceEngine(quantize(circuit))
+    assert_array_equal(decode(engine, encode(engine, x)), x)
+    other = np.roll(x, 1, axis=0)[::-1]
+    assert_array_equal(decode(engine, encode(engine, other)), other)
+
+
+def test_missing_numbers_are_summed_out() -> None:
+    x = series(800)
+    circuit, _ = fit_sensor(Splits(x))
+    whole = row_log_likelihood(circuit, x[:50])
+    gaps = x[:50].copy()
+    gaps[20] = -32768
+    logs = row_log_likelihood(circuit, gaps, missing=-32768)
+    assert logs[20] == 0
+    assert_array_equal(logs[:20], whole[:20])
+    assert_allclose(np.exp(token_logs(circuit)).sum(axis=1), 1)
+    records = symbols_of(circuit.symbolizer, x[:5])  # type: ignore[arg-type]
+    given = log_likelihood(circuit, np.where([False, True], -1, records))
+    assert_allclose(log_likelihood(circuit, records) - given, token_logs(circuit)[tuple(records.T)])
+
+
+def test_neighbours_that_tell_are_chosen() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(0, 50, (2, 4000, 6))
+    targets = np.stack([2 * inputs[0, :, 3] - inputs[0, :, 1], inputs[1, :, 3]]) + generator.normal(0, 1, (2, 4000))
+    samples = Samples(targets, inputs, np.full(2, 4000.0))
+    chosen = choose(samples, 6, 60)
+    assert set(chosen) == {3, 1} and chosen[0] == 3
+    found = fit(samples, chosen)
+    assert_allclose(found.coefficients[0], [2, -1], atol=0.01)
+    assert_allclose(found.coefficients[1], [1, 0], atol=0.01)
+
+
+def test_a_tree_finds_the_feature_and_its_threshold() -> None:
+    generator = np.random.default_rng(0)
+    features = generator.integers(0, 100, (3, 20000))
+    symbols = np.where(features[1] <= 30, generator.integers(0, 2, 20000), generator.integers(2, 9, 20000))
+    growth = grow(features, symbols, 0.0, 50)
+    (feature, threshold, below, above), *_ = growth.cut(1)
+    assert (feature, below, above) == (1, -1, -2) and 26 <= threshold <= 33
+    assert growth.splits <= 3
+    assert growth.cut(0) == []
+
+
+def test_a_mixture_finds_what_classes_share() -> None:
+    generator = np.random.default_rng(0)
+    leaves = generator.dirichlet(np.ones(12), 2)
+    weights = generator.dirichlet(np.ones(2), 30)
+    counts = np.stack([generator.multinomial(3000, row) for row in weights @ leaves]).astype(float)
+    mixture = fit_mixture(counts, 2, 0.0)
+    best = -(counts * np.log2(weights @ leaves)).sum()
+    assert mixture.bits(counts) < 1.002 * best
+    assert_allclose(mixture.weights.sum(axis=1), 1)
+
+
+def test_a_pool_lies_before_the_number_and_within_the_data() -> None:
+    for rows, shape in ((1000, (1,)), (1000, (4,)), (30, (50,)), (20, (30, 8)), (3, (1, 9))):
+        offsets = pool(rows, shape)
+        assert len(set(offsets)) == len(offsets) <= 60
+        for offset in offsets:
+            assert next(step for step in offset if step) > 0
+            assert all(abs(step) < size for step, size in zip(offset, (rows, *shape), strict=True))
