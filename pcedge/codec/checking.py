@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
 from pcedge.codec.predicted import decode_rounds as decode_number_rounds
 from pcedge.codec.predicted import lane_rows
-from pcedge.data.prediction import centred, unmasked
+from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.data.structs import check_layout, places_of
 from pcedge.data.symbolizer import Symbolizer

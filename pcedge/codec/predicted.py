@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
-from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split, unmasked
+from pcedge.arrays import IntArray, unmasked
+from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
 from pcedge.data.predictor import Predictor
 from pcedge.engines.base import Progress
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
@@ -138,6 +138,8 @@ def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes],
             decoder.consume(ends[rounds, tokens], ends[rounds, tokens + 1])
             tail = bits.take(raw_bits(plan, classes, tokens))
             residual = join(plan, classes, tokens, tail)
+            if len(plan.listed) and (plan.find_listed(residual)[0] & (tokens < predictor.first_listed)).any():
+                raise StreamError(f"row {row} of a lane, column {column}: a listed residual must have its own token")
             number = prediction[:, 0] + residual
             if adapts:
                 lanes.learn(group, history, residual)

@@ -43,6 +43,7 @@ class Columns:
         source: the type of the array, with its byte order and all its fields.
         shape: the array's shape without the first axis.
         columns: one for all places, or one for each place of a row of cells, the last axis fastest.
+        order: of records with fields the number of the field of every cell of a record; empty where it is theirs.
 
     Raises:
         UsageError: the parts do not fit each other.
@@ -58,6 +59,7 @@ class Columns:
     source: np.dtype[Any]
     shape: tuple[int, ...]
     columns: tuple[Column, ...]
+    order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts fit."""
@@ -73,6 +75,8 @@ class Columns:
             raise DataError(f"data must hold numbers of at most 64 bits, got {self.source}")
         if self.places is not None:
             check_layout(self.source, self.places)
+        if self.order and sorted(self.order) != list(range(len(self.places or ()))):
+            raise UsageError(f"the order of columns must name every field of a record once, got {self.order}")
         for number, column in enumerate(self.columns):
             dtype = self.source if self.places is None else self.places[number % len(self.places)].dtype
             if column.dtype != dtype.newbyteorder("=").name:
@@ -93,7 +97,9 @@ class Columns:
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """Give the least and the largest cell of each place of a row of cells."""
         each = self.columns * math.prod(self.cell_shape) if len(self.columns) == 1 else self.columns
-        return tuple((column.low, column.high) for column in each)
+        fields = len(self.order) or 1
+        order = [first + field for first in range(0, len(each), fields) for field in self.order or (0,)]
+        return tuple((each[place].low, each[place].high) for place in order)
 
     @property
     def marks_missing(self) -> bool:
@@ -200,6 +206,8 @@ class Columns:
                 self._refuse(self.columns[0], row, f"place {tuple(place)}", native[(row, *place)])
         else:
             cells, gone = self._apply_each(array)
+            if self.order:
+                cells, gone = cells[..., self.order], gone[..., self.order]
         return np.ma.MaskedArray(cells, gone) if self.marks_missing else cells
 
     def _apply_each(self, array: Array) -> tuple[Cells, NDArray[np.bool_]]:
@@ -259,6 +267,9 @@ class Columns:
         given = given.astype(np.int64, copy=False)
         if self.places is None and len(self.columns) == 1:
             return self._values(self.columns[0], given, gone, "").astype(self.source, copy=False)
+        if self.order:
+            back = np.argsort(self.order)
+            given, gone = given[..., back], None if gone is None else gone[..., back]
         flat = given.reshape(len(given), math.prod(self.cell_shape))
         masks = None if gone is None else gone.reshape(flat.shape)
         made = np.zeros((len(given), math.prod(self.shape)), dtype=self.source)
@@ -297,9 +308,10 @@ class Columns:
         columns = [
             {key: value for key, value in asdict(column).items() if value != defaults[key]} for column in self.columns
         ]
+        order = {"order": list(self.order)} if self.order else {}
         return {
             "version": VERSION, "dtype": describe(self.source), "shape": list(self.shape), "columns": columns,
-        }  # fmt: skip
+        } | order  # fmt: skip
 
     def to_json(self) -> str:
         """Write the JSON form; equal columns give equal texts."""
@@ -312,17 +324,20 @@ class Columns:
         Raises:
             UsageError: it is not that of columns; the caller says which file.
         """
-        if not isinstance(entry, dict) or set(entry) != {"version", "dtype", "shape", "columns"}:
+        if not isinstance(entry, dict) or set(entry) - {"order"} != {"version", "dtype", "shape", "columns"}:
             raise UsageError("columns must be an object of columns, dtype, shape, version")
         if type(entry["version"]) is not int or entry["version"] != VERSION:
             raise UsageError(f"columns must be of version {VERSION}, got {str(entry['version'])[:40]}")
-        shape, columns = entry["shape"], entry["columns"]
+        shape, columns, order = entry["shape"], entry["columns"], entry.get("order", [])
+        if not isinstance(order, list) or not all(type(field) is int for field in order):
+            raise UsageError("the order of columns must be a list of integers")
         if not isinstance(shape, list) or not all(type(size) is int for size in shape):
             raise UsageError("the shape of columns must be a list of integers")
         if not isinstance(columns, list) or not 1 <= len(columns) <= 1 << 20:
             raise UsageError("columns must be a list of at least one")
         try:
-            return Columns(described(entry["dtype"]), tuple(shape), tuple(_read(column) for column in columns))
+            read = tuple(_read(column) for column in columns)
+            return Columns(described(entry["dtype"]), tuple(shape), read, tuple(order))
         except DataError as error:
             raise UsageError(str(error)) from error
 

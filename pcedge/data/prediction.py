@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.data.features import Features
 from pcedge.data.predictor import COEFFICIENT_BITS, MAX_COEFFICIENT, NARROW_BITS, SATURATION, Group, Offset, Predictor
 from pcedge.errors import DataError
@@ -104,6 +104,16 @@ class Plan:
             np.array([node.threshold for node in nodes], dtype=np.int64),
             np.array([[node.below for node in nodes], [node.above for node in nodes]], dtype=np.int64),
         )
+
+    @cached_property
+    def listed(self) -> IntArray:
+        """Give the residuals that have tokens of their own."""
+        return np.array(self.predictor.listed, dtype=np.int64)
+
+    def find_listed(self, residuals: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
+        """Tell which residuals are listed, and where; there must be some in the list."""
+        place = np.minimum(np.searchsorted(self.listed, residuals), len(self.listed) - 1)
+        return np.asarray(self.listed[place] == residuals), place
 
     @cached_property
     def classes(self) -> tuple[IntArray, IntArray]:
@@ -239,13 +249,6 @@ def restored(predictor: Predictor, numbers: IntArray) -> NDArray[Any]:
     return predictor.data(rows if gone is None else np.ma.MaskedArray(rows, gone.reshape(rows.shape)))
 
 
-def unmasked(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-    """Give numbers and which of them are missing; None where none can be."""
-    if not isinstance(numbers, np.ma.MaskedArray):
-        return numbers, None
-    return np.ma.getdata(numbers), np.ma.getmaskarray(numbers)
-
-
 def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray, NDArray[np.uint64], IntArray]:
     """Make tokens of residuals: the token, and the raw bits behind it with how many they are.
 
@@ -265,6 +268,10 @@ def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray,
     tail = (beyond + np.uint64(1)) & ((np.uint64(1) << extra.astype(np.uint64)) - np.uint64(1))
     raw: NDArray[Any] = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
     sizes = extra + shifts
+    if len(plan.listed):
+        hit, place = plan.find_listed(residuals)
+        tokens = np.where(hit, plan.predictor.first_listed + place, tokens)
+        raw, sizes = np.where(hit, np.uint64(0), raw), np.where(hit, 0, sizes)
     if gone is not None:
         marker = plan.predictor.missing_token
         tokens = np.where(gone, 0 if marker is None else marker, tokens)
@@ -275,7 +282,7 @@ def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray,
 def raw_bits(plan: Plan, classes: IntArray, tokens: IntArray) -> IntArray:
     """Give how many raw bits stand behind tokens."""
     sizes = np.maximum(_level_of(plan, tokens)[0] - 1, 0) + plan.classes[1][classes]
-    return np.where(tokens == plan.predictor.missing_token, 0, sizes) if plan.predictor.missing_token else sizes
+    return np.where(tokens >= plan.predictor.first_listed, 0, sizes)
 
 
 def join(plan: Plan, classes: IntArray, tokens: IntArray, raw: NDArray[np.uint64]) -> IntArray:
@@ -289,14 +296,17 @@ def join(plan: Plan, classes: IntArray, tokens: IntArray, raw: NDArray[np.uint64
     plain = tokens - centre - plan.predictor.escapes
     shifted = np.where(level == 0, plain, np.where(above, beyond + centre, -1 - centre - beyond))
     residuals: IntArray = (shifted << shifts) + low + biases
-    marker = plan.predictor.missing_token
-    return residuals if marker is None else np.where(tokens == marker, 0, residuals)
+    beyond = tokens - plan.predictor.first_listed
+    if not len(plan.listed) and plan.predictor.missing_token is None:
+        return residuals
+    own = np.append(plan.listed, 0)  # of a missing number it is 0
+    return np.where(beyond >= 0, own[np.maximum(beyond, 0)], residuals)
 
 
 def _level_of(plan: Plan, tokens: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
     """Give the escape of tokens, 0 of those without, and on which side it is."""
     first, last = plan.predictor.escapes, plan.predictor.escapes + 2 * plan.predictor.centre
-    above = tokens >= last  # the token of missing numbers too, which nobody takes apart
+    above = tokens >= last  # also tokens of listed and missing numbers, which nobody takes apart
     return np.where(above, tokens - last + 1, np.where(tokens < first, first - tokens, 0)), above
 
 

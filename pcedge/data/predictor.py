@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.data.columns import Columns
 from pcedge.data.entries import entries, listed, offsets, read_object
-from pcedge.data.ranges import check_ranges
+from pcedge.data.rules import MAX_LISTED, MAX_NODES, check_listed, check_ranges, check_tree
 from pcedge.data.symbolizer import DTYPES, MAX_DIMENSIONS, MAX_SYMBOLS, integer, integers, value_range
 from pcedge.data.words import MAX_VARIABLES, check_variables
 from pcedge.errors import DataError, UsageError
@@ -29,7 +29,6 @@ CELLS = "int64"
 MAX_REACH = 64
 MAX_NEIGHBOURS = 64
 MAX_FEATURES = 64
-MAX_NODES = 1 << 12
 
 #: fractional bits of coefficients, and of adaptive weights
 COEFFICIENT_BITS = 16
@@ -110,6 +109,7 @@ class Predictor:
         classes: the bias and the shift of every class.
         centre: tokens -centre..centre - 1 of a residual, shifted, are symbols of their own.
         escapes: symbols on either side of them, each with one raw bit more than the one before.
+        listed: residuals, ascending, that have tokens of their own behind those.
         source: what maps the array that comes to the numbers here, its cells, and back; None where they are the data.
 
     Raises:
@@ -127,6 +127,7 @@ class Predictor:
     classes: tuple[tuple[int, int], ...]
     centre: int
     escapes: int
+    listed: tuple[int, ...] = ()
     source: Columns | None = None
 
     def __post_init__(self) -> None:
@@ -151,7 +152,7 @@ class Predictor:
                     f"got {len(self.adaptation.neighbours)} and {self.adaptation.rate}"
                 )
         self._check_features()
-        self._check_tree()
+        check_tree(self.tree, len(self.features), len(self.classes))
         self._check_tokens()
 
     def _check_groups(self) -> None:
@@ -220,30 +221,8 @@ class Predictor:
             if any(abs(weight) > 1 << 10 for weight in feature.weights):
                 raise UsageError(f"the weights of a feature must be at most 1024, got {feature.weights}")
 
-    def _check_tree(self) -> None:
-        if not 1 <= len(self.classes) <= MAX_SYMBOLS or len(self.tree) > MAX_NODES:
-            raise UsageError(
-                f"a predictor must have 1..{MAX_SYMBOLS} classes and at most {MAX_NODES} nodes, "
-                f"got {len(self.classes)} and {len(self.tree)}"
-            )
-        if not self.tree and len(self.classes) > 1:
-            raise UsageError("without a tree there must be one class")
-        reached = []
-        for number, node in enumerate(self.tree):
-            if not 0 <= node.feature < len(self.features):
-                raise UsageError(
-                    f"node {number} must compare a feature of 0..{len(self.features) - 1}, got {node.feature}"
-                )
-            for child in (node.below, node.above):
-                if not (number < child < len(self.tree) or -len(self.classes) <= child < 0):
-                    raise UsageError(f"node {number} must lead to a later node or to a class, got {child}")
-                reached.append(child)
-        if sorted(child for child in reached if child >= 0) != list(range(1, len(self.tree))):
-            raise UsageError("every node but the first must be reached once")
-        if self.tree and {-1 - child for child in reached if child < 0} != set(range(len(self.classes))):
-            raise UsageError("every class must be reached")
-
     def _check_tokens(self) -> None:
+        check_listed(self.listed)
         if not 1 <= self.centre <= MAX_SYMBOLS // 4 or not 0 <= self.escapes <= 64:
             raise UsageError(
                 f"centre must be in 1..{MAX_SYMBOLS // 4}, escapes in 0..64, got {self.centre}, {self.escapes}"
@@ -270,8 +249,12 @@ class Predictor:
         Raises:
             UsageError: it is not that of a predictor; the caller says which file.
         """
-        keys = {"version", "kind", *(field.name for field in fields(Predictor))} - {"source"}
-        if not isinstance(described, dict) or set(described) - {"source"} != keys or described["kind"] != "predictor":
+        keys = {"version", "kind", *(field.name for field in fields(Predictor))} - {"listed", "source"}
+        if (
+            not isinstance(described, dict)
+            or set(described) - {"listed", "source"} != keys
+            or described["kind"] != "predictor"
+        ):
             raise UsageError(
                 f"a predictor must be an object of {', '.join(sorted(keys))}, and source if it has columns"
             )
@@ -296,6 +279,7 @@ class Predictor:
             tuple(read_object(Feature, entry) for entry in entries("features", described["features"])),
             tuple(Node(*entry) for entry in zip(*tree, strict=True)), tuple(zip(*classes, strict=True)),
             integer("centre", described["centre"]), integer("escapes", described["escapes"]),
+            integers("listed", described["listed"], MAX_LISTED) if "listed" in described else (),
             Columns.from_dict(described["source"]) if "source" in described else None,
         )  # fmt: skip
 
@@ -307,13 +291,19 @@ class Predictor:
     @property
     def cardinalities(self) -> tuple[int, int]:
         """Give the classes and the tokens, at least 2 of each."""
-        return max(2, len(self.classes)), 2 * self.centre + 2 * self.escapes + (self.missing_token is not None)
+        tokens = self.first_listed + len(self.listed) + (self.missing_token is not None)
+        return max(2, len(self.classes)), tokens
+
+    @property
+    def first_listed(self) -> int:
+        """Give the token of the first listed residual: those before it are of any residuals."""
+        return 2 * self.centre + 2 * self.escapes
 
     @cached_property
     def missing_token(self) -> int | None:
         """Give the token of a missing number, the last one; None where columns mark none."""
         marked = self.source is not None and self.source.marks_missing
-        return 2 * self.centre + 2 * self.escapes if marked else None
+        return self.first_listed + len(self.listed) if marked else None
 
     @property
     def data_shape(self) -> tuple[int, ...]:
@@ -377,7 +367,8 @@ class Predictor:
     def as_dict(self) -> dict[str, Any]:
         """Give the JSON form: columns of numbers in the place of lists of objects."""
         runs = [[number, len(list(run))] for number, run in itertools.groupby(self.group_of)]
-        source = {} if self.source is None else {"source": self.source.as_dict()}
+        more: dict[str, Any] = {"listed": list(self.listed)} if self.listed else {}
+        more |= {} if self.source is None else {"source": self.source.as_dict()}
         return {
             "version": VERSION, "kind": "predictor", "dtype": self.dtype, "shape": list(self.shape),
             "groups": [listed(group) for group in self.groups], "group_of": runs,
@@ -387,7 +378,7 @@ class Predictor:
             "tree": [[getattr(node, field.name) for node in self.tree] for field in fields(Node)],
             "classes": [[entry[side] for entry in self.classes] for side in range(2)],
             "centre": self.centre, "escapes": self.escapes,
-        } | source  # fmt: skip
+        } | more  # fmt: skip
 
     def to_json(self) -> str:
         """Write the JSON form; equal predictors give equal texts."""

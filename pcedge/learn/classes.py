@@ -37,7 +37,7 @@ class Mixture:
 
 
 def fit_mixture(
-    counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS, marked: bool = False
+    counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS, apart: int = 0
 ) -> Mixture:
     """Fit a mixture to counts by EM (Hofmann, "Probabilistic latent semantic analysis", 1999).
 
@@ -49,12 +49,12 @@ def fit_mixture(
         blur: share of a token's counts that goes to its two neighbours, half to each.
         seed: seed of the start.
         iterations: M-steps.
-        marked: whether the last token stands for a missing number, and has no neighbour.
+        apart: tokens at the end that have no neighbours: those of listed residuals and missing numbers.
     """
     generator = np.random.default_rng(seed)
     classes, tokens = counts.shape
     marginal = counts.sum(axis=0) + 0.5 / tokens
-    marginal = _blurred(marginal[None], max(blur, BLURS[1]), marked)[0]
+    marginal = _blurred(marginal[None], max(blur, BLURS[1]), apart)[0]
     prior = (1 - EVEN) * marginal / marginal.sum() + EVEN / tokens
     leaves = _start(counts, states, prior, generator)
     weights = np.full((classes, states), 1 / states) + generator.random((classes, states)) * 0.1 / states
@@ -65,7 +65,7 @@ def fit_mixture(
         share = (flows.sum(axis=0) + 1e-9) / (flows.sum() + states * 1e-9)
         weights = flows + CLASS_PRIOR * share
         weights /= weights.sum(axis=1, keepdims=True)
-        leaves = _blurred(drawn, blur, marked) + LEAF_PRIOR * prior
+        leaves = _blurred(drawn, blur, apart) + LEAF_PRIOR * prior
         leaves /= leaves.sum(axis=1, keepdims=True)
     return Mixture(weights, leaves)
 
@@ -87,9 +87,9 @@ def _start(counts: FloatArray, states: int, prior: FloatArray, generator: np.ran
     return start
 
 
-def _blurred(counts: FloatArray, blur: float, marked: bool) -> FloatArray:
-    if marked:
-        return np.concatenate([_blurred(counts[:, :-1], blur, False), counts[:, -1:]], axis=1)
+def _blurred(counts: FloatArray, blur: float, apart: int) -> FloatArray:
+    if apart:
+        return np.concatenate([_blurred(counts[:, :-apart], blur, 0), counts[:, -apart:]], axis=1)
     spread = np.pad(counts, ((0, 0), (1, 1)), mode="edge")
     out: FloatArray = (1 - blur) * counts + blur / 2 * (spread[:, :-2] + spread[:, 2:])
     return out

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.circuit import Circuit
 from pcedge.data import Splits
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, split, unmasked
+from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, split
 from pcedge.data.predictor import (
     CELLS,
     Adaptation,
@@ -26,6 +26,7 @@ from pcedge.data.symbolizer import value_range
 from pcedge.learn.classes import BLURS, ITERATIONS, Mixture, count_tokens, fit_mixture, to_circuit
 from pcedge.learn.contexts import Growth, grow
 from pcedge.learn.neighbourhood import features, pool
+from pcedge.learn.peaks import log_tokens, peaks
 from pcedge.learn.regression import Samples, choose
 from pcedge.learn.staging import (
     class_bits,
@@ -34,8 +35,8 @@ from pcedge.learn.staging import (
     escapes_of,
     file_bytes,
     held,
-    log_tokens,
     merged_classes,
+    ordered,
     with_classes,
     with_neighbours,
     with_tree,
@@ -58,6 +59,9 @@ SHARES = (1, 0.6, 0.35, 0.2, 0.1, 0.04)
 
 #: bytes that a class adds to a file, about
 CLASS_BYTES = 40
+
+#: bits of a file that a listed residual adds, about: in every state, and its own
+LISTED_BITS = 300
 
 #: M-steps of a mixture that is only judged
 SHORT = 60
@@ -113,6 +117,8 @@ def fit_sensor(
     train, valid = data.train, data.valid
     if valid is None or not len(valid):
         train, valid = _held_out(train)
+    if source is not None:
+        source = ordered(source, train)
     search = _Search(train, valid, records, size_bytes, seed, told, source)
     return search.run()
 
@@ -169,6 +175,10 @@ class _Search:
 
     def _groupings(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Give the ways in which columns may share their prediction: those of one group have one range."""
+        if self.source is not None and self.source.places is not None and 1 < self.columns <= GROUPS:
+            # Fields are different things.
+            yield "columns apart", tuple(range(self.columns))
+            return
         alike = self._numbered((0,) * self.columns)
         yield "columns alike" if max(alike) == 0 else "columns of a range alike", alike
         last = self.shape[-1]
@@ -208,7 +218,11 @@ class _Search:
         samples = self._samples(empty, numbers, offsets)
         price = 20 * len(self.train) * self.columns / self.cells + 30
         chosen = choose(samples, min(most, len(offsets)), price)
-        return with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+        stage = with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+        numbers = cut_lanes(centred(empty, self.train), SEEN // 4, self.columns)
+        residuals = forward(replace(stage, features=(), tree=(), classes=((0, 0),)), numbers)[1]
+        share = np.ma.count(residuals) / self.cells
+        return replace(stage, listed=peaks(residuals, LISTED_BITS * share))
 
     def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
         """Draw numbers of every group, with the neighbours around them."""
@@ -242,7 +256,7 @@ class _Search:
         numbers = cut_lanes(centred(predictor, self.train), JUDGED, self.columns)
         with_features = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
         table, residuals = described(with_features, numbers)
-        tokens, extra = log_tokens(residuals)
+        tokens, extra = log_tokens(residuals, predictor.listed)
         growth = grow(table, tokens, 0.0, 40)
         return (class_bits(growth.root, tokens) + float(extra.sum())) / max(1, len(tokens))
 
@@ -273,7 +287,7 @@ class _Search:
         numbers = cut_lanes(centred(predictor, self.train), GROWN, self.columns)
         stage = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
         table, residuals = described(stage, numbers)
-        tokens, _ = log_tokens(residuals)
+        tokens, _ = log_tokens(residuals, predictor.listed)
         cells = len(self.train) * self.columns
         price = 8 * CLASS_BYTES * cells / self.cells
         return stage, grow(table, tokens, price, SPLITS, scale=max(1.0, cells / len(tokens)))
@@ -291,10 +305,10 @@ class _Search:
             _Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
         ]
         middle = cuts[min(2, len(cuts) - 1)]
-        marked = whole.missing_token is not None
+        apart = len(whole.listed) + (whole.missing_token is not None)
 
         def fitted(counts: FloatArray, states: int, share: float, rounds: int = SHORT) -> Mixture:
-            return fit_mixture(counts, states, share, self.seed, rounds, marked)
+            return fit_mixture(counts, states, share, self.seed, rounds, apart)
 
         blur = min(BLURS, key=lambda share: middle.bits(fitted(middle.train, 8, share)))
         best: tuple[float, _Counted, int] | None = None

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
-from pcedge.data.prediction import observe, unmasked
+from pcedge.arrays import IntArray, unmasked
+from pcedge.data.columns import Columns
+from pcedge.data.prediction import observe
 from pcedge.data.predictor import (
     COEFFICIENT_BITS,
     MAX_COEFFICIENT,
@@ -25,11 +26,27 @@ from pcedge.data.predictor import (
 from pcedge.learn.contexts import Branch, Growth
 from pcedge.learn.regression import Samples, fit, quantized
 
+#: records that the order of fields is chosen by, and fields of a record that is ordered
+ORDERED, MOST_ORDERED = 1 << 17, 64
+
 #: numbers of a lane, and lanes, in which numbers are looked at
 LANE, LANES = 1 << 13, 256
 
 #: of a circuit file: bytes without any class or token, and of a node of the tree
 BASE_BYTES, NODE_BYTES = 13_000, 12
+
+
+def ordered(source: Columns, array: NDArray[Any]) -> Columns:
+    """Order the fields of records so that those which change least come first: they tell of the others."""
+    if source.places is None or len(source.places) > MOST_ORDERED:
+        return source
+    cells = np.ma.getdata(source.apply(array[:ORDERED])).reshape(-1, len(source.places))
+    bits = []
+    for column in np.diff(cells, axis=0).T:
+        counts = np.unique(column, return_counts=True)[1]
+        bits.append(float((counts * np.log2(len(column) / counts)).sum()))
+    order = tuple(int(field) for field in np.argsort(bits, kind="stable"))
+    return source if order == tuple(range(len(order))) else replace(source, order=order)
 
 
 def held(cells: NDArray[Any]) -> NDArray[Any]:
@@ -96,6 +113,9 @@ def with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Pr
     of, flat = classes.ravel(), flat.ravel()
     if gone is not None:
         of, flat = of[~gone.ravel()], flat[~gone.ravel()]
+    if stage.listed:
+        others = ~np.isin(flat, stage.listed)
+        of, flat = of[others], flat[others]
     order = np.argsort(of, kind="stable")
     sorted_residuals = flat[order]
     ends = np.cumsum(np.bincount(of, minlength=len(stage.classes)))
@@ -155,19 +175,6 @@ def described(stage: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray]:
         return described, residuals
     there = ~gone.ravel()
     return described[:, there], residuals[there]
-
-
-def log_tokens(residuals: IntArray) -> tuple[IntArray, IntArray]:
-    """Group residuals by size: exact below 8, then four groups for each power of two; give the bits left within."""
-    size = np.abs(residuals).astype(np.uint64)
-    bits = np.maximum(np.frexp(np.maximum(size, 1).astype(np.float64))[1].astype(np.int64) - 1, 0)
-    extra = np.maximum(bits - 2, 0)
-    level = np.where(
-        size >= 8,
-        8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64),
-        size.astype(np.int64),
-    )
-    return 2 * level - (residuals > 0), np.where(size >= 8, extra, 0)
 
 
 def class_bits(root: Branch, tokens: IntArray) -> float:

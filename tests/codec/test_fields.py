@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from pcedge.circuit import Circuit, InputLayer, ProductLayer
 from pcedge.codec import check_stream, decode, encode
 from pcedge.codec.container import Stream, parse
 from pcedge.codec.fields import Field
 from pcedge.codec.files import decode_file, encode_file
 from pcedge.data import Columns, Reading, load_array, parse_columns
+from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, StreamError, UsageError
+from pcedge.learn.classes import Mixture, to_circuit
 from pcedge.quantize import quantize
 
 ENGINE = ReferenceEngine(small_circuit())
@@ -140,38 +140,19 @@ def test_data_of_another_type_than_the_circuits() -> None:
 # -- data of other types, through columns -----------------------------------------------------------------------------
 
 
-class Typed:
-    """Stand for a symbolizer with columns: cells of a range, each a symbol."""
-
-    def __init__(self, columns: Columns) -> None:
-        self.columns, self.shape, self.dtype = columns, columns.shape, columns.source
-        (self.low, _), *others = columns.ranges
-        assert columns.ranges == (columns.ranges[0],) * (1 + len(others))
-        self.segment_rows = 1
-
-    def records(self, rows: int) -> int:
-        return rows
-
-    def check(self, x: Any) -> Any:
-        return self.columns.check(x)
-
-    def apply(self, x: Any) -> Any:
-        return self.columns.apply(x).reshape(len(x), -1) - self.low
-
-    def invert(self, records: Any, rows: int) -> Any:
-        return self.columns.invert((np.asarray(records, np.int64) + self.low).reshape(rows, *self.columns.cell_shape))
-
-
-def typed_engine(columns: Columns) -> Any:
-    """Make an engine over bytes whose circuit says that it is over such data."""
-    count = len(columns.ranges)
-    leaves = [InputLayer(v, np.full((1, 256), 1 / 256)) for v in range(count)]
-    product = ProductLayer(tuple(range(count)), np.zeros((1, count), dtype=np.int64))
-    engine = ReferenceEngine(quantize(Circuit((*leaves, product))))
-    circuit = SimpleNamespace(symbolizer=Typed(columns), digest=engine.circuit.digest, order=engine.circuit.order)
-    return SimpleNamespace(
-        circuit=circuit, encode_lanes=engine.encode_lanes, decode_lanes=engine.decode_lanes, engine=engine
-    )
+def typed_engine(columns: Columns) -> ReferenceEngine:
+    """Make an engine over cells, each predicted as the one above it."""
+    ranges = list(dict.fromkeys(columns.ranges))
+    groups = tuple(
+        Group(low, high, low, (1 if high - low >= 1 << 32 else 1 << 16,)) for low, high in ranges
+    )  # fmt: skip
+    shape = columns.cell_shape
+    stage = Predictor(
+        "int64", shape, groups, tuple(ranges.index(span) for span in columns.ranges), ((1, *(0,) * len(shape)),), None,
+        (), (), ((0, 0),), 8, 64, source=columns,
+    )  # fmt: skip
+    tokens = stage.cardinalities[1]
+    return ReferenceEngine(quantize(to_circuit(Mixture(np.ones((1, 1)), np.full((1, tokens), 1 / tokens)), stage)))
 
 
 GRID = np.arange(60, dtype=np.int64).reshape(20, 3)
@@ -186,15 +167,15 @@ def test_floats_in_files(tmp_path: Path, dtype: str, order: str) -> None:
     made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
     stream = parse(made.stream)
     assert stream.version == 2 and stream.dtype.str == dtype and stream.shape == (20, 3)
-    assert len(stream.fields) == (order == "F")
+    assert len(stream.fields) == 1 + (order == "F")
     back = decode_file(engine, made.stream)
     assert back.data == (tmp_path / "x.npy").read_bytes()
     assert back.array.dtype.str == dtype and back.array.tobytes() == x.tobytes()
-    other = typed_engine(Columns.of(GRID.astype(np.uint8)))
-    with pytest.raises(
-        StreamError, match=rf"^the data must be of type \|u1, as the circuit's, the header says {dtype}$"
-    ):
-        decode(other, made.stream)
+    for of, said in ((GRID.astype(np.uint8), "integers"), ((GRID / 10).astype("<f2"), "of type <f2")):
+        other = typed_engine(Columns.of(of, bits=True, each=of.dtype.kind == "f"))
+        forged = replace(stream, digest=other.circuit.digest[:16]).pack()
+        with pytest.raises(StreamError, match=rf"^the data must be {said}, as the circuit's, the header says {dtype}$"):
+            decode(other, forged)
 
 
 def test_records_with_fields_in_files(tmp_path: Path) -> None:
@@ -205,7 +186,7 @@ def test_records_with_fields_in_files(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", points)
     made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
     stream = parse(made.stream)
-    assert stream.dtype == np.dtype("V12") and stream.shape == (20,) and not stream.fields
+    assert stream.dtype == np.dtype("V12") and stream.shape == (20,) and len(stream.fields) == 1
     back = decode_file(engine, made.stream)
     assert back.data == (tmp_path / "x.npy").read_bytes()
     assert back.array.dtype == points.dtype
@@ -227,7 +208,7 @@ def test_raw_binary_by_its_columns(tmp_path: Path) -> None:
     assert x.dtype == points.dtype and x.tobytes() == points.tobytes()
     engine = typed_engine(Columns.of(x, specs))
     made = encode_file(engine, tmp_path / "x.bin", reading)
-    assert dict(parse(made.stream).fields) == {1: b"raw"}
+    assert dict(parse(made.stream).fields) == {1: b"raw", 7: b""}
     assert decode_file(engine, made.stream).data == points.tobytes()
     (tmp_path / "x.bin").write_bytes(points.tobytes() + b"abc")
     with pytest.raises(DataError, match=r"must hold whole records of 7 bytes, 3 of its 143 bytes are left after 20$"):
@@ -235,7 +216,7 @@ def test_raw_binary_by_its_columns(tmp_path: Path) -> None:
     # A circuit knows its columns: nothing has to be told again.
     told = Reading(typed=True, fields=points.dtype)
     made = encode_file(engine, tmp_path / "x.bin", told)
-    assert dict(parse(made.stream).fields) == {1: b"raw", 3: b"abc"}
+    assert dict(parse(made.stream).fields) == {1: b"raw", 3: b"abc", 7: b""}
     assert decode_file(engine, made.stream).data == points.tobytes() + b"abc"
     np.save(tmp_path / "x.npy", points)
     assert load_array(tmp_path / "x.npy", told).tobytes() == points.tobytes()
