@@ -87,6 +87,8 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
         cuts = cuts[cuts < row.max()] if len(cuts) else cuts
         edges.append(cuts)
         binned.append(np.searchsorted(cuts, row, side="left").astype(np.int64))
+    # Numbered without gaps: every node counts all of them.
+    symbols = np.unique(symbols, return_inverse=True)[1].astype(np.int64)
     kinds = int(symbols.max(initial=0)) + 1
 
     def best(rows: IntArray) -> Branch:

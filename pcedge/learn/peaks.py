@@ -9,7 +9,7 @@ import numpy as np
 from pcedge.arrays import FloatArray, IntArray, unmasked
 
 #: residuals that are listed at most, and how often one must have been seen
-MOST, SEEN = 256, 16
+MOST, SEEN = 128, 16
 
 #: columns that are looked at one by one; of more, all together
 COLUMNS = 64

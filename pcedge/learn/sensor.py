@@ -235,6 +235,7 @@ class _Search:
         lanes.values[:, plan.cells] = flat
         count = max(200, HELD // (len(empty.groups) * (len(offsets) + 1)))
         targets, inputs, counts = [], [], []
+        whole_ones: dict[int, tuple[IntArray, IntArray]] = {}
         for group in range(len(empty.groups)):
             of = plan.group_of == group
             places = plan.cells[:, of].ravel()
@@ -247,9 +248,13 @@ class _Search:
             lane, place = picks // len(places), places[picks % len(places)]
             targets.append(lanes.values[lane, place])
             around = lanes.values[lane[:, None], place[:, None] - distances]
+            if empty.groups[group].wide:
+                whole_ones[group] = targets[-1], around
             inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
             counts.append(len(self.train) * np.count_nonzero(plan.group_of == group))
-        return Samples(np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float))
+        return Samples(
+            np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float), whole_ones
+        )
 
     def _judged(self, predictor: Predictor) -> float:
         """Estimate the bits a number under a small tree of classes."""

@@ -24,7 +24,7 @@ from pcedge.data.predictor import (
     Predictor,
 )
 from pcedge.learn.contexts import Branch, Growth
-from pcedge.learn.regression import Samples, fit, quantized
+from pcedge.learn.regression import Samples, fit, quantized, whole_coefficients
 
 #: records that the order of fields is chosen by, and fields of a record that is ordered
 ORDERED, MOST_ORDERED = 1 << 17, 64
@@ -83,10 +83,15 @@ def with_zeros(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
 def with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:
     """Give a stage the neighbours that were chosen, and coefficients."""
     found = fit(samples, chosen)
+    doubled = {offset: tuple(2 * step for step in offset) for offset in offsets}
+    pairs = [(place, list(offsets).index(doubled[o])) for place, o in enumerate(offsets) if doubled[o] in offsets]
     groups = []
-    for group, coefficients, constant in zip(empty.groups, found.coefficients, found.constants, strict=True):
+    for number, (group, coefficients, constant) in enumerate(
+        zip(empty.groups, found.coefficients, found.constants, strict=True)
+    ):
         if group.wide:
-            whole = np.clip(np.rint(coefficients), -3, 3).astype(np.int64)
+            targets, inputs = samples.whole[number]
+            whole = whole_coefficients(targets, inputs[:, list(chosen)], pairs)
             groups.append(replace(group, coefficients=tuple(whole.tolist()), constant=0))
             continue
         steps = quantized(coefficients, COEFFICIENT_BITS, MAX_COEFFICIENT)
