@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.data.grids import MOST_CELL, MOST_NUMBER, MOST_PLACES, Cells, Grid, bits_of, find_grid
+from pcedge.data.grids import DISTINCT, MOST_CELL, MOST_NUMBER, MOST_PLACES, Cells, Grid, bits_of, find_grid
 from pcedge.errors import DataError, UsageError
 
 Array = NDArray[Any]
@@ -23,6 +23,9 @@ TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
 
 #: bits of a range that data leave open, as floats do: the least of these that holds them
 _WIDTHS = (8, 16, 32, 48, 64)
+
+#: integers from which a step of theirs is taken for a property of the data
+STEPPED = 1 << 10
 
 #: what is added to the cells of 64-bit numbers without a sign: cells are int64
 SIGN = 1 << 63
@@ -38,9 +41,9 @@ class Column:
         dtype: numpy's name of the type of the values.
         low: the least cell.
         high: the largest cell.
-        kind: `integer`: the value is cell + offset; `decimal`: (cell * step + offset) / 10^places; `binary`: (cell *
-            step + offset) * 2^-places; `product`: cell * factor, in doubles; `bits`: the float whose bits, in the order
-            of the floats, are the cell.
+        kind: `integer`: the value is cell * step + offset; `decimal`: (cell * step + offset) / 10^places; `binary`:
+            (cell * step + offset) * 2^-places; `product`: cell * factor, in doubles; `bits`: the float whose bits, in
+            the order of the floats, are the cell.
         name: what messages call it; empty where the data have no names.
         step: see kind.
         offset: see kind.
@@ -83,12 +86,17 @@ class Column:
                 f"{largest + self._shift} and ascend, got {self.low + self._shift}..{self.high + self._shift}"
             )
         grid = self.kind in ("decimal", "binary")
-        if ((self.step, self.places) != (1, 0) and not grid) or not 1 <= self.step <= MOST_NUMBER:
+        stepped = self.kind == "integer" and self.step > 1 and self.dtype not in ("bool", "uint64")
+        if (
+            (self.step != 1 and not (grid or stepped))
+            or (self.places and not grid)
+            or not 1 <= self.step <= MOST_NUMBER
+        ):
             raise UsageError(f"{where}a step and places must be those of a grid, got {self.step}, {self.places}")
         most = {"decimal": (0, MOST_PLACES), "binary": (-1100, 1100)}.get(self.kind, (0, 0))
         if not most[0] <= self.places <= most[1]:
             raise UsageError(f"{where}places must be in {most[0]}..{most[1]}, got {self.places}")
-        if not (0 <= self.offset < self.step if grid else self.offset == self._shift):
+        if not (0 <= self.offset < self.step if grid or stepped else self.offset == self._shift):
             raise UsageError(f"{where}the offset must be below the step, got {self.offset}")
         if bool(self.factor) != (self.kind == "product") or (self.factor and not _FACTOR.fullmatch(self.factor)):
             raise UsageError(f"{where}a factor must be a double above 0 in hexadecimal, got {self.factor!r}")
@@ -138,6 +146,9 @@ class Column:
                 if self._shift:
                     inside = made >= 0
                     made = made ^ np.int64(-SIGN)
+                if self.step > 1:
+                    made, rest = np.divmod(made, self.step)
+                    inside = inside & (rest == self.offset)
         else:
             values = values.astype(self.dtype, copy=False)
             if self.kind == "bits":
@@ -170,8 +181,9 @@ class Column:
 
     def _map(self, cells: Cells) -> Array:
         if self.kind == "integer":
-            shifted = (cells ^ np.int64(-SIGN)).view(np.uint64) if self._shift else cells
-            return shifted.astype(self.dtype)
+            if self._shift:
+                return (cells ^ np.int64(-SIGN)).view(np.uint64)
+            return (cells * self.step + (self.offset if self.step > 1 else 0)).astype(self.dtype)
         dtype = np.dtype(self.dtype)
         if self.kind == "bits":
             return _ordered(cells.astype(f"i{dtype.itemsize}")).view(dtype)
@@ -192,7 +204,8 @@ class Column:
         if self.kind == "bits":
             return f"{name}:bits"
         if self.kind == "integer":
-            return f"{name}:{self.dtype}={self.low + self._shift}..{self.high + self._shift}"
+            low, high = (cell * self.step + self.offset for cell in (self.low, self.high))
+            return f"{name}:{self.dtype}={low}..{high}" + (f" in steps of {self.step}" if self.step > 1 else "")
         text = {
             "decimal": f"{self.step}e-{self.places}",
             "binary": f"{self.step}*2^{-self.places}",
@@ -214,6 +227,8 @@ def cells_of(dtype: str, kind: str, step: int, offset: int) -> tuple[int, int]:
         if dtype == "bool":
             return 0, 1
         info = np.iinfo(dtype)
+        if step > 1:
+            return -((offset - int(info.min)) // step), (int(info.max) - offset) // step
         shift = SIGN if dtype == "uint64" else 0
         return int(info.min) - shift, int(info.max) - shift
     size = np.dtype(dtype).itemsize
@@ -231,6 +246,25 @@ def integer_column(dtype: np.dtype[Any], name: str = "", missing: int | None = N
     if missing is not None and not low <= missing - shift <= high:
         missing = None
     return Column(kind, low, high, "integer", name, offset=shift, missing=missing)
+
+
+def stepped_column(column: Column, values: Array) -> Column:
+    """Give a column of integers the step that all its values have in common, as left-aligned codes of a converter do.
+
+    Args:
+        column: all integers of a type.
+        values: of that type, none missing.
+    """
+    if column.dtype in ("bool", "uint64") or values.size < STEPPED or len(np.unique(values)) < DISTINCT:
+        return column
+    least = int(values.min())
+    # Modulo 2^64, where no difference overflows.
+    step = int(np.gcd.reduce(values.ravel().astype(np.int64).view(np.uint64) - np.uint64(least % 2**64)))
+    if not 1 < step <= MOST_NUMBER:
+        return column
+    offset = least % step
+    low, high = cells_of(column.dtype, "integer", step, offset)
+    return replace(column, low=low, high=high, step=step, offset=offset)
 
 
 def widened(low: int, high: int, least: int, largest: int) -> tuple[int, int]:

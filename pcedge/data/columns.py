@@ -241,8 +241,9 @@ class Columns:
     def _refuse(self, column: Column, row: int, where: str, value: Any) -> None:
         low, high = column.low, column.high
         if column.kind == "integer":
-            low, high = low + column.offset, high + column.offset
-            raise DataError(f"row {row}, {where}: a value must be in {low}..{high}, got {int(value)}")
+            low, high = (cell * column.step + column.offset for cell in (low, high))
+            steps = f" in steps of {column.step}" if column.step > 1 else ""
+            raise DataError(f"row {row}, {where}: a value must be in {low}..{high}{steps}, got {int(value)}")
         ends = column.values(np.array([low, high], dtype=np.int64))
         size = value.dtype.itemsize
         bits = f" (bits {int(bits_of(np.array([value]))[0]):0{2 * size}x})" if value != value or value == 0 else ""

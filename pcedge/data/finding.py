@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.data.column import Column, bits_column, cells_of, float_column, integer_column, widened
+from pcedge.data.column import Column, bits_column, cells_of, float_column, integer_column, stepped_column, widened
 from pcedge.data.column_spec import ColumnSpec, choose
 from pcedge.data.columns import Columns
 from pcedge.data.grids import bits_of
@@ -38,7 +38,9 @@ def find_columns(
         raise DataError("all parts of the data must have shape (rows, …), of one type and one shape of rows")
     if source.names is None and source.kind in "iub" and not spec and not each:
         # Most data: what the type says holds for all places.
-        return Columns(source, shape, (integer_column(source, missing=_marker(source, missing)),))
+        column = integer_column(source, missing=_marker(source, missing))
+        values = np.concatenate([np.ravel(part) for part in arrays]).astype(source.newbyteorder("="))
+        return Columns(source, shape, (_stepped(column, values),))
     trial = Columns(source, shape, _free(source, shape))
     flat = [trial.flat(part) for part in arrays]
     names = _names(trial)
@@ -146,8 +148,14 @@ def _column(
         return bits_column(values.dtype, name, mark) if found is None and by_bits else found
     column = integer_column(values.dtype, name, mark)
     present = values if mark is None else values[values != mark]
-    if not each or not present.size or values.dtype.kind == "b":
+    if not each:
+        return _stepped(column, values)
+    if not present.size or values.dtype.kind == "b":
         return column
     shift = column.offset
     low, high = widened(int(present.min()), int(present.max()), column.low + shift, column.high + shift)
     return replace(column, low=low - shift, high=high - shift)
+
+
+def _stepped(column: Column, values: Array) -> Column:
+    return stepped_column(column, values if column.missing is None else values[values != column.missing])

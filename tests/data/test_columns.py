@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -444,8 +445,12 @@ def test_plain_columns_need_a_word_each() -> None:
          r"the range of a column of uint8 must be in 0\.\.255 and ascend, got 0\.\.256"),
         ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "kind": "bits"}]},
          "a column of uint8 must not be of kind bits"),
-        ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "step": 2}]},
-         "a step and places must be those of a grid, got 2, 0"),
+        ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "places": 2}]},
+         "a step and places must be those of a grid, got 1, 2"),
+        ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "step": 2, "offset": 2}]},
+         "the offset must be below the step, got 2"),
+        ({"order": [0]}, r"the order of columns must name every field of a record once, got \(0,\)"),
+        ({"order": ["a"]}, "the order of columns must be a list of integers"),
         ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "offset": 1}]},
          "the offset must be below the step, got 1"),
         ({"columns": [{"dtype": "uint8", "low": 0, "high": 3, "missing": 256}]},
@@ -470,3 +475,44 @@ def test_a_column_of_a_grid_is_checked() -> None:
     for factor in ("", "1.5", "nan", "0x1.8p+0", "-0x1.8000000000000p+0"):
         with pytest.raises(UsageError, match=r"^a factor must be a double above 0 in hexadecimal"):
             Column("float64", 0, 9, "product", factor=factor)
+
+
+@pytest.mark.parametrize("dtype", ["int16", ">i2", "int64", "int8"])
+def test_integers_with_a_common_step(dtype: str) -> None:
+    most = np.iinfo(dtype).max // 16 - 1
+    cells = np.random.default_rng(0).integers(-min(most, 2000), min(most, 2000), (600, 2))
+    x = (16 * cells + 5).astype(dtype) if most > 9 else (2 * cells + 1).astype(dtype)
+    step = 16 if most > 9 else 2
+    columns = Columns.of(x)
+    (column,) = columns.columns
+    assert (column.step, column.offset) == ((step, 5 if most > 9 else 1) if column.dtype != "int8" else (1, 0))
+    back = columns.invert(columns.apply(x))
+    assert_array_equal(back, x)
+    assert Columns.from_dict(json.loads(columns.to_json())) == columns
+    if column.step > 1:
+        assert_array_equal(columns.apply(x), cells)
+        info = np.iinfo(column.dtype)
+        assert column.high == (int(info.max) - 5) // 16 and column.low == -((5 - int(info.min)) // 16)
+        x[7, 1] += 1
+        with pytest.raises(
+            DataError, match=rf"^row 7, place \(1,\): a value must be in .* in steps of 16, got {x[7, 1]}$"
+        ):
+            columns.apply(x)
+        # What is said of the columns holds: all values of the type.
+        assert Columns.of(x - np.array(1, x.dtype), parse_columns("*:" + column.dtype)).columns[0].step == 1
+
+
+def test_few_integers_have_no_step() -> None:
+    assert Columns.of(np.arange(0, 1000, 2, dtype=np.int16)[:, None]).is_plain
+    assert Columns.of(np.tile(np.array([0, 64], dtype=np.int16), 2000)[:, None]).is_plain
+
+
+def test_fields_in_another_order() -> None:
+    x = np.zeros((4, 2), dtype=[("a", "<i4"), ("b", "u1"), ("c", "<f8")])
+    x["a"], x["b"], x["c"] = np.arange(8).reshape(4, 2), 3, np.arange(8).reshape(4, 2) / 4
+    plain = Columns.of(x)
+    moved = replace(plain, order=(1, 2, 0))
+    assert_array_equal(moved.apply(x), plain.apply(x)[..., [1, 2, 0]])
+    assert moved.ranges == tuple(plain.ranges[3 * e + f] for e in range(2) for f in (1, 2, 0))
+    assert moved.invert(moved.apply(x)).tobytes() == x.tobytes()
+    assert Columns.from_dict(json.loads(moved.to_json())) == moved
