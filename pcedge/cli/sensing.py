@@ -50,7 +50,7 @@ def load_splits(
     if init is not None or symbolizer not in (None, "auto"):
         if spec is not None:
             raise UsageError(
-                "--columns must be given without --init and --symbolizer but auto: a predictor stage has them"
+                "--columns must be given without --init and --symbolizer STEPS: a predictor stage has them"
             )
         return load_data(source, replace(reading, typed=False)), ()
     specs = () if spec is None else parse_columns(spec)

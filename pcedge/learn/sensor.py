@@ -285,6 +285,8 @@ class _Search:
             self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:.4f} bits")
             if bits < 0.998 * best[0]:
                 best = bits, candidate
+            elif bits > 1.02 * best[0]:
+                break
         return best
 
     def _grown(self, predictor: Predictor) -> tuple[Predictor, Growth]:

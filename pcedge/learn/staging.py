@@ -24,6 +24,7 @@ from pcedge.data.predictor import (
     Predictor,
 )
 from pcedge.learn.contexts import Branch, Growth
+from pcedge.learn.peaks import shift_of
 from pcedge.learn.regression import Samples, fit, quantized, whole_coefficients
 
 #: records that the order of fields is chosen by, and fields of a record that is ordered
@@ -131,8 +132,7 @@ def with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Pr
             found.append((0, 0))
             continue
         bias = int(np.median(part))
-        spread = float(np.abs(part.astype(np.float64) - bias).mean())
-        shift = max(0, math.floor(math.log2(max(spread, 1e-9) / 6)))
+        shift = shift_of(part - bias)
         found.append((max(min(bias, (1 << 40) - 1), 1 - (1 << 40)), min(shift, 60)))
         spreads.append((part.astype(np.float64) - bias) / 2.0**shift)
     beyond = np.abs(np.concatenate(spreads)) if spreads else np.ones(1)
