@@ -38,9 +38,9 @@ def find_columns(
         raise DataError("all parts of the data must have shape (rows, …), of one type and one shape of rows")
     if source.names is None and source.kind in "iub" and not spec and not each:
         # Most data: what the type says holds for all places.
-        column = integer_column(source, missing=_marker(source, missing))
+        whole = integer_column(source, missing=_marker(source, missing))
         values = np.concatenate([np.ravel(part) for part in arrays]).astype(source.newbyteorder("="))
-        return Columns(source, shape, (_stepped(column, values),))
+        return Columns(source, shape, (_stepped(whole, values),))
     trial = Columns(source, shape, _free(source, shape))
     flat = [trial.flat(part) for part in arrays]
     names = _names(trial)

@@ -60,7 +60,7 @@ def peaks(residuals: IntArray, price: float) -> tuple[int, ...]:
         values, counts = np.unique(part.ravel(), return_counts=True)
         tokens, extra = log_tokens(values)
         often = (counts >= SEEN) & (extra > 0)
-        totals: FloatArray = np.bincount(tokens, counts) if len(tokens) else np.zeros(0)
+        totals = np.bincount(tokens, counts.astype(np.float64))
         gains = counts[often] * (extra[often] + np.log2(counts[often] / totals[tokens[often]]))
         for value, gain in zip(values[often].tolist(), gains.tolist(), strict=True):
             saved[value] = saved.get(value, 0.0) + gain

@@ -107,7 +107,8 @@ def whole_coefficients(targets: IntArray, inputs: IntArray, pairs: Sequence[tupl
         # Either by size, or each value by itself: the steps of a clock are few, however large.
         costs.append(min(_entropy(sizes) + float((extra * counts).sum()), 1.1 * _entropy(counts)))
     # The simplest of those that are as good.
-    return candidates[int(np.argmax(np.array(costs) <= 1.03 * min(costs)))]
+    found: IntArray = candidates[int(np.argmax(np.array(costs) <= 1.03 * min(costs)))]
+    return found
 
 
 def _entropy(counts: FloatArray | IntArray) -> float:

@@ -203,12 +203,8 @@ def file_bytes(stage: Predictor, states: int) -> int:
     """Estimate the bytes of the circuit's file."""
     classes, tokens = stage.cardinalities
     coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
-    source = 0 if stage.source is None else len(stage.source.to_json())
-    return (
-        source
-        + BASE_BYTES
-        + 2 * states * (classes + tokens + 2)
-        + NODE_BYTES * len(stage.tree)
-        + 8 * classes
-        + coefficients
-    )
+    tables = 2 * states * (classes + tokens + 2) + NODE_BYTES * len(stage.tree) + 8 * classes
+    own = 0 if not stage.listed else len(str(stage.listed))
+    if stage.source is not None:
+        own += len(stage.source.to_json())
+    return BASE_BYTES + tables + coefficients + own
