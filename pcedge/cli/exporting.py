@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_records
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
 
@@ -74,7 +74,7 @@ def export(
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.engines import ReferenceEngine
     from pcedge.export import write_project
@@ -102,7 +102,7 @@ def export(
     golden = rows = None
     header_entry: dict[str, Any] = {}
     if data:
-        reading = Reading(dtype, shape, header=header)
+        reading = reading_of(circuit, dtype, shape, header=header)
         x = load_array(data, reading)
         predictor = stage_of(circuit)
         if predictor is not None:

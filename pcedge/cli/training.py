@@ -21,14 +21,16 @@ from pcedge.cli.inputs import (
     DATA,
     MODEL,
     OUT,
+    Marker,
     Sizes,
     mark_missing,
     reading_options,
     refuse_missing,
+    said_bytes,
     said_header,
 )
 from pcedge.cli.output import Command, Result, announce, in_words, options_given, warn, whole_file
-from pcedge.cli.sensing import train_sensor, wants_predictor
+from pcedge.cli.sensing import load_splits, train_sensor, wants_predictor
 from pcedge.cli.watching import aside, check_plot, draw_plot, own_checkpoint, points, reporting, stoppable
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 from pcedge.learn.config import MANY, MANY_RECORDS, Watch, by_default
@@ -103,7 +105,12 @@ def _idle(
     "--image", type=Sizes(), help="Of quad: height and width (and channels), as 28x28.  [default: the data's]"
 )
 @click.option("--init", type=MODEL, help="A float circuit whose structure and parameters training starts from.")
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
+@click.option(
+    "--columns",
+    help="What columns hold, NAME:PART with commas between them, as x:int32,t:scaled=0.001,flag:uint8=0..3,gps:bits "
+    "(docs/data.md); raw binary is read by it.",
+)
 @click.option(
     "--symbolizer",
     help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
@@ -131,13 +138,13 @@ def _idle(
 @click.option("--out", required=True, type=OUT, help="The float circuit.")
 def train(
     data: str, dtype: str | None, shape: str | None, header: bool | None, image: tuple[int, ...] | None,
-    init: str | None, missing: int | None, symbolizer: str | None, for_records: int | None,
+    init: str | None, missing: float | None, columns: str | None, symbolizer: str | None, for_records: int | None,
     size_kbit: float | None, checkpoint: Path | None, device: str, precision: str, plot: Path | None, out: Path,
     **settings: Any,
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Reading, load_data
+    from pcedge.data import Reading
     from pcedge.data.maps import symbols_of
     from pcedge.data.predictor import Predictor
     from pcedge.data.specification import specification, symbolize
@@ -152,16 +159,18 @@ def train(
         )
     check_plot(plot)
     own = None if checkpoint is not None else own_checkpoint(out)
-    reading = Reading(dtype, shape, missing, header)
-    loaded = load_data(data, reading)
+    reading = Reading(dtype, shape, missing, header, typed=True)
+    loaded, specs = load_splits(data, reading, columns, symbolizer, init)
+    said_bytes(data, loaded.train)
     sized = for_records is not None or size_kbit is not None
     if init is not None and sized:
         raise click.UsageError("--for-records and --size-kbit must come without --init, whose circuit has its size")
-    if init is None and wants_predictor(loaded, symbolizer, sized, missing):
-        refuse_missing(missing)
+    if init is None and wants_predictor(loaded, symbolizer, sized, missing, specs):
+        told = said_header(data, reading)
         return train_sensor(
-            loaded, for_records, size_kbit, settings["seed"], out, said_header(data, reading), checkpoint, plot
+            loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing, checkpoint, plot
         )
+    missing = None if missing is None else int(missing)
     start = None if init is None else read_float(init)
     first = os.environ.get("RANK", "0") == "0"
     for name, why in _idle(

@@ -87,7 +87,6 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
         cuts = cuts[cuts < row.max()] if len(cuts) else cuts
         edges.append(cuts)
         binned.append(np.searchsorted(cuts, row, side="left").astype(np.int64))
-    kinds = int(symbols.max(initial=0)) + 1
     logs = _log(np.arange(len(symbols) + 1, dtype=np.float64))
 
     def bits(counts: IntArray) -> FloatArray:
@@ -98,7 +97,11 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
     def best(rows: IntArray) -> Branch:
         branch = Branch(rows, 0.0)
         drawn = symbols[rows]
-        whole = np.bincount(drawn, minlength=kinds)
+        whole = np.bincount(drawn, minlength=1)
+        # Numbered anew without gaps: every feature counts all of them.
+        drawn = (np.cumsum(whole > 0) - 1)[drawn]
+        whole = whole[whole > 0]
+        kinds = len(whole)
         parameter = 0.5 * np.log2(len(rows) + 1)
         for feature, cuts in enumerate(edges):
             if not len(cuts):

@@ -12,32 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.circuit import Circuit
 from pcedge.data import Splits
-from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward, observe, split
-from pcedge.data.predictor import (
-    Adaptation,
-    Group,
-    Offset,
-    Predictor,
-)
+from pcedge.data.columns import Columns
+from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward
+from pcedge.data.predictor import CELLS, Adaptation, Group, Offset, Predictor
 from pcedge.data.symbolizer import value_range
-from pcedge.learn.classes import BLURS, Mixture, count_tokens, fit_mixture, to_circuit
+from pcedge.learn.classes import BLURS, ITERATIONS, Mixture, fit_mixture, to_circuit
 from pcedge.learn.config import Point, Watch
 from pcedge.learn.contexts import Growth, grow
 from pcedge.learn.finished import Finished, Step, mark_of
 from pcedge.learn.neighbourhood import features, pool
+from pcedge.learn.peaks import log_tokens, peaks
 from pcedge.learn.regression import Samples, choose
 from pcedge.learn.staging import (
+    Counted,
     class_bits,
     cut_lanes,
     described,
     escapes_of,
     file_bytes,
-    log_tokens,
+    held,
     merged_classes,
-    with_classes,
+    ordered,
     with_neighbours,
     with_tree,
     with_zeros,
@@ -59,6 +57,9 @@ SHARES = (1, 0.6, 0.35, 0.2, 0.1, 0.04)
 
 #: bytes that a class adds to a file, about
 CLASS_BYTES = 40
+
+#: bits of a file that a listed residual adds, about: in every state, and its own
+LISTED_BITS = 300
 
 #: M-steps of a mixture that is only judged
 SHORT = 60
@@ -102,6 +103,7 @@ def fit_sensor(
     size_bytes: int = SIZE_BYTES,
     seed: int = 0,
     told: Told = lambda _: None,
+    source: Columns | None = None,
     *,
     checkpoint: Path | None = None,
     watch: Watch | None = None,
@@ -115,6 +117,7 @@ def fit_sensor(
         size_bytes: bytes of the circuit's file at most.
         seed: seed of samples and starts.
         told: told what was tried.
+        source: the columns of the data, where they are not plain integers.
         checkpoint: a file that finished candidates are kept in; a search that is stopped goes on from it to the same
             result.
         watch: takes the curve, the bits a number of every candidate: of a sample of train, and of the held-out part
@@ -131,9 +134,12 @@ def fit_sensor(
     if valid is None or not len(valid):
         train, valid = _held_out(train)
     watch = watch or Watch()
-    mark = "" if checkpoint is None else mark_of([train, valid], [records, size_bytes, seed])
+    given = [records, size_bytes, seed, None if source is None else source.as_dict()]
+    mark = "" if checkpoint is None else mark_of([train, valid], given)
     kept = Finished.read(checkpoint, mark, watch.aside)
-    search = _Search(train, valid, records, size_bytes, seed, told)
+    if source is not None:
+        source = ordered(source, train)
+    search = _Search(train, valid, records, size_bytes, seed, told, source)
     return search.run(kept, watch.curve, progress or (lambda *_: None))
 
 
@@ -150,15 +156,27 @@ class _Search:
     """Hold the data of a search, and what it has decided so far."""
 
     def __init__(
-        self, train: NDArray[Any], valid: NDArray[Any], records: int | None, size_bytes: int, seed: int, told: Told
+        self,
+        train: NDArray[Any],
+        valid: NDArray[Any],
+        records: int | None,
+        size_bytes: int,
+        seed: int,
+        told: Told,
+        source: Columns | None,
     ) -> None:
-        self.train, self.valid, self.size_bytes, self.told = train, valid, size_bytes, told
+        raw_bytes = max(1, train[0].nbytes)
+        self.source = source
+        self.train, self.valid = (part if source is None else source.apply(part) for part in (train, valid))
+        self.size_bytes, self.told = size_bytes, told
         self.generator = np.random.default_rng([seed, 3])
         self.seed = seed
-        self.shape = train.shape[1:]
+        self.dtype = train.dtype.name if source is None else CELLS
+        self.shape = self.train.shape[1:]
         self.columns = math.prod(self.shape)
+        self.ranges = [value_range(self.dtype)] * self.columns if source is None else list(source.ranges)
         if records is None:
-            records = max(4 * len(train), ASSUMED_BYTES // max(1, self.columns * train.dtype.itemsize))
+            records = max(4 * len(train), ASSUMED_BYTES // raw_bytes)
         self.cells = records * self.columns
 
     def run(self, kept: Finished, curve: list[Point], progress: Moved) -> tuple[Circuit, Report]:
@@ -194,40 +212,55 @@ class _Search:
         return cost, circuit, asdict(report)
 
     def _groupings(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Give the ways in which columns may share their prediction."""
-        yield "columns alike", (0,) * self.columns
+        """Give the ways in which columns may share their prediction: those of one group have one range."""
+        if self.source is not None and self.source.places is not None and 1 < self.columns <= GROUPS:
+            # Fields are different things.
+            yield "columns apart", tuple(range(self.columns))
+            return
+        alike = self._numbered((0,) * self.columns)
+        yield "columns alike" if max(alike) == 0 else "columns of a range alike", alike
         last = self.shape[-1]
         rows = len(self.train)
         if 1 < last <= GROUPS and len(self.shape) > 1 and rows * self.columns // last >= 64:
-            yield "the last axis apart", tuple(np.tile(np.arange(last), self.columns // last).tolist())
+            yield "the last axis apart", self._numbered(np.tile(np.arange(last), self.columns // last).tolist())
         if 1 < self.columns <= GROUPS and rows >= 64:
             yield "columns apart", tuple(range(self.columns))
 
+    def _numbered(self, wanted: Sequence[int]) -> tuple[int, ...]:
+        """Number groups in the order in which they come, those of several ranges apart."""
+        numbers: dict[tuple[int, tuple[int, int]], int] = {}
+        return tuple(numbers.setdefault(key, len(numbers)) for key in zip(wanted, self.ranges, strict=True))
+
     def _empty(self, group_of: tuple[int, ...]) -> Predictor:
         """Make the stage that predicts nothing, but the middle of every group."""
-        low, high = value_range(self.train.dtype.name)
         flat = self.train.reshape(len(self.train), -1)
         some = flat[:: max(1, len(flat) // 20_000)]
         of = np.array(group_of)
-        groups = tuple(
-            Group(low, high, int(np.quantile(some[:, of == number], 0.5, method="lower")), ())
-            for number in range(max(group_of) + 1)
-        )
+        groups = []
+        for number in range(max(group_of) + 1):
+            low, high = self.ranges[group_of.index(number)]
+            part, gone = unmasked(some[:, of == number])
+            there = part.ravel() if gone is None or gone.all() else part[~gone]
+            groups.append(Group(low, high, int(np.quantile(there, 0.5, method="lower")), ()))
         return Predictor(
-            self.train.dtype.name, self.shape, groups, group_of, (), None, (), (), ((0, 0),), 128,
-            escapes=escapes_of(groups, 128),
+            self.dtype, self.shape, tuple(groups), group_of, (), None, (), (), ((0, 0),), 128,
+            escapes=escapes_of(groups, 128), source=self.source,
         )  # fmt: skip
 
     def _regressed(self, group_of: tuple[int, ...], most: int) -> Predictor:
         empty = self._empty(group_of)
         if not most:
             return empty
-        numbers = self._lanes(empty, self.train, SEEN // 4)
+        numbers = self._lanes(empty, held(self.train), SEEN // 4)
         offsets = pool(numbers.shape[1], self.shape)
         samples = self._samples(empty, numbers, offsets)
         price = 20 * len(self.train) * self.columns / self.cells + 30
         chosen = choose(samples, min(most, len(offsets)), price)
-        return with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+        stage = with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
+        numbers = cut_lanes(centred(empty, self.train), SEEN // 4, self.columns)
+        residuals = forward(replace(stage, features=(), tree=(), classes=((0, 0),)), numbers)[1]
+        share = np.ma.count(residuals) / self.cells
+        return replace(stage, listed=peaks(residuals, LISTED_BITS * share))
 
     def _lanes(self, predictor: Predictor, rows: NDArray[Any], most: int) -> IntArray:
         """Cut lanes out of rows, and take the origins off their numbers alone: the rest may be large."""
@@ -241,30 +274,39 @@ class _Search:
         )
         distances = plan.distances(offsets)
         lanes = Lanes(plan, len(numbers))
-        lanes.values[:, plan.cells] = numbers
+        flat, gone = unmasked(numbers)
+        lanes.values[:, plan.cells] = flat
         count = max(200, HELD // (len(empty.groups) * (len(offsets) + 1)))
         targets, inputs, counts = [], [], []
+        whole_ones: dict[int, tuple[IntArray, IntArray]] = {}
         for group in range(len(empty.groups)):
-            places = plan.cells[:, plan.group_of == group].ravel()
+            of = plan.group_of == group
+            places = plan.cells[:, of].ravel()
             whole = len(places) * len(numbers)
             size = min(count, 40_000)
             picks = self.generator.integers(0, whole, size)
+            if gone is not None:
+                there = np.flatnonzero(~gone[:, :, of].ravel())
+                picks = there[picks % len(there)] if len(there) else picks
             lane, place = picks // len(places), places[picks % len(places)]
             targets.append(lanes.values[lane, place])
             around = lanes.values[lane[:, None], place[:, None] - distances]
+            if empty.groups[group].wide:
+                whole_ones[group] = targets[-1], around
             inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
             counts.append(len(self.train) * np.count_nonzero(plan.group_of == group))
-        return Samples(np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float))
+        return Samples(
+            np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float), whole_ones
+        )
 
     def _judged(self, predictor: Predictor) -> float:
         """Estimate the bits a number under a small tree of classes."""
         numbers = self._lanes(predictor, self.train, JUDGED)
         with_features = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
-        lanes, predictions = observe(with_features, numbers)
-        table, residuals = described(lanes, predictions)
-        tokens, extra = log_tokens(residuals)
+        table, residuals = described(with_features, numbers)
+        tokens, extra = log_tokens(residuals, predictor.listed)
         growth = grow(table, tokens, 0.0, 40)
-        return (class_bits(growth.root, tokens) + float(extra.sum())) / len(tokens)
+        return (class_bits(growth.root, tokens) + float(extra.sum())) / max(1, len(tokens))
 
     def _adapted(self, cost: float, predictor: Predictor) -> tuple[float, Predictor]:
         """Try the sign-LMS stage along the axis along which most neighbours lie."""
@@ -286,15 +328,17 @@ class _Search:
             self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:.4f} bits")
             if bits < 0.998 * best[0]:
                 best = bits, candidate
+            elif bits > 1.02 * best[0]:
+                break
         return best
 
     def _grown(self, predictor: Predictor) -> tuple[Predictor, Growth]:
         """Grow the tree of classes as far as it pays."""
         numbers = self._lanes(predictor, self.train, GROWN)
         stage = replace(predictor, features=tuple(features(numbers.shape[1], self.shape)))
-        table, residuals = described(*observe(stage, numbers))
-        tokens, _ = log_tokens(residuals)
-        cells = self.train.size
+        table, residuals = described(stage, numbers)
+        tokens, _ = log_tokens(residuals, predictor.listed)
+        cells = len(self.train) * self.columns
         price = 8 * CLASS_BYTES * cells / self.cells
         return stage, grow(table, tokens, price, SPLITS, scale=max(1.0, cells / len(tokens)))
 
@@ -308,18 +352,23 @@ class _Search:
             parts.append(forward(whole, self._lanes(stage, rows, most)))
         sizes = sorted({int(growth.splits * share) for share in SHARES} | {0}, reverse=True)
         cuts = [
-            _Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
+            Counted.of(with_tree(stage, growth.cut(splits)), merged_classes(growth, splits), parts) for splits in sizes
         ]
         middle = cuts[min(2, len(cuts) - 1)]
-        blur = min(BLURS, key=lambda share: middle.bits(fit_mixture(middle.train, 8, share, self.seed, SHORT)))
-        best: tuple[float, _Counted, int] | None = None
+        apart = len(whole.listed) + (whole.missing_token is not None)
+
+        def fitted(counts: FloatArray, states: int, share: float, rounds: int = SHORT) -> Mixture:
+            return fit_mixture(counts, states, share, self.seed, rounds, apart)
+
+        blur = min(BLURS, key=lambda share: middle.bits(fitted(middle.train, 8, share)))
+        best: tuple[float, Counted, int] | None = None
         for cut in cuts:
             below = math.inf
             for states in STATES:
                 size = file_bytes(cut.stage, states)
                 if states > 2 * len(cut.stage.classes) or (size > self.size_bytes and best is not None):
                     continue
-                bits = cut.bits(fit_mixture(cut.train, states, blur, self.seed, SHORT))
+                bits = cut.bits(fitted(cut.train, states, blur))
                 cost = bits * self.cells + 8 * size
                 self.told(f"{len(cut.stage.classes)} classes, {states} states: {bits:.4f} bits, {size} bytes")
                 if best is None or cost < best[0]:
@@ -334,32 +383,5 @@ class _Search:
             (cost - 8 * size) / self.cells, size, len(cut.stage.classes), states, len(stage.neighbours),
             len(stage.groups), stage.adaptation is not None,
         )  # fmt: skip
-        mixture = fit_mixture(cut.train + cut.valid, states, blur, self.seed)
+        mixture = fitted(cut.train + cut.valid, states, blur, ITERATIONS)
         return cost, to_circuit(mixture, cut.stage), report
-
-
-@dataclass(frozen=True, eq=False)
-class _Counted:
-    """Hold a stage, and the tokens of its classes in both parts of the data."""
-
-    stage: Predictor
-    train: FloatArray
-    valid: FloatArray
-    #: raw bits of the held-out part, and its numbers
-    raw: float
-    numbers: int
-
-    @staticmethod
-    def of(stage: Predictor, merge: IntArray, parts: Sequence[tuple[IntArray, IntArray]]) -> _Counted:
-        """Count tokens; `merge` gives the stage's class of the classes of `parts`."""
-        (classes, residuals), (judged, left) = ((merge[classes], residuals) for classes, residuals in parts)
-        stage = with_classes(stage, classes, residuals)
-        drawn, _, raw = split(Plan(stage, 0), judged, left)
-        tokens, _, _ = split(Plan(stage, 0), classes, residuals)
-        return _Counted(
-            stage, count_tokens(stage, classes, tokens), count_tokens(stage, judged, drawn), float(raw.sum()), left.size
-        )
-
-    def bits(self, mixture: Mixture) -> float:
-        """Give the bits a number of the held-out part."""
-        return (mixture.bits(self.valid) + self.raw) / self.numbers

@@ -296,7 +296,7 @@ def test_wrong_use(words: list[str], status: int, text: str, files: Path, tmp_pa
 @pytest.mark.parametrize(
     ("array", "text"),
     [
-        (np.zeros((3, 6)), "must hold integers, got float64"),
+        (np.full((3, 6), 0.5), "must hold integers, got float64 such as 0.5"),
         (np.full((3, 6), np.nan), "must hold integers, got float64"),
         (np.zeros((3, 5), dtype=np.uint8), "with 6 symbols a record, got \\(3, 5\\)"),
         (np.full((3, 6), 9, dtype=np.uint8), "record 0, variable 0: a symbol must be in 0.."),
