@@ -31,7 +31,7 @@ class Watch:
 #: M-steps' worth of a record that a look at it in the validation split costs, the other way round
 LOOKS = 3
 #: records of the validation split that are looked at at least
-LEAST_LOOKED_AT = 128
+LEAST_LOOKED_AT = 512
 
 
 class Stopped(Exception):

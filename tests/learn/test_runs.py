@@ -308,7 +308,7 @@ def test_how_many_records_are_looked_at():
     config = LearnConfig(validate_every=2)
     # 1,365 looks cost as much as 455 records of an M-step, which are a tenth of both.
     assert config.looked_at(15_000, 2048) == 1365 and config.looked_at(1000, 2048) == 1000
-    assert config.looked_at(15_000, 8) == 128 and config.looked_at(100, 8) == 100
+    assert config.looked_at(15_000, 8) == 512 and config.looked_at(100, 8) == 100
     assert replace(config, validation_share=1.0).looked_at(15_000, 8) == 15_000
     with pytest.raises(UsageError, match="validation_share must be above 0 and at most 1, got 0"):
         LearnConfig(validation_share=0)
@@ -316,7 +316,7 @@ def test_how_many_records_are_looked_at():
 
 def test_a_sample_of_the_validation_split_is_looked_at():
     config = LearnConfig(latents=2, iterations=3, batch=8, patience=0)
-    splits = Splits(records(300), records(400, 1))
+    splits = Splits(records(300), records(900, 1))
     curves = []
     for share in (0.1, 1.0):
         watch = Watch()
@@ -324,7 +324,7 @@ def test_a_sample_of_the_validation_split_is_looked_at():
         curves.append([bits for _, _, bits in watch.curve])
     whole = -evaluate(circuit, splits.valid).mean() / math.log(2) / 5
     assert curves[1][-1] == pytest.approx(whole, rel=1e-9) and curves[0][-1] != curves[1][-1]
-    sample = splits.valid[np.sort(np.random.default_rng([0, 4]).choice(400, 128, replace=False))]
+    sample = splits.valid[np.sort(np.random.default_rng([0, 4]).choice(900, 512, replace=False))]
     assert curves[0][-1] == pytest.approx(-evaluate(circuit, sample).mean() / math.log(2) / 5, rel=1e-9)
 
 
