@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge.arrays import unmasked
 from pcedge.codec.predicted import map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -63,7 +64,7 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
         if rows is not None:
             raise UsageError("rows must be of a circuit with a predictor stage, this one has none")
         return None
-    drawn = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.check(rows)
+    drawn = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
     if not len(drawn):
         raise DataError("golden vectors of a predictor stage must have at least one row, got none")
     mapped = map_lanes(predictor, centred(predictor, drawn), min(GOLDEN_LANES, len(drawn)))
@@ -85,9 +86,11 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
     return StagePlan(contents, {"stage": counts | code.as_dict()})
 
 
-def number_words(x: NDArray[Any]) -> bytes:
-    """Write numbers as the testbench reads them: 64 bits each, those of uint64 by their bits."""
-    return x.astype(np.uint64).astype("<u8").tobytes()
+def number_words(cells: NDArray[Any]) -> bytes:
+    """Write numbers as the testbench reads them: 64 bits each, uint64 by its bits; then which are missing."""
+    flat, gone = unmasked(cells)
+    missing = np.zeros(cells.shape, dtype=bool) if gone is None else gone
+    return flat.astype(np.uint64).astype("<u8").tobytes() + missing.astype("<u8").tobytes()
 
 
 def golden_rows(predictor: Predictor, numbers: int = GOLDEN_NUMBERS) -> int:
@@ -96,7 +99,7 @@ def golden_rows(predictor: Predictor, numbers: int = GOLDEN_NUMBERS) -> int:
 
 
 def draw_rows(predictor: Predictor, rows: int, seed: int = 0) -> NDArray[Any]:
-    """Draw rows within the ranges of the columns: steps of many sizes, jumps, and ends of the ranges."""
+    """Draw rows of cells in the ranges of the columns: steps of many sizes, jumps, ends, and missing ones."""
     generator = random.Random(seed)
     out = np.empty((rows, predictor.columns), dtype=predictor.dtype)
     groups = [predictor.groups[group] for group in predictor.group_of]
@@ -113,4 +116,8 @@ def draw_rows(predictor: Predictor, rows: int, seed: int = 0) -> NDArray[Any]:
                 step = 1 << generator.randint(0, max(1, bits[column] // 2))
                 number = last[column] + generator.randint(-step, step)
             last[column] = out[row, column] = max(group.low, min(group.high, number))
-    return out.reshape(rows, *predictor.shape)
+    cells = out.reshape(rows, *predictor.shape)
+    if predictor.missing_token is None:
+        return cells
+    gone = np.array([generator.random() < 0.1 for _ in range(cells.size)], dtype=bool).reshape(cells.shape)
+    return np.ma.MaskedArray(cells, gone)

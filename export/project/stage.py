@@ -131,12 +131,15 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
     weighted = _features(tables, features, buffers)
     _tree(tables, predictor)
     tables.add("size", predictor.shape)
+    tables.add("listed", predictor.listed, signed=True)
     data = np.dtype(predictor.dtype)
     constants = {
         "unsigned columns": predictor.columns, "unsigned axes": len(predictor.shape), "unsigned groups": len(groups),
         "unsigned inputs": len(inputs), "unsigned features": len(features), "unsigned nodes": len(predictor.tree),
         "unsigned depth": _depth(predictor), "unsigned centre": predictor.centre,
         "unsigned escapes": predictor.escapes, "unsigned tokens": predictor.cardinalities[1],
+        "unsigned listed_residuals": len(predictor.listed),
+        "bool marks_missing": predictor.missing_token is not None,
         "unsigned gain": COEFFICIENT_BITS - predictor.adaptation.rate + (len(inputs) - 1).bit_length()
         if predictor.adaptation else 0,
         "int number_bits": number_bits, "int data_bits": 8 * data.itemsize, "bool data_signed": data.kind == "i",

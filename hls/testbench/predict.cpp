@@ -30,7 +30,8 @@ const char *const STATUS[] = {"a number is out of the range of its column",
                               "there are too few raw bits",
                               "there are too many raw bits",
                               "the raw bits do not end in zeros",
-                              "a symbol is no token"};
+                              "a symbol is no token",
+                              "a residual comes under another token than its own"};
 
 /// \brief What a direction gives of all lanes: three words a number, raw bits of the lanes.
 struct result_t {
@@ -82,9 +83,10 @@ bytes_t collect(hls::stream<pcedge::raw_port_t> &raw, const std::string &lane, r
   return bytes;
 }
 
+/// \brief Map numbers, behind which it stands which of them are missing.
 result_t forward(const words_t &numbers, place_t lanes) {
   result_t result = {{}, {}, 0};
-  const place_t rows = numbers.size() / COLUMNS;
+  const place_t total = numbers.size() / 2, rows = total / COLUMNS;
   place_t first = 0;
   for (place_t lane = 0; lane < lanes; ++lane) {
     const std::string name = "lane " + std::to_string(lane);
@@ -92,9 +94,16 @@ result_t forward(const words_t &numbers, place_t lanes) {
     hls::stream<number_port> in;
     hls::stream<symbol_port> symbols;
     hls::stream<pcedge::raw_port_t> raw;
-    for (place_t k = 0; k < count; ++k)
-      in.write(pcedge::full_beat<stage::data_bits>(
-          ap_uint<stage::data_bits>(std::uint64_t(numbers[first + k])), k + 1 == count));
+    for (place_t k = 0; k < count; ++k) {
+      number_port beat = pcedge::full_beat<stage::data_bits>(
+          ap_uint<stage::data_bits>(std::uint64_t(numbers[first + k])), k + 1 == count);
+      if (numbers[total + first + k] != 0) {
+        beat.data = 0;
+        beat.keep = 0;
+        beat.strb = 0;
+      }
+      in.write(beat);
+    }
     std::uint32_t status = 0;
     pc_predict(in, symbols, raw, std::uint32_t(count / COLUMNS), status);
     say_status(result, lane, status);
@@ -109,7 +118,8 @@ result_t forward(const words_t &numbers, place_t lanes) {
       const auto escape =
           pcedge::escape_of<F>(token.data.to_uint64(), stage::centre, stage::escapes);
       const auto bits = pcedge::raw_bits_of<F>(escape, stage::shift(chosen.data.to_uint()));
-      result.words.back() = std::int64_t(bits);
+      const bool plain = token.data.to_uint() < pcedge::plain_tokens<stage>();
+      result.words.back() = plain ? std::int64_t(bits) : 0;
     }
     result.raw.push_back(collect(raw, name, result));
     first += count;
@@ -148,16 +158,17 @@ result_t back(const words_t &tokens, const std::vector<bytes_t> &raws, place_t r
         mismatch(result, name, "a class or a number is not framed");
       result.words.push_back(std::int64_t(chosen.data.to_uint64()));
       result.words.push_back(std::int64_t(pcedge::extended_number<stage>(number.data)));
-      result.words.push_back(0);
+      result.words.push_back(number.keep.or_reduce() ? 0 : 1);
     }
     first += count;
   }
   return result;
 }
 
-words_t read_numbers(const std::string &path) {
+/// \param times words of each number
+words_t read_numbers(const std::string &path, place_t times) {
   const words_t numbers = pcedge::read_words<std::int64_t>(path);
-  if (numbers.size() % COLUMNS != 0)
+  if (numbers.size() % (times * COLUMNS) != 0)
     pcedge::fail(path + " must hold whole rows of " + std::to_string(COLUMNS) + " numbers");
   return numbers;
 }
@@ -215,10 +226,11 @@ bytes_t packed(const std::vector<bytes_t> &lanes) {
 
 /// \brief Compare what both directions give with the reference.
 int golden(const std::string &folder) {
-  const words_t numbers = read_numbers(folder + "/numbers.i64");
+  const words_t numbers = read_numbers(folder + "/numbers.i64", 2);
   const words_t expected = pcedge::read_words<std::int64_t>(folder + "/stage.i64");
   const std::vector<bytes_t> raw = read_lanes(folder + "/raw.bin");
-  if (numbers.empty() || expected.size() != 3 * numbers.size())
+  const place_t total = numbers.size() / 2;
+  if (numbers.empty() || expected.size() != 3 * total)
     pcedge::fail(folder + " must hold the records of all its numbers, at least of one row");
   result_t there = forward(numbers, raw.size());
   const char *const names[] = {"class", "token", "raw bits"};
@@ -236,14 +248,17 @@ int golden(const std::string &folder) {
   words_t tokens;
   for (place_t k = 1; k < expected.size(); k += 3)
     tokens.push_back(expected[k]);
-  result_t here = back(tokens, raw, numbers.size() / COLUMNS);
-  for (place_t k = 0; k < numbers.size(); ++k) {
+  result_t here = back(tokens, raw, total / COLUMNS);
+  for (place_t k = 0; k < total; ++k) {
     const std::string where = "number " + std::to_string(k) + " restored";
     if (here.words[3 * k] != expected[3 * k])
       mismatch(here, where,
                "expected class " + std::to_string(expected[3 * k]) + ", got " +
                    std::to_string(here.words[3 * k]));
-    if (here.words[3 * k + 1] != numbers[k])
+    const bool missing = numbers[total + k] != 0;
+    if (here.words[3 * k + 2] != numbers[total + k])
+      mismatch(here, where, missing ? "must be missing" : "must not be missing");
+    else if (!missing && here.words[3 * k + 1] != numbers[k])
       mismatch(here, where,
                "expected " + std::to_string(numbers[k]) + ", got " +
                    std::to_string(here.words[3 * k + 1]));
@@ -252,8 +267,8 @@ int golden(const std::string &folder) {
     return 1;
   std::printf("%zu records: classes, tokens, raw bits and restored numbers equal the golden "
               "vectors\n",
-              numbers.size());
-  pcedge::print_compared({{"records", numbers.size()}, {"bytes", bytes}});
+              total);
+  pcedge::print_compared({{"records", total}, {"bytes", bytes}});
   return 0;
 }
 
@@ -265,13 +280,13 @@ int main(int count, char **words) {
     return golden(count == 3 ? words[2] : "golden");
   if (command == "forward" && count == 6) {
     const result_t result =
-        forward(read_numbers(words[2]), place_t(pcedge::read_number(words[5], 1, MOST_ROWS)));
+        forward(read_numbers(words[2], 2), place_t(pcedge::read_number(words[5], 1, MOST_ROWS)));
     write_file(words[3], result.words);
     write_file(words[4], packed(result.raw));
     return result.wrong > 0 ? 1 : 0;
   }
   if (command == "back" && count == 7) {
-    const words_t tokens = read_numbers(words[2]);
+    const words_t tokens = read_numbers(words[2], 1);
     const std::vector<bytes_t> raw = read_lanes(words[3]);
     const place_t rows = place_t(pcedge::read_number(words[6], 0, MOST_ROWS));
     if (raw.size() != pcedge::read_number(words[5], 1, MOST_ROWS) ||

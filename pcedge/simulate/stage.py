@@ -66,7 +66,7 @@ class StageCsim:
         return said
 
     def forward(self, x: NDArray[Any], lanes: int) -> tuple[IntArray, list[bytes]]:
-        """Run pc_predict once a lane on rows of data.
+        """Run pc_predict once a lane on rows of numbers, a masked array where some may be missing.
 
         Returns:
             Class, token and count of raw bits of every number, (numbers, 3), and every lane's raw bits.
@@ -81,11 +81,11 @@ class StageCsim:
             self._run("forward", source, out, raw, lanes)
             return self._words(out), unpack_lanes(raw.read_bytes())
 
-    def back(self, tokens: IntArray, raw: list[bytes], rows: int) -> tuple[IntArray, IntArray]:
+    def back(self, tokens: IntArray, raw: list[bytes], rows: int) -> tuple[IntArray, IntArray, IntArray]:
         """Run pc_restore once a lane on tokens, in the order of their numbers.
 
         Returns:
-            Classes and numbers; those of uint64 by their bits.
+            Classes, numbers, those of uint64 by their bits, and which are missing, 1; they are 0 as numbers.
 
         Raises:
             MismatchError: the kernel refuses the lanes; its status is in the message.
@@ -97,7 +97,7 @@ class StageCsim:
             packed.write_bytes(pack_lanes(raw))
             self._run("back", source, packed, out, len(raw), rows)
             records = self._words(out)
-            return records[:, 0], records[:, 1]
+            return records[:, 0], records[:, 1], records[:, 2]
 
     def _run(self, *words: object) -> str:
         done = start(self.compile(), [str(word) for word in words], self.folder.resolve())

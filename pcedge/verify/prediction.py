@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.predicted import map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -25,15 +25,18 @@ def compare_stage(predictor: Predictor, csim: StageCsim, rows: NDArray[Any], lan
         DataError: the rows do not fit.
         ToolError: the testbench cannot run.
     """
-    numbers = centred(predictor, predictor.check(rows))
+    cells = predictor.cells(rows)
+    numbers = centred(predictor, cells)
     mapped = map_lanes(predictor, numbers, lanes)
     expected = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
     expected = np.concatenate([lane[:n].reshape(-1, 3) for lane, n in zip(expected, mapped.rows, strict=True)])
     packed = mapped.packed()
-    given = rows.astype(np.uint64).view(np.int64).ravel()
+    flat, gone = unmasked(cells)
+    missing = np.zeros(flat.size, dtype=np.int64) if gone is None else gone.ravel().astype(np.int64)
+    given = np.where(missing, 0, flat.astype(np.uint64).view(np.int64).ravel())
 
     def forward() -> list[Compared]:
-        got, raw = csim.forward(rows, lanes)
+        got, raw = csim.forward(cells, lanes)
         differs = [lane for lane in range(lanes) if packed[lane] != raw[lane]]
         first = f"lane {differs[0]}: other bytes" if differs else None
         return [
@@ -45,10 +48,11 @@ def compare_stage(predictor: Predictor, csim: StageCsim, rows: NDArray[Any], lan
         ]
 
     def back() -> list[Compared]:
-        classes, values = csim.back(expected[:, 1], packed, len(rows))
+        classes, values, absent = csim.back(expected[:, 1], packed, len(rows))
         return [
             _numbers("pc_restore classes", expected[:, 0], classes, predictor.columns),
             _numbers("pc_restore numbers", given, values, predictor.columns),
+            *([_numbers("pc_restore missing numbers", missing, absent, predictor.columns)] if gone is not None else []),
         ]
 
     out = []

@@ -21,6 +21,9 @@ from pcedge.quantize import quantize
 SHAPES = ((3,), (2, 3), (1,), (9,), (2, 2, 2), (4, 5))
 DTYPES = ("int16", "uint8", "int64", "uint16", "uint64", "int32", "bool", "int8", "uint32")
 
+#: residuals that stages list, of which most come in drawn rows
+LISTED = (-900, -2, 0, 1, 5, 1 << 20)
+
 
 def circuit_of(stage: Predictor, states: int = 2, seed: int = 0) -> IntegerCircuit:
     """Quantize a mixture for a stage's classes and tokens."""
@@ -95,7 +98,7 @@ def described(stage: Predictor, rows: int) -> IntArray:
 
 
 def random_predictor(case: int) -> Predictor:
-    """Walk through dtypes, shapes, and every kind of feature; adaptation and one class in some cases."""
+    """Walk through dtypes, shapes, and every kind of feature; adaptation, one class, listed residuals in some cases."""
     generator = np.random.default_rng(case)
     dtype, shape = DTYPES[case % len(DTYPES)], SHAPES[case % len(SHAPES)]
     columns = int(np.prod(shape))
@@ -111,7 +114,7 @@ def random_predictor(case: int) -> Predictor:
     adaptation = Adaptation(offsets(generator, shape, int(generator.integers(1, 6))), int(generator.integers(1, 17)))
     stage = Predictor(
         dtype, shape, groups, group_of, neighbours, adaptation if case % 3 else None, features, (), ((0, 0),),
-        int(generator.integers(1, 40)), 64,
+        int(generator.integers(1, 40)), 64, listed=LISTED if case % 4 == 1 else (),
     )  # fmt: skip
     if classes == 1:
         return stage

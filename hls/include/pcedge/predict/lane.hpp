@@ -17,7 +17,8 @@ enum stage_status_t : std::uint32_t {
   FEW_RAW_BITS = 4,   ///< there are fewer raw bits than the tokens have
   MANY_RAW_BITS = 8,  ///< there are more
   RAW_BITS_REST = 16, ///< the last byte does not end in zeros
-  NO_TOKEN = 32       ///< a symbol is no token
+  NO_TOKEN = 32,      ///< a symbol is no token
+  OTHER_TOKEN = 64    ///< a residual has a token of its own, and came under another
 };
 
 /// \brief Types of the stage's ports.
@@ -59,8 +60,46 @@ ap_uint<S::data_bits> restored_number(sint_t<typename S::integers, 64> number,
   return ap_uint<S::data_bits>(std::uint64_t(sum));
 }
 
+/// Tokens that a residual has by its size; those of listed residuals come behind them.
+template <class S> constexpr std::uint32_t plain_tokens() { return 2 * (S::centre + S::escapes); }
+
+/// \brief The place of a residual among those that are listed, which ascend; their number if it is
+/// none of them.
+template <class S> std::uint32_t listed_place(sint_t<typename S::integers, 64> residual) {
+  using wide = sint_t<typename S::integers, 64>;
+  std::uint32_t low = 0, high = S::listed_residuals;
+search:
+  while (low < high) {
+#pragma HLS PIPELINE
+#pragma HLS LOOP_TRIPCOUNT min = 0 max = 13
+    const std::uint32_t middle = (low + high) / 2;
+    const bool below = wide(S::listed(middle)) < residual;
+    low = below ? middle + 1 : low;
+    high = below ? high : middle;
+  }
+  const bool found = low < S::listed_residuals && wide(S::listed(low)) == residual;
+  return found ? low : S::listed_residuals;
+}
+
+/// \brief The token of a residual, and its raw bits.
+template <class S>
+token_t<typename S::integers> token_of(sint_t<typename S::integers, 64> residual,
+                                       std::uint32_t chosen) {
+  using F = typename S::integers;
+  const std::uint32_t place = listed_place<S>(residual);
+  token_t<F> made = split_residual<F>(
+      residual, sint_t<F, BIAS_BITS>(S::bias(chosen)), uint_t<F, SHIFT_BITS>(S::shift(chosen)),
+      uint_t<F, TOKEN_BITS>(S::centre), uint_t<F, LENGTH_BITS>(S::escapes));
+  if (place != S::listed_residuals) {
+    made.token = uint_t<F, TOKEN_BITS>(plain_tokens<S>() + place);
+    made.count = 0;
+  }
+  return made;
+}
+
 /// \brief Map a lane of rows: to each number's class and token, and all raw bits.
-/// \param numbers one packet; \param symbols a packet of class and token for each number
+/// \param numbers one packet, in which a missing number is a beat without data
+/// \param symbols a packet of class and token for each number
 /// \param raw one packet of bytes
 /// \return bits of `stage_status_t`
 template <class S>
@@ -68,8 +107,6 @@ std::uint32_t predict_kernel(hls::stream<typename stage_ports_t<S>::number_port>
                              hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
                              hls::stream<raw_port_t> &raw, std::uint32_t rows) {
   using F = typename S::integers;
-  using bias_t = sint_t<F, BIAS_BITS>;
-  using shift_t = uint_t<F, SHIFT_BITS>;
   static stage_t<S> stage;
   raw_writer_t<F> writer;
   std::uint32_t status = STAGE_FINE;
@@ -87,14 +124,19 @@ rows_loop:
       const outlook_t<F> outlook = stage.predict();
       const typename stage_ports_t<S>::number_port beat = numbers.read();
       ended = beat.last.to_bool();
-      const sint_t<F, 64> number = centred_number<S>(beat.data, outlook.group);
-      status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
+      // A missing number counts as its prediction, and its token is the last one.
+      const bool missing = S::marks_missing && !beat.keep.or_reduce();
+      const sint_t<F, 64> number =
+          missing ? outlook.prediction : centred_number<S>(beat.data, outlook.group);
+      status |= missing || stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
       if (ended && (r + 1 != rows || c + 1 != S::columns))
         status |= NUMBERS_FRAME;
-      const token_t<F> made =
-          split_residual<F>(stage_t<S>::difference(number, outlook.prediction),
-                            bias_t(S::bias(outlook.chosen)), shift_t(S::shift(outlook.chosen)),
-                            uint_t<F, TOKEN_BITS>(S::centre), uint_t<F, LENGTH_BITS>(S::escapes));
+      token_t<F> made =
+          token_of<S>(stage_t<S>::difference(number, outlook.prediction), outlook.chosen);
+      if (missing) {
+        made.token = uint_t<F, TOKEN_BITS>(S::tokens - 1);
+        made.count = 0;
+      }
       symbols.write(full_beat<32>(ap_uint<32>(outlook.chosen), false));
       symbols.write(full_beat<32>(ap_uint<32>(std::uint32_t(made.token)), true));
       writer.put(made.raw, made.count, raw);
@@ -141,18 +183,36 @@ rows_loop:
       classes.write(full_beat<32>(ap_uint<32>(outlook.chosen), true));
       const std::uint32_t symbol = symbols.read().data.to_uint();
       status |= symbol < S::tokens ? STAGE_FINE : NO_TOKEN;
-      const token_bits_t token = token_bits_t(symbol < S::tokens ? symbol : S::tokens - 1);
+      const std::uint32_t held = symbol < S::tokens ? symbol : S::tokens - 1;
+      const bool missing = S::marks_missing && held == S::tokens - 1;
+      const bool listed = !missing && held >= plain_tokens<S>();
+      const token_bits_t token = token_bits_t(listed || missing ? plain_tokens<S>() - 1 : held);
       const bias_t bias = bias_t(S::bias(outlook.chosen));
       const shift_t shift = shift_t(S::shift(outlook.chosen));
       const escape_t<F> escape = escape_of<F>(token, token_bits_t(S::centre), length_t(S::escapes));
-      const uint_t<F, 64> bits = reader.take(raw_bits_of<F>(escape, shift), raw);
-      const sint_t<F, 64> residual = join_token<F>(token, bits, escape, bias, shift,
-                                                   token_bits_t(S::centre), length_t(S::escapes));
+      const length_t count =
+          listed || missing ? length_t(0) : length_t(raw_bits_of<F>(escape, shift));
+      const uint_t<F, 64> bits = reader.take(count, raw);
+      sint_t<F, 64> residual = join_token<F>(token, bits, escape, bias, shift,
+                                             token_bits_t(S::centre), length_t(S::escapes));
+      if (!listed && !missing && listed_place<S>(residual) != S::listed_residuals)
+        status |= OTHER_TOKEN;
+      if (listed)
+        residual = sint_t<F, 64>(S::listed(held - plain_tokens<S>()));
+      if (missing)
+        residual = 0;
       const sint_t<F, 64> number =
           sint_t<F, 64>(uint_t<F, 64>(uint_t<F, 64>(outlook.prediction) + uint_t<F, 64>(residual)));
-      status |= stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
+      status |= missing || stage_t<S>::inside(outlook.group, number) ? STAGE_FINE : OUT_OF_RANGE;
       const bool last = r + 1 == rows && c + 1 == S::columns;
-      numbers.write(full_beat<S::data_bits>(restored_number<S>(number, outlook.group), last));
+      typename stage_ports_t<S>::number_port out =
+          full_beat<S::data_bits>(restored_number<S>(number, outlook.group), last);
+      if (missing) {
+        out.data = 0;
+        out.keep = 0;
+        out.strb = 0;
+      }
+      numbers.write(out);
       stage.observe(outlook, number);
     }
   }
