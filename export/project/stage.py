@@ -96,11 +96,14 @@ class StageCode:
     multipliers: dict[str, tuple[int, int]]
     #: multiplications of a number, at most
     multiplications: int
+    #: passes of the loops for a number, at most, but for those that write zeros and raw bits
+    passes: int
 
     def as_dict(self) -> dict[str, Any]:
         """Give the figures, for a manifest or an estimate."""
         return {
             "memory_bits": self.memory_bits, "multiplications": self.multiplications,
+            "passes": self.passes,
             "multipliers": {name: list(bits) for name, bits in self.multipliers.items()},
         }  # fmt: skip
 
@@ -126,9 +129,10 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
         "firsts": line_buffer(predictor.shape, inputs),
         "residuals": line_buffer(predictor.shape, seen[1]),
     }
-    used = _groups(tables, predictor, buffers["values"])
+    terms = _groups(tables, predictor, buffers["values"])
+    used = [0 if group.wide else many for group, many in zip(groups, terms, strict=True)]
     tables.add("input_distance", [buffers["firsts"].distances[offset] for offset in inputs])
-    weighted = _features(tables, features, buffers)
+    parts, weighted = _features(tables, features, buffers)
     _tree(tables, predictor)
     tables.add("size", predictor.shape)
     tables.add("listed", predictor.listed, signed=True)
@@ -166,12 +170,13 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
         _HEADER.format(digest=digest.hex(), body="".join([*lines, *tables.lines])),
         {"line_buffers": sum(kept.values()), "adaptive_weights": weight_bits, "rom": sum(tables.bits.values())},
         {name: bits for name, bits in multipliers.items() if bits},
-        max(used, default=0) + len(inputs) + weighted,
+        max(used) + len(inputs) + weighted,
+        max(terms) + 2 * len(inputs) + parts + _depth(predictor),
     )
 
 
 def _groups(tables: _Tables, predictor: Predictor, buffer: LineBuffer) -> list[int]:
-    """Write the tables of groups; give the multiplications of a number of each, of wide groups none."""
+    """Write the tables of groups; give how many neighbours each has whose coefficient is not 0."""
     groups = predictor.groups
     terms = [
         [(buffer.distances[o], a) for o, a in zip(predictor.neighbours, group.coefficients, strict=True) if a]
@@ -191,11 +196,11 @@ def _groups(tables: _Tables, predictor: Predictor, buffer: LineBuffer) -> list[i
     flat = list(itertools.chain.from_iterable(terms))
     tables.add("term_distance", [distance for distance, _ in flat])
     tables.add("coefficient", [coefficient for _, coefficient in flat], signed=True)
-    return [0 if group.wide else len(of) for group, of in zip(groups, terms, strict=True)]
+    return [len(of) for of in terms]
 
 
-def _features(tables: _Tables, features: Sequence[Feature], buffers: dict[str, LineBuffer]) -> int:
-    """Write the tables of features and their parts; give how many parts have a weight."""
+def _features(tables: _Tables, features: Sequence[Feature], buffers: dict[str, LineBuffer]) -> tuple[int, int]:
+    """Write the tables of features and their parts; give how many parts there are, and how many have a weight."""
     parts: list[list[tuple[int, int, int, int]]] = []
     for feature in features:
         kind = _PARTS.get(feature.kind, 0)
@@ -212,7 +217,7 @@ def _features(tables: _Tables, features: Sequence[Feature], buffers: dict[str, L
     for name, column in zip(("part_kind", "part_distance", "part_other"), range(3), strict=True):
         tables.add(name, [part[column] for part in flat])
     tables.add("part_weight", [part[3] for part in flat], signed=True)
-    return sum(len(of) for of, f in zip(parts, features, strict=True) if f.weights)
+    return len(flat), sum(len(feature.weights) for feature in features)
 
 
 def _tree(tables: _Tables, predictor: Predictor) -> None:

@@ -86,7 +86,8 @@ def estimate(
         widths = [f"{name} {one} × {other} bits" for name, (one, other) in cost.stage.multipliers.items()]
         lines.append(
             f"predictor stage, each of its two tops: kbit: {', '.join(kbit)}; multiplications a number, at most: "
-            f"{cost.stage.multiplications}, by multipliers: {', '.join(widths) or 'none'}"
+            f"{cost.stage.multiplications}, by multipliers: {', '.join(widths) or 'none'}; passes of its loops a "
+            f"number: {cost.stage.passes}"
         )
     return result, ["\n".join(lines), *shown], 0
 

@@ -25,6 +25,7 @@ from pcedge.export.project.prediction import draw_rows
 from pcedge.quantize import quantize
 from pcedge.simulate.projects import simulators
 from pcedge.simulate.stage import StageCsim
+from pcedge.toolchain import tools
 from pcedge.verify import verify
 from pcedge.verify.prediction import compare_stage
 
@@ -139,6 +140,48 @@ class TestDamage:
         x[7].flat[4] = group.high + 1 if group.high < 255 else group.low - 1
         with pytest.raises(MismatchError, match="lane 0: a number is out of the range of its column"):
             StageCsim(small, PLAIN).forward(x.astype(np.uint8), 1)
+
+
+#: feeds one lane of two rows whose TLAST is at the number named, and others behind it; prints what was wrong and taken
+FRAMES = """\
+#include "pcedge_predict.hpp"
+#include <cstdio>
+#include <cstdlib>
+int main(int, char **words) {
+  const unsigned count = 2 * pcedge_stage::columns, last = unsigned(std::atoi(words[1]));
+  hls::stream<number_port> numbers;
+  hls::stream<symbol_port> symbols;
+  hls::stream<pcedge::raw_port_t> raw;
+  for (unsigned k = 0; k <= (last < count ? count : last); ++k)
+    numbers.write(pcedge::full_beat<pcedge_stage::data_bits>(0, k == last));
+  std::uint32_t status = 0;
+  pc_predict(numbers, symbols, raw, 2, status);
+  unsigned records = 0, left = 0, beats = 0;
+  for (; !symbols.empty(); ++records) {
+    const bool chosen = symbols.read().last.to_bool(), token = symbols.read().last.to_bool();
+    if (chosen || !token)
+      return 1;
+  }
+  for (; !numbers.empty(); ++left)
+    numbers.read();
+  for (bool ended = false; !ended; ++beats)
+    ended = raw.read().last.to_bool();
+  std::printf("%u %u %u %d\\n", unsigned(status & pcedge::NUMBERS_FRAME), records, left, int(raw.empty()));
+}
+"""
+
+
+def test_packets_of_another_length(small: Path, tmp_path: Path) -> None:
+    """Too short or too long: said, and no beat of the packet stays for the next lane, nor is one taken from it."""
+    (tmp_path / "frames.cpp").write_text(FRAMES)
+    command = [*tools.compiler(), *tools.CXX_FLAGS, *PLAIN, "-O0", f"-I{small / 'src'}", f"-I{small / 'include'}"]
+    sources = [tmp_path / "frames.cpp", small / "src/pcedge_predict.cpp"]
+    out = tmp_path / "frames"
+    tools.run([*command, "-isystem", tools.ap_types(), *sources, "-o", out], tmp_path, "compiling")
+    # 12 numbers are two rows: TLAST at number 4 leaves what is behind it, the one at number 15 has all taken.
+    assert tools.run([out, "11"], tmp_path, "frames") == "0 12 1 1\n"
+    assert tools.run([out, "4"], tmp_path, "frames") == "2 5 8 1\n"
+    assert tools.run([out, "15"], tmp_path, "frames") == "2 12 0 1\n"
 
 
 def test_a_stage_without_raw_bits(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_figures() -> None:
     tables = re.findall(r"PCEDGE_STAGE_\w+\(\d+, (\d+)\) entries\[(\d+)\]", code.header)
     assert code.memory_bits["rom"] == sum(int(width) * int(entries) for width, entries in tables)
     assert code.multipliers == {"prediction": (22, 17), "adaptation": (22, 32), "features": (12, 33)}
-    assert code.multiplications == 2 + 2 + 2
+    assert code.multiplications == 2 + 2 + 2 and code.passes == 2 + 2 * 2 + 2 + 2
     assert estimate_cost(circuit_of(STAGE)).as_dict()["stage"] == code.as_dict()
     assert "stage" not in estimate_cost(quantize(make_circuit(3, 4, 2, 3, "hidden"))).as_dict()
 
