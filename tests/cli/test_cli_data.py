@@ -224,7 +224,8 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["header"] == ["left", "right"]
     assert f"{tables / 'named.csv'}: line 1 is taken as the header: 'left', 'right'\n" in result.stderr
-    assert "line 1, column 1: a cell must hold an integer, got 'left'" in refusal(*words, "--no-header", status=1)
+    kind = "a number" if command == "train" else "an integer"  # training takes decimals too
+    assert f"line 1, column 1: a cell must hold {kind}, got 'left'" in refusal(*words, "--no-header", status=1)
     words = reading_commands(tables, tmp_path, "record.csv")[command]
     result = run(*words, "--json")
     assert json.loads(result.stdout)["header"] is None and "header" not in result.stderr
@@ -233,7 +234,7 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
         assert (plain["records"], as_json(*words, "--header")["records"]) == (5, 4)
     # A line of missing values is a record: refused by cell, or counted where missing values are marked.
     words = reading_commands(tables, tmp_path, "missing.csv")[command]
-    assert "missing.csv, line 1, column 1: a cell must hold an integer, got 'NA'" in refusal(*words, status=1)
+    assert f"missing.csv, line 1, column 1: a cell must hold {kind}, got 'NA'" in refusal(*words, status=1)
     if command in ("train", "quantize", "prune", "grow", "loglik"):
         said = as_json(*words, "--missing", -1)
         assert said["header"] is None
