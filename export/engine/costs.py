@@ -14,8 +14,8 @@ from pcedge.export.engine.cycles import JOBS, Estimate, busy_cycles, estimate, s
 from pcedge.export.engine.resources import estimate_resources
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import lower
-from pcedge.export.project.prediction import stage_of
-from pcedge.export.project.stage import StageCode, stage_code
+from pcedge.export.project.prediction import stage_costs
+from pcedge.export.project.stage import StageCode
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -121,7 +121,6 @@ def estimate_cost(
     if fit and memories != "reload":
         raise UsageError("fit must come with the memories reload")
     program, board = Program.of(circuit), find_target(target)
-    predictor = stage_of(program.circuit)
     size = size or EngineSize(search_bits=default_search_bits(program.circuit, 1))
     lowered = lower(program, shape=size)
     capacity = capacity_of([program, *fit], size) if memories == "reload" else None
@@ -133,7 +132,7 @@ def estimate_cost(
         board, size, memories, len(program.circuit.order), {job: estimate(program, size, job) for job in JOBS},
         sizes["state_words"], memory,
         None if board.family is None else estimate_resources(lowered, board.family, capacity),
-        stage_code(predictor, program.circuit.digest) if predictor else None,
+        stage_costs(program.circuit),
     )  # fmt: skip
 
 

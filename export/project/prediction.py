@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
@@ -12,23 +12,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import unmasked
-from pcedge.codec.predicted import map_lanes
+from pcedge.codec.predicted import encode_rows, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.errors import DataError, UsageError
 from pcedge.export.project.lanes import pack_lanes
-from pcedge.export.project.stage import stage_code
+from pcedge.export.project.stage import StageCode, stage_code
+from pcedge.export.project.tokens import token_code
 from pcedge.export.vitis.files import Sources
 from pcedge.integer.circuit import IntegerCircuit
 
 #: functions of the stage, and what they are compiled from
-STAGE_TOPS = ("pc_predict", "pc_restore")
+STAGE_TOPS = ("pc_predict", "pc_restore", "pc_pack", "pc_unpack")
 STAGE = Sources(("src/pcedge_predict.cpp",), "testbench/predict.cpp", cosim="golden golden")
 
 #: headers that the stage and its testbench include, directly or not, beside those of any kernel
 STAGE_HEADERS = (
-    "arith/bounded.hpp", "predict/lane.hpp", "predict/linear.hpp", "predict/raw.hpp", "predict/stage.hpp",
-    "predict/token.hpp",
+    "arith/bounded.hpp", "arith/interval.hpp", "arith/range_coder.hpp", "arith/reciprocal_table.inc",
+    "predict/coder.hpp", "predict/lane.hpp", "predict/linear.hpp", "predict/raw.hpp", "predict/stage.hpp",
+    "predict/token.hpp", "sequential/lane_bytes.hpp",
 )  # fmt: skip
 
 #: golden numbers where the caller gives no rows, in whole rows; and lanes, each of which begins with nothing known
@@ -67,23 +69,37 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
     drawn = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
     if not len(drawn):
         raise DataError("golden vectors of a predictor stage must have at least one row, got none")
-    mapped = map_lanes(predictor, centred(predictor, drawn), min(GOLDEN_LANES, len(drawn)))
-    raw = mapped.packed()
+    numbers, lanes = centred(predictor, drawn), min(GOLDEN_LANES, len(drawn))
+    mapped = map_lanes(predictor, numbers, lanes)
+    coded, raw = encode_rows(circuit, numbers, lanes)
     records = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
     records = np.concatenate([lane[:count].reshape(-1, 3) for lane, count in zip(records, mapped.rows, strict=True)])
-    code = stage_code(predictor, circuit.digest)
+    code = stage_costs(circuit)
+    assert code is not None
+    tokens, _ = token_code(circuit)
     shipped = files("pcedge.hls")
     contents = {
         "src/pcedge_stage.hpp": code.header.encode(),
+        "src/pcedge_tokens.hpp": tokens.encode(),
         "src/pcedge_predict.hpp": shipped.joinpath("tops/pcedge_predict.hpp").read_bytes(),
         "src/pcedge_predict.cpp": shipped.joinpath("tops/pcedge_predict.cpp").read_bytes(),
         "testbench/predict.cpp": shipped.joinpath("testbench/predict.cpp").read_bytes(),
         "golden/numbers.i64": number_words(drawn),
         "golden/stage.i64": records.astype("<i8").tobytes(),
         "golden/raw.bin": pack_lanes(raw),
+        "golden/coded.bin": pack_lanes(coded),
     }
     counts = {"golden_numbers": drawn.size, "golden_bytes": sum(map(len, raw)), "columns": predictor.columns}
     return StagePlan(contents, {"stage": counts | code.as_dict()})
+
+
+def stage_costs(circuit: IntegerCircuit) -> StageCode | None:
+    """Count what a circuit's stage and the intervals of its tokens take, without synthesis; None without a stage."""
+    predictor = stage_of(circuit)
+    if predictor is None:
+        return None
+    code = stage_code(predictor, circuit.digest)
+    return replace(code, memory_bits=code.memory_bits | {"token_rom": token_code(circuit)[1]})
 
 
 def number_words(cells: NDArray[Any]) -> bytes:

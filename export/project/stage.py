@@ -53,7 +53,7 @@ def line_buffer(shape: Sequence[int], offsets: Sequence[Offset]) -> LineBuffer:
 
 
 @dataclass
-class _Tables:
+class Tables:
     """Collect the functions of constant tables, and count their bits."""
 
     lines: list[str] = field(default_factory=list)
@@ -115,7 +115,7 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
         predictor: the stage.
         digest: of the circuit.
     """
-    tables, groups, features = _Tables(), predictor.groups, predictor.features
+    tables, groups, features = Tables(), predictor.groups, predictor.features
     wide = any(group.wide for group in groups)
     number_bits = 64 if wide else max(2, max(g.high - g.low for g in groups).bit_length() + 1)
     inputs = predictor.adaptation.neighbours if predictor.adaptation else ()
@@ -151,7 +151,7 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
     }  # fmt: skip
     lines = [f"  static constexpr {name} = {str(value).lower()};\n" for name, value in constants.items()]
     for name, buffer in buffers.items():
-        inner = _Tables()
+        inner = Tables()
         inner.add("zeros", buffer.zeros, indent="    ")
         tables.bits |= {f"{name}_zeros": bits for bits in inner.bits.values()}
         lines += [
@@ -175,7 +175,7 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
     )
 
 
-def _groups(tables: _Tables, predictor: Predictor, buffer: LineBuffer) -> list[int]:
+def _groups(tables: Tables, predictor: Predictor, buffer: LineBuffer) -> list[int]:
     """Write the tables of groups; give how many neighbours each has whose coefficient is not 0."""
     groups = predictor.groups
     terms = [
@@ -199,7 +199,7 @@ def _groups(tables: _Tables, predictor: Predictor, buffer: LineBuffer) -> list[i
     return [len(of) for of in terms]
 
 
-def _features(tables: _Tables, features: Sequence[Feature], buffers: dict[str, LineBuffer]) -> tuple[int, int]:
+def _features(tables: Tables, features: Sequence[Feature], buffers: dict[str, LineBuffer]) -> tuple[int, int]:
     """Write the tables of features and their parts; give how many parts there are, and how many have a weight."""
     parts: list[list[tuple[int, int, int, int]]] = []
     for feature in features:
@@ -220,7 +220,7 @@ def _features(tables: _Tables, features: Sequence[Feature], buffers: dict[str, L
     return len(flat), sum(len(feature.weights) for feature in features)
 
 
-def _tree(tables: _Tables, predictor: Predictor) -> None:
+def _tree(tables: Tables, predictor: Predictor) -> None:
     """Write the tables of nodes and classes."""
     nodes = predictor.tree
     tables.add("node_feature", [node.feature for node in nodes])

@@ -2,6 +2,8 @@
 //   testbench [golden DIR]                 compares with the golden vectors, of the folder golden if
 //                                          none is named; prints mismatches, exits 1
 //   testbench forward IN OUT RAW LANES     numbers to classes, tokens and raw bits
+//   testbench pack IN OUT LANES            numbers to the bytes of lanes, and of their raw bits
+//   testbench unpack CODED RAW OUT ROWS    and back
 //   testbench back IN RAW OUT LANES ROWS   tokens and raw bits to classes and numbers
 // Numbers are of the data's type in 64 bits; lanes are contiguous runs of rows. OUT has three int64
 // a number: class, token, count of raw bits, or class, number, 0. RAW is a uint32 count of lanes
@@ -31,7 +33,8 @@ const char *const STATUS[] = {"a number is out of the range of its column",
                               "there are too many raw bits",
                               "the raw bits do not end in zeros",
                               "a symbol is no token",
-                              "a residual comes under another token than its own"};
+                              "a residual comes under another token than its own",
+                              "no encoder wrote the bytes of the tokens"};
 
 /// \brief What a direction gives of all lanes: three words a number, raw bits of the lanes.
 struct result_t {
@@ -83,10 +86,34 @@ bytes_t collect(hls::stream<pcedge::raw_port_t> &raw, const std::string &lane, r
   return bytes;
 }
 
+/// \brief A beat of a number, without data where it is missing.
+number_port number_beat(const words_t &numbers, place_t place, bool last) {
+  number_port beat = pcedge::full_beat<stage::data_bits>(
+      ap_uint<stage::data_bits>(std::uint64_t(numbers[place])), last);
+  if (numbers[numbers.size() / 2 + place] != 0) {
+    beat.data = 0;
+    beat.keep = 0;
+    beat.strb = 0;
+  }
+  return beat;
+}
+
+/// \brief Give raw bits, as one beat without data where there are none.
+void give_raw(const bytes_t &bytes, bool any, hls::stream<pcedge::raw_port_t> &raw) {
+  for (place_t k = 0; k < bytes.size(); ++k)
+    raw.write(pcedge::full_beat<8>(ap_uint<8>(bytes[k]), k + 1 == bytes.size()));
+  if (bytes.empty() && any) {
+    pcedge::raw_port_t beat = pcedge::full_beat<8>(ap_uint<8>(0), true);
+    beat.keep = 0;
+    beat.strb = 0;
+    raw.write(beat);
+  }
+}
+
 /// \brief Map numbers, behind which it stands which of them are missing.
 result_t forward(const words_t &numbers, place_t lanes) {
   result_t result = {{}, {}, 0};
-  const place_t total = numbers.size() / 2, rows = total / COLUMNS;
+  const place_t rows = numbers.size() / 2 / COLUMNS;
   place_t first = 0;
   for (place_t lane = 0; lane < lanes; ++lane) {
     const std::string name = "lane " + std::to_string(lane);
@@ -94,16 +121,8 @@ result_t forward(const words_t &numbers, place_t lanes) {
     hls::stream<number_port> in;
     hls::stream<symbol_port> symbols;
     hls::stream<pcedge::raw_port_t> raw;
-    for (place_t k = 0; k < count; ++k) {
-      number_port beat = pcedge::full_beat<stage::data_bits>(
-          ap_uint<stage::data_bits>(std::uint64_t(numbers[first + k])), k + 1 == count);
-      if (numbers[total + first + k] != 0) {
-        beat.data = 0;
-        beat.keep = 0;
-        beat.strb = 0;
-      }
-      in.write(beat);
-    }
+    for (place_t k = 0; k < count; ++k)
+      in.write(number_beat(numbers, first + k, k + 1 == count));
     std::uint32_t status = 0;
     pc_predict(in, symbols, raw, std::uint32_t(count / COLUMNS), status);
     say_status(result, lane, status);
@@ -139,13 +158,7 @@ result_t back(const words_t &tokens, const std::vector<bytes_t> &raws, place_t r
     for (place_t k = 0; k < count; ++k)
       symbols.write(pcedge::full_beat<32>(
           ap_uint<32>(static_cast<std::uint32_t>(tokens[first + k])), k % 2 == 0));
-    for (place_t k = 0; k < raws[lane].size(); ++k)
-      raw.write(pcedge::full_beat<8>(ap_uint<8>(raws[lane][k]), k + 1 == raws[lane].size()));
-    if (raws[lane].empty() && count != 0) {
-      pcedge::raw_port_t beat = pcedge::full_beat<8>(ap_uint<8>(0), true);
-      beat.keep = 0;
-      raw.write(beat);
-    }
+    give_raw(raws[lane], count != 0, raw);
     std::uint32_t status = 0;
     pc_restore(symbols, raw, classes, numbers, std::uint32_t(count / COLUMNS), status);
     say_status(result, lane, status);
@@ -162,6 +175,66 @@ result_t back(const words_t &tokens, const std::vector<bytes_t> &raws, place_t r
     }
     first += count;
   }
+  return result;
+}
+
+/// \brief Encode numbers: the lanes' bytes of tokens, and behind them those of raw bits.
+result_t pack(const words_t &numbers, place_t lanes) {
+  result_t result = {{}, {}, 0};
+  const place_t rows = numbers.size() / 2 / COLUMNS;
+  std::vector<bytes_t> raws;
+  place_t first = 0;
+  for (place_t lane = 0; lane < lanes; ++lane) {
+    const std::string name = "packed lane " + std::to_string(lane);
+    const place_t count = rows_of(lane, lanes, rows) * COLUMNS;
+    hls::stream<number_port> in;
+    hls::stream<token_byte> coded;
+    hls::stream<pcedge::raw_port_t> raw;
+    for (place_t k = 0; k < count; ++k)
+      in.write(number_beat(numbers, first + k, k + 1 == count));
+    std::uint32_t status = 0;
+    pc_pack(in, coded, raw, std::uint32_t(count / COLUMNS), status);
+    say_status(result, lane, status);
+    bytes_t bytes;
+    for (bool last = count == 0; !last;) {
+      const token_byte beat = next(coded, "the bytes of its tokens");
+      bytes.push_back(std::uint8_t(unsigned(beat.data)));
+      last = bool(beat.last);
+    }
+    result.raw.push_back(bytes);
+    raws.push_back(collect(raw, name, result));
+    first += count;
+  }
+  result.raw.insert(result.raw.end(), raws.begin(), raws.end());
+  return result;
+}
+
+/// \brief Decode lanes; `result.words` are numbers, and which of them are missing.
+result_t unpack(const std::vector<bytes_t> &coded, const std::vector<bytes_t> &raws, place_t rows) {
+  result_t result = {{}, {}, 0};
+  words_t missing;
+  for (place_t lane = 0; lane < coded.size(); ++lane) {
+    const place_t count = rows_of(lane, coded.size(), rows) * COLUMNS;
+    hls::stream<token_byte> in;
+    hls::stream<pcedge::raw_port_t> raw;
+    hls::stream<number_port> numbers;
+    for (place_t k = 0; k < coded[lane].size(); ++k) {
+      token_byte beat;
+      beat.data = coded[lane][k];
+      beat.last = k + 1 == coded[lane].size();
+      in.write(beat);
+    }
+    give_raw(raws[lane], count != 0, raw);
+    std::uint32_t status = 0;
+    pc_unpack(in, raw, numbers, std::uint32_t(count / COLUMNS), status);
+    say_status(result, lane, status);
+    for (place_t k = 0; k < count; ++k) {
+      const number_port number = next(numbers, "a number");
+      result.words.push_back(std::int64_t(pcedge::extended_number<stage>(number.data)));
+      missing.push_back(number.keep.or_reduce() ? 0 : 1);
+    }
+  }
+  result.words.insert(result.words.end(), missing.begin(), missing.end());
   return result;
 }
 
@@ -263,7 +336,21 @@ int golden(const std::string &folder) {
                "expected " + std::to_string(numbers[k]) + ", got " +
                    std::to_string(here.words[3 * k + 1]));
   }
-  if (there.wrong + here.wrong > 0)
+  const std::vector<bytes_t> coded = read_lanes(folder + "/coded.bin");
+  if (coded.size() != raw.size())
+    pcedge::fail(folder + " must hold tokens and raw bits of the same lanes");
+  result_t encoded = pack(numbers, raw.size());
+  result_t decoded = unpack(coded, raw, total / COLUMNS);
+  for (place_t lane = 0; lane < raw.size(); ++lane)
+    if (encoded.raw[lane] != coded[lane] || encoded.raw[raw.size() + lane] != raw[lane])
+      mismatch(encoded, "lane " + std::to_string(lane), "expected other bytes packed");
+  for (place_t k = 0; k < total; ++k)
+    if (decoded.words[total + k] != numbers[total + k] ||
+        (numbers[total + k] == 0 && decoded.words[k] != numbers[k]))
+      mismatch(decoded, "number " + std::to_string(k) + " unpacked",
+               "expected " + std::to_string(numbers[k]) + ", got " +
+                   std::to_string(decoded.words[k]));
+  if (there.wrong + here.wrong + encoded.wrong + decoded.wrong > 0)
     return 1;
   std::printf("%zu records: classes, tokens, raw bits and restored numbers equal the golden "
               "vectors\n",
@@ -296,6 +383,21 @@ int main(int count, char **words) {
     write_file(words[4], result.words);
     return result.wrong > 0 ? 1 : 0;
   }
-  pcedge::fail(
-      "usage: testbench [golden DIR] | forward IN OUT RAW LANES | back IN RAW OUT LANES ROWS");
+  if (command == "pack" && count == 5) {
+    const result_t result =
+        pack(read_numbers(words[2], 2), place_t(pcedge::read_number(words[4], 1, MOST_ROWS)));
+    write_file(words[3], packed(result.raw));
+    return result.wrong > 0 ? 1 : 0;
+  }
+  if (command == "unpack" && count == 6) {
+    const std::vector<bytes_t> coded = read_lanes(words[2]), raw = read_lanes(words[3]);
+    if (coded.size() != raw.size())
+      pcedge::fail("tokens and raw bits must be of the same lanes");
+    const result_t result =
+        unpack(coded, raw, place_t(pcedge::read_number(words[5], 0, MOST_ROWS)));
+    write_file(words[4], result.words);
+    return result.wrong > 0 ? 1 : 0;
+  }
+  pcedge::fail("usage: testbench [golden DIR] | forward IN OUT RAW LANES | back IN RAW OUT LANES "
+               "ROWS | pack IN OUT LANES | unpack CODED RAW OUT ROWS");
 }

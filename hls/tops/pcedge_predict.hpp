@@ -2,8 +2,8 @@
 #ifndef PCEDGE_PREDICT_TOP_HPP
 #define PCEDGE_PREDICT_TOP_HPP
 
-#include "pcedge/predict/lane.hpp"
-#include "pcedge_stage.hpp"
+#include "pcedge/predict/coder.hpp"
+#include "pcedge_tokens.hpp"
 
 using stage_ports = pcedge::stage_ports_t<pcedge_stage>;
 using number_port = stage_ports::number_port;
@@ -20,5 +20,16 @@ void pc_predict(hls::stream<number_port> &numbers, hls::stream<symbol_port> &sym
 void pc_restore(hls::stream<symbol_port> &symbols, hls::stream<pcedge::raw_port_t> &raw,
                 hls::stream<symbol_port> &classes, hls::stream<number_port> &numbers,
                 std::uint32_t rows, std::uint32_t &status);
+
+/// A byte of a lane.
+using token_byte = pcedge::lane_byte_t<pcedge_tokens::integers>;
+
+/// \brief Encode the rows of one lane: the bytes of its tokens, and its raw bits.
+void pc_pack(hls::stream<number_port> &numbers, hls::stream<token_byte> &bytes,
+             hls::stream<pcedge::raw_port_t> &raw, std::uint32_t rows, std::uint32_t &status);
+
+/// \brief Restore the rows of one lane.
+void pc_unpack(hls::stream<token_byte> &bytes, hls::stream<pcedge::raw_port_t> &raw,
+               hls::stream<number_port> &numbers, std::uint32_t rows, std::uint32_t &status);
 
 #endif

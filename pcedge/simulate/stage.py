@@ -99,6 +99,35 @@ class StageCsim:
             records = self._words(out)
             return records[:, 0], records[:, 1], records[:, 2]
 
+    def pack(self, cells: NDArray[Any], lanes: int) -> tuple[list[bytes], list[bytes]]:
+        """Run pc_pack once a lane on rows of numbers; give every lane's bytes, and its raw bits.
+
+        Raises:
+            MismatchError: the kernel refuses the rows; its status is in the message.
+            ToolError: the testbench cannot run.
+        """
+        with scratch() as folder:
+            source, out = folder / "in", folder / "out"
+            source.write_bytes(number_words(cells))
+            self._run("pack", source, out, lanes)
+            both = unpack_lanes(out.read_bytes())
+            return both[:lanes], both[lanes:]
+
+    def unpack(self, coded: list[bytes], raw: list[bytes], rows: int) -> tuple[IntArray, IntArray]:
+        """Run pc_unpack once a lane; give numbers, those of uint64 by their bits, and which are missing, 1.
+
+        Raises:
+            MismatchError: the kernel refuses the lanes; its status is in the message.
+            ToolError: the testbench cannot run.
+        """
+        with scratch() as folder:
+            source, packed, out = (folder / name for name in ("in", "raw", "out"))
+            source.write_bytes(pack_lanes(coded))
+            packed.write_bytes(pack_lanes(raw))
+            self._run("unpack", source, packed, out, rows)
+            numbers, missing = np.frombuffer(out.read_bytes(), dtype="<i8").astype(np.int64).reshape(2, -1)
+            return numbers, missing
+
     def _run(self, *words: object) -> str:
         done = start(self.compile(), [str(word) for word in words], self.folder.resolve())
         if done.returncode == 1 and done.stdout:

@@ -179,7 +179,7 @@ def verify(
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     if "predictor" in rungs and predictor is not None:
         say("predictor: lowering and compiling")
-        data = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.check(rows)
+        data = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
         if not len(data):
             raise UsageError("verify must have at least one row of data, got none")
         with scratch() as temporary:
@@ -187,7 +187,7 @@ def verify(
             stage = StageCsim(folder)
             if stage.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
-            compared = compare_stage(predictor, stage, data, min(VERIFY_LANES, len(data)))
+            compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
             comparisons += [Comparison("predictor", *one) for one in compared]
     return LadderReport(tuple(comparisons))
 

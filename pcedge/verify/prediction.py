@@ -8,24 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.codec.predicted import map_lanes
+from pcedge.codec.predicted import encode_rows, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.errors import MismatchError
+from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.stage import StageCsim
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
 
 
-def compare_stage(predictor: Predictor, csim: StageCsim, rows: NDArray[Any], lanes: int) -> list[Compared]:
-    """Run both tops on rows of data shared out to lanes.
+def compare_stage(circuit: IntegerCircuit, csim: StageCsim, cells: NDArray[Any], lanes: int) -> list[Compared]:
+    """Run all tops on rows of numbers (`Predictor.cells`) shared out to lanes.
 
     Raises:
         DataError: the rows do not fit.
         ToolError: the testbench cannot run.
     """
-    cells = predictor.cells(rows)
+    predictor = circuit.symbolizer
+    assert isinstance(predictor, Predictor)
     numbers = centred(predictor, cells)
     mapped = map_lanes(predictor, numbers, lanes)
     expected = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
@@ -48,15 +50,28 @@ def compare_stage(predictor: Predictor, csim: StageCsim, rows: NDArray[Any], lan
         ]
 
     def back() -> list[Compared]:
-        classes, values, absent = csim.back(expected[:, 1], packed, len(rows))
+        classes, values, absent = csim.back(expected[:, 1], packed, len(cells))
         return [
             _numbers("pc_restore classes", expected[:, 0], classes, predictor.columns),
             _numbers("pc_restore numbers", given, values, predictor.columns),
             *([_numbers("pc_restore missing numbers", missing, absent, predictor.columns)] if gone is not None else []),
         ]
 
+    coded, _ = encode_rows(circuit, numbers, lanes)
+
+    def pack() -> list[Compared]:
+        got, raw = csim.pack(cells, lanes)
+        differs = [lane for lane in range(lanes) if (got[lane], raw[lane]) != (coded[lane], packed[lane])]
+        first = f"lane {differs[0]}: other bytes" if differs else None
+        return [("pc_pack lanes", lanes, len(differs), first)]
+
+    def unpack() -> list[Compared]:
+        values, absent = csim.unpack(coded, packed, len(cells))
+        return [_numbers("pc_unpack numbers", given, np.where(absent == missing, values, ~given), predictor.columns)]
+
     out = []
-    for top, run in (("pc_predict", forward), ("pc_restore", back)):
+    tops = (("pc_predict", forward), ("pc_restore", back), ("pc_pack", pack), ("pc_unpack", unpack))
+    for top, run in tops:
         try:
             out += run()
         except MismatchError as error:

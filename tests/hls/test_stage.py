@@ -14,7 +14,7 @@ from helpers.cpp import PLAIN
 from helpers.predictors import LISTED, circuit_of, random_predictor
 from strategies import make_circuit
 
-from pcedge.codec.predicted import map_lanes
+from pcedge.codec.predicted import encode_rows, map_lanes
 from pcedge.data.columns import Columns
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import CELLS, Group, Predictor
@@ -38,7 +38,7 @@ CASES = (0, 5, 7, 9, 13, 15, 19, 20, 22, 26, 31, 37, 41, 45, 53, 57)
 
 def unequal(stage: Predictor, csim: StageCsim, rows: int, lanes: int) -> dict[str, str | None]:
     """Compare both directions on drawn rows; give what differs."""
-    found = compare_stage(stage, csim, draw_rows(stage, rows, seed=rows), lanes)
+    found = compare_stage(circuit_of(stage), csim, draw_rows(stage, rows, seed=rows), lanes)
     assert all(vectors for _, vectors, _, _ in found)
     return {name: first for name, _, mismatches, first in found if mismatches}
 
@@ -184,6 +184,17 @@ def test_packets_of_another_length(small: Path, tmp_path: Path) -> None:
     assert tools.run([out, "15"], tmp_path, "frames") == "2 12 0 1\n"
 
 
+def test_lanes_that_no_encoder_writes(small: Path) -> None:
+    circuit, csim = circuit_of(random_predictor(1)), StageCsim(small, PLAIN)
+    cells = draw_rows(random_predictor(1), 20)
+    (coded,), (raw,) = encode_rows(circuit, centred(random_predictor(1), cells), 1)
+    numbers, _ = csim.unpack([coded], [raw], 20)
+    assert numbers.tolist() == cells.ravel().tolist()
+    for damaged in (coded[:-1], coded + b"\0"):
+        with pytest.raises(MismatchError, match="lane 0: no encoder wrote the bytes of the tokens"):
+            csim.unpack([damaged], [raw], 20)
+
+
 def test_a_stage_without_raw_bits(tmp_path: Path) -> None:
     """Its packet of raw bits is one beat without data."""
     stage = Predictor("uint8", (2,), (Group(0, 7, 3, ()),), (0, 0), (), None, (), (), ((0, 0),), 9, 0)
@@ -212,7 +223,7 @@ def test_missing_numbers(case: int, tmp_path: Path) -> None:
     csim = StageCsim(write_project(circuit_of(stage), tmp_path / "project"), PLAIN)
     assert "equal the golden vectors" in csim.golden()
     for lanes in (1, 7):
-        found = compare_stage(stage, csim, x, lanes)
+        found = compare_stage(circuit_of(stage), csim, stage.cells(x), lanes)
         assert not [name for name, _, mismatches, _ in found if mismatches]
         assert "pc_restore missing numbers" in [name for name, *_ in found]
 
@@ -244,6 +255,7 @@ def test_the_rung_of_the_ladder() -> None:
         ("predictor", "pc_predict classes", 180), ("predictor", "pc_predict tokens", 180),
         ("predictor", "pc_predict counts of raw bits", 180), ("predictor", "pc_predict raw bits (lanes)", 8),
         ("predictor", "pc_restore classes", 180), ("predictor", "pc_restore numbers", 180),
+        ("predictor", "pc_pack lanes", 8), ("predictor", "pc_unpack numbers", 180),
     ]  # fmt: skip
     plain = quantize(make_circuit(3, 4, 2, 3, "hidden"))
     with pytest.raises(UsageError, match="the rung predictor must have a circuit with a predictor stage, this one has"):

@@ -1,5 +1,5 @@
-// The kernels behind the tops pc_predict and pc_restore: a lane of numbers to classes, tokens and
-// raw bits, and back (docs/predictor.md, section Kernel).
+// A lane of numbers to classes, tokens and raw bits, and back, whoever takes or gives the tokens; and
+// the kernels behind the tops pc_predict and pc_restore (docs/predictor.md, section Kernel).
 #ifndef PCEDGE_PREDICT_LANE_HPP
 #define PCEDGE_PREDICT_LANE_HPP
 
@@ -18,7 +18,8 @@ enum stage_status_t : std::uint32_t {
   MANY_RAW_BITS = 8,  ///< there are more
   RAW_BITS_REST = 16, ///< the last byte does not end in zeros
   NO_TOKEN = 32,      ///< a symbol is no token
-  OTHER_TOKEN = 64    ///< a residual has a token of its own, and came under another
+  OTHER_TOKEN = 64,   ///< a residual has a token of its own, and came under another
+  DAMAGED_LANE = 128  ///< no encoder wrote the bytes of the tokens
 };
 
 /// \brief Types of the stage's ports.
@@ -99,13 +100,12 @@ token_t<typename S::integers> token_of(sint_t<typename S::integers, 64> residual
 
 /// \brief Map a lane of rows: to each number's class and token, and all raw bits.
 /// \param numbers one packet, in which a missing number is a beat without data
-/// \param symbols a packet of class and token for each number
+/// \param sink takes class and token of each number: `put(class, token, out)`
 /// \param raw one packet of bytes
 /// \return bits of `stage_status_t`
-template <class S>
-std::uint32_t predict_kernel(hls::stream<typename stage_ports_t<S>::number_port> &numbers,
-                             hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
-                             hls::stream<raw_port_t> &raw, std::uint32_t rows) {
+template <class S, class SINK, class OUT>
+std::uint32_t predict_lane(hls::stream<typename stage_ports_t<S>::number_port> &numbers, SINK &sink,
+                           OUT &out, hls::stream<raw_port_t> &raw, std::uint32_t rows) {
   using F = typename S::integers;
   static stage_t<S> stage;
   raw_writer_t<F> writer;
@@ -137,8 +137,7 @@ rows_loop:
         made.token = uint_t<F, TOKEN_BITS>(S::tokens - 1);
         made.count = 0;
       }
-      symbols.write(full_beat<32>(ap_uint<32>(outlook.chosen), false));
-      symbols.write(full_beat<32>(ap_uint<32>(std::uint32_t(made.token)), true));
+      sink.put(outlook.chosen, std::uint32_t(made.token), out);
       writer.put(made.raw, made.count, raw);
       stage.observe(outlook, number);
     }
@@ -153,16 +152,14 @@ drain:
   return status;
 }
 
-/// \brief Restore a lane of rows: each class goes out before its token comes in.
-/// \param symbols a token for each number, whatever its TLAST; \param raw one packet of bytes
-/// \param classes a packet of one class for each number; \param numbers one packet
+/// \brief Restore a lane of rows: each class is known before its token.
+/// \param source gives the token of each number: `take(class, in)`
+/// \param raw one packet of bytes; \param numbers one packet
 /// \return bits of `stage_status_t`
-template <class S>
-std::uint32_t restore_kernel(hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
-                             hls::stream<raw_port_t> &raw,
-                             hls::stream<typename stage_ports_t<S>::symbol_port> &classes,
-                             hls::stream<typename stage_ports_t<S>::number_port> &numbers,
-                             std::uint32_t rows) {
+template <class S, class SOURCE, class IN>
+std::uint32_t restore_lane(SOURCE &source, IN &in, hls::stream<raw_port_t> &raw,
+                           hls::stream<typename stage_ports_t<S>::number_port> &numbers,
+                           std::uint32_t rows) {
   using F = typename S::integers;
   using bias_t = sint_t<F, BIAS_BITS>;
   using shift_t = uint_t<F, SHIFT_BITS>;
@@ -180,8 +177,7 @@ rows_loop:
   columns:
     for (std::uint32_t c = 0; c != S::columns; ++c) {
       const outlook_t<F> outlook = stage.predict();
-      classes.write(full_beat<32>(ap_uint<32>(outlook.chosen), true));
-      const std::uint32_t symbol = symbols.read().data.to_uint();
+      const std::uint32_t symbol = source.take(outlook.chosen, in);
       status |= symbol < S::tokens ? STAGE_FINE : NO_TOKEN;
       const std::uint32_t held = symbol < S::tokens ? symbol : S::tokens - 1;
       const bool missing = S::marks_missing && held == S::tokens - 1;
@@ -220,6 +216,46 @@ rows_loop:
   status |= reader.few ? FEW_RAW_BITS : STAGE_FINE;
   status |= reader.many ? MANY_RAW_BITS : STAGE_FINE;
   return status;
+}
+
+/// \brief Gives class and token of a number as a packet, as an engine takes it.
+struct record_sink_t {
+  template <class PORT>
+  void put(std::uint32_t chosen, std::uint32_t token, hls::stream<PORT> &symbols) {
+#pragma HLS INLINE
+    symbols.write(full_beat<32>(ap_uint<32>(chosen), false));
+    symbols.write(full_beat<32>(ap_uint<32>(token), true));
+  }
+};
+
+/// \brief Gives a number's class, a packet, to who then gives its token, whatever its TLAST.
+template <class PORT> struct asking_source_t {
+  hls::stream<PORT> &classes;
+  std::uint32_t take(std::uint32_t chosen, hls::stream<PORT> &symbols) {
+#pragma HLS INLINE
+    classes.write(full_beat<32>(ap_uint<32>(chosen), true));
+    return symbols.read().data.to_uint();
+  }
+};
+
+/// \brief Map a lane of rows to records of class and token, and raw bits.
+template <class S>
+std::uint32_t predict_kernel(hls::stream<typename stage_ports_t<S>::number_port> &numbers,
+                             hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
+                             hls::stream<raw_port_t> &raw, std::uint32_t rows) {
+  record_sink_t sink;
+  return predict_lane<S>(numbers, sink, symbols, raw, rows);
+}
+
+/// \brief Restore a lane of rows: each class goes out before its token comes in.
+template <class S>
+std::uint32_t restore_kernel(hls::stream<typename stage_ports_t<S>::symbol_port> &symbols,
+                             hls::stream<raw_port_t> &raw,
+                             hls::stream<typename stage_ports_t<S>::symbol_port> &classes,
+                             hls::stream<typename stage_ports_t<S>::number_port> &numbers,
+                             std::uint32_t rows) {
+  asking_source_t<typename stage_ports_t<S>::symbol_port> source = {classes};
+  return restore_lane<S>(source, symbols, raw, numbers, rows);
 }
 
 } // namespace pcedge
