@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from pcedge.errors import UsageError
 
@@ -160,7 +161,7 @@ MANY_RECORDS = 1 << 16
 MANY = {"batch": 512, "iterations": 1200, "validate_every": 4, "patience": 80}
 
 
-def by_default(records: int) -> dict[str, int]:
+def by_default(records: int) -> dict[str, Any]:
     """Give the settings of `MANY` for a train split of so many records, the ones of `LearnConfig` for fewer.
 
     Example:
