@@ -58,7 +58,9 @@ def train(
         MissingToolError: torch is not installed, or too old.
     """
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
-    said = {name: value for name, value in (("iterations", iterations), ("batch", batch)) if value is not None}
+    said: dict[str, Any] = {
+        name: value for name, value in (("iterations", iterations), ("batch", batch)) if value is not None
+    }
     config = LearnConfig(
         structure=structure, leaves=leaves, latents=latents, seed=seed, device=device,
         **said or by_default(len(splits.train)),
