@@ -34,8 +34,8 @@ ORDERED, MOST_ORDERED = 1 << 17, 64
 #: numbers of a lane, and lanes, in which numbers are looked at
 LANE, LANES = 1 << 13, 256
 
-#: of a circuit file: bytes without any class or token, and of a node of the tree
-BASE_BYTES, NODE_BYTES = 13_000, 12
+#: bytes of an integer circuit's file without tables and stage
+BASE_BYTES = 12_000
 
 
 def ordered(source: Columns, array: NDArray[Any]) -> Columns:
@@ -201,14 +201,9 @@ def class_bits(root: Branch, tokens: IntArray) -> float:
 
 
 def file_bytes(stage: Predictor, states: int) -> int:
-    """Estimate the bytes of the circuit's file."""
+    """Estimate the bytes of the integer circuit's file: its graph, its tables, the stage's text."""
     classes, tokens = stage.cardinalities
-    coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
-    tables = 2 * states * (classes + tokens + 2) + NODE_BYTES * len(stage.tree) + 8 * classes
-    own = 0 if not stage.listed else len(str(stage.listed))
-    if stage.source is not None:
-        own += len(stage.source.to_json())
-    return BASE_BYTES + tables + coefficients + own
+    return BASE_BYTES + 2 * states * (classes + tokens + 2) + len(stage.to_json())
 
 
 @dataclass(frozen=True, eq=False)
