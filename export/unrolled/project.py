@@ -101,7 +101,9 @@ def plan_unrolled(
     kernel = unroll(engine.program, adders)
     stage = plan_stage(engine.circuit, rows)
     headers = HEADERS + STAGE_HEADERS if stage else HEADERS
-    tops = {SOURCES: TOPS} | ({STAGE: STAGE_TOPS} if stage else {})
+    tops: dict[Sources, tuple[str, ...]] = {SOURCES: TOPS}
+    if stage:
+        tops[STAGE] = STAGE_TOPS
 
     shipped = files("pcedge.hls")
     sources = [*(f"include/pcedge/{header}" for header in headers), "testbench/unrolled.cpp"]
