@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from results import table, write_section
 from sets import SETS, load
 from telemetry import Missing
 
+from pcedge.cli.sensing import columns_for
 from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits
 from pcedge.engines import ReferenceEngine
@@ -39,24 +41,26 @@ NO_RIVALS = ("raw", "ten taps, entropy")
 def run(name: str, rivals: dict[str, int] | None) -> list[str]:
     """Learn, code and compare one set; give a row."""
     splits = load(name)
-    if splits.train.dtype.names:
-        raise Missing("records of several types are not trained on yet")
-    train, test = (part[:, None] if part.ndim == 1 else part for part in (splits.train, splits.test))
+    structs = splits.train.dtype.names is not None
+    train, test = (part[:, None] if part.ndim == 1 and not structs else part for part in (splits.train, splits.test))
+    data = Splits(train)
+    columns = columns_for(data, (), None)
     start = time.perf_counter()
-    circuit, report = fit_sensor(Splits(train))
+    circuit, report = fit_sensor(data, source=columns)
     seconds = time.perf_counter() - start
+    numbers = test.size if columns is None else len(test) * math.prod(columns.cell_shape)
     model = quantize(circuit)
     size = len(to_onnx(model).SerializeToString(deterministic=True))
     engine = ReferenceEngine(model)
     packed = encode(engine, test)
     back = decode(engine, packed)
-    assert back.dtype == test.dtype and (back == test).all()
+    assert back.dtype == test.dtype and back.tobytes() == test.tobytes()
     impossible = int(np.isneginf(row_log_likelihood(model, test)).sum())
     found = {tool: count for tool, count in (rivals or sizes(name, splits.test)).items() if tool not in NO_RIVALS}
     best = min(found, key=lambda tool: found[tool])
     saved = (found[best] - len(packed)) / test.nbytes
     return [
-        name, f"{test.size:,}", f"**{8 * len(packed) / test.size:.4f}**", f"{len(packed):,}", f"{size:,}",
+        name, f"{numbers:,}", f"**{8 * len(packed) / numbers:.4f}**", f"{len(packed):,}", f"{size:,}",
         f"{best} {found[best]:,}", f"{100 * (len(packed) / found[best] - 1):+.1f} %",
         f"{size / saved / 1e6:.2f}" if saved > 0 else "never", str(impossible), f"{report.classes}/{report.states}",
         f"{seconds:.0f}",

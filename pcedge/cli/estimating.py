@@ -85,7 +85,7 @@ def estimate(
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.memory_bits.items()]
         widths = [f"{name} {one} × {other} bits" for name, (one, other) in cost.stage.multipliers.items()]
         lines.append(
-            f"predictor stage, each of its two tops: kbit: {', '.join(kbit)}; multiplications a number, at most: "
+            f"predictor stage, each of its tops: kbit: {', '.join(kbit)}; multiplications a number, at most: "
             f"{cost.stage.multiplications}, by multipliers: {', '.join(widths) or 'none'}; passes of its loops a "
             f"number: {cost.stage.passes}"
         )

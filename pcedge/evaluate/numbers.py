@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arithmetic import log_of
 from pcedge.arrays import FloatArray
 from pcedge.circuit import Circuit, log_likelihood
+from pcedge.codec.predicted import token_bounds
 from pcedge.data.maps import numbers_of
 from pcedge.data.predictor import Predictor
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
+from pcedge.evaluate.statistics import RecordBits
 from pcedge.integer.circuit import IntegerCircuit
 
 
@@ -41,6 +43,27 @@ def row_log_likelihood(circuit: Circuit | IntegerCircuit, x: ArrayLike, missing:
         numbers[gaps.reshape(numbers.shape)] = 0
     rows: FloatArray = numbers.sum(axis=1)
     return rows
+
+
+def row_bits(circuit: Circuit, model: IntegerCircuit, x: ArrayLike) -> RecordBits:
+    """Measure the cost of every row of numbers: in the float circuit, the integer likelihood, and the coding intervals.
+
+    Args:
+        circuit: the float circuit, with a predictor stage.
+        model: the integer circuit, with the same.
+        x: data as the stage takes them, (rows, …).
+
+    Raises:
+        DataError: the data do not fit.
+    """
+    predictor = circuit.symbolizer
+    assert isinstance(predictor, Predictor)
+    classes, tokens, raw = numbers_of(predictor, x)
+    bounds = token_bounds(model)
+    width = bounds[classes, tokens + 1] - bounds[classes, tokens]
+    floats, likelihoods = (-token_logs(of)[classes, tokens] / math.log(2) + raw for of in (circuit, model))
+    intervals = model.scale_bits - np.log2(width) + raw
+    return RecordBits(*(bits.sum(axis=1) for bits in (floats, likelihoods, intervals, width == model.floor)))
 
 
 def gaps_of(predictor: Predictor, x: ArrayLike, missing: float) -> NDArray[np.bool_]:

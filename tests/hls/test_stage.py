@@ -281,7 +281,7 @@ def test_the_commands(tmp_path: Path) -> None:
     assert said == {
         name: value for name, value in read_manifest(out).table["stage"].items() if name in said
     }  # fmt: skip
-    assert "predictor stage, each of its two tops: kbit: line buffers" in run("estimate", model).output
+    assert "predictor stage, each of its tops: kbit: line buffers" in run("estimate", model).output
 
 
 def test_projects_of_other_circuits_have_no_stage(tmp_path: Path) -> None:
