@@ -43,7 +43,7 @@ def run(name: str, rivals: dict[str, int] | None) -> list[str]:
     splits = load(name)
     structs = splits.train.dtype.names is not None
     train, test = (part[:, None] if part.ndim == 1 and not structs else part for part in (splits.train, splits.test))
-    data = Splits(train)
+    data = Splits(train, splits.valid, typed=True)
     columns = columns_for(data, (), None)
     start = time.perf_counter()
     circuit, report = fit_sensor(data, source=columns)

@@ -152,7 +152,7 @@ def image(model: str, project: Path, out: Path) -> Result:
 @click.command(cls=Command, example="pcedge simulate build/m")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def simulate(folder: Path) -> Result:
-    """Compile a project's HLS testbenches and compare with its golden vectors: steps, the engine's jobs, a predictor.
+    """Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
 
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.

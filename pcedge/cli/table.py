@@ -57,7 +57,7 @@ TABLE = {
     ),
     "simulate": (
         "exporting", "simulate",
-        "Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs.",
+        "Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",
     ),
     "train": (
         "training", "train",

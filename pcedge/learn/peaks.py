@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray, unmasked
 
-#: residuals that are listed at most, and how often one must have been seen
-MOST, SEEN = 128, 16
+#: residuals that are listed at most, how often one must have been seen, and how much more often than those around it
+MOST, SEEN, OFTEN = 128, 16, 3
 
 #: residuals that a shift is weighed by, and steps on either side that have tokens of their own
 WEIGHED, EXACT = 1 << 13, 64
@@ -42,8 +43,12 @@ def log_tokens(residuals: IntArray, listed: Sequence[int] = ()) -> tuple[IntArra
     return np.where(hit, 2 * (8 + 4 * 61) + place, tokens), np.where(hit, 0, extra)
 
 
+#: both ends of what is around a value, and how they are searched
+_SIDES: tuple[tuple[int, Literal["left", "right"]], ...] = ((-1, "left"), (1, "right"))
+
+
 def peaks(residuals: IntArray, price: float) -> tuple[int, ...]:
-    """Find residuals that come so much more often than others of their size that naming them saves bits.
+    """Find residuals that come so much more often than those around them that naming them saves bits.
 
     Args:
         residuals: (lanes, rows, columns), masked where numbers are missing.
@@ -58,10 +63,15 @@ def peaks(residuals: IntArray, price: float) -> tuple[int, ...]:
     for column in range(columns) if columns <= COLUMNS else [slice(None)]:
         part = flat[..., column] if gone is None else flat[..., column][~gone[..., column]]
         values, counts = np.unique(part.ravel(), return_counts=True)
-        tokens, extra = log_tokens(values)
+        _, extra = log_tokens(values)
         often = (counts >= SEEN) & (extra > 0)
-        totals = np.bincount(tokens, counts.astype(np.float64))
-        gains = counts[often] * (extra[often] + np.log2(counts[often] / totals[tokens[often]]))
+        # What comes as often as those around it stands out in nothing.
+        seen, reach = np.concatenate([[0], np.cumsum(counts)]), 1 << (1 + extra[often])
+        first, last = (np.searchsorted(values, values[often] + side * reach, where) for side, where in _SIDES)
+        here = counts[often].astype(np.float64)
+        around = np.maximum((seen[last] - seen[first] - here) / (2 * reach), 0.5 / reach)
+        gains = here * np.log2(here / around) - (here - around) / math.log(2)
+        gains[here < OFTEN * around] = 0
         for value, gain in zip(values[often].tolist(), gains.tolist(), strict=True):
             saved[value] = saved.get(value, 0.0) + gain
     best = sorted((value for value in saved if saved[value] > price), key=lambda value: -saved[value])

@@ -35,7 +35,7 @@ ORDERED, MOST_ORDERED = 1 << 17, 64
 LANE, LANES = 1 << 13, 256
 
 #: bytes of an integer circuit's file without tables and stage
-BASE_BYTES = 12_000
+BASE_BYTES = 16_500
 
 
 def ordered(source: Columns, array: NDArray[Any]) -> Columns:

@@ -104,7 +104,7 @@ PRODUCTS = {
     "weights": ("weight * mantissa",),
     "leaf tables": ("scale * entry", "context * k.rows[e].at[p]", "state[step.a + k] * below"),
     "products": ("a * b", "o.a[from] * o.b[from]"),
-    "predictor stage": ("coefficient * narrow", "weight * input", "weight * term"),
+    "predictor stage": ("coefficient * narrow", "weight * input", "weight * term", "weight * below"),
     "as narrow as its factors: where a table begins": ("uint_t<F, N>(number) * uint_t<F, W>(words)",),
     "ceil_div, by constants": ("+ b - 1) / b",),
     "as narrow as its factors: floors": ("uint_t<F, S>(symbols) * uint_t<F, P>(floor)",),
