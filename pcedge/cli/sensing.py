@@ -18,7 +18,7 @@ from pcedge.data import Columns, Reading, Splits, load_data, parse_columns
 from pcedge.data.column_spec import ColumnSpec
 from pcedge.errors import DataError, UsageError
 from pcedge.learn.config import Watch
-from pcedge.learn.sensor import SIZE_BYTES, fit_sensor
+from pcedge.learn.sensor import fit_sensor
 
 #: options that are of no use with a predictor stage
 OTHERS = (
@@ -121,7 +121,7 @@ def train_sensor(
     if kept is not None and kept.exists():
         announce(f"going on from {kept}")
     with reporting("choosing a predictor stage", "candidate") as move, whole_file(out) as fresh:
-        size = SIZE_BYTES if size_kbit is None else max(1, round(125 * size_kbit))
+        size = None if size_kbit is None else max(1, round(125 * size_kbit))
         with resumable(kept):
             circuit, report = fit_sensor(
                 data, records, size, seed, announce, columns, checkpoint=kept, watch=watch, progress=move

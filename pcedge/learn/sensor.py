@@ -100,7 +100,7 @@ class Report:
 def fit_sensor(
     data: Splits,
     records: int | None = None,
-    size_bytes: int = SIZE_BYTES,
+    size_bytes: int | None = None,
     seed: int = 0,
     told: Told = lambda _: None,
     source: Columns | None = None,
@@ -114,7 +114,8 @@ def fit_sensor(
     Args:
         data: the splits; without a validation split the last tenth of train's rows judges.
         records: rows that the circuit will code; the size of the model follows from it.
-        size_bytes: bytes of the circuit's file at most.
+        size_bytes: bytes of the circuit's file at most, where some stage has room; None is 64 kB, and more where the
+            coefficients of the best stage alone take that.
         seed: seed of samples and starts.
         told: told what was tried.
         source: the columns of the data, where they are not plain integers.
@@ -160,7 +161,7 @@ class _Search:
         train: NDArray[Any],
         valid: NDArray[Any],
         records: int | None,
-        size_bytes: int,
+        size_bytes: int | None,
         seed: int,
         told: Told,
         source: Columns | None,
@@ -168,7 +169,7 @@ class _Search:
         raw_bytes = max(1, train[0].nbytes)
         self.source = source
         self.train, self.valid = (part if source is None else source.apply(part) for part in (train, valid))
-        self.size_bytes, self.told = size_bytes, told
+        self.size_bytes, self.bound, self.told = size_bytes or SIZE_BYTES, size_bytes is not None, told
         self.generator = np.random.default_rng([seed, 3])
         self.seed = seed
         self.dtype = train.dtype.name if source is None else CELLS
@@ -197,7 +198,9 @@ class _Search:
         finalists = [predictor, *(one for other, one in tried[1:FINALISTS] if other < CLOSE * cost)]
         total += len(finalists) - FINALISTS
         sized = [step(f"finalist {n}", partial(self._finalist, one)) for n, one in enumerate(finalists)]
-        _, circuit, numbers = min(sized, key=lambda entry: entry[0])
+        # A size that was asked for comes before the bits.
+        fits = [entry for entry in sized if entry[2]["circuit_bytes"] <= self.size_bytes] if self.bound else []
+        _, circuit, numbers = min(fits or sized, key=lambda entry: entry[0])
         return circuit, Report(**numbers)
 
     def _candidate(self, name: str, group_of: tuple[int, ...], most: int) -> Step:
@@ -361,12 +364,15 @@ class _Search:
             return fit_mixture(counts, states, share, self.seed, rounds, apart)
 
         blur = min(BLURS, key=lambda share: middle.bits(fitted(middle.train, 8, share)))
+        # Where coefficients alone take more than the limit, there is none.
+        least = min(file_bytes(cut.stage, STATES[0]) for cut in cuts)
+        limit = self.size_bytes if least <= self.size_bytes else math.inf
         best: tuple[float, Counted, int] | None = None
         for cut in cuts:
             below = math.inf
             for states in STATES:
                 size = file_bytes(cut.stage, states)
-                if states > 2 * len(cut.stage.classes) or (size > self.size_bytes and best is not None):
+                if states > 2 * len(cut.stage.classes) or size > limit:
                     continue
                 bits = cut.bits(fitted(cut.train, states, blur))
                 cost = bits * self.cells + 8 * size
