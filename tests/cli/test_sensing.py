@@ -36,11 +36,11 @@ def test_from_data_to_stream_and_back(folder: Path) -> None:
 
 
 def test_train_says_what_it_chose_and_what_it_is_worth(folder: Path) -> None:
-    arguments = ("train", "--data", folder / "x.npy", "--size-kbit", 120, "--out", folder / "d.pcedge", "--json")
+    arguments = ("train", "--data", folder / "x.npy", "--size-kbit", 160, "--out", folder / "d.pcedge", "--json")
     told = run(*arguments)
     assert "choosing a predictor stage on 900 rows of 2 numbers" in told.stderr and "neighbours: " in told.stderr
     result = json.loads(told.stdout)
-    assert result["structure"] == "predictor" and result["circuit_bytes"] <= 15_000
+    assert result["structure"] == "predictor" and result["circuit_bytes"] <= 20_000
     assert result["break_even_bytes"] > 0 and result["valid_bits_per_value"] > 0
 
 
