@@ -128,6 +128,8 @@ class Streams(Parser):
             for lanes in (1, 3, None):
                 made.append(Case({"x.pce": encode(engine, data, lanes)}, 0, options=number))
             made.append(Case({"x.pce": encode(engine, data[:0])}, 0, options=number))
+            fields = {1: b"raw >i2", 2: b"\2\0\0\0abc", 3: b"rest", 6: b"index", 300: b""}
+            made.append(Case({"x.pce": encode(engine, data, 2, fields=fields)}, 0, options=number))
         # More records than a segment has, of one certain variable: they take few bytes.
         leaf = InputLayer(0, np.array([[0.75, 0.25]]))
         self.engines.append(ReferenceEngine(quantize(Circuit((leaf,)))))

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge import limits
 from pcedge.circuit import Circuit, load_circuit
+from pcedge.codec import files
 from pcedge.codec.codec import Codec
 from pcedge.codec.source import Source, program_of
+from pcedge.data.readers import PLAIN, Reading
 from pcedge.integer import IntegerCircuit
 
 
@@ -90,3 +92,37 @@ def decode(circuit: Source, data: bytes) -> NDArray[np.generic]:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
     """
     return Codec(circuit).decode(data)
+
+
+def encode_file(
+    circuit: Source, source: str | os.PathLike[str], lanes: int | None = None, reading: Reading = PLAIN
+) -> bytes:
+    """Compress a file to a stream, which carries what writes the file again byte for byte.
+
+    Args:
+        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        source: a file as `load_array` takes it.
+        lanes: S, as in `encode`.
+        reading: what the file does not say itself.
+
+    Raises:
+        DataError: the file is damaged, or its data do not fit the circuit.
+        UsageError: lanes is not positive, or the reading does not fit the file.
+    """
+    return files.encode_file(Codec(circuit).engine, os.fspath(source), reading, lanes).stream
+
+
+def decode_file(circuit: Source, data: bytes, format: str | None = None) -> bytes:
+    """Restore the file of a stream.
+
+    Args:
+        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        data: the stream.
+        format: `npy`, `csv`, `tsv`, `raw`, `wav` or `idx`; None gives the file that was encoded, byte for byte, and a
+            `.npy` file where the stream names none.
+
+    Raises:
+        StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+        UsageError: the format cannot hold the data.
+    """
+    return files.decode_file(Codec(circuit).engine, data, format).data

@@ -57,6 +57,8 @@ BOUNDS = {
     "idx": Bound(128, 1 << 34),
     "images": Bound(128, 1 << 34),
     "raw": Bound(4, NO_CEILING),
+    # formats whose numbers are packed: FLAC, LAZ, HDF5 and so on
+    "packed": Bound(512, 1 << 34),
     "stream": Bound(64, NO_CEILING),
     "symbolizer": Bound(64, 1 << 28),
     "manifest": Bound(64, 1 << 28),

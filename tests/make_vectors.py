@@ -1,7 +1,8 @@
-"""Write tests/vectors/*.csv: conformance vectors of every arithmetic primitive, from plain Python integers.
+"""Write tests/vectors/*.csv: conformance vectors of every primitive, from plain Python integers.
 
-Nothing here uses numpy or pcedge: the functions below say the rules of docs/arithmetic.md a second time, so that the
-files check every implementation. Run `python tests/make_vectors.py` to write the files again; they must not change.
+Nothing here uses numpy or pcedge: the functions below say the rules of docs/arithmetic.md and docs/predictor.md a
+second time, so that the files check every implementation. Run `python tests/make_vectors.py` to write the files again;
+they must not change.
 """
 
 from __future__ import annotations
@@ -373,6 +374,103 @@ def kept_align_rows(rng: random.Random) -> Iterator[Row]:
             }  # fmt: skip
 
 
+def held(number: int, low: int, high: int) -> int:
+    """Hold a number within a range."""
+    return max(low, min(high, number))
+
+
+def wrapped(number: int) -> int:
+    """Give a number of 64 bits with sign, modulo 2^64."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def predicted(coefficients: Sequence[int], numbers: Sequence[int], constant: int, low: int, high: int) -> int:
+    """Predict a number of a narrow group."""
+    seen = [held(number, 1 - 2**32, 2**32 - 1) for number in numbers]
+    total = sum(a * x for a, x in zip(coefficients, seen, strict=True)) + constant
+    return held((total + 2**15) // 2**16, low, high)
+
+
+def prediction_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover both kinds of groups: the widest coefficients and numbers, ends of ranges, halves that round."""
+    for case in range(300):
+        many, wide = rng.choice((1, 2, 3, 64)), case % 3 == 0
+        top = 2 ** rng.choice((1, 7, 16, 31, 32)) - 1
+        low, high = rng.choice(((-top, 0), (0, top), (-(top // 2), top - top // 2)))
+        ends = (-(2**63), 2**63 - 1, 2**32, -(2**32), 0, 1, -1)
+        numbers = [rng.choice((low, high, rng.randint(low, high), rng.choice(ends))) for _ in range(many)]
+        largest = rng.choice((3, 2**14, 2**16, 2**21 - 1))
+        coefficients = [rng.choice((0, 1, -1, largest, -largest, rng.randint(-largest, largest))) for _ in range(many)]
+        constant = rng.choice((0, 2**15, -(2**15), -(2**15) - 1, 2**48 - 1, 1 - 2**48, rng.randint(-(2**20), 2**20)))
+        if wide:
+            coefficients, constant = [rng.randint(-3, 3) for _ in range(many)], 0
+            numbers = [rng.choice((*ends, rng.randint(-(2**63), 2**63 - 1))) for _ in range(many)]
+        total = sum(a * x for a, x in zip(coefficients, numbers, strict=True))
+        yield {
+            "wide": int(wide), "low": low, "high": high, "constant": constant, "coefficients": coefficients,
+            "numbers": numbers,
+            "result": wrapped(total) if wide else predicted(coefficients, numbers, constant, low, high),
+        }  # fmt: skip
+
+
+def adaptation_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover every rate and number of inputs, zeros, saturated inputs and weights, all signs, and no residual."""
+    for case in range(300):
+        many, rate = rng.choice((1, 2, 3, 4, 5, 17, 64)), 1 + case % 16
+        top, most = 2**31 - 1, 2**21 - 1
+        scale = 2 ** rng.randint(0, 33)
+        inputs = [rng.choice((0, 1, -1, scale, -scale, rng.randint(-scale, scale))) for _ in range(many)]
+        weights = [rng.choice((0, most, -most, rng.randint(-most, most))) for _ in range(many)]
+        low, high = -(2 ** rng.choice((3, 15, 32))) + 1, 2 ** rng.choice((3, 15, 32)) - 1
+        first = rng.choice((low, high, 0, rng.randint(low, high)))
+        seen = [held(entry, -top, top) for entry in inputs]
+        total = sum(w * r for w, r in zip(weights, seen, strict=True))
+        result = held(first + (total + 2**15) // 2**16, low, high)
+        number = rng.choice((result, result - 1, result + 1, low, high))
+        number = held(number, low, high)
+        shift, gain = sum(map(abs, seen)).bit_length(), 16 - rate + (many - 1).bit_length()
+        moved = []
+        for weight, entry in zip(weights, seen, strict=True):
+            move = abs(entry) * 2**gain // 2**shift
+            up = (number > result) - (number < result) if entry > 0 else (number < result) - (number > result)
+            moved.append(held(weight + up * move, -most, most))
+        yield {
+            "rate": rate, "low": low, "high": high, "prediction": first, "inputs": inputs, "weights": weights,
+            "number": number, "corrected": result, "new_weights": moved,
+        }  # fmt: skip
+
+
+def split(residual: int, bias: int, shift: int, centre: int, escapes: int) -> tuple[int, int, int]:
+    """Give the token of a residual, the raw bits behind it, and how many they are."""
+    rest = wrapped(residual - bias)
+    v, low = rest // 2**shift, rest % 2**shift
+    if -centre <= v < centre:
+        return escapes + centre + v, low, shift
+    distance = v - centre + 1 if v >= centre else -centre - v
+    size = distance.bit_length()
+    token = escapes + 2 * centre + size - 1 if v >= centre else escapes - size
+    return token, (distance - 2 ** (size - 1)) * 2**shift + low, size - 1 + shift
+
+
+def token_rows(rng: random.Random) -> Iterator[Row]:
+    """Cover both ends of the centre and of every escape, every shift, the widest residuals and biases."""
+    for shift in range(61):
+        centre = rng.choice((1, 2, 12, 100, 2**14))
+        size = 63 - shift
+        escapes = max(1, size + 1)
+        edges = [v + near for v in (-centre, centre, 0) for near in (-1, 0, 1)]
+        level = rng.randint(1, max(1, size - 1))
+        edges += [side * (centre + 2**level) + near for side in (1, -1) for near in (-1, 0, 1)]
+        bias = rng.choice((0, 1, -1, 2**40 - 1, 1 - 2**40, rng.randint(-(2**30), 2**30)))
+        cases = [wrapped(v * 2**shift + rng.randrange(2**shift) + bias) for v in edges]
+        for residual in (*cases, -(2**63), 2**63 - 1, rng.randint(-(2**63), 2**63 - 1)):
+            token, raw, count = split(residual, bias, shift, centre, escapes)
+            yield {
+                "bias": bias, "shift": shift, "centre": centre, "escapes": escapes, "residual": residual,
+                "token": token, "raw": raw, "count": count,
+            }  # fmt: skip
+
+
 FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "accumulate": accumulate_rows,
     "normalise": normalise_rows,
@@ -387,6 +485,9 @@ FILES: dict[str, Callable[[random.Random], Iterator[Row]]] = {
     "kept_product": kept_product_rows,
     "kept_normalise": kept_normalise_rows,
     "kept_align": kept_align_rows,
+    "prediction": prediction_rows,
+    "adaptation": adaptation_rows,
+    "token": token_rows,
 }
 
 

@@ -14,6 +14,8 @@ from pcedge.export.engine.cycles import JOBS, Estimate, busy_cycles, estimate, s
 from pcedge.export.engine.resources import estimate_resources
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import lower
+from pcedge.export.project.prediction import stage_costs
+from pcedge.export.project.stage import StageCode
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -38,6 +40,8 @@ class Cost:
     memory_bits: dict[str, int]
     #: None where the target says no family
     resources: ResourceEstimate | None
+    #: of the circuit's predictor stage, if it has one; it is beside the engine and not in its other figures
+    stage: StageCode | None = None
 
     @property
     def clock_hz(self) -> float:
@@ -67,7 +71,7 @@ class Cost:
             "multipliers": self.size.multipliers,
             "state_words": self.state_words,
             "memory_bits": self.memory_bits,
-        }  # fmt: skip
+        } | ({"stage": self.stage.as_dict()} if self.stage else {})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def estimate_cost(
         board, size, memories, len(program.circuit.order), {job: estimate(program, size, job) for job in JOBS},
         sizes["state_words"], memory,
         None if board.family is None else estimate_resources(lowered, board.family, capacity),
+        stage_costs(program.circuit),
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from pcedge.export.project.manifest import (
     MANIFEST_VERSION,
     PROJECT_FORMAT,
 )
+from pcedge.export.project.prediction import STAGE, STAGE_TOPS, plan_stage
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.vitis.files import ENGINE, ENGINE_TOPS, KERNEL_TOPS, KERNELS, Sources
 from pcedge.integer.circuit import IntegerCircuit
@@ -50,6 +51,7 @@ def write_project(
     shape: EngineSize | None = None,
     reload: bool = False,
     fit: Sequence[IntegerCircuit] = (),
+    rows: ArrayLike | None = None,
 ) -> Path:
     """Lower a circuit to a project directory, see `plan_engine`.
 
@@ -61,6 +63,7 @@ def write_project(
         shape: multiply-accumulates a cycle and streams of the engine; None takes one of each.
         reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
         fit: with `reload`, further circuits that the memories must have room for.
+        rows: of a circuit with a predictor stage, data for the stage's golden vectors; None draws some.
 
     Returns:
         The directory.
@@ -71,7 +74,7 @@ def write_project(
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none.
     """
-    plan = plan_engine(circuit, target=target, records=records, shape=shape, reload=reload, fit=fit)
+    plan = plan_engine(circuit, target=target, records=records, shape=shape, reload=reload, fit=fit, rows=rows)
     return write_plan(plan, out)
 
 
@@ -83,6 +86,7 @@ def plan_engine(
     shape: EngineSize | None = None,
     reload: bool = False,
     fit: Sequence[IntegerCircuit] = (),
+    rows: ArrayLike | None = None,
 ) -> ProjectPlan:
     """Lower a circuit to the files of a project; nothing is written.
 
@@ -99,26 +103,32 @@ def plan_engine(
     if not len(drawn):
         raise DataError("golden vectors must have at least one record, got none")
     golden = make_golden(engine, drawn)
+    stage = plan_stage(engine.circuit, rows)
 
     header, source = memories_code(lowered) if capacity is None else reload_code(capacity)
     config = config_code(lowered) if capacity is None else reload_config_code(capacity)
     words = lowered.state_words if capacity is None else capacity.sizes["state_words"]
     tops: dict[Sources, tuple[str, ...]] = {} if reload else {KERNELS: KERNEL_TOPS}
+    tops[ENGINE] = ENGINE_TOPS
+    if stage:
+        tops[STAGE] = STAGE_TOPS
     contents = {
-        **_sources(reload),
+        **_sources(reload, stage is not None),
         "src/pcedge_config.hpp": (storage_code(words, shape) + config).encode(),
         "src/pcedge_memories.hpp": header.encode(),
         "src/pcedge_memories.cpp": source.encode(),
-        **vendor_plan(chosen, tops | {ENGINE: ENGINE_TOPS}),
+        **(stage.contents if stage else {}),
+        **vendor_plan(chosen, tops),
         **_golden(golden, lowered),
         "model.onnx": onnx_bytes(program),
     }
     if image is not None and capacity is not None:
         contents["golden/image.u32"] = image_words(image, capacity).tobytes()
-    return plan_project(_manifest(lowered, shape, chosen, golden, capacity), contents)
+    manifest = _manifest(lowered, shape, chosen, golden, capacity, [top for names in tops.values() for top in names])
+    return plan_project(manifest | (stage.manifest if stage else {}), contents)
 
 
-def _sources(reload: bool) -> dict[str, bytes]:
+def _sources(reload: bool, stage: bool) -> dict[str, bytes]:
     kernels = files("pcedge.hls")
     sources = {}
     for name in ("engine.cpp",) if reload else ("testbench.cpp", "engine.cpp"):
@@ -126,7 +136,11 @@ def _sources(reload: bool) -> dict[str, bytes]:
     for top in ("engine",) if reload else ("top", "engine"):
         for name in (f"pcedge_{top}.hpp", f"pcedge_{top}.cpp"):
             sources[f"src/{name}"] = kernels.joinpath("tops", name)
-    headers = {f"include/{name}": content for name, content in kernel_headers().items()}
+    headers = {
+        f"include/{name}": content
+        for name, content in kernel_headers().items()
+        if stage or not name.startswith("pcedge/predict/")
+    }
     copies = {name: source.read_bytes() for name, source in sources.items()}
     return headers | copies | {"Makefile": template("engine", "Makefile").encode()}
 
@@ -152,7 +166,7 @@ def _golden(golden: Golden, lowered: Lowered) -> dict[str, bytes]:
 
 
 def _manifest(
-    lowered: Lowered, shape: EngineSize, target: Target, golden: Golden, capacity: Capacity | None
+    lowered: Lowered, shape: EngineSize, target: Target, golden: Golden, capacity: Capacity | None, tops: list[str]
 ) -> dict[str, object]:
     circuit = lowered.circuit
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
@@ -170,7 +184,7 @@ def _manifest(
         "multipliers": shape.multipliers,
         "search_bits": shape.search_bits,
         "reload": capacity is not None,
-        "tops": [*(KERNEL_TOPS if capacity is None else ()), *ENGINE_TOPS],
+        "tops": tops,
         "steps": {"likelihood": len(lowered.likelihood.steps), "code": len(lowered.code.steps)},
         "memory_bits": lowered.memory_bits(),
         "golden_records": len(golden.records),

@@ -91,6 +91,8 @@ class Manifest:
     size: EngineSize | None
     #: what the memories have room for; None where they are read-only
     capacity: Capacity | None
+    #: of a project with a predictor stage its golden numbers and bytes, and the columns of a row
+    stage: Mapping[str, int] | None = None
 
     @property
     def reload(self) -> bool:
@@ -163,6 +165,7 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
         steps=_steps(table, where) if engine else {},
         size=_size(table, where) if engine else None,
         capacity=_capacity(table, where) if engine else None,
+        stage=_stage(table, where),
     )
 
 
@@ -236,6 +239,19 @@ def _steps(table: Mapping[str, Any], where: str) -> dict[str, int]:
     if not isinstance(steps, dict):
         _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
     return {name: _count(steps, name, f"{where}: steps") for name in ("likelihood", "code")}
+
+
+def _stage(table: Mapping[str, Any], where: str) -> dict[str, int] | None:
+    stage = table.get("stage")
+    if stage is None:
+        return None
+    if not isinstance(stage, dict):
+        _refuse(where, f"stage must be a table, {_got(stage)}")
+    counts = {name: _count(stage, name, f"{where}: stage") for name in ("golden_numbers", "columns")}
+    size = stage.get("golden_bytes")
+    if type(size) is not int or not 0 <= size <= MOST_WORD:  # a stage may have no raw bits
+        _refuse(where, f"stage: golden_bytes must be a whole number in 0..{MOST_WORD}, {_got(size)}")
+    return counts | {"golden_bytes": size}
 
 
 def _size(table: Mapping[str, Any], where: str) -> EngineSize | None:

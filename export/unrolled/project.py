@@ -27,6 +27,7 @@ from pcedge.export.project.directory import (
 )
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED
+from pcedge.export.project.prediction import STAGE, STAGE_HEADERS, STAGE_TOPS, plan_stage
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
 from pcedge.export.unrolled.kernel import Kernel, unroll
 from pcedge.export.vitis.files import Sources
@@ -57,6 +58,7 @@ def write_unrolled(
     target: str = DEFAULT_TARGET,
     records: ArrayLike | None = None,
     adders: str = "auto",
+    rows: ArrayLike | None = None,
 ) -> Path:
     """Unroll a circuit into a project directory, see `plan_unrolled`.
 
@@ -66,6 +68,7 @@ def write_unrolled(
         target: name of a shipped target, or the path of a TOML file with the same fields.
         records: data for the golden vectors, (N, …), -1 is missing; None draws some from the circuit.
         adders: `auto`, `shared` or `plain`, see `unroll`.
+        rows: of a circuit with a predictor stage, data for the stage's golden vectors; None draws some.
 
     Returns:
         The directory.
@@ -75,7 +78,7 @@ def write_unrolled(
         DataError: the records do not fit, or there are none.
         MissingToolError: shared adders without the extra `da`.
     """
-    return write_plan(plan_unrolled(circuit, target=target, records=records, adders=adders), out)
+    return write_plan(plan_unrolled(circuit, target=target, records=records, adders=adders, rows=rows), out)
 
 
 def plan_unrolled(
@@ -84,6 +87,7 @@ def plan_unrolled(
     target: str = DEFAULT_TARGET,
     records: ArrayLike | None = None,
     adders: str = "auto",
+    rows: ArrayLike | None = None,
 ) -> ProjectPlan:
     """Unroll a circuit into the files of a project; nothing is written.
 
@@ -95,20 +99,27 @@ def plan_unrolled(
     if not len(given):
         raise DataError("golden vectors must have at least one record, got none")
     kernel = unroll(engine.program, adders)
+    stage = plan_stage(engine.circuit, rows)
+    headers = HEADERS + STAGE_HEADERS if stage else HEADERS
+    tops: dict[Sources, tuple[str, ...]] = {SOURCES: TOPS}
+    if stage:
+        tops[STAGE] = STAGE_TOPS
 
     shipped = files("pcedge.hls")
-    sources = [*(f"include/pcedge/{header}" for header in HEADERS), "testbench/unrolled.cpp"]
+    sources = [*(f"include/pcedge/{header}" for header in headers), "testbench/unrolled.cpp"]
     contents = {
         **{name: shipped.joinpath(name).read_bytes() for name in sources},
         "src/pcedge_unrolled.hpp": header_text(kernel).encode(),
         "src/pcedge_unrolled.cpp": source_text(kernel).encode(),
-        **vendor_plan(chosen, {SOURCES: TOPS}),
+        **(stage.contents if stage else {}),
+        **vendor_plan(chosen, tops),
         "Makefile": template("unrolled", "unrolled.mk").encode(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/results.i64": results(engine, given).astype("<i8").tobytes(),
         "model.onnx": onnx_bytes(engine.program),
     }
-    return plan_project(_manifest(kernel, chosen, len(given)), contents)
+    manifest = _manifest(kernel, chosen, len(given), [top for names in tops.values() for top in names])
+    return plan_project(manifest | (stage.manifest if stage else {}), contents)
 
 
 def results(engine: ReferenceEngine, records: IntArray) -> IntArray:
@@ -175,7 +186,7 @@ def _join_numbers(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]:
+def _manifest(kernel: Kernel, target: Target, records: int, tops: list[str]) -> dict[str, object]:
     circuit, fields = kernel.circuit, kernel.record
     return {
         "format": PROJECT_FORMAT,
@@ -186,7 +197,7 @@ def _manifest(kernel: Kernel, target: Target, records: int) -> dict[str, object]
         "digest": circuit.likelihood_digest.hex(),
         "widths": circuit.widths.as_dict(),
         "variables": len(circuit.order),
-        "tops": list(TOPS),
+        "tops": tops,
         "initiation_interval": 1,
         "adders": kernel.adders,
         "edges": kernel.edges,

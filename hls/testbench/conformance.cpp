@@ -7,6 +7,8 @@
 #include "pcedge/arith/matvec.hpp"
 #include "pcedge/arith/range_coder.hpp"
 #include "pcedge/arith/unrolled.hpp"
+#include "pcedge/predict/linear.hpp"
+#include "pcedge/predict/token.hpp"
 
 #include <cinttypes>
 #include <cstdio>
@@ -236,6 +238,69 @@ template <class F, int P> numbers decode_of(const row_t &row) {
   return {reached ? unit : -1, to_number(state.low), to_number(state.range), used};
 }
 
+template <class F> sint_t<F, COEFFICIENT_BITS> coefficient(number value) {
+  return sint_t<F, COEFFICIENT_BITS>(value);
+}
+
+template <class F> numbers predict(const row_t &row) {
+  const numbers &coefficients = row.list("coefficients"), &values = row.list("numbers");
+  sint_t<F, PREDICTION_BITS> sum = sint_t<F, PREDICTION_BITS>(row.one("constant"));
+  uint_t<F, 64> wrapped = 0;
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    const sint_t<F, 64> value = sint_t<F, 64>(values[k]);
+    if (row.one("wide") != 0)
+      wrapped = predict_wide<F>(wrapped, coefficient<F>(coefficients[k]), value);
+    else
+      sum = predict_narrow<F, 64>(sum, coefficient<F>(coefficients[k]), value);
+  }
+  if (row.one("wide") != 0)
+    return {to_number(wrapped)};
+  return {number(prediction_of<F>(sum, sint_t<F, NARROW_BITS>(row.one("low")),
+                                  sint_t<F, NARROW_BITS>(row.one("high"))))};
+}
+
+template <class F> numbers adapt(const row_t &row) {
+  using narrow_t = sint_t<F, NARROW_BITS>;
+  using seen_t = sint_t<F, SEEN_BITS>;
+  const numbers &inputs = row.list("inputs"), &weights = row.list("weights");
+  const auto seen = [&](std::size_t k) {
+    return seen_t(saturated<F, 64, SEEN_BITS>(sint_t<F, 64>(inputs[k])));
+  };
+  sint_t<F, PREDICTION_BITS> sum = 0;
+  uint_t<F, INPUTS_BITS> sizes = 0;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    sum = correct<F>(sum, coefficient<F>(weights[k]), seen(k));
+    sizes =
+        uint_t<F, INPUTS_BITS>(sizes + uint_t<F, INPUTS_BITS>(magnitude<F, SEEN_BITS>(seen(k))));
+  }
+  const narrow_t made = corrected<F>(narrow_t(row.one("prediction")), sum, narrow_t(row.one("low")),
+                                     narrow_t(row.one("high")));
+  const number residual = row.one("number") - number(made);
+  const int gain = 16 - row.small("rate") + ceil_log2(std::int64_t(inputs.size()));
+  numbers result = {number(made)};
+  for (std::size_t k = 0; k < inputs.size(); ++k)
+    result.push_back(number(
+        moved_weight<F>(coefficient<F>(weights[k]), seen(k), uint_t<F, LENGTH_BITS>(unsigned(gain)),
+                        bit_length<F, INPUTS_BITS>(sizes), sint_t<F, 64>(residual))));
+  return result;
+}
+
+template <class F> numbers tokenise(const row_t &row) {
+  const auto bias = sint_t<F, BIAS_BITS>(row.one("bias"));
+  const auto shift = uint_t<F, SHIFT_BITS>(row.one("shift"));
+  const auto centre = uint_t<F, TOKEN_BITS>(row.one("centre"));
+  const auto escapes = uint_t<F, LENGTH_BITS>(row.one("escapes"));
+  const token_t<F> made =
+      split_residual<F>(sint_t<F, 64>(row.one("residual")), bias, shift, centre, escapes);
+  const escape_t<F> escape = escape_of<F>(made.token, centre, escapes);
+  // What comes back must be the residual, and from as many bits.
+  const number back =
+      number(join_token<F>(made.token, made.raw, escape, bias, shift, centre, escapes));
+  const bool same = back == row.one("residual") &&
+                    to_number(raw_bits_of<F>(escape, shift)) == to_number(made.count);
+  return {to_number(made.token), to_number(made.raw), same ? to_number(made.count) : -1};
+}
+
 /// \brief Choose the kernel of the row's scale.
 template <numbers (*Small)(const row_t &), numbers (*Wide)(const row_t &)>
 numbers by_scale(const row_t &row) {
@@ -281,7 +346,10 @@ template <class F> int family(const std::string &folder, const char *name) {
          compare(folder, "encode.csv", name, by_scale<encode_of<F, 16>, encode_of<F, 24>>,
                  {"new_low", "new_range", "digits", "flush"}) ||
          compare(folder, "decode.csv", name, by_scale<decode_of<F, 16>, decode_of<F, 24>>,
-                 {"unit", "new_offset", "new_range", "used"});
+                 {"unit", "new_offset", "new_range", "used"}) ||
+         compare(folder, "prediction.csv", name, predict<F>, {"result"}) ||
+         compare(folder, "adaptation.csv", name, adapt<F>, {"corrected", "new_weights"}) ||
+         compare(folder, "token.csv", name, tokenise<F>, {"token", "raw", "count"});
 }
 
 } // namespace

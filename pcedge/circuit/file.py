@@ -31,6 +31,11 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     Raises:
         FormatError: the tables of parametric leaves are too large for their file, so that nobody could read it.
     """
+    write_whole(Path(path), circuit_bytes(circuit, str(path)))
+
+
+def circuit_bytes(circuit: Circuit, where: str = "the circuit") -> bytes:
+    """Give the bytes of a float circuit's file; `where` is its name, for the error of `save_circuit`."""
     from safetensors.numpy import save
 
     described, tensors = _describe(circuit)
@@ -41,9 +46,9 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     if circuit.symbolizer is not None:
         header["symbolizer"] = circuit.symbolizer.as_dict()
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
-    data = save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))})
-    _check_memory(described, tensors, len(data), str(path))
-    write_whole(Path(path), data)
+    data: bytes = save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))})
+    _check_memory(described, tensors, len(data), where)
+    return data
 
 
 def circuit_checksum(circuit: Circuit) -> str:

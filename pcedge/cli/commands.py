@@ -13,18 +13,29 @@ import numpy as np
 from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
 from pcedge.cli.inputs import (
     DATA,
-    FILE,
     MODEL,
     OUT,
+    Marker,
     bits_per_value,
+    reading_of,
     reading_options,
     said_header,
     to_records,
     to_symbols,
 )
 from pcedge.cli.measuring import layers_in_words, parts, tails_in_words, tails_of
-from pcedge.cli.output import Command, Result, announce, in_words, memory_in_words, progress, table, whole_file
-from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
+from pcedge.cli.output import (
+    Command,
+    Result,
+    announce,
+    in_words,
+    memory_in_words,
+    options_given,
+    progress,
+    table,
+    whole_file,
+)
+from pcedge.data.columns import Columns
 from pcedge.errors import DataError
 
 
@@ -118,7 +129,13 @@ def info(model: str, against: str | None) -> Result:
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
 @click.argument("model", type=MODEL)
 @click.option("--data", required=True, type=DATA, help="Records: a data file, or digits (its test split).")
-@click.option("--rungs", default="ort,csim", show_default=True, help="Rungs below numpy: ort, csim, engine, unrolled.")
+@click.option(
+    "--rungs",
+    default="ort,csim",
+    show_default=True,
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor; by default predictor too where the circuit has "
+    "one.",
+)
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
     "--ort-seconds",
@@ -136,17 +153,26 @@ def verify(
 
     A symbol of -1 is missing. Streams are compared on the complete records only, those without a missing symbol.
     """
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
+    from pcedge.export.project.prediction import golden_rows, stage_of
     from pcedge.verify import verify as climb
 
     circuit = read_integer(model)
     names = [name.strip() for name in rungs.split(",") if name.strip()]
     if not names:
         raise click.UsageError("--rungs must name at least one rung")
-    reading = Reading(dtype, shape, header=header)
-    x = to_records(circuit, load_array(data, reading))[:records]
+    reading = reading_of(circuit, dtype, shape, header=header)
+    values = load_array(data, reading)
+    predictor = stage_of(circuit)
+    if predictor is not None:
+        values = values[: records and golden_rows(predictor, records)]
+        names += [] if options_given("rungs") else ["predictor"]
+    x = to_records(circuit, values)[:records]
     header_entry = said_header(data, reading)
-    report = climb(circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None)
+    report = climb(
+        circuit, x, names, announce=announce, bars=progress, ort_seconds=ort_seconds or None,
+        rows=None if predictor is None else values,
+    )  # fmt: skip
     complete = int((np.reshape(x, (len(x), -1)) != -1).all(axis=1).sum())
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
@@ -159,82 +185,14 @@ def verify(
     return report.as_dict() | counted, text, 1 if report.mismatches else 0
 
 
-@click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
-@click.argument("model", type=MODEL)
-@click.argument("data", type=DATA)
-@click.argument("out", type=OUT)
-@click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
-@click.option(
-    "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
-    help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
-    f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
-)  # fmt: skip
-@reading_options
-def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
-    header: bool | None,
-) -> Result:  # fmt: skip
-    """Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary."""
-    from pcedge.codec import check_stream
-    from pcedge.codec.container import parse
-    from pcedge.codec.stream import encode as compress
-    from pcedge.data import Reading, load_array
-    from pcedge.engines import ReferenceEngine
-
-    engine = ReferenceEngine(read_integer(model))
-    _say_how(engine)
-    reading = Reading(dtype, shape, header=header)
-    x = load_array(data, reading)
-    header_entry = said_header(data, reading)
-    with whole_file(out) as fresh:
-        with progress("encoding") as move:
-            packed = compress(engine, x, lanes, move)
-        with progress("verifying") as move:
-            verified = check_stream(engine, x, packed, check, move)
-        fresh.write_bytes(packed)
-    stream = parse(packed)
-    symbolizer = engine.circuit.symbolizer
-    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
-    result = {
-        "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
-        "lanes": max((len(s.lanes) for s in stream.segments), default=0),
-        "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
-        "verify": check, "verified_records": verified,
-    }  # fmt: skip
-    result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
-    key = "bits_per_value" if symbolizer else "bits_per_variable"
-    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
-    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
-    return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
-
-
-@click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
-@click.argument("model", type=MODEL)
-@click.argument("stream", type=FILE)
-@click.argument("out", type=OUT)
-def decode(model: str, stream: str, out: Path) -> Result:
-    """Restore the records of a stream, with their dtype and shape."""
-    from pcedge.codec.stream import decode as restore
-    from pcedge.engines import ReferenceEngine
-
-    engine = ReferenceEngine(read_integer(model))
-    _say_how(engine)
-    with progress("decoding") as move:
-        x = restore(engine, Path(stream).read_bytes(), move)
-    with whole_file(out) as fresh, open(fresh, "wb") as file:
-        np.save(file, x, allow_pickle=False)
-    result = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
-    return result, f"{out}: {x.dtype} {x.shape}", 0
-
-
 @click.command(cls=Command, example="pcedge loglik m.onnx x.npy --missing -1")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
 @click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
 @reading_options
 def loglik(
-    model: str, data: str, missing: int | None, out: Path | None, dtype: str | None, shape: str | None,
+    model: str, data: str, missing: float | None, out: Path | None, dtype: str | None, shape: str | None,
     header: bool | None,
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
@@ -245,22 +203,22 @@ def loglik(
     from pcedge.arithmetic import log_of
     from pcedge.circuit import Circuit, log_likelihood
     from pcedge.circuit.inference import check_records
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.data.predictor import Predictor
     from pcedge.engines import ReferenceEngine
-    from pcedge.evaluate.numbers import row_log_likelihood
+    from pcedge.evaluate.numbers import gaps_of, row_log_likelihood
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
-    reading = Reading(dtype, shape, missing, header)
+    reading = reading_of(circuit, dtype, shape, missing, header)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    predicted = isinstance(circuit.symbolizer, Predictor)
-    x = raw if predicted else to_symbols(circuit, raw, missing)
-    if predicted:
+    stage = circuit.symbolizer if isinstance(circuit.symbolizer, Predictor) else None
+    x = raw if stage is not None else to_symbols(circuit, raw, None if missing is None else int(missing))
+    if stage is not None:
         logs, constant = row_log_likelihood(circuit, raw, missing), 0.0
-        variables = raw[0].size
+        variables = stage.columns
     elif isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
@@ -283,7 +241,8 @@ def loglik(
     } | header_entry
     unseen = 0
     if missing is not None:
-        unseen = result["missing_symbols"] = int((x == (missing if predicted else -1)).sum())
+        gone = x == -1 if stage is None else gaps_of(stage, x, missing)
+        unseen = result["missing_symbols"] = int(gone.sum())
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
@@ -297,10 +256,10 @@ def loglik(
         if len(possible):
             bits = -possible.mean() / math.log(2) / variables
             text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
-        return result, text + told + _unseen(unseen, x), 0
+        return result, text + told + _unseen(unseen, len(x) * variables), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
     text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
-    return result, text + told + _unseen(unseen, x), 0
+    return result, text + told + _unseen(unseen, len(x) * variables), 0
 
 
 def _constant(constant: float, added: bool) -> str:
@@ -312,8 +271,8 @@ def _constant(constant: float, added: bool) -> str:
     return f", without {constant:.6f} nats that importing the circuit took out: that of the float circuit has them"
 
 
-def _unseen(missing: int, x: Any) -> str:
-    return f"; {missing} of {x.size} symbols are missing, and count among the variables" if missing else ""
+def _unseen(missing: int, count: int) -> str:
+    return f"; {missing} of {count} symbols are missing, and count among the variables" if missing else ""
 
 
 def _symbolizer(circuit: Any) -> dict[str, Any]:
@@ -328,19 +287,13 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
             "predictor": {
                 "dtype": steps.dtype, "shape": list(steps.shape), "neighbours": len(steps.neighbours),
                 "groups": len(steps.groups), "adaptive": steps.adaptation is not None, "classes": len(steps.classes),
-            }
+            } | _columns(steps.source)
         }  # fmt: skip
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
 
 
-def _say_how(engine: Any) -> None:
-    """Say on stderr what a circuit without a tree of regions costs, and who else can read its streams."""
-    if not engine.circuit.structured:
-        steps = len(engine.program.code.steps)
-        announce(
-            "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
-            f"anew after every variable, {steps} steps a record"
-        )
+def _columns(source: Columns | None) -> dict[str, Any]:
+    return {} if source is None else {"columns": [str(column) for column in source.columns]}
 
 
 def _structured(circuit: Any) -> bool:

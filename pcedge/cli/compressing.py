@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, header_option, mean_bits, said_header, to_symbols
+from pcedge.cli.inputs import DATA, MODEL, OUT, Sizes, header_option, mean_bits, reading_of, said_header, to_symbols
 from pcedge.cli.output import Command, Result, announce, must_come_with, whole_file
 
 
@@ -40,11 +40,11 @@ def prune(
     from pcedge.circuit import save_circuit
     from pcedge.compress import expected_flows, loss_bound
     from pcedge.compress import prune as drop
-    from pcedge.data import Reading, load_data
+    from pcedge.data import load_data
     from pcedge.errors import DataError
 
     before = read_float(circuit)
-    reading = Reading(missing=missing, header=header)
+    reading = reading_of(before, missing=missing, header=header)
     records = to_symbols(before, load_data(data, reading).train, missing)
     header_entry = said_header(data, reading)
     announce(f"computing flows of {len(records)} records")
@@ -96,7 +96,7 @@ def grow(
     """Clone every latent state of a float circuit, with noise, so that training can go on."""
     from pcedge.circuit import save_circuit
     from pcedge.compress import grow as clone
-    from pcedge.data import Reading, load_data
+    from pcedge.data import load_data
 
     must_come_with("--data", data is not None, "header")
     before = read_float(circuit)
@@ -107,7 +107,7 @@ def grow(
     }  # fmt: skip
     text = f"{out}: {before.parameters} parameters before, {after.parameters} after"
     if data is not None:
-        reading = Reading(missing=missing, header=header)
+        reading = reading_of(before, missing=missing, header=header)
         records = to_symbols(before, load_data(data, reading).train, missing)
         result |= said_header(data, reading)
         bits = [mean_bits(compared, records) for compared in (before, after)]

@@ -81,6 +81,14 @@ def estimate(
             f"{cost.symbols_per_second(name):>12.3g}"
         )
     lines += [f"multipliers: {in_words(size.multipliers)}", f"memory: {memory_in_words(cost.memory_bits)}"]
+    if cost.stage is not None:
+        kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.memory_bits.items()]
+        widths = [f"{name} {one} × {other} bits" for name, (one, other) in cost.stage.multipliers.items()]
+        lines.append(
+            f"predictor stage, each of its tops: kbit: {', '.join(kbit)}; multiplications a number, at most: "
+            f"{cost.stage.multiplications}, by multipliers: {', '.join(widths) or 'none'}; passes of its loops a "
+            f"number: {cost.stage.passes}"
+        )
     return result, ["\n".join(lines), *shown], 0
 
 

@@ -10,7 +10,17 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_float, read_integer
-from pcedge.cli.inputs import DATA, FILE, MODEL, OUT, bits_per_value, each_reading, reading_options, said_header
+from pcedge.cli.inputs import (
+    DATA,
+    FILE,
+    MODEL,
+    OUT,
+    bits_per_value,
+    each_reading,
+    reading_of,
+    reading_options,
+    said_header,
+)
 from pcedge.cli.measuring import tails_in_words, tails_of
 from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
 from pcedge.errors import UsageError
@@ -67,7 +77,7 @@ def evaluate(
         need_matplotlib()
     floats, engine = read_float(circuit), ReferenceEngine(read_integer(model))
     check_pair(floats, engine)
-    reading = Reading(dtype, shape, header=header)
+    reading = reading_of(floats, dtype, shape, header=header)
     of_data, of_ood, of_labels = each_reading(reading, data, ood, labels)
     of_labels = Reading(header=of_labels.header)
     x = load_array(data, of_data)

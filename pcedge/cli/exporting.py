@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_records
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pcedge.arrays import IntArray
     from pcedge.integer.circuit import IntegerCircuit
+
+#: names of testbenches, by what `simulators` calls them
+_TESTBENCHES = {
+    "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench"
+}  # fmt: skip
 
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
@@ -69,11 +74,12 @@ def export(
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors."""
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.engines import ReferenceEngine
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
+    from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     chosen = [name for name, value in options.items() if value is not None]
@@ -93,20 +99,26 @@ def export(
     circuit = read_integer(model)
     if search_bits is None:
         engine = replace(engine, search_bits=default_search_bits(circuit, engine.macs))
-    golden = None
+    golden = rows = None
     header_entry: dict[str, Any] = {}
     if data:
-        reading = Reading(dtype, shape, header=header)
-        golden = to_records(circuit, load_array(data, reading))[: records or GIVEN_RECORDS]
+        reading = reading_of(circuit, dtype, shape, header=header)
+        x = load_array(data, reading)
+        predictor = stage_of(circuit)
+        if predictor is not None:
+            rows = x = x[: golden_rows(predictor, records or GOLDEN_NUMBERS)]
+        golden = to_records(circuit, x)[: records or GIVEN_RECORDS]
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
     if kernel == "unrolled":
-        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto")
+        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
         return result | header_entry, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
-    folder = write_project(circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others)
+    folder = write_project(
+        circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
+    )
     result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
     return result | header_entry, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
 
@@ -140,7 +152,7 @@ def image(model: str, project: Path, out: Path) -> Result:
 @click.command(cls=Command, example="pcedge simulate build/m")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def simulate(folder: Path) -> Result:
-    """Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs.
+    """Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
 
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
@@ -152,7 +164,7 @@ def simulate(folder: Path) -> Result:
     lines: dict[str, str] = {}
     records = 0
     for name, simulator in simulators(folder).items():
-        announce("compiling the testbench" if name == "kernels" else "compiling the engine's testbench")
+        announce(f"compiling {_TESTBENCHES[name]}")
         simulator.compile()
         lines[name], records = simulator.golden(), simulator.manifest.golden_records
     result = {"out": str(folder), "mismatches": 0, "golden_records": records}
@@ -184,7 +196,9 @@ def _program(model: str, out: Path) -> Result:
     return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
 
 
-def _export_unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str) -> Result:
+def _export_unrolled(
+    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any
+) -> Result:
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.project.manifest import read_manifest
@@ -192,7 +206,7 @@ def _export_unrolled(circuit: IntegerCircuit, out: Path, target: str, golden: In
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
-    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders)
+    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
     manifest = read_manifest(folder).table
     counts = manifest["counts"]
     result = {

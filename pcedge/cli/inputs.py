@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,26 +17,68 @@ from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
 from pcedge.data.maps import symbols_of
+from pcedge.data.predictor import Predictor
+from pcedge.data.readers import notes_of, split_name
+from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 
 #: what a data argument may be, for help texts
-ACCEPTED = "digits, or .npy, .npz, IDX, .csv, a folder of images, or raw binary (--dtype, --shape)"
+ACCEPTED = (
+    "digits, or .npy, .npz, IDX, .csv, .wav, .flac, .mat, .h5, .nc, .parquet, .arff, .las, .laz, .edf, WFDB, .fits, "
+    ".tif, a folder of images or recordings, or raw binary (--dtype, --shape); FILE::NAME takes one array of several"
+)
 
 #: names of a header that are shown to people
 SHOWN = 6
+
+#: what to do about numbers that are no symbols
+AUTO = "pcedge train --symbolizer auto takes signed and wide numbers"
+
+#: symbols up to here are those of small alphabets: -1 among them is a mark, not a number with a sign
+SMALL = 255
 
 #: far above any alphabet, and safe in every integer type that follows
 MAX_SYMBOL = 2**31 - 1
 
 
-class DataPath(click.Path):
-    """Take a file or folder, or the name of the shipped data."""
+class PipedPath(click.Path):
+    """Take a file; - is stdin where it must exist, else stdout."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Let the name through."""
-        return value if value == "digits" else super().convert(value, param, ctx)
+        """Give - the name that it has as a file."""
+        if self.allow_dash and os.fspath(value) == "-":
+            value = "/dev/stdin" if self.exists else "/dev/stdout"
+        return super().convert(value, param, ctx)
+
+
+class DataPath(PipedPath):
+    """Take a file or folder, an array in a file as FILE::NAME, or the name of the shipped data."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let the names through."""
+        if value == "digits":
+            return value
+        path, name = split_name(value)
+        if name is not None:
+            super().convert(str(path), param, ctx)
+            return value
+        return super().convert(value, param, ctx)
+
+
+class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Take what marks a missing value: an integer, or nan."""
+
+    name = "integer or nan"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give an integer or NaN."""
+        if isinstance(value, int | float):
+            return value
+        if str(value).lower() == "nan":
+            return math.nan
+        return click.INT.convert(value, param, ctx)
 
 
 class ModelPath(click.Path):
@@ -93,7 +136,12 @@ header_option = click.option(
 
 
 def said_header(source: str, reading: Reading, key: str = "header") -> dict[str, Any]:
-    """Say on stderr what was taken as the header of a table; give it for a result, and nothing for what is no table."""
+    """Say on stderr what was taken as the header of a table; give it for a result, and nothing for what is no table.
+
+    Of a folder of recordings it says what was made of them.
+    """
+    for note in notes_of(source):
+        click.echo(note, err=True)
     if not is_table(source, reading):
         return {}
     head = table_head(source, reading)
@@ -108,6 +156,18 @@ def said_header(source: str, reading: Reading, key: str = "header") -> dict[str,
     more = f", … ({len(head.names)} columns)" if len(head.names) > SHOWN else ""
     click.echo(f"{source}: line {head.first.line} is taken as the header: {shown}{more}", err=True)
     return {key: list(head.names)}
+
+
+def said_bytes(source: str, array: Any) -> None:
+    """Warn of bytes that look like those of wider numbers, as which a circuit would learn nothing of their order."""
+    found = wider_numbers(array)
+    if found is None:
+        return
+    if found.endswith("bytes"):
+        advice = f"records of {found}; --columns NAME:TYPE,… reads raw binary by its fields, .view(dtype) an array"
+    else:
+        advice = f"{found} numbers; --dtype {found} reads raw binary so, .view({found.split()[0]!r}) an array"
+    warn(f"{source}: the bytes look like those of {advice}")
 
 
 def each_reading(reading: Reading, *sources: str | None) -> list[Reading]:
@@ -155,7 +215,26 @@ def bits_per_value(circuit: Circuit | IntegerCircuit, bits: float | None, x: Any
     """Give the bits for each value of the data, where these are not the circuit's variables."""
     if circuit.symbolizer is None:
         return {}
-    return {"bits_per_value": None if bits is None or not x.size else bits / x.size}
+    of = circuit.symbolizer
+    size = of.records(len(x)) if isinstance(of, Predictor) else x.size
+    return {"bits_per_value": None if bits is None or not size else bits / size}
+
+
+def reading_of(
+    circuit: Circuit | IntegerCircuit,
+    dtype: str | None = None,
+    shape: str | None = None,
+    missing: float | None = None,
+    header: bool | None = None,
+) -> Reading:
+    """Say what a file does not say itself: a circuit whose symbolizer has columns takes floats and records with fields.
+
+    Raises:
+        UsageError: as `Reading`.
+    """
+    columns = getattr(circuit.symbolizer, "source", None)
+    fields = columns.source if columns is not None and columns.source.names else None
+    return Reading(dtype, shape, missing, header, typed=columns is not None, fields=fields)
 
 
 def refuse_missing(missing: int | None) -> None:
@@ -171,11 +250,12 @@ def mark_missing(x: Any, missing: int | None) -> Any:
     marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
     rest = x[~marked]
     if rest.size and rest.min() < 0:
-        # One value below 0 may be a mark; others are numbers, which a mark in their midst would only hide.
-        hint = "--missing -1 marks it as missing" if rest.min() == -1 else "train --symbolizer auto takes such numbers"
-        raise DataError(f"symbols must not be negative, got {rest.min()}; {hint}")
+        advice = AUTO
+        if missing is None and (rest >= -1).all() and rest.max() <= SMALL:
+            advice = f"--missing {rest.min()} marks it as missing; {advice}"
+        raise DataError(f"symbols must not be negative, got {rest.min()}; {advice}")
     if rest.size and int(rest.max()) > MAX_SYMBOL:
-        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}")
+        raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}; {AUTO}")
     if missing is None:
         return x
     return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import click
 
 from pcedge.cli.files import read_float
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_options, said_header, to_symbols
+from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_symbols
 from pcedge.cli.measuring import (
     chosen_in_words,
     held_records,
@@ -109,7 +109,7 @@ def quantize(
     counted in the end. A budget that does not bind may choose worse than none where few records are held out.
     """
     from pcedge.bounds import bounds_notes
-    from pcedge.data import Reading, load_data
+    from pcedge.data import load_data
     from pcedge.export import write_onnx
     from pcedge.learn.training import check_device
     from pcedge.search.budget import quantize_within
@@ -151,7 +151,7 @@ def quantize(
     held_out: Any = None
     headed: dict[str, Any] = {}
     if data is not None:
-        reading = Reading(dtype, shape, missing, header)
+        reading = reading_of(source, dtype, shape, missing, header)
         splits = load_data(data, reading).map(lambda values: to_symbols(source, values, missing))
         headed = said_header(data, reading)
         train = splits.train.reshape(len(splits.train), -1)

@@ -3,39 +3,107 @@
 from __future__ import annotations
 
 import lzma
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pcedge.cli.output import Result, announce, in_words, options_given, warn, whole_file
-from pcedge.data import Splits
-from pcedge.learn.sensor import SIZE_BYTES, fit_sensor
+from pcedge.cli.watching import aside, draw_plot, own_checkpoint, points, reporting, resumable
+from pcedge.data import Columns, Reading, Splits, load_data, parse_columns
+from pcedge.data.column_spec import ColumnSpec
+from pcedge.errors import DataError, UsageError
+from pcedge.learn.config import Watch
+from pcedge.learn.sensor import fit_sensor
 
 #: options that are of no use with a predictor stage
 OTHERS = (
     "structure", "leaves", "latents", "block", "iterations", "batch", "holdout", "patience", "validate_every",
-    "sum_pseudocount", "leaf_pseudocount", "leaf_prior", "blur", "checkpoint", "checkpoint_seconds", "image", "device",
-    "precision",
+    "validation_share", "sum_pseudocount", "leaf_pseudocount", "leaf_prior", "blur", "checkpoint_seconds", "image",
+    "device", "precision",
 )  # fmt: skip
 
 #: bytes of the held-out part that xz is run on, for the break-even
 COMPARED = 1 << 24
 
 
-def wants_predictor(data: Splits, symbolizer: str | None, sized: bool, missing: int | None) -> bool:
+def load_splits(
+    source: str, reading: Reading, spec: str | None, symbolizer: str | None, init: str | None
+) -> tuple[Splits, tuple[ColumnSpec, ...]]:
+    """Load the splits of `train`, floats and records with fields too where a predictor stage may take them.
+
+    Args:
+        source: the data.
+        reading: what they do not say themselves, as data of any type.
+        spec: what --columns says.
+        symbolizer: what --symbolizer says.
+        init: what --init says.
+
+    Raises:
+        DataError: the data are no numbers.
+        UsageError: the options do not fit each other, or the data.
+    """
+    # NaN marks what is missing in floats, of which only a predictor stage is trained.
+    integers = reading.missing is None or not math.isnan(reading.missing)
+    if init is not None or symbolizer not in (None, "auto"):
+        if spec is not None:
+            raise UsageError(
+                "--columns must be given without --init and --symbolizer STEPS: a predictor stage has them"
+            )
+        return load_data(source, replace(reading, typed=False)), ()
+    specs = () if spec is None else parse_columns(spec)
+    data = load_data(source, replace(reading, columns=specs if reading.dtype is None else ()))
+    splits = [split for split in (data.train, data.valid, data.test) if split is not None]
+    if integers and not specs and any(split.dtype.kind == "f" for split in splits):
+        # Floats that are integers are integers, as in all other commands.
+        with suppress(DataError):
+            data = load_data(source, replace(reading, typed=False))
+    return data, specs
+
+
+def wants_predictor(
+    data: Splits, symbolizer: str | None, sized: bool, missing: float | None, specs: Sequence[ColumnSpec] = ()
+) -> bool:
     """Tell whether data are trained with a predictor stage: asked for, or too wide for tables of symbols."""
     if symbolizer is not None:
         return symbolizer == "auto"
-    if sized:
+    if sized or specs or data.train.dtype.kind not in "iub":
         return True
+    there = data.train if missing is None else data.train[data.train != missing]
     # Among symbols, -1 alone below 0 is more likely a mark for missing ones that was not said.
-    wide = data.train.size and (int(data.train.max()) > 255 or int(data.train.min()) < -1)
-    return bool(wide) and missing is None
+    return bool(there.size) and (int(there.max()) > 255 or int(there.min()) < -1)
+
+
+def columns_for(data: Splits, specs: Sequence[ColumnSpec], missing: float | None) -> Columns | None:
+    """Choose the columns of data; None where these are integers as they stand.
+
+    Raises:
+        DataError: floats lie on no grid.
+        UsageError: the spec does not fit the data.
+    """
+    splits = [split for split in (data.train, data.valid, data.test) if split is not None]
+    if missing is None and data.train.dtype.kind == "f" and any(np.isnan(split).any() for split in splits):
+        announce("NaN is taken as missing")
+        missing = math.nan
+    columns = Columns.of(splits[0], specs, missing=missing, more=splits[1:])
+    return None if columns.is_plain else columns
 
 
 def train_sensor(
-    data: Splits, records: int | None, size_kbit: float | None, seed: int, out: Path, header: dict[str, Any]
+    data: Splits,
+    records: int | None,
+    size_kbit: float | None,
+    seed: int,
+    out: Path,
+    header: dict[str, Any],
+    specs: Sequence[ColumnSpec] = (),
+    missing: float | None = None,
+    checkpoint: Path | None = None,
+    plot: Path | None = None,
 ) -> Result:
     """Choose a predictor stage, fit its circuit, and say what it is worth."""
     from pcedge.circuit import save_circuit
@@ -43,11 +111,24 @@ def train_sensor(
 
     for name in options_given(*OTHERS):
         warn(f"--{name.replace('_', '-')} has no effect on data with a predictor stage")
-    announce(f"choosing a predictor stage on {len(data.train)} rows of {data.train[0].size} numbers")
-    with whole_file(out) as fresh:
-        size = SIZE_BYTES if size_kbit is None else max(1, round(125 * size_kbit))
-        circuit, report = fit_sensor(data, records, size, seed, announce)
+    columns = columns_for(data, specs, missing)
+    numbers = data.train[0].size if columns is None else math.prod(columns.cell_shape)
+    announce(f"choosing a predictor stage on {len(data.train)} rows of {numbers} numbers")
+    if columns is not None and columns.by_bits:
+        announce(f"coded by the bits of their floats: {', '.join(columns.by_bits)}")
+    own = None if checkpoint is not None else own_checkpoint(out)
+    kept, watch = checkpoint or own, Watch(aside=aside if own is not None else None)
+    if kept is not None and kept.exists():
+        announce(f"going on from {kept}")
+    with reporting("choosing a predictor stage", "candidate") as move, whole_file(out) as fresh:
+        size = None if size_kbit is None else max(1, round(125 * size_kbit))
+        with resumable(kept):
+            circuit, report = fit_sensor(
+                data, records, size, seed, announce, columns, checkpoint=kept, watch=watch, progress=move
+            )
         save_circuit(circuit, fresh)
+    if own is not None:
+        own.unlink(missing_ok=True)
     result: dict[str, Any] = {
         "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters, "seed": seed,
         "structure": "predictor", "neighbours": report.neighbours, "groups": report.groups,
@@ -56,17 +137,22 @@ def train_sensor(
     }  # fmt: skip
     if data.test is not None and len(data.test):
         logs = row_log_likelihood(circuit, data.test)
-        result["test_bits_per_value"] = float(-logs.sum() / np.log(2) / data.test.size)
-    result["break_even_bytes"] = _break_even(data, report.valid_bits, report.circuit_bytes)
+        result["test_bits_per_value"] = float(-logs.sum() / np.log(2) / (len(data.test) * numbers))
+    result["break_even_bytes"] = _break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes)
+    result |= draw_plot(plot, watch.curve, "candidate")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
-    return result | header, "\n".join(lines), 0
+    return result | {"curve": points(watch.curve, "candidate")} | header, "\n".join(lines), 0
 
 
-def _break_even(data: Splits, bits: float, circuit_bytes: int) -> int | None:
-    """Give the raw bytes from which the circuit has paid for itself against xz; None where it never does."""
+def _break_even(data: Splits, columns: Columns | None, bits: float, circuit_bytes: int) -> int | None:
+    """Give the raw bytes from which the circuit has paid for itself against xz; None where it never does.
+
+    `bits` are those of a row.
+    """
     rows = data.valid if data.valid is not None and len(data.valid) else data.train[-max(1, len(data.train) // 10) :]
     part = np.ascontiguousarray(rows[: max(1, COMPARED // max(1, rows[0].nbytes))])
-    forms = (part, np.diff(part, axis=0, prepend=part[:1]))
-    other = min(len(lzma.compress(form.tobytes(), preset=6)) for form in forms)
-    saved = other / part.nbytes - bits / (8 * part.itemsize)
+    numbers = part if columns is None else np.ma.getdata(columns.apply(part))
+    forms = (part.tobytes(), np.diff(numbers, axis=0, prepend=numbers[:1]).tobytes())
+    other = min(len(lzma.compress(form, preset=6)) for form in forms)
+    saved = other / part.nbytes - bits / (8 * part[0].nbytes)
     return None if saved <= 0 else round(circuit_bytes / saved)

@@ -12,7 +12,10 @@ TABLE = {
         "building", "build",
         "Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3.",
     ),
-    "decode": ("commands", "decode", "Restore the records of a stream, with their dtype and shape."),
+    "decode": (
+        "coding", "decode",
+        "Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.",
+    ),
     "demo": (
         "demo", "demo",
         "Quantize, export, simulate, verify and compress the shipped digits; leaves a project and report.json.",
@@ -22,8 +25,7 @@ TABLE = {
         "Show which tools were found, where, what overrides each, and what each is needed for.",
     ),
     "encode": (
-        "commands", "encode",
-        "Compress data without loss: digits, .npy, .npz, IDX, .csv, a folder of images, raw binary.",
+        "coding", "encode", "Compress a file of numbers without loss; - is stdin, and stdout.",
     ),
     "estimate": (
         "estimating", "estimate",
@@ -55,7 +57,7 @@ TABLE = {
     ),
     "simulate": (
         "exporting", "simulate",
-        "Compile a project's HLS testbenches and compare with its golden vectors: every step, and the engine's jobs.",
+        "Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",
     ),
     "train": (
         "training", "train",

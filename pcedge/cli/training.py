@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,19 @@ from pcedge.cli.inputs import (
     DATA,
     MODEL,
     OUT,
+    Marker,
     Sizes,
     mark_missing,
     reading_options,
     refuse_missing,
+    said_bytes,
     said_header,
 )
-from pcedge.cli.output import Command, Result, announce, in_words, options_given, progress, warn, whole_file
-from pcedge.cli.sensing import train_sensor, wants_predictor
+from pcedge.cli.output import Command, Result, announce, in_words, options_given, warn, whole_file
+from pcedge.cli.sensing import load_splits, train_sensor, wants_predictor
+from pcedge.cli.watching import aside, check_plot, draw_plot, own_checkpoint, points, reporting, stoppable
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
+from pcedge.learn.config import MANY, MANY_RECORDS, Watch, by_default
 
 #: settings of LearnConfig that are options of the same name, with what their values must be
 SETTINGS: dict[str, tuple[Any, str]] = {
@@ -49,6 +54,7 @@ SETTINGS: dict[str, tuple[Any, str]] = {
         "How leaves are drawn to the marginal: symbols with order, without.",
     ),
     "blur": (float, "Share of a symbol's counts that goes to its neighbours."),
+    "validation_share": (float, "Share of the time for looks at the validation split, at a sample of it."),
     "checkpoint_seconds": (float, "Seconds between two checkpoints."),
 }
 
@@ -58,7 +64,11 @@ def _settings(command: Any) -> Any:
     defaults = {field.name: field.default for field in fields(LearnConfig)}
     for name, (kind, text) in reversed(SETTINGS.items()):
         option = f"--{name.replace('_', '-')}"
-        command = click.option(option, default=defaults[name], show_default=True, type=kind, help=text)(command)
+        if name in MANY:
+            text += f"  [default: {defaults[name]}; {MANY[name]} for more than {MANY_RECORDS:,} records]"
+        command = click.option(option, default=defaults[name], show_default=name not in MANY, type=kind, help=text)(
+            command
+        )
     return command
 
 
@@ -95,7 +105,12 @@ def _idle(
     "--image", type=Sizes(), help="Of quad: height and width (and channels), as 28x28.  [default: the data's]"
 )
 @click.option("--init", type=MODEL, help="A float circuit whose structure and parameters training starts from.")
-@click.option("--missing", type=int, help="The value that marks a missing symbol; it is summed out.")
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
+@click.option(
+    "--columns",
+    help="What columns hold, NAME:PART with commas between them, as x:int32,t:scaled=0.001,flag:uint8=0..3,gps:bits "
+    "(docs/data.md); raw binary is read by it.",
+)
 @click.option(
     "--symbolizer",
     help="How wide integers become symbols: steps as range=0..4095,difference:axis=0,offset=128,planes=4+8 "
@@ -109,25 +124,32 @@ def _idle(
 @click.option(
     "--size-kbit", type=click.FloatRange(0, min_open=True), help="Circuit file at most, in 1,000 bits, likewise."
 )
-@click.option("--checkpoint", type=OUT, help="A file that a killed run of the same settings goes on from.")
+@click.option(
+    "--checkpoint",
+    type=OUT,
+    help="A file that a killed run of the same settings goes on from.  [default: OUT.checkpoint, removed in the end]",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
 @click.option(
     "--precision", default=LearnConfig.dtype, show_default=True, type=click.Choice(["float64", "float32"]),
     help="Numbers of training; float32 is faster on a GPU.",
 )  # fmt: skip
+@click.option("--plot", type=OUT, help="Draw the learning curve to a .png, .svg or .pdf file (extra plot).")
 @click.option("--out", required=True, type=OUT, help="The float circuit.")
 def train(
     data: str, dtype: str | None, shape: str | None, header: bool | None, image: tuple[int, ...] | None,
-    init: str | None, missing: int | None, symbolizer: str | None, for_records: int | None,
-    size_kbit: float | None, checkpoint: Path | None, device: str, precision: str, out: Path, **settings: Any,
+    init: str | None, missing: float | None, columns: str | None, symbolizer: str | None, for_records: int | None,
+    size_kbit: float | None, checkpoint: Path | None, device: str, precision: str, plot: Path | None, out: Path,
+    **settings: Any,
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Reading, load_data
+    from pcedge.data import Reading
     from pcedge.data.maps import symbols_of
     from pcedge.data.predictor import Predictor
     from pcedge.data.specification import specification, symbolize
     from pcedge.learn import evaluate, fit
+    from pcedge.learn.holdout import hold_out
 
     patience, every = settings["patience"], settings["validate_every"]
     if 0 < patience < every and len(options_given("patience", "validate_every")) == 2:
@@ -135,17 +157,25 @@ def train(
             f"--patience must be 0 or at least --validate-every, got {patience} and {every}: training would stop with "
             "no second look at the validation split"
         )
-    reading = Reading(dtype, shape, missing, header)
-    loaded = load_data(data, reading)
+    check_plot(plot)
+    own = None if checkpoint is not None else own_checkpoint(out)
+    reading = Reading(dtype, shape, missing, header, typed=True)
+    loaded, specs = load_splits(data, reading, columns, symbolizer, init)
+    said_bytes(data, loaded.train)
     sized = for_records is not None or size_kbit is not None
     if init is not None and sized:
         raise click.UsageError("--for-records and --size-kbit must come without --init, whose circuit has its size")
-    if init is None and wants_predictor(loaded, symbolizer, sized, missing):
-        refuse_missing(missing)
-        return train_sensor(loaded, for_records, size_kbit, settings["seed"], out, said_header(data, reading))
+    if init is None and wants_predictor(loaded, symbolizer, sized, missing, specs):
+        told = said_header(data, reading)
+        return train_sensor(
+            loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing, checkpoint, plot
+        )
+    missing = None if missing is None else int(missing)
     start = None if init is None else read_float(init)
     first = os.environ.get("RANK", "0") == "0"
-    for name, why in _idle(settings, start, loaded.valid is not None and len(loaded.valid) > 0, checkpoint is not None):
+    for name, why in _idle(
+        settings, start, loaded.valid is not None and len(loaded.valid) > 0, bool(checkpoint or own)
+    ):
         if first:
             warn(f"--{name.replace('_', '-')} has no effect {why}")
     steps = None if start is None else start.symbolizer
@@ -161,6 +191,9 @@ def train(
         else:
             splits = loaded.map(partial(symbols_of, steps))
         announce("a predictor stage" if isinstance(steps, Predictor) else f"symbolizer {specification(steps)}")
+    if not options_given("batch", "iterations"):
+        scaled = by_default(len(splits.train)).items()
+        settings |= {name: value for name, value in scaled if not options_given(name)}
     if settings["structure"] == "quad" and image is None:
         image = tuple(splits.train.shape[1:])
     config = LearnConfig(**settings, shape=image, device=device, dtype=precision)
@@ -168,27 +201,37 @@ def train(
     if first:
         header_entry = said_header(data, reading)
         announce(f"training on {len(splits.train)} records of {splits.train[0].size} variables")
+    kept = checkpoint or own
+    # The processes of a torchrun read one checkpoint, so none may put it away.
+    watch = Watch(aside=aside if own is not None and "RANK" not in os.environ else None)
     iterations: list[int] = []
-    resumed = checkpoint is not None and checkpoint.exists()
-    with progress("training") as move, whole_file(out if first else Path(os.devnull)) as fresh:
+    resumed = kept is not None and kept.exists()
+    with (
+        reporting("training", "step") if first else nullcontext(None) as move,
+        whole_file(out if first else Path(os.devnull)) as fresh,
+    ):
 
         def report(iteration: int, total: int, train_bits: float, valid_bits: float) -> None:
-            if first and resumed and not iterations:
-                announce(f"going on from iteration {iteration - 1} of {checkpoint}")
+            if first and resumed and not iterations and iteration > 1:
+                announce(f"going on from iteration {iteration - 1} of {kept}")
             iterations.append(iteration)
-            move(iteration, total)
+            if move is not None:
+                move(iteration, total, train_bits, valid_bits)
 
-        circuit = fit(
-            splits, config, circuit=start, progress=report, checkpoint=checkpoint,
-            cardinalities=None if steps is None or start is not None else steps.cardinalities,
-        )  # fmt: skip
+        with stoppable(watch, kept, speaks=first):
+            circuit = fit(
+                splits, config, circuit=start, progress=report, checkpoint=kept, watch=watch,
+                cardinalities=None if steps is None or start is not None else steps.cardinalities,
+            )  # fmt: skip
         if first and resumed and not iterations:
-            announce(f"the run of {checkpoint} is complete")
+            announce(f"the run of {kept} is complete")
         circuit = replace(circuit, symbolizer=steps)
         save_circuit(circuit, fresh)
     if not first:
         # The first process says it all.
         click.get_current_context().exit(0)
+    if own is not None:
+        own.unlink(missing_ok=True)
     result: dict[str, Any] = {
         "out": str(out), "variables": len(circuit.cardinalities), "parameters": circuit.parameters,
         "iterations": iterations[-1] if iterations else 0, "seed": config.seed, "latents": config.latents,
@@ -196,9 +239,14 @@ def train(
     }  # fmt: skip
     if steps is not None:
         result["symbolizer"] = "predictor" if isinstance(steps, Predictor) else specification(steps)
-    for name, values in (("train", splits.train), ("valid", splits.valid), ("test", splits.test)):
+    held_out = splits.valid
+    if held_out is None or not len(held_out):
+        # What judged the circuit; train counts all records, as it always has.
+        held_out = hold_out(splits.train, config.holdout, config.seed)[1]
+    for name, values in (("train", splits.train), ("valid", held_out), ("test", splits.test)):
         if values is not None and len(values):
             bits = -evaluate(circuit, values, replace(config, dtype="float64")).mean() / math.log(2)
             result[f"{name}_bits_per_variable"] = float(bits) / len(circuit.cardinalities)
+    result |= draw_plot(plot, watch.curve, "step")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
-    return result | header_entry, "\n".join(lines), 0
+    return result | {"curve": points(watch.curve, "step")} | header_entry, "\n".join(lines), 0

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
 from pcedge.codec.predicted import decode_rounds as decode_number_rounds
 from pcedge.codec.predicted import lane_rows
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
+from pcedge.data.structs import check_layout, places_of
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_rounds
@@ -110,7 +112,9 @@ def _parsed(data: bytes, circuit: IntegerCircuit, array: NDArray[np.generic]) ->
         stream = parse(data)
     except StreamError as error:
         raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
-    if (stream.digest, stream.dtype, stream.shape) != (circuit.digest[:DIGEST_BYTES], array.dtype, array.shape):
+    # Of records with fields a stream says their size only.
+    described = (circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape)
+    if (stream.digest, stream.dtype.str, stream.shape) != described:
         raise MismatchError(
             f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
         )
@@ -127,7 +131,7 @@ def _check_predicted(
 ) -> int:
     """Decode rows of the first and of the last segment, or of all, and compare them."""
     stream = _parsed(data, circuit, array)
-    numbers = centred(predictor, array)
+    numbers, gone = unmasked(centred(predictor, _cells(predictor, array)))
     last = len(stream.segments) - 1
     decoded = start = 0
     for number, segment in enumerate(stream.segments):
@@ -138,7 +142,12 @@ def _check_predicted(
             rounds = decode_number_rounds(circuit, list(segment.lanes), list(segment.raw), segment.records)
             try:
                 for row, block in enumerate(rounds):
-                    wrong = np.argwhere(block != numbers[firsts[: len(block)] + row])
+                    indices = firsts[: len(block)] + row
+                    decoded_numbers, missing = unmasked(block)
+                    differ = decoded_numbers != numbers[indices]
+                    if gone is not None and missing is not None:
+                        differ = (differ & ~gone[indices]) | (missing != gone[indices])
+                    wrong = np.argwhere(differ)
                     if len(wrong):
                         lane, column = (int(i) for i in wrong[0])
                         raise MismatchError(
@@ -153,6 +162,30 @@ def _check_predicted(
                 raise MismatchError(f"rows from {start} on must decode: {error}") from error
         start += segment.records
     return decoded
+
+
+def _cells(predictor: Predictor, array: NDArray[Any]) -> NDArray[Any]:
+    """Map data to numbers, which must give the data back."""
+    cells = predictor.cells(array)
+    if predictor.source is not None:
+        wrong = np.argwhere(_differ(predictor.source.invert(cells), array))
+        if len(wrong):
+            row, *position = (int(i) for i in wrong[0])
+            raise MismatchError(f"row {row}, place {tuple(position)}: the value must come back from its cells")
+    return cells
+
+
+def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which values differ: integers by their values, whatever their type, others by their bits."""
+    if block.dtype.kind in "iub":
+        return np.asarray(back != block)
+    size = block.dtype.itemsize
+    back = back if block.dtype.names else back.astype(block.dtype)
+    bits = [np.ascontiguousarray(x.view(f"V{size}")).view(np.uint8).reshape(*block.shape, size) for x in (back, block)]
+    differ = bits[0] != bits[1]
+    if block.dtype.names:  # but for the bytes between fields, which hold nothing
+        differ &= ~check_layout(block.dtype, places_of(block.dtype))
+    return np.asarray(differ.any(axis=-1))
 
 
 def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> IntArray:

@@ -7,12 +7,13 @@ once for all classes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
 from pcedge.data.predictor import Predictor
 from pcedge.engines.base import Progress
@@ -51,6 +52,32 @@ def lane_rows(rows: int, lanes: int) -> IntArray:
     return rows // lanes + (np.arange(lanes) < rows % lanes).astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False)
+class MappedLanes:
+    """Hold what a stage makes of rows: lane j has the first `rows[j]` of its block, (S, rows, columns)."""
+
+    rows: IntArray
+    classes: IntArray
+    tokens: IntArray
+    raw: NDArray[np.uint64]
+    #: how many raw bits stand behind every token
+    sizes: IntArray
+
+    def packed(self) -> list[bytes]:
+        """Write the raw bits of every lane, high bits first; the last byte of each ends in zeros."""
+        return [
+            _pack(self.raw[lane, :count].ravel(), self.sizes[lane, :count].ravel())
+            for lane, count in enumerate(self.rows.tolist())
+        ]
+
+
+def map_lanes(predictor: Predictor, numbers: IntArray, lanes: int) -> MappedLanes:
+    """Map rows of centred numbers, (rows, columns), shared out to lanes, to classes, tokens and raw bits."""
+    blocks, counts = _shared_out(numbers, lanes)
+    classes, residuals = forward(predictor, blocks)
+    return MappedLanes(counts, classes, *split(Plan(predictor, 0), classes, residuals))
+
+
 def encode_rows(
     circuit: IntegerCircuit, numbers: IntArray, lanes: int, progress: Progress | None = None
 ) -> tuple[list[bytes], list[bytes]]:
@@ -58,20 +85,18 @@ def encode_rows(
 
     Args:
         circuit: the circuit, with a predictor stage.
-        numbers: (rows, columns), as `centred` gives them.
+        numbers: (rows, columns), as `centred` gives them; masked where they are missing.
         lanes: S, 1..rows.
         progress: told (rows done, rows in all).
 
     Returns:
         For every lane the bytes of its tokens, and those of its raw bits.
     """
-    predictor = _predictor(circuit)
-    blocks, counts = _shared_out(numbers, lanes)
-    classes, residuals = forward(predictor, blocks)
-    tokens, raw, sizes = split(Plan(predictor, 0), classes, residuals)
+    mapped = map_lanes(_predictor(circuit), numbers, lanes)
+    classes, tokens, counts = mapped.classes, mapped.tokens, mapped.rows
     bounds = token_bounds(circuit)
     encoder = RangeEncoder(lanes, circuit.widths)
-    for row in range(blocks.shape[1]):
+    for row in range(classes.shape[1]):
         active = int((counts > row).sum())
         lo = bounds[classes[:active, row], tokens[:active, row]].T
         hi = bounds[classes[:active, row], tokens[:active, row] + 1].T
@@ -79,22 +104,21 @@ def encode_rows(
             encoder.encode(start, end)
         if progress:
             progress(min((row + 1) * lanes, len(numbers)), len(numbers))
-    packed = [
-        _pack(raw[lane, :count].ravel(), sizes[lane, :count].ravel()) for lane, count in enumerate(counts.tolist())
-    ]
-    return encoder.finish(), packed
+    return encoder.finish(), mapped.packed()
 
 
 def decode_rows(
     circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes], rows: int, progress: Progress | None = None
 ) -> IntArray:
-    """Decode rows of centred numbers, (rows, columns).
+    """Decode rows of centred numbers, (rows, columns); a masked array where the stage marks missing ones.
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
     predictor = _predictor(circuit)
-    numbers = np.empty((rows, predictor.columns), dtype=np.int64)
+    numbers: IntArray = np.empty((rows, predictor.columns), dtype=np.int64)
+    if predictor.missing_token is not None:
+        numbers = np.ma.MaskedArray(numbers, np.zeros(numbers.shape, dtype=bool))
     counts = lane_rows(rows, len(coded))
     firsts = np.cumsum(counts) - counts
     for row, block in enumerate(decode_rounds(circuit, coded, raw, rows)):
@@ -113,9 +137,11 @@ def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes],
     bounds = token_bounds(circuit)
     decoder = RangeDecoder(coded, circuit.widths)
     bits = _Bits(raw)
+    missing = predictor.missing_token
     for row in range(plan.rows):
         active = int((counts > row).sum())
         block = np.empty((active, predictor.columns), dtype=np.int64)
+        gone = np.zeros(block.shape, dtype=bool)
         for column in range(predictor.columns):
             place = plan.cells[row, column : column + 1]
             group = predictor.group_of[column]
@@ -134,6 +160,8 @@ def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes],
             decoder.consume(ends[rounds, tokens], ends[rounds, tokens + 1])
             tail = bits.take(raw_bits(plan, classes, tokens))
             residual = join(plan, classes, tokens, tail)
+            if len(plan.listed) and (plan.find_listed(residual)[0] & (tokens < predictor.first_listed)).any():
+                raise StreamError(f"row {row} of a lane, column {column}: a listed residual must have its own token")
             number = prediction[:, 0] + residual
             if adapts:
                 lanes.learn(group, history, residual)
@@ -143,8 +171,10 @@ def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes],
             lanes.values[:active, place[0]] = number
             lanes.residuals[:active, place[0]] = residual
             block[:, column] = number
+            if missing is not None:
+                gone[:, column] = tokens == missing
         decoder.check()
-        yield block
+        yield block if missing is None else np.ma.MaskedArray(block, gone)
     decoder.finish()
     bits.finish()
 
@@ -158,12 +188,16 @@ def _predictor(circuit: IntegerCircuit) -> Predictor:
 def _shared_out(numbers: IntArray, lanes: int) -> tuple[IntArray, IntArray]:
     """Put every lane's rows into a block of its own, (S, rows, columns); shorter ones end in zeros."""
     counts = lane_rows(len(numbers), lanes)
+    flat, gone = unmasked(numbers)
     blocks = np.zeros((lanes, int(counts.max()), numbers.shape[1]), dtype=np.int64)
+    masks = np.zeros(blocks.shape, dtype=bool)
     first = 0
     for lane, count in enumerate(counts.tolist()):
-        blocks[lane, :count] = numbers[first : first + count]
+        blocks[lane, :count] = flat[first : first + count]
+        if gone is not None:
+            masks[lane, :count] = gone[first : first + count]
         first += count
-    return blocks, counts
+    return blocks if gone is None else np.ma.MaskedArray(blocks, masks), counts
 
 
 def _pack(values: NDArray[np.uint64], sizes: IntArray) -> bytes:

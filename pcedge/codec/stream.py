@@ -112,16 +112,14 @@ def decode(
         )
     variables = len(engine.circuit.order)
     symbolizer = engine.circuit.symbolizer
-    if symbolizer is not None and stream.shape[1:] != symbolizer.shape:
-        raise StreamError(
-            f"rows must have the symbolizer's shape {symbolizer.shape}, the header says shape {stream.shape}"
-        )
+    rows = symbolizer.data_shape if isinstance(symbolizer, Predictor) else symbolizer.shape if symbolizer else None
+    if rows is not None and stream.shape[1:] != rows:
+        raise StreamError(f"rows must have the symbolizer's shape {rows}, the header says shape {stream.shape}")
     if symbolizer is None and math.prod(stream.shape[1:]) != variables:
         raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
     if stream.contiguous != isinstance(symbolizer, Predictor):
         raise StreamError("lanes must be in turn, or contiguous with a predictor stage: these do not fit the circuit")
-    if stream.dtype.kind not in "iub":
-        raise StreamError(f"the data must be integers, as the circuit's, the header says {stream.dtype.str}")
+    _check_dtype(stream.dtype, symbolizer)
     counts = _check_segments(stream, symbolizer)
     if isinstance(symbolizer, Predictor):
         return _decode_predicted(engine, symbolizer, stream, progress)
@@ -147,15 +145,25 @@ def decode(
     return out.reshape(stream.shape)
 
 
+def _check_dtype(dtype: np.dtype[Any], symbolizer: Symbolizer | Predictor | None) -> None:
+    """Demand the type of the circuit's data: integers of any type, or the columns' own type, byte order apart."""
+    source = symbolizer.source.source if isinstance(symbolizer, Predictor) and symbolizer.source else None
+    if source is None or source.kind in "iub":
+        if dtype.kind not in "iub":
+            raise StreamError(f"the data must be integers, as the circuit's, the header says {dtype.str}")
+    elif dtype.newbyteorder("<").str != source.newbyteorder("<").str:
+        raise StreamError(f"the data must be of type {source.str}, as the circuit's, the header says {dtype.str}")
+
+
 def _encode_predicted(
     engine: LaneCoder, predictor: Predictor, x: ArrayLike, lanes: int | None, fields: Fields, progress: Progress | None
 ) -> bytes:
-    array = predictor.check(x)
+    array, cells = predictor.check(x), predictor.cells(x)
     size = segment_rows(predictor)
     lanes = lanes or default_lanes(min(len(array), size) * predictor.columns)
     segments = []
     for first in range(0, len(array), size):
-        block = centred(predictor, array[first : first + size])
+        block = centred(predictor, cells[first : first + size])
 
         def report(done: int, _: int, first: int = first) -> None:
             if progress:
@@ -169,8 +177,10 @@ def _encode_predicted(
 def _decode_predicted(
     engine: LaneCoder, predictor: Predictor, stream: Stream, progress: Progress | None
 ) -> NDArray[np.generic]:
-    out = np.empty(stream.shape, dtype=stream.dtype)
-    lowest, highest = value_range(stream.dtype.name)
+    # Records with fields are held as bytes: a copy by fields loses what lies between them.
+    out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
+    fielded = stream.dtype.kind == "V"
+    lowest, highest = value_range(stream.dtype.name) if stream.dtype.kind in "iub" else (0, 0)
     done = 0
     for number, segment in enumerate(stream.segments):
 
@@ -183,11 +193,14 @@ def _decode_predicted(
             block = restored(predictor, numbers)
         except DataError as error:
             raise StreamError(f"segment {number}: {error}") from error
-        if not lowest <= int(block.min()) <= int(block.max()) <= highest:
+        integers = stream.dtype.kind in "iub"
+        if integers and not lowest <= int(block.min()) <= int(block.max()) <= highest:
             raise StreamError(f"values must fit {stream.dtype}, got {int(block.min())}..{int(block.max())}")
-        out[done : done + segment.records] = block
+        rows = block.view(stream.dtype) if fielded else block
+        out[done : done + segment.records] = rows.reshape(segment.records, -1)
         done += segment.records
-    return out
+    typed = out.view(predictor.source.source) if fielded and predictor.source else out
+    return typed.reshape(stream.shape)
 
 
 def check_lanes(lanes: object) -> int | None:

@@ -107,15 +107,22 @@ def read_raw(path: Path, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array
     """
     with refused(path, "readable file"), path.open("rb") as file:
         data = read_file(file, str(path), DataError)
+    return raw_numbers(data, str(path), dtype, record)
+
+
+def raw_numbers(data: bytes, path: str, dtype: np.dtype[Any], record: tuple[int, ...]) -> Array:
+    """Give the numbers of which a file consists, as `read_raw`."""
     size = math.prod(record) * dtype.itemsize
-    count, left = divmod(len(data), size)
+    count, left = divmod(len(data), max(1, size))
     if left:
         raise DataError(
             f"{path} must hold whole records of {size} bytes, {left} of its {len(data)} bytes are left after {count}"
         )
     if dtype.kind == "b" and data.strip(b"\0\1"):
         raise DataError(f"{path} must hold bytes 0 and 1 for {dtype}, it holds others")
-    return np.frombuffer(data, dtype=dtype).reshape(count, *record).astype(dtype.newbyteorder("="))
+    made = np.frombuffer(data, dtype=dtype).reshape(count, *record)
+    # The order of bytes of fields is theirs.
+    return made if dtype.names else made.astype(dtype.newbyteorder("="))
 
 
 def read_idx(path: Path) -> Array:

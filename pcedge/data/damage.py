@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pcedge.errors import DataError
+from pcedge.errors import DataError, PcedgeError
 
 
 @contextmanager
@@ -27,3 +27,18 @@ def refused(path: Path, expected: str) -> Iterator[None]:
         NotImplementedError, Warning, tokenize.TokenError, zipfile.BadZipFile, zlib.error, csv.Error, struct.error,
     ) as error:  # fmt: skip
         raise DataError(f"{path} must be a whole {expected} ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def foreign(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever a library of a format says about a damaged file into a DataError: nobody lists what they raise."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that are odd and readable
+            yield
+    except PcedgeError:
+        raise
+    except Exception as error:
+        text = str(error).strip().splitlines()
+        said = f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+        raise DataError(f"{path} must be a whole {expected} ({said})") from error

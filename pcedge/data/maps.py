@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.data.prediction import Plan, centred, forward, split
@@ -56,16 +56,25 @@ def symbols_of(mapping: DataMap, x: ArrayLike) -> IntArray:
     return np.stack([classes.ravel(), tokens.ravel()], axis=1)
 
 
-def numbers_of(predictor: Predictor, x: ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+def numbers_of(
+    predictor: Predictor, x: ArrayLike, gone: NDArray[np.bool_] | None = None
+) -> tuple[IntArray, IntArray, IntArray]:
     """Give class, token, and how many raw bits there are behind it, of every number; (rows, columns) each.
+
+    Args:
+        predictor: the stage.
+        x: data as it takes them.
+        gone: numbers that count as missing, in the shape of a row's numbers, beside those that the columns mark.
 
     Raises:
         DataError: the data do not fit.
     """
-    array = predictor.check(x)
-    if not len(array):
+    cells = predictor.cells(x)
+    if not len(cells):
         empty = np.zeros((0, predictor.columns), dtype=np.int64)
         return empty, empty, empty
-    classes, residuals = forward(predictor, centred(predictor, array)[None])
+    if gone is not None:
+        cells = np.ma.MaskedArray(np.ma.getdata(cells), np.ma.getmaskarray(cells) | gone.reshape(cells.shape))
+    classes, residuals = forward(predictor, centred(predictor, cells)[None])
     tokens, _, raw = split(Plan(predictor, 0), classes, residuals)
     return classes[0], tokens[0], raw[0]

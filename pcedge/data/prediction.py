@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.arrays import FloatArray, IntArray
+from pcedge.arrays import FloatArray, IntArray, unmasked
+from pcedge.data.features import Features
 from pcedge.data.predictor import COEFFICIENT_BITS, MAX_COEFFICIENT, NARROW_BITS, SATURATION, Group, Offset, Predictor
 from pcedge.errors import DataError
 
@@ -105,69 +106,20 @@ class Plan:
         )
 
     @cached_property
+    def listed(self) -> IntArray:
+        """Give the residuals that have tokens of their own."""
+        return np.array(self.predictor.listed, dtype=np.int64)
+
+    def find_listed(self, residuals: IntArray) -> tuple[NDArray[np.bool_], IntArray]:
+        """Tell which residuals are listed, and where; there must be some in the list."""
+        place = np.minimum(np.searchsorted(self.listed, residuals), len(self.listed) - 1)
+        return np.asarray(self.listed[place] == residuals), place
+
+    @cached_property
     def classes(self) -> tuple[IntArray, IntArray]:
         """Give the bias and the shift of every class."""
         biases, shifts = np.array(self.predictor.classes, dtype=np.int64).T
         return biases, shifts
-
-
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Hold features as sums: of saturated numbers, residuals, their sizes, differences' sizes, prediction, column.
-
-    Every sum is below 2^53, so products of floats are exact.
-    """
-
-    #: distances of the numbers and of the residuals that are seen
-    values: IntArray
-    residuals: IntArray
-    of_values: FloatArray
-    of_residuals: FloatArray
-    of_sizes: FloatArray
-    #: pairs of numbers whose difference is seen, as columns of a matrix over the numbers
-    differences: FloatArray
-    of_differences: FloatArray
-    of_prediction: FloatArray
-    of_column: FloatArray
-
-    @staticmethod
-    def of(plan: Plan) -> Features:
-        """Collect what the features of a plan's predictor see."""
-        features = plan.predictor.features
-        of_residuals = [f.kind in ("residual", "activity") for f in features]
-        seen = [
-            sorted({o for f, r in zip(features, of_residuals, strict=True) if r == side for o in f.neighbours})
-            for side in (False, True)
-        ]
-        place = [{offset: index for index, offset in enumerate(side)} for side in seen]
-        pairs = [
-            pair
-            for f in features
-            if f.kind == "gradient"
-            for pair in zip(f.neighbours[::2], f.neighbours[1::2], strict=True)
-        ]
-        count = len(features)
-        made = Features(
-            plan.distances(seen[0]), plan.distances(seen[1]), np.zeros((len(seen[0]), count)),
-            np.zeros((len(seen[1]), count)), np.zeros((len(seen[1]), count)), np.zeros((len(seen[0]), len(pairs))),
-            np.zeros((len(pairs), count)), np.zeros(count), np.zeros(count),
-        )  # fmt: skip
-        pair = 0
-        for number, feature in enumerate(features):
-            made.of_prediction[number] = feature.kind in ("prediction", "slope")
-            made.of_column[number] = feature.kind == "column"
-            if feature.kind == "slope":
-                made.of_values[place[0][feature.neighbours[0]], number] = -1
-            if feature.kind == "gradient":
-                for first, second in zip(feature.neighbours[::2], feature.neighbours[1::2], strict=True):
-                    made.differences[place[0][first], pair] += 1
-                    made.differences[place[0][second], pair] -= 1
-                    made.of_differences[pair, number] = 1
-                    pair += 1
-            matrix = {"value": made.of_values, "residual": made.of_residuals, "activity": made.of_sizes}
-            for offset, weight in zip(feature.neighbours, feature.weights, strict=False):
-                matrix[feature.kind][place[feature.kind != "value"][offset], number] += weight
-        return made
 
 
 class Lanes:
@@ -274,31 +226,35 @@ def _within(group: Group, prediction: IntArray) -> IntArray:
     return np.minimum(np.maximum(prediction, group.low - group.origin), group.high - group.origin)
 
 
-def centred(predictor: Predictor, x: NDArray[Any]) -> IntArray:
-    """Take every column's origin off, modulo 2^64; (rows, columns)."""
-    plan = Plan(predictor, len(x))
-    wrapped = x.reshape(len(x), predictor.columns).astype(np.uint64) - plan.origins
-    return wrapped.view(np.int64)
+def centred(predictor: Predictor, cells: NDArray[Any]) -> IntArray:
+    """Take every column's origin off, modulo 2^64; (rows, columns), masked where `cells` are."""
+    plan = Plan(predictor, len(cells))
+    flat, gone = unmasked(cells.reshape(len(cells), predictor.columns))
+    wrapped = (flat.astype(np.uint64) - plan.origins).view(np.int64)
+    return wrapped if gone is None else np.ma.MaskedArray(wrapped, gone)
 
 
 def restored(predictor: Predictor, numbers: IntArray) -> NDArray[Any]:
-    """Give centred numbers back as data.
+    """Give centred numbers back as data; those that are masked as what marks missing ones.
 
     Raises:
         DataError: a number is out of the range of its column.
     """
     plan = Plan(predictor, len(numbers))
-    wrapped = numbers.view(np.uint64) + plan.origins
-    flat = wrapped.astype(predictor.dtype)
-    out = flat.reshape(len(numbers), *predictor.shape)
-    if not np.array_equal(centred(predictor, out), numbers):
+    flat, gone = unmasked(numbers)
+    cells = (flat.view(np.uint64) + plan.origins).astype(predictor.dtype)
+    if not np.array_equal(centred(predictor, cells), flat):
         raise DataError("numbers must be in the range of their columns, some are not")
-    checked: NDArray[Any] = predictor.check(out)
-    return checked
+    rows = cells.reshape(len(numbers), *predictor.shape)
+    return predictor.data(rows if gone is None else np.ma.MaskedArray(rows, gone.reshape(rows.shape)))
 
 
 def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray, NDArray[np.uint64], IntArray]:
-    """Make tokens of residuals: the token, and the raw bits behind it with how many they are."""
+    """Make tokens of residuals: the token, and the raw bits behind it with how many they are.
+
+    Where residuals are masked the number is missing: its token is the last one, if the stage has one for that.
+    """
+    residuals, gone = unmasked(residuals)
     biases, shifts = (column[classes] for column in plan.classes)
     centre, escapes = plan.predictor.centre, plan.predictor.escapes
     shifted: IntArray = (residuals - biases) >> shifts
@@ -311,17 +267,26 @@ def split(plan: Plan, classes: IntArray, residuals: IntArray) -> tuple[IntArray,
     extra: IntArray = np.where(above | below, level - 1, 0)
     tail = (beyond + np.uint64(1)) & ((np.uint64(1) << extra.astype(np.uint64)) - np.uint64(1))
     raw: NDArray[Any] = (tail << shifts.astype(np.uint64)) | low.astype(np.uint64)
-    return tokens, raw, extra + shifts
+    sizes = extra + shifts
+    if len(plan.listed):
+        hit, place = plan.find_listed(residuals)
+        tokens = np.where(hit, plan.predictor.first_listed + place, tokens)
+        raw, sizes = np.where(hit, np.uint64(0), raw), np.where(hit, 0, sizes)
+    if gone is not None:
+        marker = plan.predictor.missing_token
+        tokens = np.where(gone, 0 if marker is None else marker, tokens)
+        raw, sizes = np.where(gone, np.uint64(0), raw), np.where(gone, 0, sizes)
+    return tokens, raw, sizes
 
 
 def raw_bits(plan: Plan, classes: IntArray, tokens: IntArray) -> IntArray:
     """Give how many raw bits stand behind tokens."""
-    shifts = plan.classes[1][classes]
-    return np.maximum(_level_of(plan, tokens)[0] - 1, 0) + shifts
+    sizes = np.maximum(_level_of(plan, tokens)[0] - 1, 0) + plan.classes[1][classes]
+    return np.where(tokens >= plan.predictor.first_listed, 0, sizes)
 
 
 def join(plan: Plan, classes: IntArray, tokens: IntArray, raw: NDArray[np.uint64]) -> IntArray:
-    """Give the residuals of tokens and the raw bits behind them, modulo 2^64."""
+    """Give the residuals of tokens and the raw bits behind them, modulo 2^64; 0 of missing numbers."""
     biases, shifts = (column[classes] for column in plan.classes)
     centre = plan.predictor.centre
     level, above = _level_of(plan, tokens)
@@ -330,13 +295,18 @@ def join(plan: Plan, classes: IntArray, tokens: IntArray, raw: NDArray[np.uint64
     beyond = (tail - np.uint64(1)).view(np.int64)
     plain = tokens - centre - plan.predictor.escapes
     shifted = np.where(level == 0, plain, np.where(above, beyond + centre, -1 - centre - beyond))
-    return (shifted << shifts) + low + biases
+    residuals: IntArray = (shifted << shifts) + low + biases
+    beyond = tokens - plan.predictor.first_listed
+    if not len(plan.listed) and plan.predictor.missing_token is None:
+        return residuals
+    own = np.append(plan.listed, 0)  # of a missing number it is 0
+    return np.where(beyond >= 0, own[np.maximum(beyond, 0)], residuals)
 
 
 def _level_of(plan: Plan, tokens: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
     """Give the escape of tokens, 0 of those without, and on which side it is."""
     first, last = plan.predictor.escapes, plan.predictor.escapes + 2 * plan.predictor.centre
-    above = tokens >= last
+    above = tokens >= last  # also tokens of listed and missing numbers, which nobody takes apart
     return np.where(above, tokens - last + 1, np.where(tokens < first, first - tokens, 0)), above
 
 
@@ -352,10 +322,10 @@ def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray
 
     Args:
         predictor: the stage.
-        numbers: centred numbers of S lanes, (S, rows, columns).
+        numbers: centred numbers of S lanes, (S, rows, columns); masked where they are missing.
 
     Returns:
-        Classes and residuals, int64 of the same shape.
+        Classes and residuals, int64 of the same shape; residuals are masked where numbers are.
     """
     lanes, predictions = observe(predictor, numbers)
     plan = lanes.plan
@@ -365,14 +335,22 @@ def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray
         columns = np.tile(np.arange(predictor.columns), len(plan.cells[rows]))
         chosen = lanes.classify(columns, places, predictions[:, rows].reshape(len(numbers), -1))
         classes[:, rows] = chosen.reshape(classes[:, rows].shape)
-    return classes, lanes.residuals[:, plan.cells]
+    residuals = lanes.residuals[:, plan.cells]
+    gone = unmasked(numbers)[1]
+    return classes, residuals if gone is None else np.ma.MaskedArray(residuals, gone)
 
 
 def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
-    """Give lanes in which all numbers are known, and the predictions of all, (S, rows, columns)."""
+    """Give lanes in which all numbers are known, and the predictions of all, (S, rows, columns).
+
+    What is missing is what was predicted.
+    """
     plan = Plan(predictor, numbers.shape[1])
     lanes = Lanes(plan, len(numbers))
+    numbers, gone = unmasked(numbers)
     lanes.values[:, plan.cells] = numbers
+    if gone is not None and gone.any():
+        return lanes, _observe_gaps(lanes, numbers.copy(), gone)
     predictions = np.empty_like(numbers)
     for group in range(len(predictor.groups)):
         columns = np.flatnonzero(plan.group_of == group)
@@ -392,6 +370,28 @@ def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
                 predictions[:, row, column] = better
     lanes.residuals[:, plan.cells] = numbers - predictions
     return lanes, predictions
+
+
+def _observe_gaps(lanes: Lanes, numbers: IntArray, gone: NDArray[np.bool_]) -> IntArray:
+    """Predict one number of every lane after the other: what is missing is known when it has been predicted."""
+    plan, predictor = lanes.plan, lanes.plan.predictor
+    predictions = np.empty_like(numbers)
+    for row, places in enumerate(plan.cells):
+        for column, place in enumerate(places):
+            group = int(plan.group_of[column])
+            first = best = lanes.predict(group, places[column : column + 1])[:, 0]
+            adapts = predictor.adaptation is not None and not predictor.groups[group].wide
+            if adapts:
+                best, history = lanes.adapt(group, int(place), first)
+            number = np.where(gone[:, row, column], best, numbers[:, row, column])
+            if adapts:
+                lanes.learn(group, history, number - best)
+            if predictor.adaptation is not None:
+                lanes.first[:, place] = number - first
+            lanes.values[:, place] = number
+            lanes.residuals[:, place] = number - best
+            predictions[:, row, column] = best
+    return predictions
 
 
 def _blocks(plan: Plan, lanes: int) -> Iterator[slice]:

@@ -6,24 +6,29 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge.data.columns import Columns
+from pcedge.data.entries import entries, listed, offsets, read_object
+from pcedge.data.rules import MAX_LISTED, MAX_NODES, check_listed, check_ranges, check_tree
 from pcedge.data.symbolizer import DTYPES, MAX_DIMENSIONS, MAX_SYMBOLS, integer, integers, value_range
 from pcedge.data.words import MAX_VARIABLES, check_variables
 from pcedge.errors import DataError, UsageError
 
 VERSION = 2
 
+#: numpy's name of the type of cells, where data have columns
+CELLS = "int64"
+
 #: how far a neighbour may be, along any axis
 MAX_REACH = 64
 MAX_NEIGHBOURS = 64
 MAX_FEATURES = 64
-MAX_NODES = 1 << 12
 
 #: fractional bits of coefficients, and of adaptive weights
 COEFFICIENT_BITS = 16
@@ -104,6 +109,8 @@ class Predictor:
         classes: the bias and the shift of every class.
         centre: tokens -centre..centre - 1 of a residual, shifted, are symbols of their own.
         escapes: symbols on either side of them, each with one raw bit more than the one before.
+        listed: residuals, ascending, that have tokens of their own behind those.
+        source: what maps the array that comes to the numbers here, its cells, and back; None where they are the data.
 
     Raises:
         UsageError: a rule of docs/predictor.md is broken.
@@ -120,9 +127,16 @@ class Predictor:
     classes: tuple[tuple[int, int], ...]
     centre: int
     escapes: int
+    listed: tuple[int, ...] = ()
+    source: Columns | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
+        if self.source is not None and (self.dtype, self.shape) != (CELLS, self.source.cell_shape):
+            raise UsageError(
+                f"a predictor of columns must be of {CELLS} and their shape {self.source.cell_shape}, "
+                f"got {self.dtype} {self.shape}"
+            )
         if self.dtype not in DTYPES:
             raise UsageError(f"the dtype of a predictor must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         if not 1 <= len(self.shape) <= MAX_DIMENSIONS or min(self.shape) < 1:
@@ -138,7 +152,7 @@ class Predictor:
                     f"got {len(self.adaptation.neighbours)} and {self.adaptation.rate}"
                 )
         self._check_features()
-        self._check_tree()
+        check_tree(self.tree, len(self.features), len(self.classes))
         self._check_tokens()
 
     def _check_groups(self) -> None:
@@ -147,6 +161,12 @@ class Predictor:
             raise UsageError(
                 f"every one of {columns} columns must have a group of 0..{len(self.groups) - 1}, and every group one"
             )
+        if self.source is not None:
+            for column, of in enumerate(self.group_of):
+                held = (self.groups[of].low, self.groups[of].high)
+                if held != self.source.ranges[column]:
+                    low, high = self.source.ranges[column]
+                    raise UsageError(f"the group of column {column} must have its range {low}..{high}, got {held}")
         least, largest = value_range(self.dtype)
         for number, group in enumerate(self.groups):
             where = f"group {number}"
@@ -201,30 +221,8 @@ class Predictor:
             if any(abs(weight) > 1 << 10 for weight in feature.weights):
                 raise UsageError(f"the weights of a feature must be at most 1024, got {feature.weights}")
 
-    def _check_tree(self) -> None:
-        if not 1 <= len(self.classes) <= MAX_SYMBOLS or len(self.tree) > MAX_NODES:
-            raise UsageError(
-                f"a predictor must have 1..{MAX_SYMBOLS} classes and at most {MAX_NODES} nodes, "
-                f"got {len(self.classes)} and {len(self.tree)}"
-            )
-        if not self.tree and len(self.classes) > 1:
-            raise UsageError("without a tree there must be one class")
-        reached = []
-        for number, node in enumerate(self.tree):
-            if not 0 <= node.feature < len(self.features):
-                raise UsageError(
-                    f"node {number} must compare a feature of 0..{len(self.features) - 1}, got {node.feature}"
-                )
-            for child in (node.below, node.above):
-                if not (number < child < len(self.tree) or -len(self.classes) <= child < 0):
-                    raise UsageError(f"node {number} must lead to a later node or to a class, got {child}")
-                reached.append(child)
-        if sorted(child for child in reached if child >= 0) != list(range(1, len(self.tree))):
-            raise UsageError("every node but the first must be reached once")
-        if self.tree and {-1 - child for child in reached if child < 0} != set(range(len(self.classes))):
-            raise UsageError("every class must be reached")
-
     def _check_tokens(self) -> None:
+        check_listed(self.listed)
         if not 1 <= self.centre <= MAX_SYMBOLS // 4 or not 0 <= self.escapes <= 64:
             raise UsageError(
                 f"centre must be in 1..{MAX_SYMBOLS // 4}, escapes in 0..64, got {self.centre}, {self.escapes}"
@@ -251,30 +249,38 @@ class Predictor:
         Raises:
             UsageError: it is not that of a predictor; the caller says which file.
         """
-        keys = {"version", "kind", *(field.name for field in fields(Predictor))}
-        if not isinstance(described, dict) or set(described) != keys or described["kind"] != "predictor":
-            raise UsageError(f"a predictor must be an object of {', '.join(sorted(keys))}")
+        keys = {"version", "kind", *(field.name for field in fields(Predictor))} - {"listed", "source"}
+        if (
+            not isinstance(described, dict)
+            or set(described) - {"listed", "source"} != keys
+            or described["kind"] != "predictor"
+        ):
+            raise UsageError(
+                f"a predictor must be an object of {', '.join(sorted(keys))}, and source if it has columns"
+            )
         if type(described["version"]) is not int or described["version"] != VERSION:
             raise UsageError(f"a predictor must be of version {VERSION}, got {str(described['version'])[:40]}")
         if not isinstance(described["dtype"], str):
             raise UsageError("a predictor's dtype must be a text")
-        runs = [integers("group_of", run) for run in _list("group_of", described["group_of"])]
+        runs = [integers("group_of", run) for run in entries("group_of", described["group_of"])]
         if any(len(run) != 2 or run[1] < 1 for run in runs) or sum(run[1] for run in runs) > MAX_VARIABLES:
             raise UsageError("group_of must be runs of a group and how many columns it has")
         stage = described["adaptation"]
-        tree = [integers("tree", column, MAX_NODES) for column in _list("tree", described["tree"])]
-        classes = [integers("classes", column, MAX_SYMBOLS) for column in _list("classes", described["classes"])]
+        tree = [integers("tree", column, MAX_NODES) for column in entries("tree", described["tree"])]
+        classes = [integers("classes", column, MAX_SYMBOLS) for column in entries("classes", described["classes"])]
         if [len(tree), len(classes)] != [4, 2] or len({*map(len, tree)}) > 1 or len({*map(len, classes)}) > 1:
             raise UsageError("tree and classes must be columns of one length, 4 and 2 of them")
         return Predictor(
             described["dtype"], integers("shape", described["shape"]),
-            tuple(_object(Group, entry) for entry in _list("groups", described["groups"])),
+            tuple(read_object(Group, entry) for entry in entries("groups", described["groups"])),
             tuple(itertools.chain.from_iterable([group] * count for group, count in runs)),
-            _offsets("neighbours", described["neighbours"]),
-            None if stage is None else _object(Adaptation, stage),
-            tuple(_object(Feature, entry) for entry in _list("features", described["features"])),
+            offsets("neighbours", described["neighbours"]),
+            None if stage is None else read_object(Adaptation, stage),
+            tuple(read_object(Feature, entry) for entry in entries("features", described["features"])),
             tuple(Node(*entry) for entry in zip(*tree, strict=True)), tuple(zip(*classes, strict=True)),
             integer("centre", described["centre"]), integer("escapes", described["escapes"]),
+            integers("listed", described["listed"], MAX_LISTED) if "listed" in described else (),
+            Columns.from_dict(described["source"]) if "source" in described else None,
         )  # fmt: skip
 
     @property
@@ -285,7 +291,24 @@ class Predictor:
     @property
     def cardinalities(self) -> tuple[int, int]:
         """Give the classes and the tokens, at least 2 of each."""
-        return max(2, len(self.classes)), 2 * self.centre + 2 * self.escapes
+        tokens = self.first_listed + len(self.listed) + (self.missing_token is not None)
+        return max(2, len(self.classes)), tokens
+
+    @property
+    def first_listed(self) -> int:
+        """Give the token of the first listed residual: those before it are of any residuals."""
+        return 2 * self.centre + 2 * self.escapes
+
+    @cached_property
+    def missing_token(self) -> int | None:
+        """Give the token of a missing number, the last one; None where columns mark none."""
+        marked = self.source is not None and self.source.marks_missing
+        return self.first_listed + len(self.listed) if marked else None
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Give the shape of a row of the data."""
+        return self.shape if self.source is None else self.source.shape
 
     @property
     def columns(self) -> int:
@@ -299,19 +322,21 @@ class Predictor:
     @cached_property
     def reach(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Give how far neighbours lie along each axis, before a number and behind it."""
-        offsets = [*self.neighbours, *(self.adaptation.neighbours if self.adaptation else ())]
-        offsets += itertools.chain.from_iterable(feature.neighbours for feature in self.features)
-        steps = list(zip(*offsets, (0,) * (1 + len(self.shape)), strict=True))
+        seen = [*self.neighbours, *(self.adaptation.neighbours if self.adaptation else ())]
+        seen += itertools.chain.from_iterable(feature.neighbours for feature in self.features)
+        steps = list(zip(*seen, (0,) * (1 + len(self.shape)), strict=True))
         before = tuple(max(along) for along in steps)
         behind = tuple(max(-step for step in along) for along in steps)
         return before, behind
 
     def check(self, x: ArrayLike) -> NDArray[Any]:
-        """Check that data can be mapped.
+        """Check that data can be mapped; of data with columns, but for the values, which `cells` checks.
 
         Raises:
             DataError: wrong dtype or shape, or a value out of the range of its column.
         """
+        if self.source is not None:
+            return self.source.check(x)
         array = np.asarray(x)
         if isinstance(x, np.ma.MaskedArray) or array.dtype.kind not in "iub":
             raise DataError(f"data must be a plain array of integers, got {array.dtype}")
@@ -319,71 +344,42 @@ class Predictor:
             raise DataError(
                 f"data must have shape (rows, {', '.join(map(str, self.shape))}) for this predictor, got {array.shape}"
             )
-        if array.size:
-            flat = array.reshape(len(array), -1)
-            group_of = np.array(self.group_of)
-            for number, group in enumerate(self.groups):
-                part = flat[:, group_of == number]
-                if group.low <= int(part.min()) and int(part.max()) <= group.high:
-                    continue
-                for row, column in itertools.product(range(len(flat)), np.flatnonzero(group_of == number)):
-                    if not group.low <= int(flat[row, column]) <= group.high:
-                        raise DataError(
-                            f"row {row}, column {column}: a value must be in {group.low}..{group.high}, "
-                            f"got {int(flat[row, column])}"
-                        )
+        check_ranges(array, self.groups, self.group_of)
         return array
+
+    def cells(self, x: ArrayLike) -> NDArray[Any]:
+        """Give the numbers of data, (rows, *shape); a masked array where columns mark missing ones.
+
+        Raises:
+            DataError: the data do not fit.
+        """
+        return self.check(x) if self.source is None else self.source.apply(x)
+
+    def data(self, cells: NDArray[Any]) -> NDArray[Any]:
+        """Give the data of numbers.
+
+        Raises:
+            DataError: a number is out of the range of its column, or stands for no value.
+        """
+        check_ranges(np.ma.getdata(cells), self.groups, self.group_of)
+        return cells if self.source is None else self.source.invert(cells)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the JSON form: columns of numbers in the place of lists of objects."""
         runs = [[number, len(list(run))] for number, run in itertools.groupby(self.group_of)]
+        more: dict[str, Any] = {"listed": list(self.listed)} if self.listed else {}
+        more |= {} if self.source is None else {"source": self.source.as_dict()}
         return {
             "version": VERSION, "kind": "predictor", "dtype": self.dtype, "shape": list(self.shape),
-            "groups": [_listed(group) for group in self.groups], "group_of": runs,
+            "groups": [listed(group) for group in self.groups], "group_of": runs,
             "neighbours": [list(offset) for offset in self.neighbours],
-            "adaptation": None if self.adaptation is None else _listed(self.adaptation),
-            "features": [_listed(feature) for feature in self.features],
+            "adaptation": None if self.adaptation is None else listed(self.adaptation),
+            "features": [listed(feature) for feature in self.features],
             "tree": [[getattr(node, field.name) for node in self.tree] for field in fields(Node)],
             "classes": [[entry[side] for entry in self.classes] for side in range(2)],
             "centre": self.centre, "escapes": self.escapes,
-        }  # fmt: skip
+        } | more  # fmt: skip
 
     def to_json(self) -> str:
         """Write the JSON form; equal predictors give equal texts."""
         return json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-
-
-def _list(where: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise UsageError(f"{where} must be a list, got {str(value)[:40]}")
-    return value
-
-
-def _offsets(where: str, value: object) -> tuple[Offset, ...]:
-    return tuple(integers(where, offset) for offset in _list(where, value))
-
-
-def _object(kind: Any, entry: object) -> Any:
-    """Read a group, an adaptation or a feature."""
-    what = kind.__name__.lower()
-    names = {field.name: field.type for field in fields(kind)}
-    if not isinstance(entry, dict) or set(entry) != set(names):
-        raise UsageError(f"a predictor's {what} must be an object of {', '.join(sorted(names))}")
-    readers: dict[str, Any] = {
-        "int": integer,
-        "str": _text,
-        "tuple[int, ...]": integers,
-        "tuple[Offset, ...]": _offsets,
-    }
-    return kind(**{name: readers[str(of)](f"{what}: {name}", entry[name]) for name, of in names.items()})
-
-
-def _text(where: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{where} must be a text, got {str(value)[:40]}")
-    return value
-
-
-def _listed(value: Any) -> dict[str, Any]:
-    lists: dict[str, Any] = json.loads(json.dumps(asdict(value)))
-    return lists

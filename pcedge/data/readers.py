@@ -12,9 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.binary import read_idx, read_npy, read_npz, read_raw
+from pcedge.data.column_spec import ColumnSpec, source_of
 from pcedge.data.damage import refused
+from pcedge.data.formats import READERS, SPLITS, read_format, suffix_of
 from pcedge.data.images import IMAGES, read_folder, read_image
+from pcedge.data.sounds import read_sounds, sounds_of
 from pcedge.data.table import TABLES, TEXTS, Head, read_head, read_table
+from pcedge.data.typed_tables import ARFF, ARROW, PARQUET, least_integers, read_typed_table
 from pcedge.errors import DataError, UsageError
 
 #: integer records, or any array that a reader found in a file
@@ -24,12 +28,20 @@ Array = NDArray[Any]
 DIGITS = "digits"
 DIGITS_FILE = Path(__file__).with_name("digits.npz")
 
-SPLITS = ("train", "valid", "test")
 #: what readers accept, for messages
 ACCEPTED = (
-    "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png or .pgm, be a folder of images, "
-    "or be raw binary with --dtype"
+    "end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png or .pgm, .wav, .flac, .mat, .h5, "
+    ".nc, .parquet, .arrow, .arff, .las, .laz, .edf, .bdf, .hea (WFDB), .fits or .tif, be a folder of images or "
+    "recordings, or be raw binary with --dtype"
 )
+
+#: suffixes of tables whose columns have types of their own
+_TYPED_TABLES = PARQUET + ARROW + ARFF
+
+#: suffixes that say what a file holds
+KNOWN = (".npy", ".npz", ".gz", ".idx", *TABLES, *IMAGES, *_TYPED_TABLES, *READERS)
+
+_SHOWN = 12  # arrays of a file that are named in a message
 
 #: numpy's names of dtypes that raw binary may have
 _DTYPE = re.compile(r"[<>]?(b1|[iu][1248])|bool|u?int(8|16|32|64)|\|(b1|[iu]1)")
@@ -40,7 +52,7 @@ class Reading:
     """Say what a file does not say itself.
 
     Raises:
-        UsageError: the dtype is no integer type, or the shape is none.
+        UsageError: the dtype is no integer type, the shape is none, or NaN marks missing integers.
     """
 
     #: numpy's name of the type of raw binary, or of a table's result, as `int16` or `>i2`; raw binary is little-endian
@@ -48,10 +60,17 @@ class Reading:
     dtype: str | None = None
     #: shape of a record of raw binary, as `64x2`; 1 where there is none
     shape: str | None = None
-    #: what an empty cell of a table stands for, or one that says missing otherwise (NA, NaN, ?); None refuses them
-    missing: int | None = None
+    #: what an empty cell of a table stands for, or one that says missing otherwise (NA, NaN, ?); None refuses them.
+    #: NaN is for `typed` data only
+    missing: float | None = None
     #: whether the first line of a table is a header; None takes it as one if it holds names and no number
     header: bool | None = None
+    #: whether floats and records with fields are taken too, as `pcedge.data.columns.Columns` maps them
+    typed: bool = False
+    #: the columns of raw binary, one after the other, where there is no dtype
+    columns: tuple[ColumnSpec, ...] = ()
+    #: the type of the records of raw binary, where there is no dtype: that of the circuit's columns
+    fields: np.dtype[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the texts."""
@@ -61,6 +80,8 @@ class Reading:
             raise UsageError(f"the shape of a record must be sizes such as 64 or 64x2, got {self.shape!r}")
         if self.shape is not None and self.dtype is None:
             raise UsageError("the shape of a record is for raw binary, which needs a dtype too")
+        if self.missing is not None and self.missing != self.missing and not self.typed:
+            raise UsageError("the mark of a missing value must be an integer for data of integers, got nan")
 
     @property
     def number(self) -> np.dtype[Any] | None:
@@ -94,6 +115,8 @@ class Splits:
     valid: Array | None = None
     #: what training never looks at
     test: Array | None = None
+    #: whether floats and records with fields are splits too, until they are mapped
+    typed: bool = False
 
     def __post_init__(self) -> None:
         """Check dtypes and shapes."""
@@ -101,7 +124,7 @@ class Splits:
             split = getattr(self, name)
             if split is None:
                 continue
-            _check_array(split, f"split {name}")
+            _check_array(split, f"split {name}", self.typed)
             if split.shape[1:] != self.train.shape[1:]:
                 raise DataError(
                     f"all splits must have records of one shape, train has {self.train.shape[1:]}, "
@@ -111,7 +134,7 @@ class Splits:
             raise DataError(f"split train must hold at least one record, got shape {self.train.shape}")
 
     def map(self, change: Callable[[Array], Array]) -> Splits:
-        """Change every split in the same way."""
+        """Change every split in the same way, to integers."""
         valid, test = (None if split is None else change(split) for split in (self.valid, self.test))
         return Splits(change(self.train), valid, test)
 
@@ -136,7 +159,8 @@ def load_data(source: str | Path, reading: Reading = PLAIN) -> Splits:
     arrays = _read(source, reading)
     if "train" not in arrays:
         raise DataError(f"{source} must hold an array named train, it holds {_names(arrays)}")
-    return Splits(arrays["train"], arrays.get("valid"), arrays.get("test"))
+    found = {name: _integers(arrays[name], f"split {name}", reading) for name in SPLITS if name in arrays}
+    return Splits(found["train"], found.get("valid"), found.get("test"), reading.typed)
 
 
 def load_array(path: str | Path, reading: Reading = PLAIN) -> Array:
@@ -156,7 +180,8 @@ def load_array(path: str | Path, reading: Reading = PLAIN) -> Array:
         (360, 8, 8)
     """
     where, array = _one(path, reading)
-    _check_array(array, where)
+    array = _integers(array, where, reading)
+    _check_array(array, where, reading.typed)
     return array
 
 
@@ -176,8 +201,9 @@ def load_labels(path: str | Path, reading: Reading = PLAIN) -> Array:
 
 def is_table(source: str | Path, reading: Reading = PLAIN) -> bool:
     """Tell whether a source is read as a table, by its name."""
-    path = Path(source)
-    ends = TABLES if reading.dtype is not None else TABLES + TEXTS
+    path, _ = split_name(source)
+    raw = reading.dtype is not None or _is_raw(reading)
+    ends = TABLES if raw else TABLES + TEXTS
     return path.name.lower().endswith(ends) and not path.is_dir()
 
 
@@ -191,7 +217,33 @@ def table_head(source: str | Path, reading: Reading = PLAIN) -> Head | None:
         >>> table_head("digits") is None
         True
     """
-    return read_head(Path(source), reading.header) if is_table(source, reading) else None
+    return read_head(split_name(source)[0], reading.header) if is_table(source, reading) else None
+
+
+def split_name(source: str | Path) -> tuple[Path, str | None]:
+    """Take `FILE::NAME`, the array of a name in a file, apart; a file whose own name has `::` in it goes first.
+
+    Example:
+        >>> split_name("x.mat::ecg")
+        (PosixPath('x.mat'), 'ecg')
+    """
+    file, colons, name = str(source).partition("::")
+    if not colons or Path(source).exists():
+        return Path(source), None
+    return Path(file), name
+
+
+def notes_of(source: str | Path) -> tuple[str, ...]:
+    """Say what was made of a folder of recordings, which may be read in two ways; nothing for other sources."""
+    path, _ = split_name(source)
+    if not path.is_dir() or not sounds_of(path):
+        return ()
+    return (f"{source}: {read_sounds(path)[1]}",)
+
+
+def _is_raw(reading: Reading) -> bool:
+    """Tell whether the columns that are told have types, so that they may be those of raw binary."""
+    return bool(reading.columns) and all(spec.dtype is not None for spec in reading.columns)
 
 
 def _one(path: str | Path, reading: Reading) -> tuple[str, Array]:
@@ -203,11 +255,35 @@ def _one(path: str | Path, reading: Reading) -> tuple[str, Array]:
     raise DataError(f"{path} must hold an array named test, valid or train, it holds {_names(arrays)}")
 
 
-def _check_array(array: Array, where: str) -> None:
-    if array.dtype.kind not in "iub":
-        raise DataError(f"{where} must hold integers, got {array.dtype}")
-    if array.ndim < 2:
+def _check_array(array: Array, where: str, typed: bool) -> None:
+    kinds = "iubfcVSmM" if typed else "iub"
+    if array.dtype.kind not in kinds or array.dtype.hasobject:
+        raise DataError(f"{where} must hold {'numbers' if typed else 'integers'}, got {array.dtype}")
+    if array.ndim < (1 if array.dtype.kind in "VSmMc" else 2):
         raise DataError(f"{where} must have shape (records, …), got {array.shape}")
+
+
+def _integers(array: Array, where: str, reading: Reading) -> Array:
+    """Give floats that are integers as integers, where only these are taken."""
+    if reading.typed:
+        return array
+    if array.dtype.kind == "f":
+        wide = array.astype(np.float64)
+        odd = ~(np.isfinite(wide) & (wide == np.rint(wide)) & (np.abs(wide) <= 2.0**53))
+        odd |= np.signbit(wide) & (wide == 0)
+        if odd.any():
+            value = array[tuple(np.argwhere(odd)[0])]
+            raise DataError(
+                f"{where} must hold integers, got {array.dtype} such as {value!s}: round or scale it to integers, or "
+                "train the circuit on such data, whose columns then take them"
+            )
+        return least_integers(array)
+    if array.dtype.names is not None:
+        raise DataError(
+            f"{where} must hold integers, got records of {', '.join(array.dtype.names)}: train the circuit on such "
+            "data, whose columns then take them"
+        )
+    return array
 
 
 def _names(arrays: dict[str, Array]) -> str:
@@ -222,7 +298,7 @@ def _begin(path: Path) -> bytes:
 
 def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     """Read all arrays of a source by name; a file of one array gives it the name train."""
-    path = DIGITS_FILE if source == DIGITS else Path(source)
+    path, chosen = (DIGITS_FILE, None) if source == DIGITS else split_name(source)
     if not path.is_dir() and not path.exists():
         raise DataError(
             f"{source} must be a file, a folder of images, or the name {DIGITS!r} of the shipped set; "
@@ -232,24 +308,92 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
     if is_table(source, reading):
         if reading.shape is not None:
             raise UsageError(f"{source} is a table, whose lines are the records: it takes no shape")
-        return {"train": read_table(path, reading.missing, reading.number, reading.header)}
+        _no_name(path, chosen)
+        return {"train": read_table(path, reading.missing, reading.number, reading.header, reading.typed)}
     if reading.header is not None:
         raise UsageError(f"{source} is no table, whose first line could be a header: it takes neither yes nor no")
-    known = path.is_dir() or name.endswith((".npz", ".npy", ".gz", "ubyte", ".idx", *IMAGES))
-    if reading.dtype is not None and (known or path.suffix.lower().startswith(".idx")):
+    if _says_itself(path, reading):
         raise UsageError(f"{source} says itself of which dtype and shape its numbers are: it takes neither")
     if reading.number is not None:
+        _no_name(path, chosen)
         return {"train": read_raw(path, reading.number, reading.record)}
     if path.is_dir():
+        _no_name(path, chosen)
         with refused(path, "readable folder"):
-            return read_folder(path, SPLITS)
-    if name.endswith(IMAGES):
-        return {"train": read_image(path)}
+            sounds = sounds_of(path)
+            return {"train": read_sounds(path)[0]} if sounds else read_folder(path, SPLITS)
+    if name.endswith(_TYPED_TABLES):
+        return {"train": read_typed_table(path, chosen, reading.missing)}
+    with refused(path, "readable file"):
+        known = suffix_of(path)
+    if known is not None:
+        return _choose(source, read_format(path, chosen), chosen)
     begin = _begin(path) if not path.suffix else b""
     if name.endswith(".npz") or begin.startswith(b"PK\x03\x04"):
-        return read_npz(path, SPLITS)
+        arrays = read_npz(path, SPLITS if chosen is None else (chosen,))
+        arrays = {key: _columned(array) for key, array in arrays.items()}
+        return arrays if chosen is None else _choose(source, arrays, chosen)
+    if (fields := fields_in(path, reading)) is not None:
+        return {"train": read_raw(path, fields, ())}
+    _no_name(path, chosen)
+    if name.endswith(IMAGES):
+        return {"train": read_image(path)}
     if name.endswith(".npy") or begin.startswith(b"\x93NUMPY"):
-        return {"train": read_npy(path)}
+        return {"train": _columned(read_npy(path))}
     if name.endswith((".gz", "ubyte", ".idx")) or path.suffix.lower().startswith(".idx"):
         return {"train": read_idx(path)}
     raise DataError(f"{source} must {ACCEPTED}, got {path.suffix or repr(path.name)}")
+
+
+def fields_in(path: Path, reading: Reading) -> np.dtype[Any] | None:
+    """Give the type of the records of raw binary that has fields; None for all other files."""
+    name = path.name.lower()
+    if reading.dtype is not None or not path.is_file() or is_table(path, reading) or suffix_of(path) is not None:
+        return None
+    if name.endswith((*KNOWN, "ubyte")) or _begin(path).startswith((b"\x93NUMPY", b"PK\x03\x04")):
+        return None
+    return source_of(reading.columns) if _is_raw(reading) else reading.fields
+
+
+def _says_itself(path: Path, reading: Reading) -> bool:
+    """Tell whether a dtype is given for what has one: a header must never be read as samples."""
+    if reading.dtype is None:
+        return False
+    name = path.name.lower()
+    known = (".npz", ".npy", ".gz", "ubyte", ".idx", *IMAGES, *_TYPED_TABLES, *READERS)
+    return path.is_dir() or name.endswith(known) or path.suffix.lower().startswith(".idx")
+
+
+def _columned(array: Array) -> Array:
+    """Give a row of numbers as records of one; of IDX files, where labels lie so, this is not done."""
+    return array[:, None] if array.ndim == 1 and array.dtype.kind in "iubf" and array.size else array
+
+
+def _no_name(path: Path, chosen: str | None) -> None:
+    if chosen is not None:
+        raise UsageError(f"{path} holds one array, which has no name: it takes no ::{chosen}")
+
+
+def _choose(source: str | Path, arrays: dict[str, Array], chosen: str | None) -> dict[str, Array]:
+    """Take the array that is named, the only one, or the splits."""
+    if chosen is not None:
+        if chosen not in arrays or arrays[chosen].dtype.hasobject:
+            path, _ = split_name(source)
+            raise DataError(f"{path} must hold an array named {chosen!r}, it holds {_listed(_all(path))}")
+        return {"train": arrays[chosen]}
+    if any(name in arrays for name in SPLITS):
+        return {name: arrays[name] for name in SPLITS if name in arrays}
+    if len(arrays) != 1:
+        example = f"; {source}::{next(iter(arrays))} names one" if arrays else ""
+        raise DataError(f"{source} must hold one array of numbers, it holds {_listed(arrays)}{example}")
+    return {"train": next(iter(arrays.values()))}
+
+
+def _all(path: Path) -> dict[str, Array]:
+    """Give all arrays of a file, for a message."""
+    return read_npz(path, ("",)) if path.suffix.lower() == ".npz" else read_format(path, None)
+
+
+def _listed(arrays: dict[str, Array]) -> str:
+    shown = [f"{name} {array.dtype} {array.shape}" if array.size else name for name, array in arrays.items()]
+    return ", ".join(shown[:_SHOWN]) + (", …" if len(shown) > _SHOWN else "") if shown else "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -31,7 +32,12 @@ MISSING_MARKS = ("?", "na", "n/a", "<na>", "nan", "-nan", "null")
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _FLOAT = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+#: a number with a point or a power of ten
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,25})?|\.[0-9]{1,25})(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 _NUMBER = re.compile(rf"{_FLOAT.pattern}|[+-]?0[xob][0-9a-f]+", re.IGNORECASE)
+
+#: digits of a decimal at most: a double gives so many back
+DIGITS = 15
 
 #: columns from which a line that counts them may be names that nobody chose, as pandas writes them
 COUNTED = 3
@@ -69,7 +75,13 @@ class Head:
         return not self.named and len(numerals) > COUNTED and self.first.cells in (numerals[:-1], numerals[1:])
 
 
-def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None, header: bool | None = None) -> Array:
+def read_table(
+    path: Path,
+    missing: float | None,
+    dtype: np.dtype[Any] | None,
+    header: bool | None = None,
+    typed: bool = False,
+) -> Array:
     """Read a table, a record a line.
 
     Blank lines are passed over; between the records of a table of one column they are empty cells.
@@ -77,6 +89,8 @@ def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None, hea
     Args:
         path: the file, UTF-8.
         missing: what an empty cell or one of `MISSING_MARKS` stands for; None refuses them.
+        typed: whether columns may hold decimal numbers; the result then has a field for each column, unless all hold
+            integers. A missing one of a column of decimals is NaN.
         dtype: of the result; None takes the smallest one that holds every value, unsigned where none is negative.
         header: whether the first line is a header; None takes it as one if a cell of it is a name, and none a number.
 
@@ -84,7 +98,7 @@ def read_table(path: Path, missing: int | None, dtype: np.dtype[Any] | None, hea
         DataError: a cell is no integer, a line has another number of cells than the first, or there are none.
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
-        return parse_table(file, str(path), missing, dtype, header)
+        return parse_table(file, str(path), missing, dtype, header, typed)
 
 
 def read_head(path: Path, header: bool | None = None) -> Head | None:
@@ -98,7 +112,12 @@ def read_head(path: Path, header: bool | None = None) -> Head | None:
 
 
 def parse_table(
-    lines: Iterable[str], where: str, missing: int | None, dtype: np.dtype[Any] | None, header: bool | None = None
+    lines: Iterable[str],
+    where: str,
+    missing: float | None,
+    dtype: np.dtype[Any] | None,
+    header: bool | None = None,
+    typed: bool = False,
 ) -> Array:
     r"""Read a table from its lines, with their ends; arguments and errors are those of `read_table`.
 
@@ -113,7 +132,8 @@ def parse_table(
     head = _head(rows, header)
     if head is None:
         raise DataError(f"{where} must hold at least one line of integers, it is empty")
-    values: list[list[int]] = []
+    typed = typed and dtype is None
+    values: list[list[float]] = []
     quoted = False
     for row in _records(head, rows):
         if len(row.cells) != len(head.first.cells):
@@ -124,7 +144,8 @@ def parse_table(
         if all(map(_INTEGER.fullmatch, row.cells)):
             values.append([int(cell) for cell in row.cells])
         else:
-            values.append([_value(where, head, header, row.line, entry, missing) for entry in enumerate(row.cells)])
+            cells = enumerate(row.cells)
+            values.append([_value(where, head, header, row.line, entry, missing, typed) for entry in cells])
         quoted |= row.quoted and row.line != head.first.line
     if header is None and not head.named and head.first.quoted and not quoted and len(values) > 1:
         if any(map(_INTEGER.fullmatch, head.first.cells)):
@@ -132,7 +153,14 @@ def parse_table(
                 f"{where}, line {head.first.line}: its numbers are in quotes and no others are, so they may be names; "
                 "--header takes them as names, --no-header as a record"
             )
+    floats = [number for number, column in enumerate(zip(*values, strict=True)) if any(map(_is_float, column))]
+    if floats:
+        return _to_fields(where, values, head, floats, missing)
     return _to_array(where, values, len(head.first.cells), dtype)
+
+
+def _is_float(value: float) -> bool:
+    return isinstance(value, float)
 
 
 def _rows(lines: Iterable[str]) -> Iterator[Row]:
@@ -210,13 +238,28 @@ def _records(head: Head, rows: Iterator[Row]) -> Iterator[Row]:
         yield row
 
 
-def _value(where: str, head: Head, header: bool | None, line: int, entry: tuple[int, str], missing: int | None) -> int:
-    """Give the integer of a cell, or say why it is none."""
+def _value(
+    where: str,
+    head: Head,
+    header: bool | None,
+    line: int,
+    entry: tuple[int, str],
+    missing: float | None,
+    typed: bool,
+) -> float:
+    """Give the number of a cell, an integer where it has no point, or say why it is none."""
     column, cell = entry
     if _INTEGER.fullmatch(cell):
         return int(cell)
     if missing is not None and _is_mark(cell):
         return missing
+    if typed and _DECIMAL.fullmatch(cell):
+        if len(re.sub(r"[^0-9]", "", cell.lower().partition("e")[0]).lstrip("0")) <= DIGITS:
+            return float(cell)
+        name = repr(head.first.cells[column]) if head.named else str(column + 1)
+        raise DataError(
+            f"{where}, line {line}, column {name}: a decimal must have at most {DIGITS} digits, got {cell!r}"
+        )
     if not cell:
         reason = "it is empty; --missing takes empty cells as missing"
     elif _is_mark(cell):
@@ -226,10 +269,33 @@ def _value(where: str, head: Head, header: bool | None, line: int, entry: tuple[
     if line == head.first.line and header is None and not _is_number(cell):
         reason += "; --header takes the line as names"
     name = repr(head.first.cells[column]) if head.named else str(column + 1)
-    raise DataError(f"{where}, line {line}, column {name}: a cell must hold an integer, {reason}")
+    what = "a number" if typed else "an integer"
+    raise DataError(f"{where}, line {line}, column {name}: a cell must hold {what}, {reason}")
 
 
-def _to_array(where: str, rows: list[list[int]], width: int, dtype: np.dtype[Any] | None) -> Array:
+def _to_fields(where: str, rows: list[list[float]], head: Head, floats: list[int], missing: float | None) -> Array:
+    """Make records with a field for each column: doubles, and integers of the least type."""
+    names = list(head.names or ())
+    if len(set(names)) < len(head.first.cells) or not all(names):
+        names = [f"c{number}" for number in range(len(head.first.cells))]
+    columns: dict[str, Array] = {}
+    for number, cells in enumerate(zip(*rows, strict=True)):
+        if number in floats:
+            gone = None if missing is None or missing != missing else missing
+            if (large := next((v for v in cells if not _is_float(v) and abs(v) >= 10**DIGITS), None)) is not None:
+                raise DataError(
+                    f"{where}, column {names[number]!r}: a decimal must have at most {DIGITS} digits, got {large}"
+                )
+            columns[names[number]] = np.array([math.nan if v == gone and not _is_float(v) else v for v in cells])
+        else:
+            columns[names[number]] = _to_array(where, [[value] for value in cells], 1, None)[:, 0]
+    table = np.zeros(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def _to_array(where: str, rows: list[list[float]], width: int, dtype: np.dtype[Any] | None) -> Array:
     try:
         values = np.array(rows, dtype=np.int64)
     except OverflowError:

@@ -62,6 +62,7 @@ class Status(IntFlag):
     TOO_LARGE = 8
     BAD_JOB = 16
     BAD_LANE = 32
+    BAD_SYMBOL = 64
 
 
 #: what each bit of the status register says
@@ -72,6 +73,7 @@ STATUS_BITS = {
     Status.TOO_LARGE: "the image does not fit this build",
     Status.BAD_JOB: "no such job, or one that this build has not",
     Status.BAD_LANE: "no encoder of this circuit wrote a lane",
+    Status.BAD_SYMBOL: "a symbol was beyond the alphabet of its variable",
 }
 
 

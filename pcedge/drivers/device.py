@@ -144,8 +144,7 @@ class Device:
         """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing.
 
         Raises:
-            DataError: a symbol is beyond the largest alphabet. The engine's registers name no other: a symbol beyond
-                the alphabet of its variable counts as the last one.
+            DataError: a symbol is beyond the alphabet of its variable.
         """
         rows = self._rows(records)
         streams = self.info.streams
@@ -162,7 +161,7 @@ class Device:
         """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns.
 
         Raises:
-            DataError: a symbol is missing, or beyond the largest alphabet.
+            DataError: a symbol is missing, or beyond the alphabet of its variable.
         """
         rows = self._rows(records)
         _need_lanes(lanes)
@@ -291,6 +290,7 @@ class Device:
 
         Raises:
             ToolError: the engine refuses the job, or does not end it, or not all packets have come in time.
+            DataError: a symbol is beyond the alphabet of its variable.
         """
         for index, count in enumerate([*records, *[0] * (len(self.ports) - len(records))]):
             self.registers.write(RECORDS + 4 * index, count)
@@ -313,6 +313,8 @@ class Device:
             finally:
                 stop.set()
             self.cycles = self.registers.read(CYCLES) | self.registers.read(CYCLES + 4) << 32
+            if status & Status.BAD_SYMBOL:
+                raise DataError("symbols must be within the alphabets of their variables, the engine says one is not")
             if status & ~allowed:
                 raise ToolError(f"the engine must end {job.name} with status 0, it says {status!r}")
             for sent in sends:

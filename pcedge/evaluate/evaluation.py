@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit
 from pcedge.codec.container import parse
+from pcedge.codec.predicted import default_lanes
 from pcedge.codec.stream import encode
 from pcedge.data.maps import DataMap
 from pcedge.data.predictor import Predictor
@@ -23,6 +24,7 @@ from pcedge.data.specification import specification
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
+from pcedge.evaluate.numbers import row_bits
 from pcedge.evaluate.queries import QueryErrors, query_errors
 from pcedge.evaluate.roc import auroc
 from pcedge.evaluate.statistics import RecordBits, record_bits
@@ -240,24 +242,32 @@ def evaluate(
         if value is not None and (type(value) is not int or value < least):
             raise UsageError(f"{name} must be an integer of at least {least}, got {value!r}")
     symbolizer = circuit.symbolizer
-    if isinstance(symbolizer, Predictor):
-        raise UsageError("evaluate must have a circuit over records; with a predictor stage, loglik and encode measure")
     rows = np.asarray(data)
     named = None if labels is None else _checked_labels(labels, rows, symbolizer)
-    rows, symbols = _symbols(engine, rows, symbolizer, records, "data")
-    strange = None
-    if ood is not None:
-        _, strange = _symbols(engine, np.asarray(ood), symbolizer, records, "out-of-distribution data")
     say = progress or (lambda *_: None)
-    bits = record_bits(circuit, engine, symbols, _stage(say, "data"))
-    apart = None if strange is None else record_bits(circuit, engine, strange, _stage(say, "out-of-distribution data"))
-    errors = query_errors(circuit, engine, symbols, queries, seed, _stage(say, "queries")) if queries else None
+    errors = None
+    if isinstance(symbolizer, Predictor):
+        # A row is a record, each of its numbers given those before it: there are no queries of some of its variables.
+        rows, *others = (_rows(symbolizer, part, records) for part in (data, *([] if ood is None else [ood])))
+        bits, *apart = (row_bits(circuit, engine.circuit, part) for part in (rows, *others))
+        variables = symbolizer.columns
+        lanes = min(lanes, default_lanes(len(rows) * variables))
+    else:
+        rows, symbols = _symbols(engine, rows, symbolizer, records, "data")
+        strange = []
+        if ood is not None:
+            strange = [_symbols(engine, np.asarray(ood), symbolizer, records, "out-of-distribution data")[1]]
+        bits = record_bits(circuit, engine, symbols, _stage(say, "data"))
+        apart = [record_bits(circuit, engine, part, _stage(say, "out-of-distribution data")) for part in strange]
+        if queries:
+            errors = query_errors(circuit, engine, symbols, queries, seed, _stage(say, "queries"))
+        variables = symbols.shape[1]
     packed = encode(engine, rows, lanes, _stage(say, "file"))
     stream = parse(packed)
     used = max(len(segment.lanes) for segment in stream.segments)
     return Evaluation(
-        bits, len(rows), symbols.shape[1], len(packed), stream.payload_bytes, used,
-        None if named is None else named[: len(symbols)], apart, errors, seed,
+        bits, len(rows), variables, len(packed), stream.payload_bytes, used,
+        None if named is None else named[: len(bits.float_bits)], apart[0] if apart else None, errors, seed,
     )  # fmt: skip
 
 
@@ -316,14 +326,22 @@ def _symbols(
     return rows, symbols
 
 
-def _checked_labels(labels: ArrayLike, rows: NDArray[Any], symbolizer: Symbolizer | None) -> IntArray:
+def _rows(predictor: Predictor, x: ArrayLike, limit: int | None) -> NDArray[Any]:
+    """Take the first rows of data with a predictor stage."""
+    rows = predictor.check(x)[:limit]
+    if not len(rows):
+        raise DataError("there must be at least one row, got none")
+    return rows
+
+
+def _checked_labels(labels: ArrayLike, rows: NDArray[Any], symbolizer: DataMap | None) -> IntArray:
     named = np.asarray(labels)
     if named.dtype.kind not in "iub":
         raise DataError(f"labels must be integers, got {named.dtype}")
     if named.ndim != 1:
         raise DataError(f"labels must have shape (records,), got {named.shape}")
     count = len(rows) if rows.ndim else 0
-    if symbolizer is not None and symbolizer.records(count) != count:
+    if isinstance(symbolizer, Symbolizer) and symbolizer.records(count) != count:
         raise UsageError(
             f"labels must be for data whose rows are records, the circuit's symbolizer makes "
             f"{symbolizer.records(count)} records of {count} rows"

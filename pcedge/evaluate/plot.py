@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,38 @@ def draw(found: Evaluation, path: Path, suffix: str, title: str = "") -> None:
         axes = np.atleast_1d(figure.subplots(lines, columns)).ravel()
         for panel, axis in zip(panels, axes, strict=True):
             panel(axis, found)
+        figure.savefig(path, format=suffix[1:], dpi=150, metadata=FORMATS[suffix])
+
+
+def draw_curve(points: Sequence[tuple[int, float, float]], path: Path, suffix: str, step: str) -> None:
+    """Draw a learning curve: bits a value of train and of held-out data over the steps.
+
+    Args:
+        points: (step, train bits, held-out bits), nan where there are none.
+        path: the file to write.
+        suffix: its format, of `FORMATS`.
+        step: what a step is called.
+
+    Raises:
+        MissingToolError: matplotlib is not installed, or too old.
+    """
+    need_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "pcedge", "font.size": 9, "axes.spines.top": False,
+                                "axes.spines.right": False}):  # fmt: skip
+        figure = Figure(figsize=(5.2, 4.0), layout="constrained")
+        axis = figure.subplots()
+        axis.set(xlabel=step, ylabel="bits a value", title="Learning curve")
+        steps, train, valid = np.array(points, dtype=float).reshape(-1, 3).T
+        for name, bits, colour in (("train", train, BLUE), ("held out", valid, ORANGE)):
+            seen = np.isfinite(bits)
+            if seen.any():
+                mark = "o" if seen.sum() < 30 else ""
+                axis.plot(steps[seen], bits[seen], color=colour, marker=mark, markersize=3, label=name)
+        if axis.lines:
+            axis.legend(frameon=False)
         figure.savefig(path, format=suffix[1:], dpi=150, metadata=FORMATS[suffix])
 
 

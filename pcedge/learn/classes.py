@@ -36,7 +36,9 @@ class Mixture:
         return float(-(counts[seen] * np.log2(table[seen])).sum())
 
 
-def fit_mixture(counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS) -> Mixture:
+def fit_mixture(
+    counts: FloatArray, states: int, blur: float, seed: int = 0, iterations: int = ITERATIONS, apart: int = 0
+) -> Mixture:
     """Fit a mixture to counts by EM (Hofmann, "Probabilistic latent semantic analysis", 1999).
 
     Leaves are drawn to the marginal of tokens, and classes to the mean class, by pseudocounts.
@@ -47,11 +49,12 @@ def fit_mixture(counts: FloatArray, states: int, blur: float, seed: int = 0, ite
         blur: share of a token's counts that goes to its two neighbours, half to each.
         seed: seed of the start.
         iterations: M-steps.
+        apart: tokens at the end that have no neighbours: those of listed residuals and missing numbers.
     """
     generator = np.random.default_rng(seed)
     classes, tokens = counts.shape
     marginal = counts.sum(axis=0) + 0.5 / tokens
-    marginal = _blurred(marginal[None], max(blur, BLURS[1]))[0]
+    marginal = _blurred(marginal[None], max(blur, BLURS[1]), apart)[0]
     prior = (1 - EVEN) * marginal / marginal.sum() + EVEN / tokens
     leaves = _start(counts, states, prior, generator)
     weights = np.full((classes, states), 1 / states) + generator.random((classes, states)) * 0.1 / states
@@ -62,7 +65,7 @@ def fit_mixture(counts: FloatArray, states: int, blur: float, seed: int = 0, ite
         share = (flows.sum(axis=0) + 1e-9) / (flows.sum() + states * 1e-9)
         weights = flows + CLASS_PRIOR * share
         weights /= weights.sum(axis=1, keepdims=True)
-        leaves = _blurred(drawn, blur) + LEAF_PRIOR * prior
+        leaves = _blurred(drawn, blur, apart) + LEAF_PRIOR * prior
         leaves /= leaves.sum(axis=1, keepdims=True)
     return Mixture(weights, leaves)
 
@@ -84,7 +87,9 @@ def _start(counts: FloatArray, states: int, prior: FloatArray, generator: np.ran
     return start
 
 
-def _blurred(counts: FloatArray, blur: float) -> FloatArray:
+def _blurred(counts: FloatArray, blur: float, apart: int) -> FloatArray:
+    if apart:
+        return np.concatenate([_blurred(counts[:, :-apart], blur, 0), counts[:, -apart:]], axis=1)
     spread = np.pad(counts, ((0, 0), (1, 1)), mode="edge")
     out: FloatArray = (1 - blur) * counts + blur / 2 * (spread[:, :-2] + spread[:, 2:])
     return out

@@ -4,12 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from pcedge.errors import UsageError
 
 #: called after an iteration with (iteration, iterations, train bits/variable, validation bits/variable)
 Progress = Callable[[int, int, float, float], None]
+
+#: a point of the learning curve: (iteration, train bits/variable, validation bits/variable), nan where not computed
+Point = tuple[int, float, float]
+
+
+@dataclass
+class Watch:
+    """Hold what looks after a run from outside."""
+
+    #: asked before every iteration whether to stop there: the checkpoint is written and `Stopped` raised
+    stop: Callable[[], bool] = lambda: False
+    #: told where a checkpoint of another run was put, out of the way of this one; None refuses such a checkpoint
+    aside: Callable[[Path], None] | None = None
+    #: filled with the learning curve, also of the iterations before a stop
+    curve: list[Point] = field(default_factory=list)
+
+
+#: M-steps' worth of a record that a look at it in the validation split costs, the other way round
+LOOKS = 3
+#: records of the validation split that are looked at at least
+LEAST_LOOKED_AT = 512
+
+
+class Stopped(Exception):
+    """Say that a run was stopped because its watch said so.
+
+    Args:
+        iteration: the iterations that are done; 0 where there is nothing to go on from.
+    """
+
+    def __init__(self, iteration: int) -> None:
+        """Keep the iteration."""
+        super().__init__(f"stopped after iteration {iteration}")
+        self.iteration = iteration
 
 
 @dataclass(frozen=True)
@@ -42,6 +78,9 @@ class LearnConfig:
     holdout: float = 0.1
     #: M-steps between two looks at the validation split, each of which costs about a third of an M-step a record
     validate_every: int = 1
+    #: share of the time that the looks at the validation split take at most: a sample of so many of its records, drawn
+    #: with the seed, is looked at, but at least `LEAST_LOOKED_AT`; 1 looks at all of them
+    validation_share: float = 0.1
     #: M-steps without a better validation likelihood before training stops, but at least `validate_every`: never
     #: before the second look, nor without one since the best; 0 never stops early, and then the last parameters are
     #: the result instead of the best ones
@@ -74,10 +113,10 @@ class LearnConfig:
 
     def __post_init__(self) -> None:
         """Check every setting."""
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for setting in fields(self):
+            value = getattr(self, setting.name)
             if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{field.name} must be finite, got {value}")
+                raise UsageError(f"{setting.name} must be finite, got {value}")
         least = {"latents": 1, "iterations": 1, "batch": 1, "seed": 0, "patience": 0, "validate_every": 1}
         for name, low in least.items():
             if getattr(self, name) < low:
@@ -88,6 +127,8 @@ class LearnConfig:
         for name in ("uniform_share", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if not 0 < self.validation_share <= 1:
+            raise UsageError(f"validation_share must be above 0 and at most 1, got {self.validation_share}")
         if not 0 < self.holdout < 1:
             raise UsageError(f"holdout must be between 0 and 1, got {self.holdout}")
         if self.window < 1:
@@ -96,3 +137,35 @@ class LearnConfig:
             raise UsageError(f"leaf_prior must be even or tree, got {self.leaf_prior}")
         if self.dtype not in ("float32", "float64"):
             raise UsageError(f"dtype must be float32 or float64, got {self.dtype}")
+
+    def looked_at(self, records: int, batch: int) -> int:
+        """Give how many of the validation split's records are looked at.
+
+        Args:
+            records: records of the validation split.
+            batch: records of an M-step, at most those that there are.
+
+        Example:
+            >>> LearnConfig().looked_at(15_000, 2048), LearnConfig(validation_share=1).looked_at(15_000, 2048)
+            (682, 15000)
+        """
+        if self.validation_share == 1:
+            return records
+        affordable = LOOKS * batch * self.validate_every * self.validation_share / (1 - self.validation_share)
+        return min(records, max(LEAST_LOOKED_AT, int(affordable)))
+
+
+#: records of train from which on the default steps are smaller and more
+MANY_RECORDS = 1 << 16
+#: settings for that many: M-steps of small batches come further in the same time, and look as often at as many records
+MANY = {"batch": 512, "iterations": 1200, "validate_every": 4, "patience": 80}
+
+
+def by_default(records: int) -> dict[str, Any]:
+    """Give the settings of `MANY` for a train split of so many records, the ones of `LearnConfig` for fewer.
+
+    Example:
+        >>> by_default(1000)["batch"], by_default(150_000)["batch"]
+        (2048, 512)
+    """
+    return {name: value if records > MANY_RECORDS else getattr(LearnConfig, name) for name, value in MANY.items()}

@@ -87,12 +87,21 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
         cuts = cuts[cuts < row.max()] if len(cuts) else cuts
         edges.append(cuts)
         binned.append(np.searchsorted(cuts, row, side="left").astype(np.int64))
-    kinds = int(symbols.max(initial=0)) + 1
+    logs = _log(np.arange(len(symbols) + 1, dtype=np.float64))
+
+    def bits(counts: IntArray) -> FloatArray:
+        """Give the bits of all records of some counts under their own shares."""
+        total: FloatArray = logs[counts.sum(axis=1)] - logs[counts].sum(axis=1)
+        return total
 
     def best(rows: IntArray) -> Branch:
         branch = Branch(rows, 0.0)
         drawn = symbols[rows]
-        whole = np.bincount(drawn, minlength=kinds)
+        whole = np.bincount(drawn, minlength=1)
+        # Numbered anew without gaps: every feature counts all of them.
+        drawn = (np.cumsum(whole > 0) - 1)[drawn]
+        whole = whole[whole > 0]
+        kinds = len(whole)
         parameter = 0.5 * np.log2(len(rows) + 1)
         for feature, cuts in enumerate(edges):
             if not len(cuts):
@@ -101,7 +110,7 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
             counts = np.bincount(keys, minlength=(len(cuts) + 1) * kinds).reshape(-1, kinds)
             below = counts.cumsum(axis=0)[:-1]
             above = whole - below
-            saved = scale * (_bits(whole[None]) - _bits(below) - _bits(above))
+            saved = scale * (bits(whole[None]) - bits(below) - bits(above))
             added = (below > 0).sum(axis=1) + (above > 0).sum(axis=1) - (whole > 0).sum()
             saved -= parameter * np.clip(added, 1, WEIGHTS) + price
             saved[(below.sum(axis=1) == 0) | (above.sum(axis=1) == 0)] = -np.inf
@@ -127,14 +136,6 @@ def grow(features: IntArray, symbols: IntArray, price: float, most: int, scale: 
             made += 1
             heapq.heappush(heap, (-child.gain, made, child))
     return Growth(root, splits)
-
-
-def _bits(counts: IntArray) -> FloatArray:
-    """Give the bits of all records of some counts under their own shares."""
-    numbers = counts.astype(np.float64)
-    total = numbers.sum(axis=1)
-    bits: FloatArray = _log(total) - _log(numbers).sum(axis=1)
-    return bits
 
 
 def _log(numbers: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer
 from pcedge.errors import CircuitError, DataError, FormatError
 from pcedge.learn import checkpoint as checkpoints
-from pcedge.learn.config import LearnConfig, Progress
+from pcedge.learn.config import LearnConfig, Point, Progress, Stopped, Watch
 from pcedge.learn.model import Model, Snapshot
 from pcedge.learn.priors import leaf_priors
 from pcedge.learn.workers import Workers, own_device
@@ -34,7 +35,7 @@ GROWTH = 0.6
 
 def fit_parameters(
     circuit: Circuit, train: IntArray, valid: IntArray, config: LearnConfig, progress: Progress | None = None,
-    checkpoint: Path | None = None, workers: Workers | None = None,
+    checkpoint: Path | None = None, workers: Workers | None = None, watch: Watch | None = None,
 ) -> Circuit:  # fmt: skip
     """Train a circuit's parameters, starting at those it has.
 
@@ -44,9 +45,10 @@ def fit_parameters(
         valid: records that tell when to stop.
         config: the settings.
         progress: called after every iteration; the train figure is of the batch, before its M-step, the validation
-            figure the last one that was computed.
+            figure the last one that was computed, of a sample of the records.
         checkpoint: a file that is written every `config.checkpoint_seconds`, and continued from where it exists.
         workers: this process' place among those that train together; None works alone.
+        watch: what looks after the run.
 
     Returns:
         The circuit with the parameters of the best validation likelihood (with those of the last iteration, if
@@ -55,22 +57,29 @@ def fit_parameters(
     Raises:
         DataError: the likelihood is no number any more.
         UsageError, FormatError: the checkpoint is of another run, or no checkpoint.
+        Stopped: the watch said so.
     """
-    workers = workers or Workers(device=config.device)
+    valid = _looked_at(valid, min(config.batch, len(train)), config)
+    workers, watch = workers or Workers(device=config.device), watch or Watch()
     run = _Run(circuit, train, valid, config, workers)
     mark = checkpoints.fingerprint(circuit, train, valid, config) if checkpoint is not None else ""
-    if checkpoint is not None and checkpoint.exists():
-        state = checkpoints.read(checkpoint, mark)
+    if checkpoint is not None and (state := checkpoints.found(checkpoint, mark, watch.aside)) is not None:
         try:
             run.restore(state)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError, CircuitError) as error:
             raise FormatError("checkpoint", f"{checkpoint} must hold a whole state of the run ({error!r})") from error
+    watch.curve[:] = run.curve
+    run.curve = watch.curve
     saved = time.monotonic()
-    valid_bits = math.nan
     while run.iteration < config.iterations and not run.done:
-        train_bits = run.step()
+        if workers.any(watch.stop()):
+            if checkpoint is not None and workers.rank == 0 and run.iteration:
+                checkpoints.write(checkpoint, run.state(), mark)
+            raise Stopped(run.iteration)
+        train_bits, valid_bits = run.step(), run.valid_bits
         if run.iteration % config.validate_every == 0 or run.iteration == config.iterations:
             valid_bits = run.validate()
+        run.curve.append((run.iteration, train_bits, valid_bits))
         if progress is not None:
             progress(run.iteration, config.iterations, train_bits, valid_bits)
         if checkpoint is not None and workers.rank == 0 and time.monotonic() - saved >= config.checkpoint_seconds:
@@ -79,6 +88,14 @@ def fit_parameters(
     if checkpoint is not None and workers.rank == 0:
         checkpoints.write(checkpoint, run.state(), mark)
     return run.model.to_circuit(run.kept)
+
+
+def _looked_at(valid: IntArray, batch: int, config: LearnConfig) -> IntArray:
+    """Draw the records of the validation split that tell when to stop."""
+    count = config.looked_at(len(valid), batch)
+    if count == len(valid):
+        return valid
+    return valid[np.sort(np.random.default_rng([config.seed, 4]).choice(len(valid), count, replace=False))]
 
 
 def log_likelihoods(circuit: Circuit, records: IntArray, config: LearnConfig) -> FloatArray:
@@ -134,6 +151,7 @@ class _Run:
         self.iteration = 0
         self.best, self.best_at = -math.inf, 0
         self.kept = self.model.snapshot()
+        self.curve: list[Point] = []
         self.running: Any = None
         self.batch_size = records_at_a_time(self.model)
 
@@ -142,6 +160,11 @@ class _Run:
         """Tell whether the validation likelihood has not grown for long enough, and was looked at meanwhile."""
         patience = self.config.patience and max(self.config.patience, self.config.validate_every)
         return bool(patience) and self.iteration - self.best_at >= patience
+
+    @property
+    def valid_bits(self) -> float:
+        """Give the validation bits a variable that were computed last."""
+        return self.curve[-1][2] if self.curve else math.nan
 
     def step(self) -> float:
         """Make one E-step and one M-step; give the batch's bits a variable before the M-step."""
@@ -200,7 +223,9 @@ class _Run:
                 assert layer.parametric is not None
                 tensors[f"{name}.{index}"] = layer.parametric.parameters
         generator = self.generator.bit_generator.state
-        return checkpoints.State(self.iteration, self.place, self.best, self.best_at, generator, tensors)
+        return checkpoints.State(
+            self.iteration, self.place, self.best, self.best_at, generator, tensors, list(self.curve)
+        )
 
     def restore(self, state: checkpoints.State) -> None:
         """Go on where a checkpoint was written.
@@ -214,6 +239,9 @@ class _Run:
         last = state.place if self.full else self.records
         if not (0 <= state.best_at <= state.iteration and 0 <= state.place <= last) or not state.best < math.inf:
             raise ValueError(f"iteration, place and best must be in their ranges, got {numbers} and {state.best}")
+        ends = [0, *(point[0] for point in state.curve), state.iteration + 1]
+        if any(first >= last for first, last in itertools.pairwise(ends)):
+            raise ValueError(f"the curve must be of the iterations up to {state.iteration}, in their order")
         tensors = {}
         for name in ("running", "kept", "parameters"):
             array = state.tensors[name]
@@ -233,6 +261,7 @@ class _Run:
         self.iteration, self.place, self.best, self.best_at = (
             state.iteration, state.place, state.best, state.best_at,
         )  # fmt: skip
+        self.curve = state.curve
         self.generator.bit_generator.state = state.generator
         self.order = order
         self.running = tensors["running"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
+from pcedge.learn.peaks import log_tokens
 
 #: numbers of one group that a fit looks at
 SAMPLE = 60_000
@@ -26,6 +27,8 @@ class Samples:
     inputs: FloatArray
     #: numbers that each group stands for
     counts: FloatArray
+    #: of groups whose coefficients must be whole the numbers and neighbours as integers
+    whole: Mapping[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,10 @@ def fit(samples: Samples, chosen: Sequence[int], rounds: int = ROUNDS) -> Fit:
     """Fit every group's coefficients of the chosen neighbours, near the least deviations."""
     columns = list(chosen)
     inputs = np.concatenate([samples.inputs[:, :, columns], np.ones((*samples.targets.shape, 1))], axis=2)
+    # Columns may be of scales that are far apart: each counts in its own.
+    scales = np.sqrt(np.mean(inputs**2, axis=1, keepdims=True))
+    scales[scales == 0] = 1
+    inputs = inputs / scales
     weights = np.ones_like(samples.targets)
     solution = np.zeros((len(inputs), inputs.shape[2]))
     for _ in range(max(rounds, 1)):
@@ -77,7 +84,36 @@ def fit(samples: Samples, chosen: Sequence[int], rounds: int = ROUNDS) -> Fit:
         solution = np.linalg.solve(gram, right[..., None])[..., 0]
         left = np.abs(samples.targets - np.einsum("gni,gi->gn", inputs, solution, optimize=True))
         weights = 1 / np.maximum(left, 0.25 * np.median(left, axis=1, keepdims=True) + 0.25)
+    solution /= scales[:, 0]
     return Fit(tuple(columns), solution[:, :-1], solution[:, -1])
+
+
+def whole_coefficients(targets: IntArray, inputs: IntArray, pairs: Sequence[tuple[int, int]]) -> IntArray:
+    """Choose whole coefficients modulo 2^64: none, one neighbour, or the line through two.
+
+    Args:
+        targets: numbers of one group.
+        inputs: the neighbours that were chosen, (numbers, neighbours).
+        pairs: indices of neighbours of which the second is twice as far as the first.
+    """
+    count = inputs.shape[1]
+    candidates = [np.zeros(count, dtype=np.int64), *np.eye(count, dtype=np.int64)]
+    candidates += [2 * candidates[1 + near] - candidates[1 + far] for near, far in pairs]
+    costs = []
+    for candidate in candidates:
+        values, counts = np.unique(targets - inputs @ candidate, return_counts=True)
+        tokens, extra = log_tokens(values)
+        sizes = np.bincount(tokens, counts)
+        # Either by size, or each value by itself: the steps of a clock are few, however large.
+        costs.append(min(_entropy(sizes) + float((extra * counts).sum()), 1.1 * _entropy(counts)))
+    # The simplest of those that are as good.
+    found: IntArray = candidates[int(np.argmax(np.array(costs) <= 1.03 * min(costs)))]
+    return found
+
+
+def _entropy(counts: FloatArray | IntArray) -> float:
+    some = counts[counts > 0]
+    return float((some * np.log2(some.sum() / some)).sum())
 
 
 def _weights(samples: Samples, found: Fit) -> FloatArray:

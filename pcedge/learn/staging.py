@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pcedge.arrays import IntArray
-from pcedge.data.prediction import Lanes
+from pcedge.arrays import FloatArray, IntArray, unmasked
+from pcedge.data.columns import Columns
+from pcedge.data.prediction import Plan, observe, split
 from pcedge.data.predictor import (
     COEFFICIENT_BITS,
     MAX_COEFFICIENT,
@@ -20,23 +23,58 @@ from pcedge.data.predictor import (
     Offset,
     Predictor,
 )
+from pcedge.learn.classes import Mixture, count_tokens
 from pcedge.learn.contexts import Branch, Growth
-from pcedge.learn.regression import Samples, fit, quantized
+from pcedge.learn.peaks import shift_of
+from pcedge.learn.regression import Samples, fit, quantized, whole_coefficients
+
+#: records that the order of fields is chosen by, and fields of a record that is ordered
+ORDERED, MOST_ORDERED = 1 << 17, 64
 
 #: numbers of a lane, and lanes, in which numbers are looked at
 LANE, LANES = 1 << 13, 256
 
-#: of a circuit file: bytes without any class or token, and of a node of the tree
-BASE_BYTES, NODE_BYTES = 13_000, 12
+#: bytes of an integer circuit's file without tables and stage
+BASE_BYTES = 16_500
+
+
+def ordered(source: Columns, array: NDArray[Any]) -> Columns:
+    """Order the fields of records so that those which change least come first: they tell of the others."""
+    if source.places is None or len(source.places) > MOST_ORDERED:
+        return source
+    cells = np.ma.getdata(source.apply(array[:ORDERED])).reshape(-1, len(source.places))
+    bits = []
+    for column in np.diff(cells, axis=0).T:
+        counts = np.unique(column, return_counts=True)[1]
+        bits.append(float((counts * np.log2(len(column) / counts)).sum()))
+    order = tuple(int(field) for field in np.argsort(bits, kind="stable"))
+    return source if order == tuple(range(len(order))) else replace(source, order=order)
+
+
+def held(cells: NDArray[Any]) -> NDArray[Any]:
+    """Put the last number of its column under the mask of every missing one, for what looks at neighbours only."""
+    flat, gone = unmasked(cells)
+    if gone is None or not gone.any():
+        return cells
+    flat, lost = flat.reshape(len(flat), -1), gone.reshape(len(flat), -1)
+    last = np.maximum.accumulate(np.where(lost, 0, np.arange(len(flat))[:, None]), axis=0)
+    return np.ma.MaskedArray(np.take_along_axis(flat, last, axis=0).reshape(cells.shape), gone)
 
 
 def cut_lanes(numbers: IntArray, most: int, columns: int) -> IntArray:
-    """Cut contiguous lanes out of numbers, evenly spread, of at most so many numbers in all; (S, rows, columns)."""
+    """Cut contiguous lanes out of numbers, evenly spread, of at most so many numbers in all; (S, rows, columns).
+
+    Masked numbers stay so.
+    """
     rows = len(numbers)
     length = min(rows, max(1, LANE // columns, -(-most // (LANES * columns))))
     count = max(1, min(rows // length, LANES, most // (length * columns)))
     starts = np.linspace(0, rows - length, count).astype(np.int64)
-    return np.stack([numbers[start : start + length] for start in starts])
+    flat, gone = unmasked(numbers)
+    lanes, *masks = (
+        np.stack([part[start : start + length] for start in starts]) for part in (flat, gone) if part is not None
+    )
+    return np.ma.MaskedArray(lanes, masks[0]) if masks else lanes
 
 
 def with_zeros(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
@@ -47,10 +85,15 @@ def with_zeros(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
 def with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:
     """Give a stage the neighbours that were chosen, and coefficients."""
     found = fit(samples, chosen)
+    doubled = {offset: tuple(2 * step for step in offset) for offset in offsets}
+    pairs = [(place, list(offsets).index(doubled[o])) for place, o in enumerate(offsets) if doubled[o] in offsets]
     groups = []
-    for group, coefficients, constant in zip(empty.groups, found.coefficients, found.constants, strict=True):
+    for number, (group, coefficients, constant) in enumerate(
+        zip(empty.groups, found.coefficients, found.constants, strict=True)
+    ):
         if group.wide:
-            whole = np.clip(np.rint(coefficients), -3, 3).astype(np.int64)
+            targets, inputs = samples.whole[number]
+            whole = whole_coefficients(targets, inputs[:, list(chosen)], pairs)
             groups.append(replace(group, coefficients=tuple(whole.tolist()), constant=0))
             continue
         steps = quantized(coefficients, COEFFICIENT_BITS, MAX_COEFFICIENT)
@@ -73,9 +116,16 @@ def with_tree(stage: Predictor, entries: Sequence[tuple[int, int, int, int]]) ->
 
 def with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Predictor:
     """Give every class its bias and shift: a residual's middle, and so many low bits that they say nothing."""
-    order = np.argsort(classes.ravel(), kind="stable")
-    sorted_residuals = residuals.ravel()[order]
-    ends = np.cumsum(np.bincount(classes.ravel(), minlength=len(stage.classes)))
+    flat, gone = unmasked(residuals)
+    of, flat = classes.ravel(), flat.ravel()
+    if gone is not None:
+        of, flat = of[~gone.ravel()], flat[~gone.ravel()]
+    if stage.listed:
+        others = ~np.isin(flat, stage.listed)
+        of, flat = of[others], flat[others]
+    order = np.argsort(of, kind="stable")
+    sorted_residuals = flat[order]
+    ends = np.cumsum(np.bincount(of, minlength=len(stage.classes)))
     found: list[tuple[int, int]] = []
     spreads = []
     for part in np.split(sorted_residuals, ends[:-1]):
@@ -83,8 +133,7 @@ def with_classes(stage: Predictor, classes: IntArray, residuals: IntArray) -> Pr
             found.append((0, 0))
             continue
         bias = int(np.median(part))
-        spread = float(np.abs(part.astype(np.float64) - bias).mean())
-        shift = max(0, math.floor(math.log2(max(spread, 1e-9) / 6)))
+        shift = shift_of(part - bias)
         found.append((max(min(bias, (1 << 40) - 1), 1 - (1 << 40)), min(shift, 60)))
         spreads.append((part.astype(np.float64) - bias) / 2.0**shift)
     beyond = np.abs(np.concatenate(spreads)) if spreads else np.ones(1)
@@ -119,26 +168,19 @@ def merged_classes(growth: Growth, splits: int) -> IntArray:
     return np.array(merged, dtype=np.int64)
 
 
-def described(lanes: Lanes, predictions: IntArray) -> tuple[IntArray, IntArray]:
-    """Give the features of all numbers, (features, numbers), and their residuals."""
+def described(stage: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray]:
+    """Give the features of all numbers that are there, (features, numbers), and their residuals."""
+    lanes, predictions = observe(stage, numbers)
     plan = lanes.plan
     places, columns = plan.cells.ravel(), np.tile(np.arange(plan.predictor.columns), plan.rows)
     flat = predictions.reshape(len(predictions), -1)
     table = lanes.describe(columns, places, flat)
-    return table.reshape(-1, table.shape[-1]).T.astype(np.int64), lanes.residuals[:, places].ravel()
-
-
-def log_tokens(residuals: IntArray) -> tuple[IntArray, IntArray]:
-    """Group residuals by size: exact below 8, then four groups for each power of two; give the bits left within."""
-    size = np.abs(residuals).astype(np.uint64)
-    bits = np.maximum(np.frexp(np.maximum(size, 1).astype(np.float64))[1].astype(np.int64) - 1, 0)
-    extra = np.maximum(bits - 2, 0)
-    level = np.where(
-        size >= 8,
-        8 + (bits - 3) * 4 + ((size >> extra.astype(np.uint64)) & np.uint64(3)).astype(np.int64),
-        size.astype(np.int64),
-    )
-    return 2 * level - (residuals > 0), np.where(size >= 8, extra, 0)
+    described, residuals = table.reshape(-1, table.shape[-1]).T.astype(np.int64), lanes.residuals[:, places].ravel()
+    gone = unmasked(numbers)[1]
+    if gone is None or not gone.any():
+        return described, residuals
+    there = ~gone.ravel()
+    return described[:, there], residuals[there]
 
 
 def class_bits(root: Branch, tokens: IntArray) -> float:
@@ -159,7 +201,33 @@ def class_bits(root: Branch, tokens: IntArray) -> float:
 
 
 def file_bytes(stage: Predictor, states: int) -> int:
-    """Estimate the bytes of the circuit's file."""
+    """Estimate the bytes of the integer circuit's file: its graph, its tables, the stage's text."""
     classes, tokens = stage.cardinalities
-    coefficients = 7 * sum(len(group.coefficients) + 6 for group in stage.groups)
-    return BASE_BYTES + 2 * states * (classes + tokens + 2) + NODE_BYTES * len(stage.tree) + 8 * classes + coefficients
+    return BASE_BYTES + 2 * states * (classes + tokens + 2) + len(stage.to_json())
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Hold a stage, and the tokens of its classes in both parts of the data."""
+
+    stage: Predictor
+    train: FloatArray
+    valid: FloatArray
+    #: raw bits of the held-out part, and its numbers
+    raw: float
+    numbers: int
+
+    @staticmethod
+    def of(stage: Predictor, merge: IntArray, parts: Sequence[tuple[IntArray, IntArray]]) -> Counted:
+        """Count tokens; `merge` gives the stage's class of the classes of `parts`."""
+        (classes, residuals), (judged, left) = ((merge[classes], residuals) for classes, residuals in parts)
+        stage = with_classes(stage, classes, residuals)
+        drawn, _, raw = split(Plan(stage, 0), judged, left)
+        tokens, _, _ = split(Plan(stage, 0), classes, residuals)
+        return Counted(
+            stage, count_tokens(stage, classes, tokens), count_tokens(stage, judged, drawn), float(raw.sum()), left.size
+        )
+
+    def bits(self, mixture: Mixture) -> float:
+        """Give the bits a number of the held-out part."""
+        return (mixture.bits(self.valid) + self.raw) / self.numbers

@@ -16,7 +16,7 @@ from pcedge.circuit.layers import Circuit
 from pcedge.data import Splits
 from pcedge.errors import DataError, UsageError
 from pcedge.extras import needing
-from pcedge.learn.config import LearnConfig, Progress
+from pcedge.learn.config import LearnConfig, Progress, Watch, by_default
 from pcedge.learn.holdout import hold_out
 from pcedge.learn.initial import initial_circuit
 
@@ -32,8 +32,8 @@ def train(
     structure: str = LearnConfig.structure,
     leaves: str = LearnConfig.leaves,
     cardinalities: int | Sequence[int] | None = None,
-    iterations: int = LearnConfig.iterations,
-    batch: int = LearnConfig.batch,
+    iterations: int | None = None,
+    batch: int | None = None,
     device: str = LearnConfig.device,
     progress: Progress | None = None,
 ) -> Circuit:
@@ -47,8 +47,8 @@ def train(
         seed: the same seed gives the same circuit on the same machine.
         cardinalities: symbols of every variable, one number for all or one each; None takes the largest symbol of all
             splits plus one, and at least 2.
-        iterations: M-steps at most.
-        batch: records an M-step.
+        iterations: M-steps at most; None follows the number of records where batch does, see `by_default`.
+        batch: records an M-step, likewise.
         device: `cpu` or a torch device.
         progress: called after every iteration.
 
@@ -57,11 +57,15 @@ def train(
         UsageError: a setting is out of its range.
         MissingToolError: torch is not installed, or too old.
     """
+    splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
+    said: dict[str, Any] = {
+        name: value for name, value in (("iterations", iterations), ("batch", batch)) if value is not None
+    }
     config = LearnConfig(
-        structure=structure, leaves=leaves, latents=latents, seed=seed, iterations=iterations, batch=batch,
-        device=device,
+        structure=structure, leaves=leaves, latents=latents, seed=seed, device=device,
+        **said or by_default(len(splits.train)),
     )  # fmt: skip
-    return fit(data, config, cardinalities=cardinalities, progress=progress)
+    return fit(splits, config, cardinalities=cardinalities, progress=progress)
 
 
 def fit(
@@ -72,31 +76,34 @@ def fit(
     circuit: Circuit | None = None,
     progress: Progress | None = None,
     checkpoint: str | Path | None = None,
+    watch: Watch | None = None,
 ) -> Circuit:
     """Learn a circuit from the train split, stopping by the validation split; the test split is not looked at.
 
     Args:
         data: splits, or one array of train records; symbols of -1 are missing and summed out. Without a validation
             split some train records are held out.
-        config: the settings.
+        config: the settings; None takes the default ones for so many records.
         cardinalities: as in `train`; only the default looks at the test split, for its largest symbol.
         circuit: where to start; None makes a hidden Chow–Liu tree that starts at clusters.
         progress: called after every iteration.
         checkpoint: a file that is written now and then, and continued from where it exists; the result is the same as
             that of a run that was never stopped.
+        watch: what looks after the run: stops it, and takes its learning curve.
 
     Raises:
         DataError: the data are no integer records, or out of range.
         UsageError: a setting is out of its range, the device does not work here, or the checkpoint is of another run.
         FormatError: the checkpoint is damaged.
         MissingToolError: torch is not installed, or too old.
+        Stopped: the watch said so.
     """
     em = _torch_part("em")
-    config = config or LearnConfig()
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and not path.absolute().parent.is_dir():
         raise UsageError(f"the folder of the checkpoint {path} must exist")
     splits = data if isinstance(data, Splits) else Splits(np.asarray(data))
+    config = config or LearnConfig(**by_default(len(splits.train)))
     sizes = circuit.cardinalities if circuit is not None else _cardinalities(splits, cardinalities)
     records = check_records(splits.train, sizes, allow_missing=True)
     if splits.valid is not None and len(splits.valid):
@@ -109,7 +116,7 @@ def fit(
                 config.structure, records, sizes, latents=config.latents, seed=config.seed, leaves=config.leaves,
                 shape=config.shape, order=config.order, block=config.block,
             )  # fmt: skip
-        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, path, workers)
+        trained: Circuit = em.fit_parameters(circuit, records, valid, config, progress, path, workers, watch)
     return trained
 
 

@@ -36,6 +36,12 @@ class Workers:
             torch.distributed.all_reduce(tensor)
         return tensor
 
+    def any(self, flag: bool) -> bool:
+        """Tell whether a flag is set in one of the processes, so that all do the same."""
+        if self.count == 1:
+            return flag
+        return bool(self.add(torch.tensor(float(flag), device=self.device)))
+
     def agree(self, tensor: Any) -> None:
         """Take the first process' values, so that all start at the same bits."""
         if self.count > 1:

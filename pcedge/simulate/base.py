@@ -10,8 +10,8 @@ from pcedge.arrays import IntArray
 from pcedge.export.project.manifest import Manifest
 
 
-class Simulator(Protocol):
-    """Run what a project directory holds, and compare it with the golden vectors."""
+class Comparing(Protocol):
+    """Compile what a project directory holds, and compare it with the golden vectors."""
 
     @property
     def folder(self) -> Path:
@@ -42,6 +42,10 @@ class Simulator(Protocol):
             FormatError: it compared other numbers than the manifest says.
             ToolError: the testbench cannot run, or refuses the golden files.
         """
+
+
+class Simulator(Comparing, Protocol):
+    """Run what a project directory holds on records, too."""
 
     def likelihood(self, records: IntArray) -> Vector:
         """Give mantissas and exponents, (N,) each, of records (N, variables); -1 is missing."""

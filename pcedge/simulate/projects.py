@@ -5,26 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 from pcedge.export.project.manifest import UNROLLED
-from pcedge.simulate.base import Simulator
+from pcedge.simulate.base import Comparing
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.parallel import EngineCsim
+from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
 
-def simulators(folder: Path) -> dict[str, Simulator]:
-    """Give what runs a project's sources: `kernels`, `engine`, or both.
+def simulators(folder: Path) -> dict[str, Comparing]:
+    """Give what compares a project's sources: `kernels`, `engine`, or both, and `stage` where it has a predictor stage.
 
     Raises:
         FormatError: the directory is no project, or its manifest is damaged.
     """
+    by_name: dict[str, Comparing] = {}
     if kernel_of(folder) == UNROLLED:
-        return {"kernels": UnrolledCsim(folder)}
-    manifest = Csim(folder).manifest
-    by_name: dict[str, Simulator] = {}
-    if not manifest.reload:
-        by_name["kernels"] = Csim(folder)
-    # One multiplier and one stream do what the kernels do.
-    size = manifest.size
-    if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
-        by_name["engine"] = EngineCsim(folder)
+        by_name["kernels"] = UnrolledCsim(folder)
+        manifest = UnrolledCsim(folder).manifest
+    else:
+        manifest = Csim(folder).manifest
+        if not manifest.reload:
+            by_name["kernels"] = Csim(folder)
+        # One multiplier and one stream do what the kernels do.
+        size = manifest.size
+        if manifest.reload or size is None or (size.macs, size.streams) != (1, 1):
+            by_name["engine"] = EngineCsim(folder)
+    if manifest.stage is not None:
+        by_name["stage"] = StageCsim(folder)
     return by_name

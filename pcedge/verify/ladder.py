@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
@@ -19,21 +20,24 @@ from pcedge.errors import NotStructuredError, UsageError
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
 from pcedge.export.project.manifest import UNROLLED
+from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
 from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
+from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+from pcedge.verify.prediction import compare_stage
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
 #: rungs below the numpy reference
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `unrolled` that of a small circuit's unrolled kernel
-MORE_RUNGS = ("engine", "unrolled")
+#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage
+MORE_RUNGS = ("engine", "unrolled", "predictor")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
@@ -58,11 +62,11 @@ ORT_SECONDS = 3600.0
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort`, `csim`, `engine` or `unrolled`
+    #: `ort`, `csim`, `engine`, `unrolled` or `predictor`
     rung: str
     #: what was compared
     output: str
-    #: records compared, or lanes where bytes are compared
+    #: records compared, of a predictor stage numbers, or lanes where bytes are compared
     vectors: int
     #: how many of them differ in any bit
     mismatches: int
@@ -95,6 +99,7 @@ def verify(
     announce: Announce | None = None,
     bars: Bars | None = None,
     ort_seconds: float | None = ORT_SECONDS,
+    rows: NDArray[Any] | None = None,
 ) -> LadderReport:
     """Compare the named rungs with the numpy reference on every output.
 
@@ -107,12 +112,13 @@ def verify(
         announce: told what is being compared.
         bars: shows how far the rung ort is.
         ort_seconds: the time that the rung ort may take; None sets no limit.
+        rows: data of a circuit with a predictor stage, for its rung, (rows, …); None draws some.
 
     Returns:
         The comparisons; a mismatch is reported with the first differing step of the schedules.
 
     Raises:
-        UsageError: a rung is unknown, or the circuit is too large to unroll.
+        UsageError: a rung is unknown, the circuit is too large to unroll, or has no predictor stage for the rung.
         NotStructuredError: the kernels cannot code with the circuit.
         DataError: the data do not fit.
         MissingToolError: a rung's tool is not installed.
@@ -134,6 +140,9 @@ def verify(
                 f"the rung {coding} must have a structured-decomposable circuit, the rung ort compares the likelihood: "
                 f"{error}"
             ) from error
+    predictor = stage_of(circuit)
+    if "predictor" in rungs and predictor is None:
+        raise UsageError("the rung predictor must have a circuit with a predictor stage, this one has none")
     engine = ReferenceEngine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
@@ -168,6 +177,18 @@ def verify(
             given = project is not None and kernel_of(Path(project)) == UNROLLED
             folder = Path(str(project)) if given else write_unrolled(engine.program, temporary / "project")
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
+    if "predictor" in rungs and predictor is not None:
+        say("predictor: lowering and compiling")
+        data = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
+        if not len(data):
+            raise UsageError("verify must have at least one row of data, got none")
+        with scratch() as temporary:
+            folder = Path(project) if project else write_project(engine.program, temporary / "project")
+            stage = StageCsim(folder)
+            if stage.manifest.digest != circuit.digest.hex():
+                raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
+            compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
+            comparisons += [Comparison("predictor", *one) for one in compared]
     return LadderReport(tuple(comparisons))
 
 

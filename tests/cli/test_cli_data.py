@@ -65,14 +65,18 @@ def test_raw_binary_and_tables_are_the_same_data(files: Path, tmp_path: Path) ->
     x = np.load(files / "x.npy")
     (tmp_path / "x.dat").write_bytes(x.astype(">i2").tobytes())
     np.savetxt(tmp_path / "x.csv", x, fmt="%d", delimiter=",", header="left,right", comments="")
-    sizes = set()
+    sizes, sources = set(), []
     for name, options in (("x.dat", ("--dtype", ">i2", "--shape", "2")), ("x.csv", ())):
-        sizes.add(as_json("encode", files / "m.onnx", tmp_path / name, tmp_path / "x.pce", *options)["bytes"])
+        packed = as_json("encode", files / "m.onnx", tmp_path / name, tmp_path / "x.pce", *options)
+        sizes.add(packed["payload_bytes"])
+        sources.append(packed["source"])
         as_json("decode", files / "m.onnx", tmp_path / "x.pce", tmp_path / "y.npy")
         y = np.load(tmp_path / "y.npy")
         assert y.dtype == np.int16
         assert_array_equal(y, x)
-    assert len(sizes) == 1
+        as_json("decode", files / "m.onnx", tmp_path / "x.pce", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == (tmp_path / name).read_bytes()
+    assert len(sizes) == 1 and sources == ["raw >i2", "csv"]
     loglik = [as_json("loglik", files / model, tmp_path / "x.dat", "--dtype", ">i2", "--shape", "2")
               for model in ("c.pcedge", "m.onnx")]  # fmt: skip
     assert loglik[0]["records"] == loglik[1]["records"] == 126
@@ -129,7 +133,8 @@ def test_what_is_refused(files: Path, tmp_path: Path) -> None:
     assert "No such file" in refusal(*train, tmp_path / "none.json", status=1)
     (tmp_path / "x.dat").write_bytes(b"abc")
     words = ("encode", files / "m.onnx", tmp_path / "x.dat", out)
-    assert "1 of its 3 bytes are left after 1" in refusal(*words, "--dtype", "i2", status=1)
+    loglik = ("loglik", files / "m.onnx", tmp_path / "x.dat")
+    assert "1 of its 3 bytes are left after 1" in refusal(*loglik, "--dtype", "i2", status=1)
     assert "the dtype must be an integer type" in refusal(*words, "--dtype", "float32", status=2)
     assert "which needs a dtype too" in refusal(*words, "--shape", "2", status=2)
     assert "be raw binary with --dtype, got .dat" in refusal(*words, status=1)
@@ -219,7 +224,8 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["header"] == ["left", "right"]
     assert f"{tables / 'named.csv'}: line 1 is taken as the header: 'left', 'right'\n" in result.stderr
-    assert "line 1, column 1: a cell must hold an integer, got 'left'" in refusal(*words, "--no-header", status=1)
+    kind = "a number" if command == "train" else "an integer"  # training takes decimals too
+    assert f"line 1, column 1: a cell must hold {kind}, got 'left'" in refusal(*words, "--no-header", status=1)
     words = reading_commands(tables, tmp_path, "record.csv")[command]
     result = run(*words, "--json")
     assert json.loads(result.stdout)["header"] is None and "header" not in result.stderr
@@ -228,7 +234,7 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
         assert (plain["records"], as_json(*words, "--header")["records"]) == (5, 4)
     # A line of missing values is a record: refused by cell, or counted where missing values are marked.
     words = reading_commands(tables, tmp_path, "missing.csv")[command]
-    assert "missing.csv, line 1, column 1: a cell must hold an integer, got 'NA'" in refusal(*words, status=1)
+    assert f"missing.csv, line 1, column 1: a cell must hold {kind}, got 'NA'" in refusal(*words, status=1)
     if command in ("train", "quantize", "prune", "grow", "loglik"):
         said = as_json(*words, "--missing", -1)
         assert said["header"] is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +16,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from pcedge.codec import check_stream, decode, encode
+from pcedge.codec.container import Stream, parse
 from pcedge.codec.fields import Field
-from pcedge.codec.stream import Stream, parse
+from pcedge.codec.files import decode_file, encode_file
+from pcedge.data import Columns, Reading, load_array, parse_columns
+from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
-from pcedge.errors import StreamError, UsageError
+from pcedge.errors import DataError, StreamError, UsageError
+from pcedge.learn.classes import Mixture, to_circuit
+from pcedge.quantize import quantize
 
 ENGINE = ReferenceEngine(small_circuit())
 DATA = numbered(7, (2, 2, 4)).astype(np.uint8)
@@ -25,7 +32,7 @@ PLAIN = encode(ENGINE, DATA, 2)
 #: what the golden file carries: all fields that stand beside the records, and one that no version defines
 FIELDS = {
     Field.SOURCE: b"raw >i2",
-    Field.FRAME: b"\x04headtail",
+    Field.FRAME: b"\x04\0\0\0headtail",
     Field.PADDING: b"\1\2\3",
     Field.INDEX: b"",
     1000: b"?",
@@ -128,3 +135,105 @@ def test_data_of_another_type_than_the_circuits() -> None:
     for dtype in (np.dtype("<f4"), np.dtype("V34")):
         text = f"the data must be integers, as the circuit's, the header says {dtype.str}"
         refuse(Stream(digest, dtype, (7, 3), segments).pack(), text)
+
+
+# -- data of other types, through columns -----------------------------------------------------------------------------
+
+
+def typed_engine(columns: Columns) -> ReferenceEngine:
+    """Make an engine over cells, each predicted as the one above it."""
+    ranges = list(dict.fromkeys(columns.ranges))
+    groups = tuple(
+        Group(low, high, low, (1 if high - low >= 1 << 32 else 1 << 16,)) for low, high in ranges
+    )  # fmt: skip
+    shape = columns.cell_shape
+    stage = Predictor(
+        "int64", shape, groups, tuple(ranges.index(span) for span in columns.ranges), ((1, *(0,) * len(shape)),), None,
+        (), (), ((0, 0),), 8, 64, source=columns,
+    )  # fmt: skip
+    tokens = stage.cardinalities[1]
+    return ReferenceEngine(quantize(to_circuit(Mixture(np.ones((1, 1)), np.full((1, tokens), 1 / tokens)), stage)))
+
+
+GRID = np.arange(60, dtype=np.int64).reshape(20, 3)
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f4", ">f4"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_floats_in_files(tmp_path: Path, dtype: str, order: str) -> None:
+    x = np.asarray(GRID / 10, dtype=dtype, order=order)
+    engine = typed_engine(Columns.of((GRID / 10).astype(np.dtype(dtype).newbyteorder("<"))))
+    np.save(tmp_path / "x.npy", x)
+    made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+    stream = parse(made.stream)
+    assert stream.version == 2 and stream.dtype.str == dtype and stream.shape == (20, 3)
+    assert len(stream.fields) == 1 + (order == "F")
+    back = decode_file(engine, made.stream)
+    assert back.data == (tmp_path / "x.npy").read_bytes()
+    assert back.array.dtype.str == dtype and back.array.tobytes() == x.tobytes()
+    for of, said in ((GRID.astype(np.uint8), "integers"), ((GRID / 10).astype("<f2"), "of type <f2")):
+        other = typed_engine(Columns.of(of, bits=True, each=of.dtype.kind == "f"))
+        forged = replace(stream, digest=other.circuit.digest[:16]).pack()
+        with pytest.raises(StreamError, match=rf"^the data must be {said}, as the circuit's, the header says {dtype}$"):
+            decode(other, forged)
+
+
+def test_records_with_fields_in_files(tmp_path: Path) -> None:
+    points = np.zeros(20, dtype=np.dtype([("a", ">u2"), ("b", "<f4"), ("c", "u1", 2)], align=True))
+    points["a"], points["b"], points["c"] = GRID[:, 0], GRID[:, 1] / 4, GRID[:, :2]
+    columns = Columns.of(points, parse_columns("a:u2=0..255"))
+    engine = typed_engine(columns)
+    np.save(tmp_path / "x.npy", points)
+    made = encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+    stream = parse(made.stream)
+    assert stream.dtype == np.dtype("V12") and stream.shape == (20,) and len(stream.fields) == 1
+    back = decode_file(engine, made.stream)
+    assert back.data == (tmp_path / "x.npy").read_bytes()
+    assert back.array.dtype == points.dtype
+    dirty = bytearray((tmp_path / "x.npy").read_bytes())
+    dirty[-12 * 7 + 2] = 9  # between a and b of record 13
+    (tmp_path / "x.npy").write_bytes(dirty)
+    text = r"^row 13: byte 2 of a record lies between its fields and must be 0, got 9; a field of its own keeps it$"
+    with pytest.raises(DataError, match=text):
+        encode_file(engine, tmp_path / "x.npy", Reading(typed=True))
+
+
+def test_raw_binary_by_its_columns(tmp_path: Path) -> None:
+    specs = parse_columns("a:>u2=0..255,b:float32,c:uint8")
+    points = np.zeros(20, dtype=[("a", ">u2"), ("b", "<f4"), ("c", "u1")])
+    points["a"], points["b"], points["c"] = GRID[:, 0], GRID[:, 1] / 4, GRID[:, 2]
+    (tmp_path / "x.bin").write_bytes(points.tobytes())
+    reading = Reading(typed=True, columns=specs)
+    x = load_array(tmp_path / "x.bin", reading)
+    assert x.dtype == points.dtype and x.tobytes() == points.tobytes()
+    engine = typed_engine(Columns.of(x, specs))
+    made = encode_file(engine, tmp_path / "x.bin", reading)
+    assert dict(parse(made.stream).fields) == {1: b"raw", 7: b""}
+    assert decode_file(engine, made.stream).data == points.tobytes()
+    (tmp_path / "x.bin").write_bytes(points.tobytes() + b"abc")
+    with pytest.raises(DataError, match=r"must hold whole records of 7 bytes, 3 of its 143 bytes are left after 20$"):
+        load_array(tmp_path / "x.bin", reading)
+    # A circuit knows its columns: nothing has to be told again.
+    told = Reading(typed=True, fields=points.dtype)
+    made = encode_file(engine, tmp_path / "x.bin", told)
+    assert dict(parse(made.stream).fields) == {1: b"raw", 3: b"abc", 7: b""}
+    assert decode_file(engine, made.stream).data == points.tobytes() + b"abc"
+    np.save(tmp_path / "x.npy", points)
+    assert load_array(tmp_path / "x.npy", told).tobytes() == points.tobytes()
+
+
+def test_tables_of_decimals_come_back(tmp_path: Path) -> None:
+    rows = "".join(f"{a},{b / 4:.2f},{c / 10:.1f}\n" for a, b, c in GRID.tolist())
+    for head, ending in (("n,volt,temp\n", "\n"), ("", "\r\n")):
+        data = (head + rows).replace("\n", ending).encode()
+        (tmp_path / "x.csv").write_bytes(data)
+        reading = Reading(typed=True)
+        engine = typed_engine(Columns.of(load_array(tmp_path / "x.csv", reading), each=True))
+        made = encode_file(engine, tmp_path / "x.csv", reading)
+        assert made.form is not None and made.form.text == "csv" + " crlf" * (ending != "\n") + " places=0,2,1"
+        assert decode_file(engine, made.stream).data == data
+        assert decode_file(engine, made.stream, "tsv").data.count(b"\t") == 40 + 2
+    # Cells of a column with other numbers of decimals: the values come back, their spelling does not.
+    (tmp_path / "x.csv").write_text(rows.replace("0.25,", "0.250,", 1))
+    made = encode_file(engine, tmp_path / "x.csv", reading)
+    assert made.form is None and "cannot be written again byte for byte" in str(made.note)

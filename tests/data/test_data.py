@@ -1,6 +1,7 @@
 """Readers: every format, every refusal with its text, and damaged files."""
 
 import gzip
+import re
 import struct
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from helpers.messages import whole
 from numpy.testing import assert_array_equal
 
-from pcedge.data import Splits, load_array, load_data
+from pcedge.data import Reading, Splits, load_array, load_data
 from pcedge.errors import DataError
 
 
@@ -132,7 +133,8 @@ def test_unknown_suffix(tmp_path):
         (tmp_path / name).write_bytes(b"1,2")
         text = (
             f"{tmp_path / name} must end in .npy, .npz, .idx, -ubyte or .gz (IDX), .csv, .tsv, .data or .txt, .png "
-            f"or .pgm, be a folder of images, or be raw binary with --dtype, got {got}"
+            f"or .pgm, .wav, .flac, .mat, .h5, .nc, .parquet, .arrow, .arff, .las, .laz, .edf, .bdf, .hea (WFDB), "
+            f".fits or .tif, be a folder of images or recordings, or be raw binary with --dtype, got {got}"
         )
         with pytest.raises(DataError, match=whole(text)):
             load_array(tmp_path / name)
@@ -165,11 +167,32 @@ def test_missing_keys(tmp_path):
 
 def test_floats_are_refused(tmp_path):
     path = tmp_path / "a.npy"
-    np.save(path, RECORDS.astype(float))
-    with pytest.raises(DataError, match=whole("split train must hold integers, got float64")):
+    np.save(path, RECORDS + 0.5)
+    text = (
+        "must hold integers, got float64 such as 0.5: round or scale it to integers, or train the circuit on such "
+        "data, whose columns then take them"
+    )
+    with pytest.raises(DataError, match=whole(f"split train {text}")):
         load_data(path)
-    with pytest.raises(DataError, match=whole(f"{path} must hold integers, got float64")):
+    with pytest.raises(DataError, match=whole(f"{path} {text}")):
         load_array(path)
+    typed = load_data(path, Reading(typed=True))
+    assert typed.train.dtype == np.float64
+    assert typed.map(lambda x: (2 * x).astype(int)).typed is False
+
+
+def test_floats_that_are_integers_are_integers(tmp_path):
+    path = tmp_path / "a.npy"
+    for dtype, expected in (("<f8", "uint8"), (">f4", "uint8"), ("<f2", "uint8")):
+        np.save(path, RECORDS.astype(dtype))
+        x = load_array(path)
+        assert x.dtype == expected and (x == RECORDS).all()
+    np.save(path, RECORDS.astype(float) - 3)
+    assert load_array(path).dtype == "int8"
+    for odd, shown in ((-0.0, "-0.0"), (np.nan, "nan"), (np.inf, "inf"), (2.0**60, "1.152921504606847e+18")):
+        np.save(path, np.array([[1.0, odd]]))
+        with pytest.raises(DataError, match=f"got float64 such as {re.escape(shown)}: round or scale"):
+            load_array(path)
 
 
 def test_splits_refusals():

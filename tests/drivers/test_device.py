@@ -251,6 +251,25 @@ def test_misplaced_ends_of_records(csim: EngineCsim, capacity: Capacity) -> None
 
 
 @pytest.mark.csim
+def test_symbols_beyond_their_alphabet(device: Device, capacity: Capacity) -> None:
+    """Nothing is changed silently: also where a larger alphabet of another variable has the symbol."""
+    circuit = next(circuit for circuit in CIRCUITS if len(set(circuit.cardinalities)) > 1)
+    device.load(image_words(circuit, capacity))
+    records = records_of(circuit, 9)
+    sizes = np.array(circuit.cardinalities)
+    for variable in np.flatnonzero(sizes < sizes.max())[[0, -1]]:
+        wrong = np.maximum(records, 0)
+        wrong[4, variable] = sizes[variable]
+        for job in (device.likelihood, lambda x: device.encode_lanes(x, 5)):
+            with pytest.raises(
+                DataError, match="symbols must be within the alphabets of their variables, the engine says"
+            ):
+                job(wrong)
+            assert device.status == Status.BAD_SYMBOL
+    run_all(device, ReferenceEngine(circuit), records)
+
+
+@pytest.mark.csim
 def test_lanes_that_no_encoder_wrote(device: Device, capacity: Capacity) -> None:
     circuit = CIRCUITS[3]
     engine, records = ReferenceEngine(circuit), records_of(circuit, 9)

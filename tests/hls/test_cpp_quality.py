@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from helpers.cpp import LAYER, PLAIN, STRICT
 from helpers.paths import HLS
+from helpers.predictors import circuit_of, random_predictor
 from strategies import make_circuit
 
 from pcedge.circuit import load_circuit
@@ -41,6 +42,7 @@ TESTBENCHES = {
     "engine": ("baked", ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")),
     "engine, loaded": ("reload", ("testbench/engine.cpp", "src/pcedge_engine.cpp", "src/pcedge_memories.cpp")),
     "unrolled": ("unrolled", ("testbench/unrolled.cpp", "src/pcedge_unrolled.cpp")),
+    "stage": ("stage", ("testbench/predict.cpp", "src/pcedge_predict.cpp")),
 }
 
 
@@ -71,6 +73,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_project(circuit, folder / "baked", shape=shape)
     write_project(circuit, folder / "reload", shape=shape, reload=True)
     write_unrolled(circuit, folder / "unrolled")
+    write_project(circuit_of(random_predictor(13)), folder / "stage")
     return folder
 
 
@@ -101,6 +104,7 @@ PRODUCTS = {
     "weights": ("weight * mantissa",),
     "leaf tables": ("scale * entry", "context * k.rows[e].at[p]", "state[step.a + k] * below"),
     "products": ("a * b", "o.a[from] * o.b[from]"),
+    "predictor stage": ("coefficient * narrow", "weight * input", "weight * term", "weight * below"),
     "as narrow as its factors: where a table begins": ("uint_t<F, N>(number) * uint_t<F, W>(words)",),
     "ceil_div, by constants": ("+ b - 1) / b",),
     "as narrow as its factors: floors": ("uint_t<F, S>(symbols) * uint_t<F, P>(floor)",),
@@ -169,6 +173,11 @@ def test_projects_of_digits_have_no_warnings(tmp_path: Path) -> None:
 def test_unrolled_kernels_have_no_warnings(projects: Path) -> None:
     sources = ["src/pcedge_unrolled.cpp", "testbench/unrolled.cpp"]
     translate(projects / "unrolled", sources, [*STRICT, "-Isrc", "-Iinclude"])
+
+
+def test_predictor_stages_have_no_warnings(projects: Path) -> None:
+    sources = ["src/pcedge_predict.cpp", "testbench/predict.cpp"]
+    translate(projects / "stage", sources, [*STRICT, "-Isrc", "-Iinclude"])
 
 
 def test_layers_of_hls4ml_have_no_warnings(projects: Path, tmp_path: Path) -> None:
@@ -244,6 +253,7 @@ GOLDEN = {
     "engine": ("symbols.i32", "likelihood.i64", "lane_sizes.u32", "lane_bytes.u32"),
     "engine, loaded": ("symbols.i32", "likelihood.i64", "lane_sizes.u32", "lane_bytes.u32", "image.u32"),
     "unrolled": ("symbols.i32", "results.i64"),
+    "stage": ("numbers.i64", "stage.i64", "raw.bin"),
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.cpp import LAYER, PLAIN, STRICT
 from helpers.paths import HLS, ROOT, VECTORS
+from helpers.predictors import circuit_of, random_predictor
 from strategies import make_circuit
 
 from pcedge.circuit import load_circuit
@@ -48,7 +49,7 @@ int main() { std::puts(std::to_string(sizeof(long)).c_str()); }
 """
 
 #: exported projects: flags that choose the family of integers, and how many testbenches must report equal
-PROJECTS = {"digits": ((), 2), "reload": (PLAIN, 1), "unrolled": ((), 1)}
+PROJECTS = {"digits": ((), 2), "reload": (PLAIN, 1), "unrolled": ((), 1), "stage": ((), 2), "wide": (PLAIN, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_project(digits, folder / "digits", shape=EngineSize(16, 4))
     write_project(circuit, folder / "reload", shape=EngineSize(4, 2), reload=True)
     write_unrolled(circuit, folder / "unrolled")
+    write_unrolled(circuit_of(random_predictor(5)), folder / "stage")
+    write_project(circuit_of(random_predictor(13)), folder / "wide")
     return folder
 
 
@@ -203,7 +206,14 @@ def sources(projects: Path) -> Iterator[tuple[Path, bool]]:
 
 def test_nothing_depends_on_the_machine(projects: Path) -> None:
     texts = list(sources(projects))
-    for name in ("range_coder.hpp", "conformance.cpp", "unrolled.hpp.in", "pcedge_memories.cpp", "pcedge_unrolled.cpp"):
+    for name in (
+        "range_coder.hpp",
+        "conformance.cpp",
+        "unrolled.hpp.in",
+        "pcedge_memories.cpp",
+        "pcedge_unrolled.cpp",
+        "pcedge_stage.hpp",
+    ):
         assert name in {path.name for path, _ in texts}
     wrong = {str(path): found for path, kernel in texts if (found := found_in(path.read_text(), kernel=kernel))}
     assert not wrong

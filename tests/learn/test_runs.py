@@ -22,6 +22,7 @@ from pcedge.data import Splits, load_data
 from pcedge.errors import FormatError, UsageError
 from pcedge.learn import LearnConfig, count_flows, evaluate, fit
 from pcedge.learn import checkpoint as checkpoints
+from pcedge.learn.config import Watch, by_default
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
@@ -157,9 +158,11 @@ def test_a_state_that_no_run_reaches_is_refused(tmp_path):
         {"generator": None}, {"generator": {}}, {"generator": header["generator"] | {"bit_generator": "MT19937"}},
         {"generator": header["generator"] | {"state": state | {"state": 1 << 200}}},
         {"generator": header["generator"] | {"state": state | {"state": -1}}},
+        {"curve": 3}, {"curve": [[1, 2.0]]}, {"curve": [["x", 2.0, 2.0]]}, {"curve": [[1, "x", 2.0]]},
+        {"curve": [[99, 2.0, 2.0]]}, {"curve": [[2, 2.0, 2.0], [1, 2.0, 2.0]]},
     ):  # fmt: skip
         refused(tensors, header | change)
-    for name in header:
+    for name in header.keys() - {"curve"}:  # which earlier releases did not write
         refused(tensors, {key: value for key, value in header.items() if key != name})
     for name, array in tensors.items():
         refused({key: value for key, value in tensors.items() if key != name}, header)
@@ -299,3 +302,41 @@ def test_leaves_share_tables():
         share_leaves(circuit, [None] * len(flows), 4)
     with pytest.raises(UsageError, match="flows must have an entry for each of"):
         share_leaves(circuit, flows[1:], 4)
+
+
+def test_how_many_records_are_looked_at():
+    config = LearnConfig(validate_every=2)
+    # 1,365 looks cost as much as 455 records of an M-step, which are a tenth of both.
+    assert config.looked_at(15_000, 2048) == 1365 and config.looked_at(1000, 2048) == 1000
+    assert config.looked_at(15_000, 8) == 512 and config.looked_at(100, 8) == 100
+    assert replace(config, validation_share=1.0).looked_at(15_000, 8) == 15_000
+    with pytest.raises(UsageError, match="validation_share must be above 0 and at most 1, got 0"):
+        LearnConfig(validation_share=0)
+
+
+def test_a_sample_of_the_validation_split_is_looked_at():
+    config = LearnConfig(latents=2, iterations=3, batch=8, patience=0)
+    splits = Splits(records(300), records(900, 1))
+    curves = []
+    for share in (0.1, 1.0):
+        watch = Watch()
+        circuit = fit(splits, replace(config, validation_share=share), watch=watch)
+        curves.append([bits for _, _, bits in watch.curve])
+    whole = -evaluate(circuit, splits.valid).mean() / math.log(2) / 5
+    assert curves[1][-1] == pytest.approx(whole, rel=1e-9) and curves[0][-1] != curves[1][-1]
+    sample = splits.valid[np.sort(np.random.default_rng([0, 4]).choice(900, 512, replace=False))]
+    assert curves[0][-1] == pytest.approx(-evaluate(circuit, sample).mean() / math.log(2) / 5, rel=1e-9)
+
+
+def test_other_seconds_between_checkpoints_are_no_other_run(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(Killed):
+        fit(records(), SMALL, progress=killed_at(5), checkpoint=path)
+    watch = Watch()
+    fit(records(), replace(SMALL, checkpoint_seconds=9.0), checkpoint=path, watch=watch)
+    assert [iteration for iteration, *_ in watch.curve] == list(range(1, 15))
+
+
+def test_default_steps_of_many_records_are_smaller_and_more():
+    assert by_default(1 << 16) == {"batch": 2048, "iterations": 300, "validate_every": 1, "patience": 20}
+    assert by_default((1 << 16) + 1) == {"batch": 512, "iterations": 1200, "validate_every": 4, "patience": 80}

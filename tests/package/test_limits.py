@@ -604,7 +604,7 @@ class TestBounds:
         ]  # fmt: skip
         assert set(BOUNDS) == {
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "csv", "npy", "npz", "idx", "images",
-            "raw", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 

@@ -14,11 +14,15 @@ PCEDGE_FLAGS = -std=c++14 -Wall -Wextra -Wconversion -Wno-unknown-pragmas -Wno-u
 SOURCES = testbench/unrolled.cpp src/pcedge_unrolled.cpp
 HEADERS = $(wildcard src/*.hpp include/pcedge/*/*)
 
-.PHONY: csim clean
-csim: build/testbench
-	$(RUN) build/testbench golden golden
+# A circuit with a predictor stage has a testbench for it.
+BENCHES = build/testbench $(patsubst testbench/%.cpp,build/%,$(wildcard testbench/predict.cpp))
+build/predict: SOURCES = testbench/predict.cpp src/pcedge_predict.cpp
 
-build/testbench: $(SOURCES) $(HEADERS)
+.PHONY: csim clean
+csim: $(BENCHES)
+	for bench in $(BENCHES); do $(RUN) $$bench golden golden || exit; done
+
+build/%: $(wildcard testbench/*.cpp src/*.cpp) $(HEADERS)
 	@test -f "$(AP_TYPES)/ap_int.h" || { echo "AP_TYPES must be the folder of ap_int.h, got '$(AP_TYPES)': activate the environment that has hls4ml, or name the folder that pcedge doctor prints: make csim AP_TYPES=..." >&2; exit 3; }
 	mkdir -p build
 	$(CXX) $(CXXFLAGS) $(PCEDGE_FLAGS) $(SOURCES) -o $@

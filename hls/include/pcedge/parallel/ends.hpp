@@ -52,6 +52,8 @@ bool read_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
   s.padding = !s.loaded && last;
   if (s.skipping || s.padding)
     k.status |= BAD_FRAME;
+  if (data != MISSING_WORD && data > most)
+    k.status |= BAD_SYMBOL;
   return true;
 }
 

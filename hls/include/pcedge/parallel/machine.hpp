@@ -212,6 +212,12 @@ template <class K> bool leaf_reads(const K &k) {
   return k.vector.busy && !k.vector.done && k.vector.step.kind == LEAF;
 }
 
+/// \brief Tell whether a symbol that came is beyond the alphabet of its variable.
+template <class K> bool is_beyond(typename K::symbol_t given, const leaf_t &leaf) {
+#pragma HLS INLINE
+  return given != typename K::symbol_t(K::E::MISSING) && unsigned(given) >= leaf.cardinality;
+}
+
 /// \brief The symbol of a step's variable, held within its alphabet.
 template <class K> unsigned bounded_symbol(typename K::symbol_t given, const leaf_t &leaf) {
 #pragma HLS INLINE

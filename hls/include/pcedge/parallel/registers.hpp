@@ -44,6 +44,7 @@ enum status_t : std::uint32_t {
   TOO_LARGE = 8, ///< the image does not fit this build
   BAD_JOB = 16, ///< no such job, or one that this build has not
   BAD_LANE = 32, ///< no encoder of this circuit wrote a lane
+  BAD_SYMBOL = 64, ///< a symbol was beyond the alphabet of its variable
 };
 
 /// Words of the info registers; the circuit's SHA-256 is the last eight, and what has no name is 0.

@@ -86,6 +86,9 @@ template <class K> void look_up(K &k) {
   if (!leaf_reads(k) && !k.interval.busy)
     return;
   const request_t r = request(k);
+  if (!r.probing &&
+      is_beyond<K>(k.operands[leaf_reads(k) ? k.vector.stream : k.interval.stream].symbol, r.leaf))
+    k.status |= BAD_SYMBOL;
   const unsigned own = words_of<int(K::ROUND)>(r.leaf.cardinality, 0);
   const unsigned above =
       words_before<int(K::ROUND), K::E::LEVELS>(r.leaf.cardinality, K::E::LEVELS);

@@ -14,13 +14,6 @@
 
 namespace pcedge {
 
-/// \brief A byte of a lane; the last one carries `last`.
-/// \tparam F family of integers
-template <class F> struct lane_byte_t {
-  uint_t<F, 8> data;
-  typename F::bit last;
-};
-
 /// \brief The probability of one record, mantissa * 2^exponent.
 /// \tparam C configuration
 template <class C> struct likelihood_t {

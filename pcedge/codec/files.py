@@ -1,0 +1,116 @@
+"""Files as streams: what comes back is the file, byte for byte, where its form is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from pcedge.codec import stream
+from pcedge.codec.container import Stream, parse
+from pcedge.codec.fields import Field
+from pcedge.data.forms import Form, form_of, load_file, write
+from pcedge.data.readers import PLAIN, Reading
+from pcedge.engines.base import LaneCoder, Progress
+from pcedge.errors import StreamError
+
+Array = NDArray[Any]
+
+
+class Packed(NamedTuple):
+    """Hold a stream made of a file, and what it was made of."""
+
+    stream: bytes
+    array: Array
+    #: None where the file cannot be written again
+    form: Form | None
+    #: what must be said of how it comes back
+    note: str | None
+
+
+class Restored(NamedTuple):
+    """Hold a file made of a stream."""
+
+    data: bytes
+    array: Array
+    #: the format's name
+    format: str
+
+
+def encode_file(
+    engine: LaneCoder,
+    source: str | Path,
+    reading: Reading = PLAIN,
+    lanes: int | None = None,
+    progress: Progress | None = None,
+) -> Packed:
+    """Compress a file; the stream carries what writes it again byte for byte.
+
+    Args:
+        engine: what codes the circuit's lanes.
+        source: a file as `load_array` takes it.
+        reading: what it does not say itself.
+        lanes: S, as in `pcedge.codec.encode`.
+        progress: told (records done, records in all).
+
+    Raises:
+        DataError: the file is damaged, or its data do not fit the circuit.
+        UsageError: lanes is not positive, or the reading does not fit the file.
+    """
+    array, form, note = load_file(source, reading)
+    return Packed(stream.encode(engine, array, lanes, progress, fields_of(form)), array, form, note)
+
+
+def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progress: Progress | None = None) -> Restored:
+    """Restore the file of a stream.
+
+    Args:
+        engine: the circuit's engine.
+        data: the stream.
+        name: the format that is written (`pcedge.data.forms.FORMATS`); None takes that of the file which was encoded,
+            and `npy` where the stream names none.
+        progress: told (records done, records in all).
+
+    Raises:
+        StreamError: the stream is damaged, or of another circuit.
+        UsageError: the format cannot hold the data.
+        DataError: the numbers do not fit the format.
+    """
+    form = source_of(parse(data))
+    array = stream.decode(engine, data, progress)
+    if form is None or name not in (None, form.format):
+        form = form_of(name or "npy", array)
+    return Restored(write(form, array), array, form.format)
+
+
+def fields_of(form: Form | None) -> dict[int, bytes]:
+    """Give the fields that carry a form; a `.npy` file as numpy writes it needs none."""
+    if form is None or form == Form("npy"):
+        return {}
+    fields: dict[int, bytes] = {Field.SOURCE: form.text.encode("ascii")}
+    if form.head or form.tail:
+        fields[Field.FRAME] = len(form.head).to_bytes(4, "little") + form.head + form.tail
+    if form.padding:
+        fields[Field.PADDING] = form.padding
+    return fields
+
+
+def source_of(parsed: Stream) -> Form | None:
+    """Give the form that a stream carries; None where there is none.
+
+    Raises:
+        StreamError: it is none that can be written.
+    """
+    fields = dict(parsed.fields)
+    if Field.SOURCE not in fields:
+        return None
+    frame = fields.get(Field.FRAME, bytes(4))
+    size = int.from_bytes(frame[:4], "little")
+    if len(frame) < 4 + size:
+        raise StreamError(f"field 2 must have 4 bytes of a length and {size} more, it has {len(frame)}")
+    try:
+        text = fields[Field.SOURCE].decode("ascii")
+    except UnicodeDecodeError as error:
+        raise StreamError(f"field 1 must be ASCII, got {fields[Field.SOURCE][:40]!r}") from error
+    return Form(text, frame[4 : 4 + size], frame[4 + size :], fields.get(Field.PADDING, b"")).check()
