@@ -16,6 +16,7 @@ from pcedge.codec.codec import Codec
 from pcedge.codec.source import Source, program_of
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.integer import IntegerCircuit
+from pcedge.native import EngineName
 
 
 def load(source: limits.Source) -> Circuit | IntegerCircuit:
@@ -64,13 +65,14 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
     return quantize(circuit, QuantizationConfig(**settings))
 
 
-def encode(circuit: Source, x: ArrayLike, lanes: int | None = None) -> bytes:
+def encode(circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto") -> bytes:
     """Compress records to a stream.
 
     Args:
         circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
         x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each.
+        engine: `auto`, `native` or `numpy`; the bytes are the same.
 
     Raises:
         DataError: the data do not fit the circuit.
@@ -82,16 +84,16 @@ def encode(circuit: Source, x: ArrayLike, lanes: int | None = None) -> bytes:
         >>> bool(np.array_equal(decode(circuit, encode(circuit, x)), x))
         True
     """
-    return Codec(circuit, lanes).encode(x)
+    return Codec(circuit, lanes, engine).encode(x)
 
 
-def decode(circuit: Source, data: bytes) -> NDArray[np.generic]:
+def decode(circuit: Source, data: bytes, engine: EngineName = "auto") -> NDArray[np.generic]:
     """Restore the records of a stream, with their dtype and shape.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
     """
-    return Codec(circuit).decode(data)
+    return Codec(circuit, engine=engine).decode(data)
 
 
 def encode_file(

@@ -13,6 +13,7 @@ from pcedge.cli.inputs import (
     DataPath,
     PipedPath,
     bits_per_value,
+    engine_options,
     reading_of,
     reading_options,
     said_header,
@@ -32,10 +33,11 @@ from pcedge.data.forms import FORMATS
     help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
     f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
 )  # fmt: skip
+@engine_options
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
-    header: bool | None,
+    model: str, data: str, out: Path, lanes: int | None, check: str, engine_name: str, threads: int,
+    dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
@@ -46,9 +48,9 @@ def encode(
     from pcedge.codec.files import fields_of
     from pcedge.codec.stream import encode as compress
     from pcedge.data.forms import load_file
-    from pcedge.engines import ReferenceEngine
+    from pcedge.native import open_engine
 
-    engine = ReferenceEngine(read_integer(model))
+    engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     reading = reading_of(engine.circuit, dtype, shape, header=header)
     x, form, note = load_file(data, reading)
@@ -85,13 +87,14 @@ def encode(
     "--format", "name", type=click.Choice(FORMATS),
     help="What OUT holds.  [default: what its suffix says, else what was encoded, byte for byte]",
 )  # fmt: skip
-def decode(model: str, stream: str, out: Path, name: str | None) -> Result:
+@engine_options
+def decode(model: str, stream: str, out: Path, name: str | None, engine_name: str, threads: int) -> Result:
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout."""
     from pcedge.codec.files import decode_file
-    from pcedge.engines import ReferenceEngine
+    from pcedge.native import open_engine
 
     name = _format_of(out, name)
-    engine = ReferenceEngine(read_integer(model))
+    engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     with progress("decoding") as move:
         restored = decode_file(engine, Path(stream).read_bytes(), name, move)
@@ -130,6 +133,6 @@ def say_how(engine: Any) -> None:
     if not engine.circuit.structured:
         steps = len(engine.program.code.steps)
         announce(
-            "the circuit is not structured-decomposable: the numpy reference alone codes with it, and evaluates it "
+            "the circuit is not structured-decomposable: no hardware codes with it, and it is evaluated "
             f"anew after every variable, {steps} steps a record"
         )

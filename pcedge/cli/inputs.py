@@ -23,6 +23,7 @@ from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
+from pcedge.native.choice import ENGINES
 
 #: what a data argument may be, for help texts
 ACCEPTED = (
@@ -123,6 +124,22 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dtype", help="Type of raw binary or of a table's numbers, as int16, <i2 or >u4."),
         header_option,
     ):
+        command = option(command)
+    return command
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say who does the work."""
+    for option in (
+        click.option(
+            "--threads", type=click.IntRange(1), default=1, show_default=True,
+            help="Threads of the native engine that share the lanes.",
+        ),
+        click.option(
+            "--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True,
+            help="Who computes: native, numpy, or the first of them that is there. The result is the same.",
+        ),
+    ):  # fmt: skip
         command = option(command)
     return command
 

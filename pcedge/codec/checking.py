@@ -18,9 +18,7 @@ from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.data.structs import check_layout, places_of
 from pcedge.data.symbolizer import Symbolizer
-from pcedge.engines.base import Progress
-from pcedge.engines.lanes import decode_rounds
-from pcedge.engines.reference import ReferenceEngine
+from pcedge.engines.base import Engine, Progress
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
 
@@ -36,7 +34,7 @@ SAMPLE_SECONDS = 5.0
 
 
 def check_stream(
-    engine: ReferenceEngine,
+    engine: Engine,
     x: ArrayLike,
     data: bytes,
     verify: str = DEFAULT_VERIFY,
@@ -64,6 +62,7 @@ def check_stream(
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
         >>> from pcedge.codec.stream import encode
+        >>> from pcedge.engines import ReferenceEngine
         >>> from pcedge.quantize import quantize
         >>> engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
         >>> x = np.array([[1], [0]], dtype=np.uint8)
@@ -204,14 +203,14 @@ def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> 
 
 
 def _compare(
-    engine: ReferenceEngine, segment: Segment, records: IntArray, first: int, width: int
+    engine: Engine, segment: Segment, records: IntArray, first: int, width: int
 ) -> Iterator[IntArray]:
     """Decode `width` lanes after the others, a record of each at a time; give the indices of those that are equal."""
     lanes = len(segment.lanes)
     for begin in range(0, lanes, width):
         some = segment.lanes[begin : begin + width]
         indices = np.flatnonzero(np.arange(len(records)) % lanes // width == begin // width)
-        rounds = decode_rounds(engine, list(some), len(indices))
+        rounds = engine.decode_rounds(list(some), len(indices))
         for done in range(0, len(indices), len(some)):
             now = indices[done : done + len(some)]
             try:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.source import Source, open_program
-from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
+from pcedge.native import EngineName, open_engine
 
 
 class Codec:
@@ -19,9 +19,11 @@ class Codec:
     Args:
         circuit: an integer circuit, its program, or a file of one (`.pcp`, `.onnx`) as path, bytes or binary file.
         lanes: S, the lanes of a segment, as in `pcedge.encode`.
+        engine: `auto`, `native` or `numpy`; the bytes are the same.
 
     Raises:
-        UsageError: lanes is not positive.
+        UsageError: lanes is not positive, or there is no such engine.
+        MissingToolError: the native engine is asked for, and there is no library.
         FormatError: the file breaks its format.
 
     Example:
@@ -34,10 +36,10 @@ class Codec:
 
     codec_id = "pcedge"
 
-    def __init__(self, circuit: Source, lanes: int | None = None) -> None:
+    def __init__(self, circuit: Source, lanes: int | None = None, engine: EngineName = "auto") -> None:
         """Open the circuit."""
         self.lanes = stream.check_lanes(lanes)
-        self.engine = ReferenceEngine(open_program(circuit))
+        self.engine = open_engine(open_program(circuit), engine)
 
     @property
     def digest(self) -> str:

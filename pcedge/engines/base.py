@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from numpy.typing import ArrayLike
@@ -44,6 +44,16 @@ class LaneCoder(Protocol):
 
 class Engine(LaneCoder, Protocol):
     """Replay both schedules of one circuit; every engine gives the same integers."""
+
+    def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
+        """Check data against the circuit; give int64 records of shape (N, variables)."""
+
+    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+        """Decode the next record of every lane at a time, fewer at the end.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
 
     def likelihood(self, x: ArrayLike) -> Vector:
         """Compute the probability of every record as mantissa * 2**exponent, int64 of shape (N,); -1 is missing."""

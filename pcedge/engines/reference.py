@@ -15,7 +15,7 @@ from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import MISSING
 from pcedge.circuit.rows import SparseRows
 from pcedge.engines.base import Progress
-from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.engines.lanes import decode_lanes, decode_rounds, encode_lanes
 from pcedge.errors import UsageError, assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
@@ -201,6 +201,10 @@ class ReferenceEngine:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
         return decode_lanes(self, lanes, count, progress)
+
+    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+        """Decode the next record of every lane at a time; see `pcedge.engines.lanes.decode_rounds`."""
+        return decode_rounds(self, lanes, count)
 
     def sample(self, count: int, seed: int = 0) -> IntArray:
         """Draw records from the circuit: what random bytes decode to.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -98,6 +98,12 @@ class NativeEngine:
         if progress:
             progress(count, count)
         return records
+
+    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+        """Decode the next record of every lane at a time; all are decoded when the first is asked for."""
+        records = self._decode(lanes, count, strict=True)
+        for first in range(0, count, max(len(lanes), 1)):
+            yield records[first : first + len(lanes)]
 
     def _decode(self, lanes: list[bytes], count: int, *, strict: bool) -> IntArray:
         records = np.zeros((count, len(self.circuit.order)), dtype=np.int64)
