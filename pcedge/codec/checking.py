@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
-from pcedge.codec.predicted import decode_rounds as decode_number_rounds
-from pcedge.codec.predicted import lane_rows
+from pcedge.codec.predicted import lane_rows, row_rounds
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.data.structs import check_layout, places_of
@@ -76,9 +75,7 @@ def check_stream(
     symbolizer = engine.circuit.symbolizer
     array = np.asarray(x)
     if isinstance(symbolizer, Predictor):
-        return _check_predicted(
-            engine.circuit, symbolizer, array, data, seconds if verify == "sample" else math.inf, progress
-        )
+        return _check_predicted(engine, symbolizer, array, data, seconds if verify == "sample" else math.inf, progress)
     rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
     stream = _parsed(data, engine.circuit, array)
     last = len(stream.segments) - 1
@@ -121,7 +118,7 @@ def _parsed(data: bytes, circuit: IntegerCircuit, array: NDArray[np.generic]) ->
 
 
 def _check_predicted(
-    circuit: IntegerCircuit,
+    engine: Engine,
     predictor: Predictor,
     array: NDArray[np.generic],
     data: bytes,
@@ -129,7 +126,7 @@ def _check_predicted(
     progress: Progress | None,
 ) -> int:
     """Decode rows of the first and of the last segment, or of all, and compare them."""
-    stream = _parsed(data, circuit, array)
+    stream = _parsed(data, engine.circuit, array)
     numbers, gone = unmasked(centred(predictor, _cells(predictor, array)))
     last = len(stream.segments) - 1
     decoded = start = 0
@@ -138,7 +135,7 @@ def _check_predicted(
             until = time.monotonic() + seconds / 2
             counts = lane_rows(segment.records, len(segment.lanes))
             firsts = start + np.cumsum(counts) - counts
-            rounds = decode_number_rounds(circuit, list(segment.lanes), list(segment.raw), segment.records)
+            rounds = row_rounds(engine, list(segment.lanes), list(segment.raw), segment.records)
             try:
                 for row, block in enumerate(rounds):
                     indices = firsts[: len(block)] + row
@@ -202,9 +199,7 @@ def _symbols(symbolizer: Symbolizer, block: NDArray[np.generic], start: int) -> 
     return records.astype(np.int64)
 
 
-def _compare(
-    engine: Engine, segment: Segment, records: IntArray, first: int, width: int
-) -> Iterator[IntArray]:
+def _compare(engine: Engine, segment: Segment, records: IntArray, first: int, width: int) -> Iterator[IntArray]:
     """Decode `width` lanes after the others, a record of each at a time; give the indices of those that are equal."""
     lanes = len(segment.lanes)
     for begin in range(0, lanes, width):

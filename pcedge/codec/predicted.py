@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from pcedge.arrays import IntArray, unmasked
 from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
 from pcedge.data.predictor import Predictor
-from pcedge.engines.base import Progress
+from pcedge.engines.base import LaneCoder, Progress
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import StreamError
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.native import NativeEngine
 
 #: numbers of a lane where the caller names no lanes: beginning a lane anew costs some bits
 LANE_NUMBERS = 1 << 15
@@ -79,12 +80,12 @@ def map_lanes(predictor: Predictor, numbers: IntArray, lanes: int) -> MappedLane
 
 
 def encode_rows(
-    circuit: IntegerCircuit, numbers: IntArray, lanes: int, progress: Progress | None = None
+    engine: LaneCoder | IntegerCircuit, numbers: IntArray, lanes: int, progress: Progress | None = None
 ) -> tuple[list[bytes], list[bytes]]:
     """Encode rows of centred numbers.
 
     Args:
-        circuit: the circuit, with a predictor stage.
+        engine: the engine of a circuit with a predictor stage, or the circuit: then numpy does the work.
         numbers: (rows, columns), as `centred` gives them; masked where they are missing.
         lanes: S, 1..rows.
         progress: told (rows done, rows in all).
@@ -92,6 +93,13 @@ def encode_rows(
     Returns:
         For every lane the bytes of its tokens, and those of its raw bits.
     """
+    circuit = engine if isinstance(engine, IntegerCircuit) else engine.circuit
+    if isinstance(engine, NativeEngine):
+        flat, gone = unmasked(numbers)
+        coded = engine.encode_rows(flat, gone, lane_rows(len(flat), lanes), token_bounds(circuit))
+        if progress:
+            progress(len(flat), len(flat))
+        return coded
     mapped = map_lanes(_predictor(circuit), numbers, lanes)
     classes, tokens, counts = mapped.classes, mapped.tokens, mapped.rows
     bounds = token_bounds(circuit)
@@ -108,14 +116,26 @@ def encode_rows(
 
 
 def decode_rows(
-    circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes], rows: int, progress: Progress | None = None
+    engine: LaneCoder | IntegerCircuit,
+    coded: list[bytes],
+    raw: list[bytes],
+    rows: int,
+    progress: Progress | None = None,
 ) -> IntArray:
     """Decode rows of centred numbers, (rows, columns); a masked array where the stage marks missing ones.
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
     """
+    circuit = engine if isinstance(engine, IntegerCircuit) else engine.circuit
     predictor = _predictor(circuit)
+    if isinstance(engine, NativeEngine) and rows:
+        found = engine.decode_rows(coded, raw, lane_rows(rows, len(coded)), token_bounds(circuit))
+        if found is not None:
+            if progress:
+                progress(rows, rows)
+            return found[0] if predictor.missing_token is None else np.ma.MaskedArray(*found)
+        # The reference says what is wrong.
     numbers: IntArray = np.empty((rows, predictor.columns), dtype=np.int64)
     if predictor.missing_token is not None:
         numbers = np.ma.MaskedArray(numbers, np.zeros(numbers.shape, dtype=bool))
@@ -126,6 +146,18 @@ def decode_rows(
         if progress:
             progress(min((row + 1) * len(coded), rows), rows)
     return numbers
+
+
+def row_rounds(engine: LaneCoder, coded: list[bytes], raw: list[bytes], rows: int) -> Iterator[IntArray]:
+    """Decode the next row of every lane at a time; arguments and errors are those of `decode_rows`."""
+    if not isinstance(engine, NativeEngine):
+        yield from decode_rounds(engine.circuit, coded, raw, rows)
+        return
+    numbers = decode_rows(engine, coded, raw, rows)
+    counts = lane_rows(rows, len(coded))
+    firsts = np.cumsum(counts) - counts
+    for row in range(int(counts.max(initial=0))):
+        yield numbers[firsts[counts > row] + row]
 
 
 def decode_rounds(circuit: IntegerCircuit, coded: list[bytes], raw: list[bytes], rows: int) -> Iterator[IntArray]:

@@ -169,7 +169,7 @@ def _encode_predicted(
             if progress:
                 progress(first + done, len(array))
 
-        coded, raw = encode_rows(engine.circuit, block, min(lanes, len(block)), report)
+        coded, raw = encode_rows(engine, block, min(lanes, len(block)), report)
         segments.append(Segment(len(block), tuple(coded), tuple(raw)))
     return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), fields).pack()
 
@@ -188,7 +188,7 @@ def _decode_predicted(
             if progress:
                 progress(first + rows, stream.shape[0])
 
-        numbers = decode_rows(engine.circuit, list(segment.lanes), list(segment.raw), segment.records, report)
+        numbers = decode_rows(engine, list(segment.lanes), list(segment.raw), segment.records, report)
         try:
             block = restored(predictor, numbers)
         except DataError as error:

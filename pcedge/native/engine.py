@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
+from pcedge.data.predictor import Predictor
 from pcedge.engines.base import Progress
 from pcedge.errors import StreamError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.native.library import Library, PceLanes, PceProgram, PceRecords, PceSchedule, library
+from pcedge.native.stage import lay_out_stage
 from pcedge.native.tables import Steps, lay_out
 from pcedge.schedule.program import Program
 
@@ -77,11 +79,7 @@ class NativeEngine:
             ends = np.zeros(end - begin, dtype=np.int64)
             out = PceLanes(None, ends.ctypes.data)
             self._call(self.library.engine.encode, given, lanes, begin, end, ctypes.byref(out))
-            try:
-                data = ctypes.string_at(out.data, int(ends[-1]))
-            finally:
-                self.library.free(out.data)
-            return [data[start:stop] for start, stop in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+            return self._taken(out, ends)
 
         coded = [lane for part in self._shares(work, lanes) for lane in part]
         if progress:
@@ -122,6 +120,79 @@ class NativeEngine:
         self._shares(work, len(lanes))
         return records
 
+    def encode_rows(
+        self, numbers: IntArray, missing: NDArray[np.bool_] | None, rows: IntArray, bounds: IntArray
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Encode lanes of numbers with a predictor stage; give the bytes of their tokens, and of their raw bits.
+
+        Args:
+            numbers: centred, (rows, columns), lane after lane.
+            missing: which are missing; None where none is.
+            rows: of every lane.
+            bounds: ends of the tokens' intervals, (classes, tokens + 1).
+        """
+        stage = lay_out_stage(self._predictor, int(rows.max()), bounds)
+        numbers, rows = np.ascontiguousarray(numbers), np.ascontiguousarray(rows, dtype=np.int64)
+        gone = None if missing is None else np.ascontiguousarray(missing).view(np.uint8)
+
+        def work(begin: int, end: int) -> tuple[list[bytes], list[bytes]]:
+            ends = np.zeros((2, end - begin), dtype=np.int64)
+            outs = [PceLanes(None, column.ctypes.data) for column in ends]
+            _raise(
+                self.library.engine.encode_rows(
+                    ctypes.byref(self._native), ctypes.byref(stage.native), numbers.ctypes.data,
+                    None if gone is None else gone.ctypes.data, rows.ctypes.data, begin, end,
+                    *map(ctypes.byref, outs),
+                ),
+                ends[0], [],
+            )  # fmt: skip
+            return self._taken(outs[0], ends[0]), self._taken(outs[1], ends[1])
+
+        parts = self._shares(work, len(rows), 1)
+        return [lane for part in parts for lane in part[0]], [lane for part in parts for lane in part[1]]
+
+    def decode_rows(
+        self, coded: list[bytes], raw: list[bytes], rows: IntArray, bounds: IntArray
+    ) -> tuple[IntArray, NDArray[np.bool_]] | None:
+        """Decode lanes of numbers with a predictor stage: the numbers, and which are missing.
+
+        Returns:
+            None where the bytes are not what an encoder writes; the reference says in what.
+        """
+        predictor = self._predictor
+        stage = lay_out_stage(predictor, int(rows.max(initial=0)), bounds)
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        numbers = np.zeros((int(rows.sum()), predictor.columns), dtype=np.int64)
+        missing = np.zeros(numbers.shape, dtype=bool)
+        ends = [np.cumsum([len(lane) for lane in lanes], dtype=np.int64) for lanes in (coded, raw)]
+        data = [b"".join(lanes) for lanes in (coded, raw)]
+
+        def work(begin: int, end: int) -> int:
+            status: int = self.library.engine.decode_rows(
+                ctypes.byref(self._native), ctypes.byref(stage.native), data[0], ends[0].ctypes.data, data[1],
+                ends[1].ctypes.data, rows.ctypes.data, begin, end, numbers.ctypes.data, missing.ctypes.data,
+            )  # fmt: skip
+            return status
+
+        found = self._shares(work, len(rows), 1)
+        if 1 in found:
+            _raise(1, rows, [])
+        return None if any(found) else (numbers, missing)
+
+    @property
+    def _predictor(self) -> Predictor:
+        stage = self.circuit.symbolizer
+        assert isinstance(stage, Predictor)
+        return stage
+
+    def _taken(self, out: PceLanes, ends: IntArray) -> list[bytes]:
+        """Take the lanes out of memory of the library, and free it."""
+        try:
+            data = ctypes.string_at(out.data, int(ends[-1])) if out.data else b""
+        finally:
+            self.library.free(out.data)
+        return [data[start:stop] for start, stop in itertools.pairwise([0, *ends.tolist()])]
+
     def sample(self, count: int, seed: int = 0) -> IntArray:
         """Draw records from the circuit, as `ReferenceEngine.sample` does."""
         if count < 0:
@@ -131,10 +202,10 @@ class NativeEngine:
         data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
         return self._decode([row.tobytes() for row in data], count, strict=False)
 
-    def _shares(self, work: Callable[[int, int], Any], lanes: int) -> list[Any]:
-        """Share lanes out to threads, whole blocks of them where there are enough."""
-        parts = max(1, min(self.threads, lanes // 64))
-        ends = [lanes * part // parts // 64 * 64 if part < parts else lanes for part in range(parts + 1)]
+    def _shares(self, work: Callable[[int, int], Any], lanes: int, block: int = 64) -> list[Any]:
+        """Share lanes out to threads, in whole blocks."""
+        parts = max(1, min(self.threads, lanes // block))
+        ends = [lanes * part // parts // block * block if part < parts else lanes for part in range(parts + 1)]
         pairs = list(itertools.pairwise(ends))
         if parts == 1:
             return [work(*pair) for pair in pairs if pair[0] < pair[1]]
@@ -158,11 +229,11 @@ def _records(records: NDArray[Any]) -> PceRecords:
 
 def _raise(status: int, fault: IntArray, lanes: list[bytes]) -> None:
     """Raise the error that a status of the library stands for."""
-    lane, needed = fault.tolist()
     if status == 0:
         return
     if status == 1:
         raise MemoryError("the native engine must have memory for its tables and lanes")
+    lane, needed = fault.tolist()
     size = len(lanes[lane])
     if status == 2:
         raise StreamError(f"lane {lane} must stay inside the coded intervals, it leaves them: damaged payload")

@@ -13,7 +13,7 @@ from pcedge.errors import MissingToolError, UsageError
 from pcedge.native.build import ISAS, NAME
 
 #: of pcedge.h
-ABI = 1
+ABI = 2
 
 
 class PceSchedule(ctypes.Structure):
@@ -35,6 +35,20 @@ class PceProgram(ctypes.Structure):
         ("likelihood", PceSchedule),
         ("code", PceSchedule),
         *((name, ctypes.c_void_p) for name in ("weights", "tables", "lists", "pairs", "sums")),
+    ]  # fmt: skip
+
+
+class PceStage(ctypes.Structure):
+    """`pce_stage`."""
+
+    _fields_ = [
+        ("places", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in
+          ("columns", "groups", "inputs", "features", "nodes", "listed_count", "centre", "escapes", "tokens", "gain",
+           "marks", "spare")),
+        *((name, ctypes.c_void_p) for name in
+          ("cells", "group_of", "group", "coefficients", "distances", "input_distances", "feature_starts",
+           "first_parts", "parts", "node", "biases", "shifts", "listed", "bounds")),
     ]  # fmt: skip
 
 
@@ -70,6 +84,13 @@ class PceEngine(ctypes.Structure):
             "decode",
             ctypes.CFUNCTYPE(
                 ctypes.c_int, _POINTER, ctypes.c_char_p, _POINTER, *[_LONG] * 3, ctypes.c_int32, _POINTER, _POINTER
+            ),
+        ),
+        ("encode_rows", ctypes.CFUNCTYPE(ctypes.c_int, *[_POINTER] * 5, *[_LONG] * 2, *[_POINTER] * 2)),
+        (
+            "decode_rows",
+            ctypes.CFUNCTYPE(
+                ctypes.c_int, *[_POINTER] * 2, *[ctypes.c_char_p, _POINTER] * 2, _POINTER, *[_LONG] * 2, *[_POINTER] * 2
             ),
         ),
     ]

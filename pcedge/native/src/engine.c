@@ -1,5 +1,5 @@
 // The native engine, compiled once for every instruction set; PCE_ISA names it.
-#include "coder.h"
+#include "stage.h"
 
 #define GLUE(a, b) a##b
 #define NAMED(a, b) GLUE(a, b)
@@ -338,4 +338,83 @@ static int decode(const pce_program *p, const uint8_t *data, const int64_t *ends
   return status;
 }
 
-const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood, intervals, encode, decode};
+// Bytes of lanes while they grow.
+typedef struct {
+  uint8_t *bytes;
+  size_t size, room;
+} bytes_t;
+
+static int append(bytes_t *all, const uint8_t *bytes, size_t size) {
+  if (all->size + size > all->room) {
+    const size_t room = 2 * (all->size + size) + 64;
+    uint8_t *larger = realloc(all->bytes, room);
+    if (!larger)
+      return PCE_MEMORY;
+    all->bytes = larger;
+    all->room = room;
+  }
+  if (size)
+    memcpy(all->bytes + all->size, bytes, size);
+  all->size += size;
+  return PCE_OK;
+}
+
+static int encode_rows(const pce_program *p, const pce_stage *stage, const int64_t *numbers, const uint8_t *missing,
+                       const int64_t *rows, int64_t begin, int64_t end, pce_lanes *coded, pce_lanes *raw) {
+  lane_t lane;
+  bytes_t tokens = {NULL, 0, 0}, bits = {NULL, 0, 0};
+  if (lane_make(&lane, stage))
+    return PCE_MEMORY;
+  int64_t first = 0;
+  for (int64_t i = 0; i < begin; ++i)
+    first += rows[i] * stage->columns;
+  int status = PCE_OK;
+  for (int64_t i = begin; i < end && status == PCE_OK; ++i) {
+    encoder_t encoder = {0, 0, NULL, 0, 0};
+    raw_writer_t writer = {NULL, 0, 0};
+    status = encode_lane(p, &lane, numbers + first, missing ? missing + first : NULL, rows[i], &encoder, &writer);
+    if (status == PCE_OK)
+      status = append(&tokens, encoder.bytes, encoder.size);
+    if (status == PCE_OK)
+      status = append(&bits, writer.bytes, (size_t)(writer.bits + 7) / 8);
+    free(encoder.bytes);
+    free(writer.bytes);
+    coded->ends[i - begin] = (int64_t)tokens.size;
+    raw->ends[i - begin] = (int64_t)bits.size;
+    first += rows[i] * stage->columns;
+  }
+  lane_free(&lane);
+  if (status) {
+    free(tokens.bytes);
+    free(bits.bytes);
+    return status;
+  }
+  coded->data = tokens.bytes;
+  raw->data = bits.bytes;
+  return PCE_OK;
+}
+
+static int decode_rows(const pce_program *p, const pce_stage *stage, const uint8_t *coded, const int64_t *coded_ends,
+                       const uint8_t *raw, const int64_t *raw_ends, const int64_t *rows, int64_t begin, int64_t end,
+                       int64_t *numbers, uint8_t *missing) {
+  lane_t lane;
+  if (lane_make(&lane, stage))
+    return PCE_MEMORY;
+  int64_t first = 0;
+  for (int64_t i = 0; i < begin; ++i)
+    first += rows[i] * stage->columns;
+  int status = PCE_OK;
+  for (int64_t i = begin; i < end && status == PCE_OK; ++i) {
+    const int64_t from = i ? coded_ends[i - 1] : 0, at = i ? raw_ends[i - 1] : 0;
+    decoder_t decoder;
+    raw_reader_t reader = {raw + at, 8 * (uint64_t)(raw_ends[i] - at), 0};
+    decoder_start(&decoder, p, coded + from, coded_ends[i] - from);
+    status = decode_lane(p, &lane, &decoder, &reader, rows[i], numbers + first, missing ? missing + first : NULL);
+    first += rows[i] * stage->columns;
+  }
+  lane_free(&lane);
+  return status;
+}
+
+const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood,  intervals,   encode,
+                                                decode,           encode_rows, decode_rows};

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 // Changes with every field and function below.
-#define PCE_ABI 1
+#define PCE_ABI 2
 
 // Records side by side in a block.
 #define PCE_BLOCK 64
@@ -62,6 +62,41 @@ typedef struct {
   int32_t spare;
 } pce_records;
 
+// Of a predictor stage (docs/predictor.md); all numbers are less their origin.
+typedef struct {
+  int64_t low, high, constant;
+  int32_t wide;
+  int32_t first, last; // coefficients and their distances
+  int32_t spare;
+} pce_group;
+
+typedef struct {
+  int64_t threshold;
+  int32_t feature, below, above, spare;
+} pce_node;
+
+typedef struct {
+  int64_t distance, other, weight;
+  int32_t kind, spare;
+} pce_part;
+
+typedef struct {
+  int64_t places; // of a lane's buffer
+  int32_t columns, groups, inputs, features, nodes, listed_count;
+  int32_t centre, escapes, tokens, gain, marks, spare;
+  const int64_t *cells; // the place of every number of the longest lane
+  const int32_t *group_of;
+  const pce_group *group;
+  const int64_t *coefficients, *distances, *input_distances;
+  const int32_t *feature_starts, *first_parts;
+  const pce_part *parts;
+  const pce_node *node;
+  const int64_t *biases;
+  const int32_t *shifts;
+  const int64_t *listed;
+  const uint32_t *bounds; // ends of the tokens' intervals, (classes, tokens + 1)
+} pce_stage;
+
 // Bytes of lanes, one lane after the other.
 typedef struct {
   uint8_t *data;
@@ -80,6 +115,13 @@ typedef struct {
   // `fault` gets the lane and what it needs.
   int (*decode)(const pce_program *, const uint8_t *data, const int64_t *ends, int64_t lanes,
                 int64_t begin, int64_t end, int32_t strict, pce_records *out, int64_t *fault);
+  // Lanes begin..end - 1 of a predictor stage; lane i has rows[i] rows, which follow those of the lanes before.
+  // `missing` may be NULL.
+  int (*encode_rows)(const pce_program *, const pce_stage *, const int64_t *numbers, const uint8_t *missing,
+                     const int64_t *rows, int64_t begin, int64_t end, pce_lanes *coded, pce_lanes *raw);
+  int (*decode_rows)(const pce_program *, const pce_stage *, const uint8_t *coded, const int64_t *coded_ends,
+                     const uint8_t *raw, const int64_t *raw_ends, const int64_t *rows, int64_t begin, int64_t end,
+                     int64_t *numbers, uint8_t *missing);
 } pce_engine;
 
 int pce_abi(void);
