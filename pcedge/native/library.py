@@ -12,6 +12,9 @@ from typing import Any
 from pcedge.errors import MissingToolError, UsageError
 from pcedge.native.build import ISAS, NAME
 
+#: where the library lies
+HERE = Path(__file__).parent
+
 #: of pcedge.h
 ABI = 2
 
@@ -113,7 +116,7 @@ def library(isa: str = "") -> Library:
         MissingToolError: this installation has no library, or one that cannot be opened.
         UsageError: the build or the machine has not the instruction set.
     """
-    path = Path(__file__).parent / NAME
+    path = HERE / NAME
     if not path.is_file():
         raise MissingToolError(
             "the native engine needs its library, which this installation was made without; with a C compiler "

@@ -59,7 +59,7 @@ def lay_out_stage(predictor: Predictor, rows: int, bounds: IntArray) -> Stage:
     starts, firsts, parts = _features(plan, predictor.features)
     nodes = np.array([(n.threshold, n.feature, n.below, n.above, 0) for n in predictor.tree], dtype=NODE)
     biases, shifts = plan.classes
-    arrays = (
+    arrays: tuple[NDArray[Any], ...] = (
         plan.cells.astype(np.int64), plan.group_of.astype(np.int32), groups, np.array(coefficients, dtype=np.int64),
         np.array(distances, dtype=np.int64), inputs, starts, firsts, parts, nodes, biases, shifts.astype(np.int32),
         plan.listed, bounds.astype(np.uint32),

@@ -31,7 +31,8 @@ static inline void encoder_put(encoder_t *e, uint64_t digit) {
 }
 
 // invariant: there is room for P / 8 bytes
-static inline void encoder_narrow(encoder_t *e, const pce_program *p, uint64_t start, uint64_t end) {
+static inline void encoder_narrow(encoder_t *e, const pce_program *p, uint64_t start,
+                                  uint64_t end) {
   const int B = p->range_bits, top = B - 8;
   const uint64_t unit = e->range >> p->scale_bits;
   e->low += unit * start;

@@ -61,7 +61,8 @@ static int load_next(block_t *b, const pce_records *r, int64_t first) {
   return count;
 }
 
-static int likelihood(const pce_program *p, const pce_records *r, int64_t *mantissa, int64_t *exponent) {
+static int likelihood(const pce_program *p, const pce_records *r, int64_t *mantissa,
+                      int64_t *exponent) {
   const pce_schedule *schedule = &p->likelihood;
   block_t b;
   if (block_make(&b, p, schedule))
@@ -81,7 +82,8 @@ static int likelihood(const pce_program *p, const pce_records *r, int64_t *manti
 
 // Fetch the table rows of the next INTERVAL, whose symbols are known. Always inline: a compiler takes
 // a function that only fetches for one without an effect, and drops its calls.
-static inline __attribute__((always_inline)) void fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
+static inline __attribute__((always_inline)) void
+fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
   for (++i; i < schedule->count; ++i) {
     const pce_step *s = schedule->steps + i;
     if (s->op != INTERVAL || s->pairs < 0)
@@ -148,8 +150,8 @@ static int intervals(const pce_program *p, const pce_records *r, int64_t *lo, in
   return PCE_OK;
 }
 
-static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int64_t begin, int64_t end,
-                  pce_lanes *out) {
+static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int64_t begin,
+                  int64_t end, pce_lanes *out) {
   const size_t size = (size_t)p->variables * N;
   const int64_t mine = end - begin;
   block_t b;
@@ -227,8 +229,8 @@ static int encode(const pce_program *p, const pce_records *r, int64_t lanes, int
 }
 
 // Find a record's symbol: the greatest one whose interval begins at or below the position.
-static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale, const decoder_t *d,
-                    uint64_t *start, uint64_t *end) {
+static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale,
+                    const decoder_t *d, uint64_t *start, uint64_t *end) {
   const pce_program *p = b->program;
   const uint64_t unit = d->range >> p->scale_bits;
   int32_t low = 0, high = s->symbols;
@@ -242,7 +244,8 @@ static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale
     while (right - left > 1) {
       const int32_t middle = left + (right - left) / 2, symbol = middle * stride;
       const uint64_t weighted =
-          dot(c, p->pairs + s->list + (size_t)middle * (size_t)padded, padded) + p->sums[s->sums + symbol];
+          dot(c, p->pairs + s->list + (size_t)middle * (size_t)padded, padded) +
+          p->sums[s->sums + symbol];
       const uint64_t bound = bound_of(p, (uint32_t)weighted, symbol, scale);
       if (unit * bound <= d->offset) {
         left = middle;
@@ -318,8 +321,8 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
   return PCE_OK;
 }
 
-static int decode(const pce_program *p, const uint8_t *data, const int64_t *ends, int64_t lanes, int64_t begin,
-                  int64_t end, int32_t strict, pce_records *out, int64_t *fault) {
+static int decode(const pce_program *p, const uint8_t *data, const int64_t *ends, int64_t lanes,
+                  int64_t begin, int64_t end, int32_t strict, pce_records *out, int64_t *fault) {
   block_t b;
   if (block_make(&b, p, &p->code))
     return PCE_MEMORY;
@@ -359,8 +362,9 @@ static int append(bytes_t *all, const uint8_t *bytes, size_t size) {
   return PCE_OK;
 }
 
-static int encode_rows(const pce_program *p, const pce_stage *stage, const int64_t *numbers, const uint8_t *missing,
-                       const int64_t *rows, int64_t begin, int64_t end, pce_lanes *coded, pce_lanes *raw) {
+static int encode_rows(const pce_program *p, const pce_stage *stage, const int64_t *numbers,
+                       const uint8_t *missing, const int64_t *rows, int64_t begin, int64_t end,
+                       pce_lanes *coded, pce_lanes *raw) {
   lane_t lane;
   bytes_t tokens = {NULL, 0, 0}, bits = {NULL, 0, 0};
   if (lane_make(&lane, stage))
@@ -372,7 +376,8 @@ static int encode_rows(const pce_program *p, const pce_stage *stage, const int64
   for (int64_t i = begin; i < end && status == PCE_OK; ++i) {
     encoder_t encoder = {0, 0, NULL, 0, 0};
     raw_writer_t writer = {NULL, 0, 0};
-    status = encode_lane(p, &lane, numbers + first, missing ? missing + first : NULL, rows[i], &encoder, &writer);
+    status = encode_lane(p, &lane, numbers + first, missing ? missing + first : NULL, rows[i],
+                         &encoder, &writer);
     if (status == PCE_OK)
       status = append(&tokens, encoder.bytes, encoder.size);
     if (status == PCE_OK)
@@ -394,9 +399,10 @@ static int encode_rows(const pce_program *p, const pce_stage *stage, const int64
   return PCE_OK;
 }
 
-static int decode_rows(const pce_program *p, const pce_stage *stage, const uint8_t *coded, const int64_t *coded_ends,
-                       const uint8_t *raw, const int64_t *raw_ends, const int64_t *rows, int64_t begin, int64_t end,
-                       int64_t *numbers, uint8_t *missing) {
+static int decode_rows(const pce_program *p, const pce_stage *stage, const uint8_t *coded,
+                       const int64_t *coded_ends, const uint8_t *raw, const int64_t *raw_ends,
+                       const int64_t *rows, int64_t begin, int64_t end, int64_t *numbers,
+                       uint8_t *missing) {
   lane_t lane;
   if (lane_make(&lane, stage))
     return PCE_MEMORY;
@@ -409,12 +415,13 @@ static int decode_rows(const pce_program *p, const pce_stage *stage, const uint8
     decoder_t decoder;
     raw_reader_t reader = {raw + at, 8 * (uint64_t)(raw_ends[i] - at), 0};
     decoder_start(&decoder, p, coded + from, coded_ends[i] - from);
-    status = decode_lane(p, &lane, &decoder, &reader, rows[i], numbers + first, missing ? missing + first : NULL);
+    status = decode_lane(p, &lane, &decoder, &reader, rows[i], numbers + first,
+                         missing ? missing + first : NULL);
     first += rows[i] * stage->columns;
   }
   lane_free(&lane);
   return status;
 }
 
-const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood,  intervals,   encode,
+const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood,  intervals,  encode,
                                                 decode,           encode_rows, decode_rows};

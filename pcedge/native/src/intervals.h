@@ -24,15 +24,16 @@ static inline scale_t scale_of(const block_t *b, uint64_t total, int symbols) {
   scale_t scale;
   const int length = bits_of(total);
   const int excess = length > RECIPROCAL_BITS ? length - RECIPROCAL_BITS : 0;
-  const uint64_t divisor = (total + (UINT64_C(1) << excess) - 1) >> excess
-                           << (length < RECIPROCAL_BITS ? RECIPROCAL_BITS - length : 0);
+  const uint64_t divisor = (total + (UINT64_C(1) << excess) - 1) >>
+                           excess << (length < RECIPROCAL_BITS ? RECIPROCAL_BITS - length : 0);
   const uint64_t left = (UINT64_C(1) << p->scale_bits) - (uint64_t)symbols * (uint64_t)p->floor;
   scale.scale = reciprocal(b, divisor) * left >> 17;
   scale.amount = length + p->leaf_bits - (p->scale_bits + 2);
   return scale;
 }
 
-static inline uint64_t bound_of(const pce_program *p, uint64_t weighted, int symbol, scale_t scale) {
+static inline uint64_t bound_of(const pce_program *p, uint64_t weighted, int symbol,
+                                scale_t scale) {
   const uint64_t entry = scale.amount >= 0 ? weighted >> scale.amount : weighted << -scale.amount;
   return (uint64_t)symbol * (uint64_t)p->floor + (entry * scale.scale >> (p->scale_bits + 2));
 }

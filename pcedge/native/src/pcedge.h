@@ -19,15 +19,17 @@ extern "C" {
 // A step; what it has not is -1. Addresses count units of the state memory, slots exponents.
 typedef struct {
   int32_t op, zeros, units;
-  int32_t wide;   // whether what it accumulates may need more than 32 bits
+  int32_t wide; // whether what it accumulates may need more than 32 bits
   int32_t target, target_slot;
   int32_t a, a_slot, a_units;
   int32_t b, b_slot, b_units;
   int32_t variable, symbols;
-  int32_t data;   // UP, DOWN: weights of the target's rows, or of lists' entries; LEAF, INTERVAL: tables
-  int32_t pairs;  // the same in 16 bits: blocks as pairs of columns, tables padded to 16 units
-  int32_t sums;   // of the rows in `pairs` 2^15 times their sums
-  int32_t list;   // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list of a
+  int32_t
+      data; // UP, DOWN: weights of the target's rows, or of lists' entries; LEAF, INTERVAL: tables
+  int32_t pairs; // the same in 16 bits: blocks as pairs of columns, tables padded to 16 units
+  int32_t sums;  // of the rows in `pairs` 2^15 times their sums
+  int32_t
+      list; // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list of a
   int32_t list_b; // UP, DOWN, LIST: entries; MULTIPLY: gather list of b; LEAF: exponents of tails
   int32_t place;  // INTERVAL: place in the coding order
 } pce_step;
@@ -117,11 +119,13 @@ typedef struct {
                 int64_t begin, int64_t end, int32_t strict, pce_records *out, int64_t *fault);
   // Lanes begin..end - 1 of a predictor stage; lane i has rows[i] rows, which follow those of the lanes before.
   // `missing` may be NULL.
-  int (*encode_rows)(const pce_program *, const pce_stage *, const int64_t *numbers, const uint8_t *missing,
-                     const int64_t *rows, int64_t begin, int64_t end, pce_lanes *coded, pce_lanes *raw);
-  int (*decode_rows)(const pce_program *, const pce_stage *, const uint8_t *coded, const int64_t *coded_ends,
-                     const uint8_t *raw, const int64_t *raw_ends, const int64_t *rows, int64_t begin, int64_t end,
-                     int64_t *numbers, uint8_t *missing);
+  int (*encode_rows)(const pce_program *, const pce_stage *, const int64_t *numbers,
+                     const uint8_t *missing, const int64_t *rows, int64_t begin, int64_t end,
+                     pce_lanes *coded, pce_lanes *raw);
+  int (*decode_rows)(const pce_program *, const pce_stage *, const uint8_t *coded,
+                     const int64_t *coded_ends, const uint8_t *raw, const int64_t *raw_ends,
+                     const int64_t *rows, int64_t begin, int64_t end, int64_t *numbers,
+                     uint8_t *missing);
 } pce_engine;
 
 int pce_abi(void);

@@ -77,10 +77,13 @@ static inline int64_t rounded(int64_t sum) {
   return (sum + (INT64_C(1) << (COEFFICIENT_BITS - 1))) >> COEFFICIENT_BITS;
 }
 
-static int64_t feature_of(const lane_t *l, int f, int32_t column, int64_t place, int64_t prediction) {
+static int64_t feature_of(const lane_t *l, int f, int32_t column, int64_t place,
+                          int64_t prediction) {
   const pce_stage *s = l->stage;
   const int32_t start = s->feature_starts[f];
-  int64_t sum = start == FROM_PREDICTION ? saturated(prediction) : start == FROM_COLUMN ? column : 0;
+  int64_t sum = start == FROM_PREDICTION ? saturated(prediction)
+                : start == FROM_COLUMN   ? column
+                                         : 0;
   for (int32_t p = s->first_parts[f]; p < s->first_parts[f + 1]; ++p) {
     const pce_part *part = s->parts + p;
     const int residual = part->kind == PART_RESIDUAL || part->kind == PART_SIZE;
@@ -190,7 +193,8 @@ static token_t token_of(const pce_stage *s, int32_t chosen, int64_t residual) {
     t.count = shift;
     return t;
   }
-  const uint64_t g = v >= 0 ? (uint64_t)v - (uint64_t)s->centre + 1 : 0 - (uint64_t)s->centre - (uint64_t)v;
+  const uint64_t g =
+      v >= 0 ? (uint64_t)v - (uint64_t)s->centre + 1 : 0 - (uint64_t)s->centre - (uint64_t)v;
   const int n = bits_of(g);
   t.token = v >= 0 ? s->escapes + 2 * s->centre + n - 1 : s->escapes - n;
   t.raw = (g & ((UINT64_C(1) << (n - 1)) - 1)) << shift | low;
@@ -201,19 +205,24 @@ static token_t token_of(const pce_stage *s, int32_t chosen, int64_t residual) {
 // How many raw bits stand behind a token that is neither of a listed residual nor a missing number.
 static int raw_count(const pce_stage *s, int32_t chosen, int32_t token) {
   const int32_t last = s->escapes + 2 * s->centre;
-  const int32_t level = token >= last ? token - last + 1 : token < s->escapes ? s->escapes - token : 0;
+  const int32_t level = token >= last        ? token - last + 1
+                        : token < s->escapes ? s->escapes - token
+                                             : 0;
   return (level ? level - 1 : 0) + s->shifts[chosen];
 }
 
 static int64_t residual_of(const pce_stage *s, int32_t chosen, int32_t token, uint64_t raw) {
   const int32_t last = s->escapes + 2 * s->centre, shift = s->shifts[chosen];
-  const int32_t level = token >= last ? token - last + 1 : token < s->escapes ? s->escapes - token : 0;
+  const int32_t level = token >= last        ? token - last + 1
+                        : token < s->escapes ? s->escapes - token
+                                             : 0;
   uint64_t v = (uint64_t)(int64_t)(token - s->centre - s->escapes);
   if (level) {
     const uint64_t g = raw >> shift | UINT64_C(1) << (level - 1);
     v = token >= last ? g + (uint64_t)s->centre - 1 : 0 - (uint64_t)s->centre - g;
   }
-  return (int64_t)((v << shift) + (raw & ((UINT64_C(1) << shift) - 1)) + (uint64_t)s->biases[chosen]);
+  return (int64_t)((v << shift) + (raw & ((UINT64_C(1) << shift) - 1)) +
+                   (uint64_t)s->biases[chosen]);
 }
 
 // Raw bits, high bits first.
@@ -261,8 +270,8 @@ static int raw_take(raw_reader_t *r, int count, uint64_t *raw) {
 }
 
 // Encode one lane; `coded` and `raw` get memory that the caller frees.
-static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers, const uint8_t *missing, int64_t rows,
-                       encoder_t *coded, raw_writer_t *raw) {
+static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers,
+                       const uint8_t *missing, int64_t rows, encoder_t *coded, raw_writer_t *raw) {
   const pce_stage *s = l->stage;
   lane_clear(l);
   coded->range = (UINT64_C(1) << p->range_bits) - 1;
@@ -271,11 +280,13 @@ static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers, 
     const int64_t place = s->cells[i];
     const outlook_t o = look(l, column, place);
     const int gone = missing && missing[i];
-    const int64_t number = gone ? o.prediction : numbers[i], residual = difference(number, o.prediction);
+    const int64_t number = gone ? o.prediction : numbers[i],
+                  residual = difference(number, o.prediction);
     token_t t = {s->tokens - 1, 0, 0};
     if (!gone)
       t = token_of(s, o.chosen, residual);
-    const uint32_t *bounds = s->bounds + (size_t)o.chosen * ((size_t)s->tokens + 1) + (size_t)t.token;
+    const uint32_t *bounds =
+        s->bounds + (size_t)o.chosen * ((size_t)s->tokens + 1) + (size_t)t.token;
     if (encoder_room(coded, (size_t)p->scale_bits / 8 + 1) || raw_put(raw, t.raw, t.count))
       return PCE_MEMORY;
     encoder_narrow(coded, p, bounds[0], bounds[1]);
@@ -288,8 +299,8 @@ static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers, 
 }
 
 // Decode one lane.
-static int decode_lane(const pce_program *p, lane_t *l, decoder_t *d, raw_reader_t *raw, int64_t rows, int64_t *numbers,
-                       uint8_t *missing) {
+static int decode_lane(const pce_program *p, lane_t *l, decoder_t *d, raw_reader_t *raw,
+                       int64_t rows, int64_t *numbers, uint8_t *missing) {
   const pce_stage *s = l->stage;
   const int32_t listed = 2 * (s->centre + s->escapes);
   lane_clear(l);

@@ -21,14 +21,14 @@ enum { STAY, REVIVE, KEEP, TAIL };
 // A block's memory: everything has N entries side by side.
 typedef struct {
   const pce_program *program;
-  uint16_t *state;      // mantissas, by unit
-  int32_t *exponents;   // by slot
-  int32_t *symbols;     // by variable
-  uint32_t *narrow;     // accumulators
-  uint64_t *wide;       // the same where 32 bits are too few
-  uint32_t *pairs;      // mantissas of two units, less 2^15 each
-  uint16_t *context;    // of an INTERVAL, by record: `room` units
-  int room;             // units rounded up to whole vectors
+  uint16_t *state;    // mantissas, by unit
+  int32_t *exponents; // by slot
+  int32_t *symbols;   // by variable
+  uint32_t *narrow;   // accumulators
+  uint64_t *wide;     // the same where 32 bits are too few
+  uint32_t *pairs;    // mantissas of two units, less 2^15 each
+  uint16_t *context;  // of an INTERVAL, by record: `room` units
+  int room;           // units rounded up to whole vectors
   uint32_t reciprocals[256];
 } block_t;
 
@@ -92,7 +92,7 @@ static inline uint32_t live_of(uint32_t mantissa, int keep) {
 }
 
 // Shift what was accumulated so that each record's largest entry has A bits.
-#define NORMALISE(NAME, WORD, WIDTH, LENGTHS)                                                               \
+#define NORMALISE(NAME, WORD, WIDTH, LENGTHS)                                                      \
   static void NAME(block_t *b, const pce_step *s, const WORD *restrict acc,                        \
                    const int32_t *restrict exponent, int scales) {                                 \
     const int A = b->program->state_bits, units = s->units;                                        \
@@ -160,7 +160,8 @@ static void by_unit(const uint16_t *restrict rows, size_t room, uint16_t *restri
 }
 
 // The same from rows by unit to rows by record.
-static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units) {
+static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room,
+                      int units) {
   for (size_t first = 0; first < N; first += 8)
     for (int k = 0; k < units; k += 8)
       transpose(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room, 8);
@@ -369,9 +370,9 @@ static void run_multiply(block_t *b, const pce_step *s, int scales) {
         product[n] = value ? value : (uint32_t)(first[n] && second[n]);
       }
   }
-  FOR_LANES exponent[n] = scales ? b->exponents[(size_t)s->a_slot * N + n] +
-                                       b->exponents[(size_t)s->b_slot * N + n]
-                                 : 0;
+  FOR_LANES exponent[n] =
+      scales ? b->exponents[(size_t)s->a_slot * N + n] + b->exponents[(size_t)s->b_slot * N + n]
+             : 0;
   normalise_narrow(b, s, b->narrow, exponent, scales);
 }
 

@@ -69,8 +69,9 @@ static inline uint32_t dot(const int16_t *a, const int16_t *b, int count) {
 #if defined(__AVX2__)
   __m256i sum = _mm256_setzero_si256();
   for (int k = 0; k < count; k += 16)
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(a + k)),
-                                                  _mm256_loadu_si256((const __m256i *)(const void *)(b + k))));
+    sum = _mm256_add_epi32(
+        sum, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(a + k)),
+                               _mm256_loadu_si256((const __m256i *)(const void *)(b + k))));
   __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
   half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
   half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
@@ -78,8 +79,9 @@ static inline uint32_t dot(const int16_t *a, const int16_t *b, int count) {
 #elif defined(__SSE2__)
   __m128i sum = _mm_setzero_si128();
   for (int k = 0; k < count; k += 8)
-    sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + k)),
-                                            _mm_loadu_si128((const __m128i *)(const void *)(b + k))));
+    sum =
+        _mm_add_epi32(sum, _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + k)),
+                                          _mm_loadu_si128((const __m128i *)(const void *)(b + k))));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
   return (uint32_t)_mm_cvtsi128_si32(sum);
@@ -92,7 +94,8 @@ static inline uint32_t dot(const int16_t *a, const int16_t *b, int count) {
 }
 
 // Transpose 8 rows of 8 numbers; only the first `rows` of the result are written.
-static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step, int rows) {
+static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                             int rows) {
 #if defined(__SSE2__)
   __m128i r[8], t[8];
   for (int i = 0; i < 8; ++i)
