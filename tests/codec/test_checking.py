@@ -131,7 +131,7 @@ def test_a_stream_that_does_not_give_back_the_data_is_not_left(
     words = ("encode", tmp_path / "m.onnx", tmp_path / "x.npy", out)
 
     def refused(text: str) -> None:
-        result = run(*words, "--json")
+        result = run(*words, "--engine", "numpy", "--json")
         assert result.exit_code == 1
         said = json.loads(result.stdout)
         assert said["error"] == "MismatchError" and text in said["message"], said
@@ -174,8 +174,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checking, "decode_rounds", interrupted)
-    assert run("encode", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pce").exit_code == 1
+    monkeypatch.setattr("pcedge.engines.reference.decode_rounds", interrupted)
+    words = ("encode", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pce", "--engine", "numpy")
+    assert run(*words).exit_code == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "x.npy"]
 
 
