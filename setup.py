@@ -25,7 +25,7 @@ class BuildLibrary(build_ext):
 
     def get_ext_filename(self, fullname: str) -> str:
         """Give the library's path, or its name for the last part of the extension's; it has no tag of a Python."""
-        return f"pcedge/native/{native.NAME}" if "." in fullname else str(native.NAME)
+        return f"pcedge/native/lib/{native.NAME}" if "." in fullname else str(native.NAME)
 
     def build_extension(self, ext: Extension) -> None:
         """Compile, and say why not where it fails."""
@@ -40,6 +40,7 @@ class BuildLibrary(build_ext):
     def copy_extensions_to_source(self) -> None:
         """Copy the library into a checkout, if there is one."""
         if BUILT:
+            (Path(__file__).parent / "pcedge/native/lib").mkdir(exist_ok=True)
             super().copy_extensions_to_source()
 
     def get_outputs(self) -> list[str]:
@@ -61,6 +62,6 @@ class AnyPython(bdist_wheel):
 
 
 setup(
-    ext_modules=[Extension("pcedge.native.library_file", [])],
+    ext_modules=[Extension("pcedge.native.lib.pcedge", [])],
     cmdclass={"build_ext": BuildLibrary, "bdist_wheel": AnyPython},
 )

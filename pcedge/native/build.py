@@ -95,6 +95,6 @@ def _run(command: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        build(Path(__file__).parent / NAME)
+        build(Path(__file__).parent / "lib" / NAME)
     except BuildError as error:
         sys.exit(f"the native engine was not built: {error}")

@@ -12,8 +12,8 @@ from typing import Any
 from pcedge.errors import MissingToolError, UsageError
 from pcedge.native.build import ISAS, NAME
 
-#: where the library lies
-HERE = Path(__file__).parent
+#: where the library lies: beside no module, for a search of modules would take it for one
+HERE = Path(__file__).parent / "lib"
 
 #: of pcedge.h
 ABI = 2
