@@ -70,7 +70,6 @@ def test_info_describes_the_stage(folder: Path) -> None:
             "--for-records and",
         ),
         (("train", "--data", "x.npy", "--for-records", "0", "--out", "y"), 2, "0 is not in the range"),
-        (("evaluate", "c.pcedge", "m.onnx", "--data", "test.npy"), 2, "loglik and encode measure"),
     ],
 )
 def test_wrong_use(folder: Path, arguments: tuple[str, ...], status: int, text: str) -> None:
