@@ -44,7 +44,7 @@ def load_splits(
         init: what --init says.
 
     Raises:
-        DataError: the data are no numbers.
+        DataError: the data are no numbers, or NaN throughout.
         UsageError: the options do not fit each other, or the data.
     """
     # NaN marks what is missing in floats, of which only a predictor stage is trained.
@@ -87,7 +87,7 @@ def columns_for(data: Splits, specs: Sequence[ColumnSpec], missing: float | None
     """Choose the columns of data; None where these are integers as they stand.
 
     Raises:
-        DataError: floats lie on no grid, the data are of another kind, or all numbers are missing.
+        DataError: floats lie on no grid, or all numbers are missing.
         UsageError: the spec does not fit the data.
     """
     splits = [split for split in (data.train, data.valid, data.test) if split is not None]
