@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import unmasked
-from pcedge.codec.predicted import encode_rows, map_lanes
+from pcedge.codec.predicted import encode_mapped, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.errors import DataError, UsageError
@@ -69,14 +69,11 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
     drawn = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
     if not len(drawn):
         raise DataError("golden vectors of a predictor stage must have at least one row, got none")
-    numbers, lanes = centred(predictor, drawn), min(GOLDEN_LANES, len(drawn))
-    mapped = map_lanes(predictor, numbers, lanes)
-    coded, raw = encode_rows(circuit, numbers, lanes)
+    mapped = map_lanes(predictor, centred(predictor, drawn), min(GOLDEN_LANES, len(drawn)))
+    coded, raw = encode_mapped(circuit, mapped), mapped.packed()
     records = np.stack([mapped.classes, mapped.tokens, mapped.sizes], axis=-1)
     records = np.concatenate([lane[:count].reshape(-1, 3) for lane, count in zip(records, mapped.rows, strict=True)])
-    code = stage_costs(circuit)
-    assert code is not None
-    tokens, _ = token_code(circuit)
+    code, tokens = _stage_and_tokens(predictor, circuit)
     shipped = files("pcedge.hls")
     contents = {
         "src/pcedge_stage.hpp": code.header.encode(),
@@ -96,10 +93,13 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
 def stage_costs(circuit: IntegerCircuit) -> StageCode | None:
     """Count what a circuit's stage and the intervals of its tokens take, without synthesis; None without a stage."""
     predictor = stage_of(circuit)
-    if predictor is None:
-        return None
-    code = stage_code(predictor, circuit.digest)
-    return replace(code, memory_bits=code.memory_bits | {"token_rom": token_code(circuit)[1]})
+    return None if predictor is None else _stage_and_tokens(predictor, circuit)[0]
+
+
+def _stage_and_tokens(predictor: Predictor, circuit: IntegerCircuit) -> tuple[StageCode, str]:
+    """Write the stage, whose figures count the tables of its tokens too, and the header of these."""
+    code, (tokens, bits) = stage_code(predictor, circuit.digest), token_code(circuit)
+    return replace(code, memory_bits=code.memory_bits | {"token_rom": bits}), tokens
 
 
 def number_words(cells: NDArray[Any]) -> bytes:

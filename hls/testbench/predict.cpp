@@ -98,6 +98,13 @@ number_port number_beat(const words_t &numbers, place_t place, bool last) {
   return beat;
 }
 
+/// \brief Give a lane's numbers, as one packet.
+void give_numbers(const words_t &numbers, place_t first, place_t count,
+                  hls::stream<number_port> &in) {
+  for (place_t k = 0; k < count; ++k)
+    in.write(number_beat(numbers, first + k, k + 1 == count));
+}
+
 /// \brief Give raw bits, as one beat without data where there are none.
 void give_raw(const bytes_t &bytes, bool any, hls::stream<pcedge::raw_port_t> &raw) {
   for (place_t k = 0; k < bytes.size(); ++k)
@@ -121,8 +128,7 @@ result_t forward(const words_t &numbers, place_t lanes) {
     hls::stream<number_port> in;
     hls::stream<symbol_port> symbols;
     hls::stream<pcedge::raw_port_t> raw;
-    for (place_t k = 0; k < count; ++k)
-      in.write(number_beat(numbers, first + k, k + 1 == count));
+    give_numbers(numbers, first, count, in);
     std::uint32_t status = 0;
     pc_predict(in, symbols, raw, std::uint32_t(count / COLUMNS), status);
     say_status(result, lane, status);
@@ -190,8 +196,7 @@ result_t pack(const words_t &numbers, place_t lanes) {
     hls::stream<number_port> in;
     hls::stream<token_byte> coded;
     hls::stream<pcedge::raw_port_t> raw;
-    for (place_t k = 0; k < count; ++k)
-      in.write(number_beat(numbers, first + k, k + 1 == count));
+    give_numbers(numbers, first, count, in);
     std::uint32_t status = 0;
     pc_pack(in, coded, raw, std::uint32_t(count / COLUMNS), status);
     say_status(result, lane, status);

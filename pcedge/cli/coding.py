@@ -98,6 +98,10 @@ def decode(model: str, stream: str, out: Path, name: str | None, engine_name: st
     say_how(engine)
     with progress("decoding") as move:
         restored = decode_file(engine, Path(stream).read_bytes(), name, move)
+    if out.suffix.lower() in (".txt", ".data") and restored.format in ("npy", "wav", "idx"):
+        raise click.UsageError(
+            f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"
+        )
     with whole_file(out) as fresh:
         fresh.write_bytes(restored.data)
     x = restored.array

@@ -101,7 +101,13 @@ def encode_rows(
             progress(len(flat), len(flat))
         return coded
     mapped = map_lanes(_predictor(circuit), numbers, lanes)
+    return encode_mapped(circuit, mapped, progress), mapped.packed()
+
+
+def encode_mapped(circuit: IntegerCircuit, mapped: MappedLanes, progress: Progress | None = None) -> list[bytes]:
+    """Encode the tokens of mapped lanes; give every lane's bytes. `progress` is told (rows done, rows in all)."""
     classes, tokens, counts = mapped.classes, mapped.tokens, mapped.rows
+    lanes, rows = len(counts), int(counts.sum())
     bounds = token_bounds(circuit)
     encoder = RangeEncoder(lanes, circuit.widths)
     for row in range(classes.shape[1]):
@@ -111,8 +117,8 @@ def encode_rows(
         for start, end in zip(np.ascontiguousarray(lo), np.ascontiguousarray(hi), strict=True):
             encoder.encode(start, end)
         if progress:
-            progress(min((row + 1) * lanes, len(numbers)), len(numbers))
-    return encoder.finish(), mapped.packed()
+            progress(min((row + 1) * lanes, rows), rows)
+    return encoder.finish()
 
 
 def decode_rows(

@@ -23,9 +23,6 @@ Array = NDArray[Any]
 
 VERSION = 1
 
-#: rows of floats of at most so many places may have a grid for each place
-MOST_GRIDS = 4096
-
 #: dimensions of a row at most
 MOST_DIMENSIONS = 15
 

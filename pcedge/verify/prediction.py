@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.codec.predicted import encode_rows, map_lanes
+from pcedge.codec.predicted import encode_mapped, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.errors import MismatchError
@@ -57,7 +57,7 @@ def compare_stage(circuit: IntegerCircuit, csim: StageCsim, cells: NDArray[Any],
             *([_numbers("pc_restore missing numbers", missing, absent, predictor.columns)] if gone is not None else []),
         ]
 
-    coded, _ = encode_rows(circuit, numbers, lanes)
+    coded = encode_mapped(circuit, mapped)
 
     def pack() -> list[Compared]:
         got, raw = csim.pack(cells, lanes)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from helpers.commands import as_json, run
 from numpy.testing import assert_array_equal
+from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer
 from pcedge.codec.fields import Field
@@ -287,3 +288,17 @@ def test_the_front_door(two: ReferenceEngine, folder: Path) -> None:
     assert_array_equal(pcedge.decode(two.circuit, stream), X)
     with pytest.raises(UsageError, match=r"^the format must be one of npy, csv, .*, got 'png'$"):
         pcedge.decode_file(two.circuit, stream, "png")
+
+
+def test_a_table_by_its_suffix_never_holds_numpys_bytes(tmp_path: Path) -> None:
+    circuit = quantize(make_circuit(1, 3, 2, 4, "chain"))
+    write_onnx(circuit, tmp_path / "m.onnx")
+    x = np.random.default_rng(0).integers(0, circuit.cardinalities, (9, 3)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    assert run("encode", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pce").exit_code == 0
+    for name in ("y.txt", "y.data"):
+        said = run("decode", tmp_path / "m.onnx", tmp_path / "x.pce", tmp_path / name)
+        assert said.exit_code == 2 and "--format csv writes one" in " ".join(said.stderr.split())
+        assert not (tmp_path / name).exists()
+        assert run("decode", tmp_path / "m.onnx", tmp_path / "x.pce", tmp_path / name, "--format", "csv").exit_code == 0
+        assert (tmp_path / name).read_text().splitlines()[0] == ",".join(map(str, x[0]))

@@ -143,3 +143,19 @@ def test_options_of_columns_that_do_not_fit(tmp_path: Path) -> None:
     told = run("train", "--data", tmp_path / "odd.npy", "--out", tmp_path / "c.pcedge")
     assert told.exit_code == 1 and "floats must be integers or lie on a decimal grid" in told.stderr
     assert not (tmp_path / "c.pcedge").exists()
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "text"),
+    [
+        (np.full((60, 2), np.nan), (), "the train split must hold a number, all are missing"),
+        (np.full((60, 2), -9999, dtype=np.int16), ("--missing", -9999), "the train split must hold a number, all are"),
+        (np.ones((60, 2), dtype=complex), (), "data must hold integers, floats or records with fields, got complex128"),
+        (np.zeros((60, 1), dtype="datetime64[D]"), (), "records with fields, got datetime64[D]"),
+    ],
+)
+def test_data_that_no_circuit_can_code(array: Any, options: tuple[Any, ...], text: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", array)
+    said = run("train", "--data", tmp_path / "x.npy", *options, "--for-records", 500, "--out", tmp_path / "c.pcedge")
+    assert said.exit_code == 1 and text in " ".join(said.stderr.split()), said.output
+    assert not (tmp_path / "c.pcedge").exists()

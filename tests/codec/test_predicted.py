@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.paths import GOLDEN
+from helpers.predictors import STAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -16,20 +17,12 @@ from pcedge.codec import check_stream
 from pcedge.codec.container import Segment, parse
 from pcedge.codec.predicted import lane_rows, token_bounds
 from pcedge.codec.stream import decode, encode
-from pcedge.data.predictor import Adaptation, Feature, Group, Node, Predictor
+from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 from pcedge.export import read_onnx
 from pcedge.learn.classes import Mixture, to_circuit
 from pcedge.quantize import quantize
-
-GROUP = Group(-(2**15), 2**15 - 1, 4, (60000, 5000), -70000)
-STAGE = Predictor(
-    "int16", (2,), (GROUP, replace(GROUP, origin=0, coefficients=(65536, 0))), (0, 1), ((1, 0), (1, -1)),
-    Adaptation(((1, 0), (2, 0)), 6),
-    (Feature("activity", ((1, 0), (0, 1)), (2, 1)), Feature("column")),
-    (Node(0, 20, 1, -1), Node(1, 0, -2, -3)), ((0, 0), (1, 2), (0, 1)), 12, 16,
-)  # fmt: skip
 
 
 def engine_of(stage: Predictor, seed: int = 0, states: int = 3) -> ReferenceEngine:

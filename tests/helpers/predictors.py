@@ -21,6 +21,15 @@ from pcedge.quantize import quantize
 SHAPES = ((3,), (2, 3), (1,), (9,), (2, 2, 2), (4, 5))
 DTYPES = ("int16", "uint8", "int64", "uint16", "uint64", "int32", "bool", "int8", "uint32")
 
+#: a small stage with every part: two groups, an adaptation, features, a tree, classes of other shifts
+GROUP = Group(-(2**15), 2**15 - 1, 4, (60000, 5000), -70000)
+STAGE = Predictor(
+    "int16", (2,), (GROUP, replace(GROUP, origin=0, coefficients=(65536, 0))), (0, 1), ((1, 0), (1, -1)),
+    Adaptation(((1, 0), (2, 0)), 6),
+    (Feature("activity", ((1, 0), (0, 1)), (2, 1)), Feature("column")),
+    (Node(0, 20, 1, -1), Node(1, 0, -2, -3)), ((0, 0), (1, 2), (0, 1)), 12, 16,
+)  # fmt: skip
+
 #: residuals that stages list, of which most come in drawn rows
 LISTED = (-900, -2, 0, 1, 5, 1 << 20)
 

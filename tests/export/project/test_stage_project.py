@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.predictors import circuit_of, offsets, random_predictor
+from helpers.predictors import STAGE, circuit_of, offsets, random_predictor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import make_circuit
 
-from pcedge.data.predictor import Adaptation, Feature, Group, Node, Predictor
+from pcedge.data.predictor import Node
 from pcedge.errors import DataError, FormatError, UsageError
 from pcedge.export import estimate_cost, write_project, write_unrolled
 from pcedge.export.project.manifest import read_manifest
@@ -25,14 +25,6 @@ from pcedge.export.project.stage import line_buffer, stage_code
 from pcedge.export.project.tokens import token_code, token_contexts
 from pcedge.quantize import quantize
 from pcedge.simulate.projects import simulators
-
-GROUP = Group(-(2**15), 2**15 - 1, 4, (60000, 5000), -70000)
-STAGE = Predictor(
-    "int16", (2,), (GROUP, replace(GROUP, origin=0, coefficients=(65536, 0))), (0, 1), ((1, 0), (1, -1)),
-    Adaptation(((1, 0), (2, 0)), 6),
-    (Feature("activity", ((1, 0), (0, 1)), (2, 1)), Feature("column")),
-    (Node(0, 20, 1, -1), Node(1, 0, -2, -3)), ((0, 0), (1, 2), (0, 1)), 12, 16,
-)  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
