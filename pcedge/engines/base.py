@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.circuit.inference import check_records
+from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 
 #: told (records done, records in all)
 Progress = Callable[[int, int], None]
@@ -48,12 +52,21 @@ class Engine(LaneCoder, Protocol):
     def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
         """Check data against the circuit; give int64 records of shape (N, variables)."""
 
-    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+    def decode_rounds(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> Iterator[IntArray]:
         """Decode the next record of every lane at a time, fewer at the end.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
+
+    def decode_lanes(
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
+    ) -> IntArray:
+        """Decode as every coder does; `known` are records with what is given."""
+
+    @property
+    def program(self) -> Program:
+        """Give the program, which says what is given."""
 
     def likelihood(self, x: ArrayLike) -> Vector:
         """Compute the probability of every record as mantissa * 2**exponent, int64 of shape (N,); -1 is missing."""
@@ -63,3 +76,27 @@ class Engine(LaneCoder, Protocol):
 
     def sample(self, count: int, seed: int = 0) -> IntArray:
         """Draw records from the circuit, int64 of shape (count, variables): what random bytes decode to."""
+
+
+def known_symbols(program: Program, known: IntArray | None, count: int) -> IntArray:
+    """Start `count` records of shape (N, variables) with the symbols that are given, and zeros.
+
+    Args:
+        program: whose variables are given.
+        known: records of that shape, of which what is given is read; None where nothing is.
+        count: N.
+
+    Raises:
+        UsageError: variables are given, and the records are not those.
+        DataError: a symbol that is given is none of its variable.
+    """
+    circuit, given = program.circuit, list(program.given)
+    records = np.zeros((count, len(circuit.order)), dtype=np.int64)
+    if not given:
+        return records
+    named = ", ".join(map(str, given[:8])) + (", …" if len(given) > 8 else "")
+    if known is None or np.shape(known) != records.shape:
+        came = "none" if known is None else f"shape {np.shape(known)}"
+        raise UsageError(f"records of shape {records.shape} must say what variables {named} are, got {came}")
+    records[:, given] = known[:, given]
+    return check_records(records, circuit.cardinalities, allow_missing=False)

@@ -10,7 +10,7 @@ import numpy as np
 from pcedge import arithmetic
 from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
-from pcedge.engines.base import Progress
+from pcedge.engines.base import Progress, known_symbols
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
 from pcedge.schedule.steps import Interval
 
@@ -40,7 +40,7 @@ def encode_lanes(
     block = max(1, BLOCK_SYMBOLS // (records.shape[1] * lanes)) * lanes
     for first in range(0, len(records), block):
         lo, hi = engine.intervals(records[first : first + block])
-        _encode(encoder, lo, hi, lanes)
+        _encode(encoder, lo[:, engine.coded], hi[:, engine.coded], lanes)
         if progress:
             progress(min(first + block, len(records)), len(records))
     return encoder.finish()
@@ -61,18 +61,25 @@ def _encode(encoder: RangeEncoder, lo: IntArray, hi: IntArray, lanes: int) -> No
 
 
 def decode_lanes(
-    engine: ReferenceEngine, lanes: list[bytes], count: int, progress: Progress | None = None, *, strict: bool = True
+    engine: ReferenceEngine,
+    lanes: list[bytes],
+    count: int,
+    progress: Progress | None = None,
+    known: IntArray | None = None,
+    *,
+    strict: bool = True,
 ) -> IntArray:
-    """Decode `count` records of shape (N, variables) from their lanes.
+    """Decode `count` records of shape (N, variables) from their lanes; `known` are records with what is given.
 
     With `strict` false the lanes may be any bytes: what random ones decode to is a sample of the circuit.
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
+        UsageError: variables are given, and not known.
     """
     records = np.empty((count, len(engine.circuit.order)), dtype=np.int64)
     done = 0
-    for symbols in decode_rounds(engine, lanes, count, strict=strict):
+    for symbols in decode_rounds(engine, lanes, count, known, strict=strict):
         records[done : done + len(symbols)] = symbols
         done += len(symbols)
         if progress:
@@ -81,7 +88,7 @@ def decode_lanes(
 
 
 def decode_rounds(
-    engine: ReferenceEngine, lanes: list[bytes], count: int, *, strict: bool = True
+    engine: ReferenceEngine, lanes: list[bytes], count: int, known: IntArray | None = None, *, strict: bool = True
 ) -> Iterator[IntArray]:
     """Decode the next record of every lane at a time; arguments and errors are those of `decode_lanes`.
 
@@ -90,12 +97,17 @@ def decode_rounds(
         checked after them.
     """
     decoder = RangeDecoder(lanes, engine.circuit.widths, strict=strict)
+    variables = len(engine.circuit.order)
+    records = known_symbols(engine.program, known, count) if engine.program.given else None
 
     def code(step: Interval, context: IntArray) -> IntArray:
         return _decode_symbol(engine, decoder, step, context)
 
     for first in range(0, count, max(len(lanes), 1)):
-        symbols = np.zeros((len(engine.circuit.order), min(len(lanes), count - first)), dtype=np.int64)
+        rows = slice(first, min(first + len(lanes), count))
+        symbols = np.zeros((variables, rows.stop - first), dtype=np.int64)
+        if records is not None:
+            symbols[:] = records[rows].T
         engine.replay(engine.program.code, symbols, code)
         decoder.check()
         yield symbols.T

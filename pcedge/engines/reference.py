@@ -162,7 +162,7 @@ class ReferenceEngine:
     def intervals(self, x: ArrayLike, observe: Observer | None = None) -> tuple[IntArray, IntArray]:
         """Compute the coding intervals [lo, hi) of every variable in coding order, within 2^P.
 
-        A missing variable has the empty interval [0, 0): nothing is coded for it.
+        A missing variable has the empty interval [0, 0), and so has one that is given: nothing is coded for it.
 
         Returns:
             lo and hi, int64 of shape (N, variables).
@@ -175,7 +175,7 @@ class ReferenceEngine:
         hi = np.zeros_like(records)
         start = 0
         for symbols in _batches(records, len(records) if observe else self.batch):
-            columns: Iterator[int] = iter(range(len(self.circuit.order)))
+            columns = iter(self.coded)
 
             def code(
                 step: Interval, context: IntArray, first: int = start, columns: Iterator[int] = columns
@@ -190,27 +190,34 @@ class ReferenceEngine:
             start += symbols.shape[1]
         return lo, hi
 
+    @cached_property
+    def coded(self) -> list[int]:
+        """List the places of the coding order whose variables are not given."""
+        return [place for place, variable in enumerate(self.circuit.order) if variable not in self.program.given]
+
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
         """Encode records; record i goes to lane i mod `lanes`, as its next one. See `LaneCoder.encode_lanes`."""
         return encode_lanes(self, records, lanes, progress)
 
-    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
-        """Decode `count` records of shape (N, variables) from their lanes.
+    def decode_lanes(
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
+    ) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes; `known` are records with what is given.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-        return decode_lanes(self, lanes, count, progress)
+        return decode_lanes(self, lanes, count, progress, known)
 
-    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+    def decode_rounds(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> Iterator[IntArray]:
         """Decode the next record of every lane at a time; see `pcedge.engines.lanes.decode_rounds`."""
-        return decode_rounds(self, lanes, count)
+        return decode_rounds(self, lanes, count, known)
 
-    def sample(self, count: int, seed: int = 0) -> IntArray:
-        """Draw records from the circuit: what random bytes decode to.
+    def sample(self, count: int, seed: int = 0, known: IntArray | None = None) -> IntArray:
+        """Draw records from the circuit: what random bytes decode to; `known` are records with what is given.
 
         Raises:
-            UsageError: the number of records is negative.
+            UsageError: the number of records is negative, or what is given is not known.
         """
         if count < 0:
             raise UsageError(f"the number of records must be at least 0, got {count}")
@@ -218,7 +225,7 @@ class ReferenceEngine:
         # Enough for symbols that each take all bits of the scale; zeros behind them would not be random.
         size = len(self.circuit.order) * (widths.scale_bits // 8) + widths.range_bits // 8
         data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
-        return decode_lanes(self, [row.tobytes() for row in data], count, strict=False)
+        return decode_lanes(self, [row.tobytes() for row in data], count, known=known, strict=False)
 
     def symbol_interval(self, step: Interval, context: IntArray, symbols: IntArray) -> Vector:
         """Compute [lo, hi) of one symbol a record; [0, 0) where it is missing."""

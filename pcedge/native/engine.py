@@ -15,7 +15,7 @@ from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
 from pcedge.data.predictor import Predictor
-from pcedge.engines.base import Progress
+from pcedge.engines.base import Progress, known_symbols
 from pcedge.errors import StreamError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.native.library import Library, PceLanes, PceProgram, PceRecords, PceSchedule, library
@@ -49,7 +49,8 @@ class NativeEngine:
         circuit, tables = self.circuit, self.tables
         return PceProgram(
             circuit.weight_bits, circuit.leaf_bits, circuit.state_bits, circuit.scale_bits, circuit.range_bits,
-            circuit.floor, len(circuit.order), tables.units, _schedule(tables.likelihood), _schedule(tables.code),
+            circuit.floor, len(circuit.order), tables.units, _schedule(tables.likelihood, 0),
+            _schedule(tables.code, len(self.program.given)),
             *(array.ctypes.data for array in (tables.weights, tables.tables, tables.lists, tables.pairs, tables.sums)),
         )  # fmt: skip
 
@@ -86,25 +87,27 @@ class NativeEngine:
             progress(len(records), len(records))
         return coded
 
-    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
-        """Decode `count` records of shape (N, variables) from their lanes.
+    def decode_lanes(
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
+    ) -> IntArray:
+        """Decode `count` records of shape (N, variables) from their lanes; `known` are records with what is given.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-        records = self._decode(lanes, count, strict=True)
+        records = self._decode(lanes, count, strict=True, known=known)
         if progress:
             progress(count, count)
         return records
 
-    def decode_rounds(self, lanes: list[bytes], count: int) -> Iterator[IntArray]:
+    def decode_rounds(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> Iterator[IntArray]:
         """Decode the next record of every lane at a time; all are decoded when the first is asked for."""
-        records = self._decode(lanes, count, strict=True)
+        records = self._decode(lanes, count, strict=True, known=known)
         for first in range(0, count, max(len(lanes), 1)):
             yield records[first : first + len(lanes)]
 
-    def _decode(self, lanes: list[bytes], count: int, *, strict: bool) -> IntArray:
-        records = np.zeros((count, len(self.circuit.order)), dtype=np.int64)
+    def _decode(self, lanes: list[bytes], count: int, *, strict: bool, known: IntArray | None = None) -> IntArray:
+        records = known_symbols(self.program, known, count)
         ends = np.cumsum([len(lane) for lane in lanes], dtype=np.int64)
         data = b"".join(lanes)
         out = _records(records)
@@ -193,14 +196,14 @@ class NativeEngine:
             self.library.free(out.data)
         return [data[start:stop] for start, stop in itertools.pairwise([0, *ends.tolist()])]
 
-    def sample(self, count: int, seed: int = 0) -> IntArray:
+    def sample(self, count: int, seed: int = 0, known: IntArray | None = None) -> IntArray:
         """Draw records from the circuit, as `ReferenceEngine.sample` does."""
         if count < 0:
             raise UsageError(f"the number of records must be at least 0, got {count}")
         widths = self.circuit.widths
         size = len(self.circuit.order) * (widths.scale_bits // 8) + widths.range_bits // 8
         data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
-        return self._decode([row.tobytes() for row in data], count, strict=False)
+        return self._decode([row.tobytes() for row in data], count, strict=False, known=known)
 
     def _shares(self, work: Callable[[int, int], Any], lanes: int, block: int = 64) -> list[Any]:
         """Share lanes out to threads, in whole blocks."""
@@ -216,10 +219,10 @@ class NativeEngine:
         _raise(function(ctypes.byref(self._native), ctypes.byref(records), *rest), np.zeros(2, dtype=np.int64), [])
 
 
-def _schedule(steps: Steps) -> PceSchedule:
+def _schedule(steps: Steps, given: int) -> PceSchedule:
     return PceSchedule(
         steps.rows.ctypes.data, len(steps.rows), int(steps.keep), steps.result, steps.result_slot, steps.words,
-        steps.slots, int(steps.scales), 0,
+        steps.slots, int(steps.scales), given,
     )  # fmt: skip
 
 

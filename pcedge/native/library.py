@@ -16,7 +16,7 @@ from pcedge.native.build import ISAS, NAME
 HERE = Path(__file__).parent / "lib"
 
 #: of pcedge.h
-ABI = 2
+ABI = 3
 
 
 class PceSchedule(ctypes.Structure):
@@ -25,7 +25,7 @@ class PceSchedule(ctypes.Structure):
     _fields_ = [
         ("steps", ctypes.c_void_p),
         *((name, ctypes.c_int32) for name in
-          ("count", "keep", "result", "result_slot", "words", "slots", "scales", "spare")),
+          ("count", "keep", "result", "result_slot", "words", "slots", "scales", "given")),
     ]  # fmt: skip
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from pcedge.circuit.rows import SparseRows
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.steps import (
@@ -21,7 +19,7 @@ from pcedge.schedule.steps import (
     Up,
     identity,
 )  # fmt: skip
-from pcedge.schedule.tables import merging, scattering
+from pcedge.schedule.tables import merging, picking, scattering
 
 
 class Builder:
@@ -78,10 +76,7 @@ class Builder:
 
     def pick(self, layer: int, source: Ref, gather: Gather) -> Ref:
         """Read a vector through a gather list."""
-        lists = SparseRows(
-            np.arange(len(gather) + 1, dtype=np.int64), gather.astype(np.int64), np.ones(0, np.int64), source.units
-        )
-        return self._list_sum(source, lists, layer, False)
+        return self._list_sum(source, picking(gather, source.units), layer, False)
 
     def multiply(
         self, layer: int, first: tuple[Ref, Gather | None], second: tuple[Ref, Gather | None], units: int, revive: bool

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pcedge.errors import UsageError
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.evidence import check_given
 from pcedge.schedule.ranges import Analysis, Leaves, analyse, needed_widths
 from pcedge.schedule.reevaluation import reevaluation_schedule
 from pcedge.schedule.schedules import code_schedule, likelihood_schedule
@@ -19,6 +21,8 @@ class Schedules:
 
     #: any circuit of the structure
     circuit: IntegerCircuit
+    #: the variables that encoder and decoder know before a record is coded, ascending
+    given: tuple[int, ...] = ()
 
     @cached_property
     def likelihood(self) -> Schedule:
@@ -28,7 +32,8 @@ class Schedules:
     @cached_property
     def code(self) -> Schedule:
         """Derive the code schedule; a circuit that is not structured is evaluated anew after every variable."""
-        return code_schedule(self.circuit) if self.circuit.structured else reevaluation_schedule(self.circuit)
+        schedule = code_schedule if self.circuit.structured else reevaluation_schedule
+        return schedule(self.circuit, self.given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,23 @@ class Program:
             raise UsageError("circuits that share schedules must both have tails or neither, got one of each")
         return Program(circuit, self.schedules)
 
+    def with_given(self, given: Sequence[int]) -> Program:
+        """Make the program that codes all variables but those, which encoder and decoder know.
+
+        Args:
+            given: variables, in any order.
+
+        Raises:
+            UsageError: one is no variable of the circuit, or stands twice.
+        """
+        variables = check_given(self.circuit, given)
+        return self if variables == self.given else Program(self.circuit, Schedules(self.circuit, variables))
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Give the variables that encoder and decoder know before a record is coded."""
+        return self.schedules.given
+
     def zeros(self, schedule: Schedule, step: Step) -> Zeros:
         """Tell what becomes of zeros in a step of one of the schedules."""
         tails = not isinstance(step, Init) and self.circuit.has_tails(step.layer)
@@ -86,7 +108,7 @@ class Program:
 
     @property
     def code(self) -> Schedule:
-        """Give the schedule that codes every variable once, in coding order."""
+        """Give the schedule that codes every variable once, in coding order, but for those that are given."""
         return self.schedules.code
 
     @cached_property

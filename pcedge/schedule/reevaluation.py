@@ -18,11 +18,16 @@ from pcedge.schedule.steps import Gather, Ref, Schedule, identity
 Factor = tuple[Ref, Gather | None]
 
 
-def reevaluation_schedule(circuit: IntegerCircuit) -> Schedule:
-    """List the steps that code every variable once, in coding order, of any smooth and decomposable circuit."""
+def reevaluation_schedule(circuit: IntegerCircuit, given: tuple[int, ...] = ()) -> Schedule:
+    """List the steps that code every variable once, in coding order, of any smooth and decomposable circuit.
+
+    Variables that are given count as coded before all others.
+    """
     state = _Reevaluation(circuit)
+    state.coded = sum(1 << variable for variable in given)
     for variable in circuit.order:
-        state.code(variable)
+        if variable not in given:
+            state.code(variable)
     return Schedule(tuple(state.builder.steps), -1)
 
 

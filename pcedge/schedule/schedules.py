@@ -17,10 +17,10 @@ def likelihood_schedule(circuit: IntegerCircuit) -> Schedule:
     return to_schedule(circuit, likelihood_table(circuit), circuit.tails)
 
 
-def code_schedule(circuit: IntegerCircuit) -> Schedule:
-    """List the steps that code every variable once, in coding order.
+def code_schedule(circuit: IntegerCircuit, given: tuple[int, ...] = ()) -> Schedule:
+    """List the steps that code every variable once, in coding order, but for those that are given.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
     """
-    return to_schedule(circuit, code_table(circuit))
+    return to_schedule(circuit, code_table(circuit, given=given))

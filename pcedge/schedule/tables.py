@@ -37,6 +37,9 @@ from pcedge.schedule.steps import (
 
 BoolArray = NDArray[np.bool_]
 
+#: what stands for parts in a LIST that reads through a gather list
+PICK = -1
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -60,7 +63,8 @@ class Table:
     #: of MULTIPLY, for both sources, and of a LIST that gives contexts to a product's child, for its one: the column of
     #: the product layer's gather lists
     columns: IntArray
-    #: of LIST the number of contexts that it adds up, where they are those of one layer; else 0
+    #: of LIST the number of contexts that it adds up, where they are those of one layer; `PICK` of one that reads a
+    #: child's value through a product's gather list; else 0
     parts: IntArray
     #: the value that a schedule leaves
     result: int
@@ -218,12 +222,14 @@ def upward(
     edge_keys: IntArray,
     revive: BoolArray,
     leaf_revive: BoolArray,
+    known: IntArray | None = None,
 ) -> IntArray:
     """Add the steps of some layers on the way up; give the id of every layer's value, -1 where it has none.
 
-    `layer_keys` are those of leaves and sums, `edge_keys` those of the product of all children up to this edge's.
+    `layer_keys` are those of leaves and sums, `edge_keys` those of the product of all children up to this edge's;
+    `known` the ids of layers that have a value, which are not chosen.
     """
-    inside = np.full(len(layers.units), -1, dtype=np.int64)
+    inside = np.full(len(layers.units), -1, dtype=np.int64) if known is None else known.copy()
     leaves, sums = np.flatnonzero(layers.leaf & chosen), np.flatnonzero(layers.sum & chosen)
     factors = np.flatnonzero(layers.product[layers.user] & chosen[layers.user] & (layers.place > 0))
     inside[leaves], inside[sums] = steps.reserve(len(leaves)), steps.reserve(len(sums))
@@ -314,7 +320,10 @@ def to_schedule(circuit: IntegerCircuit, table: Table, keep: bool = False) -> Sc
             case Op.DOWN:
                 steps.append(Down(target, units, first, layer, revive))
             case Op.LIST:
-                lists = merging(parts, units) if parts else scattering(gather(layer, picked[0]), units)
+                if parts == PICK:
+                    lists = picking(gather(layer, picked[0]), first.units)
+                else:
+                    lists = merging(parts, units) if parts else scattering(gather(layer, picked[0]), units)
                 steps.append(ListSum(target, units, first, lists, layer, revive))
             case Op.MULTIPLY:
                 gathers = gathered(layer, picked[0]), gathered(layer, picked[1])
@@ -333,6 +342,12 @@ def merging(parts: int, units: int) -> SparseRows:
     columns = np.arange(parts * units, dtype=np.int64).reshape(parts, units).T
     starts = np.arange(units + 1, dtype=np.int64) * parts
     return SparseRows(starts, columns.ravel(), np.ones(0, np.int64), parts * units)
+
+
+def picking(gather: Gather, units: int) -> SparseRows:
+    """Read a vector of so many units through a gather list."""
+    starts = np.arange(len(gather) + 1, dtype=np.int64)
+    return SparseRows(starts, gather.astype(np.int64), np.ones(0, np.int64), units)
 
 
 def scattering(gather: Gather, units: int) -> SparseRows:

@@ -9,12 +9,13 @@ import numpy as np
 from pcedge.arrays import IntArray
 from pcedge.circuit.structure import Regions
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.evidence import Scopes, later_evidence, look_ahead
 from pcedge.schedule.steps import Op
 from pcedge.schedule.tables import BoolArray, Layers, Refs, Steps, Table, aligned, upward, whole_values
 
 
-def code_table(circuit: IntegerCircuit, layers: Layers | None = None) -> Table:
-    """List the steps that code every variable once, in coding order.
+def code_table(circuit: IntegerCircuit, layers: Layers | None = None, given: tuple[int, ...] = ()) -> Table:
+    """List the steps that code every variable once, in coding order, but for those that are given.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
@@ -23,9 +24,15 @@ def code_table(circuit: IntegerCircuit, layers: Layers | None = None) -> Table:
     walk = _Walk.of(layers, regions)
     steps = Steps()
     # A region needs its inside unless it is the last child of its parent, and that one of its parent, and so on.
-    needed = (regions.first + regions.size < len(circuit.order))[regions.of_layer]
-    inside = upward(steps, layers, needed, walk.end, walk.after + 1, walk.funnel, walk.funnel | layers.leaf)
-    contexts = _Contexts(steps, layers, walk)
+    scopes = Scopes.of(circuit, regions, given)
+    ahead = look_ahead(steps, layers, scopes, walk.funnel)
+    # What is given as a whole stays as it was ahead of the walk.
+    whole = (ahead >= 0) & ~scopes.coding
+    inside = upward(
+        steps, layers, scopes.needed & ~whole, walk.end, walk.after + 1, walk.funnel, walk.funnel | layers.leaf,
+        np.where(whole, ahead, -1),
+    )  # fmt: skip
+    contexts = _Contexts(steps, layers, walk, scopes, ahead)
     contexts.add_steps(inside)
     return steps.table()
 
@@ -95,8 +102,11 @@ def _funnels(layers: Layers, region: IntArray) -> BoolArray:
 class _Contexts:
     """Add the steps of the way down: the contexts of all layers, what they give to each other, and intervals."""
 
-    def __init__(self, steps: Steps, layers: Layers, walk: _Walk) -> None:
-        self.steps, self.layers, self.walk = steps, layers, walk
+    def __init__(self, steps: Steps, layers: Layers, walk: _Walk, scopes: Scopes, ahead: IntArray) -> None:
+        self.steps, self.layers, self.walk, self.coding = steps, layers, walk, scopes.coding
+        #: of every edge of a product the evidence of its later children
+        self.later, self.column = later_evidence(steps, layers, scopes, ahead, walk.interval)
+        self.lifted = self.later.ids >= 0
         self.product = layers.product[layers.user]
         self.straight = self.product & (layers.column < 0)
         self.users = np.bincount(layers.child, minlength=len(layers.units))
@@ -106,7 +116,7 @@ class _Contexts:
         #: of every edge whether it is the only way into a funnel, and carries its whole context
         self.sole = (self.users == 1)[layers.child] & walk.funnel[layers.child]
         #: of every edge whether it hands a product's context on as it came
-        self.passes = self.straight & (layers.place == 0)
+        self.passes = self.straight & (layers.place == 0) & ~self.lifted
         #: of every layer with one user the edge from there; -1 for the root
         self.edge = np.full(len(layers.units), -1, dtype=np.int64)
         self.edge[layers.child] = np.arange(len(layers.child))
@@ -117,7 +127,7 @@ class _Contexts:
         layers, walk = self.layers, self.walk
         # Values that cannot be all zero: what was revived.
         alive = np.where(layers.sum[layers.user], self.alone[layers.user], self.sole)
-        alive = np.where(self.straight, walk.funnel[layers.user] & (layers.place > 0), alive)
+        alive = np.where(self.straight, walk.funnel[layers.user] & ((layers.place > 0) | self.lifted), alive)
         # The root has no edge, and the last entry.
         alive, passes, user = np.append(alive, True), np.append(self.passes, False), np.append(layers.user, -1)
         single = self.users <= 1
@@ -127,18 +137,24 @@ class _Contexts:
         source = np.where(hands, user[self.edge], np.arange(len(live)))
         live = _along(source, live)
         source_alive = np.where(hands, live[source], alive[self.edge])
-        return ~single | (self.revives & ~source_alive)
+        merges: BoolArray = (~single | (self.revives & ~source_alive)) & self.coding
+        return merges
 
     def add_steps(self, inside: IntArray) -> None:
         """Add all steps; `inside` are the values of the way up."""
         steps, layers, walk = self.steps, self.layers, self.walk
         user, indices = layers.user, np.arange(len(layers.units))
-        root, down = steps.reserve(1), _spread(layers.sum, steps)
-        last = layers.place == layers.children[user] - 1
-        running, given = _spread(self.product & ~last, steps), _spread(self.product & ~self.straight, steps)
+        root, down = steps.reserve(1), _spread(layers.sum & self.coding, steps)
+        # What a product gives to its children after the first, up to the last in which something is coded.
+        coded = self.coding[layers.child]
+        ends = np.zeros(len(layers.units), dtype=np.int64)
+        np.maximum.at(ends, user, np.where(coded, layers.place, 0))
+        running = _spread(self.product & (layers.place < ends[user]), steps)
+        lifted, given = _spread(self.lifted, steps), _spread(self.product & ~self.straight & coded, steps)
         merged = _spread(self.merges, steps)
         # What every edge gives: a part of a sum's result, the sums of a list, or the product's context so far.
-        gives = np.where(layers.sum[user], down[user], np.where(self.straight, np.roll(running, 1), given))
+        so_far = np.where(self.lifted, lifted, np.roll(running, 1))
+        gives = np.where(layers.sum[user], down[user], np.where(self.straight, so_far, given))
         offsets = np.where(layers.sum[user], layers.offset, 0)
         # The context of every layer, or where it is handed on from.
         single = ~self.merges & (self.edge >= 0)
@@ -159,21 +175,28 @@ class _Contexts:
 
         steps.add(Op.INIT, root, np.array([-1]), np.array([1]))
         self._add_merges(merged, handed)
-        sums = np.flatnonzero(layers.sum)
-        ends = layers.starts[sums + 1] - 1
+        sums = np.flatnonzero(down >= 0)
+        final = layers.starts[sums + 1] - 1
         steps.add(
-            Op.DOWN, down[sums], walk.begin[sums] + layers.room - 1, (layers.offset + layers.units[layers.child])[ends],
+            Op.DOWN, down[sums], walk.begin[sums] + layers.room - 1, (layers.offset + layers.units[layers.child])[final],
             context.at(sums), layer=sums, revive=self.alone[sums],
         )  # fmt: skip
-        leaves = np.flatnonzero(layers.leaf)
+        leaves = np.flatnonzero(layers.leaf & self.coding)
         steps.add(
             Op.INTERVAL, steps.reserve(len(leaves)), walk.interval[leaves], layers.units[leaves], context.at(leaves),
             layer=leaves, variable=layers.variable[leaves], revive=True,
         )  # fmt: skip
+        weighed = np.flatnonzero(lifted >= 0)
+        steps.add(
+            Op.MULTIPLY, lifted[weighed], walk.give[weighed], layers.units[user[weighed]], reads.at(weighed),
+            self.later.at(weighed), layer=user[weighed], revive=walk.funnel[user[weighed]],
+            columns=(-1, self.column[weighed]),
+        )  # fmt: skip
         bent = np.flatnonzero(given >= 0)
         steps.add(
-            Op.LIST, given[bent], walk.give[bent], layers.units[layers.child[bent]], reads.at(bent), layer=user[bent],
-            revive=self.sole[bent], columns=(layers.column[bent], -1),
+            Op.LIST, given[bent], walk.give[bent] + 1, layers.units[layers.child[bent]],
+            Refs(np.where(self.lifted, lifted, reads.ids), np.where(self.lifted, 0, reads.offsets), reads.units).at(bent),
+            layer=user[bent], revive=self.sole[bent], columns=(layers.column[bent], -1),
         )  # fmt: skip
         more = np.flatnonzero(running >= 0)
         steps.add(

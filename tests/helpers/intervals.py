@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,10 +10,14 @@ from pcedge.arrays import IntArray
 from pcedge.engines import ReferenceEngine
 
 
-def share_out(engine: ReferenceEngine, past: IntArray) -> Iterator[IntArray]:
-    """Demand that intervals follow each other without a gap and keep the floor; give their end for every variable."""
+def share_out(engine: ReferenceEngine, past: IntArray, places: Sequence[int] | None = None) -> Iterator[IntArray]:
+    """Demand that intervals follow each other without a gap and keep the floor; give their end for every variable.
+
+    `places` are those of the coding order to look at, instead of all.
+    """
     circuit = engine.circuit
-    for column, variable in enumerate(circuit.order):
+    for column in range(len(circuit.order)) if places is None else places:
+        variable = circuit.order[column]
         ends = np.zeros(len(past), dtype=np.int64)
         for symbol in range(circuit.cardinalities[variable]):
             records = past.copy()

@@ -51,13 +51,18 @@ static void load(block_t *b, const pce_records *r, const int64_t *records, int c
   }
 }
 
-// Put the next records into the block, from the first on.
-static int load_next(block_t *b, const pce_records *r, int64_t first) {
+// Put records that follow each other into the block.
+static void load_from(block_t *b, const pce_records *r, int64_t first, int count) {
   int64_t records[N];
-  const int count = (int)(r->count - first < N ? r->count - first : N);
   for (int n = 0; n < count; ++n)
     records[n] = first + n;
   load(b, r, records, count);
+}
+
+// Put the next records into the block, from the first on.
+static int load_next(block_t *b, const pce_records *r, int64_t first) {
+  const int count = (int)(r->count - first < N ? r->count - first : N);
+  load_from(b, r, first, count);
   return count;
 }
 
@@ -278,6 +283,8 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
   const pce_schedule *schedule = &p->code;
   for (int64_t base = first; base < out->count; base += lanes) {
     const int count = (int)(out->count - base < columns ? out->count - base : columns);
+    if (schedule->given) // they stand where the records will
+      load_from(b, out, base, count);
     for (int i = 0; i < schedule->count; ++i) {
       const pce_step *s = schedule->steps + i;
       if (s->op != INTERVAL) {

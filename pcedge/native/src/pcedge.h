@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 // Changes with every field and function below.
-#define PCE_ABI 2
+#define PCE_ABI 3
 
 // Records side by side in a block.
 #define PCE_BLOCK 64
@@ -41,7 +41,7 @@ typedef struct {
   int32_t result, result_slot; // where the likelihood is left
   int32_t words, slots;        // units and exponents that the steps address
   int32_t scales;              // whether exponents are read
-  int32_t spare;
+  int32_t given;               // how many variables encoder and decoder know
 } pce_schedule;
 
 typedef struct {
