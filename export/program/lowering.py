@@ -167,7 +167,7 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True) -> Arrange
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    program = Program.of(source)
+    program = Program.of(source).with_given(())
     if coding:
         _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
     operands = _Operands(program.circuit)
@@ -197,7 +197,7 @@ def lower(
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    program = Program.of(source)
+    program = Program.of(source).with_given(())
     circuit = program.circuit
     arranged, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:

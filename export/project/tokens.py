@@ -9,6 +9,7 @@ from pcedge.data.predictor import Predictor
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.export.project.stage import Tables
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Interval
 
 
@@ -38,7 +39,7 @@ def token_contexts(circuit: IntegerCircuit) -> tuple[IntArray, IntArray]:
     """
     stage = circuit.symbolizer
     assert isinstance(stage, Predictor) and circuit.order.index(0) < circuit.order.index(1)
-    engine = ReferenceEngine(circuit)
+    engine = ReferenceEngine(Program.of(circuit).with_given((0,)))
     symbols = np.zeros((2, len(stage.classes)), dtype=np.int64)
     symbols[0] = np.arange(len(stage.classes))
     found: dict[int, tuple[int, IntArray]] = {}

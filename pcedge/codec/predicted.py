@@ -22,6 +22,7 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import StreamError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.native import NativeEngine
+from pcedge.schedule.program import Program
 
 #: numbers of a lane where the caller names no lanes: beginning a lane anew costs some bits
 LANE_NUMBERS = 1 << 15
@@ -35,7 +36,7 @@ def token_bounds(circuit: IntegerCircuit) -> IntArray:
     """Give the interval ends of every class's tokens within 2^P, (classes, tokens + 1)."""
     classes, tokens = circuit.cardinalities
     pairs = np.stack([np.repeat(np.arange(classes), tokens), np.tile(np.arange(tokens), classes)], axis=1)
-    lo, hi = ReferenceEngine(circuit).intervals(pairs)
+    lo, hi = ReferenceEngine(Program.of(circuit).with_given((0,))).intervals(pairs)
     place = circuit.order.index(1)
     bounds = np.empty((classes, tokens + 1), dtype=np.int64)
     bounds[:, :-1] = lo[:, place].reshape(classes, tokens)

@@ -1,4 +1,4 @@
-"""What variables that are given say of what is coded before them, as columns (docs/program.md, section Given variables)."""
+"""What given variables say of what is coded before them, as columns (docs/program.md, section Given variables)."""
 
 from __future__ import annotations
 

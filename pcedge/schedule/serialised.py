@@ -99,7 +99,7 @@ def to_bytes(source: IntegerCircuit | Program) -> bytes:
         >>> from_bytes(to_bytes(circuit)).circuit.digest == circuit.digest
         True
     """
-    program = Program.of(source)
+    program = Program.of(source).with_given(())
     return pack(program.circuit.digest, _sections(program))
 
 

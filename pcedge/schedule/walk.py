@@ -153,8 +153,8 @@ class _Contexts:
         lifted, given = _spread(self.lifted, steps), _spread(self.product & ~self.straight & coded, steps)
         merged = _spread(self.merges, steps)
         # What every edge gives: a part of a sum's result, the sums of a list, or the product's context so far.
-        so_far = np.where(self.lifted, lifted, np.roll(running, 1))
-        gives = np.where(layers.sum[user], down[user], np.where(self.straight, so_far, given))
+        weighed = np.where(self.lifted, lifted, np.roll(running, 1))
+        gives = np.where(layers.sum[user], down[user], np.where(self.straight, weighed, given))
         offsets = np.where(layers.sum[user], layers.offset, 0)
         # The context of every layer, or where it is handed on from.
         single = ~self.merges & (self.edge >= 0)
@@ -168,7 +168,7 @@ class _Contexts:
             layers.units[layers.child],
         )  # fmt: skip
         front = layers.place == 0
-        reads = Refs(
+        so_far = Refs(
             np.where(front, context.ids[user], np.roll(running, 1)), np.where(front, context.offsets[user], 0),
             layers.units[user],
         )  # fmt: skip
@@ -177,30 +177,32 @@ class _Contexts:
         self._add_merges(merged, handed)
         sums = np.flatnonzero(down >= 0)
         final = layers.starts[sums + 1] - 1
+        wide = layers.offset[final] + layers.units[layers.child[final]]
         steps.add(
-            Op.DOWN, down[sums], walk.begin[sums] + layers.room - 1, (layers.offset + layers.units[layers.child])[final],
-            context.at(sums), layer=sums, revive=self.alone[sums],
+            Op.DOWN, down[sums], walk.begin[sums] + layers.room - 1, wide, context.at(sums), layer=sums,
+            revive=self.alone[sums],
         )  # fmt: skip
         leaves = np.flatnonzero(layers.leaf & self.coding)
         steps.add(
             Op.INTERVAL, steps.reserve(len(leaves)), walk.interval[leaves], layers.units[leaves], context.at(leaves),
             layer=leaves, variable=layers.variable[leaves], revive=True,
         )  # fmt: skip
-        weighed = np.flatnonzero(lifted >= 0)
+        ahead = np.flatnonzero(self.lifted)
         steps.add(
-            Op.MULTIPLY, lifted[weighed], walk.give[weighed], layers.units[user[weighed]], reads.at(weighed),
-            self.later.at(weighed), layer=user[weighed], revive=walk.funnel[user[weighed]],
-            columns=(-1, self.column[weighed]),
+            Op.MULTIPLY, lifted[ahead], walk.give[ahead], layers.units[user[ahead]], so_far.at(ahead),
+            self.later.at(ahead), layer=user[ahead], revive=walk.funnel[user[ahead]], columns=(-1, self.column[ahead]),
         )  # fmt: skip
         bent = np.flatnonzero(given >= 0)
+        reads = Refs(
+            np.where(self.lifted, lifted, so_far.ids), np.where(self.lifted, 0, so_far.offsets), so_far.units
+        )  # fmt: skip
         steps.add(
-            Op.LIST, given[bent], walk.give[bent] + 1, layers.units[layers.child[bent]],
-            Refs(np.where(self.lifted, lifted, reads.ids), np.where(self.lifted, 0, reads.offsets), reads.units).at(bent),
+            Op.LIST, given[bent], walk.give[bent] + 1, layers.units[layers.child[bent]], reads.at(bent),
             layer=user[bent], revive=self.sole[bent], columns=(layers.column[bent], -1),
         )  # fmt: skip
         more = np.flatnonzero(running >= 0)
         steps.add(
-            Op.MULTIPLY, running[more], walk.after[more], layers.units[user[more]], reads.at(more),
+            Op.MULTIPLY, running[more], walk.after[more], layers.units[user[more]], so_far.at(more),
             whole_values(layers, inside, layers.child[more]), layer=user[more], revive=walk.funnel[user[more]],
             columns=(-1, layers.column[more]),
         )  # fmt: skip
