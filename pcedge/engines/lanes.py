@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def decode_rounds(
     records = known_symbols(engine.program, known, count) if engine.program.given else None
 
     def code(step: Interval, context: IntArray) -> IntArray:
-        return _decode_symbol(engine, decoder, step, context)
+        return find_symbol(engine, decoder, step, context)
 
     for first in range(0, count, max(len(lanes), 1)):
         rows = slice(first, min(first + len(lanes), count))
@@ -114,7 +114,17 @@ def decode_rounds(
     decoder.finish()
 
 
-def _decode_symbol(engine: ReferenceEngine, decoder: RangeDecoder, step: Interval, context: IntArray) -> IntArray:
+class Positions(Protocol):
+    """Say where the decoders of some lanes stand, and take intervals out of them."""
+
+    def units(self, active: int) -> tuple[IntArray, IntArray]:
+        """Give the value of one of 2^P parts, and the position within the range."""
+
+    def consume(self, start: IntArray, end: IntArray) -> None:
+        """Take intervals that were found."""
+
+
+def find_symbol(engine: ReferenceEngine, decoder: Positions, step: Interval, context: IntArray) -> IntArray:
     """Find each record's symbol among the interval ends of one context, and take its interval.
 
     The ends of every 2^k-th symbol are compared at once, by one matrix product; the last k bits by binary search.

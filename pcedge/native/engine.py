@@ -182,6 +182,28 @@ class NativeEngine:
             _raise(1, rows, [])
         return None if any(found) else (numbers, missing)
 
+    def unpack(self, payloads: bytes, size: int, places: IntArray, rules: IntArray, out: IntArray) -> None:
+        """Decode packets side by side; write the symbols that they hold (docs/packets.md).
+
+        Args:
+            payloads: one after the other, each of `size` bytes.
+            size: of a payload.
+            places: where each packet begins among all symbols.
+            rules: 0 or 1, of each.
+            out: records, int64 of shape (N, variables).
+        """
+        places, rules = places.astype(np.int64), rules.astype(np.uint8)
+        records = _records(out)
+
+        def work(begin: int, end: int) -> None:
+            status = self.library.engine.unpack(
+                ctypes.byref(self._native), payloads, size, places.ctypes.data, rules.ctypes.data, begin, end,
+                ctypes.byref(records),
+            )  # fmt: skip
+            _raise(status, np.zeros(2, dtype=np.int64), [])
+
+        self._shares(work, len(places))
+
     @property
     def _predictor(self) -> Predictor:
         stage = self.circuit.symbolizer

@@ -96,6 +96,10 @@ class PceEngine(ctypes.Structure):
                 ctypes.c_int, *[_POINTER] * 2, *[ctypes.c_char_p, _POINTER] * 2, _POINTER, *[_LONG] * 2, *[_POINTER] * 2
             ),
         ),
+        (
+            "unpack",
+            ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_char_p, _LONG, *[_POINTER] * 2, *[_LONG] * 2, _POINTER),
+        ),
     ]
 
 

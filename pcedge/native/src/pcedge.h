@@ -126,6 +126,9 @@ typedef struct {
                      const int64_t *coded_ends, const uint8_t *raw, const int64_t *raw_ends,
                      const int64_t *rows, int64_t begin, int64_t end, int64_t *numbers,
                      uint8_t *missing);
+  // Packets begin..end - 1 with payloads of `size` bytes; only the symbols that they hold are written.
+  int (*unpack)(const pce_program *, const uint8_t *payloads, int64_t size, const int64_t *places,
+                const uint8_t *rules, int64_t begin, int64_t end, pce_records *out);
 } pce_engine;
 
 int pce_abi(void);

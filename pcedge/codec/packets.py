@@ -1,0 +1,318 @@
+"""Packets of equal size, each decodable alone; a record may straddle their borders (docs/packets.md)."""
+
+from __future__ import annotations
+
+import binascii
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge import arithmetic
+from pcedge.arithmetic import Widths
+from pcedge.arrays import IntArray
+from pcedge.circuit.layers import MISSING
+from pcedge.engines.base import Engine, Progress
+from pcedge.engines.lanes import find_symbol
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.errors import UsageError
+from pcedge.native import NativeEngine
+from pcedge.schedule.steps import Interval
+
+#: bits of a packet's checksum
+CRC_BITS = (0, 16, 32)
+#: bytes of a packet at most: what a length field of two bytes can say
+MOST_BYTES = 65535
+#: symbols whose intervals are held in memory at a time
+BLOCK_SYMBOLS = 1 << 20
+#: packets that are decoded side by side
+BLOCK_PACKETS = 1024
+
+_CHECKSUMS = {16: lambda data: binascii.crc_hqx(data, 0xFFFF), 32: zlib.crc32}
+
+
+@dataclass(frozen=True)
+class PacketLayout:
+    """Say how a packet's bytes are used: its place among all symbols, what is coded, a checksum.
+
+    Args:
+        size: bytes of a packet.
+        place_bytes: bytes of the field that says where a packet begins.
+        crc_bits: 0, 16 or 32.
+    """
+
+    size: int
+    place_bytes: int
+    crc_bits: int = 0
+
+    @staticmethod
+    def of(engine: Engine, size: int, records: int, crc_bits: int = 0) -> PacketLayout:
+        """Lay out packets of so many bytes for so many records.
+
+        Raises:
+            UsageError: the size has no room for a symbol, or there is no such checksum.
+        """
+        places = max(1, 2 * records * len(engine.circuit.order))
+        layout = PacketLayout(size, max(1, (places.bit_length() + 7) // 8), crc_bits)
+        layout.check(engine.circuit.widths)
+        return layout
+
+    @property
+    def payload(self) -> int:
+        """Count the bytes of what is coded."""
+        return self.size - self.place_bytes - self.crc_bits // 8
+
+    def check(self, widths: Widths) -> None:
+        """Demand room for a symbol of any probability.
+
+        Raises:
+            UsageError: there is none, or there is no such checksum.
+        """
+        if self.crc_bits not in CRC_BITS:
+            raise UsageError(f"a packet's checksum must have 0, 16 or 32 bits, got {self.crc_bits}")
+        least = self.size - self.payload + widths.scale_bits // 8 + 1
+        if not least <= self.size <= MOST_BYTES:
+            raise UsageError(
+                f"packets of this circuit with a checksum of {self.crc_bits} bits must have {least}..{MOST_BYTES} "
+                f"bytes, got {self.size}"
+            )
+
+
+class Unpacked(NamedTuple):
+    """Hold what packets give: records of shape (N, variables), and which of their symbols came."""
+
+    records: IntArray
+    here: NDArray[np.bool_]
+    #: numbers of the packets whose checksum, place or size is wrong
+    damaged: tuple[int, ...]
+
+
+@dataclass
+class _Interval:
+    """Hold the interval [low, low + width) 2^-scale that codes the symbols so far, exactly."""
+
+    low: int
+    width: int
+    scale: int
+
+    def cells(self, payload: int) -> range:
+        """List the strings of `payload` bytes all of whose continuations lie inside."""
+        cut = self.scale - 8 * payload
+        if cut <= 0:  # far from full
+            return range(self.low << -cut, (self.low + self.width) << -cut)
+        return range((self.low + (1 << cut) - 1) >> cut, (self.low + self.width) >> cut)
+
+
+def encode_packets(
+    engine: Engine, records: IntArray, layout: PacketLayout, progress: Progress | None = None
+) -> list[bytes]:
+    """Encode records to packets.
+
+    Args:
+        engine: the circuit's engine.
+        records: int64 of shape (N, variables), checked, none missing.
+        layout: of the packets.
+        progress: told (records done, records in all).
+    """
+    layout.check(engine.circuit.widths)
+    source = _Source(engine, records)
+    packets: list[bytes] = []
+    place, end = 0, records.size
+    while place < end:
+        count, kept, payload = _fill(source, place, layout.payload, engine.circuit.widths, engine.circuit.floor)
+        packets.append(_sealed(2 * place + kept, payload, layout))
+        place += count
+        if progress:
+            progress(place // records.shape[1], len(records))
+    return packets
+
+
+class _Source:
+    """Give the coding intervals of all symbols from a place on; what stands before it in its record is summed out."""
+
+    def __init__(self, engine: Engine, records: IntArray) -> None:
+        self.engine, self.records = engine, records
+        self.first, self.ends = 0, (np.zeros((0, 0), dtype=np.int64),) * 2
+
+    def since(self, place: int) -> Iterator[tuple[int, int]]:
+        record, skipped = divmod(place, self.records.shape[1])
+        if skipped:
+            rest = self.records[record : record + 1].copy()
+            rest[:, list(self.engine.circuit.order[:skipped])] = MISSING
+            lo, hi = (ends[0, skipped:].tolist() for ends in self.engine.intervals(rest))
+            yield from zip(lo, hi, strict=True)
+            record += 1
+        for number in range(record, len(self.records)):
+            yield from zip(*self._whole(number), strict=True)
+
+    def _whole(self, record: int) -> tuple[list[int], list[int]]:
+        if not self.first <= record < self.first + len(self.ends[0]):
+            block = max(1, BLOCK_SYMBOLS // self.records.shape[1])
+            self.first, self.ends = record, self.engine.intervals(self.records[record : record + block])
+        row = record - self.first
+        return self.ends[0][row].tolist(), self.ends[1][row].tolist()
+
+
+def _fill(source: _Source, place: int, payload: int, widths: Widths, floor: int) -> tuple[int, bool, bytes]:
+    """Fill one packet; give how many symbols it holds, by which of the two rules, and its bytes."""
+    now = _Interval(0, (1 << widths.range_bits) - 1, widths.range_bits)
+    passed, safe = [now], 0
+    for start, end in source.since(place):
+        safe += safe == len(passed) - 1 and _surely_fits(now, payload, floor, widths)
+        low, width = arithmetic.range_narrow(now.low, now.width, start, end, widths)  # type: ignore[arg-type]
+        moves = 8 * int(arithmetic.range_bytes(np.int64(width), widths))  # type: ignore[arg-type]
+        now = _Interval(int(low) << moves, int(width) << moves, now.scale + moves)
+        passed.append(now)
+        if not now.cells(payload):
+            break
+    cells = now.cells(payload)
+    if cells:  # all that there was
+        return len(passed) - 1, False, cells.start.to_bytes(payload, "big")
+    # What lies in the interval at least in part, so that no other symbols than these can be read from it.
+    cut = now.scale - 8 * payload
+    near = [now.low >> cut, (now.low + now.width - 1) >> cut]
+    counts = [
+        next(k for k in range(len(passed) - 1, -1, -1) if k == 0 or cell in passed[k].cells(payload)) for cell in near
+    ]
+    best = int(counts[1] > counts[0])
+    if counts[best] < safe:
+        return safe, True, passed[safe].cells(payload).start.to_bytes(payload, "big")
+    return counts[best], False, near[best].to_bytes(payload, "big")
+
+
+def _surely_fits(now: _Interval, payload: int, floor: int, widths: Widths) -> bool:
+    """Tell whether a symbol of any probability leaves a string of `payload` bytes inside its interval."""
+    least = (now.width >> widths.scale_bits) * floor
+    return least >> max(0, now.scale - 8 * payload) >= 2
+
+
+def _sealed(place: int, payload: bytes, layout: PacketLayout) -> bytes:
+    body = place.to_bytes(layout.place_bytes, "little") + payload
+    return body + _checksum(body, layout)
+
+
+def _checksum(body: bytes, layout: PacketLayout) -> bytes:
+    bits = layout.crc_bits
+    return _CHECKSUMS[bits](body).to_bytes(bits // 8, "little") if bits else b""
+
+
+def decode_packets(
+    engine: Engine, packets: Sequence[bytes], layout: PacketLayout, records: int, progress: Progress | None = None
+) -> Unpacked:
+    """Decode packets in any order, as many of them as came.
+
+    Args:
+        engine: the circuit's engine.
+        packets: each of the layout's size.
+        layout: of the packets.
+        records: N, the records that all packets hold.
+        progress: told (packets done, packets in all).
+
+    Returns:
+        The records, with -1 where nothing came.
+    """
+    variables = len(engine.circuit.order)
+    out = np.full((records, variables), MISSING, dtype=np.int64)
+    damaged, good = [], []
+    for number, packet in enumerate(packets):
+        body = packet[: layout.size - layout.crc_bits // 8]
+        place = int.from_bytes(packet[: layout.place_bytes], "little")
+        whole = len(packet) == layout.size and packet[len(body) :] == _checksum(body, layout)
+        if whole and place >> 1 < records * variables:
+            good.append((place >> 1, place & 1, body[layout.place_bytes :]))
+        else:
+            damaged.append(number)
+    for first in range(0, len(good), BLOCK_PACKETS):
+        block = good[first : first + BLOCK_PACKETS]
+        places, rules = (np.array([packet[k] for packet in block], dtype=np.int64) for k in (0, 1))
+        if isinstance(engine, NativeEngine):
+            engine.unpack(b"".join(packet[2] for packet in block), layout.payload, places, rules, out)
+        else:
+            _decode_block(ReferenceEngine(engine.program), [packet[2] for packet in block], places, rules, out)
+        if progress:
+            progress(min(first + BLOCK_PACKETS, len(good)), len(good))
+    return Unpacked(out, out != MISSING, tuple(damaged))
+
+
+def _decode_block(
+    engine: ReferenceEngine, payloads: list[bytes], places: IntArray, rules: IntArray, out: IntArray
+) -> None:
+    """Decode some packets side by side, a record of each at a time."""
+    variables = out.shape[1]
+    record, skipped = np.divmod(places, variables)
+    decoder = PacketDecoder(payloads, engine.circuit.widths, rules == 1, engine.circuit.floor)
+    place_of = {variable: place for place, variable in enumerate(engine.circuit.order)}
+
+    def code(step: Interval, context: IntArray) -> IntArray:
+        decoder.active = ~decoder.ended & (skipped <= place_of[step.variable]) & (record < len(out))
+        symbols = find_symbol(engine, decoder, step, context)
+        took: IntArray = np.where(decoder.active & ~decoder.ended, symbols, MISSING)
+        return took
+
+    while True:
+        symbols = np.zeros((variables, len(payloads)), dtype=np.int64)
+        engine.replay(engine.program.code, symbols, code)
+        known = symbols != MISSING
+        rows = np.broadcast_to(record, known.shape)[known]
+        out[rows, np.nonzero(known)[0]] = symbols[known]
+        skipped[:] = 0
+        record += 1
+        if (decoder.ended | (record >= len(out))).all():
+            return
+
+
+class PacketDecoder:
+    """Decode symbols from payloads, side by side, each as long as its bytes say what they are.
+
+    Two rules say so (docs/packets.md): whatever bytes follow, they are the symbol's; or a symbol of any probability
+    had room.
+    """
+
+    def __init__(self, payloads: list[bytes], widths: Widths, sure: NDArray[np.bool_], floor: int) -> None:
+        """Read the first B / 8 bytes of every payload."""
+        self.widths, self.sure, self.floor = widths, sure, floor
+        self.ended = np.zeros(len(payloads), dtype=bool)
+        self.active = ~self.ended
+        size = len(payloads[0])
+        lead = widths.range_bits // 8
+        self._bytes = np.zeros((len(payloads), size + lead), dtype=np.int64)
+        self._bytes[:, :size] = np.frombuffer(b"".join(payloads), dtype=np.uint8).reshape(-1, size)
+        self._size, self._positions = size, np.full(len(payloads), lead, dtype=np.int64)
+        self._range = np.full(len(payloads), (1 << widths.range_bits) - 1, dtype=np.int64)
+        weights = 1 << (8 * np.arange(lead, dtype=np.int64)[::-1])
+        self._offset: IntArray = self._bytes[:, :lead] @ weights
+
+    def units(self, active: int) -> tuple[IntArray, IntArray]:
+        """Give the value of one of 2^P parts, and the position within the range, of all payloads."""
+        return self._range >> self.widths.scale_bits, self._offset
+
+    def consume(self, start: IntArray, end: IntArray) -> None:
+        """Take the intervals that were found out of the active payloads, where the bytes say that they are right."""
+        unit = self._range >> self.widths.scale_bits
+        # What the bytes that were read beyond the end leave open: any value of them.
+        unread = np.maximum(self._positions - self._size, 0)
+        open_ = (np.int64(1) << (8 * np.minimum(unread, 6))) - 1
+        certain = np.where(self.sure, unit * self.floor >> (8 * np.minimum(unread, 6)) >= 2,
+                           self._offset + open_ < unit * end)  # fmt: skip
+        self.ended |= self.active & ~certain
+        rows = np.flatnonzero(self.active & ~self.ended)
+        if not rows.size:
+            return
+        passed, width = arithmetic.range_narrow(
+            np.zeros(len(rows), dtype=np.int64), self._range[rows], start[rows], end[rows], self.widths
+        )
+        offset = self._offset[rows] - passed
+        # Bytes that no encoder wrote: what follows is not to be had.
+        self.ended[rows[offset >= width]] = True
+        offset = np.minimum(offset, width - 1)
+        moves = arithmetic.range_bytes(width, self.widths)
+        while moves.any():
+            more = moves > 0
+            _, offset[more], width[more] = arithmetic.range_shift_out(offset[more], width[more], self.widths)
+            offset[more] |= self._bytes[rows[more], np.minimum(self._positions[rows[more]], self._bytes.shape[1] - 1)]
+            self._positions[rows[more]] += 1
+            moves = moves - more
+        self._offset[rows], self._range[rows] = offset, width
