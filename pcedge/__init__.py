@@ -15,7 +15,7 @@ _HOMES = {
     "sample": "pcedge.circuit", "load_array": "pcedge.data", "load_data": "pcedge.data",
     "Symbolizer": "pcedge.data", "train": "pcedge.learn", "import_circuit": "pcedge.importers",
     "QuantizationConfig": "pcedge.quantize", "IntegerCircuit": "pcedge.integer", "Program": "pcedge.schedule",
-    "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec",
+    "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec", "Decoder": "pcedge.codec",
     "load": "pcedge.front", "to_integer": "pcedge.front", "encode": "pcedge.front", "decode": "pcedge.front",
     "encode_file": "pcedge.front", "decode_file": "pcedge.front",
     "read_onnx": "pcedge.export", "write_onnx": "pcedge.export", "write_project": "pcedge.export",

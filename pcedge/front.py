@@ -13,6 +13,7 @@ from pcedge import limits
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import files
 from pcedge.codec.codec import Codec
+from pcedge.codec.decoder import StreamSource
 from pcedge.codec.source import Source, program_of
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.integer import IntegerCircuit
@@ -65,7 +66,9 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
     return quantize(circuit, QuantizationConfig(**settings))
 
 
-def encode(circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto") -> bytes:
+def encode(
+    circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto", index: int | None = None
+) -> bytes:
     """Compress records to a stream.
 
     Args:
@@ -73,10 +76,12 @@ def encode(circuit: Source, x: ArrayLike, lanes: int | None = None, engine: Engi
         x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
+        index: records of a segment of a stream with an index, of which some can be read without the others; 0 chooses
+            them. None writes no index.
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive.
+        UsageError: lanes is not positive, or index is out of its range.
 
     Example:
         >>> from pcedge.data import load_array
@@ -84,16 +89,25 @@ def encode(circuit: Source, x: ArrayLike, lanes: int | None = None, engine: Engi
         >>> bool(np.array_equal(decode(circuit, encode(circuit, x)), x))
         True
     """
-    return Codec(circuit, lanes, engine).encode(x)
+    return Codec(circuit, lanes, engine).encode(x, index)
 
 
-def decode(circuit: Source, data: bytes, engine: EngineName = "auto") -> NDArray[np.generic]:
+def decode(
+    circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None
+) -> NDArray[np.generic]:
     """Restore the records of a stream, with their dtype and shape.
+
+    Args:
+        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        data: the stream; for some of its records also a file of it, of which no more is read than they need.
+        engine: `auto`, `native` or `numpy`.
+        records: which records, a slice of step 1; None restores all.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+        UsageError: an end of `records` is not among them.
     """
-    return Codec(circuit, engine=engine).decode(data)
+    return Codec(circuit, engine=engine).decode(data, records=records)
 
 
 def encode_file(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,21 @@ from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.data.forms import FORMATS
 
 
+class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Take a slice of records, as 5000:5001."""
+
+    name = "start:stop"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give a slice."""
+        if isinstance(value, slice):
+            return value
+        found = re.fullmatch(r"(-?[0-9]{1,18})?:(-?[0-9]{1,18})?", str(value))
+        if found is None:
+            self.fail(f"it must be START:STOP such as 5000:5001, 5: or -3:, got {value!r}", param, ctx)
+        return slice(*(None if end is None else int(end) for end in found.groups()))
+
+
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DataPath(exists=True, allow_dash=True))
@@ -33,10 +50,15 @@ from pcedge.data.forms import FORMATS
     help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
     f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
 )  # fmt: skip
+@click.option(
+    "--index", is_flag=False, flag_value=0, type=click.IntRange(0), metavar="[RECORDS]",
+    help="Let a few records be read without the others: segments of so many records, and an index.  [default: none; "
+    "without a number 256, or so many that they are 4,096 numbers]",
+)  # fmt: skip
 @engine_options
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, engine_name: str, threads: int,
+    model: str, data: str, out: Path, lanes: int | None, check: str, index: int | None, engine_name: str, threads: int,
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
@@ -57,7 +79,7 @@ def encode(
     header_entry = said_header(data, reading)
     with whole_file(out) as fresh:
         with progress("encoding") as move:
-            packed = compress(engine, x, lanes, move, fields_of(form))
+            packed = compress(engine, x, lanes, move, fields_of(form), index)
         with progress("verifying") as move:
             verified = check_stream(engine, x, packed, check, move)
         fresh.write_bytes(packed)
@@ -71,11 +93,15 @@ def encode(
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
         "verify": check, "verified_records": verified, "source": None if form is None else form.text,
+        "segments": len(stream.segments), "index": None if stream.indexed is None else stream.indexed[0],
+        "stored": sum(segment.stored is not None for segment in stream.segments),
     }  # fmt: skip
     result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
+    if result["stored"]:
+        rate += f"; {result['stored']} of {result['segments']} segments are stored, which coding would make larger"
     return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
 
 
@@ -87,17 +113,29 @@ def encode(
     "--format", "name", type=click.Choice(FORMATS),
     help="What OUT holds.  [default: what its suffix says, else what was encoded, byte for byte]",
 )  # fmt: skip
+@click.option(
+    "--records", type=Slice(), help="Restore these records only, START:STOP as numpy counts; fast with an index."
+)
 @engine_options
-def decode(model: str, stream: str, out: Path, name: str | None, engine_name: str, threads: int) -> Result:
+def decode(
+    model: str, stream: str, out: Path, name: str | None, records: slice | None, engine_name: str, threads: int
+) -> Result:
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout."""
-    from pcedge.codec.files import decode_file
+    from pcedge.codec.decoder import StreamFile, range_of
+    from pcedge.codec.files import decode_file, decode_records
     from pcedge.native import open_engine
 
     name = _format_of(out, name)
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
-    with progress("decoding") as move:
-        restored = decode_file(engine, Path(stream).read_bytes(), name, move)
+    part: dict[str, Any] = {}
+    if records is None:
+        with progress("decoding") as move:
+            restored = decode_file(engine, Path(stream).read_bytes(), name, move)
+    else:
+        with contextlib.closing(StreamFile(stream)) as file:
+            restored = decode_records(engine, file, records, name)
+            part = {"range": list(range_of(records, file.head.shape[0])), "of_records": file.head.shape[0]}
     if out.suffix.lower() in (".txt", ".data") and restored.format in ("npy", "wav", "idx"):
         raise click.UsageError(
             f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"
@@ -108,7 +146,8 @@ def decode(model: str, stream: str, out: Path, name: str | None, engine_name: st
     result: dict[str, Any] = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
     if restored.format != "npy":
         result["format"] = restored.format
-    return result, f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}", 0
+    text = f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}"
+    return result | part, text + (f", of {part['of_records']} records" if part else ""), 0
 
 
 def _format_of(out: Path, name: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
-from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer
+from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer, segments_in_words
 from pcedge.cli.inputs import (
     DATA,
     MODEL,
@@ -73,6 +73,7 @@ def info(model: str, against: str | None) -> Result:
         raise click.UsageError(f"--against must go with an integer circuit (.onnx), {model} is none")
     if stream:
         result: dict[str, Any] = stream
+        words["segment_list"] = segments_in_words(stream["segment_list"])
     elif is_float_file(model):
         circuit: Circuit = read_float(model)
         kinds = [layer.shape.kind for layer in circuit.layers]

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
-from pcedge.codec.container import MAGIC, parse
+from pcedge.codec.container import MAGIC
+from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
 from pcedge.errors import UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule import serialised
+
+#: segments of a stream that are shown to people
+SHOWN = 4
 
 
 def is_zoo_name(path: str) -> bool:
@@ -26,21 +30,45 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             return None
-    data = Path(path).read_bytes()
-    stream = parse(data)
+    file = StreamFile(path)
+    try:
+        head = file.head
+        segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
+        size = len(file.data)
+    finally:
+        file.close()
     return {
         "kind": "stream",
-        "version": stream.version,
-        "digest": stream.digest.hex(),
-        "dtype": str(stream.dtype),
-        "shape": list(stream.shape),
-        "segments": len(stream.segments),
-        "lanes": max((len(segment.lanes) for segment in stream.segments), default=0),
-        "bytes": len(data),
-        "payload_bytes": stream.payload_bytes,
-        "fields": [kind for kind, _ in stream.fields],
-        "source": dict(stream.fields).get(Field.SOURCE, b"").decode("ascii", "backslashreplace") or None,
-    }
+        "version": head.version,
+        "digest": head.digest.hex(),
+        "dtype": str(head.dtype),
+        "shape": list(head.shape),
+        "segments": len(segments),
+        "lanes": max((len(segment.lanes) for _, segment in segments), default=0),
+        "bytes": size,
+        "payload_bytes": sum(segment.payload_bytes for _, segment in segments),
+        "fields": [kind for kind, _ in head.fields],
+        "source": dict(head.fields).get(Field.SOURCE, b"").decode("ascii", "backslashreplace") or None,
+        "index": None if head.indexed is None else head.indexed[0],
+        "stored": sum(segment.stored is not None for _, segment in segments),
+        "segment_list": [
+            {
+                "number": number, "records": segment.records, "bytes": count, "lanes": len(segment.lanes),
+                "stored": segment.stored is not None,
+            }
+            for number, (count, segment) in enumerate(segments)
+        ],
+    }  # fmt: skip
+
+
+def segments_in_words(segments: list[dict[str, Any]]) -> str:
+    """Write the first segments of a stream for people."""
+    texts = [
+        f"{s['records']} records, {s['bytes']} bytes, " + ("stored" if s["stored"] else f"{s['lanes']} lanes")
+        for s in segments[:SHOWN]
+    ]
+    more = f"; … ({len(segments)} segments)" if len(segments) > SHOWN else ""
+    return "; ".join(texts) + more if texts else "none"
 
 
 def is_program_file(path: str) -> bool:

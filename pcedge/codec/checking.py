@@ -84,7 +84,9 @@ def check_stream(
     for number, segment in enumerate(stream.segments):
         block = rows[start : start + segment.records]
         records = block if symbolizer is None else _symbols(symbolizer, block, start)
-        if verify == "all" or number in (0, last):
+        if segment.stored is not None:
+            decoded += _check_stored(segment, array[start : start + segment.records], start)
+        elif verify == "all" or number in (0, last):
             began = time.monotonic()
             until = began + (left if number == last else left / 2)
             done = np.zeros(len(records), dtype=bool)
@@ -131,7 +133,9 @@ def _check_predicted(
     last = len(stream.segments) - 1
     decoded = start = 0
     for number, segment in enumerate(stream.segments):
-        if seconds == math.inf or number in (0, last):
+        if segment.stored is not None:
+            decoded += _check_stored(segment, array[start : start + segment.records], start)
+        elif seconds == math.inf or number in (0, last):
             until = time.monotonic() + seconds / 2
             counts = lane_rows(segment.records, len(segment.lanes))
             firsts = start + np.cumsum(counts) - counts
@@ -158,6 +162,13 @@ def _check_predicted(
                 raise MismatchError(f"rows from {start} on must decode: {error}") from error
         start += segment.records
     return decoded
+
+
+def _check_stored(segment: Segment, rows: NDArray[np.generic], start: int) -> int:
+    """Compare rows that are stored; give how many."""
+    if segment.stored != rows.tobytes():
+        raise MismatchError(f"rows from {start} on must be stored as they are, they are not")
+    return len(rows)
 
 
 def _cells(predictor: Predictor, array: NDArray[Any]) -> NDArray[Any]:

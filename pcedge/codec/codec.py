@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
+from pcedge.codec.decoder import Decoder, StreamFile, StreamSource, range_of
 from pcedge.codec.source import Source, open_program
 from pcedge.errors import UsageError
 from pcedge.native import EngineName, open_engine
@@ -46,26 +47,29 @@ class Codec:
         """Give the digest of the circuit, 64 hexadecimal digits."""
         return self.engine.circuit.digest.hex()
 
-    def encode(self, buf: ArrayLike) -> bytes:
+    def encode(self, buf: ArrayLike, index: int | None = None) -> bytes:
         """Compress records, as `pcedge.encode` does.
 
         Raises:
             DataError: the data do not fit the circuit.
         """
-        return stream.encode(self.engine, buf, self.lanes)
+        return stream.encode(self.engine, buf, self.lanes, index=index)
 
-    def decode(self, buf: bytes, out: NDArray[np.generic] | None = None) -> NDArray[np.generic]:
+    def decode(
+        self, buf: StreamSource, out: NDArray[np.generic] | None = None, records: slice | None = None
+    ) -> NDArray[np.generic]:
         """Restore records with their dtype and shape.
 
         Args:
-            buf: the stream.
+            buf: the stream; for some of its records also a file of it, of which no more is read than they need.
             out: an array of that dtype and shape to write to; None makes one.
+            records: which records, a slice of step 1; None restores all.
 
         Raises:
             StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-            UsageError: `out` has another dtype or shape.
+            UsageError: `out` has another dtype or shape, or an end of `records` is not among them.
         """
-        restored = stream.decode(self.engine, buf)
+        restored = self._some(buf, records) if records is not None else stream.decode(self.engine, buf)
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:
@@ -74,6 +78,10 @@ class Codec:
             )
         out[...] = restored
         return out
+
+    def _some(self, buf: StreamSource, records: slice) -> NDArray[np.generic]:
+        with Decoder.of(self.engine, StreamFile(buf)) as decoder:
+            return decoder.read(*range_of(records, len(decoder)))
 
     def get_config(self) -> dict[str, Any]:
         """Give what names this codec: `id`, the circuit's digest, and the lanes."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -49,13 +51,30 @@ class Segment:
     lanes: tuple[bytes, ...]
     #: raw bits of every lane, where they are contiguous
     raw: tuple[bytes, ...] = ()
+    #: the rows themselves in place of lanes
+    stored: bytes | None = None
 
     def pack(self) -> bytes:
         """Write the segment with its checksum."""
         parts = self.lanes + self.raw
-        body = _varint(self.records) + _varint(len(self.lanes))
-        body += b"".join(_varint(len(part)) for part in parts) + b"".join(parts)
+        body = varint(self.records) + varint(len(self.lanes))
+        body += b"".join(varint(len(part)) for part in parts) + b"".join(parts) + (self.stored or b"")
         return body + zlib.crc32(body).to_bytes(4, "little")
+
+    @property
+    def payload_bytes(self) -> int:
+        """Count the bytes of the lanes, or of the rows that stand for them."""
+        return sum(map(len, self.lanes + self.raw)) + len(self.stored or b"")
+
+
+class Data(Protocol):
+    """Hold bytes of which parts can be taken: bytes, or a file that is read where it is asked."""
+
+    def __len__(self) -> int:
+        """Give how many there are."""
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Take some, fewer at the end."""
 
 
 @dataclass(frozen=True)
@@ -80,31 +99,83 @@ class Stream:
         """Tell whether lanes are contiguous rows of numbers with raw bits beside them."""
         return Field.LANE_ORDER in dict(self.fields)
 
+    @property
+    def indexed(self) -> tuple[int, int] | None:
+        """Give the rows and the lanes of the segments of a stream with an index; None where it has none.
+
+        Raises:
+            StreamError: the field that says so is damaged.
+        """
+        data = dict(self.fields).get(Field.SEGMENTS)
+        if data is None:
+            return None
+        reader = Reader(data)
+        rows, lanes = reader.varint("field 9"), reader.varint("field 9")
+        most = SEGMENT_NUMBERS if self.contiguous else SEGMENT_RECORDS
+        if reader.offset != len(data) or not 1 <= rows <= most or not 1 <= lanes <= rows:
+            raise StreamError(f"field 9 must be 1..{most} rows and no more lanes, got {data[:40].hex()}")
+        return rows, lanes
+
+    @property
+    def row_bytes(self) -> int:
+        """Give the bytes of a row that is stored."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
     def pack(self) -> bytes:
         """Write the stream."""
+        segments = [segment.pack() for segment in self.segments]
+        tail = b"" if self.indexed is None else pack_index([len(segment) for segment in segments])
+        return self.pack_head() + b"".join(segments) + tail
+
+    def pack_head(self) -> bytes:
+        """Write the header."""
         name = self.dtype.str.encode("ascii")
         header = MAGIC + bytes([self.version]) + self.digest[:DIGEST_BYTES] + bytes([len(name)]) + name
-        header += bytes([len(self.shape)]) + b"".join(_varint(size) for size in self.shape)
+        header += bytes([len(self.shape)]) + b"".join(varint(size) for size in self.shape)
         if self.version == VERSION_WITH_FIELDS:
-            header += _varint(len(self.fields))
-            header += b"".join(_varint(kind) + _varint(len(data)) + data for kind, data in self.fields)
-        header += zlib.crc32(header).to_bytes(4, "little")
-        return header + b"".join(segment.pack() for segment in self.segments)
+            header += varint(len(self.fields))
+            header += b"".join(varint(kind) + varint(len(data)) + data for kind, data in self.fields)
+        return header + zlib.crc32(header).to_bytes(4, "little")
 
     @property
     def payload_bytes(self) -> int:
-        """Count the bytes of all lanes."""
-        return sum(len(lane) for segment in self.segments for lane in segment.lanes + segment.raw)
+        """Count the bytes of all lanes, and of what is stored."""
+        return sum(segment.payload_bytes for segment in self.segments)
 
 
-def parse(data: bytes) -> Stream:
+def parse(data: object) -> Stream:
     """Take a stream apart and check everything that needs no circuit.
 
     Raises:
         StreamError: magic, version, a length, or a checksum is wrong.
     """
-    data = _bytes(data)
-    reader = _Reader(data)
+    whole = _bytes(data)
+    reader = Reader(whole)
+    head = read_head(reader)
+    segments: list[Segment] = []
+    sizes: list[int] = []
+    done = 0
+    while done < head.shape[0]:
+        start = reader.offset
+        segments.append(read_segment(reader, len(segments), head.shape[0] - done, head))
+        sizes.append(reader.offset - start)
+        done += segments[-1].records
+    if head.indexed is not None:
+        check_index(reader, sizes)
+    if reader.offset != len(whole):
+        raise StreamError(f"the stream must end after its {done} records, {len(whole) - reader.offset} bytes follow")
+    stream = replace(head, segments=tuple(segments))
+    if Field.STORED in dict(head.fields) and all(segment.stored is None for segment in segments):
+        raise StreamError("a stream with field 11 must have a segment that is stored, it has none")
+    return stream
+
+
+def read_head(reader: Reader) -> Stream:
+    """Read a header; the stream that it gives has no segments yet.
+
+    Raises:
+        StreamError: magic, version, a length, or the checksum is wrong.
+    """
     magic = reader.take(len(MAGIC), "magic")
     if magic != MAGIC:
         raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
@@ -124,15 +195,9 @@ def parse(data: bytes) -> Stream:
     head = Stream(digest, dtype, shape, (), fields)
     if head.version != version:
         raise StreamError(f"a stream that version {VERSION} can hold must be of it, got {version}")
-    segments: list[Segment] = []
-    done = 0
-    while done < shape[0]:
-        segment = _read_segment(reader, len(segments), shape[0] - done, head.contiguous)
-        done += segment.records
-        segments.append(segment)
-    if reader.offset != len(data):
-        raise StreamError(f"the stream must end after its {done} records, {len(data) - reader.offset} bytes follow")
-    return Stream(digest, dtype, shape, tuple(segments), fields)
+    if dict(fields).get(Field.STORED):
+        raise StreamError("field 11 must have no bytes, it has some")
+    return head
 
 
 def _bytes(data: object) -> bytes:
@@ -141,7 +206,7 @@ def _bytes(data: object) -> bytes:
     return bytes(data)
 
 
-def _read_fields(reader: _Reader) -> tuple[tuple[int, bytes], ...]:
+def _read_fields(reader: Reader) -> tuple[tuple[int, bytes], ...]:
     count = reader.varint("fields")
     if count > MOST_FIELDS:
         raise StreamError(f"a stream must have at most {MOST_FIELDS} fields, got {count}")
@@ -155,24 +220,68 @@ def _read_fields(reader: _Reader) -> tuple[tuple[int, bytes], ...]:
     return tuple(fields)
 
 
-def _read_segment(reader: _Reader, number: int, left: int, contiguous: bool) -> Segment:
+def read_segment(reader: Reader, number: int, left: int, head: Stream) -> Segment:
+    """Read a segment and check all of it that needs no circuit.
+
+    Args:
+        reader: stands at its beginning.
+        number: its number, for messages.
+        left: the records that are left of the stream.
+        head: the stream's header.
+
+    Raises:
+        StreamError: a length or the checksum is wrong.
+    """
     where = f"segment {number}"
     start = reader.offset
-    records = reader.varint(where)
-    lanes = reader.varint(where)
-    # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
-    if lanes > len(reader.data) - reader.offset:
-        raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
-    strings = (2 if contiguous else 1) * lanes
-    lengths = [reader.varint(where) for _ in range(strings)]
+    records, lanes, lengths = read_lengths(reader, where, head)
+    if not lanes and Field.STORED in dict(head.fields):
+        rows = reader.take(records * head.row_bytes, where)
+        reader.check(where, start)
+        if not 1 <= records <= left:
+            raise StreamError(f"{where} must have 1..{left} records, got {records}")
+        return Segment(records, (), (), rows)
     payload = tuple(reader.take(length, f"{where}, lane {lane % lanes}") for lane, length in enumerate(lengths))
     reader.check(where, start)
-    most = min(left, SEGMENT_NUMBERS if contiguous else SEGMENT_RECORDS)
+    most = min(left, SEGMENT_NUMBERS if head.contiguous else SEGMENT_RECORDS)
     if not 1 <= records <= most:
         raise StreamError(f"{where} must have 1..{most} records, got {records}")
     if not 1 <= lanes <= records:
         raise StreamError(f"{where} must have 1..{records} lanes, got {lanes}")
     return Segment(records, payload[:lanes], payload[lanes:])
+
+
+def read_lengths(reader: Reader, where: str, head: Stream) -> tuple[int, int, list[int]]:
+    """Read how many records and lanes a segment has, and the lengths of the lanes.
+
+    Raises:
+        StreamError: it ends before, or a count is written in too many bytes.
+    """
+    records = reader.varint(where)
+    lanes = reader.varint(where)
+    # Each lane has a length and a byte, so damaged counts cannot ask for more memory than the file has bytes.
+    if lanes > len(reader.data) - reader.offset:
+        raise StreamError(f"{where} must have a length byte for each of its {lanes} lanes: truncated or damaged")
+    return records, lanes, [reader.varint(where) for _ in range((2 if head.contiguous else 1) * lanes)]
+
+
+def pack_index(sizes: list[int]) -> bytes:
+    """Write the index: the bytes of every segment, in as few bytes as the largest needs."""
+    width = max(1, (max(sizes, default=0).bit_length() + 7) // 8)
+    body = b"".join(size.to_bytes(width, "little") for size in sizes) + bytes([width])
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def check_index(reader: Reader, sizes: list[int]) -> None:
+    """Read the index behind segments of these sizes.
+
+    Raises:
+        StreamError: it is another one.
+    """
+    expected = pack_index(sizes)
+    found = reader.take(len(expected), "index")
+    if found != expected:
+        raise StreamError("the index must be that of the segments before it, it is another: damaged stream")
 
 
 def _dtype(name: bytes, version: int) -> np.dtype[np.generic]:
@@ -185,7 +294,7 @@ def _dtype(name: bytes, version: int) -> np.dtype[np.generic]:
     return np.dtype(name.decode("ascii"))
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Write an unsigned integer, seven bits a byte, low bits first."""
     out = bytearray()
     while value > 127:
@@ -195,14 +304,20 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-class _Reader:
+class Reader:
     """Read a stream from front to back."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Data, offset: int = 0) -> None:
+        """Begin at a place."""
         self.data = data
-        self.offset = 0
+        self.offset = offset
 
     def take(self, size: int, where: str) -> bytes:
+        """Take so many bytes.
+
+        Raises:
+            StreamError: there are fewer.
+        """
         data = self.data[self.offset : self.offset + size]
         if len(data) != size:
             raise StreamError(f"{where} must have {size} bytes, {len(data)} are left: truncated stream")
@@ -210,6 +325,11 @@ class _Reader:
         return data
 
     def varint(self, where: str) -> int:
+        """Read a count.
+
+        Raises:
+            StreamError: it is not written in as few bytes as it needs, or has more than nine.
+        """
         value = 0
         for index in range(9):
             byte = self.take(1, where)[0]
@@ -221,6 +341,11 @@ class _Reader:
         raise StreamError(f"{where}: a count must have at most 9 bytes")
 
     def check(self, where: str, start: int) -> None:
+        """Read a checksum, of the bytes from `start` on.
+
+        Raises:
+            StreamError: it is another.
+        """
         computed = zlib.crc32(self.data[start : self.offset])
         stored = int.from_bytes(self.take(4, f"checksum of {where}"), "little")
         if computed != stored:

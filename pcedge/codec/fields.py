@@ -28,13 +28,17 @@ class Field(IntEnum):
     INDEX = 6
     #: in which order lanes are laid
     LANE_ORDER = 7
+    #: rows and lanes of a segment, where an index stands at the end
+    SEGMENTS = 9
+    #: some segments hold their rows as they are
+    STORED = 11
 
 
 #: the types without which the records are what they are: all readers may pass over them
 BESIDE = frozenset({Field.SOURCE, Field.FRAME, Field.PADDING, Field.INDEX})
 
 #: the types that `decode` takes into account, beside these
-UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER})
+UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER, Field.SEGMENTS, Field.STORED})
 
 
 def check_fields(fields: Mapping[int, bytes]) -> tuple[tuple[int, bytes], ...]:
@@ -60,7 +64,7 @@ def check_understood(fields: tuple[tuple[int, bytes], ...]) -> None:
     """
     for kind, _ in fields:
         known = kind in BESIDE or kind in UNDERSTOOD
-        if not known and (kind % 2 or kind <= max(Field)):
+        if not known and (kind % 2 or kind < Field.LANE_ORDER):
             raise StreamError(
                 f"the stream must have no field of type {kind}, which this version of pcedge does not understand "
                 "and may not pass over: a later version reads it"

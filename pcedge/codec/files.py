@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.container import Stream, parse
+from pcedge.codec.decoder import Decoder, StreamFile, range_of
 from pcedge.codec.fields import Field
 from pcedge.data.forms import Form, form_of, load_file, write
 from pcedge.data.readers import PLAIN, Reading
@@ -82,6 +84,32 @@ def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progres
     if form is None or name not in (None, form.format):
         form = form_of(name or "npy", array)
     return Restored(write(form, array), array, form.format)
+
+
+def decode_records(engine: LaneCoder, file: StreamFile, records: slice, name: str | None = None) -> Restored:
+    """Restore some records of a stream as a file of their own.
+
+    Args:
+        engine: the circuit's engine.
+        file: the stream.
+        records: a slice of step 1, both of whose ends are among the records or behind the last; negative ones count
+            from there.
+        name: the format that is written; None takes that of the file which was encoded where it can hold a part of
+            it (`npy`, `csv`, `tsv`, `raw`), else `npy`.
+
+    Raises:
+        StreamError: the stream is damaged, or of another circuit.
+        UsageError: there are no such records, or the format cannot hold them.
+    """
+    start, stop = range_of(records, len(decoder := Decoder.of(engine, file)))
+    array = decoder.read(start, stop)
+    form = source_of(file.head)
+    # A header that counts the records, and what stands behind the last of them, are those of the whole.
+    if form is not None and form.format in ("csv", "tsv", "raw") and name in (None, form.format):
+        part = replace(form, head=form.head if form.format != "raw" else b"", tail=b"", padding=b"")
+    else:
+        part = form_of(name or "npy", array)
+    return Restored(write(part, array), array, part.format)
 
 
 def fields_of(form: Form | None) -> dict[int, bytes]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pcedge.circuit.inference import check_records
 from pcedge.codec.container import (
     CONTIGUOUS,
     DEFAULT_LANES,
@@ -20,14 +21,23 @@ from pcedge.codec.container import (
     Segment,
     Stream,
     parse,
+    varint,
 )
-from pcedge.codec.fields import Field, Fields, check_fields, check_understood
-from pcedge.codec.predicted import decode_rows, default_lanes, encode_rows
-from pcedge.data.prediction import centred, restored
+from pcedge.codec.fields import Field, check_fields, check_understood
+from pcedge.codec.predicted import default_lanes
+from pcedge.codec.segments import check_rows, decode_segments, encode_segments
 from pcedge.data.predictor import Predictor
-from pcedge.data.symbolizer import Symbolizer, value_range
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, StreamError, UsageError
+from pcedge.integer.circuit import IntegerCircuit
+
+#: rows of a segment of a stream with an index where the caller names none, and the numbers that they have at least:
+#: a segment costs about 10 bytes, and 3 for each of its lanes
+INDEX_ROWS, INDEX_NUMBERS = 256, 4096
+
+#: rows of a lane of such a segment: to read the last of them all are decoded, at about 1/25 of the speed of many lanes
+INDEX_LANE_ROWS = 32
 
 
 def encode(
@@ -36,6 +46,8 @@ def encode(
     lanes: int | None = None,
     progress: Progress | None = None,
     fields: Mapping[int, bytes] | None = None,
+    index: int | None = None,
+    stored: bool = True,
 ) -> bytes:
     """Compress records to a stream.
 
@@ -48,10 +60,13 @@ def encode(
         progress: told (records done, records in all).
         fields: what the header carries beside dtype and shape, by type (`pcedge.codec.fields.Field`); a stream without
             any is one of version 1 where the data are integers.
+        index: records of a segment, where the stream is to have an index, with which a few of its records are read
+            without the others; 0 takes `default_index_rows`. None writes no index.
+        stored: whether a segment whose lanes would be larger than its data holds the data themselves.
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive, or a field has no type.
+        UsageError: lanes is not positive, index is out of its range, or a field has no type.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -61,88 +76,151 @@ def encode(
         >>> decode(engine, encode(engine, x)).tolist()
         [[1], [0]]
     """
-    symbolizer = engine.circuit.symbolizer
-    if isinstance(symbolizer, Predictor):
-        laid = check_fields({**(fields or {}), **dict(CONTIGUOUS)})
-        return _encode_predicted(engine, symbolizer, x, check_lanes(lanes), laid, progress)
-    rows = (
-        check_records(x, engine.circuit.cardinalities, allow_missing=False)
-        if symbolizer is None
-        else symbolizer.check(x)
-    )
-    array = np.asarray(x)
+    head, array = begin(engine.circuit, x, lanes, fields, index)
+    size, lanes = layout(engine.circuit, head, len(array), lanes)
+    segments: list[Segment] = []
+    for first, block in _batches(array, size, segment_rows(engine.circuit.symbolizer)):
+
+        def report(done: int, _: int, first: int = first) -> None:
+            if progress:
+                progress(first + done, len(array))
+
+        with _numbered(engine.circuit, x, first):
+            segments += encode_segments(engine, block, size, lanes, stored, report)
+    if not len(array):
+        check_rows(engine.circuit, array)
+    return finished(replace(head, shape=array.shape), segments).pack()
+
+
+def begin(
+    circuit: IntegerCircuit, x: ArrayLike, lanes: int | None, fields: Mapping[int, bytes] | None, index: int | None
+) -> tuple[Stream, NDArray[Any]]:
+    """Make the header of a stream of some data; its number of records, and what is stored, are not in it yet.
+
+    Raises:
+        DataError: the data do not fit the circuit, whatever their values.
+        UsageError: lanes or index are out of their range, or a field has no type.
+    """
+    if not isinstance(x, np.ndarray):
+        check_rows(circuit, x)
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
     if array.ndim > MAX_DIMENSIONS:
+        check_rows(circuit, array)
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     lanes = check_lanes(lanes)
-    checked = check_fields(fields or {})
-    if Field.LANE_ORDER in dict(checked):
-        raise UsageError(f"field {int(Field.LANE_ORDER)} says how lanes are laid: encode writes it where it must stand")
-    segments = []
-    size = segment_rows(symbolizer)
-    for first in range(0, len(rows), size):
-        block = rows[first : first + size]
-        records = block if symbolizer is None else symbolizer.apply(block).astype(np.int64)
-        count = min(lanes or DEFAULT_LANES, len(records), len(block))
+    laid = dict(check_fields(fields or {}))
+    for kind in (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED):
+        if kind in laid:
+            raise UsageError(f"field {int(kind)} says how lanes are laid: encode writes it where it must stand")
+    if isinstance(circuit.symbolizer, Predictor):
+        laid |= dict(CONTIGUOUS)
+    if index is not None:
+        rows = check_index_rows(circuit, index)
+        laid[Field.SEGMENTS] = varint(rows) + varint(min(rows, lanes or default_index_lanes(circuit, rows)))
+    return Stream(circuit.digest, array.dtype, array.shape, (), check_fields(laid)), array
 
-        def report(done: int, total: int, first: int = first, block_rows: int = len(block)) -> None:
-            if progress:
-                progress(first + done * block_rows // total, len(rows))
 
-        coded = engine.encode_lanes(records, count, report)
-        segments.append(Segment(len(block), tuple(coded)))
-    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), checked).pack()
+def layout(circuit: IntegerCircuit, head: Stream, rows: int, lanes: int | None) -> tuple[int, int]:
+    """Give the rows of every segment but the last, and S, for a stream of so many rows or more than a segment's."""
+    if head.indexed is not None:
+        return head.indexed
+    size = segment_rows(circuit.symbolizer)
+    if isinstance(circuit.symbolizer, Predictor):
+        return size, lanes or default_lanes(min(rows, size) * circuit.symbolizer.columns)
+    return size, lanes or DEFAULT_LANES
+
+
+def finished(head: Stream, segments: Sequence[Segment]) -> Stream:
+    """Put segments into a stream whose header has its number of records; some of them may be stored."""
+    fields = dict(head.fields)
+    if any(segment.stored is not None for segment in segments):
+        fields[Field.STORED] = b""
+    return replace(head, segments=tuple(segments), fields=check_fields(fields))
+
+
+def _batches(array: NDArray[Any], size: int, most: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Give rows in blocks of whole segments, each about as many as a segment of a stream without an index has."""
+    step = size * max(1, most // size)
+    for first in range(0, len(array), step):
+        yield first, array[first : first + step]
+
+
+@contextlib.contextmanager
+def _numbered(circuit: IntegerCircuit, x: ArrayLike, first: int) -> Iterator[None]:
+    """Let a message of wrong data name the record among all; of what lies in a file, only what it is counted from."""
+    try:
+        yield
+    except DataError as error:
+        if isinstance(x, np.memmap) and first:
+            raise DataError(f"of the records from {first} on: {error}") from error
+        check_rows(circuit, x)
+        raise
 
 
 def decode(
     engine: LaneCoder,
-    data: bytes,
+    data: object,
     progress: Progress | None = None,
 ) -> NDArray[np.generic]:
-    """Restore the records of a stream, with their dtype and shape.
+    """Restore the records of a stream, which is bytes, with their dtype and shape.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
     """
     stream = parse(data)
+    check_head(engine.circuit, stream)
+    _check_segments(stream, engine.circuit.symbolizer)
+    # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
+    out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
+    size, _ = stream.indexed or (segment_rows(engine.circuit.symbolizer), 0)
+    step = max(1, segment_rows(engine.circuit.symbolizer) // size)
+    done = 0
+    for number in range(0, len(stream.segments), step):
+
+        def report(rows: int, _: int, first: int = done) -> None:
+            if progress:
+                progress(first + rows, stream.shape[0])
+
+        block = decode_segments(engine, stream, stream.segments[number : number + step], number, report)
+        out[done : done + len(block)] = block
+        done += len(block)
+    return shaped(engine.circuit, stream, out)
+
+
+def shaped(circuit: IntegerCircuit, head: Stream, rows: NDArray[Any]) -> NDArray[Any]:
+    """Give rows, (N, numbers of a row), in the type and the shape that they had."""
+    predictor = circuit.symbolizer
+    if head.dtype.kind == "V" and isinstance(predictor, Predictor) and predictor.source:
+        rows = rows.view(predictor.source.source)
+    return rows.reshape(len(rows), *head.shape[1:])
+
+
+def check_head(circuit: IntegerCircuit, stream: Stream) -> None:
+    """Demand a header of this circuit.
+
+    Raises:
+        StreamError: it is of another circuit, or cannot be of one.
+    """
     check_understood(stream.fields)
-    if stream.digest != engine.circuit.digest[:DIGEST_BYTES]:
+    if stream.digest != circuit.digest[:DIGEST_BYTES]:
         raise StreamError(
-            f"the stream must be of this circuit, {engine.circuit.digest[:DIGEST_BYTES].hex()}, "
+            f"the stream must be of this circuit, {circuit.digest[:DIGEST_BYTES].hex()}, "
             f"it was made by {stream.digest.hex()}"
         )
-    variables = len(engine.circuit.order)
-    symbolizer = engine.circuit.symbolizer
+    symbolizer = circuit.symbolizer
     rows = symbolizer.data_shape if isinstance(symbolizer, Predictor) else symbolizer.shape if symbolizer else None
     if rows is not None and stream.shape[1:] != rows:
         raise StreamError(f"rows must have the symbolizer's shape {rows}, the header says shape {stream.shape}")
-    if symbolizer is None and math.prod(stream.shape[1:]) != variables:
-        raise StreamError(f"records must have {variables} symbols, the header says shape {stream.shape}")
+    if symbolizer is None and math.prod(stream.shape[1:]) != len(circuit.order):
+        raise StreamError(f"records must have {len(circuit.order)} symbols, the header says shape {stream.shape}")
     if stream.contiguous != isinstance(symbolizer, Predictor):
         raise StreamError("lanes must be in turn, or contiguous with a predictor stage: these do not fit the circuit")
+    window = _window(symbolizer)
+    if stream.indexed is not None and stream.indexed[0] % window:
+        raise StreamError(
+            f"segments must have a multiple of the window's {window} rows, field 9 says {stream.indexed[0]}"
+        )
     _check_dtype(stream.dtype, symbolizer)
-    counts = _check_segments(stream, symbolizer)
-    if isinstance(symbolizer, Predictor):
-        return _decode_predicted(engine, symbolizer, stream, progress)
-    # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
-    out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
-    lowest, highest = value_range(stream.dtype.name)
-    done = 0
-    for number, (segment, count) in enumerate(zip(stream.segments, counts, strict=True)):
-
-        def report(records: int, total: int, first: int = done, rows: int = segment.records) -> None:
-            if progress:
-                progress(first + records * rows // total, stream.shape[0])
-
-        lanes = list(segment.lanes)
-        symbols = engine.decode_lanes(lanes, count, report)
-        block = symbols if symbolizer is None else _data(symbolizer, symbols, segment.records, number)
-        for end in (block.min(), block.max()) if block.size else ():
-            if not lowest <= int(end) <= highest:
-                what = "symbols" if symbolizer is None else "values"
-                raise StreamError(f"{what} must fit {stream.dtype}, got {end}")
-        out[done : done + segment.records] = block.reshape(segment.records, -1)
-        done += segment.records
-    return out.reshape(stream.shape)
 
 
 def _check_dtype(dtype: np.dtype[Any], symbolizer: Symbolizer | Predictor | None) -> None:
@@ -153,54 +231,6 @@ def _check_dtype(dtype: np.dtype[Any], symbolizer: Symbolizer | Predictor | None
             raise StreamError(f"the data must be integers, as the circuit's, the header says {dtype.str}")
     elif dtype.newbyteorder("<").str != source.newbyteorder("<").str:
         raise StreamError(f"the data must be of type {source.str}, as the circuit's, the header says {dtype.str}")
-
-
-def _encode_predicted(
-    engine: LaneCoder, predictor: Predictor, x: ArrayLike, lanes: int | None, fields: Fields, progress: Progress | None
-) -> bytes:
-    array, cells = predictor.check(x), predictor.cells(x)
-    size = segment_rows(predictor)
-    lanes = lanes or default_lanes(min(len(array), size) * predictor.columns)
-    segments = []
-    for first in range(0, len(array), size):
-        block = centred(predictor, cells[first : first + size])
-
-        def report(done: int, _: int, first: int = first) -> None:
-            if progress:
-                progress(first + done, len(array))
-
-        coded, raw = encode_rows(engine, block, min(lanes, len(block)), report)
-        segments.append(Segment(len(block), tuple(coded), tuple(raw)))
-    return Stream(engine.circuit.digest, array.dtype, array.shape, tuple(segments), fields).pack()
-
-
-def _decode_predicted(
-    engine: LaneCoder, predictor: Predictor, stream: Stream, progress: Progress | None
-) -> NDArray[np.generic]:
-    # Records with fields are held as bytes: a copy by fields loses what lies between them.
-    out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)
-    fielded = stream.dtype.kind == "V"
-    lowest, highest = value_range(stream.dtype.name) if stream.dtype.kind in "iub" else (0, 0)
-    done = 0
-    for number, segment in enumerate(stream.segments):
-
-        def report(rows: int, _: int, first: int = done) -> None:
-            if progress:
-                progress(first + rows, stream.shape[0])
-
-        numbers = decode_rows(engine, list(segment.lanes), list(segment.raw), segment.records, report)
-        try:
-            block = restored(predictor, numbers)
-        except DataError as error:
-            raise StreamError(f"segment {number}: {error}") from error
-        integers = stream.dtype.kind in "iub"
-        if integers and not lowest <= int(block.min()) <= int(block.max()) <= highest:
-            raise StreamError(f"values must fit {stream.dtype}, got {int(block.min())}..{int(block.max())}")
-        rows = block.view(stream.dtype) if fielded else block
-        out[done : done + segment.records] = rows.reshape(segment.records, -1)
-        done += segment.records
-    typed = out.view(predictor.source.source) if fielded and predictor.source else out
-    return typed.reshape(stream.shape)
 
 
 def check_lanes(lanes: object) -> int | None:
@@ -223,32 +253,72 @@ def segment_rows(symbolizer: Symbolizer | Predictor | None) -> int:
     return SEGMENT_RECORDS - (SEGMENT_RECORDS % symbolizer.segment_rows if symbolizer else 0)
 
 
-def _check_segments(stream: Stream, symbolizer: Symbolizer | Predictor | None) -> list[int]:
-    """Demand the segments that `encode` makes of so many rows, for some S, and give the records of symbols of each.
+def _window(symbolizer: Symbolizer | Predictor | None) -> int:
+    """Give the rows of which every segment but the last has a multiple."""
+    return symbolizer.segment_rows if isinstance(symbolizer, Symbolizer) else 1
+
+
+def default_index_rows(circuit: IntegerCircuit) -> int:
+    """Choose the records of a segment of a stream with an index: 256, or so many that they have `INDEX_NUMBERS`."""
+    symbolizer = circuit.symbolizer
+    numbers = math.prod(symbolizer.shape) if symbolizer is not None else len(circuit.order)
+    rows = min(max(INDEX_ROWS, -(-INDEX_NUMBERS // numbers)), segment_rows(symbolizer))
+    window = _window(symbolizer)
+    return min(-(-rows // window) * window, segment_rows(symbolizer))
+
+
+def default_index_lanes(circuit: IntegerCircuit, rows: int) -> int:
+    """Choose S for segments of so many rows: a lane for every `INDEX_LANE_ROWS`; one where lanes begin anew."""
+    return 1 if isinstance(circuit.symbolizer, Predictor) else max(1, rows // INDEX_LANE_ROWS)
+
+
+def check_index_rows(circuit: IntegerCircuit, index: object) -> int:
+    """Demand a number of rows that a segment of an indexed stream may have; choose one for 0.
+
+    Raises:
+        UsageError: it is none.
+    """
+    most = segment_rows(circuit.symbolizer)
+    if isinstance(index, bool) or not isinstance(index, (int, np.integer)) or not 0 <= index <= most:
+        raise UsageError(f"index must be the records of a segment, 1..{most}, or 0, got {index!r}")
+    window = _window(circuit.symbolizer)
+    if index % window:
+        raise UsageError(f"index must be a multiple of the window's {window} rows, got {index}")
+    return int(index) or default_index_rows(circuit)
+
+
+def _check_segments(stream: Stream, symbolizer: Symbolizer | Predictor | None) -> None:
+    """Demand the segments that `encode` makes of so many rows, for some S.
 
     Data have one form at an S: others would decode too, and be written again as other bytes.
     """
-    lanes = max((len(segment.lanes) for segment in stream.segments), default=0)
-    left, counts = stream.shape[0], []
+    size, lanes = stream.indexed or (
+        segment_rows(symbolizer), max((len(segment.lanes) for segment in stream.segments), default=0)
+    )  # fmt: skip
+    left = stream.shape[0]
     for number, segment in enumerate(stream.segments):
-        rows = min(segment_rows(symbolizer), left)
-        if segment.records != rows:
-            raise StreamError(f"segment {number} must have {rows} of the {left} records left, got {segment.records}")
-        count = rows if symbolizer is None or isinstance(symbolizer, Predictor) else symbolizer.records(rows)
-        if len(segment.lanes) > count:
-            raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
-        if len(segment.lanes) != min(lanes, count, rows):
-            raise StreamError(
-                f"segment {number} must have {min(lanes, count, rows)} lanes, as many as the others, "
-                f"got {len(segment.lanes)}"
-            )
-        left -= rows
-        counts.append(count)
-    return counts
+        check_segment(segment, number, left, size, lanes, symbolizer)
+        left -= segment.records
 
 
-def _data(symbolizer: Symbolizer, symbols: NDArray[np.int64], rows: int, segment: int) -> NDArray[Any]:
-    try:
-        return symbolizer.invert(symbols, rows)
-    except DataError as error:
-        raise StreamError(f"segment {segment}: {error}") from error
+def check_segment(
+    segment: Segment, number: int, left: int, size: int, lanes: int, symbolizer: Symbolizer | Predictor | None
+) -> None:
+    """Demand a segment of `size` of the rows left, or all of them, in `lanes` lanes, or as many as it can have.
+
+    Raises:
+        StreamError: it has others.
+    """
+    rows = min(size, left)
+    if segment.records != rows:
+        raise StreamError(f"segment {number} must have {rows} of the {left} records left, got {segment.records}")
+    if segment.stored is not None:
+        return
+    count = symbolizer.records(rows) if isinstance(symbolizer, Symbolizer) else rows
+    if len(segment.lanes) > count:
+        raise StreamError(f"segment {number} must have 1..{count} lanes, got {len(segment.lanes)}")
+    if len(segment.lanes) != min(lanes, count, rows):
+        raise StreamError(
+            f"segment {number} must have {min(lanes, count, rows)} lanes, as many as the others, "
+            f"got {len(segment.lanes)}"
+        )

@@ -262,7 +262,7 @@ def evaluate(
         if queries:
             errors = query_errors(circuit, engine, symbols, queries, seed, _stage(say, "queries"))
         variables = symbols.shape[1]
-    packed = encode(engine, rows, lanes, _stage(say, "file"))
+    packed = encode(engine, rows, lanes, _stage(say, "file"), stored=False)
     stream = parse(packed)
     used = max(len(segment.lanes) for segment in stream.segments)
     return Evaluation(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pcedge.circuit import ProductLayer
 from pcedge.codec import decode, encode
-from pcedge.codec.container import SEGMENT_RECORDS, Segment, Stream, _varint, parse
+from pcedge.codec.container import SEGMENT_RECORDS, Segment, Stream, parse, varint
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, StreamError, UsageError
 from pcedge.integer import IntegerCircuit, IntegerSum
@@ -137,7 +137,7 @@ def repaired(header: bytes, *segments: bytes) -> bytes:
 def header_of(dtype: bytes = b"|u1", shape: tuple[int, ...] = (3, 3), dimensions: int | None = None,
               digest: bytes | None = None) -> bytes:  # fmt: skip
     digest = small_circuit().digest[:16] if digest is None else digest
-    sizes = b"".join(_varint(size) for size in shape)
+    sizes = b"".join(varint(size) for size in shape)
     count = bytes([len(shape) if dimensions is None else dimensions])
     return b"\x8ePCE\x01" + digest + bytes([len(dtype)]) + dtype + count + sizes
 
@@ -204,7 +204,7 @@ class TestErrors:
         )
         self.refuse(repaired(head, b"\xff" * 9), "segment 0: a count must have at most 9 bytes")
         self.refuse(
-            repaired(head, _varint(3) + _varint(1000)),
+            repaired(head, varint(3) + varint(1000)),
             "segment 0 must have a length byte for each of its 1000 lanes: truncated or damaged",
         )
         self.refuse(repaired(head, segment_of(4)), r"segment 0 must have 1\.\.3 records, got 4")

@@ -1,0 +1,273 @@
+"""Rows to segments and back: the lanes of several small segments go through the engine side by side.
+
+What a segment's bytes are depends on its own rows alone. An engine is fast where it has many lanes, and small segments
+have few: so those of equal size are given to it as one (`_places`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arrays import IntArray
+from pcedge.circuit.inference import check_records
+from pcedge.codec.container import Segment, Stream
+from pcedge.codec.predicted import decode_rows, encode_rows, lane_rows
+from pcedge.data.prediction import centred, restored
+from pcedge.data.predictor import Predictor
+from pcedge.data.symbolizer import Symbolizer, value_range
+from pcedge.engines.base import LaneCoder, Progress
+from pcedge.errors import DataError, StreamError
+from pcedge.integer.circuit import IntegerCircuit
+
+Rows = NDArray[Any]
+
+#: bytes that a segment must be smaller by to be stored: field 11, and version 2 where it is for that alone, take 3
+LEAST_SAVED = 4
+
+
+def encode_segments(
+    engine: LaneCoder, rows: Rows, size: int, lanes: int, stored: bool = True, progress: Progress | None = None
+) -> list[Segment]:
+    """Encode rows.
+
+    Args:
+        engine: what codes the circuit's lanes.
+        rows: the data, (rows, …).
+        size: rows of every segment but the last.
+        lanes: S.
+        stored: whether a segment that its lanes would make larger is stored.
+        progress: told (rows done, rows in all).
+
+    Raises:
+        DataError: the data do not fit the circuit.
+    """
+    map_rows = _mapping(engine.circuit)
+    made: list[Segment] = []
+    whole = len(rows) // size
+    for first, count, length in ((0, whole, size), (whole * size, 1, len(rows) - whole * size)):
+        if not count or not length:
+            continue
+        parts = [rows[first + size * number :][:length] for number in range(count)]
+
+        def report(done: int, total: int, first: int = first, some: int = count * length) -> None:
+            if progress:
+                progress(first + done * some // max(1, total), len(rows))
+
+        mapped = map_rows(parts)
+        for part, segment in zip(parts, _encode(engine, mapped, length, lanes, report), strict=True):
+            made.append(_smaller(part, segment) if stored else segment)
+    return made
+
+
+def check_rows(circuit: IntegerCircuit, rows: Rows) -> None:
+    """Demand data that the circuit can code.
+
+    Raises:
+        DataError: they do not fit the circuit.
+    """
+    if isinstance(circuit.symbolizer, Predictor):
+        circuit.symbolizer.cells(rows)
+    elif circuit.symbolizer is not None:
+        circuit.symbolizer.check(rows)
+    else:
+        check_records(rows, circuit.cardinalities, allow_missing=False)
+
+
+def decode_segments(
+    engine: LaneCoder, head: Stream, segments: Sequence[Segment], first: int = 0, progress: Progress | None = None
+) -> Rows:
+    """Decode segments that follow each other.
+
+    Args:
+        engine: what codes the circuit's lanes.
+        head: the stream's header.
+        segments: the segments.
+        first: the number of the first of them, for messages.
+        progress: told (rows done, rows in all).
+
+    Returns:
+        The rows in the stream's dtype, (rows, numbers of a row).
+
+    Raises:
+        StreamError: the bytes are not what an encoder of this circuit writes.
+    """
+    total = sum(segment.records for segment in segments)
+    out = np.empty((total, math.prod(head.shape[1:])), dtype=head.dtype)
+    done = 0
+    for _, run in itertools.groupby(segments, lambda s: (s.records, len(s.lanes))):
+        some = list(run)
+
+        def report(now: int, of: int, done: int = done, rows: int = sum(s.records for s in some)) -> None:
+            if progress:
+                progress(done + now * rows // max(1, of), total)
+
+        try:
+            block = _decode(engine, head, some, first, report)
+        except StreamError:
+            # Of several at a time, a message would name a lane of none of them.
+            for number, segment in enumerate(some if len(some) > 1 else ()):
+                _decode(engine, head, [segment], first + number)
+            raise
+        out[done : done + len(block)] = block
+        done += len(block)
+        first += len(some)
+    return out
+
+
+def decode_part(engine: LaneCoder, head: Stream, segment: Segment, start: int, stop: int, number: int) -> Rows:
+    """Decode rows `start` to `stop` of a segment, of the lanes that they lie in; else as `decode_segments`."""
+    lanes, rows = len(segment.lanes), segment.records
+    symbolizer = engine.circuit.symbolizer
+    if segment.stored is not None or isinstance(symbolizer, Symbolizer):
+        return decode_segments(engine, head, [segment], number)[start:stop]
+    if symbolizer is None:
+        lane, place = np.arange(start, stop) % lanes, np.arange(start, stop) // lanes
+    else:
+        counts = lane_rows(rows, lanes)
+        firsts = np.cumsum(counts) - counts
+        lane = np.searchsorted(firsts, np.arange(start, stop), side="right") - 1
+        place = np.arange(start, stop) - firsts[lane]
+    some = np.unique(lane)
+    if len(some) == lanes:
+        return decode_segments(engine, head, [segment], number)[start:stop]
+    # Longer lanes come first, as in every segment.
+    counts = lane_rows(rows, lanes)[some]
+    chosen = Segment(
+        int(counts.sum()), tuple(segment.lanes[i] for i in some), tuple(segment.raw[i] for i in some if segment.raw)
+    )
+    decoded = decode_segments(engine, head, [chosen], number)
+    which = np.searchsorted(some, lane)
+    return decoded[place * len(some) + which if symbolizer is None else (np.cumsum(counts) - counts)[which] + place]
+
+
+def _mapping(circuit: IntegerCircuit) -> Callable[[list[Rows]], list[IntArray]]:
+    """Give what makes of the rows of every segment what is coded."""
+    symbolizer = circuit.symbolizer
+    if isinstance(symbolizer, Predictor):
+        return lambda parts: [centred(symbolizer, symbolizer.cells(part)) for part in parts]
+    if symbolizer is not None:
+        return lambda parts: [symbolizer.apply(part).astype(np.int64) for part in parts]
+    return lambda parts: [check_records(part, circuit.cardinalities, allow_missing=False) for part in parts]
+
+
+def _encode(engine: LaneCoder, mapped: list[IntArray], rows: int, lanes: int, report: Progress) -> Iterator[Segment]:
+    """Encode segments of `rows` rows each, which are mapped to equally many records."""
+    count, parts = len(mapped[0]), len(mapped)
+    lanes = min(lanes, count, rows)
+    contiguous = isinstance(engine.circuit.symbolizer, Predictor)
+    order, places = _places(count, lanes, parts, contiguous)
+    joint = mapped[0] if parts == 1 else np.ma.concatenate(mapped) if _masked(mapped) else np.concatenate(mapped)
+    if parts > 1:
+        joint = joint[np.argsort(places)]
+    if contiguous:
+        coded, raw = encode_rows(engine, joint, lanes * parts, report)
+    else:
+        coded, raw = engine.encode_lanes(joint, lanes * parts, report), []
+    for own in order:
+        yield Segment(rows, tuple(coded[i] for i in own), tuple(raw[i] for i in own if raw))
+
+
+def _decode(
+    engine: LaneCoder, head: Stream, segments: list[Segment], first: int, report: Progress | None = None
+) -> Rows:
+    """Decode segments of equally many rows and lanes; give (rows, numbers of a row)."""
+    symbolizer = engine.circuit.symbolizer
+    rows = segments[0].records
+    if segments[0].stored is not None:
+        return np.concatenate([_restored(engine.circuit, head, segment, first) for segment in segments])
+    contiguous = isinstance(symbolizer, Predictor)
+    count = symbolizer.records(rows) if isinstance(symbolizer, Symbolizer) else rows
+    order, places = _places(count, len(segments[0].lanes), len(segments), contiguous)
+    owners = sorted((int(i), part, lane) for part, own in enumerate(order) for lane, i in enumerate(own))
+    lanes = [segments[part].lanes[lane] for _, part, lane in owners]
+    total = count * len(segments)
+    if contiguous:
+        raw = [segments[part].raw[lane] for _, part, lane in owners]
+        joint = decode_rows(engine, lanes, raw, total, report)
+    else:
+        joint = engine.decode_lanes(lanes, total, report)
+    if len(segments) > 1:
+        joint = joint[places]
+    blocks = []
+    for number in range(len(segments)):
+        part = joint[count * number : count * (number + 1)]
+        try:
+            if isinstance(symbolizer, Predictor):
+                part = restored(symbolizer, part)
+            elif symbolizer is not None:
+                part = symbolizer.invert(part, rows)
+        except DataError as error:
+            raise StreamError(f"segment {first + number}: {error}") from error
+        blocks.append(_typed(head, part, symbolizer))
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _typed(head: Stream, block: Rows, symbolizer: Symbolizer | Predictor | None) -> Rows:
+    """Give rows in the stream's dtype, (rows, numbers of a row)."""
+    if head.dtype.kind in "iub" and block.size:
+        lowest, highest = value_range(head.dtype.name)
+        ends = [int(block.min()), int(block.max())]
+        if wrong := [end for end in ends if not lowest <= end <= highest]:
+            shown = f"{ends[0]}..{ends[1]}" if isinstance(symbolizer, Predictor) else wrong[0]
+            raise StreamError(f"{'values' if symbolizer else 'symbols'} must fit {head.dtype}, got {shown}")
+    # Records with fields are held as bytes: a copy by fields loses what lies between them.
+    rows = block.view(head.dtype) if head.dtype.kind == "V" else block.astype(head.dtype, copy=False)
+    return rows.reshape(len(block), math.prod(head.shape[1:]))
+
+
+def _restored(circuit: IntegerCircuit, head: Stream, segment: Segment, first: int) -> Rows:
+    """Give stored rows, which must be such as the circuit codes."""
+    data = np.frombuffer(segment.stored or b"", dtype=np.uint8)
+    if head.dtype.kind == "b" and data.max(initial=0) > 1:
+        raise StreamError(f"segment {first}, which is stored: a bool must be 0 or 1, got {data.max()}")
+    rows = data.view(head.dtype).reshape(segment.records, *head.shape[1:])
+    source = circuit.symbolizer.source if isinstance(circuit.symbolizer, Predictor) else None
+    try:
+        check_rows(circuit, rows.view(source.source) if head.dtype.kind == "V" and source else rows)
+    except DataError as error:
+        raise StreamError(f"segment {first}, which is stored: {error}") from error
+    return rows.reshape(segment.records, -1)
+
+
+def _smaller(rows: Rows, segment: Segment) -> Segment:
+    """Give a segment with its rows as they are where that is smaller."""
+    plain = Segment(segment.records, (), (), rows.tobytes())
+    return plain if len(segment.pack()) - len(plain.pack()) >= LEAST_SAVED else segment
+
+
+def _masked(mapped: list[IntArray]) -> bool:
+    return any(isinstance(part, np.ma.MaskedArray) for part in mapped)
+
+
+def _places(count: int, lanes: int, parts: int, contiguous: bool) -> tuple[IntArray, IntArray]:
+    """Lay the lanes of equal segments side by side, longer ones first, as an engine has them.
+
+    Args:
+        count: records of every segment.
+        lanes: lanes of every segment.
+        parts: segments.
+        contiguous: whether a lane has records that follow each other, not every S-th.
+
+    Returns:
+        The place of every segment's lanes among all lanes, (parts, lanes), and of its records among all records,
+        (parts * count).
+    """
+    long = count % lanes or lanes
+    part, lane = np.arange(parts)[:, None], np.arange(lanes)
+    order = np.where(lane < long, part * long + lane, parts * long + part * (lanes - long) + lane - long)
+    if contiguous:
+        own = lane_rows(count, lanes)
+        all_lanes = lane_rows(count * parts, lanes * parts)
+        firsts = np.cumsum(all_lanes) - all_lanes
+        which = np.repeat(lane, own)
+        places = firsts[order[:, which]] + np.arange(count) - (np.cumsum(own) - own)[which]
+    else:
+        record = np.arange(count)
+        places = (record // lanes) * (lanes * parts) + order[:, record % lanes]
+    return order, places.ravel()
