@@ -61,7 +61,7 @@ def main() -> None:
             noticed.append(f"{len(found.damaged)} of {int(gone.sum())}")
         rows.append([
             str(size), str(len(packets[0][1])), f"{cost:+.2%}", f"{computed} %",
-            *(f"{(len(s) - 1) * p.size / (plain * last / images.size) - 1:+.2%}" for p, s in (packets[16], packets[32])),
+            *(f"{(len(sent) - 1) * (size + more) / (plain * last / images.size) - 1:+.2%}" for more in (2, 4)),
             f"{gone.mean():.2%}", f"{1 - lost.here.mean():.2%}", *noticed,
         ])  # fmt: skip
         print(" | ".join(rows[-1]), flush=True)

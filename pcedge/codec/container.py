@@ -87,6 +87,8 @@ class Stream:
     segments: tuple[Segment, ...]
     #: types, ascending, and bytes
     fields: tuple[tuple[int, bytes], ...] = ()
+    #: of a stream of packets, which has no segments
+    packets: tuple[bytes, ...] = ()
 
     @property
     def version(self) -> int:
@@ -117,6 +119,24 @@ class Stream:
         return rows, lanes
 
     @property
+    def packet_bytes(self) -> int | None:
+        """Give the bytes of a packet; None where the stream has segments.
+
+        Raises:
+            StreamError: the field that says so is damaged.
+        """
+        data = dict(self.fields).get(Field.PACKETS)
+        if data is None:
+            return None
+        reader = Reader(data)
+        size = reader.varint("field 15")
+        if reader.offset != len(data) - 2 or not size:
+            raise StreamError(
+                f"field 15 must be the bytes of a packet, of a place, and a checksum's bits, got {data[:40].hex()}"
+            )
+        return size
+
+    @property
     def row_bytes(self) -> int:
         """Give the bytes of a row that is stored."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
@@ -125,7 +145,7 @@ class Stream:
         """Write the stream."""
         segments = [segment.pack() for segment in self.segments]
         tail = b"" if self.indexed is None else pack_index([len(segment) for segment in segments])
-        return self.pack_head() + b"".join(segments) + tail
+        return self.pack_head() + b"".join(segments) + b"".join(self.packets) + tail
 
     def pack_head(self) -> bytes:
         """Write the header."""
@@ -140,7 +160,7 @@ class Stream:
     @property
     def payload_bytes(self) -> int:
         """Count the bytes of all lanes, and of what is stored."""
-        return sum(segment.payload_bytes for segment in self.segments)
+        return sum(segment.payload_bytes for segment in self.segments) + sum(map(len, self.packets))
 
 
 def parse(data: object) -> Stream:
@@ -152,6 +172,8 @@ def parse(data: object) -> Stream:
     whole = _bytes(data)
     reader = Reader(whole)
     head = read_head(reader)
+    if head.packet_bytes is not None:
+        return replace(head, packets=_packets(whole, reader.offset, head.packet_bytes))
     segments: list[Segment] = []
     sizes: list[int] = []
     done = 0
@@ -168,6 +190,11 @@ def parse(data: object) -> Stream:
     if Field.STORED in dict(head.fields) and all(segment.stored is None for segment in segments):
         raise StreamError("a stream with field 11 must have a segment that is stored, it has none")
     return stream
+
+
+def _packets(data: bytes, start: int, size: int) -> tuple[bytes, ...]:
+    """Cut packets; what is left at the end is one that is damaged."""
+    return tuple(data[place : place + size] for place in range(start, len(data), size))
 
 
 def read_head(reader: Reader) -> Stream:

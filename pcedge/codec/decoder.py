@@ -68,6 +68,10 @@ class StreamFile:
         try:
             reader = Reader(self.data)
             self.head: Stream = read_head(reader)
+            if self.head.packet_bytes is not None:
+                raise StreamError(
+                    "some records are read from segments, this stream is one of packets: decode all of it"
+                )
             self._start = reader.offset
             # Every record but those of a stream with an index is found by passing over what lies before it.
             self._sizes = None if self.head.indexed is None else self._read_index(self.head.indexed[0])

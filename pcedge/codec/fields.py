@@ -32,13 +32,15 @@ class Field(IntEnum):
     SEGMENTS = 9
     #: some segments hold their rows as they are
     STORED = 11
+    #: the bytes of a packet, of its place, and bits of its checksum: packets follow instead of segments
+    PACKETS = 15
 
 
 #: the types without which the records are what they are: all readers may pass over them
 BESIDE = frozenset({Field.SOURCE, Field.FRAME, Field.PADDING, Field.INDEX})
 
 #: the types that `decode` takes into account, beside these
-UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER, Field.SEGMENTS, Field.STORED})
+UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.PACKETS})
 
 
 def check_fields(fields: Mapping[int, bytes]) -> tuple[tuple[int, bytes], ...]:

@@ -109,7 +109,7 @@ def begin(
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     lanes = check_lanes(lanes)
     laid = dict(check_fields(fields or {}))
-    for kind in (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED):
+    for kind in (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.PACKETS):
         if kind in laid:
             raise UsageError(f"field {int(kind)} says how lanes are laid: encode writes it where it must stand")
     if isinstance(circuit.symbolizer, Predictor):
@@ -169,6 +169,8 @@ def decode(
     """
     stream = parse(data)
     check_head(engine.circuit, stream)
+    if stream.packet_bytes is not None:
+        raise StreamError("the stream must have segments, it is one of packets: decode_packet_stream takes it")
     _check_segments(stream, engine.circuit.symbolizer)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
     out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)

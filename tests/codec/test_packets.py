@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import strategies
+from helpers import predictors
+from helpers.series import series, series_circuit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pcedge.codec import decode
+from pcedge.codec.container import parse
+from pcedge.codec.packet_stream import decode_packet_stream, encode_packet_stream, whole
 from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.engines import ReferenceEngine
-from pcedge.errors import UsageError
+from pcedge.errors import StreamError, UsageError
 from pcedge.native import NativeEngine, instruction_sets
 from pcedge.quantize import QuantizationConfig, quantize
 
@@ -151,3 +158,45 @@ class TestWrong:
     def test_layout(self, size, bits, text):
         with pytest.raises(UsageError, match=text):
             PacketLayout.of(engine_of(), size, 1000, bits)
+
+
+class TestStream:
+    ENGINE = engine_of()
+    DATA = ENGINE.sample(80, seed=3).astype(np.uint8)
+
+    def test_data_come_back_in_their_type(self):
+        data = encode_packet_stream(self.ENGINE, self.DATA, 20)
+        received = decode_packet_stream(self.ENGINE, data)
+        assert received.array.dtype == np.uint8
+        np.testing.assert_array_equal(whole(received), self.DATA)
+        head = parse(data)
+        assert {len(packet) for packet in head.packets} == {20} and head.payload_bytes == 20 * len(head.packets)
+
+    def test_what_is_lost_is_said(self):
+        data = encode_packet_stream(self.ENGINE, self.DATA, 20, 32)
+        received = decode_packet_stream(self.ENGINE, data[:-5] + b"")
+        assert received.damaged == (received.packets - 1,)
+        np.testing.assert_array_equal(received.array, np.where(received.here, self.DATA, 0))
+        lost = int((~received.here).sum())
+        with pytest.raises(StreamError, match=rf"packets {received.damaged[0]} are damaged, {lost} of 560 numbers"):
+            whole(received)
+        with pytest.raises(StreamError, match="is one of packets"):
+            decode(self.ENGINE, data)
+
+    def test_a_symbolizer_needs_all(self):
+        circuit = quantize(series_circuit())
+        engine, data = ReferenceEngine(circuit), series(50)
+        stream = encode_packet_stream(engine, data, 40)
+        np.testing.assert_array_equal(whole(decode_packet_stream(engine, stream)), data)
+        with pytest.raises(StreamError, match="a circuit with a symbolizer must have all packets"):
+            decode_packet_stream(engine, stream[:-40])
+
+    def test_no_memory_for_a_hostile_header(self):
+        stream = parse(encode_packet_stream(self.ENGINE, self.DATA, 20))
+        with pytest.raises(StreamError, match="must come in packets, at most 65536 in each"):
+            decode_packet_stream(self.ENGINE, replace(stream, shape=(1 << 50, 7)).pack())
+
+    def test_a_predictor_stage_has_none(self):
+        circuit = predictors.circuit_of(predictors.random_predictor(0))
+        with pytest.raises(UsageError, match="packets must be decodable without those before them"):
+            encode_packet_stream(ReferenceEngine(circuit), np.zeros((2, 2), dtype=np.int16), 64)
