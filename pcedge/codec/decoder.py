@@ -69,9 +69,7 @@ class StreamFile:
             reader = Reader(self.data)
             self.head: Stream = read_head(reader)
             if self.head.packet_bytes is not None:
-                raise StreamError(
-                    "some records are read from segments, this stream is one of packets: decode all of it"
-                )
+                raise StreamError("the stream must have segments to read some records, it has packets: decode all")
             self._start = reader.offset
             # Every record but those of a stream with an index is found by passing over what lies before it.
             self._sizes = None if self.head.indexed is None else self._read_index(self.head.indexed[0])

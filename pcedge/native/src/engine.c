@@ -394,8 +394,9 @@ static void unpack_round(block_t *b, decoder_t *decoders, const uint8_t *rules, 
     }
 }
 
-static int unpack(const pce_program *p, const uint8_t *payloads, int64_t size, const int64_t *places,
-                  const uint8_t *rules, int64_t begin, int64_t end, pce_records *out) {
+static int unpack(const pce_program *p, const uint8_t *payloads, int64_t size,
+                  const int64_t *places, const uint8_t *rules, int64_t begin, int64_t end,
+                  pce_records *out) {
   block_t b;
   if (block_make(&b, p, &p->code))
     return PCE_MEMORY;
@@ -510,6 +511,5 @@ static int decode_rows(const pce_program *p, const pce_stage *stage, const uint8
   return status;
 }
 
-const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood,  intervals,  encode,
-                                                decode,           encode_rows, decode_rows,
-                                                unpack};
+const pce_engine NAMED(pce_engine_, PCE_ISA) = {TEXT_OF(PCE_ISA), likelihood,  intervals,   encode,
+                                                decode,           encode_rows, decode_rows, unpack};
