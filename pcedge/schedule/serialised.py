@@ -120,6 +120,11 @@ def pack(digest: bytes, sections: Mapping[str, IntArray | bytes]) -> bytes:
     return data + zlib.crc32(data).to_bytes(4, "little")
 
 
+def digest_of(head: bytes) -> bytes | None:
+    """Give the digest that the first 40 bytes of a program file name; None where they are of another file."""
+    return head[8:40] if head.startswith(MAGIC) and len(head) >= 40 else None
+
+
 def from_bytes(data: bytes, where: str = "the program") -> Program:
     """Read a program.
 

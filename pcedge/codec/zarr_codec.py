@@ -1,0 +1,107 @@
+"""The zarr v3 codec `pcedge.pce`, array to bytes, which zarr finds by its entry point (docs/stores.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.abc.codec import ArrayBytesCodec
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer, NDBuffer
+from zarr.core.common import JSON, parse_named_configuration
+
+from pcedge.codec import stream
+from pcedge.codec.registry import engine_of, find_circuit, name_circuit
+from pcedge.codec.rows import as_rows
+from pcedge.codec.source import Source
+from pcedge.errors import UsageError
+from pcedge.schedule.serialised import from_bytes, to_bytes
+
+NAME = "pcedge.pce"
+#: the group beside an array in which circuits are kept, by their digests
+GROUP = "pcedge"
+
+
+@dataclass(frozen=True, init=False)
+class PceCodec(ArrayBytesCodec):
+    """Compress chunks with one circuit: a chunk, in C order, is a number of records.
+
+    Args:
+        circuit: an integer circuit, its program, or a file of one; None finds it by its digest.
+        digest: 64 hexadecimal digits.
+        lanes: S, as in `pcedge.encode`.
+
+    Raises:
+        UsageError: neither circuit nor digest is given, or they are not of one another.
+    """
+
+    is_fixed_size = False
+
+    digest: str
+    lanes: int | None
+
+    def __init__(self, circuit: Source | None = None, *, digest: str | None = None, lanes: int | None = None) -> None:
+        """Name the circuit; it is opened when it is first used."""
+        if circuit is not None:
+            found = name_circuit(circuit)
+            if digest not in (None, found):
+                raise UsageError(f"the circuit must be {digest}, got {found}")
+            digest = found
+        if not isinstance(digest, str):
+            raise UsageError(f"the codec {NAME} must have a circuit, or the digest of one")
+        object.__setattr__(self, "digest", digest)
+        object.__setattr__(self, "lanes", stream.check_lanes(lanes))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, JSON]) -> PceCodec:
+        """Make the codec that an array's metadata name."""
+        _, configuration = parse_named_configuration(data, NAME)
+        return cls(**configuration)  # type: ignore[arg-type]
+
+    def to_dict(self) -> dict[str, JSON]:
+        """Give what the metadata hold: the digest, and the lanes where they are chosen."""
+        chosen: dict[str, JSON] = {} if self.lanes is None else {"lanes": self.lanes}
+        return {"name": NAME, "configuration": {"digest": self.digest, **chosen}}
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        """Refuse: the size hangs on the data."""
+        raise NotImplementedError
+
+    async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
+        return await asyncio.to_thread(self._decode_sync, chunk_data, chunk_spec)
+
+    async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
+        return await asyncio.to_thread(self._encode_sync, chunk_data, chunk_spec)
+
+    def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
+        array = stream.decode(engine_of(self.digest), chunk_data.to_bytes())
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(array.reshape(chunk_spec.shape))
+
+    def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
+        engine = engine_of(self.digest)
+        rows = as_rows(engine.circuit, np.ascontiguousarray(chunk_data.as_numpy_array()))
+        return chunk_spec.prototype.buffer.from_bytes(stream.encode(engine, rows, self.lanes))
+
+
+def keep_in_group(group: zarr.Group, digest: str) -> None:
+    """Put a circuit into the group `pcedge/` beside arrays, so that the store needs no other file."""
+    data = np.frombuffer(to_bytes(find_circuit(digest)), dtype=np.uint8)
+    group.require_group(GROUP).create_array(digest, data=data, overwrite=True)
+
+
+def find_in_group(group: zarr.Group) -> list[str]:
+    """Have this process know the circuits of the group `pcedge/`; give their digests.
+
+    Raises:
+        FormatError: one breaks its format.
+    """
+    if GROUP not in group:
+        return []
+    kept: Any = group[GROUP]
+    return [
+        name_circuit(from_bytes(np.asarray(array[:]).tobytes(), f"the circuit {name}"))
+        for name, array in sorted(kept.arrays())
+    ]
