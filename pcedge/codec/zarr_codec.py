@@ -26,7 +26,7 @@ GROUP = "pcedge"
 
 
 @dataclass(frozen=True, init=False)
-class PceCodec(ArrayBytesCodec):
+class PceCodec(ArrayBytesCodec):  # type: ignore[misc]
     """Compress chunks with one circuit: a chunk, in C order, is a number of records.
 
     Args:
@@ -59,7 +59,7 @@ class PceCodec(ArrayBytesCodec):
     def from_dict(cls, data: dict[str, JSON]) -> PceCodec:
         """Make the codec that an array's metadata name."""
         _, configuration = parse_named_configuration(data, NAME)
-        return cls(**configuration)  # type: ignore[arg-type]
+        return cls(**configuration)
 
     def to_dict(self) -> dict[str, JSON]:
         """Give what the metadata hold: the digest, and the lanes where they are chosen."""
