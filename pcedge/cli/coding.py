@@ -67,6 +67,7 @@ def encode(
     """
     from pcedge.codec import check_stream
     from pcedge.codec.container import parse
+    from pcedge.codec.drift import measure_drift
     from pcedge.codec.files import fields_of
     from pcedge.codec.stream import encode as compress
     from pcedge.data.forms import load_file
@@ -86,6 +87,13 @@ def encode(
     if note is not None:
         warn(note)
     stream = parse(packed)
+    drift = measure_drift(stream.segments)
+    if drift.segments:
+        worst = max(drift.segments, key=drift.bits.__getitem__)
+        warn(
+            f"{len(drift.segments)} of {len(drift.bits)} segments need far more bits than the others, segment {worst} "
+            f"{drift.bits[worst]:.1f} a record where {drift.expected:.1f} are usual: the data may have changed"
+        )
     symbolizer = engine.circuit.symbolizer
     symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
     result = {
@@ -95,6 +103,10 @@ def encode(
         "verify": check, "verified_records": verified, "source": None if form is None else form.text,
         "segments": len(stream.segments), "index": None if stream.indexed is None else stream.indexed[0],
         "stored": sum(segment.stored is not None for segment in stream.segments),
+        "expected_bits_per_record": drift.expected,
+        "worst_segment": drift.worst,
+        "worst_bits_per_record": None if drift.worst is None else drift.bits[drift.worst],
+        "drifted_segments": list(drift.segments),
     }  # fmt: skip
     result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
