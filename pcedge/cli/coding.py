@@ -137,7 +137,7 @@ def decode(
     from pcedge.codec.files import decode_file, decode_records
     from pcedge.native import open_engine
 
-    name = _format_of(out, name)
+    name = format_of(out, name)
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     part: dict[str, Any] = {}
@@ -162,7 +162,7 @@ def decode(
     return result | part, text + (f", of {part['of_records']} records" if part else ""), 0
 
 
-def _format_of(out: Path, name: str | None) -> str | None:
+def format_of(out: Path, name: str | None) -> str | None:
     """Give the format of an output: a suffix that is known never holds another one.
 
     Raises:
