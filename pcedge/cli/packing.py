@@ -20,10 +20,10 @@ from pcedge.cli.inputs import (
     reading_of,
     reading_options,
     said_header,
+    verify_options,
 )
 from pcedge.cli.output import Command, Result, progress, warn, whole_file
 from pcedge.cli.streams import say
-from pcedge.codec.checking import VERIFY
 from pcedge.data.forms import FORMATS
 
 #: bytes of the data that xz is run on, for the break-even
@@ -35,14 +35,11 @@ COMPARED = 1 << 24
 @click.argument("data", type=DataPath(exists=True, allow_dash=True))
 @click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
-@click.option(
-    "--verify", "check", default="all", show_default=True, type=click.Choice(VERIFY),
-    help="How much is decoded and compared before OUT takes its place, as of encode.",
-)  # fmt: skip
+@verify_options
 @engine_options
 @reading_options
 def pack(
-    model: str, data: str, out: Path, lanes: int | None, check: str, engine_name: str, threads: int,
+    model: str, data: str, out: Path, lanes: int | None, check: str | None, engine_name: str, threads: int,
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Put a circuit and a file that it compresses into one archive, which needs no other file; - is stdin, and stdout.
@@ -51,6 +48,7 @@ def pack(
     """
     from pcedge.codec import check_stream
     from pcedge.codec.archive import pack_circuit
+    from pcedge.codec.checking import default_verify
     from pcedge.codec.files import fields_of
     from pcedge.codec.stream import encode
     from pcedge.data.forms import load_file
@@ -61,6 +59,7 @@ def pack(
     reading = reading_of(engine.circuit, dtype, shape, header=header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
+    check = check or default_verify(engine)
     with whole_file(out) as fresh:
         circuit = pack_circuit(engine.program)
         with progress("encoding") as move:

@@ -10,6 +10,7 @@ from statistics import median
 import numpy as np
 
 from pcedge.codec.container import Segment
+from pcedge.codec.encoder import SegmentSize
 from pcedge.engines.base import Engine
 from pcedge.errors import UsageError
 
@@ -37,7 +38,7 @@ class Drift:
         return max(range(len(self.bits)), key=self.bits.__getitem__, default=None)
 
 
-def measure_drift(segments: Sequence[Segment], expected: tuple[float, float] | None = None) -> Drift:
+def measure_drift(segments: Sequence[Segment | SegmentSize], expected: tuple[float, float] | None = None) -> Drift:
     """Find the segments that need far more bits than expected: `DEVIATIONS` and `SHARE` above it.
 
     Args:
@@ -64,7 +65,7 @@ def measure_drift(segments: Sequence[Segment], expected: tuple[float, float] | N
             raise UsageError(f"what is expected must be a mean and a deviation of at least 0, got {expected}")
         limits = {number: _limit(mean, deviation / math.sqrt(segments[number].records)) for number in whole}
     else:
-        usual = [bits[number] for number in whole if segments[number].stored is None]
+        usual = [bits[number] for number in whole if segments[number].stored in (None, False)]
         if len(whole) < 2 or not usual:
             return Drift(bits, None, ())
         mean = median(usual)
