@@ -21,7 +21,7 @@ from pcedge.cli.inputs import (
     said_header,
     verify_options,
 )
-from pcedge.cli.output import Command, Result, announce, progress, warn, whole_file
+from pcedge.cli.output import Command, Result, announce, must_come_with, progress, warn, whole_file
 from pcedge.data.forms import FORMATS
 
 
@@ -51,17 +51,22 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     help="Let a few records be read without the others: segments of so many records, and an index.  [default: none; "
     "without a number 256, or so many that they are 4,096 numbers]",
 )  # fmt: skip
+@click.option(
+    "--append", "more", is_flag=True,
+    help="Put the records at the end of the stream OUT, which must be there; its index and lanes stay.",
+)  # fmt: skip
 @engine_options
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str | None, index: int | None, engine_name: str,
-    threads: int, dtype: str | None, shape: str | None, header: bool | None,
+    model: str, data: str, out: Path, lanes: int | None, check: str | None, index: int | None, more: bool,
+    engine_name: str, threads: int, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
     The stream carries what writes the file again byte for byte, its header too.
     """
     from pcedge.codec import check_stream
+    from pcedge.codec.appending import append_file
     from pcedge.codec.checking import default_verify
     from pcedge.codec.drift import measure_drift
     from pcedge.codec.encoder import encode_to
@@ -69,17 +74,24 @@ def encode(
     from pcedge.data.forms import load_file
     from pcedge.native import open_engine
 
+    must_come_with("--append", more, without=("index",))
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     reading = reading_of(engine.circuit, dtype, shape, header=header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     check = check or default_verify(engine)
-    with whole_file(out) as fresh:
-        with progress("encoding") as move, fresh.open("wb") as file:
-            stream = encode_to(engine, x, file, lanes, move, fields_of(form), index)
-        with progress("verifying") as move:
-            verified = check_stream(engine, x, fresh, check, move)
+    appended: dict[str, Any] = {}
+    if more:
+        stream = append_file(engine, out, x, form, lanes, check != "none")
+        verified = len(x) if check != "none" else 0
+        appended = {"appended": len(x)}
+    else:
+        with whole_file(out) as fresh:
+            with progress("encoding") as move, fresh.open("wb") as file:
+                stream = encode_to(engine, x, file, lanes, move, fields_of(form), index)
+            with progress("verifying") as move:
+                verified = check_stream(engine, x, fresh, check, move)
     if note is not None:
         warn(note)
     drift = measure_drift(stream.segments)
@@ -90,9 +102,10 @@ def encode(
             f"{drift.bits[worst]:.1f} a record where {drift.expected:.1f} are usual: the data may have changed"
         )
     symbolizer = engine.circuit.symbolizer
-    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
+    count = stream.head.shape[0]
+    symbols = (symbolizer.records(count) if symbolizer else count) * len(engine.circuit.order)
     result = {
-        "out": str(out), "records": len(x), "bytes": stream.bytes,
+        "out": str(out), "records": count, "bytes": stream.bytes,
         "payload_bytes": sum(segment.payload_bytes for segment in stream.segments),
         "lanes": max((segment.lanes for segment in stream.segments), default=0),
         "bits_per_variable": 8 * stream.bytes / symbols if symbols else None,
@@ -104,13 +117,13 @@ def encode(
         "worst_bits_per_record": None if drift.worst is None else drift.bits[drift.worst],
         "drifted_segments": list(drift.segments),
     }  # fmt: skip
-    result |= header_entry | bits_per_value(engine.circuit, 8 * stream.bytes, x)
+    result |= header_entry | appended | bits_per_value(engine.circuit, 8 * stream.bytes * len(x) / max(1, count), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
     if result["stored"]:
         rate += f"; {result['stored']} of {result['segments']} segments are stored, which coding would make larger"
-    return result, f"{out}: {stream.bytes} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
+    return result, f"{out}: {stream.bytes} bytes for {count} records, {result['lanes']} lanes{rate}", 0
 
 
 @click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")

@@ -167,9 +167,9 @@ class Encoder:
         """
         if self._kept.closed:
             raise UsageError("an encoder must be closed once")
-        if self._head is None:
-            raise UsageError("an encoder must get records, or an empty array of their type and shape")
         with self._kept as kept:
+            if self._head is None:
+                raise UsageError("an encoder must get records, or an empty array of their type and shape")
             if self._waiting:
                 self._flush()
             stand_in = [Segment(1, (), (), b"")] * any(size.stored for size in self._segments)
