@@ -128,6 +128,10 @@ class Streams(Parser):
             for lanes in (1, 3, None):
                 made.append(Case({"x.pce": encode(engine, data, lanes)}, 0, options=number))
             made.append(Case({"x.pce": encode(engine, data[:0])}, 0, options=number))
+            window = 1 if symbolizer is None else symbolizer.segment_rows
+            made.append(Case({"x.pce": encode(engine, data, 2, index=4 * window)}, 0, options=number))
+            # A lane for every record, whose lengths and ends make small segments larger than their rows.
+            made.append(Case({"x.pce": encode(engine, data.astype("u1"), 64, index=window)}, 0, options=number))
             fields = {1: b"raw >i2", 2: b"\2\0\0\0abc", 3: b"rest", 6: b"index", 300: b""}
             made.append(Case({"x.pce": encode(engine, data, 2, fields=fields)}, 0, options=number))
         # More records than a segment has, of one certain variable: they take few bytes.
@@ -145,8 +149,11 @@ class Streams(Parser):
         stream = whole = parse(source.files["x.pce"])
         segments = list(stream.segments)
         for _ in range(dice.choice((1, 1, 1, 2))):
-            kind = dice.randrange(10)
-            if kind == 0:
+            kind = dice.randrange(11)
+            if kind == 10:
+                fields = dict(stream.fields) | {dice.choice((9, 11)): dice.choice((b"", b"\4\1", b"\4\2", b"\1\1"))}
+                stream = replace(stream, fields=tuple(sorted(fields.items())))
+            elif kind == 0:
                 shape = list(stream.shape)
                 shape[dice.randrange(len(shape))] = dice.choice((0, 1, 2, 7, 13, 2**16, 2**31, 2**62))
                 stream = replace(stream, shape=tuple(shape))
@@ -189,15 +196,20 @@ class Streams(Parser):
         parsed = parse(data)
         for segment in parsed.segments:
             part = found[first : first + segment.records]
+            first += segment.records
+            if segment.stored is not None:
+                segments.append(Segment(segment.records, (), (), part.tobytes()))
+                continue
             records = engine.check(part, allow_missing=False) if symbolizer is None else symbolizer.apply(part)
             lanes = encode_lanes(engine, records.astype(np.int64), len(segment.lanes))
             segments.append(Segment(segment.records, tuple(lanes)))
-            first += segment.records
         again = Stream(engine.circuit.digest, found.dtype, found.shape, tuple(segments), parsed.fields).pack()
         return None if again == data else "a stream must be what its data are encoded to, these are two forms of them"
 
 
 def _damaged_segment(segment: Segment, dice: Random) -> Segment:
+    if segment.stored is not None and dice.random() < 0.7:
+        return replace(segment, stored=damage(segment.stored, dice))
     lanes = list(segment.lanes)
     kind = dice.randrange(8)
     which = dice.randrange(len(lanes)) if lanes else 0

@@ -16,6 +16,7 @@ _HOMES = {
     "Symbolizer": "pcedge.data", "train": "pcedge.learn", "import_circuit": "pcedge.importers",
     "QuantizationConfig": "pcedge.quantize", "IntegerCircuit": "pcedge.integer", "Program": "pcedge.schedule",
     "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec", "Decoder": "pcedge.codec",
+    "Encoder": "pcedge.codec",
     "load": "pcedge.front", "to_integer": "pcedge.front", "encode": "pcedge.front", "decode": "pcedge.front",
     "encode_file": "pcedge.front", "decode_file": "pcedge.front",
     "read_onnx": "pcedge.export", "write_onnx": "pcedge.export", "write_project": "pcedge.export",

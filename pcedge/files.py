@@ -51,6 +51,24 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep runs that ask for it too away from a file that is read and then replaced.
+
+    Raises:
+        OSError: another run has it, or it is not there.
+    """
+    path = Path(os.path.realpath(path))
+    handle = os.open(path, os.O_RDWR)
+    try:
+        # Where there are no locks (None) nobody is kept away.
+        if _lock(handle) is False or not _is(handle, path):
+            raise OSError(f"{path} must not be written by two runs at once, another one has it")
+        yield
+    finally:
+        os.close(handle)
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one move, see `replacing`; what is no file of its own, such as a pipe, is written to."""
     # A temporary is moved by whoever made it.

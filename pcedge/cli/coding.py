@@ -19,9 +19,9 @@ from pcedge.cli.inputs import (
     reading_of,
     reading_options,
     said_header,
+    verify_options,
 )
-from pcedge.cli.output import Command, Result, announce, progress, warn, whole_file
-from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
+from pcedge.cli.output import Command, Result, announce, must_come_with, progress, warn, whole_file
 from pcedge.data.forms import FORMATS
 
 
@@ -45,64 +45,85 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.argument("data", type=DataPath(exists=True, allow_dash=True))
 @click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
-@click.option(
-    "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
-    help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
-    f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
-)  # fmt: skip
+@verify_options
 @click.option(
     "--index", is_flag=False, flag_value=0, type=click.IntRange(0), metavar="[RECORDS]",
     help="Let a few records be read without the others: segments of so many records, and an index.  [default: none; "
     "without a number 256, or so many that they are 4,096 numbers]",
 )  # fmt: skip
+@click.option(
+    "--append", "more", is_flag=True,
+    help="Put the records at the end of the stream OUT, which must be there; its index and lanes stay.",
+)  # fmt: skip
 @engine_options
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, index: int | None, engine_name: str, threads: int,
-    dtype: str | None, shape: str | None, header: bool | None,
+    model: str, data: str, out: Path, lanes: int | None, check: str | None, index: int | None, more: bool,
+    engine_name: str, threads: int, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
     The stream carries what writes the file again byte for byte, its header too.
     """
     from pcedge.codec import check_stream
-    from pcedge.codec.container import parse
+    from pcedge.codec.appending import append_file
+    from pcedge.codec.checking import default_verify
+    from pcedge.codec.drift import measure_drift
+    from pcedge.codec.encoder import encode_to
     from pcedge.codec.files import fields_of
-    from pcedge.codec.stream import encode as compress
     from pcedge.data.forms import load_file
     from pcedge.native import open_engine
 
+    must_come_with("--append", more, without=("index",))
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     reading = reading_of(engine.circuit, dtype, shape, header=header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
-    with whole_file(out) as fresh:
-        with progress("encoding") as move:
-            packed = compress(engine, x, lanes, move, fields_of(form), index)
-        with progress("verifying") as move:
-            verified = check_stream(engine, x, packed, check, move)
-        fresh.write_bytes(packed)
+    check = check or default_verify(engine)
+    appended: dict[str, Any] = {}
+    if more:
+        stream = append_file(engine, out, x, form, lanes, check != "none")
+        verified = len(x) if check != "none" else 0
+        appended = {"appended": len(x)}
+    else:
+        with whole_file(out) as fresh:
+            with progress("encoding") as move, fresh.open("wb") as file:
+                stream = encode_to(engine, x, file, lanes, move, fields_of(form), index)
+            with progress("verifying") as move:
+                verified = check_stream(engine, x, fresh, check, move)
     if note is not None:
         warn(note)
-    stream = parse(packed)
+    drift = measure_drift(stream.segments)
+    if drift.segments:
+        worst = max(drift.segments, key=drift.bits.__getitem__)
+        warn(
+            f"{len(drift.segments)} of {len(drift.bits)} segments need far more bits than the others, segment {worst} "
+            f"{drift.bits[worst]:.1f} a record where {drift.expected:.1f} are usual: the data may have changed"
+        )
     symbolizer = engine.circuit.symbolizer
-    symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
+    count = stream.head.shape[0]
+    symbols = (symbolizer.records(count) if symbolizer else count) * len(engine.circuit.order)
     result = {
-        "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
-        "lanes": max((len(s.lanes) for s in stream.segments), default=0),
-        "bits_per_variable": 8 * len(packed) / symbols if symbols else None,
+        "out": str(out), "records": count, "bytes": stream.bytes,
+        "payload_bytes": sum(segment.payload_bytes for segment in stream.segments),
+        "lanes": max((segment.lanes for segment in stream.segments), default=0),
+        "bits_per_variable": 8 * stream.bytes / symbols if symbols else None,
         "verify": check, "verified_records": verified, "source": None if form is None else form.text,
-        "segments": len(stream.segments), "index": None if stream.indexed is None else stream.indexed[0],
-        "stored": sum(segment.stored is not None for segment in stream.segments),
+        "segments": len(stream.segments), "index": None if stream.head.indexed is None else stream.head.indexed[0],
+        "stored": sum(segment.stored for segment in stream.segments),
+        "expected_bits_per_record": drift.expected,
+        "worst_segment": drift.worst,
+        "worst_bits_per_record": None if drift.worst is None else drift.bits[drift.worst],
+        "drifted_segments": list(drift.segments),
     }  # fmt: skip
-    result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
+    result |= header_entry | appended | bits_per_value(engine.circuit, 8 * stream.bytes * len(x) / max(1, count), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
     rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
     if result["stored"]:
         rate += f"; {result['stored']} of {result['segments']} segments are stored, which coding would make larger"
-    return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
+    return result, f"{out}: {stream.bytes} bytes for {count} records, {result['lanes']} lanes{rate}", 0
 
 
 @click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
@@ -125,7 +146,7 @@ def decode(
     from pcedge.codec.files import decode_file, decode_records
     from pcedge.native import open_engine
 
-    name = _format_of(out, name)
+    name = format_of(out, name)
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     part: dict[str, Any] = {}
@@ -150,7 +171,7 @@ def decode(
     return result | part, text + (f", of {part['of_records']} records" if part else ""), 0
 
 
-def _format_of(out: Path, name: str | None) -> str | None:
+def format_of(out: Path, name: str | None) -> str | None:
     """Give the format of an output: a suffix that is known never holds another one.
 
     Raises:

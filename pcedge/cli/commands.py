@@ -10,7 +10,14 @@ from typing import Any
 import click
 import numpy as np
 
-from pcedge.cli.files import describe_stream, is_float_file, read_float, read_integer, segments_in_words
+from pcedge.cli.files import (
+    describe_archive,
+    describe_stream,
+    is_float_file,
+    read_float,
+    read_integer,
+    segments_in_words,
+)
 from pcedge.cli.inputs import (
     DATA,
     MODEL,
@@ -67,13 +74,14 @@ def info(model: str, against: str | None) -> Result:
     """Describe a float or integer circuit, or a compressed stream."""
     from pcedge.circuit import Circuit, InputLayer
 
-    stream = describe_stream(model)
+    stream = describe_stream(model) or describe_archive(model)
     words: dict[str, str] = {}
     if against is not None and (stream or is_float_file(model)):
         raise click.UsageError(f"--against must go with an integer circuit (.onnx), {model} is none")
     if stream:
         result: dict[str, Any] = stream
-        words["segment_list"] = segments_in_words(stream["segment_list"])
+        if "segment_list" in stream:
+            words["segment_list"] = segments_in_words(stream["segment_list"])
     elif is_float_file(model):
         circuit: Circuit = read_float(model)
         kinds = [layer.shape.kind for layer in circuit.layers]

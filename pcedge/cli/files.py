@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
-from pcedge.codec.container import MAGIC
+from pcedge.codec import archive
+from pcedge.codec.container import MAGIC, Reader, read_head
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
 from pcedge.errors import UsageError
@@ -59,6 +60,26 @@ def describe_stream(path: str) -> dict[str, Any] | None:
             for number, (count, segment) in enumerate(segments)
         ],
     }  # fmt: skip
+
+
+def describe_archive(path: str) -> dict[str, Any] | None:
+    """Describe an archive; None for any other file."""
+    if is_zoo_name(path):
+        return None
+    with open(path, "rb") as file:
+        if file.read(len(archive.MAGIC)) != archive.MAGIC:
+            return None
+    held = archive.unpack(Path(path).read_bytes(), path)
+    head = read_head(Reader(held.stream))
+    return {
+        "kind": "archive",
+        "digest": held.program.circuit.digest.hex(),
+        "dtype": str(head.dtype),
+        "shape": list(head.shape),
+        "bytes": held.circuit_bytes + len(held.stream),
+        "circuit_bytes": held.circuit_bytes,
+        "stream_bytes": len(held.stream),
+    }
 
 
 def segments_in_words(segments: list[dict[str, Any]]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
+from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
 from pcedge.data import Reading, is_table, table_head
 from pcedge.data.maps import symbols_of
 from pcedge.data.predictor import Predictor
@@ -138,6 +139,20 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--engine", "engine_name", type=click.Choice(ENGINES), default="auto", show_default=True,
             help="Who computes: native, numpy, or the first of them that is there. The result is the same.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def verify_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how much of what is written is decoded and compared."""
+    for option in (
+        click.option("--no-verify", "check", flag_value="none", help="The same as --verify none."),
+        click.option(
+            "--verify", "check", type=click.Choice(VERIFY),
+            help="Decode the stream and compare it with the data before it takes its place: all of it; the first and "
+            f"the last segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.  [default: all, with numpy sample]",
         ),
     ):  # fmt: skip
         command = option(command)

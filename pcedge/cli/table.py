@@ -46,6 +46,11 @@ TABLE = {
     ),
     "info": ("commands", "info", "Describe a float or integer circuit, or a compressed stream."),
     "loglik": ("commands", "loglik", "Compute the mean log-likelihood in nats and in bits per variable."),
+    "pack": (
+        "packing", "pack",
+        "Put a circuit and a file that it compresses into one archive, which needs no other file; - is stdin, and "
+        "stdout.",
+    ),
     "prune": ("compressing", "prune", "Drop what the data use least of a float circuit, by circuit flow."),
     "quantize": (
         "quantizing", "quantize",
@@ -63,6 +68,7 @@ TABLE = {
         "training", "train",
         "Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work.",
     ),
+    "unpack": ("packing", "unpack", "Restore the file of an archive; - is stdin, and stdout."),
     "verify": (
         "commands", "verify",
         "Compare onnxruntime and the HLS kernels with the numpy reference, bit for bit; exit 1 on any mismatch.",

@@ -3,6 +3,8 @@
 from pcedge.codec.checking import check_stream
 from pcedge.codec.codec import Codec
 from pcedge.codec.decoder import Decoder
+from pcedge.codec.drift import expected_bits, measure_drift
+from pcedge.codec.encoder import Encoder
 from pcedge.codec.stream import decode, encode
 
-__all__ = ["Codec", "Decoder", "check_stream", "decode", "encode"]
+__all__ = ["Codec", "Decoder", "Encoder", "check_stream", "decode", "encode", "expected_bits", "measure_drift"]

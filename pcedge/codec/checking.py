@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -11,8 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment, Stream, parse
+from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment
+from pcedge.codec.decoder import Entry, StreamFile, StreamSource
 from pcedge.codec.predicted import lane_rows, row_rounds
+from pcedge.codec.segments import check_rows, decode_segments
+from pcedge.codec.stream import segment_rows, shaped
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
 from pcedge.data.structs import check_layout, places_of
@@ -20,22 +24,27 @@ from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.base import Engine, Progress
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.native import NativeEngine
 
 #: all decodes everything; sample the first and the last segment for `SAMPLE_SECONDS`; none checks nothing
 VERIFY = ("all", "sample", "none")
 
-#: the choice where there is none: the numpy reference decodes slower than it encodes, so all would more than double
-#: the time; this is the one place to change that
+#: the choice where there is none
 DEFAULT_VERIFY = "sample"
 
 #: seconds that a sample may take, but that of each segment it decodes at least a record of some lanes
 SAMPLE_SECONDS = 5.0
 
 
+def default_verify(engine: Engine) -> str:
+    """Choose how much of a stream is decoded where nobody says: all; with numpy, which is slow, a sample."""
+    return "all" if isinstance(engine, NativeEngine) else DEFAULT_VERIFY
+
+
 def check_stream(
     engine: Engine,
     x: ArrayLike,
-    data: bytes,
+    data: StreamSource,
     verify: str = DEFAULT_VERIFY,
     progress: Progress | None = None,
     *,
@@ -46,7 +55,7 @@ def check_stream(
     Args:
         engine: the circuit's engine.
         x: the data, as `encode` took them.
-        data: the stream.
+        data: the stream, or a file of it.
         verify: one of `VERIFY`. But for none, a symbolizer must give back all the data from their symbols.
         progress: told (records done, records in all) of what is decoded.
         seconds: what a sample may take; a piece of work that has begun is ended.
@@ -73,29 +82,46 @@ def check_stream(
     if verify == "none":
         return 0
     symbolizer = engine.circuit.symbolizer
-    array = np.asarray(x)
-    if isinstance(symbolizer, Predictor):
-        return _check_predicted(engine, symbolizer, array, data, seconds if verify == "sample" else math.inf, progress)
-    rows = engine.check(x, allow_missing=False) if symbolizer is None else symbolizer.check(x)
-    stream = _parsed(data, engine.circuit, array)
-    last = len(stream.segments) - 1
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    if not len(array):
+        check_rows(engine.circuit, array)
+    with contextlib.closing(_opened(data)) as stream:
+        entries = _entries(stream, engine.circuit, array)
+        seconds = math.inf if verify == "all" else seconds
+        if isinstance(symbolizer, Predictor):
+            return _check_predicted(engine, symbolizer, array, stream, entries, seconds, progress)
+        if verify == "all" and stream.head.indexed is not None:
+            return _check_all(engine, array, stream, entries, progress)
+        return _check_records(engine, array, stream, entries, seconds, progress)
+
+
+def _check_records(
+    engine: Engine, array: NDArray[Any], stream: StreamFile, entries: list[Entry], seconds: float,
+    progress: Progress | None,
+) -> int:  # fmt: skip
+    """Decode records of the first and of the last segment, or of all, and compare them."""
+    symbolizer = engine.circuit.symbolizer
+    assert not isinstance(symbolizer, Predictor)
+    every = seconds == math.inf
+    last = len(entries) - 1
     decoded = start = coded = 0
-    left = math.inf if verify == "all" else seconds
-    for number, segment in enumerate(stream.segments):
-        block = rows[start : start + segment.records]
-        records = block if symbolizer is None else _symbols(symbolizer, block, start)
+    left = seconds
+    for number, entry in enumerate(entries):
+        segment = _read(stream, number, entry)
+        block = array[start : start + segment.records]
+        records = engine.check(block, allow_missing=False) if symbolizer is None else _symbols(symbolizer, block, start)
         if segment.stored is not None:
             decoded += _check_stored(segment, array[start : start + segment.records], start)
-        elif verify == "all" or number in (0, last):
+        elif every or number in (0, last):
             began = time.monotonic()
             until = began + (left if number == last else left / 2)
             done = np.zeros(len(records), dtype=bool)
             # A sample takes some lanes after the others, so that a piece of work stays small.
-            width = len(segment.lanes) if verify == "all" else DEFAULT_LANES
+            width = len(segment.lanes) if every else DEFAULT_LANES
             for indices in _compare(engine, segment, records, coded, width):
                 done[indices] = True
                 if progress:
-                    progress(decoded + _whole_rows(symbolizer, done, len(block)), len(rows))
+                    progress(decoded + _whole_rows(symbolizer, done, len(block)), len(array))
                 if time.monotonic() > until:
                     break
             decoded += _whole_rows(symbolizer, done, len(block))
@@ -105,40 +131,76 @@ def check_stream(
     return decoded
 
 
-def _parsed(data: bytes, circuit: IntegerCircuit, array: NDArray[np.generic]) -> Stream:
+def _opened(data: StreamSource) -> StreamFile:
     try:
-        stream = parse(data)
+        return StreamFile(data)
+    except StreamError as error:
+        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
+
+
+def _entries(stream: StreamFile, circuit: IntegerCircuit, array: NDArray[Any]) -> list[Entry]:
+    """Find the segments of a stream, which must be of a circuit and of data of this type and shape."""
+    entries = []
+    try:
+        for number, entry in enumerate(stream.entries()):
+            stream.read(number, entry)  # before anything that follows it is believed
+            entries.append(entry)
     except StreamError as error:
         raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
     # Of records with fields a stream says their size only.
-    described = (circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape)
-    if (stream.digest, stream.dtype.str, stream.shape) != described:
+    head = stream.head
+    if (head.digest, head.dtype.str, head.shape) != (circuit.digest[:DIGEST_BYTES], array.dtype.str, array.shape):
         raise MismatchError(
-            f"the stream must be of the circuit and have the data's dtype and shape, got {(stream.dtype, stream.shape)}"
+            f"the stream must be of the circuit and have the data's dtype and shape, got {(head.dtype, head.shape)}"
         )
-    return stream
+    return entries
+
+
+def _read(stream: StreamFile, number: int, entry: Entry) -> Segment:
+    try:
+        return stream.read(number, entry)
+    except StreamError as error:
+        raise MismatchError(f"what was written must be a stream, it is none: {error}") from error
+
+
+def _check_all(
+    engine: Engine, array: NDArray[Any], stream: StreamFile, entries: list[Entry], progress: Progress | None
+) -> int:
+    """Decode all of a stream of short segments, many at a time, and compare it."""
+    step = max(1, segment_rows(engine.circuit.symbolizer) // entries[0].records) if entries else 1
+    for first in range(0, len(entries), step):
+        some = entries[first : first + step]
+        segments = [_read(stream, first + number, entry) for number, entry in enumerate(some)]
+        start, stop = some[0].first, some[-1].first + some[-1].records
+        try:
+            rows = shaped(engine.circuit, stream.head, decode_segments(engine, stream.head, segments, first))
+        except StreamError as error:
+            raise MismatchError(f"records {start}..{stop - 1} must decode: {error}") from error
+        wrong = np.argwhere(_differ(rows, array[start:stop]))
+        if len(wrong):
+            row, *position = (int(i) for i in wrong[0])
+            raise MismatchError(f"record {start + row}, place {tuple(position)}: must decode to the value coded")
+        if progress:
+            progress(stop, len(array))
+    return len(array)
 
 
 def _check_predicted(
-    engine: Engine,
-    predictor: Predictor,
-    array: NDArray[np.generic],
-    data: bytes,
-    seconds: float,
-    progress: Progress | None,
-) -> int:
+    engine: Engine, predictor: Predictor, array: NDArray[Any], stream: StreamFile, entries: list[Entry],
+    seconds: float, progress: Progress | None,
+) -> int:  # fmt: skip
     """Decode rows of the first and of the last segment, or of all, and compare them."""
-    stream = _parsed(data, engine.circuit, array)
-    numbers, gone = unmasked(centred(predictor, _cells(predictor, array)))
-    last = len(stream.segments) - 1
+    last = len(entries) - 1
     decoded = start = 0
-    for number, segment in enumerate(stream.segments):
+    for number, entry in enumerate(entries):
+        segment = _read(stream, number, entry)
+        numbers, gone = unmasked(centred(predictor, _cells(predictor, array[start : start + segment.records], start)))
         if segment.stored is not None:
             decoded += _check_stored(segment, array[start : start + segment.records], start)
         elif seconds == math.inf or number in (0, last):
             until = time.monotonic() + seconds / 2
             counts = lane_rows(segment.records, len(segment.lanes))
-            firsts = start + np.cumsum(counts) - counts
+            firsts = np.cumsum(counts) - counts
             rounds = row_rounds(engine, list(segment.lanes), list(segment.raw), segment.records)
             try:
                 for row, block in enumerate(rounds):
@@ -151,7 +213,7 @@ def _check_predicted(
                     if len(wrong):
                         lane, column = (int(i) for i in wrong[0])
                         raise MismatchError(
-                            f"row {firsts[lane] + row}, column {column}: must decode to the value coded"
+                            f"row {start + firsts[lane] + row}, column {column}: must decode to the value coded"
                         )
                     decoded += len(block)
                     if progress:
@@ -171,14 +233,14 @@ def _check_stored(segment: Segment, rows: NDArray[np.generic], start: int) -> in
     return len(rows)
 
 
-def _cells(predictor: Predictor, array: NDArray[Any]) -> NDArray[Any]:
+def _cells(predictor: Predictor, array: NDArray[Any], start: int) -> NDArray[Any]:
     """Map data to numbers, which must give the data back."""
     cells = predictor.cells(array)
     if predictor.source is not None:
         wrong = np.argwhere(_differ(predictor.source.invert(cells), array))
         if len(wrong):
             row, *position = (int(i) for i in wrong[0])
-            raise MismatchError(f"row {row}, place {tuple(position)}: the value must come back from its cells")
+            raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its cells")
     return cells
 
 

@@ -144,7 +144,7 @@ class Stream:
     def pack(self) -> bytes:
         """Write the stream."""
         segments = [segment.pack() for segment in self.segments]
-        tail = b"" if self.indexed is None else pack_index([len(segment) for segment in segments])
+        tail = pack_index([len(segment) for segment in segments]) if Field.SEGMENTS in dict(self.fields) else b""
         return self.pack_head() + b"".join(segments) + b"".join(self.packets) + tail
 
     def pack_head(self) -> bytes:

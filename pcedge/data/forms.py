@@ -32,6 +32,9 @@ SUFFIXES = {".npy": "npy", ".csv": "csv", ".tsv": "tsv", ".idx": "idx", **dict.f
 #: bytes of a file beside its numbers that a stream carries at most
 MOST_FRAME = 1 << 20
 
+#: bytes of a `.npy` file from which on it is mapped into memory, not read
+LEAST_MAPPED = 1 << 26
+
 _DELIMITERS = {"tab": "\t", "semicolon": ";", "blank": " "}
 _NUMBER = re.compile(r"[<>|]?([iu][1248]|f[248]|b1)|<i3")
 _TEXT = re.compile(r"[!-~]+( [!-~]+)*")
@@ -91,6 +94,8 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
         UsageError: as `load_array`.
     """
     path, chosen = split_name(source)
+    if chosen is None and (mapped := _mapped(path, source, reading)) is not None:
+        return mapped, Form("npy"), None
     padding = b""
     raw = reading.number if not is_table(source, reading) else None
     raw = fields_in(path, reading) if raw is None else raw
@@ -109,6 +114,28 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
     if path.suffix.lower() in FLAC:
         return array, form, f"{source} comes back as a WAV file of the same samples"
     return array, form, None
+
+
+def _mapped(path: Path, source: str | Path, reading: Reading) -> Array | None:
+    """Map a large `.npy` file that is as numpy writes it, and whose integers need no change; None for all others."""
+    if path.suffix.lower() != ".npy" or reading.dtype is not None or not path.is_file():
+        return None
+    if path.stat().st_size < LEAST_MAPPED or is_table(source, reading):
+        return None
+    with refused(path, ".npy file of numbers"), path.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            return None
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        if fortran or len(shape) < 2 or dtype.kind not in "iub" or math.prod(shape) * dtype.itemsize <= 0:
+            return None
+        if path.stat().st_size != start + math.prod(shape) * dtype.itemsize:
+            return None
+        array: Array = np.memmap(path, dtype, "r", start, shape)
+        usual = io.BytesIO()
+        np.lib.format.write_array_header_1_0(usual, np.lib.format.header_data_from_array_1_0(array))
+        file.seek(0)
+        return array if file.read(start) == usual.getvalue() else None
 
 
 def _raw(path: Path, source: str | Path, reading: Reading, dtype: np.dtype[Any]) -> tuple[Array, bytes]:
