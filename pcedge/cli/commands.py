@@ -133,8 +133,8 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor; by default predictor too where the circuit has "
-    "one.",
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native; by default predictor too where the "
+    "circuit has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
@@ -177,6 +177,7 @@ def verify(
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
+    text += [f"{rung}: skipped: {reason}" for rung, reason in report.skipped]
     counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):
         text.append(
