@@ -78,8 +78,8 @@ def _decoded(engine: NativeEngine, name: str, coded: list[bytes], complete: IntA
 
 def _pairs(name: str, expected: tuple[IntArray, IntArray], got: tuple[IntArray, IntArray]) -> Comparison:
     """Compare mantissas and exponents, or both ends of intervals: they are laid side by side."""
-    sides = [np.stack(pair, axis=-1).reshape(len(pair[0]), -1) for pair in (expected, got)]
-    return compare_records("native", name, *sides, column="output")
+    left, right = (np.stack(pair, axis=-1).reshape(len(pair[0]), -1) for pair in (expected, got))
+    return compare_records("native", name, left, right, "output")
 
 
 def _stage(reference: ReferenceEngine, cells: NDArray[Any]) -> tuple[IntArray, list[bytes], list[bytes]]:
@@ -103,7 +103,7 @@ def _rows(engine: NativeEngine, isa: str, numbers: IntArray, coded: list[bytes],
         return [*out, Comparison("native", name, len(flat), len(flat), "bytes of the reference are refused")]
     found, absent = decoded
     if gone is not None:
-        marks = [one.astype(np.int64) for one in (gone, absent)]
-        out.append(compare_records("native", f"{isa}: rows, missing numbers", *marks, column="column"))
+        marks, name_of_marks = gone.astype(np.int64), f"{isa}: rows, missing numbers"
+        out.append(compare_records("native", name_of_marks, marks, absent.astype(np.int64), "column"))
         flat, found = np.where(gone, 0, flat), np.where(gone, 0, found)
-    return [*out, compare_records("native", name, flat, found, column="column")]
+    return [*out, compare_records("native", name, flat, found, "column")]
