@@ -24,6 +24,7 @@ from pcedge.cli.inputs import (
     OUT,
     Marker,
     bits_per_value,
+    engine_options,
     reading_of,
     reading_options,
     said_header,
@@ -142,8 +143,8 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor; by default predictor too where the circuit has "
-    "one.",
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native; by default predictor too where the "
+    "circuit has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
@@ -186,6 +187,7 @@ def verify(
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
+    text += [f"{rung}: skipped: {reason}" for rung, reason in report.skipped]
     counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):
         text.append(
@@ -199,10 +201,11 @@ def verify(
 @click.argument("data", type=DATA)
 @click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
 @click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
+@engine_options
 @reading_options
 def loglik(
-    model: str, data: str, missing: float | None, out: Path | None, dtype: str | None, shape: str | None,
-    header: bool | None,
+    model: str, data: str, missing: float | None, out: Path | None, engine_name: str, threads: int, dtype: str | None,
+    shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
 
@@ -214,10 +217,13 @@ def loglik(
     from pcedge.circuit.inference import check_records
     from pcedge.data import load_array
     from pcedge.data.predictor import Predictor
-    from pcedge.engines import ReferenceEngine
     from pcedge.evaluate.numbers import gaps_of, row_log_likelihood
+    from pcedge.native import open_engine
 
     circuit = read_float(model) if is_float_file(model) else read_integer(model)
+    if isinstance(circuit, Circuit) and (given := options_given("engine_name", "threads")):
+        raise click.UsageError(f"--{given[0].split('_')[0]} must go with an integer circuit (.onnx), {model} is none")
+    engine = None if isinstance(circuit, Circuit) else open_engine(circuit, engine_name, threads)
     reading = reading_of(circuit, dtype, shape, missing, header)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
@@ -226,14 +232,15 @@ def loglik(
     stage = circuit.symbolizer if isinstance(circuit.symbolizer, Predictor) else None
     x = raw if stage is not None else to_symbols(circuit, raw, None if missing is None else int(missing))
     if stage is not None:
-        logs, constant = row_log_likelihood(circuit, raw, missing), 0.0
+        logs, constant = row_log_likelihood(circuit, raw, missing, engine), 0.0
         variables = stage.columns
     elif isinstance(circuit, Circuit):
         logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
-        engine, constant = ReferenceEngine(circuit), circuit.log_constant
+        assert engine is not None
+        constant = circuit.log_constant
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:

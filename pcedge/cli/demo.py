@@ -162,7 +162,7 @@ def _golden(project: Any) -> dict[str, Any]:
 
 
 def _comparison(rung: str, output: str, vectors: int, mismatches: int, first: str | None = None) -> dict[str, Any]:
-    from pcedge.verify.ladder import Comparison
+    from pcedge.verify.comparison import Comparison
 
     return asdict(Comparison(rung, output, vectors, mismatches, first))
 

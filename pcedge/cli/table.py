@@ -60,6 +60,13 @@ TABLE = {
         "building", "report",
         "Read the reports of the vendor's tools: those of a project, or one file of C synthesis or Vivado.",
     ),
+    "sample": (
+        "scoring", "sample",
+        "Draw records from an integer circuit: what random bytes decode to, the same by every engine.",
+    ),
+    "score": (
+        "scoring", "score", "Score records: -log2 of the likelihood in 1/256 bit, as an unrolled kernel gives it.",
+    ),
     "simulate": (
         "exporting", "simulate",
         "Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",

@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arithmetic import log_of
-from pcedge.arrays import FloatArray
+from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.codec.predicted import token_bounds
 from pcedge.data.maps import numbers_of
 from pcedge.data.predictor import Predictor
+from pcedge.engines.base import Engine
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.evaluate.statistics import RecordBits
 from pcedge.integer.circuit import IntegerCircuit
 
 
-def row_log_likelihood(circuit: Circuit | IntegerCircuit, x: ArrayLike, missing: float | None = None) -> FloatArray:
+def row_log_likelihood(
+    circuit: Circuit | IntegerCircuit, x: ArrayLike, missing: float | None = None, engine: Engine | None = None
+) -> FloatArray:
     """Compute every row's log-likelihood in nats: the sum over its numbers, each given those before it.
 
     Args:
@@ -28,6 +31,7 @@ def row_log_likelihood(circuit: Circuit | IntegerCircuit, x: ArrayLike, missing:
         x: data as the stage takes them, (rows, …).
         missing: a value that marks a missing number, NaN for floats; in records with fields and tables the columns know
             it. A missing number is summed out. Without it one that the columns mark is a token like any other.
+        engine: the integer circuit's; None takes numpy's.
 
     Raises:
         DataError: the data do not fit.
@@ -36,9 +40,8 @@ def row_log_likelihood(circuit: Circuit | IntegerCircuit, x: ArrayLike, missing:
     predictor = circuit.symbolizer
     assert isinstance(predictor, Predictor)
     gaps = None if missing is None else gaps_of(predictor, x, missing)
-    held = x if gaps is None else _held(predictor, x, gaps)
-    classes, tokens, raw = numbers_of(predictor, held, gaps)
-    numbers = token_logs(circuit)[classes, tokens] - math.log(2) * raw
+    classes, tokens, raw = numbers_of(predictor, x if gaps is None else held(predictor, x, gaps), gaps)
+    numbers = token_logs(circuit, engine)[classes, tokens] - math.log(2) * raw
     if gaps is not None:
         numbers[gaps.reshape(numbers.shape)] = 0
     rows: FloatArray = numbers.sum(axis=1)
@@ -81,25 +84,31 @@ def gaps_of(predictor: Predictor, x: ArrayLike, missing: float) -> NDArray[np.bo
         return np.ma.getmaskarray(source.apply(array))
     marked: NDArray[np.bool_] = np.asarray(np.isnan(array) if math.isnan(missing) else array == missing)
     if source is not None and source.marks_missing and source.cell_shape == array.shape[1:]:
-        marked = marked | np.ma.getmaskarray(source.apply(_held(predictor, array, marked)))
+        marked = marked | np.ma.getmaskarray(source.apply(held(predictor, array, marked)))
     return marked
 
 
-def token_logs(circuit: Circuit | IntegerCircuit) -> FloatArray:
-    """Compute log p(token | class) in nats, (classes, tokens)."""
+def token_pairs(circuit: Circuit | IntegerCircuit) -> IntArray:
+    """Give all records of a class and a token, (classes * tokens, 2)."""
     classes, tokens = circuit.cardinalities
-    pairs = np.stack([np.repeat(np.arange(classes), tokens), np.tile(np.arange(tokens), classes)], axis=1)
+    return np.stack([np.repeat(np.arange(classes), tokens), np.tile(np.arange(tokens), classes)], axis=1)
+
+
+def token_logs(circuit: Circuit | IntegerCircuit, engine: Engine | None = None) -> FloatArray:
+    """Compute log p(token | class) in nats, (classes, tokens); an integer circuit's by the engine, or by numpy."""
+    classes, tokens = circuit.cardinalities
+    pairs = token_pairs(circuit)
     alone = np.stack([np.arange(classes), np.full(classes, -1)], axis=1)
     if isinstance(circuit, Circuit):
         joint, given = log_likelihood(circuit, pairs), log_likelihood(circuit, alone)
     else:
-        engine = ReferenceEngine(circuit)
+        engine = engine or ReferenceEngine(circuit)
         joint, given = (log_of(*engine.likelihood(records)) for records in (pairs, alone))
     logs: FloatArray = joint.reshape(classes, tokens) - given[:, None]
     return logs
 
 
-def _held(predictor: Predictor, x: ArrayLike, gaps: NDArray[np.bool_]) -> NDArray[Any]:
+def held(predictor: Predictor, x: ArrayLike, gaps: NDArray[np.bool_]) -> NDArray[Any]:
     """Put numbers that fit in the place of missing ones, which nobody looks at."""
     array = np.asarray(x)
     if array.dtype.kind not in "iubf" or not gaps.any():

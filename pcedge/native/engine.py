@@ -69,7 +69,12 @@ class NativeEngine:
 
     def _both(self, function: Callable[..., int], records: IntArray, tail: tuple[int, ...]) -> Vector:
         first, second = (np.zeros((len(records), *tail), dtype=np.int64) for _ in range(2))
-        self._call(function, _records(records), first.ctypes.data, second.ctypes.data)
+
+        def work(begin: int, end: int) -> None:
+            own = slice(begin, end)
+            self._call(function, _records(records[own]), first[own].ctypes.data, second[own].ctypes.data)
+
+        self._shares(work, len(records))
         return first, second
 
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
@@ -228,7 +233,7 @@ class NativeEngine:
         return self._decode([row.tobytes() for row in data], count, strict=False, known=known)
 
     def _shares(self, work: Callable[[int, int], Any], lanes: int, block: int = 64) -> list[Any]:
-        """Share lanes out to threads, in whole blocks."""
+        """Share lanes or records out to threads, in whole blocks."""
         parts = max(1, min(self.threads, lanes // block))
         ends = [lanes * part // parts // block * block if part < parts else lanes for part in range(parts + 1)]
         pairs = list(itertools.pairwise(ends))

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.data.predictor import Predictor
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import NotStructuredError, UsageError
+from pcedge.errors import MissingToolError, NotStructuredError, UsageError
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
 from pcedge.export.project.manifest import UNROLLED
@@ -29,6 +30,8 @@ from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_records, hide
+from pcedge.verify.native import compare_native
 from pcedge.verify.prediction import compare_stage
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
@@ -36,17 +39,12 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage
-MORE_RUNGS = ("engine", "unrolled", "predictor")
+#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage,
+#: `native` the native engine, which is skipped where there is no library
+MORE_RUNGS = ("engine", "unrolled", "predictor", "native")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
-
-#: lanes of the streams that are compared
-VERIFY_LANES = 8
-
-#: share of symbols hidden for the partial-evidence check
-HIDDEN_SHARE = 0.3
 
 #: told what is being compared
 Announce = Callable[[str], None]
@@ -59,26 +57,12 @@ ORT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Hold one comparison of a rung with the reference."""
-
-    #: `ort`, `csim`, `engine`, `unrolled` or `predictor`
-    rung: str
-    #: what was compared
-    output: str
-    #: records compared, of a predictor stage numbers, or lanes where bytes are compared
-    vectors: int
-    #: how many of them differ in any bit
-    mismatches: int
-    #: the first difference, by layer where there is a trace
-    first: str | None = None
-
-
-@dataclass(frozen=True)
 class LadderReport:
     """Hold all comparisons of one run."""
 
     comparisons: tuple[Comparison, ...]
+    #: rungs that this machine cannot climb, and why
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def mismatches(self) -> int:
@@ -87,7 +71,12 @@ class LadderReport:
 
     def as_dict(self) -> dict[str, object]:
         """Give the report as plain data."""
-        return {"mismatches": self.mismatches, "comparisons": [asdict(c) for c in self.comparisons]}
+        report: dict[str, object] = {
+            "mismatches": self.mismatches, "comparisons": [asdict(c) for c in self.comparisons],
+        }  # fmt: skip
+        if self.skipped:
+            report["skipped"] = [{"rung": rung, "reason": reason} for rung, reason in self.skipped]
+        return report
 
 
 def verify(
@@ -121,7 +110,8 @@ def verify(
         UsageError: a rung is unknown, the circuit is too large to unroll, or has no predictor stage for the rung.
         NotStructuredError: the kernels cannot code with the circuit.
         DataError: the data do not fit.
-        MissingToolError: a rung's tool is not installed.
+        MissingToolError: a rung's tool is not installed; without the native engine's library its rung is skipped where
+            there are others.
         ToolError: the rung ort takes longer than its limit.
     """
     for rung in rungs:
@@ -179,9 +169,7 @@ def verify(
             comparisons += _compare_unrolled(engine, UnrolledCsim(folder), records)
     if "predictor" in rungs and predictor is not None:
         say("predictor: lowering and compiling")
-        data = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
-        if not len(data):
-            raise UsageError("verify must have at least one row of data, got none")
+        data = _cells(predictor, rows)
         with scratch() as temporary:
             folder = Path(project) if project else write_project(engine.program, temporary / "project")
             stage = StageCsim(folder)
@@ -189,13 +177,24 @@ def verify(
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
             compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
             comparisons += [Comparison("predictor", *one) for one in compared]
-    return LadderReport(tuple(comparisons))
+    skipped: list[tuple[str, str]] = []
+    if "native" in rungs:
+        say("native engine")
+        try:
+            comparisons += compare_native(engine, records, None if predictor is None else _cells(predictor, rows))
+        except MissingToolError as error:
+            if len({*rungs}) == 1:
+                raise
+            skipped.append(("native", str(error)))
+    return LadderReport(tuple(comparisons), tuple(skipped))
 
 
-def hide(records: IntArray, seed: int = 0) -> IntArray:
-    """Hide a share of the symbols at random: partial evidence."""
-    generator = np.random.default_rng(seed)
-    return np.where(generator.random(records.shape) < HIDDEN_SHARE, MISSING, records)
+def _cells(predictor: Predictor, rows: NDArray[Any] | None) -> NDArray[Any]:
+    """Give rows of numbers for a stage, drawn ones where there are no data."""
+    cells = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
+    if not len(cells):
+        raise UsageError("verify must have at least one row of data, got none")
+    return cells
 
 
 def _compare_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray) -> list[Comparison]:
@@ -243,15 +242,13 @@ def _compare_coding(
         return []
     lanes = min(VERIFY_LANES, len(complete))
     reference, coded = encode_lanes(engine, complete, lanes), encode(complete, lanes)
-    differs = [lane for lane in range(lanes) if reference[lane] != coded[lane]]
-    first = f"lane {differs[0]}, byte {_first_byte(reference[differs[0]], coded[differs[0]])}" if differs else None
     out = [
-        Comparison(rung, f"{prefix}encode = reference bytes (lanes)", lanes, len(differs), first),
-        _records(rung, f"{prefix}decode of reference streams", complete, decode(reference, len(complete))),
+        compare_lanes(rung, f"{prefix}encode = reference bytes (lanes)", reference, coded),
+        compare_records(rung, f"{prefix}decode of reference streams", complete, decode(reference, len(complete))),
     ]
-    if not differs:
+    if not out[0].mismatches:
         decoded = decode_lanes(engine, coded, len(complete))
-        out.append(_records(rung, f"reference decode of {prefix}encode streams", complete, decoded))
+        out.append(compare_records(rung, f"reference decode of {prefix}encode streams", complete, decoded))
     return out
 
 
@@ -288,17 +285,6 @@ def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntA
     return out
 
 
-def _records(rung: str, name: str, expected: IntArray, got: IntArray) -> Comparison:
-    differs = np.argwhere(expected != got)
-    first = None
-    if differs.size:
-        record, variable = (int(position) for position in differs[0])
-        first = (
-            f"record {record}, variable {variable}: expected {expected[record, variable]}, got {got[record, variable]}"
-        )
-    return Comparison(rung, name, len(expected), len(np.unique(differs[:, 0])), first)
-
-
 def _compare(
     engine: ReferenceEngine,
     rung: str,
@@ -319,10 +305,3 @@ def _compare(
         where = first_difference(trace_numpy(engine, single), trace(single))
         first = f"record {record}: {where or 'the outputs differ, no step does'}"
     return Comparison(rung, name, len(records), int(differs.sum()), first)
-
-
-def _first_byte(expected: bytes, got: bytes) -> int:
-    for offset, (left, right) in enumerate(zip(expected, got, strict=False)):
-        if left != right:
-            return offset
-    return min(len(expected), len(got))

@@ -426,6 +426,8 @@ def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
         str(tmp_path / "x.pce"),
         "--lanes",
         "1",
+        "--engine",  # the native one may be done before the signal comes
+        "numpy",
     ]
     child = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

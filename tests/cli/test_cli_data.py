@@ -206,6 +206,7 @@ def reading_commands(folder: Path, out: Path, data: str) -> dict[str, tuple[obje
         "prune": ("prune", floats, "--data", data, "--fraction", 0, "--out", out / "p.pcedge"),
         "grow": ("grow", floats, "--data", data, "--out", out / "g.pcedge"),
         "loglik": ("loglik", model, data),
+        "score": ("score", model, data),
         "encode": ("encode", model, data, out / "x.pce"),
         "verify": ("verify", model, "--data", data, "--rungs", "ort"),
         "export": ("export", model, "--data", data, "--out", out / "project"),
@@ -235,7 +236,7 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
     # A line of missing values is a record: refused by cell, or counted where missing values are marked.
     words = reading_commands(tables, tmp_path, "missing.csv")[command]
     assert f"missing.csv, line 1, column 1: a cell must hold {kind}, got 'NA'" in refusal(*words, status=1)
-    if command in ("train", "quantize", "prune", "grow", "loglik"):
+    if command in ("train", "quantize", "prune", "grow", "loglik", "score"):
         said = as_json(*words, "--missing", -1)
         assert said["header"] is None
         assert said.get("records", 5) == 5 and said.get("missing_symbols", 2) == 2

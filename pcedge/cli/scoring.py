@@ -1,0 +1,121 @@
+"""The commands that score records and draw some."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from pcedge.cli.files import read_integer
+from pcedge.cli.inputs import (
+    DATA,
+    MODEL,
+    OUT,
+    Marker,
+    engine_options,
+    reading_of,
+    reading_options,
+    said_header,
+    to_symbols,
+)
+from pcedge.cli.output import Command, Result, progress, table, whole_file
+from pcedge.errors import DataError, UsageError
+
+#: variables that are shown to people
+SHOWN = 8
+
+
+@click.command(cls=Command, example="pcedge score m.onnx x.npy --out scores.npy")
+@click.argument("model", type=MODEL)
+@click.argument("data", type=DATA)
+@click.option(
+    "--per-variable", is_flag=True, help="Compute each variable's share of the score: what it falls by without it."
+)
+@click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
+@click.option("--out", type=OUT, help="Write every record's score, or its variables' shares, int64 .npy.")
+@engine_options
+@reading_options
+def score(
+    model: str, data: str, per_variable: bool, missing: float | None, out: Path | None, engine_name: str, threads: int,
+    dtype: str | None, shape: str | None, header: bool | None,
+) -> Result:  # fmt: skip
+    """Score records: -log2 of the likelihood in 1/256 bit, as an unrolled kernel gives it.
+
+    A high score is an anomaly; 4294967295 is a record that the integers call impossible.
+    """
+    from pcedge.arithmetic import SCORE_FRACTION, SCORE_IMPOSSIBLE
+    from pcedge.data import load_array
+    from pcedge.data.predictor import Predictor
+    from pcedge.evaluate.scores import record_scores, record_shares, row_scores, row_shares
+    from pcedge.native import open_engine
+
+    engine = open_engine(read_integer(model), engine_name, threads)
+    reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    raw = load_array(data, reading)
+    header_entry = said_header(data, reading)
+    if not len(raw):
+        raise DataError(f"{data} must hold at least one record, it holds none")
+    shares = None
+    if isinstance(engine.circuit.symbolizer, Predictor):
+        numbers = row_shares(engine, raw, missing)
+        scores, shares = row_scores(numbers), numbers if per_variable else None
+    else:
+        x = to_symbols(engine.circuit, raw, None if missing is None else int(missing))
+        records = engine.check(x, allow_missing=missing is not None)
+        scores = record_scores(engine, records)
+        if per_variable:
+            with progress("variables") as move:
+                shares = record_shares(engine, records, move)
+    if out is not None:
+        with whole_file(out) as fresh, open(fresh, "wb") as file:
+            np.save(file, scores if shares is None else shares, allow_pickle=False)
+    possible = scores[scores != SCORE_IMPOSSIBLE]
+    mean = float(possible.mean()) if len(possible) else None
+    result: dict[str, Any] = {
+        "records": len(scores), "fraction_bits": SCORE_FRACTION, "mean": mean, "least": int(scores.min()),
+        "greatest": int(scores.max()), "greatest_record": int(scores.argmax()),
+        "impossible": len(scores) - len(possible),
+    } | header_entry  # fmt: skip
+    shown = "no record is possible" if mean is None else f"mean {mean:.2f} of {len(possible)} possible records"
+    text = f"score in 1/{1 << SCORE_FRACTION} bit: {shown}; greatest {result['greatest']}, record {scores.argmax()}"
+    if result["impossible"]:
+        text += f"; {result['impossible']} of {len(scores)} records are impossible"
+    if shares is None:
+        return result, text, 0
+    # An impossible record's shares are no numbers of bits, and in no mean.
+    means = shares[scores != SCORE_IMPOSSIBLE].mean(axis=0) if len(possible) else None
+    blamed = np.count_nonzero(shares == SCORE_IMPOSSIBLE, axis=0)
+    result |= {
+        "variables": shares.shape[1], "mean_shares": None if means is None else means.tolist(),
+        "impossible_by_variable": blamed.tolist(),
+    }  # fmt: skip
+    order = np.argsort(-(blamed if means is None else means), kind="stable")[:SHOWN].tolist()
+    rows: list[list[object]] = [[v, "" if means is None else float(means[v]), int(blamed[v])] for v in order]
+    title = f"greatest mean shares of {shares.shape[1]} variables"
+    return result, [text, table(title, ["variable", "mean share", "makes impossible"], rows)], 0
+
+
+@click.command(cls=Command, example="pcedge sample m.onnx --count 1000 --seed 1 --out x.npy")
+@click.argument("model", type=MODEL)
+@click.option("--count", required=True, type=click.IntRange(0), help="How many records.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random bytes.")
+@click.option("--out", required=True, type=OUT, help="Write the records, .npy.")
+@engine_options
+def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threads: int) -> Result:
+    """Draw records from an integer circuit: what random bytes decode to, the same by every engine.
+
+    With a symbolizer they are data as it takes them.
+    """
+    from pcedge.evaluate.samples import sample_data
+    from pcedge.native import open_engine
+
+    if out.suffix.lower() != ".npy":
+        raise UsageError(f"the output must be a .npy file, got {out.name}")
+    engine = open_engine(read_integer(model), engine_name, threads)
+    x = sample_data(engine, count, seed)
+    with whole_file(out) as fresh, open(fresh, "wb") as file:
+        np.save(file, x, allow_pickle=False)
+    result = {"out": str(out), "records": count, "seed": seed, "shape": list(x.shape), "dtype": str(x.dtype)}
+    return result, f"{out}: {x.dtype} {x.shape}", 0

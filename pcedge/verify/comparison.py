@@ -1,0 +1,63 @@
+"""What a rung's comparison with the reference says, and how differences are counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pcedge.arrays import IntArray
+from pcedge.circuit.layers import MISSING
+
+#: lanes of the streams that are compared
+VERIFY_LANES = 8
+
+#: share of symbols hidden for the partial-evidence check
+HIDDEN_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Hold one comparison of a rung with the reference."""
+
+    #: `ort`, `csim`, `engine`, `unrolled`, `predictor` or `native`
+    rung: str
+    #: what was compared
+    output: str
+    #: records compared, of a predictor stage numbers, or lanes where bytes are compared
+    vectors: int
+    #: how many of them differ in any bit
+    mismatches: int
+    #: the first difference, by layer where there is a trace
+    first: str | None = None
+
+
+def hide(records: IntArray, seed: int = 0) -> IntArray:
+    """Hide a share of the symbols at random: partial evidence."""
+    generator = np.random.default_rng(seed)
+    return np.where(generator.random(records.shape) < HIDDEN_SHARE, MISSING, records)
+
+
+def compare_lanes(rung: str, name: str, expected: list[bytes], got: list[bytes]) -> Comparison:
+    """Count the lanes whose bytes differ."""
+    pairs = list(zip(expected, got, strict=True))
+    differs = [lane for lane, (left, right) in enumerate(pairs) if left != right]
+    first = f"lane {differs[0]}, byte {_first_byte(*pairs[differs[0]])}" if differs else None
+    return Comparison(rung, name, len(expected), len(differs), first)
+
+
+def compare_records(rung: str, name: str, expected: IntArray, got: IntArray, column: str = "variable") -> Comparison:
+    """Count the records, (N, columns), that differ; the first difference names the column."""
+    differs = np.argwhere(expected != got)
+    first = None
+    if differs.size:
+        record, place = (int(position) for position in differs[0])
+        first = f"record {record}, {column} {place}: expected {expected[record, place]}, got {got[record, place]}"
+    return Comparison(rung, name, len(expected), len(np.unique(differs[:, 0])), first)
+
+
+def _first_byte(expected: bytes, got: bytes) -> int:
+    for offset, (left, right) in enumerate(zip(expected, got, strict=False)):
+        if left != right:
+            return offset
+    return min(len(expected), len(got))
