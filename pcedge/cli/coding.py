@@ -11,6 +11,7 @@ from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import (
     MODEL,
     DataPath,
+    Marker,
     PipedPath,
     bits_per_value,
     reading_of,
@@ -20,6 +21,7 @@ from pcedge.cli.inputs import (
 from pcedge.cli.output import Command, Result, announce, progress, warn, whole_file
 from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
 from pcedge.data.forms import FORMATS
+from pcedge.errors import UsageError
 
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
@@ -32,10 +34,14 @@ from pcedge.data.forms import FORMATS
     help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
     f"segment for up to {SAMPLE_SECONDS:g} seconds; or nothing.",
 )  # fmt: skip
+@click.option(
+    "--missing", type=Marker(),
+    help="What marks a missing value of a table, an integer or nan.  [default: what the circuit's columns mark]",
+)  # fmt: skip
 @reading_options
 def encode(
-    model: str, data: str, out: Path, lanes: int | None, check: str, dtype: str | None, shape: str | None,
-    header: bool | None,
+    model: str, data: str, out: Path, lanes: int | None, check: str, missing: float | None, dtype: str | None,
+    shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
@@ -49,8 +55,14 @@ def encode(
     from pcedge.engines import ReferenceEngine
 
     engine = ReferenceEngine(read_integer(model))
+    columns = getattr(engine.circuit.symbolizer, "source", None)
+    if missing is not None and (columns is None or not columns.marks_missing):
+        raise UsageError(
+            f"--missing must go with a circuit whose columns mark missing values, as train --missing makes one, "
+            f"{model} has none"
+        )
     say_how(engine)
-    reading = reading_of(engine.circuit, dtype, shape, header=header)
+    reading = reading_of(engine.circuit, dtype, shape, missing, header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     with whole_file(out) as fresh:

@@ -73,6 +73,8 @@ def info(model: str, against: str | None) -> Result:
         raise click.UsageError(f"--against must go with an integer circuit (.onnx), {model} is none")
     if stream:
         result: dict[str, Any] = stream
+        if result["dtype"].startswith("|V"):
+            words["dtype"] = f"records of {result['dtype'][2:]} bytes, whose fields the circuit's columns give"
     elif is_float_file(model):
         circuit: Circuit = read_float(model)
         kinds = [layer.shape.kind for layer in circuit.layers]
@@ -243,6 +245,16 @@ def loglik(
     if missing is not None:
         gone = x == -1 if stage is None else gaps_of(stage, x, missing)
         unseen = result["missing_symbols"] = int(gone.sum())
+    if stage is not None and stage.missing_token is not None:
+        tokens = 0 if missing is not None else int(np.ma.getmaskarray(stage.cells(raw)).sum())
+        result["missing_tokens"] = tokens
+        if tokens:
+            assert stage.source is not None
+            click.echo(
+                f"{data}: {tokens} of {len(raw) * variables} numbers are missing, and count with the bits of their "
+                f"tokens; --missing {stage.source.mark} sums them out",
+                err=True,
+            )
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
@@ -293,7 +305,10 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
 
 
 def _columns(source: Columns | None) -> dict[str, Any]:
-    return {} if source is None else {"columns": [str(column) for column in source.columns]}
+    if source is None:
+        return {}
+    mark = {} if source.mark is None else {"missing": str(source.mark) if math.isnan(source.mark) else source.mark}
+    return {"columns": [str(column) for column in source.columns]} | mark
 
 
 def _structured(circuit: Any) -> bool:

@@ -39,7 +39,8 @@ def describe_stream(path: str) -> dict[str, Any] | None:
         "bytes": len(data),
         "payload_bytes": stream.payload_bytes,
         "fields": [kind for kind, _ in stream.fields],
-        "source": dict(stream.fields).get(Field.SOURCE, b"").decode("ascii", "backslashreplace") or None,
+        # A stream that names no source is such a file, and comes back as one (docs/stream.md).
+        "source": dict(stream.fields).get(Field.SOURCE, b"npy").decode("ascii", "backslashreplace") or None,
     }
 
 

@@ -16,7 +16,7 @@ from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.data import Reading, is_table, table_head
-from pcedge.data.maps import symbols_of
+from pcedge.data.maps import reading_for, symbols_of
 from pcedge.data.predictor import Predictor
 from pcedge.data.readers import notes_of, split_name
 from pcedge.data.widths import wider_numbers
@@ -227,14 +227,13 @@ def reading_of(
     missing: float | None = None,
     header: bool | None = None,
 ) -> Reading:
-    """Say what a file does not say itself: a circuit whose symbolizer has columns takes floats and records with fields.
+    """Say what a file does not say itself: the options, and what the circuit's columns know (`reading_for`).
 
     Raises:
         UsageError: as `Reading`.
     """
-    columns = getattr(circuit.symbolizer, "source", None)
-    fields = columns.source if columns is not None and columns.source.names else None
-    return Reading(dtype, shape, missing, header, typed=columns is not None, fields=fields)
+    typed = getattr(circuit.symbolizer, "source", None) is not None
+    return reading_for(circuit.symbolizer, Reading(dtype, shape, missing, header, typed=typed))
 
 
 def refuse_missing(missing: int | None) -> None:

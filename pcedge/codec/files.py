@@ -11,6 +11,7 @@ from pcedge.codec import stream
 from pcedge.codec.container import Stream, parse
 from pcedge.codec.fields import Field
 from pcedge.data.forms import Form, form_of, load_file, write
+from pcedge.data.maps import reading_for
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import StreamError
@@ -50,7 +51,7 @@ def encode_file(
     Args:
         engine: what codes the circuit's lanes.
         source: a file as `load_array` takes it.
-        reading: what it does not say itself.
+        reading: what it does not say itself, and the circuit's columns do not know.
         lanes: S, as in `pcedge.codec.encode`.
         progress: told (records done, records in all).
 
@@ -58,7 +59,7 @@ def encode_file(
         DataError: the file is damaged, or its data do not fit the circuit.
         UsageError: lanes is not positive, or the reading does not fit the file.
     """
-    array, form, note = load_file(source, reading)
+    array, form, note = load_file(source, reading_for(engine.circuit.symbolizer, reading))
     return Packed(stream.encode(engine, array, lanes, progress, fields_of(form)), array, form, note)
 
 
