@@ -314,8 +314,14 @@ def _write_table(form: Form, array: Array) -> bytes:
     marked = next((found for word in form.words if (found := _MISSING.fullmatch(word))), None)
     mark, gap = (None, "") if marked is None else (marked[1], marked[2])
     if array.dtype.names is not None:
-        if any(array.dtype[name].kind not in "biuf" for name in array.dtype.names) or array.ndim != 1:
-            raise UsageError("a table must be of records whose fields are numbers: --format npy writes these")
+        odd = next((name for name in array.dtype.names if array.dtype[name].kind not in "biuf"), None)
+        if odd is not None or array.ndim != 1:
+            kind = None if odd is None else array.dtype[odd]
+            what = f"{kind.base} of shape {kind.shape}" if kind is not None and kind.shape else f"{kind}"
+            what = f"records of shape {array.shape[1:]} a row" if odd is None else f"{what} in field {odd!r}"
+            raise UsageError(
+                f"a table must be of records whose fields are numbers, got {what}: an output that ends in .npy holds it"
+            )
         columns = [_texts(array[name], None if places is None else places[n % len(places)], mark, gap)
                    for n, name in enumerate(array.dtype.names)]  # fmt: skip
         if not form.words and not head:

@@ -272,7 +272,7 @@ def _integers(array: Array, where: str, reading: Reading) -> Array:
         odd = ~(np.isfinite(wide) & (wide == np.rint(wide)) & (np.abs(wide) <= 2.0**53))
         odd |= np.signbit(wide) & (wide == 0)
         if odd.any():
-            value = array[tuple(np.argwhere(odd)[0])]
+            value = np.concatenate([array[~np.isfinite(wide)], array[odd]])[0]
             raise DataError(
                 f"{where} must hold integers, got {array.dtype} such as {value!s}: round or scale it to integers, or "
                 "train the circuit on such data, whose columns then take them"

@@ -169,6 +169,7 @@ def test_options_of_columns_that_do_not_fit(tmp_path: Path) -> None:
     [
         (np.full((60, 2), np.nan), (), "the train split must hold a number, all are missing"),
         (np.full((60, 2), -9999, dtype=np.int16), ("--missing", -9999), "the train split must hold a number, all are"),
+        (np.zeros((60, 0), dtype=np.int16), (), "records must have at least one number, got shape (60, 0)"),
         (np.ones((60, 2), dtype=complex), (), "data must hold integers, floats or records with fields, got complex128"),
         (np.zeros((60, 1), dtype="datetime64[D]"), (), "records with fields, got datetime64[D]"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,6 +275,26 @@ def test_tables_with_missing_cells_come_back(
     )  # fmt: skip
     assert decode_file(engine, made.stream).data == path.read_bytes()
     assert check_stream(engine, made.array, made.stream, "all") == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "text"),
+    [
+        ([("n", "<i2"), ("v", "<f8", (2,))], (5,), "float64 of shape (2,) in field 'v'"),
+        ([("n", "<i2"), ("p", [("a", "u1"), ("b", "u1")])], (5,), "[('a', 'u1'), ('b', 'u1')] in field 'p'"),
+        ([("n", "<i2"), ("z", "<c8")], (5,), "complex64 in field 'z'"),
+        ([("n", "<i2"), ("v", "<f8")], (5, 2), "records of shape (2,) a row"),
+    ],
+)
+def test_records_that_no_table_holds(kind: Any, shape: tuple[int, ...], text: str) -> None:
+    points = np.zeros(shape, dtype=kind)
+    points["n"] = np.arange(points.size).reshape(shape)
+    engine = typed_engine(Columns.of(points))
+    stream = encode(engine, points)
+    told = f"a table must be of records whose fields are numbers, got {text}: an output that ends in .npy holds it"
+    with pytest.raises(UsageError, match=f"^{re.escape(told)}$"):
+        decode_file(engine, stream, "csv")
+    assert_array_equal(np.load(io.BytesIO(decode_file(engine, stream, "npy").data)), points)
 
 
 def test_tables_with_missing_cells_of_two_spellings_give_their_values(tmp_path: Path) -> None:
