@@ -9,8 +9,8 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import (
+    DATA,
     MODEL,
-    DataPath,
     Marker,
     PipedPath,
     bits_per_value,
@@ -26,7 +26,7 @@ from pcedge.errors import UsageError
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
 @click.argument("model", type=MODEL)
-@click.argument("data", type=DataPath(exists=True, allow_dash=True))
+@click.argument("data", type=DATA)
 @click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
 @click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
 @click.option(

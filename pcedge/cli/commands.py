@@ -16,6 +16,7 @@ from pcedge.cli.inputs import (
     MODEL,
     OUT,
     Marker,
+    ModelPath,
     bits_per_value,
     reading_of,
     reading_options,
@@ -57,14 +58,14 @@ def doctor() -> Result:
 
 
 @click.command(cls=Command, example="pcedge info m.onnx")
-@click.argument("model", type=MODEL)
+@click.argument("model", type=ModelPath(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--against",
     type=MODEL,
     help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
 )
 def info(model: str, against: str | None) -> Result:
-    """Describe a float or integer circuit, or a compressed stream."""
+    """Describe a float or integer circuit, or a compressed stream; - is stdin."""
     from pcedge.circuit import Circuit, InputLayer
 
     stream = describe_stream(model)
@@ -251,7 +252,7 @@ def loglik(
         if tokens:
             assert stage.source is not None
             click.echo(
-                f"{data}: {tokens} of {len(raw) * variables} numbers are missing, and count with the bits of their "
+                f"{tokens} of {len(raw) * variables} numbers are missing, and count with the bits of their "
                 f"tokens; --missing {stage.source.mark} sums them out",
                 err=True,
             )

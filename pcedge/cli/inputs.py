@@ -81,15 +81,15 @@ class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return click.INT.convert(value, param, ctx)
 
 
-class ModelPath(click.Path):
-    """Take a file, or the name of a shipped circuit."""
+class ModelPath(PipedPath):
+    """Take a file, or the name of a shipped circuit; - is stdin where it may be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Let the names through."""
         return value if value in zoo() else super().convert(value, param, ctx)
 
 
-DATA = DataPath(exists=True)
+DATA = DataPath(exists=True, allow_dash=True)
 MODEL = ModelPath(exists=True, dir_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)
 OUT = click.Path(dir_okay=False, path_type=Path)
