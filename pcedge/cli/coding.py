@@ -18,8 +18,10 @@ from pcedge.cli.inputs import (
     reading_options,
     said_header,
 )
-from pcedge.cli.output import Command, Result, announce, progress, warn, whole_file
+from pcedge.cli.output import Command, Result, announce, counted, progress, warn, whole_file
 from pcedge.codec.checking import DEFAULT_VERIFY, SAMPLE_SECONDS, VERIFY
+from pcedge.codec.container import DEFAULT_LANES
+from pcedge.codec.predicted import LANE_NUMBERS, MOST_LANES
 from pcedge.data.forms import FORMATS
 from pcedge.errors import UsageError
 
@@ -28,7 +30,11 @@ from pcedge.errors import UsageError
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
-@click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
+@click.option(
+    "--lanes", type=click.IntRange(1),
+    help=f"S: 1 is smallest, more are faster.  [default: {DEFAULT_LANES}; of a circuit with a predictor stage one for "
+    f"every {LANE_NUMBERS:,} numbers, at most {MOST_LANES}]",
+)  # fmt: skip
 @click.option(
     "--verify", "check", default=DEFAULT_VERIFY, show_default=True, type=click.Choice(VERIFY),
     help="Decode the stream and compare it with the data before it takes its place: all of it; the first and the last "
@@ -84,9 +90,10 @@ def encode(
     }  # fmt: skip
     result |= header_entry | bits_per_value(engine.circuit, 8 * len(packed), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
-    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
-    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
-    return result, f"{out}: {len(packed)} bytes for {len(x)} records, {result['lanes']} lanes{rate}", 0
+    rate = f", {result[key]:z.4f} bits a {key[9:]}" if result[key] is not None else ""
+    rate += f"; {counted(verified, 'record')} decoded and compared" if check != "none" else "; not decoded"
+    of = f"{counted(len(x), 'record')}, {counted(result['lanes'], 'lane')}"
+    return result, f"{out}: {len(packed)} bytes for {of}{rate}", 0
 
 
 @click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")

@@ -268,10 +268,10 @@ def loglik(
         text = f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)"
         if len(possible):
             bits = -possible.mean() / math.log(2) / variables
-            text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
+            text += f"; of the {len(possible)} others: {possible.mean():z.6f} nats, {bits:z.6f} bits a variable"
         return result, text + told + _unseen(unseen, len(x) * variables), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
-    text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
+    text = f"mean: {mean:z.6f} nats, {result[key]:z.6f} bits a {key[9:]}, {len(logs)} records"
     return result, text + told + _unseen(unseen, len(x) * variables), 0
 
 
@@ -280,8 +280,8 @@ def _constant(constant: float, added: bool) -> str:
     if abs(constant) <= 1e-9:
         return ""
     if added:
-        return f", with {constant:.6f} nats that importing the circuit took out"
-    return f", without {constant:.6f} nats that importing the circuit took out: that of the float circuit has them"
+        return f", with {constant:z.6f} nats that importing the circuit took out"
+    return f", without {constant:z.6f} nats that importing the circuit took out: that of the float circuit has them"
 
 
 def _unseen(missing: int, count: int) -> str:

@@ -144,6 +144,12 @@ def train_sensor(
     result["break_even_bytes"] = _break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes)
     result |= draw_plot(plot, watch.curve, "candidate")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
+    # Under a predictor stage every number is a variable.
+    result |= {
+        f"{split}_bits_per_variable": result[f"{split}_bits_per_value"]
+        for split in ("valid", "test")
+        if f"{split}_bits_per_value" in result
+    }
     return result | {"curve": points(watch.curve, "candidate")} | header, "\n".join(lines), 0
 
 

@@ -179,3 +179,19 @@ def test_data_that_no_circuit_can_code(array: Any, options: tuple[Any, ...], tex
     said = run("train", "--data", tmp_path / "x.npy", *options, "--for-records", 500, "--out", tmp_path / "c.pcedge")
     assert said.exit_code == 1 and text in " ".join(said.stderr.split()), said.output
     assert not (tmp_path / "c.pcedge").exists()
+
+
+def test_both_figures_and_one_lane(folder: Path) -> None:
+    """Scripts find bits a value and bits a variable wherever one of them is, and one is no plural."""
+    trained = as_json("train", "--data", folder / "x.npy", "--size-kbit", 160, "--out", folder / "f.pcedge")
+    assert trained["valid_bits_per_variable"] == trained["valid_bits_per_value"] > 0
+    told = run("encode", folder / "m.onnx", folder / "test.npy", folder / "x.pce")
+    assert "400 records, 1 lane, " in told.stdout
+    words = ("evaluate", folder / "c.pcedge", folder / "m.onnx", "--data", folder / "test.npy", "--queries", 0)
+    measured = as_json(*words)
+    assert measured["bits_per_value"] == measured["bits_per_variable"]
+    assert measured["bits_per_value"]["file"] == measured["file"]["bits_per_value"]
+    result = run(*words)
+    assert "as a file of 1 lane, " in " ".join(result.stdout.split())
+    help_text = " ".join(run("encode", "--help").stdout.split())
+    assert "[default: 64; of a circuit with a predictor stage one for every 32,768 numbers, at most 256]" in help_text
