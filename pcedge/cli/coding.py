@@ -82,7 +82,7 @@ def encode(
     stream = parse(packed)
     symbolizer = engine.circuit.symbolizer
     symbols = (symbolizer.records(len(x)) if symbolizer else len(x)) * len(engine.circuit.order)
-    result = {
+    result: dict[str, Any] = {
         "out": str(out), "records": len(x), "bytes": len(packed), "payload_bytes": stream.payload_bytes,
         "lanes": max((len(s.lanes) for s in stream.segments), default=0),
         "bits_per_variable": 8 * len(packed) / symbols if symbols else None,

@@ -250,6 +250,6 @@ def train(
     result |= draw_plot(plot, watch.curve, "step")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
     if steps is None:  # the values are the variables
-        told = [name for name in result if name.endswith("_bits_per_variable")]
-        result |= {name.replace("variable", "value"): result[name] for name in told}
+        names = [name for name in result if name.endswith("_bits_per_variable")]
+        result |= {name.replace("variable", "value"): result[name] for name in names}
     return result | {"curve": points(watch.curve, "step")} | header_entry, "\n".join(lines), 0
