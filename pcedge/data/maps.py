@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray
 from pcedge.data.prediction import Plan, centred, forward, split
 from pcedge.data.predictor import Predictor
-from pcedge.data.readers import Reading
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import UsageError
+
+if TYPE_CHECKING:  # circuits need no readers of files
+    from pcedge.data.readers import Reading
 
 #: how data become records of symbols
 DataMap = Symbolizer | Predictor
