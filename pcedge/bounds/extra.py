@@ -81,9 +81,9 @@ class ExtraBits:
 
     def describe(self) -> str:
         """Say the bounds in words."""
-        terms = f"parameters {self.parameters:.4f}, truncation {self.truncation:.4f}, coder {self.coder:.4f}"
-        worst = f"at most {self.worst:.4f} a record (by {self.worst_from})"
-        return f"{worst}, typically at most {self.typical:.4f} ({self.flows}: {terms})"
+        terms = f"parameters {self.parameters:z.4f}, truncation {self.truncation:z.4f}, coder {self.coder:z.4f}"
+        worst = f"at most {self.worst:z.4f} a record (by {self.worst_from})"
+        return f"{worst}, typically at most {self.typical:z.4f} ({self.flows}: {terms})"
 
 
 def extra_bits(circuit: Circuit, integers: IntegerCircuit | Program, flows: Flows | None = None) -> ExtraBits:

@@ -23,6 +23,13 @@ def group() -> None:
     """
 
 
+def _in_a_line(error: click.ClickException) -> str:
+    """Write an error of click as all others are written, and where its command's help is."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    return text if context is None else f"{text}; {context.command_path} --help shows what it takes"
+
+
 def main() -> None:
     """Run the command line."""
     # As an exception it lets temporary files be removed on the way out.
@@ -35,7 +42,10 @@ def main() -> None:
         status = INTERRUPTED
     except click.ClickException as error:
         status = error.exit_code
-        error.show()
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 on
+            error.show()
+        else:
+            streams.say(f"pcedge: {_in_a_line(error)}")
         if "--json" in sys.argv:
             show_error(type(error).__name__, error.format_message(), status)
     except SystemExit as end:  # of a signal, or because the reader went away, as `| head` does

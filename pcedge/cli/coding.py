@@ -11,8 +11,9 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import (
+    DATA,
     MODEL,
-    DataPath,
+    Marker,
     PipedPath,
     bits_per_value,
     engine_options,
@@ -21,8 +22,12 @@ from pcedge.cli.inputs import (
     said_header,
     verify_options,
 )
-from pcedge.cli.output import Command, Result, announce, must_come_with, progress, warn, whole_file
+from pcedge.cli.output import Command, Result, announce, counted, must_come_with, progress, warn, whole_file
+from pcedge.cli.packets import decode_packets, encode_packets
+from pcedge.codec.container import DEFAULT_LANES
+from pcedge.codec.predicted import LANE_NUMBERS, MOST_LANES
 from pcedge.data.forms import FORMATS
+from pcedge.errors import UsageError
 
 
 class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -42,9 +47,13 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 @click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
 @click.argument("model", type=MODEL)
-@click.argument("data", type=DataPath(exists=True, allow_dash=True))
+@click.argument("data", type=DATA)
 @click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
-@click.option("--lanes", type=click.IntRange(1), help="S: 1 is smallest, more are faster.  [default: 64]")
+@click.option(
+    "--lanes", type=click.IntRange(1),
+    help=f"S: 1 is smallest, more are faster.  [default: {DEFAULT_LANES}; of a circuit with a predictor stage one for "
+    f"every {LANE_NUMBERS:,} numbers, at most {MOST_LANES}]",
+)  # fmt: skip
 @verify_options
 @click.option(
     "--index", is_flag=False, flag_value=0, type=click.IntRange(0), metavar="[RECORDS]",
@@ -55,11 +64,21 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     "--append", "more", is_flag=True,
     help="Put the records at the end of the stream OUT, which must be there; its index and lanes stay.",
 )  # fmt: skip
+@click.option(
+    "--missing", type=Marker(),
+    help="What marks a missing value of a table, an integer or nan.  [default: what the circuit's columns mark]",
+)  # fmt: skip
+@click.option(
+    "--packet-bytes", type=click.IntRange(1),
+    help="Write packets of so many bytes, each decodable without the others.  [default: none]",
+)  # fmt: skip
+@click.option("--packet-crc", type=click.Choice(["0", "16", "32"]), help="Bits of a packet's checksum.  [default: 16]")
 @engine_options
 @reading_options
 def encode(
     model: str, data: str, out: Path, lanes: int | None, check: str | None, index: int | None, more: bool,
-    engine_name: str, threads: int, dtype: str | None, shape: str | None, header: bool | None,
+    missing: float | None, packet_bytes: int | None, packet_crc: str | None, engine_name: str, threads: int,
+    dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
@@ -75,12 +94,23 @@ def encode(
     from pcedge.native import open_engine
 
     must_come_with("--append", more, without=("index",))
+    must_come_with("--packet-bytes", packet_bytes is not None, "packet_crc", without=("lanes", "index", "append"))
     engine = open_engine(read_integer(model), engine_name, threads)
+    columns = getattr(engine.circuit.symbolizer, "source", None)
+    if missing is not None and (columns is None or not columns.marks_missing):
+        raise UsageError(
+            f"--missing must go with a circuit whose columns mark missing values, as train --missing makes one, "
+            f"{model} has none"
+        )
     say_how(engine)
-    reading = reading_of(engine.circuit, dtype, shape, header=header)
+    reading = reading_of(engine.circuit, dtype, shape, missing, header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     check = check or default_verify(engine)
+    if packet_bytes is not None:
+        crc_bits = None if packet_crc is None else int(packet_crc)
+        said, text = encode_packets(engine, x, form, out, packet_bytes, crc_bits, check)
+        return said | header_entry | bits_per_value(engine.circuit, 8 * said["bytes"], x), text, 0
     appended: dict[str, Any] = {}
     if more:
         stream = append_file(engine, out, x, form, lanes, check != "none")
@@ -104,7 +134,7 @@ def encode(
     symbolizer = engine.circuit.symbolizer
     count = stream.head.shape[0]
     symbols = (symbolizer.records(count) if symbolizer else count) * len(engine.circuit.order)
-    result = {
+    result: dict[str, Any] = {
         "out": str(out), "records": count, "bytes": stream.bytes,
         "payload_bytes": sum(segment.payload_bytes for segment in stream.segments),
         "lanes": max((segment.lanes for segment in stream.segments), default=0),
@@ -119,11 +149,12 @@ def encode(
     }  # fmt: skip
     result |= header_entry | appended | bits_per_value(engine.circuit, 8 * stream.bytes * len(x) / max(1, count), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
-    rate = f", {result[key]:.4f} bits a {key[9:]}" if result[key] is not None else ""
-    rate += f"; {verified} records decoded and compared" if check != "none" else "; not decoded"
+    rate = f", {result[key]:z.4f} bits a {key[9:]}" if result[key] is not None else ""
+    rate += f"; {counted(verified, 'record')} decoded and compared" if check != "none" else "; not decoded"
     if result["stored"]:
         rate += f"; {result['stored']} of {result['segments']} segments are stored, which coding would make larger"
-    return result, f"{out}: {stream.bytes} bytes for {count} records, {result['lanes']} lanes{rate}", 0
+    of = f"{counted(count, 'record')}, {counted(result['lanes'], 'lane')}"
+    return result, f"{out}: {stream.bytes} bytes for {of}{rate}", 0
 
 
 @click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
@@ -137,20 +168,32 @@ def encode(
 @click.option(
     "--records", type=Slice(), help="Restore these records only, START:STOP as numpy counts; fast with an index."
 )
+@click.option(
+    "--lost", type=click.Path(dir_okay=False, path_type=Path),
+    help="Of packets, take what came: write 0 where nothing did, and here, as a .npy of booleans, where that is.",
+)  # fmt: skip
 @engine_options
 def decode(
-    model: str, stream: str, out: Path, name: str | None, records: slice | None, engine_name: str, threads: int
-) -> Result:
+    model: str, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, engine_name: str,
+    threads: int,
+) -> Result:  # fmt: skip
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout."""
     from pcedge.codec.decoder import StreamFile, range_of
-    from pcedge.codec.files import decode_file, decode_records
+    from pcedge.codec.files import decode_file, decode_records, file_of
     from pcedge.native import open_engine
 
     name = format_of(out, name)
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
     part: dict[str, Any] = {}
-    if records is None:
+    with contextlib.closing(StreamFile(stream)) as file:
+        packets = file.head.packet_bytes is not None
+    if lost is not None and not packets:
+        raise click.UsageError(f"--lost must go with a stream of packets, {stream} has segments")
+    if packets and records is None:
+        array, part = decode_packets(engine, Path(stream), lost)
+        restored = file_of(file.head, array, name)
+    elif records is None:
         with progress("decoding") as move:
             restored = decode_file(engine, Path(stream).read_bytes(), name, move)
     else:
@@ -168,7 +211,9 @@ def decode(
     if restored.format != "npy":
         result["format"] = restored.format
     text = f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}"
-    return result | part, text + (f", of {part['of_records']} records" if part else ""), 0
+    text += f", of {part['of_records']} records" if "of_records" in part else ""
+    text += f"; {part['lost']} of {x.size} numbers are lost" if part.get("lost") else ""
+    return result | part, text, 0
 
 
 def format_of(out: Path, name: str | None) -> str | None:

@@ -23,6 +23,7 @@ from pcedge.cli.inputs import (
     MODEL,
     OUT,
     Marker,
+    ModelPath,
     bits_per_value,
     engine_options,
     reading_of,
@@ -65,14 +66,14 @@ def doctor() -> Result:
 
 
 @click.command(cls=Command, example="pcedge info m.onnx")
-@click.argument("model", type=MODEL)
+@click.argument("model", type=ModelPath(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--against",
     type=MODEL,
     help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
 )
 def info(model: str, against: str | None) -> Result:
-    """Describe a float or integer circuit, or a compressed stream."""
+    """Describe a float or integer circuit, or a compressed stream; - is stdin."""
     from pcedge.circuit import Circuit, InputLayer
 
     stream = describe_stream(model) or describe_archive(model)
@@ -83,6 +84,8 @@ def info(model: str, against: str | None) -> Result:
         result: dict[str, Any] = stream
         if "segment_list" in stream:
             words["segment_list"] = segments_in_words(stream["segment_list"])
+        if result["dtype"].startswith("|V"):
+            words["dtype"] = f"records of {result['dtype'][2:]} bytes, whose fields the circuit's columns give"
     elif is_float_file(model):
         circuit: Circuit = read_float(model)
         kinds = [layer.shape.kind for layer in circuit.layers]
@@ -259,6 +262,16 @@ def loglik(
     if missing is not None:
         gone = x == -1 if stage is None else gaps_of(stage, x, missing)
         unseen = result["missing_symbols"] = int(gone.sum())
+    if stage is not None and stage.missing_token is not None:
+        tokens = 0 if missing is not None else int(np.ma.getmaskarray(stage.cells(raw)).sum())
+        result["missing_tokens"] = tokens
+        if tokens:
+            assert stage.source is not None
+            click.echo(
+                f"{tokens} of {len(raw) * variables} numbers are missing, and count with the bits of their "
+                f"tokens; --missing {stage.source.mark} sums them out",
+                err=True,
+            )
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None
@@ -271,10 +284,10 @@ def loglik(
         text = f"mean: -inf nats ({impossible} of {len(logs)} records are impossible)"
         if len(possible):
             bits = -possible.mean() / math.log(2) / variables
-            text += f"; of the {len(possible)} others: {possible.mean():.6f} nats, {bits:.6f} bits a variable"
+            text += f"; of the {len(possible)} others: {possible.mean():z.6f} nats, {bits:z.6f} bits a variable"
         return result, text + told + _unseen(unseen, len(x) * variables), 0
     key = "bits_per_value" if circuit.symbolizer else "bits_per_variable"
-    text = f"mean: {mean:.6f} nats, {result[key]:.6f} bits a {key[9:]}, {len(logs)} records"
+    text = f"mean: {mean:z.6f} nats, {result[key]:z.6f} bits a {key[9:]}, {len(logs)} records"
     return result, text + told + _unseen(unseen, len(x) * variables), 0
 
 
@@ -283,8 +296,8 @@ def _constant(constant: float, added: bool) -> str:
     if abs(constant) <= 1e-9:
         return ""
     if added:
-        return f", with {constant:.6f} nats that importing the circuit took out"
-    return f", without {constant:.6f} nats that importing the circuit took out: that of the float circuit has them"
+        return f", with {constant:z.6f} nats that importing the circuit took out"
+    return f", without {constant:z.6f} nats that importing the circuit took out: that of the float circuit has them"
 
 
 def _unseen(missing: int, count: int) -> str:
@@ -309,7 +322,10 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
 
 
 def _columns(source: Columns | None) -> dict[str, Any]:
-    return {} if source is None else {"columns": [str(column) for column in source.columns]}
+    if source is None:
+        return {}
+    mark = {} if source.mark is None else {"missing": str(source.mark) if math.isnan(source.mark) else source.mark}
+    return {"columns": [str(column) for column in source.columns]} | mark
 
 
 def _structured(circuit: Any) -> bool:

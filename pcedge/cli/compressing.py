@@ -66,10 +66,10 @@ def prune(
     } | header_entry  # fmt: skip
     text = (
         f"{out}: {before.parameters} parameters before, {pruned.circuit.parameters} after; "
-        f"{bits_before:.4f} bits a variable before, {bits_after:.4f} after"
+        f"{bits_before:z.4f} bits a variable before, {bits_after:z.4f} after"
     )
     # Above what was lost at most, a bound of many bits tells nobody anything.
-    return result, text + (f", at most {bound:.4f} lost" if math.isfinite(bound) else ""), 0
+    return result, text + (f", at most {bound:z.4f} lost" if math.isfinite(bound) else ""), 0
 
 
 @click.command(cls=Command, example="pcedge grow c.pcedge --factor 2 --noise 0.3 --out g.pcedge")
@@ -113,7 +113,7 @@ def grow(
         bits = [mean_bits(compared, records) for compared in (before, after)]
         for name, value in zip(("before", "after"), bits, strict=True):
             result[f"bits_per_variable_{name}"] = value if math.isfinite(value) else None
-        text += f"; {bits[0]:.4f} bits a variable before, {bits[1]:.4f} after"
+        text += f"; {bits[0]:z.4f} bits a variable before, {bits[1]:z.4f} after"
     with whole_file(out) as fresh:
         save_circuit(after, fresh)
     return result, text, 0

@@ -22,7 +22,7 @@ from pcedge.cli.inputs import (
     said_header,
 )
 from pcedge.cli.measuring import tails_in_words, tails_of
-from pcedge.cli.output import Command, Result, announce, progress, table, whole_file
+from pcedge.cli.output import Command, Result, announce, counted, progress, table, whole_file
 from pcedge.errors import UsageError
 
 #: what the rows of a result are called in tables
@@ -108,6 +108,12 @@ def evaluate(
     if engine.circuit.log_constant:
         result["log_constant"] = engine.circuit.log_constant
     result["file"] |= bits_per_value(engine.circuit, 8 * evaluation.file_bytes, x[: evaluation.rows])
+    if one := bits_per_value(engine.circuit, evaluation.records * result["variables"], x[: evaluation.rows]):
+        scale = one["bits_per_value"]
+        result["bits_per_value"] = {
+            name: None if bits is None or scale is None else bits * scale
+            for name, bits in result["bits_per_variable"].items()
+        }
     if plot is not None:
         result["plot"] = str(plot)
     return result, _tables(result, tails_in_words(tails)), 0
@@ -145,7 +151,7 @@ def _tables(result: dict[str, Any], tails: str) -> list[Any]:
 
 def _lengths(result: dict[str, Any]) -> Any:
     file, records = result["file"], result["records"]
-    names = NAMES | {"file": f"file, {file['lanes']} lanes"}
+    names = NAMES | {"file": f"file, {counted(file['lanes'], 'lane')}"}
     if result["impossible"]:
         names["likelihood"] += f", of {records - result['impossible']} possible"
     if result["float_impossible"]:
@@ -161,7 +167,8 @@ def _lengths(result: dict[str, Any]) -> Any:
         for key, name in names.items()
     ]
     title = (
-        f"{records} records of {result['variables']} variables; as a file of {file['lanes']} lanes, which is not "
+        f"{counted(records, 'record')} of {counted(result['variables'], 'variable')}; as a file of "
+        f"{counted(file['lanes'], 'lane')}, which is not "
         f"written, {file['bytes']} bytes"
     )
     return table(title, ["code", "bits/record", "bits/variable", "over float"], rows)
@@ -185,8 +192,8 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     if worst is not None:
         label = f", class {worst['label']}" if "label" in worst else ""
         lines.append(
-            f"worst record: {worst['record']}{label}, {worst['float_bits']:.4f} bits float, "
-            f"{worst['interval_bits']:.4f} in integers, loss {worst['loss']:.4f}"
+            f"worst record: {worst['record']}{label}, {worst['float_bits']:z.4f} bits float, "
+            f"{worst['interval_bits']:z.4f} in integers, loss {worst['loss']:z.4f}"
         )
     lines.append(f"records with a loss above 1 %: {result['above_1_percent']} of {result['records']}")
     lines.append(
@@ -195,8 +202,8 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     )
     if "log_constant" in result:
         lines.append(
-            f"log constant: {result['log_constant']:.6f} nats that importing the circuit took out are in none of these "
-            "figures"
+            f"log constant: {result['log_constant']:z.6f} nats that importing the circuit took out are in none of "
+            "these figures"
         )
     symbols = result["records"] * result["variables"]
     lines.append(f"symbols coded at the floor: {result['floor_symbols']} of {symbols}")
@@ -243,7 +250,7 @@ def _ood(result: dict[str, Any]) -> list[Any]:
             name += f", bits of {result['records'] - impossible[0]} and {ood['records'] - impossible[1]} possible"
         # Areas near 1 differ in the last digits, as in the plot.
         bits = _cell(result["bits_per_record"][key]), _cell(ood["bits_per_record"][key])
-        rows.append([name, *bits, f"{area:.5f}"])
+        rows.append([name, *bits, f"{area:z.5f}"])
     columns = ["score", "data, bits", "others, bits", "AUROC"]
     return [
         table(f"{result['records']} records told from {ood['records']} out-of-distribution records", columns, rows),
@@ -258,4 +265,4 @@ def _cell(value: float | None) -> object:
 
 def _brief(value: float | None) -> object:
     """Write a small error with three digits."""
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value:z.3g}"

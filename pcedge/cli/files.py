@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import archive
-from pcedge.codec.container import MAGIC, Reader, read_head
+from pcedge.codec.container import MAGIC, Reader, parse, read_head
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
 from pcedge.errors import UsageError
@@ -28,17 +29,18 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     """Describe a compressed stream; None for any other file."""
     if is_zoo_name(path):
         return None
-    with open(path, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
+    with open(path, "rb") as opened:
+        if opened.read(len(MAGIC)) != MAGIC:
             return None
-    file = StreamFile(path)
-    try:
-        head = file.head
-        segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
-        size = len(file.data)
-    finally:
-        file.close()
-    return {
+    packets: dict[str, Any] = {}
+    with contextlib.closing(StreamFile(path)) as file:
+        head, size = file.head, len(file.data)
+        if head.packet_bytes is None:
+            segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
+        else:
+            segments = []
+            packets = {"packets": len(parse(file.data[:]).packets), "packet_bytes": head.packet_bytes}
+    return packets | {
         "kind": "stream",
         "version": head.version,
         "digest": head.digest.hex(),
@@ -47,9 +49,11 @@ def describe_stream(path: str) -> dict[str, Any] | None:
         "segments": len(segments),
         "lanes": max((len(segment.lanes) for _, segment in segments), default=0),
         "bytes": size,
-        "payload_bytes": sum(segment.payload_bytes for _, segment in segments),
+        "payload_bytes": sum(segment.payload_bytes for _, segment in segments)
+        + packets.get("packets", 0) * packets.get("packet_bytes", 0),
         "fields": [kind for kind, _ in head.fields],
-        "source": dict(head.fields).get(Field.SOURCE, b"").decode("ascii", "backslashreplace") or None,
+        # A stream that names no source is such a file, and comes back as one (docs/stream.md).
+        "source": dict(head.fields).get(Field.SOURCE, b"npy").decode("ascii", "backslashreplace") or None,
         "index": None if head.indexed is None else head.indexed[0],
         "stored": sum(segment.stored is not None for _, segment in segments),
         "segment_list": [

@@ -17,7 +17,7 @@ from pcedge.circuit.inference import check_records
 from pcedge.cli.output import warn
 from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
 from pcedge.data import Reading, is_table, table_head
-from pcedge.data.maps import symbols_of
+from pcedge.data.maps import reading_for, symbols_of
 from pcedge.data.predictor import Predictor
 from pcedge.data.readers import notes_of, split_name
 from pcedge.data.widths import wider_numbers
@@ -83,15 +83,15 @@ class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return click.INT.convert(value, param, ctx)
 
 
-class ModelPath(click.Path):
-    """Take a file, or the name of a shipped circuit."""
+class ModelPath(PipedPath):
+    """Take a file, or the name of a shipped circuit; - is stdin where it may be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Let the names through."""
         return value if value in zoo() else super().convert(value, param, ctx)
 
 
-DATA = DataPath(exists=True)
+DATA = DataPath(exists=True, allow_dash=True)
 MODEL = ModelPath(exists=True, dir_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)
 OUT = click.Path(dir_okay=False, path_type=Path)
@@ -259,14 +259,13 @@ def reading_of(
     missing: float | None = None,
     header: bool | None = None,
 ) -> Reading:
-    """Say what a file does not say itself: a circuit whose symbolizer has columns takes floats and records with fields.
+    """Say what a file does not say itself: the options, and what the circuit's columns know (`reading_for`).
 
     Raises:
         UsageError: as `Reading`.
     """
-    columns = getattr(circuit.symbolizer, "source", None)
-    fields = columns.source if columns is not None and columns.source.names else None
-    return Reading(dtype, shape, missing, header, typed=columns is not None, fields=fields)
+    typed = getattr(circuit.symbolizer, "source", None) is not None
+    return reading_for(circuit.symbolizer, Reading(dtype, shape, missing, header, typed=typed))
 
 
 def refuse_missing(missing: int | None) -> None:

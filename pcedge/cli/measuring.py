@@ -80,7 +80,7 @@ def refinement_in_words(result: dict[str, Any]) -> str:
     """Write what a refinement did; warn where it made the held-out records longer."""
     before, after = result["bits_per_record_before"], result["bits_per_record_after"]
     if before is not None and after is not None and after > before:
-        warn(f"--refine made the held-out records longer, {after:.4f} bits a record after {before:.4f}")
+        warn(f"--refine made the held-out records longer, {after:z.4f} bits a record after {before:z.4f}")
     outcome = f"pass {result['pass_kept']} of {result['passes']} kept" if result["pass_kept"] else "rounding alone kept"
     if result["left_out"]:
         outcome = "left out, for it does not keep the budget"
@@ -88,7 +88,7 @@ def refinement_in_words(result: dict[str, Any]) -> str:
 
 
 def _bits(value: float | None) -> str:
-    return "no" if value is None else f"{value:.4f}"
+    return "no" if value is None else f"{value:z.4f}"
 
 
 def parts(model: IntegerCircuit) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def sizes(model: IntegerCircuit) -> tuple[dict[str, Any], str]:
             result["rom_bits_of_plain_tables"] = plain
             if rom > plain:
                 text += (
-                    f"\nnote: with plain leaf tables the ROM would have {plain / 1000:.3f} kbit, less than with "
+                    f"\nnote: with plain leaf tables the ROM would have {plain / 1000:z.3f} kbit, less than with "
                     "masters: take fewer --leaf-masters, or none"
                 )
     return result, text

@@ -54,7 +54,7 @@ class Command(click.Command):
         try:
             with paths.watched(ctx, piped):
                 result, text, status = super().invoke(ctx)
-            _show(json.dumps(result, allow_nan=False) if as_json else text)
+            _show(json.dumps(_unsigned(result), allow_nan=False) if as_json else text)
         except BrokenPipeError:
             raise
         except PcedgeError as error:
@@ -63,6 +63,15 @@ class Command(click.Command):
             _fail(error, 1, as_json, piped)
         if status:
             ctx.exit(status)
+
+
+def _unsigned(value: Any) -> Any:
+    """Take the sign from zeros: a figure that is rounded to nothing, or negated, has none."""
+    if isinstance(value, dict):
+        return {key: _unsigned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unsigned(item) for item in value]
+    return value + 0.0 if isinstance(value, float) else value
 
 
 #: whether results go to stderr, because stdout takes what a command writes
@@ -148,10 +157,15 @@ def progress(label: str) -> Iterator[Any]:
 def in_words(value: object) -> str:
     """Write a value of a result for people."""
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:z.4f}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {in_words(item)}" for name, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something, as 1 lane, 2 lanes."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def announce(text: str) -> None:
@@ -183,7 +197,7 @@ def memory_in_words(memory: dict[str, int]) -> str:
 
     def kbit(name: str) -> str:
         shown = "of both: dictionaries" if name == "dictionaries" else name.replace("_", " ")
-        return f"{shown} {memory[name] / 1000:.3f}"
+        return f"{shown} {memory[name] / 1000:z.3f}"
 
     within = {
         name: ", ".join(kbit(detail) for detail in details if memory.get(detail)) for name, details in PARTS.items()
@@ -192,7 +206,7 @@ def memory_in_words(memory: dict[str, int]) -> str:
     known = {*SUMS, *PARTS, *(detail for some in PARTS.values() for detail in some)}
     ram = ", ".join(kbit(name) for name in memory if name not in known)
     total = next(name for name in SUMS if name in memory)
-    return f"{SUMS[total]} {memory[total] / 1000:.3f} kbit ({listed}); RAM, kbit: {ram}"
+    return f"{SUMS[total]} {memory[total] / 1000:z.3f} kbit ({listed}); RAM, kbit: {ram}"
 
 
 def options_given(*names: str) -> list[str]:
@@ -208,9 +222,9 @@ def must_come_with(option: str, present: bool, *names: str, without: tuple[str, 
         click.UsageError: one of `names` is there and the option is not, or both it and one of `without` are.
     """
     if present and (wrong := options_given(*without)):
-        raise click.UsageError(f"--{wrong[0]} must come without {option}, which finds it")
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must come without {option}, which settles it")
     if not present and (wrong := options_given(*names)):
-        raise click.UsageError(f"--{wrong[0]} must come with {option}")
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must come with {option}")
 
 
 def table(title: str, columns: list[str], rows: list[list[object]], whole: bool = False) -> Table:
@@ -219,7 +233,7 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
     from rich.table import Table
 
     block = Table(title=title, title_justify="left")
-    shown = [[f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    shown = [[f"{cell:z.4f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
         right = bool(rows) and all(isinstance(row[number], int | float) or row[number] == "" for row in rows)
         cells = [texts[number] for texts in shown]

@@ -48,6 +48,7 @@ def watched(context: click.Context, piped: dict[str, str]) -> Iterator[None]:
 
     Raises:
         click.UsageError: an output is one of the inputs, or two outputs are one file.
+        UsageError: one pipe is given for two inputs.
         DataError: a pipe holds too much.
         OSError: it cannot be read.
     """
@@ -136,6 +137,8 @@ def _take_pipes(context: click.Context, piped: dict[str, str], stack: contextlib
     for parameter, path in list(_given(context, True)):
         if not _is_pipe(path):
             continue
+        if path in piped.values():
+            raise UsageError(f"an input must be another one than the others where it can be read once only, as {path}")
         file = stack.enter_context(scratch()) / (os.path.basename(path) or "pipe")
         with _open(Path(path), "rb") as source, file.open("wb") as target:
             if _copy(source, target, MAX_PIPED) > MAX_PIPED:

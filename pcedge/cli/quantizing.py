@@ -260,7 +260,7 @@ class _Watch:
             self.resumed_at, self.resumed = done, None
         if done >= total or time.monotonic() - self.said >= SAY_EVERY:
             self.said = time.monotonic()
-            announce(f"generation {done} of {total}, best {bits * self.variables:.2f} bits a record")
+            announce(f"generation {done} of {total}, best {bits * self.variables:z.2f} bits a record")
 
 
 def _refinement(passes: int | None, seed: int, device: str) -> Any:

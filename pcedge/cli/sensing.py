@@ -44,7 +44,7 @@ def load_splits(
         init: what --init says.
 
     Raises:
-        DataError: the data are no numbers, or NaN throughout.
+        DataError: the data are no numbers.
         UsageError: the options do not fit each other, or the data.
     """
     # NaN marks what is missing in floats, of which only a predictor stage is trained.
@@ -61,8 +61,6 @@ def load_splits(
     dtype = data.train.dtype
     if dtype.names is None and dtype.kind not in "iubf":
         raise DataError(f"data must hold integers, floats or records with fields, got {dtype}")
-    if dtype.kind == "f" and data.train.size and np.isnan(data.train).all():
-        raise DataError("the train split must hold a number, all are missing")
     if integers and not specs and any(split.dtype.kind == "f" for split in splits):
         # Floats that are integers are integers, as in all other commands.
         with suppress(DataError):
@@ -95,8 +93,6 @@ def columns_for(data: Splits, specs: Sequence[ColumnSpec], missing: float | None
         announce("NaN is taken as missing")
         missing = math.nan
     columns = Columns.of(splits[0], specs, missing=missing, more=splits[1:])
-    if columns.marks_missing and len(data.train) and np.ma.getmaskarray(columns.apply(data.train)).all():
-        raise DataError("the train split must hold a number, all are missing")
     return None if columns.is_plain else columns
 
 
@@ -148,6 +144,12 @@ def train_sensor(
     result["break_even_bytes"] = _break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes)
     result |= draw_plot(plot, watch.curve, "candidate")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
+    # Under a predictor stage every number is a variable.
+    result |= {
+        f"{split}_bits_per_variable": result[f"{split}_bits_per_value"]
+        for split in ("valid", "test")
+        if f"{split}_bits_per_value" in result
+    }
     return result | {"curve": points(watch.curve, "candidate")} | header, "\n".join(lines), 0
 
 

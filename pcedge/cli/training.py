@@ -249,4 +249,7 @@ def train(
             result[f"{name}_bits_per_variable"] = float(bits) / len(circuit.cardinalities)
     result |= draw_plot(plot, watch.curve, "step")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
+    if steps is None:  # the values are the variables
+        names = [name for name in result if name.endswith("_bits_per_variable")]
+        result |= {name.replace("variable", "value"): result[name] for name in names}
     return result | {"curve": points(watch.curve, "step")} | header_entry, "\n".join(lines), 0

@@ -61,7 +61,7 @@ class _Stage:
         """Say how far it is."""
         if self.start is None:
             return f"{self.label}: at the start for {in_time(now - self.begun)}"
-        bits = [f"{name} {value:.4f}" for name, value in (("train", self.train), ("held out", self.valid))
+        bits = [f"{name} {value:z.4f}" for name, value in (("train", self.train), ("held out", self.valid))
                 if not math.isnan(value)]  # fmt: skip
         parts = [f"{self.step} {self.done} of {self.total}", *([", ".join(bits) + " bits a value"] if bits else [])]
         before, since = self.start

@@ -68,8 +68,6 @@ class StreamFile:
         try:
             reader = Reader(self.data)
             self.head: Stream = read_head(reader)
-            if self.head.packet_bytes is not None:
-                raise StreamError("the stream must have segments to read some records, it has packets: decode all")
             self._start = reader.offset
             # Every record but those of a stream with an index is found by passing over what lies before it.
             self._sizes = None if self.head.indexed is None else self._read_index(self.head.indexed[0])
@@ -87,8 +85,10 @@ class StreamFile:
         """Give where every segment lies.
 
         Raises:
-            StreamError: a segment's lengths are damaged, or something follows the last one.
+            StreamError: a segment's lengths are damaged, something follows the last one, or there are packets.
         """
+        if self.head.packet_bytes is not None:
+            raise StreamError("the stream must have segments, of which some are read, it has packets: decode all of it")
         if self._sizes is not None:
             for number in range(len(self._sizes) - 1):
                 yield self._indexed(number)

@@ -13,6 +13,7 @@ from pcedge.codec.container import Stream, parse
 from pcedge.codec.decoder import Decoder, StreamFile, range_of
 from pcedge.codec.fields import Field
 from pcedge.data.forms import Form, form_of, load_file, write
+from pcedge.data.maps import reading_for
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import StreamError
@@ -52,7 +53,7 @@ def encode_file(
     Args:
         engine: what codes the circuit's lanes.
         source: a file as `load_array` takes it.
-        reading: what it does not say itself.
+        reading: what it does not say itself, and the circuit's columns do not know.
         lanes: S, as in `pcedge.codec.encode`.
         progress: told (records done, records in all).
 
@@ -60,7 +61,7 @@ def encode_file(
         DataError: the file is damaged, or its data do not fit the circuit.
         UsageError: lanes is not positive, or the reading does not fit the file.
     """
-    array, form, note = load_file(source, reading)
+    array, form, note = load_file(source, reading_for(engine.circuit.symbolizer, reading))
     return Packed(stream.encode(engine, array, lanes, progress, fields_of(form)), array, form, note)
 
 
@@ -79,8 +80,18 @@ def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progres
         UsageError: the format cannot hold the data.
         DataError: the numbers do not fit the format.
     """
-    form = source_of(parse(data))
-    array = stream.decode(engine, data, progress)
+    return file_of(parse(data), stream.decode(engine, data, progress), name)
+
+
+def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:
+    """Write the data of a stream as a file, with what its header carries of the file that was encoded.
+
+    Raises:
+        StreamError: the header names no form that can be written.
+        UsageError: the format cannot hold the data.
+        DataError: the numbers do not fit the format.
+    """
+    form = source_of(head)
     if form is None or name not in (None, form.format):
         form = form_of(name or "npy", array)
     return Restored(write(form, array), array, form.format)

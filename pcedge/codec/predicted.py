@@ -26,6 +26,8 @@ from pcedge.schedule.program import Program
 
 #: numbers of a lane where the caller names no lanes: beginning a lane anew costs some bits
 LANE_NUMBERS = 1 << 15
+#: lanes then, at most
+MOST_LANES = 256
 
 #: numbers whose bits are packed at a time
 PACKED = 1 << 16
@@ -46,7 +48,7 @@ def token_bounds(circuit: IntegerCircuit) -> IntArray:
 
 def default_lanes(numbers: int) -> int:
     """Choose S for so many numbers: more lanes are faster, and every one begins with nothing known."""
-    return min(256, max(1, numbers // LANE_NUMBERS))
+    return min(MOST_LANES, max(1, numbers // LANE_NUMBERS))
 
 
 def lane_rows(rows: int, lanes: int) -> IntArray:

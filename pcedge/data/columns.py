@@ -104,6 +104,16 @@ class Columns:
         return any(column.missing is not None for column in self.columns)
 
     @property
+    def mark(self) -> float | None:
+        """Give what a missing value of a table is read as: the integer that marks it, NaN where only floats have marks.
+
+        None where no column marks missing values.
+        """
+        marks = [column for column in self.columns if column.missing is not None]
+        integers = [column.missing for column in marks if column.kind == "integer"]
+        return integers[0] if integers else math.nan if marks else None
+
+    @property
     def is_plain(self) -> bool:
         """Tell whether the cells are the values: integers of one type in its whole range, none missing."""
         return len(self.columns) == 1 and self.source.kind in "iub" and self.columns[0] == integer_column(self.source)

@@ -32,10 +32,22 @@ def find_columns(
     bits: bool | None = None,
 ) -> Columns:
     """Choose columns for an array; see `Columns.of`."""
+    columns = _find(array, spec, missing, more, each, bits)
+    if columns.marks_missing and np.size(array) and np.ma.getmaskarray(columns.apply(array)).all():
+        raise DataError("the train split must hold a number, all are missing")
+    return columns
+
+
+def _find(
+    array: Array, spec: Sequence[ColumnSpec], missing: float | None, more: Sequence[Array], each: bool,
+    bits: bool | None,
+) -> Columns:  # fmt: skip
     arrays = [np.asarray(part) for part in (array, *more) if np.size(part)] or [np.asarray(array)]
     source, shape = arrays[0].dtype, np.asarray(array).shape[1:]
     if not np.asarray(array).ndim or any(part.dtype != source or part.shape[1:] != shape for part in arrays):
         raise DataError("all parts of the data must have shape (rows, …), of one type and one shape of rows")
+    if not all(shape):
+        raise DataError(f"records must have at least one number, got shape {np.shape(array)}")
     if source.names is None and source.kind in "iub" and not spec and not each:
         # Most data: what the type says holds for all places.
         whole = integer_column(source, missing=_marker(source, missing))
@@ -53,32 +65,37 @@ def find_columns(
     by_bits = trial.places is not None if bits is None else bits
     count = math.prod(trial.cell_shape)
     if count > MOST_GRIDS and trial.places is None and not by_bits:
-        _refuse_floats(trial, arrays[0], missing)
-    chosen = []
+        _refuse_floats(trial, arrays[0], missing, range(count))
+    chosen: list[Column] = []
+    refused: list[int] = []
     for place in range(count):
         values = np.concatenate([trial.place(part, place) for part in flat])
         column = _column(values, names[place], specs[place], missing, by_bits, each)
         if column is None:
-            _refuse_floats(trial, arrays[0], missing, place)
-        assert column is not None
-        chosen.append(column)
+            refused.append(place)
+            if not (np.signbit(values) & (values == 0)).any():
+                break  # there is nothing worse to be found
+        else:
+            chosen.append(column)
+    if refused:
+        _refuse_floats(trial, arrays[0], missing, refused)
     return Columns(source, shape, tuple(chosen))
 
 
-def _refuse_floats(columns: Columns, array: Array, missing: float | None, place: int | None = None) -> NoReturn:
-    """Say which float keeps an array from having columns."""
-    if columns.places is None:
-        values = columns.flat(array)
-        values = values if place is None else values[:, place : place + 1]
-    else:
-        values = columns.place(columns.flat(array), place or 0)[:, None]
-    odd = ~np.isfinite(values) | (np.signbit(values) & (values == 0))
-    if missing is not None:
-        odd &= ~np.isnan(values)
+def _refuse_floats(columns: Columns, array: Array, missing: float | None, places: Sequence[int]) -> NoReturn:
+    """Say which float of some places keeps an array from having columns: infinities and NaN before -0.0."""
+    flat = columns.flat(array)
+    values = np.stack([columns.place(flat, place).astype(np.float64) for place in places], axis=1)
+    odd = ~np.isfinite(values) if missing is None else np.isinf(values)
+    if not odd.any():
+        odd = np.signbit(values) & (values == 0)
     row, column = (int(i) for i in np.argwhere(odd)[0]) if odd.any() else (0, 0)
-    value = values[row, column] if values.size else 0.0
-    where = f"row {row}, column {column if place is None else place}"
-    advice = "--columns NAME:bits codes all floats by their bits"
+    place = places[column]
+    value = columns.place(flat, place)[row] if len(flat) else 0.0
+    where = f"row {row}, column {place}"
+    # Numbers without names have a word for all of them, or one for each.
+    name = "'*:bits'" if columns.places is None else f"{_names(columns)[place]}:bits"
+    advice = f"--columns {name} codes all floats by their bits"
     if value != value:
         advice = f"--missing nan takes them as missing; {advice}"
     elif value == 0 and odd.any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pcedge.data.damage import refused
 from pcedge.data.readers import DIGITS, Reading, fields_in, is_table, load_array, split_name, table_head
 from pcedge.data.sounds import FLAC, WAV, packed, read_flac, unpacked, wav_header, wav_of
 from pcedge.data.structs import check_padding
+from pcedge.data.table import is_mark
 from pcedge.errors import DataError, StreamError, UsageError
 from pcedge.limits import read_file
 
@@ -75,12 +76,16 @@ class Form:
         """
         known = (*_DELIMITERS, "fortran", "flat", "crlf", "open")
         fits = self.format in FORMATS and _TEXT.fullmatch(self.text) and len(self.text) <= 1 << 16
-        if not fits or not all(w in known or _NUMBER.fullmatch(w) or _PLACES.fullmatch(w) for w in self.words):
+        if not fits or not all(
+            w in known or any(p.fullmatch(w) for p in (_NUMBER, _PLACES, _MISSING)) for w in self.words
+        ):
             raise StreamError(f"the source of the data must be a form that can be written, got {self.text[:60]!r}")
         return self
 
 
 _PLACES = re.compile(r"places=[0-9]{1,2}(,[0-9]{1,2})*")
+#: what marks a missing number, and how a table writes it
+_MISSING = re.compile(r"missing=(nan|-?[0-9]{1,20}):([!-~]{0,20})")
 
 
 def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None, str | None]:
@@ -217,7 +222,7 @@ def _table(source: str | Path, array: Array, data: bytes, reading: Reading) -> F
     if head is None:
         return None
     ending = b"\r\n" if b"\r\n" in data[: 1 << 16] else b"\n"
-    lines = data.split(ending, head.first.line + 1)
+    lines = data.split(ending, head.first.line + 1 if reading.missing is None else -1)
     start = head.first.line - (0 if head.named else 1)
     before = sum(len(line) + len(ending) for line in lines[:start])
     if not start and data.startswith(b"\xef\xbb\xbf"):
@@ -228,18 +233,41 @@ def _table(source: str | Path, array: Array, data: bytes, reading: Reading) -> F
     if delimiter is not None and words[0] == "csv":
         words.append(delimiter)
     words += ["crlf"] * (ending == b"\r\n") + ["open"] * (not data.endswith(ending))
+    sign = _DELIMITERS[delimiter or "tab"] if words[0] == "tsv" or delimiter else ","
+    end = start + 1 if reading.missing is None else len(lines)
     if array.dtype.names is not None:
-        cells = sample.split({"csv": _DELIMITERS.get(delimiter or "", ","), "tsv": "\t"}[words[0]])
+        cells = _first_numbers((_sample(lines, n).split(sign) for n in range(start, end)), len(array.dtype.names))
         words.append("places=" + ",".join(str(len(cell.partition(".")[2])) for cell in cells))
     form = Form(" ".join(words), data[:before])
     try:
-        return form if len(form.head) <= MOST_FRAME and write(form, array) == data else None
+        if len(form.head) > MOST_FRAME or write(form, array) == data:
+            return form if len(form.head) <= MOST_FRAME else None
+        if reading.missing is None:
+            return None
+        mark = "nan" if reading.missing != reading.missing else str(int(reading.missing))
+        every = (cell for n in range(start, end) for cell in _sample(lines, n).split(sign))
+        gap = next((cell for cell in every if is_mark(cell) or cell == mark), "")
+        form = replace(form, text=f"{form.text} missing={mark}:{gap}")
+        return form if write(form, array) == data else None
     except (DataError, UsageError):
         return None
 
 
+def _first_numbers(rows: Iterable[list[str]], count: int) -> list[str]:
+    """Give the first cell of each column that is not missing."""
+    cells = [""] * count
+    left = set(range(count))
+    for row in rows:
+        for number in [n for n in left if n < len(row) and not is_mark(row[n])]:
+            cells[number] = row[number]
+            left.remove(number)
+        if not left:
+            break
+    return cells
+
+
 def _sample(lines: list[bytes], start: int) -> str:
-    return lines[start].decode("utf-8-sig", "replace").strip() if start < len(lines) else ""
+    return lines[start].decode("utf-8-sig", "replace").strip(" \r\n") if start < len(lines) else ""
 
 
 def write(form: Form, array: Array) -> bytes:
@@ -310,10 +338,18 @@ def _write_table(form: Form, array: Array) -> bytes:
     ending = "\r\n" if "crlf" in form.words else "\n"
     places = next((word[7:].split(",") for word in form.words if word.startswith("places=")), None)
     head = form.head
+    marked = next((found for word in form.words if (found := _MISSING.fullmatch(word))), None)
+    mark, gap = (None, "") if marked is None else (marked[1], marked[2])
     if array.dtype.names is not None:
-        if any(array.dtype[name].kind not in "biuf" for name in array.dtype.names) or array.ndim != 1:
-            raise UsageError("a table must be of records whose fields are numbers: --format npy writes these")
-        columns = [_texts(array[name], None if places is None else places[n % len(places)])
+        odd = next((name for name in array.dtype.names if array.dtype[name].kind not in "biuf"), None)
+        if odd is not None or array.ndim != 1:
+            kind = None if odd is None else array.dtype[odd]
+            what = f"{kind.base} of shape {kind.shape}" if kind is not None and kind.shape else f"{kind}"
+            what = f"records of shape {array.shape[1:]} a row" if odd is None else f"{what} in field {odd!r}"
+            raise UsageError(
+                f"a table must be of records whose fields are numbers, got {what}: an output that ends in .npy holds it"
+            )
+        columns = [_texts(array[name], None if places is None else places[n % len(places)], mark, gap)
                    for n, name in enumerate(array.dtype.names)]  # fmt: skip
         if not form.words and not head:
             quoted = [f'"{name}"' if delimiter in name else name for name in array.dtype.names]
@@ -322,20 +358,21 @@ def _write_table(form: Form, array: Array) -> bytes:
     else:
         flat = array.reshape(len(array), -1)
         flat = flat.astype(np.uint8) if flat.dtype.kind == "b" else flat
-        rows = [delimiter.join(map(str, row)) for row in flat.tolist()]
+        texts = ([str(number) for number in row] for row in flat.tolist())
+        rows = [delimiter.join(gap if cell == mark else cell for cell in row) for row in texts]
     text = ending.join(rows) + (ending if rows and "open" not in form.words else "")
     return head + text.encode() + form.tail
 
 
-def _texts(column: Array, places: str | None) -> list[str]:
-    """Write the cells of a column; a missing one is empty."""
+def _texts(column: Array, places: str | None, mark: str | None, gap: str) -> list[str]:
+    """Write the cells of a column; NaN and the integer `mark` are written as `gap`."""
     if column.dtype.kind == "b":
         column = column.astype(np.uint8)
     if column.dtype.kind != "f":
-        return [str(value) for value in column.tolist()]
+        return [gap if (text := str(value)) == mark else text for value in column.tolist()]
     if places is None:
-        return ["" if value != value else repr(value) for value in column.tolist()]
-    return ["" if value != value else f"{value:.{places}f}" for value in column.tolist()]
+        return [gap if value != value else repr(value) for value in column.tolist()]
+    return [gap if value != value else f"{value:.{places}f}" for value in column.tolist()]
 
 
 WRITERS: dict[str, Callable[[Form, Array], bytes]] = {

@@ -93,6 +93,8 @@ def find_grid(values: Floats, step: str | None = None) -> Grid | None:
     flat = np.ravel(values)
     if not np.isfinite(flat).all() or (np.signbit(flat) & (flat == 0)).any():
         return None
+    if not flat.size and step is None:
+        return Grid("decimal")  # of a column that is wholly missing, nothing says more
     grids: list[Grid | None]
     if step is not None:
         grids = [given_grid(step)]

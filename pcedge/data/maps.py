@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +15,9 @@ from pcedge.data.prediction import Plan, centred, forward, split
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.errors import UsageError
+
+if TYPE_CHECKING:  # circuits need no readers of files
+    from pcedge.data.readers import Reading
 
 #: how data become records of symbols
 DataMap = Symbolizer | Predictor
@@ -39,6 +45,22 @@ def map_from_json(text: str) -> DataMap:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"a symbolizer must be JSON ({error})") from error
     return map_from_dict(described)
+
+
+def reading_for(mapping: DataMap | None, reading: Reading) -> Reading:
+    """Say what a file for a circuit does not say itself, where the columns of its predictor stage know it.
+
+    They take floats and records with fields, of their types also in tables and raw binary, and know what marks missing
+    values: their integer goes before one that is given, which stands where only floats are marked.
+    """
+    columns = mapping.source if isinstance(mapping, Predictor) else None
+    if columns is None:
+        return reading
+    fields = columns.source if columns.source.names else None
+    mark = columns.mark
+    if mark is None or (math.isnan(mark) and reading.missing is not None):
+        mark = reading.missing
+    return replace(reading, typed=True, fields=fields, missing=mark)
 
 
 def symbols_of(mapping: DataMap, x: ArrayLike) -> IntArray:

@@ -329,7 +329,7 @@ def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray
     """
     lanes, predictions = observe(predictor, numbers)
     plan = lanes.plan
-    classes = np.empty_like(numbers)
+    classes = np.empty(numbers.shape, dtype=np.int64)  # not masked: a missing number has one too
     for rows in _blocks(plan, len(numbers)):
         places = plan.cells[rows].ravel()
         columns = np.tile(np.arange(predictor.columns), len(plan.cells[rows]))

@@ -69,7 +69,7 @@ class Reading:
     typed: bool = False
     #: the columns of raw binary, one after the other, where there is no dtype
     columns: tuple[ColumnSpec, ...] = ()
-    #: the type of the records of raw binary, where there is no dtype: that of the circuit's columns
+    #: the type of the records of raw binary and of tables, where there is no dtype: that of the circuit's columns
     fields: np.dtype[Any] | None = None
 
     def __post_init__(self) -> None:
@@ -272,7 +272,7 @@ def _integers(array: Array, where: str, reading: Reading) -> Array:
         odd = ~(np.isfinite(wide) & (wide == np.rint(wide)) & (np.abs(wide) <= 2.0**53))
         odd |= np.signbit(wide) & (wide == 0)
         if odd.any():
-            value = array[tuple(np.argwhere(odd)[0])]
+            value = np.concatenate([array[~np.isfinite(wide)], array[odd]])[0]
             raise DataError(
                 f"{where} must hold integers, got {array.dtype} such as {value!s}: round or scale it to integers, or "
                 "train the circuit on such data, whose columns then take them"
@@ -309,7 +309,8 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
         if reading.shape is not None:
             raise UsageError(f"{source} is a table, whose lines are the records: it takes no shape")
         _no_name(path, chosen)
-        return {"train": read_table(path, reading.missing, reading.number, reading.header, reading.typed)}
+        told = (reading.missing, reading.number, reading.header, reading.typed, reading.fields)
+        return {"train": read_table(path, *told)}
     if reading.header is not None:
         raise UsageError(f"{source} is no table, whose first line could be a header: it takes neither yes nor no")
     if _says_itself(path, reading):
@@ -323,7 +324,7 @@ def _read(source: str | Path, reading: Reading) -> dict[str, Array]:
             sounds = sounds_of(path)
             return {"train": read_sounds(path)[0]} if sounds else read_folder(path, SPLITS)
     if name.endswith(_TYPED_TABLES):
-        return {"train": read_typed_table(path, chosen, reading.missing)}
+        return {"train": read_typed_table(path, chosen, reading.missing, reading.fields)}
     with refused(path, "readable file"):
         known = suffix_of(path)
     if known is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +118,46 @@ def view_of(records: Array, place: Place) -> Array:
     return np.ndarray(
         records.shape, place.dtype, buffer=records.view(np.uint8), offset=place.start, strides=(records.dtype.itemsize,)
     )
+
+
+def records_of(columns: Mapping[str, Array], where: str, fields: np.dtype[Any] | None = None) -> Array:
+    """Put columns side by side, as fields of records.
+
+    Args:
+        columns: by name, each of shape (rows,).
+        where: the file that they come from, for messages.
+        fields: the type that records of these columns have, whatever the least one for the values of this file is; that
+            of others is not looked at.
+
+    Raises:
+        DataError: a value does not fit its type; the message names column and row.
+    """
+    count = len(next(iter(columns.values())))
+    if fields is not None and fields.names == tuple(columns) and all(fields[n].kind in "iubf" for n in columns):
+        kinds = {name: fields[name] for name in columns}
+    else:
+        fields = np.dtype([(name, column.dtype) for name, column in columns.items()])
+        kinds = {}
+    table = np.zeros(count, dtype=fields)
+    for name, column in columns.items():
+        table[name] = _cast(column, kinds[name], f"{where}, column {name!r}") if name in kinds else column
+    return table
+
+
+def _cast(column: Array, dtype: np.dtype[Any], where: str) -> Array:
+    if column.dtype.kind == "f" and dtype.kind != "f":
+        raise DataError(f"{where}: must hold integers, as in the data that the circuit was trained on, got floats")
+    with np.errstate(over="ignore"):
+        made = column.astype(dtype)
+    back = made.astype(column.dtype)
+    wrong = ((back != column) & (column == column)) | ((made < 0) != (column < 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"{where}, record {row}: must fit {dtype.name}, as the data that the circuit was trained on, "
+            f"got {column[row]!s}"
+        )
+    return made
 
 
 def describe(dtype: np.dtype[Any]) -> Any:

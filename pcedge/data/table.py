@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.damage import refused
+from pcedge.data.structs import records_of
 from pcedge.errors import DataError
 
 Array = NDArray[Any]
@@ -81,6 +82,7 @@ def read_table(
     dtype: np.dtype[Any] | None,
     header: bool | None = None,
     typed: bool = False,
+    fields: np.dtype[Any] | None = None,
 ) -> Array:
     """Read a table, a record a line.
 
@@ -91,6 +93,7 @@ def read_table(
         missing: what an empty cell or one of `MISSING_MARKS` stands for; None refuses them.
         typed: whether columns may hold decimal numbers; the result then has a field for each column, unless all hold
             integers. A missing one of a column of decimals is NaN.
+        fields: the type of the records where it has these columns (`pcedge.data.structs.records_of`).
         dtype: of the result; None takes the smallest one that holds every value, unsigned where none is negative.
         header: whether the first line is a header; None takes it as one if a cell of it is a name, and none a number.
 
@@ -98,7 +101,7 @@ def read_table(
         DataError: a cell is no integer, a line has another number of cells than the first, or there are none.
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
-        return parse_table(file, str(path), missing, dtype, header, typed)
+        return parse_table(file, str(path), missing, dtype, header, typed, fields)
 
 
 def read_head(path: Path, header: bool | None = None) -> Head | None:
@@ -118,6 +121,7 @@ def parse_table(
     dtype: np.dtype[Any] | None,
     header: bool | None = None,
     typed: bool = False,
+    fields: np.dtype[Any] | None = None,
 ) -> Array:
     r"""Read a table from its lines, with their ends; arguments and errors are those of `read_table`.
 
@@ -154,8 +158,11 @@ def parse_table(
                 "--header takes them as names, --no-header as a record"
             )
     floats = [number for number, column in enumerate(zip(*values, strict=True)) if any(map(_is_float, column))]
+    if typed and fields is not None and fields.names == _names(head):
+        told = (number for number, name in enumerate(_names(head)) if fields[name].kind == "f")
+        return _to_fields(where, values, head, sorted({*floats, *told}), missing, fields)
     if floats:
-        return _to_fields(where, values, head, floats, missing)
+        return _to_fields(where, values, head, floats, missing, None)
     return _to_array(where, values, len(head.first.cells), dtype)
 
 
@@ -203,16 +210,17 @@ def _head(rows: Iterator[Row], header: bool | None) -> Head | None:
 
 def _is_header(cells: list[str]) -> bool:
     """Tell names from a record: at least one holds a word that marks no missing value, and no number is among them."""
-    named = any(not _is_mark(word) and any(map(str.isalpha, word)) for cell in cells for word in _words(cell))
+    named = any(not is_mark(word) and any(map(str.isalpha, word)) for cell in cells for word in _words(cell))
     return named and not any(_is_number(cell) or _swallows(cell) for cell in cells)
 
 
-def _is_mark(cell: str) -> bool:
+def is_mark(cell: str) -> bool:
+    """Tell a cell that says missing."""
     return not cell or cell.lower() in MISSING_MARKS
 
 
 def _is_number(cell: str) -> bool:
-    return _NUMBER.fullmatch(cell) is not None and not _is_mark(cell)
+    return _NUMBER.fullmatch(cell) is not None and not is_mark(cell)
 
 
 def _swallows(cell: str) -> bool:
@@ -251,7 +259,7 @@ def _value(
     column, cell = entry
     if _INTEGER.fullmatch(cell):
         return int(cell)
-    if missing is not None and _is_mark(cell):
+    if missing is not None and is_mark(cell):
         return missing
     if typed and _DECIMAL.fullmatch(cell):
         if len(re.sub(r"[^0-9]", "", cell.lower().partition("e")[0]).lstrip("0")) <= DIGITS:
@@ -260,10 +268,8 @@ def _value(
         raise DataError(
             f"{where}, line {line}, column {name}: a decimal must have at most {DIGITS} digits, got {cell!r}"
         )
-    if not cell:
-        reason = "it is empty; --missing takes empty cells as missing"
-    elif _is_mark(cell):
-        reason = f"got {cell!r}; train and loglik take it with --missing"
+    if is_mark(cell):
+        reason = f"{f'got {cell!r}' if cell else 'it is empty'}; train, encode and loglik take it with --missing"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
     if line == head.first.line and header is None and not _is_number(cell):
@@ -273,26 +279,34 @@ def _value(
     raise DataError(f"{where}, line {line}, column {name}: a cell must hold {what}, {reason}")
 
 
-def _to_fields(where: str, rows: list[list[float]], head: Head, floats: list[int], missing: float | None) -> Array:
-    """Make records with a field for each column: doubles, and integers of the least type."""
-    names = list(head.names or ())
+def _names(head: Head) -> tuple[str, ...]:
+    """Name the columns of a table as fields."""
+    names = head.names or ()
     if len(set(names)) < len(head.first.cells) or not all(names):
-        names = [f"c{number}" for number in range(len(head.first.cells))]
+        return tuple(f"c{number}" for number in range(len(head.first.cells)))
+    return names
+
+
+def _to_fields(
+    where: str, rows: list[list[float]], head: Head, floats: list[int], missing: float | None,
+    fields: np.dtype[Any] | None,
+) -> Array:  # fmt: skip
+    """Make records with a field for each column: doubles, and integers of the least type, or of that of `fields`."""
+    names = _names(head)
     columns: dict[str, Array] = {}
-    for number, cells in enumerate(zip(*rows, strict=True)):
+    for number, cells in enumerate(zip(*rows, strict=True) if rows else [()] * len(names)):
         if number in floats:
             gone = None if missing is None or missing != missing else missing
             if (large := next((v for v in cells if not _is_float(v) and abs(v) >= 10**DIGITS), None)) is not None:
                 raise DataError(
                     f"{where}, column {names[number]!r}: a decimal must have at most {DIGITS} digits, got {large}"
                 )
-            columns[names[number]] = np.array([math.nan if v == gone and not _is_float(v) else v for v in cells])
+            columns[names[number]] = np.array(
+                [math.nan if v == gone and not _is_float(v) else v for v in cells], dtype=np.float64
+            )
         else:
             columns[names[number]] = _to_array(where, [[value] for value in cells], 1, None)[:, 0]
-    table = np.zeros(len(rows), dtype=[(name, column.dtype) for name, column in columns.items()])
-    for name, column in columns.items():
-        table[name] = column
-    return table
+    return records_of(columns, where, fields)
 
 
 def _to_array(where: str, rows: list[list[float]], width: int, dtype: np.dtype[Any] | None) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.damage import foreign
+from pcedge.data.structs import records_of
 from pcedge.errors import DataError
 from pcedge.extras import needing
 from pcedge.limits import check_bytes
@@ -22,7 +23,7 @@ PARQUET, ARROW, ARFF = (".parquet", ".pq"), (".arrow", ".feather", ".ipc"), (".a
 _KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64")
 
 
-def read_typed_table(path: Path, name: str | None, missing: float | None) -> Array:
+def read_typed_table(path: Path, name: str | None, missing: float | None, fields: np.dtype[Any] | None = None) -> Array:
     """Read a table.
 
     Args:
@@ -30,6 +31,7 @@ def read_typed_table(path: Path, name: str | None, missing: float | None) -> Arr
         name: the one column that is meant; None takes all.
         missing: the integer that stands for a missing value in a column of integers; in floats it is NaN. None refuses
             missing values.
+        fields: the type of the records where it has these columns (`pcedge.data.structs.records_of`).
 
     Returns:
         Integers of shape (records, columns) where all columns have one type, else records with a field for each column.
@@ -39,21 +41,17 @@ def read_typed_table(path: Path, name: str | None, missing: float | None) -> Arr
         MissingToolError: the library is not installed.
     """
     suffix = path.suffix.lower()
-    return joined(str(path), (_read_arff if suffix in ARFF else _read_arrow)(path, name, missing))
+    return joined(str(path), (_read_arff if suffix in ARFF else _read_arrow)(path, name, missing), fields)
 
 
-def joined(where: str, columns: Mapping[str, Array]) -> Array:
-    """Put columns side by side: as plain integers where they are of one type, else as fields of records."""
+def joined(where: str, columns: Mapping[str, Array], fields: np.dtype[Any] | None = None) -> Array:
+    """Put columns side by side: as plain integers where they are of one type, else as fields of records (`fields`)."""
     if not columns:
         raise DataError(f"{where} must have a column at least, it has none")
     kinds = {column.dtype for column in columns.values()}
-    if len(kinds) == 1 and next(iter(kinds)).kind in "iub":
+    if fields is None and len(kinds) == 1 and next(iter(kinds)).kind in "iub":
         return np.stack(list(columns.values()), axis=1)
-    count = len(next(iter(columns.values())))
-    table = np.zeros(count, dtype=[(key, column.dtype) for key, column in columns.items()])
-    for key, column in columns.items():
-        table[key] = column
-    return table
+    return records_of(columns, where, fields)
 
 
 def least_integers(values: Array) -> Array:

@@ -206,7 +206,7 @@ class _Search:
     def _candidate(self, name: str, group_of: tuple[int, ...], most: int) -> Step:
         predictor = self._regressed(group_of, most)
         bits = self._judged(predictor)
-        self.told(f"{name}, {len(predictor.neighbours)} neighbours: {bits:.4f} bits")
+        self.told(f"{name}, {len(predictor.neighbours)} neighbours: {bits:z.4f} bits")
         parameters = sum(len(group.coefficients) + 2 for group in predictor.groups)
         return bits + 30 * parameters / self.cells, predictor, {"bits": bits}
 
@@ -328,7 +328,7 @@ class _Search:
             along = tuple(tuple(step if a == axis else 0 for a in range(axes)) for step in range(1, reach + 1))
             candidate = replace(predictor, adaptation=Adaptation(along, rate))
             bits = self._judged(candidate)
-            self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:.4f} bits")
+            self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:z.4f} bits")
             if bits < 0.998 * best[0]:
                 best = bits, candidate
             elif bits > 1.02 * best[0]:
@@ -376,7 +376,7 @@ class _Search:
                     continue
                 bits = cut.bits(fitted(cut.train, states, blur))
                 cost = bits * self.cells + 8 * size
-                self.told(f"{len(cut.stage.classes)} classes, {states} states: {bits:.4f} bits, {size} bytes")
+                self.told(f"{len(cut.stage.classes)} classes, {states} states: {bits:z.4f} bits, {size} bytes")
                 if best is None or cost < best[0]:
                     best = cost, cut, states
                 if cost > below:

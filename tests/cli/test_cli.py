@@ -17,7 +17,7 @@ from helpers.commands import as_json, run
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
-from pcedge.circuit import log_likelihood, sample, save_circuit
+from pcedge.circuit import Circuit, InputLayer, log_likelihood, sample, save_circuit
 from pcedge.cli.table import TABLE
 from pcedge.data import load_array
 from pcedge.export import write_onnx
@@ -93,6 +93,19 @@ def test_loglik_of_float_and_integer_circuits(files: Path, tmp_path: Path) -> No
     marked = np.where(x == -1, 255, x).astype(np.uint8)
     np.save(tmp_path / "marked.npy", marked)
     assert as_json("loglik", files / "c.pcedge", tmp_path / "marked.npy", "--missing", 255)["records"] == 50
+
+
+def test_no_figure_is_a_negative_zero(tmp_path: Path) -> None:
+    """What is certain costs nothing, not less than nothing."""
+    save_circuit(Circuit((InputLayer(0, np.array([[1.0, 0.0]])),)), tmp_path / "c.pcedge")
+    np.save(tmp_path / "x.npy", np.zeros((3, 1), dtype=np.uint8))
+    for option in ((), ("--json",)):
+        said = run("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy", *option)
+        assert said.exit_code == 0 and "-0.0" not in said.stdout, said.output
+    said = run("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")
+    assert "mean: 0.000000 nats, 0.000000 bits a variable" in said.stdout
+    result = as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.npy")
+    assert result["mean_nats"] == result["bits_per_variable"] == 0
 
 
 def test_unmarked_missing_symbols_are_bad_data(files: Path, tmp_path: Path) -> None:

@@ -173,7 +173,9 @@ def test_folders_of_images_and_missing_cells(tmp_path: Path) -> None:
     assert np.load(tmp_path / "y.npy").shape == (5, 2, 3)
     (tmp_path / "x.csv").write_text("a,b,c,d,e,f\n0,,1,2,3,3\n1,1,1,,2,0\n")
     assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", "--missing", -1)["records"] == 2
-    text = "line 2, column 'b': a cell must hold an integer, it is empty; --missing takes empty cells as missing"
+    text = (
+        "line 2, column 'b': a cell must hold an integer, it is empty; train, encode and loglik take it with --missing"
+    )
     assert text in refusal("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", status=1)
 
 

@@ -195,6 +195,17 @@ def test_pipes_are_inputs(folder: Path, tmp_path: Path) -> None:
     ):
         done = shell(folder, line)
         assert (done.returncode, done.stdout) == (0, expected), done.stderr
+    for line in ("cat x.npy | pcedge loglik c.pcedge -", "pcedge loglik c.pcedge - < x.npy"):
+        done = shell(folder, line)
+        assert (done.returncode, done.stdout) == (0, expected), done.stderr
+    assert shell(folder, "cat x.pce | pcedge info -").stdout == shell(folder, "pcedge info x.pce").stdout
+    done = shell(
+        folder, "cat x.npy | pcedge train --data - --latents 2 --iterations 2 --batch 10 --out t.pcedge --json"
+    )
+    assert done.returncode == 0 and json.loads(done.stdout)["variables"] == 4, done.stderr
+    done = shell(folder, "cat x.npy | pcedge evaluate c.pcedge m.onnx --data - --ood -")
+    text = b"pcedge: an input must be another one than the others where it can be read once only, as /dev/stdin\n"
+    assert (done.returncode, done.stderr) == (2, text)
     assert shell(folder, "pcedge info <(cat x.pce)").stdout == shell(folder, "pcedge info x.pce").stdout
     done = shell(folder, "head -c 40 x.pce | pcedge decode m.onnx /dev/stdin o.npy --json")
     assert done.returncode == 1 and json.loads(done.stdout)["exit"] == 1 and b"truncated" in done.stderr
@@ -224,6 +235,32 @@ def test_narrow_tables_keep_a_column_whole() -> None:
     from pcedge.cli.output import _least_width
 
     assert _least_width(made) == len("│ mnist-16 │ b │")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("loglik", "Missing argument 'MODEL'; python -m pcedge loglik --help shows what it takes"),
+        (
+            "loglik m.onnx y.npy",
+            "Invalid value for 'DATA': Path 'y.npy' does not exist; python -m pcedge loglik --help shows",
+        ),
+        ("decode m.onnx x.pce o --format x", "Invalid value for '--format': 'x' is not one of 'npy', 'csv', 'tsv',"),
+        ("nothing", "No such command 'nothing'; python -m pcedge --help shows what it takes"),
+        ("quantize c.pcedge --out x.onnx --data x.npy", "--data must come with --refine, --leaf-tables or a budget;"),
+    ],
+)
+def test_wrong_usage_is_one_line(words: str, text: str, folder: Path) -> None:
+    done = shell(folder, f"pcedge {words}")
+    assert done.returncode == 2 and done.stderr.decode().startswith(f"pcedge: {text}"), done.stderr
+    assert done.stderr.count(b"\n") == 1 and not done.stdout
+    done = shell(folder, f"pcedge {words} --json")
+    assert json.loads(done.stdout)["exit"] == 2
+
+
+def test_no_command_shows_the_help(folder: Path) -> None:
+    done = shell(folder, "pcedge")
+    assert done.returncode == 2 and b"Usage: " in done.stderr and b"encode" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.npz"])

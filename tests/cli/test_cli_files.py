@@ -229,7 +229,8 @@ def test_what_is_said_of_a_source(model: Path, folder: Path, tmp_path: Path) -> 
     )
     # Old ones: a stream that names no source gives .npy where nothing says another format.
     as_json("encode", model, folder / "plain.npy", tmp_path / "x.pce")
-    assert as_json("info", tmp_path / "x.pce")["version"] == 1
+    info = as_json("info", tmp_path / "x.pce")
+    assert (info["version"], info["source"], info["fields"]) == (1, "npy", [])
     as_json("decode", model, tmp_path / "x.pce", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == FILES["plain.npy"][0]
 
@@ -257,6 +258,7 @@ def test_a_dash_is_stdin_and_stdout(model: Path, folder: Path) -> None:
     [
         ({Field.SOURCE: b"png"}, "the source of the data must be a form that can be written, got 'png'"),
         ({Field.SOURCE: b"csv of mine"}, ".* must be a form that can be written, got 'csv of mine'"),
+        ({Field.SOURCE: b"csv missing=1e3:"}, ".* must be a form that can be written, got 'csv missing=1e3:'"),
         ({Field.SOURCE: b"npy <u3"}, "the source of the data must be a form that can be written, got 'npy <u3'"),
         ({Field.SOURCE: b"\xff"}, r"field 1 must be ASCII, got b'\\xff'"),
         ({Field.SOURCE: b"raw", Field.FRAME: b"\1\0\0"},

@@ -92,6 +92,7 @@ def waves_in_files(folder: Path) -> dict[str, tuple[Path, list[Any]]]:
         "steps.npy": ((16 * (x // 16)).astype(np.int16), []),
         "points.bin": (points, ["--columns", "x:int32,volt:float64,flag:uint8=0..1,time:float64:bits"]),
         "table.csv": (None, []),
+        "holes.csv": (None, ["--missing", -1000]),
     }
     for name, (array, _) in files.items():
         if name == "points.bin":
@@ -100,10 +101,17 @@ def waves_in_files(folder: Path) -> dict[str, tuple[Path, list[Any]]]:
             np.save(folder / name, array)
     rows = "".join(f"{a},{b / 100:.2f}\n" for a, b in x.tolist())
     (folder / "table.csv").write_text("first,second\n" + rows)
+    rows = "".join(
+        f"{'' if no else a},{'' if other else format(b / 100, '.2f')}\n"
+        for (a, b), (no, other) in zip(x.tolist(), gone, strict=True)
+    )
+    (folder / "holes.csv").write_text("first,second\n" + rows)
     return {name: (folder / name, options) for name, (_, options) in files.items()}
 
 
-@pytest.mark.parametrize("name", ["gaps.npy", "nan.npy", "points.npy", "steps.npy", "points.bin", "table.csv"])
+@pytest.mark.parametrize(
+    "name", ["gaps.npy", "nan.npy", "points.npy", "steps.npy", "points.bin", "table.csv", "holes.csv"]
+)
 def test_every_kind_of_data_from_file_to_file(name: str, tmp_path: Path) -> None:
     data, options = waves_in_files(tmp_path)[name]
     trained = as_json("train", "--data", data, *options, "--for-records", 5000, "--out", tmp_path / "c.pcedge")
@@ -114,16 +122,27 @@ def test_every_kind_of_data_from_file_to_file(name: str, tmp_path: Path) -> None
     assert result["records"] == result["verified_records"] == 700
     assert run("decode", model, tmp_path / "x.pce", tmp_path / "back").exit_code == 0
     assert (tmp_path / "back").read_bytes() == data.read_bytes()
-    likely = as_json("loglik", model, data)
+    told = run("loglik", model, data, "--json")
+    likely = json.loads(told.stdout)
     assert likely["impossible"] == 0
+    mark = {"gaps.npy": -32768, "nan.npy": "nan", "holes.csv": -1000}.get(name)
+    assert as_json("info", model)["predictor"].get("missing") == mark
+    assert likely.get("missing_tokens", -1) == (-1 if mark is None else 131)
+    sums_out = f"131 of 1400 numbers are missing, and count with the bits of their tokens; --missing {mark} sums them"
+    assert (sums_out in told.stderr) == (mark is not None)
     # The stream is as long as the likelihood says, but for its header and a flush.
     bits = -likely["mean_nats"] * 700 / np.log(2)
     assert abs(8 * result["payload_bytes"] - bits) < 0.03 * bits + 200
     assert as_json("info", model)["predictor"]["columns"]
-    if name == "gaps.npy":
-        assert as_json("loglik", model, data, "--missing", -32768)["missing_symbols"] > 100
-    if name == "nan.npy":
-        assert as_json("loglik", model, data, "--missing", "nan")["missing_symbols"] > 100
+    stream = run("info", tmp_path / "x.pce").stdout
+    if name == "points.npy":
+        assert "dtype: records of 21 bytes, whose fields the circuit's columns give\n" in stream
+        assert as_json("info", tmp_path / "x.pce")["dtype"] == "|V21"
+    assert (f"source: {data.suffix[1:]}" in stream) == (name != "points.bin")
+    if mark is not None:
+        result = as_json("loglik", model, data, "--missing", mark)
+        assert result["missing_symbols"] == 131 and result["missing_tokens"] == 0
+        assert as_json("verify", model, "--data", data, "--rungs", "ort", "--records", 20)["mismatches"] == 0
     if name == "steps.npy":
         assert as_json("info", model)["predictor"]["columns"] == ["*:int16=-32768..32752 in steps of 16"]
 
@@ -150,6 +169,7 @@ def test_options_of_columns_that_do_not_fit(tmp_path: Path) -> None:
     [
         (np.full((60, 2), np.nan), (), "the train split must hold a number, all are missing"),
         (np.full((60, 2), -9999, dtype=np.int16), ("--missing", -9999), "the train split must hold a number, all are"),
+        (np.zeros((60, 0), dtype=np.int16), (), "records must have at least one number, got shape (60, 0)"),
         (np.ones((60, 2), dtype=complex), (), "data must hold integers, floats or records with fields, got complex128"),
         (np.zeros((60, 1), dtype="datetime64[D]"), (), "records with fields, got datetime64[D]"),
     ],
@@ -159,3 +179,19 @@ def test_data_that_no_circuit_can_code(array: Any, options: tuple[Any, ...], tex
     said = run("train", "--data", tmp_path / "x.npy", *options, "--for-records", 500, "--out", tmp_path / "c.pcedge")
     assert said.exit_code == 1 and text in " ".join(said.stderr.split()), said.output
     assert not (tmp_path / "c.pcedge").exists()
+
+
+def test_both_figures_and_one_lane(folder: Path) -> None:
+    """Scripts find bits a value and bits a variable wherever one of them is, and one is no plural."""
+    trained = as_json("train", "--data", folder / "x.npy", "--size-kbit", 160, "--out", folder / "f.pcedge")
+    assert trained["valid_bits_per_variable"] == trained["valid_bits_per_value"] > 0
+    told = run("encode", folder / "m.onnx", folder / "test.npy", folder / "x.pce")
+    assert "400 records, 1 lane, " in told.stdout
+    words = ("evaluate", folder / "c.pcedge", folder / "m.onnx", "--data", folder / "test.npy", "--queries", 0)
+    measured = as_json(*words)
+    assert measured["bits_per_value"] == measured["bits_per_variable"]
+    assert measured["bits_per_value"]["file"] == measured["file"]["bits_per_value"]
+    result = run(*words)
+    assert "as a file of 1 lane, " in " ".join(result.stdout.split())
+    help_text = " ".join(run("encode", "--help").stdout.split())
+    assert "[default: 64; of a circuit with a predictor stage one for every 32,768 numbers, at most 256]" in help_text

@@ -161,7 +161,7 @@ def test_commands(tmp_path: Path) -> None:
     assert out.read_bytes() == (tmp_path / "all.pce").read_bytes()
     before = out.read_bytes()
     for words, text in (
-        ((tmp_path / "b.csv", out, "--append", "--index", 5), "--index must come without --append, which finds it"),
+        ((tmp_path / "b.csv", out, "--append", "--index", 5), "--index must come without --append, which settles it"),
         (
             (tmp_path / "b.csv", tmp_path / "none.pce", "--append"),
             "records are appended to a stream in a file that is there",

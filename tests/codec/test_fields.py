@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,3 +239,95 @@ def test_tables_of_decimals_come_back(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(rows.replace("0.25,", "0.250,", 1))
     made = encode_file(engine, tmp_path / "x.csv", reading)
     assert made.form is None and "cannot be written again byte for byte" in str(made.note)
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "?", "-9999"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rows", "mark", "places"),
+    [
+        ([(1, 2), (None, 4), (500, None), (-7, -8)], -9999, ""),
+        ([(1, 2), (None, 4), (500, None), (-7, -8)], np.nan, " places=0,0"),
+        ([(None, 0.25), (1, None), (3, -1.5), (None, None)], -9999, " places=0,2"),
+        ([(None, 0.25), (1, None), (3, -1.5), (None, None)], np.nan, " places=0,2"),
+    ],
+)
+def test_tables_with_missing_cells_come_back(
+    rows: list[tuple[float | None, ...]], mark: float, places: str, cell: str, ending: str, tmp_path: Path
+) -> None:
+    """What trained a circuit, an empty cell, say, is encoded with it: its columns know the mark."""
+    path = tmp_path / "x.csv"
+
+    def text(gap: str, ending: str) -> bytes:
+        cells = [[gap if c is None else f"{c:.2f}" if isinstance(c, float) else str(c) for c in row] for row in rows]
+        return ("".join(",".join(row) + ending for row in [["a", "b"], *cells])).encode()
+
+    path.write_bytes(text("", "\n"))
+    x = load_array(path, Reading(typed=True, missing=mark))
+    engine = typed_engine(Columns.of(x, missing=mark, each=places != ""))
+    path.write_bytes(text(cell, ending))
+    # Where only floats are marked, a number that says missing has to be told.
+    told = Reading(typed=True, missing=-9999) if cell == "-9999" else Reading()
+    made = encode_file(engine, path, told)
+    assert made.array.dtype == x.dtype and made.array.tobytes() == x.tobytes()
+    assert made.form is not None and made.note is None and made.form.text.startswith(
+        f"csv{' crlf' * (ending != chr(10))}{places}"
+    )  # fmt: skip
+    assert decode_file(engine, made.stream).data == path.read_bytes()
+    assert check_stream(engine, made.array, made.stream, "all") == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "text"),
+    [
+        ([("n", "<i2"), ("v", "<f8", (2,))], (5,), "float64 of shape (2,) in field 'v'"),
+        ([("n", "<i2"), ("p", [("a", "u1"), ("b", "u1")])], (5,), "[('a', 'u1'), ('b', 'u1')] in field 'p'"),
+        ([("n", "<i2"), ("z", "<c8")], (5,), "complex64 in field 'z'"),
+        ([("n", "<i2"), ("v", "<f8")], (5, 2), "records of shape (2,) a row"),
+    ],
+)
+def test_records_that_no_table_holds(kind: Any, shape: tuple[int, ...], text: str) -> None:
+    points = np.zeros(shape, dtype=kind)
+    points["n"] = np.arange(points.size).reshape(shape)
+    engine = typed_engine(Columns.of(points))
+    stream = encode(engine, points)
+    told = f"a table must be of records whose fields are numbers, got {text}: an output that ends in .npy holds it"
+    with pytest.raises(UsageError, match=f"^{re.escape(told)}$"):
+        decode_file(engine, stream, "csv")
+    assert_array_equal(np.load(io.BytesIO(decode_file(engine, stream, "npy").data)), points)
+
+
+def test_tables_with_missing_cells_of_two_spellings_give_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("1,2\n,NA\n3,4\n")
+    engine = typed_engine(Columns.of(load_array(path, Reading(typed=True, missing=-1)), missing=-1))
+    made = encode_file(engine, path)
+    assert made.form is None and made.array.tolist() == [[1, 2], [-1, -1], [3, 4]]
+    assert decode_file(engine, made.stream, "csv").data == b"1,2\n-1,-1\n3,4\n"
+
+
+def test_a_table_has_the_types_of_the_circuit_it_is_for(tmp_path: Path) -> None:
+    """The least type of a later table's values is another one: fewer digits, no decimals, no missing cell."""
+    path = tmp_path / "x.csv"
+    path.write_text("n,volt\n300,0.25\n,1.50\n-4,\n")
+    columns = Columns.of(load_array(path, Reading(typed=True, missing=-9999)), missing=-9999)
+    assert columns.source == [("n", "<i2"), ("volt", "<f8")]
+    engine = typed_engine(columns)
+    for rows in ("7,0.50\n8,0.75\n", "1,2\n3,1\n", ",1\n,2\n", ""):
+        path.write_text("n,volt\n" + rows)
+        made = encode_file(engine, path)
+        assert made.array.dtype == columns.source
+        assert decode_file(engine, made.stream).data == path.read_bytes()
+    for rows, text in (
+        (
+            "7,0.5\n40000,1\n",
+            ", column 'n', record 1: must fit int16, as the data that the circuit was trained on, got 40",
+        ),
+        ("7.5,0.5\n", ", column 'n': must hold integers, as in the data that the circuit was trained on, got floats"),
+    ):
+        path.write_text("n,volt\n" + rows)
+        with pytest.raises(DataError, match=re.escape(f"{path}{text}")):
+            encode_file(engine, path)
+    path.write_text("volt,n\n1,2\n")
+    with pytest.raises(DataError, match="data must be of type record of n, volt"):
+        encode_file(engine, path)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import strategies
 from helpers import predictors
+from helpers.commands import as_json, run
 from helpers.series import series, series_circuit
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from pcedge.codec.packet_stream import decode_packet_stream, encode_packet_strea
 from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import StreamError, UsageError
+from pcedge.export import write_onnx
 from pcedge.native import NativeEngine, instruction_sets
 from pcedge.quantize import QuantizationConfig, quantize
 
@@ -200,3 +202,49 @@ class TestStream:
         circuit = predictors.circuit_of(predictors.random_predictor(0))
         with pytest.raises(UsageError, match="packets must be decodable without those before them"):
             encode_packet_stream(ReferenceEngine(circuit), np.zeros((2, 2), dtype=np.int16), 64)
+
+
+class TestCommands:
+    @pytest.fixture(scope="class")
+    def files(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("packets")
+        write_onnx(TestStream.ENGINE.circuit, folder / "m.onnx")
+        np.save(folder / "x.npy", TestStream.DATA)
+        return folder
+
+    def test_encode_info_decode(self, files):
+        done = as_json("encode", files / "m.onnx", files / "x.npy", files / "x.pce", "--packet-bytes", 24)
+        assert done["packet_bytes"] == 24 and done["packet_crc"] == 16 and done["verified_records"] == 80
+        assert done["payload_bytes"] == 24 * done["packets"]
+        info = as_json("info", files / "x.pce")
+        assert (info["packets"], info["packet_bytes"], info["segments"]) == (done["packets"], 24, 0)
+        back = as_json("decode", files / "m.onnx", files / "x.pce", files / "y.npy")
+        assert back["lost"] == 0 and (files / "y.npy").read_bytes() == (files / "x.npy").read_bytes()
+        assert (
+            "it has packets"
+            in run("decode", files / "m.onnx", files / "x.pce", files / "y.npy", "--records", "0:2").stderr
+        )
+
+    def test_losses_are_refused_or_named(self, files):
+        as_json("encode", files / "m.onnx", files / "x.npy", files / "x.pce", "--packet-bytes", 24)
+        damaged = bytearray((files / "x.pce").read_bytes())
+        damaged[-30] ^= 4
+        (files / "z.pce").write_bytes(damaged)
+        refused = run("decode", files / "m.onnx", files / "z.pce", files / "z.npy")
+        assert refused.exit_code == 1 and "--lost FILE" in refused.stderr and not (files / "z.npy").exists()
+        done = as_json("decode", files / "m.onnx", files / "z.pce", files / "z.npy", "--lost", files / "lost.npy")
+        lost = np.load(files / "lost.npy")
+        assert done["damaged_packets"] == [done["packets"] - 2] and done["lost"] == lost.sum() > 0
+        np.testing.assert_array_equal(np.load(files / "z.npy"), np.where(lost, 0, TestStream.DATA))
+
+    @pytest.mark.parametrize(
+        ("words", "text"),
+        [
+            (("--packet-crc", "16"), "--packet-crc must come with --packet-bytes"),
+            (("--packet-bytes", "64", "--lanes", "2"), "--lanes must come without --packet-bytes"),
+            (("--packet-bytes", "5"), "must have 8..65535 bytes, got 5"),
+        ],
+    )
+    def test_wrong_use(self, files, words, text):
+        done = run("encode", files / "m.onnx", files / "x.npy", files / "w.pce", *words)
+        assert done.exit_code == 2 and text in done.stderr and not (files / "w.pce").exists()

@@ -176,19 +176,26 @@ def test_odd_floats() -> None:
     x = np.array(BITS, dtype=np.uint64).view("<f8")[:, None]
     comes_back(x, Columns.of(x, parse_columns("v:bits")))
     for value, advice in (
-        (np.nan, "--missing nan takes them as missing; --columns NAME:bits codes all floats by their bits"),
-        (-0.0, "x + 0.0 makes them 0.0; --columns NAME:bits codes all floats by their bits"),
-        (np.inf, "round or scale them to integers; --columns NAME:bits codes all floats by their bits"),
+        (np.nan, "--missing nan takes them as missing; --columns '*:bits' codes all floats by their bits"),
+        (-0.0, "x + 0.0 makes them 0.0; --columns '*:bits' codes all floats by their bits"),
+        (np.inf, "round or scale them to integers; --columns '*:bits' codes all floats by their bits"),
     ):
         with pytest.raises(DataError) as caught:
             Columns.of(np.array([[1.5, 2.5], [1.5, value]]))
         text = f"row 1, column 1: floats must be integers or lie on a grid, got {value}; {advice}"
         assert str(caught.value) == text
+        # -0.0, which is mended by a sum, is not told before the others are.
+        with pytest.raises(DataError) as caught:
+            Columns.of(np.array([[-0.0, 2.5], [1.5, value]]))
+        assert str(caught.value) == (text if value != 0 else text.replace("row 1, column 1", "row 0, column 0"))
+    records = np.array([(1, -0.0), (2, np.inf)], dtype=[("n", "<i2"), ("v", "<f8")])
+    with pytest.raises(DataError, match=r"^row 1, column 1: .* got inf; .*; --columns v:bits codes all floats by"):
+        Columns.of(records, bits=False)
     with pytest.raises(DataError) as caught:
         Columns.of(np.random.default_rng(0).random((50, 2)))
     assert str(caught.value) == (
         "floats must be integers or lie on a decimal grid or one of a power of two, as those of a converter do, these "
-        "lie on none (the first is 0.6369616873214543); round or scale them to integers; --columns NAME:bits codes all "
+        "lie on none (the first is 0.6369616873214543); round or scale them to integers; --columns '*:bits' codes all "
         "floats by their bits"
     )
 
@@ -237,6 +244,28 @@ def test_missing_values_are_masked() -> None:
         columns.invert(np.array([[-32768, 1]]))
     with pytest.raises(DataError, match=r"^cells must not be masked, for the column marks no missing values$"):
         Columns.of(numbers).invert(np.ma.MaskedArray([[1, 2]], [[True, False]]))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f8", [("n", "<i2")]])
+def test_records_without_numbers_are_bad_data(dtype: Any) -> None:
+    with pytest.raises(DataError, match=r"^records must have at least one number, got shape \(8, 0\)$"):
+        Columns.of(np.zeros((8, 0), dtype=dtype))
+
+
+def test_what_is_missing_throughout() -> None:
+    points = np.zeros(30, dtype=[("n", "<i2"), ("v", "<f8")])
+    points["n"], points["v"] = -9, np.nan
+    for x in (np.full((30, 2), np.nan), np.full((30, 2), -9, dtype=np.int16), points):
+        with pytest.raises(DataError, match=r"^the train split must hold a number, all are missing$"):
+            Columns.of(x, missing=-9)
+    # One column of several is no reason: a channel may be dead.
+    points["n"] = np.arange(30)
+    comes_back(points, Columns.of(points, missing=-9))
+    dead = np.stack([np.arange(30) * 3.3e-9, np.full(30, np.nan), np.arange(30) / 10], axis=1)
+    columns = Columns.of(dead, missing=np.nan)
+    assert np.ma.getmaskarray(columns.apply(dead)).all(axis=0).tolist() == [False, True, False]
+    comes_back(dead, columns)
+    assert Columns.of(dead[:0]).apply(dead[:0]).shape == (0, 3)
 
 
 # -- records with fields ----------------------------------------------------------------------------------------------

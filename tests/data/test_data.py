@@ -193,6 +193,10 @@ def test_floats_that_are_integers_are_integers(tmp_path):
         np.save(path, np.array([[1.0, odd]]))
         with pytest.raises(DataError, match=f"got float64 such as {re.escape(shown)}: round or scale"):
             load_array(path)
+    # -0.0, which is mended by a sum, after what is not.
+    np.save(path, np.array([[-0.0, np.inf]]))
+    with pytest.raises(DataError, match="got float64 such as inf: round or scale"):
+        load_array(path)
 
 
 def test_splits_refusals():
