@@ -60,12 +60,12 @@ def build(target: Path) -> None:
     command = compiler()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        objects = [_compile(command, ["-DPCE_ISA=base"], "engine", folder / "base.o")]
+        objects = _engines(command, "base", (), folder)
         has = []
         machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
         for isa, flags in ISAS.get(machine, {}).items():
             try:
-                objects.append(_compile(command, [f"-DPCE_ISA={isa}", *flags], "engine", folder / f"{isa}.o"))
+                objects += _engines(command, isa, flags, folder)
             except BuildError:
                 continue
             has.append(f"-DPCE_HAS_{isa.upper()}")
@@ -77,6 +77,15 @@ def build(target: Path) -> None:
         fresh = target.with_name(target.name + ".new")
         shutil.copyfile(made, fresh)
         os.replace(fresh, target)
+
+
+def _engines(command: list[str], isa: str, flags: tuple[str, ...], folder: Path) -> list[Path]:
+    """Compile the engine of an instruction set, for whole blocks and for few records."""
+    common = [f"-DPCE_ISA={isa}", *flags]
+    return [
+        _compile(command, common, "engine", folder / f"{isa}.o"),
+        _compile(command, [*common, "-DPCE_FEW"], "engine", folder / f"{isa}_few.o"),
+    ]
 
 
 def _compile(command: list[str], flags: list[str], name: str, out: Path) -> Path:

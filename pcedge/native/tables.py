@@ -40,6 +40,9 @@ _NARROW, _HALF = 1 << 32, 1 << 15
 #: units that a leaf table's rows of 16 bits are padded to
 _VECTOR = 16
 
+#: bytes of a line of the cache
+_LINE = 64
+
 #: symbols from which a decoder searches in two steps
 _MARKED = 32
 
@@ -58,14 +61,22 @@ class _Pool:
         data = np.ascontiguousarray(block, dtype=self.dtype).ravel()
         key = data.tobytes()
         if key not in self.places:
+            # A row of 16 numbers of 16 bits then lies in one line of the cache.
+            data = np.pad(data, (0, -len(data) % (_LINE // data.itemsize)))
             self.places[key] = self.size
             self.blocks.append(data)
             self.size += len(data)
         return self.places[key]
 
     def whole(self) -> NDArray[Any]:
-        """Give all blocks, one after the other."""
-        return np.concatenate([np.zeros(0, self.dtype), *self.blocks, np.zeros(_VECTOR, self.dtype)])
+        """Give all blocks, one after the other, the first at the beginning of a line of the cache."""
+        size = self.size * np.dtype(self.dtype).itemsize
+        memory = np.zeros(size + 2 * _LINE, dtype=np.uint8)
+        first = -memory.ctypes.data % _LINE
+        array = memory[first : first + size + _LINE].view(self.dtype)
+        if self.blocks:
+            np.concatenate(self.blocks, out=array[: self.size])
+        return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +190,6 @@ class _Writer:
         if short and zeros != Zeros.TAIL:
             rows = layer.cumulative.T
             numbers["pairs"] = self.pairs.put(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _VECTOR))))
-            numbers["sums"] = self.sums.put((rows.sum(axis=1) * _HALF) % _NARROW)
             symbols = layer.shape.cardinality
             if isinstance(step, Interval) and symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.

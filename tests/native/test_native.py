@@ -89,6 +89,23 @@ def test_lanes_and_threads(lanes: int) -> None:
         assert_array_equal(engine.decode_lanes(coded, 200), records)
 
 
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 17, 65])
+def test_few_records(count: int) -> None:
+    """Few records have blocks of their own."""
+    config = QuantizationConfig(coder="wide")
+    for states, symbols in ((1, 3), (7, 40), (16, 33), (20, 256)):
+        circuit = quantize(make_circuit(states, 6, states, symbols, "hidden", 0.2), config)
+        records = np.random.default_rng(count).integers(0, circuit.cardinalities, (count, 6))
+        compare(circuit, records)
+        reference = ReferenceEngine(circuit)
+        for isa in ISAS:
+            engine = NativeEngine(circuit, isa)
+            for lanes in {1, (count + 1) // 2, count}:
+                coded = reference.encode_lanes(records, lanes)
+                assert engine.encode_lanes(records, lanes) == coded
+                assert_array_equal(engine.decode_lanes(coded, count), records)
+
+
 def test_samples_are_those_of_the_reference() -> None:
     for circuit in CIRCUITS.values():
         assert_array_equal(NativeEngine(circuit).sample(70, seed=4), ReferenceEngine(circuit).sample(70, seed=4))

@@ -22,31 +22,45 @@ static int encoder_room(encoder_t *e, size_t more) {
   return PCE_OK;
 }
 
-// Write a digit: a byte, and a carry into the bytes before.
-static inline void encoder_put(encoder_t *e, uint64_t digit) {
-  if (digit >> 8)
-    for (size_t i = e->size; i-- > 0 && ++e->bytes[i] == 0;)
-      ;
-  e->bytes[e->size++] = (uint8_t)digit;
+// Bytes that narrowing writes beyond those that count.
+#define ENCODER_SLACK 8
+
+// Bytes that leave with a symbol, at most (docs/arithmetic.md, section Range coder).
+#define ENCODER_MOVES 3
+
+// A carry into the bytes before.
+static inline void encoder_carry(encoder_t *e) {
+  for (size_t i = e->size; i-- > 0 && ++e->bytes[i] == 0;)
+    ;
 }
 
-// invariant: there is room for P / 8 bytes
+// invariant: there is room for P / 8 bytes and ENCODER_SLACK
 static inline void encoder_narrow(encoder_t *e, const pce_program *p, uint64_t start,
                                   uint64_t end) {
-  const int B = p->range_bits, top = B - 8;
-  const uint64_t unit = e->range >> p->scale_bits;
-  e->low += unit * start;
-  e->range = unit * (end - start);
-  for (int moves = (B - bits_of(e->range)) >> 3; moves > 0; --moves) {
-    encoder_put(e, e->low >> top);
-    e->low = (e->low & ((UINT64_C(1) << top) - 1)) << 8;
-    e->range <<= 8;
+  const int B = p->range_bits;
+  const uint64_t unit = e->range >> p->scale_bits, mask = (UINT64_C(1) << B) - 1;
+  uint64_t low = e->low + unit * start;
+  const uint64_t range = unit * (end - start);
+  if (low > mask) {
+    encoder_carry(e);
+    low &= mask;
   }
+  // The highest bytes leave, by no branch: how many is as random as the data.
+  const int moves = (B - bits_of(range)) >> 3;
+  uint64_t bytes = low << (64 - B);
+  for (int i = 0; i < ENCODER_MOVES; ++i, bytes <<= 8)
+    e->bytes[e->size + (size_t)i] = (uint8_t)(bytes >> 56);
+  e->size += (size_t)moves;
+  e->low = low << 8 * moves & mask;
+  e->range = range << 8 * moves;
 }
 
 static inline void encoder_flush(encoder_t *e, const pce_program *p) {
   const int top = p->range_bits - 8;
-  encoder_put(e, (e->low + (UINT64_C(1) << top) - 1) >> top);
+  const uint64_t digit = (e->low + (UINT64_C(1) << top) - 1) >> top;
+  if (digit >> 8)
+    encoder_carry(e);
+  e->bytes[e->size++] = (uint8_t)digit;
 }
 
 typedef struct {

@@ -27,7 +27,7 @@ typedef struct {
   int32_t
       data; // UP, DOWN: weights of the target's rows, or of lists' entries; LEAF, INTERVAL: tables
   int32_t pairs; // the same in 16 bits: blocks as pairs of columns, tables padded to 16 units
-  int32_t sums;  // of the rows in `pairs` 2^15 times their sums
+  int32_t sums;  // UP, DOWN: of the rows in `pairs` 2^15 times their sums
   int32_t
       list; // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list of a
   int32_t list_b; // UP, DOWN, LIST: entries; MULTIPLY: gather list of b; LEAF: exponents of tails

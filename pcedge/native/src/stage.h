@@ -287,7 +287,8 @@ static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers,
       t = token_of(s, o.chosen, residual);
     const uint32_t *bounds =
         s->bounds + (size_t)o.chosen * ((size_t)s->tokens + 1) + (size_t)t.token;
-    if (encoder_room(coded, (size_t)p->scale_bits / 8 + 1) || raw_put(raw, t.raw, t.count))
+    if (encoder_room(coded, (size_t)p->scale_bits / 8 + ENCODER_SLACK) ||
+        raw_put(raw, t.raw, t.count))
       return PCE_MEMORY;
     encoder_narrow(coded, p, bounds[0], bounds[1]);
     learn(l, &o, place, number, residual);

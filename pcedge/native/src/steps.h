@@ -2,147 +2,7 @@
 #ifndef PCEDGE_STEPS_H
 #define PCEDGE_STEPS_H
 
-#include "pcedge.h"
-#include "vectors.h"
-#include <stdlib.h>
-#include <string.h>
-
-#define N PCE_BLOCK
-#define FOR_LANES for (size_t n = 0; n < N; ++n)
-
-enum { INIT, LEAF, UP, DOWN, LIST, MULTIPLY, ALIGN, INTERVAL };
-enum { STAY, REVIVE, KEEP, TAIL };
-
-#define ZERO_EXPONENT (-(1 << 30))
-#define TAIL_BITS 15
-#define WEIGHT_TAIL_BITS 4
-#define MISSING (-1)
-
-// A block's memory: everything has N entries side by side.
-typedef struct {
-  const pce_program *program;
-  uint16_t *state;    // mantissas, by unit
-  int32_t *exponents; // by slot
-  int32_t *symbols;   // by variable
-  uint32_t *narrow;   // accumulators
-  uint64_t *wide;     // the same where 32 bits are too few
-  uint32_t *pairs;    // mantissas of two units, less 2^15 each
-  uint16_t *context;  // of an INTERVAL, by record: `room` units
-  int room;           // units rounded up to whole vectors
-  uint32_t reciprocals[256];
-} block_t;
-
-static inline int bits_of(uint64_t x) { return x ? 64 - __builtin_clzll(x) : 0; }
-
-// The bits of N numbers, as compilers turn it into vectors: the exponent of a float, whose low bits
-// are cleared so that it does not round up.
-static inline void lengths_narrow(const uint32_t *restrict x, int32_t *restrict length) {
-  FOR_LANES {
-    const uint32_t half = x[n] >> 1, top = half & ~(half >> 1);
-    const float value = (float)(int32_t)top;
-    uint32_t word;
-    memcpy(&word, &value, sizeof word);
-    const int32_t bits = (int32_t)(word >> 23) - 126;
-    length[n] = (bits > 0 ? bits : 0) + (x[n] != 0);
-  }
-}
-
-static inline void lengths_wide(const uint64_t *restrict x, int32_t *restrict length) {
-  FOR_LANES length[n] = bits_of(x[n]);
-}
-
-static void *taken(size_t count, size_t size) {
-  void *memory = calloc(count ? count : 1, size);
-  return memory;
-}
-
-static void block_free(block_t *b) {
-  free(b->state);
-  free(b->exponents);
-  free(b->symbols);
-  free(b->narrow);
-  free(b->wide);
-  free(b->pairs);
-  free(b->context);
-}
-
-static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
-  const size_t units = (size_t)p->units + 1;
-  memset(b, 0, sizeof *b);
-  b->program = p;
-  b->room = (int)((units + 15) / 16 * 16);
-  for (uint32_t i = 0; i < 256; ++i)
-    b->reciprocals[i] = (1u << 25) / (2 * i + 513);
-  b->state = taken(((size_t)s->words + 1) * N, sizeof *b->state);
-  b->exponents = taken(((size_t)s->slots + 1) * N, sizeof *b->exponents);
-  b->symbols = taken((size_t)p->variables * N, sizeof *b->symbols);
-  b->narrow = taken(units * N, sizeof *b->narrow);
-  b->wide = taken(units * N, sizeof *b->wide);
-  b->pairs = taken((units / 2 + 1) * N, sizeof *b->pairs);
-  b->context = taken((size_t)b->room * N, sizeof *b->context);
-  if (b->state && b->exponents && b->symbols && b->narrow && b->wide && b->pairs && b->context)
-    return PCE_OK;
-  block_free(b);
-  return PCE_MEMORY;
-}
-
-// What a mantissa weighs: in a likelihood with tails 1 weighs nothing.
-static inline uint32_t live_of(uint32_t mantissa, int keep) {
-  return mantissa - (uint32_t)(keep && mantissa == 1);
-}
-
-// Shift what was accumulated so that each record's largest entry has A bits.
-#define NORMALISE(NAME, WORD, WIDTH, LENGTHS)                                                      \
-  static void NAME(block_t *b, const pce_step *s, const WORD *restrict acc,                        \
-                   const int32_t *restrict exponent, int scales) {                                 \
-    const int A = b->program->state_bits, units = s->units;                                        \
-    uint16_t *restrict state = b->state + (size_t)s->target * N;                                   \
-    WORD top[N], up[N];                                                                            \
-    FOR_LANES top[n] = 0;                                                                          \
-    for (int k = 0; k < units; ++k)                                                                \
-      FOR_LANES top[n] = acc[(size_t)k * N + n] > top[n] ? acc[(size_t)k * N + n] : top[n];        \
-    int dead = 0, keeps = s->zeros >= KEEP;                                                        \
-    int32_t length[N];                                                                             \
-    LENGTHS(top, length);                                                                          \
-    FOR_LANES {                                                                                    \
-      dead |= length[n] == 0;                                                                      \
-      up[n] = (WORD)(WIDTH - (length[n] ? length[n] : WIDTH));                                     \
-    }                                                                                              \
-    for (int k = 0; k < units; ++k)                                                                \
-      FOR_LANES state[(size_t)k * N + n] =                                                         \
-          (uint16_t)((acc[(size_t)k * N + n] << up[n]) >> (WIDTH - A));                            \
-    if (keeps) {                                                                                   \
-      for (int k = 0; k < units; ++k)                                                              \
-        FOR_LANES {                                                                                \
-          const WORD whole = acc[(size_t)k * N + n];                                               \
-          uint16_t *m = state + (size_t)k * N + n;                                                 \
-          if (whole && (!*m || (whole == 1 && length[n] > 1)))                                     \
-            *m = 1;                                                                                \
-        }                                                                                          \
-    }                                                                                              \
-    if (dead && s->zeros == REVIVE)                                                                \
-      for (int k = 0; k < units; ++k)                                                              \
-        FOR_LANES if (!length[n]) state[(size_t)k * N + n] = (uint16_t)(1u << (A - 1));            \
-    if (!scales)                                                                                   \
-      return;                                                                                      \
-    int32_t *restrict own = b->exponents + (size_t)s->target_slot * N;                             \
-    FOR_LANES {                                                                                    \
-      int64_t moved = (int64_t)exponent[n] + (length[n] ? length[n] - A : 0);                      \
-      if (moved < ZERO_EXPONENT || (!length[n] && s->zeros != REVIVE))                             \
-        moved = ZERO_EXPONENT;                                                                     \
-      own[n] = (int32_t)moved;                                                                     \
-    }                                                                                              \
-  }
-
-NORMALISE(normalise_narrow, uint32_t, 32, lengths_narrow)
-NORMALISE(normalise_wide, uint64_t, 64, lengths_wide)
-
-static void normalise(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
-  if (s->wide)
-    normalise_wide(b, s, b->wide, exponent, scales);
-  else
-    normalise_narrow(b, s, b->narrow, exponent, scales);
-}
+#include "block.h"
 
 static void run_init(block_t *b, const pce_step *s) {
   const int A = b->program->state_bits;
@@ -156,16 +16,53 @@ static void by_unit(const uint16_t *restrict rows, size_t room, uint16_t *restri
   for (size_t first = 0; first < N; first += 8)
     for (int k = 0; k < units; k += 8)
       transpose(rows + first * room + (size_t)k, room, out + (size_t)k * N + first, N,
-                units - k < 8 ? units - k : 8);
+                units - k < 8 ? units - k : 8, 0);
 }
 
-// The same from rows by unit to rows by record.
-static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room,
-                      int units) {
+// The same from rows by unit to rows by record, `units` rounded up to 8; bits are flipped.
+static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units,
+                      uint16_t flip) {
   for (size_t first = 0; first < N; first += 8)
     for (int k = 0; k < units; k += 8)
-      transpose(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room, 8);
+      transpose(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room, 8, flip);
 }
+
+#if defined(__SSE2__)
+// LEAF of 16-bit tables where mantissas of 1 are as any other, without exponents.
+static void run_leaf_plain(block_t *b, const pce_step *s) {
+  const pce_program *p = b->program;
+  const int A = p->state_bits, padded = (s->units + 15) / 16 * 16;
+  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+  const int16_t *tables = p->pairs + s->pairs;
+  const __m128i revived = _mm_set1_epi16((short)(s->zeros == REVIVE ? 1u << (A - 1) : 0));
+  FOR_LANES {
+    const int32_t symbol = symbols[n];
+    const int16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * (size_t)padded;
+    const int16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * (size_t)padded;
+    uint16_t *row = b->context + n * (size_t)b->room;
+    __m128i any = _mm_setzero_si128();
+    for (int k = 0; k < padded; k += 8) {
+      const __m128i count =
+          _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(const void *)(high + k)),
+                        _mm_loadu_si128((const __m128i *)(const void *)(low + k)));
+      any = _mm_or_si128(any, count);
+      _mm_storeu_si128((__m128i *)(void *)(row + k), count);
+    }
+    any = _mm_or_si128(any, _mm_shuffle_epi32(any, 0x4e));
+    any = _mm_or_si128(any, _mm_shuffle_epi32(any, 0xb1));
+    const uint32_t both = (uint32_t)_mm_cvtsi128_si32(any), top = (both | both >> 16) & 0xffff;
+    const int move = bits_of(top) - A;
+    const __m128i left = _mm_cvtsi32_si128(move < 0 ? -move : 0);
+    const __m128i right = _mm_cvtsi32_si128(move > 0 ? move : 0);
+    for (int k = 0; k < padded; k += 8) {
+      const __m128i count = _mm_loadu_si128((const __m128i *)(void *)(row + k));
+      const __m128i mantissa = _mm_srl_epi16(_mm_sll_epi16(count, left), right);
+      _mm_storeu_si128((__m128i *)(void *)(row + k), top ? mantissa : revived);
+    }
+  }
+  by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
+}
+#endif
 
 // LEAF of 16-bit tables, record by record.
 static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
@@ -210,6 +107,12 @@ static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
 
 static void run_leaf(block_t *b, const pce_step *s, int scales) {
   const pce_program *p = b->program;
+#if defined(__SSE2__)
+  if (s->pairs >= 0 && s->zeros <= REVIVE && !scales) {
+    run_leaf_plain(b, s);
+    return;
+  }
+#endif
   if (s->pairs >= 0) {
     run_leaf_short(b, s, scales);
     return;
@@ -247,36 +150,39 @@ static void interleave(block_t *b, const uint16_t *source, int units, int keep) 
   }
 }
 
-#define ROWS 4
+// Vectors across a block, and rows, that are accumulated together.
+#define ACROSS (N > LANES ? 2 : 1)
+#define ROWS (8 / ACROSS)
 // Rows of a dense block times the pairs; what less 2^15 took is in `sums`.
 static void dense_rows(block_t *b, const pce_step *s, int first, int rows) {
   const int count = (s->a_units + 1) / 2;
   const int16_t *weights = b->program->pairs + s->pairs;
   const uint32_t *sums = b->program->sums + s->sums;
-  for (int lane = 0; lane < N; lane += 2 * LANES) {
-    vec acc[ROWS][2];
+  for (int lane = 0; lane < N; lane += ACROSS * LANES) {
+    vec acc[ROWS][ACROSS];
     const uint32_t *word[ROWS];
     for (int r = 0; r < ROWS; ++r) {
       const int row = first + (r < rows ? r : 0);
-      acc[r][0] = acc[r][1] = vec_set(sums[row]);
+      for (int v = 0; v < ACROSS; ++v)
+        acc[r][v] = vec_set(sums[row]);
       word[r] = (const uint32_t *)(const void *)(weights + (size_t)row * (size_t)count * 2);
     }
     const uint32_t *source = b->pairs + lane;
     for (int p = 0; p < count; ++p, source += N) {
-      const vec low = vec_load(source), high = vec_load(source + LANES);
+      vec some[ACROSS];
+      for (int v = 0; v < ACROSS; ++v)
+        some[v] = vec_load(source + v * LANES);
       for (int r = 0; r < ROWS; ++r) {
         uint32_t both;
         memcpy(&both, word[r] + p, sizeof both);
         const vec w = vec_set(both);
-        acc[r][0] = vec_multiply_add(acc[r][0], low, w);
-        acc[r][1] = vec_multiply_add(acc[r][1], high, w);
+        for (int v = 0; v < ACROSS; ++v)
+          acc[r][v] = vec_multiply_add(acc[r][v], some[v], w);
       }
     }
-    for (int r = 0; r < rows; ++r) {
-      uint32_t *out = b->narrow + (size_t)(first + r) * N + lane;
-      vec_store(out, acc[r][0]);
-      vec_store(out + LANES, acc[r][1]);
-    }
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < ACROSS; ++v)
+        vec_store(b->narrow + (size_t)(first + r) * N + lane + v * LANES, acc[r][v]);
   }
 }
 

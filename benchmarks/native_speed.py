@@ -1,0 +1,184 @@
+"""Measure the native engine beside numpy and the machine's peak: mnist-16 on records that it draws itself.
+
+python benchmarks/native_speed.py writes the section of docs/results.md. Times of one thread are CPU time, the least of
+some runs that alternate, so other work on the machine counts little; those of several threads are wall-clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from results import table, write_section
+
+import pcedge
+from pcedge.engines import Engine, ReferenceEngine
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.native import NativeEngine, instruction_sets
+from pcedge.native.build import FLAGS, ISAS, compiler
+from pcedge.schedule import Program
+from pcedge.schedule.steps import Down, Interval, Multiply, Up
+
+CIRCUIT, RECORDS, SEED = "mnist-16", 10_000, 1
+PEAK_ROUNDS = 1 << 22
+
+#: jobs of an engine: what is done with records and lanes
+JOBS = ("encode", "decode", "likelihood")
+
+
+def multiplications(program: Program) -> dict[str, float]:
+    """Count the multiply-adds of a symbol that both codings take, with a binary search of the decoder."""
+    circuit: IntegerCircuit = program.circuit
+    mixed = encode = decode = 0
+    for step in program.code.steps:
+        if isinstance(step, Up | Down):
+            layer = circuit.layers[step.layer]
+            assert isinstance(layer, IntegerSum)
+            mixed += np.asarray(layer.weights).size  # this circuit has no sparse rows
+        elif isinstance(step, Multiply):
+            mixed += step.units
+        elif isinstance(step, Interval):
+            leaf = circuit.layers[step.layer]
+            assert isinstance(leaf, IntegerInput)
+            encode += 2 * step.source.units
+            decode += (leaf.shape.cardinality - 1).bit_length() * step.source.units
+    variables = len(circuit.order)
+    return {"encode": (mixed + encode) / variables, "decode": (mixed + decode) / variables}
+
+
+def peak(isa: str) -> Callable[[], tuple[int, float]]:
+    """Compile what measures the peak of an instruction set; it gives multiply-adds and seconds of CPU."""
+    flags = next((some[isa] for some in ISAS.values() if isa in some), ())
+    folder = tempfile.mkdtemp()
+    library = Path(folder) / "peak.so"
+    source = Path(__file__).with_name("peak.c")
+    subprocess.run([*compiler(), *FLAGS, "-fvisibility=default", *flags, "-shared", "-o", library, source], check=True)
+    loaded = ctypes.CDLL(str(library))
+    loaded.peak.restype = ctypes.c_int64
+    loaded.peak.argtypes = [ctypes.c_int64, ctypes.c_void_p]
+    out = ctypes.c_int32(0)
+
+    def run() -> tuple[int, float]:
+        begin = time.process_time()
+        count: int = loaded.peak(PEAK_ROUNDS, ctypes.byref(out))
+        return count, time.process_time() - begin
+
+    return run
+
+
+def rates(engine: Engine, records: np.ndarray, lanes: int, jobs: tuple[str, ...] = JOBS) -> dict[str, float]:  # type: ignore[type-arg]
+    """Time each job once, in symbols a second of CPU."""
+    coded: list[bytes] = []
+    out = {}
+    for job in jobs:
+        begin = time.process_time()
+        if job == "encode":
+            coded = engine.encode_lanes(records, lanes)
+        elif job == "decode":
+            assert (engine.decode_lanes(coded, len(records)) == records).all()
+        else:
+            engine.likelihood(records)
+        out[job] = records.size / (time.process_time() - begin)
+    return out
+
+
+def best(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Take the best of some runs, job by job."""
+    return {job: max(run[job] for run in runs) for job in runs[0]}
+
+
+def millions(rate: float) -> str:
+    """Write a rate in millions."""
+    return f"{rate / 1e6:.3g}"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="only S = 64 and 1,024, and print")
+    options = parser.parse_args()
+    program = Program.of(pcedge.load(CIRCUIT))
+    numpy_engine, isas = ReferenceEngine(program), instruction_sets()
+    engines = {isa: NativeEngine(program, isa) for isa in isas}
+    fastest = engines[isas[0]]
+    records = fastest.sample(RECORDS, SEED)
+    needed = multiplications(program)
+    peaks = {isa: peak(isa) for isa in isas}
+    limit = dict.fromkeys(isas, 0.0)
+    lines = [
+        f"{CIRCUIT}: {len(program.circuit.order)} variables, {RECORDS:,} records drawn from it, seed {SEED}. M px/s of "
+        f"CPU time on one core, the best of {options.repeats} rounds that alternate, under whatever else the machine "
+        "did. In parentheses times numpy, then the share of the peak: "
+        f"{needed['encode']:.0f} multiply-adds a symbol to encode, {needed['decode']:.0f} to decode with a binary "
+        "search, over those that the machine does register to register in the same run.",
+        "",
+    ]
+    rows = []
+    for lanes in (64, 1024):
+        part = records[:lanes]
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in ("numpy", *isas)}
+        for turn in range(options.repeats):
+            for isa in isas:
+                count, seconds = peaks[isa]()
+                limit[isa] = max(limit[isa], count / seconds)
+                for _ in range(4):
+                    found[isa].append(rates(engines[isa], part, lanes))
+            if turn < 2:
+                found["numpy"].append(rates(numpy_engine, part, lanes))
+        base = best(found["numpy"])
+        rows.append(["numpy", f"{lanes:,}", *(millions(base[job]) for job in JOBS)])
+        for isa in isas:
+            rate = best(found[isa])
+            cells = []
+            for job in JOBS:
+                share = f", {100 * rate[job] * needed[job] / limit[isa]:.1f} %" if job in needed else ""
+                cells.append(f"{millions(rate[job])} ({rate[job] / base[job]:.0f}×{share})")
+            rows.append([isa, f"{lanes:,}", *cells])
+            print(rows[-1], flush=True)
+    if options.quick:
+        print({isa: round(value / 1e9, 1) for isa, value in limit.items()})
+        return
+    lines += table(["engine", "S = records", *JOBS], rows)
+    lines += ["", "Peak, G multiply-adds/s: " + ", ".join(f"{isa} {limit[isa] / 1e9:.1f}" for isa in isas) + "."]
+    few = best([rates(fastest, records, 1) for _ in range(2)])
+    slow = rates(numpy_engine, records[:100], 1, ("encode", "likelihood"))
+    slow |= {"decode": rates(numpy_engine, records[:2], 1, ("encode", "decode"))["decode"]}
+    rows = [
+        [f"S = 1, {RECORDS:,} records, {isas[0]}", *(millions(few[job]) for job in JOBS)],
+        ["the same with numpy (100 records, decode 2)", *(millions(slow[job]) for job in JOBS)],
+    ]
+    alone = best([rates(fastest, records[i : i + 1], 1) for i in range(200)])
+    rows.append([f"one record alone, {isas[0]}, from Python", *(f"{784e6 / alone[job]:.0f} µs" for job in JOBS)])
+    lines += ["", *table(["", *JOBS], rows), "", *_threads(program, records[:4096])]
+    write_section("Speed of the native engine", "python benchmarks/native_speed.py", lines)
+
+
+def _threads(program: Program, records: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+    """Compare two threads with one, and with two processes at once, by the wall clock."""
+    engines = {threads: NativeEngine(program, threads=threads) for threads in (1, 2)}
+    coded = engines[1].encode_lanes(records, len(records))
+    times: dict[tuple[str, int], list[float]] = {}
+    for _ in range(7):
+        for threads, engine in engines.items():
+            begin = time.perf_counter()
+            engine.encode_lanes(records, len(records))
+            middle = time.perf_counter()
+            engine.decode_lanes(coded, len(records))
+            times.setdefault(("encode", threads), []).append(middle - begin)
+            times.setdefault(("decode", threads), []).append(time.perf_counter() - middle)
+    gain = {job: min(times[job, 1]) / min(times[job, 2]) for job in ("encode", "decode")}
+    return [
+        f"Two threads over one, wall-clock, S = {len(records):,}: {gain['encode']:.2f} encoding, {gain['decode']:.2f} "
+        "decoding."
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+// Intervals of whole records, and their bytes in lanes.
+#ifndef PCEDGE_ENCODING_H
+#define PCEDGE_ENCODING_H
+
+#include "coder.h"
+#include "records.h"
+
+// Fetch the table rows of the next INTERVAL, whose symbols are known. Always inline: a compiler takes
+// a function that only fetches for one without an effect, and drops its calls.
+static inline __attribute__((always_inline)) void
+fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
+  for (++i; i < schedule->count; ++i) {
+    const pce_step *s = schedule->steps + i;
+    if (s->op != INTERVAL || s->pairs < 0)
+      continue;
+    const size_t padded = (size_t)(s->a_units + 15) / 16 * 16;
+    for (int n = 0; n < count; ++n) {
+      const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
+      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol < 0 ? 0 : symbol) * padded);
+      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol + 1) * padded);
+    }
+    return;
+  }
+}
+
+// The ends of one INTERVAL's symbols, of a block whose weighted entries have at most 32 bits.
+static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *lo, uint32_t *hi) {
+  const pce_program *p = b->program;
+  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+  scales_t scales;
+  uint32_t first[N], second[N], weighted[N] = {0};
+  take_scales(b, s, count, &scales);
+  FOR_LANES {
+    first[n] = (uint32_t)(symbols[n] < 0 ? 0 : symbols[n]);
+    second[n] = first[n] + 1;
+  }
+  weigh(b, p->pairs + s->pairs, padded_of(s), first, count, weighted);
+  bounds_of(p, &scales, weighted, first, lo);
+  weigh(b, p->pairs + s->pairs, padded_of(s), second, count, weighted);
+  bounds_of(p, &scales, weighted, second, hi);
+  FOR_LANES {
+    lo[n] = symbols[n] < 0 ? 0 : lo[n];
+    hi[n] = symbols[n] < 0 ? 0 : hi[n];
+  }
+}
+
+// The same of any other.
+static void step_intervals_wide(block_t *b, const pce_step *s, int count, uint32_t *lo,
+                                uint32_t *hi) {
+  const pce_program *p = b->program;
+  uint64_t total[N];
+  take_context(b, s, total);
+  for (int n = 0; n < count; ++n) {
+    const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
+    if (symbol < 0) {
+      lo[n] = hi[n] = 0;
+      continue;
+    }
+    const scale_t scale = scale_of(b, total[n], s->symbols);
+    lo[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
+    hi[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
+  }
+}
+
+// Both ends of the intervals of all records in a block: by place in the coding order, N records side by side.
+static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
+  const pce_schedule *schedule = &b->program->code;
+  for (int i = 0; i < schedule->count; ++i) {
+    const pce_step *s = schedule->steps + i;
+    if (s->op != INTERVAL) {
+      run_step(b, schedule, s);
+      continue;
+    }
+    const size_t at = (size_t)s->place * N;
+    fetch_ahead(b, schedule, i, count);
+    if (s->pairs >= 0)
+      step_intervals(b, s, count, lo + at, hi + at);
+    else
+      step_intervals_wide(b, s, count, lo + at, hi + at);
+  }
+}
+
+static int intervals_of(const pce_program *p, const pce_records *r, int64_t *lo, int64_t *hi) {
+  const size_t size = (size_t)p->variables * N;
+  block_t b;
+  uint32_t *ends = taken(2 * size, sizeof *ends);
+  int status = ends ? block_make(&b, p, &p->code) : PCE_MEMORY;
+  if (status) {
+    free(ends);
+    return status;
+  }
+  for (int64_t first = 0; first < r->count; first += N) {
+    const int count = load_next(&b, r, first);
+    block_intervals(&b, count, ends, ends + size);
+    for (int n = 0; n < count; ++n)
+      for (int v = 0; v < p->variables; ++v) {
+        const size_t at = (size_t)v * N + (size_t)n;
+        lo[(first + n) * p->variables + v] = ends[at];
+        hi[(first + n) * p->variables + v] = ends[size + at];
+      }
+  }
+  block_free(&b);
+  free(ends);
+  return PCE_OK;
+}
+
+// Narrow the ranges of the block's records, in the order of the columns for each encoder.
+static int narrow_block(const pce_program *p, encoder_t *encoders, const int64_t *owner, int count,
+                        const uint32_t *lo, const uint32_t *hi) {
+  const size_t room = (size_t)p->variables * (size_t)(p->scale_bits / 8) + ENCODER_SLACK;
+  for (int first = 0; first < count;) {
+    // As many columns side by side as there are different encoders: no one waits for another.
+    int last = first + 1;
+    while (last < count && owner[last] > owner[last - 1])
+      ++last;
+    for (int n = first; n < last; ++n)
+      if (encoder_room(encoders + owner[n], room))
+        return PCE_MEMORY;
+    for (int v = 0; v < p->variables; ++v)
+      for (int n = first; n < last; ++n) {
+        const size_t at = (size_t)v * N + (size_t)n;
+        if (lo[at] != hi[at])
+          encoder_narrow(encoders + owner[n], p, lo[at], hi[at]);
+      }
+    first = last;
+  }
+  return PCE_OK;
+}
+
+static int encode_lanes(const pce_program *p, const pce_records *r, int64_t lanes, int64_t begin,
+                        int64_t end, pce_lanes *out) {
+  const size_t size = (size_t)p->variables * N;
+  const int64_t mine = end - begin;
+  block_t b;
+  out->data = NULL;
+  uint32_t *ends = taken(2 * size, sizeof *ends);
+  encoder_t *encoders = taken((size_t)mine, sizeof *encoders);
+  int status = ends && encoders ? block_make(&b, p, &p->code) : PCE_MEMORY;
+  if (status) {
+    free(ends);
+    free(encoders);
+    return status;
+  }
+  for (int64_t lane = 0; lane < mine; ++lane)
+    encoders[lane].range = (UINT64_C(1) << p->range_bits) - 1;
+  // Rounds of one record of each lane, record by record; a block is whatever N come next.
+  int64_t round = 0, lane = begin, more = 1;
+  while (more && status == PCE_OK) {
+    int64_t owner[N], records[N];
+    int count = 0;
+    while (count < N) {
+      const int64_t record = round * lanes + lane;
+      if (record >= r->count && (lane == begin || round * lanes + begin >= r->count)) {
+        more = 0;
+        break;
+      }
+      if (record < r->count) {
+        records[count] = record;
+        owner[count++] = lane - begin;
+      }
+      if (++lane == end) {
+        lane = begin;
+        ++round;
+      }
+    }
+    if (!count)
+      break;
+    load(&b, r, records, count);
+    block_intervals(&b, count, ends, ends + size);
+    status = narrow_block(p, encoders, owner, count, ends, ends + size);
+  }
+  size_t total = 0;
+  for (int64_t i = 0; i < mine && status == PCE_OK; ++i) {
+    status = encoder_room(encoders + i, 1);
+    if (status == PCE_OK)
+      encoder_flush(encoders + i, p);
+    total += encoders[i].size;
+  }
+  if (status == PCE_OK) {
+    out->data = malloc(total ? total : 1);
+    status = out->data ? PCE_OK : PCE_MEMORY;
+  }
+  size_t place = 0;
+  for (int64_t i = 0; i < mine; ++i) {
+    if (status == PCE_OK) {
+      memcpy(out->data + place, encoders[i].bytes, encoders[i].size);
+      out->ends[i] = (int64_t)(place += encoders[i].size);
+    }
+    free(encoders[i].bytes);
+  }
+  free(encoders);
+  free(ends);
+  block_free(&b);
+  return status;
+}
+
+#endif
