@@ -75,10 +75,13 @@ class TestRoundTrip:
             pytest.skip("there is no library of the native engine")
         rng = np.random.default_rng(seed)
         layout = PacketLayout.of(engine, int(rng.integers(6, 20)), 20)
-        packets = [rng.integers(0, 256, layout.size, dtype=np.uint8).tobytes() for _ in range(int(rng.integers(1, 64)))]
-        found = [decode_packets(e, packets, layout, 20) for e in (engine, NativeEngine(engine.circuit))]
-        np.testing.assert_array_equal(found[0].records, found[1].records)
-        assert found[0].damaged == found[1].damaged
+        native = NativeEngine(engine.circuit)
+        # One at a time: what overlaps may be either's.
+        for _ in range(12):
+            packet = rng.integers(0, 256, layout.size, dtype=np.uint8).tobytes()
+            found = [decode_packets(e, [packet], layout, 20) for e in (engine, native)]
+            np.testing.assert_array_equal(found[0].records, found[1].records)
+            assert found[0].damaged == found[1].damaged
 
     def test_each_packet_is_decodable_alone_and_none_says_what_another_does(self):
         engine = engine_of()
