@@ -13,7 +13,7 @@ from pcedge.errors import UsageError
 from pcedge.export.program.banks import Bank, Integers
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.lowering import Lowered, arrange, lower
-from pcedge.export.program.steps import StepMemory
+from pcedge.export.program.steps import INDEX_BITS, StepMemory
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Op, Zeros
@@ -22,6 +22,9 @@ Bytes = NDArray[np.uint8]
 
 #: bits of a nibble, of which an entry has 1 to 5
 NIBBLE, MOST_NIBBLES = 4, 5
+
+#: how UP and DOWN read a bank of weights: as bytes, of which 255 may stand for 256, or entry by entry
+BYTES, CERTAIN_BYTES, ANY = range(3)
 
 #: flags of a form, by the names of step fields
 FLAGS = {"lists": 1, "values": 2, "gather_a": 4, "gather_b": 8}
@@ -104,7 +107,7 @@ def lay_out(source: IntegerCircuit | Program) -> Layout:
     likelihood, code = (steps.encoded(forms, places, factor) for steps in programs)
     return Layout(
         lowered, tuple(forms), tuple(places), likelihood, code, factor,
-        _lay_banks(lowered.weights), _lay_banks(lowered.indices), _lay_leaves(program.circuit, leaves),
+        _lay_banks(lowered.weights, program.circuit.weight_bits), _lay_banks(lowered.indices, INDEX_BITS), _lay_leaves(program.circuit, leaves),
     )  # fmt: skip
 
 
@@ -131,19 +134,24 @@ def _nibbles(numbers: Integers, nibbles: int) -> Bytes:
     return (pairs[:, 0] | pairs[:, 1] << NIBBLE).astype(np.uint8)
 
 
-def _lay_banks(banks: Sequence[Bank]) -> Banks:
+def _lay_banks(banks: Sequence[Bank], top: int) -> Banks:
     rows, parts, size = [], [], 0
     for bank in banks:
         code = bank.code
         nibbles = -(-code.width // NIBBLE)
         data = _nibbles(bank.entries, nibbles)
         marks = np.packbits(bank.marks.astype(np.uint8), bitorder="little")
+        kind = ANY
+        if nibbles == 2 and not code.certain:
+            kind = BYTES
+        elif (code.certain, code.row, code.width, code.shift, top) == (True, 0, 8, 0, 8):
+            kind = CERTAIN_BYTES
         rows.append(
-            (bank.base, size, size + len(data), code.row, nibbles, code.width, code.shift, int(code.certain))
-        )  # fmt: skip
+            (bank.base, size, size + len(data), code.row, nibbles, code.width, code.shift, int(code.certain), kind)
+        )
         parts += [data, marks]
         size += len(data) + len(marks)
-    return Banks(tuple(rows) or ((0,) * 8,), np.concatenate([*parts, np.zeros(2, np.uint8)]))
+    return Banks(tuple(rows) or ((0,) * 9,), np.concatenate([*parts, np.zeros(2, np.uint8)]))
 
 
 def _lay_leaves(circuit: IntegerCircuit, memories: LeafMemories) -> Leaves:
