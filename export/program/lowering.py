@@ -157,18 +157,19 @@ class Arrangement:
         return banks, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
 
 
-def arrange(source: IntegerCircuit | Program, *, coding: bool = True) -> Arrangement:
+def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured: bool = True) -> Arrangement:
     """Give addresses to all that does not depend on weights and leaf tables.
 
     Args:
         source: the integer circuit, or its program.
         coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
+        structured: whether the engine codes with structured circuits only; else it can re-evaluate.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
     program = Program.of(source).with_given(())
-    if coding:
+    if coding and structured:
         _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
     operands = _Operands(program.circuit)
     likelihood, code = program.likelihood, program.code if coding else Schedule((), -1)

@@ -38,6 +38,7 @@ from pcedge.cli.output import (
     Result,
     announce,
     in_words,
+    mcu_line,
     memory_in_words,
     options_given,
     progress,
@@ -146,7 +147,7 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native; by default predictor too where the "
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu; by default predictor too where the "
     "circuit has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
@@ -191,6 +192,7 @@ def verify(
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
     text += [f"{rung}: skipped: {reason}" for rung, reason in report.skipped]
+    text += [mcu_line(core, figures) for core, figures in report.mcu.items()]
     counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):
         text.append(
