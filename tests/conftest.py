@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 # Of asserts in what tests share, failures show the values too.
 pytest.register_assert_rewrite("helpers", "strategies")
 
+from helpers import headers  # noqa: E402
+from helpers.paths import ROOT  # noqa: E402
+
 # derandomize: a run is the same everywhere; the seeds that failed are in hypothesis' own report.
 settings.register_profile(
     "pcedge", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -18,5 +21,13 @@ settings.register_profile(
 settings.load_profile("pcedge")
 
 # Most of the time goes into C++ that has not changed since the last run: a compiler cache takes it where there is one.
-if shutil.which("ccache") and shutil.which("g++"):
-    os.environ.setdefault("PCEDGE_CXX", "ccache g++")
+if "PCEDGE_CXX" not in os.environ and shutil.which("g++"):
+    command = "ccache g++" if shutil.which("ccache") else "g++"
+    os.environ["PCEDGE_CXX"] = headers.words(command, ROOT / ".pytest_cache/headers")
+    os.environ.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what is compiled find its headers parsed."""
+    if item.get_closest_marker("csim"):
+        headers.parse()
