@@ -20,9 +20,9 @@ test: $(VENV)/.test
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -m "not csim and not slow"
 
-# All tests, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
+# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
 nightly: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --durations=50
+	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest -n auto --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("helpers", "strategies")
 
 from helpers import headers  # noqa: E402
+from helpers.nightly import NIGHTLY  # noqa: E402
 from helpers.paths import ROOT  # noqa: E402
 
 # derandomize: a run is the same everywhere; the seeds that failed are in hypothesis' own report.
@@ -25,6 +26,14 @@ if "PCEDGE_CXX" not in os.environ and shutil.which("g++"):
     command = "ccache g++" if shutil.which("ccache") else "g++"
     os.environ["PCEDGE_CXX"] = headers.words(command, ROOT / ".pytest_cache/headers")
     os.environ.setdefault("CCACHE_SLOPPINESS", "pch_defines,time_macros")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make nightly` runs."""
+    left = [] if NIGHTLY else [item for item in items if item.get_closest_marker("nightly")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

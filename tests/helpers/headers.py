@@ -27,8 +27,11 @@ NAMES = (
     "string", "type_traits", "vector", "ap_int.h",
 )  # fmt: skip
 
-#: flags that must be the same where the headers are parsed and where they are read; g++ takes what fits, or parses
-VARIANTS = {"usual": (), "fast": FAST, "none": ("-O0",)}
+#: the flags of all compilations that matter to the headers
+FLAGS = tuple(flag for flag in tools.CXX_FLAGS if flag.startswith(("-std", "-O", "-D__AP")))
+
+#: what must be the same where the headers are parsed and where they are read: g++ takes those that fit, or parses
+VARIANTS = {"usual": (), "fast": FAST, "none": ("-O0",), "address": ("-fsanitize=address",)}
 
 
 def words(command: str, folder: Path) -> str:
@@ -46,7 +49,7 @@ def words(command: str, folder: Path) -> str:
     # clang goes by the name g++ too; a command's words are told apart by spaces.
     if "Free Software Foundation" not in said or " " in str(folder):
         return command
-    state = hashlib.sha256("\n".join([command, said, str(types), *NAMES, *tools.CXX_FLAGS, str(VARIANTS)]).encode())
+    state = hashlib.sha256("\n".join([command, said, str(types), *NAMES, *FLAGS, str(VARIANTS)]).encode())
     for path in sorted(types.rglob("*.h")):
         state.update(path.read_bytes())
     header = folder / state.hexdigest()[:16] / "first.hpp"
@@ -70,11 +73,11 @@ def parse() -> None:
         return
     import fcntl
 
-    header = Path(command[-1])
+    header = Path(command[command.index(AHEAD[-1]) + 1])
     fresh, parsed = header.with_name("parsed"), header.with_name(f"{header.name}.gch")
 
     def one(name: str) -> None:
-        flags = [*tools.CXX_FLAGS, *VARIANTS[name], "-isystem", tools.ap_types(), "-x", "c++-header"]
+        flags = [*FLAGS, *VARIANTS[name], "-isystem", tools.ap_types(), "-x", "c++-header"]
         tools.run([*bare(), *flags, header, "-o", fresh / name], header.parent, "parsing headers")
 
     with header.with_name("lock").open("w") as lock:

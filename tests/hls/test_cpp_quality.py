@@ -342,7 +342,7 @@ def test_testbenches_run_with_the_vendors_streams(name: str, projects: Path, tmp
     """Nothing of the shim is there, and the testbench has no arguments, as in a component's first C simulation."""
     project, sources = TESTBENCHES[name]
     (tmp_path / "ap_axi_sdata.h").write_text(BEAT)
-    command = [*headers.bare(), "-std=c++14", "-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__", "-Isrc"]
+    command = [*tools.compiler(), "-std=c++14", "-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__", "-Isrc"]
     command += ["-Iinclude", "-isystem", str(tools.ap_types()), f"-I{tmp_path}"]
     tools.run([*command, *sources, "-o", tmp_path / "testbench"], projects / project, "compiling")
     done = subprocess.run([tmp_path / "testbench"], cwd=projects / project, capture_output=True, text=True)
