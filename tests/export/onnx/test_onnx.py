@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from helpers.nightly import examples
 from helpers.onnx_models import (
     assert_equal,
     assert_refused,
@@ -23,7 +24,6 @@ from helpers.onnx_models import (
     small_circuit,
     with_missing,
 )
-from helpers.nightly import examples
 from helpers.paths import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
