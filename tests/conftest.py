@@ -8,6 +8,12 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Each worker has a core: threads of torch and of numpy's libraries would wait for each other, each turning on its core.
+# At night they run as users have them. Set before either is imported.
+if not os.environ.get("PCEDGE_NIGHTLY"):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 # Of asserts in what tests share, failures show the values too.
 pytest.register_assert_rewrite("helpers", "strategies")
 
