@@ -23,7 +23,8 @@ test: $(VENV)/.test
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
 
-# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
+# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, and the benchmarks that
+# need no data but the shipped ones.
 nightly: $(VENV)/.test
 	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000

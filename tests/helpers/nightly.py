@@ -15,11 +15,19 @@ from hypothesis import settings
 #: whether everything runs
 NIGHTLY = bool(os.environ.get("PCEDGE_NIGHTLY"))
 
+WAITS = pytest.mark.nightly
+
 
 def cases(usual: Iterable[object], nightly: Iterable[object]) -> list[Any]:
-    """Give the cases of a parametrization: all of `nightly`, of which those that are not in `usual` wait for it."""
+    """Give the cases of a parametrization: all of `nightly`, of which those that are not in `usual` wait for it.
+
+    A case is a value, or a tuple of one for each argument.
+    """
     always = list(usual)
-    found = [pytest.param(case, marks=() if case in always else pytest.mark.nightly) for case in nightly]
+    found = [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if case in always else WAITS)
+        for case in nightly
+    ]
     assert sum(not case.marks for case in found) == len(always)
     return found
 
