@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +50,7 @@ def words(command: str, folder: Path) -> str:
     # clang goes by the name g++ too; a command's words are told apart by spaces.
     if "Free Software Foundation" not in said or " " in str(folder):
         return command
-    state = hashlib.sha256("\n".join([command, said, str(types), *NAMES, *FLAGS, str(VARIANTS)]).encode())
+    state = hashlib.sha256("\n".join([said, str(types), *NAMES, *FLAGS, str(VARIANTS)]).encode())
     for path in sorted(types.rglob("*.h")):
         state.update(path.read_bytes())
     header = folder / state.hexdigest()[:16] / "first.hpp"
@@ -83,6 +84,9 @@ def parse() -> None:
     with header.with_name("lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not parsed.is_dir():
+            # Those of another compiler or ap_int.h have a third of a gigabyte; who still reads them parses the text.
+            for old in header.parent.parent.glob(f"*/{parsed.name}"):
+                shutil.rmtree(old, ignore_errors=True)
             fresh.mkdir(exist_ok=True)
             # Without, compilations only take longer.
             with contextlib.suppress(ToolError), ThreadPoolExecutor(max_workers=2) as pool:
