@@ -7,6 +7,9 @@ HAVE_CXX := $(shell command -v $(firstword $(PCEDGE_CXX)) g++ clang++ c++ 2>/dev
 ZIG = $(if $(HAVE_CXX),,zig)
 # The version that the tests were run with; set TORCH to the build that suits your machine.
 TORCH ?= torch==2.13.0
+# A worker a core. Each takes files in a row, so that what a file's tests share is made once, and steals what another
+# has not begun when its own are done: no core waits at the end.
+WORKERS = -n auto --dist worksteal
 
 .PHONY: demo test test-fast nightly lint tree docs release check clean
 
@@ -14,15 +17,16 @@ demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_FLAGS)
 
 # What neither compiles C++ nor takes long.
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m "not csim and not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
 
-# All tests, 10,000 mutated cases of every parser, and the benchmarks that need no data but the shipped ones.
+# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, and the benchmarks that
+# need no data but the shipped ones.
 nightly: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --durations=50
+	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import headers
 from helpers.cpp import LAYER, PLAIN, STRICT
 from helpers.paths import HLS
 from helpers.predictors import circuit_of, random_predictor
@@ -48,7 +49,7 @@ TESTBENCHES = {
 
 def translate(folder: Path, sources: Sequence[str | Path], flags: Sequence[str]) -> None:
     """Check sources, two at a time; nothing is kept, and where the compiler can, nothing is made."""
-    command = [*tools.compiler(), *flags, "-isystem", str(tools.ap_types())]
+    command = [*headers.bare(), *flags, "-isystem", str(tools.ap_types())]
     # The ziglang wheel fails where a call makes no file.
     only = [] if "ziglang" in command else ["-fsyntax-only"]
 
@@ -200,7 +201,7 @@ def sanitizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     folder = tmp_path_factory.mktemp("probe")
     (folder / "probe.cpp").write_text("int main() { return 0; }\n")
     try:
-        tools.run([*tools.compiler(), *SANITIZERS, "probe.cpp", "-o", "probe"], folder, "probe")
+        tools.run([*headers.bare(), *SANITIZERS, "probe.cpp", "-o", "probe"], folder, "probe")
         tools.run([folder / "probe"], folder, "probe")
     except ToolError:
         pytest.skip("the compiler has no sanitizers")
@@ -221,7 +222,7 @@ def sanitized(
         project, sources = TESTBENCHES[name]
         out = folder / name.replace(", ", "-")
         if not out.exists():
-            command = [*tools.compiler(), *STRICT, *sanitizers, *PLAIN, "-Isrc", "-Iinclude"]
+            command = [*headers.bare(), *STRICT, *sanitizers, *PLAIN, "-Isrc", "-Iinclude"]
             command += ["-isystem", str(tools.ap_types())]
             tools.run([*command, *sources, "-o", out], projects / project, "compiling")
         return out
@@ -352,6 +353,6 @@ def test_testbenches_run_with_the_vendors_streams(name: str, projects: Path, tmp
 def test_a_read_beyond_a_memory_ends_the_run(sanitizers: tuple[str, ...], tmp_path: Path) -> None:
     source = "int memory[4];\nint main(int count, char **) { return memory[count + 3]; }\n"
     (tmp_path / "beyond.cpp").write_text(source)
-    tools.run([*tools.compiler(), *sanitizers, "beyond.cpp", "-o", "beyond"], tmp_path, "compiling")
+    tools.run([*headers.bare(), *sanitizers, "beyond.cpp", "-o", "beyond"], tmp_path, "compiling")
     done = subprocess.run([tmp_path / "beyond"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode != 0 and done.stderr

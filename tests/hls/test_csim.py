@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.nightly import cases
 from helpers.paths import HLS, VECTORS
 from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit
@@ -26,6 +27,10 @@ from pcedge.toolchain import tools
 from pcedge.toolchain.compiled import check_compared, compared, start
 
 pytestmark = pytest.mark.csim
+
+
+#: of 20 circuits: all widths, coders, floors and trees, with tails and without
+CASES = (*range(1, 9), 11, 18)
 
 
 def random_circuit(case: int) -> IntegerCircuit:
@@ -65,7 +70,7 @@ def test_primitives_equal_the_conformance_vectors(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", range(20))
+@pytest.mark.parametrize("case", cases(CASES, range(20)))
 def test_random_circuits(case: int, tmp_path: Path) -> None:
     circuit = random_circuit(case)
     engine = ReferenceEngine(circuit)
@@ -82,6 +87,14 @@ def test_random_circuits(case: int, tmp_path: Path) -> None:
         assert csim.encode(records, lanes) == coded
         assert_array_equal(csim.decode(coded, 40), records)
         assert_array_equal(decode_lanes(engine, coded, 40), records)
+
+
+def test_cases_reach_what_they_are_for() -> None:
+    usual, every = ([random_circuit(case) for case in chosen] for chosen in (CASES, range(20)))
+    for name in ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "floor"):
+        assert {getattr(circuit, name) for circuit in usual} == {getattr(circuit, name) for circuit in every}
+    assert {any(map(circuit.has_tails, range(len(circuit.layers)))) for circuit in usual} == {True, False}
+    assert {case % len(TREES) for case in CASES} == set(range(len(TREES)))
 
 
 def test_testbench_names_record_variable_and_step(small: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.cpp import LAYER, PLAIN, STRICT
+from helpers.nightly import cases
 from helpers.paths import HLS, ROOT, VECTORS
 from helpers.predictors import circuit_of, random_predictor
 from strategies import make_circuit
@@ -51,6 +52,12 @@ int main() { std::puts(std::to_string(sizeof(long)).c_str()); }
 #: exported projects: flags that choose the family of integers, and how many testbenches must report equal
 PROJECTS = {"digits": ((), 2), "reload": (PLAIN, 1), "unrolled": ((), 1), "stage": ((), 2), "wide": (PLAIN, 3)}
 
+COMBINATIONS = [(machine, name) for machine in MACHINES for name in PROJECTS]
+
+#: The largest, with exact widths under an emulator, waits for night. Of each machine there are exact widths of smaller
+#: ones, and the same kernels of `wide` with plain integers.
+USUAL = [(machine, name) for machine, name in COMBINATIONS if (machine, name) != ("arm", "digits")]
+
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -89,7 +96,7 @@ def translate(machine: Machine, source: Path, *flags: str | Path) -> None:
 
 @pytest.mark.csim
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROJECTS)
+@pytest.mark.parametrize(("machine", "name"), cases(USUAL, COMBINATIONS), indirect=["machine"])
 def test_projects_equal_their_golden_vectors(machine: Machine, name: str, projects: Path) -> None:
     """As a user does it, with make: warnings are errors, and each testbench must say that all is equal."""
     if not shutil.which("make"):

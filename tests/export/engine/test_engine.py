@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from helpers.engine import run_all
+from helpers.nightly import NIGHTLY
 from helpers.special import special
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
@@ -63,7 +64,9 @@ def compare(
 def test_every_size_gives_the_same_bytes(
     digits: IntegerCircuit, held_out: np.ndarray, shape: EngineSize, tmp_path: Path
 ) -> None:
-    compare(digits, held_out if shape.macs == 128 else held_out[:41], shape, tmp_path / "p")
+    # Records that leave no stream without work, and not all with as many; all 360 at night.
+    count = 41 if shape.macs == 16 else len(held_out) if NIGHTLY else 85
+    compare(digits, held_out[:count], shape, tmp_path / "p")
 
 
 @pytest.mark.csim

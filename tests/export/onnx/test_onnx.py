@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from helpers.nightly import examples
 from helpers.onnx_models import (
     assert_equal,
     assert_refused,
@@ -48,6 +49,7 @@ def replace_constant(circuit: IntegerCircuit, constant: float) -> IntegerCircuit
 
 
 class TestRoundTrip:
+    @examples(usual=40, nightly=100)
     @given(circuit=integer_circuits())
     def test_nothing_is_lost(self, circuit: IntegerCircuit) -> None:
         read = from_onnx(to_onnx(circuit))
@@ -162,7 +164,7 @@ class TestEquality:
             results = ReferenceEvaluator(session.model).run(None, {"symbols": records})
             assert_equal(dict(zip(wanted, results, strict=True)), wanted)
 
-    @settings(max_examples=480)
+    @examples(usual=120, nightly=480)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4, max_symbols=4))
     def test_onnxruntime_equals_numpy(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 12, missing=data.draw(st.booleans())))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from helpers.nightly import examples
 from helpers.onnx_models import (
     assert_equal,
     assert_refused,
@@ -118,7 +119,7 @@ class TestEquality:
         results = ReferenceEvaluator(session.model).run(None, {"symbols": records})
         assert_equal(dict(zip(expected(circuit, records), results, strict=True)), expected(circuit, records))
 
-    @settings(max_examples=80)
+    @examples(usual=40, nightly=80)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4, max_symbols=4))
     def test_onnxruntime_equals_numpy(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 12, missing=data.draw(st.booleans())))

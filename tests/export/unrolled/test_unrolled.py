@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import run
+from helpers.nightly import NIGHTLY, examples
 from helpers.paths import HLS, SHARED
 from helpers.unrolled_model import Model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import configs, integer_circuits, make_circuit, records_for, unstructured_circuits
@@ -136,14 +137,14 @@ def check(circuit: IntegerCircuit, records: np.ndarray, ways: Sequence[str] = WA
 class TestStatements:
     @pytest.mark.slow
     @given(st.data())
-    @settings(max_examples=60)
+    @examples(usual=30, nightly=60)
     def test_structured_circuits(self, data: st.DataObject) -> None:
         circuit = data.draw(integer_circuits())
         check(circuit, data.draw(records_for(circuit, missing=data.draw(st.booleans()))))
 
     @pytest.mark.slow
     @given(st.data())
-    @settings(max_examples=40)
+    @examples(usual=20, nightly=40)
     def test_unstructured_circuits(self, data: st.DataObject) -> None:
         circuit = quantize(data.draw(unstructured_circuits()), data.draw(configs()))
         check(circuit, data.draw(records_for(circuit, missing=data.draw(st.booleans()))))
@@ -236,10 +237,10 @@ def compare_all(circuits: dict[str, IntegerCircuit], folder: Path, count: int) -
 @pytest.mark.csim
 @pytest.mark.slow
 def test_compiled_random_circuits(tmp_path: Path) -> None:
-    """Widths, trees and sharpness in one compilation; every record may be impossible."""
+    """Widths, trees and sharpness in one compilation; every record may be impossible. The large ones wait for night."""
     circuits = {}
     trees = ("chain", "balanced", "star", "hidden", "random")
-    for case in range(12):
+    for case in range(12) if NIGHTLY else (0, 1, 2, 3, 4, 9):
         float_circuit = make_circuit(
             case, 3 + case, 1 + case % 6, 2 + case % 8, trees[case % 5], (0.0, 0.25, 0.6)[case % 3]
         )
