@@ -20,7 +20,7 @@ HIDDEN_SHARE = 0.3
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort`, `csim`, `engine`, `unrolled`, `predictor` or `native`
+    #: `ort`, `csim`, `engine`, `unrolled`, `predictor` `native` or `mcu`
     rung: str
     #: what was compared
     output: str
