@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pcedge.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pcedge.export.c99.project import write_c99
     from pcedge.export.engine.costs import Cost, estimate_cost
     from pcedge.export.engine.project import write_project
     from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pcedge.export.unrolled.project import write_unrolled
 
 __getattr__ = lazy_names(__name__, {
+    "c99.project": ("write_c99",),
     "engine.costs": ("Cost", "estimate_cost"),
     "engine.project": ("write_project",),
     "hls4ml": ("append_to_hls4ml", "to_hls4ml"),
@@ -39,7 +41,7 @@ __getattr__ = lazy_names(__name__, {
 __all__ = [
     "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx",
     "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx",
-    "write_project", "write_unrolled", "zoo",
+    "write_c99", "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip
 
 

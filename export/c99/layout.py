@@ -111,14 +111,17 @@ def lay_out(source: IntegerCircuit | Program) -> Layout:
     )  # fmt: skip
 
 
-def packed(values: Sequence[int] | Integers) -> Packed:
+def packed(values: Sequence[int] | Integers, *, whole: bool = False) -> Packed:
     """Pack numbers of at most 20 bits, with the zeros behind them that a reader of the last one needs.
+
+    With `whole` those of up to 16 bits take whole bytes: what is read for every unit of every symbol.
 
     Raises:
         UsageError: a number is larger.
     """
     numbers = np.asarray(values, dtype=np.int64)
     nibbles = max(1, -(-int(numbers.max(initial=0)).bit_length() // NIBBLE))
+    nibbles += whole and nibbles in (1, 3)
     return Packed(np.concatenate([_nibbles(numbers, nibbles), np.zeros(2, np.uint8)]), nibbles)
 
 
@@ -176,7 +179,7 @@ def _lay_leaves(circuit: IntegerCircuit, memories: LeafMemories) -> Leaves:
     return Leaves(
         np.concatenate([*parts, np.zeros(1, np.uint8)]), nibbles, tuple(groups),
         packed([numbers[symbols] for symbols in columns["cardinality"].tolist()]), packed(columns["list"]),
-        packed(memories.leaves.entries), packed(memories.tails.entries),
+        packed(memories.leaves.entries, whole=True), packed(memories.tails.entries),
         () if triples is None else tuple(packed(triples.column(name)) for name in ("master", "shift", "scale")),
     )  # fmt: skip
 

@@ -131,8 +131,8 @@ def _array(kind: str, name: str, numbers: Bytes | NDArray[np.int64]) -> list[str
     return [f"static const {kind} {name}[{len(values)}] = {{", *rows, "};"]
 
 
-def record_bytes(layout: Layout, records: NDArray[np.int64]) -> bytes:
-    """Write records, -1 is missing, as arrays of `pcedge_symbol_t`, little-endian."""
-    bits = int(symbol_type(layout).removeprefix("uint").removesuffix("_t"))
+def record_bytes(kind: str, records: NDArray[np.int64]) -> bytes:
+    """Write records, -1 is missing, as arrays of symbols of a type, `uint8_t` to `uint32_t`, little-endian."""
+    bits = int(kind.removeprefix("uint").removesuffix("_t"))
     codes = np.where(records == MISSING, (1 << bits) - 1, records)
     return codes.astype(f"<u{bits // 8}").tobytes()

@@ -20,8 +20,8 @@ MANIFEST = "manifest.json"
 PROJECT_FORMAT = "pcedge-project"
 MANIFEST_VERSION = 1
 
-#: name of the unrolled kernel in a manifest; one that names none is of the engine
-UNROLLED, ENGINE_KERNEL = "unrolled", "engine"
+#: names of the unrolled kernel and of the program in C99 in a manifest; one that names none is of the engine
+UNROLLED, C99, ENGINE_KERNEL = "unrolled", "c99", "engine"
 
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
@@ -87,7 +87,7 @@ class Manifest:
     part: str | None
     #: steps of the two schedules of an engine, by `likelihood` and `code`
     steps: Mapping[str, int]
-    #: None for an unrolled kernel, and for the first engines, which said none
+    #: None for an unrolled kernel or C99, and for the first engines, which said none
     size: EngineSize | None
     #: what the memories have room for; None where they are read-only
     capacity: Capacity | None
@@ -142,8 +142,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     """
     files = tuple(check_names(table.get("files"), where))
     kernel = table.get("kernel", ENGINE_KERNEL)
-    if kernel not in (ENGINE_KERNEL, UNROLLED):
-        _refuse(where, f"kernel must be {ENGINE_KERNEL} or {UNROLLED}, {_got(kernel)}")
+    if kernel not in (ENGINE_KERNEL, UNROLLED, C99):
+        _refuse(where, f"kernel must be {ENGINE_KERNEL}, {UNROLLED} or {C99}, {_got(kernel)}")
     digest = table.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")

@@ -37,7 +37,7 @@ static uintptr_t host(uintptr_t job, const void *words) {
 // QEMU counts an instruction a nanosecond with -icount shift=0, and this counter is its own.
 static uint32_t clock_now(void) {
   uint32_t now;
-  __asm__ volatile("csrr %0, minstret" : "=r"(now));
+  __asm__ volatile(".option push\n.option arch, +zicsr\ncsrr %0, minstret\n.option pop" : "=r"(now));
   return now;
 }
 static void clock_start(void) {}

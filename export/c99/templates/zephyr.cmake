@@ -1,0 +1,8 @@
+if(CONFIG_PCEDGE_MODEL)
+  zephyr_include_directories(../src)
+  zephyr_library()
+  zephyr_library_sources(../src/pcedge.c)
+  foreach(job ENCODE DECODE LIKELIHOOD SCORE)
+    zephyr_compile_definitions_ifdef(CONFIG_PCEDGE_ONLY_${job} PCEDGE_ONLY_${job})
+  endforeach()
+endif()

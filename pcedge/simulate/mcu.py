@@ -1,0 +1,290 @@
+"""A circuit's program in C99, run: on this machine, or on a microcontroller that QEMU emulates."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge import arithmetic
+from pcedge.arrays import IntArray
+from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError
+from pcedge.export.c99.text import record_bytes
+from pcedge.export.onnx.reader import read_onnx
+from pcedge.export.project.manifest import C99, Manifest, read_manifest
+from pcedge.engines.reference import ReferenceEngine
+from pcedge.files import scratch
+from pcedge.native.build import BuildError, compiler
+from pcedge.toolchain.tools import run
+
+#: the jobs of bench.c, by their numbers
+ENCODE, DECODE, LIKELIHOOD, SCORE = range(4)
+
+#: bytes of a lane that the test program takes, on a microcontroller and on this machine
+LANE_BYTES, HOST_LANE_BYTES = 4096, 1 << 22
+
+#: names of statuses, as pcedge.h numbers them
+STATUSES = ("ok", "symbol", "room", "damaged")
+
+_FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
+
+
+@dataclass(frozen=True)
+class Core:
+    """Describe a microcontroller that QEMU emulates."""
+
+    name: str
+    compiler: str
+    emulator: str
+    #: the Debian packages of both
+    packages: str
+    flags: tuple[str, ...]
+    machine: tuple[str, ...]
+    #: origins and sizes of flash and RAM
+    flash: tuple[int, int]
+    ram: tuple[int, int]
+    entry: str = "reset"
+    #: whether its counter counts instructions
+    counts: bool = True
+
+
+def _cortex(number: int, machine: str, flash: int, ram: int, counts: bool = True) -> Core:
+    return Core(
+        f"cortex-m{number}", "arm-none-eabi-gcc", "qemu-system-arm", "gcc-arm-none-eabi qemu-system-arm",
+        (f"-mcpu=cortex-m{number}", "-mthumb"), ("-machine", machine), (0, flash), (0x20000000, ram), counts=counts,
+    )  # fmt: skip
+
+
+#: the microcontrollers of the rung mcu; the RISC-V has all of it in one memory
+CORES = (
+    _cortex(0, "microbit", 1 << 18, 1 << 14, counts=False),
+    _cortex(3, "mps2-an385", 1 << 22, 1 << 22),
+    _cortex(4, "mps2-an386", 1 << 22, 1 << 22),
+    Core(
+        "rv32imac", "riscv64-unknown-elf-gcc", "qemu-system-riscv32", "gcc-riscv64-unknown-elf qemu-system-misc",
+        ("-march=rv32imac", "-mabi=ilp32", "-mcmodel=medany"), ("-machine", "virt", "-bios", "none"),
+        (0x80000000, 1 << 23), (0x80800000, 1 << 22), entry="_start",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Job:
+    """Hold a job for the test program: its kind, how many records, and what it reads."""
+
+    kind: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Done:
+    """Hold the result of a job."""
+
+    data: bytes
+    #: of `STATUSES`
+    status: str
+    #: instructions of all calls; 0 where they are not counted
+    instructions: int
+    #: bytes of stack of one call, at most; 0 where it is not measured
+    stack: int
+    #: bytes of `pcedge_t`
+    ram: int
+
+
+@dataclass(frozen=True)
+class C99Project:
+    """Compile and run the test program of a project of the target c99."""
+
+    folder: Path
+    #: more flags for the compiler, such as sanitizers
+    flags: Sequence[str] = ()
+
+    @property
+    def manifest(self) -> Manifest:
+        """Read the project's manifest.
+
+        Raises:
+            FormatError: the directory is no project in C99, or its manifest is damaged.
+        """
+        return read_manifest(self.folder, C99)
+
+    @property
+    def symbol_type(self) -> str:
+        """Read the type of a symbol from the manifest.
+
+        Raises:
+            FormatError: it is none.
+        """
+        kind = self.manifest.table.get("symbol_type")
+        if kind not in ("uint8_t", "uint16_t", "uint32_t"):
+            raise FormatError(
+                "project-manifest", f"{self.folder}: symbol_type must be uint8_t, uint16_t or uint32_t, got {kind!r}"
+            )
+        return str(kind)
+
+    def compile(self) -> Path:
+        """Compile the test program for this machine; give the executable.
+
+        Raises:
+            MissingToolError: no C compiler.
+            ToolError: the compiler failed; its text is in the message.
+        """
+        _ = self.manifest
+        try:
+            command = compiler()
+        except BuildError as error:
+            raise MissingToolError(str(error)) from error
+        build = self.folder.resolve() / "build"
+        build.mkdir(exist_ok=True)
+        out = build / "host"
+        sources = ("src/pcedge.c", "bench/bench.c", "bench/host.c")
+        flags = ("-std=c99", "-O2", f"-DBENCH_BYTES={HOST_LANE_BYTES}", "-Isrc", *self.flags)
+        run([*command, *flags, *sources, "-o", out], self.folder, "compiling the test program")
+        return out
+
+    def run(self, jobs: Sequence[Job], executable: Path | None = None) -> list[Done]:
+        """Run jobs on this machine."""
+        program = executable or self.compile()
+        with scratch() as folder:
+            source, out = folder / "in.bin", folder / "out.bin"
+            source.write_bytes(_written(jobs))
+            run(["sh", "-c", f'"$0" < in.bin > out.bin', program], folder, "the test program")
+            _ = source
+            return _read(out.read_bytes(), len(jobs))
+
+    def run_on(self, core: Core, jobs: Sequence[Job]) -> tuple[list[Done], int]:
+        """Compile for a core and run jobs in QEMU; give the results, and the bytes of ROM that pcedge.c takes.
+
+        Raises:
+            MissingToolError: the compiler or QEMU is missing; the message names the Debian packages.
+            ToolError: one of them failed, or the program does not fit the machine.
+        """
+        for tool in (core.compiler, core.emulator):
+            if not shutil.which(tool):
+                raise MissingToolError(f"{core.name} needs {tool}: apt-get install {core.packages}")
+        with scratch() as folder:
+            root = self.folder.resolve()
+            command = [core.compiler, *core.flags, *_FLAGS, f"-I{root}/src", f"-DBENCH_BYTES={LANE_BYTES}"]
+            objects = []
+            for source in ("src/pcedge.c", "bench/bench.c", "bench/semihosting.c"):
+                objects.append(folder / f"{Path(source).stem}.o")
+                run([*command, "-c", root / source, "-o", objects[-1]], folder, f"compiling {source} for {core.name}")
+            places = zip(
+                ("flash_origin", "flash_size", "ram_origin", "ram_size", "entry"),
+                (*core.flash, *core.ram, core.entry),
+                strict=True,
+            )
+            symbols = [f"-Wl,--defsym={name}={value}" for name, value in places]
+            image = folder / "image.elf"
+            run(
+                [core.compiler, *core.flags, "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", *symbols, "-T",
+                 root / "bench/link.ld", *objects, "-lgcc", "-o", image], folder, f"linking for {core.name}",
+            )  # fmt: skip
+            size = run([core.compiler.replace("gcc", "size"), "-A", image], folder, "size")
+            (folder / "in.bin").write_bytes(_written(jobs))
+            run(
+                [core.emulator, *core.machine, "-nographic", "-monitor", "none", "-serial", "none",
+                 "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", image],
+                folder, f"QEMU for {core.name}",
+            )  # fmt: skip
+            out = folder / "out.bin"
+            rom = re.search(r"^\.pcedge\s+(\d+)", size, re.MULTILINE)
+            if not out.is_file() or rom is None:
+                raise ToolError(f"QEMU for {core.name} must run the test program, it wrote no results")
+            return _read(out.read_bytes(), len(jobs)), int(rom[1])
+
+    def golden(self) -> str:
+        """Compare with the reference on the golden records, on this machine; give a line that says so.
+
+        Raises:
+            MismatchError: they differ; the message names the job.
+            FormatError: the golden files are not of the circuit.
+            ToolError: the test program cannot run.
+        """
+        engine = ReferenceEngine(read_onnx(self.folder / "model.onnx"))
+        words = np.frombuffer((self.folder / "golden/symbols.i32").read_bytes(), dtype="<i4")
+        variables = len(engine.circuit.order)
+        if words.size != variables * self.manifest.golden_records:
+            raise FormatError(
+                "project-golden",
+                f"{self.folder}/golden must hold {self.manifest.golden_records} records of {variables} symbols, "
+                f"got {words.size} symbols",
+            )
+        records = words.reshape(-1, variables).astype(np.int64)
+        lane = (self.folder / "golden/lane.bin").read_bytes()
+        names = ("encode", "decode", "likelihood", "score")
+        jobs = [self.encoding(records), self.decoding(lane, len(records)), *self.weighing(records)]
+        results = self.run(jobs)
+        expected = [lane, record_bytes(self.symbol_type, records), *weighed(engine, records)]
+        for name, done, wanted in zip(names, results, expected, strict=True):
+            got = scores_of(done.data) if name == "score" else done.data
+            if done.status != "ok" or got != wanted:
+                raise MismatchError(f"c99: {name} differs from the reference, its status is {done.status}")
+        return f"{len(records)} records: encode, decode, likelihood and score equal the reference\ncompared: " + (
+            f"{len(records)} records, {len(lane)} bytes"
+        )
+
+    def encoding(self, records: IntArray) -> Job:
+        """Make the job that encodes records (N, variables) into one lane."""
+        return Job(ENCODE, len(records), record_bytes(self.symbol_type, records))
+
+    def decoding(self, lane: bytes, count: int) -> Job:
+        """Make the job that decodes so many records from a lane."""
+        return Job(DECODE, count, struct.pack("<I", len(lane)) + lane)
+
+    def weighing(self, records: IntArray) -> tuple[Job, Job]:
+        """Make the jobs that give likelihoods and scores of records (N, variables), -1 is missing."""
+        data = record_bytes(self.symbol_type, records)
+        return Job(LIKELIHOOD, len(records), data), Job(SCORE, len(records), data)
+
+
+def weighed(engine: ReferenceEngine, records: IntArray) -> tuple[bytes, bytes]:
+    """Give the reference's likelihoods and scores, as the test program writes them, scores without padding."""
+    mantissa, exponent = engine.likelihood(records)
+    score = arithmetic.score(mantissa, exponent, engine.circuit.state_bits)
+    pairs = np.stack([mantissa, exponent], axis=1)
+    return pairs.astype("<i4").tobytes(), score.astype("<u4").tobytes()
+
+
+def scores_of(data: bytes) -> bytes:
+    """Take the scores out of a result of `SCORE`."""
+    pairs: NDArray[np.uint32] = np.frombuffer(data, dtype="<u4").reshape(-1, 2)
+    return pairs[:, 0].tobytes()
+
+
+def _written(jobs: Sequence[Job]) -> bytes:
+    return b"".join(struct.pack("<II", job.kind, job.count) + job.data for job in jobs)
+
+
+def _read(data: bytes, count: int) -> list[Done]:
+    """Read the results of so many jobs.
+
+    Raises:
+        ToolError: there are fewer: the program ended early.
+    """
+    results: list[Done] = []
+    pieces, at = b"", 0
+    try:
+        while at < len(data):
+            (size,) = struct.unpack_from("<I", data, at)
+            at += 4
+            if size:
+                pieces += data[at : at + size]
+                at += size
+                continue
+            status, *numbers = struct.unpack_from("<4I", data, at)
+            at += 16
+            results.append(Done(pieces, STATUSES[status], *numbers))
+            pieces = b""
+    except (struct.error, IndexError):
+        results = results[: count - 1]
+    if len(results) != count:
+        raise ToolError(f"the test program must write {count} results, got {len(results)}: it ended early")
+    return results
