@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import struct
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ ENCODE, DECODE, LIKELIHOOD, SCORE = range(4)
 
 #: bytes of a lane that the test program takes, on a microcontroller and on this machine
 LANE_BYTES, HOST_LANE_BYTES = 4096, 1 << 22
+
+#: seconds that QEMU may take for all jobs
+SECONDS = 300
 
 #: names of statuses, as pcedge.h numbers them
 STATUSES = ("ok", "symbol", "room", "damaged")
@@ -155,8 +159,11 @@ class C99Project:
         with scratch() as folder:
             source, out = folder / "in.bin", folder / "out.bin"
             source.write_bytes(_written(jobs))
-            run(["sh", "-c", f'"$0" < in.bin > out.bin', program], folder, "the test program")
-            _ = source
+            with source.open("rb") as given, out.open("wb") as written:
+                done = subprocess.run([program], stdin=given, stdout=written, stderr=subprocess.PIPE, check=False)
+            if done.returncode:
+                text = done.stderr.decode(errors="replace").strip()
+                raise ToolError(f"the test program failed with exit status {done.returncode}: {text[-2000:]}")
             return _read(out.read_bytes(), len(jobs))
 
     def run_on(self, core: Core, jobs: Sequence[Job]) -> tuple[list[Done], int]:
@@ -189,11 +196,7 @@ class C99Project:
             )  # fmt: skip
             size = run([core.compiler.replace("gcc", "size"), "-A", image], folder, "size")
             (folder / "in.bin").write_bytes(_written(jobs))
-            run(
-                [core.emulator, *core.machine, "-nographic", "-monitor", "none", "-serial", "none",
-                 "-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel", image],
-                folder, f"QEMU for {core.name}",
-            )  # fmt: skip
+            _emulate(core, image)
             out = folder / "out.bin"
             rom = re.search(r"^\.pcedge\s+(\d+)", size, re.MULTILINE)
             if not out.is_file() or rom is None:
@@ -257,6 +260,24 @@ def scores_of(data: bytes) -> bytes:
     """Take the scores out of a result of `SCORE`."""
     pairs: NDArray[np.uint32] = np.frombuffer(data, dtype="<u4").reshape(-1, 2)
     return pairs[:, 0].tobytes()
+
+
+def _emulate(core: Core, image: Path) -> None:
+    """Run a program in QEMU, in the folder where it lies.
+
+    Raises:
+        ToolError: it does not end, or QEMU fails.
+    """
+    command = [
+        core.emulator, *core.machine, "-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config",
+        "enable=on,target=native", "-icount", "shift=0", "-kernel", image,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, cwd=image.parent, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ToolError(f"QEMU for {core.name} must end within {SECONDS} seconds, it did not") from error
+    if done.returncode:
+        raise ToolError(f"QEMU for {core.name} failed with exit status {done.returncode}: {done.stderr.strip()[-2000:]}")
 
 
 def _written(jobs: Sequence[Job]) -> bytes:

@@ -21,7 +21,7 @@ static uint32_t *painted;
 
 #ifdef __riscv
 
-__asm__(".section .vectors\n.global _start\n_start: la sp, stack_top\n j reset\n.text");
+__asm__(".section .vectors, \"ax\"\n.global _start\n_start: la sp, stack_top\n j reset\n.text");
 
 static uintptr_t host(uintptr_t job, const void *words) {
   register uintptr_t a0 __asm__("a0") = job;
