@@ -161,7 +161,14 @@ def _lay_leaves(circuit: IntegerCircuit, memories: LeafMemories) -> Leaves:
     assert memories.leaves is not None  # they were asked for so
     columns = {name: memories.variables.column(name) for name in memories.variables.fields}
     nibbles = max(2, -(-circuit.leaf_bits // NIBBLE))
-    starts = sorted(set(zip(*(columns[name].tolist() for name in ("cardinality", "tables", "uppers", "tails", "nested")), strict=True)))
+    starts = sorted(
+        set(
+            zip(
+                *(columns[name].tolist() for name in ("cardinality", "tables", "uppers", "tails", "nested")),
+                strict=True,
+            )
+        )
+    )
     ends = [row[3] for row in starts[1:]] + [len(memories.tails.entries)]
     groups, parts, size = [], [], 0
     for (symbols, tables, uppers, tails, nested), end in zip(starts, ends, strict=True):
@@ -228,9 +235,7 @@ class _Steps:
         sides += ["b"] if kind in (Op.MULTIPLY, Op.ALIGN) else []
         return [(self.columns[side][step], self.columns[f"{side}_exponent"][step]) for side in sides]
 
-    def encoded(
-        self, forms: dict[tuple[int, ...], int], places: dict[tuple[int, ...], int], factor: int
-    ) -> Bytes:
+    def encoded(self, forms: dict[tuple[int, ...], int], places: dict[tuple[int, ...], int], factor: int) -> Bytes:
         """Write the program: for every step its form, its places, and what else it reads."""
         out = bytearray()
         for step, kind in enumerate(self.kinds):

@@ -34,9 +34,7 @@ FILES = {
 }
 
 
-def write_c99(
-    circuit: IntegerCircuit | Program, out: str | Path, *, records: ArrayLike | None = None
-) -> Path:
+def write_c99(circuit: IntegerCircuit | Program, out: str | Path, *, records: ArrayLike | None = None) -> Path:
     """Write a circuit's program as C99 into a project directory, see `plan_c99`.
 
     Args:

@@ -29,6 +29,7 @@ from pcedge.cli.output import (
     Result,
     announce,
     in_words,
+    mcu_line,
     memory_in_words,
     options_given,
     progress,
@@ -133,8 +134,8 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor; by default predictor too where the circuit has "
-    "one.",
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, mcu; by default predictor too where the circuit "
+    "has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
@@ -177,6 +178,7 @@ def verify(
     rows: list[list[object]] = [[c.rung, c.output, c.vectors, c.mismatches] for c in report.comparisons]
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
+    text += [mcu_line(core, figures) for core, figures in report.mcu.items()]
     counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):
         text.append(

@@ -10,7 +10,7 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
-from pcedge.cli.output import Command, Result, announce, must_come_with, options_given, whole_file
+from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
 #: names of testbenches, by what `simulators` calls them
 _TESTBENCHES = {
-    "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench"
+    "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench",
+    "c99": "the test program",
 }  # fmt: skip
+
+#: options of `export` that only the parallel engine has
+_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit")
+
+#: drawn records with which `export --target c99` counts instructions
+_MEASURED_RECORDS = 16
 
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
@@ -32,8 +39,8 @@ GIVEN_RECORDS = 64
     "--target",
     default="vitis-hls",
     show_default=True,
-    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; or program: one file for "
-    "decoders, which numpy alone reads.",
+    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; c99: a source for "
+    "microcontrollers; or program: one file for decoders, which numpy alone reads.",
 )
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The project directory; of --target program the file."
@@ -94,6 +101,8 @@ def export(
         return _program(model, out)
     if out.exists() and not out.is_dir():
         raise click.BadParameter(f"Directory {str(out)!r} is a file.", param_hint="'--out'")
+    if target == "c99" and (wrong := options_given("kernel", "adders", *_ENGINE_OPTIONS)):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of hardware, c99 is none")
     sizes = {"macs": macs, "streams": streams, "search_bits": search_bits}
     engine = EngineSize(**{name: size for name, size in sizes.items() if size is not None})
     circuit = read_integer(model)
@@ -111,6 +120,9 @@ def export(
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
+    if target == "c99":
+        result, text, status = _export_c99(circuit, out, golden)
+        return result | header_entry, text, status
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
         return result | header_entry, text, status
@@ -184,9 +196,7 @@ def _program(model: str, out: Path) -> Result:
     """Write the program of a circuit."""
     from pcedge.schedule import write_program
 
-    if wrong := options_given(
-        "kernel", "adders", "data", "records", "macs", "streams", "search_bits", "memories", "fit"
-    ):
+    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target program makes none")
     circuit = read_integer(model)
     with whole_file(out) as fresh:
@@ -220,3 +230,37 @@ def _export_unrolled(
         f"next: pcedge simulate {folder}"
     )
     return result, text, 0
+
+
+def _export_c99(circuit: IntegerCircuit, out: Path, golden: IntArray | None) -> Result:
+    """Write the project in C99; where a compiler and QEMU are there, say what it takes on a microcontroller."""
+    import json
+
+    from pcedge.engines import ReferenceEngine
+    from pcedge.errors import MissingToolError, ToolError
+    from pcedge.export import write_c99
+    from pcedge.export.project.golden import draw_records
+    from pcedge.simulate.mcu import CORES, C99Project
+    from pcedge.verify.mcu import compare_mcu
+
+    folder = write_c99(circuit, out, records=golden)
+    project = C99Project(folder)
+    tables = project.manifest.table["table_bytes"]
+    result = {
+        "out": str(folder), "target": "c99", "digest": circuit.digest.hex(), "table_bytes": tables,
+    }  # fmt: skip
+    lines = [f"{folder}: C99 with {sum(tables.values()):,} bytes of tables; next: pcedge simulate {folder}"]
+    engine = ReferenceEngine(circuit)
+    records = draw_records(engine, _MEASURED_RECORDS)
+    cores = [core for core in CORES if core.name == "cortex-m3"]
+    try:
+        compared, figures = compare_mcu(engine, project, records, records, announce, cores)
+    except (MissingToolError, ToolError) as error:
+        announce(f"not measured: {error}")
+        return result, "\n".join(lines), 0
+    result["mcu"] = figures
+    lines += [mcu_line(core, numbers) for core, numbers in figures.items()]
+    with whole_file(folder / "report.json") as fresh:
+        fresh.write_text(json.dumps(result, indent=2) + "\n")
+    differs = sum(mismatches for _, _, mismatches, _ in compared)
+    return result, "\n".join(lines), 1 if differs else 0

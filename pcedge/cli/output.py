@@ -260,3 +260,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     with replacing(path) as fresh:
         yield fresh
         paths.refuse_input(path)  # what was read meanwhile
+
+
+def mcu_line(core: str, figures: Mapping[str, Any]) -> str:
+    """Say in a line what the program in C99 takes on a microcontroller."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in figures["instructions_per_symbol"].items())
+    return (
+        f"{core}: {figures['rom_bytes']:,} bytes of ROM, {figures['ram_bytes']:,} of RAM, {figures['stack_bytes']:,} "
+        f"of stack; instructions a symbol: {counts}"
+    )

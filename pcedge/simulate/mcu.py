@@ -277,7 +277,9 @@ def _emulate(core: Core, image: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise ToolError(f"QEMU for {core.name} must end within {SECONDS} seconds, it did not") from error
     if done.returncode:
-        raise ToolError(f"QEMU for {core.name} failed with exit status {done.returncode}: {done.stderr.strip()[-2000:]}")
+        raise ToolError(
+            f"QEMU for {core.name} failed with exit status {done.returncode}: {done.stderr.strip()[-2000:]}"
+        )
 
 
 def _written(jobs: Sequence[Job]) -> bytes:

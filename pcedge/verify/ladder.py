@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,21 @@ from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import NotStructuredError, UsageError
+from pcedge.export.c99.project import check_circuit, write_c99
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
-from pcedge.export.project.manifest import UNROLLED
+from pcedge.export.project.manifest import C99, UNROLLED
 from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
 from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.csim import Csim
+from pcedge.simulate.mcu import C99Project
 from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+from pcedge.verify.mcu import compare_mcu
 from pcedge.verify.prediction import compare_stage
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
@@ -36,8 +39,9 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage
-MORE_RUNGS = ("engine", "unrolled", "predictor")
+#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage, `mcu`
+#: the program in C99 on emulated microcontrollers
+MORE_RUNGS = ("engine", "unrolled", "predictor", "mcu")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
@@ -62,7 +66,7 @@ ORT_SECONDS = 3600.0
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort`, `csim`, `engine`, `unrolled` or `predictor`
+    #: `ort`, `csim`, `engine`, `unrolled`, `predictor` or `mcu`
     rung: str
     #: what was compared
     output: str
@@ -79,6 +83,8 @@ class LadderReport:
     """Hold all comparisons of one run."""
 
     comparisons: tuple[Comparison, ...]
+    #: of the rung mcu, for every core: bytes of ROM, RAM and stack, instructions a symbol
+    mcu: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mismatches(self) -> int:
@@ -87,7 +93,10 @@ class LadderReport:
 
     def as_dict(self) -> dict[str, object]:
         """Give the report as plain data."""
-        return {"mismatches": self.mismatches, "comparisons": [asdict(c) for c in self.comparisons]}
+        report: dict[str, object] = {
+            "mismatches": self.mismatches, "comparisons": [asdict(c) for c in self.comparisons]
+        }  # fmt: skip
+        return report | ({"mcu": dict(self.mcu)} if self.mcu else {})
 
 
 def verify(
@@ -143,6 +152,8 @@ def verify(
     predictor = stage_of(circuit)
     if "predictor" in rungs and predictor is None:
         raise UsageError("the rung predictor must have a circuit with a predictor stage, this one has none")
+    if "mcu" in rungs:
+        check_circuit(circuit)
     engine = ReferenceEngine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
@@ -189,7 +200,17 @@ def verify(
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
             compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
             comparisons += [Comparison("predictor", *one) for one in compared]
-    return LadderReport(tuple(comparisons))
+    figures: Mapping[str, Any] = {}
+    if "mcu" in rungs:
+        say("mcu: exporting and compiling")
+        with scratch() as temporary:
+            given = project is not None and kernel_of(Path(project)) == C99
+            c99 = C99Project(Path(str(project)) if given else write_c99(engine.program, temporary / "project"))
+            if c99.manifest.digest != circuit.digest.hex():
+                raise UsageError(f"{c99.folder} must be a project of this circuit, its digest is another one's")
+            compared, figures = compare_mcu(engine, c99, records, hide(records), say)
+            comparisons += [Comparison("mcu", *one) for one in compared]
+    return LadderReport(tuple(comparisons), figures)
 
 
 def hide(records: IntArray, seed: int = 0) -> IntArray:
