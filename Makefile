@@ -30,7 +30,7 @@ nightly: $(VENV)/.test
 lint: $(VENV)/.lint tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in pcedge/native/src/*
+	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in export/c99/templates/*.in export/c99/templates/*.[ch] pcedge/native/src/*
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p pcedge
 	cd build/tree && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 

@@ -40,8 +40,8 @@ __getattr__ = lazy_names(__name__, {
 
 __all__ = [
     "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx",
-    "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_onnx",
-    "write_c99", "write_project", "write_unrolled", "zoo",
+    "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_c99", "write_onnx",
+    "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip
 
 

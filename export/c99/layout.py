@@ -71,7 +71,7 @@ class Layout:
     #: as `form_t`: units, a_units, b_units, kind, zeros, flags
     forms: tuple[tuple[int, ...], ...]
     #: as `place_t`: address, slot
-    places: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, ...], ...]
     likelihood: Bytes
     code: Bytes
     #: what addresses of weights are multiples of
@@ -105,9 +105,10 @@ def lay_out(source: IntegerCircuit | Program) -> Layout:
     addresses = [address for steps in programs for address in steps.weights if address]
     factor = int(np.gcd.reduce(addresses)) if addresses else 1
     likelihood, code = (steps.encoded(forms, places, factor) for steps in programs)
+    weights = _lay_banks(lowered.weights, program.circuit.weight_bits)
     return Layout(
-        lowered, tuple(forms), tuple(places), likelihood, code, factor,
-        _lay_banks(lowered.weights, program.circuit.weight_bits), _lay_banks(lowered.indices, INDEX_BITS), _lay_leaves(program.circuit, leaves),
+        lowered, tuple(forms), tuple(places), likelihood, code, factor, weights,
+        _lay_banks(lowered.indices, INDEX_BITS), _lay_leaves(program.circuit, leaves),
     )  # fmt: skip
 
 
@@ -134,7 +135,8 @@ def _nibbles(numbers: Integers, nibbles: int) -> Bytes:
     parts = (numbers[:, None] >> (NIBBLE * np.arange(nibbles))) & ((1 << NIBBLE) - 1)
     flat = parts.ravel()
     pairs = np.append(flat, np.zeros(flat.size % 2, np.int64)).reshape(-1, 2)
-    return (pairs[:, 0] | pairs[:, 1] << NIBBLE).astype(np.uint8)
+    data: Bytes = (pairs[:, 0] | pairs[:, 1] << NIBBLE).astype(np.uint8)
+    return data
 
 
 def _lay_banks(banks: Sequence[Bank], top: int) -> Banks:

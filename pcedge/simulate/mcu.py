@@ -6,7 +6,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.arrays import IntArray
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError
 from pcedge.export.c99.text import record_bytes
 from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.manifest import C99, Manifest, read_manifest
-from pcedge.engines.reference import ReferenceEngine
 from pcedge.files import scratch
 from pcedge.native.build import BuildError, compiler
 from pcedge.toolchain.tools import run
@@ -54,20 +54,18 @@ class Core:
     flash: tuple[int, int]
     ram: tuple[int, int]
     entry: str = "reset"
-    #: whether its counter counts instructions
-    counts: bool = True
 
 
-def _cortex(number: int, machine: str, flash: int, ram: int, counts: bool = True) -> Core:
+def _cortex(number: int, machine: str, flash: int, ram: int) -> Core:
     return Core(
         f"cortex-m{number}", "arm-none-eabi-gcc", "qemu-system-arm", "gcc-arm-none-eabi qemu-system-arm",
-        (f"-mcpu=cortex-m{number}", "-mthumb"), ("-machine", machine), (0, flash), (0x20000000, ram), counts=counts,
+        (f"-mcpu=cortex-m{number}", "-mthumb"), ("-machine", machine), (0, flash), (0x20000000, ram),
     )  # fmt: skip
 
 
 #: the microcontrollers of the rung mcu; the RISC-V has all of it in one memory
 CORES = (
-    _cortex(0, "microbit", 1 << 18, 1 << 14, counts=False),
+    _cortex(0, "microbit", 1 << 18, 1 << 14),
     _cortex(3, "mps2-an385", 1 << 22, 1 << 22),
     _cortex(4, "mps2-an386", 1 << 22, 1 << 22),
     Core(
@@ -270,7 +268,7 @@ def _emulate(core: Core, image: Path) -> None:
     """
     command = [
         core.emulator, *core.machine, "-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config",
-        "enable=on,target=native", "-icount", "shift=0", "-kernel", image,
+        "enable=on,target=native", "-icount", "shift=0", "-kernel", str(image),
     ]  # fmt: skip
     try:
         done = subprocess.run(command, cwd=image.parent, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -302,8 +300,8 @@ def _read(data: bytes, count: int) -> list[Done]:
                 pieces += data[at : at + size]
                 at += size
                 continue
-            status, *numbers = struct.unpack_from("<4I", data, at)
-            at += 16
+            status, *numbers = struct.unpack_from("<IQII", data, at)
+            at += 20
             results.append(Done(pieces, STATUSES[status], *numbers))
             pieces = b""
     except (struct.error, IndexError):

@@ -124,14 +124,10 @@ def _coding(
         wanted = record_bytes(project.symbol_type, data)
         symbols.append(_rows("", decoded, wanted, decoded.data, len(wanted) // len(data)))
     first = next((one[3] for one in symbols if one[3]), None)
+    count, differ = sum(one[1] for one in symbols), sum(one[2] for one in symbols)
     return [
         (f"{core.name} encode = reference bytes (lanes)", len(coded), len(wrong), wrong[0] if wrong else None),
-        (
-            f"{core.name} decode of reference streams",
-            sum(one[1] for one in symbols),
-            sum(one[2] for one in symbols),
-            first,
-        ),
+        (f"{core.name} decode of reference streams", count, differ, first),
     ]
 
 

@@ -2,7 +2,7 @@
 //
 // A job is its kind and a number of records, 32 bits each, then their symbols; to be decoded, the
 // number of bytes of a lane and these. A result is pieces, each its size and so many bytes, then a
-// size of 0, the status, the instructions, the bytes of stack, and those of pcedge_t.
+// size of 0, the status, the instructions (64 bits), the bytes of stack, and those of pcedge_t.
 #include "bench.h"
 #include "pcedge.h"
 
@@ -81,12 +81,14 @@ static pcedge_status_t weigh(uint32_t count, uint32_t job) {
 void bench(void) {
   uint32_t job[2];
   while (bench_read(job, sizeof job)) {
-    uint32_t trailer[5] = {0, 0, 0, 0, (uint32_t)sizeof machine};
+    uint32_t trailer[6] = {0, 0, 0, 0, 0, (uint32_t)sizeof machine};
     trailer[1] = (uint32_t)(job[0] == JOB_ENCODE   ? encode(job[1])
                             : job[0] == JOB_DECODE ? decode(job[1])
                                                    : weigh(job[1], job[0]));
-    trailer[2] = bench_instructions();
-    trailer[3] = bench_stack();
+    const uint64_t instructions = bench_instructions();
+    trailer[2] = (uint32_t)instructions;
+    trailer[3] = (uint32_t)(instructions >> 32);
+    trailer[4] = bench_stack();
     bench_write(trailer, sizeof trailer);
   }
 }

@@ -14,7 +14,7 @@ void bench_begin(void);
 void bench_end(void);
 // Instructions of all measured calls since this was last asked, and the most bytes of stack of one;
 // 0 where the machine cannot tell.
-uint32_t bench_instructions(void);
+uint64_t bench_instructions(void);
 uint32_t bench_stack(void);
 
 // Do all jobs.

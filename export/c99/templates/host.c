@@ -6,7 +6,7 @@ int bench_read(void *bytes, size_t size) { return fread(bytes, 1, size, stdin) =
 void bench_write(const void *bytes, size_t size) { (void)!fwrite(bytes, 1, size, stdout); }
 void bench_begin(void) {}
 void bench_end(void) {}
-uint32_t bench_instructions(void) { return 0; }
+uint64_t bench_instructions(void) { return 0; }
 uint32_t bench_stack(void) { return 0; }
 
 int main(void) {

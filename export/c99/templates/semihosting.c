@@ -12,7 +12,8 @@ enum { MODE_RB = 1, MODE_WB = 5 };
 #define EXIT_FINE 0x20026u
 
 static uintptr_t input, output;
-static uint32_t instructions, deepest;
+static uint64_t instructions;
+static uint32_t deepest;
 static uint32_t *painted;
 
 #define PAINT 0xC5C5C5C5u
@@ -37,7 +38,8 @@ static uintptr_t host(uintptr_t job, const void *words) {
 // QEMU counts an instruction a nanosecond with -icount shift=0, and this counter is its own.
 static uint32_t clock_now(void) {
   uint32_t now;
-  __asm__ volatile(".option push\n.option arch, +zicsr\ncsrr %0, minstret\n.option pop" : "=r"(now));
+  __asm__ volatile(".option push\n.option arch, +zicsr\ncsrr %0, minstret\n.option pop"
+                   : "=r"(now));
   return now;
 }
 static void clock_start(void) {}
@@ -134,8 +136,8 @@ __attribute__((noinline)) void bench_end(void) {
   deepest = used > deepest ? used : deepest;
 }
 
-uint32_t bench_instructions(void) {
-  const uint32_t all = instructions;
+uint64_t bench_instructions(void) {
+  const uint64_t all = instructions;
   instructions = 0;
   return all;
 }
