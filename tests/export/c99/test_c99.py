@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,14 @@ from strategies import make_circuit, make_unstructured, steep
 
 import pcedge
 from pcedge.arrays import IntArray
-from pcedge.circuit import Circuit, InputLayer
+from pcedge.circuit import Circuit, InputLayer, SparseRows
 from pcedge.data import load_array
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export import load_zoo, write_c99, write_onnx
 from pcedge.export.c99.layout import Layout, lay_out, packed
 from pcedge.export.c99.text import record_bytes
-from pcedge.integer import IntegerCircuit
+from pcedge.integer.circuit import IntegerCircuit, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op, Zeros
 from pcedge.simulate import mcu
@@ -56,10 +57,25 @@ def wide_sum() -> IntegerCircuit:
     return quantize(make_circuit(3, 5, 9, 4, "hidden", 0.6), QuantizationConfig(weight_bits=4, tails=True))
 
 
+def tailed_sums(weight_bits: int) -> IntegerCircuit:
+    """Make a circuit in which weights of 0 of dense sums are tails, too."""
+    config = QuantizationConfig(weight_bits=weight_bits, tails=True)
+    circuit = quantize(steep(make_circuit(8, 6, 6, 9, "hidden", 0.25), 3), config)
+    layers = tuple(
+        replace(layer, tails=True)
+        if isinstance(layer, IntegerSum) and not isinstance(layer.weights, SparseRows)
+        else layer
+        for layer in circuit.layers
+    )
+    return replace(circuit, layers=layers)
+
+
 ALL: dict[str, IntegerCircuit] = {
     **CIRCUITS,
     **{f"made {seed}": made(seed) for seed in (0, 1, 2, 3, 5)},
     "few bits": wide_sum(),
+    "tailed sums": tailed_sums(8),
+    "tailed sums of many bits": tailed_sums(14),
     "unstructured, sharp": quantize(make_unstructured(2, 6, 4, 0.6), QuantizationConfig(weight_bits=8)),
     "one leaf": quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))),
     "one symbol": quantize(Circuit((InputLayer(0, np.array([[1.0]])),))),
