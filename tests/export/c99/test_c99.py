@@ -1,4 +1,4 @@
-"""The program in C99 gives the reference's bytes, symbols, likelihoods and scores, on a host and on microcontrollers."""
+"""The program in C99 gives the bytes, symbols, likelihoods and scores of the reference, wherever it runs."""
 
 from __future__ import annotations
 
