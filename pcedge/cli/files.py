@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,10 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
             return None
-    file = StreamFile(path)
-    try:
-        head = file.head
-        segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
-        size = len(file.data)
-    finally:
-        file.close()
+    with contextlib.closing(StreamFile(path)) as stream:
+        head = stream.head
+        segments = [(entry.bytes, stream.read(number, entry)) for number, entry in enumerate(stream.entries())]
+        size = len(stream.data)
     return {
         "kind": "stream",
         "version": head.version,
