@@ -27,8 +27,9 @@ from pcedge.integer.circuit import IntegerCircuit
 
 Rows = NDArray[Any]
 
-#: bytes that a segment must be smaller by to be stored: field 11, and version 2 where it is for that alone, take 3
-LEAST_SAVED = 4
+#: bytes that a segment must be smaller by to be stored: field 11, and version 2 where it is for that alone, take 3; and
+#: a few records, of which their lanes' lengths and ends make more, are no reason to write another version
+LEAST_SAVED = 32
 
 
 def encode_segments(
