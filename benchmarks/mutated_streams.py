@@ -130,8 +130,12 @@ class Streams(Parser):
             made.append(Case({"x.pce": encode(engine, data[:0])}, 0, options=number))
             window = 1 if symbolizer is None else symbolizer.segment_rows
             made.append(Case({"x.pce": encode(engine, data, 2, index=4 * window)}, 0, options=number))
-            # A lane for every record, whose lengths and ends make small segments larger than their rows.
-            made.append(Case({"x.pce": encode(engine, data.astype("u1"), 64, index=window)}, 0, options=number))
+            # As an encoder would store it of data that its circuit has not seen.
+            parsed = parse(encode(engine, data, 2, fields={12: b""}))
+            stored = Segment(len(data), (), (), np.ascontiguousarray(data).tobytes())
+            made.append(
+                Case({"x.pce": replace(parsed, segments=(stored,), fields=((11, b""),)).pack()}, 0, options=number)
+            )
             fields = {1: b"raw >i2", 2: b"\2\0\0\0abc", 3: b"rest", 6: b"index", 300: b""}
             made.append(Case({"x.pce": encode(engine, data, 2, fields=fields)}, 0, options=number))
         # More records than a segment has, of one certain variable: they take few bytes.

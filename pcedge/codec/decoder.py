@@ -208,6 +208,7 @@ class Decoder:
         self.engine, self.file = engine, file
         check_head(engine.circuit, file.head)
         # Without an index nothing but all the segments together says S.
+        self._lanes: int | None
         self._size, self._lanes = file.head.indexed or (segment_rows(engine.circuit.symbolizer), None)
 
     @property

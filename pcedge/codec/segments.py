@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.inference import check_records
 from pcedge.codec.container import Segment, Stream
 from pcedge.codec.predicted import decode_rows, encode_rows, lane_rows
@@ -27,8 +27,9 @@ from pcedge.integer.circuit import IntegerCircuit
 
 Rows = NDArray[Any]
 
-#: bytes that a segment must be smaller by to be stored: field 11, and version 2 where it is for that alone, take 3
-LEAST_SAVED = 4
+#: bytes that a segment must be smaller by to be stored: field 11, and version 2 where it is for that alone, take 3; and
+#: a few records, of which their lanes' lengths and ends make more, are no reason to write another version
+LEAST_SAVED = 32
 
 
 def encode_segments(
@@ -65,7 +66,7 @@ def encode_segments(
     return made
 
 
-def check_rows(circuit: IntegerCircuit, rows: Rows) -> None:
+def check_rows(circuit: IntegerCircuit, rows: ArrayLike) -> None:
     """Demand data that the circuit can code.
 
     Raises:
@@ -143,7 +144,9 @@ def decode_part(engine: LaneCoder, head: Stream, segment: Segment, start: int, s
     )
     decoded = decode_segments(engine, head, [chosen], number)
     which = np.searchsorted(some, lane)
-    return decoded[place * len(some) + which if symbolizer is None else (np.cumsum(counts) - counts)[which] + place]
+    places = place * len(some) + which if symbolizer is None else (np.cumsum(counts) - counts)[which] + place
+    chosen_rows: Rows = decoded[places]
+    return chosen_rows
 
 
 def _mapping(circuit: IntegerCircuit) -> Callable[[list[Rows]], list[IntArray]]:
@@ -162,9 +165,7 @@ def _encode(engine: LaneCoder, mapped: list[IntArray], rows: int, lanes: int, re
     lanes = min(lanes, count, rows)
     contiguous = isinstance(engine.circuit.symbolizer, Predictor)
     order, places = _places(count, lanes, parts, contiguous)
-    joint = mapped[0] if parts == 1 else np.ma.concatenate(mapped) if _masked(mapped) else np.concatenate(mapped)
-    if parts > 1:
-        joint = joint[np.argsort(places)]
+    joint = mapped[0] if parts == 1 else _joined(mapped)[np.argsort(places)]
     if contiguous:
         coded, raw = encode_rows(engine, joint, lanes * parts, report)
     else:
@@ -241,8 +242,16 @@ def _smaller(rows: Rows, segment: Segment) -> Segment:
     return plain if len(segment.pack()) - len(plain.pack()) >= LEAST_SAVED else segment
 
 
-def _masked(mapped: list[IntArray]) -> bool:
-    return any(isinstance(part, np.ma.MaskedArray) for part in mapped)
+def _joined(mapped: list[IntArray]) -> IntArray:
+    """Put numbers one behind the other, which may be masked."""
+    numbers, gone = zip(*map(unmasked, mapped), strict=True)
+    joint: IntArray = np.concatenate(numbers)
+    if any(mask is None for mask in gone):
+        return joint
+    masks = [
+        np.zeros(part.shape, dtype=bool) if mask is None else mask for part, mask in zip(numbers, gone, strict=True)
+    ]
+    return np.ma.MaskedArray(joint, np.concatenate(masks))
 
 
 def _places(count: int, lanes: int, parts: int, contiguous: bool) -> tuple[IntArray, IntArray]:

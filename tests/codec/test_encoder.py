@@ -104,8 +104,8 @@ def test_what_an_encoder_refuses() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("lanes", "index"), [(3, None), (2, 4), (1, None), (None, 0), (None, None)])
-@pytest.mark.parametrize("first", [0, 5, 12, 30])
+@pytest.mark.parametrize(("lanes", "index"), [(3, None), (2, 4), (None, 0), (None, None)])
+@pytest.mark.parametrize("first", [5, 30])
 def test_appended_is_encoded_at_once(
     case: str, lanes: int | None, index: int | None, first: int, tmp_path: Path
 ) -> None:
