@@ -32,7 +32,6 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     with open(path, "rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
             return None
-<<<<<<< HEAD
     packets: dict[str, Any] = {}
     with contextlib.closing(StreamFile(path)) as file:
         head, size = file.head, len(file.data)
@@ -42,13 +41,6 @@ def describe_stream(path: str) -> dict[str, Any] | None:
             segments = []
             packets = {"packets": len(parse(file.data[:]).packets), "packet_bytes": head.packet_bytes}
     return packets | {
-=======
-    with contextlib.closing(StreamFile(path)) as stream:
-        head = stream.head
-        segments = [(entry.bytes, stream.read(number, entry)) for number, entry in enumerate(stream.entries())]
-        size = len(stream.data)
-    return {
->>>>>>> streams
         "kind": "stream",
         "version": head.version,
         "digest": head.digest.hex(),
