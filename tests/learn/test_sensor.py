@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from pcedge.circuit.file import circuit_bytes
 from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits
 from pcedge.data.maps import symbols_of
-from pcedge.data.predictor import Predictor
+from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import FormatError, UsageError
 from pcedge.evaluate.numbers import row_log_likelihood, token_logs
 from pcedge.export import read_onnx, write_onnx
+from pcedge.learn import sensor
 from pcedge.learn.checkpoint import seal
 from pcedge.learn.classes import fit_mixture
 from pcedge.learn.config import Watch
@@ -26,6 +28,7 @@ from pcedge.learn.contexts import grow
 from pcedge.learn.neighbourhood import pool
 from pcedge.learn.regression import Samples, choose, fit
 from pcedge.learn.sensor import fit_sensor
+from pcedge.learn.staging import drawn
 from pcedge.quantize import quantize
 
 
@@ -108,6 +111,44 @@ def test_neighbours_that_tell_are_chosen() -> None:
     found = fit(samples, chosen)
     assert_allclose(found.coefficients[0], [2, -1], atol=0.01)
     assert_allclose(found.coefficients[1], [1, 0], atol=0.01)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_numbers_are_drawn_without_replacement(missing: bool) -> None:
+    numbers = np.arange(1, 601).reshape(2, 150, 2)
+    stage = Predictor("int16", (2,), (Group(-1000, 1000, 0, ()),), (0, 0), (), None, (), (), ((0, 0),), 128, escapes=12)
+    gone = numbers % 3 == 0
+    drawing = np.ma.MaskedArray(numbers, gone) if missing else numbers
+    samples = drawn(stage, drawing, [(0, 1), (1, 0)], 300, np.random.default_rng(0))
+    assert samples.targets.shape == (1, 40_000) and samples.inputs.shape == (1, 40_000, 2)
+    found, counts = np.unique(samples.targets, return_counts=True)
+    assert_array_equal(found, numbers[~gone] if missing else numbers.ravel())
+    assert counts.max() - counts.min() <= 1
+    # Of two columns the left neighbour is the number before, or 0 outside of the row; above is two before.
+    left, above = samples.inputs[0].T
+    assert_array_equal(left, np.where(samples.targets[0] % 2 == 0, samples.targets[0] - 1, 0))
+    assert_array_equal(above, np.where((samples.targets[0] - 1) % 300 < 2, 0, samples.targets[0] - 2))
+
+
+@pytest.mark.parametrize(
+    ("bits", "chosen"),
+    [
+        ({16: 8.6954, 32: 8.6782}, 32),  # a ratio of 0.99802: once there is adaptation, the least counts
+        ({16: 8.6782, 32: 8.6954}, 16),
+        ({16: 8.7085, 32: 8.7083}, None),  # not worth its steps
+    ],
+)
+def test_the_best_adaptation_is_chosen(monkeypatch: Any, bits: dict[int, float], chosen: int | None) -> None:
+    def judged(_: Any, stage: Predictor) -> float:
+        adaptation = stage.adaptation
+        return bits[len(adaptation.neighbours)] if adaptation and adaptation.rate in (7, 8) else 8.72
+
+    monkeypatch.setattr(sensor._Search, "_judged", judged)
+    search = sensor._Search(series(100), series(100), None, None, 0, lambda _: None, None)
+    stage = replace(search._empty((0, 0)), neighbours=((1, 0),), groups=(Group(-32768, 32767, 0, (65536,)),))
+    cost, found = search._adapted(8.72, stage)
+    assert (found.adaptation and len(found.adaptation.neighbours)) == chosen
+    assert cost == (8.72 if chosen is None else bits[chosen])
 
 
 def test_a_tree_finds_the_feature_and_its_threshold() -> None:
