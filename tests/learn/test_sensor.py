@@ -151,6 +151,60 @@ def test_the_best_adaptation_is_chosen(monkeypatch: Any, bits: dict[int, float],
     assert cost == (8.72 if chosen is None else bits[chosen])
 
 
+def test_neighbours_of_the_same_row_that_tell_only_together_are_found() -> None:
+    # A walk beside its own steps: neither the walk now nor that before says anything of a step alone.
+    generator = np.random.default_rng(0)
+    steps = generator.integers(-300, 301, 3000)
+    x = np.stack([np.cumsum(steps) // 2, steps + generator.integers(-1, 2, 3000)], axis=1).astype(np.int32)
+    circuit, report = fit_sensor(Splits(x))
+    stage = circuit.symbolizer
+    assert isinstance(stage, Predictor) and {(0, 1), (1, 1)} <= set(stage.neighbours)
+    # A step has 9.2 bits: known from the walk it costs its noise and the bit that was cut off.
+    assert report.valid_bits < (9.2 + 3.5) / 2
+
+
+@pytest.mark.parametrize(
+    ("plain", "costs", "ways", "kept"),
+    [
+        (8.0, [7.0, 7.5], [True, True], "1"),  # the same row first is better, and once more
+        (8.0, [8.5, 7.5], [True, False], "2"),  # it is worse: the plain way once more
+        (8.0, [8.5, 8.0], [True, False], "plain"),
+        (10.0, [], [], None),  # none at all is better by far
+    ],
+)
+def test_the_best_candidate_is_drawn_again(
+    monkeypatch: Any, plain: float, costs: list[float], ways: list[bool], kept: str | None
+) -> None:
+    seen: list[bool] = []
+    waiting = list(costs)
+
+    def candidate(search: Any, name: str, of: tuple[int, ...], most: int, row_first: bool = False) -> Any:
+        stage = replace(search._empty(of), source=None)
+        if not most:
+            return 8.05, stage, {}
+        if "again" in name:
+            seen.append(row_first)
+        number = len(seen)
+        stage = replace(stage, neighbours=((1 + number, 0),), groups=(Group(-32768, 32767, 0, (65536,)),))
+        return (waiting.pop(0) if number else plain), stage, {}
+
+    class Chosen(Exception):
+        pass
+
+    def adapted(_: Any, cost: float, stage: Predictor) -> Any:
+        raise Chosen(cost, stage.neighbours)
+
+    monkeypatch.setattr(sensor._Search, "_candidate", candidate)
+    monkeypatch.setattr(sensor._Search, "_adapted", adapted)
+    monkeypatch.setattr(sensor._Search, "_groupings", lambda _: [("columns alike", (0, 0))])
+    with pytest.raises(Chosen) as chosen:
+        fit_sensor(Splits(series(100)))
+    assert seen == ways and not waiting
+    number = {None: None, "plain": 0, "1": 1, "2": 2}[kept]
+    cost = 8.05 if number is None else [plain, *costs][number]
+    assert chosen.value.args == (cost, () if number is None else ((1 + number, 0),))
+
+
 def test_a_tree_finds_the_feature_and_its_threshold() -> None:
     generator = np.random.default_rng(0)
     features = generator.integers(0, 100, (3, 20000))
@@ -191,7 +245,7 @@ def test_a_stopped_search_goes_on_from_its_finished_candidates(tmp_path: Any) ->
     lines: list[str] = []
     watch = Watch()
     whole, report = fit_sensor(data, told=lines.append, watch=watch)
-    for last in (2, 5):
+    for last in (2, 5, 6):
 
         def stop(number: int, *_: Any, last: int = last) -> None:
             if number == last:
