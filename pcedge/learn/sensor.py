@@ -16,8 +16,8 @@ from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.circuit import Circuit
 from pcedge.data import Splits
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import NARROW, Lanes, Plan, centred, forward
-from pcedge.data.predictor import CELLS, Adaptation, Group, Offset, Predictor
+from pcedge.data.prediction import centred, forward
+from pcedge.data.predictor import CELLS, Adaptation, Group, Predictor
 from pcedge.data.symbolizer import value_range
 from pcedge.learn.classes import BLURS, ITERATIONS, Mixture, fit_mixture, to_circuit
 from pcedge.learn.config import Point, Watch
@@ -25,12 +25,13 @@ from pcedge.learn.contexts import Growth, grow
 from pcedge.learn.finished import Finished, Step, mark_of
 from pcedge.learn.neighbourhood import features, pool
 from pcedge.learn.peaks import log_tokens, peaks
-from pcedge.learn.regression import Samples, choose
+from pcedge.learn.regression import choose
 from pcedge.learn.staging import (
     Counted,
     class_bits,
     cut_lanes,
     described,
+    drawn,
     escapes_of,
     file_bytes,
     held,
@@ -38,17 +39,16 @@ from pcedge.learn.staging import (
     ordered,
     with_neighbours,
     with_tree,
-    with_zeros,
 )
 
 #: numbers that the search looks at, that a candidate is judged by, and that a tree is grown on
 SEEN, JUDGED, GROWN = 1 << 22, 1 << 17, 400_000
 
-#: products of numbers and neighbours that a regression holds
-HELD = 1 << 24
-
 #: neighbours at most, and columns with coefficients of their own
 NEIGHBOURS, GROUPS = 32, 512
+
+#: times that the neighbours of the best candidate that has some are chosen again
+AGAIN = 2
 
 #: states of the mixture that are tried, and splits of the tree
 STATES = (2, 4, 8, 12, 16, 24, 32, 48)
@@ -184,7 +184,7 @@ class _Search:
         """Choose the stage, then its classes and the states of the mixture."""
         # What a table of tokens knows of single numbers, a prediction can only blur: none is a candidate too.
         first = [(name, of, most) for name, of in self._groupings() for most in (NEIGHBOURS, 0)]
-        total = len(first) + 1 + FINALISTS
+        total = len(first) + AGAIN + 1 + FINALISTS
 
         def step(name: str, make: Callable[[], Step]) -> Step:
             cost, made, numbers = kept.step(name, make, self.generator)
@@ -192,8 +192,15 @@ class _Search:
             progress(len(curve), total, *curve[-1][1:])
             return cost, made, numbers
 
-        found = [step(f"{name}, {most}", partial(self._candidate, name, of, most)) for name, of, most in first]
-        tried = sorted(((cost, predictor) for cost, predictor, _ in found), key=lambda entry: entry[0])
+        found = [step(f"{name}, {most}", partial(self._candidate, name, of, most))[:2] for name, of, most in first]
+        close = CLOSE * min(cost for cost, _ in found)
+        near = [number for number, (cost, stage) in enumerate(found) if stage.neighbours and cost <= close]
+        if near:
+            number = min(near, key=lambda number: found[number][0])
+            found[number] = self._again(step, *first[number][:2], *found[number])
+        else:
+            total -= AGAIN
+        tried = sorted(found, key=lambda entry: entry[0])
         cost, predictor, _ = step("adaptive", lambda: _step(*self._adapted(*tried[0])))
         finalists = [predictor, *(one for other, one in tried[1:FINALISTS] if other < CLOSE * cost)]
         total += len(finalists) - FINALISTS
@@ -203,8 +210,28 @@ class _Search:
         _, circuit, numbers = min(fits or sized, key=lambda entry: entry[0])
         return circuit, Report(**numbers)
 
-    def _candidate(self, name: str, group_of: tuple[int, ...], most: int) -> Step:
-        predictor = self._regressed(group_of, most)
+    def _again(
+        self,
+        step: Callable[[str, Callable[[], Step]], Step],
+        name: str,
+        of: tuple[int, ...],
+        cost: float,
+        best: Predictor,
+    ) -> tuple[float, Predictor]:
+        """Choose the neighbours of a grouping again, from other draws; give the best with its cost."""
+        # Neighbours that save much together, and little alone, are missed one by one: those of the same row are put in
+        # first. Then the better way once more, as a draw can be unlucky too.
+        row_first = True
+        for again in range(1, AGAIN + 1):
+            way = f"{name}, again {again}"
+            other, stage, _ = step(way, partial(self._candidate, way, of, NEIGHBOURS, row_first))
+            row_first = row_first and other < cost
+            if other < cost:
+                cost, best = other, stage
+        return cost, best
+
+    def _candidate(self, name: str, group_of: tuple[int, ...], most: int, row_first: bool = False) -> Step:
+        predictor = self._regressed(group_of, most, row_first)
         bits = self._judged(predictor)
         self.told(f"{name}, {len(predictor.neighbours)} neighbours: {bits:z.4f} bits")
         parameters = sum(len(group.coefficients) + 2 for group in predictor.groups)
@@ -250,15 +277,16 @@ class _Search:
             escapes=escapes_of(groups, 128), source=self.source,
         )  # fmt: skip
 
-    def _regressed(self, group_of: tuple[int, ...], most: int) -> Predictor:
+    def _regressed(self, group_of: tuple[int, ...], most: int, row_first: bool) -> Predictor:
         empty = self._empty(group_of)
         if not most:
             return empty
         numbers = self._lanes(empty, held(self.train), SEEN // 4)
         offsets = pool(numbers.shape[1], self.shape)
-        samples = self._samples(empty, numbers, offsets)
+        samples = drawn(empty, numbers, offsets, len(self.train), self.generator)
         price = 20 * len(self.train) * self.columns / self.cells + 30
-        chosen = choose(samples, min(most, len(offsets)), price)
+        same_row = [index for index, offset in enumerate(offsets) if not offset[0]][: most // 2 if row_first else 0]
+        chosen = choose(samples, min(most, len(offsets)), price, same_row)
         stage = with_neighbours(empty, samples, [offsets[index] for index in chosen], chosen)
         numbers = cut_lanes(centred(empty, self.train), SEEN // 4, self.columns)
         residuals = forward(replace(stage, features=(), tree=(), classes=((0, 0),)), numbers)[1]
@@ -269,38 +297,6 @@ class _Search:
         """Cut lanes out of rows, and take the origins off their numbers alone: the rest may be large."""
         cut = cut_lanes(rows.reshape(len(rows), -1), most, self.columns)
         return centred(predictor, cut.reshape(-1, self.columns)).reshape(cut.shape)
-
-    def _samples(self, empty: Predictor, numbers: IntArray, offsets: Sequence[Offset]) -> Samples:
-        """Draw numbers of every group, with the neighbours around them."""
-        plan = Plan(
-            replace(empty, neighbours=tuple(offsets), groups=with_zeros(empty.groups, len(offsets))), numbers.shape[1]
-        )
-        distances = plan.distances(offsets)
-        lanes = Lanes(plan, len(numbers))
-        flat, gone = unmasked(numbers)
-        lanes.values[:, plan.cells] = flat
-        count = max(200, HELD // (len(empty.groups) * (len(offsets) + 1)))
-        targets, inputs, counts = [], [], []
-        whole_ones: dict[int, tuple[IntArray, IntArray]] = {}
-        for group in range(len(empty.groups)):
-            of = plan.group_of == group
-            places = plan.cells[:, of].ravel()
-            whole = len(places) * len(numbers)
-            size = min(count, 40_000)
-            picks = self.generator.integers(0, whole, size)
-            if gone is not None:
-                there = np.flatnonzero(~gone[:, :, of].ravel())
-                picks = there[picks % len(there)] if len(there) else picks
-            lane, place = picks // len(places), places[picks % len(places)]
-            targets.append(lanes.values[lane, place])
-            around = lanes.values[lane[:, None], place[:, None] - distances]
-            if empty.groups[group].wide:
-                whole_ones[group] = targets[-1], around
-            inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
-            counts.append(len(self.train) * np.count_nonzero(plan.group_of == group))
-        return Samples(
-            np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float), whole_ones
-        )
 
     def _judged(self, predictor: Predictor) -> float:
         """Estimate the bits a number under a small tree of classes."""
@@ -321,6 +317,8 @@ class _Search:
         sizes = (len(self.train), *self.shape)
         best = cost, predictor
         tried: list[tuple[int, int]] = [(16, 7), (16, 9), (8, 6), (32, 8)]
+        # Adaptation at all has to be worth its steps; among adaptive stages the least bits win, however close.
+        limit = 0.998 * cost
         for many, rate in tried:
             reach = min(many, sizes[axis] - 1)
             if reach < 2:
@@ -329,8 +327,8 @@ class _Search:
             candidate = replace(predictor, adaptation=Adaptation(along, rate))
             bits = self._judged(candidate)
             self.told(f"adaptive, {reach} neighbours, rate 2^-{rate}: {bits:z.4f} bits")
-            if bits < 0.998 * best[0]:
-                best = bits, candidate
+            if bits < limit:
+                best, limit = (bits, candidate), bits
             elif bits > 1.02 * best[0]:
                 break
         return best

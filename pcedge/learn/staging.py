@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import Plan, observe, split
+from pcedge.data.prediction import NARROW, Lanes, Plan, observe, split
 from pcedge.data.predictor import (
     COEFFICIENT_BITS,
     MAX_COEFFICIENT,
@@ -33,6 +33,9 @@ ORDERED, MOST_ORDERED = 1 << 17, 64
 
 #: numbers of a lane, and lanes, in which numbers are looked at
 LANE, LANES = 1 << 13, 256
+
+#: products of numbers and neighbours that a regression holds, and numbers of a group that it draws
+HELD, DRAWN = 1 << 24, 40_000
 
 #: bytes of an integer circuit's file without tables and stage
 BASE_BYTES = 16_500
@@ -80,6 +83,48 @@ def cut_lanes(numbers: IntArray, most: int, columns: int) -> IntArray:
 def with_zeros(groups: Sequence[Group], count: int) -> tuple[Group, ...]:
     """Give groups so many coefficients, all 0."""
     return tuple(replace(group, coefficients=(0,) * count) for group in groups)
+
+
+def drawn(
+    empty: Predictor, numbers: IntArray, offsets: Sequence[Offset], rows: int, generator: np.random.Generator
+) -> Samples:
+    """Draw numbers of every group of a stage without neighbours, with what lies around them at some offsets.
+
+    Args:
+        empty: the stage.
+        numbers: (lanes, rows, columns) with the origins off; masked ones are not drawn.
+        offsets: where to look.
+        rows: rows that the draw stands for.
+        generator: draws.
+    """
+    plan = Plan(
+        replace(empty, neighbours=tuple(offsets), groups=with_zeros(empty.groups, len(offsets))), numbers.shape[1]
+    )
+    distances = plan.distances(offsets)
+    lanes = Lanes(plan, len(numbers))
+    flat, gone = unmasked(numbers)
+    lanes.values[:, plan.cells] = flat
+    size = min(max(200, HELD // (len(empty.groups) * (len(offsets) + 1))), DRAWN)
+    targets, inputs, counts = [], [], []
+    whole_ones: dict[int, tuple[IntArray, IntArray]] = {}
+    for group in range(len(empty.groups)):
+        of = plan.group_of == group
+        places = plan.cells[:, of].ravel()
+        there = None if gone is None else np.flatnonzero(~gone[:, :, of].ravel())
+        # Each number as often as the others: with replacement a draw leaves out a third of a small set, and what is
+        # found hangs on which third.
+        every = len(places) * len(numbers) if there is None or not len(there) else there
+        picks = np.resize(generator.permutation(every), size)
+        lane, place = picks // len(places), places[picks % len(places)]
+        targets.append(lanes.values[lane, place])
+        around = lanes.values[lane[:, None], place[:, None] - distances]
+        if empty.groups[group].wide:
+            whole_ones[group] = targets[-1], around
+        inputs.append(around if empty.groups[group].wide else np.clip(around, -NARROW, NARROW))
+        counts.append(rows * np.count_nonzero(of))
+    return Samples(
+        np.array(targets, dtype=float), np.array(inputs, dtype=float), np.array(counts, dtype=float), whole_ones
+    )
 
 
 def with_neighbours(empty: Predictor, samples: Samples, offsets: Sequence[Offset], chosen: Sequence[int]) -> Predictor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pcedge.circuit import load_circuit, log_likelihood, save_circuit
 from pcedge.circuit.file import circuit_bytes
+from pcedge.cli.sensing import columns_for
 from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits
 from pcedge.data.maps import symbols_of
-from pcedge.data.predictor import Predictor
+from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import FormatError, UsageError
 from pcedge.evaluate.numbers import row_log_likelihood, token_logs
 from pcedge.export import read_onnx, write_onnx
+from pcedge.learn import sensor
 from pcedge.learn.checkpoint import seal
 from pcedge.learn.classes import fit_mixture
 from pcedge.learn.config import Watch
@@ -26,6 +29,7 @@ from pcedge.learn.contexts import grow
 from pcedge.learn.neighbourhood import pool
 from pcedge.learn.regression import Samples, choose, fit
 from pcedge.learn.sensor import fit_sensor
+from pcedge.learn.staging import drawn
 from pcedge.quantize import quantize
 
 
@@ -110,6 +114,100 @@ def test_neighbours_that_tell_are_chosen() -> None:
     assert_allclose(found.coefficients[1], [1, 0], atol=0.01)
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_numbers_are_drawn_without_replacement(missing: bool) -> None:
+    numbers = np.arange(1, 601).reshape(2, 150, 2)
+    stage = Predictor("int16", (2,), (Group(-1000, 1000, 0, ()),), (0, 0), (), None, (), (), ((0, 0),), 128, escapes=12)
+    gone = numbers % 3 == 0
+    drawing = np.ma.MaskedArray(numbers, gone) if missing else numbers
+    samples = drawn(stage, drawing, [(0, 1), (1, 0)], 300, np.random.default_rng(0))
+    assert samples.targets.shape == (1, 40_000) and samples.inputs.shape == (1, 40_000, 2)
+    found, counts = np.unique(samples.targets, return_counts=True)
+    assert_array_equal(found, numbers[~gone] if missing else numbers.ravel())
+    assert counts.max() - counts.min() <= 1
+    # Of two columns the left neighbour is the number before, or 0 outside of the row; above is two before.
+    left, above = samples.inputs[0].T
+    assert_array_equal(left, np.where(samples.targets[0] % 2 == 0, samples.targets[0] - 1, 0))
+    assert_array_equal(above, np.where((samples.targets[0] - 1) % 300 < 2, 0, samples.targets[0] - 2))
+
+
+@pytest.mark.parametrize(
+    ("bits", "chosen"),
+    [
+        ({16: 8.6954, 32: 8.6782}, 32),  # a ratio of 0.99802: once there is adaptation, the least counts
+        ({16: 8.6782, 32: 8.6954}, 16),
+        ({16: 8.7085, 32: 8.7083}, None),  # not worth its steps
+    ],
+)
+def test_the_best_adaptation_is_chosen(monkeypatch: Any, bits: dict[int, float], chosen: int | None) -> None:
+    def judged(_: Any, stage: Predictor) -> float:
+        adaptation = stage.adaptation
+        return bits[len(adaptation.neighbours)] if adaptation and adaptation.rate in (7, 8) else 8.72
+
+    monkeypatch.setattr(sensor._Search, "_judged", judged)
+    search = sensor._Search(series(100), series(100), None, None, 0, lambda _: None, None)
+    stage = replace(search._empty((0, 0)), neighbours=((1, 0),), groups=(Group(-32768, 32767, 0, (65536,)),))
+    cost, found = search._adapted(8.72, stage)
+    assert (found.adaptation and len(found.adaptation.neighbours)) == chosen
+    assert cost == (8.72 if chosen is None else bits[chosen])
+
+
+def test_neighbours_of_the_same_row_that_tell_only_together_are_found() -> None:
+    # A walk beside its own steps: neither the walk now nor that before says anything of a step alone.
+    generator = np.random.default_rng(0)
+    steps = generator.integers(-300, 301, 3000)
+    x = np.zeros(3000, [("walk", "<i4"), ("step", "<i4")])
+    x["walk"], x["step"] = np.cumsum(steps), steps + generator.integers(-1, 2, 3000)
+    data = Splits(x, None, typed=True)
+    circuit, report = fit_sensor(data, source=columns_for(data, (), None))
+    stage = circuit.symbolizer
+    assert isinstance(stage, Predictor) and {(0, 1), (1, 1)} <= set(stage.neighbours)
+    # A step has 9.2 bits; told by the walk only the 1.6 of its noise.
+    assert report.valid_bits < (9.2 + 1.6) / 2 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("plain", "costs", "ways", "kept"),
+    [
+        (8.0, [7.0, 7.5], [True, True], "1"),  # the same row first is better, and once more
+        (8.0, [8.5, 7.5], [True, False], "2"),  # it is worse: the plain way once more
+        (8.0, [8.5, 8.0], [True, False], "plain"),
+        (10.0, [], [], None),  # none at all is better by far
+    ],
+)
+def test_the_best_candidate_is_drawn_again(
+    monkeypatch: Any, plain: float, costs: list[float], ways: list[bool], kept: str | None
+) -> None:
+    seen: list[bool] = []
+    waiting = list(costs)
+
+    def candidate(search: Any, name: str, of: tuple[int, ...], most: int, row_first: bool = False) -> Any:
+        stage = replace(search._empty(of), source=None)
+        if not most:
+            return 8.05, stage, {}
+        if "again" in name:
+            seen.append(row_first)
+        number = len(seen)
+        stage = replace(stage, neighbours=((1 + number, 0),), groups=(Group(-32768, 32767, 0, (65536,)),))
+        return (waiting.pop(0) if number else plain), stage, {}
+
+    class Chosen(Exception):
+        pass
+
+    def adapted(_: Any, cost: float, stage: Predictor) -> Any:
+        raise Chosen(cost, stage.neighbours)
+
+    monkeypatch.setattr(sensor._Search, "_candidate", candidate)
+    monkeypatch.setattr(sensor._Search, "_adapted", adapted)
+    monkeypatch.setattr(sensor._Search, "_groupings", lambda _: [("columns alike", (0, 0))])
+    with pytest.raises(Chosen) as chosen:
+        fit_sensor(Splits(series(100)))
+    assert seen == ways and not waiting
+    number = {None: None, "plain": 0, "1": 1, "2": 2}[kept]
+    cost = 8.05 if number is None else [plain, *costs][number]
+    assert chosen.value.args == (cost, () if number is None else ((1 + number, 0),))
+
+
 def test_a_tree_finds_the_feature_and_its_threshold() -> None:
     generator = np.random.default_rng(0)
     features = generator.integers(0, 100, (3, 20000))
@@ -150,7 +248,7 @@ def test_a_stopped_search_goes_on_from_its_finished_candidates(tmp_path: Any) ->
     lines: list[str] = []
     watch = Watch()
     whole, report = fit_sensor(data, told=lines.append, watch=watch)
-    for last in (2, 5):
+    for last in (2, 5, 6):
 
         def stop(number: int, *_: Any, last: int = last) -> None:
             if number == last:
