@@ -284,7 +284,11 @@ def test_training_is_repeatable(tmp_path: Path) -> None:
         (["info", "{d}/x.npy"], 1, "onnx-container"),
         (["simulate", "{d}"], 1, "pcedge: {d} must hold a manifest.json, as every project of pcedge export does; it"),
         (["image", "{d}/m.onnx", "--project", "{d}", "--out", "{t}/i"], 1, "pcedge: {d} must hold a manifest.json, as"),
-        (["estimate", "{d}/m.onnx", "--macs", "4", "--rate", "1e6"], 2, "--macs must come without --rate, which finds"),
+        (
+            ["estimate", "{d}/m.onnx", "--macs", "4", "--rate", "1e6"],
+            2,
+            "--macs must come without --rate, which settles",
+        ),
         (["estimate", "{d}/m.onnx", "--streams", "1", "--rate", "1e6"], 2, "--streams must come without --rate"),
         (["estimate", "{d}/m.onnx", "--fit", "{d}/m.onnx"], 2, "--fit must go with --memories reload"),
         (["estimate", "{d}/m.onnx", "--job", "decode"], 2, "--job must come with --rate"),

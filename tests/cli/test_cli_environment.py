@@ -168,7 +168,7 @@ def test_binary_on_stdout(folder: Path, tmp_path: Path) -> None:
         ("/dev/full", 1, "pcedge: /dev/full must take what is written to it, it does not: No space left on device\n"),
         ("/dev/stdout >&-", 1, "/dev/stdout must take what is written to it, it does not: Bad file descriptor\n"),
         ("/dev/stdin </dev/null", 1, "/dev/stdin must take what is written to it, it does not: Bad file descriptor\n"),
-        ("/dev/fd/77", 2, "the output must be open, /dev/fd/77 is not\n"),
+        ("/dev/fd/77", 2, "the output must be open, /dev/fd/77 is not"),
         ("/dev", 2, "is a directory"),
     ):
         done = shell(folder, f"{words} {place}")
