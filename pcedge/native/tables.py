@@ -73,7 +73,7 @@ class _Pool:
         size = self.size * np.dtype(self.dtype).itemsize
         memory = np.zeros(size + 2 * _LINE, dtype=np.uint8)
         first = -memory.ctypes.data % _LINE
-        array = memory[first : first + size + _LINE].view(self.dtype)
+        array: NDArray[Any] = memory[first : first + size + _LINE].view(self.dtype)
         if self.blocks:
             np.concatenate(self.blocks, out=array[: self.size])
         return array
