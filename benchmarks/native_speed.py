@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import subprocess
 import tempfile
 import time
@@ -161,7 +162,7 @@ def main() -> None:
 
 
 def _threads(program: Program, records: np.ndarray) -> list[str]:  # type: ignore[type-arg]
-    """Compare two threads with one, and with two processes at once, by the wall clock."""
+    """Compare two threads with one by the wall clock."""
     engines = {threads: NativeEngine(program, threads=threads) for threads in (1, 2)}
     coded = engines[1].encode_lanes(records, len(records))
     times: dict[tuple[str, int], list[float]] = {}
@@ -176,7 +177,7 @@ def _threads(program: Program, records: np.ndarray) -> list[str]:  # type: ignor
     gain = {job: min(times[job, 1]) / min(times[job, 2]) for job in ("encode", "decode")}
     return [
         f"Two threads over one, wall-clock, S = {len(records):,}: {gain['encode']:.2f} encoding, {gain['decode']:.2f} "
-        "decoding."
+        f"decoding; load average of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores."
     ]
 
 

@@ -68,6 +68,7 @@ class NativeEngine:
         return self._both(self.library.engine.intervals, records, (len(self.circuit.order),))
 
     def _both(self, function: Callable[..., int], records: IntArray, tail: tuple[int, ...]) -> Vector:
+        records = np.ascontiguousarray(records)
         first, second = (np.zeros((len(records), *tail), dtype=np.int64) for _ in range(2))
 
         def work(begin: int, end: int) -> None:
@@ -79,6 +80,8 @@ class NativeEngine:
 
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
         """Encode records; record i goes to lane i mod `lanes`, as its next one."""
+        # It has a name, for the structure points at its memory.
+        records = np.ascontiguousarray(records)
         given = _records(records)
 
         def work(begin: int, end: int) -> list[bytes]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import integer_circuits, make_circuit, records_for, unstructured_circuits
 
+from pcedge.codec import encode
 from pcedge.engines import Engine, ReferenceEngine
 from pcedge.errors import StreamError, UsageError
 from pcedge.integer import IntegerCircuit
@@ -104,6 +105,21 @@ def test_few_records(count: int) -> None:
                 coded = reference.encode_lanes(records, lanes)
                 assert engine.encode_lanes(records, lanes) == coded
                 assert_array_equal(engine.decode_lanes(coded, count), records)
+
+
+def test_records_in_any_order_of_memory() -> None:
+    circuit = CIRCUITS["hidden"]
+    reference, engine = ReferenceEngine(circuit), NativeEngine(circuit)
+    records = reference.sample(70, seed=2)
+    likelihood, coded = reference.likelihood(records), reference.encode_lanes(records, 5)
+    wide = np.repeat(records, 2, axis=1)
+    for same in (np.asfortranarray(records), wide[:, ::2], records[::-1].copy()[::-1], records.astype(np.uint8)):
+        for got, expected in zip(engine.likelihood(same), likelihood, strict=True):
+            assert_array_equal(got, expected)
+        for got, expected in zip(engine.intervals(same), reference.intervals(records), strict=True):
+            assert_array_equal(got, expected)
+        assert engine.encode_lanes(same, 5) == coded
+        assert encode(engine, same, 5) == encode(reference, same, 5)
 
 
 def test_samples_are_those_of_the_reference() -> None:
