@@ -22,8 +22,10 @@ from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer, value_range
 from pcedge.engines.base import LaneCoder, Progress
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, StreamError
 from pcedge.integer.circuit import IntegerCircuit
+from pcedge.native import NativeEngine
 
 Rows = NDArray[Any]
 
@@ -122,31 +124,48 @@ def decode_segments(
 
 
 def decode_part(engine: LaneCoder, head: Stream, segment: Segment, start: int, stop: int, number: int) -> Rows:
-    """Decode rows `start` to `stop` of a segment, of the lanes that they lie in; else as `decode_segments`."""
-    lanes, rows = len(segment.lanes), segment.records
+    """Decode rows `start` to `stop` of a segment, of the lanes that they lie in; else as `decode_segments`.
+
+    Of a circuit without a symbolizer no later record of these lanes is decoded, so nothing tells whether they end as
+    they must: the segment's checksum does.
+    """
     symbolizer = engine.circuit.symbolizer
-    if segment.stored is not None or isinstance(symbolizer, Symbolizer):
-        return decode_segments(engine, head, [segment], number)[start:stop]
-    if symbolizer is None:
-        lane, place = np.arange(start, stop) % lanes, np.arange(start, stop) // lanes
-    else:
-        counts = lane_rows(rows, lanes)
-        firsts = np.cumsum(counts) - counts
-        lane = np.searchsorted(firsts, np.arange(start, stop), side="right") - 1
-        place = np.arange(start, stop) - firsts[lane]
+    if start < stop and segment.stored is None:
+        if symbolizer is None and isinstance(engine, NativeEngine | ReferenceEngine):
+            return _decode_records(engine, head, segment, start, stop, number)
+        if isinstance(symbolizer, Predictor):
+            return _decode_lanes_of(engine, head, segment, start, stop, number)
+    return decode_segments(engine, head, [segment], number)[start:stop]
+
+
+def _decode_records(
+    engine: NativeEngine | ReferenceEngine, head: Stream, segment: Segment, start: int, stop: int, number: int
+) -> Rows:
+    lane, place = np.arange(start, stop) % len(segment.lanes), np.arange(start, stop) // len(segment.lanes)
     some = np.unique(lane)
-    if len(some) == lanes:
-        return decode_segments(engine, head, [segment], number)[start:stop]
+    lanes, rounds = [segment.lanes[i] for i in some], int(place.max()) + 1
     # Longer lanes come first, as in every segment.
-    counts = lane_rows(rows, lanes)[some]
-    chosen = Segment(
-        int(counts.sum()), tuple(segment.lanes[i] for i in some), tuple(segment.raw[i] for i in some if segment.raw)
-    )
-    decoded = decode_segments(engine, head, [chosen], number)
-    which = np.searchsorted(some, lane)
-    places = place * len(some) + which if symbolizer is None else (np.cumsum(counts) - counts)[which] + place
-    chosen_rows: Rows = decoded[places]
-    return chosen_rows
+    total = int(np.minimum(lane_rows(segment.records, len(segment.lanes))[some], rounds).sum())
+    try:
+        if isinstance(engine, NativeEngine):
+            records = engine.decode_first(lanes, total)
+        else:
+            records = np.concatenate(list(itertools.islice(engine.decode_rounds(lanes, total), rounds)))
+    except StreamError:
+        decode_segments(engine, head, [segment], number)  # names the lane among all
+        raise
+    return _typed(head, records[place * len(some) + np.searchsorted(some, lane)], None)
+
+
+def _decode_lanes_of(engine: LaneCoder, head: Stream, segment: Segment, start: int, stop: int, number: int) -> Rows:
+    """Decode the contiguous lanes that have some rows, and give these."""
+    counts = lane_rows(segment.records, len(segment.lanes))
+    ends = np.cumsum(counts)
+    first, last = np.searchsorted(ends, [start, stop - 1], side="right")
+    some = slice(int(first), int(last) + 1)
+    chosen = Segment(int(counts[some].sum()), segment.lanes[some], segment.raw[some])
+    skipped = int(ends[first] - counts[first])
+    return decode_segments(engine, head, [chosen], number)[start - skipped : stop - skipped]
 
 
 def _mapping(circuit: IntegerCircuit) -> Callable[[list[Rows]], list[IntArray]]:

@@ -103,18 +103,26 @@ class NativeEngine:
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-        records = self._decode(lanes, count, strict=True, known=known)
+        records = self._decode(lanes, count, strict=1, known=known)
         if progress:
             progress(count, count)
         return records
 
     def decode_rounds(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> Iterator[IntArray]:
         """Decode the next record of every lane at a time; all are decoded when the first is asked for."""
-        records = self._decode(lanes, count, strict=True, known=known)
+        records = self._decode(lanes, count, strict=1, known=known)
         for first in range(0, count, max(len(lanes), 1)):
             yield records[first : first + len(lanes)]
 
-    def _decode(self, lanes: list[bytes], count: int, *, strict: bool, known: IntArray | None = None) -> IntArray:
+    def decode_first(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> IntArray:
+        """Decode the first `count` records of lanes that may have more; they are checked as far as they are decoded.
+
+        Raises:
+            StreamError: the bytes are not what an encoder of this circuit writes.
+        """
+        return self._decode(lanes, count, strict=2, known=known)
+
+    def _decode(self, lanes: list[bytes], count: int, *, strict: int, known: IntArray | None = None) -> IntArray:
         records = known_symbols(self.program, known, count)
         ends = np.cumsum([len(lane) for lane in lanes], dtype=np.int64)
         data = b"".join(lanes)
@@ -123,7 +131,7 @@ class NativeEngine:
         def work(begin: int, end: int) -> None:
             fault = np.zeros(2, dtype=np.int64)
             status = self.library.engine.decode(
-                ctypes.byref(self._native), data, ends.ctypes.data, len(lanes), begin, end, int(strict),
+                ctypes.byref(self._native), data, ends.ctypes.data, len(lanes), begin, end, strict,
                 ctypes.byref(out), fault.ctypes.data,
             )  # fmt: skip
             _raise(status, fault, lanes)
@@ -233,7 +241,7 @@ class NativeEngine:
         widths = self.circuit.widths
         size = len(self.circuit.order) * (widths.scale_bits // 8) + widths.range_bits // 8
         data = np.random.default_rng(seed).integers(0, 256, (count, size), dtype=np.uint8)
-        return self._decode([row.tobytes() for row in data], count, strict=False, known=known)
+        return self._decode([row.tobytes() for row in data], count, strict=0, known=known)
 
     def _shares(self, work: Callable[[int, int], Any], lanes: int, block: int = 64) -> list[Any]:
         """Share lanes or records out to threads, in whole blocks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import random
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def test_errors() -> None:
         pack(other, STREAM)
     with pytest.raises(StreamError, match=r"^the stream must be of the circuit beside it, "):
         unpack(pack_circuit(other) + STREAM)
+
+
+def test_no_more_is_unpacked_than_the_size() -> None:
+    packed = lzma.compress(bytes(1 << 26))
+    tracemalloc.start()
+    with pytest.raises(StreamError, match=r"^the circuit of the archive must be 100 bytes packed by xz"):
+        unpack(forged(100, packed))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 24
 
 
 def test_damage_is_found() -> None:

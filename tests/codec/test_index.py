@@ -253,6 +253,11 @@ class TestErrors:
         segments = (*parsed.segments[:2], bad, parsed.segments[3])
         with pytest.raises(StreamError, match=r"^lane 1 must "):
             decode(ENGINE, replace(parsed, segments=segments).pack())
+        for engine in ("numpy", "auto"):
+            decoder = Decoder(CIRCUIT, replace(parsed, segments=segments).pack(), engine)
+            assert_array_equal(decoder[28], DATA[28])
+            with pytest.raises(StreamError, match=r"^lane 1 must "):
+                _ = decoder[29]
 
 
 def test_a_slice_of_a_codec() -> None:

@@ -152,7 +152,7 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
         put_symbol(out, (base + n) * p->variables + v, b->symbols[(size_t)v * N + (size_t)n]);
     }
   }
-  for (int n = 0; n < columns && strict; ++n) {
+  for (int n = 0; n < columns && strict == 1; ++n) {
     fault[0] = first + n;
     if (decoder_needed(decoders + n, p) != decoders[n].size) {
       fault[1] = decoder_needed(decoders + n, p);

@@ -114,7 +114,8 @@ typedef struct {
   // Records first, first + 1, … of lanes begin..end - 1 of S; `lanes` gets memory that pce_free gives back.
   int (*encode)(const pce_program *, const pce_records *, int64_t lanes, int64_t begin, int64_t end,
                 pce_lanes *out);
-  // `fault` gets the lane and what it needs.
+  // `fault` gets the lane and what it needs. `strict`: 1 checks lanes to their ends, 2 as far as the records go, 0 takes
+  // any bytes.
   int (*decode)(const pce_program *, const uint8_t *data, const int64_t *ends, int64_t lanes,
                 int64_t begin, int64_t end, int32_t strict, pce_records *out, int64_t *fault);
   // Lanes begin..end - 1 of a predictor stage; lane i has rows[i] rows, which follow those of the lanes before.
