@@ -38,7 +38,7 @@ def test_bits_of_rows() -> None:
     assert_allclose(found.bits.likelihood_bits, -row_log_likelihood(ENGINE.circuit, x) / math.log(2))
     # An ideal coder of the intervals, whose raw bits are whole, and the file but for what frames it.
     assert 0 <= 8 * found.payload_bytes - found.bits.interval_bits.sum() < 64
-    assert found.file_bytes == len(encode(ENGINE, x, 1))
+    assert found.file_bytes == len(encode(ENGINE, x, 1, stored=False))
     assert (decode(ENGINE, encode(ENGINE, x, 1)) == x).all()
     assert set(found.as_dict()["ood"]["auroc"]) == {"float", "likelihood", "intervals"}
 
