@@ -32,6 +32,8 @@ def main() -> None:
     engine = open_engine(load_zoo("mnist-16"))
     images = load_array(str(Path(DATA) / "t10k-images-idx3-ubyte.gz"))[:count].reshape(count, -1).astype(np.int64)
     plain = len(engine.encode_lanes(images, 1)[0])
+    lo, hi = engine.intervals(images)
+    taken = np.cumsum(engine.circuit.scale_bits - np.log2(hi - lo)) / 8
     rng = np.random.default_rng(0)
     rows = []
     for size, computed in zip(SIZES, COMPUTED, strict=True):
@@ -43,9 +45,9 @@ def main() -> None:
         layout, sent = packets[0]
         back = decode_packets(engine, sent, layout, count)
         assert (back.records == images).all()
-        # The last packet is not full: it counts by the symbols that it holds.
-        last = int.from_bytes(sent[-1][: layout.place_bytes], "little") >> 1
-        cost = (len(sent) - 1) * size / (plain * last / images.size) - 1
+        # The last packet is not full: what the others hold is compared with the bytes of the same symbols in one lane.
+        symbols = int.from_bytes(sent[-1][: layout.place_bytes], "little") >> 1
+        alone = taken[symbols - 1]
         layout, sent = packets[32]
         gone = rng.random(len(sent)) < SHARE
         lost = decode_packets(engine, [p for p, is_gone in zip(sent, gone, strict=True) if not is_gone], layout, count)
@@ -60,8 +62,8 @@ def main() -> None:
             assert (found.records == np.where(lost.here, images, -1)).all()
             noticed.append(f"{len(found.damaged)} of {int(gone.sum())}")
         rows.append([
-            str(size), str(len(packets[0][1])), f"{cost:+.2%}", f"{computed} %",
-            *(f"{(len(sent) - 1) * (size + more) / (plain * last / images.size) - 1:+.2%}" for more in (2, 4)),
+            str(size), str(len(packets[0][1])), f"{(len(sent) - 1) * size / alone - 1:+.2%}", f"{computed} %",
+            *(f"{(len(packets[0][1]) - 1) * (size + more) / alone - 1:+.2%}" for more in (2, 4)),
             f"{gone.mean():.2%}", f"{1 - lost.here.mean():.2%}", *noticed,
         ])  # fmt: skip
         print(" | ".join(rows[-1]), flush=True)
