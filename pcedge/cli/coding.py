@@ -94,7 +94,9 @@ def encode(
     from pcedge.native import open_engine
 
     must_come_with("--append", more, without=("index",))
-    must_come_with("--packet-bytes", packet_bytes is not None, "packet_crc", without=("lanes", "index", "append"))
+    must_come_with("--packet-bytes", packet_bytes is not None, "packet_crc", without=("lanes", "index"))
+    if packet_bytes is not None and more:
+        raise click.UsageError("--append must come without --packet-bytes: packets are not appended to")
     engine = open_engine(read_integer(model), engine_name, threads)
     columns = getattr(engine.circuit.symbolizer, "source", None)
     if missing is not None and (columns is None or not columns.marks_missing):

@@ -42,8 +42,8 @@ from pcedge.cli.output import (
     memory_in_words,
     options_given,
     progress,
+    save_array,
     table,
-    whole_file,
 )
 from pcedge.data.columns import Columns
 from pcedge.errors import DataError
@@ -249,8 +249,7 @@ def loglik(
         logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
         variables = len(engine.circuit.order)
     if out is not None:
-        with whole_file(out) as fresh, open(fresh, "wb") as file:
-            np.save(file, logs, allow_pickle=False)
+        save_array(out, logs)
     mean = float(logs.mean())
     impossible = int(np.isneginf(logs).sum())
     finite = math.isfinite(mean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -248,6 +249,19 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
     for texts in shown:
         block.add_row(*texts)
     return block
+
+
+def save_array(path: Path, array: Any) -> None:
+    """Write a .npy file that is whole or not there.
+
+    numpy writes to an open file through the C library, which loses the error of the last bytes on a full disk.
+    """
+    import numpy as np
+
+    held = io.BytesIO()
+    np.save(held, array, allow_pickle=False)
+    with whole_file(path) as fresh:
+        fresh.write_bytes(held.getbuffer())
 
 
 @contextlib.contextmanager

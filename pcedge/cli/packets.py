@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pcedge.cli.output import counted, progress, whole_file
+from pcedge.cli.output import counted, progress, save_array, whole_file
 
 
 def encode_packets(
@@ -57,8 +57,6 @@ def decode_packets(engine: Any, stream: Path, lost: Path | None) -> tuple[Any, d
     Raises:
         StreamError: the header is damaged or of another circuit; or something is lost, and `lost` is None.
     """
-    import numpy as np
-
     from pcedge.codec.packet_stream import decode_packet_stream, whole
 
     with progress("decoding") as move:
@@ -66,8 +64,7 @@ def decode_packets(engine: Any, stream: Path, lost: Path | None) -> tuple[Any, d
     if lost is None:
         whole(received)
     else:
-        with whole_file(lost) as fresh, fresh.open("wb") as file:
-            np.save(file, ~received.here)
+        save_array(lost, ~received.here)
     return received.array, {
         "packets": received.packets, "damaged_packets": list(received.damaged),
         "lost": int((~received.here).sum()),

@@ -20,7 +20,7 @@ from pcedge.cli.inputs import (
     said_header,
     to_symbols,
 )
-from pcedge.cli.output import Command, Result, progress, table, whole_file
+from pcedge.cli.output import Command, Result, progress, save_array, table
 from pcedge.errors import DataError, UsageError
 
 #: variables that are shown to people
@@ -69,8 +69,7 @@ def score(
             with progress("variables") as move:
                 shares = record_shares(engine, records, move)
     if out is not None:
-        with whole_file(out) as fresh, open(fresh, "wb") as file:
-            np.save(file, scores if shares is None else shares, allow_pickle=False)
+        save_array(out, scores if shares is None else shares)
     possible = scores[scores != SCORE_IMPOSSIBLE]
     mean = float(possible.mean()) if len(possible) else None
     result: dict[str, Any] = {
@@ -99,7 +98,7 @@ def score(
 
 @click.command(cls=Command, example="pcedge sample m.onnx --count 1000 --seed 1 --out x.npy")
 @click.argument("model", type=MODEL)
-@click.option("--count", required=True, type=click.IntRange(0), help="How many records.")
+@click.option("--count", required=True, type=click.IntRange(0, 1 << 40), help="How many records.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random bytes.")
 @click.option("--out", required=True, type=OUT, help="Write the records, .npy.")
 @engine_options
@@ -115,7 +114,6 @@ def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threa
         raise UsageError(f"the output must be a .npy file, got {out.name}")
     engine = open_engine(read_integer(model), engine_name, threads)
     x = sample_data(engine, count, seed)
-    with whole_file(out) as fresh, open(fresh, "wb") as file:
-        np.save(file, x, allow_pickle=False)
+    save_array(out, x)
     result = {"out": str(out), "records": count, "seed": seed, "shape": list(x.shape), "dtype": str(x.dtype)}
     return result, f"{out}: {x.dtype} {x.shape}", 0

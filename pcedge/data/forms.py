@@ -356,7 +356,7 @@ def _write_table(form: Form, array: Array) -> bytes:
             head = (delimiter.join(quoted) + ending).encode()
         rows = [delimiter.join(row) for row in zip(*columns, strict=True)]
     else:
-        flat = array.reshape(len(array), -1)
+        flat = array.reshape(len(array), math.prod(array.shape[1:]))
         flat = flat.astype(np.uint8) if flat.dtype.kind == "b" else flat
         texts = ([str(number) for number in row] for row in flat.tolist())
         rows = [delimiter.join(gap if cell == mark else cell for cell in row) for row in texts]

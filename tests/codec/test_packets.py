@@ -242,6 +242,7 @@ class TestCommands:
         [
             (("--packet-crc", "16"), "--packet-crc must come with --packet-bytes"),
             (("--packet-bytes", "64", "--lanes", "2"), "--lanes must come without --packet-bytes"),
+            (("--packet-bytes", "64", "--append"), "--append must come without --packet-bytes"),
             (("--packet-bytes", "5"), "must have 8..65535 bytes, got 5"),
         ],
     )
