@@ -168,8 +168,9 @@ def encode(
     help="What OUT holds.  [default: what its suffix says, else what was encoded, byte for byte]",
 )  # fmt: skip
 @click.option(
-    "--records", type=Slice(), help="Restore these records only, START:STOP as numpy counts; fast with an index."
-)
+    "--records", type=Slice(),
+    help="Restore these records only, START:STOP within the stream, negative ones from its end; fast with an index.",
+)  # fmt: skip
 @click.option(
     "--lost", type=click.Path(dir_okay=False, path_type=Path),
     help="Of packets, take what came: write 0 where nothing did, and here, as a .npy of booleans, where that is.",
