@@ -9,10 +9,9 @@ from numcodecs.abc import Codec as NumcodecsCodec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 
 from pcedge.codec import stream
-from pcedge.codec.registry import engine_of, name_circuit
+from pcedge.codec.registry import digest_for, engine_of
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
-from pcedge.errors import UsageError
 
 
 class Pcedge(NumcodecsCodec):  # type: ignore[misc]
@@ -33,14 +32,7 @@ class Pcedge(NumcodecsCodec):  # type: ignore[misc]
 
     def __init__(self, circuit: Source | None = None, digest: str | None = None, lanes: int | None = None) -> None:
         """Name the circuit; it is opened when it is first used."""
-        if circuit is not None:
-            found = name_circuit(circuit)
-            if digest not in (None, found):
-                raise UsageError(f"the circuit must be {digest}, got {found}")
-            digest = found
-        if not isinstance(digest, str):
-            raise UsageError("the codec pcedge must have a circuit, or the digest of one")
-        self.digest = digest
+        self.digest = digest_for(circuit, digest, "pcedge")
         self.lanes = stream.check_lanes(lanes)
 
     def encode(self, buf: Any) -> bytes:

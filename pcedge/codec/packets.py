@@ -225,13 +225,14 @@ def decode_packets(
             good.append((place >> 1, place & 1, body[layout.place_bytes :]))
         else:
             damaged.append(number)
+    reference = engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(engine.program)
     for first in range(0, len(good), BLOCK_PACKETS):
         block = good[first : first + BLOCK_PACKETS]
         places, rules = (np.array([packet[k] for packet in block], dtype=np.int64) for k in (0, 1))
         if isinstance(engine, NativeEngine):
             engine.unpack(b"".join(packet[2] for packet in block), layout.payload, places, rules, out)
         else:
-            _decode_block(ReferenceEngine(engine.program), [packet[2] for packet in block], places, rules, out)
+            _decode_block(reference, [packet[2] for packet in block], places, rules, out)
         if progress:
             progress(min(first + BLOCK_PACKETS, len(good)), len(good))
     return Unpacked(out, out != MISSING, tuple(damaged))

@@ -43,6 +43,22 @@ def name_circuit(source: Source) -> str:
     return digest
 
 
+def digest_for(circuit: Source | None, digest: str | None, codec: str) -> str:
+    """Give the digest of a codec's circuit, which this process knows then if it is given.
+
+    Raises:
+        UsageError: neither circuit nor digest is given, or they are not of one another.
+    """
+    if circuit is not None:
+        found = name_circuit(circuit)
+        if digest not in (None, found):
+            raise UsageError(f"the circuit must be {digest}, got {found}")
+        return found
+    if not isinstance(digest, str):
+        raise UsageError(f"the codec {codec} must have a circuit, or the digest of one")
+    return digest
+
+
 def keep_circuit(source: Source, folder: str | os.PathLike[str] | None = None) -> Path:
     """Write a circuit to a folder of circuits, the first of `folders` where none is named; give the file's path."""
     program = open_program(source)

@@ -25,6 +25,7 @@ from pcedge.codec.container import (
 )
 from pcedge.codec.fields import Field, check_fields, check_understood
 from pcedge.codec.predicted import default_lanes
+from pcedge.codec.rows import row_shape
 from pcedge.codec.segments import check_rows, decode_segments, encode_segments
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
@@ -210,7 +211,7 @@ def check_head(circuit: IntegerCircuit, stream: Stream) -> None:
             f"it was made by {stream.digest.hex()}"
         )
     symbolizer = circuit.symbolizer
-    rows = symbolizer.data_shape if isinstance(symbolizer, Predictor) else symbolizer.shape if symbolizer else None
+    rows = row_shape(symbolizer)
     if rows is not None and stream.shape[1:] != rows:
         raise StreamError(f"rows must have the symbolizer's shape {rows}, the header says shape {stream.shape}")
     if symbolizer is None and math.prod(stream.shape[1:]) != len(circuit.order):

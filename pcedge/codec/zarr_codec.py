@@ -14,10 +14,9 @@ from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 
 from pcedge.codec import stream
-from pcedge.codec.registry import engine_of, find_circuit, name_circuit
+from pcedge.codec.registry import digest_for, engine_of, find_circuit, name_circuit
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
-from pcedge.errors import UsageError
 from pcedge.schedule.serialised import from_bytes, to_bytes
 
 NAME = "pcedge.pce"
@@ -45,14 +44,7 @@ class PceCodec(ArrayBytesCodec):  # type: ignore[misc]
 
     def __init__(self, circuit: Source | None = None, *, digest: str | None = None, lanes: int | None = None) -> None:
         """Name the circuit; it is opened when it is first used."""
-        if circuit is not None:
-            found = name_circuit(circuit)
-            if digest not in (None, found):
-                raise UsageError(f"the circuit must be {digest}, got {found}")
-            digest = found
-        if not isinstance(digest, str):
-            raise UsageError(f"the codec {NAME} must have a circuit, or the digest of one")
-        object.__setattr__(self, "digest", digest)
+        object.__setattr__(self, "digest", digest_for(circuit, digest, NAME))
         object.__setattr__(self, "lanes", stream.check_lanes(lanes))
 
     @classmethod
