@@ -23,11 +23,15 @@ NAME = {"win32": "pcedge.dll", "darwin": "libpcedge.dylib"}.get(sys.platform, "l
 
 FLAGS = ("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 
+_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512cd", "-mbmi2", "-mlzcnt",
+           "-mprefer-vector-width=512")  # fmt: skip
+
 #: instruction sets beside the compiler's own, by machine: how the compiler makes code for each
 ISAS = {
-    "x86_64": {"avx2": ("-mavx2", "-mbmi2", "-mlzcnt"),
-               "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mbmi2", "-mlzcnt"),
-               "vnni": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mbmi2", "-mlzcnt")},
+    "x86_64": {"sse41": ("-mssse3", "-msse4.1"),
+               "avx2": ("-mavx2", "-mbmi2", "-mlzcnt"),
+               "avx512": (*_AVX512,),
+               "vnni": (*_AVX512, "-mavx512vnni")},
 }  # fmt: skip
 
 
@@ -80,11 +84,11 @@ def build(target: Path) -> None:
 
 
 def _engines(command: list[str], isa: str, flags: tuple[str, ...], folder: Path) -> list[Path]:
-    """Compile the engine of an instruction set, for whole blocks and for few records."""
+    """Compile the engine of an instruction set, for whole blocks and for one record."""
     common = [f"-DPCE_ISA={isa}", *flags]
     return [
         _compile(command, common, "engine", folder / f"{isa}.o"),
-        _compile(command, [*common, "-DPCE_FEW"], "engine", folder / f"{isa}_few.o"),
+        _compile(command, [*common, "-DPCE_ONE"], "engine", folder / f"{isa}_one.o"),
     ]
 
 

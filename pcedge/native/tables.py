@@ -194,8 +194,8 @@ class _Writer:
             if isinstance(step, Interval) and symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.
                 stride = 1 << ((symbols - 1).bit_length() // 2)
-                marks = np.pad(rows[:-1:stride], ((0, 0), (0, -rows.shape[1] % _VECTOR)))
-                numbers |= {"list": self.pairs.put(marks), "list_b": stride}
+                marks = rows[:-1:stride]
+                numbers |= {"list": self.pairs.put(_pairs(marks)), "list_b": stride, "sums": self._less(marks)}
         return numbers
 
     def _rows(self, rows: SparseRows, values: IntArray | None, dropped: int = 0) -> dict[str, int]:
@@ -218,14 +218,24 @@ class _Writer:
         wide = self._wide(int(weights.sum(axis=1).max()), weights.shape[1] if zeros == Zeros.TAIL else 0)
         numbers = {"data": self.weights.put(weights), "wide": int(wide)}
         if not wide and zeros != Zeros.TAIL and int(weights.max()) < _HALF:
-            numbers["pairs"] = self.pairs.put(np.pad(weights, ((0, 0), (0, weights.shape[1] % 2))))
-            numbers["sums"] = self.sums.put((weights.sum(axis=1) * _HALF) % _NARROW)
+            numbers["pairs"] = self.pairs.put(_pairs(weights))
+            numbers["sums"] = self._less(weights)
         return numbers
+
+    def _less(self, rows: IntArray) -> int:
+        """Put what products with mantissas less 2^15 lack of each row."""
+        return self.sums.put(np.pad((rows.sum(axis=1) * _HALF) % _NARROW, (0, -len(rows) % _VECTOR)))
 
     def _wide(self, weight: int, dropped: int = 0) -> bool:
         """Tell whether a row of so much weight, and so many weights of 0 as tails, may need more than 32 bits."""
         most = (1 << self.circuit.state_bits) - 1
         return weight * most + dropped * (most >> WEIGHT_TAIL_BITS) >= _NARROW
+
+
+def _pairs(rows: IntArray) -> IntArray:
+    """Put two columns of each row side by side, pair after pair those of all rows, padded with rows of zeros."""
+    padded = np.pad(rows, ((0, -len(rows) % _VECTOR), (0, rows.shape[1] % 2)))
+    return padded.reshape(len(padded), -1, 2).transpose(1, 0, 2)
 
 
 class _Allocator:

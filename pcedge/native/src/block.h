@@ -3,15 +3,18 @@
 #define PCEDGE_BLOCK_H
 
 #include "pcedge.h"
-#include "vectors.h"
+#include "rows.h"
 #include <stdlib.h>
 #include <string.h>
 
-// PCE_FEW compiles the engine for blocks of few records, whose other columns would be idle.
-#ifdef PCE_FEW
-#define N (LANES > 8 ? LANES : 8)
+// PCE_ONE compiles the engine for blocks of one record, whose vectors hold units.
+#ifdef PCE_ONE
+#define N 1
 #else
 #define N PCE_BLOCK
+#endif
+#if defined(PCE_FUSED) && !defined(PCE_ONE)
+#define PCE_LANES
 #endif
 #define FOR_LANES for (size_t n = 0; n < N; ++n)
 
@@ -31,8 +34,10 @@ typedef struct {
   int32_t *symbols;   // by variable
   uint32_t *narrow;   // accumulators
   uint64_t *wide;     // the same where 32 bits are too few
-  uint32_t *pairs;    // mantissas of two units, less 2^15 each
+  uint32_t *sources;  // mantissas of two units, less 2^15 each, for two vectors of records
+  uint32_t *work;     // what is accumulated for them
   uint16_t *context;  // of an INTERVAL, by record: `room` units
+  uint16_t lengths[N];
   int room;           // units rounded up to whole vectors
   uint32_t reciprocals[256];
 } block_t;
@@ -56,37 +61,60 @@ static inline void lengths_wide(const uint64_t *restrict x, int32_t *restrict le
   FOR_LANES length[n] = bits_of(x[n]);
 }
 
-static void *taken(size_t count, size_t size) {
-  void *memory = calloc(count ? count : 1, size);
-  return memory;
+static void *taken(size_t count, size_t size) { return calloc(count ? count : 1, size); }
+
+// Memory of zeros that begins with a line of the cache; what calloc gave stands before it.
+#define LINE 64
+static void *lined(size_t count, size_t size) {
+  if (count > (SIZE_MAX - 2 * LINE) / size)
+    return NULL;
+  uint8_t *memory = calloc(count * size + 2 * LINE, 1);
+  if (!memory)
+    return NULL;
+  uint8_t *line = memory + LINE + (LINE - (uintptr_t)memory % LINE) % LINE;
+  memcpy(line - sizeof memory, &memory, sizeof memory);
+  return line;
 }
 
+static void lined_free(void *line) {
+  uint8_t *memory = NULL;
+  if (line)
+    memcpy(&memory, (uint8_t *)line - sizeof memory, sizeof memory);
+  free(memory);
+}
+
+// Units rounded up to whole vectors.
+static inline size_t vectors_of(size_t units) { return (units + 15) / 16 * 16; }
+
 static void block_free(block_t *b) {
-  free(b->state);
-  free(b->exponents);
-  free(b->symbols);
-  free(b->narrow);
-  free(b->wide);
-  free(b->pairs);
-  free(b->context);
+  lined_free(b->state);
+  lined_free(b->exponents);
+  lined_free(b->symbols);
+  lined_free(b->narrow);
+  lined_free(b->wide);
+  lined_free(b->sources);
+  lined_free(b->work);
+  lined_free(b->context);
 }
 
 static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
-  const size_t units = (size_t)p->units + 1;
+  const size_t units = (size_t)p->units + 1, room = vectors_of(units), vectors = N < 32 ? 32 : N;
   memset(b, 0, sizeof *b);
   b->program = p;
-  b->room = (int)((units + 15) / 16 * 16);
+  b->room = (int)room;
   for (uint32_t i = 0; i < 256; ++i)
     b->reciprocals[i] = (1u << 25) / (2 * i + 513);
   // Contexts are read in vectors of 16 units, also the last one.
-  b->state = taken(((size_t)s->words + 16) * N, sizeof *b->state);
-  b->exponents = taken(((size_t)s->slots + 1) * N, sizeof *b->exponents);
-  b->symbols = taken((size_t)p->variables * N, sizeof *b->symbols);
-  b->narrow = taken(units * N, sizeof *b->narrow);
-  b->wide = taken(units * N, sizeof *b->wide);
-  b->pairs = taken((units / 2 + 1) * N, sizeof *b->pairs);
-  b->context = taken((size_t)b->room * N, sizeof *b->context);
-  if (b->state && b->exponents && b->symbols && b->narrow && b->wide && b->pairs && b->context)
+  b->state = lined(((size_t)s->words + 16) * N + 16, sizeof *b->state);
+  b->exponents = lined(((size_t)s->slots + 1) * N, sizeof *b->exponents);
+  b->symbols = lined((size_t)p->variables * N, sizeof *b->symbols);
+  b->narrow = lined(room * N, sizeof *b->narrow);
+  b->wide = lined(units * N, sizeof *b->wide);
+  b->sources = lined(room / 2 * vectors, sizeof *b->sources);
+  b->work = lined(room * vectors, sizeof *b->work);
+  b->context = lined(room * N, sizeof *b->context);
+  if (b->state && b->exponents && b->symbols && b->narrow && b->wide && b->sources && b->work &&
+      b->context)
     return PCE_OK;
   block_free(b);
   return PCE_MEMORY;

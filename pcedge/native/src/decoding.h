@@ -6,16 +6,16 @@
 #include "records.h"
 
 // Find a record's symbol: the greatest one whose interval begins at or below the position.
-static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale,
+static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale, uint16_t flip,
                     const decoder_t *d, uint64_t *start, uint64_t *end) {
   const pce_program *p = b->program;
   const uint64_t unit = d->range >> p->scale_bits;
   int32_t low = 0, high = s->symbols;
   *start = 0;
-  *end = bound_of(p, weighted_of(b, s, n, high), high, scale);
+  *end = bound_of(p, weighted_of(b, s, n, high, flip), high, scale);
   while (high - low > 1) {
     const int32_t middle = low + (high - low) / 2;
-    const uint64_t bound = bound_of(p, weighted_of(b, s, n, middle), middle, scale);
+    const uint64_t bound = bound_of(p, weighted_of(b, s, n, middle, flip), middle, scale);
     if (unit * bound <= d->offset) {
       low = middle;
       *start = bound;
@@ -39,12 +39,13 @@ static void find_each(block_t *b, const pce_step *s, const decoder_t *decoders, 
   take_context(b, s, total);
   for (int n = 0; n < count; ++n) {
     const scale_t scale = scale_of(b, total[n], s->symbols);
-    symbols[n] = (uint32_t)find(b, s, (size_t)n, scale, decoders + n, &start, &end);
+    symbols[n] = (uint32_t)find(b, s, (size_t)n, scale, 0, decoders + n, &start, &end);
     starts[n] = (uint32_t)start;
     ends[n] = (uint32_t)end;
   }
 }
 
+#ifdef PCE_FUSED
 // The greatest part of 2^P at or below each decoder's position: a float proposes, integers decide.
 static void positions(const pce_program *p, const decoder_t *decoders, int count,
                       uint32_t *restrict parts) {
@@ -74,45 +75,118 @@ static void positions(const pce_program *p, const decoder_t *decoders, int count
   }
 }
 
+// Weighted entries up to which a symbol begins at or below the position, about: those of symbol x are `first` less
+// x times `slope`. What they propose is checked.
+typedef struct {
+  uint32_t first[COLUMNS], slope[COLUMNS];
+} thresholds_t;
+
+static inline uint32_t whole_of(float x) {
+  const float half = x * 0.5f;
+  return (uint32_t)(int32_t)(half < 2147483520.0f ? half : 2147483520.0f) << 1 | 1;
+}
+
+static void take_thresholds(const pce_program *p, const scales_t *c, const uint32_t *parts,
+                            thresholds_t *t) {
+  FOR_LANES {
+    const uint32_t power = (uint32_t)(127 + p->scale_bits + 2) + c->down[n] - c->up[n], word = power << 23;
+    float factor;
+    memcpy(&factor, &word, sizeof word);
+    factor /= (float)(int32_t)c->scale[n];
+    t->first[n] = whole_of((float)(int32_t)(parts[n] + 1) * factor);
+    t->slope[n] = (uint32_t)(int32_t)((float)p->floor * factor);
+  }
+}
+#endif
+
+#ifdef PCE_LANES
+// Search among every `stride`-th symbol, whose rows are weights for all records.
+static void find_marks(block_t *b, const pce_step *s, const thresholds_t *t, uint32_t *low) {
+  const int units = s->a_units, words = (units + 1) / 2;
+  const uint32_t stride = (uint32_t)s->list_b;
+  const int marks = (s->symbols + s->list_b - 1) / s->list_b;
+  const uint32_t *rows = (const uint32_t *)(const void *)(b->program->pairs + s->list);
+  const uint32_t *sums = b->program->sums + s->sums;
+  const vec one = vec_set(1);
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    interleave(b, b->state + (size_t)s->a * N + lane, units, 0);
+    vec most[2], step[2], count[2] = {vec_set(0), vec_set(0)};
+    vec_apart(vec_load(t->first + lane), vec_load(t->first + lane + LANES), most, most + 1);
+    vec_apart(vec_load(t->slope + lane), vec_load(t->slope + lane + LANES), step, step + 1);
+    for (int i = 0; i < 2; ++i)
+      step[i] = vec_multiply(step[i], vec_set(stride));
+    for (int k = 0; k < marks; k += ROWS) {
+      vec acc[ROWS][2];
+      accumulate(b, rows + k, vectors_of((size_t)marks), words, sums + k, acc);
+      for (int r = 0; r < ROWS && k + r < marks; ++r)
+        for (int i = 0; i < 2; ++i) {
+          count[i] = vec_choose(acc[r][i], most[i], vec_add(count[i], one), count[i]);
+          most[i] = vec_sub(most[i], step[i]);
+        }
+    }
+    vec first, second;
+    vec_order(count[0], count[1], &first, &second);
+    vec_store(low + lane, vec_multiply(vec_sub(first, one), vec_set(stride)));
+    vec_store(low + lane + LANES, vec_multiply(vec_sub(second, one), vec_set(stride)));
+  }
+}
+
 // Find the symbols of a block whose weighted entries have at most 32 bits, all by the same halves.
 static void find_all(block_t *b, const pce_step *s, const decoder_t *decoders, int count,
                      uint32_t *restrict low, uint32_t *restrict start, uint32_t *restrict end) {
   const pce_program *p = b->program;
   const uint32_t symbols = (uint32_t)s->symbols;
-  const int padded = padded_of(s);
+  const size_t padded = vectors_of((size_t)s->a_units);
   scales_t scales;
-  uint32_t parts[N], middle[N], rows[N], weighted[N] = {0}, bounds[N];
-  take_scales(b, s, count, &scales);
+  thresholds_t thresholds;
+  uint32_t parts[N], middle[N], rows[N], weighted[N] = {0};
+  take_scales(b, s, &scales);
   positions(p, decoders, count, parts);
-  FOR_LANES {
-    low[n] = start[n] = 0;
-    weighted[n] = scales.total[n] << p->leaf_bits;
-    middle[n] = symbols;
-  }
-  bounds_of(p, &scales, weighted, middle, end);
+  take_thresholds(p, &scales, parts, &thresholds);
   uint32_t step = 1;
-  while (2 * step < symbols)
-    step *= 2;
+  if (s->list >= 0) {
+    step = (uint32_t)s->list_b / 2;
+    find_marks(b, s, &thresholds, low);
+    for (int n = 0; n < count; ++n)
+      fetch(p->pairs + s->pairs + (size_t)low[n] * padded, 2 * step * padded);
+  } else {
+    FOR_LANES low[n] = 0;
+    while (2 * step < symbols)
+      step *= 2;
+  }
   for (; step; step /= 2) {
-    // First among every `stride`-th symbol, whose rows lie side by side, for all records to read.
-    const uint32_t stride = s->list >= 0 && step >= (uint32_t)s->list_b ? (uint32_t)s->list_b : 1;
-    const int shift = __builtin_ctz(stride);
     FOR_LANES {
       middle[n] = low[n] + step;
-      rows[n] = middle[n] < symbols ? middle[n] >> shift : 0;
+      rows[n] = middle[n] < symbols ? middle[n] : 0;
     }
-    if (stride == 1 && 2 * step == (uint32_t)s->list_b)
-      for (int n = 0; n < count; ++n)
-        fetch(p->pairs + s->pairs + (size_t)low[n] * (size_t)padded, 2 * step * (size_t)padded);
-    weigh(b, p->pairs + (stride > 1 ? s->list : s->pairs), padded, rows, count, weighted);
-    bounds_of(p, &scales, weighted, middle, bounds);
+    weigh(b, s, rows, count, weighted);
     FOR_LANES {
-      const int there = middle[n] < symbols, below = bounds[n] <= parts[n];
-      low[n] = there && below ? middle[n] : low[n];
-      start[n] = there && below ? bounds[n] : start[n];
-      end[n] = there && !below ? bounds[n] : end[n];
+      const uint32_t most = thresholds.first[n] - middle[n] * thresholds.slope[n];
+      low[n] = middle[n] < symbols && weighted[n] <= most ? middle[n] : low[n];
     }
   }
+  ends_of(b, s, &scales, low, count, start, end);
+  for (int n = 0; n < count; ++n)
+    if (start[n] > parts[n] || end[n] <= parts[n]) {
+      uint64_t first, last;
+      low[n] = (uint32_t)find(b, s, (size_t)n, scale_at(&scales, (size_t)n), FLIP, decoders + n,
+                              &first, &last);
+      start[n] = (uint32_t)first;
+      end[n] = (uint32_t)last;
+    }
+}
+#endif
+
+// Find the symbols of a block's next INTERVAL, and their ends.
+static void find_symbols(block_t *b, const pce_step *s, const decoder_t *decoders, int count,
+                         uint32_t *symbols, uint32_t *starts, uint32_t *ends) {
+#ifdef PCE_LANES
+  if (s->pairs >= 0) {
+    find_all(b, s, decoders, count, symbols, starts, ends);
+    return;
+  }
+#endif
+  find_each(b, s, decoders, count, symbols, starts, ends);
 }
 
 static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t first, int columns,
@@ -130,10 +204,7 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
         continue;
       }
       uint32_t symbol[N], start[N], end[N];
-      if (s->pairs >= 0)
-        find_all(b, s, decoders, count, symbol, start, end);
-      else
-        find_each(b, s, decoders, count, symbol, start, end);
+      find_symbols(b, s, decoders, count, symbol, start, end);
       for (int n = 0; n < count; ++n) {
         b->symbols[(size_t)s->variable * N + (size_t)n] = (int32_t)symbol[n];
         if (!decoder_take(decoders + n, p, start[n], end[n]) && strict) {

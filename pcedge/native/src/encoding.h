@@ -23,28 +23,23 @@ fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
   }
 }
 
+#ifdef PCE_LANES
 // The ends of one INTERVAL's symbols, of a block whose weighted entries have at most 32 bits.
 static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *lo, uint32_t *hi) {
-  const pce_program *p = b->program;
   const int32_t *symbols = b->symbols + (size_t)s->variable * N;
   scales_t scales;
-  uint32_t first[N], second[N], weighted[N] = {0};
-  take_scales(b, s, count, &scales);
-  FOR_LANES {
-    first[n] = (uint32_t)(symbols[n] < 0 ? 0 : symbols[n]);
-    second[n] = first[n] + 1;
-  }
-  weigh(b, p->pairs + s->pairs, padded_of(s), first, count, weighted);
-  bounds_of(p, &scales, weighted, first, lo);
-  weigh(b, p->pairs + s->pairs, padded_of(s), second, count, weighted);
-  bounds_of(p, &scales, weighted, second, hi);
+  uint32_t known[N];
+  take_scales(b, s, &scales);
+  FOR_LANES known[n] = (uint32_t)(symbols[n] < 0 ? 0 : symbols[n]);
+  ends_of(b, s, &scales, known, count, lo, hi);
   FOR_LANES {
     lo[n] = symbols[n] < 0 ? 0 : lo[n];
     hi[n] = symbols[n] < 0 ? 0 : hi[n];
   }
 }
+#endif
 
-// The same of any other.
+// The same record by record.
 static void step_intervals_wide(block_t *b, const pce_step *s, int count, uint32_t *lo,
                                 uint32_t *hi) {
   const pce_program *p = b->program;
@@ -57,8 +52,8 @@ static void step_intervals_wide(block_t *b, const pce_step *s, int count, uint32
       continue;
     }
     const scale_t scale = scale_of(b, total[n], s->symbols);
-    lo[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol), symbol, scale);
-    hi[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1), symbol + 1, scale);
+    lo[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol, 0), symbol, scale);
+    hi[n] = (uint32_t)bound_of(p, weighted_of(b, s, (size_t)n, symbol + 1, 0), symbol + 1, scale);
   }
 }
 
@@ -73,10 +68,13 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
     }
     const size_t at = (size_t)s->place * N;
     fetch_ahead(b, schedule, i, count);
-    if (s->pairs >= 0)
+#ifdef PCE_LANES
+    if (s->pairs >= 0) {
       step_intervals(b, s, count, lo + at, hi + at);
-    else
-      step_intervals_wide(b, s, count, lo + at, hi + at);
+      continue;
+    }
+#endif
+    step_intervals_wide(b, s, count, lo + at, hi + at);
   }
 }
 

@@ -1,5 +1,5 @@
 // The native engine, compiled once for every instruction set; PCE_ISA names it.
-// PCE_FEW is the same for few records, which the other one hands on.
+// PCE_ONE is the same for one record, which the other one hands on.
 #include "decoding.h"
 #include "encoding.h"
 #include "stage.h"
@@ -10,18 +10,18 @@
 #define TEXT(a) #a
 #define TEXT_OF(a) TEXT(a)
 
-#ifdef PCE_FEW
-#define NAME NAMED(pce_few_, PCE_ISA)
+#ifdef PCE_ONE
+#define NAME NAMED(pce_one_, PCE_ISA)
 #define HAND_ON(count, call)
 #else
 #define NAME NAMED(pce_engine_, PCE_ISA)
-#define FEW NAMED(pce_few_, PCE_ISA)
-extern const pce_engine FEW;
-// Columns up to which two small blocks cost less than one whole one.
-#define FEW_COLUMNS 16
+#define ONE NAMED(pce_one_, PCE_ISA)
+extern const pce_engine ONE;
+// Columns up to which records one after the other cost less than a block.
+#define FEW_COLUMNS 1
 #define HAND_ON(count, call)                                                                       \
   if ((count) <= FEW_COLUMNS)                                                                      \
-    return FEW.call;
+    return ONE.call;
 #endif
 
 static int likelihood(const pce_program *p, const pce_records *r, int64_t *mantissa,

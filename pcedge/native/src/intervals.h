@@ -1,5 +1,5 @@
-// Intervals of symbols within 2^P (docs/arithmetic.md, section Intervals): for a whole block in 32 bits
-// where a step has tables of 16 bits, else record by record.
+// Intervals of symbols within 2^P (docs/arithmetic.md, section Intervals): on vectors where a step has tables of
+// 16 bits and the instruction set has them, else record by record.
 #ifndef PCEDGE_INTERVALS_H
 #define PCEDGE_INTERVALS_H
 
@@ -52,39 +52,117 @@ static void take_context(block_t *b, const pce_step *s, uint64_t *total) {
     }
 }
 
-// The weighted entry of one symbol for one record.
-static inline uint64_t weighted_of(const block_t *b, const pce_step *s, size_t n, int symbol) {
+// The weighted entry of one symbol for one record; the context's bits may be flipped.
+static inline uint64_t weighted_of(const block_t *b, const pce_step *s, size_t n, int symbol,
+                                   uint16_t flip) {
   const uint16_t *c = b->context + n * (size_t)b->room;
   const int units = s->a_units;
   const uint32_t *row = b->program->tables + s->data + (size_t)symbol * (size_t)units;
   uint64_t sum = 0;
   for (int k = 0; k < units; ++k)
-    sum += (uint64_t)c[k] * row[k];
+    sum += (uint64_t)(uint16_t)(c[k] ^ flip) * row[k];
   return sum;
 }
 
-// The same of a block whose weighted entries have at most 32 bits.
+#ifdef PCE_FUSED
+// Mantissas less 2^15, as multiplications of signed 16 bits want them.
+#define FLIP 0x8000
+
+// Records whose vectors are whole.
+#define COLUMNS (N < 8 ? 8 : N)
+
+// What all bounds of a block's contexts share.
 typedef struct {
-  uint32_t total[N], scale[N], up[N], down[N];
+  uint32_t scale[COLUMNS], up[COLUMNS], down[COLUMNS];
 } scales_t;
 
-static inline int padded_of(const pce_step *s) { return (s->a_units + 15) / 16 * 16; }
+// The scales of LANES records from their contexts' totals.
+static inline void scales_at(const block_t *b, const pce_step *s, vec total, scales_t *c,
+                             size_t lane) {
+  const pce_program *p = b->program;
+  const int P = p->scale_bits;
+  const vec most = vec_set(1u << RECIPROCAL_BITS), one = vec_set(1);
+  const vec whole = vec_set(RECIPROCAL_BITS), even = vec_set(P + 2 - p->leaf_bits);
+  const vec length = vec_length(total), longer = vec_max(length, whole);
+  const vec excess = vec_sub(longer, whole), lack = vec_sub(longer, length);
+  const vec last = vec_sub(vec_left(one, vec_amount(excess)), one);
+  const vec rounded_up = vec_right_each(vec_add(total, last), vec_amount_right(excess));
+  const vec divisor = vec_left(rounded_up, vec_amount(lack));
+  // A column without a record may hold anything.
+  const vec index = vec_and(vec_right(divisor, 7), vec_set(255));
+  const vec start = vec_gather(b->reciprocals, index);
+  const vec error = vec_right(vec_sub(vec_set(0), vec_multiply(divisor, start)), 14);
+  const vec inverse = vec_multiply_right(start, error, 15);
+  const vec exact = vec_choose(most, divisor, vec_set(1u << 17), inverse);
+  const vec left = vec_set((1u << P) - (uint32_t)s->symbols * (uint32_t)p->floor);
+  const vec reach = vec_max(length, even);
+  vec_store(c->scale + lane, vec_multiply_right(exact, left, 17));
+  vec_store(c->up + lane, vec_sub(reach, length));
+  vec_store(c->down + lane, vec_sub(reach, even));
+}
+
+// The bounds of LANES records' symbols.
+static inline vec bounds_at(const pce_program *p, const scales_t *c, size_t lane, vec weighted,
+                            vec symbols) {
+  const vec up = vec_load(c->up + lane), down = vec_load(c->down + lane);
+  const vec entry =
+      vec_right_each(vec_left(weighted, vec_amount(up)), vec_amount_right(down));
+  const vec part = vec_multiply_right(entry, vec_load(c->scale + lane), p->scale_bits + 2);
+  return vec_add(vec_multiply(symbols, vec_set(p->floor)), part);
+}
+
+static inline void bounds_of(const pce_program *p, const scales_t *c, const uint32_t *weighted,
+                             const uint32_t *symbols, uint32_t *bounds) {
+  for (size_t lane = 0; lane < N; lane += LANES)
+    vec_store(bounds + lane,
+              bounds_at(p, c, lane, vec_load(weighted + lane), vec_load(symbols + lane)));
+}
+
+static inline scale_t scale_at(const scales_t *c, size_t n) {
+  const scale_t scale = {(int)c->down[n] - (int)c->up[n], c->scale[n]};
+  return scale;
+}
+#endif
+
+#ifdef PCE_LANES
+// Bring contexts to every record's side, and take what their bounds share.
+static void take_scales(block_t *b, const pce_step *s, scales_t *c) {
+  const int units = s->a_units;
+  const uint16_t *source = b->state + (size_t)s->a * N;
+  by_record(source, b->context, (size_t)b->room, (int)vectors_of((size_t)units), FLIP);
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    interleave(b, source + lane, units, 0);
+    vec low = vec_set((uint32_t)units << 15), high = low;
+    const uint32_t *words = b->sources;
+    for (int k = 0; k < units; k += 2, words += WIDTH) {
+      const vec ones = vec_set(k + 1 < units ? 0x10001u : 1u);
+      low = vec_multiply_add(low, vec_load(words), ones);
+      high = vec_multiply_add(high, vec_load(words + LANES), ones);
+    }
+    vec first, second;
+    vec_order(low, high, &first, &second);
+    scales_at(b, s, first, c, lane);
+    scales_at(b, s, second, c, lane + LANES);
+  }
+}
 
 static inline __attribute__((always_inline)) void weigh_rows(const block_t *b, const int16_t *table,
-                                                             int padded, const uint32_t *rows,
+                                                             size_t padded, const uint32_t *rows,
                                                              int count, uint32_t *out) {
   const size_t room = (size_t)b->room;
   for (int n = 0; n < count; n += 8) {
     const int16_t *row[8];
     for (int i = 0; i < 8; ++i)
-      row[i] = table + (size_t)rows[n + i] * (size_t)padded;
-    dots((const int16_t *)b->context + (size_t)n * room, room, row, padded, out + n);
+      row[i] = table + (size_t)rows[n + i] * padded;
+    dots((const int16_t *)b->context + (size_t)n * room, room, row, (int)padded, out + n);
   }
 }
 
 // Weighted entries of a row of the table for each record; those of records from `count` on are left.
-static void weigh(const block_t *b, const int16_t *table, int padded, const uint32_t *rows,
-                  int count, uint32_t *out) {
+static void weigh(const block_t *b, const pce_step *s, const uint32_t *rows, int count,
+                  uint32_t *out) {
+  const int16_t *table = b->program->pairs + s->pairs;
+  const size_t padded = vectors_of((size_t)s->a_units);
   // A known number of units has no loop.
   if (padded == 16)
     weigh_rows(b, table, 16, rows, count, out);
@@ -92,52 +170,26 @@ static void weigh(const block_t *b, const int16_t *table, int padded, const uint
     weigh_rows(b, table, padded, rows, count, out);
 }
 
-static void take_scales(block_t *b, const pce_step *s, int count, scales_t *c) {
-  const pce_program *p = b->program;
-  const int padded = padded_of(s), L = p->leaf_bits, P = p->scale_bits;
-  static const uint32_t none[N];
-  uint32_t divisor[N], start[N];
-  int32_t length[N];
-  // Less 2^15, as multiplications of signed 16 bits want them. What stands behind the units is not 0,
-  // but its entries in the tables are.
-  by_record(b->state + (size_t)s->a * N, b->context, (size_t)b->room, padded, 0x8000);
-  // The last row of the tables is 2^L for all units: what it weighs is the sum times 2^L.
-  FOR_LANES c->total[n] = 0;
-  weigh(b, b->program->pairs + s->pairs + (size_t)s->symbols * (size_t)padded, padded, none, count,
-        c->total);
-  FOR_LANES c->total[n] >>= L;
-  lengths_narrow(c->total, length);
-  FOR_LANES {
-    const int32_t over = length[n] - RECIPROCAL_BITS, amount = length[n] + L - (P + 2);
-    const uint32_t excess = over > 0 ? (uint32_t)over : 0, lack = over < 0 ? (uint32_t)-over : 0;
-    divisor[n] = ((c->total[n] + (1u << excess) - 1) >> excess) << lack;
-    c->up[n] = amount < 0 ? (uint32_t)-amount : 0;
-    c->down[n] = amount > 0 ? (uint32_t)amount : 0;
+// Both bounds of a symbol of each record.
+static void ends_of(const block_t *b, const pce_step *s, const scales_t *c, const uint32_t *symbols,
+                    int count, uint32_t *lo, uint32_t *hi) {
+  uint32_t next[N], first[N] = {0}, second[N] = {0};
+  FOR_LANES next[n] = symbols[n] + 1;
+#ifdef PCE_PAIRED_ROWS
+  if (s->a_units <= 16) {
+    const int16_t *table = b->program->pairs + s->pairs;
+    for (int n = 0; n < count; n += 8)
+      dots_of_ends(b->context + (size_t)n * (size_t)b->room, (size_t)b->room, table, symbols + n,
+                   first + n, second + n);
+  } else
+#endif
+  {
+    weigh(b, s, symbols, count, first);
+    weigh(b, s, next, count, second);
   }
-  FOR_LANES {
-    // A column without a record may hold anything.
-    const uint32_t index = (divisor[n] >> 7) - 256;
-    start[n] = b->reciprocals[index < 255 ? index : 255];
-  }
-  const uint32_t left = (1u << P) - (uint32_t)s->symbols * (uint32_t)p->floor;
-  FOR_LANES {
-    const uint32_t error = (0u - divisor[n] * start[n]) >> 14;
-    const uint32_t inverse = (uint32_t)((uint64_t)start[n] * error >> 15);
-    const uint32_t exact = divisor[n] == 1u << RECIPROCAL_BITS ? 1u << 17 : inverse;
-    c->scale[n] = (uint32_t)((uint64_t)exact * left >> 17);
-  }
+  bounds_of(b->program, c, first, symbols, lo);
+  bounds_of(b->program, c, second, next, hi);
 }
-
-// The bounds of a symbol for each record.
-static inline void bounds_of(const pce_program *p, const scales_t *c,
-                             const uint32_t *restrict weighted, const uint32_t *restrict symbols,
-                             uint32_t *restrict bounds) {
-  const uint32_t floor = (uint32_t)p->floor;
-  const int shift = p->scale_bits + 2;
-  FOR_LANES {
-    const uint32_t entry = (weighted[n] << c->up[n]) >> c->down[n];
-    bounds[n] = symbols[n] * floor + (uint32_t)((uint64_t)entry * c->scale[n] >> shift);
-  }
-}
+#endif
 
 #endif

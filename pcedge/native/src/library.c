@@ -10,6 +10,9 @@
 #endif
 
 extern const pce_engine pce_engine_base;
+#ifdef PCE_HAS_SSE41
+extern const pce_engine pce_engine_sse41;
+#endif
 #ifdef PCE_HAS_AVX2
 extern const pce_engine pce_engine_avx2;
 #endif
@@ -25,7 +28,7 @@ PCE_PUBLIC int pce_abi(void) { return PCE_ABI; }
 PCE_PUBLIC void pce_free(void *memory) { free(memory); }
 
 PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa) {
-  const pce_engine *engines[4];
+  const pce_engine *engines[5];
   int count = 0;
 #ifdef PCE_HAS_VNNI
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
@@ -38,6 +41,10 @@ PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa) {
 #ifdef PCE_HAS_AVX2
   if (__builtin_cpu_supports("avx2"))
     engines[count++] = &pce_engine_avx2;
+#endif
+#ifdef PCE_HAS_SSE41
+  if (__builtin_cpu_supports("sse4.1"))
+    engines[count++] = &pce_engine_sse41;
 #endif
   engines[count++] = &pce_engine_base;
   if (!*isa)

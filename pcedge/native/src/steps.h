@@ -2,7 +2,7 @@
 #ifndef PCEDGE_STEPS_H
 #define PCEDGE_STEPS_H
 
-#include "block.h"
+#include "kernels.h"
 
 static void run_init(block_t *b, const pce_step *s) {
   const int A = b->program->state_bits;
@@ -13,86 +13,73 @@ static void run_init(block_t *b, const pce_step *s) {
 
 // Turn rows of 16-bit numbers by record into rows by unit: `units` of each record, padded to 16.
 static void by_unit(const uint16_t *restrict rows, size_t room, uint16_t *restrict out, int units) {
+#ifdef PCE_ONE
+  (void)room;
+  memcpy(out, rows, (size_t)units * sizeof *out);
+#else
   for (size_t first = 0; first < N; first += 8)
-    for (int k = 0; k < units; k += 8)
-      transpose(rows + first * room + (size_t)k, room, out + (size_t)k * N + first, N,
-                units - k < 8 ? units - k : 8, 0);
+    for (int k = 0; k < units; k += 16)
+      transpose_rows(rows + first * room + (size_t)k, room, out + (size_t)k * N + first, N,
+                     units - k);
+#endif
 }
 
-// The same from rows by unit to rows by record, `units` rounded up to 8; bits are flipped.
+#ifdef PCE_FUSED
+// The same from rows by unit to rows by record, `units` rounded up to 16; bits are flipped.
 static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units,
                       uint16_t flip) {
+#ifdef PCE_ONE
+  (void)room;
+  for (int k = 0; k < units; ++k)
+    out[k] = rows[k] ^ flip;
+#else
   for (size_t first = 0; first < N; first += 8)
-    for (int k = 0; k < units; k += 8)
-      transpose(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room, 8, flip);
-}
-
-#if defined(__SSE2__)
-// LEAF of 16-bit tables where mantissas of 1 are as any other, without exponents.
-static void run_leaf_plain(block_t *b, const pce_step *s) {
-  const pce_program *p = b->program;
-  const int A = p->state_bits, padded = (s->units + 15) / 16 * 16;
-  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
-  const int16_t *tables = p->pairs + s->pairs;
-  const __m128i revived = _mm_set1_epi16((short)(s->zeros == REVIVE ? 1u << (A - 1) : 0));
-  FOR_LANES {
-    const int32_t symbol = symbols[n];
-    const int16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * (size_t)padded;
-    const int16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * (size_t)padded;
-    uint16_t *row = b->context + n * (size_t)b->room;
-    __m128i any = _mm_setzero_si128();
-    for (int k = 0; k < padded; k += 8) {
-      const __m128i count =
-          _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(const void *)(high + k)),
-                        _mm_loadu_si128((const __m128i *)(const void *)(low + k)));
-      any = _mm_or_si128(any, count);
-      _mm_storeu_si128((__m128i *)(void *)(row + k), count);
-    }
-    any = _mm_or_si128(any, _mm_shuffle_epi32(any, 0x4e));
-    any = _mm_or_si128(any, _mm_shuffle_epi32(any, 0xb1));
-    const uint32_t both = (uint32_t)_mm_cvtsi128_si32(any), top = (both | both >> 16) & 0xffff;
-    const int move = bits_of(top) - A;
-    const __m128i left = _mm_cvtsi32_si128(move < 0 ? -move : 0);
-    const __m128i right = _mm_cvtsi32_si128(move > 0 ? move : 0);
-    for (int k = 0; k < padded; k += 8) {
-      const __m128i count = _mm_loadu_si128((const __m128i *)(void *)(row + k));
-      const __m128i mantissa = _mm_srl_epi16(_mm_sll_epi16(count, left), right);
-      _mm_storeu_si128((__m128i *)(void *)(row + k), top ? mantissa : revived);
-    }
-  }
-  by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
+    for (int k = 0; k < units; k += 16)
+      transpose_columns(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room,
+                        flip);
+#endif
 }
 #endif
 
-// LEAF of 16-bit tables, record by record.
-static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
-  const pce_program *p = b->program;
-  const int A = p->state_bits, L = p->leaf_bits, padded = (s->units + 15) / 16 * 16;
+// The counts of a 16-bit leaf table for each record, by record.
+static void take_counts(block_t *b, const pce_step *s) {
+  const size_t padded = vectors_of((size_t)s->units), room = (size_t)b->room;
   const int32_t *symbols = b->symbols + (size_t)s->variable * N;
-  const uint16_t *tables = (const uint16_t *)(p->pairs + s->pairs);
-  int32_t *exponents = b->exponents + (size_t)s->target_slot * N;
+  const int16_t *tables = b->program->pairs + s->pairs;
   FOR_LANES {
     const int32_t symbol = symbols[n];
-    const uint16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * (size_t)padded;
-    const uint16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * (size_t)padded;
+    const int16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * padded;
+    const int16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * padded;
+    uint16_t *restrict row = b->context + n * room;
+    for (size_t k = 0; k < padded; k += 16)
+      for (size_t i = 0; i < 16; ++i)
+        row[k + i] = (uint16_t)(high[k + i] - low[k + i]);
+  }
+}
+
+// LEAF of 16-bit tables, record by record.
+static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
+  const int A = b->program->state_bits, L = b->program->leaf_bits;
+  const size_t padded = vectors_of((size_t)s->units);
+  take_counts(b, s);
+  int32_t *exponents = b->exponents + (size_t)s->target_slot * N;
+  FOR_LANES {
     uint16_t *row = b->context + n * (size_t)b->room;
     uint32_t top = 0;
-    for (int k = 0; k < padded; ++k) {
-      row[k] = (uint16_t)(high[k] - low[k]);
+    for (size_t k = 0; k < padded; ++k)
       top |= row[k];
-    }
     const int length = bits_of(top), move = length - A;
     if (!length) {
       if (s->zeros == REVIVE)
-        for (int k = 0; k < padded; ++k)
+        for (size_t k = 0; k < padded; ++k)
           row[k] = (uint16_t)(1u << (A - 1));
     } else if (move < 0) {
       const int keeps = s->zeros >= KEEP && length > 1;
-      for (int k = 0; k < padded; ++k)
+      for (size_t k = 0; k < padded; ++k)
         row[k] = keeps && row[k] == 1 ? 1 : (uint16_t)(row[k] << -move);
     } else {
       const int keeps = s->zeros >= KEEP;
-      for (int k = 0; k < padded; ++k) {
+      for (size_t k = 0; k < padded; ++k) {
         const uint16_t m = row[k] >> move;
         row[k] = keeps && row[k] && !m ? 1 : m;
       }
@@ -107,9 +94,11 @@ static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
 
 static void run_leaf(block_t *b, const pce_step *s, int scales) {
   const pce_program *p = b->program;
-#if defined(__SSE2__)
-  if (s->pairs >= 0 && s->zeros <= REVIVE && !scales) {
-    run_leaf_plain(b, s);
+#ifdef PCE_LANES
+  if (s->pairs >= 0 && s->zeros <= REVIVE && p->leaf_bits < p->state_bits) {
+    take_counts(b, s);
+    by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
+    settle_leaf(b, s, scales);
     return;
   }
 #endif
@@ -137,55 +126,7 @@ static void run_leaf(block_t *b, const pce_step *s, int scales) {
   normalise_narrow(b, s, b->narrow, exponent, scales);
 }
 
-// Put two units' mantissas side by side, less 2^15, for multiplications of signed 16 bits.
-static void interleave(block_t *b, const uint16_t *source, int units, int keep) {
-  for (int p = 0; 2 * p < units; ++p) {
-    const uint16_t *restrict first = source + (size_t)(2 * p) * N;
-    const uint16_t *restrict second = first + (2 * p + 1 < units ? N : 0);
-    uint32_t *restrict pairs = b->pairs + (size_t)p * N;
-    if (keep)
-      FOR_LANES pairs[n] = (live_of(first[n], 1) | live_of(second[n], 1) << 16) ^ 0x80008000u;
-    else
-      FOR_LANES pairs[n] = ((uint32_t)first[n] | (uint32_t)second[n] << 16) ^ 0x80008000u;
-  }
-}
-
-// Vectors across a block, and rows, that are accumulated together.
-#define ACROSS (N > LANES ? 2 : 1)
-#define ROWS (8 / ACROSS)
-// Rows of a dense block times the pairs; what less 2^15 took is in `sums`.
-static void dense_rows(block_t *b, const pce_step *s, int first, int rows) {
-  const int count = (s->a_units + 1) / 2;
-  const int16_t *weights = b->program->pairs + s->pairs;
-  const uint32_t *sums = b->program->sums + s->sums;
-  for (int lane = 0; lane < N; lane += ACROSS * LANES) {
-    vec acc[ROWS][ACROSS];
-    const uint32_t *word[ROWS];
-    for (int r = 0; r < ROWS; ++r) {
-      const int row = first + (r < rows ? r : 0);
-      for (int v = 0; v < ACROSS; ++v)
-        acc[r][v] = vec_set(sums[row]);
-      word[r] = (const uint32_t *)(const void *)(weights + (size_t)row * (size_t)count * 2);
-    }
-    const uint32_t *source = b->pairs + lane;
-    for (int p = 0; p < count; ++p, source += N) {
-      vec some[ACROSS];
-      for (int v = 0; v < ACROSS; ++v)
-        some[v] = vec_load(source + v * LANES);
-      for (int r = 0; r < ROWS; ++r) {
-        uint32_t both;
-        memcpy(&both, word[r] + p, sizeof both);
-        const vec w = vec_set(both);
-        for (int v = 0; v < ACROSS; ++v)
-          acc[r][v] = vec_multiply_add(acc[r][v], some[v], w);
-      }
-    }
-    for (int r = 0; r < rows; ++r)
-      for (int v = 0; v < ACROSS; ++v)
-        vec_store(b->narrow + (size_t)(first + r) * N + lane + v * LANES, acc[r][v]);
-  }
-}
-
+#ifdef PCE_LANES
 // Make entries without a value, of a dense block, possible where some source that they weigh is.
 static void possible_rows(block_t *b, const pce_step *s) {
   const uint16_t *source = b->state + (size_t)s->a * N;
@@ -199,6 +140,7 @@ static void possible_rows(block_t *b, const pce_step *s) {
         FOR_LANES sum[n] |= (uint32_t)(sum[n] == 0 && source[(size_t)i * N + n] != 0);
   }
 }
+#endif
 
 // UP, DOWN and LIST without a kernel of their own: any width, any lists, tails.
 #define MIX(NAME, WORD)                                                                            \
@@ -243,25 +185,38 @@ static void run_mix(block_t *b, const pce_step *s, int scales) {
   const int fall = s->op == LIST ? 0 : b->program->weight_bits;
   int32_t exponent[N];
   FOR_LANES exponent[n] = scales ? b->exponents[(size_t)s->a_slot * N + n] - fall : 0;
-  if (s->wide) {
-    mix_wide(b, s, b->wide);
-  } else if (s->pairs >= 0) {
-    const int keep = s->zeros >= KEEP;
-    interleave(b, b->state + (size_t)s->a * N, s->a_units, keep);
-    for (int k = 0; k < s->units; k += ROWS)
-      dense_rows(b, s, k, s->units - k < ROWS ? s->units - k : ROWS);
-    if (keep)
-      possible_rows(b, s);
-  } else {
-    mix_narrow(b, s, b->narrow);
+#ifdef PCE_LANES
+  if (s->pairs >= 0 && s->zeros < KEEP) {
+    mix_lanes(b, s, exponent, scales);
+    return;
   }
+  if (s->pairs >= 0) {
+    accumulate_lanes(b, s);
+    possible_rows(b, s);
+    normalise_narrow(b, s, b->narrow, exponent, scales);
+    return;
+  }
+#endif
+  if (s->wide)
+    mix_wide(b, s, b->wide);
+  else
+    mix_narrow(b, s, b->narrow);
   normalise(b, s, exponent, scales);
 }
 
 static void run_multiply(block_t *b, const pce_step *s, int scales) {
   const int keep = s->zeros >= KEEP;
   const int32_t *lists = b->program->lists;
+  const int32_t *a_scale = b->exponents + (size_t)s->a_slot * N;
+  const int32_t *b_scale = b->exponents + (size_t)s->b_slot * N;
   int32_t exponent[N];
+  FOR_LANES exponent[n] = scales ? a_scale[n] + b_scale[n] : 0;
+#ifdef PCE_LANES
+  if (!keep) {
+    multiply_lanes(b, s, exponent, scales);
+    return;
+  }
+#endif
   for (int k = 0; k < s->units; ++k) {
     const int i = s->list < 0 ? k : lists[s->list + k];
     const int j = s->list_b < 0 ? k : lists[s->list_b + k];
@@ -276,9 +231,6 @@ static void run_multiply(block_t *b, const pce_step *s, int scales) {
         product[n] = value ? value : (uint32_t)(first[n] && second[n]);
       }
   }
-  FOR_LANES exponent[n] =
-      scales ? b->exponents[(size_t)s->a_slot * N + n] + b->exponents[(size_t)s->b_slot * N + n]
-             : 0;
   normalise_narrow(b, s, b->narrow, exponent, scales);
 }
 

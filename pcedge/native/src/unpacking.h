@@ -27,10 +27,7 @@ static void unpack_round(block_t *b, decoder_t *decoders, const uint8_t *rules, 
       continue;
     }
     uint32_t found[N], start[N], end[N];
-    if (s->pairs >= 0)
-      find_all(b, s, decoders, columns, found, start, end);
-    else
-      find_each(b, s, decoders, columns, found, start, end);
+    find_symbols(b, s, decoders, columns, found, start, end);
     for (int n = 0; n < columns; ++n) {
       int32_t *symbol = b->symbols + (size_t)s->variable * N + (size_t)n;
       *symbol = -1;

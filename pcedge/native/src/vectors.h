@@ -1,4 +1,5 @@
-// What the kernels need of an instruction set: words of two mantissas, multiplied and added.
+// What the kernels need of an instruction set: vectors of LANES words, or of twice as many halves. Where there is no
+// such set, PCE_FUSED is not defined, and loops in plain C do the work.
 #ifndef PCEDGE_VECTORS_H
 #define PCEDGE_VECTORS_H
 
@@ -8,10 +9,53 @@
 #if defined(__AVX512BW__)
 #include <immintrin.h>
 #define LANES 16
+#define PCE_FUSED
 typedef __m512i vec;
 #define vec_load(p) _mm512_loadu_si512((const void *)(p))
 #define vec_store(p, v) _mm512_storeu_si512((void *)(p), v)
 #define vec_set(x) _mm512_set1_epi32((int)(x))
+#define vec_set16(x) _mm512_set1_epi16((short)(x))
+#define vec_add(a, b) _mm512_add_epi32(a, b)
+#define vec_sub(a, b) _mm512_sub_epi32(a, b)
+#define vec_sub16(a, b) _mm512_sub_epi16(a, b)
+#define vec_and(a, b) _mm512_and_si512(a, b)
+#define vec_or(a, b) _mm512_or_si512(a, b)
+#define vec_xor(a, b) _mm512_xor_si512(a, b)
+#define vec_low(a, b) _mm512_unpacklo_epi16(a, b)
+#define vec_high(a, b) _mm512_unpackhi_epi16(a, b)
+#define vec_pack(low, high) _mm512_packus_epi32(low, high)
+#define vec_max(a, b) _mm512_max_epu32(a, b)
+#define vec_max16(a, b) _mm512_max_epu16(a, b)
+#define vec_low16(a, b) _mm512_mullo_epi16(a, b)
+#define vec_high16(a, b) _mm512_mulhi_epu16(a, b)
+#define vec_multiply(a, b) _mm512_mullo_epi32(a, b)
+#define vec_live16(v)                                                                              \
+  _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(v, _mm512_set1_epi16(1)), v)
+#define vec_length(v) _mm512_sub_epi32(_mm512_set1_epi32(32), _mm512_lzcnt_epi32(v))
+#define vec_amount(count) (count)
+#define vec_left(v, amount) _mm512_sllv_epi32(v, amount)
+#define vec_amount_right(count) (count)
+#define vec_right_each(v, amount) _mm512_srlv_epi32(v, amount)
+#define vec_right(v, n) _mm512_srl_epi32(v, _mm_cvtsi32_si128(n))
+#define vec_if_zero(v, x) _mm512_maskz_mov_epi32(_mm512_testn_epi32_mask(v, v), x)
+#define vec_any(v) (_mm512_test_epi32_mask(v, v) != 0)
+// x where a <= b, else y
+#define vec_choose(a, b, x, y) _mm512_mask_blend_epi32(_mm512_cmple_epu32_mask(a, b), y, x)
+static inline vec vec_multiply_right(vec a, vec b, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  const vec even = _mm512_srl_epi64(_mm512_mul_epu32(a, b), count);
+  const vec odd = _mm512_srl_epi64(
+      _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), count);
+  return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
+}
+#define vec_apart(first, second, low, high)                                                        \
+  (*(low) = _mm512_shuffle_i64x2(first, second, 0x88),                                             \
+   *(high) = _mm512_shuffle_i64x2(first, second, 0xdd))
+static inline void vec_order(vec low, vec high, vec *first, vec *second) {
+  *first = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
+  *second = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
+}
+#define vec_gather(table, index) _mm512_i32gather_epi32(index, (const void *)(table), 4)
 #if defined(__AVX512VNNI__)
 #define vec_multiply_add(sum, a, b) _mm512_dpwssd_epi32(sum, a, b)
 #else
@@ -20,144 +64,177 @@ typedef __m512i vec;
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #define LANES 8
+#define PCE_FUSED
 typedef __m256i vec;
-#define vec_load(p) _mm256_loadu_si256((const __m256i *)(p))
-#define vec_store(p, v) _mm256_storeu_si256((__m256i *)(p), v)
+#define vec_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define vec_store(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define vec_set(x) _mm256_set1_epi32((int)(x))
+#define vec_set16(x) _mm256_set1_epi16((short)(x))
+#define vec_add(a, b) _mm256_add_epi32(a, b)
+#define vec_sub(a, b) _mm256_sub_epi32(a, b)
+#define vec_sub16(a, b) _mm256_sub_epi16(a, b)
+#define vec_and(a, b) _mm256_and_si256(a, b)
+#define vec_or(a, b) _mm256_or_si256(a, b)
+#define vec_xor(a, b) _mm256_xor_si256(a, b)
+#define vec_low(a, b) _mm256_unpacklo_epi16(a, b)
+#define vec_high(a, b) _mm256_unpackhi_epi16(a, b)
+#define vec_pack(low, high) _mm256_packus_epi32(low, high)
+#define vec_max(a, b) _mm256_max_epu32(a, b)
+#define vec_max16(a, b) _mm256_max_epu16(a, b)
+#define vec_low16(a, b) _mm256_mullo_epi16(a, b)
+#define vec_high16(a, b) _mm256_mulhi_epu16(a, b)
+#define vec_live16(v) _mm256_andnot_si256(_mm256_cmpeq_epi16(v, _mm256_set1_epi16(1)), v)
+#define vec_multiply(a, b) _mm256_mullo_epi32(a, b)
+#define vec_amount(count) (count)
+#define vec_left(v, amount) _mm256_sllv_epi32(v, amount)
+#define vec_amount_right(count) (count)
+#define vec_right_each(v, amount) _mm256_srlv_epi32(v, amount)
+#define vec_right(v, n) _mm256_srl_epi32(v, _mm_cvtsi32_si128(n))
+#define vec_if_zero(v, x) _mm256_and_si256(_mm256_cmpeq_epi32(v, _mm256_setzero_si256()), x)
+#define vec_any(v) (!_mm256_testz_si256(v, v))
+#define vec_choose(a, b, x, y)                                                                     \
+  _mm256_blendv_epi8(y, x, _mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))
+static inline vec vec_length(vec v) {
+  // The exponent of a float, whose low bits are cleared so that it does not round up.
+  const vec half = _mm256_srli_epi32(v, 1);
+  const vec top = _mm256_andnot_si256(_mm256_srli_epi32(half, 1), half);
+  const vec word = _mm256_castps_si256(_mm256_cvtepi32_ps(top));
+  const vec bits = _mm256_sub_epi32(_mm256_srli_epi32(word, 23), _mm256_set1_epi32(125));
+  const vec some = _mm256_max_epi32(bits, _mm256_set1_epi32(1));
+  return _mm256_andnot_si256(_mm256_cmpeq_epi32(v, _mm256_setzero_si256()), some);
+}
+static inline vec vec_multiply_right(vec a, vec b, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  const vec even = _mm256_srl_epi64(_mm256_mul_epu32(a, b), count);
+  const vec odd = _mm256_srl_epi64(
+      _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), count);
+  return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+#define vec_apart(first, second, low, high)                                                        \
+  (*(low) = _mm256_permute2x128_si256(first, second, 0x20),                                        \
+   *(high) = _mm256_permute2x128_si256(first, second, 0x31))
+#define vec_order(low, high, first, second) vec_apart(low, high, first, second)
+#define vec_gather(table, index) _mm256_i32gather_epi32((const int *)(table), index, 4)
 #define vec_multiply_add(sum, a, b) _mm256_add_epi32(sum, _mm256_madd_epi16(a, b))
-#elif defined(__SSE2__)
-#include <emmintrin.h>
+#elif defined(__SSE4_1__)
+#include <smmintrin.h>
 #define LANES 4
+#define PCE_FUSED
 typedef __m128i vec;
-#define vec_load(p) _mm_loadu_si128((const __m128i *)(p))
-#define vec_store(p, v) _mm_storeu_si128((__m128i *)(p), v)
+#define vec_load(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define vec_store(p, v) _mm_storeu_si128((__m128i *)(void *)(p), v)
 #define vec_set(x) _mm_set1_epi32((int)(x))
+#define vec_set16(x) _mm_set1_epi16((short)(x))
+#define vec_add(a, b) _mm_add_epi32(a, b)
+#define vec_sub(a, b) _mm_sub_epi32(a, b)
+#define vec_sub16(a, b) _mm_sub_epi16(a, b)
+#define vec_and(a, b) _mm_and_si128(a, b)
+#define vec_or(a, b) _mm_or_si128(a, b)
+#define vec_xor(a, b) _mm_xor_si128(a, b)
+#define vec_low(a, b) _mm_unpacklo_epi16(a, b)
+#define vec_high(a, b) _mm_unpackhi_epi16(a, b)
+#define vec_pack(low, high) _mm_packus_epi32(low, high)
+#define vec_max(a, b) _mm_max_epu32(a, b)
+#define vec_max16(a, b) _mm_max_epu16(a, b)
+#define vec_low16(a, b) _mm_mullo_epi16(a, b)
+#define vec_high16(a, b) _mm_mulhi_epu16(a, b)
+#define vec_live16(v) _mm_andnot_si128(_mm_cmpeq_epi16(v, _mm_set1_epi16(1)), v)
+#define vec_multiply(a, b) _mm_mullo_epi32(a, b)
+// Shifts by different amounts are multiplications by powers of 2, which floats give: 2^31 and more is 2^31.
+static inline vec vec_amount(vec count) {
+  return _mm_cvttps_epi32(
+      _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(count, _mm_set1_epi32(127)), 23)));
+}
+#define vec_left(v, amount) _mm_mullo_epi32(v, amount)
+#define vec_amount_right(count) vec_amount(_mm_sub_epi32(_mm_set1_epi32(31), count))
+#define vec_right_each(v, amount) vec_multiply_right(v, amount, 31)
+#define vec_right(v, n) _mm_srl_epi32(v, _mm_cvtsi32_si128(n))
+#define vec_if_zero(v, x) _mm_and_si128(_mm_cmpeq_epi32(v, _mm_setzero_si128()), x)
+#define vec_any(v) (!_mm_testz_si128(v, v))
+#define vec_choose(a, b, x, y) _mm_blendv_epi8(y, x, _mm_cmpeq_epi32(_mm_max_epu32(a, b), b))
+static inline vec vec_length(vec v) {
+  const vec half = _mm_srli_epi32(v, 1);
+  const vec top = _mm_andnot_si128(_mm_srli_epi32(half, 1), half);
+  const vec word = _mm_castps_si128(_mm_cvtepi32_ps(top));
+  const vec bits = _mm_sub_epi32(_mm_srli_epi32(word, 23), _mm_set1_epi32(125));
+  const vec some = _mm_max_epi32(bits, _mm_set1_epi32(1));
+  return _mm_andnot_si128(_mm_cmpeq_epi32(v, _mm_setzero_si128()), some);
+}
+static inline vec vec_multiply_right(vec a, vec b, int n) {
+  const __m128i count = _mm_cvtsi32_si128(n);
+  const vec even = _mm_srl_epi64(_mm_mul_epu32(a, b), count);
+  const vec odd =
+      _mm_srl_epi64(_mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32)), count);
+  return _mm_blend_epi16(even, _mm_slli_epi64(odd, 32), 0xcc);
+}
 #define vec_multiply_add(sum, a, b) _mm_add_epi32(sum, _mm_madd_epi16(a, b))
-#else
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
 #define LANES 4
-typedef struct {
-  uint32_t word[LANES];
-} vec;
-static inline vec vec_load(const uint32_t *p) {
-  vec v;
-  for (int i = 0; i < LANES; ++i)
-    v.word[i] = p[i];
-  return v;
+#define PCE_FUSED
+typedef uint32x4_t vec;
+#define VEC16(v) vreinterpretq_u16_u32(v)
+#define VEC_OF16(v) vreinterpretq_u32_u16(v)
+#define vec_load(p) vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)(p)))
+#define vec_store(p, v) vst1q_u8((uint8_t *)(p), vreinterpretq_u8_u32(v))
+#define vec_set(x) vdupq_n_u32((uint32_t)(x))
+#define vec_set16(x) VEC_OF16(vdupq_n_u16((uint16_t)(x)))
+#define vec_add(a, b) vaddq_u32(a, b)
+#define vec_sub(a, b) vsubq_u32(a, b)
+#define vec_sub16(a, b) VEC_OF16(vsubq_u16(VEC16(a), VEC16(b)))
+#define vec_and(a, b) vandq_u32(a, b)
+#define vec_or(a, b) vorrq_u32(a, b)
+#define vec_xor(a, b) veorq_u32(a, b)
+#define vec_low(a, b) VEC_OF16(vzip1q_u16(VEC16(a), VEC16(b)))
+#define vec_high(a, b) VEC_OF16(vzip2q_u16(VEC16(a), VEC16(b)))
+#define vec_pack(low, high) VEC_OF16(vcombine_u16(vqmovn_u32(low), vqmovn_u32(high)))
+#define vec_max(a, b) vmaxq_u32(a, b)
+#define vec_max16(a, b) VEC_OF16(vmaxq_u16(VEC16(a), VEC16(b)))
+#define vec_low16(a, b) VEC_OF16(vmulq_u16(VEC16(a), VEC16(b)))
+static inline vec vec_high16(vec a, vec b) {
+  const uint32x4_t low = vmull_u16(vget_low_u16(VEC16(a)), vget_low_u16(VEC16(b)));
+  const uint32x4_t high = vmull_high_u16(VEC16(a), VEC16(b));
+  return VEC_OF16(vuzp2q_u16(VEC16(low), VEC16(high)));
 }
-static inline void vec_store(uint32_t *p, vec v) {
-  for (int i = 0; i < LANES; ++i)
-    p[i] = v.word[i];
-}
-static inline vec vec_set(uint32_t x) {
-  vec v;
-  for (int i = 0; i < LANES; ++i)
-    v.word[i] = x;
-  return v;
+#define vec_live16(v)                                                                              \
+  VEC_OF16(vbicq_u16(VEC16(v), vceqq_u16(VEC16(v), vdupq_n_u16(1))))
+#define vec_multiply(a, b) vmulq_u32(a, b)
+#define vec_length(v) vsubq_u32(vdupq_n_u32(32), vclzq_u32(v))
+#define vec_amount(count) vreinterpretq_s32_u32(count)
+#define vec_left(v, amount) vshlq_u32(v, amount)
+#define vec_amount_right(count) vnegq_s32(vreinterpretq_s32_u32(count))
+#define vec_right_each(v, amount) vshlq_u32(v, amount)
+#define vec_right(v, n) vshlq_u32(v, vdupq_n_s32(-(n)))
+#define vec_if_zero(v, x) vandq_u32(vceqzq_u32(v), x)
+#define vec_any(v) (vmaxvq_u32(v) != 0)
+#define vec_choose(a, b, x, y) vbslq_u32(vcleq_u32(a, b), x, y)
+static inline vec vec_multiply_right(vec a, vec b, int n) {
+  const int64x2_t count = vdupq_n_s64(-n);
+  const uint64x2_t low = vshlq_u64(vmull_u32(vget_low_u32(a), vget_low_u32(b)), count);
+  const uint64x2_t high = vshlq_u64(vmull_high_u32(a, b), count);
+  return vuzp1q_u32(vreinterpretq_u32_u64(low), vreinterpretq_u32_u64(high));
 }
 static inline vec vec_multiply_add(vec sum, vec a, vec b) {
-  for (int i = 0; i < LANES; ++i) {
-    const int32_t low = (int32_t)(int16_t)(a.word[i] & 0xffff) * (int16_t)(b.word[i] & 0xffff);
-    const int32_t high = (int32_t)(int16_t)(a.word[i] >> 16) * (int16_t)(b.word[i] >> 16);
-    sum.word[i] += (uint32_t)low + (uint32_t)high;
-  }
-  return sum;
+  const int16x8_t left = vreinterpretq_s16_u32(a), right = vreinterpretq_s16_u32(b);
+  const int32x4_t low = vmull_s16(vget_low_s16(left), vget_low_s16(right));
+  const int32x4_t high = vmull_high_s16(left, right);
+  return vaddq_u32(sum, vreinterpretq_u32_s32(vpaddq_s32(low, high)));
 }
 #endif
 
-#if defined(__SSE2__)
-// Add up the entries of each of four vectors.
-static inline __m128i add_up(__m128i a, __m128i b, __m128i c, __m128i d) {
-  const __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
-  const __m128i cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
-  return _mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
-}
+#if defined(PCE_FUSED) && LANES == 4
+#define vec_apart(first, second, low, high) (*(low) = (first), *(high) = (second))
+#define vec_order(low, high, first, second) (*(first) = (low), *(second) = (high))
 #endif
 
-// Multiply and add `count` numbers, a multiple of 16, of eight records and their rows, modulo 2^32. Records are
-// less 2^15, `stride` numbers apart; what that takes is given back.
-static inline __attribute__((always_inline)) void
-dots(const int16_t *records, size_t stride, const int16_t *const *rows, int count, uint32_t *out) {
-#if defined(__AVX2__)
-  const __m256i least = _mm256_set1_epi16(INT16_MIN);
-  __m256i sums[8];
-  for (int i = 0; i < 8; ++i) {
-    sums[i] = _mm256_setzero_si256();
-    for (int k = 0; k < count; k += 16) {
-      const __m256i record =
-          _mm256_loadu_si256((const __m256i *)(const void *)(records + (size_t)i * stride + k));
-      const __m256i row = _mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + k));
-      sums[i] = _mm256_add_epi32(
-          sums[i], _mm256_sub_epi32(_mm256_madd_epi16(record, row), _mm256_madd_epi16(least, row)));
-    }
-  }
-  __m256i halves[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m256i *s = sums + 4 * i;
-    const __m256i ab =
-        _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]), _mm256_unpackhi_epi32(s[0], s[1]));
-    const __m256i cd =
-        _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]), _mm256_unpackhi_epi32(s[2], s[3]));
-    halves[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
-  }
-  const __m256i whole = _mm256_add_epi32(_mm256_permute2x128_si256(halves[0], halves[1], 0x20),
-                                         _mm256_permute2x128_si256(halves[0], halves[1], 0x31));
-  _mm256_storeu_si256((__m256i *)(void *)out, whole);
-#elif defined(__SSE2__)
-  const __m128i least = _mm_set1_epi16(INT16_MIN);
-  for (int first = 0; first < 8; first += 4) {
-    __m128i sums[4];
-    for (int i = 0; i < 4; ++i) {
-      sums[i] = _mm_setzero_si128();
-      for (int k = 0; k < count; k += 8) {
-        const __m128i record = _mm_loadu_si128(
-            (const __m128i *)(const void *)(records + (size_t)(first + i) * stride + k));
-        const __m128i row = _mm_loadu_si128((const __m128i *)(const void *)(rows[first + i] + k));
-        sums[i] = _mm_add_epi32(
-            sums[i], _mm_sub_epi32(_mm_madd_epi16(record, row), _mm_madd_epi16(least, row)));
-      }
-    }
-    _mm_storeu_si128((__m128i *)(void *)(out + first), add_up(sums[0], sums[1], sums[2], sums[3]));
-  }
-#else
-  for (int i = 0; i < 8; ++i) {
-    uint32_t sum = 0;
-    for (int k = 0; k < count; ++k)
-      sum += (uint32_t)(uint16_t)(records[(size_t)i * stride + (size_t)k] ^ INT16_MIN) *
-             (uint32_t)rows[i][k];
-    out[i] = sum;
-  }
-#endif
+#if defined(PCE_FUSED) && !defined(vec_gather)
+static inline vec vec_gather(const uint32_t *table, vec index) {
+  uint32_t at[LANES];
+  vec_store(at, index);
+  for (int i = 0; i < LANES; ++i)
+    at[i] = table[at[i]];
+  return vec_load(at);
 }
-
-// Transpose 8 rows of 8 numbers, and flip some of their bits; only the first `rows` of the result are written.
-static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
-                             int rows, uint16_t flip) {
-#if defined(__SSE2__)
-  const __m128i mask = _mm_set1_epi16((short)flip);
-  __m128i r[8], t[8];
-  for (int i = 0; i < 8; ++i)
-    r[i] = _mm_xor_si128(
-        mask, _mm_loadu_si128((const __m128i *)(const void *)(from + (size_t)i * stride)));
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i)
-    for (int j = 0; j < 2; ++j) {
-      r[4 * i + 2 * j] = _mm_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-      r[4 * i + 2 * j + 1] = _mm_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-    }
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm_unpacklo_epi64(r[i], r[4 + i]);
-    t[2 * i + 1] = _mm_unpackhi_epi64(r[i], r[4 + i]);
-  }
-  for (int i = 0; i < rows; ++i)
-    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), t[i]);
-#else
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < 8; ++j)
-      to[(size_t)i * step + (size_t)j] = from[(size_t)j * stride + (size_t)i] ^ flip;
 #endif
-}
 
 #endif

@@ -1,0 +1,186 @@
+// Steps on vectors across a block's records, where the needed widths allow them: sums of 32 bits from products of 16.
+//
+// Two rows of 16-bit mantissas are interleaved to words for 2 * LANES records; what is accumulated is in that order,
+// `low` and `high`, until it is packed to mantissas again, which brings the records back into theirs.
+#ifndef PCEDGE_KERNELS_H
+#define PCEDGE_KERNELS_H
+
+#include "block.h"
+
+#ifdef PCE_LANES
+#define WIDTH ((size_t)(2 * LANES))
+// Rows that are accumulated together.
+#define ROWS (LANES == 16 ? 8 : 4)
+
+// Shift what was accumulated for 2 * LANES records from `lane` on so that the largest entry of each has A bits.
+static inline void settle(block_t *b, const pce_step *s, size_t lane, vec top_low, vec top_high) {
+  const int A = b->program->state_bits, down = 32 - A;
+  const uint32_t *work = b->work;
+  uint16_t *state = b->state + (size_t)s->target * N + lane;
+  const vec low = vec_length(top_low), high = vec_length(top_high), whole = vec_set(32);
+  vec_store(b->lengths + lane, vec_pack(low, high));
+  const vec first = vec_sub(whole, low), second = vec_sub(whole, high);
+  for (int k = 0; k < s->units; ++k, work += WIDTH) {
+    const vec a = vec_left(vec_load(work), vec_amount(first));
+    const vec c = vec_left(vec_load(work + LANES), vec_amount(second));
+    vec_store(state + (size_t)k * N, vec_pack(vec_right(a, down), vec_right(c, down)));
+  }
+  if (s->zeros != REVIVE)
+    return;
+  const vec half = vec_set(1u << (A - 1));
+  const vec revived = vec_pack(vec_if_zero(top_low, half), vec_if_zero(top_high, half));
+  if (vec_any(revived))
+    for (int k = 0; k < s->units; ++k) {
+      uint16_t *row = state + (size_t)k * N;
+      vec_store(row, vec_or(vec_load(row), revived));
+    }
+}
+
+// The exponents of what `settle` left, from those that the accumulated numbers had.
+static void settle_exponents(block_t *b, const pce_step *s, const int32_t *restrict exponent) {
+  const int A = b->program->state_bits;
+  int32_t *restrict own = b->exponents + (size_t)s->target_slot * N;
+  const uint16_t *restrict length = b->lengths;
+  FOR_LANES {
+    const int64_t moved = (int64_t)exponent[n] + (length[n] ? length[n] - A : 0);
+    const int none = moved < ZERO_EXPONENT || (!length[n] && s->zeros != REVIVE);
+    own[n] = none ? ZERO_EXPONENT : (int32_t)moved;
+  }
+}
+
+// Interleave the mantissas of a step's source for 2 * LANES records, less 2^15 each, for multiplications are signed.
+static inline void interleave(block_t *b, const uint16_t *source, int units, int keep) {
+  const vec flip = vec_set16(0x8000);
+  uint32_t *words = b->sources;
+  for (int k = 0; k < units; k += 2, words += WIDTH) {
+    vec first = vec_load(source + (size_t)k * N);
+    vec second = vec_load(source + (size_t)(k + 1 < units ? k + 1 : k) * N);
+    if (keep) {
+      first = vec_live16(first);
+      second = vec_live16(second);
+    }
+    first = vec_xor(first, flip);
+    second = vec_xor(second, flip);
+    vec_store(words, vec_low(first, second));
+    vec_store(words + LANES, vec_high(first, second));
+  }
+}
+
+// Multiply what is interleaved, `count` words, with ROWS rows of weights that begin with these sums.
+static inline __attribute__((always_inline)) void
+accumulate(const block_t *b, const uint32_t *weights, size_t stride, int count,
+           const uint32_t *sums, vec acc[ROWS][2]) {
+  for (int r = 0; r < ROWS; ++r)
+    acc[r][0] = acc[r][1] = vec_set(sums[r]);
+  const uint32_t *source = b->sources;
+  for (int p = 0; p < count; ++p, source += WIDTH, weights += stride) {
+    const vec low = vec_load(source), high = vec_load(source + LANES);
+    for (int r = 0; r < ROWS; ++r) {
+      const vec weight = vec_set(weights[r]);
+      acc[r][0] = vec_multiply_add(acc[r][0], low, weight);
+      acc[r][1] = vec_multiply_add(acc[r][1], high, weight);
+    }
+  }
+}
+
+// A dense UP or DOWN.
+static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
+  const int count = (s->a_units + 1) / 2;
+  const size_t stride = vectors_of((size_t)s->units);
+  const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
+  const uint32_t *sums = b->program->sums + s->sums;
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    interleave(b, b->state + (size_t)s->a * N + lane, s->a_units, 0);
+    vec top_low = vec_set(0), top_high = vec_set(0);
+    uint32_t *work = b->work;
+    for (int k = 0; k < s->units; k += ROWS) {
+      vec acc[ROWS][2];
+      accumulate(b, weights + k, stride, count, sums + k, acc);
+      for (int r = 0; r < ROWS; ++r, work += WIDTH) {
+        vec_store(work, acc[r][0]);
+        vec_store(work + LANES, acc[r][1]);
+        top_low = vec_max(top_low, acc[r][0]);
+        top_high = vec_max(top_high, acc[r][1]);
+      }
+    }
+    settle(b, s, lane, top_low, top_high);
+  }
+  if (scales)
+    settle_exponents(b, s, exponent);
+}
+
+// The same into the accumulators, where entries stay possible.
+static void accumulate_lanes(block_t *b, const pce_step *s) {
+  const int count = (s->a_units + 1) / 2;
+  const size_t stride = vectors_of((size_t)s->units);
+  const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    interleave(b, b->state + (size_t)s->a * N + lane, s->a_units, 1);
+    for (int k = 0; k < s->units; k += ROWS) {
+      vec acc[ROWS][2];
+      accumulate(b, weights + k, stride, count, b->program->sums + s->sums + k, acc);
+      for (int r = 0; r < ROWS && k + r < s->units; ++r) {
+        vec first, second;
+        vec_order(acc[r][0], acc[r][1], &first, &second);
+        vec_store(b->narrow + (size_t)(k + r) * N + lane, first);
+        vec_store(b->narrow + (size_t)(k + r) * N + lane + LANES, second);
+      }
+    }
+  }
+}
+
+static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
+  const int32_t *lists = b->program->lists;
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    const uint16_t *a = b->state + (size_t)s->a * N + lane, *c = b->state + (size_t)s->b * N + lane;
+    vec top_low = vec_set(0), top_high = vec_set(0);
+    uint32_t *work = b->work;
+    for (int k = 0; k < s->units; ++k, work += WIDTH) {
+      const int i = s->list < 0 ? k : lists[s->list + k];
+      const int j = s->list_b < 0 ? k : lists[s->list_b + k];
+      const vec first = vec_load(a + (size_t)i * N), second = vec_load(c + (size_t)j * N);
+      const vec least = vec_low16(first, second), most = vec_high16(first, second);
+      const vec low = vec_low(least, most), high = vec_high(least, most);
+      vec_store(work, low);
+      vec_store(work + LANES, high);
+      top_low = vec_max(top_low, low);
+      top_high = vec_max(top_high, high);
+    }
+    settle(b, s, lane, top_low, top_high);
+  }
+  if (scales)
+    settle_exponents(b, s, exponent);
+}
+
+// What a leaf table gave, by unit in the step's target; all counts have fewer bits than mantissas.
+static void settle_leaf(block_t *b, const pce_step *s, int scales) {
+  const int A = b->program->state_bits;
+  uint16_t *state = b->state + (size_t)s->target * N;
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    vec top = vec_set(0);
+    for (int k = 0; k < s->units; ++k)
+      top = vec_max16(top, vec_load(state + (size_t)k * N + lane));
+    const vec none = vec_set(0), wide = vec_set(A), one = vec_set(1);
+    const vec top_low = vec_low(top, none), top_high = vec_high(top, none);
+    const vec low = vec_length(top_low), high = vec_length(top_high);
+    vec_store(b->lengths + lane, vec_pack(low, high));
+    // Shifting left is a multiplication; where there is nothing to shift its factor does not matter.
+    const vec factor = vec_pack(vec_left(one, vec_amount(vec_sub(wide, low))),
+                                vec_left(one, vec_amount(vec_sub(wide, high))));
+    const vec half = vec_set(1u << (A - 1));
+    const vec revived =
+        s->zeros == REVIVE ? vec_pack(vec_if_zero(top_low, half), vec_if_zero(top_high, half)) : none;
+    for (int k = 0; k < s->units; ++k) {
+      uint16_t *row = state + (size_t)k * N + lane;
+      vec_store(row, vec_or(vec_low16(vec_load(row), factor), revived));
+    }
+  }
+  if (!scales)
+    return;
+  int32_t exponent[N];
+  FOR_LANES exponent[n] = -b->program->leaf_bits;
+  settle_exponents(b, s, exponent);
+}
+#endif
+
+#endif

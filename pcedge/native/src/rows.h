@@ -1,0 +1,203 @@
+// Rows of 16-bit numbers by record: multiplied, added and transposed.
+#ifndef PCEDGE_ROWS_H
+#define PCEDGE_ROWS_H
+
+#include "vectors.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#if defined(__SSE2__)
+// Add up the entries of each of four vectors.
+static inline __m128i add_up(__m128i a, __m128i b, __m128i c, __m128i d) {
+  const __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+  const __m128i cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
+  return _mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
+}
+#endif
+
+// Multiply and add `count` numbers, a multiple of 16, of eight records and their rows, modulo 2^32. Records are
+// less 2^15, `stride` numbers apart; what that takes is given back.
+static inline __attribute__((always_inline)) void
+dots(const int16_t *records, size_t stride, const int16_t *const *rows, int count, uint32_t *out) {
+#if defined(__AVX2__)
+  const __m256i least = _mm256_set1_epi16(INT16_MIN);
+  __m256i sums[8];
+  for (int i = 0; i < 8; ++i) {
+    sums[i] = _mm256_setzero_si256();
+    for (int k = 0; k < count; k += 16) {
+      const __m256i record =
+          _mm256_loadu_si256((const __m256i *)(const void *)(records + (size_t)i * stride + k));
+      const __m256i row = _mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + k));
+      sums[i] = _mm256_add_epi32(
+          sums[i], _mm256_sub_epi32(_mm256_madd_epi16(record, row), _mm256_madd_epi16(least, row)));
+    }
+  }
+  __m256i halves[2];
+  for (int i = 0; i < 2; ++i) {
+    const __m256i *s = sums + 4 * i;
+    const __m256i ab =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]), _mm256_unpackhi_epi32(s[0], s[1]));
+    const __m256i cd =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]), _mm256_unpackhi_epi32(s[2], s[3]));
+    halves[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
+  }
+  const __m256i whole = _mm256_add_epi32(_mm256_permute2x128_si256(halves[0], halves[1], 0x20),
+                                         _mm256_permute2x128_si256(halves[0], halves[1], 0x31));
+  _mm256_storeu_si256((__m256i *)(void *)out, whole);
+#elif defined(__SSE2__)
+  const __m128i least = _mm_set1_epi16(INT16_MIN);
+  for (int first = 0; first < 8; first += 4) {
+    __m128i sums[4];
+    for (int i = 0; i < 4; ++i) {
+      sums[i] = _mm_setzero_si128();
+      for (int k = 0; k < count; k += 8) {
+        const __m128i record = _mm_loadu_si128(
+            (const __m128i *)(const void *)(records + (size_t)(first + i) * stride + k));
+        const __m128i row = _mm_loadu_si128((const __m128i *)(const void *)(rows[first + i] + k));
+        sums[i] = _mm_add_epi32(
+            sums[i], _mm_sub_epi32(_mm_madd_epi16(record, row), _mm_madd_epi16(least, row)));
+      }
+    }
+    _mm_storeu_si128((__m128i *)(void *)(out + first), add_up(sums[0], sums[1], sums[2], sums[3]));
+  }
+#else
+  for (int i = 0; i < 8; ++i) {
+    uint32_t sum = 0;
+    for (int k = 0; k < count; ++k)
+      sum += (uint32_t)(uint16_t)(records[(size_t)i * stride + (size_t)k] ^ INT16_MIN) *
+             (uint32_t)rows[i][k];
+    out[i] = sum;
+  }
+#endif
+}
+
+#if defined(__AVX512BW__)
+#define PCE_PAIRED_ROWS
+// The same of a symbol's row and the next one, of 16 units each.
+static inline void dots_of_ends(const uint16_t *records, size_t stride, const int16_t *table,
+                                const uint32_t *symbols, uint32_t *first, uint32_t *second) {
+  const __m512i least = _mm512_set1_epi16(INT16_MIN);
+  __m512i s[8];
+  for (size_t i = 0; i < 8; ++i) {
+    const __m256i *record = (const __m256i *)(const void *)(records + i * stride);
+    const __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256(record));
+    const __m512i rows = _mm512_loadu_si512((const void *)(table + (size_t)symbols[i] * 16));
+    s[i] = _mm512_sub_epi32(_mm512_madd_epi16(both, rows), _mm512_madd_epi16(least, rows));
+  }
+  __m512i q[2];
+  for (int i = 0; i < 2; ++i) {
+    const __m512i *x = s + 4 * i;
+    const __m512i ab =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    const __m512i cd =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+    q[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  }
+  // Quarters are: records 0 to 3 and 4 to 7 of the first row, the same of the second.
+  const __m512i even = _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), q[1]);
+  const __m512i odd = _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), q[1]);
+  const __m512i whole = _mm512_add_epi32(even, odd);
+  _mm256_storeu_si256((__m256i *)(void *)first, _mm512_castsi512_si256(whole));
+  _mm256_storeu_si256((__m256i *)(void *)second, _mm512_extracti64x4_epi64(whole, 1));
+}
+#endif
+
+#if defined(__AVX2__)
+// Transpose 8 rows of 8 numbers, in both halves.
+static inline void transpose_halves(__m256i *r) {
+  __m256i t[8];
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 2; ++j) {
+      r[4 * i + 2 * j] = _mm256_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+      r[4 * i + 2 * j + 1] = _mm256_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+    }
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi64(r[i], r[4 + i]);
+    t[2 * i + 1] = _mm256_unpackhi_epi64(r[i], r[4 + i]);
+  }
+  for (int i = 0; i < 8; ++i)
+    r[i] = t[i];
+}
+
+// Transpose 8 rows of 16 numbers; only the first `rows` of the result are written.
+static inline void transpose_rows(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                                  int rows) {
+  __m256i r[8];
+  for (size_t i = 0; i < 8; ++i)
+    r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(from + i * stride));
+  transpose_halves(r);
+  for (int i = 0; i < 8 && i < rows; ++i)
+    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), _mm256_castsi256_si128(r[i]));
+  for (int i = 8; i < 16 && i < rows; ++i)
+    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step),
+                     _mm256_extracti128_si256(r[i - 8], 1));
+}
+
+// Transpose 16 rows of 8 numbers, and flip some of their bits.
+static inline void transpose_columns(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                                     uint16_t flip) {
+  const __m256i mask = _mm256_set1_epi16((short)flip);
+  __m256i r[8];
+  for (size_t i = 0; i < 8; ++i) {
+    const __m128i *low = (const __m128i *)(const void *)(from + i * stride);
+    const __m128i *high = (const __m128i *)(const void *)(from + (i + 8) * stride);
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)),
+                                                 _mm_loadu_si128(high), 1);
+    r[i] = _mm256_xor_si256(both, mask);
+  }
+  transpose_halves(r);
+  for (size_t i = 0; i < 8; ++i)
+    _mm256_storeu_si256((__m256i *)(void *)(to + i * step), r[i]);
+}
+#else
+// Transpose 8 rows of 8 numbers, and flip some of their bits; only the first `rows` of the result are written.
+static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                             int rows, uint16_t flip) {
+#if defined(__SSE2__)
+  const __m128i mask = _mm_set1_epi16((short)flip);
+  __m128i r[8], t[8];
+  for (int i = 0; i < 8; ++i)
+    r[i] = _mm_xor_si128(
+        mask, _mm_loadu_si128((const __m128i *)(const void *)(from + (size_t)i * stride)));
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
+  }
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 2; ++j) {
+      r[4 * i + 2 * j] = _mm_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+      r[4 * i + 2 * j + 1] = _mm_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
+    }
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm_unpacklo_epi64(r[i], r[4 + i]);
+    t[2 * i + 1] = _mm_unpackhi_epi64(r[i], r[4 + i]);
+  }
+  for (int i = 0; i < rows; ++i)
+    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), t[i]);
+#else
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < 8; ++j)
+      to[(size_t)i * step + (size_t)j] = from[(size_t)j * stride + (size_t)i] ^ flip;
+#endif
+}
+
+static inline void transpose_rows(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                                  int rows) {
+  transpose(from, stride, to, step, rows < 8 ? rows : 8, 0);
+  if (rows > 8)
+    transpose(from + 8, stride, to + 8 * step, step, rows < 16 ? rows - 8 : 8, 0);
+}
+
+static inline void transpose_columns(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
+                                     uint16_t flip) {
+  transpose(from, stride, to, step, 8, flip);
+  transpose(from + 8 * stride, stride, to + 8, step, 8, flip);
+}
+#endif
+
+#endif
