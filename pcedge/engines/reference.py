@@ -18,6 +18,7 @@ from pcedge.engines.base import Progress
 from pcedge.engines.lanes import decode_lanes, decode_rounds, encode_lanes
 from pcedge.errors import UsageError, assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.integer.leaves import leaf_vectors
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
     Align,
@@ -64,6 +65,7 @@ class ReferenceEngine:
         """Take the program of the circuit."""
         self.program = Program.of(source)
         self.circuit = self.program.circuit
+        self._leaves: dict[tuple[int, bool, bool], Vector] = {}
 
     @cached_property
     def _dense(self) -> dict[int, NDArray[np.float64]]:
@@ -83,24 +85,14 @@ class ReferenceEngine:
             if isinstance(layer, IntegerSum) and isinstance(layer.weights, SparseRows)
         }
 
-    @cached_property
-    def _counts(self) -> dict[int, IntArray]:
-        """Keep leaf tables as counts, with a last column of 2^L that the symbol -1, missing, picks."""
-        counts: dict[int, IntArray] = {}
-        for index, layer in enumerate(self.circuit.layers):
-            if isinstance(layer, IntegerInput):
-                missing = layer.cumulative[:, -1:]
-                counts[index] = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
-        return counts
-
-    @cached_property
-    def _tailed(self) -> dict[int, IntArray]:
-        """Keep what the likelihood accumulates of leaves with tails."""
-        return {
-            index: tails.tailed(self._counts[index], np.append(layer.tails, 0))
-            for index, layer in enumerate(self.circuit.layers)
-            if isinstance(layer, IntegerInput) and layer.tails is not None
-        }
+    def _leaf(self, layer: int, revive: bool, keep: bool) -> Vector:
+        """Keep the vectors of every symbol, with a last one that the symbol -1, missing, picks."""
+        key = layer, revive, keep
+        if key not in self._leaves:
+            leaf, circuit = self.circuit.layers[layer], self.circuit
+            assert isinstance(leaf, IntegerInput)
+            self._leaves[key] = leaf_vectors(leaf, circuit.leaf_bits, circuit.state_bits, revive=revive, keep=keep)
+        return self._leaves[key]
 
     @cached_property
     def _dropped(self) -> dict[int, NDArray[np.float64]]:
@@ -274,10 +266,9 @@ class ReferenceEngine:
                 ones = np.full((step.units, count), 1 << (bits - 1), dtype=np.int64)
                 return ones, np.full(count, 1 - bits, dtype=np.int64)
             case Leaf():
-                tailed = keep and self.circuit.has_tails(step.layer)
-                counts = self._tailed if tailed else self._counts
-                accumulated = counts[step.layer].take(symbols[step.variable], axis=1, mode="wrap")
-                exponent = np.full(count, -self.circuit.leaf_bits - tailed * tails.TAIL_BITS, dtype=np.int64)
+                leaf, scales = self._leaf(step.layer, step.revive, keep)
+                own = symbols[step.variable]
+                return leaf.take(own, axis=1, mode="wrap"), scales.take(own, mode="wrap")
             case Align(sources=(first, second)):
                 return arithmetic.align(_view(values, first), _view(values, second), keep)
             case Multiply(sources=(first, second)):

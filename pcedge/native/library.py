@@ -16,7 +16,7 @@ from pcedge.native.build import ISAS, NAME
 HERE = Path(__file__).parent / "lib"
 
 #: of pcedge.h
-ABI = 3
+ABI = 4
 
 
 class PceSchedule(ctypes.Structure):

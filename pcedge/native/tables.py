@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.integer.leaves import leaf_vectors
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
     Align,
@@ -127,6 +128,7 @@ class _Writer:
         self.place = {variable: place for place, variable in enumerate(self.circuit.order)}
         #: what the steps of a layer's operation share, by operation and layer
         self.known: dict[tuple[Op, int], dict[str, int]] = {}
+        self.leaves: dict[tuple[int, Zeros], dict[str, int]] = {}
 
     def steps(self, schedule: Schedule) -> Steps:
         """Write a schedule."""
@@ -160,8 +162,10 @@ class _Writer:
         match step:
             case Init() | Align():
                 return {}
-            case Leaf() | Interval():
+            case Leaf():
                 return {"variable": step.variable} | self._leaf(step, zeros)
+            case Interval():
+                return {"variable": step.variable, "place": self.place[step.variable]} | self._tables(step)
             case Multiply():
                 names = zip(("list", "list_b"), step.gathers, strict=True)
                 return {name: self.lists.put(gather) for name, gather in names if gather is not None}
@@ -173,25 +177,30 @@ class _Writer:
                     self.known[key] = self._sum(step, zeros)
                 return self.known[key]
 
-    def _leaf(self, step: Leaf | Interval, zeros: Zeros) -> dict[str, int]:
+    def _leaf(self, step: Leaf, zeros: Zeros) -> dict[str, int]:
+        key = step.layer, zeros
+        if key not in self.leaves:
+            layer = self.circuit.layers[step.layer]
+            assert isinstance(layer, IntegerInput)
+            mantissas, exponents = leaf_vectors(
+                layer, self.circuit.leaf_bits, self.circuit.state_bits, revive=step.revive, keep=zeros >= Zeros.KEEP
+            )
+            rows = np.pad(mantissas.T.astype(np.uint16).view(np.int16), ((0, 0), (0, -len(mantissas) % _VECTOR)))
+            symbols = layer.shape.cardinality
+            self.leaves[key] = {"symbols": symbols, "pairs": self.pairs.put(rows), "list": self.lists.put(exponents)}
+        return self.leaves[key]
+
+    def _tables(self, step: Interval) -> dict[str, int]:
         layer = self.circuit.layers[step.layer]
         assert isinstance(layer, IntegerInput)
-        numbers = {"symbols": layer.shape.cardinality, "data": self.tables.put(layer.cumulative.T)}
-        if zeros == Zeros.TAIL:
-            assert layer.tails is not None
-            numbers["list_b"] = self.lists.put(layer.tails)
-        short = 1 << self.circuit.leaf_bits < _HALF
-        if isinstance(step, Interval):
-            numbers["place"] = self.place[step.variable]
-            most = min(
-                step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
-            )
-            short = short and most << self.circuit.leaf_bits < _NARROW
-        if short and zeros != Zeros.TAIL:
-            rows = layer.cumulative.T
+        rows, symbols = layer.cumulative.T, layer.shape.cardinality
+        numbers = {"symbols": symbols, "data": self.tables.put(rows)}
+        most = min(
+            step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
+        )
+        if 1 << self.circuit.leaf_bits < _HALF and most << self.circuit.leaf_bits < _NARROW:
             numbers["pairs"] = self.pairs.put(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _VECTOR))))
-            symbols = layer.shape.cardinality
-            if isinstance(step, Interval) and symbols >= _MARKED:
+            if symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.
                 stride = 1 << ((symbols - 1).bit_length() // 2)
                 marks = rows[:-1:stride]

@@ -22,7 +22,6 @@ enum { INIT, LEAF, UP, DOWN, LIST, MULTIPLY, ALIGN, INTERVAL };
 enum { STAY, REVIVE, KEEP, TAIL };
 
 #define ZERO_EXPONENT (-(1 << 30))
-#define TAIL_BITS 15
 #define WEIGHT_TAIL_BITS 4
 #define MISSING (-1)
 

@@ -25,8 +25,16 @@ static int encoder_room(encoder_t *e, size_t more) {
 // Bytes that narrowing writes beyond those that count.
 #define ENCODER_SLACK 8
 
-// Bytes that leave with a symbol, at most (docs/arithmetic.md, section Range coder).
-#define ENCODER_MOVES 3
+// Write eight bytes, the highest first.
+static inline void put_bytes(uint8_t *at, uint64_t word) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  word = __builtin_bswap64(word);
+  memcpy(at, &word, sizeof word);
+#else
+  for (int i = 0; i < 8; ++i, word <<= 8)
+    at[i] = (uint8_t)(word >> 56);
+#endif
+}
 
 // A carry into the bytes before.
 static inline void encoder_carry(encoder_t *e) {
@@ -47,9 +55,7 @@ static inline void encoder_narrow(encoder_t *e, const pce_program *p, uint64_t s
   }
   // The highest bytes leave, by no branch: how many is as random as the data.
   const int moves = (B - bits_of(range)) >> 3;
-  uint64_t bytes = low << (64 - B);
-  for (int i = 0; i < ENCODER_MOVES; ++i, bytes <<= 8)
-    e->bytes[e->size + (size_t)i] = (uint8_t)(bytes >> 56);
+  put_bytes(e->bytes + e->size, low << (64 - B));
   e->size += (size_t)moves;
   e->low = low << 8 * moves & mask;
   e->range = range << 8 * moves;

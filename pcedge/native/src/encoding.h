@@ -11,15 +11,19 @@ static inline __attribute__((always_inline)) void
 fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
   for (++i; i < schedule->count; ++i) {
     const pce_step *s = schedule->steps + i;
-    if (s->op != INTERVAL || s->pairs < 0)
+    if ((s->op != INTERVAL || s->pairs < 0) && s->op != LEAF)
       continue;
-    const size_t padded = (size_t)(s->a_units + 15) / 16 * 16;
+    const size_t padded = vectors_of((size_t)(s->op == LEAF ? s->units : s->a_units));
+    const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+    const int16_t *rows = b->program->pairs + s->pairs, *next = rows + (s->op == INTERVAL ? padded : 0);
     for (int n = 0; n < count; ++n) {
-      const int32_t symbol = b->symbols[(size_t)s->variable * N + (size_t)n];
-      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol < 0 ? 0 : symbol) * padded);
-      __builtin_prefetch(b->program->pairs + s->pairs + (size_t)(symbol + 1) * padded);
+      const size_t row = (size_t)(symbols[n] < 0 ? 0 : symbols[n]) * padded;
+      __builtin_prefetch(rows + row);
+      if (next != rows)
+        __builtin_prefetch(next + row);
     }
-    return;
+    if (s->op == INTERVAL)
+      return;
   }
 }
 

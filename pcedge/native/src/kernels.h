@@ -13,24 +13,27 @@
 #define ROWS (LANES == 16 ? 8 : 4)
 
 // Shift what was accumulated for 2 * LANES records from `lane` on so that the largest entry of each has A bits.
-static inline void settle(block_t *b, const pce_step *s, size_t lane, vec top_low, vec top_high) {
-  const int A = b->program->state_bits, down = 32 - A;
+static inline __attribute__((always_inline)) void
+settle(block_t *b, const pce_step *s, size_t lane, vec top_low, vec top_high) {
+  // What a vector is written to may be anything, for a compiler: all else is read before.
+  const int A = b->program->state_bits, down = 32 - A, units = s->units, revives = s->zeros == REVIVE;
   const uint32_t *work = b->work;
   uint16_t *state = b->state + (size_t)s->target * N + lane;
   const vec low = vec_length(top_low), high = vec_length(top_high), whole = vec_set(32);
+  const vec_shift first = vec_amount(vec_sub(whole, low));
+  const vec_shift second = vec_amount(vec_sub(whole, high));
   vec_store(b->lengths + lane, vec_pack(low, high));
-  const vec first = vec_sub(whole, low), second = vec_sub(whole, high);
-  for (int k = 0; k < s->units; ++k, work += WIDTH) {
-    const vec a = vec_left(vec_load(work), vec_amount(first));
-    const vec c = vec_left(vec_load(work + LANES), vec_amount(second));
+  for (int k = 0; k < units; ++k, work += WIDTH) {
+    const vec a = vec_left(vec_load(work), first);
+    const vec c = vec_left(vec_load(work + LANES), second);
     vec_store(state + (size_t)k * N, vec_pack(vec_right(a, down), vec_right(c, down)));
   }
-  if (s->zeros != REVIVE)
+  if (!revives)
     return;
   const vec half = vec_set(1u << (A - 1));
   const vec revived = vec_pack(vec_if_zero(top_low, half), vec_if_zero(top_high, half));
   if (vec_any(revived))
-    for (int k = 0; k < s->units; ++k) {
+    for (int k = 0; k < units; ++k) {
       uint16_t *row = state + (size_t)k * N;
       vec_store(row, vec_or(vec_load(row), revived));
     }
@@ -85,15 +88,16 @@ accumulate(const block_t *b, const uint32_t *weights, size_t stride, int count,
 
 // A dense UP or DOWN.
 static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
-  const int count = (s->a_units + 1) / 2;
-  const size_t stride = vectors_of((size_t)s->units);
+  const int units = s->units, inputs = s->a_units, count = (inputs + 1) / 2;
+  const size_t stride = vectors_of((size_t)units);
   const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
   const uint32_t *sums = b->program->sums + s->sums;
+  const uint16_t *source = b->state + (size_t)s->a * N;
   for (size_t lane = 0; lane < N; lane += WIDTH) {
-    interleave(b, b->state + (size_t)s->a * N + lane, s->a_units, 0);
+    interleave(b, source + lane, inputs, 0);
     vec top_low = vec_set(0), top_high = vec_set(0);
     uint32_t *work = b->work;
-    for (int k = 0; k < s->units; k += ROWS) {
+    for (int k = 0; k < units; k += ROWS) {
       vec acc[ROWS][2];
       accumulate(b, weights + k, stride, count, sums + k, acc);
       for (int r = 0; r < ROWS; ++r, work += WIDTH) {
@@ -129,16 +133,18 @@ static void accumulate_lanes(block_t *b, const pce_step *s) {
   }
 }
 
-static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
-  const int32_t *lists = b->program->lists;
+static inline __attribute__((always_inline)) void
+multiply_rows(block_t *b, const pce_step *s, const int32_t *first_list, const int32_t *second_list) {
+  const int units = s->units;
+  const uint16_t *state = b->state;
+  const uint16_t *firsts = state + (size_t)s->a * N, *seconds = state + (size_t)s->b * N;
   for (size_t lane = 0; lane < N; lane += WIDTH) {
-    const uint16_t *a = b->state + (size_t)s->a * N + lane, *c = b->state + (size_t)s->b * N + lane;
     vec top_low = vec_set(0), top_high = vec_set(0);
     uint32_t *work = b->work;
-    for (int k = 0; k < s->units; ++k, work += WIDTH) {
-      const int i = s->list < 0 ? k : lists[s->list + k];
-      const int j = s->list_b < 0 ? k : lists[s->list_b + k];
-      const vec first = vec_load(a + (size_t)i * N), second = vec_load(c + (size_t)j * N);
+    for (int k = 0; k < units; ++k, work += WIDTH) {
+      const size_t i = (size_t)(first_list ? first_list[k] : k) * N + lane;
+      const size_t j = (size_t)(second_list ? second_list[k] : k) * N + lane;
+      const vec first = vec_load(firsts + i), second = vec_load(seconds + j);
       const vec least = vec_low16(first, second), most = vec_high16(first, second);
       const vec low = vec_low(least, most), high = vec_high(least, most);
       vec_store(work, low);
@@ -148,38 +154,17 @@ static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponen
     }
     settle(b, s, lane, top_low, top_high);
   }
-  if (scales)
-    settle_exponents(b, s, exponent);
 }
 
-// What a leaf table gave, by unit in the step's target; all counts have fewer bits than mantissas.
-static void settle_leaf(block_t *b, const pce_step *s, int scales) {
-  const int A = b->program->state_bits;
-  uint16_t *state = b->state + (size_t)s->target * N;
-  for (size_t lane = 0; lane < N; lane += WIDTH) {
-    vec top = vec_set(0);
-    for (int k = 0; k < s->units; ++k)
-      top = vec_max16(top, vec_load(state + (size_t)k * N + lane));
-    const vec none = vec_set(0), wide = vec_set(A), one = vec_set(1);
-    const vec top_low = vec_low(top, none), top_high = vec_high(top, none);
-    const vec low = vec_length(top_low), high = vec_length(top_high);
-    vec_store(b->lengths + lane, vec_pack(low, high));
-    // Shifting left is a multiplication; where there is nothing to shift its factor does not matter.
-    const vec factor = vec_pack(vec_left(one, vec_amount(vec_sub(wide, low))),
-                                vec_left(one, vec_amount(vec_sub(wide, high))));
-    const vec half = vec_set(1u << (A - 1));
-    const vec revived =
-        s->zeros == REVIVE ? vec_pack(vec_if_zero(top_low, half), vec_if_zero(top_high, half)) : none;
-    for (int k = 0; k < s->units; ++k) {
-      uint16_t *row = state + (size_t)k * N + lane;
-      vec_store(row, vec_or(vec_low16(vec_load(row), factor), revived));
-    }
-  }
-  if (!scales)
-    return;
-  int32_t exponent[N];
-  FOR_LANES exponent[n] = -b->program->leaf_bits;
-  settle_exponents(b, s, exponent);
+static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
+  const int32_t *lists = b->program->lists;
+  if (s->list < 0 && s->list_b < 0)
+    multiply_rows(b, s, NULL, NULL);
+  else
+    multiply_rows(b, s, s->list < 0 ? NULL : lists + s->list,
+                  s->list_b < 0 ? NULL : lists + s->list_b);
+  if (scales)
+    settle_exponents(b, s, exponent);
 }
 #endif
 

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 // Changes with every field and function below.
-#define PCE_ABI 3
+#define PCE_ABI 4
 
 // Records side by side in a block.
 #define PCE_BLOCK 64
@@ -24,13 +24,12 @@ typedef struct {
   int32_t a, a_slot, a_units;
   int32_t b, b_slot, b_units;
   int32_t variable, symbols;
-  int32_t
-      data; // UP, DOWN: weights of the target's rows, or of lists' entries; LEAF, INTERVAL: tables
-  int32_t pairs; // the same in 16 bits: blocks as pairs of columns, tables padded to 16 units
-  int32_t sums;  // UP, DOWN: of the rows in `pairs` 2^15 times their sums
-  int32_t
-      list; // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list of a
-  int32_t list_b; // UP, DOWN, LIST: entries; MULTIPLY: gather list of b; LEAF: exponents of tails
+  int32_t data;   // UP, DOWN: weights of the target's rows, or of lists' entries; INTERVAL: tables
+  int32_t pairs;  // in 16 bits. UP, DOWN: weights, see pce_program; LEAF: mantissas; INTERVAL: tables
+  int32_t sums;   // 2^15 times the sums of rows in `pairs`: of UP, DOWN, and of an INTERVAL's marks
+  int32_t list;   // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list
+                  // of a; LEAF: exponents by symbol; INTERVAL: every list_b-th symbol's row in `pairs`
+  int32_t list_b; // UP, DOWN, LIST: entries; MULTIPLY: gather list of b
   int32_t place;  // INTERVAL: place in the coding order
 } pce_step;
 
@@ -52,6 +51,8 @@ typedef struct {
   const uint32_t *weights;
   const uint32_t *tables; // cumulative entries: symbol by symbol, those of all units
   const int32_t *lists;
+  // Dense weights: pairs of columns, those of all rows, padded to 16, one after the other. Mantissas and tables: rows
+  // of a symbol's units, padded to 16.
   const int16_t *pairs;
   const uint32_t *sums;
 } pce_program;

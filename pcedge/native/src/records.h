@@ -22,7 +22,7 @@ static inline void put_symbol(pce_records *r, int64_t index, int32_t symbol) {
 
 // Put records into the columns of the block: some variables at a time, so that all lines that are
 // written stay near.
-#define TILE 16
+#define TILE 64
 #define LOAD(TYPE)                                                                                 \
   for (int v = first; v < last; ++v)                                                               \
     b->symbols[(size_t)v * N + (size_t)n] = (int32_t)((const TYPE *)r->data)[at + v];

@@ -125,11 +125,10 @@ static inline void transpose_halves(__m256i *r) {
 }
 
 // Transpose 8 rows of 16 numbers; only the first `rows` of the result are written.
-static inline void transpose_rows(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
-                                  int rows) {
+static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step, int rows) {
   __m256i r[8];
   for (size_t i = 0; i < 8; ++i)
-    r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(from + i * stride));
+    r[i] = _mm256_loadu_si256((const __m256i *)(const void *)from[i]);
   transpose_halves(r);
   for (int i = 0; i < 8 && i < rows; ++i)
     _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), _mm256_castsi256_si128(r[i]));
@@ -156,14 +155,14 @@ static inline void transpose_columns(const uint16_t *from, size_t stride, uint16
 }
 #else
 // Transpose 8 rows of 8 numbers, and flip some of their bits; only the first `rows` of the result are written.
-static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
-                             int rows, uint16_t flip) {
+static inline void transpose(const uint16_t *const *from, uint16_t *to, size_t step, int rows,
+                             uint16_t flip) {
 #if defined(__SSE2__)
   const __m128i mask = _mm_set1_epi16((short)flip);
   __m128i r[8], t[8];
   for (int i = 0; i < 8; ++i)
     r[i] = _mm_xor_si128(
-        mask, _mm_loadu_si128((const __m128i *)(const void *)(from + (size_t)i * stride)));
+        mask, _mm_loadu_si128((const __m128i *)(const void *)from[i]));
   for (int i = 0; i < 4; ++i) {
     t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
     t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
@@ -182,21 +181,27 @@ static inline void transpose(const uint16_t *from, size_t stride, uint16_t *to, 
 #else
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < 8; ++j)
-      to[(size_t)i * step + (size_t)j] = from[(size_t)j * stride + (size_t)i] ^ flip;
+      to[(size_t)i * step + (size_t)j] = from[j][i] ^ flip;
 #endif
 }
 
-static inline void transpose_rows(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
-                                  int rows) {
-  transpose(from, stride, to, step, rows < 8 ? rows : 8, 0);
-  if (rows > 8)
-    transpose(from + 8, stride, to + 8 * step, step, rows < 16 ? rows - 8 : 8, 0);
+static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step, int rows) {
+  for (size_t first = 0; first < 16 && (int)first < rows; first += 8) {
+    const uint16_t *part[8];
+    for (size_t i = 0; i < 8; ++i)
+      part[i] = from[i] + first;
+    transpose(part, to + first * step, step, rows - (int)first < 8 ? rows - (int)first : 8, 0);
+  }
 }
 
 static inline void transpose_columns(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
                                      uint16_t flip) {
-  transpose(from, stride, to, step, 8, flip);
-  transpose(from + 8 * stride, stride, to + 8, step, 8, flip);
+  for (size_t first = 0; first < 16; first += 8) {
+    const uint16_t *rows[8];
+    for (size_t i = 0; i < 8; ++i)
+      rows[i] = from + (first + i) * stride;
+    transpose(rows, to + first, step, 8, flip);
+  }
 }
 #endif
 

@@ -11,21 +11,8 @@ static void run_init(block_t *b, const pce_step *s) {
   FOR_LANES b->exponents[(size_t)s->target_slot * N + n] = 1 - A;
 }
 
-// Turn rows of 16-bit numbers by record into rows by unit: `units` of each record, padded to 16.
-static void by_unit(const uint16_t *restrict rows, size_t room, uint16_t *restrict out, int units) {
-#ifdef PCE_ONE
-  (void)room;
-  memcpy(out, rows, (size_t)units * sizeof *out);
-#else
-  for (size_t first = 0; first < N; first += 8)
-    for (int k = 0; k < units; k += 16)
-      transpose_rows(rows + first * room + (size_t)k, room, out + (size_t)k * N + first, N,
-                     units - k);
-#endif
-}
-
 #ifdef PCE_FUSED
-// The same from rows by unit to rows by record, `units` rounded up to 16; bits are flipped.
+// Turn rows of 16-bit numbers by unit into rows by record, `units` rounded up to 16; bits are flipped.
 static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units,
                       uint16_t flip) {
 #ifdef PCE_ONE
@@ -41,89 +28,35 @@ static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, siz
 }
 #endif
 
-// The counts of a 16-bit leaf table for each record, by record.
-static void take_counts(block_t *b, const pce_step *s) {
-  const size_t padded = vectors_of((size_t)s->units), room = (size_t)b->room;
-  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
-  const int16_t *tables = b->program->pairs + s->pairs;
-  FOR_LANES {
-    const int32_t symbol = symbols[n];
-    const int16_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * padded;
-    const int16_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * padded;
-    uint16_t *restrict row = b->context + n * room;
-    for (size_t k = 0; k < padded; k += 16)
-      for (size_t i = 0; i < 16; ++i)
-        row[k + i] = (uint16_t)(high[k + i] - low[k + i]);
-  }
-}
-
-// LEAF of 16-bit tables, record by record.
-static void run_leaf_short(block_t *b, const pce_step *s, int scales) {
-  const int A = b->program->state_bits, L = b->program->leaf_bits;
-  const size_t padded = vectors_of((size_t)s->units);
-  take_counts(b, s);
-  int32_t *exponents = b->exponents + (size_t)s->target_slot * N;
-  FOR_LANES {
-    uint16_t *row = b->context + n * (size_t)b->room;
-    uint32_t top = 0;
-    for (size_t k = 0; k < padded; ++k)
-      top |= row[k];
-    const int length = bits_of(top), move = length - A;
-    if (!length) {
-      if (s->zeros == REVIVE)
-        for (size_t k = 0; k < padded; ++k)
-          row[k] = (uint16_t)(1u << (A - 1));
-    } else if (move < 0) {
-      const int keeps = s->zeros >= KEEP && length > 1;
-      for (size_t k = 0; k < padded; ++k)
-        row[k] = keeps && row[k] == 1 ? 1 : (uint16_t)(row[k] << -move);
-    } else {
-      const int keeps = s->zeros >= KEEP;
-      for (size_t k = 0; k < padded; ++k) {
-        const uint16_t m = row[k] >> move;
-        row[k] = keeps && row[k] && !m ? 1 : m;
-      }
-    }
-    if (scales) {
-      const int moved = -L + (length ? move : 0);
-      exponents[n] = !length && s->zeros != REVIVE ? ZERO_EXPONENT : moved;
-    }
-  }
-  by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
-}
-
+// LEAF: what the steps after it read of a symbol is known before (docs/arithmetic.md); missing is the last one.
 static void run_leaf(block_t *b, const pce_step *s, int scales) {
-  const pce_program *p = b->program;
-#ifdef PCE_LANES
-  if (s->pairs >= 0 && s->zeros <= REVIVE && p->leaf_bits < p->state_bits) {
-    take_counts(b, s);
-    by_unit(b->context, (size_t)b->room, b->state + (size_t)s->target * N, s->units);
-    settle_leaf(b, s, scales);
-    return;
+  const int units = s->units, missing = s->symbols;
+  const size_t padded = vectors_of((size_t)units);
+  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+  const uint16_t *rows = (const uint16_t *)(b->program->pairs + s->pairs);
+  uint16_t *state = b->state + (size_t)s->target * N;
+#ifdef PCE_ONE
+  memcpy(state, rows + (size_t)(*symbols < 0 ? missing : *symbols) * padded, (size_t)units * sizeof *state);
+#else
+  for (size_t n = 0; n < N; n += 8) {
+    const uint16_t *from[8];
+    for (size_t i = 0; i < 8; ++i) {
+      const int32_t symbol = symbols[n + i];
+      from[i] = rows + (size_t)(symbol < 0 ? missing : symbol) * padded;
+    }
+    for (int k = 0;;) {
+      transpose_rows(from, state + (size_t)k * N + n, N, units - k);
+      if ((k += 16) >= units)
+        break;
+      for (size_t i = 0; i < 8; ++i)
+        from[i] += 16;
+    }
   }
 #endif
-  if (s->pairs >= 0) {
-    run_leaf_short(b, s, scales);
-    return;
-  }
-  const int L = p->leaf_bits, units = s->units, tailed = s->zeros == TAIL;
-  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
-  const uint32_t *tables = p->tables + s->data;
-  int32_t exponent[N];
-  FOR_LANES {
-    const int32_t symbol = symbols[n];
-    const uint32_t *low = tables + (size_t)(symbol < 0 ? 0 : symbol) * (size_t)units;
-    const uint32_t *high = low + (symbol < 0 ? (size_t)s->symbols : 1) * (size_t)units;
-    const int tail = tailed && symbol >= 0 ? p->lists[s->list_b + symbol] : 0;
-    exponent[n] = -L - (tailed ? TAIL_BITS : 0);
-    for (int k = 0; k < units; ++k) {
-      uint32_t count = high[k] - low[k];
-      if (tailed)
-        count = count ? count << TAIL_BITS : (1u << TAIL_BITS) >> tail;
-      b->narrow[(size_t)k * N + n] = count;
-    }
-  }
-  normalise_narrow(b, s, b->narrow, exponent, scales);
+  const int32_t *exponents = b->program->lists + s->list;
+  int32_t *own = b->exponents + (size_t)s->target_slot * N;
+  if (scales)
+    FOR_LANES own[n] = exponents[symbols[n] < 0 ? missing : symbols[n]];
 }
 
 #ifdef PCE_LANES

@@ -11,6 +11,7 @@
 #define LANES 16
 #define PCE_FUSED
 typedef __m512i vec;
+typedef __m512i vec_shift;
 #define vec_load(p) _mm512_loadu_si512((const void *)(p))
 #define vec_store(p, v) _mm512_storeu_si512((void *)(p), v)
 #define vec_set(x) _mm512_set1_epi32((int)(x))
@@ -66,6 +67,7 @@ static inline void vec_order(vec low, vec high, vec *first, vec *second) {
 #define LANES 8
 #define PCE_FUSED
 typedef __m256i vec;
+typedef __m256i vec_shift;
 #define vec_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define vec_store(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define vec_set(x) _mm256_set1_epi32((int)(x))
@@ -121,6 +123,7 @@ static inline vec vec_multiply_right(vec a, vec b, int n) {
 #define LANES 4
 #define PCE_FUSED
 typedef __m128i vec;
+typedef __m128i vec_shift;
 #define vec_load(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 #define vec_store(p, v) _mm_storeu_si128((__m128i *)(void *)(p), v)
 #define vec_set(x) _mm_set1_epi32((int)(x))
@@ -173,6 +176,7 @@ static inline vec vec_multiply_right(vec a, vec b, int n) {
 #define LANES 4
 #define PCE_FUSED
 typedef uint32x4_t vec;
+typedef int32x4_t vec_shift;
 #define VEC16(v) vreinterpretq_u16_u32(v)
 #define VEC_OF16(v) vreinterpretq_u32_u16(v)
 #define vec_load(p) vreinterpretq_u32_u8(vld1q_u8((const uint8_t *)(p)))
