@@ -31,7 +31,7 @@ ISAS = {
     "x86_64": {"sse41": ("-mssse3", "-msse4.1"),
                "avx2": ("-mavx2", "-mbmi2", "-mlzcnt"),
                "avx512": (*_AVX512,),
-               "vnni": (*_AVX512, "-mavx512vnni")},
+               "vnni": (*_AVX512, "-mavx512vnni", "-mavx512vbmi2")},
 }  # fmt: skip
 
 

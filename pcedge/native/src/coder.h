@@ -3,6 +3,9 @@
 #define PCEDGE_CODER_H
 
 #include "intervals.h"
+#ifdef PCE_LANES
+#include "quads.h"
+#endif
 
 typedef struct {
   uint64_t low, range;
@@ -75,34 +78,66 @@ typedef struct {
   int64_t size, read;
 } decoder_t;
 
-static inline uint64_t decoder_next(decoder_t *d) {
-  const int64_t at = d->read++;
-  return at < d->size ? d->bytes[at] : 0;
+// Decoders of a block's columns, side by side.
+typedef struct {
+  uint64_t offset[N], range[N];
+  const uint8_t *bytes[N];
+  int64_t size[N], read[N];
+} decoders_t;
+
+static inline uint64_t byte_at(const uint8_t *bytes, int64_t size, int64_t at) {
+  return at < size ? bytes[at] : 0;
 }
 
 static void decoder_start(decoder_t *d, const pce_program *p, const uint8_t *bytes, int64_t size) {
   d->bytes = bytes;
   d->size = size;
-  d->read = 0;
   d->range = (UINT64_C(1) << p->range_bits) - 1;
   d->offset = 0;
-  for (int i = 0; i < p->range_bits / 8; ++i)
-    d->offset = d->offset << 8 | decoder_next(d);
+  for (d->read = 0; d->read < p->range_bits / 8; ++d->read)
+    d->offset = d->offset << 8 | byte_at(bytes, size, d->read);
+}
+
+static void decoders_start(decoders_t *d, size_t n, const pce_program *p, const uint8_t *bytes,
+                           int64_t size) {
+  decoder_t one;
+  decoder_start(&one, p, bytes, size);
+  d->offset[n] = one.offset;
+  d->range[n] = one.range;
+  d->bytes[n] = one.bytes;
+  d->size[n] = one.size;
+  d->read[n] = one.read;
+}
+
+static inline decoder_t decoder_of(const decoders_t *d, size_t n) {
+  const decoder_t one = {d->offset[n], d->range[n], d->bytes[n], d->size[n], d->read[n]};
+  return one;
 }
 
 // Take an interval; tell whether an encoder wrote bytes that lie inside.
-static inline int decoder_take(decoder_t *d, const pce_program *p, uint64_t start, uint64_t end) {
-  const uint64_t unit = d->range >> p->scale_bits;
-  d->offset -= unit * start;
-  d->range = unit * (end - start);
-  const int inside = d->offset < d->range;
+static inline int take(uint64_t *offset, uint64_t *range, const uint8_t *bytes, int64_t size,
+                       int64_t *read, const pce_program *p, uint64_t start, uint64_t end) {
+  const uint64_t unit = *range >> p->scale_bits;
+  *offset -= unit * start;
+  *range = unit * (end - start);
+  const int inside = *offset < *range;
   if (!inside)
-    d->offset = d->range - 1;
-  for (int moves = (p->range_bits - bits_of(d->range)) >> 3; moves > 0; --moves) {
-    d->offset = d->offset << 8 | decoder_next(d);
-    d->range <<= 8;
+    *offset = *range - 1;
+  for (int moves = (p->range_bits - bits_of(*range)) >> 3; moves > 0; --moves) {
+    *offset = *offset << 8 | byte_at(bytes, size, (*read)++);
+    *range <<= 8;
   }
   return inside;
+}
+
+static inline int decoder_take(decoder_t *d, const pce_program *p, uint64_t start, uint64_t end) {
+  return take(&d->offset, &d->range, d->bytes, d->size, &d->read, p, start, end);
+}
+
+// The same of a column.
+static inline int decoders_take(decoders_t *d, size_t n, const pce_program *p, uint64_t start,
+                                uint64_t end) {
+  return take(d->offset + n, d->range + n, d->bytes[n], d->size[n], d->read + n, p, start, end);
 }
 
 // Bytes that an encoder of what was read so far has written.
@@ -114,5 +149,12 @@ static inline int64_t decoder_needed(const decoder_t *d, const pce_program *p) {
 static inline int64_t decoder_excess(const decoder_t *d, const pce_program *p) {
   return (int64_t)(d->offset >> (p->range_bits - 8));
 }
+
+#ifdef QUADS
+// Whether vectors hold what range coders need.
+static inline int has_quads(const pce_program *p) {
+  return p->range_bits <= 52 && p->scale_bits < 32 && p->range_bits - p->scale_bits <= 32;
+}
+#endif
 
 #endif

@@ -7,16 +7,16 @@
 
 // Find a record's symbol: the greatest one whose interval begins at or below the position.
 static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale, uint16_t flip,
-                    const decoder_t *d, uint64_t *start, uint64_t *end) {
+                    decoder_t d, uint64_t *start, uint64_t *end) {
   const pce_program *p = b->program;
-  const uint64_t unit = d->range >> p->scale_bits;
+  const uint64_t unit = d.range >> p->scale_bits;
   int32_t low = 0, high = s->symbols;
   *start = 0;
   *end = bound_of(p, weighted_of(b, s, n, high, flip), high, scale);
   while (high - low > 1) {
     const int32_t middle = low + (high - low) / 2;
     const uint64_t bound = bound_of(p, weighted_of(b, s, n, middle, flip), middle, scale);
-    if (unit * bound <= d->offset) {
+    if (unit * bound <= d.offset) {
       low = middle;
       *start = bound;
     } else {
@@ -33,13 +33,13 @@ static inline __attribute__((always_inline)) void fetch(const int16_t *numbers, 
     __builtin_prefetch(numbers + k);
 }
 
-static void find_each(block_t *b, const pce_step *s, const decoder_t *decoders, int count,
+static void find_each(block_t *b, const pce_step *s, const decoders_t *decoders, int count,
                       uint32_t *symbols, uint32_t *starts, uint32_t *ends) {
   uint64_t total[N], start, end;
   take_context(b, s, total);
   for (int n = 0; n < count; ++n) {
     const scale_t scale = scale_of(b, total[n], s->symbols);
-    symbols[n] = (uint32_t)find(b, s, (size_t)n, scale, 0, decoders + n, &start, &end);
+    symbols[n] = (uint32_t)find(b, s, (size_t)n, scale, 0, decoder_of(decoders, (size_t)n), &start, &end);
     starts[n] = (uint32_t)start;
     ends[n] = (uint32_t)end;
   }
@@ -47,29 +47,31 @@ static void find_each(block_t *b, const pce_step *s, const decoder_t *decoders, 
 
 #ifdef PCE_FUSED
 // The greatest part of 2^P at or below each decoder's position: a float proposes, integers decide.
-static void positions(const pce_program *p, const decoder_t *decoders, int count,
+static void positions(const pce_program *p, const decoders_t *decoders, int count,
                       uint32_t *restrict parts) {
-  uint64_t unit[N], offset[N];
-  FOR_LANES {
-    const int taken = (int)n < count;
-    unit[n] = taken ? decoders[n].range >> p->scale_bits : 1;
-    offset[n] = taken ? decoders[n].offset : 0;
-  }
+  const uint64_t *restrict offset = decoders->offset, *restrict range = decoders->range;
+  const int P = p->scale_bits;
   FOR_LANES {
     // Integers below 2^52 as floats: their bits are those of 2^52 and more.
     const uint64_t above = UINT64_C(0x4330000000000000);
-    const uint64_t left = offset[n] | above, right = unit[n] | above;
+    const uint64_t left = offset[n] | above, right = range[n] >> P | above;
     double dividend, divisor;
     memcpy(&dividend, &left, sizeof left);
     memcpy(&divisor, &right, sizeof right);
     const double ratio = (dividend - 4503599627370496.0) / (divisor - 4503599627370496.0);
     parts[n] = (uint32_t)(int32_t)ratio;
   }
-  for (int n = 0; n < count; ++n) {
+  uint64_t wrong = 0;
+  FOR_LANES {
+    const uint64_t unit = range[n] >> P;
+    wrong |= (uint64_t)(unit * parts[n] > offset[n]) | (unit * (parts[n] + 1) <= offset[n]);
+  }
+  for (int n = 0; wrong && n < count; ++n) {
+    const uint64_t unit = range[n] >> P;
     uint64_t part = parts[n];
-    while (unit[n] * part > offset[n])
+    while (unit * part > offset[n])
       --part;
-    while (unit[n] * (part + 1) <= offset[n])
+    while (unit * (part + 1) <= offset[n])
       ++part;
     parts[n] = (uint32_t)part;
   }
@@ -132,7 +134,7 @@ static void find_marks(block_t *b, const pce_step *s, const thresholds_t *t, uin
 }
 
 // Find the symbols of a block whose weighted entries have at most 32 bits, all by the same halves.
-static void find_all(block_t *b, const pce_step *s, const decoder_t *decoders, int count,
+static void find_all(block_t *b, const pce_step *s, const decoders_t *decoders, int count,
                      uint32_t *restrict low, uint32_t *restrict start, uint32_t *restrict end) {
   const pce_program *p = b->program;
   const uint32_t symbols = (uint32_t)s->symbols;
@@ -169,8 +171,8 @@ static void find_all(block_t *b, const pce_step *s, const decoder_t *decoders, i
   for (int n = 0; n < count; ++n)
     if (start[n] > parts[n] || end[n] <= parts[n]) {
       uint64_t first, last;
-      low[n] = (uint32_t)find(b, s, (size_t)n, scale_at(&scales, (size_t)n), FLIP, decoders + n,
-                              &first, &last);
+      low[n] = (uint32_t)find(b, s, (size_t)n, scale_at(&scales, (size_t)n), FLIP,
+                              decoder_of(decoders, (size_t)n), &first, &last);
       start[n] = (uint32_t)first;
       end[n] = (uint32_t)last;
     }
@@ -178,7 +180,7 @@ static void find_all(block_t *b, const pce_step *s, const decoder_t *decoders, i
 #endif
 
 // Find the symbols of a block's next INTERVAL, and their ends.
-static void find_symbols(block_t *b, const pce_step *s, const decoder_t *decoders, int count,
+static void find_symbols(block_t *b, const pce_step *s, const decoders_t *decoders, int count,
                          uint32_t *symbols, uint32_t *starts, uint32_t *ends) {
 #ifdef PCE_LANES
   if (s->pairs >= 0) {
@@ -189,7 +191,50 @@ static void find_symbols(block_t *b, const pce_step *s, const decoder_t *decoder
   find_each(b, s, decoders, count, symbols, starts, ends);
 }
 
-static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t first, int columns,
+#ifdef QUADS
+// Take the intervals of QUADS columns from `first` on where all are inside and far from their ends; tell whether.
+static inline int take_quads(decoders_t *d, const pce_program *p, int first, const uint32_t *start,
+                             const uint32_t *end) {
+  const quad range = quad_load(d->range + first), offset = quad_load(d->offset + first);
+  const quad read = quad_load(d->read + first), three = quad_set(3), most = quad_set(64);
+  const quad last = quad_sub(quad_load(d->size + first), quad_set(8));
+  const quad begin = quad_of(start + first), unit = quad_right(range, quad_set(p->scale_bits));
+  const quad rest = quad_sub(offset, quad_multiply(unit, begin));
+  const quad width = quad_multiply(unit, quad_sub(quad_of(end + first), begin));
+  if (quad_bitmap(quad_above(width, rest)) != (1u << QUADS) - 1 || quad_bitmap(quad_above(read, last)))
+    return 0;
+  const quad bytes = quad_gather(quad_add(quad_load(d->bytes + first), read));
+  const quad moves = quad_right(quad_sub(quad_set(p->range_bits), quad_bits(width)), three);
+  const quad moved = quad_left(moves, three);
+  const quad more = quad_right(quad_swapped(bytes), quad_sub(most, moved));
+  quad_store(d->offset + first, quad_or(quad_left(rest, moved), more));
+  quad_store(d->range + first, quad_left(width, moved));
+  quad_store(d->read + first, quad_add(read, moves));
+  return 1;
+}
+#endif
+
+// Take the intervals of the first columns; tell which one leaves its interval first, or -1.
+static int take_all(decoders_t *d, const pce_program *p, int count, const uint32_t *start,
+                    const uint32_t *end) {
+  int outside = -1, n = 0;
+#ifdef QUADS
+  const int quads = has_quads(p);
+  for (; quads && n + QUADS <= count; n += QUADS) {
+    if (take_quads(d, p, n, start, end))
+      continue;
+    for (int i = n; i < n + QUADS; ++i)
+      if (!decoders_take(d, (size_t)i, p, start[i], end[i]) && outside < 0)
+        outside = i;
+  }
+#endif
+  for (; n < count; ++n)
+    if (!decoders_take(d, (size_t)n, p, start[n], end[n]) && outside < 0)
+      outside = n;
+  return outside;
+}
+
+static int decode_block(block_t *b, decoders_t *decoders, int64_t lanes, int64_t first, int columns,
                         int32_t strict, pce_records *out, int64_t *fault) {
   const pce_program *p = b->program;
   const pce_schedule *schedule = &p->code;
@@ -205,18 +250,18 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
       }
       uint32_t symbol[N], start[N], end[N];
       find_symbols(b, s, decoders, count, symbol, start, end);
-      for (int n = 0; n < count; ++n) {
-        b->symbols[(size_t)s->variable * N + (size_t)n] = (int32_t)symbol[n];
-        if (!decoder_take(decoders + n, p, start[n], end[n]) && strict) {
-          fault[0] = first + n;
-          return PCE_DAMAGED;
-        }
+      memcpy(b->symbols + (size_t)s->variable * N, symbol, (size_t)count * sizeof *symbol);
+      const int outside = take_all(decoders, p, count, start, end);
+      if (outside >= 0 && strict) {
+        fault[0] = first + outside;
+        return PCE_DAMAGED;
       }
     }
     for (int n = 0; n < count; ++n) {
-      if (strict && decoder_needed(decoders + n, p) > decoders[n].size) {
+      const decoder_t d = decoder_of(decoders, (size_t)n);
+      if (strict && decoder_needed(&d, p) > d.size) {
         fault[0] = first + n;
-        fault[1] = decoder_needed(decoders + n, p);
+        fault[1] = decoder_needed(&d, p);
         return PCE_SHORT;
       }
       for (int v = 0; v < p->variables; ++v)
@@ -224,13 +269,14 @@ static int decode_block(block_t *b, decoder_t *decoders, int64_t lanes, int64_t 
     }
   }
   for (int n = 0; n < columns && strict == 1; ++n) {
+    const decoder_t d = decoder_of(decoders, (size_t)n);
     fault[0] = first + n;
-    if (decoder_needed(decoders + n, p) != decoders[n].size) {
-      fault[1] = decoder_needed(decoders + n, p);
+    if (decoder_needed(&d, p) != d.size) {
+      fault[1] = decoder_needed(&d, p);
       return PCE_LONG;
     }
-    if (decoder_excess(decoders + n, p)) {
-      fault[1] = decoder_excess(decoders + n, p);
+    if (decoder_excess(&d, p)) {
+      fault[1] = decoder_excess(&d, p);
       return PCE_FLUSH;
     }
   }
@@ -245,14 +291,15 @@ static int decode_lanes(const pce_program *p, const uint8_t *data, const int64_t
     return PCE_MEMORY;
   int status = PCE_OK;
   for (int64_t first = begin; first < end && status == PCE_OK; first += N) {
-    decoder_t decoders[N];
+    decoders_t decoders;
     const int columns = (int)(end - first < N ? end - first : N);
+    FOR_LANES decoders_start(&decoders, n, p, data, 0);
     for (int n = 0; n < columns; ++n) {
       const int64_t from = first + n ? ends[first + n - 1] : 0;
-      decoder_start(decoders + n, p, data + from, ends[first + n] - from);
+      decoders_start(&decoders, (size_t)n, p, data + from, ends[first + n] - from);
     }
     memset(b.symbols, 0, (size_t)p->variables * N * sizeof *b.symbols);
-    status = decode_block(&b, decoders, lanes, first, columns, strict, out, fault);
+    status = decode_block(&b, &decoders, lanes, first, columns, strict, out, fault);
   }
   block_free(&b);
   return status;

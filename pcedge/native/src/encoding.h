@@ -106,6 +106,51 @@ static int intervals_of(const pce_program *p, const pce_records *r, int64_t *lo,
   return PCE_OK;
 }
 
+#ifdef QUADS
+// Narrow the ranges of `count` different encoders, a multiple of QUADS, whose records begin in column `first`.
+static void narrow_quads(const pce_program *p, encoder_t *encoders, const int64_t *owner, int first,
+                         int count, const uint32_t *lo, const uint32_t *hi) {
+  uint64_t low[N], range[N], at[N];
+  const int B = p->range_bits;
+  const quad mask = quad_set((UINT64_C(1) << B) - 1), up = quad_set(64 - B), bits = quad_set(B);
+  const quad scale = quad_set(p->scale_bits), three = quad_set(3), none = quad_set(0);
+  for (int n = 0; n < count; ++n) {
+    const encoder_t *e = encoders + owner[first + n];
+    low[n] = e->low;
+    range[n] = e->range;
+    at[n] = (uint64_t)(uintptr_t)(e->bytes + e->size);
+  }
+  for (int v = 0; v < p->variables; ++v, lo += N, hi += N)
+    for (int n = 0; n < count; n += QUADS) {
+      const quad begin = quad_of(lo + first + n), end = quad_of(hi + first + n);
+      const quad before = quad_load(range + n), old = quad_load(low + n);
+      const quad unit = quad_right(before, scale);
+      const quad sum = quad_add(old, quad_multiply(unit, begin));
+      // What is known has an interval of no width, and narrows nothing.
+      const quad width = quad_sub(end, begin);
+      const quad wide = quad_choose(width, none, quad_multiply(unit, width), before);
+      for (unsigned carries = quad_bitmap(quad_above(sum, mask)); carries; carries &= carries - 1) {
+        uint8_t *byte = (uint8_t *)(uintptr_t)at[n + __builtin_ctz(carries)];
+        while (++*--byte == 0)
+          ;
+      }
+      const quad kept = quad_and(sum, mask), places = quad_load(at + n);
+      const quad moves = quad_right(quad_sub(bits, quad_bits(wide)), three);
+      const quad moved = quad_left(moves, three);
+      quad_scatter(places, quad_swapped(quad_left(kept, up)));
+      quad_store(at + n, quad_add(places, moves));
+      quad_store(low + n, quad_and(quad_left(kept, moved), mask));
+      quad_store(range + n, quad_left(wide, moved));
+    }
+  for (int n = 0; n < count; ++n) {
+    encoder_t *e = encoders + owner[first + n];
+    e->low = low[n];
+    e->range = range[n];
+    e->size = (size_t)((uint8_t *)(uintptr_t)at[n] - e->bytes);
+  }
+}
+#endif
+
 // Narrow the ranges of the block's records, in the order of the columns for each encoder.
 static int narrow_block(const pce_program *p, encoder_t *encoders, const int64_t *owner, int count,
                         const uint32_t *lo, const uint32_t *hi) {
@@ -118,7 +163,14 @@ static int narrow_block(const pce_program *p, encoder_t *encoders, const int64_t
     for (int n = first; n < last; ++n)
       if (encoder_room(encoders + owner[n], room))
         return PCE_MEMORY;
-    for (int v = 0; v < p->variables; ++v)
+#ifdef QUADS
+    if (has_quads(p)) {
+      const int whole = (last - first) / QUADS * QUADS;
+      narrow_quads(p, encoders, owner, first, whole, lo, hi);
+      first += whole;
+    }
+#endif
+    for (int v = 0; first < last && v < p->variables; ++v)
       for (int n = first; n < last; ++n) {
         const size_t at = (size_t)v * N + (size_t)n;
         if (lo[at] != hi[at])

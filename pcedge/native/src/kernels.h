@@ -133,36 +133,59 @@ static void accumulate_lanes(block_t *b, const pce_step *s) {
   }
 }
 
+// Products for 2 * LANES records from `lane` on. Both halves of 32 bits are kept apart: where some product of each
+// record has more than 16 bits, 16-bit vectors do the rest.
 static inline __attribute__((always_inline)) void
-multiply_rows(block_t *b, const pce_step *s, const int32_t *first_list, const int32_t *second_list) {
-  const int units = s->units;
-  const uint16_t *state = b->state;
-  const uint16_t *firsts = state + (size_t)s->a * N, *seconds = state + (size_t)s->b * N;
-  for (size_t lane = 0; lane < N; lane += WIDTH) {
-    vec top_low = vec_set(0), top_high = vec_set(0);
-    uint32_t *work = b->work;
-    for (int k = 0; k < units; ++k, work += WIDTH) {
-      const size_t i = (size_t)(first_list ? first_list[k] : k) * N + lane;
-      const size_t j = (size_t)(second_list ? second_list[k] : k) * N + lane;
-      const vec first = vec_load(firsts + i), second = vec_load(seconds + j);
-      const vec least = vec_low16(first, second), most = vec_high16(first, second);
-      const vec low = vec_low(least, most), high = vec_high(least, most);
-      vec_store(work, low);
-      vec_store(work + LANES, high);
-      top_low = vec_max(top_low, low);
-      top_high = vec_max(top_high, high);
-    }
-    settle(b, s, lane, top_low, top_high);
+multiply_rows(block_t *b, const pce_step *s, size_t lane, const int32_t *first_list,
+              const int32_t *second_list) {
+  const int units = s->units, A = b->program->state_bits;
+  const uint16_t *firsts = b->state + (size_t)s->a * N + lane;
+  const uint16_t *seconds = b->state + (size_t)s->b * N + lane;
+  uint16_t *state = b->state + (size_t)s->target * N + lane;
+  uint32_t *work = b->work;
+  vec top = vec_set(0);
+  for (int k = 0; k < units; ++k, work += WIDTH) {
+    const vec first = vec_load(firsts + (size_t)(first_list ? first_list[k] : k) * N);
+    const vec second = vec_load(seconds + (size_t)(second_list ? second_list[k] : k) * N);
+    const vec high = vec_high16(first, second);
+    vec_store(work, high);
+    vec_store(work + LANES, vec_low16(first, second));
+    top = vec_max16(top, high);
   }
+  work = b->work;
+  if (vec_some16(top)) {
+    const vec none = vec_set(0), low = vec_low(top, none), high = vec_high(top, none);
+    const vec length = vec_pack(vec_length(low), vec_length(high)), half = vec_set16(16);
+    vec_store(b->lengths + lane, vec_add16(length, half));
+    const vec amount = vec_amount16(vec_sub16(half, length));
+    for (int k = 0; k < units; ++k, work += WIDTH) {
+      const vec m = vec_double_left(vec_load(work), vec_load(work + LANES), amount);
+      vec_store(state + (size_t)k * N, vec_right16(m, 16 - A));
+    }
+    return;
+  }
+  vec top_low = vec_set(0), top_high = vec_set(0);
+  for (int k = 0; k < units; ++k, work += WIDTH) {
+    const vec high = vec_load(work), low = vec_load(work + LANES);
+    const vec first = vec_low(low, high), second = vec_high(low, high);
+    vec_store(work, first);
+    vec_store(work + LANES, second);
+    top_low = vec_max(top_low, first);
+    top_high = vec_max(top_high, second);
+  }
+  settle(b, s, lane, top_low, top_high);
 }
 
 static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
   const int32_t *lists = b->program->lists;
-  if (s->list < 0 && s->list_b < 0)
-    multiply_rows(b, s, NULL, NULL);
-  else
-    multiply_rows(b, s, s->list < 0 ? NULL : lists + s->list,
-                  s->list_b < 0 ? NULL : lists + s->list_b);
+  const int32_t *first = s->list < 0 ? NULL : lists + s->list;
+  const int32_t *second = s->list_b < 0 ? NULL : lists + s->list_b;
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    if (!first && !second)
+      multiply_rows(b, s, lane, NULL, NULL);
+    else
+      multiply_rows(b, s, lane, first, second);
+  }
   if (scales)
     settle_exponents(b, s, exponent);
 }

@@ -31,11 +31,12 @@ PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa) {
   const pce_engine *engines[5];
   int count = 0;
 #ifdef PCE_HAS_VNNI
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi2"))
     engines[count++] = &pce_engine_vnni;
 #endif
 #ifdef PCE_HAS_AVX512
-  if (__builtin_cpu_supports("avx512bw"))
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd"))
     engines[count++] = &pce_engine_avx512;
 #endif
 #ifdef PCE_HAS_AVX2

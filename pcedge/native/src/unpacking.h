@@ -6,16 +6,16 @@
 
 // Whether the bytes of a payload say that a symbol is in the packet: by the cell, or by its room
 // (docs/packets.md).
-static inline int certain(const decoder_t *d, const pce_program *p, int sure, uint64_t end) {
-  const uint64_t unit = d->range >> p->scale_bits;
-  const int64_t most = p->range_bits / 8, over = d->read - d->size;
+static inline int certain(decoder_t d, const pce_program *p, int sure, uint64_t end) {
+  const uint64_t unit = d.range >> p->scale_bits;
+  const int64_t most = p->range_bits / 8, over = d.read - d.size;
   const int unread = 8 * (int)(over < 0 ? 0 : over > most ? most : over);
   if (sure)
     return unit * (uint64_t)p->floor >> unread >= 2;
-  return d->offset + ((UINT64_C(1) << unread) - 1) < unit * end;
+  return d.offset + ((UINT64_C(1) << unread) - 1) < unit * end;
 }
 
-static void unpack_round(block_t *b, decoder_t *decoders, const uint8_t *rules, int columns,
+static void unpack_round(block_t *b, decoders_t *decoders, const uint8_t *rules, int columns,
                          const int32_t *skipped, const int64_t *record, uint8_t *ended,
                          pce_records *out) {
   const pce_program *p = b->program;
@@ -33,8 +33,8 @@ static void unpack_round(block_t *b, decoder_t *decoders, const uint8_t *rules, 
       *symbol = -1;
       if (ended[n] || s->place < skipped[n])
         continue;
-      if (certain(decoders + n, p, rules[n], end[n]) &&
-          decoder_take(decoders + n, p, start[n], end[n]))
+      if (certain(decoder_of(decoders, (size_t)n), p, rules[n], end[n]) &&
+          decoders_take(decoders, (size_t)n, p, start[n], end[n]))
         *symbol = (int32_t)found[n];
       else
         ended[n] = 1;
@@ -55,14 +55,15 @@ static int unpack_payloads(const pce_program *p, const uint8_t *payloads, int64_
   if (block_make(&b, p, &p->code))
     return PCE_MEMORY;
   for (int64_t first = begin; first < end; first += N) {
-    decoder_t decoders[N];
+    decoders_t decoders;
     int32_t skipped[N];
     int64_t record[N];
     uint8_t ended[N];
     const int columns = (int)(end - first < N ? end - first : N);
     int running = columns;
+    FOR_LANES decoders_start(&decoders, n, p, payloads, 0);
     for (int n = 0; n < columns; ++n) {
-      decoder_start(decoders + n, p, payloads + (first + n) * size, size);
+      decoders_start(&decoders, (size_t)n, p, payloads + (first + n) * size, size);
       record[n] = places[first + n] / p->variables;
       skipped[n] = (int32_t)(places[first + n] % p->variables);
       ended[n] = record[n] >= out->count;
@@ -70,7 +71,7 @@ static int unpack_payloads(const pce_program *p, const uint8_t *payloads, int64_
     }
     memset(b.symbols, 0, (size_t)p->variables * N * sizeof *b.symbols);
     while (running) {
-      unpack_round(&b, decoders, rules + first, columns, skipped, record, ended, out);
+      unpack_round(&b, &decoders, rules + first, columns, skipped, record, ended, out);
       running = 0;
       for (int n = 0; n < columns; ++n) {
         skipped[n] = 0;

@@ -19,6 +19,8 @@ typedef __m512i vec_shift;
 #define vec_add(a, b) _mm512_add_epi32(a, b)
 #define vec_sub(a, b) _mm512_sub_epi32(a, b)
 #define vec_sub16(a, b) _mm512_sub_epi16(a, b)
+#define vec_add16(a, b) _mm512_add_epi16(a, b)
+#define vec_right16(v, n) _mm512_srl_epi16(v, _mm_cvtsi32_si128(n))
 #define vec_and(a, b) _mm512_and_si512(a, b)
 #define vec_or(a, b) _mm512_or_si512(a, b)
 #define vec_xor(a, b) _mm512_xor_si512(a, b)
@@ -30,6 +32,7 @@ typedef __m512i vec_shift;
 #define vec_low16(a, b) _mm512_mullo_epi16(a, b)
 #define vec_high16(a, b) _mm512_mulhi_epu16(a, b)
 #define vec_multiply(a, b) _mm512_mullo_epi32(a, b)
+#define vec_some16(v) (_mm512_test_epi16_mask(v, v) == 0xffffffffu)
 #define vec_live16(v)                                                                              \
   _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(v, _mm512_set1_epi16(1)), v)
 #define vec_length(v) _mm512_sub_epi32(_mm512_set1_epi32(32), _mm512_lzcnt_epi32(v))
@@ -41,6 +44,11 @@ typedef __m512i vec_shift;
 #define vec_if_zero(v, x) _mm512_maskz_mov_epi32(_mm512_testn_epi32_mask(v, v), x)
 #define vec_any(v) (_mm512_test_epi32_mask(v, v) != 0)
 // x where a <= b, else y
+// The upper halves of (high, low) shifted left by fewer than 16 bits, of pairs of 16-bit numbers.
+#if defined(__AVX512VBMI2__)
+#define vec_double_left(high, low, count) _mm512_shldv_epi16(high, low, count)
+#define vec_amount16(count) (count)
+#endif
 #define vec_choose(a, b, x, y) _mm512_mask_blend_epi32(_mm512_cmple_epu32_mask(a, b), y, x)
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
@@ -75,6 +83,8 @@ typedef __m256i vec_shift;
 #define vec_add(a, b) _mm256_add_epi32(a, b)
 #define vec_sub(a, b) _mm256_sub_epi32(a, b)
 #define vec_sub16(a, b) _mm256_sub_epi16(a, b)
+#define vec_add16(a, b) _mm256_add_epi16(a, b)
+#define vec_right16(v, n) _mm256_srl_epi16(v, _mm_cvtsi32_si128(n))
 #define vec_and(a, b) _mm256_and_si256(a, b)
 #define vec_or(a, b) _mm256_or_si256(a, b)
 #define vec_xor(a, b) _mm256_xor_si256(a, b)
@@ -85,6 +95,7 @@ typedef __m256i vec_shift;
 #define vec_max16(a, b) _mm256_max_epu16(a, b)
 #define vec_low16(a, b) _mm256_mullo_epi16(a, b)
 #define vec_high16(a, b) _mm256_mulhi_epu16(a, b)
+#define vec_some16(v) (_mm256_testz_si256(_mm256_cmpeq_epi16(v, _mm256_setzero_si256()), _mm256_set1_epi16(-1)))
 #define vec_live16(v) _mm256_andnot_si256(_mm256_cmpeq_epi16(v, _mm256_set1_epi16(1)), v)
 #define vec_multiply(a, b) _mm256_mullo_epi32(a, b)
 #define vec_amount(count) (count)
@@ -131,6 +142,8 @@ typedef __m128i vec_shift;
 #define vec_add(a, b) _mm_add_epi32(a, b)
 #define vec_sub(a, b) _mm_sub_epi32(a, b)
 #define vec_sub16(a, b) _mm_sub_epi16(a, b)
+#define vec_add16(a, b) _mm_add_epi16(a, b)
+#define vec_right16(v, n) _mm_srl_epi16(v, _mm_cvtsi32_si128(n))
 #define vec_and(a, b) _mm_and_si128(a, b)
 #define vec_or(a, b) _mm_or_si128(a, b)
 #define vec_xor(a, b) _mm_xor_si128(a, b)
@@ -141,6 +154,7 @@ typedef __m128i vec_shift;
 #define vec_max16(a, b) _mm_max_epu16(a, b)
 #define vec_low16(a, b) _mm_mullo_epi16(a, b)
 #define vec_high16(a, b) _mm_mulhi_epu16(a, b)
+#define vec_some16(v) (_mm_testz_si128(_mm_cmpeq_epi16(v, _mm_setzero_si128()), _mm_set1_epi16(-1)))
 #define vec_live16(v) _mm_andnot_si128(_mm_cmpeq_epi16(v, _mm_set1_epi16(1)), v)
 #define vec_multiply(a, b) _mm_mullo_epi32(a, b)
 // Shifts by different amounts are multiplications by powers of 2, which floats give: 2^31 and more is 2^31.
@@ -187,6 +201,8 @@ typedef int32x4_t vec_shift;
 #define vec_sub(a, b) vsubq_u32(a, b)
 #define vec_sub16(a, b) VEC_OF16(vsubq_u16(VEC16(a), VEC16(b)))
 #define vec_and(a, b) vandq_u32(a, b)
+#define vec_add16(a, b) VEC_OF16(vaddq_u16(VEC16(a), VEC16(b)))
+#define vec_right16(v, n) VEC_OF16(vshlq_u16(VEC16(v), vdupq_n_s16((int16_t) - (n))))
 #define vec_or(a, b) vorrq_u32(a, b)
 #define vec_xor(a, b) veorq_u32(a, b)
 #define vec_low(a, b) VEC_OF16(vzip1q_u16(VEC16(a), VEC16(b)))
@@ -200,6 +216,7 @@ static inline vec vec_high16(vec a, vec b) {
   const uint32x4_t high = vmull_high_u16(VEC16(a), VEC16(b));
   return VEC_OF16(vuzp2q_u16(VEC16(low), VEC16(high)));
 }
+#define vec_some16(v) (vminvq_u16(VEC16(v)) != 0)
 #define vec_live16(v)                                                                              \
   VEC_OF16(vbicq_u16(VEC16(v), vceqq_u16(VEC16(v), vdupq_n_u16(1))))
 #define vec_multiply(a, b) vmulq_u32(a, b)
@@ -229,6 +246,16 @@ static inline vec vec_multiply_add(vec sum, vec a, vec b) {
 #if defined(PCE_FUSED) && LANES == 4
 #define vec_apart(first, second, low, high) (*(low) = (first), *(high) = (second))
 #define vec_order(low, high, first, second) (*(first) = (low), *(second) = (high))
+#endif
+
+#if defined(PCE_FUSED) && !defined(vec_double_left)
+// The upper halves of (high, low) shifted left by fewer than 16 bits, of pairs of 16-bit numbers.
+#define vec_double_left(high, low, power) vec_add16(vec_low16(high, power), vec_high16(low, power))
+static inline vec vec_amount16(vec count) {
+  const vec none = vec_set(0), one = vec_set(1);
+  return vec_pack(vec_left(one, vec_amount(vec_low(count, none))),
+                  vec_left(one, vec_amount(vec_high(count, none))));
+}
 #endif
 
 #if defined(PCE_FUSED) && !defined(vec_gather)
