@@ -13,7 +13,9 @@
 #else
 #define N PCE_BLOCK
 #endif
-#if defined(PCE_FUSED) && !defined(PCE_ONE)
+#if defined(PCE_FUSED) && defined(PCE_ONE)
+#define PCE_UNITS
+#elif defined(PCE_FUSED)
 #define PCE_LANES
 #endif
 #define FOR_LANES for (size_t n = 0; n < N; ++n)
@@ -37,6 +39,7 @@ typedef struct {
   uint32_t *work;     // what is accumulated for them
   uint16_t *context;  // of an INTERVAL, by record: `room` units
   uint16_t lengths[N];
+  uint32_t counting[16]; // 0, 1, 2, …
   int room;           // units rounded up to whole vectors
   uint32_t reciprocals[256];
 } block_t;
@@ -103,6 +106,8 @@ static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
   b->room = (int)room;
   for (uint32_t i = 0; i < 256; ++i)
     b->reciprocals[i] = (1u << 25) / (2 * i + 513);
+  for (uint32_t i = 0; i < 16; ++i)
+    b->counting[i] = i;
   // Contexts are read in vectors of 16 units, also the last one.
   b->state = lined(((size_t)s->words + 16) * N + 16, sizeof *b->state);
   b->exponents = lined(((size_t)s->slots + 1) * N, sizeof *b->exponents);

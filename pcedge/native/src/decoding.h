@@ -46,6 +46,14 @@ static void find_each(block_t *b, const pce_step *s, const decoders_t *decoders,
 }
 
 #ifdef PCE_FUSED
+static inline uint32_t whole_of(float x) {
+  const float half = x * 0.5f;
+  return (uint32_t)(int32_t)(half < 2147483520.0f ? half : 2147483520.0f) << 1 | 1;
+}
+
+#endif
+
+#ifdef PCE_LANES
 // The greatest part of 2^P at or below each decoder's position: a float proposes, integers decide.
 static void positions(const pce_program *p, const decoders_t *decoders, int count,
                       uint32_t *restrict parts) {
@@ -82,11 +90,6 @@ static void positions(const pce_program *p, const decoders_t *decoders, int coun
 typedef struct {
   uint32_t first[COLUMNS], slope[COLUMNS];
 } thresholds_t;
-
-static inline uint32_t whole_of(float x) {
-  const float half = x * 0.5f;
-  return (uint32_t)(int32_t)(half < 2147483520.0f ? half : 2147483520.0f) << 1 | 1;
-}
 
 static void take_thresholds(const pce_program *p, const scales_t *c, const uint32_t *parts,
                             thresholds_t *t) {
@@ -179,9 +182,97 @@ static void find_all(block_t *b, const pce_step *s, const decoders_t *decoders, 
 }
 #endif
 
+#ifdef PCE_UNITS
+// Find one record's symbol: among every `stride`-th one, then in rows of eight.
+static uint32_t find_row(block_t *b, const pce_step *s, const decoders_t *decoders, uint32_t *start,
+                         uint32_t *end) {
+  const pce_program *p = b->program;
+  const scale_t scale = take_scale(b, s);
+  const int symbols = s->symbols, words = (s->a_units + 1) / 2;
+  const uint64_t part = decoders->offset[0] / (decoders->range[0] >> p->scale_bits);
+  // Weighted entries up to which a symbol begins at or below the position, about: what they propose is checked.
+  const uint32_t power = (uint32_t)(127 + p->scale_bits + 2 + scale.amount) << 23;
+  float factor;
+  memcpy(&factor, &power, sizeof power);
+  factor /= (float)(int32_t)scale.scale;
+  const uint32_t first = whole_of((float)(int32_t)(part + 1) * factor);
+  const uint32_t slope = (uint32_t)(int32_t)((float)p->floor * factor);
+  int low = 0, size = symbols;
+  if (s->list >= 0) {
+    const int marks = (symbols + s->list_b - 1) / s->list_b;
+    const size_t stride = vectors_of((size_t)marks);
+    const uint32_t *weights = (const uint32_t *)(const void *)(p->pairs + s->list);
+    const vec step = vec_set(slope * (uint32_t)s->list_b), one = vec_set(1);
+    vec count = vec_set(0);
+    for (int m = 0; m < marks; m += ROW) {
+      vec acc[VECTORS];
+      if (words == ROW / 2 && stride == ROW)
+        weigh_sources(b->sources, weights, ROW, ROW / 2, p->sums + s->sums, acc);
+      else
+        weigh_sources(b->sources, weights + m, stride, words, p->sums + s->sums + m, acc);
+      for (int v = 0; v < VECTORS; ++v) {
+        const vec mark = vec_add(vec_load(b->counting + v * LANES), vec_set(m));
+        const vec most = vec_sub(vec_set(first), vec_multiply(mark, step));
+        const vec more = vec_choose(acc[v], most, vec_add(count, one), count);
+        count = vec_choose(vec_set(marks), mark, count, more);
+      }
+    }
+    uint32_t counts[LANES];
+    vec_store(counts, count);
+    int found = 0;
+    for (int i = 0; i < LANES; ++i)
+      found += (int)counts[i];
+    low = (found ? found - 1 : 0) * s->list_b;
+    size = symbols - low < s->list_b ? symbols - low : s->list_b;
+  }
+  // The greatest power of two below the rest halves it to eight rows at most.
+  uint32_t weighted[8];
+  int rows[8];
+  while (size > 8) {
+    const int step = (size + 7) / 8;
+    for (int i = 0; i < 8; ++i)
+      rows[i] = low + i * step < symbols ? low + i * step : symbols;
+    weigh_rows(b, s, rows, weighted);
+    int found = 0;
+    for (int i = 1; i < 8; ++i)
+      found += i * step < size && weighted[i] <= first - (uint32_t)rows[i] * slope;
+    low += found * step;
+    size = size - found * step < step ? size - found * step : step;
+  }
+  for (int i = 0; i < 8; ++i)
+    rows[i] = low + i < symbols ? low + i : symbols;
+  weigh_rows(b, s, rows, weighted);
+  int found = 0;
+  for (int i = 1; i < size; ++i)
+    found += weighted[i] <= first - (uint32_t)rows[i] * slope;
+  uint64_t begin = bound_of(p, weighted[found], low + found, scale), last;
+  if (found < 7) {
+    last = bound_of(p, weighted[found + 1], low + found + 1, scale);
+  } else {
+    rows[0] = low + 8;
+    weigh_rows(b, s, rows, weighted);
+    last = bound_of(p, weighted[0], low + 8, scale);
+  }
+  low += found;
+  if (begin > part || last <= part) {
+    memcpy(b->context, b->state + s->a, (size_t)s->a_units * sizeof *b->context);
+    low = find(b, s, 0, scale, 0, decoder_of(decoders, 0), &begin, &last);
+  }
+  *start = (uint32_t)begin;
+  *end = (uint32_t)last;
+  return (uint32_t)low;
+}
+#endif
+
 // Find the symbols of a block's next INTERVAL, and their ends.
 static void find_symbols(block_t *b, const pce_step *s, const decoders_t *decoders, int count,
                          uint32_t *symbols, uint32_t *starts, uint32_t *ends) {
+#ifdef PCE_UNITS
+  if (s->pairs >= 0) {
+    *symbols = find_row(b, s, decoders, starts, ends);
+    return;
+  }
+#endif
 #ifdef PCE_LANES
   if (s->pairs >= 0) {
     find_all(b, s, decoders, count, symbols, starts, ends);

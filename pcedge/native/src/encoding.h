@@ -43,6 +43,23 @@ static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *l
 }
 #endif
 
+#ifdef PCE_UNITS
+static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *lo, uint32_t *hi) {
+  const pce_program *p = b->program;
+  const int32_t symbol = b->symbols[s->variable];
+  (void)count;
+  *lo = *hi = 0;
+  if (symbol < 0)
+    return;
+  const scale_t scale = take_scale(b, s);
+  const int rows[8] = {symbol, symbol + 1, symbol, symbol, symbol, symbol, symbol, symbol};
+  uint32_t weighted[8];
+  weigh_rows(b, s, rows, weighted);
+  *lo = (uint32_t)bound_of(p, weighted[0], symbol, scale);
+  *hi = (uint32_t)bound_of(p, weighted[1], symbol + 1, scale);
+}
+#endif
+
 // The same record by record.
 static void step_intervals_wide(block_t *b, const pce_step *s, int count, uint32_t *lo,
                                 uint32_t *hi) {
@@ -72,7 +89,7 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
     }
     const size_t at = (size_t)s->place * N;
     fetch_ahead(b, schedule, i, count);
-#ifdef PCE_LANES
+#ifdef PCE_FUSED
     if (s->pairs >= 0) {
       step_intervals(b, s, count, lo + at, hi + at);
       continue;

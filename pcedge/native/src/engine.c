@@ -18,7 +18,7 @@
 #define ONE NAMED(pce_one_, PCE_ISA)
 extern const pce_engine ONE;
 // Columns up to which records one after the other cost less than a block.
-#define FEW_COLUMNS 1
+#define FEW_COLUMNS 8
 #define HAND_ON(count, call)                                                                       \
   if ((count) <= FEW_COLUMNS)                                                                      \
     return ONE.call;

@@ -192,4 +192,30 @@ static void ends_of(const block_t *b, const pce_step *s, const scales_t *c, cons
 }
 #endif
 
+#ifdef PCE_UNITS
+// One record's context, less 2^15 each, in `sources`; gives its scale.
+static scale_t take_scale(block_t *b, const pce_step *s) {
+  const int units = s->a_units;
+  const uint16_t *source = b->state + s->a;
+  uint64_t total = 0;
+  for (int k = 0; k < units; ++k)
+    total += source[k];
+  take_sources(b, source, units);
+  return scale_of(b, total, s->symbols);
+}
+
+// Weighted entries of eight rows of the table for one record.
+static inline void weigh_rows(const block_t *b, const pce_step *s, const int *symbols, uint32_t *out) {
+  const size_t padded = vectors_of((size_t)s->a_units);
+  const int16_t *row[8];
+  for (int i = 0; i < 8; ++i)
+    row[i] = b->program->pairs + s->pairs + (size_t)symbols[i] * padded;
+  const int16_t *record = (const int16_t *)(const void *)b->sources;
+  if (padded == ROW)
+    dots(record, 0, row, ROW, out);
+  else
+    dots(record, 0, row, (int)padded, out);
+}
+#endif
+
 #endif

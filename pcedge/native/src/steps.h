@@ -3,6 +3,7 @@
 #define PCEDGE_STEPS_H
 
 #include "kernels.h"
+#include "units.h"
 
 static void run_init(block_t *b, const pce_step *s) {
   const int A = b->program->state_bits;
@@ -11,20 +12,14 @@ static void run_init(block_t *b, const pce_step *s) {
   FOR_LANES b->exponents[(size_t)s->target_slot * N + n] = 1 - A;
 }
 
-#ifdef PCE_FUSED
+#ifdef PCE_LANES
 // Turn rows of 16-bit numbers by unit into rows by record, `units` rounded up to 16; bits are flipped.
 static void by_record(const uint16_t *restrict rows, uint16_t *restrict out, size_t room, int units,
                       uint16_t flip) {
-#ifdef PCE_ONE
-  (void)room;
-  for (int k = 0; k < units; ++k)
-    out[k] = rows[k] ^ flip;
-#else
   for (size_t first = 0; first < N; first += 8)
     for (int k = 0; k < units; k += 16)
       transpose_columns(rows + (size_t)k * N + first, N, out + first * room + (size_t)k, room,
                         flip);
-#endif
 }
 #endif
 
@@ -118,6 +113,12 @@ static void run_mix(block_t *b, const pce_step *s, int scales) {
   const int fall = s->op == LIST ? 0 : b->program->weight_bits;
   int32_t exponent[N];
   FOR_LANES exponent[n] = scales ? b->exponents[(size_t)s->a_slot * N + n] - fall : 0;
+#ifdef PCE_UNITS
+  if (s->pairs >= 0 && s->zeros < KEEP) {
+    mix_units(b, s, *exponent, scales);
+    return;
+  }
+#endif
 #ifdef PCE_LANES
   if (s->pairs >= 0 && s->zeros < KEEP) {
     mix_lanes(b, s, exponent, scales);
@@ -144,6 +145,12 @@ static void run_multiply(block_t *b, const pce_step *s, int scales) {
   const int32_t *b_scale = b->exponents + (size_t)s->b_slot * N;
   int32_t exponent[N];
   FOR_LANES exponent[n] = scales ? a_scale[n] + b_scale[n] : 0;
+#ifdef PCE_UNITS
+  if (!keep) {
+    multiply_units(b, s, *exponent, scales);
+    return;
+  }
+#endif
 #ifdef PCE_LANES
   if (!keep) {
     multiply_lanes(b, s, exponent, scales);

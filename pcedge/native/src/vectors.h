@@ -154,6 +154,9 @@ typedef __m128i vec_shift;
 #define vec_max16(a, b) _mm_max_epu16(a, b)
 #define vec_low16(a, b) _mm_mullo_epi16(a, b)
 #define vec_high16(a, b) _mm_mulhi_epu16(a, b)
+#define vec_left16(v, n) _mm_sll_epi16(v, _mm_cvtsi32_si128(n))
+#define vec_greatest16(v)                                                                          \
+  (0xffff ^ ((uint32_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(v, _mm_set1_epi16(-1)))) & 0xffff))
 #define vec_some16(v) (_mm_testz_si128(_mm_cmpeq_epi16(v, _mm_setzero_si128()), _mm_set1_epi16(-1)))
 #define vec_live16(v) _mm_andnot_si128(_mm_cmpeq_epi16(v, _mm_set1_epi16(1)), v)
 #define vec_multiply(a, b) _mm_mullo_epi32(a, b)
@@ -216,6 +219,8 @@ static inline vec vec_high16(vec a, vec b) {
   const uint32x4_t high = vmull_high_u16(VEC16(a), VEC16(b));
   return VEC_OF16(vuzp2q_u16(VEC16(low), VEC16(high)));
 }
+#define vec_left16(v, n) VEC_OF16(vshlq_u16(VEC16(v), vdupq_n_s16((int16_t)(n))))
+#define vec_greatest16(v) ((uint32_t)vmaxvq_u16(VEC16(v)))
 #define vec_some16(v) (vminvq_u16(VEC16(v)) != 0)
 #define vec_live16(v)                                                                              \
   VEC_OF16(vbicq_u16(VEC16(v), vceqq_u16(VEC16(v), vdupq_n_u16(1))))
