@@ -27,12 +27,6 @@ static int32_t find(const block_t *b, const pce_step *s, size_t n, scale_t scale
   return low;
 }
 
-// Fetch the lines of so many numbers. Always inline, as fetch_ahead.
-static inline __attribute__((always_inline)) void fetch(const int16_t *numbers, size_t count) {
-  for (size_t k = 0; k < count; k += 32)
-    __builtin_prefetch(numbers + k);
-}
-
 static void find_each(block_t *b, const pce_step *s, const decoders_t *decoders, int count,
                       uint32_t *symbols, uint32_t *starts, uint32_t *ends) {
   uint64_t total[N], start, end;
@@ -152,8 +146,13 @@ static void find_all(block_t *b, const pce_step *s, const decoders_t *decoders, 
   if (s->list >= 0) {
     step = (uint32_t)s->list_b / 2;
     find_marks(b, s, &thresholds, low);
-    for (int n = 0; n < count; ++n)
-      fetch(p->pairs + s->pairs + (size_t)low[n] * padded, 2 * step * padded);
+    // The lines of the first two halvings; what comes after lies beside them.
+    for (int n = 0; n < count; ++n) {
+      const int16_t *row = p->pairs + s->pairs + (size_t)low[n] * padded;
+      __builtin_prefetch(row + step * padded);
+      __builtin_prefetch(row + step / 2 * padded);
+      __builtin_prefetch(row + 3 * step / 2 * padded);
+    }
   } else {
     FOR_LANES low[n] = 0;
     while (2 * step < symbols)
@@ -183,13 +182,31 @@ static void find_all(block_t *b, const pce_step *s, const decoders_t *decoders, 
 #endif
 
 #ifdef PCE_UNITS
-// Find one record's symbol: among every `stride`-th one, then in rows of eight.
+// How many of 16 weighted entries, those of every `step`-th symbol from `low` on, are at or below the position.
+static inline int count_below(const block_t *b, const vec weighted[VECTORS], uint32_t first,
+                              uint32_t slope, int low, int step) {
+  const vec base = vec_set(first - (uint32_t)low * slope), each = vec_set((uint32_t)step * slope);
+  int count = 0;
+  for (int v = 0; v < VECTORS; ++v) {
+    const vec taken = vec_multiply(vec_load(b->counting + v * LANES), each);
+    count += vec_count_up_to(weighted[v], vec_sub(base, taken));
+  }
+  return count;
+}
+
+// The place of the last of `limit` entries that are at or below the position; the first one always is.
+static inline int last_of(int count, int limit) {
+  const int most = count < limit ? count : limit;
+  return most > 0 ? most - 1 : 0;
+}
+
+// Find one record's symbol: among every `stride`-th one, then in rows of 16.
 static uint32_t find_row(block_t *b, const pce_step *s, const decoders_t *decoders, uint32_t *start,
                          uint32_t *end) {
   const pce_program *p = b->program;
+  const uint64_t part = decoders->offset[0] / (decoders->range[0] >> p->scale_bits);
   const scale_t scale = take_scale(b, s);
   const int symbols = s->symbols, words = (s->a_units + 1) / 2;
-  const uint64_t part = decoders->offset[0] / (decoders->range[0] >> p->scale_bits);
   // Weighted entries up to which a symbol begins at or below the position, about: what they propose is checked.
   const uint32_t power = (uint32_t)(127 + p->scale_bits + 2 + scale.amount) << 23;
   float factor;
@@ -197,69 +214,48 @@ static uint32_t find_row(block_t *b, const pce_step *s, const decoders_t *decode
   factor /= (float)(int32_t)scale.scale;
   const uint32_t first = whole_of((float)(int32_t)(part + 1) * factor);
   const uint32_t slope = (uint32_t)(int32_t)((float)p->floor * factor);
+  vec acc[VECTORS];
   int low = 0, size = symbols;
   if (s->list >= 0) {
-    const int marks = (symbols + s->list_b - 1) / s->list_b;
-    const size_t stride = vectors_of((size_t)marks);
+    const int stride = s->list_b, marks = (symbols + stride - 1) / stride;
+    const size_t padded = vectors_of((size_t)marks);
     const uint32_t *weights = (const uint32_t *)(const void *)(p->pairs + s->list);
-    const vec step = vec_set(slope * (uint32_t)s->list_b), one = vec_set(1);
-    vec count = vec_set(0);
-    for (int m = 0; m < marks; m += ROW) {
-      vec acc[VECTORS];
-      if (words == ROW / 2 && stride == ROW)
+    int count = 0;
+    for (int m = 0; m < marks && count == m; m += ROW) {
+      if (words == ROW / 2 && padded == ROW)
         weigh_sources(b->sources, weights, ROW, ROW / 2, p->sums + s->sums, acc);
       else
-        weigh_sources(b->sources, weights + m, stride, words, p->sums + s->sums + m, acc);
-      for (int v = 0; v < VECTORS; ++v) {
-        const vec mark = vec_add(vec_load(b->counting + v * LANES), vec_set(m));
-        const vec most = vec_sub(vec_set(first), vec_multiply(mark, step));
-        const vec more = vec_choose(acc[v], most, vec_add(count, one), count);
-        count = vec_choose(vec_set(marks), mark, count, more);
-      }
+        weigh_sources(b->sources, weights + m, padded, words, p->sums + s->sums + m, acc);
+      count += count_below(b, acc, first, slope, m * stride, stride);
     }
-    uint32_t counts[LANES];
-    vec_store(counts, count);
-    int found = 0;
-    for (int i = 0; i < LANES; ++i)
-      found += (int)counts[i];
-    low = (found ? found - 1 : 0) * s->list_b;
-    size = symbols - low < s->list_b ? symbols - low : s->list_b;
+    low = last_of(count, marks) * stride;
+    size = symbols - low < stride ? symbols - low : stride;
   }
-  // The greatest power of two below the rest halves it to eight rows at most.
-  uint32_t weighted[8];
-  int rows[8];
-  while (size > 8) {
-    const int step = (size + 7) / 8;
-    for (int i = 0; i < 8; ++i)
-      rows[i] = low + i * step < symbols ? low + i * step : symbols;
-    weigh_rows(b, s, rows, weighted);
-    int found = 0;
-    for (int i = 1; i < 8; ++i)
-      found += i * step < size && weighted[i] <= first - (uint32_t)rows[i] * slope;
-    low += found * step;
-    size = size - found * step < step ? size - found * step : step;
-  }
-  for (int i = 0; i < 8; ++i)
-    rows[i] = low + i < symbols ? low + i : symbols;
-  weigh_rows(b, s, rows, weighted);
-  int found = 0;
-  for (int i = 1; i < size; ++i)
-    found += weighted[i] <= first - (uint32_t)rows[i] * slope;
-  uint64_t begin = bound_of(p, weighted[found], low + found, scale), last;
-  if (found < 7) {
-    last = bound_of(p, weighted[found + 1], low + found + 1, scale);
-  } else {
-    rows[0] = low + 8;
-    weigh_rows(b, s, rows, weighted);
-    last = bound_of(p, weighted[0], low + 8, scale);
-  }
-  low += found;
-  if (begin > part || last <= part) {
-    memcpy(b->context, b->state + s->a, (size_t)s->a_units * sizeof *b->context);
-    low = find(b, s, 0, scale, 0, decoder_of(decoders, 0), &begin, &last);
-  }
-  *start = (uint32_t)begin;
-  *end = (uint32_t)last;
+  uint32_t weighted[ROW];
+  int step;
+  do {
+    step = (size + ROW - 1) / ROW;
+    weigh_rows(b, s, low, step, weighted);
+    for (int v = 0; v < VECTORS; ++v)
+      acc[v] = vec_load(weighted + v * LANES);
+    const int found = last_of(count_below(b, acc, first, slope, low, step), (size + step - 1) / step);
+    if (step == 1) {
+      const uint64_t last = found < ROW - 1 ? weighted[found + 1]
+                                            : weigh_row(b, s, low + ROW);
+      uint64_t begin = bound_of(p, weighted[found], low + found, scale);
+      uint64_t after = bound_of(p, last, low + found + 1, scale);
+      low += found;
+      if (begin > part || after <= part) {
+        memcpy(b->context, b->sources, (size_t)s->a_units * sizeof *b->context);
+        low = find(b, s, 0, scale, FLIP, decoder_of(decoders, 0), &begin, &after);
+      }
+      *start = (uint32_t)begin;
+      *end = (uint32_t)after;
+    } else {
+      low += found * step;
+      size = size - found * step < step ? size - found * step : step;
+    }
+  } while (step > 1);
   return (uint32_t)low;
 }
 #endif
@@ -325,6 +321,18 @@ static int take_all(decoders_t *d, const pce_program *p, int count, const uint32
   return outside;
 }
 
+// Fetch the rows of the LEAF that follows an INTERVAL. Always inline, as fetch_ahead.
+static inline __attribute__((always_inline)) void
+fetch_leaf(const block_t *b, const pce_schedule *schedule, int i, int count) {
+  if (i >= schedule->count || schedule->steps[i].op != LEAF)
+    return;
+  const pce_step *s = schedule->steps + i;
+  const size_t padded = vectors_of((size_t)s->units);
+  const int32_t *symbols = b->symbols + (size_t)s->variable * N;
+  for (int n = 0; n < count; ++n)
+    __builtin_prefetch(b->program->pairs + s->pairs + (size_t)symbols[n] * padded);
+}
+
 static int decode_block(block_t *b, decoders_t *decoders, int64_t lanes, int64_t first, int columns,
                         int32_t strict, pce_records *out, int64_t *fault) {
   const pce_program *p = b->program;
@@ -342,6 +350,7 @@ static int decode_block(block_t *b, decoders_t *decoders, int64_t lanes, int64_t
       uint32_t symbol[N], start[N], end[N];
       find_symbols(b, s, decoders, count, symbol, start, end);
       memcpy(b->symbols + (size_t)s->variable * N, symbol, (size_t)count * sizeof *symbol);
+      fetch_leaf(b, schedule, i + 1, count);
       const int outside = take_all(decoders, p, count, start, end);
       if (outside >= 0 && strict) {
         fault[0] = first + outside;

@@ -5,6 +5,7 @@
 #include "coder.h"
 #include "records.h"
 
+#ifndef PCE_ONE
 // Fetch the table rows of the next INTERVAL, whose symbols are known. Always inline: a compiler takes
 // a function that only fetches for one without an effect, and drops its calls.
 static inline __attribute__((always_inline)) void
@@ -26,6 +27,7 @@ fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
       return;
   }
 }
+#endif
 
 #ifdef PCE_LANES
 // The ends of one INTERVAL's symbols, of a block whose weighted entries have at most 32 bits.
@@ -52,11 +54,8 @@ static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *l
   if (symbol < 0)
     return;
   const scale_t scale = take_scale(b, s);
-  const int rows[8] = {symbol, symbol + 1, symbol, symbol, symbol, symbol, symbol, symbol};
-  uint32_t weighted[8];
-  weigh_rows(b, s, rows, weighted);
-  *lo = (uint32_t)bound_of(p, weighted[0], symbol, scale);
-  *hi = (uint32_t)bound_of(p, weighted[1], symbol + 1, scale);
+  *lo = (uint32_t)bound_of(p, weigh_row(b, s, symbol), symbol, scale);
+  *hi = (uint32_t)bound_of(p, weigh_row(b, s, symbol + 1), symbol + 1, scale);
 }
 #endif
 
@@ -88,7 +87,9 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
       continue;
     }
     const size_t at = (size_t)s->place * N;
+#ifndef PCE_ONE
     fetch_ahead(b, schedule, i, count);
+#endif
 #ifdef PCE_FUSED
     if (s->pairs >= 0) {
       step_intervals(b, s, count, lo + at, hi + at);

@@ -193,28 +193,38 @@ static void ends_of(const block_t *b, const pce_step *s, const scales_t *c, cons
 #endif
 
 #ifdef PCE_UNITS
-// One record's context, less 2^15 each, in `sources`; gives its scale.
-static scale_t take_scale(block_t *b, const pce_step *s) {
-  const int units = s->a_units;
-  const uint16_t *source = b->state + s->a;
-  uint64_t total = 0;
-  for (int k = 0; k < units; ++k)
-    total += source[k];
-  take_sources(b, source, units);
-  return scale_of(b, total, s->symbols);
+// The weighted entry of a symbol for one record, whose context is in `sources`.
+static inline uint32_t weigh_row(const block_t *b, const pce_step *s, int symbol) {
+  const size_t padded = vectors_of((size_t)s->a_units);
+  const int16_t *row = b->program->pairs + s->pairs + (size_t)symbol * padded;
+  const int16_t *record = (const int16_t *)(const void *)b->sources;
+  return padded == ROW ? dot(record, row, ROW) : dot(record, row, (int)padded);
 }
 
-// Weighted entries of eight rows of the table for one record.
-static inline void weigh_rows(const block_t *b, const pce_step *s, const int *symbols, uint32_t *out) {
+// One record's context, less 2^15 each, goes into `sources`; gives its scale.
+static inline scale_t take_scale(block_t *b, const pce_step *s) {
+  take_sources(b, b->state + s->a, s->a_units);
+  // The last row of the tables is 2^L for all units.
+  return scale_of(b, weigh_row(b, s, s->symbols) >> b->program->leaf_bits, s->symbols);
+}
+
+// Weighted entries of 16 rows of the table for one record: those of every `step`-th symbol from `low` on.
+static inline void weigh_rows(const block_t *b, const pce_step *s, int low, int step,
+                              uint32_t *out) {
   const size_t padded = vectors_of((size_t)s->a_units);
-  const int16_t *row[8];
-  for (int i = 0; i < 8; ++i)
-    row[i] = b->program->pairs + s->pairs + (size_t)symbols[i] * padded;
+  const int16_t *table = b->program->pairs + s->pairs;
   const int16_t *record = (const int16_t *)(const void *)b->sources;
-  if (padded == ROW)
-    dots(record, 0, row, ROW, out);
-  else
-    dots(record, 0, row, (int)padded, out);
+  for (int first = 0; first < ROW; first += 8) {
+    const int16_t *row[8];
+    for (int i = 0; i < 8; ++i) {
+      const int symbol = low + (first + i) * step;
+      row[i] = table + (size_t)(symbol < s->symbols ? symbol : s->symbols) * padded;
+    }
+    if (padded == ROW)
+      dots(record, 0, row, ROW, out + first);
+    else
+      dots(record, 0, row, (int)padded, out + first);
+  }
 }
 #endif
 

@@ -14,9 +14,9 @@
 
 // Shift what was accumulated for 2 * LANES records from `lane` on so that the largest entry of each has A bits.
 static inline __attribute__((always_inline)) void
-settle(block_t *b, const pce_step *s, size_t lane, vec top_low, vec top_high) {
+settle(block_t *b, const pce_step *s, int units, size_t lane, vec top_low, vec top_high) {
   // What a vector is written to may be anything, for a compiler: all else is read before.
-  const int A = b->program->state_bits, down = 32 - A, units = s->units, revives = s->zeros == REVIVE;
+  const int A = b->program->state_bits, down = 32 - A, revives = s->zeros == REVIVE;
   const uint32_t *work = b->work;
   uint16_t *state = b->state + (size_t)s->target * N + lane;
   const vec low = vec_length(top_low), high = vec_length(top_high), whole = vec_set(32);
@@ -87,8 +87,9 @@ accumulate(const block_t *b, const uint32_t *weights, size_t stride, int count,
 }
 
 // A dense UP or DOWN.
-static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
-  const int units = s->units, inputs = s->a_units, count = (inputs + 1) / 2;
+static inline __attribute__((always_inline)) void mix_rows(block_t *b, const pce_step *s, int units,
+                                                           int inputs) {
+  const int count = (inputs + 1) / 2;
   const size_t stride = vectors_of((size_t)units);
   const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
   const uint32_t *sums = b->program->sums + s->sums;
@@ -107,8 +108,16 @@ static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, in
         top_high = vec_max(top_high, acc[r][1]);
       }
     }
-    settle(b, s, lane, top_low, top_high);
+    settle(b, s, units, lane, top_low, top_high);
   }
+}
+
+static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
+  // Known numbers of units have no loops.
+  if (s->units == 16 && s->a_units == 16)
+    mix_rows(b, s, 16, 16);
+  else
+    mix_rows(b, s, s->units, s->a_units);
   if (scales)
     settle_exponents(b, s, exponent);
 }
@@ -136,9 +145,9 @@ static void accumulate_lanes(block_t *b, const pce_step *s) {
 // Products for 2 * LANES records from `lane` on. Both halves of 32 bits are kept apart: where some product of each
 // record has more than 16 bits, 16-bit vectors do the rest.
 static inline __attribute__((always_inline)) void
-multiply_rows(block_t *b, const pce_step *s, size_t lane, const int32_t *first_list,
+multiply_rows(block_t *b, const pce_step *s, int units, size_t lane, const int32_t *first_list,
               const int32_t *second_list) {
-  const int units = s->units, A = b->program->state_bits;
+  const int A = b->program->state_bits;
   const uint16_t *firsts = b->state + (size_t)s->a * N + lane;
   const uint16_t *seconds = b->state + (size_t)s->b * N + lane;
   uint16_t *state = b->state + (size_t)s->target * N + lane;
@@ -173,7 +182,7 @@ multiply_rows(block_t *b, const pce_step *s, size_t lane, const int32_t *first_l
     top_low = vec_max(top_low, first);
     top_high = vec_max(top_high, second);
   }
-  settle(b, s, lane, top_low, top_high);
+  settle(b, s, units, lane, top_low, top_high);
 }
 
 static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
@@ -181,10 +190,10 @@ static void multiply_lanes(block_t *b, const pce_step *s, const int32_t *exponen
   const int32_t *first = s->list < 0 ? NULL : lists + s->list;
   const int32_t *second = s->list_b < 0 ? NULL : lists + s->list_b;
   for (size_t lane = 0; lane < N; lane += WIDTH) {
-    if (!first && !second)
-      multiply_rows(b, s, lane, NULL, NULL);
+    if (!first && !second && s->units == 16)
+      multiply_rows(b, s, 16, lane, NULL, NULL);
     else
-      multiply_rows(b, s, lane, first, second);
+      multiply_rows(b, s, s->units, lane, first, second);
   }
   if (scales)
     settle_exponents(b, s, exponent);

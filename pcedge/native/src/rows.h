@@ -72,6 +72,31 @@ dots(const int16_t *records, size_t stride, const int16_t *const *rows, int coun
 #endif
 }
 
+// The same of one record and its row.
+static inline __attribute__((always_inline)) uint32_t dot(const int16_t *record, const int16_t *row,
+                                                          int count) {
+#if defined(__SSE2__)
+  const __m128i least = _mm_set1_epi16(INT16_MIN);
+  __m128i sums[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
+  for (int k = 0; k < count; k += 16)
+    for (int i = 0; i < 2; ++i) {
+      const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(record + k + 8 * i));
+      const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(row + k + 8 * i));
+      sums[i] =
+          _mm_add_epi32(sums[i], _mm_sub_epi32(_mm_madd_epi16(a, b), _mm_madd_epi16(least, b)));
+    }
+  __m128i sum = _mm_add_epi32(sums[0], sums[1]);
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+  return (uint32_t)_mm_cvtsi128_si32(sum);
+#else
+  uint32_t sum = 0;
+  for (int k = 0; k < count; ++k)
+    sum += (uint32_t)(uint16_t)(record[k] ^ INT16_MIN) * (uint32_t)row[k];
+  return sum;
+#endif
+}
+
 #if defined(__AVX512BW__)
 #define PCE_PAIRED_ROWS
 // The same of a symbol's row and the next one, of 16 units each.

@@ -31,7 +31,11 @@ static void run_leaf(block_t *b, const pce_step *s, int scales) {
   const uint16_t *rows = (const uint16_t *)(b->program->pairs + s->pairs);
   uint16_t *state = b->state + (size_t)s->target * N;
 #ifdef PCE_ONE
-  memcpy(state, rows + (size_t)(*symbols < 0 ? missing : *symbols) * padded, (size_t)units * sizeof *state);
+  rows += (size_t)(*symbols < 0 ? missing : *symbols) * padded;
+  if (units == 16)
+    memcpy(state, rows, 16 * sizeof *state);
+  else
+    memcpy(state, rows, (size_t)units * sizeof *state);
 #else
   for (size_t n = 0; n < N; n += 8) {
     const uint16_t *from[8];
@@ -115,7 +119,10 @@ static void run_mix(block_t *b, const pce_step *s, int scales) {
   FOR_LANES exponent[n] = scales ? b->exponents[(size_t)s->a_slot * N + n] - fall : 0;
 #ifdef PCE_UNITS
   if (s->pairs >= 0 && s->zeros < KEEP) {
-    mix_units(b, s, *exponent, scales);
+    if (s->units == ROW && s->a_units == ROW)
+      mix_16_units(b, s, *exponent, scales);
+    else
+      mix_units(b, s, *exponent, scales);
     return;
   }
 #endif

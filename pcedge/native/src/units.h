@@ -66,7 +66,8 @@ static inline uint32_t row_greatest(row_t v) {
 #define VECTORS (ROW / LANES)
 
 // Mantissas less 2^15, as multiplications of signed 16 bits want them.
-static inline const uint32_t *take_sources(block_t *b, const uint16_t *source, int units) {
+static inline __attribute__((always_inline)) const uint32_t *
+take_sources(block_t *b, const uint16_t *source, int units) {
   const row_t flip = row_set(0x8000);
   for (int k = 0; k < units; k += ROW)
     row_store((uint16_t *)b->sources + k, row_xor(row_load(source + k), flip));
@@ -123,13 +124,18 @@ static inline void split(const vec acc[VECTORS], row_t *high, row_t *low) {
 
 // Mantissas of 16 units, of which the greatest has `length` bits.
 static inline row_t shifted(row_t high, row_t low, int length, int state_bits) {
-  const row_t m = length > 16 ? row_or(row_left(high, 32 - length), row_right(low, length - 16))
-                              : row_left(low, 16 - length);
-  return row_right(m, 16 - state_bits);
+  // A row shifted by 16 bits, or more, is nothing.
+  const int up = 32 - length;
+  row_t m = row_or(row_left(high, up), row_right(low, 16 - up));
+  if (length <= 16)
+    m = row_left(low, 16 - length);
+  return state_bits == 16 ? m : row_right(m, 16 - state_bits);
 }
 
 static inline void settle_length(block_t *b, const pce_step *s, int length, int32_t exponent,
                                  int scales) {
+  if (length && !scales)
+    return;
   const int A = b->program->state_bits;
   if (!length && s->zeros == REVIVE)
     for (int k = 0; k < s->units; ++k)
@@ -168,20 +174,30 @@ static void settle_rows(block_t *b, const pce_step *s, row_t high, row_t low, in
   settle_length(b, s, length, exponent, scales);
 }
 
+// A dense UP or DOWN between 16 units, which has no loops.
+static inline void mix_16_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
+  const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
+  vec acc[VECTORS];
+  row_t high, low;
+  weigh_sources(take_sources(b, b->state + s->a, ROW), weights, ROW, ROW / 2,
+                b->program->sums + s->sums, acc);
+  split(acc, &high, &low);
+  const int length = length_of(high, low);
+  row_store(b->state + s->target, shifted(high, low, length, b->program->state_bits));
+  settle_length(b, s, length, exponent, scales);
+}
+
 // A dense UP or DOWN.
 static void mix_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
   const int units = s->units, pairs = (s->a_units + 1) / 2, A = b->program->state_bits;
   const size_t stride = vectors_of((size_t)units);
   const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
   const uint32_t *sums = b->program->sums + s->sums;
-  const uint32_t *source = take_sources(b, b->state + s->a, s->a_units);
   vec acc[VECTORS];
   row_t high, low;
+  const uint32_t *source = take_sources(b, b->state + s->a, s->a_units);
   if (units <= ROW) {
-    if (pairs == ROW / 2) // a known number of units has no loop
-      weigh_sources(source, weights, ROW, ROW / 2, sums, acc);
-    else
-      weigh_sources(source, weights, ROW, pairs, sums, acc);
+    weigh_sources(source, weights, ROW, pairs, sums, acc);
     split(acc, &high, &low);
     const int length = length_of(high, low);
     put_row(b->state + s->target, shifted(high, low, length, A), units);
@@ -202,9 +218,9 @@ static void mix_units(block_t *b, const pce_step *s, int32_t exponent, int scale
 }
 
 static inline row_t gathered(const uint16_t *state, const int32_t *list, int first, int units) {
-  uint16_t some[ROW] = {0};
   if (!list && units - first >= ROW)
     return row_load(state + first);
+  uint16_t some[ROW] = {0};
   for (int k = 0; k < ROW && first + k < units; ++k)
     some[k] = state[list ? list[first + k] : first + k];
   return row_load(some);
@@ -212,30 +228,31 @@ static inline row_t gathered(const uint16_t *state, const int32_t *list, int fir
 
 static void multiply_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
   const int units = s->units, A = b->program->state_bits;
+  const uint16_t *x = b->state + s->a, *y = b->state + s->b;
+  row_t high, low;
+  if (units == ROW && s->list < 0 && s->list_b < 0) {
+    high = row_high(row_load(x), row_load(y));
+    low = row_low(row_load(x), row_load(y));
+    const int length = length_of(high, low);
+    row_store(b->state + s->target, shifted(high, low, length, A));
+    settle_length(b, s, length, exponent, scales);
+    return;
+  }
   const int32_t *lists = b->program->lists;
   const int32_t *first = s->list < 0 ? NULL : lists + s->list;
   const int32_t *second = s->list_b < 0 ? NULL : lists + s->list_b;
-  row_t most = row_set(0), least = most, high = most, low = most;
+  row_t most = row_set(0), least = most;
   uint16_t *work = (uint16_t *)b->work;
   for (int k = 0; k < units; k += ROW, work += 2 * ROW) {
-    const row_t x = gathered(b->state + s->a, first, k, units);
-    const row_t y = gathered(b->state + s->b, second, k, units);
-    high = row_high(x, y);
-    low = row_low(x, y);
-    if (units <= ROW)
-      break;
+    const row_t a = gathered(x, first, k, units), c = gathered(y, second, k, units);
+    high = row_high(a, c);
+    low = row_low(a, c);
     row_store(work, high);
     row_store(work + ROW, low);
     most = row_max(most, high);
     least = row_max(least, low);
   }
-  if (units > ROW) {
-    settle_rows(b, s, most, least, exponent, scales);
-    return;
-  }
-  const int length = length_of(high, low);
-  put_row(b->state + s->target, shifted(high, low, length, A), units);
-  settle_length(b, s, length, exponent, scales);
+  settle_rows(b, s, most, least, exponent, scales);
 }
 #endif
 

@@ -43,13 +43,15 @@ typedef __m512i vec_shift;
 #define vec_right(v, n) _mm512_srl_epi32(v, _mm_cvtsi32_si128(n))
 #define vec_if_zero(v, x) _mm512_maskz_mov_epi32(_mm512_testn_epi32_mask(v, v), x)
 #define vec_any(v) (_mm512_test_epi32_mask(v, v) != 0)
-// x where a <= b, else y
 // The upper halves of (high, low) shifted left by fewer than 16 bits, of pairs of 16-bit numbers.
 #if defined(__AVX512VBMI2__)
 #define vec_double_left(high, low, count) _mm512_shldv_epi16(high, low, count)
 #define vec_amount16(count) (count)
 #endif
+// x where a <= b, else y
 #define vec_choose(a, b, x, y) _mm512_mask_blend_epi32(_mm512_cmple_epu32_mask(a, b), y, x)
+// How many entries of a are at most those of b.
+#define vec_count_up_to(a, b) __builtin_popcount(_mm512_cmple_epu32_mask(a, b))
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm512_srl_epi64(_mm512_mul_epu32(a, b), count);
@@ -107,6 +109,9 @@ typedef __m256i vec_shift;
 #define vec_any(v) (!_mm256_testz_si256(v, v))
 #define vec_choose(a, b, x, y)                                                                     \
   _mm256_blendv_epi8(y, x, _mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))
+#define vec_count_up_to(a, b)                                                                      \
+  __builtin_popcount((unsigned)_mm256_movemask_ps(                                                 \
+      _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))))
 static inline vec vec_length(vec v) {
   // The exponent of a float, whose low bits are cleared so that it does not round up.
   const vec half = _mm256_srli_epi32(v, 1);
@@ -172,6 +177,9 @@ static inline vec vec_amount(vec count) {
 #define vec_if_zero(v, x) _mm_and_si128(_mm_cmpeq_epi32(v, _mm_setzero_si128()), x)
 #define vec_any(v) (!_mm_testz_si128(v, v))
 #define vec_choose(a, b, x, y) _mm_blendv_epi8(y, x, _mm_cmpeq_epi32(_mm_max_epu32(a, b), b))
+#define vec_count_up_to(a, b)                                                                      \
+  __builtin_popcount((unsigned)_mm_movemask_ps(                                                    \
+      _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_max_epu32(a, b), b))))
 static inline vec vec_length(vec v) {
   const vec half = _mm_srli_epi32(v, 1);
   const vec top = _mm_andnot_si128(_mm_srli_epi32(half, 1), half);
@@ -233,6 +241,7 @@ static inline vec vec_high16(vec a, vec b) {
 #define vec_right(v, n) vshlq_u32(v, vdupq_n_s32(-(n)))
 #define vec_if_zero(v, x) vandq_u32(vceqzq_u32(v), x)
 #define vec_any(v) (vmaxvq_u32(v) != 0)
+#define vec_count_up_to(a, b) ((int)vaddvq_u32(vshrq_n_u32(vcleq_u32(a, b), 31)))
 #define vec_choose(a, b, x, y) vbslq_u32(vcleq_u32(a, b), x, y)
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const int64x2_t count = vdupq_n_s64(-n);
