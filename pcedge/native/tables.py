@@ -257,6 +257,9 @@ class _Allocator:
     def take(self, size: int) -> int:
         if self.free.get(size):
             return self.free[size].pop()
+        if size % _VECTOR == 0:
+            # Units of one record that fill vectors begin where vectors do, not across lines of the cache.
+            self.size += -self.size % _VECTOR
         self.size += size
         return self.size - size
 
