@@ -122,6 +122,37 @@ static void mix_lanes(block_t *b, const pce_step *s, const int32_t *exponent, in
     settle_exponents(b, s, exponent);
 }
 
+// UP, DOWN and LIST by lists of entries.
+static void mix_lists(block_t *b, const pce_step *s, const int32_t *exponent, int scales) {
+  const pce_program *p = b->program;
+  const int units = s->units;
+  const uint16_t *source = b->state + (size_t)s->a * N;
+  const int32_t *starts = p->lists + s->list, *indices = p->lists + s->list_b;
+  const uint32_t *weights = s->data < 0 ? NULL : p->weights + s->data;
+  const vec none = vec_set(0);
+  for (size_t lane = 0; lane < N; lane += WIDTH) {
+    vec top_low = none, top_high = none;
+    uint32_t *work = b->work;
+    for (int k = 0; k < units; ++k, work += WIDTH) {
+      vec low = none, high = none;
+      for (int i = starts[k]; i < starts[k + 1]; ++i) {
+        const vec m = vec_load(source + (size_t)indices[i] * N + lane);
+        const vec first = vec_low(m, none), second = vec_high(m, none);
+        const vec weight = vec_set(weights ? weights[i] : 1);
+        low = vec_add(low, weights ? vec_multiply(first, weight) : first);
+        high = vec_add(high, weights ? vec_multiply(second, weight) : second);
+      }
+      vec_store(work, low);
+      vec_store(work + LANES, high);
+      top_low = vec_max(top_low, low);
+      top_high = vec_max(top_high, high);
+    }
+    settle(b, s, units, lane, top_low, top_high);
+  }
+  if (scales)
+    settle_exponents(b, s, exponent);
+}
+
 // The same into the accumulators, where entries stay possible.
 static void accumulate_lanes(block_t *b, const pce_step *s) {
   const int count = (s->a_units + 1) / 2;

@@ -127,6 +127,10 @@ static void run_mix(block_t *b, const pce_step *s, int scales) {
   }
 #endif
 #ifdef PCE_LANES
+  if (s->list >= 0 && !s->wide && s->zeros < KEEP) {
+    mix_lists(b, s, exponent, scales);
+    return;
+  }
   if (s->pairs >= 0 && s->zeros < KEEP) {
     mix_lanes(b, s, exponent, scales);
     return;
