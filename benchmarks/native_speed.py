@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import multiprocessing
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from results import table, write_section
@@ -23,6 +25,7 @@ from pcedge.engines import Engine, ReferenceEngine
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.native import NativeEngine, instruction_sets
 from pcedge.native.build import FLAGS, ISAS, compiler
+from pcedge.quantize import quantize
 from pcedge.schedule import Program
 from pcedge.schedule.steps import Down, Interval, Multiply, Up
 
@@ -104,7 +107,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="only S = 64 and 1,024, and print")
+    parser.add_argument("--circuit", help="another circuit, beside numpy, and print")
     options = parser.parse_args()
+    if options.circuit:
+        _other(options.circuit, 1024)
+        return
     program = Program.of(pcedge.load(CIRCUIT))
     numpy_engine, isas = ReferenceEngine(program), instruction_sets()
     engines = {isa: NativeEngine(program, isa) for isa in isas}
@@ -157,28 +164,68 @@ def main() -> None:
     ]
     alone = best([rates(fastest, records[i : i + 1], 1) for i in range(200)])
     rows.append([f"one record alone, {isas[0]}, from Python", *(f"{784e6 / alone[job]:.0f} µs" for job in JOBS)])
-    lines += ["", *table(["", *JOBS], rows), "", *_threads(program, records[:4096])]
+    lines += ["", *table(["", *JOBS], rows), "", *_threads(CIRCUIT, program, records[:4096])]
     write_section("Speed of the native engine", "python benchmarks/native_speed.py", lines)
 
 
-def _threads(program: Program, records: np.ndarray) -> list[str]:  # type: ignore[type-arg]
-    """Compare two threads with one by the wall clock."""
-    engines = {threads: NativeEngine(program, threads=threads) for threads in (1, 2)}
-    coded = engines[1].encode_lanes(records, len(records))
-    times: dict[tuple[str, int], list[float]] = {}
+def _wall(program: Program, records: np.ndarray, threads: int) -> dict[str, float]:  # type: ignore[type-arg]
+    """Give seconds by the wall clock, the least of some."""
+    engine = NativeEngine(program, threads=threads)
+    coded = engine.encode_lanes(records, len(records))
+    times: dict[str, list[float]] = {"encode": [], "decode": []}
     for _ in range(7):
-        for threads, engine in engines.items():
-            begin = time.perf_counter()
-            engine.encode_lanes(records, len(records))
-            middle = time.perf_counter()
-            engine.decode_lanes(coded, len(records))
-            times.setdefault(("encode", threads), []).append(middle - begin)
-            times.setdefault(("decode", threads), []).append(time.perf_counter() - middle)
-    gain = {job: min(times[job, 1]) / min(times[job, 2]) for job in ("encode", "decode")}
+        begin = time.perf_counter()
+        engine.encode_lanes(records, len(records))
+        middle = time.perf_counter()
+        engine.decode_lanes(coded, len(records))
+        times["encode"].append(middle - begin)
+        times["decode"].append(time.perf_counter() - middle)
+    return {job: min(some) for job, some in times.items()}
+
+
+def _alone(name: str, count: int, barrier: Any, out: Any) -> None:
+    """Time half of the records in a process of its own, beside another one."""
+    program = Program.of(_circuit(name))
+    records = NativeEngine(program).sample(count, SEED)
+    barrier.wait()
+    out.put(_wall(program, records, 1))
+
+
+def _threads(name: str, program: Program, records: np.ndarray) -> list[str]:  # type: ignore[type-arg]
+    """Compare two threads with one, and with two processes of half the records each, by the wall clock."""
+    one, two = _wall(program, records, 1), _wall(program, records, 2)
+    context = multiprocessing.get_context("spawn")
+    barrier, out = context.Barrier(2), context.Queue()
+    both = [context.Process(target=_alone, args=(name, len(records) // 2, barrier, out)) for _ in range(2)]
+    for process in both:
+        process.start()
+    halves = [out.get() for _ in both]
+    for process in both:
+        process.join()
+    gain = {job: one[job] / two[job] for job in one}
+    share = {job: max(half[job] for half in halves) / two[job] for job in one}
     return [
         f"Two threads over one, wall-clock, S = {len(records):,}: {gain['encode']:.2f} encoding, {gain['decode']:.2f} "
-        f"decoding; load average of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores."
+        f"decoding; over two processes with half the records each: {share['encode']:.2f} and {share['decode']:.2f}; "
+        f"load average of the machine {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores."
     ]
+
+
+def _circuit(name: str) -> IntegerCircuit:
+    circuit = pcedge.load(name)
+    return circuit if isinstance(circuit, IntegerCircuit) else quantize(circuit)
+
+
+def _other(name: str, count: int) -> None:
+    """Print the rates of another circuit beside numpy's."""
+    program = Program.of(_circuit(name))
+    reference, isas = ReferenceEngine(program), instruction_sets()
+    records = NativeEngine(program).sample(count, SEED)
+    base = best([rates(reference, records, min(count, 1024)) for _ in range(2)])
+    print("numpy", {job: millions(rate) for job, rate in base.items()})
+    for isa in isas:
+        found = best([rates(NativeEngine(program, isa), records, min(count, 1024)) for _ in range(5)])
+        print(isa, {job: f"{millions(rate)} ({rate / base[job]:.1f}×)" for job, rate in found.items()})
 
 
 if __name__ == "__main__":

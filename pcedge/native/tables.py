@@ -63,10 +63,9 @@ class _Pool:
         key = data.tobytes()
         if key not in self.places:
             # A row of 16 numbers of 16 bits then lies in one line of the cache.
-            data = np.pad(data, (0, -len(data) % (_LINE // data.itemsize)))
             self.places[key] = self.size
             self.blocks.append(data)
-            self.size += len(data)
+            self.size += -(-len(data) // (_LINE // data.itemsize)) * (_LINE // data.itemsize)
         return self.places[key]
 
     def whole(self) -> NDArray[Any]:
@@ -75,8 +74,8 @@ class _Pool:
         memory = np.zeros(size + 2 * _LINE, dtype=np.uint8)
         first = -memory.ctypes.data % _LINE
         array: NDArray[Any] = memory[first : first + size + _LINE].view(self.dtype)
-        if self.blocks:
-            np.concatenate(self.blocks, out=array[: self.size])
+        for place, block in zip(self.places.values(), self.blocks, strict=True):
+            array[place : place + len(block)] = block
         return array
 
 
@@ -185,7 +184,7 @@ class _Writer:
             mantissas, exponents = leaf_vectors(
                 layer, self.circuit.leaf_bits, self.circuit.state_bits, revive=step.revive, keep=zeros >= Zeros.KEEP
             )
-            rows = np.pad(mantissas.T.astype(np.uint16).view(np.int16), ((0, 0), (0, -len(mantissas) % _VECTOR)))
+            rows = _padded(mantissas.T, mantissas.shape[1], _vectors(len(mantissas))).astype(np.uint16).view(np.int16)
             symbols = layer.shape.cardinality
             self.leaves[key] = {"symbols": symbols, "pairs": self.pairs.put(rows), "list": self.lists.put(exponents)}
         return self.leaves[key]
@@ -199,7 +198,7 @@ class _Writer:
             step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
         )
         if 1 << self.circuit.leaf_bits < _HALF and most << self.circuit.leaf_bits < _NARROW:
-            numbers["pairs"] = self.pairs.put(np.pad(rows, ((0, 0), (0, -rows.shape[1] % _VECTOR))))
+            numbers["pairs"] = self.pairs.put(_padded(rows, len(rows), _vectors(rows.shape[1])))
             if symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.
                 stride = 1 << ((symbols - 1).bit_length() // 2)
@@ -233,7 +232,9 @@ class _Writer:
 
     def _less(self, rows: IntArray) -> int:
         """Put what products with mantissas less 2^15 lack of each row."""
-        return self.sums.put(np.pad((rows.sum(axis=1) * _HALF) % _NARROW, (0, -len(rows) % _VECTOR)))
+        sums = np.zeros(_vectors(len(rows)), dtype=np.int64)
+        sums[: len(rows)] = (rows.sum(axis=1) * _HALF) % _NARROW
+        return self.sums.put(sums)
 
     def _wide(self, weight: int, dropped: int = 0) -> bool:
         """Tell whether a row of so much weight, and so many weights of 0 as tails, may need more than 32 bits."""
@@ -241,9 +242,21 @@ class _Writer:
         return weight * most + dropped * (most >> WEIGHT_TAIL_BITS) >= _NARROW
 
 
+def _vectors(units: int) -> int:
+    """Round up to whole vectors."""
+    return -(-units // _VECTOR) * _VECTOR
+
+
+def _padded(rows: IntArray, height: int, width: int) -> IntArray:
+    """Put zeros below and beside rows, as np.pad does in ten times the time."""
+    padded = np.zeros((height, width), dtype=np.int64)
+    padded[: rows.shape[0], : rows.shape[1]] = rows
+    return padded
+
+
 def _pairs(rows: IntArray) -> IntArray:
     """Put two columns of each row side by side, pair after pair those of all rows, padded with rows of zeros."""
-    padded = np.pad(rows, ((0, -len(rows) % _VECTOR), (0, rows.shape[1] % 2)))
+    padded = _padded(rows, _vectors(len(rows)), rows.shape[1] + rows.shape[1] % 2)
     return padded.reshape(len(padded), -1, 2).transpose(1, 0, 2)
 
 
