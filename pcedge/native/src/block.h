@@ -40,7 +40,7 @@ typedef struct {
   uint16_t *context;  // of an INTERVAL, by record: `room` units
   uint16_t lengths[N];
   uint32_t counting[16]; // 0, 1, 2, …
-  int room;           // units rounded up to whole vectors
+  int room;              // units rounded up to whole vectors
   uint32_t reciprocals[256];
 } block_t;
 

@@ -16,7 +16,8 @@ fetch_ahead(const block_t *b, const pce_schedule *schedule, int i, int count) {
       continue;
     const size_t padded = vectors_of((size_t)(s->op == LEAF ? s->units : s->a_units));
     const int32_t *symbols = b->symbols + (size_t)s->variable * N;
-    const int16_t *rows = b->program->pairs + s->pairs, *next = rows + (s->op == INTERVAL ? padded : 0);
+    const int16_t *rows = b->program->pairs + s->pairs,
+                  *next = rows + (s->op == INTERVAL ? padded : 0);
     for (int n = 0; n < count; ++n) {
       const size_t row = (size_t)(symbols[n] < 0 ? 0 : symbols[n]) * padded;
       __builtin_prefetch(rows + row);

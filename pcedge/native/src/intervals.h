@@ -105,8 +105,7 @@ static inline void scales_at(const block_t *b, const pce_step *s, vec total, sca
 static inline vec bounds_at(const pce_program *p, const scales_t *c, size_t lane, vec weighted,
                             vec symbols) {
   const vec up = vec_load(c->up + lane), down = vec_load(c->down + lane);
-  const vec entry =
-      vec_right_each(vec_left(weighted, vec_amount(up)), vec_amount_right(down));
+  const vec entry = vec_right_each(vec_left(weighted, vec_amount(up)), vec_amount_right(down));
   const vec part = vec_multiply_right(entry, vec_load(c->scale + lane), p->scale_bits + 2);
   return vec_add(vec_multiply(symbols, vec_set(p->floor)), part);
 }

@@ -13,8 +13,8 @@
 #define ROWS (LANES == 16 ? 8 : 4)
 
 // Shift what was accumulated for 2 * LANES records from `lane` on so that the largest entry of each has A bits.
-static inline __attribute__((always_inline)) void
-settle(block_t *b, const pce_step *s, int units, size_t lane, vec top_low, vec top_high) {
+static inline __attribute__((always_inline)) void settle(block_t *b, const pce_step *s, int units,
+                                                         size_t lane, vec top_low, vec top_high) {
   // What a vector is written to may be anything, for a compiler: all else is read before.
   const int A = b->program->state_bits, down = 32 - A, revives = s->zeros == REVIVE;
   const uint32_t *work = b->work;
@@ -70,9 +70,10 @@ static inline void interleave(block_t *b, const uint16_t *source, int units, int
 }
 
 // Multiply what is interleaved, `count` words, with ROWS rows of weights that begin with these sums.
-static inline __attribute__((always_inline)) void
-accumulate(const block_t *b, const uint32_t *weights, size_t stride, int count,
-           const uint32_t *sums, vec acc[ROWS][2]) {
+static inline __attribute__((always_inline)) void accumulate(const block_t *b,
+                                                             const uint32_t *weights, size_t stride,
+                                                             int count, const uint32_t *sums,
+                                                             vec acc[ROWS][2]) {
   for (int r = 0; r < ROWS; ++r)
     acc[r][0] = acc[r][1] = vec_set(sums[r]);
   const uint32_t *source = b->sources;
@@ -175,9 +176,10 @@ static void accumulate_lanes(block_t *b, const pce_step *s) {
 
 // Products for 2 * LANES records from `lane` on. Both halves of 32 bits are kept apart: where some product of each
 // record has more than 16 bits, 16-bit vectors do the rest.
-static inline __attribute__((always_inline)) void
-multiply_rows(block_t *b, const pce_step *s, int units, size_t lane, const int32_t *first_list,
-              const int32_t *second_list) {
+static inline __attribute__((always_inline)) void multiply_rows(block_t *b, const pce_step *s,
+                                                                int units, size_t lane,
+                                                                const int32_t *first_list,
+                                                                const int32_t *second_list) {
   const int A = b->program->state_bits;
   const uint16_t *firsts = b->state + (size_t)s->a * N + lane;
   const uint16_t *seconds = b->state + (size_t)s->b * N + lane;

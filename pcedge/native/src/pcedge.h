@@ -24,11 +24,12 @@ typedef struct {
   int32_t a, a_slot, a_units;
   int32_t b, b_slot, b_units;
   int32_t variable, symbols;
-  int32_t data;   // UP, DOWN: weights of the target's rows, or of lists' entries; INTERVAL: tables
-  int32_t pairs;  // in 16 bits. UP, DOWN: weights, see pce_program; LEAF: mantissas; INTERVAL: tables
-  int32_t sums;   // 2^15 times the sums of rows in `pairs`: of UP, DOWN, and of an INTERVAL's marks
-  int32_t list;   // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list
-                  // of a; LEAF: exponents by symbol; INTERVAL: every list_b-th symbol's row in `pairs`
+  int32_t data; // UP, DOWN: weights of the target's rows, or of lists' entries; INTERVAL: tables
+  int32_t
+      pairs;    // in 16 bits. UP, DOWN: weights, see pce_program; LEAF: mantissas; INTERVAL: tables
+  int32_t sums; // 2^15 times the sums of rows in `pairs`: of UP, DOWN, and of an INTERVAL's marks
+  int32_t list; // UP, DOWN, LIST: where rows begin, as places in the entries; MULTIPLY: gather list
+  // of a; LEAF: exponents by symbol; INTERVAL: every list_b-th symbol's row in `pairs`
   int32_t list_b; // UP, DOWN, LIST: entries; MULTIPLY: gather list of b
   int32_t place;  // INTERVAL: place in the coding order
 } pce_step;

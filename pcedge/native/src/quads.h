@@ -5,7 +5,8 @@
 #include "vectors.h"
 #include <string.h>
 
-#if defined(__AVX512BW__)
+// Addresses are numbers of 64 bits here.
+#if UINTPTR_MAX == UINT64_MAX && defined(__AVX512BW__)
 #define QUADS 8
 typedef __m512i quad;
 typedef __mmask8 quad_mask;
@@ -27,13 +28,13 @@ typedef __mmask8 quad_mask;
 // x where a > b, else y
 #define quad_choose(a, b, x, y) _mm512_mask_blend_epi64(_mm512_cmpgt_epi64_mask(a, b), y, x)
 #define quad_swapped(v)                                                                            \
-  _mm512_shuffle_epi8(v, _mm512_set_epi64(0x08090a0b0c0d0e0f, 0x0001020304050607,                  \
-                                          0x08090a0b0c0d0e0f, 0x0001020304050607,                  \
-                                          0x08090a0b0c0d0e0f, 0x0001020304050607,                  \
-                                          0x08090a0b0c0d0e0f, 0x0001020304050607))
+  _mm512_shuffle_epi8(v,                                                                           \
+                      _mm512_set_epi64(0x08090a0b0c0d0e0f, 0x0001020304050607, 0x08090a0b0c0d0e0f, \
+                                       0x0001020304050607, 0x08090a0b0c0d0e0f, 0x0001020304050607, \
+                                       0x08090a0b0c0d0e0f, 0x0001020304050607))
 #define quad_gather(addresses) _mm512_i64gather_epi64(addresses, NULL, 1)
 #define quad_scatter(addresses, v) _mm512_i64scatter_epi64(NULL, addresses, v, 1)
-#elif defined(__AVX2__)
+#elif UINTPTR_MAX == UINT64_MAX && defined(__AVX2__)
 #define QUADS 4
 typedef __m256i quad;
 #define quad_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))

@@ -120,8 +120,10 @@ static inline void dots_of_ends(const uint16_t *records, size_t stride, const in
     q[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
   }
   // Quarters are: records 0 to 3 and 4 to 7 of the first row, the same of the second.
-  const __m512i even = _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), q[1]);
-  const __m512i odd = _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), q[1]);
+  const __m512i even =
+      _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), q[1]);
+  const __m512i odd =
+      _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), q[1]);
   const __m512i whole = _mm512_add_epi32(even, odd);
   _mm256_storeu_si256((__m256i *)(void *)first, _mm512_castsi512_si256(whole));
   _mm256_storeu_si256((__m256i *)(void *)second, _mm512_extracti64x4_epi64(whole, 1));
@@ -150,7 +152,8 @@ static inline void transpose_halves(__m256i *r) {
 }
 
 // Transpose 8 rows of 16 numbers; only the first `rows` of the result are written.
-static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step, int rows) {
+static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step,
+                                  int rows) {
   __m256i r[8];
   for (size_t i = 0; i < 8; ++i)
     r[i] = _mm256_loadu_si256((const __m256i *)(const void *)from[i]);
@@ -186,8 +189,7 @@ static inline void transpose(const uint16_t *const *from, uint16_t *to, size_t s
   const __m128i mask = _mm_set1_epi16((short)flip);
   __m128i r[8], t[8];
   for (int i = 0; i < 8; ++i)
-    r[i] = _mm_xor_si128(
-        mask, _mm_loadu_si128((const __m128i *)(const void *)from[i]));
+    r[i] = _mm_xor_si128(mask, _mm_loadu_si128((const __m128i *)(const void *)from[i]));
   for (int i = 0; i < 4; ++i) {
     t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
     t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
@@ -210,7 +212,8 @@ static inline void transpose(const uint16_t *const *from, uint16_t *to, size_t s
 #endif
 }
 
-static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step, int rows) {
+static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step,
+                                  int rows) {
   for (size_t first = 0; first < 16 && (int)first < rows; first += 8) {
     const uint16_t *part[8];
     for (size_t i = 0; i < 8; ++i)

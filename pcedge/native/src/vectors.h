@@ -33,8 +33,7 @@ typedef __m512i vec_shift;
 #define vec_high16(a, b) _mm512_mulhi_epu16(a, b)
 #define vec_multiply(a, b) _mm512_mullo_epi32(a, b)
 #define vec_some16(v) (_mm512_test_epi16_mask(v, v) == 0xffffffffu)
-#define vec_live16(v)                                                                              \
-  _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(v, _mm512_set1_epi16(1)), v)
+#define vec_live16(v) _mm512_maskz_mov_epi16(_mm512_cmpneq_epi16_mask(v, _mm512_set1_epi16(1)), v)
 #define vec_length(v) _mm512_sub_epi32(_mm512_set1_epi32(32), _mm512_lzcnt_epi32(v))
 #define vec_amount(count) (count)
 #define vec_left(v, amount) _mm512_sllv_epi32(v, amount)
@@ -55,8 +54,8 @@ typedef __m512i vec_shift;
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm512_srl_epi64(_mm512_mul_epu32(a, b), count);
-  const vec odd = _mm512_srl_epi64(
-      _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), count);
+  const vec odd =
+      _mm512_srl_epi64(_mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), count);
   return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
 }
 #define vec_apart(first, second, low, high)                                                        \
@@ -97,7 +96,8 @@ typedef __m256i vec_shift;
 #define vec_max16(a, b) _mm256_max_epu16(a, b)
 #define vec_low16(a, b) _mm256_mullo_epi16(a, b)
 #define vec_high16(a, b) _mm256_mulhi_epu16(a, b)
-#define vec_some16(v) (_mm256_testz_si256(_mm256_cmpeq_epi16(v, _mm256_setzero_si256()), _mm256_set1_epi16(-1)))
+#define vec_some16(v)                                                                              \
+  (_mm256_testz_si256(_mm256_cmpeq_epi16(v, _mm256_setzero_si256()), _mm256_set1_epi16(-1)))
 #define vec_live16(v) _mm256_andnot_si256(_mm256_cmpeq_epi16(v, _mm256_set1_epi16(1)), v)
 #define vec_multiply(a, b) _mm256_mullo_epi32(a, b)
 #define vec_amount(count) (count)
@@ -124,8 +124,8 @@ static inline vec vec_length(vec v) {
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm256_srl_epi64(_mm256_mul_epu32(a, b), count);
-  const vec odd = _mm256_srl_epi64(
-      _mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), count);
+  const vec odd =
+      _mm256_srl_epi64(_mm256_mul_epu32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32)), count);
   return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
 }
 #define vec_apart(first, second, low, high)                                                        \
@@ -161,7 +161,8 @@ typedef __m128i vec_shift;
 #define vec_high16(a, b) _mm_mulhi_epu16(a, b)
 #define vec_left16(v, n) _mm_sll_epi16(v, _mm_cvtsi32_si128(n))
 #define vec_greatest16(v)                                                                          \
-  (0xffff ^ ((uint32_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(v, _mm_set1_epi16(-1)))) & 0xffff))
+  (0xffff ^                                                                                        \
+   ((uint32_t)_mm_cvtsi128_si32(_mm_minpos_epu16(_mm_xor_si128(v, _mm_set1_epi16(-1)))) & 0xffff))
 #define vec_some16(v) (_mm_testz_si128(_mm_cmpeq_epi16(v, _mm_setzero_si128()), _mm_set1_epi16(-1)))
 #define vec_live16(v) _mm_andnot_si128(_mm_cmpeq_epi16(v, _mm_set1_epi16(1)), v)
 #define vec_multiply(a, b) _mm_mullo_epi32(a, b)
@@ -178,8 +179,8 @@ static inline vec vec_amount(vec count) {
 #define vec_any(v) (!_mm_testz_si128(v, v))
 #define vec_choose(a, b, x, y) _mm_blendv_epi8(y, x, _mm_cmpeq_epi32(_mm_max_epu32(a, b), b))
 #define vec_count_up_to(a, b)                                                                      \
-  __builtin_popcount((unsigned)_mm_movemask_ps(                                                    \
-      _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_max_epu32(a, b), b))))
+  __builtin_popcount(                                                                              \
+      (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_max_epu32(a, b), b))))
 static inline vec vec_length(vec v) {
   const vec half = _mm_srli_epi32(v, 1);
   const vec top = _mm_andnot_si128(_mm_srli_epi32(half, 1), half);
@@ -191,8 +192,7 @@ static inline vec vec_length(vec v) {
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm_srl_epi64(_mm_mul_epu32(a, b), count);
-  const vec odd =
-      _mm_srl_epi64(_mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32)), count);
+  const vec odd = _mm_srl_epi64(_mm_mul_epu32(_mm_srli_epi64(a, 32), _mm_srli_epi64(b, 32)), count);
   return _mm_blend_epi16(even, _mm_slli_epi64(odd, 32), 0xcc);
 }
 #define vec_multiply_add(sum, a, b) _mm_add_epi32(sum, _mm_madd_epi16(a, b))
@@ -213,7 +213,7 @@ typedef int32x4_t vec_shift;
 #define vec_sub16(a, b) VEC_OF16(vsubq_u16(VEC16(a), VEC16(b)))
 #define vec_and(a, b) vandq_u32(a, b)
 #define vec_add16(a, b) VEC_OF16(vaddq_u16(VEC16(a), VEC16(b)))
-#define vec_right16(v, n) VEC_OF16(vshlq_u16(VEC16(v), vdupq_n_s16((int16_t) - (n))))
+#define vec_right16(v, n) VEC_OF16(vshlq_u16(VEC16(v), vdupq_n_s16((int16_t)-(n))))
 #define vec_or(a, b) vorrq_u32(a, b)
 #define vec_xor(a, b) veorq_u32(a, b)
 #define vec_low(a, b) VEC_OF16(vzip1q_u16(VEC16(a), VEC16(b)))
@@ -230,8 +230,7 @@ static inline vec vec_high16(vec a, vec b) {
 #define vec_left16(v, n) VEC_OF16(vshlq_u16(VEC16(v), vdupq_n_s16((int16_t)(n))))
 #define vec_greatest16(v) ((uint32_t)vmaxvq_u16(VEC16(v)))
 #define vec_some16(v) (vminvq_u16(VEC16(v)) != 0)
-#define vec_live16(v)                                                                              \
-  VEC_OF16(vbicq_u16(VEC16(v), vceqq_u16(VEC16(v), vdupq_n_u16(1))))
+#define vec_live16(v) VEC_OF16(vbicq_u16(VEC16(v), vceqq_u16(VEC16(v), vdupq_n_u16(1))))
 #define vec_multiply(a, b) vmulq_u32(a, b)
 #define vec_length(v) vsubq_u32(vdupq_n_u32(32), vclzq_u32(v))
 #define vec_amount(count) vreinterpretq_s32_u32(count)
