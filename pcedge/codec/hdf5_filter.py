@@ -116,6 +116,8 @@ def _filter(flags: int, count: int, values: Any, size: int, room: Any, buffer: A
     reverse = bool(flags & _REVERSE)
     try:
         data = _changed(ctypes.string_at(buffer[0], size), values[:count], reverse)
+        if not reverse and len(data) >= size:
+            return 0  # as HDF5's own filters do: the chunk is stored as it is
         fresh = _C.malloc(max(1, len(data)))
         if not fresh:
             raise MemoryError
