@@ -208,7 +208,7 @@ class EachCommand(Command):
     def _one(self, ctx: click.Context, path: str, place: Path, again: bool) -> dict[str, Any]:
         """Do one file; give what became of it."""
         file = split_name(path)[0]
-        said = {self.source: path, "out": str(place)}
+        said: dict[str, Any] = {self.source: path, "out": str(place)}
         try:
             # The time of what is read marks what is written of it, once that is complete.
             changed = file.stat().st_mtime_ns
@@ -218,7 +218,7 @@ class EachCommand(Command):
             ctx.params[self.source], ctx.params["out"] = path, place
             result, _, status = super().work(ctx)
             os.utime(place, ns=(place.stat().st_atime_ns, changed))
-            return said | result | {"status": "failed" if status else "written", "exit": status}
+            return {**said, **result, "status": "failed" if status else "written", "exit": status}
         except (PcedgeError, click.UsageError, OSError, MemoryError) as error:
             status = getattr(error, "exit_code", 1)
             text = error.format_message() if isinstance(error, click.UsageError) else str(error)

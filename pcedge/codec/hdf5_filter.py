@@ -72,12 +72,12 @@ def options(
         lanes: S, as in `pcedge.encode`.
 
     Raises:
-        UsageError: neither circuit nor digest is given, they are not of one another, or the dtype is no integer's.
+        UsageError: neither circuit nor digest is given, they are not of one another, or the dtype is none of numbers.
     """
     found = np.frombuffer(bytes.fromhex(digest_for(circuit, digest, "pcedge of HDF5")), dtype="<u4")
     kind = np.dtype(dtype)
-    if kind.kind not in "iub":
-        raise UsageError(f"a dataset that pcedge compresses must have integers, got {kind}")
+    if kind.kind not in "iubf":
+        raise UsageError(f"a dataset that pcedge compresses must have numbers, got {kind}")
     code = ord(kind.kind) | kind.itemsize << 8 | ord(kind.str[0]) << 16
     values = (VERSION, *map(int, found), code, stream.check_lanes(lanes) or 0)
     return {"compression": FILTER_ID, "compression_opts": values}
@@ -98,7 +98,7 @@ def _parameters(values: Sequence[int]) -> tuple[str, np.dtype[Any], int | None]:
     try:
         return digest, np.dtype(f"{chr(order)}{chr(kind)}{size}"), values[10] or None
     except (TypeError, ValueError) as error:
-        raise UsageError(f"a dataset's dtype must be of integers, got {values[9]:#x}") from error
+        raise UsageError(f"a dataset's dtype must be of numbers, got {values[9]:#x}") from error
 
 
 def _changed(data: bytes, values: Sequence[int], reverse: bool) -> bytes:
@@ -110,8 +110,7 @@ def _changed(data: bytes, values: Sequence[int], reverse: bool) -> bytes:
     return stream.encode(engine, as_rows(engine.circuit, np.frombuffer(data, dtype=dtype)), lanes)
 
 
-@_Filter
-def _filter(flags: int, count: int, values: Any, size: int, room: Any, buffer: Any) -> int:
+def _exchange(flags: int, count: int, values: Any, size: int, room: Any, buffer: Any) -> int:
     """Put a new chunk in the place of an old one; 0 says that it could not be."""
     reverse = bool(flags & _REVERSE)
     try:
@@ -131,7 +130,16 @@ def _filter(flags: int, count: int, values: Any, size: int, room: Any, buffer: A
     return len(data)
 
 
-_CLASS = _Class(_CLASS_VERSION, FILTER_ID, 1, 1, b"pcedge", None, None, _filter)
+# They live as long as HDF5 may call them.
+_FUNCTION = _Filter(_exchange)
+_CLASS = _Class(_CLASS_VERSION, FILTER_ID, 1, 1, b"pcedge", None, None, _FUNCTION)
+
+
+def address() -> int:
+    """Give where the filter's function is, for the plugin (pcedge/native/src/hdf5_plugin.c)."""
+    found = ctypes.cast(_FUNCTION, ctypes.c_void_p).value
+    assert found is not None
+    return found
 
 
 def register() -> None:

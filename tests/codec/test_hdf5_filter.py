@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from helpers.series import series, series_circuit
 from pcedge.codec import registry
 from pcedge.errors import UsageError
 from pcedge.integer import IntegerCircuit
+from pcedge.native.build import BuildError, build_plugin, compiler
 from pcedge.quantize import quantize
 
 h5py = pytest.importorskip("h5py")
@@ -141,8 +144,8 @@ def test_a_damaged_chunk(circuit, tmp_path, caplog):
 def test_what_options_refuse(circuit):
     from pcedge.codec.hdf5_filter import options
 
-    with pytest.raises(UsageError, match="must have integers, got float32"):
-        options(circuit, "f4")
+    with pytest.raises(UsageError, match="must have numbers, got complex64"):
+        options(circuit, "c8")
     with pytest.raises(UsageError, match="must have a circuit, or the digest of one"):
         options()
     with pytest.raises(UsageError, match="lanes must be an integer of at least 1"):
@@ -157,3 +160,59 @@ def test_numbers_of_another_version(circuit, tmp_path, caplog, values):
         file.create_dataset("x", data=records(circuit), chunks=(500, 4), compression=FILTER_ID, compression_opts=values)
         np.testing.assert_array_equal(file["x"][:], records(circuit))
     assert "a chunk is not compressed" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        return build_plugin(tmp_path_factory.mktemp("plugin"))
+    except BuildError as error:
+        pytest.skip(str(error))
+
+
+class TestPlugin:
+    def python(self, plugin: Path, script: str, *words: object) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"HDF5_PLUGIN_PATH": str(plugin.parent)}
+        command = [sys.executable, "-c", f"import sys, h5py, numpy as np\n{script}", *map(str, words)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def test_nothing_is_imported(self, circuit, plugin, tmp_path):
+        from pcedge.codec.hdf5_filter import FILTER_ID, options
+
+        registry.keep_circuit(circuit)
+        values = options(circuit)["compression_opts"]
+        script = (
+            "with h5py.File(sys.argv[1], 'w') as f: f.create_dataset('x', data=np.load(sys.argv[2]), chunks=(100, 4), "
+            f"compression={FILTER_ID}, compression_opts={values})\n"
+            "with h5py.File(sys.argv[1]) as f: np.save(sys.argv[3], f['x'][:]); "
+            "print(f['x'].id.read_direct_chunk((0, 0))[0])"
+        )
+        np.save(tmp_path / "x.npy", records(circuit))
+        done = self.python(plugin, script, tmp_path / "x.h5", tmp_path / "x.npy", tmp_path / "y.npy")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+        np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), records(circuit))
+        with h5py.File(tmp_path / "x.h5") as file:
+            np.testing.assert_array_equal(file["x"][:], records(circuit))
+
+    def test_without_pcedge_it_says_so(self, circuit, plugin, tmp_path):
+        from pcedge.codec.hdf5_filter import options
+
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset("x", data=records(circuit), chunks=(100, 4), **options(circuit))
+        script = "sys.modules['pcedge'] = None\nwith h5py.File(sys.argv[1]) as f: f['x'][:]"
+        done = self.python(plugin, script, tmp_path / "x.h5")
+        assert done.returncode and "pcedge: the filter of HDF5 must find pcedge: " in done.stderr
+
+    def test_another_program_is_told(self, plugin, tmp_path):
+        (tmp_path / "main.c").write_text(
+            "#include <dlfcn.h>\n#include <stddef.h>\n"
+            "typedef struct { int a, b; unsigned c, d; const char *n; void *e, *f; "
+            "size_t (*g)(unsigned, size_t, const unsigned *, size_t, size_t *, void **); } filter;\n"
+            "int main(int count, char **words) {\n  (void)count;\n"
+            "  const filter *(*info)(void);\n"
+            '  *(void **)&info = dlsym(dlopen(words[1], RTLD_NOW), "H5PLget_plugin_info");\n'
+            "  return (int)info()->g(0, 0, NULL, 0, NULL, NULL);\n}\n"
+        )
+        subprocess.run([*compiler(), "-o", tmp_path / "main", tmp_path / "main.c", "-ldl"], check=True)
+        done = subprocess.run([tmp_path / "main", plugin], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and done.stderr.startswith("pcedge: the filter of HDF5 must be used from Python")
