@@ -83,9 +83,9 @@ def encode(
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
-    The stream carries what writes the file again byte for byte, its header too. Where OUT is a folder, or DATA are many
-    files or a quoted glob, every file has a stream of its own there, FILE.pce; the same command goes on where it was
-    stopped.
+    The stream carries what writes the file again byte for byte, its header too. Where OUT ends in /, or DATA are many
+    files or a quoted glob, every file has a stream of its own in that folder, FILE.pce; the same command goes on where
+    it was stopped.
     """
     from pcedge.codec import check_stream
     from pcedge.codec.appending import append_file
@@ -185,7 +185,7 @@ def decode(
 ) -> Result:  # fmt: skip
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.
 
-    Where OUT is a folder, or there are many streams or a quoted glob, every stream has a file of its own there.
+    Where OUT ends in /, or there are many streams or a quoted glob, every stream has a file of its own in that folder.
     """
     from pcedge.codec.decoder import StreamFile, range_of
     from pcedge.codec.files import decode_file, decode_records, file_of

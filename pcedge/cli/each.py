@@ -51,7 +51,7 @@ class _FileOrFolder(PipedPath):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Keep that a name is one of a folder, which a path forgets."""
         text = os.fspath(value)
-        if ctx is not None and (text.endswith(("/", os.sep)) or os.path.isdir(text)):
+        if ctx is not None and text.endswith(("/", os.sep)):
             ctx.meta[_META] = True
         return super().convert(value, param, ctx)
 
@@ -124,8 +124,13 @@ class EachCommand(Command):
         """Do the one file, or each of many."""
         again, fail_fast = ctx.params.pop("again"), ctx.params.pop("fail_fast")
         words, out = ctx.params[self.source], ctx.params["out"]
-        many = _META in ctx.meta or len(words) > 1 or is_glob(words[0]) or (self.streams and os.path.isdir(words[0]))
+        many = _META in ctx.meta or len(words) > 1 or is_glob(words[0])
+        many = many or (os.path.isdir(words[0]) and (self.streams or out.is_dir()))
         if not many:
+            if out.is_dir():
+                raise click.UsageError(
+                    f"the output must be a file, {out} is a directory; {out}/ takes files by their names"
+                )
             if wrong := options_given("again", "fail_fast"):
                 raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a folder that many files go to")
             ctx.params[self.source] = words[0]
@@ -133,7 +138,7 @@ class EachCommand(Command):
                 return super().work(ctx)
             except DataError as error:
                 if os.path.isdir(words[0]):
-                    raise DataError(f"{error}; where OUT is a folder, {out}/, every file is one of its own") from error
+                    raise DataError(f"{error}; {out}/ as the output takes every file by itself") from error
                 raise
         if wrong := options_given(*self.alone):
             raise click.UsageError(f"{self.alone[wrong[0]]} must go with one file, not with many")

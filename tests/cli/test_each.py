@@ -92,6 +92,7 @@ class TestNames:
             ([folder / "a.npy", tmp_path / "in" / "deep", folder / "t.csv"], "must be a folder, .* is none"),
             ([folder / "a.npy", f"{tmp_path}/n*", tmp_path / "out"], "no file is named as"),
             ([tmp_path / "empty", f"{tmp_path}/out/"], "must hold files, there are none"),
+            ([folder / "a.npy", tmp_path / "empty"], "empty is a directory; .*empty/ takes files by their names"),
             ([folder, f"{tmp_path}/out/", "--append"], "--append must go with one file"),
             ([folder / "a.npy", tmp_path / "x.pce", "--fail-fast"], "--fail-fast must go with a folder"),
         ]:
