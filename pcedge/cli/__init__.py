@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,6 +12,9 @@ from pcedge import __version__
 from pcedge.cli import streams
 from pcedge.cli.output import INTERRUPTED, TERMINATED, show_error
 from pcedge.cli.table import LazyGroup
+
+#: by this variable a shell asks for completions
+COMPLETE = "_PCEDGE_COMPLETE"
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -32,6 +36,8 @@ def _in_a_line(error: click.ClickException) -> str:
 
 def main() -> None:
     """Run the command line."""
+    if COMPLETE in os.environ:  # a shell asks, which takes the words as click writes them
+        group.main(prog_name="pcedge")
     # As an exception it lets temporary files be removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     streams.prepare()

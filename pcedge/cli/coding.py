@@ -9,12 +9,10 @@ from typing import Any
 
 import click
 
-from pcedge.cli.files import read_integer
+from pcedge.cli.each import DATA, OUT, STREAMS, EachCommand, open_coder
 from pcedge.cli.inputs import (
-    DATA,
     MODEL,
     Marker,
-    PipedPath,
     bits_per_value,
     engine_options,
     reading_of,
@@ -22,7 +20,7 @@ from pcedge.cli.inputs import (
     said_header,
     verify_options,
 )
-from pcedge.cli.output import Command, Result, announce, counted, must_come_with, progress, warn, whole_file
+from pcedge.cli.output import Result, announce, counted, must_come_with, progress, warn, whole_file
 from pcedge.cli.packets import decode_packets, encode_packets
 from pcedge.codec.container import DEFAULT_LANES
 from pcedge.codec.predicted import LANE_NUMBERS, MOST_LANES
@@ -45,10 +43,13 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return slice(*(None if end is None else int(end) for end in found.groups()))
 
 
-@click.command(cls=Command, example="pcedge encode m.onnx x.npy x.pce --lanes 1")
+@click.command(
+    cls=EachCommand, source="data", streams=False, alone={"more": "--append"},
+    example="pcedge encode m.onnx x.npy x.pce --lanes 1",
+)  # fmt: skip
 @click.argument("model", type=MODEL)
-@click.argument("data", type=DATA)
-@click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
+@click.argument("data", nargs=-1, required=True, type=DATA)
+@click.argument("out", type=OUT)
 @click.option(
     "--lanes", type=click.IntRange(1),
     help=f"S: 1 is smallest, more are faster.  [default: {DEFAULT_LANES}; of a circuit with a predictor stage one for "
@@ -82,7 +83,9 @@ def encode(
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
-    The stream carries what writes the file again byte for byte, its header too.
+    The stream carries what writes the file again byte for byte, its header too. Where OUT ends in /, or DATA are many
+    files or a quoted glob, every file has a stream of its own in that folder, FILE.pce; the same command goes on where
+    it was stopped.
     """
     from pcedge.codec import check_stream
     from pcedge.codec.appending import append_file
@@ -91,20 +94,18 @@ def encode(
     from pcedge.codec.encoder import encode_to
     from pcedge.codec.files import fields_of
     from pcedge.data.forms import load_file
-    from pcedge.native import open_engine
 
     must_come_with("--append", more, without=("index",))
     must_come_with("--packet-bytes", packet_bytes is not None, "packet_crc", without=("lanes", "index"))
     if packet_bytes is not None and more:
         raise click.UsageError("--append must come without --packet-bytes: packets are not appended to")
-    engine = open_engine(read_integer(model), engine_name, threads)
+    engine = open_coder(model, engine_name, threads)
     columns = getattr(engine.circuit.symbolizer, "source", None)
     if missing is not None and (columns is None or not columns.marks_missing):
         raise UsageError(
             f"--missing must go with a circuit whose columns mark missing values, as train --missing makes one, "
             f"{model} has none"
         )
-    say_how(engine)
     reading = reading_of(engine.circuit, dtype, shape, missing, header)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
@@ -159,10 +160,12 @@ def encode(
     return result, f"{out}: {stream.bytes} bytes for {of}{rate}", 0
 
 
-@click.command(cls=Command, example="pcedge decode m.onnx x.pce y.npy")
+@click.command(
+    cls=EachCommand, source="stream", streams=True, alone={"lost": "--lost"}, example="pcedge decode m.onnx x.pce y.npy"
+)
 @click.argument("model", type=MODEL)
-@click.argument("stream", type=PipedPath(exists=True, dir_okay=False, allow_dash=True))
-@click.argument("out", type=PipedPath(dir_okay=False, path_type=Path, allow_dash=True))
+@click.argument("stream", nargs=-1, required=True, type=STREAMS)
+@click.argument("out", type=OUT)
 @click.option(
     "--format", "name", type=click.Choice(FORMATS),
     help="What OUT holds.  [default: what its suffix says, else what was encoded, byte for byte]",
@@ -180,14 +183,15 @@ def decode(
     model: str, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, engine_name: str,
     threads: int,
 ) -> Result:  # fmt: skip
-    """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout."""
+    """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.
+
+    Where OUT ends in /, or there are many streams or a quoted glob, every stream has a file of its own in that folder.
+    """
     from pcedge.codec.decoder import StreamFile, range_of
     from pcedge.codec.files import decode_file, decode_records, file_of
-    from pcedge.native import open_engine
 
     name = format_of(out, name)
-    engine = open_engine(read_integer(model), engine_name, threads)
-    say_how(engine)
+    engine = open_coder(model, engine_name, threads)
     part: dict[str, Any] = {}
     with contextlib.closing(StreamFile(stream)) as file:
         packets = file.head.packet_bytes is not None

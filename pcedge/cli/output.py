@@ -54,7 +54,7 @@ class Command(click.Command):
         piped: dict[str, str] = {}
         try:
             with paths.watched(ctx, piped):
-                result, text, status = super().invoke(ctx)
+                result, text, status = self.work(ctx)
             _show(json.dumps(_unsigned(result), allow_nan=False) if as_json else text)
         except BrokenPipeError:
             raise
@@ -64,6 +64,10 @@ class Command(click.Command):
             _fail(error, 1, as_json, piped)
         if status:
             ctx.exit(status)
+
+    def work(self, ctx: click.Context) -> Any:
+        """Do what the command is there for; give its result."""
+        return super().invoke(ctx)
 
 
 def _unsigned(value: Any) -> Any:
@@ -136,9 +140,20 @@ def spinner(console: Console) -> SpinnerColumn:
     return SpinnerColumn("line" if console.options.ascii_only else "dots")
 
 
+#: whether a progress bar is there
+_moving = False
+
+
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Any]:
-    """Show a progress bar on stderr; gives a function (done, total) that moves it."""
+    """Show a progress bar on stderr, one at a time; gives a function (done, total) that moves it.
+
+    Its attribute `shown` says whether there is a terminal that shows it.
+    """
+    global _moving
+    if _moving:  # a terminal has one line for bars
+        yield lambda done, total: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -152,7 +167,11 @@ def progress(label: str) -> Iterator[Any]:
         def move(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        yield move
+        _moving, move.shown = True, console.is_terminal  # type: ignore[attr-defined]
+        try:
+            yield move
+        finally:
+            _moving = False
 
 
 def in_words(value: object) -> str:

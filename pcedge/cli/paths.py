@@ -116,6 +116,17 @@ def _identity(path: str) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Look at outputs of an earlier run in the block: what it opens is no input."""
+    global _opened
+    before, _opened = _opened, None
+    try:
+        yield
+    finally:
+        _opened = before
+
+
 def refuse_input(path: Path) -> None:
     """Refuse an output that is one of the files which the running command has opened to read, by any name.
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib
 
 import click
+from click.shell_completion import CompletionItem
 
 #: of each command its module and name there, and the first sentence of its help
 TABLE = {
     "build": (
         "building", "build",
         "Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3.",
+    ),
+    "completion": (
+        "completing", "completion",
+        "Print what a shell must read to complete commands, options and files of pcedge.",
     ),
     "decode": (
         "coding", "decode",
@@ -101,6 +106,11 @@ class LazyGroup(click.Group):
             module, name, _ = TABLE[cmd_name]
             self.add_command(getattr(importlib.import_module(f"pcedge.cli.{module}"), name), cmd_name)
         return self.commands.get(cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands, for which none is imported, and options."""
+        names = [CompletionItem(name, help=TABLE[name][2]) for name in sorted(TABLE) if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with the first sentences of the table."""

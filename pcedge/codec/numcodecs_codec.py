@@ -49,7 +49,10 @@ class Pcedge(NumcodecsCodec):  # type: ignore[misc]
 
         Raises:
             StreamError: the stream is damaged, or of another circuit.
+            TypeError: `out` holds objects.
         """
+        if out is not None:
+            ensure_contiguous_ndarray(out)
         data = ensure_contiguous_ndarray(buf).tobytes()
         array = np.ascontiguousarray(stream.decode(engine_of(self.digest), data)).reshape(-1)
         return ndarray_copy(array, out)

@@ -1,7 +1,7 @@
 """Build the shared library of the native engine with any C compiler; setup.py and a checkout use it alike.
 
 It is read by setup.py before anything is installed, so it imports nothing of pcedge. `python -m pcedge.native.build`
-builds the library where the package lies.
+builds the library where the package lies, `--hdf5-plugin FOLDER` the plugin of HDF5.
 """
 
 from __future__ import annotations
@@ -83,6 +83,20 @@ def build(target: Path) -> None:
         os.replace(fresh, target)
 
 
+def build_plugin(folder: Path) -> Path:
+    """Compile the plugin of HDF5 into a folder, for `HDF5_PLUGIN_PATH`; give its path.
+
+    Raises:
+        BuildError: there is no compiler, it cannot compile the plugin, or this is Windows.
+    """
+    if sys.platform == "win32":
+        raise BuildError("the plugin of HDF5 is for Linux and macOS; import pcedge.codec.hdf5_filter does the same")
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"libpcedge_hdf5{Path(NAME).suffix}"
+    _run([*compiler(), *FLAGS, "-shared", "-o", str(target), str(SOURCES / "hdf5_plugin.c"), "-ldl"])
+    return target
+
+
 def _engines(command: list[str], isa: str, flags: tuple[str, ...], folder: Path) -> list[Path]:
     """Compile the engine of an instruction set, for whole blocks and for one record."""
     common = [f"-DPCE_ISA={isa}", *flags]
@@ -108,6 +122,11 @@ def _run(command: list[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        build(Path(__file__).parent / "lib" / NAME)
+        if sys.argv[1:2] == ["--hdf5-plugin"] and len(sys.argv) == 3:
+            print(build_plugin(Path(sys.argv[2])))
+        elif sys.argv[1:]:
+            sys.exit("usage: python -m pcedge.native.build [--hdf5-plugin FOLDER]")
+        else:
+            build(Path(__file__).parent / "lib" / NAME)
     except BuildError as error:
-        sys.exit(f"the native engine was not built: {error}")
+        sys.exit(f"it was not built: {error}")
