@@ -54,6 +54,7 @@ def describe_stream(path: str) -> dict[str, Any] | None:
         "fields": [kind for kind, _ in head.fields],
         # A stream that names no source is such a file, and comes back as one (docs/stream.md).
         "source": dict(head.fields).get(Field.SOURCE, b"npy").decode("ascii", "backslashreplace") or None,
+        "given": list(head.given),
         "index": None if head.indexed is None else head.indexed[0],
         "stored": sum(segment.stored is not None for _, segment in segments),
         "segment_list": [

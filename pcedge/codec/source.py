@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pcedge import limits
 from pcedge.errors import MissingToolError
 from pcedge.integer.circuit import IntegerCircuit
@@ -12,22 +14,25 @@ from pcedge.schedule.serialised import MAGIC, from_bytes
 Source = IntegerCircuit | Program | limits.Source
 
 
-def open_program(source: Source) -> Program:
+def open_program(source: Source, given: Sequence[int] | None = None) -> Program:
     """Open an integer circuit.
 
     Args:
         source: a circuit, its program, or a file of one as path, bytes or binary file: a program (`.pcp`), which numpy
             alone reads, or an ONNX model, which needs onnx.
+        given: variables that encoder and decoder know; None takes those of the program, files have none.
 
     Raises:
         FormatError: the file breaks its format.
-        UsageError: the source is none of these.
+        UsageError: the source is none of these, or one that is given is no variable of the circuit.
         MissingToolError: it is an ONNX model, and only `pcedge-device` is installed.
         OSError: the file cannot be read.
     """
     if isinstance(source, IntegerCircuit | Program):
-        return Program.of(source)
-    return program_of(*limits.read_source(source))
+        program = Program.of(source)
+    else:
+        program = program_of(*limits.read_source(source))
+    return program if given is None else program.with_given(given)
 
 
 def program_of(data: bytes, where: str) -> Program:
