@@ -235,6 +235,8 @@ def check_head(circuit: IntegerCircuit, stream: Stream) -> None:
             f"it was made by {stream.digest.hex()}"
         )
     symbolizer = circuit.symbolizer
+    if stream.given and symbolizer is not None:
+        raise StreamError("field 13 must go with a circuit without a symbolizer, this one has one")
     rows = row_shape(symbolizer)
     if rows is not None and stream.shape[1:] != rows:
         raise StreamError(f"rows must have the symbolizer's shape {rows}, the header says shape {stream.shape}")
@@ -242,8 +244,6 @@ def check_head(circuit: IntegerCircuit, stream: Stream) -> None:
         raise StreamError(f"records must have {len(circuit.order)} symbols, the header says shape {stream.shape}")
     if stream.contiguous != isinstance(symbolizer, Predictor):
         raise StreamError("lanes must be in turn, or contiguous with a predictor stage: these do not fit the circuit")
-    if stream.given and symbolizer is not None:
-        raise StreamError("field 13 must go with a circuit without a symbolizer, this one has one")
     window = _window(symbolizer)
     if stream.indexed is not None and stream.indexed[0] % window:
         raise StreamError(
