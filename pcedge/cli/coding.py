@@ -12,6 +12,7 @@ import click
 from pcedge.cli.files import read_integer
 from pcedge.cli.giving import known_values, variables_of
 from pcedge.cli.inputs import (
+    ARRAY,
     DATA,
     MODEL,
     Marker,
@@ -20,6 +21,7 @@ from pcedge.cli.inputs import (
     engine_options,
     reading_of,
     reading_options,
+    refuse_other_mark,
     said_header,
     verify_options,
 )
@@ -115,6 +117,7 @@ def encode(
         )
     say_how(engine)
     reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    refuse_other_mark(engine.circuit, data, reading, missing)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     if given is not None:
@@ -186,7 +189,7 @@ def encode(
     help="Restore these records only, START:STOP within the stream, negative ones from its end; fast with an index.",
 )  # fmt: skip
 @click.option(
-    "--lost", type=click.Path(dir_okay=False, path_type=Path),
+    "--lost", type=ARRAY,
     help="Of packets, take what came: write 0 where nothing did, and here, as a .npy of booleans, where that is.",
 )  # fmt: skip
 @click.option(

@@ -8,9 +8,11 @@ from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import archive
-from pcedge.codec.container import MAGIC, Reader, parse, read_head
+from pcedge.codec.container import MAGIC, parse
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
+from pcedge.codec.packet_stream import layout_of
+from pcedge.codec.packets import is_whole
 from pcedge.errors import UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
@@ -32,14 +34,28 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     with open(path, "rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
             return None
-    packets: dict[str, Any] = {}
     with contextlib.closing(StreamFile(path)) as file:
-        head, size = file.head, len(file.data)
-        if head.packet_bytes is None:
-            segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
-        else:
-            segments = []
-            packets = {"packets": len(parse(file.data[:]).packets), "packet_bytes": head.packet_bytes}
+        return _stream(file)
+
+
+def _stream(file: StreamFile) -> dict[str, Any]:
+    """Describe a stream, all of whose checksums are computed.
+
+    Raises:
+        StreamError: the header, the index or a segment is damaged. Packets may be, which are told.
+    """
+    head, size = file.head, len(file.data)
+    segments, packets = [], {}
+    if head.packet_bytes is None:
+        segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
+    else:
+        parsed, layout = parse(file.data[:]), layout_of(head)
+        # A symbolizer's records have other places than the data; the circuit says which.
+        places = 1 << (8 * layout.place_bytes)
+        packets = {
+            "packets": len(parsed.packets), "packet_bytes": layout.size, "packet_crc": layout.crc_bits,
+            "damaged_packets": [n for n, packet in enumerate(parsed.packets) if not is_whole(packet, layout, places)],
+        }  # fmt: skip
     return packets | {
         "kind": "stream",
         "version": head.version,
@@ -54,7 +70,6 @@ def describe_stream(path: str) -> dict[str, Any] | None:
         "fields": [kind for kind, _ in head.fields],
         # A stream that names no source is such a file, and comes back as one (docs/stream.md).
         "source": dict(head.fields).get(Field.SOURCE, b"npy").decode("ascii", "backslashreplace") or None,
-        "given": list(head.given),
         "index": None if head.indexed is None else head.indexed[0],
         "stored": sum(segment.stored is not None for _, segment in segments),
         "segment_list": [
@@ -64,7 +79,7 @@ def describe_stream(path: str) -> dict[str, Any] | None:
             }
             for number, (count, segment) in enumerate(segments)
         ],
-    }  # fmt: skip
+    } | ({"given": list(head.given)} if head.given else {})  # fmt: skip
 
 
 def describe_archive(path: str) -> dict[str, Any] | None:
@@ -75,16 +90,16 @@ def describe_archive(path: str) -> dict[str, Any] | None:
         if file.read(len(archive.MAGIC)) != archive.MAGIC:
             return None
     held = archive.unpack(Path(path).read_bytes(), path)
-    head = read_head(Reader(held.stream))
+    stream = _stream(StreamFile(held.stream))
     return {
         "kind": "archive",
         "digest": held.program.circuit.digest.hex(),
-        "dtype": str(head.dtype),
-        "shape": list(head.shape),
+        "dtype": stream["dtype"],
+        "shape": stream["shape"],
         "bytes": held.circuit_bytes + len(held.stream),
         "circuit_bytes": held.circuit_bytes,
         "stream_bytes": len(held.stream),
-    }
+    } | {key: stream[key] for key in stream if "packet" in key}
 
 
 def segments_in_words(segments: list[dict[str, Any]]) -> str:
