@@ -79,7 +79,10 @@ def doctor() -> Result:
     help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
 )
 def info(model: str, against: str | None) -> Result:
-    """Describe a float or integer circuit, or a compressed stream; - is stdin."""
+    """Describe a float or integer circuit, a compressed stream, or an archive; - is stdin.
+
+    All checksums of a stream are computed. digits is the float circuit here, see pcedge zoo.
+    """
     from pcedge.circuit import Circuit, InputLayer
 
     stream = describe_stream(model) or describe_archive(model)
@@ -223,6 +226,8 @@ def loglik(
     shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
+
+    digits is the float circuit here, see pcedge zoo.
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added. That of
     an integer circuit is the one of its integers, which are normalised: the constant is told, and not added.

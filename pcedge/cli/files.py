@@ -8,15 +8,18 @@ from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import archive
-from pcedge.codec.container import MAGIC, parse
+from pcedge.codec.container import MAGIC, Segment, parse
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
 from pcedge.codec.packet_stream import layout_of
 from pcedge.codec.packets import is_whole
-from pcedge.errors import UsageError
+from pcedge.errors import FormatError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule import serialised
+
+#: what files that are no circuit begin with, and what they are
+OTHERS = {b"\x93NUMPY": "a .npy file of data", MAGIC: "a stream", archive.MAGIC: "an archive"}
 
 #: segments of a stream that are shown to people
 SHOWN = 4
@@ -45,7 +48,8 @@ def _stream(file: StreamFile) -> dict[str, Any]:
         StreamError: the header, the index or a segment is damaged. Packets may be, which are told.
     """
     head, size = file.head, len(file.data)
-    segments, packets = [], {}
+    segments: list[tuple[int, Segment]] = []
+    packets: dict[str, Any] = {}
     if head.packet_bytes is None:
         segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
     else:
@@ -145,6 +149,11 @@ def read_integer(path: str) -> IntegerCircuit:
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")
     if is_program_file(path):
         return serialised.read_program(path).circuit
+    with open(path, "rb") as file:
+        start = file.read(max(map(len, OTHERS)))
+    found = "empty" if not start else next((kind for magic, kind in OTHERS.items() if start.startswith(magic)), None)
+    if found is not None:
+        raise FormatError("onnx-container", f"{path} must be a circuit (.onnx, .pcp, .pcedge), it is {found}")
     from pcedge.export import read_onnx
 
     return read_onnx(path)

@@ -123,6 +123,8 @@ def show_error(error: str, message: str, status: int) -> None:
 
 def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str]) -> NoReturn:
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        text = f"a file must be read or written as a whole, it cannot be: {error.strerror}"
     for file, name in piped.items():
         text = text.replace(file, name)
     if as_json:

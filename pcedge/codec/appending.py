@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -127,13 +128,23 @@ def joined(old: Form | None, new: Form | None) -> Form:
         UsageError: the file that would come back is not the one with these records at its end.
     """
     first, second = old or Form("npy"), new or Form("npy")
-    heads = second.head in (b"", first.head) and (not first.head or first.format in ("csv", "tsv"))
+    head, more = (form.head.removeprefix(codecs.BOM_UTF8) for form in (first, second))
+    heads = more in (b"", head) and (not first.head or first.format in ("csv", "tsv"))
     if first.text != second.text or not heads or first.tail or second.tail or first.padding:
         raise UsageError(
-            f"what is appended must be of the form of the stream's file ({first.text}), whose header does not count "
-            f"its records and which ends with the last of them, got {second.text}"
+            f"what is appended must be of the form of the stream's file ({_told(first)}), whose header does not count "
+            f"its records and which ends with the last of them, got {_told(second)}"
         )
     return replace(first, padding=second.padding)
+
+
+def _told(form: Form) -> str:
+    """Name a form, and the bytes beside its numbers."""
+    parts = {"before": form.head, "behind": form.tail, "left over behind": form.padding}
+    beside = [
+        f"{data[:40]!r}{' …' if len(data) > 40 else ''} {where} its numbers" for where, data in parts.items() if data
+    ]
+    return form.text + (" with " + " and ".join(beside) if beside else "")
 
 
 def _no_values(stream: StreamFile, size: int) -> NDArray[Any]:

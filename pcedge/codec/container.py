@@ -224,7 +224,8 @@ def read_head(reader: Reader) -> Stream:
     """
     magic = reader.take(len(MAGIC), "magic")
     if magic != MAGIC:
-        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
+        hint = ", as an archive: pcedge unpack takes it" * (magic == b"\x8ePCZ")
+        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}{hint}")
     version = reader.take(1, "version")[0]
     if version not in (VERSION, VERSION_WITH_FIELDS):
         raise StreamError(f"the stream must be of version {VERSION} or {VERSION_WITH_FIELDS}, got {version}")
@@ -282,7 +283,7 @@ def read_segment(reader: Reader, number: int, left: int, head: Stream) -> Segmen
     start = reader.offset
     records, lanes, lengths = read_lengths(reader, where, head)
     if not lanes and Field.STORED in dict(head.fields):
-        rows, given = reader.take(records * head.row_bytes, where), reader.take(4 * bool(head.given), where)
+        rows, given = (reader.take(size, where) for size in (records * head.row_bytes, 4 * bool(head.given)))
         reader.check(where, start)
         if not 1 <= records <= left:
             raise StreamError(f"{where} must have 1..{left} records, got {records}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcedge import limits
-from pcedge.errors import MissingToolError
+from pcedge.circuit import Circuit
+from pcedge.errors import MissingToolError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.serialised import MAGIC, from_bytes
@@ -28,6 +29,10 @@ def open_program(source: Source, given: Sequence[int] | None = None) -> Program:
         MissingToolError: it is an ONNX model, and only `pcedge-device` is installed.
         OSError: the file cannot be read.
     """
+    if isinstance(source, Circuit):
+        raise UsageError(
+            "the circuit must be an integer circuit, this is a float one: pcedge.to_integer makes one of it"
+        )
     if isinstance(source, IntegerCircuit | Program):
         program = Program.of(source)
     else:
@@ -39,6 +44,8 @@ def program_of(data: bytes, where: str) -> Program:
     """Open an integer circuit from the bytes of a file of either form, which messages call `where`."""
     if data.startswith(MAGIC):
         return from_bytes(data, where)
+    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+        raise UsageError(f"{where} must be an integer circuit, it is a float one: pcedge quantize makes one of it")
     # The one road from the codec to onnx, taken for such files only.
     try:
         from pcedge.export.onnx.reader import read_onnx_bytes
