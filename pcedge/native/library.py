@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.errors import MissingToolError, UsageError
+from pcedge.native.build import ISAS, NAME
 
 #: where the library lies: beside no module, for a search of modules would take it for one
 HERE = Path(__file__).parent / "lib"
@@ -119,9 +120,6 @@ def library(isa: str = "") -> Library:
         MissingToolError: this installation has no library, or one that cannot be opened.
         UsageError: the build or the machine has not the instruction set.
     """
-    # Here, for `python -m pcedge.native.build` must not find itself imported already.
-    from pcedge.native.build import NAME
-
     path = HERE / NAME
     if not path.is_file():
         raise MissingToolError(
@@ -151,8 +149,6 @@ def library(isa: str = "") -> Library:
 
 def instruction_sets() -> tuple[str, ...]:
     """List the instruction sets that both library and machine have, the best first; none without a library."""
-    from pcedge.native.build import ISAS
-
     found = []
     for isa in (*reversed(ISAS.get("x86_64", {})), "base"):
         try:
