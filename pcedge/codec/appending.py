@@ -17,7 +17,7 @@ from pcedge.codec.decoder import Decoder, StreamFile
 from pcedge.codec.encoder import Encoder, Written
 from pcedge.codec.fields import Field
 from pcedge.codec.files import fields_of, source_of
-from pcedge.codec.given import given_rows, in_words, without_given
+from pcedge.codec.given import given_of, given_rows, in_words
 from pcedge.codec.stream import check_head, segment_rows
 from pcedge.data.forms import Form
 from pcedge.data.predictor import Predictor
@@ -166,7 +166,7 @@ def _compare(engine: LaneCoder, path: Path, x: NDArray[Any], known: ArrayLike | 
     with contextlib.closing(StreamFile(path)) as stream:
         if old.given:
             there = given_rows(old, known) if known is not None else np.zeros((old.shape[0], len(old.given)), old.dtype)
-            known = np.concatenate([there, without_given(x, old.given)[0]])
+            known = np.concatenate([there, given_of(x, old.given)])
         decoder = Decoder.of(engine, stream, known)
         first = start = len(decoder) - len(x)
         for block in decoder.blocks(start, len(decoder)):

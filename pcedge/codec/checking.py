@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment
 from pcedge.codec.decoder import Entry, StreamFile, StreamSource
-from pcedge.codec.given import check_given, without_given
+from pcedge.codec.given import check_given, given_of, without_given
 from pcedge.codec.predicted import lane_rows, row_rounds
 from pcedge.codec.segments import check_rows, decode_segments
 from pcedge.codec.stream import segment_rows, shaped
@@ -114,7 +114,7 @@ def _check_records(
         records = engine.check(block, allow_missing=False) if symbolizer is None else _symbols(symbolizer, block, start)
         if engine.given:
             with _as_mismatch(start, start + len(block)):
-                check_given(segment, without_given(block, engine.given)[0], number)
+                check_given(segment, given_of(block, engine.given), number)
         if segment.stored is not None:
             decoded += _check_stored(segment, block, start, engine.given)
         elif every or number in (0, last):
@@ -177,7 +177,7 @@ def _check_all(
         some = entries[first : first + step]
         segments = [_read(stream, first + number, entry) for number, entry in enumerate(some)]
         start, stop = some[0].first, some[-1].first + some[-1].records
-        known = without_given(array[start:stop], engine.given)[0] if engine.given else None
+        known = given_of(array[start:stop], engine.given) if engine.given else None
         with _as_mismatch(start, stop):
             rows = shaped(
                 engine.circuit, stream.head, decode_segments(engine, stream.head, segments, first, given=known)
@@ -243,7 +243,7 @@ def _as_mismatch(start: int, stop: int) -> Iterator[None]:
 
 def _check_stored(segment: Segment, rows: NDArray[np.generic], start: int, given: tuple[int, ...] = ()) -> int:
     """Compare rows that are stored, but for what is given; give how many."""
-    if segment.stored != (without_given(rows, given)[1] if given else rows).tobytes():
+    if segment.stored != (without_given(rows, given) if given else rows).tobytes():
         raise MismatchError(f"rows from {start} on must be stored as they are, they are not")
     return len(rows)
 

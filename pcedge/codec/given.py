@@ -85,7 +85,7 @@ def check_given(segment: Segment, rows: Rows, number: int) -> None:
     if (found := checksum(rows)) != segment.given:
         raise DataError(
             f"the given values of segment {number} must be those that it was encoded with, of checksum "
-            f"{segment.given[::-1].hex()}, got {found[::-1].hex()}: other values, records or an other order of columns"
+            f"{segment.given[::-1].hex()}, got {found[::-1].hex()}: other values, records or order of columns"
         )
 
 
@@ -98,7 +98,11 @@ def whole_records(head: Stream, rows: Rows | None) -> IntArray | None:
     return records
 
 
-def without_given(rows: Rows, given: Sequence[int]) -> tuple[Rows, Rows]:
-    """Take rows of data apart: the given values, (records, given), and the others, (records, rest)."""
-    flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
-    return flat[:, list(given)], np.delete(flat, list(given), axis=1)
+def given_of(rows: Rows, given: Sequence[int]) -> Rows:
+    """Take the given values of rows of data, (records, given)."""
+    return rows.reshape(len(rows), math.prod(rows.shape[1:]))[:, list(given)]
+
+
+def without_given(rows: Rows, given: Sequence[int]) -> Rows:
+    """Take the other values of rows of data, (records, rest)."""
+    return np.delete(rows.reshape(len(rows), math.prod(rows.shape[1:])), list(given), axis=1)

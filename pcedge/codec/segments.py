@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.inference import check_records
 from pcedge.codec.container import Segment, Stream
-from pcedge.codec.given import check_given, checksum, whole_records, without_given
+from pcedge.codec.given import check_given, checksum, given_of, whole_records, without_given
 from pcedge.codec.predicted import decode_rows, encode_rows, lane_rows
 from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
@@ -288,8 +288,8 @@ def _restored(circuit: IntegerCircuit, head: Stream, segment: Segment, given: Ro
 def _finished(rows: Rows, segment: Segment, given: Sequence[int], stored: bool) -> Segment:
     """Give a segment with the checksum of its given values; with its rows as they are where that is smaller."""
     if given:
-        known, rows = without_given(rows, given)
-        segment = replace(segment, given=checksum(known))
+        segment = replace(segment, given=checksum(given_of(rows, given)))
+        rows = without_given(rows, given)
     if not stored:
         return segment
     plain = Segment(segment.records, (), (), rows.tobytes(), segment.given)

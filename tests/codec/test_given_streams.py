@@ -24,6 +24,7 @@ from pcedge.codec.appending import append, append_file
 from pcedge.codec.container import Segment, parse, varint
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.packet_stream import encode_packet_stream
+from pcedge.drivers.device import _OnDevice
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 from pcedge.export import write_onnx
@@ -267,6 +268,10 @@ class TestWrong:
         ):
             with pytest.raises(UsageError, match=f"^{text}"):
                 pcedge.encode(CIRCUIT, DATA, given=given)
+        with pytest.raises(
+            UsageError, match=r"^a device codes every variable of its circuit, the variables given here are"
+        ):
+            decode(_OnDevice(CIRCUIT, None), self.STREAM, given=DATA)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match=r"^field 13 says how lanes are laid"):
             encode(ENGINE, DATA, fields={13: b"\1"})
 
