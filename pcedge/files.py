@@ -44,9 +44,10 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(fresh, path)
         except OSError as error:
-            # numpy tells how many bytes were written, and not where.
-            if error.errno is None:
-                raise OSError(f"{path} must take what is written to it, it does not: {error}") from error
+            # numpy tells how many bytes were written, the system why not, and neither where.
+            if error.filename is None:
+                why = error.strerror or error
+                raise OSError(f"{path} must take what is written to it, it does not: {why}") from error
             raise
         _sync_folder(path.parent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
 
 
 def encode(
-    circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto", index: int | None = None
-) -> bytes:
+    circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto", index: int | None = None,
+    given: Sequence[int] | None = None,
+) -> bytes:  # fmt: skip
     """Compress records to a stream.
 
     Args:
@@ -78,10 +80,11 @@ def encode(
         engine: `auto`, `native` or `numpy`; the bytes are the same.
         index: records of a segment of a stream with an index, of which some can be read without the others; 0 chooses
             them. None writes no index.
+        given: variables that whoever decodes knows: nothing is stored of them, and the others are coded given them.
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive, or index is out of its range.
+        UsageError: lanes is not positive, index is out of its range, or variables cannot be given.
 
     Example:
         >>> from pcedge.data import load_array
@@ -89,12 +92,13 @@ def encode(
         >>> bool(np.array_equal(decode(circuit, encode(circuit, x)), x))
         True
     """
-    return Codec(circuit, lanes, engine).encode(x, index)
+    return Codec(circuit, lanes, engine, given).encode(x, index)
 
 
 def decode(
-    circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None
-) -> NDArray[np.generic]:
+    circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
+    given: ArrayLike | None = None,
+) -> NDArray[np.generic]:  # fmt: skip
     """Restore the records of a stream, with their dtype and shape.
 
     Args:
@@ -102,17 +106,21 @@ def decode(
         data: the stream; for some of its records also a file of it, of which no more is read than they need.
         engine: `auto`, `native` or `numpy`.
         records: which records, a slice of step 1; None restores all.
+        given: the values of the stream's given variables, a row for every record, or whole records.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: an end of `records` is not among them.
+        UsageError: an end of `records` is not among them, given values are missing that the stream needs, or it has no
+            use for them.
+        DataError: the given values have another shape, or are not those of the encoder.
     """
-    return Codec(circuit, engine=engine).decode(data, records=records)
+    return Codec(circuit, engine=engine).decode(data, records=records, given=given)
 
 
 def encode_file(
-    circuit: Source, source: str | os.PathLike[str], lanes: int | None = None, reading: Reading = PLAIN
-) -> bytes:
+    circuit: Source, source: str | os.PathLike[str], lanes: int | None = None, reading: Reading = PLAIN,
+    given: Sequence[int] | None = None,
+) -> bytes:  # fmt: skip
     """Compress a file to a stream, which carries what writes the file again byte for byte.
 
     Args:
@@ -120,15 +128,16 @@ def encode_file(
         source: a file as `load_array` takes it.
         lanes: S, as in `encode`.
         reading: what the file does not say itself.
+        given: variables that whoever decodes knows, as in `encode`.
 
     Raises:
         DataError: the file is damaged, or its data do not fit the circuit.
-        UsageError: lanes is not positive, or the reading does not fit the file.
+        UsageError: lanes is not positive, the reading does not fit the file, or variables cannot be given.
     """
-    return files.encode_file(Codec(circuit).engine, os.fspath(source), reading, lanes).stream
+    return files.encode_file(Codec(circuit, given=given).engine, os.fspath(source), reading, lanes).stream
 
 
-def decode_file(circuit: Source, data: bytes, format: str | None = None) -> bytes:
+def decode_file(circuit: Source, data: bytes, format: str | None = None, given: ArrayLike | None = None) -> bytes:
     """Restore the file of a stream.
 
     Args:
@@ -136,9 +145,11 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None) -> byte
         data: the stream.
         format: `npy`, `csv`, `tsv`, `raw`, `wav` or `idx`; None gives the file that was encoded, byte for byte, and a
             `.npy` file where the stream names none.
+        given: the values of the stream's given variables, as in `decode`.
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: the format cannot hold the data.
+        UsageError: the format cannot hold the data, or given values as in `decode`.
+        DataError: the given values have another shape, or are not those of the encoder.
     """
-    return files.decode_file(Codec(circuit).engine, data, format).data
+    return files.decode_file(Codec(circuit).engine, data, format, given=given).data

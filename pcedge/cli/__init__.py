@@ -34,6 +34,14 @@ def _in_a_line(error: click.ClickException) -> str:
     return text if context is None else f"{text}; {context.command_path} --help shows what it takes"
 
 
+def _ended(how: str, status: int) -> int:
+    """Say that a signal has ended the command; give its exit status."""
+    streams.say(f"pcedge: {how}")
+    if "--json" in sys.argv:
+        show_error(how.capitalize(), how, status)
+    return status
+
+
 def main() -> None:
     """Run the command line."""
     if COMPLETE in os.environ:  # a shell asks, which takes the words as click writes them
@@ -44,8 +52,7 @@ def main() -> None:
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:
-        streams.say("pcedge: interrupted")
-        status = INTERRUPTED
+        status = _ended("interrupted", INTERRUPTED)
     except click.ClickException as error:
         status = error.exit_code
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 on
@@ -55,9 +62,7 @@ def main() -> None:
         if "--json" in sys.argv:
             show_error(type(error).__name__, error.format_message(), status)
     except SystemExit as end:  # of a signal, or because the reader went away, as `| head` does
-        if end.code == TERMINATED:
-            streams.say("pcedge: terminated")
-        status = end.code
+        status = _ended("terminated", TERMINATED) if end.code == TERMINATED else end.code
     except OSError as error:  # of --help and --version, or of a name that no file can have
         of_stdout = error.filename is None and error.errno in streams.FULL
         streams.say(f"pcedge: {streams.unwritable('stdout', error) if of_stdout else error}")

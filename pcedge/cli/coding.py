@@ -10,16 +10,20 @@ from typing import Any
 import click
 
 from pcedge.cli.each import DATA, OUT, STREAMS, EachCommand, open_coder
+from pcedge.cli.giving import known_values, variables_of
 from pcedge.cli.inputs import (
+    ARRAY,
     MODEL,
     Marker,
     bits_per_value,
     engine_options,
     reading_of,
     reading_options,
+    refuse_other_mark,
     said_header,
     verify_options,
 )
+from pcedge.cli.inputs import DATA as VALUES
 from pcedge.cli.output import Result, announce, counted, must_come_with, progress, warn, whole_file
 from pcedge.cli.packets import decode_packets, encode_packets
 from pcedge.codec.container import DEFAULT_LANES
@@ -44,7 +48,7 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 @click.command(
-    cls=EachCommand, source="data", streams=False, alone={"more": "--append"},
+    cls=EachCommand, source="data", streams=False, alone={"more": "--append", "known": "--known"},
     example="pcedge encode m.onnx x.npy x.pce --lanes 1",
 )  # fmt: skip
 @click.argument("model", type=MODEL)
@@ -66,6 +70,14 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     help="Put the records at the end of the stream OUT, which must be there; its index and lanes stay.",
 )  # fmt: skip
 @click.option(
+    "--given", metavar="NAME,…",
+    help="Leave out variables that the receiver knows, and code the others given them: names of a table's header, or "
+    "numbers from 0. decode --given takes their values.  [default: none]",
+)  # fmt: skip
+@click.option(
+    "--known", type=VALUES, help="With --append, what decode --given takes for the records that OUT has already."
+)
+@click.option(
     "--missing", type=Marker(),
     help="What marks a missing value of a table, an integer or nan.  [default: what the circuit's columns mark]",
 )  # fmt: skip
@@ -78,8 +90,8 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @reading_options
 def encode(
     model: str, data: str, out: Path, lanes: int | None, check: str | None, index: int | None, more: bool,
-    missing: float | None, packet_bytes: int | None, packet_crc: str | None, engine_name: str, threads: int,
-    dtype: str | None, shape: str | None, header: bool | None,
+    given: str | None, known: str | None, missing: float | None, packet_bytes: int | None, packet_crc: str | None,
+    engine_name: str, threads: int, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compress a file of numbers without loss; - is stdin, and stdout.
 
@@ -95,7 +107,7 @@ def encode(
     from pcedge.codec.files import fields_of
     from pcedge.data.forms import load_file
 
-    must_come_with("--append", more, without=("index",))
+    must_come_with("--append", more, "known", without=("index", "given"))
     must_come_with("--packet-bytes", packet_bytes is not None, "packet_crc", without=("lanes", "index"))
     if packet_bytes is not None and more:
         raise click.UsageError("--append must come without --packet-bytes: packets are not appended to")
@@ -107,8 +119,11 @@ def encode(
             f"{model} has none"
         )
     reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    refuse_other_mark(engine.circuit, data, reading, missing)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
+    if given is not None:
+        engine = engine.with_given(variables_of(given, data, reading, len(engine.circuit.order)))
     check = check or default_verify(engine)
     if packet_bytes is not None:
         crc_bits = None if packet_crc is None else int(packet_crc)
@@ -116,7 +131,7 @@ def encode(
         return said | header_entry | bits_per_value(engine.circuit, 8 * said["bytes"], x), text, 0
     appended: dict[str, Any] = {}
     if more:
-        stream = append_file(engine, out, x, form, lanes, check != "none")
+        stream = append_file(engine, out, x, form, lanes, check != "none", known_values(known))
         verified = len(x) if check != "none" else 0
         appended = {"appended": len(x)}
     else:
@@ -136,7 +151,8 @@ def encode(
         )
     symbolizer = engine.circuit.symbolizer
     count = stream.head.shape[0]
-    symbols = (symbolizer.records(count) if symbolizer else count) * len(engine.circuit.order)
+    left_out = list(stream.head.given)
+    symbols = (symbolizer.records(count) if symbolizer else count) * (len(engine.circuit.order) - len(left_out))
     result: dict[str, Any] = {
         "out": str(out), "records": count, "bytes": stream.bytes,
         "payload_bytes": sum(segment.payload_bytes for segment in stream.segments),
@@ -150,9 +166,11 @@ def encode(
         "worst_bits_per_record": None if drift.worst is None else drift.bits[drift.worst],
         "drifted_segments": list(drift.segments),
     }  # fmt: skip
+    appended |= {"given": left_out} if left_out else {}
     result |= header_entry | appended | bits_per_value(engine.circuit, 8 * stream.bytes * len(x) / max(1, count), x)
     key = "bits_per_value" if symbolizer else "bits_per_variable"
     rate = f", {result[key]:z.4f} bits a {key[9:]}" if result[key] is not None else ""
+    rate += f" given {len(left_out)} of {len(engine.circuit.order)}" if left_out else ""
     rate += f"; {counted(verified, 'record')} decoded and compared" if check != "none" else "; not decoded"
     if result["stored"]:
         rate += f"; {result['stored']} of {result['segments']} segments are stored, which coding would make larger"
@@ -161,7 +179,11 @@ def encode(
 
 
 @click.command(
-    cls=EachCommand, source="stream", streams=True, alone={"lost": "--lost"}, example="pcedge decode m.onnx x.pce y.npy"
+    cls=EachCommand,
+    source="stream",
+    streams=True,
+    alone={"lost": "--lost", "known": "--given"},
+    example="pcedge decode m.onnx x.pce y.npy",
 )
 @click.argument("model", type=MODEL)
 @click.argument("stream", nargs=-1, required=True, type=STREAMS)
@@ -175,13 +197,18 @@ def encode(
     help="Restore these records only, START:STOP within the stream, negative ones from its end; fast with an index.",
 )  # fmt: skip
 @click.option(
-    "--lost", type=click.Path(dir_okay=False, path_type=Path),
+    "--lost", type=ARRAY,
     help="Of packets, take what came: write 0 where nothing did, and here, as a .npy of booleans, where that is.",
+)  # fmt: skip
+@click.option(
+    "--given", "--known", "known", type=VALUES,
+    help="The values of the variables that encode was given, a row for every record of the stream: these columns alone "
+    "in the order of their numbers, or whole records.",
 )  # fmt: skip
 @engine_options
 def decode(
-    model: str, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, engine_name: str,
-    threads: int,
+    model: str, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, known: str | None,
+    engine_name: str, threads: int,
 ) -> Result:  # fmt: skip
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.
 
@@ -197,15 +224,18 @@ def decode(
         packets = file.head.packet_bytes is not None
     if lost is not None and not packets:
         raise click.UsageError(f"--lost must go with a stream of packets, {stream} has segments")
+    if known is not None and packets:
+        raise click.UsageError(f"--given must go with a stream of which variables are given, {stream} has packets")
+    given = known_values(known)
     if packets and records is None:
         array, part = decode_packets(engine, Path(stream), lost)
         restored = file_of(file.head, array, name)
     elif records is None:
         with progress("decoding") as move:
-            restored = decode_file(engine, Path(stream).read_bytes(), name, move)
+            restored = decode_file(engine, Path(stream).read_bytes(), name, move, given)
     else:
         with contextlib.closing(StreamFile(stream)) as file:
-            restored = decode_records(engine, file, records, name)
+            restored = decode_records(engine, file, records, name, given)
             part = {"range": list(range_of(records, file.head.shape[0])), "of_records": file.head.shape[0]}
     if out.suffix.lower() in (".txt", ".data") and restored.format in ("npy", "wav", "idx"):
         raise click.UsageError(

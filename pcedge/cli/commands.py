@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from pcedge.cli.files import (
+    SHOWN,
     describe_archive,
     describe_stream,
     is_float_file,
@@ -19,16 +20,18 @@ from pcedge.cli.files import (
     segments_in_words,
 )
 from pcedge.cli.inputs import (
+    ARRAY,
     DATA,
     MODEL,
-    OUT,
     Marker,
     ModelPath,
     bits_per_value,
     engine_options,
     reading_of,
     reading_options,
+    refuse_other_mark,
     said_header,
+    said_tokens,
     to_records,
     to_symbols,
 )
@@ -37,6 +40,7 @@ from pcedge.cli.output import (
     Command,
     Result,
     announce,
+    counted,
     in_words,
     mcu_line,
     memory_in_words,
@@ -44,6 +48,7 @@ from pcedge.cli.output import (
     progress,
     save_array,
     table,
+    warn,
 )
 from pcedge.data.columns import Columns
 from pcedge.errors import DataError
@@ -74,7 +79,10 @@ def doctor() -> Result:
     help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
 )
 def info(model: str, against: str | None) -> Result:
-    """Describe a float or integer circuit, or a compressed stream; - is stdin."""
+    """Describe a float or integer circuit, a compressed stream, or an archive; - is stdin.
+
+    All checksums of a stream are computed. digits is the float circuit here, see pcedge zoo.
+    """
     from pcedge.circuit import Circuit, InputLayer
 
     stream = describe_stream(model) or describe_archive(model)
@@ -136,8 +144,13 @@ def info(model: str, against: str | None) -> Result:
         if "memory_bits" in result:
             words["memory_bits"] = memory_in_words(result["memory_bits"])
         result |= _symbolizer(integers)
+    if "damaged_packets" in result:
+        words["damaged_packets"] = in_words(result["damaged_packets"][:SHOWN]) or "none"
     texts = {name: words.get(name) or in_words(value) for name, value in result.items()}
-    return result, "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items()), 0
+    text = "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items())
+    if damaged := result.get("damaged_packets"):
+        warn(f"{counted(len(damaged), 'packet')} of {result['packets']} must have their checksum, they do not: damaged")
+    return result, text, 1 if damaged else 0
 
 
 @click.command(cls=Command, example="pcedge verify m.onnx --data x.npy --rungs ort,csim")
@@ -205,7 +218,7 @@ def verify(
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
-@click.option("--out", type=OUT, help="Write every record's log-likelihood in nats, float64 .npy.")
+@click.option("--out", type=ARRAY, help="Write every record's log-likelihood in nats, float64: .npy, .csv or .tsv.")
 @engine_options
 @reading_options
 def loglik(
@@ -213,6 +226,8 @@ def loglik(
     shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Compute the mean log-likelihood in nats and in bits per variable.
+
+    digits is the float circuit here, see pcedge zoo.
 
     That of an imported circuit is the one of its file as it was written: the constant of its import is added. That of
     an integer circuit is the one of its integers, which are normalised: the constant is told, and not added.
@@ -230,6 +245,7 @@ def loglik(
         raise click.UsageError(f"--{given[0].split('_')[0]} must go with an integer circuit (.onnx), {model} is none")
     engine = None if isinstance(circuit, Circuit) else open_engine(circuit, engine_name, threads)
     reading = reading_of(circuit, dtype, shape, missing, header)
+    refuse_other_mark(circuit, data, reading, missing)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):
@@ -263,16 +279,7 @@ def loglik(
     if missing is not None:
         gone = x == -1 if stage is None else gaps_of(stage, x, missing)
         unseen = result["missing_symbols"] = int(gone.sum())
-    if stage is not None and stage.missing_token is not None:
-        tokens = 0 if missing is not None else int(np.ma.getmaskarray(stage.cells(raw)).sum())
-        result["missing_tokens"] = tokens
-        if tokens:
-            assert stage.source is not None
-            click.echo(
-                f"{tokens} of {len(raw) * variables} numbers are missing, and count with the bits of their "
-                f"tokens; --missing {stage.source.mark} sums them out",
-                err=True,
-            )
+    result |= said_tokens(circuit, raw, missing)
     possible = logs[np.isfinite(logs)]
     if impossible:
         result["mean_nats_of_possible"] = float(possible.mean()) if len(possible) else None

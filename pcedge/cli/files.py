@@ -8,13 +8,18 @@ from typing import Any
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import archive
-from pcedge.codec.container import MAGIC, Reader, parse, read_head
+from pcedge.codec.container import MAGIC, Segment, parse
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
-from pcedge.errors import UsageError
+from pcedge.codec.packet_stream import layout_of
+from pcedge.codec.packets import is_whole
+from pcedge.errors import FormatError, UsageError
 from pcedge.export import zoo
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule import serialised
+
+#: what files that are no circuit begin with, and what they are
+OTHERS = {b"\x93NUMPY": "a .npy file of data", MAGIC: "a stream", archive.MAGIC: "an archive"}
 
 #: segments of a stream that are shown to people
 SHOWN = 4
@@ -32,14 +37,29 @@ def describe_stream(path: str) -> dict[str, Any] | None:
     with open(path, "rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
             return None
-    packets: dict[str, Any] = {}
     with contextlib.closing(StreamFile(path)) as file:
-        head, size = file.head, len(file.data)
-        if head.packet_bytes is None:
-            segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
-        else:
-            segments = []
-            packets = {"packets": len(parse(file.data[:]).packets), "packet_bytes": head.packet_bytes}
+        return _stream(file)
+
+
+def _stream(file: StreamFile) -> dict[str, Any]:
+    """Describe a stream, all of whose checksums are computed.
+
+    Raises:
+        StreamError: the header, the index or a segment is damaged. Packets may be, which are told.
+    """
+    head, size = file.head, len(file.data)
+    segments: list[tuple[int, Segment]] = []
+    packets: dict[str, Any] = {}
+    if head.packet_bytes is None:
+        segments = [(entry.bytes, file.read(number, entry)) for number, entry in enumerate(file.entries())]
+    else:
+        parsed, layout = parse(file.data[:]), layout_of(head)
+        # A symbolizer's records have other places than the data; the circuit says which.
+        places = 1 << (8 * layout.place_bytes)
+        packets = {
+            "packets": len(parsed.packets), "packet_bytes": layout.size, "packet_crc": layout.crc_bits,
+            "damaged_packets": [n for n, packet in enumerate(parsed.packets) if not is_whole(packet, layout, places)],
+        }  # fmt: skip
     return packets | {
         "kind": "stream",
         "version": head.version,
@@ -63,7 +83,7 @@ def describe_stream(path: str) -> dict[str, Any] | None:
             }
             for number, (count, segment) in enumerate(segments)
         ],
-    }  # fmt: skip
+    } | ({"given": list(head.given)} if head.given else {})  # fmt: skip
 
 
 def describe_archive(path: str) -> dict[str, Any] | None:
@@ -74,16 +94,16 @@ def describe_archive(path: str) -> dict[str, Any] | None:
         if file.read(len(archive.MAGIC)) != archive.MAGIC:
             return None
     held = archive.unpack(Path(path).read_bytes(), path)
-    head = read_head(Reader(held.stream))
+    stream = _stream(StreamFile(held.stream))
     return {
         "kind": "archive",
         "digest": held.program.circuit.digest.hex(),
-        "dtype": str(head.dtype),
-        "shape": list(head.shape),
+        "dtype": stream["dtype"],
+        "shape": stream["shape"],
         "bytes": held.circuit_bytes + len(held.stream),
         "circuit_bytes": held.circuit_bytes,
         "stream_bytes": len(held.stream),
-    }
+    } | {key: stream[key] for key in stream if "packet" in key}
 
 
 def segments_in_words(segments: list[dict[str, Any]]) -> str:
@@ -129,6 +149,11 @@ def read_integer(path: str) -> IntegerCircuit:
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")
     if is_program_file(path):
         return serialised.read_program(path).circuit
+    with open(path, "rb") as file:
+        start = file.read(max(map(len, OTHERS)))
+    found = "empty" if not start else next((kind for magic, kind in OTHERS.items() if start.startswith(magic)), None)
+    if found is not None:
+        raise FormatError("onnx-container", f"{path} must be a circuit (.onnx, .pcp, .pcedge), it is {found}")
     from pcedge.export import read_onnx
 
     return read_onnx(path)

@@ -14,12 +14,13 @@ import numpy as np
 
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
-from pcedge.cli.output import warn
+from pcedge.cli.output import ARRAYS, warn
 from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
 from pcedge.data import Reading, is_table, table_head
+from pcedge.data.forms import SUFFIXES
 from pcedge.data.maps import reading_for, symbols_of
 from pcedge.data.predictor import Predictor
-from pcedge.data.readers import notes_of, split_name
+from pcedge.data.readers import KNOWN, notes_of, split_name
 from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
@@ -69,6 +70,17 @@ class DataPath(PipedPath):
         return super().convert(value, param, ctx)
 
 
+class ArrayPath(PipedPath):
+    """Take a file that an array of numbers is written to, in the form that its suffix says; - is stdout."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse suffixes of what cannot be written."""
+        path = super().convert(value, param, ctx)
+        if (suffix := Path(path).suffix.lower()) in KNOWN and SUFFIXES.get(suffix) not in ARRAYS:
+            self.fail(f"it must end in .npy, .csv, .tsv or in what says nothing, got {Path(path).name}", param, ctx)
+        return path
+
+
 class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """Take what marks a missing value: an integer, or nan."""
 
@@ -95,6 +107,7 @@ DATA = DataPath(exists=True, allow_dash=True)
 MODEL = ModelPath(exists=True, dir_okay=False)
 FILE = click.Path(exists=True, dir_okay=False)
 OUT = click.Path(dir_okay=False, path_type=Path)
+ARRAY = ArrayPath(dir_okay=False, path_type=Path, allow_dash=True)
 
 
 class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -272,6 +285,38 @@ def refuse_missing(missing: int | None) -> None:
     """Refuse a marker of missing symbols beside a symbolizer: a value that is missing has no differences."""
     if missing is not None:
         raise UsageError("--missing must not be given for a circuit with a symbolizer, which maps whole records only")
+
+
+def refuse_other_mark(circuit: Circuit | IntegerCircuit, data: str, reading: Reading, missing: float | None) -> None:
+    """Refuse a marker of missing values that data have none of: where columns mark them by NaN, an array holds NaN.
+
+    Raises:
+        UsageError: it is another.
+    """
+    columns = getattr(circuit.symbolizer, "source", None)
+    if missing is None or math.isnan(missing) or columns is None or not columns.marks_missing:
+        return
+    if math.isnan(columns.mark) and not is_table(data, reading):
+        raise UsageError(
+            f"--missing must be nan for {data}, by which the circuit's columns mark missing values, got {missing}: "
+            "only a table's cells may hold another mark"
+        )
+
+
+def said_tokens(circuit: Circuit | IntegerCircuit, x: Any, missing: float | None) -> dict[str, int]:
+    """Count the missing numbers that count with their tokens, and say so on stderr; of a circuit that has some."""
+    stage = circuit.symbolizer
+    if not isinstance(stage, Predictor) or stage.missing_token is None:
+        return {}
+    assert stage.source is not None
+    tokens = 0 if missing is not None else int(np.ma.getmaskarray(stage.cells(x)).sum())
+    if tokens:
+        click.echo(
+            f"{tokens} of {len(x) * stage.columns} numbers are missing, and count with the bits of their "
+            f"tokens; --missing {stage.source.mark} sums them out",
+            err=True,
+        )
+    return {"missing_tokens": tokens}
 
 
 def mark_missing(x: Any, missing: int | None) -> Any:

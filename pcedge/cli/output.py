@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import sys
@@ -25,6 +24,9 @@ if TYPE_CHECKING:  # rich takes longer to import than most commands take
 
 #: what a command gives: its result for machines, for people, and the exit status
 Result = tuple[dict[str, Any], Any, int]
+
+#: forms in which commands write arrays that are no data
+ARRAYS = ("npy", "csv", "tsv")
 
 #: exit statuses of a command that a signal ended: 128 + its number
 INTERRUPTED, TERMINATED = 130, 143
@@ -125,6 +127,8 @@ def show_error(error: str, message: str, status: int) -> None:
 
 def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str]) -> NoReturn:
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        text = f"a file must be read or written as a whole, it cannot be: {error.strerror}"
     for file, name in piped.items():
         text = text.replace(file, name)
     if as_json:
@@ -271,16 +275,15 @@ def table(title: str, columns: list[str], rows: list[list[object]], whole: bool 
 
 
 def save_array(path: Path, array: Any) -> None:
-    """Write a .npy file that is whole or not there.
+    """Write an array to a file that is whole or not there: a table where its suffix says so, else a .npy file.
 
     numpy writes to an open file through the C library, which loses the error of the last bytes on a full disk.
     """
-    import numpy as np
+    from pcedge.data.forms import SUFFIXES, form_of, write
 
-    held = io.BytesIO()
-    np.save(held, array, allow_pickle=False)
+    data = write(form_of(SUFFIXES.get(path.suffix.lower(), "npy"), array), array)
     with whole_file(path) as fresh:
-        fresh.write_bytes(held.getbuffer())
+        fresh.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -10,17 +10,20 @@ import numpy as np
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import (
+    ARRAY,
     DATA,
     MODEL,
-    OUT,
     Marker,
     engine_options,
     reading_of,
     reading_options,
+    refuse_other_mark,
     said_header,
+    said_tokens,
     to_symbols,
 )
 from pcedge.cli.output import Command, Result, progress, save_array, table
+from pcedge.cli.paths import is_special
 from pcedge.errors import DataError, UsageError
 
 #: variables that are shown to people
@@ -34,7 +37,9 @@ SHOWN = 8
     "--per-variable", is_flag=True, help="Compute each variable's share of the score: what it falls by without it."
 )
 @click.option("--missing", type=Marker(), help="What marks a missing value, an integer or nan; it is summed out.")
-@click.option("--out", type=OUT, help="Write every record's score, or its variables' shares, int64 .npy.")
+@click.option(
+    "--out", type=ARRAY, help="Write every record's score, or its variables' shares, int64: .npy, .csv or .tsv."
+)
 @engine_options
 @reading_options
 def score(
@@ -53,6 +58,7 @@ def score(
 
     engine = open_engine(read_integer(model), engine_name, threads)
     reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    refuse_other_mark(engine.circuit, data, reading, missing)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):
@@ -76,7 +82,7 @@ def score(
         "records": len(scores), "fraction_bits": SCORE_FRACTION, "mean": mean, "least": int(scores.min()),
         "greatest": int(scores.max()), "greatest_record": int(scores.argmax()),
         "impossible": len(scores) - len(possible),
-    } | header_entry  # fmt: skip
+    } | header_entry | said_tokens(engine.circuit, raw, missing)  # fmt: skip
     shown = "no record is possible" if mean is None else f"mean {mean:.2f} of {len(possible)} possible records"
     text = f"score in 1/{1 << SCORE_FRACTION} bit: {shown}; greatest {result['greatest']}, record {scores.argmax()}"
     if result["impossible"]:
@@ -100,7 +106,7 @@ def score(
 @click.argument("model", type=MODEL)
 @click.option("--count", required=True, type=click.IntRange(0, 1 << 40), help="How many records.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random bytes.")
-@click.option("--out", required=True, type=OUT, help="Write the records, .npy.")
+@click.option("--out", required=True, type=ARRAY, help="Write the records, .npy; - is stdout.")
 @engine_options
 def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threads: int) -> Result:
     """Draw records from an integer circuit: what random bytes decode to, the same by every engine.
@@ -110,7 +116,7 @@ def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threa
     from pcedge.evaluate.samples import sample_data
     from pcedge.native import open_engine
 
-    if out.suffix.lower() != ".npy":
+    if out.suffix.lower() != ".npy" and not is_special(out):
         raise UsageError(f"the output must be a .npy file, got {out.name}")
     engine = open_engine(read_integer(model), engine_name, threads)
     x = sample_data(engine, count, seed)

@@ -27,6 +27,9 @@ OTHERS = (
     "device", "precision",
 )  # fmt: skip
 
+#: columns that are shown to people
+SHOWN = 8
+
 #: bytes of the held-out part that xz is run on, for the break-even
 COMPARED = 1 << 24
 
@@ -144,6 +147,10 @@ def train_sensor(
     result["break_even_bytes"] = _break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes)
     result |= draw_plot(plot, watch.curve, "candidate")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
+    if columns is not None:
+        result["accepts"] = [column.accepts for column in columns.columns]
+        more = f", … ({len(columns.columns)} columns)" if len(columns.columns) > SHOWN else ""
+        lines.append(f"accepts, now and later: {', '.join(result['accepts'][:SHOWN])}{more}")
     # Under a predictor stage every number is a variable.
     result |= {
         f"{split}_bits_per_variable": result[f"{split}_bits_per_value"]

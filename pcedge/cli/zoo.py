@@ -15,7 +15,11 @@ from pcedge.cli.output import Command, Result, table, whole_file
 @click.argument("name", required=False)
 @click.option("--out", type=OUT, help="Write the circuit's ONNX file here.")
 def zoo(name: str | None, out: Path | None) -> Result:
-    """List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked for."""
+    """List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked for.
+
+    digits is a float circuit too: where one will do (info, loglik, quantize, train --init, prune, grow, evaluate)
+    its name is that one, and the integer circuit made of it elsewhere (encode, decode, score, sample, verify, …).
+    """
     from pcedge.export.onnx.shipped import zoo as shipped
     from pcedge.export.onnx.shipped import zoo_bytes
 

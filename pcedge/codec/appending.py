@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from pcedge.codec.container import Stream
 from pcedge.codec.decoder import Decoder, StreamFile
 from pcedge.codec.encoder import Encoder, Written
 from pcedge.codec.fields import Field
 from pcedge.codec.files import fields_of, source_of
-from pcedge.codec.stream import segment_rows
+from pcedge.codec.given import given_of, given_rows, in_words
+from pcedge.codec.stream import check_head, segment_rows
 from pcedge.data.forms import Form
 from pcedge.data.predictor import Predictor
 from pcedge.engines.base import LaneCoder
@@ -29,6 +33,7 @@ def append(
     out: BinaryIO,
     lanes: int | None = None,
     fields: Mapping[int, bytes] | None = None,
+    known: ArrayLike | None = None,
 ) -> Written:
     """Write a stream with more records at its end: the bytes are those of all records encoded at once.
 
@@ -41,13 +46,21 @@ def append(
         out: where the new stream is written, another file.
         lanes: S where no whole segment of the old stream says it.
         fields: what the header carries; None takes what the old one has.
+        known: the given values of the old stream's records, as `Decoder` takes them; None will do where nothing is
+            given, or the last segment of the old stream is full.
 
     Raises:
-        DataError: the records do not fit the circuit.
+        DataError: the records do not fit the circuit or are of another type or shape, or the given values are not those
+            of the old stream.
         StreamError: the stream is damaged, or of another circuit.
-        UsageError: the records are of another type or shape, or lanes is not the stream's.
+        UsageError: lanes is not the stream's, or given values are missing that it needs.
     """
-    decoder, head = Decoder.of(engine, stream), stream.head
+    head = stream.head
+    check_head(engine.circuit, head)
+    engine = engine.with_given(head.given)
+    if known is None and head.given:
+        known = _no_values(stream, segment_rows(engine.circuit.symbolizer))
+    decoder = Decoder.of(engine, stream, known)
     size = head.indexed[0] if head.indexed is not None else segment_rows(engine.circuit.symbolizer)
     numbered = list(enumerate(stream.entries()))
     whole = [stream.read(number, entry) for number, entry in numbered if entry.records == size]
@@ -62,7 +75,7 @@ def append(
         last, symbolizer = stream.read(*rest[-1]), engine.circuit.symbolizer
         most = last.records if symbolizer is None else min(last.records, symbolizer.records(last.records))
         kept = len(last.lanes) if 0 < len(last.lanes) < most else None
-    own = (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED)
+    own = (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.GIVEN)
     beside = {kind: data for kind, data in head.fields if kind not in own} if fields is None else fields
     index = None if head.indexed is None else size
     with Encoder.of(engine, out, lanes or kept, index=index, fields=beside) as encoder:
@@ -76,7 +89,7 @@ def append(
 
 def append_file(
     engine: LaneCoder, path: Path, x: NDArray[Any], form: Form | None = None, lanes: int | None = None,
-    verify: bool = True,
+    verify: bool = True, known: ArrayLike | None = None,
 ) -> Written:  # fmt: skip
     """Append records to a stream in a file, which is the old one until the new one is complete and on the disk.
 
@@ -87,6 +100,7 @@ def append_file(
         form: of the file that they came from, which must go on that of the stream's; None where they came from none.
         lanes: S, as of `append`.
         verify: whether the new records are decoded and compared before the new stream takes its place.
+        known: the given values of the records that are there, as of `append`.
 
     Raises:
         DataError: the records do not fit the circuit.
@@ -101,9 +115,9 @@ def append_file(
         old = source_of(stream.head)
         fields = fields_of(joined(old, form)) if form is not None or old is not None else None
         with fresh.open("wb") as out:
-            written = append(engine, stream, x, out, lanes, fields)
+            written = append(engine, stream, x, out, lanes, fields, known)
         if verify:
-            _compare(engine, fresh, x)
+            _compare(engine, fresh, x, known, stream.head)
     return written
 
 
@@ -114,18 +128,46 @@ def joined(old: Form | None, new: Form | None) -> Form:
         UsageError: the file that would come back is not the one with these records at its end.
     """
     first, second = old or Form("npy"), new or Form("npy")
-    heads = second.head in (b"", first.head) and (not first.head or first.format in ("csv", "tsv"))
+    head, more = (form.head.removeprefix(codecs.BOM_UTF8) for form in (first, second))
+    heads = more in (b"", head) and (not first.head or first.format in ("csv", "tsv"))
     if first.text != second.text or not heads or first.tail or second.tail or first.padding:
         raise UsageError(
-            f"what is appended must be of the form of the stream's file ({first.text}), whose header does not count "
-            f"its records and which ends with the last of them, got {second.text}"
+            f"what is appended must be of the form of the stream's file ({_told(first)}), whose header does not count "
+            f"its records and which ends with the last of them, got {_told(second)}"
         )
     return replace(first, padding=second.padding)
 
 
-def _compare(engine: LaneCoder, path: Path, x: NDArray[Any]) -> None:
+def _told(form: Form) -> str:
+    """Name a form, and the bytes beside its numbers."""
+    parts = {"before": form.head, "behind": form.tail, "left over behind": form.padding}
+    beside = [
+        f"{data[:40]!r}{' …' if len(data) > 40 else ''} {where} its numbers" for where, data in parts.items() if data
+    ]
+    return form.text + (" with " + " and ".join(beside) if beside else "")
+
+
+def _no_values(stream: StreamFile, size: int) -> NDArray[Any]:
+    """Stand in for the given values of whole segments, which are copied as they are.
+
+    Raises:
+        UsageError: the last segment is decoded, for which its values are needed.
+    """
+    head = stream.head
+    if head.shape[0] % (head.indexed[0] if head.indexed is not None else size):
+        raise UsageError(
+            f"the values of variables {in_words(head.given)} of the {head.shape[0]} records that are there must be "
+            "given (--known FILE, known= in Python): the last segment is not full, and is encoded anew with what comes"
+        )
+    return np.zeros((head.shape[0], len(head.given)), dtype=head.dtype)
+
+
+def _compare(engine: LaneCoder, path: Path, x: NDArray[Any], known: ArrayLike | None, old: Stream) -> None:
     with contextlib.closing(StreamFile(path)) as stream:
-        decoder = Decoder.of(engine, stream)
+        if old.given:
+            there = given_rows(old, known) if known is not None else np.zeros((old.shape[0], len(old.given)), old.dtype)
+            known = np.concatenate([there, given_of(x, old.given)])
+        decoder = Decoder.of(engine, stream, known)
         first = start = len(decoder) - len(x)
         for block in decoder.blocks(start, len(decoder)):
             part = x[first - start : first - start + len(block)]

@@ -6,6 +6,7 @@ import lzma
 import zlib
 from typing import NamedTuple
 
+from pcedge.codec.container import MAGIC as STREAM
 from pcedge.codec.container import Reader, read_head, varint
 from pcedge.errors import StreamError
 from pcedge.integer.circuit import IntegerCircuit
@@ -78,7 +79,8 @@ def unpack(data: bytes, where: str = "the archive") -> Archive:
     """
     reader = Reader(data)
     if reader.take(len(MAGIC), "magic") != MAGIC:
-        raise StreamError(f"{where} must start with {MAGIC.hex()}, got {data[: len(MAGIC)].hex()}")
+        hint = ", as a stream: pcedge decode takes it, with its circuit" if data.startswith(STREAM) else ""
+        raise StreamError(f"{where} must start with {MAGIC.hex()}, got {data[: len(MAGIC)].hex()}{hint}")
     version = reader.take(1, "version")[0]
     if version != VERSION:
         raise StreamError(f"{where} must be of version {VERSION}, got {version}")

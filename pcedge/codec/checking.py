@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.container import DEFAULT_LANES, DIGEST_BYTES, Segment
 from pcedge.codec.decoder import Entry, StreamFile, StreamSource
+from pcedge.codec.given import check_given, given_of, without_given
 from pcedge.codec.predicted import lane_rows, row_rounds
 from pcedge.codec.segments import check_rows, decode_segments
 from pcedge.codec.stream import segment_rows, shaped
@@ -87,6 +88,7 @@ def check_stream(
         check_rows(engine.circuit, array)
     with contextlib.closing(_opened(data)) as stream:
         entries = _entries(stream, engine.circuit, array)
+        engine = engine.with_given(stream.head.given)
         seconds = math.inf if verify == "all" else seconds
         if isinstance(symbolizer, Predictor):
             return _check_predicted(engine, symbolizer, array, stream, entries, seconds, progress)
@@ -110,8 +112,11 @@ def _check_records(
         segment = _read(stream, number, entry)
         block = array[start : start + segment.records]
         records = engine.check(block, allow_missing=False) if symbolizer is None else _symbols(symbolizer, block, start)
+        if engine.given:
+            with _as_mismatch(start, start + len(block)):
+                check_given(segment, given_of(block, engine.given), number)
         if segment.stored is not None:
-            decoded += _check_stored(segment, array[start : start + segment.records], start)
+            decoded += _check_stored(segment, block, start, engine.given)
         elif every or number in (0, last):
             began = time.monotonic()
             until = began + (left if number == last else left / 2)
@@ -172,10 +177,11 @@ def _check_all(
         some = entries[first : first + step]
         segments = [_read(stream, first + number, entry) for number, entry in enumerate(some)]
         start, stop = some[0].first, some[-1].first + some[-1].records
-        try:
-            rows = shaped(engine.circuit, stream.head, decode_segments(engine, stream.head, segments, first))
-        except StreamError as error:
-            raise MismatchError(f"records {start}..{stop - 1} must decode: {error}") from error
+        known = given_of(array[start:stop], engine.given) if engine.given else None
+        with _as_mismatch(start, stop):
+            rows = shaped(
+                engine.circuit, stream.head, decode_segments(engine, stream.head, segments, first, given=known)
+            )
         wrong = np.argwhere(_differ(rows, array[start:stop]))
         if len(wrong):
             row, *position = (int(i) for i in wrong[0])
@@ -226,9 +232,18 @@ def _check_predicted(
     return decoded
 
 
-def _check_stored(segment: Segment, rows: NDArray[np.generic], start: int) -> int:
-    """Compare rows that are stored; give how many."""
-    if segment.stored != rows.tobytes():
+@contextlib.contextmanager
+def _as_mismatch(start: int, stop: int) -> Iterator[None]:
+    """Let what a reader refuses of records that were just written be a mismatch."""
+    try:
+        yield
+    except (StreamError, DataError) as error:
+        raise MismatchError(f"records {start}..{stop - 1} must decode: {error}") from error
+
+
+def _check_stored(segment: Segment, rows: NDArray[np.generic], start: int, given: tuple[int, ...] = ()) -> int:
+    """Compare rows that are stored, but for what is given; give how many."""
+    if segment.stored != (without_given(rows, given) if given else rows).tobytes():
         raise MismatchError(f"rows from {start} on must be stored as they are, they are not")
     return len(rows)
 
@@ -278,7 +293,7 @@ def _compare(engine: Engine, segment: Segment, records: IntArray, first: int, wi
     for begin in range(0, lanes, width):
         some = segment.lanes[begin : begin + width]
         indices = np.flatnonzero(np.arange(len(records)) % lanes // width == begin // width)
-        rounds = engine.decode_rounds(list(some), len(indices))
+        rounds = engine.decode_rounds(list(some), len(indices), records[indices] if engine.given else None)
         for done in range(0, len(indices), len(some)):
             now = indices[done : done + len(some)]
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ class Codec:
         circuit: an integer circuit, its program, or a file of one (`.pcp`, `.onnx`) as path, bytes or binary file.
         lanes: S, the lanes of a segment, as in `pcedge.encode`.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
+        given: variables that both sides know, which are in no stream that is made; None takes those of the program.
 
     Raises:
-        UsageError: lanes is not positive, or there is no such engine.
+        UsageError: lanes is not positive, there is no such engine, or a variable is none of the circuit.
         MissingToolError: the native engine is asked for, and there is no library.
         FormatError: the file breaks its format.
 
@@ -37,10 +39,12 @@ class Codec:
 
     codec_id = "pcedge"
 
-    def __init__(self, circuit: Source, lanes: int | None = None, engine: EngineName = "auto") -> None:
+    def __init__(
+        self, circuit: Source, lanes: int | None = None, engine: EngineName = "auto", given: Sequence[int] | None = None
+    ) -> None:
         """Open the circuit."""
         self.lanes = stream.check_lanes(lanes)
-        self.engine = open_engine(open_program(circuit), engine)
+        self.engine = open_engine(open_program(circuit, given), engine)
 
     @property
     def digest(self) -> str:
@@ -52,24 +56,32 @@ class Codec:
 
         Raises:
             DataError: the data do not fit the circuit.
+            UsageError: index is out of its range, or variables of a circuit with a symbolizer are given.
         """
         return stream.encode(self.engine, buf, self.lanes, index=index)
 
     def decode(
-        self, buf: StreamSource, out: NDArray[np.generic] | None = None, records: slice | None = None
-    ) -> NDArray[np.generic]:
+        self, buf: StreamSource, out: NDArray[np.generic] | None = None, records: slice | None = None,
+        given: ArrayLike | None = None,
+    ) -> NDArray[np.generic]:  # fmt: skip
         """Restore records with their dtype and shape.
 
         Args:
             buf: the stream; for some of its records also a file of it, of which no more is read than they need.
             out: an array of that dtype and shape to write to; None makes one.
             records: which records, a slice of step 1; None restores all.
+            given: the values of the stream's given variables for every record, or whole records.
 
         Raises:
             StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-            UsageError: `out` has another dtype or shape, or an end of `records` is not among them.
+            UsageError: `out` has another dtype or shape, an end of `records` is not among them, given values are
+                missing that the stream needs, or it has no use for them.
+            DataError: the given values have another shape, or are not those of the encoder.
         """
-        restored = self._some(buf, records) if records is not None else stream.decode(self.engine, buf)
+        if records is not None:
+            restored = self._some(buf, records, given)
+        else:
+            restored = stream.decode(self.engine, buf, given=given)
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:
@@ -79,13 +91,14 @@ class Codec:
         out[...] = restored
         return out
 
-    def _some(self, buf: StreamSource, records: slice) -> NDArray[np.generic]:
-        with Decoder.of(self.engine, StreamFile(buf)) as decoder:
+    def _some(self, buf: StreamSource, records: slice, given: ArrayLike | None) -> NDArray[np.generic]:
+        with Decoder.of(self.engine, StreamFile(buf), given) as decoder:
             return decoder.read(*range_of(records, len(decoder)))
 
     def get_config(self) -> dict[str, Any]:
-        """Give what names this codec: `id`, the circuit's digest, and the lanes."""
-        return {"id": self.codec_id, "digest": self.digest, "lanes": self.lanes}
+        """Give what names this codec: `id`, the circuit's digest, the lanes, and what is given."""
+        given = {"given": list(self.engine.given)} if self.engine.given else {}
+        return {"id": self.codec_id, "digest": self.digest, "lanes": self.lanes} | given
 
     @classmethod
     def from_config(cls, config: dict[str, Any], circuit: Source) -> Codec:
@@ -94,7 +107,7 @@ class Codec:
         Raises:
             UsageError: the circuit has another digest, or the configuration is of another codec.
         """
-        codec = cls(circuit, config.get("lanes"))
+        codec = cls(circuit, config.get("lanes"), given=config.get("given"))
         if config.get("id") != cls.codec_id or config.get("digest") != codec.digest:
             raise UsageError(
                 f"the configuration must be of {cls.codec_id} and the circuit {codec.digest}, "

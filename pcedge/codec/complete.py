@@ -58,7 +58,7 @@ def is_complete(
                 return True
             # Of so many records, whose values do not matter; they take no memory.
             rows = np.broadcast_to(np.zeros((), dtype=head.dtype), head.shape)
-            wanted, _ = begin(circuit, rows, lanes, {}, index)
+            wanted, _ = begin(engine, rows, lanes, {}, index)
             if laid != dict(wanted.fields):
                 return False
             size, count = layout(circuit, wanted, len(rows), lanes)

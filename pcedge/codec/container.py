@@ -6,6 +6,7 @@ import math
 import re
 import zlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -53,12 +54,14 @@ class Segment:
     raw: tuple[bytes, ...] = ()
     #: the rows themselves in place of lanes
     stored: bytes | None = None
+    #: the checksum of the given values, where variables are given
+    given: bytes = b""
 
     def pack(self) -> bytes:
         """Write the segment with its checksum."""
         parts = self.lanes + self.raw
         body = varint(self.records) + varint(len(self.lanes))
-        body += b"".join(varint(len(part)) for part in parts) + b"".join(parts) + (self.stored or b"")
+        body += b"".join(varint(len(part)) for part in parts) + b"".join(parts) + (self.stored or b"") + self.given
         return body + zlib.crc32(body).to_bytes(4, "little")
 
     @property
@@ -136,10 +139,30 @@ class Stream:
             )
         return size
 
+    @cached_property
+    def given(self) -> tuple[int, ...]:
+        """Give the variables that are not in the stream, ascending.
+
+        Raises:
+            StreamError: the field that names them is damaged, or stands where none can be given.
+        """
+        fields, record = dict(self.fields), math.prod(self.shape[1:])
+        if Field.GIVEN not in fields:
+            return ()
+        if Field.LANE_ORDER in fields or Field.PACKETS in fields:
+            raise StreamError("field 13 must stand beside neither field 7 nor 15, it does")
+        reader = Reader(fields[Field.GIVEN])
+        variables = [reader.varint("field 13")]
+        while reader.offset < len(reader.data) and variables[-1] < record:
+            variables.append(variables[-1] + (reader.varint("field 13") or record))
+        if variables[-1] >= record:
+            raise StreamError(f"field 13 must have ascending variables of a record, 0..{record - 1}, it has others")
+        return tuple(variables)
+
     @property
     def row_bytes(self) -> int:
         """Give the bytes of a row that is stored."""
-        return math.prod(self.shape[1:]) * self.dtype.itemsize
+        return (math.prod(self.shape[1:]) - len(self.given)) * self.dtype.itemsize
 
     def pack(self) -> bytes:
         """Write the stream."""
@@ -173,7 +196,8 @@ def parse(data: object) -> Stream:
     reader = Reader(whole)
     head = read_head(reader)
     if head.packet_bytes is not None:
-        return replace(head, packets=_packets(whole, reader.offset, head.packet_bytes))
+        size = head.packet_bytes  # what is left at the end is a packet that is damaged
+        return replace(head, packets=tuple(whole[at : at + size] for at in range(reader.offset, len(whole), size)))
     segments: list[Segment] = []
     sizes: list[int] = []
     done = 0
@@ -192,11 +216,6 @@ def parse(data: object) -> Stream:
     return stream
 
 
-def _packets(data: bytes, start: int, size: int) -> tuple[bytes, ...]:
-    """Cut packets; what is left at the end is one that is damaged."""
-    return tuple(data[place : place + size] for place in range(start, len(data), size))
-
-
 def read_head(reader: Reader) -> Stream:
     """Read a header; the stream that it gives has no segments yet.
 
@@ -205,7 +224,8 @@ def read_head(reader: Reader) -> Stream:
     """
     magic = reader.take(len(MAGIC), "magic")
     if magic != MAGIC:
-        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}")
+        hint = ", as an archive: pcedge unpack takes it" * (magic == b"\x8ePCZ")
+        raise StreamError(f"a stream must start with {MAGIC.hex()}, got {magic.hex()}{hint}")
     version = reader.take(1, "version")[0]
     if version not in (VERSION, VERSION_WITH_FIELDS):
         raise StreamError(f"the stream must be of version {VERSION} or {VERSION_WITH_FIELDS}, got {version}")
@@ -263,19 +283,20 @@ def read_segment(reader: Reader, number: int, left: int, head: Stream) -> Segmen
     start = reader.offset
     records, lanes, lengths = read_lengths(reader, where, head)
     if not lanes and Field.STORED in dict(head.fields):
-        rows = reader.take(records * head.row_bytes, where)
+        rows, given = (reader.take(size, where) for size in (records * head.row_bytes, 4 * bool(head.given)))
         reader.check(where, start)
         if not 1 <= records <= left:
             raise StreamError(f"{where} must have 1..{left} records, got {records}")
-        return Segment(records, (), (), rows)
+        return Segment(records, (), (), rows, given)
     payload = tuple(reader.take(length, f"{where}, lane {lane % lanes}") for lane, length in enumerate(lengths))
+    given = reader.take(4 * bool(head.given), where)
     reader.check(where, start)
     most = min(left, SEGMENT_NUMBERS if head.contiguous else SEGMENT_RECORDS)
     if not 1 <= records <= most:
         raise StreamError(f"{where} must have 1..{most} records, got {records}")
     if not 1 <= lanes <= records:
         raise StreamError(f"{where} must have 1..{records} lanes, got {lanes}")
-    return Segment(records, payload[:lanes], payload[lanes:])
+    return Segment(records, payload[:lanes], payload[lanes:], None, given)
 
 
 def read_lengths(reader: Reader, where: str, head: Stream) -> tuple[int, int, list[int]]:

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec.container import Data, Reader, Segment, Stream, read_head, read_lengths, read_segment
+from pcedge.codec.given import given_rows
 from pcedge.codec.segments import decode_part, decode_segments
 from pcedge.codec.source import Source, open_program
 from pcedge.codec.stream import check_head, check_segment, segment_rows, shaped
@@ -101,7 +102,7 @@ class StreamFile:
             records, lanes, lengths = read_lengths(reader, where, self.head)
             if not 1 <= records <= self.head.shape[0] - first:
                 raise StreamError(f"{where} must have 1..{self.head.shape[0] - first} records, got {records}")
-            size = sum(lengths) if lanes else records * self.head.row_bytes
+            size = (sum(lengths) if lanes else records * self.head.row_bytes) + 4 * bool(self.head.given)
             reader.offset += size + 4
             if reader.offset > len(self.data):
                 raise StreamError(f"{where} must have {size} bytes, {len(self.data)} are in all: truncated stream")
@@ -178,9 +179,12 @@ class Decoder:
         source: the stream: its bytes, a path, or an open binary file that can be sought.
         engine: `auto`, `native` or `numpy`.
         threads: of the native engine.
+        given: the values of the stream's given variables for every record, or whole records of which these are taken.
 
     Raises:
         StreamError: the stream is damaged, of another version, or of another circuit.
+        UsageError: given values are missing that the stream needs, or it has no use for them.
+        DataError: the given values have another shape.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -193,20 +197,24 @@ class Decoder:
         (5000, [1], [[1], [0]])
     """
 
-    def __init__(self, circuit: Source, source: StreamSource, engine: EngineName = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, circuit: Source, source: StreamSource, engine: EngineName = "auto", threads: int = 1, *,
+        given: ArrayLike | None = None,
+    ) -> None:  # fmt: skip
         """Open the circuit and the stream."""
-        self._begin(open_engine(open_program(circuit), engine, threads), StreamFile(source))
+        self._begin(open_engine(open_program(circuit), engine, threads), StreamFile(source), given)
 
     @classmethod
-    def of(cls, engine: LaneCoder, file: StreamFile) -> Decoder:
+    def of(cls, engine: LaneCoder, file: StreamFile, given: ArrayLike | None = None) -> Decoder:
         """Read a stream that is open with an engine that is there."""
         decoder = cls.__new__(cls)
-        decoder._begin(engine, file)
+        decoder._begin(engine, file, given)
         return decoder
 
-    def _begin(self, engine: LaneCoder, file: StreamFile) -> None:
-        self.engine, self.file = engine, file
+    def _begin(self, engine: LaneCoder, file: StreamFile, given: ArrayLike | None) -> None:
         check_head(engine.circuit, file.head)
+        self.engine, self.file = engine.with_given(file.head.given), file
+        self._given = given_rows(file.head, given)
         # Without an index nothing but all the segments together says S.
         self._lanes: int | None
         self._size, self._lanes = file.head.indexed or (segment_rows(engine.circuit.symbolizer), None)
@@ -297,16 +305,24 @@ class Decoder:
                 held.append(segment)
                 if len(held) < most:
                     continue
-                rows = decode_segments(self.engine, head, held, number - len(held) + 1)
+                rows = self._decoded(held, number - len(held) + 1)
                 held = []
             else:
                 if held:
-                    yield shaped(circuit, head, decode_segments(self.engine, head, held, number - len(held)))
+                    yield shaped(circuit, head, self._decoded(held, number - len(held)))
                     held = []
-                rows = decode_part(self.engine, head, segment, begin, end, number)
+                known = None if self._given is None else self._given[entry.first : entry.first + entry.records]
+                rows = decode_part(self.engine, head, segment, begin, end, number, known)
             yield shaped(circuit, head, rows)
         if held:
-            yield shaped(circuit, head, decode_segments(self.engine, head, held, number - len(held) + 1))
+            yield shaped(circuit, head, self._decoded(held, number - len(held) + 1))
+
+    def _decoded(self, segments: list[Segment], first: int) -> NDArray[Any]:
+        """Decode whole segments, of which `first` is the number of the first; only the last of a stream is shorter."""
+        known, begin = None, first * self._size
+        if self._given is not None:
+            known = self._given[begin : begin + sum(segment.records for segment in segments)]
+        return decode_segments(self.engine, self.file.head, segments, first, given=known)
 
     def _checked(self, number: int, entry: Entry) -> Segment:
         segment = self.file.read(number, entry)

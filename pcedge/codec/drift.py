@@ -89,8 +89,10 @@ def expected_bits(engine: Engine, count: int = 256, seed: int = 0) -> tuple[floa
     """
     if count < 1:
         raise UsageError(f"the number of records must be at least 1, got {count}")
-    lo, hi = engine.intervals(engine.sample(count, seed))
-    bits = (engine.circuit.scale_bits - np.log2((hi - lo).astype(np.float64))).sum(axis=1)
+    # Whole records, of which an engine with given variables codes the others.
+    lo, hi = engine.intervals(engine.with_given(()).sample(count, seed))
+    sizes = (hi - lo)[:, engine.program.coded]
+    bits = (engine.circuit.scale_bits - np.log2(sizes.astype(np.float64))).sum(axis=1)
     return float(bits.mean()), float(bits.std())
 
 

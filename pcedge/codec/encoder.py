@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -66,9 +66,10 @@ class Encoder:
         index: records of a segment of a stream with an index, as of `encode`.
         fields: what the header carries beside, as of `encode`.
         stored: whether segments may be stored, as of `encode`.
+        given: variables that the decoder knows, which are not in the stream; None takes those of the program.
 
     Raises:
-        UsageError: lanes is not positive, index out of its range, or a field has no type.
+        UsageError: lanes is not positive, index out of its range, a field has no type, or variables cannot be given.
 
     Example:
         >>> import io
@@ -87,9 +88,11 @@ class Encoder:
     def __init__(
         self, circuit: Source, out: BinaryIO, lanes: int | None = None, engine: EngineName = "auto", threads: int = 1,
         *, index: int | None = None, fields: Mapping[int, bytes] | None = None, stored: bool = True,
+        given: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         """Open the circuit."""
-        self._begin(open_engine(open_program(circuit), engine, threads), out, lanes, index, fields, stored)
+        program = open_program(circuit, given)
+        self._begin(open_engine(program, engine, threads), out, lanes, index, fields, stored)
 
     @classmethod
     def of(
@@ -105,7 +108,7 @@ class Encoder:
         self, engine: LaneCoder, out: BinaryIO, lanes: int | None, index: int | None,
         fields: Mapping[int, bytes] | None, stored: bool,
     ) -> None:  # fmt: skip
-        self._engine, self._out, self._given = engine, out, (lanes, fields, index)
+        self._engine, self._out, self._asked = engine, out, (lanes, fields, index)
         self._stored = stored
         self._head: Stream | None = None
         self._layout: tuple[int, int] | None = None
@@ -119,15 +122,15 @@ class Encoder:
         """Take records, (n, …), of the type and shape of those before.
 
         Raises:
-            DataError: they do not fit the circuit; the encoder is as before.
-            UsageError: they are of another type or shape, or the encoder is closed.
+            DataError: they do not fit the circuit, or are of another type or shape; the encoder is as before.
+            UsageError: the encoder is closed.
         """
         if self._kept.closed:
             raise UsageError("an encoder must be open to take records, it is closed")
-        lanes, fields, index = self._given
-        head, array = begin(self._engine.circuit, rows, lanes, fields, index)
+        lanes, fields, index = self._asked
+        head, array = begin(self._engine, rows, lanes, fields, index)
         if self._head is not None and (array.dtype, array.shape[1:]) != (self._head.dtype, self._head.shape[1:]):
-            raise UsageError(
+            raise DataError(
                 f"records must be {self._head.dtype} of shape {self._head.shape[1:]} as those before, "
                 f"got {array.dtype} of shape {array.shape[1:]}"
             )
@@ -206,7 +209,7 @@ class Encoder:
         assert self._head is not None
         rows = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
         if self._layout is None:
-            self._layout = layout(self._engine.circuit, self._head, len(rows), self._given[0])
+            self._layout = layout(self._engine.circuit, self._head, len(rows), self._asked[0])
         self._held, self._waiting = [], 0
         self._keep(encode_segments(self._engine, rows, *self._layout, self._stored))
 

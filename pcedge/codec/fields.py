@@ -32,6 +32,8 @@ class Field(IntEnum):
     SEGMENTS = 9
     #: some segments hold their rows as they are
     STORED = 11
+    #: the variables that encoder and decoder know, and of which nothing is stored
+    GIVEN = 13
     #: the bytes of a packet, of its place, and bits of its checksum: packets follow instead of segments
     PACKETS = 15
 
@@ -40,7 +42,7 @@ class Field(IntEnum):
 BESIDE = frozenset({Field.SOURCE, Field.FRAME, Field.PADDING, Field.INDEX})
 
 #: the types that `decode` takes into account, beside these
-UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.PACKETS})
+UNDERSTOOD: frozenset[int] = frozenset({Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.GIVEN, Field.PACKETS})
 
 
 def check_fields(fields: Mapping[int, bytes]) -> tuple[tuple[int, bytes], ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.container import Stream, parse
@@ -65,7 +65,10 @@ def encode_file(
     return Packed(stream.encode(engine, array, lanes, progress, fields_of(form)), array, form, note)
 
 
-def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progress: Progress | None = None) -> Restored:
+def decode_file(
+    engine: LaneCoder, data: bytes, name: str | None = None, progress: Progress | None = None,
+    given: ArrayLike | None = None,
+) -> Restored:  # fmt: skip
     """Restore the file of a stream.
 
     Args:
@@ -74,13 +77,14 @@ def decode_file(engine: LaneCoder, data: bytes, name: str | None = None, progres
         name: the format that is written (`pcedge.data.forms.FORMATS`); None takes that of the file which was encoded,
             and `npy` where the stream names none.
         progress: told (records done, records in all).
+        given: the values of the stream's given variables, as in `pcedge.codec.decode`.
 
     Raises:
         StreamError: the stream is damaged, or of another circuit.
-        UsageError: the format cannot hold the data.
-        DataError: the numbers do not fit the format.
+        UsageError: the format cannot hold the data, or given values as in `pcedge.codec.decode`.
+        DataError: the numbers do not fit the format, or the given values are not those of the encoder.
     """
-    return file_of(parse(data), stream.decode(engine, data, progress), name)
+    return file_of(parse(data), stream.decode(engine, data, progress, given), name)
 
 
 def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:
@@ -97,7 +101,9 @@ def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:
     return Restored(write(form, array), array, form.format)
 
 
-def decode_records(engine: LaneCoder, file: StreamFile, records: slice, name: str | None = None) -> Restored:
+def decode_records(
+    engine: LaneCoder, file: StreamFile, records: slice, name: str | None = None, given: ArrayLike | None = None
+) -> Restored:
     """Restore some records of a stream as a file of their own.
 
     Args:
@@ -107,12 +113,14 @@ def decode_records(engine: LaneCoder, file: StreamFile, records: slice, name: st
             from there.
         name: the format that is written; None takes that of the file which was encoded where it can hold a part of
             it (`npy`, `csv`, `tsv`, `raw`), else `npy`.
+        given: the values of the stream's given variables for every record of it, as in `pcedge.codec.decode`.
 
     Raises:
         StreamError: the stream is damaged, or of another circuit.
-        UsageError: there are no such records, or the format cannot hold them.
+        UsageError: there are no such records, the format cannot hold them, or given values as in `decode`.
+        DataError: the given values are not those of the encoder.
     """
-    start, stop = range_of(records, len(decoder := Decoder.of(engine, file)))
+    start, stop = range_of(records, len(decoder := Decoder.of(engine, file, given)))
     array = decoder.read(start, stop)
     form = source_of(file.head)
     # A header that counts the records, and what stands behind the last of them, are those of the whole.

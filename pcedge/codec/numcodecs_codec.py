@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numcodecs.abc import Codec as NumcodecsCodec
-from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 
 from pcedge.codec import stream
 from pcedge.codec.registry import digest_for, engine_of
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
+from pcedge.errors import missing_extra
+
+try:
+    from numcodecs.abc import Codec as NumcodecsCodec
+    from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
+except ModuleNotFoundError as error:
+    raise missing_extra(error.name or "numcodecs", "stores", "the codec of numcodecs") from error
 
 
 class Pcedge(NumcodecsCodec):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
 from pcedge.codec.container import Stream, parse, varint
 from pcedge.codec.fields import Field, check_fields
+from pcedge.codec.given import in_words
 from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.codec.stream import begin, check_head
 from pcedge.data.predictor import Predictor
@@ -66,7 +67,12 @@ def encode_packet_stream(
             "packets must be decodable without those before them, and a predictor stage needs the numbers before: "
             "encode without --packet-bytes, or train with --symbolizer"
         )
-    head, array = begin(circuit, x, None, fields, None)
+    if engine.given:
+        raise UsageError(
+            f"packets must be of all variables, variables {in_words(engine.given)} are given: encode without one of "
+            "--packet-bytes and --given"
+        )
+    head, array = begin(engine, x, None, fields, None)
     records = check_records(array, circuit.cardinalities, allow_missing=False) if circuit.symbolizer is None else (
         circuit.symbolizer.apply(circuit.symbolizer.check(array)).astype(np.int64))  # fmt: skip
     layout = PacketLayout.of(engine, packet_bytes, len(records), crc_bits)

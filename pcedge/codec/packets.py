@@ -199,6 +199,14 @@ def _checksum(body: bytes, layout: PacketLayout) -> bytes:
     return _CHECKSUMS[bits](body).to_bytes(bits // 8, "little") if bits else b""
 
 
+def is_whole(packet: bytes, layout: PacketLayout, places: int) -> bool:
+    """Tell whether a packet has its length, its checksum, and one of so many places."""
+    body = packet[: layout.size - layout.crc_bits // 8]
+    place = int.from_bytes(packet[: layout.place_bytes], "little")
+    whole = len(packet) == layout.size and packet[len(body) :] == _checksum(body, layout)
+    return whole and place >> 1 < places
+
+
 def decode_packets(
     engine: Engine, packets: Sequence[bytes], layout: PacketLayout, records: int, progress: Progress | None = None
 ) -> Unpacked:
@@ -218,10 +226,9 @@ def decode_packets(
     out = np.full((records, variables), MISSING, dtype=np.int64)
     damaged, good = [], []
     for number, packet in enumerate(packets):
-        body = packet[: layout.size - layout.crc_bits // 8]
         place = int.from_bytes(packet[: layout.place_bytes], "little")
-        whole = len(packet) == layout.size and packet[len(body) :] == _checksum(body, layout)
-        if whole and place >> 1 < records * variables:
+        if is_whole(packet, layout, records * variables):
+            body = packet[: layout.size - layout.crc_bits // 8]
             good.append((place >> 1, place & 1, body[layout.place_bytes :]))
         else:
             damaged.append(number)

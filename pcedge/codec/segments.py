@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.inference import check_records
 from pcedge.codec.container import Segment, Stream
+from pcedge.codec.given import check_given, checksum, given_of, whole_records, without_given
 from pcedge.codec.predicted import decode_rows, encode_rows, lane_rows
 from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
@@ -64,7 +66,7 @@ def encode_segments(
 
         mapped = map_rows(parts)
         for part, segment in zip(parts, _encode(engine, mapped, length, lanes, report), strict=True):
-            made.append(_smaller(part, segment) if stored else segment)
+            made.append(_finished(part, segment, engine.given, stored))
     return made
 
 
@@ -83,22 +85,25 @@ def check_rows(circuit: IntegerCircuit, rows: ArrayLike) -> None:
 
 
 def decode_segments(
-    engine: LaneCoder, head: Stream, segments: Sequence[Segment], first: int = 0, progress: Progress | None = None
-) -> Rows:
+    engine: LaneCoder, head: Stream, segments: Sequence[Segment], first: int = 0, progress: Progress | None = None,
+    given: Rows | None = None,
+) -> Rows:  # fmt: skip
     """Decode segments that follow each other.
 
     Args:
-        engine: what codes the circuit's lanes.
+        engine: what codes the circuit's lanes; what is given is what the header says.
         head: the stream's header.
         segments: the segments.
         first: the number of the first of them, for messages.
         progress: told (rows done, rows in all).
+        given: the given values of their rows, (rows, given) in the stream's dtype; None where nothing is given.
 
     Returns:
         The rows in the stream's dtype, (rows, numbers of a row).
 
     Raises:
         StreamError: the bytes are not what an encoder of this circuit writes.
+        DataError: the given values are not those of the encoder.
     """
     total = sum(segment.records for segment in segments)
     out = np.empty((total, math.prod(head.shape[1:])), dtype=head.dtype)
@@ -110,12 +115,17 @@ def decode_segments(
             if progress:
                 progress(done + now * rows // max(1, of), total)
 
+        size = some[0].records
+        known = None if given is None else given[done : done + size * len(some)]
+        for number, rows in enumerate(() if known is None else np.split(known, len(some))):
+            check_given(some[number], rows, first + number)
         try:
-            block = _decode(engine, head, some, first, report)
+            block = _decode(engine, head, some, first, known, report)
         except StreamError:
             # Of several at a time, a message would name a lane of none of them.
             for number, segment in enumerate(some if len(some) > 1 else ()):
-                _decode(engine, head, [segment], first + number)
+                own = None if known is None else known[size * number : size * (number + 1)]
+                _decode(engine, head, [segment], first + number, own)
             raise
         out[done : done + len(block)] = block
         done += len(block)
@@ -123,36 +133,44 @@ def decode_segments(
     return out
 
 
-def decode_part(engine: LaneCoder, head: Stream, segment: Segment, start: int, stop: int, number: int) -> Rows:
+def decode_part(
+    engine: LaneCoder, head: Stream, segment: Segment, start: int, stop: int, number: int, given: Rows | None = None
+) -> Rows:
     """Decode rows `start` to `stop` of a segment, of the lanes that they lie in; else as `decode_segments`.
 
     Of a circuit without a symbolizer no later record of these lanes is decoded, so nothing tells whether they end as
-    they must: the segment's checksum does.
+    they must: the segment's checksum does. The given values are those of the whole segment.
     """
     symbolizer = engine.circuit.symbolizer
     if start < stop and segment.stored is None:
         if symbolizer is None and isinstance(engine, NativeEngine | ReferenceEngine):
-            return _decode_records(engine, head, segment, start, stop, number)
+            return _decode_records(engine, head, segment, start, stop, number, given)
         if isinstance(symbolizer, Predictor):
             return _decode_lanes_of(engine, head, segment, start, stop, number)
-    return decode_segments(engine, head, [segment], number)[start:stop]
+    return decode_segments(engine, head, [segment], number, given=given)[start:stop]
 
 
 def _decode_records(
-    engine: NativeEngine | ReferenceEngine, head: Stream, segment: Segment, start: int, stop: int, number: int
-) -> Rows:
+    engine: NativeEngine | ReferenceEngine, head: Stream, segment: Segment, start: int, stop: int, number: int,
+    given: Rows | None,
+) -> Rows:  # fmt: skip
     lane, place = np.arange(start, stop) % len(segment.lanes), np.arange(start, stop) // len(segment.lanes)
     some = np.unique(lane)
     lanes, rounds = [segment.lanes[i] for i in some], int(place.max()) + 1
     # Longer lanes come first, as in every segment.
     total = int(np.minimum(lane_rows(segment.records, len(segment.lanes))[some], rounds).sum())
+    known = None
+    if given is not None:
+        check_given(segment, given, number)
+        turn = np.arange(total)
+        known = whole_records(head, given[turn // len(some) * len(segment.lanes) + some[turn % len(some)]])
     try:
         if isinstance(engine, NativeEngine):
-            records = engine.decode_first(lanes, total)
+            records = engine.decode_first(lanes, total, known)
         else:
-            records = np.concatenate(list(itertools.islice(engine.decode_rounds(lanes, total), rounds)))
+            records = np.concatenate(list(itertools.islice(engine.decode_rounds(lanes, total, known), rounds)))
     except StreamError:
-        decode_segments(engine, head, [segment], number)  # names the lane among all
+        decode_segments(engine, head, [segment], number, given=given)  # names the lane among all
         raise
     return _typed(head, records[place * len(some) + np.searchsorted(some, lane)], None)
 
@@ -194,13 +212,16 @@ def _encode(engine: LaneCoder, mapped: list[IntArray], rows: int, lanes: int, re
 
 
 def _decode(
-    engine: LaneCoder, head: Stream, segments: list[Segment], first: int, report: Progress | None = None
-) -> Rows:
+    engine: LaneCoder, head: Stream, segments: list[Segment], first: int, given: Rows | None,
+    report: Progress | None = None,
+) -> Rows:  # fmt: skip
     """Decode segments of equally many rows and lanes; give (rows, numbers of a row)."""
     symbolizer = engine.circuit.symbolizer
     rows = segments[0].records
     if segments[0].stored is not None:
-        return np.concatenate([_restored(engine.circuit, head, segment, first) for segment in segments])
+        parts = [None] * len(segments) if given is None else np.split(given, len(segments))
+        pairs = zip(segments, parts, strict=True)
+        return np.concatenate([_restored(engine.circuit, head, *pair, first + n) for n, pair in enumerate(pairs)])
     contiguous = isinstance(symbolizer, Predictor)
     count = symbolizer.records(rows) if isinstance(symbolizer, Symbolizer) else rows
     order, places = _places(count, len(segments[0].lanes), len(segments), contiguous)
@@ -211,7 +232,10 @@ def _decode(
         raw = [segments[part].raw[lane] for _, part, lane in owners]
         joint = decode_rows(engine, lanes, raw, total, report)
     else:
-        joint = engine.decode_lanes(lanes, total, report)
+        known = whole_records(head, given)
+        if known is not None and len(segments) > 1:
+            known = known[np.argsort(places)]
+        joint = engine.decode_lanes(lanes, total, report, known)
     if len(segments) > 1:
         joint = joint[places]
     blocks = []
@@ -241,12 +265,18 @@ def _typed(head: Stream, block: Rows, symbolizer: Symbolizer | Predictor | None)
     return rows.reshape(len(block), math.prod(head.shape[1:]))
 
 
-def _restored(circuit: IntegerCircuit, head: Stream, segment: Segment, first: int) -> Rows:
+def _restored(circuit: IntegerCircuit, head: Stream, segment: Segment, given: Rows | None, first: int) -> Rows:
     """Give stored rows, which must be such as the circuit codes."""
     data = np.frombuffer(segment.stored or b"", dtype=np.uint8)
     if head.dtype.kind == "b" and data.max(initial=0) > 1:
         raise StreamError(f"segment {first}, which is stored: a bool must be 0 or 1, got {data.max()}")
-    rows = data.view(head.dtype).reshape(segment.records, *head.shape[1:])
+    rows = data.view(head.dtype)
+    if given is not None:
+        whole = np.empty((segment.records, math.prod(head.shape[1:])), dtype=head.dtype)
+        own = np.isin(np.arange(whole.shape[1]), head.given)
+        whole[:, own], whole[:, ~own] = given, rows.reshape(segment.records, int((~own).sum()))
+        rows = whole
+    rows = rows.reshape(segment.records, *head.shape[1:])
     source = circuit.symbolizer.source if isinstance(circuit.symbolizer, Predictor) else None
     try:
         check_rows(circuit, rows.view(source.source) if head.dtype.kind == "V" and source else rows)
@@ -255,9 +285,14 @@ def _restored(circuit: IntegerCircuit, head: Stream, segment: Segment, first: in
     return rows.reshape(segment.records, -1)
 
 
-def _smaller(rows: Rows, segment: Segment) -> Segment:
-    """Give a segment with its rows as they are where that is smaller."""
-    plain = Segment(segment.records, (), (), rows.tobytes())
+def _finished(rows: Rows, segment: Segment, given: Sequence[int], stored: bool) -> Segment:
+    """Give a segment with the checksum of its given values; with its rows as they are where that is smaller."""
+    if given:
+        segment = replace(segment, given=checksum(given_of(rows, given)))
+        rows = without_given(rows, given)
+    if not stored:
+        return segment
+    plain = Segment(segment.records, (), (), rows.tobytes(), segment.given)
     return plain if len(segment.pack()) - len(plain.pack()) >= LEAST_SAVED else segment
 
 

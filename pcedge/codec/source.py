@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pcedge import limits
-from pcedge.errors import MissingToolError
+from pcedge.circuit import Circuit
+from pcedge.errors import MissingToolError, UsageError
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.serialised import MAGIC, from_bytes
@@ -12,28 +15,37 @@ from pcedge.schedule.serialised import MAGIC, from_bytes
 Source = IntegerCircuit | Program | limits.Source
 
 
-def open_program(source: Source) -> Program:
+def open_program(source: Source, given: Sequence[int] | None = None) -> Program:
     """Open an integer circuit.
 
     Args:
         source: a circuit, its program, or a file of one as path, bytes or binary file: a program (`.pcp`), which numpy
             alone reads, or an ONNX model, which needs onnx.
+        given: variables that encoder and decoder know; None takes those of the program, files have none.
 
     Raises:
         FormatError: the file breaks its format.
-        UsageError: the source is none of these.
+        UsageError: the source is none of these, or one that is given is no variable of the circuit.
         MissingToolError: it is an ONNX model, and only `pcedge-device` is installed.
         OSError: the file cannot be read.
     """
+    if isinstance(source, Circuit):
+        raise UsageError(
+            "the circuit must be an integer circuit, this is a float one: pcedge.to_integer makes one of it"
+        )
     if isinstance(source, IntegerCircuit | Program):
-        return Program.of(source)
-    return program_of(*limits.read_source(source))
+        program = Program.of(source)
+    else:
+        program = program_of(*limits.read_source(source))
+    return program if given is None else program.with_given(given)
 
 
 def program_of(data: bytes, where: str) -> Program:
     """Open an integer circuit from the bytes of a file of either form, which messages call `where`."""
     if data.startswith(MAGIC):
         return from_bytes(data, where)
+    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+        raise UsageError(f"{where} must be an integer circuit, it is a float one: pcedge quantize makes one of it")
     # The one road from the codec to onnx, taken for such files only.
     try:
         from pcedge.export.onnx.reader import read_onnx_bytes

@@ -23,7 +23,8 @@ from pcedge.codec.container import (
     parse,
     varint,
 )
-from pcedge.codec.fields import Field, check_fields, check_understood
+from pcedge.codec.fields import UNDERSTOOD, Field, check_fields, check_understood
+from pcedge.codec.given import given_rows, in_words, pack_variables
 from pcedge.codec.predicted import default_lanes
 from pcedge.codec.rows import row_shape
 from pcedge.codec.segments import check_rows, decode_segments, encode_segments
@@ -53,7 +54,8 @@ def encode(
     """Compress records to a stream.
 
     Args:
-        engine: what codes the circuit's lanes: the numpy reference, or another engine.
+        engine: what codes the circuit's lanes: the numpy reference, or another engine. The variables that are given to
+            it (`with_given`) are not in the stream.
         x: integers or booleans of shape (N, …), one symbol a variable, none missing; with a symbolizer, the data that
             it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each. None takes
@@ -67,7 +69,8 @@ def encode(
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: lanes is not positive, index is out of its range, or a field has no type.
+        UsageError: lanes is not positive, index is out of its range, a field has no type, or variables of a circuit
+            with a symbolizer are given.
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
@@ -77,7 +80,7 @@ def encode(
         >>> decode(engine, encode(engine, x)).tolist()
         [[1], [0]]
     """
-    head, array = begin(engine.circuit, x, lanes, fields, index)
+    head, array = begin(engine, x, lanes, fields, index)
     size, lanes = layout(engine.circuit, head, len(array), lanes)
     segments: list[Segment] = []
     for first, block in _batches(array, size, segment_rows(engine.circuit.symbolizer)):
@@ -94,14 +97,15 @@ def encode(
 
 
 def begin(
-    circuit: IntegerCircuit, x: ArrayLike, lanes: int | None, fields: Mapping[int, bytes] | None, index: int | None
+    engine: LaneCoder, x: ArrayLike, lanes: int | None, fields: Mapping[int, bytes] | None, index: int | None
 ) -> tuple[Stream, NDArray[Any]]:
     """Make the header of a stream of some data; its number of records, and what is stored, are not in it yet.
 
     Raises:
         DataError: the data do not fit the circuit, whatever their values.
-        UsageError: lanes or index are out of their range, or a field has no type.
+        UsageError: as of `encode`.
     """
+    circuit = engine.circuit
     if not isinstance(x, np.ndarray):
         check_rows(circuit, x)
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
@@ -110,11 +114,19 @@ def begin(
         raise DataError(f"data must have at most {MAX_DIMENSIONS} dimensions, got {array.ndim}")
     lanes = check_lanes(lanes)
     laid = dict(check_fields(fields or {}))
-    for kind in (Field.LANE_ORDER, Field.SEGMENTS, Field.STORED, Field.PACKETS):
+    for kind in sorted(UNDERSTOOD):
         if kind in laid:
             raise UsageError(f"field {int(kind)} says how lanes are laid: encode writes it where it must stand")
     if isinstance(circuit.symbolizer, Predictor):
         laid |= dict(CONTIGUOUS)
+    if engine.given:
+        if circuit.symbolizer is not None:
+            stage = "predictor stage" if isinstance(circuit.symbolizer, Predictor) else "symbolizer"
+            raise UsageError(
+                f"given variables must be numbers of the data, this circuit's are not, for it has a {stage}: got "
+                f"{in_words(engine.given)}"
+            )
+        laid[Field.GIVEN] = pack_variables(engine.given)
     if index is not None:
         rows = check_index_rows(circuit, index)
         laid[Field.SEGMENTS] = varint(rows) + varint(min(rows, lanes or default_index_lanes(circuit, rows)))
@@ -162,14 +174,24 @@ def decode(
     engine: LaneCoder,
     data: object,
     progress: Progress | None = None,
+    given: ArrayLike | None = None,
 ) -> NDArray[np.generic]:
     """Restore the records of a stream, which is bytes, with their dtype and shape.
 
+    Args:
+        engine: what codes the circuit's lanes.
+        data: the stream.
+        progress: told (records done, records in all).
+        given: the values of the stream's given variables for every record, or whole records of which these are taken.
+
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+        UsageError: given values are missing that the stream needs, or it has no use for them.
+        DataError: the given values have another shape, or are not those of the encoder.
     """
     stream = parse(data)
     check_head(engine.circuit, stream)
+    engine, known = engine.with_given(stream.given), given_rows(stream, given)
     if stream.packet_bytes is not None:
         raise StreamError("the stream must have segments, it is one of packets: decode_packet_stream takes it")
     _check_segments(stream, engine.circuit.symbolizer)
@@ -184,7 +206,9 @@ def decode(
             if progress:
                 progress(first + rows, stream.shape[0])
 
-        block = decode_segments(engine, stream, stream.segments[number : number + step], number, report)
+        some = stream.segments[number : number + step]
+        own = None if known is None else known[done : done + sum(segment.records for segment in some)]
+        block = decode_segments(engine, stream, some, number, report, own)
         out[done : done + len(block)] = block
         done += len(block)
     return shaped(engine.circuit, stream, out)
@@ -211,6 +235,8 @@ def check_head(circuit: IntegerCircuit, stream: Stream) -> None:
             f"it was made by {stream.digest.hex()}"
         )
     symbolizer = circuit.symbolizer
+    if stream.given and symbolizer is not None:
+        raise StreamError("field 13 must go with a circuit without a symbolizer, this one has one")
     rows = row_shape(symbolizer)
     if rows is not None and stream.shape[1:] != rows:
         raise StreamError(f"rows must have the symbolizer's shape {rows}, the header says shape {stream.shape}")

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import zarr
-from zarr.abc.codec import ArrayBytesCodec
-from zarr.core.array_spec import ArraySpec
-from zarr.core.buffer import Buffer, NDBuffer
-from zarr.core.common import JSON, parse_named_configuration
 
 from pcedge.codec import stream
 from pcedge.codec.registry import digest_for, engine_of, find_circuit, name_circuit
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
+from pcedge.errors import missing_extra
 from pcedge.schedule.serialised import from_bytes, to_bytes
+
+try:
+    import zarr
+    from zarr.abc.codec import ArrayBytesCodec
+    from zarr.core.array_spec import ArraySpec
+    from zarr.core.buffer import Buffer, NDBuffer
+    from zarr.core.common import JSON, parse_named_configuration
+except ModuleNotFoundError as error:
+    raise missing_extra(error.name or "zarr", "stores", "the codec of zarr") from error
 
 NAME = "pcedge.pce"
 #: the group beside an array in which circuits are kept, by their digests

@@ -214,6 +214,15 @@ class Column:
         plus = f"+{self.offset}" if self.offset else ""
         return f"{name}:scaled={text}{plus}:{self.low}..{self.high}"
 
+    @property
+    def accepts(self) -> str:
+        """Say for people which values the column takes, now and later."""
+        if self.kind in ("integer", "bits"):
+            return str(self)
+        low, high = self.values(np.array([self.low, self.high], dtype=np.int64))
+        step = (float(high) - float(low)) / max(1, self.high - self.low)
+        return f"{self.name or '*'}:{self.dtype}={low!s}..{high!s} in steps of {step:.6g}"
+
 
 def _ordered(signed: Array) -> Array:
     """Bring bits of floats in the floats' order, and back: negative ones count downwards."""

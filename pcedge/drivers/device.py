@@ -239,7 +239,7 @@ class Device:
     def encode(self, engine: LaneCoder, x: ArrayLike, lanes: int | None = None) -> bytes:
         """Compress records to a stream as `pcedge.codec.encode` does; `engine` says shapes, alphabets and digest."""
         self._need_circuit(engine)
-        return stream.encode(_OnDevice(engine.circuit, self), x, lanes)
+        return stream.encode(_OnDevice(engine.circuit, self).with_given(engine.given), x, lanes)
 
     def decode(self, engine: LaneCoder, data: bytes) -> NDArray[np.generic]:
         """Restore the records of a stream as `pcedge.codec.decode` does."""
@@ -346,11 +346,22 @@ class _OnDevice:
 
     circuit: IntegerCircuit
     device: Device
+    given: tuple[int, ...] = ()
+
+    def with_given(self, given: Sequence[int]) -> _OnDevice:
+        if given:
+            raise UsageError(
+                f"a device codes every variable of its circuit, the variables given here are {list(given)}: an engine "
+                "of pcedge takes them"
+            )
+        return self
 
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
         return self.device.encode_lanes(records, lanes)
 
-    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+    def decode_lanes(
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
+    ) -> IntArray:
         return self.device.decode_lanes(lanes, count)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,17 @@ class LaneCoder(Protocol):
     def circuit(self) -> IntegerCircuit:
         """Give the circuit."""
 
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Give the variables that encoder and decoder know before a record is coded, ascending."""
+
+    def with_given(self, given: Sequence[int]) -> LaneCoder:
+        """Give the engine that codes all variables but those; itself where they are its own.
+
+        Raises:
+            UsageError: one is no variable, or stands twice; or the engine codes every variable.
+        """
+
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
         """Encode records; record i goes to lane i mod `lanes`, as its next one.
 
@@ -38,11 +49,20 @@ class LaneCoder(Protocol):
             One byte string a lane, the same of every engine.
         """
 
-    def decode_lanes(self, lanes: list[bytes], count: int, progress: Progress | None = None) -> IntArray:
+    def decode_lanes(
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
+    ) -> IntArray:
         """Decode `count` records of shape (N, variables) from their lanes.
+
+        Args:
+            lanes: their bytes.
+            count: N.
+            progress: told as records are done.
+            known: records of that shape with what is given; None where nothing is.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
+            UsageError: variables are given, and not known.
         """
 
 
@@ -52,17 +72,15 @@ class Engine(LaneCoder, Protocol):
     def check(self, x: ArrayLike, *, allow_missing: bool) -> IntArray:
         """Check data against the circuit; give int64 records of shape (N, variables)."""
 
+    def with_given(self, given: Sequence[int]) -> Engine:
+        """Give the engine that codes all variables but those; itself where they are its own."""
+
     def decode_rounds(self, lanes: list[bytes], count: int, known: IntArray | None = None) -> Iterator[IntArray]:
         """Decode the next record of every lane at a time, fewer at the end.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-
-    def decode_lanes(
-        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
-    ) -> IntArray:
-        """Decode as every coder does; `known` are records with what is given."""
 
     @property
     def program(self) -> Program:

@@ -40,7 +40,7 @@ def encode_lanes(
     block = max(1, BLOCK_SYMBOLS // (records.shape[1] * lanes)) * lanes
     for first in range(0, len(records), block):
         lo, hi = engine.intervals(records[first : first + block])
-        _encode(encoder, lo[:, engine.coded], hi[:, engine.coded], lanes)
+        _encode(encoder, lo[:, engine.program.coded], hi[:, engine.program.coded], lanes)
         if progress:
             progress(min(first + block, len(records)), len(records))
     return encoder.finish()

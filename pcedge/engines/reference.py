@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -66,6 +66,16 @@ class ReferenceEngine:
         self.program = Program.of(source)
         self.circuit = self.program.circuit
         self._leaves: dict[tuple[int, bool, bool], Vector] = {}
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Give the variables that encoder and decoder know before a record is coded."""
+        return self.program.given
+
+    def with_given(self, given: Sequence[int]) -> ReferenceEngine:
+        """Give the engine that codes all variables but those; see `LaneCoder.with_given`."""
+        program = self.program.with_given(given)
+        return self if program is self.program else ReferenceEngine(program)
 
     @cached_property
     def _dense(self) -> dict[int, NDArray[np.float64]]:
@@ -167,7 +177,7 @@ class ReferenceEngine:
         hi = np.zeros_like(records)
         start = 0
         for symbols in _batches(records, len(records) if observe else self.batch):
-            columns = iter(self.coded)
+            columns = iter(self.program.coded)
 
             def code(
                 step: Interval, context: IntArray, first: int = start, columns: Iterator[int] = columns
@@ -181,11 +191,6 @@ class ReferenceEngine:
             self.replay(self.program.code, symbols, code, observe)
             start += symbols.shape[1]
         return lo, hi
-
-    @cached_property
-    def coded(self) -> list[int]:
-        """List the places of the coding order whose variables are not given."""
-        return [place for place, variable in enumerate(self.circuit.order) if variable not in self.program.given]
 
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
         """Encode records; record i goes to lane i mod `lanes`, as its next one. See `LaneCoder.encode_lanes`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -40,10 +40,20 @@ class NativeEngine:
         """Lay out the program."""
         self.program = Program.of(source)
         self.circuit = self.program.circuit
-        self.threads = threads
+        self.threads, self._isa = threads, isa
         self.library: Library = library(isa)
         self.tables = lay_out(self.program)
         self._native = self._lay_out()
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Give the variables that encoder and decoder know before a record is coded."""
+        return self.program.given
+
+    def with_given(self, given: Sequence[int]) -> NativeEngine:
+        """Give the engine that codes all variables but those; see `LaneCoder.with_given`."""
+        program = self.program.with_given(given)
+        return self if program is self.program else NativeEngine(program, self._isa, self.threads)
 
     def _lay_out(self) -> PceProgram:
         circuit, tables = self.circuit, self.tables

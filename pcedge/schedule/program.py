@@ -96,6 +96,12 @@ class Program:
         """Give the variables that encoder and decoder know before a record is coded."""
         return self.schedules.given
 
+    @cached_property
+    def coded(self) -> list[int]:
+        """List the places of the coding order whose variables are not given."""
+        given = set(self.given)
+        return [place for place, variable in enumerate(self.circuit.order) if variable not in given]
+
     def zeros(self, schedule: Schedule, step: Step) -> Zeros:
         """Tell what becomes of zeros in a step of one of the schedules."""
         tails = not isinstance(step, Init) and self.circuit.has_tails(step.layer)

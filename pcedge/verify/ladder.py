@@ -17,7 +17,7 @@ from pcedge.data.predictor import Predictor
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import MissingToolError, NotStructuredError, UsageError
+from pcedge.errors import DataError, MissingToolError, NotStructuredError, UsageError
 from pcedge.export.c99.project import check_circuit, write_c99
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
@@ -144,7 +144,7 @@ def verify(
     engine = ReferenceEngine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
-        raise UsageError("verify must have at least one record, got none")
+        raise DataError("verify must have at least one record, got none")
     say = announce or (lambda _: None)
     comparisons: list[Comparison] = []
     if "ort" in rungs:
@@ -211,7 +211,7 @@ def _cells(predictor: Predictor, rows: NDArray[Any] | None) -> NDArray[Any]:
     """Give rows of numbers for a stage, drawn ones where there are no data."""
     cells = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
     if not len(cells):
-        raise UsageError("verify must have at least one row of data, got none")
+        raise DataError("verify must have at least one row of data, got none")
     return cells
 
 

@@ -445,13 +445,15 @@ def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
         "1",
         "--engine",  # the native one may be done before the signal comes
         "numpy",
+        "--json",
     ]
     child = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         child.wait(timeout=12)
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=30)
+    told, said = child.communicate(timeout=30)
     assert child.returncode == 130, said
+    assert json.loads(told) == {"error": "Interrupted", "message": "interrupted", "exit": 130}
     assert b"interrupted" in said and b"Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy"]

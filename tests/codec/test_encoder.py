@@ -82,7 +82,7 @@ def test_what_an_encoder_refuses() -> None:
     with pytest.raises(DataError, match=r"^record 1, variable 1: a symbol must be in 0\.\.1, got 2$"):
         encoder.write(np.array([[0, 0, 0], [0, 2, 0]], dtype=np.uint8))
     text = r"^records must be uint8 of shape \(3,\) as those before, got int64 of shape \(3,\)$"
-    with pytest.raises(UsageError, match=text):
+    with pytest.raises(DataError, match=text):
         encoder.write(DATA[5:].astype(np.int64))
     encoder.write(DATA[5:])
     encoder.close()
@@ -128,7 +128,7 @@ def test_lanes_stay() -> None:
     for stream in (encode(ENGINE, DATA[:20], 4), encode(ENGINE, DATA[:1], 4, index=10)):
         with pytest.raises(UsageError, match=r"^lanes must be those of the stream, 4, got 5$"):
             append(ENGINE, StreamFile(stream), DATA, io.BytesIO(), 5)
-    with pytest.raises(UsageError, match=r"^records must be uint8 of shape \(3,\) as those before, got int64"):
+    with pytest.raises(DataError, match=r"^records must be uint8 of shape \(3,\) as those before, got int64"):
         append(ENGINE, StreamFile(encode(ENGINE, DATA)), DATA.astype(np.int64), io.BytesIO())
 
 
