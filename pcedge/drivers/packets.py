@@ -11,7 +11,7 @@ from pcedge.codec.packets import PacketLayout, Unpacked, open_packets, seal_pack
 from pcedge.drivers.contract import MISSING_WORD, Job
 from pcedge.drivers.device import Device, Words
 from pcedge.engines.base import Engine
-from pcedge.errors import DataError
+from pcedge.errors import DataError, ToolError
 
 #: records that are sent, or asked for, first
 FIRST_RECORDS = 4
@@ -23,6 +23,7 @@ def encode_packets(device: Device, engine: Engine, records: IntArray, layout: Pa
     Raises:
         UsageError: the engine holds another circuit, or the layout has no room for a symbol.
         DataError: a symbol is missing, or beyond the alphabet of its variable.
+        ToolError: the engine gives no packet of the layout.
     """
     device.need_circuit(engine)
     layout.check(engine.circuit.widths)
@@ -42,8 +43,14 @@ def encode_packets(device: Device, engine: Engine, records: IntArray, layout: Pa
             words = device.run(Job.PACK, [len(rest)], [[size, *rest]], [[layout.payload + 1]])[0][0]
             cycles += device.cycles
             count, by_room = divmod(int(words[-1]), 2)
+            given = rest.size - skipped
+            if not 1 <= count <= given or len(words) != layout.payload + 1:
+                raise ToolError(
+                    f"a packet must have {layout.payload} bytes and 1..{given} symbols, the engine gives "
+                    f"{len(words) - 1} and says {count}"
+                )
             # A packet that holds all that came may have room for more.
-            if count < rest.size - skipped or first + len(rest) == len(rows):
+            if count < given or first + len(rest) == len(rows):
                 most = (skipped + count) // variables + 3
                 return count, bool(by_room), words[:-1].astype(np.uint8).tobytes()
             most *= 2

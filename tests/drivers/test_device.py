@@ -303,7 +303,7 @@ def test_lanes_that_no_encoder_wrote(device: Device, capacity: Capacity) -> None
 
 
 @pytest.mark.csim
-def test_packets(device: Device, capacity: Capacity) -> None:
+def test_packets(device: Device, capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both rules, records that are longer than a packet and shorter, any bytes, and what is refused."""
     circuit = quantize(make_circuit(0, 6, 2, 9, "chain", 0.6), replace(QuantizationConfig(4, 10, 12, "small"), floor=1))
     engine = ReferenceEngine(circuit)
@@ -311,6 +311,10 @@ def test_packets(device: Device, capacity: Capacity) -> None:
     rng = np.random.default_rng(0)
     records = rng.integers(0, circuit.cardinalities, (30, 6))
     assert {packet[0] & 1 for packet in same_packets(device, engine, records, 5)} == {0, 1}
+    # Carries into bytes that have passed, which are not sent yet.
+    for seed in (2, 5, 9, 13):
+        carrying = np.random.default_rng(seed).integers(0, circuit.cardinalities, (30, 6))
+        same_packets(device, engine, carrying, 6)
     # Symbols that cost little: many records a packet, more than are sent, or asked for, at first.
     same_packets(device, engine, engine.sample(60, seed=1), 30)
     layout = PacketLayout.of(engine, 8, 20)
@@ -322,15 +326,18 @@ def test_packets(device: Device, capacity: Capacity) -> None:
         assert found.damaged == expected.damaged
     with pytest.raises(UsageError, match=r"^the engine must hold the circuit "):
         device_packets.encode_packets(device, ReferenceEngine(CIRCUITS[0]), records, layout)
-    with pytest.raises(
-        UsageError, match=r"^packets of this circuit with a checksum of 32 bits must have 8\.\.65535 "
-    ):
+    with pytest.raises(UsageError, match=r"^packets of this circuit with a checksum of 32 bits must have 8\.\.65535 "):
         device_packets.decode_packets(device, engine, [], replace(layout, size=7, crc_bits=32), 20)
     with pytest.raises(DataError, match=r"^records to encode must have no missing symbols$"):
         device_packets.encode_packets(device, engine, np.full((2, 6), -1), layout)
     with pytest.raises(ToolError, match=r"^the engine must end PACK with status 0, it says .*BAD_FRAME"):
         device.run(Job.PACK, [1], [[np.array([9, 9]), records[0]]], [[10]])
     same_packets(device, engine, records[:4], 6)
+    monkeypatch.setattr(device, "run", lambda *_: [[np.zeros(6, dtype=np.uint32)]])
+    with pytest.raises(
+        ToolError, match=r"^a packet must have 5 bytes and 1\.\.24 symbols, the engine gives 5 and says 0$"
+    ):
+        device_packets.encode_packets(device, engine, records[:4], PacketLayout(6, 1))
 
 
 @pytest.mark.csim
@@ -494,7 +501,11 @@ class TestCommands:
         done = self.run("simulate", csim.folder)
         assert done.exit_code == 0 and "16 records: likelihoods, bytes and symbols equal; cycles" in done.output
         report = verify(CIRCUITS[2], records_of(CIRCUITS[2]), ["engine"], project=csim.folder)
-        assert report.mismatches == 0 and len(report.comparisons) == 5
+        assert report.mismatches == 0
+        assert [one.output for one in report.comparisons[-2:]] == [
+            "packets = reference bytes", "symbols of each packet alone",
+        ]  # fmt: skip
+        assert len(report.comparisons) == 7 and all(one.vectors for one in report.comparisons)
         with pytest.raises(UsageError, match="must have read-only memories for the rung csim"):
             verify(CIRCUITS[0], records_of(CIRCUITS[0]), ["csim"], project=csim.folder)
 
