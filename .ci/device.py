@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 #: what a board imports
-DOORS = ("pcedge.drivers", "pcedge.drivers.device", "pcedge.drivers.pynq", "pcedge.drivers.image_check")
+DOORS = tuple(f"pcedge.drivers{name}" for name in ("", ".device", ".packets", ".pynq", ".image_check"))
 
 #: a board opens no ONNX file: what would only be imported for one, and a command's messages, stay out
 LEFT_OUT = ["pcedge.export", "pcedge.front", "pcedge.cli"]

@@ -124,7 +124,7 @@ def systemrdl() -> str:
     """Write hls/registers.rdl."""
     fields = {
         "control": [("start", 0, 0, "rw"), ("done", 1, 1, "r"), ("idle", 2, 2, "r")],
-        "job": [("job", 2, 0, "rw")],
+        "job": [("job", max(JOBS).bit_length() - 1, 0, "rw")],
         "status": [((bit.name or "").lower(), at, at, "r") for at, bit in enumerate(Status)],
     }
     blocks = []

@@ -51,6 +51,9 @@ LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 #: many there are, and flags of how it stands
 COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
 
+#: bits of a counter of a payload's bytes
+PAYLOAD_BITS = 16
+
 #: bits of an address that MIX counts up
 ADDRESS_BITS = 32
 
@@ -91,7 +94,11 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
     return ResourceEstimate(family, {
         "mix": _mix(widths, shape, units, lists, family),
         "vector": _vector(widths, shape, units, family),
-        "interval": _interval(widths, shape, family) + _floors(widths, shape, capacity is not None, family),
+        "interval": (
+            _interval(widths, shape, family)
+            + _floors(widths, shape, capacity is not None, family)
+            + _cells(widths, capacity is not None, family)
+        ),
         "streams": _streams(widths, shape, sizes, step),
         **memories,
         "tables": (
@@ -237,6 +244,17 @@ def _interval(widths: Widths, shape: EngineSize, family: str) -> Amounts:
     return product * (shape.lanes * points) + bound * points + sums + reciprocal + coder + sources
 
 
+def _cells(widths: Widths, loaded: bool, family: str) -> Amounts:
+    """Count what says where a packet ends: an interval's cells around a symbol, and a product by the floor."""
+    window, bytes_ = widths.range_bits + 2, widths.range_bits // 8
+    edges = (adder(window) + shifter(window, bytes_)) * 6  # both ends, before and behind; both cells that remain
+    compared = adder(window) * 7
+    left = (adder(widths.scale_bits + 9) + shifter(widths.scale_bits + 9, bytes_)) * 2
+    unit = widths.range_bits - widths.scale_bits
+    room = multiplier(unit, widths.scale_bits, family) if loaded else adder(unit) * (widths.floor.bit_count() - 1)
+    return edges + compared + left + room + shifter(window, bytes_)
+
+
 def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int) -> Amounts:
     """Count for every stream its vectors, in a bank a lane, exponents, symbols of two records, and registers."""
     slots = sizes["exponent_slots"]
@@ -248,6 +266,9 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     # A vector begins in any bank: words are turned on their way out, and in.
     one += shifter(word, shape.lanes - 1) * (STATE_READERS + 1) + multiplexer(STATE_WRITERS, word)
     one += multiplexer(slots, 1) * STATE_READERS
+    # Of a packet: symbols counted three times, bytes of the payload to come and left, the cells of what has passed.
+    one += adder(COUNTER_BITS) + adder(PAYLOAD_BITS)
+    one += Amounts(ff=3 * COUNTER_BITS + 8 + 2 * (widths.scale_bits + 9) + (widths.range_bits // 8).bit_length() + 4)
     # Symbols of a record that came in, words of a result that went out.
     one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS + adder(sizes["variables"].bit_length()) * 2
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)

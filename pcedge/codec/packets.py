@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -81,6 +81,13 @@ class PacketLayout:
             )
 
 
+#: fills the packet that begins at a place: how many symbols it holds, whether by the second rule, and its payload
+Fill = Callable[[int], tuple[int, bool, bytes]]
+
+#: writes what payloads hold into records, (N, variables): of each its place and rule
+Unpack = Callable[[list[bytes], IntArray, IntArray, IntArray], None]
+
+
 class Unpacked(NamedTuple):
     """Hold what packets give: records of shape (N, variables), and which of their symbols came."""
 
@@ -118,12 +125,21 @@ def encode_packets(
         progress: told (records done, records in all).
     """
     layout.check(engine.circuit.widths)
-    source = _Source(engine, records)
+    source, circuit = _Source(engine, records), engine.circuit
+
+    def fill(place: int) -> tuple[int, bool, bytes]:
+        return _fill(source, place, layout.payload, circuit.widths, circuit.floor)
+
+    return seal_packets(fill, records, layout, progress)
+
+
+def seal_packets(fill: Fill, records: IntArray, layout: PacketLayout, progress: Progress | None = None) -> list[bytes]:
+    """Fill packets one after the other, and put place and checksum around each payload."""
     packets: list[bytes] = []
     place, end = 0, records.size
     while place < end:
-        count, kept, payload = _fill(source, place, layout.payload, engine.circuit.widths, engine.circuit.floor)
-        packets.append(_sealed(2 * place + kept, payload, layout))
+        count, by_room, payload = fill(place)
+        packets.append(_sealed(2 * place + by_room, payload, layout))
         place += count
         if progress:
             progress(place // records.shape[1], len(records))
@@ -222,8 +238,27 @@ def decode_packets(
     Returns:
         The records, with -1 where nothing came.
     """
-    variables = len(engine.circuit.order)
-    out = np.full((records, variables), MISSING, dtype=np.int64)
+    reference = engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(engine.program)
+
+    def unpack(payloads: list[bytes], places: IntArray, rules: IntArray, out: IntArray) -> None:
+        if isinstance(engine, NativeEngine):
+            engine.unpack(b"".join(payloads), layout.payload, places, rules, out)
+        else:
+            _decode_block(reference, payloads, places, rules, out)
+
+    return open_packets(unpack, packets, layout, (records, len(engine.circuit.order)), progress)
+
+
+def open_packets(
+    unpack: Unpack,
+    packets: Sequence[bytes],
+    layout: PacketLayout,
+    shape: tuple[int, int],
+    progress: Progress | None = None,
+) -> Unpacked:
+    """Check packets, and decode payloads side by side; `shape` is that of the records."""  # fmt: skip
+    records, variables = shape
+    out = np.full(shape, MISSING, dtype=np.int64)
     damaged, good = [], []
     for number, packet in enumerate(packets):
         place = int.from_bytes(packet[: layout.place_bytes], "little")
@@ -232,14 +267,10 @@ def decode_packets(
             good.append((place >> 1, place & 1, body[layout.place_bytes :]))
         else:
             damaged.append(number)
-    reference = engine if isinstance(engine, ReferenceEngine) else ReferenceEngine(engine.program)
     for first in range(0, len(good), BLOCK_PACKETS):
         block = good[first : first + BLOCK_PACKETS]
         places, rules = (np.array([packet[k] for packet in block], dtype=np.int64) for k in (0, 1))
-        if isinstance(engine, NativeEngine):
-            engine.unpack(b"".join(packet[2] for packet in block), layout.payload, places, rules, out)
-        else:
-            _decode_block(reference, [packet[2] for packet in block], places, rules, out)
+        unpack([packet[2] for packet in block], places, rules, out)
         if progress:
             progress(min(first + BLOCK_PACKETS, len(good)), len(good))
     return Unpacked(out, out != MISSING, tuple(damaged))

@@ -39,6 +39,8 @@ class Job(IntEnum):
     LOAD = 4
     READ = 5
     TELL = 6
+    PACK = 7
+    UNPACK = 8
 
 
 #: what each job does
@@ -50,6 +52,8 @@ JOBS = {
     Job.LOAD: "write the memories from an image",
     Job.READ: "give the image that the memories hold",
     Job.TELL: "fill the info registers and nothing else",
+    Job.PACK: "fill a packet of so many bytes with records",
+    Job.UNPACK: "restore what one packet holds",
 }
 
 
@@ -100,7 +104,7 @@ REGISTERS = (
     ),
     Register("job", 0x10, 1, "rw", "the mode"),
     Register("status", 0x18, 1, "r", "bits that the last job set, 0 if fine"),
-    Register("cycles", 0x28, 2, "r", "clock cycles of a likelihood, encode, decode or sample; 0 after other jobs"),
+    Register("cycles", 0x28, 2, "r", "clock cycles of a job that works on records; 0 after other jobs"),
     Register("records", 0x100, MOST_STREAMS, "rw", "records of each stream"),
     Register("info", 0x200, 40, "r", "what the build is and which circuit it has; written by every job"),
 )

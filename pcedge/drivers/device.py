@@ -112,7 +112,7 @@ class Device:
         self.status = Status(0)
         #: what the build is, and which circuit it holds
         self.info: Info
-        self._run(Job.TELL, [], [], [])
+        self.run(Job.TELL, [], [], [])
         if len(self.ports) != self.info.streams:
             raise UsageError(f"the engine has {self.info.streams} streams, got {len(self.ports)} ports")
 
@@ -129,7 +129,7 @@ class Device:
             check_image(words, EngineSize(self.info.macs, self.info.streams, self.info.search_bits))
         # A load that does not end leaves nothing to count on.
         self.info = replace(self.info, record=0)
-        self._run(Job.LOAD, [], [[words]], [])
+        self.run(Job.LOAD, [], [[words]], [])
         back = self.read_back(len(words))
         if not np.array_equal(back, words):
             index = int(np.flatnonzero(back[: len(words)] != words[: len(back)])[:1].sum())
@@ -137,8 +137,8 @@ class Device:
 
     def read_back(self, limit: int) -> Words:
         """Read the image that is loaded, of at most so many words."""
-        self._need_circuit()
-        return self._run(Job.READ, [], [], [[limit]])[0][0]
+        self.need_circuit()
+        return self.run(Job.READ, [], [], [[limit]])[0][0]
 
     def likelihood(self, records: ArrayLike) -> Vector:
         """Give mantissas and exponents, (N,) each, of records (N, variables); −1 is missing.
@@ -146,11 +146,11 @@ class Device:
         Raises:
             DataError: a symbol is beyond the alphabet of its variable.
         """
-        rows = self._rows(records)
+        rows = self.rows(records)
         streams = self.info.streams
         counts = [len(range(k, len(rows), streams)) for k in range(streams)]
         packets = [list(rows[k::streams]) for k in range(streams)]
-        replies = self._run(Job.LIKELIHOOD, counts, packets, [[2] * count for count in counts])
+        replies = self.run(Job.LIKELIHOOD, counts, packets, [[2] * count for count in counts])
         results = np.zeros((len(rows), 2), dtype=np.uint32)
         for k in range(streams):
             if counts[k]:
@@ -163,7 +163,7 @@ class Device:
         Raises:
             DataError: a symbol is missing, or beyond the alphabet of its variable.
         """
-        rows = self._rows(records)
+        rows = self.rows(records)
         _need_lanes(lanes)
         if (rows == MISSING_WORD).any():
             raise DataError("records to encode must have no missing symbols")
@@ -175,7 +175,7 @@ class Device:
                 [lane_rows.size * (self.info.scale_bits // 8) + 16] if len(lane_rows) else [] for lane_rows in batch
             ]
             counts = [len(lane_rows) for lane_rows in batch]
-            replies = self._run(Job.ENCODE, counts, [list(lane_rows) for lane_rows in batch], limits)
+            replies = self.run(Job.ENCODE, counts, [list(lane_rows) for lane_rows in batch], limits)
             coded += [
                 packets[0].astype(np.uint8).tobytes() if packets else NOTHING for packets in replies[: len(batch)]
             ]
@@ -191,7 +191,7 @@ class Device:
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-        self._need_circuit()
+        self.need_circuit()
         _need_lanes(len(lanes))
         if count < 0:
             raise UsageError(f"the number of records must be at least 0, got {count}")
@@ -206,7 +206,7 @@ class Device:
                 [np.frombuffer(lanes[lane], dtype=np.uint8).astype(np.uint32)] if counts[lane - first] else []
                 for lane in batch
             ]
-            replies = self._run(
+            replies = self.run(
                 job, counts, packets, [[self.info.record] * number for number in counts], allowed=Status.BAD_LANE
             )
             if self.status & Status.BAD_LANE:
@@ -226,7 +226,7 @@ class Device:
         Raises:
             UsageError: the number of records is negative.
         """
-        self._need_circuit()
+        self.need_circuit()
         if count < 0:
             raise UsageError(f"the number of records must be at least 0, got {count}")
         generator = np.random.default_rng(seed)
@@ -238,16 +238,22 @@ class Device:
 
     def encode(self, engine: LaneCoder, x: ArrayLike, lanes: int | None = None) -> bytes:
         """Compress records to a stream as `pcedge.codec.encode` does; `engine` says shapes, alphabets and digest."""
+<<<<<<< HEAD
         self._need_circuit(engine)
         return stream.encode(_OnDevice(engine.circuit, self).with_given(engine.given), x, lanes)
+=======
+        self.need_circuit(engine)
+        return stream.encode(_OnDevice(engine.circuit, self), x, lanes)
+>>>>>>> packets
 
     def decode(self, engine: LaneCoder, data: bytes) -> NDArray[np.generic]:
         """Restore the records of a stream as `pcedge.codec.decode` does."""
-        self._need_circuit(engine)
+        self.need_circuit(engine)
         return stream.decode(_OnDevice(engine.circuit, self), data)
 
-    def _rows(self, records: ArrayLike) -> Words:
-        self._need_circuit()
+    def rows(self, records: ArrayLike) -> Words:
+        """Give records, (N, variables), as words; −1 is missing."""
+        self.need_circuit()
         rows = np.asarray(records)
         if rows.ndim != 2 or rows.shape[1] != self.info.record or rows.dtype.kind not in "iu":
             raise UsageError(
@@ -258,7 +264,8 @@ class Device:
                 raise DataError(f"symbols must be in 0..{self.info.cardinality - 1}, or -1 for missing, got {end}")
         return np.where(rows < 0, MISSING_WORD, rows).astype(np.uint32)
 
-    def _need_circuit(self, engine: LaneCoder | None = None) -> None:
+    def need_circuit(self, engine: LaneCoder | None = None) -> None:
+        """Demand that a circuit is loaded, or this one."""
         if not self.info.record:
             raise UsageError("the engine must have a circuit, none is loaded: load an image first")
         if engine is not None and engine.circuit.digest != self.info.digest:
@@ -278,7 +285,7 @@ class Device:
         numbers = {item.name: named[item.name] for item in fields(Info) if item.name not in ("digest", "reload")}
         return Info(digest, bool(named["reload"]), **numbers)
 
-    def _run(
+    def run(
         self,
         job: Job,
         records: Sequence[int],

@@ -82,8 +82,10 @@ class Board:
         job, records = self.registers.get(JOB, 0), self.registers.get(RECORDS + 4 * index, 0)
         if job == Job.LOAD:
             return int(index == 0)
-        if job in (Job.DECODE, Job.SAMPLE):
+        if job in (Job.DECODE, Job.SAMPLE, Job.UNPACK):
             return int(records > 0)
+        if job == Job.PACK:
+            return records + 1 if records else 0
         return records if job in (Job.LIKELIHOOD, Job.ENCODE) else 0
 
     def _run(self) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec import packets
+from pcedge.codec.packets import PacketLayout, Unpacked
+from pcedge.engines.reference import ReferenceEngine
 
 #: lanes of the streams that are compared
 VERIFY_LANES = 8
+
+#: bytes of the packets that are compared, their checksum's bits, and records in them at most: the reference walks a
+#: record alone wherever a packet begins
+PACKET_BYTES, PACKET_CRC_BITS, PACKET_RECORDS = 64, 16, 16
 
 #: share of symbols hidden for the partial-evidence check
 HIDDEN_SHARE = 0.3
@@ -54,6 +62,41 @@ def compare_records(rung: str, name: str, expected: IntArray, got: IntArray, col
         record, place = (int(position) for position in differs[0])
         first = f"record {record}, {column} {place}: expected {expected[record, place]}, got {got[record, place]}"
     return Comparison(rung, name, len(expected), len(np.unique(differs[:, 0])), first)
+
+
+def compare_packets(
+    rung: str,
+    name: str,
+    reference: ReferenceEngine,
+    complete: IntArray,
+    encode: Callable[[IntArray, PacketLayout], list[bytes]],
+    decode: Callable[[Sequence[bytes], PacketLayout, int], Unpacked],
+) -> list[Comparison]:
+    """Compare packets of equal size that a rung writes, and what it reads of the reference's, each of them alone.
+
+    Nothing where there are no records.
+    """
+    if not len(complete):
+        return []
+    records = complete[:PACKET_RECORDS]
+    layout = PacketLayout.of(reference, PACKET_BYTES, len(records), PACKET_CRC_BITS)
+    expected, got = packets.encode_packets(reference, records, layout), encode(records, layout)
+    differs = [number for number, pair in enumerate(zip(expected, got, strict=False)) if pair[0] != pair[1]]
+    wrong = len(differs) + abs(len(expected) - len(got))
+    first = f"packet {min([*differs, len(expected), len(got)])}" if wrong else None
+    out = [Comparison(rung, f"{name}packets = reference bytes", len(expected), wrong, first)]
+    # What each says alone, and all together.
+    parts = [decode([packet], layout, len(records)).records for packet in expected]
+    alone = [packets.decode_packets(reference, [packet], layout, len(records)).records for packet in expected]
+    shape = (-1, records.shape[1])
+    out.append(
+        compare_records(
+            rung, f"{name}symbols of each packet alone",
+            np.concatenate([*alone, records]).reshape(shape),
+            np.concatenate([*parts, decode(expected, layout, len(records)).records]).reshape(shape),
+        )
+    )  # fmt: skip
+    return out
 
 
 def _first_byte(expected: bytes, got: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.data.predictor import Predictor
+from pcedge.drivers import packets as device_packets
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
@@ -32,7 +34,7 @@ from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
-from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_records, hide
+from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_packets, compare_records, hide
 from pcedge.verify.mcu import compare_mcu
 from pcedge.verify.native import compare_native
 from pcedge.verify.prediction import compare_stage
@@ -220,8 +222,7 @@ def _compare_ort(engine: ReferenceEngine, session: OrtSession, records: IntArray
         return trace_ort(engine, session, block)
 
     out = []
-    partial = hide(records)
-    for name, data in (("likelihood", records), ("likelihood, partial evidence", partial)):
+    for name, data in (("likelihood", records), ("likelihood, partial evidence", hide(records))):
         got = session.run(data)
         pair = [got["mantissa"], got["exponent"]]
         out.append(_compare(engine, "ort", name, data, engine.likelihood(data), pair, trace))
@@ -235,10 +236,9 @@ def _compare_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> lis
     def trace(block: IntArray) -> Trace:
         return trace_csim(engine, csim, block)
 
-    partial = hide(records)
     out = [
         _compare(engine, "csim", name, data, engine.likelihood(data), csim.likelihood(data), trace)
-        for name, data in (("pc_likelihood", records), ("pc_likelihood, partial evidence", partial))
+        for name, data in (("pc_likelihood", records), ("pc_likelihood, partial evidence", hide(records)))
     ]
     out.append(
         _compare(engine, "csim", "intervals lo, hi", records, engine.intervals(records), csim.intervals(records), trace)
@@ -284,6 +284,11 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
             first = f"record {differs[0]}" if len(differs) else None
             out.append(Comparison("engine", name, len(data), len(differs), first))
         out += _compare_coding(engine, "engine", "", device.encode_lanes, device.decode_lanes, records)
+        out += compare_packets(
+            "engine", "", engine, records[(records != MISSING).all(axis=1)],
+            partial(device_packets.encode_packets, device, engine),
+            partial(device_packets.decode_packets, device, engine),
+        )  # fmt: skip
     return out
 
 

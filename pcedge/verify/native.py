@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.layers import MISSING
+from pcedge.codec import packets
 from pcedge.codec.predicted import encode_rows, lane_rows, token_bounds
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -16,7 +18,7 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import StreamError
 from pcedge.native import NativeEngine, instruction_sets
 from pcedge.native.library import library
-from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_records, hide
+from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_packets, compare_records, hide
 
 #: records that are sampled, at most: the reference decodes them one by one
 SAMPLES = 64
@@ -40,13 +42,13 @@ def compare_native(
     alone = np.full_like(records, MISSING)
     rows, variables = np.arange(len(records)), np.arange(len(records)) % records.shape[1]
     alone[rows, variables] = records[rows, variables]
-    partial = hide(records)
+    hidden = hide(records)
     vectors = {
         "likelihood": (records, reference.likelihood(records)),
-        "likelihood, partial evidence": (partial, reference.likelihood(partial)),
+        "likelihood, partial evidence": (hidden, reference.likelihood(hidden)),
         "marginals of single variables": (alone, reference.likelihood(alone)),
         "intervals lo, hi": (records, reference.intervals(records)),
-        "intervals lo, hi, partial evidence": (partial, reference.intervals(partial)),
+        "intervals lo, hi, partial evidence": (hidden, reference.intervals(hidden)),
     }
     complete = records[(records != MISSING).all(axis=1)]
     lanes = min(VERIFY_LANES, len(complete))
@@ -63,6 +65,8 @@ def compare_native(
             found = engine.encode_lanes(complete, lanes)
             out.append(compare_lanes("native", f"{isa}: encode = reference bytes (lanes)", coded, found))
             out.append(_decoded(engine, f"{isa}: decode of reference streams", coded, complete))
+            code = partial(packets.encode_packets, engine), partial(packets.decode_packets, engine)
+            out += compare_packets("native", f"{isa}: ", reference, complete, *code)
         out.append(compare_records("native", f"{isa}: samples", samples, engine.sample(len(samples))))
         if stage is not None:
             out += _rows(engine, isa, *stage)

@@ -7,19 +7,22 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from helpers.engine import CIRCUITS, SHAPE, run_all
+from helpers.engine import CIRCUITS, SHAPE, run_all, same_packets
 from helpers.paths import ROOT
 from numpy.testing import assert_array_equal
 from strategies import make_circuit, steep
 
 from pcedge.cli import group
+from pcedge.codec.packets import PacketLayout, decode_packets
 from pcedge.drivers import Device, open_overlay
+from pcedge.drivers import packets as device_packets
 from pcedge.drivers.contract import CONTROL, DONE, IMAGE_NAMES, INFO, JOB, RECORDS, START, STATUS, Job, Status
 from pcedge.drivers.image_check import check_image, read_words
 from pcedge.drivers.layout import SECTIONS
@@ -27,6 +30,7 @@ from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError, WidthError
 from pcedge.export import write_onnx, write_project
+from pcedge.export.engine.cycles import count_cycles
 from pcedge.export.program.image import Capacity, capacity_from, capacity_of, image_words
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -82,7 +86,7 @@ def test_random_stalls_change_no_bit(csim: EngineCsim, capacity: Capacity) -> No
 
 def load_unchecked(device: Device, words: np.ndarray) -> None:
     """Load as a host does that checks nothing."""
-    device._run(Job.LOAD, [], [[words]], [])
+    device.run(Job.LOAD, [], [[words]], [])
 
 
 @pytest.mark.csim
@@ -299,6 +303,59 @@ def test_lanes_that_no_encoder_wrote(device: Device, capacity: Capacity) -> None
 
 
 @pytest.mark.csim
+def test_packets(device: Device, capacity: Capacity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both rules, records that are longer than a packet and shorter, any bytes, and what is refused."""
+    circuit = quantize(make_circuit(0, 6, 2, 9, "chain", 0.6), replace(QuantizationConfig(4, 10, 12, "small"), floor=1))
+    engine = ReferenceEngine(circuit)
+    device.load(image_words(circuit, capacity))
+    rng = np.random.default_rng(0)
+    records = rng.integers(0, circuit.cardinalities, (30, 6))
+    assert {packet[0] & 1 for packet in same_packets(device, engine, records, 5)} == {0, 1}
+    # Carries into bytes that have passed, which are not sent yet.
+    for seed in (2, 5, 9, 13):
+        carrying = np.random.default_rng(seed).integers(0, circuit.cardinalities, (30, 6))
+        same_packets(device, engine, carrying, 6)
+    # Symbols that cost little: many records a packet, more than are sent, or asked for, at first.
+    same_packets(device, engine, engine.sample(60, seed=1), 30)
+    layout = PacketLayout.of(engine, 8, 20)
+    for _ in range(40):
+        packet = rng.integers(0, 256, 8, dtype=np.uint8).tobytes()
+        expected = decode_packets(engine, [packet], layout, 20)
+        found = device_packets.decode_packets(device, engine, [packet], layout, 20)
+        assert_array_equal(found.records, expected.records)
+        assert found.damaged == expected.damaged
+    with pytest.raises(UsageError, match=r"^the engine must hold the circuit "):
+        device_packets.encode_packets(device, ReferenceEngine(CIRCUITS[0]), records, layout)
+    with pytest.raises(UsageError, match=r"^packets of this circuit with a checksum of 32 bits must have 8\.\.65535 "):
+        device_packets.decode_packets(device, engine, [], replace(layout, size=7, crc_bits=32), 20)
+    with pytest.raises(DataError, match=r"^records to encode must have no missing symbols$"):
+        device_packets.encode_packets(device, engine, np.full((2, 6), -1), layout)
+    with pytest.raises(ToolError, match=r"^the engine must end PACK with status 0, it says .*BAD_FRAME"):
+        device.run(Job.PACK, [1], [[np.array([9, 9]), records[0]]], [[10]])
+    same_packets(device, engine, records[:4], 6)
+    monkeypatch.setattr(device, "run", lambda *_: [[np.zeros(6, dtype=np.uint32)]])
+    with pytest.raises(
+        ToolError, match=r"^a packet must have 5 bytes and 1\.\.24 symbols, the engine gives 5 and says 0$"
+    ):
+        device_packets.encode_packets(device, engine, records[:4], PacketLayout(6, 1))
+
+
+@pytest.mark.csim
+def test_packets_take_the_cycles_of_lanes(device: Device, capacity: Capacity) -> None:
+    """And one more, for the word before a packet."""
+    circuit = CIRCUITS[3]
+    device.load(image_words(circuit, capacity))
+    records = records_of(circuit, 3)
+    device.run(Job.PACK, [3], [[np.array([400]), *records]], [[401]])
+    assert device.cycles == 1 + count_cycles(circuit, SHAPE, "encode", [3, 0, 0])
+    # Bytes that are more than three records have; of two the last symbols do not come, which takes as long.
+    for size in (400, len(records) * 2):
+        word = np.concatenate([[0], np.arange(size) % 251])
+        (reply,), *_ = device.run(Job.UNPACK, [3], [[word]], [[3 * len(circuit.order)]])
+        assert device.cycles == 1 + count_cycles(circuit, SHAPE, "decode", [len(reply) // len(circuit.order), 0, 0])
+
+
+@pytest.mark.csim
 def test_values_that_are_none(device: Device, capacity: Capacity) -> None:
     words = image_words(CIRCUITS[2], capacity)
     for image, what in (([], "float64 of shape"), (words.reshape(1, -1), "uint32 of shape"), (b"PCE1", "of shape")):
@@ -444,7 +501,11 @@ class TestCommands:
         done = self.run("simulate", csim.folder)
         assert done.exit_code == 0 and "16 records: likelihoods, bytes and symbols equal; cycles" in done.output
         report = verify(CIRCUITS[2], records_of(CIRCUITS[2]), ["engine"], project=csim.folder)
-        assert report.mismatches == 0 and len(report.comparisons) == 5
+        assert report.mismatches == 0
+        assert [one.output for one in report.comparisons[-2:]] == [
+            "packets = reference bytes", "symbols of each packet alone",
+        ]  # fmt: skip
+        assert len(report.comparisons) == 7 and all(one.vectors for one in report.comparisons)
         with pytest.raises(UsageError, match="must have read-only memories for the rung csim"):
             verify(CIRCUITS[0], records_of(CIRCUITS[0]), ["csim"], project=csim.folder)
 

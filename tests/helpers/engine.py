@@ -7,7 +7,9 @@ from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
 from helpers.special import special
+from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.drivers import Device
+from pcedge.drivers import packets as device_packets
 from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
@@ -42,4 +44,19 @@ def run_all(device: Device, engine: ReferenceEngine, records: np.ndarray) -> lis
     assert device.encode_lanes(records, device.info.streams) == coded
     cycles.append(device.cycles)
     assert_array_equal(device.decode_lanes(coded, len(records)), records)
-    return [*cycles, device.cycles]
+    cycles.append(device.cycles)
+    same_packets(device, engine, records[:8], 9)
+    return cycles
+
+
+def same_packets(device: Device, engine: ReferenceEngine, records: np.ndarray, size: int) -> list[bytes]:
+    """Demand the reference's packets, and of each alone what the reference finds in it; give them."""
+    layout = PacketLayout.of(engine, size, len(records))
+    packets = encode_packets(engine, records, layout)
+    assert device_packets.encode_packets(device, engine, records, layout) == packets
+    found = device_packets.decode_packets(device, engine, packets[::-1], layout, len(records))
+    assert_array_equal(found.records, records)
+    for packet in packets[:3]:
+        alone = device_packets.decode_packets(device, engine, [packet], layout, len(records))
+        assert_array_equal(alone.records, decode_packets(engine, [packet], layout, len(records)).records)
+    return packets

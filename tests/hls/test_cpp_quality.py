@@ -101,6 +101,7 @@ CONSTANT = r"(?:unsigned\(|\()?(?:\d+u?|(?:K::)?C::\w+|(?:[A-Z]\w*::)?[A-Z][A-Z_
 PRODUCTS = {
     "reciprocal": ("divisor * start", "start * uint_t<F, 18>(error >> 14)"),
     "scale of an interval": ("reciprocal<F>(divisor) * room", "input * prepared.scale"),
+    "room in a packet": ("unit * floor",),
     "range coder": ("unit * start", "unit * uint_t<F, P + 1>(end - start)"),
     "weights": ("weight * mantissa",),
     "leaf tables": ("scale * entry", "context * k.rows[e].at[p]", "state[step.a + k] * below"),

@@ -20,6 +20,7 @@ from pcedge.verify import verify
 CASES = {
     "likelihood", "likelihood, partial evidence", "marginals of single variables", "intervals lo, hi",
     "intervals lo, hi, partial evidence", "encode = reference bytes (lanes)", "decode of reference streams", "samples",
+    "packets = reference bytes", "symbols of each packet alone",
 }  # fmt: skip
 
 

@@ -25,6 +25,18 @@ bool read_symbol(K &k, typename K::stream_t &s, hls::stream<word_t> &in,
                  typename K::symbol_t &symbol) {
 #pragma HLS INLINE
   using symbol_t = typename K::symbol_t;
+  if (!s.headed) {
+    if (!in.empty()) {
+      const word_t word = in.read();
+      PCEDGE_WORD_MOVED();
+      s.headed = true;
+      s.room = std::uint16_t(word.data);
+      s.skipping = !word.last;
+      if (s.skipping)
+        k.status |= BAD_FRAME;
+    }
+    return false;
+  }
   if (s.skipping) {
     if (!in.empty()) {
       s.skipping = !in.read().last;
@@ -63,26 +75,32 @@ template <class K> void read_byte(K &, typename K::stream_t &s, hls::stream<word
 #pragma HLS INLINE
   using F = typename K::F;
   const bool room = s.loaded ? unsigned(s.holds) < K::HELD || s.records == 0 : true;
-  word_t word;
-  word.data = 0;
+  uint_t<F, 9> byte = NO_BYTE;
   if (!s.ended) {
     if (!room || in.empty())
       return;
-    word = in.read();
+    const word_t word = in.read();
     PCEDGE_WORD_MOVED();
     s.ended = word.last;
+    if (!s.headed) {
+      s.headed = true;
+      s.sure = (word.data & 1u) != 0;
+      s.count = word.data >> 1;
+      return;
+    }
+    byte = uint_t<F, 9>(word.data & 255u);
     s.came += 1;
   }
   if (!s.loaded) {
     const uint_t<F, K::B> kept = uint_t<F, K::B>(s.coder.low << 8);
-    s.coder.low = uint_t<F, K::B + 1>(kept | uint_t<F, K::B>(word.data & 255u));
+    s.coder.low = uint_t<F, K::B + 1>(kept | uint_t<F, K::B>(next_byte<K>(s, byte)));
     const unsigned moved = unsigned(s.moved) + 1;
     s.moved = typename K::moved_t(moved);
     s.loaded = moved == unsigned(K::B / 8);
     return;
   }
   if (unsigned(s.holds) < K::HELD)
-    push_byte<K>(s, uint_t<F, 9>(word.data & 255u));
+    push_byte<K>(s, byte);
 }
 
 /// \brief Tell whether no encoder wrote a lane: it writes one byte more than its symbols move.
@@ -91,13 +109,15 @@ template <class K> bool is_damaged(const typename K::stream_t &s) {
   return s.damaged || s.came != s.shifted + 1;
 }
 
-/// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane.
-template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &out) {
+/// \brief Send what an encoder's digits make known, a byte a cycle; then the end of the lane, or of a
+/// payload and how many symbols it holds.
+template <class K> void send_byte(const K &k, typename K::stream_t &s, hls::stream<word_t> &out) {
 #pragma HLS INLINE
   using F = typename K::F;
   carried_t<F> &owed = s.owed;
+  const bool packs = k.job == PACK;
   const bool waits =
-      s.tail == K::RECORDS && s.records > 0 && unsigned(s.holds) == 0 && owed.run == 0;
+      s.tail == K::RECORDS && s.records > 0 && !s.over && unsigned(s.holds) == 0 && owed.run == 0;
   if (waits || s.tail == K::FINISHED || out.full())
     return;
   if (owed.run != 0) {
@@ -109,20 +129,35 @@ template <class K> void send_byte(typename K::stream_t &s, hls::stream<word_t> &
     if (owed.known)
       write_word(out, std::uint32_t(owed.byte), false);
   } else if (s.tail == K::RECORDS) {
-    push_byte<K>(s, range_flush<F, K::B>(s.coder));
-    s.tail = K::DIGITS;
+    if (!packs)
+      push_byte<K>(s, range_flush<F, K::B>(s.coder));
+    else if (!s.over)
+      pack_rest<K>(s);
+    s.tail = packs ? K::PAYLOAD : K::DIGITS;
+  } else if (s.tail == K::PAYLOAD) {
+    if (s.room == 0) {
+      s.tail = K::DIGITS;
+      return;
+    }
+    push_byte<K>(s, range_digit<F, K::B>(s.coder));
+    s.coder = range_shift<F, K::B>(s.coder, 0);
+    s.room = std::uint16_t(s.room - 1);
   } else if (s.tail == K::DIGITS) {
-    s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
+    s.tail = s.carry.run != 0 ? K::LAST_RUN : packs ? K::COUNT : K::FINISHED;
     if (s.carry.filled)
-      write_word(out, std::uint32_t(s.carry.byte), s.carry.run == 0);
-  } else {
+      write_word(out, std::uint32_t(s.carry.byte), s.tail == K::FINISHED);
+  } else if (s.tail == K::LAST_RUN) {
     s.carry.run = uint_t<F, 32>(s.carry.run - 1);
-    s.tail = s.carry.run == 0 ? K::FINISHED : K::LAST_RUN;
-    write_word(out, 255, s.carry.run == 0);
+    s.tail = s.carry.run != 0 ? K::LAST_RUN : packs ? K::COUNT : K::FINISHED;
+    write_word(out, 255, s.tail == K::FINISHED);
+  } else {
+    s.tail = K::FINISHED;
+    write_word(out, (s.count << 1) | (s.sure ? 1u : 0u), true);
   }
 }
 
-/// \brief Send a decoder's symbols, or a mantissa and its exponent.
+/// \brief Send a decoder's symbols, or a mantissa and its exponent. What a packet holds is one packet,
+/// however many records it is of.
 template <class K>
 void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbol,
                  hls::stream<word_t> &out) {
@@ -135,7 +170,13 @@ void send_result(const K &k, typename K::stream_t &s, typename K::symbol_t symbo
   const unsigned place = unsigned(s.sent);
   s.sent = typename K::moved_t(place + 1);
   s.storing = place + 1 < words;
-  write_word(out, k.decodes() ? std::uint32_t(symbol) : place == 0 ? first : second, !s.storing);
+  const std::uint32_t found =
+      symbol == typename K::symbol_t(K::E::MISSING) ? MISSING_WORD : std::uint32_t(symbol);
+  write_word(out,
+             k.decodes()  ? found
+             : place == 0 ? first
+                          : second,
+             !s.storing && (k.job != UNPACK || s.records == 0));
 }
 
 /// \brief Tell whether a stream is within a record, and nothing can move at its ends in this cycle.
@@ -146,7 +187,7 @@ template <class K> bool is_quiet(const K &k, const typename K::stream_t &s) {
   if (k.decodes())
     return s.loaded && unsigned(s.holds) == K::HELD;
   return (s.loaded || s.left == 0) && !s.skipping &&
-         (k.job != ENCODE || (unsigned(s.holds) == 0 && s.owed.run == 0));
+         (!k.encodes() || (unsigned(s.holds) == 0 && s.owed.run == 0 && !s.over));
 }
 
 /// \brief Write what came in, and what a search has found: each symbol memory has one port to write.
@@ -181,8 +222,8 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
     came = read_symbol(k, s, in, symbol);
   if (came || s.keeps)
     store_symbols(k, stream, came, symbol);
-  if (k.job == ENCODE)
-    send_byte<K>(s, out);
+  if (k.encodes())
+    send_byte(k, s, out);
   else
     send_result(k, s, o.leaving, out);
   const unsigned steps = k.job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
@@ -191,9 +232,9 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
   // A result goes out while the next one is found.
   if (complete && !s.storing) {
     s.working = false;
-    s.records -= 1;
+    s.records = s.over ? 0 : s.records - 1;
     s.sent = 0;
-    s.storing = k.job != ENCODE;
+    s.storing = !k.encodes();
     if (k.job == LIKELIHOOD) {
       s.result = o.a[0];
       s.result_exponent = o.a_exponent;
@@ -211,6 +252,11 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
       s.moved = 0;
       s.left -= 1;
     }
+  } else if (s.over && s.loaded && k.encodes()) {
+    // A record that came in vain.
+    s.loaded = false;
+    s.moved = 0;
+    s.left -= 1;
   }
   return s.records == 0 && !s.storing;
 }
@@ -220,7 +266,7 @@ template <class K> bool is_empty(const K &k, const typename K::stream_t &s) {
 #pragma HLS INLINE
   if (k.decodes())
     return s.ended;
-  return !s.skipping && (k.job != ENCODE || s.tail == K::FINISHED);
+  return !s.skipping && (!k.encodes() || (s.tail == K::FINISHED && s.left == 0));
 }
 
 } // namespace pcedge

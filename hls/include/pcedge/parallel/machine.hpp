@@ -62,7 +62,7 @@ template <class C_, class M_> struct machine_t {
   enum unit_t { MIX = 0, VECTOR = 1, INTERVALS = 2 };
 
   /// What is left of a stream's job when its records are done.
-  enum tail_t { RECORDS = 0, DIGITS = 1, LAST_RUN = 2, FINISHED = 3 };
+  enum tail_t { RECORDS = 0, DIGITS = 1, LAST_RUN = 2, FINISHED = 3, PAYLOAD = 4, COUNT = 5 };
 
   /// Counts what came in or went out of a record, a result, or the first bytes of a lane.
   using moved_t = uint_t<F, ceil_log2(max_of(C::variables, max_of(B / 8, 2)) + 1)>;
@@ -70,6 +70,10 @@ template <class C_, class M_> struct machine_t {
   using held_t = uint_t<F, ceil_log2(int(HELD) + 1)>;
   /// Counts bits of a symbol.
   using open_t = uint_t<F, ceil_log2(C::symbol_bits + 1)>;
+  /// Counts bytes of a decoder's window that its packet does not have.
+  using open_bytes_t = uint_t<F, ceil_log2(B / 8 + 1)>;
+  /// What is left of a payload where a symbol of any probability has no room: P / 8 + 1 bytes, a carry.
+  using cell_t = uint_t<F, P + 9>;
   /// Says which variable.
   using variable_t = uint_t<F, max_of(1, ceil_log2(C::variables))>;
 
@@ -112,6 +116,20 @@ template <class C_, class M_> struct machine_t {
     bound_t low, high;
     bool bounded;
     interval_scale_t<F, P> scale;
+    // A packet (packing.hpp).
+    bool headed; ///< the word before it has come
+    bool over;   ///< it holds no further symbol
+    bool sure;   ///< it holds what its second rule says
+    std::uint32_t
+        count; ///< symbols that an encoder's holds, or of a decoder's record those before it
+    open_bytes_t unread; ///< of a decoder's window
+    std::uint16_t room;  ///< bytes of an encoder's payload that its window has not passed
+    bool tight;          ///< a symbol of any probability has no room any more: since then,
+    std::uint8_t rest;   ///< how many bytes of the payload are left,
+    cell_t passed;       ///< which of them the window has passed,
+    std::uint32_t safe;  ///< how many symbols the first whole cell of then says,
+    cell_t safe_cell;    ///< which cell that is,
+    std::uint32_t lower_says, upper_says; ///< and what both cells say in which the interval ends
   };
 
   /// What a unit reads of a stream's memories in a cycle, through ports that each have one address.
@@ -203,7 +221,8 @@ template <class C_, class M_> struct machine_t {
   std::uint32_t status;
 
   /// Random bytes are decoded as any others.
-  bool decodes() const { return job == DECODE || job == SAMPLE; }
+  bool decodes() const { return job == DECODE || job == SAMPLE || job == UNPACK; }
+  bool encodes() const { return job == ENCODE || job == PACK; }
 };
 
 /// \brief Tell whether a LEAF reads tables in this cycle; an INTERVAL then does not.

@@ -32,7 +32,9 @@ enum job_t {
   LOAD = 4, ///< write the memories from an image
   READ = 5, ///< give the image that the memories hold
   TELL = 6, ///< fill the info registers and nothing else
-  JOBS = 7
+  PACK = 7, ///< fill a packet of so many bytes with records
+  UNPACK = 8, ///< restore what one packet holds
+  JOBS = 9
 };
 
 /// What the status register says: bits that are set until the next job.

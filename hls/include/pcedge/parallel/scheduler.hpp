@@ -182,6 +182,13 @@ streams:
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;
     s.padding = s.skipping = false;
     s.keeps = s.damaged = false;
+    s.headed = job != PACK && job != UNPACK;
+    s.over = s.sure = s.tight = false;
+    s.count = 0;
+    s.unread = 0;
+    s.room = 0;
+    s.passed = 0;
+    s.rest = 0;
     s.came = s.shifted = 0;
     s.after = s.fetched = 0;
     s.coder = range_start<F, K::B>();

@@ -2,22 +2,18 @@
 #ifndef PCEDGE_SEARCH_HPP
 #define PCEDGE_SEARCH_HPP
 
+#include "packing.hpp"
 #include "tables.hpp"
 
 namespace pcedge {
 
-/// \brief Keep a digit or byte for later.
-template <class K> void push_byte(typename K::stream_t &s, uint_t<typename K::F, 9> digit) {
-#pragma HLS INLINE
-  const unsigned held = unsigned(s.holds);
-  s.held[held] = digit;
-  s.holds = typename K::held_t(held + 1);
-}
+/// A byte behind the last one of a decoder's lane: zero, and marked as none of it.
+constexpr unsigned NO_BYTE = 256;
 
-/// \brief Take the oldest digit or byte that is held; zero where there is none.
+/// \brief Take the oldest digit or byte that is held; `NO_BYTE` where there is none.
 template <class K> uint_t<typename K::F, 9> pop_byte(typename K::stream_t &s) {
 #pragma HLS INLINE
-  uint_t<typename K::F, 9> digit = 0;
+  uint_t<typename K::F, 9> digit = NO_BYTE;
   const unsigned held = unsigned(s.holds);
   if (held == 0)
     return digit;
@@ -35,7 +31,7 @@ shift:
 /// its digits, a decoder has its bytes.
 template <class K> bool ends_ready(const K &k, const typename K::stream_t &s) {
 #pragma HLS INLINE
-  if (k.job == ENCODE)
+  if (k.encodes())
     return unsigned(s.holds) + K::SHIFTS <= K::HELD;
   return s.ended || unsigned(s.holds) >= K::SHIFTS;
 }
@@ -48,6 +44,16 @@ typename K::bound_t bound_at(const typename K::stream_t &s, typename K::weighted
   return interval_bound<typename K::F, K::C::weighted_bits, K::P>(
       weighted, floors_of<typename K::F, K::C::symbol_bits, K::P>(symbol, unsigned(K::M::floor)),
       s.scale);
+}
+
+/// \brief Take the next byte of a decoder: its eight bits. How many of its window's are none is
+/// counted.
+template <class K>
+uint_t<typename K::F, 8> next_byte(typename K::stream_t &s, uint_t<typename K::F, 9> byte) {
+#pragma HLS INLINE
+  const bool none = byte >= NO_BYTE && unsigned(s.unread) < unsigned(K::B / 8);
+  s.unread = typename K::open_bytes_t(s.unread + (none ? 1 : 0));
+  return uint_t<typename K::F, 8>(byte & 255);
 }
 
 /// \brief What a round of the search found.
@@ -89,14 +95,19 @@ probes:
   s.keeps = true;
   s.kept = typename K::symbol_t(found);
   s.variable = typename K::variable_t(w.step.variable);
-  s.coder = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
+  const range_state_t<F, K::B> next = range_decode<F, K::B, K::P>(s.coder, s.low, s.high);
+  if (k.job == UNPACK && !is_packed<K>(s, next)) {
+    s.kept = typename K::symbol_t(K::E::MISSING);
+    return true;
+  }
+  s.coder = next;
   s.damaged = s.damaged || range_left<F, K::B>(s.coder);
   s.coder = range_hold<F, K::B>(s.coder);
 bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL
     if (range_low_on_bits<F, K::B>(s.coder)) {
-      s.coder = range_shift<F, K::B>(s.coder, uint_t<F, 8>(pop_byte<K>(s)));
+      s.coder = range_shift<F, K::B>(s.coder, next_byte<K>(s, pop_byte<K>(s)));
       s.shifted += 1;
     }
   }
@@ -110,10 +121,15 @@ template <class K> void code(K &k, typename K::stream_t &s) {
   typename K::interval_t &w = k.interval;
   const typename K::symbol_t given = k.operands[w.stream].symbol;
   const unsigned symbol = bounded_symbol<K>(given, w.leaf);
-  if (given == typename K::symbol_t(K::E::MISSING))
+  if (given == typename K::symbol_t(K::E::MISSING) || s.over)
     return;
-  s.coder = range_encode<F, K::B, K::P>(s.coder, bound_at<K>(s, w.weighted[0], symbol),
-                                        bound_at<K>(s, w.weighted[1], symbol + 1));
+  const typename K::bound_t start = bound_at<K>(s, w.weighted[0], symbol);
+  const typename K::bound_t end = bound_at<K>(s, w.weighted[1], symbol + 1);
+  if (k.job == PACK) {
+    pack<K>(s, start, end);
+    return;
+  }
+  s.coder = range_encode<F, K::B, K::P>(s.coder, start, end);
 bytes:
   for (unsigned i = 0; i < K::SHIFTS; ++i) {
 #pragma HLS UNROLL

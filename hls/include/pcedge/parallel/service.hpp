@@ -51,8 +51,10 @@ inline std::uint32_t packets_of(std::uint32_t job, std::uint32_t records, unsign
 #pragma HLS INLINE
   if (job == LOAD)
     return stream == 0 ? 1 : 0;
-  if (job == DECODE || job == SAMPLE)
+  if (job == DECODE || job == SAMPLE || job == UNPACK)
     return records > 0 ? 1 : 0;
+  if (job == PACK)
+    return records > 0 ? records + 1 : 0;
   return job == LIKELIHOOD || job == ENCODE ? records : 0;
 }
 
