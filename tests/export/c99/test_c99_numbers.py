@@ -72,7 +72,7 @@ SYMBOLIZERS: dict[str, Symbolizer] = {
     "tiles behind neighbours of rows": Symbolizer(
         "uint8", (3, 5), *BYTE, (Neighbour("median", 0), Window((2, 3, 2)), Difference(1))
     ),
-    "64 bits": Symbolizer("uint64", (1,), 0, 2**64 - 1, (Difference(0), Zigzag(), Planes((16,) * 4))),
+    "64 bits": Symbolizer("uint64", (1,), 0, 2**64 - 1, (Difference(0), Zigzag(), Planes((8,) * 8))),
     "bool, no step": Symbolizer("bool", (5,), 0, 1, ()),
 }
 
