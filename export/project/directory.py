@@ -123,7 +123,7 @@ def _replace(fresh: Path, folder: Path, names: list[str], old: list[str]) -> Non
     """Put a new project in the place of an earlier one, or where there is none."""
     with suppress(OSError):  # there may be no links, or a mounted folder
         if not folder.exists():
-            os.rename(fresh, folder)
+            os.replace(fresh, folder)
             return
         if folder not in (Path.cwd(), *Path.cwd().parents):
             _carry(folder, fresh, names, old)

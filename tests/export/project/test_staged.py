@@ -45,13 +45,13 @@ def test_a_killed_run_leaves_the_old_project_or_the_new(tmp_path: Path) -> None:
     (out / "build/deep/mine.txt").write_text("mine")
     (out / "build/link").symlink_to("deep")
     whole = [plan_of(name).contents | {"report.json": name.encode()} for name in "ab"]
-    found = set()
     paths = [str(Path(__file__).parents[2])]
     for number in range(12):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER.format(paths=paths, out=str(out))], stdout=subprocess.PIPE
         )
-        assert writer.stdout is not None and writer.stdout.readline() == b"a\n"
+        assert writer.stdout is not None
+        assert [writer.stdout.readline() for _ in range(1 + number % 2)] == [b"a\n", b"b\n"][: 1 + number % 2]
         time.sleep(0.003 * number)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -59,8 +59,6 @@ def test_a_killed_run_leaves_the_old_project_or_the_new(tmp_path: Path) -> None:
         files = held(out)
         assert files.pop("build/deep/mine.txt") == b"mine" and (out / "build/link").readlink() == Path("deep")
         assert files in whole
-        found.add(files["report.json"])
-    assert found == {b"a", b"b"}
     sweep(tmp_path)  # as every new run does
     assert not list(tmp_path.glob(".pcedge-*"))
 
