@@ -108,6 +108,16 @@ def scratch(parent: Path | None = None) -> Iterator[Path]:
         yield fresh
 
 
+def exchange(first: Path, second: Path) -> bool:
+    """Swap two folders of one file system in one move; tell whether this system can."""
+    import ctypes
+
+    # The same flag and arguments, by two names: RENAME_EXCHANGE and RENAME_SWAP.
+    name, here = {"linux": ("renameat2", -100), "darwin": ("renameatx_np", -2)}.get(sys.platform, ("", 0))
+    swap = getattr(ctypes.CDLL(None), name, None) if name else None
+    return swap is not None and swap(here, os.fsencode(first), here, os.fsencode(second), ctypes.c_uint(2)) == 0
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed runs of this user have left in a folder; what living ones write stays."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge import __version__
+from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.predicted import encode_mapped, map_lanes
+from pcedge.data.prediction import centred
+from pcedge.data.predictor import Predictor
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
 from pcedge.export.c99.layout import Layout, lay_out
-from pcedge.export.c99.text import header_text, source_text, sum_bits, symbol_type
+from pcedge.export.c99.text import header_text, number_bytes, row_bytes, source_text, sum_bits, symbol_type
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, template, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.manifest import C99, MANIFEST_VERSION, PROJECT_FORMAT
-from pcedge.export.project.prediction import stage_of
+from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
+from pcedge.export.project.tokens import token_contexts
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 
@@ -34,71 +42,116 @@ FILES = {
 }
 
 
-def write_c99(circuit: IntegerCircuit | Program, out: str | Path, *, records: ArrayLike | None = None) -> Path:
+def write_c99(
+    circuit: IntegerCircuit | Program,
+    out: str | Path,
+    *,
+    records: ArrayLike | None = None,
+    rows: ArrayLike | None = None,
+) -> Path:
     """Write a circuit's program as C99 into a project directory, see `plan_c99`.
 
     Args:
-        circuit: any integer circuit without a predictor stage, or its program; it need not be structured.
+        circuit: any integer circuit, or its program; it need not be structured.
         out: the directory; of an earlier project its own files are replaced, and nothing else is touched.
-        records: data for the golden vectors, (N, …); None draws some from the circuit.
+        records: data for the golden vectors, (N, …); None draws some from the circuit. Those of a circuit with a
+            predictor stage come from its rows.
+        rows: of a circuit with a predictor stage: data for the golden vectors, (rows, …); None draws some.
 
     Returns:
         The directory.
 
     Raises:
-        UsageError: the circuit has a predictor stage, a number of it is too large, or the directory holds something
-            else.
+        UsageError: a number of the circuit is too large, rows are given and it has no stage, or the directory holds
+            something else.
         DataError: the records do not fit, or there are none without missing symbols.
     """
-    return write_plan(plan_c99(circuit, records=records), out)
+    return write_plan(plan_c99(circuit, records=records, rows=rows), out)
 
 
-def plan_c99(circuit: IntegerCircuit | Program, *, records: ArrayLike | None = None) -> ProjectPlan:
+def plan_c99(
+    circuit: IntegerCircuit | Program, *, records: ArrayLike | None = None, rows: ArrayLike | None = None
+) -> ProjectPlan:
     """Write a circuit's program as the files of a project; nothing is written.
 
     Arguments and errors are those of `write_c99`.
     """
     engine = ReferenceEngine(circuit)
-    check_circuit(engine.circuit)
-    given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
-    given = given[(given != MISSING).all(axis=1)]
-    if not len(given):
-        raise DataError("golden vectors must have at least one record without missing symbols, got none")
+    predictor = stage_of(engine.circuit)
+    if predictor is None:
+        if rows is not None:
+            raise UsageError("rows must be of a circuit with a predictor stage, this one has none")
+        drawn = ReferenceEngine(engine.program.with_given(()))
+        given = draw_records(drawn, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
+        given = given[(given != MISSING).all(axis=1)]
+        if not len(given):
+            raise DataError("golden vectors must have at least one record without missing symbols, got none")
+        golden = {"lane.bin": encode_lanes(engine, given, 1)[0]}
+        if isinstance(engine.circuit.symbolizer, Symbolizer):
+            numbers = rows_of(engine.circuit.symbolizer, given)
+            golden["rows.bin"] = number_bytes(engine.circuit.symbolizer, numbers)
+    else:
+        given, golden = _golden_rows(engine.circuit, predictor, rows)
     layout = lay_out(engine.program)
     contents = {
         "src/pcedge.c": source_text(layout).encode(),
         "src/pcedge.h": header_text(layout).encode(),
         **{name: template("c99", source).encode() for name, source in FILES.items()},
         "golden/symbols.i32": given.astype("<i4").tobytes(),
-        "golden/lane.bin": encode_lanes(engine, given, 1)[0],
-        "model.onnx": onnx_bytes(engine.program),
+        **{f"golden/{name}": data for name, data in golden.items()},
+        "model.onnx": onnx_bytes(engine.program.with_given(())),
     }
     return plan_project(_manifest(layout, len(given)), contents)
 
 
-def check_circuit(circuit: IntegerCircuit) -> None:
-    """Refuse a circuit that the target c99 does not take.
+def rows_of(symbolizer: Symbolizer, records: IntArray) -> NDArray[Any]:
+    """Give the rows of records, or as many drawn ones where they belong to no data.
 
-    Raises:
-        UsageError: it has a predictor stage.
+    Args:
+        symbolizer: the symbolizer.
+        records: (N, variables), none missing.
+
+    Returns:
+        (rows, …) of the symbolizer's dtype, at least one row.
     """
-    if stage_of(circuit) is not None:
-        raise UsageError(
-            "the target c99 must have a circuit without a predictor stage, this one has one; the other targets take it"
-        )
+    part = symbolizer.records(symbolizer.segment_rows)
+    try:
+        return symbolizer.invert(records[: max(part, len(records) // part * part)])
+    except DataError:
+        generator = np.random.default_rng(0)
+        shape = (len(records) // part * symbolizer.segment_rows + 1, *symbolizer.shape)
+        span = symbolizer.high - symbolizer.low
+        drawn = generator.integers(0, span, shape, dtype=np.uint64, endpoint=True)
+        return (drawn + np.uint64(symbolizer.low % 2**64)).astype(symbolizer.dtype)
+
+
+def _golden_rows(
+    circuit: IntegerCircuit, predictor: Predictor, rows: ArrayLike | None
+) -> tuple[IntArray, dict[str, bytes]]:
+    """Make the golden vectors of a predictor stage: its records, and files of the rows and their lane."""
+    cells = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
+    if not len(cells):
+        raise DataError("golden vectors of a predictor stage must have at least one row, got none")
+    mapped = map_lanes(predictor, centred(predictor, cells), 1)
+    records = np.stack([mapped.classes.ravel(), mapped.tokens.ravel()], axis=1)
+    golden = {"lane.bin": encode_mapped(circuit, mapped)[0], "raw.bin": mapped.packed()[0]}
+    return records, golden | {"rows.bin": row_bytes(predictor, cells)}
 
 
 def table_bytes(layout: Layout) -> dict[str, int]:
     """Count the bytes of the memories by kind; code is not in them."""
-    leaves = layout.leaves
+    leaves, programs = layout.leaves, [layout.likelihood, layout.code]
+    more = {}
+    if stage_of(layout.circuit) is not None:  # tokens are coded from the contexts of their classes
+        programs, more = programs[:1], {"contexts": 2 * token_contexts(layout.circuit)[0].size}
     lists = (leaves.list_of, leaves.leaves, leaves.wholes, *leaves.nested)
     return {
         "weights": len(layout.weights.data),
         "tables": len(leaves.tables),
         "lists": len(layout.indices.data) if layout.lowered.indices else 0,
         "leaves": sum(len(memory.data) for memory in lists),
-        "programs": len(layout.likelihood) + len(layout.code),
-    }
+        "programs": sum(map(len, programs)),
+    } | more
 
 
 def _manifest(layout: Layout, records: int) -> dict[str, object]:
@@ -116,5 +169,6 @@ def _manifest(layout: Layout, records: int) -> dict[str, object]:
         "state_words": lowered.state_words,
         "exponent_slots": lowered.exponent_slots,
         "table_bytes": table_bytes(layout),
+        "given": list(lowered.program.given),
         "golden_records": records,
     }

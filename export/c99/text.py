@@ -2,38 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from string import Template
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge import arithmetic
+from pcedge.arrays import unmasked
 from pcedge.circuit.layers import MISSING
-from pcedge.export.c99.layout import Bytes, Layout, Packed
+from pcedge.data.predictor import Predictor
+from pcedge.data.symbolizer import Symbolizer
+from pcedge.export.c99.arrays import array, structs, unsigned_type
+from pcedge.export.c99.layout import Layout, Packed
+from pcedge.export.c99.numbers import lay_out_numbers
+from pcedge.export.c99.symbols import lay_out_symbols
 from pcedge.export.project.directory import template
+from pcedge.export.project.prediction import stage_of
+from pcedge.export.project.tokens import token_contexts
 from pcedge.schedule.steps import Op, Zeros
 
-#: numbers on a line
-_COLUMNS = 24
+#: what pcedge_t has more of
+_STAGE_MEMBERS = "what is known of a lane of numbers\n  pcedge_stage_t stage;"
+_SYMBOLIZER_MEMBERS = """what the steps of the symbolizer work on, and what they keep of rows before
+  pcedge_word_t words[PCEDGE_WORDS];
+#if PCEDGE_TILES
+  pcedge_word_t tiles[PCEDGE_TILES];
+#endif
+#if PCEDGE_KEPT_WORDS
+  pcedge_word_t previous[PCEDGE_KEPT_WORDS];
+#endif
+#if PCEDGE_LINE
+  pcedge_word_t line[PCEDGE_LINE];
+#endif
+  uint8_t begun;"""
 
 
 def header_text(layout: Layout) -> str:
     """Write pcedge.h."""
+    symbolizer = layout.circuit.symbolizer
+    defines, kind = sizes(layout) | {"RECORDS": "1U"}, "records"
+    members = ""
+    calls = [_fragment("records.h.in")]
+    if isinstance(symbolizer, Predictor):
+        defines |= lay_out_numbers(layout.circuit, symbolizer).sizes
+        kind, members, calls = "stage", _STAGE_MEMBERS, [_fragment("stage.h.in")]
+    elif symbolizer is not None:
+        defines |= lay_out_symbols(symbolizer).sizes
+        kind, members = "symbolizer", _SYMBOLIZER_MEMBERS
+        calls += ["", "// " + _fragment("symbolizer.h.in")]
     return Template(template("c99", "pcedge.h.in")).substitute(
         digest=layout.circuit.digest.hex(),
-        defines="\n".join(["Sizes of the circuit.", *_defines(sizes(layout))]),
+        defines="\n".join(["Sizes of the circuit.", *_defines(defines)]),
+        types=_fragment(f"{kind}_types.h.in"),
+        members=members,
+        calls="\n".join(calls),
     )
 
 
 def source_text(layout: Layout) -> str:
     """Write pcedge.c."""
-    return Template(template("c99", "pcedge.c.in")).substitute(tables="\n".join(["Memories.", *_tables(layout)]))
+    symbolizer = layout.circuit.symbolizer
+    coding = _fragment("records.c.in")
+    if isinstance(symbolizer, Predictor):
+        numbers = lay_out_numbers(layout.circuit, symbolizer)
+        coding = Template(_fragment("stage.c.in")).substitute(stage_tables="\n".join(["Memories.", *numbers.tables]))
+    elif symbolizer is not None:
+        symbols = lay_out_symbols(symbolizer)
+        steps = Template(template("c99", "symbolizer.c.in")).substitute(
+            step_tables="\n".join(["Memories.", *symbols.tables]),
+            forward="\n".join(["The steps.", *symbols.forward]),
+            backward="\n".join(["The steps, the last one first.", *symbols.backward]),
+        )
+        coding += "\n\n" + steps.rstrip()
+    return Template(template("c99", "pcedge.c.in")).substitute(
+        tables="\n".join(["Memories.", *_tables(layout)]), coding=coding
+    )
 
 
-def unsigned_type(most: int) -> str:
-    """Name the smallest type for numbers up to `most`."""
-    return next(f"uint{bits}_t" for bits in (8, 16, 32, 64) if most < 1 << bits)
+def _fragment(name: str) -> str:
+    """Read a template that stands where a comment of another begins."""
+    return template("c99", name).removeprefix("// ").rstrip()
 
 
 def symbol_type(layout: Layout) -> str:
@@ -56,8 +106,8 @@ def sizes(layout: Layout) -> dict[str, object]:
         "SYMBOL_TYPE": symbol_type(layout),
         "SUM_TYPE": f"uint{sum_bits(layout)}_t",
         "SUM_BITS": f"{needed['accumulator']}U",
-        "CONTEXT_BITS": needed["context_sum"],
-        "WEIGHTED_BITS": needed["weighted"],
+        "CONTEXT_BITS": _code_bits(layout)["context_sum"],
+        "WEIGHTED_BITS": _code_bits(layout)["weighted"],
         "WEIGHT_BITS": circuit.weight_bits,
         "LEAF_BITS": circuit.leaf_bits,
         "STATE_BITS": circuit.state_bits,
@@ -68,8 +118,20 @@ def sizes(layout: Layout) -> dict[str, object]:
         "SLOTS": f"{lowered.exponent_slots}U",
         "UNITS": f"{lowered.max_units}U",
         "ALIGNS": int(layout.has(Op.ALIGN)),
+        "GIVEN": f"{len(lowered.program.given)}U",
+        "STAGE": int(stage_of(circuit) is not None),
+        "SYMBOLIZER": int(isinstance(circuit.symbolizer, Symbolizer)),
         "CODE_ALIGNS": int(any(step.op == Op.ALIGN for step in lowered.code.steps)),
     }
+
+
+def _code_bits(layout: Layout) -> Mapping[str, int]:
+    """Give the widths of a context's sum and of its weighted entries; of a stage those of its classes' contexts."""
+    circuit = layout.circuit
+    if stage_of(circuit) is None:
+        return layout.lowered.program.needed
+    bits = int(token_contexts(circuit)[0].sum(axis=1).max()).bit_length()
+    return {"context_sum": bits, "weighted": bits + circuit.leaf_bits}
 
 
 def _defines(numbers: dict[str, object]) -> list[str]:
@@ -91,44 +153,41 @@ def _tables(layout: Layout) -> list[str]:
     }
     lines = _defines(numbers)
     lines += [f"#define WEIGHT_FACTOR {layout.factor}U", f"#define TABLE_NIBBLES {leaves.nibbles}"]
-    lines.append(f"typedef {'uint32_t' if lowered.program.needed['weighted'] <= 32 else 'uint64_t'} pcedge_weighted_t;")
+    weighted = unsigned_type(2 ** max(31, _code_bits(layout)["weighted"]) - 1)
+    lines.append(f"typedef {weighted} pcedge_weighted_t;")
     lines.append("PCEDGE_ASSERT(weighted_entries_fit, (8U * sizeof(pcedge_weighted_t)) >= PCEDGE_WEIGHTED_BITS);")
-    lines += _structs("form_t", "FORMS", layout.forms)
+    lines += ["#if PCEDGE_RUNS", *structs("form_t", "FORMS", layout.forms)]
     place_type = unsigned_type(max(max(place) for place in layout.places))
     lines.append(f"typedef struct {{ {place_type} address, slot; }} stored_place_t;")
-    lines += _structs("stored_place_t", "PLACES", layout.places)
-    lines += _structs("bank_t", "WEIGHT_BANKS", layout.weights.rows)
-    lines += _array("uint8_t", "WEIGHTS", layout.weights.data)
+    lines += structs("stored_place_t", "PLACES", layout.places)
+    lines += structs("bank_t", "WEIGHT_BANKS", layout.weights.rows)
+    lines += array("uint8_t", "WEIGHTS", layout.weights.data.tolist())
     if lowered.indices:
-        lines += _structs("bank_t", "INDEX_BANKS", layout.indices.rows)
-        lines += _array("uint8_t", "INDICES", layout.indices.data)
-    lines += _structs("group_t", "GROUPS", leaves.groups)
+        lines += structs("bank_t", "INDEX_BANKS", layout.indices.rows)
+        lines += array("uint8_t", "INDICES", layout.indices.data.tolist())
+    lines += ["#if PCEDGE_CODES && !PCEDGE_STAGE", *array("uint8_t", "CODE", layout.code.tolist()), "#endif"]
+    if lowered.program.given:
+        lines += ["#if PCEDGE_DECODES", *array("uint32_t", "GIVEN", lowered.program.given), "#endif"]
+    lines += ["#if PCEDGE_WEIGHS", *array("uint8_t", "LIKELIHOOD", layout.likelihood.tolist()), "#endif", "#endif"]
+    lines += structs("group_t", "GROUPS", leaves.groups)
     memories = {"LIST_OF": leaves.list_of, "LEAVES": leaves.leaves, "WHOLES": leaves.wholes}
     if len(leaves.groups) > 1:
         memories["GROUP_OF"] = leaves.group_of
     memories |= dict(zip(("MASTERS", "NEST_SHIFTS", "NEST_SCALES"), leaves.nested, strict=bool(leaves.nested)))
     for name, memory in memories.items():
         lines += _memory(name, memory)
-    lines += _array("uint8_t", "TABLES", leaves.tables)
-    lines += ["#if PCEDGE_CODES", *_array("uint8_t", "CODE", layout.code)]
-    lines += [*_array("uint16_t", "RECIPROCALS", arithmetic.RECIPROCAL_TABLE), "#endif"]
-    lines += ["#if PCEDGE_WEIGHS", *_array("uint8_t", "LIKELIHOOD", layout.likelihood), "#endif"]
-    return [*lines, "#ifdef PCEDGE_ONLY_SCORE", *_array("uint8_t", "SCORES", arithmetic.score_table()), "#endif"]
+    lines += array("uint8_t", "TABLES", leaves.tables.tolist())
+    lines += ["#if PCEDGE_CODES", *array("uint16_t", "RECIPROCALS", arithmetic.RECIPROCAL_TABLE.tolist()), "#endif"]
+    return [
+        *lines,
+        "#ifdef PCEDGE_ONLY_SCORE",
+        *array("uint8_t", "SCORES", arithmetic.score_table().tolist()),
+        "#endif",
+    ]
 
 
 def _memory(name: str, memory: Packed) -> list[str]:
-    return [f"#define {name}_NIBBLES {memory.nibbles}U", *_array("uint8_t", name, memory.data)]
-
-
-def _structs(kind: str, name: str, rows: Sequence[Sequence[int]]) -> list[str]:
-    body = [f"  {{{', '.join(f'{number}U' for number in row)}}}," for row in rows]
-    return [f"static const {kind} {name}[{len(rows)}] = {{", *body, "};"]
-
-
-def _array(kind: str, name: str, numbers: Bytes | NDArray[np.int64]) -> list[str]:
-    values = [f"{number}U" for number in numbers.tolist()]
-    rows = [f"  {', '.join(values[at : at + _COLUMNS])}," for at in range(0, len(values), _COLUMNS)]
-    return [f"static const {kind} {name}[{len(values)}] = {{", *rows, "};"]
+    return [f"#define {name}_NIBBLES {memory.nibbles}U", *array("uint8_t", name, memory.data.tolist())]
 
 
 def record_bytes(kind: str, records: NDArray[np.int64]) -> bytes:
@@ -136,3 +195,21 @@ def record_bytes(kind: str, records: NDArray[np.int64]) -> bytes:
     bits = int(kind.removeprefix("uint").removesuffix("_t"))
     codes = np.where(records == MISSING, (1 << bits) - 1, records)
     return codes.astype(f"<u{bits // 8}").tobytes()
+
+
+def row_bytes(predictor: Predictor, cells: NDArray[Any]) -> bytes:
+    """Write rows of numbers (`Predictor.cells`) for the test program: each row's numbers, then which are missing."""
+    flat, gone = unmasked(cells.reshape(len(cells), -1))
+    missing = np.zeros(flat.shape, np.uint8) if gone is None else gone.astype(np.uint8)
+    numbers = np.where(missing, 0, flat).astype(np.dtype(predictor.dtype).newbyteorder("<"))
+    return b"".join(row.tobytes() + marks.tobytes() for row, marks in zip(numbers, missing, strict=True))
+
+
+def row_size(predictor: Predictor) -> int:
+    """Give the bytes of a row that `row_bytes` writes."""
+    return predictor.columns * (np.dtype(predictor.dtype).itemsize + 1)
+
+
+def number_bytes(symbolizer: Symbolizer, rows: NDArray[Any]) -> bytes:
+    """Write rows of numbers of a circuit with a symbolizer, little-endian."""
+    return rows.astype(np.dtype(symbolizer.dtype).newbyteorder("<")).tobytes()

@@ -163,12 +163,14 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured
     Args:
         source: the integer circuit, or its program.
         coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
-        structured: whether the engine codes with structured circuits only; else it can re-evaluate.
+        structured: whether the engine codes with structured circuits only; else it can re-evaluate, and take what is
+            given.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    program = Program.of(source).with_given(())
+    program = Program.of(source)
+    program = program.with_given(()) if structured else program
     if coding and structured:
         _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
     operands = _Operands(program.circuit)
@@ -191,14 +193,15 @@ def lower(
 
     Args:
         source: the integer circuit, or its program.
-        arrangement: `arrange` of a circuit of the same structure and order; None makes it.
+        arrangement: `arrange` of a circuit of the same structure, order and given variables; None makes it, of none.
         leaves: `leaf_memories` of a circuit with the same leaf tables, for the same shape; None makes them.
         shape: the sizes of the engine; the smallest if None.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
     """
-    program = Program.of(source).with_given(())
+    program = Program.of(source)
+    program = program.with_given(()) if arrangement is None else program
     circuit = program.circuit
     arranged, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -15,7 +17,7 @@ from pcedge.errors import FormatError, UsageError
 from pcedge.export.project.manifest import MANIFEST, Manifest, load_files, make_manifest, manifest_bytes
 from pcedge.export.target import Target
 from pcedge.export.vitis.files import Sources, vendor_files
-from pcedge.files import scratch
+from pcedge.files import exchange, scratch
 
 #: golden records where the caller gives no data
 GOLDEN_RECORDS = 16
@@ -70,9 +72,24 @@ def plan_project(manifest: Mapping[str, object], files: Mapping[str, bytes]) -> 
 
 
 def write_plan(plan: ProjectPlan, out: str | Path) -> Path:
-    """Write a project directory.
+    """Write a project directory, see `staged`."""
+    with staged(plan, out):
+        return Path(out)
 
-    The directory may be a link to one. Within it nothing is written or deleted through a link.
+
+@contextmanager
+def staged(plan: ProjectPlan, out: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a project in a folder of its own, which takes its place when the block ends: the old project or the new one.
+
+    What the block adds to the folder comes along; where it ends in an error, or the process is killed, an earlier
+    project stays as it was. The directory may be a link to one. Within it nothing is written or deleted through a
+    link, and files that are not the project's stay. Where folders cannot be swapped (Windows; the directory or one
+    within it is where the process is, or is mounted) the new files replace the old ones one by one.
+
+    Args:
+        plan: the files.
+        out: the directory.
+        own: names of files that the block may write: of an earlier project they are its own too.
 
     Raises:
         UsageError: the directory holds something else than an earlier project, or a link, a file or a folder where
@@ -91,13 +108,46 @@ def write_plan(plan: ProjectPlan, out: str | Path) -> Path:
     for path in (target / name for name in plan.contents):
         if path.is_dir() and not path.is_symlink():
             raise UsageError(f"{path} must be a file of the project, it is a folder")
-    # Written beside its place and moved there when it is whole: an error leaves an earlier project as it was.
-    with scratch(target.parent) as fresh:
+    with scratch(target.parent) as beside:
+        fresh = beside / "project"  # with the usual permissions, which a scratch folder does not have
+        fresh.mkdir()
         for name, data in plan.contents.items():
             (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(data)
-        _move(fresh, target, names, old)
-    return folder
+        yield fresh
+        added = [name for name in own if (fresh / name).is_file()]
+        _replace(fresh, target, [*names, *added], [*old, *own] if old else [])
+
+
+def _replace(fresh: Path, folder: Path, names: list[str], old: list[str]) -> None:
+    """Put a new project in the place of an earlier one, or where there is none."""
+    with suppress(OSError):  # there may be no links, or a mounted folder
+        if not folder.exists():
+            os.replace(fresh, folder)
+            return
+        if folder not in (Path.cwd(), *Path.cwd().parents):
+            _carry(folder, fresh, names, old)
+            if exchange(fresh, folder):
+                return
+    _move(fresh, folder, names, old)
+
+
+def _carry(folder: Path, fresh: Path, names: list[str], old: list[str]) -> None:
+    """Link into a new project all that is in the folder of the earlier one, but for what is the project's."""
+    shutil.copymode(folder, fresh)
+    written, gone = {name.lower() for name in names}, {MANIFEST, *names}
+    gone |= {name for name in old if name.lower() not in written}
+    for place, folders, others in os.walk(folder):
+        below = Path(place).relative_to(folder)
+        for name in folders:
+            if (Path(place) / name).is_symlink():
+                others.append(name)
+            else:
+                (fresh / below / name).mkdir(exist_ok=True)
+                shutil.copystat(Path(place) / name, fresh / below / name)
+        for name in others:
+            if (below / name).as_posix() not in gone:
+                os.link(Path(place) / name, fresh / below / name, follow_symlinks=False)
 
 
 def _files_of(folder: Path) -> list[str]:

@@ -23,8 +23,8 @@ MOST_FEATURE = 1 << 52
 _COLUMNS = 16
 
 #: what a feature begins with, and what its parts are, as `predict/stage.hpp` numbers them
-_STARTS = {"column": 1, "prediction": 2, "slope": 2}
-_PARTS = {"value": 0, "slope": 0, "residual": 1, "activity": 2, "gradient": 3}
+STARTS = {"column": 1, "prediction": 2, "slope": 2}
+PARTS = {"value": 0, "slope": 0, "residual": 1, "activity": 2, "gradient": 3}
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _features(tables: Tables, features: Sequence[Feature], buffers: dict[str, Li
     """Write the tables of features and their parts; give how many parts there are, and how many have a weight."""
     parts: list[list[tuple[int, int, int, int]]] = []
     for feature in features:
-        kind = _PARTS.get(feature.kind, 0)
+        kind = PARTS.get(feature.kind, 0)
         buffer = buffers["residuals" if feature.kind in ("residual", "activity") else "values"]
         places = [buffer.distances[offset] for offset in feature.neighbours]
         if feature.kind == "gradient":
@@ -212,7 +212,7 @@ def _features(tables: Tables, features: Sequence[Feature], buffers: dict[str, Li
             weights = feature.weights or (-1,) * len(places)  # a slope's value is taken off
             parts.append([(kind, place, 1, weight) for place, weight in zip(places, weights, strict=True)])
     flat = list(itertools.chain.from_iterable(parts))
-    tables.add("feature_start", [_STARTS.get(feature.kind, 0) for feature in features])
+    tables.add("feature_start", [STARTS.get(feature.kind, 0) for feature in features])
     tables.add("first_part", _firsts(parts))
     for name, column in zip(("part_kind", "part_distance", "part_other"), range(3), strict=True):
         tables.add(name, [part[column] for part in flat])

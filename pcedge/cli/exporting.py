@@ -29,6 +29,9 @@ _ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit")
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
 
+#: what `export --target c99` measured, in the project
+_REPORT = "report.json"
+
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
 
@@ -121,7 +124,7 @@ def export(
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
     if target == "c99":
-        result, text, status = _export_c99(circuit, out, golden)
+        result, text, status = _export_c99(circuit, out, golden, rows)
         return result | header_entry, text, status
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
@@ -232,35 +235,40 @@ def _export_unrolled(
     return result, text, 0
 
 
-def _export_c99(circuit: IntegerCircuit, out: Path, golden: IntArray | None) -> Result:
+def _export_c99(circuit: IntegerCircuit, out: Path, golden: IntArray | None, rows: Any) -> Result:
     """Write the project in C99; where a compiler and QEMU are there, say what it takes on a microcontroller."""
     import json
 
     from pcedge.engines import ReferenceEngine
     from pcedge.errors import MissingToolError, ToolError
-    from pcedge.export import write_c99
+    from pcedge.export.c99.project import plan_c99
+    from pcedge.export.project.directory import staged
     from pcedge.export.project.golden import draw_records
+    from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
     from pcedge.simulate.mcu import CORES, C99Project
     from pcedge.verify.mcu import compare_mcu
 
-    folder = write_c99(circuit, out, records=golden)
-    project = C99Project(folder)
-    tables = project.manifest.table["table_bytes"]
-    result = {
-        "out": str(folder), "target": "c99", "digest": circuit.digest.hex(), "table_bytes": tables,
-    }  # fmt: skip
-    lines = [f"{folder}: C99 with {sum(tables.values()):,} bytes of tables; next: pcedge simulate {folder}"]
-    engine = ReferenceEngine(circuit)
-    records = draw_records(engine, _MEASURED_RECORDS)
-    cores = [core for core in CORES if core.name == "cortex-m3"]
-    try:
-        compared, figures = compare_mcu(engine, project, records, records, announce, cores)
-    except (MissingToolError, ToolError) as error:
-        announce(f"not measured: {error}")
-        return result, "\n".join(lines), 0
-    result["mcu"] = figures
-    lines += [mcu_line(core, numbers) for core, numbers in figures.items()]
-    with whole_file(folder / "report.json") as fresh:
-        fresh.write_text(json.dumps(result, indent=2) + "\n")
+    with staged(plan_c99(circuit, records=golden, rows=rows), out, own=[_REPORT]) as folder:
+        project = C99Project(folder)
+        tables = project.manifest.table["table_bytes"]
+        result = {
+            "out": str(out), "target": "c99", "digest": circuit.digest.hex(), "table_bytes": tables,
+        }  # fmt: skip
+        lines = [f"{out}: C99 with {sum(tables.values()):,} bytes of tables; next: pcedge simulate {out}"]
+        engine = ReferenceEngine(circuit)
+        records = draw_records(engine, _MEASURED_RECORDS)
+        predictor = stage_of(circuit)
+        cells = None
+        if predictor is not None:
+            cells = draw_rows(predictor, golden_rows(predictor)) if rows is None else predictor.cells(rows)
+        cores = [core for core in CORES if core.name == "cortex-m3"]
+        try:
+            compared, figures = compare_mcu(engine, project, records, records, announce, cores, cells)
+        except (MissingToolError, ToolError) as error:
+            announce(f"not measured: {error}")
+            return result, "\n".join(lines), 0
+        result["mcu"] = figures
+        lines += [mcu_line(core, numbers) for core, numbers in figures.items()]
+        (folder / _REPORT).write_text(json.dumps(result, indent=2) + "\n")
     differs = sum(mismatches for _, _, mismatches, _ in compared)
     return result, "\n".join(lines), 1 if differs else 0

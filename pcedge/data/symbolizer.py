@@ -102,7 +102,7 @@ class Symbolizer:
             raise UsageError("a symbolizer must give back the rows that it maps, its steps give others")
 
     @cached_property
-    def _tops(self) -> list[Words]:
+    def tops(self) -> list[Words]:
         """Give the largest numbers before every step, and after the last one."""
         windowed = any(isinstance(step, Window) for step in self.steps)
         top = np.full((1, *self.shape) if windowed else self.shape, self.high - self.low, dtype=np.uint64)
@@ -114,7 +114,7 @@ class Symbolizer:
     @cached_property
     def cardinalities(self) -> tuple[int, ...]:
         """Give the number of symbols of every variable of a record, at least 2."""
-        return tuple(max(2, int(top) + 1) for top in self._tops[-1].ravel())
+        return tuple(max(2, int(top) + 1) for top in self.tops[-1].ravel())
 
     @cached_property
     def window(self) -> Window | None:
@@ -133,7 +133,7 @@ class Symbolizer:
     def _whole(self, rows: int) -> tuple[int, ...]:
         """Give the shape that so many rows have where the window cuts them: steps before it may have changed it."""
         index = next(index for index, step in enumerate(self.steps) if isinstance(step, Window))
-        return (rows, *self._tops[index].shape[1:])
+        return (rows, *self.tops[index].shape[1:])
 
     def apply(self, x: ArrayLike) -> NDArray[np.uint16]:
         """Map data to records of symbols.
@@ -153,7 +153,7 @@ class Symbolizer:
         values = array.astype(np.uint64) - np.full(1, self.low % 2**64, dtype=np.uint64)
         if self.window:
             values = values[None]
-        for step, top in zip(self.steps, self._tops, strict=False):
+        for step, top in zip(self.steps, self.tops, strict=False):
             values = step.apply(values, top)
         return values.reshape(len(values), -1).astype(np.uint16)
 
@@ -215,9 +215,9 @@ class Symbolizer:
             raise DataError(f"symbols must not be negative, got {given.min()}")
         if not rows:
             return np.zeros((0, *self.shape), dtype=self.dtype)
-        values = given.astype(np.uint64).reshape(len(given), *self._tops[-1].shape)
-        check_below(values, self._tops[-1])
-        for step, top in zip(reversed(self.steps), reversed(self._tops[:-1]), strict=True):
+        values = given.astype(np.uint64).reshape(len(given), *self.tops[-1].shape)
+        check_below(values, self.tops[-1])
+        for step, top in zip(reversed(self.steps), reversed(self.tops[:-1]), strict=True):
             if isinstance(step, Window):
                 values = step.join(values, self._whole(rows))
             else:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pcedge import arithmetic
 from pcedge.arrays import IntArray
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError
@@ -22,10 +20,9 @@ from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.manifest import C99, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.native.build import BuildError, compiler
+from pcedge.schedule.program import Program
+from pcedge.simulate.mcu_jobs import LIKELIHOOD, SCORE, Job, golden_jobs, reading, record_lane, scores_of
 from pcedge.toolchain.tools import run
-
-#: the jobs of bench.c, by their numbers
-ENCODE, DECODE, LIKELIHOOD, SCORE = range(4)
 
 #: bytes of a lane that the test program takes, on a microcontroller and on this machine
 LANE_BYTES, HOST_LANE_BYTES = 4096, 1 << 22
@@ -74,15 +71,6 @@ CORES = (
         (0x80000000, 1 << 23), (0x80800000, 1 << 22), entry="_start",
     ),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Job:
-    """Hold a job for the test program: its kind, how many records, and what it reads."""
-
-    kind: int
-    count: int
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -209,7 +197,8 @@ class C99Project:
             FormatError: the golden files are not of the circuit.
             ToolError: the test program cannot run.
         """
-        engine = ReferenceEngine(read_onnx(self.folder / "model.onnx"))
+        program = Program.of(read_onnx(self.folder / "model.onnx"))
+        engine = ReferenceEngine(program.with_given(self._given()))
         words = np.frombuffer((self.folder / "golden/symbols.i32").read_bytes(), dtype="<i4")
         variables = len(engine.circuit.order)
         if words.size != variables * self.manifest.golden_records:
@@ -220,44 +209,36 @@ class C99Project:
             )
         records = words.reshape(-1, variables).astype(np.int64)
         lane = (self.folder / "golden/lane.bin").read_bytes()
-        names = ("encode", "decode", "likelihood", "score")
-        jobs = [self.encoding(records), self.decoding(lane, len(records)), *self.weighing(records)]
-        results = self.run(jobs)
-        expected = [lane, record_bytes(self.symbol_type, records), *weighed(engine, records)]
-        for name, done, wanted in zip(names, results, expected, strict=True):
+        jobs = golden_jobs(engine, self.symbol_type, records, self.folder / "golden", lane)
+        results = self.run([job for job, _ in jobs.values()])
+        for (name, (_, wanted)), done in zip(jobs.items(), results, strict=True):
             got = scores_of(done.data) if name == "score" else done.data
             if done.status != "ok" or got != wanted:
                 raise MismatchError(f"c99: {name} differs from the reference, its status is {done.status}")
-        return f"{len(records)} records: encode, decode, likelihood and score equal the reference\ncompared: " + (
+        *names, last = jobs
+        return f"{len(records)} records: {', '.join(names)} and {last} equal the reference\ncompared: " + (
             f"{len(records)} records, {len(lane)} bytes"
         )
 
+    def _given(self) -> list[int]:
+        """Read which variables are given."""
+        given = self.manifest.table.get("given", [])
+        if not isinstance(given, list) or not all(type(variable) is int for variable in given):
+            raise FormatError("project-manifest", f"{self.folder}: given must be a list of variables, got {given!r}")
+        return given
+
     def encoding(self, records: IntArray) -> Job:
         """Make the job that encodes records (N, variables) into one lane."""
-        return Job(ENCODE, len(records), record_bytes(self.symbol_type, records))
+        return record_lane(self.symbol_type, b"", records).encode
 
     def decoding(self, lane: bytes, count: int) -> Job:
         """Make the job that decodes so many records from a lane."""
-        return Job(DECODE, count, struct.pack("<I", len(lane)) + lane)
+        return reading(count, lane)
 
     def weighing(self, records: IntArray) -> tuple[Job, Job]:
         """Make the jobs that give likelihoods and scores of records (N, variables), -1 is missing."""
         data = record_bytes(self.symbol_type, records)
         return Job(LIKELIHOOD, len(records), data), Job(SCORE, len(records), data)
-
-
-def weighed(engine: ReferenceEngine, records: IntArray) -> tuple[bytes, bytes]:
-    """Give the reference's likelihoods and scores, as the test program writes them, scores without padding."""
-    mantissa, exponent = engine.likelihood(records)
-    score = arithmetic.score(mantissa, exponent, engine.circuit.state_bits)
-    pairs = np.stack([mantissa, exponent], axis=1)
-    return pairs.astype("<i4").tobytes(), score.astype("<u4").tobytes()
-
-
-def scores_of(data: bytes) -> bytes:
-    """Take the scores out of a result of `SCORE`."""
-    pairs: NDArray[np.uint32] = np.frombuffer(data, dtype="<u4").reshape(-1, 2)
-    return pairs[:, 0].tobytes()
 
 
 def _emulate(core: Core, image: Path) -> None:

@@ -19,8 +19,13 @@ from pcedge.drivers import packets as device_packets
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
+<<<<<<< HEAD
 from pcedge.errors import DataError, MissingToolError, NotStructuredError, UsageError
 from pcedge.export.c99.project import check_circuit, write_c99
+=======
+from pcedge.errors import MissingToolError, NotStructuredError, UsageError
+from pcedge.export.c99.project import write_c99
+>>>>>>> mcu
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
 from pcedge.export.project.manifest import C99, UNROLLED
@@ -141,8 +146,6 @@ def verify(
     predictor = stage_of(circuit)
     if "predictor" in rungs and predictor is None:
         raise UsageError("the rung predictor must have a circuit with a predictor stage, this one has none")
-    if "mcu" in rungs:
-        check_circuit(circuit)
     engine = ReferenceEngine(circuit)
     records = engine.check(x, allow_missing=True)
     if not len(records):
@@ -204,7 +207,8 @@ def verify(
             c99 = C99Project(Path(str(project)) if given else write_c99(engine.program, temporary / "project"))
             if c99.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{c99.folder} must be a project of this circuit, its digest is another one's")
-            compared, figures = compare_mcu(engine, c99, records, hide(records), say)
+            cells = None if predictor is None else _cells(predictor, rows)
+            compared, figures = compare_mcu(engine, c99, records, hide(records), say, cells=cells)
             comparisons += [Comparison("mcu", *one) for one in compared]
     return LadderReport(tuple(comparisons), tuple(skipped), figures)
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.predicted import encode_mapped, map_lanes
+from pcedge.data.prediction import centred
+from pcedge.data.predictor import Predictor
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import MissingToolError, ToolError
-from pcedge.export.c99.text import record_bytes
-from pcedge.simulate.mcu import CORES, LANE_BYTES, C99Project, Core, Done, scores_of, weighed
+from pcedge.export.c99.project import rows_of
+from pcedge.export.c99.text import row_bytes
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.simulate.mcu import CORES, LANE_BYTES, C99Project, Core, Done
+from pcedge.simulate.mcu_jobs import Expected, Lane, mapping, record_lane, row_lane, scores_of, stage_mapping, weighed
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
@@ -26,6 +35,7 @@ def compare_mcu(
     hidden: IntArray,
     announce: Callable[[str], None],
     cores: Sequence[Core] = CORES,
+    cells: NDArray[Any] | None = None,
 ) -> tuple[list[Compared], dict[str, Any]]:
     """Run all jobs on every core whose tools are there, and which has the memory.
 
@@ -36,6 +46,8 @@ def compare_mcu(
         hidden: the same with more symbols missing.
         announce: told which core has run, and which has not and why.
         cores: the cores.
+        cells: of a circuit with a predictor stage: rows of numbers (`Predictor.cells`), which are coded in the place
+            of records.
 
     Returns:
         The comparisons, and for every core what `figures` says of it.
@@ -44,10 +56,12 @@ def compare_mcu(
         MissingToolError: no core has its tools.
     """
     complete = records[(records != MISSING).all(axis=1)]
-    coded = _lanes(engine, complete)
+    coded = _lanes(engine, project, complete) if cells is None else _row_lanes(engine.circuit, cells)
+    mapped = _mapping(engine.circuit, project, complete, cells)
     jobs = [job for data in (records, hidden) for job in project.weighing(data)]
-    for lane, data in coded:
-        jobs += [project.encoding(data), project.decoding(lane, len(data))]
+    jobs += [job for job, _ in mapped.values()]
+    for lane in coded:
+        jobs += [lane.encode, lane.decode]
     expected = [result for data in (records, hidden) for result in weighed(engine, data)]
     compared: list[Compared] = []
     found: dict[str, Any] = {}
@@ -65,13 +79,17 @@ def compare_mcu(
             announce(f"mcu: {core.name} is skipped, the circuit does not fit its memory")
             continue
         announce(f"mcu: {core.name} has run")
-        weighing, coding = results[:4], results[4:]
+        weighing, maps, coding = results[:4], results[4 : 4 + len(mapped)], results[4 + len(mapped) :]
         names = ("likelihood", "score", "likelihood, partial evidence", "score, partial evidence")
         for name, done, wanted in zip(names, weighing, expected, strict=True):
             got = scores_of(done.data) if name.startswith("score") else done.data
             compared.append(_rows(f"{core.name} {name}", done, wanted, got, 8 if name.startswith("like") else 4))
-        compared += _coding(core, project, coded, coding)
-        found[core.name] = figures(rom, results, len(records) * len(engine.circuit.order), complete.size)
+        for (name, (job, wanted)), done in zip(mapped.items(), maps, strict=True):
+            pieces = math.gcd(len(wanted), job.count)  # rows, of a window fewer
+            compared.append(_rows(f"{core.name} {name}", done, wanted, done.data, len(wanted) // pieces))
+        compared += _coding(core, coded, coding)
+        many = complete.size if cells is None else sum(lane.encode.count for lane in coded) * cells[0].size
+        found[core.name] = figures(rom, weighing, coding, len(records) * len(engine.circuit.order), many)
     if not found and missing:
         raise MissingToolError(f"the rung mcu must have a compiler and an emulator: {'; '.join(missing)}")
     if not found:
@@ -79,18 +97,19 @@ def compare_mcu(
     return compared, found
 
 
-def figures(rom: int, results: list[Done], weighed_symbols: int, coded_symbols: int) -> dict[str, Any]:
-    """Give bytes of ROM, RAM and stack, and instructions a symbol of every job."""
-    likelihoods = [results[0], results[2]]
+def figures(
+    rom: int, weighing: list[Done], coding: list[Done], weighed_symbols: int, coded_symbols: int
+) -> dict[str, Any]:
+    """Give bytes of ROM, RAM and stack, and instructions a symbol of every job; a stage codes numbers."""
     sums = {
-        "encode": (results[4::2], coded_symbols),
-        "decode": (results[5::2], coded_symbols),
-        "likelihood": (likelihoods, 2 * weighed_symbols),
+        "encode": (coding[::2], coded_symbols),
+        "decode": (coding[1::2], coded_symbols),
+        "likelihood": (weighing[::2], 2 * weighed_symbols),
     }
     return {
         "rom_bytes": rom,
-        "ram_bytes": results[0].ram,
-        "stack_bytes": max(done.stack for done in results),
+        "ram_bytes": weighing[0].ram,
+        "stack_bytes": max(done.stack for done in (*weighing, *coding)),
         "instructions_per_symbol": {
             name: round(sum(done.instructions for done in some) / symbols)
             for name, (some, symbols) in sums.items()
@@ -99,30 +118,62 @@ def figures(rom: int, results: list[Done], weighed_symbols: int, coded_symbols: 
     }
 
 
-def _lanes(engine: ReferenceEngine, complete: IntArray) -> list[tuple[bytes, IntArray]]:
-    """Encode records into as few lanes as a microcontroller's buffer takes; give each with its records."""
+def _lanes(engine: ReferenceEngine, project: C99Project, complete: IntArray) -> list[Lane]:
+    """Encode records into as few lanes as a microcontroller's buffer takes."""
     count = 1
     while len(complete):
         lanes = encode_lanes(engine, complete, count)
         if max(map(len, lanes)) <= LANE_BYTES or count == len(complete):
-            return [(lane, complete[number::count]) for number, lane in enumerate(lanes) if len(lane) <= LANE_BYTES]
+            pairs = ((lane, complete[number::count]) for number, lane in enumerate(lanes))
+            kind = project.symbol_type
+            given = engine.program.given
+            return [record_lane(kind, lane, data, given) for lane, data in pairs if len(lane) <= LANE_BYTES]
         count = min(2 * count, len(complete))
     return []
 
 
-def _coding(
-    core: Core, project: C99Project, coded: list[tuple[bytes, IntArray]], results: list[Done]
-) -> list[Compared]:
+def _mapping(circuit: IntegerCircuit, project: C99Project, complete: IntArray, cells: NDArray[Any] | None) -> Expected:
+    """Make the jobs that map numbers to symbols, of a symbolizer also back."""
+    symbolizer = circuit.symbolizer
+    if isinstance(symbolizer, Symbolizer):
+        return mapping(project.symbol_type, symbolizer, rows_of(symbolizer, complete))
+    if symbolizer is None or cells is None:
+        return {}
+    mapped = map_lanes(symbolizer, centred(symbolizer, cells), 1)
+    records = np.stack([mapped.classes.ravel(), mapped.tokens.ravel()], axis=1)
+    lane = row_lane(b"", b"", row_bytes(symbolizer, cells), len(cells))
+    return stage_mapping(project.symbol_type, lane, records)
+
+
+def _row_lanes(circuit: IntegerCircuit, cells: NDArray[Any]) -> list[Lane]:
+    """Encode rows into as few lanes as a microcontroller's buffers take."""
+    predictor = circuit.symbolizer
+    assert isinstance(predictor, Predictor)
+    count = 1
+    while True:
+        mapped = map_lanes(predictor, centred(predictor, cells), count)
+        coded, raw = encode_mapped(circuit, mapped), mapped.packed()
+        if max(map(len, (*coded, *raw))) <= LANE_BYTES or count == len(cells):
+            break
+        count = min(2 * count, len(cells))
+    parts = np.split(cells, np.cumsum(mapped.rows)[:-1])
+    return [
+        row_lane(lane, beside, row_bytes(predictor, part), len(part))
+        for lane, beside, part in zip(coded, raw, parts, strict=True)
+        if max(len(lane), len(beside)) <= LANE_BYTES
+    ]
+
+
+def _coding(core: Core, coded: list[Lane], results: list[Done]) -> list[Compared]:
     if not coded:
         return []
     wrong: list[str] = []
     symbols: list[Compared] = []
-    for number, (lane, data) in enumerate(coded):
+    for number, lane in enumerate(coded):
         encoded, decoded = results[2 * number : 2 * number + 2]
-        if (encoded.data, encoded.status) != (lane, "ok"):
+        if (encoded.data, encoded.status) != (lane.encoded, "ok"):
             wrong.append(f"lane {number}, status {encoded.status}")
-        wanted = record_bytes(project.symbol_type, data)
-        symbols.append(_rows("", decoded, wanted, decoded.data, len(wanted) // len(data)))
+        symbols.append(_rows("", decoded, lane.decoded, decoded.data, len(lane.decoded) // lane.decode.count))
     first = next((one[3] for one in symbols if one[3]), None)
     count, differ = sum(one[1] for one in symbols), sum(one[2] for one in symbols)
     return [

@@ -1,8 +1,12 @@
 // The test program of a C99 project: does the jobs that it reads, and writes their results.
 //
 // A job is its kind and a number of records, 32 bits each, then their symbols; to be decoded, the
-// number of bytes of a lane and these. A result is pieces, each its size and so many bytes, then a
-// size of 0, the status, the instructions (64 bits), the bytes of stack, and those of pcedge_t.
+// number of bytes of a lane and these, and records where symbols of them are given. Of a circuit with a predictor stage a lane is one of rows: each
+// is its numbers and a byte for each that says whether it is missing; what is written is the lane, its
+// raw bits, and their number of bytes, and what is read is the lane and, in the same way, its raw bits.
+// Of a circuit with a symbolizer numbers of so many rows give symbols, and symbols numbers.
+// A result is pieces, each its size and so many bytes, then a size of 0, the status, the instructions
+// (64 bits), the bytes of stack, and those of pcedge_t.
 #include "bench.h"
 #include "pcedge.h"
 
@@ -11,7 +15,7 @@
 #define BENCH_BYTES 8192
 #endif
 
-enum { JOB_ENCODE, JOB_DECODE, JOB_LIKELIHOOD, JOB_SCORE };
+enum { JOB_ENCODE, JOB_DECODE, JOB_LIKELIHOOD, JOB_SCORE, JOB_SYMBOLS, JOB_NUMBERS };
 
 static pcedge_t machine;
 static uint8_t lane[BENCH_BYTES];
@@ -29,6 +33,69 @@ static void put(const void *bytes, uint32_t size) {
   call;                                                                                            \
   bench_end()
 
+#if PCEDGE_STAGE
+static uint8_t raw[BENCH_BYTES];
+static pcedge_number_t row[PCEDGE_COLUMNS];
+static uint8_t missing[PCEDGE_COLUMNS];
+static pcedge_symbol_t symbols[2 * PCEDGE_COLUMNS];
+
+static int read_row(void) {
+  return bench_read(row, sizeof row) && bench_read(missing, sizeof missing);
+}
+
+static int read_bytes(uint8_t *bytes, uint32_t *size) {
+  return bench_read(size, sizeof *size) && *size <= BENCH_BYTES && bench_read(bytes, *size);
+}
+
+static pcedge_status_t encode(uint32_t count) {
+  pcedge_status_t status = PCEDGE_OK;
+  uint32_t raw_size = 0;
+  size_t more;
+  MEASURED(pcedge_encode_start(&machine, lane, sizeof lane, raw, sizeof raw));
+  for (uint32_t i = 0; i < count && read_row(); ++i) {
+    pcedge_status_t one;
+    MEASURED(one = pcedge_encode(&machine, row, missing));
+    status = status ? status : one;
+  }
+  if (status != PCEDGE_ROOM)
+    status = pcedge_encode_finish(&machine) ? PCEDGE_ROOM : status;
+  put(lane, (uint32_t)pcedge_encode_take(&machine, &more));
+  raw_size = (uint32_t)more;
+  put(raw, raw_size);
+  put(&raw_size, sizeof raw_size);
+  return status;
+}
+
+static pcedge_status_t decode(uint32_t count) {
+  uint32_t size = 0, raw_size = 0;
+  pcedge_status_t status = PCEDGE_OK;
+  if (!read_bytes(lane, &size) || !read_bytes(raw, &raw_size))
+    return PCEDGE_ROOM;
+  MEASURED(pcedge_decode_start(&machine, lane, size, raw, raw_size));
+  for (uint32_t i = 0; i < count && !status; ++i) {
+    MEASURED(status = pcedge_decode(&machine, row, missing));
+    if (!status) {
+      for (uint32_t c = 0; c < PCEDGE_COLUMNS; ++c)
+        row[c] = missing[c] ? 0 : row[c];
+      put(row, sizeof row);
+      put(missing, sizeof missing);
+    }
+  }
+  return status ? status : pcedge_decode_finish(&machine);
+}
+
+static pcedge_status_t map(uint32_t count) {
+  pcedge_status_t status = PCEDGE_OK;
+  pcedge_symbols_start(&machine);
+  for (uint32_t i = 0; i < count && read_row(); ++i) {
+    pcedge_status_t one;
+    MEASURED(one = pcedge_symbols(&machine, row, missing, symbols));
+    status = status ? status : one;
+    put(symbols, sizeof symbols);
+  }
+  return status;
+}
+#else
 static pcedge_status_t encode(uint32_t count) {
   pcedge_status_t status = PCEDGE_OK;
   MEASURED(pcedge_encode_start(&machine, lane, sizeof lane));
@@ -51,12 +118,59 @@ static pcedge_status_t decode(uint32_t count) {
     return PCEDGE_ROOM;
   MEASURED(pcedge_decode_start(&machine, lane, size));
   for (uint32_t i = 0; i < count && !status; ++i) {
+#if PCEDGE_GIVEN
+    if (!bench_read(record, sizeof record))
+      return PCEDGE_ROOM;
+#endif
     MEASURED(status = pcedge_decode(&machine, record));
     if (!status)
       put(record, sizeof record);
   }
   return status ? status : pcedge_decode_finish(&machine);
 }
+
+#if PCEDGE_SYMBOLIZER
+static pcedge_number_t rows[PCEDGE_ROWS * PCEDGE_COLUMNS];
+static pcedge_symbol_t symbols[PCEDGE_RECORDS * PCEDGE_VARIABLES];
+
+static uint32_t rows_of(uint32_t left) { return left < PCEDGE_ROWS ? left : PCEDGE_ROWS; }
+
+static pcedge_status_t map(uint32_t count) {
+  pcedge_status_t status = PCEDGE_OK;
+  pcedge_symbols_start(&machine);
+  for (uint32_t left = count; left > 0; left -= rows_of(left)) {
+    pcedge_status_t one;
+    if (!bench_read(rows, rows_of(left) * PCEDGE_COLUMNS * sizeof rows[0]))
+      return PCEDGE_ROOM;
+    MEASURED(one = pcedge_symbols(&machine, rows, rows_of(left), symbols));
+    status = status ? status : one;
+    put(symbols, sizeof symbols);
+  }
+  return status;
+}
+
+static pcedge_status_t map_back(uint32_t count) {
+  pcedge_status_t status = PCEDGE_OK;
+  pcedge_numbers_start(&machine);
+  for (uint32_t left = count; left > 0; left -= rows_of(left)) {
+    pcedge_status_t one;
+    if (!bench_read(symbols, sizeof symbols))
+      return PCEDGE_ROOM;
+    MEASURED(one = pcedge_numbers(&machine, symbols, rows, rows_of(left)));
+    status = status ? status : one;
+    put(rows, rows_of(left) * PCEDGE_COLUMNS * (uint32_t)sizeof rows[0]);
+  }
+  return status;
+}
+#else
+// No numbers, no symbols of them.
+static pcedge_status_t map(uint32_t count) { return count ? PCEDGE_SYMBOL : PCEDGE_OK; }
+#endif
+#endif
+
+#if !PCEDGE_SYMBOLIZER
+static pcedge_status_t map_back(uint32_t count) { return map(count); }
+#endif
 
 static pcedge_status_t weigh(uint32_t count, uint32_t job) {
   pcedge_status_t status = PCEDGE_OK;
@@ -82,9 +196,11 @@ void bench(void) {
   uint32_t job[2];
   while (bench_read(job, sizeof job)) {
     uint32_t trailer[6] = {0, 0, 0, 0, 0, (uint32_t)sizeof machine};
-    trailer[1] = (uint32_t)(job[0] == JOB_ENCODE   ? encode(job[1])
-                            : job[0] == JOB_DECODE ? decode(job[1])
-                                                   : weigh(job[1], job[0]));
+    trailer[1] = (uint32_t)(job[0] == JOB_ENCODE    ? encode(job[1])
+                            : job[0] == JOB_DECODE  ? decode(job[1])
+                            : job[0] == JOB_SYMBOLS ? map(job[1])
+                            : job[0] == JOB_NUMBERS ? map_back(job[1])
+                                                    : weigh(job[1], job[0]));
     const uint64_t instructions = bench_instructions();
     trailer[2] = (uint32_t)instructions;
     trailer[3] = (uint32_t)(instructions >> 32);

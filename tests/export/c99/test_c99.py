@@ -14,7 +14,6 @@ import pytest
 from helpers.commands import as_json, run
 from helpers.engine_contract import CIRCUITS, any_records
 from helpers.paths import GOLDEN
-from helpers.predictors import STAGE, circuit_of
 from strategies import make_circuit, make_unstructured, steep
 
 import pcedge
@@ -30,7 +29,8 @@ from pcedge.integer.circuit import IntegerCircuit, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Op, Zeros
 from pcedge.simulate import mcu
-from pcedge.simulate.mcu import CORES, C99Project, Job, scores_of, weighed
+from pcedge.simulate.mcu import CORES, C99Project
+from pcedge.simulate.mcu_jobs import Job, scores_of, weighed
 from pcedge.toolchain import tools
 from pcedge.verify import verify
 
@@ -214,12 +214,6 @@ def test_the_source_calls_nothing(digits: tuple[C99Project, IntegerCircuit, Path
 
 
 def test_what_is_not_taken(tmp_path: Path) -> None:
-    circuit = circuit_of(STAGE)
-    message = r"^the target c99 must have a circuit without a predictor stage, this one has one; the other targets"
-    with pytest.raises(UsageError, match=message):
-        write_c99(circuit, tmp_path / "p")
-    with pytest.raises(UsageError, match=message):
-        verify(circuit, np.zeros((1, 2), dtype=np.int64), ("mcu",))
     with pytest.raises(UsageError, match=r"^the target c99 must have numbers below 2\^20 in its lists, got 1048576$"):
         packed([1, 1 << 20])
     write_onnx(CIRCUITS["chain"], tmp_path / "m.onnx")
