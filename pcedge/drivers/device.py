@@ -238,13 +238,8 @@ class Device:
 
     def encode(self, engine: LaneCoder, x: ArrayLike, lanes: int | None = None) -> bytes:
         """Compress records to a stream as `pcedge.codec.encode` does; `engine` says shapes, alphabets and digest."""
-<<<<<<< HEAD
-        self._need_circuit(engine)
-        return stream.encode(_OnDevice(engine.circuit, self).with_given(engine.given), x, lanes)
-=======
         self.need_circuit(engine)
-        return stream.encode(_OnDevice(engine.circuit, self), x, lanes)
->>>>>>> packets
+        return stream.encode(_OnDevice(engine.circuit, self).with_given(engine.given), x, lanes)
 
     def decode(self, engine: LaneCoder, data: bytes) -> NDArray[np.generic]:
         """Restore the records of a stream as `pcedge.codec.decode` does."""

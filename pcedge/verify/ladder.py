@@ -19,13 +19,8 @@ from pcedge.drivers import packets as device_packets
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-<<<<<<< HEAD
 from pcedge.errors import DataError, MissingToolError, NotStructuredError, UsageError
-from pcedge.export.c99.project import check_circuit, write_c99
-=======
-from pcedge.errors import MissingToolError, NotStructuredError, UsageError
 from pcedge.export.c99.project import write_c99
->>>>>>> mcu
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
 from pcedge.export.project.manifest import C99, UNROLLED
