@@ -187,9 +187,9 @@ def test_a_full_disk(words: str, served: tuple[Path, Server]) -> None:
     for size in (0, 1, len(new) // 2, len(new) - 1):
         restore()
         ((status, said),) = server((words, None, size))
-            # `pack` has told the break-even before.
-            assert status == 1 and said.count("\n") == 1 + words.startswith("pack"), (size, status, said)
-            assert os.strerror(errno.EFBIG) in said.splitlines()[-1]
+        # `pack` has told the break-even before.
+        assert status == 1 and said.count("\n") == 1 + words.startswith("pack"), (size, status, said)
+        assert os.strerror(errno.EFBIG) in said.splitlines()[-1]
         assert target.read_bytes() == old
         assert not [path.name for path in folder.iterdir() if path.name.startswith(".pcedge-")]
 
