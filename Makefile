@@ -23,18 +23,19 @@ test: $(VENV)/.test
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
 
-# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, and the benchmarks that
-# need no data but the shipped ones.
+# All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, 10 minutes of fuzzing of
+# the native engine under sanitizers, and the benchmarks that need no data but the shipped ones.
 nightly: $(VENV)/.test
 	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
+	$(BIN)/python -m benchmarks.fuzz_native --seconds 600
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py
 
 lint: $(VENV)/.lint tree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in export/c99/templates/*.in export/c99/templates/*.[ch] pcedge/native/src/*
+	$(BIN)/clang-format --dry-run --Werror hls/include/pcedge/*/*.hpp hls/testbench/*.cpp hls/tops/* export/unrolled/templates/*.in export/c99/templates/*.in export/c99/templates/*.[ch] pcedge/native/src/* benchmarks/fuzz_native.c
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p pcedge
 	cd build/tree && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml --no-cache
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ class StreamFile:
             # Every record but those of a stream with an index is found by passing over what lies before it.
             self._sizes = None if self.head.indexed is None else self._read_index(self.head.indexed[0])
             self._passed: list[Entry] = []
+            self._lock = threading.Lock()
         except BaseException:
             self.close()
             raise
@@ -94,11 +96,25 @@ class StreamFile:
             for number in range(len(self._sizes) - 1):
                 yield self._indexed(number)
             return
-        yield from self._passed
-        first = self._passed[-1].first + self._passed[-1].records if self._passed else 0
-        reader = Reader(self.data, self._passed[-1].offset + self._passed[-1].bytes if self._passed else self._start)
-        while first < self.head.shape[0]:
-            where, offset = f"segment {len(self._passed)}", reader.offset
+        number = 0
+        while (entry := self._entry(number)) is not None:
+            yield entry
+            number += 1
+
+    def _entry(self, number: int) -> Entry | None:
+        """Give where a segment lies that follows those that were passed over; None behind the last one."""
+        with self._lock:
+            if number < len(self._passed):
+                return self._passed[number]
+            last = self._passed[-1] if self._passed else Entry(0, 0, self._start, 0)
+            first, reader = last.first + last.records, Reader(self.data, last.offset + last.bytes)
+            if first == self.head.shape[0]:
+                if reader.offset != len(self.data):
+                    raise StreamError(
+                        f"the stream must end after its {first} records, {len(self.data) - reader.offset} bytes follow"
+                    )
+                return None
+            where, offset = f"segment {number}", reader.offset
             records, lanes, lengths = read_lengths(reader, where, self.head)
             if not 1 <= records <= self.head.shape[0] - first:
                 raise StreamError(f"{where} must have 1..{self.head.shape[0] - first} records, got {records}")
@@ -107,12 +123,7 @@ class StreamFile:
             if reader.offset > len(self.data):
                 raise StreamError(f"{where} must have {size} bytes, {len(self.data)} are in all: truncated stream")
             self._passed.append(Entry(first, records, offset, reader.offset - offset))
-            yield self._passed[-1]
-            first += records
-        if reader.offset != len(self.data):
-            raise StreamError(
-                f"the stream must end after its {first} records, {len(self.data) - reader.offset} bytes follow"
-            )
+            return self._passed[-1]
 
     def numbered(self, start: int, stop: int) -> Iterator[tuple[int, Entry]]:
         """Give the segments with some of the records from `start` to `stop`, and their numbers."""
@@ -351,10 +362,10 @@ def range_of(records: slice, count: int) -> tuple[int, int]:
 
 
 class _File:
-    """Take parts of a file as of bytes; it is read where it is asked, a chunk at least."""
+    """Take parts of a file as of bytes; it is read where it is asked, a chunk at least, by one thread at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file, self._lock = file, threading.Lock()
         self._size = file.seek(0, os.SEEK_END)
         self._begin, self._chunk = 0, b""
 
@@ -363,7 +374,8 @@ class _File:
 
     def __getitem__(self, part: slice) -> bytes:
         begin, end, _ = part.indices(self._size)
-        if not self._begin <= begin <= end <= self._begin + len(self._chunk):
-            self._file.seek(begin)
-            self._begin, self._chunk = begin, self._file.read(max(end - begin, CHUNK))
-        return self._chunk[begin - self._begin : end - self._begin]
+        with self._lock:
+            if not self._begin <= begin <= end <= self._begin + len(self._chunk):
+                self._file.seek(begin)
+                self._begin, self._chunk = begin, self._file.read(max(end - begin, CHUNK))
+            return self._chunk[begin - self._begin : end - self._begin]

@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -52,6 +53,10 @@ def compiler() -> list[str]:
             return [found]
     if importlib.util.find_spec("ziglang"):
         return [sys.executable, "-m", "ziglang", "cc"]
+    # pip hides what is installed from what it builds.
+    hidden = Path(sysconfig.get_path("purelib")) / "ziglang" / ("zig.exe" if os.name == "nt" else "zig")
+    if hidden.is_file():
+        return [str(hidden), "cc"]
     raise BuildError("a C compiler is needed: cc, gcc, clang, the one that PCEDGE_CC names, or the package ziglang")
 
 

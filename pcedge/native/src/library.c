@@ -3,12 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef _WIN32
-#define PCE_PUBLIC __declspec(dllexport)
-#else
-#define PCE_PUBLIC __attribute__((visibility("default")))
-#endif
-
 extern const pce_engine pce_engine_base;
 #ifdef PCE_HAS_SSE41
 extern const pce_engine pce_engine_sse41;
@@ -23,13 +17,16 @@ extern const pce_engine pce_engine_avx512;
 extern const pce_engine pce_engine_vnni;
 #endif
 
-PCE_PUBLIC int pce_abi(void) { return PCE_ABI; }
+int pce_abi(void) { return PCE_ABI; }
 
-PCE_PUBLIC void pce_free(void *memory) { free(memory); }
+void pce_free(void *memory) { free(memory); }
 
-PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa) {
+const pce_engine *pce_engine_of(const char *isa) {
   const pce_engine *engines[5];
   int count = 0;
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_cpu_init(); // which some compilers do not do before this runs
+#endif
 #ifdef PCE_HAS_VNNI
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
       __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi2"))

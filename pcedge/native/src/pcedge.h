@@ -134,10 +134,16 @@ typedef struct {
                 const uint8_t *rules, int64_t begin, int64_t end, pce_records *out);
 } pce_engine;
 
-int pce_abi(void);
+#ifdef _WIN32
+#define PCE_PUBLIC __declspec(dllexport)
+#else
+#define PCE_PUBLIC __attribute__((visibility("default")))
+#endif
+
+PCE_PUBLIC int pce_abi(void);
 // The engine of an instruction set, or NULL where the build or the machine has it not; "" is the best.
-const pce_engine *pce_engine_of(const char *isa);
-void pce_free(void *);
+PCE_PUBLIC const pce_engine *pce_engine_of(const char *isa);
+PCE_PUBLIC void pce_free(void *);
 
 #ifdef __cplusplus
 }
