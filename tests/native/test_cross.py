@@ -38,14 +38,14 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("lanes", [1, 3, 70])
+@pytest.mark.parametrize("lanes", [3, 70])
 @pytest.mark.parametrize("name", ["nltcs", "shuttle", "sharp and narrow", "wide", "unstructured", "nested"])
 def test_the_same_integers(runner: Path, name: str, lanes: int, tmp_path: Path) -> None:
     circuit = CIRCUITS[name] if name in CIRCUITS else pcedge.load(name)
     assert isinstance(circuit, IntegerCircuit)
     program = Program.of(circuit)
     reference = ReferenceEngine(program)
-    records = np.ascontiguousarray(reference.sample(141 if lanes > 1 else 5, seed=1), dtype=np.int64)
+    records = np.ascontiguousarray(reference.sample(141 if lanes > 8 else 7, seed=1), dtype=np.int64)
     native = NativeEngine(program)
     tables = native.tables
     arrays = [np.ascontiguousarray(array) for array in (

@@ -150,7 +150,13 @@ def test_numbers_out_of_range_are_refused_alone(tmp_path: Path) -> None:
     assert done.status == "room"
 
 
-@pytest.mark.parametrize("kind", SYMBOLIZERS)
+#: kinds whose steps are all that there are; the others are compiled at night
+MOST = ("colour", "tiles behind neighbours of rows", "window behind a difference", "64 bits")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in MOST else pytest.param(kind, marks=pytest.mark.nightly) for kind in SYMBOLIZERS]
+)
 def test_symbolizers_on_the_host(kind: str, tmp_path: Path) -> None:
     symbolizer = SYMBOLIZERS[kind]
     project = C99Project(write_c99(circuit_with(symbolizer), tmp_path / "p"), SANITIZED)
