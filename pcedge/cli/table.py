@@ -49,7 +49,10 @@ TABLE = {
         "importing", "import_file",
         "Read a circuit of SPFlow (.spn, .bin), a PSDD (.psdd) or PyJuice (.jpc) and write it as .pcedge.",
     ),
-    "info": ("commands", "info", "Describe a float or integer circuit, a compressed stream, or an archive; - is stdin."),
+    "info": (
+        "commands", "info",
+        "Describe a float or integer circuit, a compressed stream, or an archive; - is stdin.",
+    ),
     "loglik": ("commands", "loglik", "Compute the mean log-likelihood in nats and in bits per variable."),
     "pack": (
         "packing", "pack",
