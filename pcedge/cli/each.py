@@ -72,7 +72,12 @@ def _matches(pattern: str) -> Iterator[str]:
     """Give the files that a glob names."""
     file, name = split_name(pattern)
     rest = "" if name is None else f"::{name}"
-    return (f"{path}{rest}" for path in glob.iglob(str(file), recursive=True) if os.path.isfile(path))
+    return (f"{path}{rest}" for path in glob.iglob(str(file), recursive=True) if _is_file(path))
+
+
+def _is_file(path: str) -> bool:
+    """Tell whether a name is that of a file, or of a link that leads nowhere, which is told as a failure."""
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
 def encoded_name(name: str) -> str:
@@ -166,21 +171,29 @@ class EachCommand(Command):
     def _files(self, word: str) -> Iterator[tuple[str, str]]:
         """Give the files that a word stands for, in the order of their names, and their names below the folder OUT.
 
-        Folders are taken with those in them; what is hidden, and what is not to be read, is left out.
+        Folders are taken with those in them; what is hidden, and what is neither file nor link, is left out. A folder
+        that cannot be listed stands for itself, and fails.
         """
         if os.path.isdir(word):
-            for folder, inner, names in os.walk(word):
+            closed: list[OSError] = []
+            for folder, inner, names in os.walk(word, onerror=closed.append):
                 inner[:] = sorted(name for name in inner if not name.startswith("."))
                 for name in sorted(names):
                     path = os.path.join(folder, name)
-                    if not name.startswith(".") and os.path.isfile(path) and name.endswith(SUFFIX) == self.streams:
+                    if not name.startswith(".") and _is_file(path) and name.endswith(SUFFIX) == self.streams:
                         yield path, os.path.relpath(path, word)
+            yield from ((str(error.filename), os.path.relpath(error.filename, word)) for error in closed)
         elif is_glob(word):
             # The part before the first wildcard is where names begin.
             parts = Path(split_name(word)[0]).parts
             base = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-            for path in sorted(_matches(word)):
-                if path.endswith(SUFFIX) == self.streams:
+            real: set[tuple[str, str]] = set()
+            for path in sorted(_matches(word), key=lambda path: (path.count(os.sep), path)):
+                # Links that lead back make many names of a folder; the shortest one counts.
+                folder, name = os.path.split(path)
+                key = os.path.realpath(folder), name
+                if path.endswith(SUFFIX) == self.streams and key not in real:
+                    real.add(key)
                     yield path, os.path.relpath(path, base)
         else:
             yield word, os.path.basename(word)
@@ -217,6 +230,8 @@ class EachCommand(Command):
         try:
             # The time of what is read marks what is written of it, once that is complete.
             changed = file.stat().st_mtime_ns
+            if file.is_dir():
+                raise DataError(f"the folder {path} must be one that can be listed")
             if not again and self._is_complete(ctx, place, changed):
                 return said | {"status": "complete"}
             place.parent.mkdir(parents=True, exist_ok=True)

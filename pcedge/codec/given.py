@@ -56,7 +56,10 @@ def given_rows(head: Stream, values: ArrayLike | None) -> Rows | None:
             f"the values of variables {in_words(given)} must be given, the stream was encoded without them (--given "
             f"FILE, given= in Python): integers of shape ({count}, {len(given)}), or ({count}, {record}) of all"
         )
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"given values must be an array of rows that are equally long ({error})") from error
     width = math.prod(array.shape[1:])
     if array.dtype.kind not in "iub" or not array.ndim or len(array) != count or width not in (len(given), record):
         raise DataError(

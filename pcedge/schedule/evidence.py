@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,15 +20,19 @@ def check_given(circuit: IntegerCircuit, given: Sequence[int]) -> tuple[int, ...
     """Demand variables of a circuit, each once; give them in ascending order.
 
     Raises:
-        UsageError: one is none, or stands twice.
+        UsageError: they are no list of integers, one is no variable, or stands twice.
     """
     variables = len(circuit.order)
+    try:
+        given = [operator.index(variable) for variable in given]
+    except TypeError:
+        raise UsageError(f"given variables must be a list of integers, got {given!r}") from None
     for variable in given:
         if not 0 <= variable < variables:
             raise UsageError(f"given variables must be 0..{variables - 1}, got {variable}")
     if len(set(given)) != len(given):
         raise UsageError(f"given variables must each be named once, got {', '.join(map(str, given))}")
-    return tuple(sorted(int(variable) for variable in given))
+    return tuple(sorted(given))
 
 
 @dataclass(frozen=True, eq=False)

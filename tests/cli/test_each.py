@@ -238,3 +238,34 @@ class TestCompletion:
             [sys.executable, "-m", "pcedge"], env=environment, capture_output=True, text=True, check=False
         )
         assert f"plain,{found}" in said.stdout.splitlines(), said
+
+
+def test_what_cannot_be_read_has_failed(model: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "nowhere.npy").symlink_to("gone.npy")
+    done = run("encode", model, folder, f"{tmp_path}/out/")
+    assert done.exit_code == 1
+    assert "3 files written, 0 complete before, 1 failed" in done.output
+    assert "nowhere.npy" in done.output
+
+
+def test_folders_that_cannot_be_listed_have_failed(
+    model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    done = run("encode", model, folder, f"{tmp_path}/out/")
+    assert done.exit_code == 1
+    assert f"the folder {folder / 'deep'} must be one that can be listed" in done.output
+
+
+def test_links_that_lead_back_are_followed_once(model: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "loop").symlink_to("..")
+    said = as_json("encode", model, f"{folder}/**/b.npy", f"{tmp_path}/out/")
+    assert said["written"] == 1
+    assert sorted(files(tmp_path / "out")) == ["deep/b.npy.pce"]

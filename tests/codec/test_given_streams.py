@@ -350,3 +350,9 @@ def test_the_commands(tmp_path: Path) -> None:
     as_json("encode", model, table, out, "--packet-bytes", 64)
     result = run("decode", model, out, tmp_path / "none.csv", "--given", table)
     assert result.exit_code == 2 and "--given must go with a stream of which variables are given" in result.output
+
+
+@pytest.mark.parametrize("given", [[1.5], ["hour"], "hour", 3, np.array([[0, 1]])])
+def test_what_is_no_list_of_variables_is_refused(given: object) -> None:
+    with pytest.raises(UsageError, match=r"^given variables must be a list of integers, got "):
+        pcedge.encode(pcedge.load("nltcs"), np.zeros((2, 16), dtype=np.uint8), given=given)  # type: ignore[arg-type]
