@@ -39,6 +39,7 @@ class Path:
     """One way through the code: the choices taken, what is known on it, and what was proved.
 
     Attributes:
+        lengths: bit lengths that are known, by the id of the expression.
         limits: the least and the greatest number that an operation may give; None where anything is allowed.
     """
 
@@ -58,6 +59,7 @@ class Path:
         self._products: dict[tuple[int, int], z3.ArithRef] = {}
         self._parts: dict[tuple[int, int], tuple[Number, Number]] = {}
         self._names = 0
+        self.lengths: dict[int, int] = {}
         self.limits: tuple[int, int] | None = None
         self._claimed = 0
         self.claims = 0
@@ -125,6 +127,10 @@ class Path:
         """Use the law that a product with a difference is the difference of the products."""
         _check_law("difference")
         self._known.append(term(factor * (more - less)) == term(factor * more) - term(factor * less))
+
+    def holds(self, fact: z3.BoolRef) -> bool:
+        """Tell whether a fact is known to be true."""
+        return self._solve(z3.Not(fact), 2, []) == z3.unsat
 
     def parts(self, number: Number, bits: int) -> tuple[Number, Number]:
         """Divide by 2^bits: the quotient, rounded down, and the rest."""
@@ -239,7 +245,9 @@ class Number:
         bits = mask.bit_length()
         if mask != (1 << bits) - 1:
             raise NotImplementedError(f"a mask must be 2^n - 1, got {mask}")
-        return self if 0 <= self.low and self.high <= mask else _plain(self.path.parts(self, bits)[1])
+        if 0 <= self.low and self.high <= mask or self.path.holds(z3.And(self.expression >= 0, self.expression <= mask)):
+            return _plain(Number(self.path, self.expression, max(self.low, 0), min(self.high, mask)))
+        return _plain(self.path.parts(self, bits)[1])
 
     def __or__(self, other: Value) -> Value:
         """Put bits where there are none, which is proved."""
@@ -281,6 +289,9 @@ class Number:
         return True if sure(self.low, self.high, *bounds(other)) else Truth(self.path, expression)
 
     def _made(self, expression: z3.ArithRef, low: int, high: int) -> Value:
+        length = self.path.lengths.get(expression.get_id())
+        if length is not None:
+            low, high = max(low, (1 << length) >> 1), min(high, (1 << length) - 1)
         made = Number(self.path, expression, low, high)
         limits = self.path.limits
         if limits and not (limits[0] <= low and high <= limits[1]):
@@ -325,6 +336,9 @@ def bit_length(value: Value) -> int:
     """Take a path for each length."""
     if not isinstance(value, Number):
         return int(value).bit_length()
+    key = value.expression.get_id()
+    if key in value.path.lengths:
+        return value.path.lengths[key]
     lengths = range(max(value.low, 0).bit_length(), max(value.high, 0).bit_length() + 1)
     least = [(1 << length) >> 1 for length in lengths]
     cases = [
@@ -332,7 +346,8 @@ def bit_length(value: Value) -> int:
         for low, length in zip(least, lengths, strict=True)
     ]
     index = value.path.choose(cases)
-    length = lengths[index]
+    # The case that is known keeps the expression, and so its id.
+    length = value.path.lengths[key] = lengths[index]
     value.low, value.high = max(value.low, least[index]), min(value.high, (1 << length) - 1)
     return length
 
