@@ -7,9 +7,11 @@ native engine on symbolic integers; it needs the extra `proof`. It ends with 1 i
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path as File
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from benchmarks.symbolic_c import Cell, Machine
 from pcedge import arithmetic
 from pcedge.arithmetic import EXACT_BITS
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
+from pcedge.errors import StreamError
 
 #: where the engine's C is
 HEADERS = File(arithmetic.__file__).parent / "native/src"
@@ -134,9 +137,7 @@ def intervals(path: Path, scale_bits: int, sum_bits: int) -> None:
     path.assume(below <= above, above <= total << LEAF_BITS)
     symbol = path.number("symbol", 0, whole_scale // 2 - 1)
     path.assume(symbol < cardinality)
-    widths: Any = SimpleNamespace(
-        scale_bits=scale_bits, leaf_bits=LEAF_BITS, bound_input=scale_bits + 2, floor=floor
-    )
+    widths: Any = SimpleNamespace(scale_bits=scale_bits, leaf_bits=LEAF_BITS, bound_input=scale_bits + 2, floor=floor)
     with symbolic_arithmetic(path):
         amount, scale = arithmetic.interval_scale(array(total)[:, None].T, cardinality, widths)
         path.claim("R fits P + 1 bits", scale[0] < 2 << scale_bits)
@@ -200,11 +201,16 @@ def coder(path: Path, scale_bits: int) -> None:
         # The bytes that were read say: this symbol. Any other interval does not hold them.
         path.assume(unit * start <= decoder._offset[0], decoder._offset[0] + 1 <= unit * end)
         units, position = decoder.units(1)
-        path.claim("bounds from the symbol's end on are above it", implies(other >= end, units[0] * other > position[0]))
+        path.claim(
+            "bounds from the symbol's end on are above it", implies(other >= end, units[0] * other > position[0])
+        )
         path.claim("bounds up to the symbol's are not", implies(other <= start, units[0] * other <= position[0]))
         encoder.encode(array(start), array(end))
-        # A decoder that were outside would raise StreamError.
-        decoder.consume(array(start), array(end))
+        try:
+            decoder.consume(array(start), array(end))
+        except StreamError:
+            path.claim("the decoder stays inside the interval", False)
+            return
         path.limits = None
         moves = int(encoder._counts[0])
         digits = encoder._digits[0, :moves]
@@ -343,12 +349,68 @@ class Lane:
         return place
 
 
-def prove(proofs: dict[str, Callable[[Path], None]], seconds: float, show: Callable[[str], None]) -> list[Outcome]:
-    """Prove all; each result is shown when it is there."""
-    found = []
-    for name, run in proofs.items():
-        outcome = explore(name, run, seconds)
-        left = f"; not decided in {seconds:g} s each: {', '.join(sorted(set(outcome.open)))}" if outcome.open else ""
-        show(f"{name}: {outcome.claims} claims on {outcome.paths} paths in {outcome.seconds:.1f} s{left}")
-        found.append(outcome)
+def prove(name: str, run: Callable[[Path], None], seconds: float, limit: float) -> Outcome | None:
+    """Prove in a process of its own, for the solver may go on beyond the time that it was given; None: it was stopped.
+
+    Raises:
+        Refuted: a claim is false.
+    """
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        try:
+            return pool.apply_async(explore, (name, run, seconds)).get(limit)
+        except multiprocessing.TimeoutError:
+            return None
+
+
+def quick() -> dict[str, Callable[[Path], None]]:
+    """Give what takes seconds."""
+    return {"bit length": bit_lengths, "reciprocal": reciprocals, "reciprocal in C": kernel_reciprocals}
+
+
+def all_proofs() -> dict[str, Callable[[Path], None]]:
+    """Give all proofs by name."""
+    found = quick()
+    for revive, keep in ((False, False), (True, False), (False, True)):
+        kind = "tails" if keep else "revived" if revive else "plain"
+        bits = STATE_BITS + 12
+        found[f"normalise {bits} to {STATE_BITS} bits, {kind}"] = partial(
+            normalise, accumulated_bits=bits, revive=revive, keep=keep
+        )
+    for scale_bits in SCALES:
+        name = f"P {scale_bits}"
+        found[f"{name}: one symbol encoded and decoded"] = partial(coder, scale_bits=scale_bits)
+        found[f"{name}: the coder in C"] = partial(kernel_coder, scale_bits=scale_bits)
+        for sum_bits in SUM_BITS:
+            sums = f"{name}, contexts' sums of {sum_bits} bits"
+            found[f"{sums}: intervals"] = partial(intervals, scale_bits=scale_bits, sum_bits=sum_bits)
+            found[f"{sums}: intervals in C"] = partial(kernel_intervals, scale_bits=scale_bits, sum_bits=sum_bits)
     return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10, help="what the solver may take for one claim")
+    parser.add_argument("--limit", type=float, default=600, help="what one proof may take in all")
+    parser.add_argument("--only", default="", help="a part of the names of the proofs to run")
+    arguments = parser.parse_args()
+    chosen = {name: run for name, run in all_proofs().items() if arguments.only in name}
+    undecided = 0
+    for name, run in chosen.items():
+        try:
+            outcome = prove(name, run, arguments.seconds, arguments.limit)
+        except Refuted as error:
+            print(f"refuted: {error}", file=sys.stderr)
+            return 1
+        if outcome is None:
+            undecided += 1
+            print(f"{name}: stopped after {arguments.limit:g} s", flush=True)
+            continue
+        undecided += bool(outcome.open)
+        left = f"; not decided: {', '.join(sorted(set(outcome.open)))}" if outcome.open else ""
+        print(f"{name}: {outcome.claims} claims on {outcome.paths} paths in {outcome.seconds:.0f} s{left}", flush=True)
+    print(f"{len(chosen)} proofs, {undecided} of them not decided in full")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,13 +104,9 @@ class Path:
             return
         self.claims += 1
         self._proved[key] = True
-        if not isinstance(fact, Truth):
-            if not fact:
-                if self._check(z3.BoolVal(True), self._seconds) == z3.unsat:
-                    raise _Impossible
-                raise Refuted(f"{text}: false")
+        if fact is True:
             return
-        found = self._check(z3.Not(fact.expression), self._seconds)
+        found = self._check(z3.Not(fact.expression) if isinstance(fact, Truth) else z3.BoolVal(not fact), self._seconds)
         if found == z3.sat:
             raise Refuted(f"{text}: false for {self._model}")
         if found == z3.unknown:
@@ -245,7 +241,9 @@ class Number:
         bits = mask.bit_length()
         if mask != (1 << bits) - 1:
             raise NotImplementedError(f"a mask must be 2^n - 1, got {mask}")
-        if 0 <= self.low and self.high <= mask or self.path.holds(z3.And(self.expression >= 0, self.expression <= mask)):
+        if (0 <= self.low and self.high <= mask) or self.path.holds(
+            z3.And(self.expression >= 0, self.expression <= mask)
+        ):
             return _plain(Number(self.path, self.expression, max(self.low, 0), min(self.high, mask)))
         return _plain(self.path.parts(self, bits)[1])
 

@@ -52,13 +52,13 @@ class Machine:
         self._functions = {name: _parsed(text, name) for name in names}
 
     def call(self, name: str, *values: Any) -> Any:
-        """Run a function: numbers are cells, structs are objects with cells as attributes, pointers to numbers cells."""
+        """Run a function: numbers are cells, and so are pointers to them; structs have cells as attributes."""
         function = self._functions[name]
         scope: dict[str, Any] = {}
         for parameter, value in zip(function.decl.type.args.params, values, strict=True):
             pointer = isinstance(parameter.type, c_ast.PtrDecl)
-            scope[parameter.name] = value if pointer or not isinstance(value, Cell) else self._cast(
-                value, parameter.type.type.names[-1]
+            scope[parameter.name] = (
+                value if pointer or not isinstance(value, Cell) else self._cast(value, parameter.type.type.names[-1])
             )
         try:
             self._run(function.body, scope)

@@ -1,0 +1,56 @@
+"""Proofs of the arithmetic: the quick ones, and that a broken rule is refuted. All are in make nightly."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pcedge import arithmetic
+
+pytest.importorskip("z3", reason="needs the extra proof: pip install 'pcedge[proof]'")
+pytest.importorskip("pycparser", reason="needs the extra proof: pip install 'pcedge[proof]'")
+
+from benchmarks import prove
+from benchmarks.symbolic import Path, Refuted, explore
+
+
+def test_quick_proofs() -> None:
+    for name, run in prove.quick().items():
+        outcome = explore(name, run, 10)
+        assert outcome.claims and outcome.paths and not outcome.open
+
+
+def test_narrowing_without_a_shift_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def narrow(low: Any, width: Any, start: Any, end: Any, widths: Any) -> Any:
+        unit = width >> (widths.scale_bits - 1)
+        return low + unit * start, unit * (end - start)
+
+    monkeypatch.setattr(arithmetic, "range_narrow", narrow)
+    with pytest.raises(Refuted, match="^coder: .*: false"):
+        explore("coder", partial(prove.coder, scale_bits=16), 10)
+
+
+def test_intervals_without_a_floor_are_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bound(weighted: Any, symbol: Any, amount: Any, scale: Any, widths: Any) -> Any:
+        return (arithmetic.shift(weighted, amount) * scale) >> widths.bound_input
+
+    monkeypatch.setattr(arithmetic, "interval_bound", bound)
+    with pytest.raises(Refuted, match="an interval is never empty"):
+        explore("intervals", partial(prove.intervals, scale_bits=16, sum_bits=20), 10)
+
+
+def test_a_flush_that_rounds_down_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arithmetic, "range_flush", lambda low, widths: low >> (widths.range_bits - 8))
+    with pytest.raises(Refuted, match="the flush is not below low"):
+        explore("coder", partial(prove.coder, scale_bits=16), 10)
+
+
+def test_an_operation_that_leaves_its_width_is_refuted() -> None:
+    def run(path: Path) -> None:
+        with prove.symbolic_arithmetic(path):
+            path.number("a", 0, 2**40) * path.number("b", 0, 2**13 + 1)
+
+    with pytest.raises(Refuted, match="no operation leaves its width"):
+        explore("width", run, 10)
