@@ -87,7 +87,7 @@ class Path:
         index = self._choices[self._taken][0]
         self._taken += 1
         case = cases[index]
-        if self._taken >= self._replayed and self._solve(case, 2, []) == z3.unsat:
+        if self._taken >= self._replayed and self._solve(case, self._seconds, []) == z3.unsat:
             raise _Impossible
         self._known.append(case)
         return index
@@ -126,7 +126,7 @@ class Path:
 
     def holds(self, fact: z3.BoolRef) -> bool:
         """Tell whether a fact is known to be true."""
-        return self._solve(z3.Not(fact), 2, []) == z3.unsat
+        return self._solve(z3.Not(fact), self._seconds, []) == z3.unsat
 
     def parts(self, number: Number, bits: int) -> tuple[Number, Number]:
         """Divide by 2^bits: the quotient, rounded down, and the rest."""
