@@ -24,11 +24,12 @@ test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
 
 # All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, 10 minutes of fuzzing of
-# the native engine under sanitizers, and the benchmarks that need no data but the shipped ones.
+# the native engine under sanitizers, the proofs, and the benchmarks that need no data but the shipped ones.
 nightly: $(VENV)/.test
 	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python -m benchmarks.fuzz_native --seconds 600
+	$(BIN)/python -m benchmarks.prove
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py
 
