@@ -66,6 +66,12 @@ def kernel_coder(path: Path, scale_bits: int) -> None:
         [words[0] >> (64 - 8 * moves)] if moves else [], engine.low.value, range_bits
     )
     path.claim("bytes and low are equal", before == after)
+    left = (sum(carries) << 8 * moves) + (words[0] >> (64 - 8 * moves) if moves else 0)
+    last = arithmetic.range_flush(array(encoder._low[0]), encoder._widths)[0]
+    carries.clear()
+    machine.call("encoder_flush", engine, program)
+    flushed = (left + sum(carries)) * 256 + engine.bytes.cell.value
+    path.claim("the flushed bytes are equal", whole([*encoder._digits[0, :moves], last], 256) == flushed)
     taken = Cell(offset, "uint64_t"), Cell(width, "uint64_t"), Cell(0, "int64_t")
     inside = machine.call("take", taken[0], taken[1], None, None, taken[2], program, a, b)
     path.claim("the decoder is inside", inside.value == 1)
@@ -124,7 +130,14 @@ def kernel_reciprocals(path: Path) -> None:
 
 
 class Lane:
-    """The bytes of a lane: that they are written at the end is what is looked at."""
+    """The bytes of a lane, of which only the one that is flushed is looked at."""
+
+    cell = Cell(0, "uint8_t")
+
+    def __getitem__(self, index: int) -> Cell:
+        """Give a place to write a byte to."""
+        self.cell = Cell(0, "uint8_t")
+        return self.cell
 
     def at(self, place: Cell) -> Cell:
         """Give an address."""

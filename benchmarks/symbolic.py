@@ -196,6 +196,10 @@ class Number:
         self.low = low
         self.high = high
 
+    def __bool__(self) -> bool:
+        """Take one of two paths: a number is true where it is not 0."""
+        return bool(self != 0)
+
     def __add__(self, other: Value) -> Value:
         """Add."""
         low, high = bounds(other)
@@ -317,9 +321,7 @@ def term(value: object) -> z3.ArithRef:
 
 def bounds(value: object) -> tuple[int, int]:
     """Give the least and the greatest value."""
-    if isinstance(value, Number):
-        return value.low, value.high
-    return int(value), int(value)  # type: ignore[call-overload]
+    return (value.low, value.high) if isinstance(value, Number) else (int(value),) * 2  # type: ignore[call-overload]
 
 
 def known(value: object) -> int:
@@ -389,10 +391,7 @@ def explore(name: str, run: Callable[[Path], None], seconds: float) -> Outcome:
 
 def whole(values: Iterable[Value], base: int) -> Value:
     """Give the number with these digits, the highest first; a digit may be more than the base."""
-    total: Value = 0
-    for value in values:
-        total = total * base + value
-    return total
+    return functools.reduce(lambda total, value: total * base + value, values, 0)
 
 
 def _plain(number: Number) -> Value:

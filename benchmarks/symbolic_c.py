@@ -21,6 +21,7 @@ from benchmarks.symbolic import Path, Value, bounds, known
 TYPES = {
     "int": (32, True),
     "int64_t": (64, True),
+    "uint8_t": (8, False),
     "uint32_t": (32, False),
     "uint64_t": (64, False),
     "size_t": (64, False),
