@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pcedge.data.predictor import COEFFICIENT_BITS, SATURATION, Feature, Predictor
+from pcedge.data.features import STARTS, parts_of, seen_by, sees_residuals
+from pcedge.data.predictor import SATURATION, Feature, Predictor
 from pcedge.export.c99.arrays import array, signed_type, structs, unsigned_type
-from pcedge.export.project.stage import PARTS, STARTS, LineBuffer, line_buffer
+from pcedge.export.project.stage import LineBuffer, line_buffer
 from pcedge.export.project.tokens import token_contexts
 from pcedge.integer.circuit import IntegerCircuit
 
@@ -34,11 +35,7 @@ def lay_out_numbers(circuit: IntegerCircuit, predictor: Predictor) -> Numbers:
     """
     groups, features, adaptation = predictor.groups, predictor.features, predictor.adaptation
     inputs = adaptation.neighbours if adaptation else ()
-    errors = [feature.kind in ("residual", "activity") for feature in features]
-    seen = [
-        sorted({o for f, error in zip(features, errors, strict=True) if error == side for o in f.neighbours})
-        for side in (False, True)
-    ]
+    seen = seen_by(features)
     values, firsts, residuals = (
         line_buffer(predictor.shape, offsets) for offsets in ([*predictor.neighbours, *seen[0]], inputs, seen[1])
     )
@@ -70,7 +67,7 @@ def lay_out_numbers(circuit: IntegerCircuit, predictor: Predictor) -> Numbers:
         "TOKENS": f"{predictor.cardinalities[1]}U",
         "LISTED_RESIDUALS": f"{len(predictor.listed)}U",
         "MARKS_MISSING": int(predictor.missing_token is not None),
-        "GAIN": f"{COEFFICIENT_BITS - adaptation.rate + (len(inputs) - 1).bit_length() if adaptation else 0}U",
+        "GAIN": f"{adaptation.gain if adaptation else 0}U",
     }
     tables = _groups(predictor, values)
     tables += array(unsigned_type(max(predictor.shape)), "AXES", predictor.shape)
@@ -130,14 +127,11 @@ def _features(features: Sequence[Feature], values: LineBuffer, residuals: LineBu
     parts: list[tuple[int, int, int, int]] = []
     firsts = [(0, 0)]
     for number, feature in enumerate(features):
-        kind = PARTS.get(feature.kind, 0)
-        buffer = residuals if feature.kind in ("residual", "activity") else values
-        places = [buffer.distances[offset] for offset in feature.neighbours]
-        if feature.kind == "gradient":
-            parts += [(one, other, 1, kind) for one, other in zip(places[::2], places[1::2], strict=True)]
-        else:
-            weights = feature.weights or (-1,) * len(places)  # a slope's value is taken off
-            parts += [(place, 1, weight, kind) for place, weight in zip(places, weights, strict=True)]
+        buffer = residuals if sees_residuals(feature) else values
+        parts += [
+            (part.distance, part.other, part.weight, part.kind)
+            for part in parts_of(feature, buffer.distances.__getitem__)
+        ]
         firsts[number] = (firsts[number][0], STARTS.get(feature.kind, 0))
         firsts.append((len(parts), 0))
     return structs("feature_parts_t", "FEATURES", firsts) + structs("part_t", "PARTS", parts or [(1, 1, 0, 0)])

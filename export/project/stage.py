@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pcedge.data.features import STARTS, Part, parts_of, seen_by, sees_residuals
 from pcedge.data.prediction import NARROW
-from pcedge.data.predictor import COEFFICIENT_BITS, NARROW_BITS, Feature, Offset, Predictor
+from pcedge.data.predictor import NARROW_BITS, Feature, Offset, Predictor
 
 #: widths of kernels: of a coefficient or a weight, of numbers that features see, and of a feature's weight
 WEIGHT_BITS, SEEN_BITS, PART_BITS = 22, 32, 12
@@ -21,10 +22,6 @@ MOST_FEATURE = 1 << 52
 
 #: integers on a line of a generated table
 _COLUMNS = 16
-
-#: what a feature begins with, and what its parts are, as `predict/stage.hpp` numbers them
-STARTS = {"column": 1, "prediction": 2, "slope": 2}
-PARTS = {"value": 0, "slope": 0, "residual": 1, "activity": 2, "gradient": 3}
 
 
 @dataclass(frozen=True)
@@ -119,11 +116,7 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
     wide = any(group.wide for group in groups)
     number_bits = 64 if wide else max(2, max(g.high - g.low for g in groups).bit_length() + 1)
     inputs = predictor.adaptation.neighbours if predictor.adaptation else ()
-    errors = [f.kind in ("residual", "activity") for f in features]
-    seen = [
-        sorted({o for f, error in zip(features, errors, strict=True) if error == side for o in f.neighbours})
-        for side in (False, True)
-    ]
+    seen = seen_by(features)
     buffers = {
         "values": line_buffer(predictor.shape, [*predictor.neighbours, *seen[0]]),
         "firsts": line_buffer(predictor.shape, inputs),
@@ -144,8 +137,7 @@ def stage_code(predictor: Predictor, digest: bytes) -> StageCode:
         "unsigned escapes": predictor.escapes, "unsigned tokens": predictor.cardinalities[1],
         "unsigned listed_residuals": len(predictor.listed),
         "bool marks_missing": predictor.missing_token is not None,
-        "unsigned gain": COEFFICIENT_BITS - predictor.adaptation.rate + (len(inputs) - 1).bit_length()
-        if predictor.adaptation else 0,
+        "unsigned gain": predictor.adaptation.gain if predictor.adaptation else 0,
         "int number_bits": number_bits, "int data_bits": 8 * data.itemsize, "bool data_signed": data.kind == "i",
         "bool wide": wide, "bool sees_residuals": bool(seen[1]),
     }  # fmt: skip
@@ -201,22 +193,17 @@ def _groups(tables: Tables, predictor: Predictor, buffer: LineBuffer) -> list[in
 
 def _features(tables: Tables, features: Sequence[Feature], buffers: dict[str, LineBuffer]) -> tuple[int, int]:
     """Write the tables of features and their parts; give how many parts there are, and how many have a weight."""
-    parts: list[list[tuple[int, int, int, int]]] = []
+    parts: list[list[Part]] = []
     for feature in features:
-        kind = PARTS.get(feature.kind, 0)
-        buffer = buffers["residuals" if feature.kind in ("residual", "activity") else "values"]
-        places = [buffer.distances[offset] for offset in feature.neighbours]
-        if feature.kind == "gradient":
-            parts.append([(kind, one, other, 1) for one, other in zip(places[::2], places[1::2], strict=True)])
-        else:
-            weights = feature.weights or (-1,) * len(places)  # a slope's value is taken off
-            parts.append([(kind, place, 1, weight) for place, weight in zip(places, weights, strict=True)])
+        buffer = buffers["residuals" if sees_residuals(feature) else "values"]
+        parts.append(parts_of(feature, buffer.distances.__getitem__))
     flat = list(itertools.chain.from_iterable(parts))
     tables.add("feature_start", [STARTS.get(feature.kind, 0) for feature in features])
     tables.add("first_part", _firsts(parts))
-    for name, column in zip(("part_kind", "part_distance", "part_other"), range(3), strict=True):
-        tables.add(name, [part[column] for part in flat])
-    tables.add("part_weight", [part[3] for part in flat], signed=True)
+    tables.add("part_kind", [part.kind for part in flat])
+    tables.add("part_distance", [part.distance for part in flat])
+    tables.add("part_other", [part.other for part in flat])
+    tables.add("part_weight", [part.weight for part in flat], signed=True)
     return len(flat), sum(len(feature.weights) for feature in features)
 
 

@@ -70,7 +70,7 @@ def component(top: str) -> str:
 
 def component_work(top: str) -> str:
     """Name the folder that the component flow writes, with reports below `hls/`."""
-    return f"{component(top)}/work/hls"
+    return "/".join((component(top), "work", "hls"))
 
 
 def classic_work(top: str) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pcedge.codec.given import in_words
 from pcedge.data import Reading, is_table, load_array, table_head
 from pcedge.errors import UsageError
-
-#: names of columns that are shown to people
-SHOWN = 8
 
 
 def variables_of(text: str, data: str, reading: Reading, count: int) -> tuple[int, ...]:
@@ -34,7 +32,7 @@ def variables_of(text: str, data: str, reading: Reading, count: int) -> tuple[in
         elif word.isascii() and word.isdecimal() and int(word) < count:
             found.append(int(word))
         else:
-            known = ", ".join(map(repr, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+            known = in_words(list(map(repr, names)))
             columns = f"columns of {data}, {known}, or numbers" if names else "numbers of variables"
             raise UsageError(f"--given must name {columns} 0..{count - 1}, got {word!r}")
     if len(set(found)) != len(found):

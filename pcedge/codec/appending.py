@@ -58,10 +58,10 @@ def append(
     head = stream.head
     check_head(engine.circuit, head)
     engine = engine.with_given(head.given)
-    if known is None and head.given:
-        known = _no_values(stream, segment_rows(engine.circuit.symbolizer))
-    decoder = Decoder.of(engine, stream, known)
     size = head.indexed[0] if head.indexed is not None else segment_rows(engine.circuit.symbolizer)
+    if known is None and head.given:
+        known = _no_values(head, size)
+    decoder = Decoder.of(engine, stream, known)
     numbered = list(enumerate(stream.entries()))
     whole = [stream.read(number, entry) for number, entry in numbered if entry.records == size]
     rest = [(number, entry) for number, entry in numbered if entry.records != size]
@@ -147,14 +147,13 @@ def _told(form: Form) -> str:
     return form.text + (" with " + " and ".join(beside) if beside else "")
 
 
-def _no_values(stream: StreamFile, size: int) -> NDArray[Any]:
+def _no_values(head: Stream, size: int) -> NDArray[Any]:
     """Stand in for the given values of whole segments, which are copied as they are.
 
     Raises:
         UsageError: the last segment is decoded, for which its values are needed.
     """
-    head = stream.head
-    if head.shape[0] % (head.indexed[0] if head.indexed is not None else size):
+    if head.shape[0] % size:
         raise UsageError(
             f"the values of variables {in_words(head.given)} of the {head.shape[0]} records that are there must be "
             "given (--known FILE, known= in Python): the last segment is not full, and is encoded anew with what comes"

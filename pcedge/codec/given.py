@@ -26,8 +26,8 @@ def pack_variables(variables: Sequence[int]) -> bytes:
     return b"".join(varint(int(step)) for step in np.diff(variables, prepend=0))
 
 
-def in_words(variables: Sequence[int]) -> str:
-    """Name the first of some variables for people."""
+def in_words(variables: Sequence[object]) -> str:
+    """Name the first of some variables or columns for people."""
     return ", ".join(map(str, variables[:SHOWN])) + (", …" if len(variables) > SHOWN else "")
 
 

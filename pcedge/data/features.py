@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
+from pcedge.data.predictor import Feature, Offset
 
 if TYPE_CHECKING:
     from pcedge.data.prediction import Plan
+
+#: what a feature begins with, and what its parts are, as every compiled stage numbers them
+STARTS = {"column": 1, "prediction": 2, "slope": 2}
+_PARTS = {"value": 0, "slope": 0, "residual": 1, "activity": 2, "gradient": 3}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Hold a part of a feature: what lies at a distance, times a weight, or the difference of two."""
+
+    kind: int
+    distance: int
+    #: of the number that is taken off; 0 where there is none
+    other: int
+    weight: int
+
+
+def sees_residuals(feature: Feature) -> bool:
+    """Tell whether a feature's neighbours are residuals; else they are numbers."""
+    return feature.kind in ("residual", "activity")
+
+
+def seen_by(features: Sequence[Feature]) -> tuple[list[Offset], list[Offset]]:
+    """Give the neighbours whose numbers, and those whose residuals, any of the features sees; ascending."""
+    numbers, residuals = (
+        sorted({o for f in features if sees_residuals(f) == side for o in f.neighbours}) for side in (False, True)
+    )
+    return numbers, residuals
+
+
+def parts_of(feature: Feature, distance: Callable[[Offset], int]) -> list[Part]:
+    """Give what a feature adds up.
+
+    Args:
+        feature: the feature.
+        distance: of a neighbour, in what holds the numbers or residuals that the feature sees.
+    """
+    kind, places = _PARTS.get(feature.kind, 0), [distance(offset) for offset in feature.neighbours]
+    if feature.kind == "gradient":
+        return [Part(kind, one, other, 1) for one, other in zip(places[::2], places[1::2], strict=True)]
+    weights = feature.weights or (-1,) * len(places)  # a slope's value is taken off
+    return [Part(kind, place, 0, weight) for place, weight in zip(places, weights, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +80,7 @@ class Features:
     def of(plan: Plan) -> Features:
         """Collect what the features of a plan's predictor see."""
         features = plan.predictor.features
-        of_residuals = [f.kind in ("residual", "activity") for f in features]
-        seen = [
-            sorted({o for f, r in zip(features, of_residuals, strict=True) if r == side for o in f.neighbours})
-            for side in (False, True)
-        ]
+        seen = seen_by(features)
         place = [{offset: index for index, offset in enumerate(side)} for side in seen]
         pairs = [
             pair

@@ -142,7 +142,7 @@ class Lanes:
             self._distances = plan.distances(adaptation.neighbours)
             shape = (count, len(plan.predictor.groups), len(self._distances))
             self._weights = np.zeros(shape, dtype=np.int64)
-            self._gain = COEFFICIENT_BITS - adaptation.rate + (len(self._distances) - 1).bit_length()
+            self._gain = adaptation.gain
 
     def narrow(self, active: int) -> None:
         """Go on with the first lanes: the others have ended."""

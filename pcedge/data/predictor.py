@@ -73,6 +73,11 @@ class Adaptation:
     #: a weight moves by about 2^-rate of the neighbour's share in all of them
     rate: int
 
+    @property
+    def gain(self) -> int:
+        """Give the bits by which a neighbour's residual is shifted up before its share is taken."""
+        return COEFFICIENT_BITS - self.rate + (len(self.neighbours) - 1).bit_length()
+
 
 @dataclass(frozen=True)
 class Feature:

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
+from pcedge.data.features import STARTS, parts_of
 from pcedge.data.prediction import Plan
-from pcedge.data.predictor import COEFFICIENT_BITS, Feature, Predictor
+from pcedge.data.predictor import Feature, Predictor
 from pcedge.native.library import PceStage
-
-#: what a feature begins with, and what its parts are, as src/stage.h numbers them
-_STARTS = {"column": 1, "prediction": 2, "slope": 2}
-_PARTS = {"value": 0, "slope": 0, "residual": 1, "activity": 2, "gradient": 3}
 
 GROUP = np.dtype([
     ("low", "i8"), ("high", "i8"), ("constant", "i8"), ("wide", "i4"), ("first", "i4"), ("last", "i4"), ("spare", "i4"),
@@ -55,7 +52,6 @@ def lay_out_stage(predictor: Predictor, rows: int, bounds: IntArray) -> Stage:
         groups[number] = (low, high, group.constant, group.wide, first, len(distances), 0)
     adaptation = predictor.adaptation
     inputs = plan.distances(adaptation.neighbours) if adaptation else np.zeros(0, dtype=np.int64)
-    gain = COEFFICIENT_BITS - adaptation.rate + (len(inputs) - 1).bit_length() if adaptation else 0
     starts, firsts, parts = _features(plan, predictor.features)
     nodes = np.array([(n.threshold, n.feature, n.below, n.above, 0) for n in predictor.tree], dtype=NODE)
     biases, shifts = plan.classes
@@ -67,7 +63,8 @@ def lay_out_stage(predictor: Predictor, rows: int, bounds: IntArray) -> Stage:
     arrays = tuple(np.ascontiguousarray(array) for array in arrays)
     native = PceStage(
         plan.places, predictor.columns, len(groups), len(inputs), len(predictor.features), len(nodes),
-        len(predictor.listed), predictor.centre, predictor.escapes, predictor.cardinalities[1], gain,
+        len(predictor.listed), predictor.centre, predictor.escapes, predictor.cardinalities[1],
+        adaptation.gain if adaptation else 0,
         int(predictor.missing_token is not None), 0,
         *(ctypes.c_void_p(array.ctypes.data) for array in arrays),
     )  # fmt: skip
@@ -79,12 +76,10 @@ def _features(plan: Plan, features: Sequence[Feature]) -> tuple[NDArray[Any], ND
     parts: list[tuple[int, int, int, int, int]] = []
     firsts = [0]
     for feature in features:
-        kind, places = _PARTS.get(feature.kind, 0), plan.distances(feature.neighbours).tolist()
-        if feature.kind == "gradient":
-            parts += [(one, other, 1, kind, 0) for one, other in zip(places[::2], places[1::2], strict=True)]
-        else:
-            weights = feature.weights or (-1,) * len(places)  # a slope's value is taken off
-            parts += [(place, 0, weight, kind, 0) for place, weight in zip(places, weights, strict=True)]
+        parts += [
+            (part.distance, part.other, part.weight, part.kind, 0)
+            for part in parts_of(feature, lambda offset: int(plan.distances([offset])[0]))
+        ]
         firsts.append(len(parts))
-    starts = np.array([_STARTS.get(feature.kind, 0) for feature in features], dtype=np.int32)
+    starts = np.array([STARTS.get(feature.kind, 0) for feature in features], dtype=np.int32)
     return starts, np.array(firsts, dtype=np.int32), np.array(parts, dtype=PART)

@@ -14,11 +14,8 @@ zarr = pytest.importorskip("zarr", minversion="3")
 
 
 @pytest.fixture
-def circuit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> IntegerCircuit:
+def circuit(no_circuits: None) -> IntegerCircuit:
     """Give a circuit that lies in a folder."""
-    monkeypatch.setattr(registry, "_named", {})
-    registry.engine_of.cache_clear()
-    monkeypatch.setenv("PCEDGE_CIRCUITS", str(tmp_path / "circuits"))
     circuit = quantize(strategies.make_circuit(0, 4, 3, 2, "chain"))
     registry.keep_circuit(circuit)
     return circuit

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import strategies
 from helpers.series import series, series_circuit
 
 from pcedge.codec import registry
@@ -20,16 +19,6 @@ from pcedge.native.build import BuildError, build_plugin, compiler
 from pcedge.quantize import quantize
 
 h5py = pytest.importorskip("h5py")
-
-
-@pytest.fixture
-def circuit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> IntegerCircuit:
-    """Give a circuit of which this process knows nothing, with an empty folder of circuits."""
-    monkeypatch.setattr(registry, "_named", {})
-    registry.engine_of.cache_clear()
-    monkeypatch.setenv("PCEDGE_CIRCUITS", str(tmp_path / "circuits"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    return quantize(strategies.make_circuit(0, 4, 3, 4, "chain"))
 
 
 def records(circuit: IntegerCircuit, count: int = 500) -> np.ndarray:

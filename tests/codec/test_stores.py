@@ -18,16 +18,6 @@ from pcedge.quantize import quantize
 from pcedge.schedule.serialised import write_program
 
 
-@pytest.fixture
-def circuit(monkeypatch: pytest.MonkeyPatch, tmp_path) -> IntegerCircuit:
-    """Give a circuit of which this process knows nothing, with an empty folder of circuits."""
-    monkeypatch.setattr(registry, "_named", {})
-    registry.engine_of.cache_clear()
-    monkeypatch.setenv("PCEDGE_CIRCUITS", str(tmp_path / "circuits"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    return quantize(strategies.make_circuit(0, 4, 3, 4, "chain"))
-
-
 def records(circuit: IntegerCircuit, count: int = 30) -> np.ndarray:
     return np.random.default_rng(0).integers(0, circuit.cardinalities, (count, 4)).astype(np.uint8)
 

@@ -1,6 +1,8 @@
-"""Flags of strict compilations, and the text of a layer of hls4ml."""
+"""Flags of strict compilations, sources that are broken on purpose, and the text of a layer of hls4ml."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from pcedge.toolchain import tools
 
@@ -40,3 +42,11 @@ void io_stream(hls::stream<symbols_t> &symbols, hls::stream<result_t> &likelihoo
   pcedge::likelihood_layer<symbols_t, result_t, config2>(symbols, likelihood);
 }
 """
+
+
+def break_source(source: Path, right: str, wrong: str) -> str:
+    """Break a source file in one place, and give the text that it had."""
+    text = source.read_text()
+    assert text.count(right) == 1
+    source.write_text(text.replace(right, wrong))
+    return text

@@ -413,7 +413,7 @@ def test_doctor_names_the_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def put(project: Path, top: str = "pc_encode") -> Path:
-    folder = project / f"components/{top}/work/hls"
+    folder = project / "components" / top / "work" / "hls"
     (folder / "syn/report").mkdir(parents=True)
     (folder / "impl/verilog/report").mkdir(parents=True)
     shutil.copyfile(VENDOR / "csynth.xml", folder / "syn/report/csynth.xml")

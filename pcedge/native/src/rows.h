@@ -7,14 +7,31 @@
 #include <emmintrin.h>
 #endif
 
-#if defined(__SSE2__)
-// Add up the entries of each of four vectors.
-static inline __m128i add_up(__m128i a, __m128i b, __m128i c, __m128i d) {
-  const __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
-  const __m128i cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
-  return _mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd));
-}
-#endif
+// Add the entries of each of four vectors, in every 128 bits: the sums come in the vectors' order. P is what the
+// names of a size's instructions begin with.
+#define ADD_PAIRS(P, a, b) P##_add_epi32(P##_unpacklo_epi32(a, b), P##_unpackhi_epi32(a, b))
+#define ADD_HALVES(P, a, b) P##_add_epi32(P##_unpacklo_epi64(a, b), P##_unpackhi_epi64(a, b))
+#define ADD_UP(P, s) ADD_HALVES(P, ADD_PAIRS(P, (s)[0], (s)[1]), ADD_PAIRS(P, (s)[2], (s)[3]))
+
+// Transpose 8 rows r of 8 numbers of 16 bits, in every 128 bits, through as many vectors t.
+#define TRANSPOSE(P, r, t)                                                                         \
+  do {                                                                                             \
+    for (int i = 0; i < 8; i += 2) {                                                               \
+      (t)[i] = P##_unpacklo_epi16((r)[i], (r)[i + 1]);                                             \
+      (t)[i + 1] = P##_unpackhi_epi16((r)[i], (r)[i + 1]);                                         \
+    }                                                                                              \
+    for (int i = 0; i < 8; i += 4)                                                                 \
+      for (int j = 0; j < 2; ++j) {                                                                \
+        (r)[i + 2 * j] = P##_unpacklo_epi32((t)[i + j], (t)[i + 2 + j]);                           \
+        (r)[i + 2 * j + 1] = P##_unpackhi_epi32((t)[i + j], (t)[i + 2 + j]);                       \
+      }                                                                                            \
+    for (int i = 0; i < 4; ++i) {                                                                  \
+      (t)[2 * i] = P##_unpacklo_epi64((r)[i], (r)[4 + i]);                                         \
+      (t)[2 * i + 1] = P##_unpackhi_epi64((r)[i], (r)[4 + i]);                                     \
+    }                                                                                              \
+    for (int i = 0; i < 8; ++i)                                                                    \
+      (r)[i] = (t)[i];                                                                             \
+  } while (0)
 
 // Multiply and add `count` numbers, a multiple of 16, of eight records and their rows, modulo 2^32. Records are
 // less 2^15, `stride` numbers apart; what that takes is given back.
@@ -33,15 +50,7 @@ dots(const int16_t *records, size_t stride, const int16_t *const *rows, int coun
           sums[i], _mm256_sub_epi32(_mm256_madd_epi16(record, row), _mm256_madd_epi16(least, row)));
     }
   }
-  __m256i halves[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m256i *s = sums + 4 * i;
-    const __m256i ab =
-        _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]), _mm256_unpackhi_epi32(s[0], s[1]));
-    const __m256i cd =
-        _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]), _mm256_unpackhi_epi32(s[2], s[3]));
-    halves[i] = _mm256_add_epi32(_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd));
-  }
+  const __m256i halves[2] = {ADD_UP(_mm256, sums), ADD_UP(_mm256, sums + 4)};
   const __m256i whole = _mm256_add_epi32(_mm256_permute2x128_si256(halves[0], halves[1], 0x20),
                                          _mm256_permute2x128_si256(halves[0], halves[1], 0x31));
   _mm256_storeu_si256((__m256i *)(void *)out, whole);
@@ -59,7 +68,7 @@ dots(const int16_t *records, size_t stride, const int16_t *const *rows, int coun
             sums[i], _mm_sub_epi32(_mm_madd_epi16(record, row), _mm_madd_epi16(least, row)));
       }
     }
-    _mm_storeu_si128((__m128i *)(void *)(out + first), add_up(sums[0], sums[1], sums[2], sums[3]));
+    _mm_storeu_si128((__m128i *)(void *)(out + first), ADD_UP(_mm, sums));
   }
 #else
   for (int i = 0; i < 8; ++i) {
@@ -110,15 +119,7 @@ static inline void dots_of_ends(const uint16_t *records, size_t stride, const in
     const __m512i rows = _mm512_loadu_si512((const void *)(table + (size_t)symbols[i] * 16));
     s[i] = _mm512_sub_epi32(_mm512_madd_epi16(both, rows), _mm512_madd_epi16(least, rows));
   }
-  __m512i q[2];
-  for (int i = 0; i < 2; ++i) {
-    const __m512i *x = s + 4 * i;
-    const __m512i ab =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
-    const __m512i cd =
-        _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
-    q[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-  }
+  const __m512i q[2] = {ADD_UP(_mm512, s), ADD_UP(_mm512, s + 4)};
   // Quarters are: records 0 to 3 and 4 to 7 of the first row, the same of the second.
   const __m512i even =
       _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), q[1]);
@@ -131,33 +132,13 @@ static inline void dots_of_ends(const uint16_t *records, size_t stride, const in
 #endif
 
 #if defined(__AVX2__)
-// Transpose 8 rows of 8 numbers, in both halves.
-static inline void transpose_halves(__m256i *r) {
-  __m256i t[8];
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i)
-    for (int j = 0; j < 2; ++j) {
-      r[4 * i + 2 * j] = _mm256_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-      r[4 * i + 2 * j + 1] = _mm256_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-    }
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_epi64(r[i], r[4 + i]);
-    t[2 * i + 1] = _mm256_unpackhi_epi64(r[i], r[4 + i]);
-  }
-  for (int i = 0; i < 8; ++i)
-    r[i] = t[i];
-}
-
 // Transpose 8 rows of 16 numbers; only the first `rows` of the result are written.
 static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, size_t step,
                                   int rows) {
-  __m256i r[8];
+  __m256i r[8], t[8];
   for (size_t i = 0; i < 8; ++i)
     r[i] = _mm256_loadu_si256((const __m256i *)(const void *)from[i]);
-  transpose_halves(r);
+  TRANSPOSE(_mm256, r, t);
   for (int i = 0; i < 8 && i < rows; ++i)
     _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), _mm256_castsi256_si128(r[i]));
   for (int i = 8; i < 16 && i < rows; ++i)
@@ -169,7 +150,7 @@ static inline void transpose_rows(const uint16_t *const *from, uint16_t *to, siz
 static inline void transpose_columns(const uint16_t *from, size_t stride, uint16_t *to, size_t step,
                                      uint16_t flip) {
   const __m256i mask = _mm256_set1_epi16((short)flip);
-  __m256i r[8];
+  __m256i r[8], t[8];
   for (size_t i = 0; i < 8; ++i) {
     const __m128i *low = (const __m128i *)(const void *)(from + i * stride);
     const __m128i *high = (const __m128i *)(const void *)(from + (i + 8) * stride);
@@ -177,7 +158,7 @@ static inline void transpose_columns(const uint16_t *from, size_t stride, uint16
                                                  _mm_loadu_si128(high), 1);
     r[i] = _mm256_xor_si256(both, mask);
   }
-  transpose_halves(r);
+  TRANSPOSE(_mm256, r, t);
   for (size_t i = 0; i < 8; ++i)
     _mm256_storeu_si256((__m256i *)(void *)(to + i * step), r[i]);
 }
@@ -190,21 +171,9 @@ static inline void transpose(const uint16_t *const *from, uint16_t *to, size_t s
   __m128i r[8], t[8];
   for (int i = 0; i < 8; ++i)
     r[i] = _mm_xor_si128(mask, _mm_loadu_si128((const __m128i *)(const void *)from[i]));
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 2; ++i)
-    for (int j = 0; j < 2; ++j) {
-      r[4 * i + 2 * j] = _mm_unpacklo_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-      r[4 * i + 2 * j + 1] = _mm_unpackhi_epi32(t[4 * i + j], t[4 * i + 2 + j]);
-    }
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm_unpacklo_epi64(r[i], r[4 + i]);
-    t[2 * i + 1] = _mm_unpackhi_epi64(r[i], r[4 + i]);
-  }
+  TRANSPOSE(_mm, r, t);
   for (int i = 0; i < rows; ++i)
-    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), t[i]);
+    _mm_storeu_si128((__m128i *)(void *)(to + (size_t)i * step), r[i]);
 #else
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < 8; ++j)

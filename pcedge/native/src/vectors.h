@@ -6,6 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// The bits of every word: the exponent of a float, whose low bits are cleared so that it does not round up. P is what
+// the names of a size's instructions begin with, ALL how those for all bits end.
+#define VEC_LENGTH(P, ALL)                                                                         \
+  const vec half = P##_srli_epi32(v, 1);                                                           \
+  const vec top = P##_andnot_##ALL(P##_srli_epi32(half, 1), half);                                 \
+  const vec word = P##_castps_##ALL(P##_cvtepi32_ps(top));                                         \
+  const vec bits = P##_sub_epi32(P##_srli_epi32(word, 23), P##_set1_epi32(125));                   \
+  const vec some = P##_max_epi32(bits, P##_set1_epi32(1));                                         \
+  return P##_andnot_##ALL(P##_cmpeq_epi32(v, P##_setzero_##ALL()), some);
+
 #if defined(__AVX512BW__)
 #include <immintrin.h>
 #define LANES 16
@@ -112,15 +122,7 @@ typedef __m256i vec_shift;
 #define vec_count_up_to(a, b)                                                                      \
   __builtin_popcount((unsigned)_mm256_movemask_ps(                                                 \
       _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))))
-static inline vec vec_length(vec v) {
-  // The exponent of a float, whose low bits are cleared so that it does not round up.
-  const vec half = _mm256_srli_epi32(v, 1);
-  const vec top = _mm256_andnot_si256(_mm256_srli_epi32(half, 1), half);
-  const vec word = _mm256_castps_si256(_mm256_cvtepi32_ps(top));
-  const vec bits = _mm256_sub_epi32(_mm256_srli_epi32(word, 23), _mm256_set1_epi32(125));
-  const vec some = _mm256_max_epi32(bits, _mm256_set1_epi32(1));
-  return _mm256_andnot_si256(_mm256_cmpeq_epi32(v, _mm256_setzero_si256()), some);
-}
+static inline vec vec_length(vec v) { VEC_LENGTH(_mm256, si256) }
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm256_srl_epi64(_mm256_mul_epu32(a, b), count);
@@ -181,14 +183,7 @@ static inline vec vec_amount(vec count) {
 #define vec_count_up_to(a, b)                                                                      \
   __builtin_popcount(                                                                              \
       (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_max_epu32(a, b), b))))
-static inline vec vec_length(vec v) {
-  const vec half = _mm_srli_epi32(v, 1);
-  const vec top = _mm_andnot_si128(_mm_srli_epi32(half, 1), half);
-  const vec word = _mm_castps_si128(_mm_cvtepi32_ps(top));
-  const vec bits = _mm_sub_epi32(_mm_srli_epi32(word, 23), _mm_set1_epi32(125));
-  const vec some = _mm_max_epi32(bits, _mm_set1_epi32(1));
-  return _mm_andnot_si128(_mm_cmpeq_epi32(v, _mm_setzero_si128()), some);
-}
+static inline vec vec_length(vec v) { VEC_LENGTH(_mm, si128) }
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm_srl_epi64(_mm_mul_epu32(a, b), count);

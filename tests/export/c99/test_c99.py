@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.commands import as_json, run
+from helpers.cpp import break_source
 from helpers.engine_contract import CIRCUITS, any_records
 from helpers.paths import GOLDEN
 from strategies import make_circuit, make_unstructured, steep
@@ -225,10 +226,7 @@ def test_what_is_not_taken(tmp_path: Path) -> None:
 def test_a_difference_is_found(tmp_path: Path) -> None:
     folder = write_c99(CIRCUITS["hidden"], tmp_path / "p")
     source = folder / "src/pcedge.c"
-    text = source.read_text()
-    broken = text.replace("moved += (int32_t)length - A;", "moved += (int32_t)length - A + 1;")
-    assert broken != text
-    source.write_text(broken)
+    text = break_source(source, "moved += (int32_t)length - A;", "moved += (int32_t)length - A + 1;")
     with pytest.raises(MismatchError, match=r"^c99: encode differs from the reference, its status is ok$"):
         C99Project(folder).golden()
     source.write_text(text)

@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from helpers.cpp import break_source
 from helpers.engine_contract import CIRCUITS
 from helpers.paths import GOLDEN
 from helpers.predictors import STAGE, circuit_of, random_predictor
@@ -262,11 +263,7 @@ def test_golden_rows_of_others_are_refused(tmp_path: Path) -> None:
 
 def test_a_difference_of_numbers_is_found(tmp_path: Path) -> None:
     folder = write_c99(circuit_of(STAGE), tmp_path / "p")
-    source = folder / "src/pcedge.c"
-    text = source.read_text()
-    broken = text.replace("token.count = n - 1U + shift;", "token.count = n + shift;")
-    assert broken != text
-    source.write_text(broken)
+    break_source(folder / "src/pcedge.c", "token.count = n - 1U + shift;", "token.count = n + shift;")
     with pytest.raises(MismatchError, match=r"^c99: encode differs from the reference, its status is ok$"):
         C99Project(folder).golden()
 
