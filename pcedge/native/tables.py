@@ -68,6 +68,14 @@ class _Pool:
             self.size += -(-len(data) // (_LINE // data.itemsize)) * (_LINE // data.itemsize)
         return self.places[key]
 
+    def take(self, other: _Pool) -> int:
+        """Put all blocks of another pool behind these; give where they begin."""
+        first = self.size
+        self.places |= {b"behind" + key: first + place for key, place in other.places.items()}
+        self.blocks += other.blocks
+        self.size += other.size
+        return first
+
     def whole(self) -> NDArray[Any]:
         """Give all blocks, one after the other, the first at the beginning of a line of the cache."""
         size = self.size * np.dtype(self.dtype).itemsize
@@ -114,6 +122,13 @@ def lay_out(source: IntegerCircuit | Program) -> Tables:
     program = Program.of(source)
     writer = _Writer(program)
     likelihood, code = writer.steps(program.likelihood), writer.steps(program.code)
+    # Tables of symbols, of which few rows are read, lie behind what every record reads from its begin to its end.
+    first = writer.pairs.take(writer.rows)
+    for steps in (likelihood, code):
+        column = steps.rows[:, FIELDS.index("pairs")]
+        column[np.isin(steps.rows[:, FIELDS.index("op")], (Op.LEAF, Op.INTERVAL)) & (column >= 0)] += first
+        column = steps.rows[:, FIELDS.index("data")]
+        column[(steps.rows[:, FIELDS.index("op")] == Op.LEAF) & (column >= 0)] += first
     pools = writer.weights, writer.tables, writer.lists, writer.pairs, writer.sums
     return Tables(program.circuit, likelihood, code, writer.units, *(pool.whole() for pool in pools))
 
@@ -123,6 +138,7 @@ class _Writer:
         self.program, self.circuit = program, program.circuit
         self.weights, self.tables, self.lists = _Pool(np.uint32), _Pool(np.uint32), _Pool(np.int32)
         self.pairs, self.sums = _Pool(np.int16), _Pool(np.uint32)
+        self.rows = _Pool(np.int16)
         self.units = 1
         self.place = {variable: place for place, variable in enumerate(self.circuit.order)}
         #: what the steps of a layer's operation share, by operation and layer
@@ -134,6 +150,7 @@ class _Writer:
         state, slots = _Allocator(), _Allocator()
         where: dict[int, tuple[int, int, int]] = {}
         rows = np.full((len(schedule.steps), len(FIELDS)), -1, dtype=np.int32)
+        last: Step | None = None
         for row, (step, frees) in enumerate(zip(schedule.steps, schedule.frees, strict=True)):
             numbers = {"op": int(step.op), "wide": 0, "units": step.units}
             zeros = self.program.zeros(schedule, step)
@@ -143,6 +160,9 @@ class _Writer:
                 numbers |= {side: address + ref.offset, f"{side}_slot": slot, f"{side}_units": ref.units}
                 self.units = max(self.units, ref.units)
             numbers |= self.operands(step, zeros)
+            if isinstance(step, Leaf) and isinstance(last, Interval) and step.layer == last.layer and zeros < Zeros.KEEP:
+                numbers["data"] = rows[row - 1, FIELDS.index("pairs")]
+            last = step
             if not isinstance(step, Interval):
                 where[step.target] = state.take(step.units), slots.take(1), step.units
                 numbers["target"], numbers["target_slot"], _ = where[step.target]
@@ -186,7 +206,7 @@ class _Writer:
             )
             rows = _padded(mantissas.T, mantissas.shape[1], _vectors(len(mantissas))).astype(np.uint16).view(np.int16)
             symbols = layer.shape.cardinality
-            self.leaves[key] = {"symbols": symbols, "pairs": self.pairs.put(rows), "list": self.lists.put(exponents)}
+            self.leaves[key] = {"symbols": symbols, "pairs": self.rows.put(rows), "list": self.lists.put(exponents)}
         return self.leaves[key]
 
     def _tables(self, step: Interval) -> dict[str, int]:
@@ -198,7 +218,7 @@ class _Writer:
             step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
         )
         if 1 << self.circuit.leaf_bits < _HALF and most << self.circuit.leaf_bits < _NARROW:
-            numbers["pairs"] = self.pairs.put(_padded(rows, len(rows), _vectors(rows.shape[1])))
+            numbers["pairs"] = self.rows.put(_padded(rows, len(rows), _vectors(rows.shape[1])))
             if symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.
                 stride = 1 << ((symbols - 1).bit_length() // 2)
