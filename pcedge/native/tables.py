@@ -71,6 +71,7 @@ class _Pool:
     def take(self, other: _Pool) -> int:
         """Put all blocks of another pool behind these; give where they begin."""
         first = self.size
+        # Blocks of both that are equal stay apart.
         self.places |= {b"behind" + key: first + place for key, place in other.places.items()}
         self.blocks += other.blocks
         self.size += other.size
@@ -125,10 +126,10 @@ def lay_out(source: IntegerCircuit | Program) -> Tables:
     # Tables of symbols, of which few rows are read, lie behind what every record reads from its begin to its end.
     first = writer.pairs.take(writer.rows)
     for steps in (likelihood, code):
-        column = steps.rows[:, FIELDS.index("pairs")]
-        column[np.isin(steps.rows[:, FIELDS.index("op")], (Op.LEAF, Op.INTERVAL)) & (column >= 0)] += first
-        column = steps.rows[:, FIELDS.index("data")]
-        column[(steps.rows[:, FIELDS.index("op")] == Op.LEAF) & (column >= 0)] += first
+        operation = steps.rows[:, FIELDS.index("op")]
+        for name, operations in (("pairs", (Op.LEAF, Op.INTERVAL)), ("data", (Op.LEAF,))):
+            column = steps.rows[:, FIELDS.index(name)]
+            column[np.isin(operation, operations) & (column >= 0)] += first
     pools = writer.weights, writer.tables, writer.lists, writer.pairs, writer.sums
     return Tables(program.circuit, likelihood, code, writer.units, *(pool.whole() for pool in pools))
 
@@ -150,7 +151,6 @@ class _Writer:
         state, slots = _Allocator(), _Allocator()
         where: dict[int, tuple[int, int, int]] = {}
         rows = np.full((len(schedule.steps), len(FIELDS)), -1, dtype=np.int32)
-        last: Step | None = None
         for row, (step, frees) in enumerate(zip(schedule.steps, schedule.frees, strict=True)):
             numbers = {"op": int(step.op), "wide": 0, "units": step.units}
             zeros = self.program.zeros(schedule, step)
@@ -160,9 +160,9 @@ class _Writer:
                 numbers |= {side: address + ref.offset, f"{side}_slot": slot, f"{side}_units": ref.units}
                 self.units = max(self.units, ref.units)
             numbers |= self.operands(step, zeros)
-            if isinstance(step, Leaf) and isinstance(last, Interval) and step.layer == last.layer and zeros < Zeros.KEEP:
-                numbers["data"] = rows[row - 1, FIELDS.index("pairs")]
-            last = step
+            before = schedule.steps[row - 1] if row else None
+            if isinstance(step, Leaf) and isinstance(before, Interval) and step.layer == before.layer:
+                numbers["data"] = int(rows[row - 1, FIELDS.index("pairs")]) if zeros < Zeros.KEEP else -1
             if not isinstance(step, Interval):
                 where[step.target] = state.take(step.units), slots.take(1), step.units
                 numbers["target"], numbers["target_slot"], _ = where[step.target]

@@ -75,7 +75,8 @@ static int decode_block(block_t *b, decoders_t *decoders, int64_t lanes, int64_t
       fetch_unknown(b, schedule, i + AHEAD);
 #endif
 #ifdef PCE_UNITS
-      if (s->op == LEAF && s->data >= 0 && s->units <= ROW && leaf_of_rows(b, s))
+      if (s->op == LEAF && s->data >= 0 && s->units <= ROW && !schedule->scales &&
+          leaf_of_rows(b, s))
         continue;
 #endif
       if (s->op != INTERVAL) {
