@@ -68,6 +68,15 @@ class _Pool:
             self.size += -(-len(data) // (_LINE // data.itemsize)) * (_LINE // data.itemsize)
         return self.places[key]
 
+    def take(self, other: _Pool) -> int:
+        """Put all blocks of another pool behind these; give where they begin."""
+        first = self.size
+        # Blocks of both that are equal stay apart.
+        self.places |= {b"behind" + key: first + place for key, place in other.places.items()}
+        self.blocks += other.blocks
+        self.size += other.size
+        return first
+
     def whole(self) -> NDArray[Any]:
         """Give all blocks, one after the other, the first at the beginning of a line of the cache."""
         size = self.size * np.dtype(self.dtype).itemsize
@@ -114,6 +123,13 @@ def lay_out(source: IntegerCircuit | Program) -> Tables:
     program = Program.of(source)
     writer = _Writer(program)
     likelihood, code = writer.steps(program.likelihood), writer.steps(program.code)
+    # Tables of symbols, of which few rows are read, lie behind what every record reads from its begin to its end.
+    first = writer.pairs.take(writer.rows)
+    for steps in (likelihood, code):
+        operation = steps.rows[:, FIELDS.index("op")]
+        for name, operations in (("pairs", (Op.LEAF, Op.INTERVAL)), ("data", (Op.LEAF,))):
+            column = steps.rows[:, FIELDS.index(name)]
+            column[np.isin(operation, operations) & (column >= 0)] += first
     pools = writer.weights, writer.tables, writer.lists, writer.pairs, writer.sums
     return Tables(program.circuit, likelihood, code, writer.units, *(pool.whole() for pool in pools))
 
@@ -123,6 +139,7 @@ class _Writer:
         self.program, self.circuit = program, program.circuit
         self.weights, self.tables, self.lists = _Pool(np.uint32), _Pool(np.uint32), _Pool(np.int32)
         self.pairs, self.sums = _Pool(np.int16), _Pool(np.uint32)
+        self.rows = _Pool(np.int16)
         self.units = 1
         self.place = {variable: place for place, variable in enumerate(self.circuit.order)}
         #: what the steps of a layer's operation share, by operation and layer
@@ -143,6 +160,9 @@ class _Writer:
                 numbers |= {side: address + ref.offset, f"{side}_slot": slot, f"{side}_units": ref.units}
                 self.units = max(self.units, ref.units)
             numbers |= self.operands(step, zeros)
+            before = schedule.steps[row - 1] if row else None
+            if isinstance(step, Leaf) and isinstance(before, Interval) and step.layer == before.layer:
+                numbers["data"] = int(rows[row - 1, FIELDS.index("pairs")]) if zeros < Zeros.KEEP else -1
             if not isinstance(step, Interval):
                 where[step.target] = state.take(step.units), slots.take(1), step.units
                 numbers["target"], numbers["target_slot"], _ = where[step.target]
@@ -186,7 +206,7 @@ class _Writer:
             )
             rows = _padded(mantissas.T, mantissas.shape[1], _vectors(len(mantissas))).astype(np.uint16).view(np.int16)
             symbols = layer.shape.cardinality
-            self.leaves[key] = {"symbols": symbols, "pairs": self.pairs.put(rows), "list": self.lists.put(exponents)}
+            self.leaves[key] = {"symbols": symbols, "pairs": self.rows.put(rows), "list": self.lists.put(exponents)}
         return self.leaves[key]
 
     def _tables(self, step: Interval) -> dict[str, int]:
@@ -198,7 +218,7 @@ class _Writer:
             step.source.units * ((1 << self.circuit.state_bits) - 1), (1 << self.program.needed["context_sum"]) - 1
         )
         if 1 << self.circuit.leaf_bits < _HALF and most << self.circuit.leaf_bits < _NARROW:
-            numbers["pairs"] = self.pairs.put(_padded(rows, len(rows), _vectors(rows.shape[1])))
+            numbers["pairs"] = self.rows.put(_padded(rows, len(rows), _vectors(rows.shape[1])))
             if symbols >= _MARKED:
                 # A decoder looks at every so many symbols first.
                 stride = 1 << ((symbols - 1).bit_length() // 2)

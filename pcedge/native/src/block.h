@@ -39,8 +39,9 @@ typedef struct {
   uint32_t *work;     // what is accumulated for them
   uint16_t *context;  // of an INTERVAL, by record: `room` units
   uint16_t lengths[N];
-  uint32_t counting[16]; // 0, 1, 2, …
-  int room;              // units rounded up to whole vectors
+  float counting[16]; // 0, 1, 2, …
+  int16_t *ones;      // `room` of them, and zeros behind
+  int room;           // units rounded up to whole vectors
   uint32_t reciprocals[256];
 } block_t;
 
@@ -97,6 +98,7 @@ static void block_free(block_t *b) {
   lined_free(b->sources);
   lined_free(b->work);
   lined_free(b->context);
+  lined_free(b->ones);
 }
 
 static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
@@ -107,7 +109,7 @@ static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
   for (uint32_t i = 0; i < 256; ++i)
     b->reciprocals[i] = (1u << 25) / (2 * i + 513);
   for (uint32_t i = 0; i < 16; ++i)
-    b->counting[i] = i;
+    b->counting[i] = (float)i;
   // Contexts are read in vectors of 16 units, also the last one.
   b->state = lined(((size_t)s->words + 16) * N + 16, sizeof *b->state);
   b->exponents = lined(((size_t)s->slots + 1) * N, sizeof *b->exponents);
@@ -117,9 +119,13 @@ static int block_make(block_t *b, const pce_program *p, const pce_schedule *s) {
   b->sources = lined(room / 2 * vectors, sizeof *b->sources);
   b->work = lined(room * vectors, sizeof *b->work);
   b->context = lined(room * N, sizeof *b->context);
+  b->ones = lined(room + 16, sizeof *b->ones);
   if (b->state && b->exponents && b->symbols && b->narrow && b->wide && b->sources && b->work &&
-      b->context)
+      b->context && b->ones) {
+    for (size_t k = 0; k < room; ++k)
+      b->ones[k] = 1;
     return PCE_OK;
+  }
   block_free(b);
   return PCE_MEMORY;
 }

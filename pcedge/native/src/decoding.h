@@ -71,6 +71,14 @@ static int decode_block(block_t *b, decoders_t *decoders, int64_t lanes, int64_t
       load_from(b, out, base, count);
     for (int i = 0; i < schedule->count; ++i) {
       const pce_step *s = schedule->steps + i;
+#ifdef PCE_ONE
+      fetch_unknown(b, schedule, i + AHEAD);
+#endif
+#ifdef PCE_UNITS
+      if (s->op == LEAF && s->data >= 0 && s->units <= ROW && !schedule->scales &&
+          leaf_of_rows(b, s))
+        continue;
+#endif
       if (s->op != INTERVAL) {
         run_step(b, schedule, s);
         continue;

@@ -54,7 +54,16 @@ static void step_intervals(block_t *b, const pce_step *s, int count, uint32_t *l
   *lo = *hi = 0;
   if (symbol < 0)
     return;
-  const scale_t scale = take_scale(b, s);
+  const scale_t scale = scale_of(b, take_total(b, s), s->symbols);
+#if LANES == 16
+  if (s->a_units <= ROW) {
+    const uint64_t ends = dots_of_2((const int16_t *)(const void *)b->sources,
+                                    p->pairs + s->pairs + (size_t)symbol * ROW);
+    *lo = (uint32_t)bound_of(p, (uint32_t)ends, symbol, scale);
+    *hi = (uint32_t)bound_of(p, ends >> 32, symbol + 1, scale);
+    return;
+  }
+#endif
   *lo = (uint32_t)bound_of(p, weigh_row(b, s, symbol), symbol, scale);
   *hi = (uint32_t)bound_of(p, weigh_row(b, s, symbol + 1), symbol + 1, scale);
 }
@@ -78,11 +87,15 @@ static void step_intervals_wide(block_t *b, const pce_step *s, int count, uint32
   }
 }
 
-// Both ends of the intervals of all records in a block: by place in the coding order, N records side by side.
-static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
+// Both ends of the intervals of all records in a block: by place in the coding order, N records side by side. One
+// record's encoder, where there is one, takes each at once.
+static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi, encoder_t *encoder) {
   const pce_schedule *schedule = &b->program->code;
   for (int i = 0; i < schedule->count; ++i) {
     const pce_step *s = schedule->steps + i;
+#ifdef PCE_ONE
+    fetch_known(b, schedule, i + AHEAD);
+#endif
     if (s->op != INTERVAL) {
       run_step(b, schedule, s);
       continue;
@@ -92,12 +105,13 @@ static void block_intervals(block_t *b, int count, uint32_t *lo, uint32_t *hi) {
     fetch_ahead(b, schedule, i, count);
 #endif
 #ifdef PCE_FUSED
-    if (s->pairs >= 0) {
+    if (s->pairs >= 0)
       step_intervals(b, s, count, lo + at, hi + at);
-      continue;
-    }
+    else
 #endif
-    step_intervals_wide(b, s, count, lo + at, hi + at);
+      step_intervals_wide(b, s, count, lo + at, hi + at);
+    if (encoder && lo[at] != hi[at])
+      encoder_narrow(encoder, b->program, lo[at], hi[at]);
   }
 }
 
@@ -112,7 +126,7 @@ static int intervals_of(const pce_program *p, const pce_records *r, int64_t *lo,
   }
   for (int64_t first = 0; first < r->count; first += N) {
     const int count = load_next(&b, r, first);
-    block_intervals(&b, count, ends, ends + size);
+    block_intervals(&b, count, ends, ends + size, NULL);
     for (int n = 0; n < count; ++n)
       for (int v = 0; v < p->variables; ++v) {
         const size_t at = (size_t)v * N + (size_t)n;
@@ -172,8 +186,7 @@ static void narrow_quads(const pce_program *p, encoder_t *encoders, const int64_
 
 // Narrow the ranges of the block's records, in the order of the columns for each encoder.
 static int narrow_block(const pce_program *p, encoder_t *encoders, const int64_t *owner, int count,
-                        const uint32_t *lo, const uint32_t *hi) {
-  const size_t room = (size_t)p->variables * (size_t)(p->scale_bits / 8) + ENCODER_SLACK;
+                        size_t room, const uint32_t *lo, const uint32_t *hi) {
   for (int first = 0; first < count;) {
     // As many columns side by side as there are different encoders: no one waits for another.
     int last = first + 1;
@@ -203,6 +216,7 @@ static int narrow_block(const pce_program *p, encoder_t *encoders, const int64_t
 static int encode_lanes(const pce_program *p, const pce_records *r, int64_t lanes, int64_t begin,
                         int64_t end, pce_lanes *out) {
   const size_t size = (size_t)p->variables * N;
+  const size_t most = (size_t)p->variables * (size_t)(p->scale_bits / 8) + ENCODER_SLACK;
   const int64_t mine = end - begin;
   block_t b;
   out->data = NULL;
@@ -239,8 +253,14 @@ static int encode_lanes(const pce_program *p, const pce_records *r, int64_t lane
     if (!count)
       break;
     load(&b, r, records, count);
-    block_intervals(&b, count, ends, ends + size);
-    status = narrow_block(p, encoders, owner, count, ends, ends + size);
+    // Bytes of one record's symbols go out while the next ones are computed.
+    encoder_t *alone = N == 1 ? encoders + *owner : NULL;
+    if (alone)
+      status = encoder_room(alone, most);
+    if (status == PCE_OK)
+      block_intervals(&b, count, ends, ends + size, alone);
+    if (!alone)
+      status = narrow_block(p, encoders, owner, count, most, ends, ends + size);
   }
   size_t total = 0;
   for (int64_t i = 0; i < mine && status == PCE_OK; ++i) {

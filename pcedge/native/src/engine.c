@@ -33,8 +33,12 @@ static int likelihood(const pce_program *p, const pce_records *r, int64_t *manti
     return PCE_MEMORY;
   for (int64_t first = 0; first < r->count; first += N) {
     const int count = load_next(&b, r, first);
-    for (int i = 0; i < schedule->count; ++i)
+    for (int i = 0; i < schedule->count; ++i) {
+#ifdef PCE_ONE
+      fetch_known(&b, schedule, i + AHEAD);
+#endif
       run_step(&b, schedule, schedule->steps + i);
+    }
     for (int n = 0; n < count; ++n) {
       mantissa[first + n] = b.state[(size_t)schedule->result * N + (size_t)n];
       exponent[first + n] = b.exponents[(size_t)schedule->result_slot * N + (size_t)n];

@@ -200,11 +200,23 @@ static inline uint32_t weigh_row(const block_t *b, const pce_step *s, int symbol
   return padded == ROW ? dot(record, row, ROW) : dot(record, row, (int)padded);
 }
 
-// One record's context, less 2^15 each, goes into `sources`; gives its scale.
-static inline scale_t take_scale(block_t *b, const pce_step *s) {
-  take_sources(b, b->state + s->a, s->a_units);
-  // The last row of the tables is 2^L for all units.
-  return scale_of(b, weigh_row(b, s, s->symbols) >> b->program->leaf_bits, s->symbols);
+// One record's context, less 2^15 each, goes into `sources`; gives its sum.
+static inline uint32_t take_total(block_t *b, const pce_step *s) {
+  const uint16_t *state = b->state + s->a;
+  const int16_t *ones = b->ones + b->room - s->a_units;
+  take_sources(b, state, s->a_units);
+#if defined(__AVX2__)
+  if (s->a_units <= ROW) {
+    // The shortest way: all else waits.
+    const __m256i pairs =
+        _mm256_madd_epi16(row_xor(row_load(state), row_set(0x8000)), row_load(ones));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(sum) + ((uint32_t)s->a_units << 15);
+  }
+#endif
+  return dot((const int16_t *)(const void *)b->sources, ones, (int)vectors_of((size_t)s->a_units));
 }
 
 // Weighted entries of 16 rows of the table for one record: those of every `step`-th symbol from `low` on.

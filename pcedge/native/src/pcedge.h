@@ -24,7 +24,9 @@ typedef struct {
   int32_t a, a_slot, a_units;
   int32_t b, b_slot, b_units;
   int32_t variable, symbols;
-  int32_t data; // UP, DOWN: weights of the target's rows, or of lists' entries; INTERVAL: tables
+  // UP, DOWN: weights of the target's rows, or of lists' entries; INTERVAL: tables; LEAF: the tables in `pairs` of the
+  // INTERVAL before it, if its mantissas are differences of their rows
+  int32_t data;
   int32_t
       pairs;    // in 16 bits. UP, DOWN: weights, see pce_program; LEAF: mantissas; INTERVAL: tables
   int32_t sums; // 2^15 times the sums of rows in `pairs`: of UP, DOWN, and of an INTERVAL's marks

@@ -108,26 +108,59 @@ static inline __attribute__((always_inline)) uint32_t dot(const int16_t *record,
 
 #if defined(__AVX512BW__)
 #define PCE_PAIRED_ROWS
-// The same of a symbol's row and the next one, of 16 units each.
-static inline void dots_of_ends(const uint16_t *records, size_t stride, const int16_t *table,
-                                const uint32_t *symbols, uint32_t *first, uint32_t *second) {
-  const __m512i least = _mm512_set1_epi16(INT16_MIN);
-  __m512i s[8];
-  for (size_t i = 0; i < 8; ++i) {
-    const __m256i *record = (const __m256i *)(const void *)(records + i * stride);
-    const __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256(record));
-    const __m512i rows = _mm512_loadu_si512((const void *)(table + (size_t)symbols[i] * 16));
-    s[i] = _mm512_sub_epi32(_mm512_madd_epi16(both, rows), _mm512_madd_epi16(least, rows));
-  }
+// Add up the halves of eight vectors: those of the lower ones come first.
+static inline __m512i add_halves(const __m512i *s) {
   const __m512i q[2] = {ADD_UP(_mm512, s), ADD_UP(_mm512, s + 4)};
-  // Quarters are: records 0 to 3 and 4 to 7 of the first row, the same of the second.
+  // Quarters are: sums 0 to 3 and 4 to 7 of the lower halves, the same of the upper ones.
   const __m512i even =
       _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), q[1]);
   const __m512i odd =
       _mm512_permutex2var_epi64(q[0], _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), q[1]);
-  const __m512i whole = _mm512_add_epi32(even, odd);
+  return _mm512_add_epi32(even, odd);
+}
+
+static inline __m512i two_dots(__m512i both, __m512i rows) {
+  const __m512i least = _mm512_set1_epi16(INT16_MIN);
+  return _mm512_sub_epi32(_mm512_madd_epi16(both, rows), _mm512_madd_epi16(least, rows));
+}
+
+// The same of a symbol's row and the next one, of 16 units each.
+static inline void dots_of_ends(const uint16_t *records, size_t stride, const int16_t *table,
+                                const uint32_t *symbols, uint32_t *first, uint32_t *second) {
+  __m512i s[8];
+  for (size_t i = 0; i < 8; ++i) {
+    const __m256i *record = (const __m256i *)(const void *)(records + i * stride);
+    const __m512i both = _mm512_broadcast_i64x4(_mm256_loadu_si256(record));
+    s[i] = two_dots(both, _mm512_loadu_si512((const void *)(table + (size_t)symbols[i] * 16)));
+  }
+  const __m512i whole = add_halves(s);
   _mm256_storeu_si256((__m256i *)(void *)first, _mm512_castsi512_si256(whole));
   _mm256_storeu_si256((__m256i *)(void *)second, _mm512_extracti64x4_epi64(whole, 1));
+}
+
+// The same of one record and two rows that follow each other, of 16 units each.
+static inline uint64_t dots_of_2(const int16_t *record, const int16_t *rows) {
+  const __m512i both =
+      _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)record));
+  __m512i s = two_dots(both, _mm512_loadu_si512((const void *)rows));
+  s = _mm512_add_epi32(s, _mm512_shuffle_i64x2(s, s, 0xb1));
+  s = _mm512_add_epi32(s, _mm512_shuffle_epi32(s, 0x4e));
+  s = _mm512_add_epi32(s, _mm512_shuffle_epi32(s, 0xb1));
+  const uint32_t first = (uint32_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(s));
+  return first | (uint64_t)(uint32_t)_mm_cvtsi128_si32(_mm512_extracti32x4_epi32(s, 2)) << 32;
+}
+
+// The same of one record and 16 rows that follow each other, of 16 units each.
+static inline __m512i dots_of_16(const int16_t *record, const int16_t *rows) {
+  const __m512i both =
+      _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)record));
+  __m512i s[8];
+  for (size_t i = 0; i < 8; ++i) {
+    const __m256i *row = (const __m256i *)(const void *)(rows + 16 * i);
+    s[i] = two_dots(both, _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(row)),
+                                             _mm256_loadu_si256(row + 8), 1));
+  }
+  return add_halves(s);
 }
 #endif
 

@@ -181,14 +181,23 @@ static void find_all(block_t *b, const pce_step *s, const decoders_t *decoders, 
 #endif
 
 #ifdef PCE_UNITS
+// Halves of the weighted entries up to which a symbol begins at or below the position, about: those of symbol x are
+// `first` less x times `slope`, times `total`, which is known last. What they propose is checked.
+typedef struct {
+  float first, slope, total;
+} limits_t;
+
 // How many of 16 weighted entries, those of every `step`-th symbol from `low` on, are at or below the position.
-static inline int count_below(const block_t *b, const vec weighted[VECTORS], uint32_t first,
-                              uint32_t slope, int low, int step) {
-  const vec base = vec_set(first - (uint32_t)low * slope), each = vec_set((uint32_t)step * slope);
+static inline int count_below(const float *counting, const vec weighted[VECTORS], limits_t limits,
+                              int low, int step) {
+  const vec_floats first = vec_floats_set(limits.first - (float)low * limits.slope);
+  const vec_floats slope = vec_floats_set((float)step * limits.slope);
+  const vec_floats total = vec_floats_set(limits.total);
   int count = 0;
   for (int v = 0; v < VECTORS; ++v) {
-    const vec taken = vec_multiply(vec_load(b->counting + v * LANES), each);
-    count += vec_count_up_to(weighted[v], vec_sub(base, taken));
+    const vec_floats taken = vec_floats_multiply(vec_floats_load(counting + v * LANES), slope);
+    const vec_floats most = vec_floats_multiply(vec_floats_sub(first, taken), total);
+    count += vec_count_halves(weighted[v], most);
   }
   return count;
 }
@@ -199,46 +208,63 @@ static inline int last_of(int count, int limit) {
   return most > 0 ? most - 1 : 0;
 }
 
+// Among which symbols one record's is, by every `stride`-th one; gives the first of them.
+static inline int find_mark(const block_t *b, const pce_step *s, limits_t limits) {
+  const pce_program *p = b->program;
+  const int stride = s->list_b, marks = (s->symbols + stride - 1) / stride;
+  const int words = (s->a_units + 1) / 2;
+  const size_t padded = vectors_of((size_t)marks);
+  const uint32_t *weights = (const uint32_t *)(const void *)(p->pairs + s->list);
+  const uint32_t *sums = p->sums + s->sums;
+  vec acc[VECTORS];
+  int count = 0;
+#if LANES == 16
+  if (words == ROW / 2 && padded == ROW) {
+    acc[0] = weigh_16_units(b->state + s->a, weights, sums);
+    return last_of(count_below(b->counting, acc, limits, 0, stride), marks) * stride;
+  }
+#endif
+  for (int m = 0; m < marks && count == m; m += ROW) {
+    weigh_sources(b->sources, weights + m, padded, words, sums + m, acc);
+    count += count_below(b->counting, acc, limits, m * stride, stride);
+  }
+  return last_of(count, marks) * stride;
+}
+
 // Find one record's symbol: among every `stride`-th one, then in rows of 16.
 static uint32_t find_row(block_t *b, const pce_step *s, const decoders_t *decoders, uint32_t *start,
                          uint32_t *end) {
   const pce_program *p = b->program;
   const uint64_t part = decoders->offset[0] / (decoders->range[0] >> p->scale_bits);
-  const scale_t scale = take_scale(b, s);
-  const int symbols = s->symbols, words = (s->a_units + 1) / 2;
-  // Weighted entries up to which a symbol begins at or below the position, about: what they propose is checked.
-  const uint32_t power = (uint32_t)(127 + p->scale_bits + 2 + scale.amount) << 23;
-  float factor;
-  memcpy(&factor, &power, sizeof power);
-  factor /= (float)(int32_t)scale.scale;
-  const uint32_t first = whole_of((float)(int32_t)(part + 1) * factor);
-  const uint32_t slope = whole_of((float)p->floor * factor);
-  vec acc[VECTORS];
-  int low = 0, size = symbols;
+  const float whole = (float)(1 << p->leaf_bits) * 0.5f;
+  const float per_part = whole / (float)((1 << p->scale_bits) - s->symbols * p->floor);
+  const float first = (float)(int32_t)(part + 1) * per_part, slope = (float)p->floor * per_part;
+  const uint32_t total = take_total(b, s);
+  const limits_t limits = {first, slope, (float)(int32_t)total};
+  const scale_t scale = scale_of(b, total, s->symbols);
+  int low = 0, size = s->symbols;
   if (s->list >= 0) {
-    const int stride = s->list_b, marks = (symbols + stride - 1) / stride;
-    const size_t padded = vectors_of((size_t)marks);
-    const uint32_t *weights = (const uint32_t *)(const void *)(p->pairs + s->list);
-    int count = 0;
-    for (int m = 0; m < marks && count == m; m += ROW) {
-      if (words == ROW / 2 && padded == ROW)
-        weigh_sources(b->sources, weights, ROW, ROW / 2, p->sums + s->sums, acc);
-      else
-        weigh_sources(b->sources, weights + m, padded, words, p->sums + s->sums + m, acc);
-      count += count_below(b, acc, first, slope, m * stride, stride);
-    }
-    low = last_of(count, marks) * stride;
-    size = symbols - low < stride ? symbols - low : stride;
+    low = find_mark(b, s, limits);
+    size = size - low < s->list_b ? size - low : s->list_b;
   }
   uint32_t weighted[ROW];
-  int step;
-  do {
-    step = (size + ROW - 1) / ROW;
-    weigh_rows(b, s, low, step, weighted);
-    for (int v = 0; v < VECTORS; ++v)
-      acc[v] = vec_load(weighted + v * LANES);
+  for (;;) {
+    const int step = (size + ROW - 1) / ROW;
+    vec acc[VECTORS];
+#if LANES == 16
+    if (step == 1 && s->a_units <= ROW && low + ROW <= s->symbols) {
+      acc[0] = dots_of_16((const int16_t *)(const void *)b->sources,
+                          p->pairs + s->pairs + (size_t)low * ROW);
+      vec_store(weighted, acc[0]);
+    } else
+#endif
+    {
+      weigh_rows(b, s, low, step, weighted);
+      for (int v = 0; v < VECTORS; ++v)
+        acc[v] = vec_load(weighted + v * LANES);
+    }
     const int found =
-        last_of(count_below(b, acc, first, slope, low, step), (size + step - 1) / step);
+        last_of(count_below(b->counting, acc, limits, low, step), (size + step - 1) / step);
     if (step == 1) {
       const uint64_t last = found < ROW - 1 ? weighted[found + 1] : weigh_row(b, s, low + ROW);
       uint64_t begin = bound_of(p, weighted[found], low + found, scale);
@@ -250,12 +276,11 @@ static uint32_t find_row(block_t *b, const pce_step *s, const decoders_t *decode
       }
       *start = (uint32_t)begin;
       *end = (uint32_t)after;
-    } else {
-      low += found * step;
-      size = size - found * step < step ? size - found * step : step;
+      return (uint32_t)low;
     }
-  } while (step > 1);
-  return (uint32_t)low;
+    low += found * step;
+    size = size - found * step < step ? size - found * step : step;
+  }
 }
 #endif
 

@@ -204,8 +204,61 @@ static void run_align(block_t *b, const pce_step *s) {
   FOR_LANES b->exponents[(size_t)s->target_slot * N + n] = common[n];
 }
 
-// All steps but INTERVAL.
-static void run_step(block_t *b, const pce_schedule *schedule, const pce_step *s) {
+#ifdef PCE_ONE
+// Steps ahead of that which runs, whose tables are fetched: one record waits longer for memory than it works.
+#define AHEAD 6
+
+// Fetch the first lines of so many bytes. Always inline: a compiler takes a function that only fetches for one without
+// an effect, and drops its calls.
+static inline __attribute__((always_inline)) void fetch_bytes(const void *at, size_t size) {
+  const uint8_t *line = at;
+  if (size >= 8 * LINE) {
+    for (size_t k = 0; k < 8; ++k)
+      __builtin_prefetch(line + k * LINE);
+    return;
+  }
+  for (size_t k = 0; k < size; k += LINE)
+    __builtin_prefetch(line + k);
+}
+
+// Fetch the rows that LEAF or INTERVAL reads of a known symbol.
+static inline __attribute__((always_inline)) void fetch_known(const block_t *b,
+                                                              const pce_schedule *schedule, int i) {
+  const pce_step *s = schedule->steps + i;
+  if (i >= schedule->count || s->pairs < 0 || (s->op != LEAF && s->op != INTERVAL))
+    return;
+  const size_t padded = vectors_of((size_t)(s->op == LEAF ? s->units : s->a_units));
+  const int32_t symbol = b->symbols[s->variable];
+  const int16_t *rows = b->program->pairs + s->pairs + (size_t)(symbol < 0 ? 0 : symbol) * padded;
+  fetch_bytes(rows, (s->op == LEAF ? 1 : 2) * padded * sizeof *rows);
+}
+
+// Fetch the weights of a step, or what the search for a symbol begins with.
+static inline __attribute__((always_inline)) void
+fetch_unknown(const block_t *b, const pce_schedule *schedule, int i) {
+  const pce_program *p = b->program;
+  const pce_step *s = schedule->steps + i;
+  if (i >= schedule->count || s->pairs < 0)
+    return;
+  const size_t pairs = (size_t)(s->a_units + 1) / 2 * sizeof *p->sums;
+  if (s->op == UP || s->op == DOWN) {
+    const size_t units = vectors_of((size_t)s->units);
+    fetch_bytes(p->pairs + s->pairs, units * pairs);
+    fetch_bytes(p->sums + s->sums, units * sizeof *p->sums);
+  } else if (s->op == INTERVAL && s->list >= 0) {
+    const size_t marks = vectors_of((size_t)((s->symbols + s->list_b - 1) / s->list_b));
+    const size_t padded = vectors_of((size_t)s->a_units);
+    fetch_bytes(p->pairs + s->list, marks * pairs);
+    fetch_bytes(p->sums + s->sums, marks * sizeof *p->sums);
+    // Records resemble each other: this one's symbol may be near the last one's, which is still there.
+    const int32_t mark = b->symbols[s->variable] & -s->list_b;
+    const int16_t *rows = p->pairs + s->pairs + (size_t)mark * padded;
+    fetch_bytes(rows, (size_t)s->list_b * padded * sizeof *rows);
+  }
+}
+#endif
+
+static void run_any(block_t *b, const pce_schedule *schedule, const pce_step *s) {
   switch (s->op) {
   case INIT:
     run_init(b, s);
@@ -222,6 +275,24 @@ static void run_step(block_t *b, const pce_schedule *schedule, const pce_step *s
   default:
     run_mix(b, s, schedule->scales);
   }
+}
+
+// All steps but INTERVAL. Those of one record that most circuits have most of are not called.
+static inline __attribute__((always_inline)) void run_step(block_t *b, const pce_schedule *schedule,
+                                                           const pce_step *s) {
+#if defined(PCE_UNITS) && LANES == 16
+  const int scales = schedule->scales;
+  const int whole = s->units == ROW && s->zeros < KEEP;
+  if (whole && (s->op == UP || s->op == DOWN) && s->a_units == ROW && s->pairs >= 0) {
+    mix_16_units(b, s, scales ? b->exponents[s->a_slot] - b->program->weight_bits : 0, scales);
+    return;
+  }
+  if (whole && s->op == MULTIPLY && s->list < 0 && s->list_b < 0) {
+    multiply_16_units(b, s, scales ? b->exponents[s->a_slot] + b->exponents[s->b_slot] : 0, scales);
+    return;
+  }
+#endif
+  run_any(b, schedule, s);
 }
 
 #endif

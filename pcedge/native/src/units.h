@@ -14,6 +14,7 @@ typedef __m256i row_t; // 16 numbers of 16 bits
 #define row_set(x) _mm256_set1_epi16((short)(x))
 #define row_xor(a, b) _mm256_xor_si256(a, b)
 #define row_or(a, b) _mm256_or_si256(a, b)
+#define row_sub(a, b) _mm256_sub_epi16(a, b)
 #define row_max(a, b) _mm256_max_epu16(a, b)
 #define row_low(a, b) _mm256_mullo_epi16(a, b)
 #define row_high(a, b) _mm256_mulhi_epu16(a, b)
@@ -47,6 +48,7 @@ static inline row_t row_set(uint32_t x) {
   }
 ROW_OF(row_xor, vec_xor)
 ROW_OF(row_or, vec_or)
+ROW_OF(row_sub, vec_sub16)
 ROW_OF(row_max, vec_max16)
 ROW_OF(row_low, vec_low16)
 ROW_OF(row_high, vec_high16)
@@ -174,6 +176,44 @@ static void settle_rows(block_t *b, const pce_step *s, row_t high, row_t low, in
   settle_length(b, s, length, exponent, scales);
 }
 
+#if LANES == 16
+// The bits that any of the words has, in all of them.
+static inline vec bits_of_all(vec v) {
+  v = vec_or(v, _mm512_shuffle_i64x2(v, v, 0x4e));
+  v = vec_or(v, _mm512_shuffle_i64x2(v, v, 0xb1));
+  v = vec_or(v, _mm512_shuffle_epi32(v, 0x4e));
+  return vec_or(v, _mm512_shuffle_epi32(v, 0xb1));
+}
+
+// Multiply 16 units with 16 rows of weights, which begin with these sums: on the shortest way, for all else waits.
+static inline vec weigh_16_units(const uint16_t *source, const uint32_t *weights,
+                                 const uint32_t *sums) {
+  const vec flip = vec_set16(0x8000);
+  vec acc[4] = {vec_load(sums), vec_set(0), vec_set(0), vec_set(0)};
+  for (int p = 0; p < ROW / 2; ++p) {
+    int32_t pair;
+    memcpy(&pair, source + 2 * p, sizeof pair);
+    acc[p % 4] =
+        vec_multiply_add(acc[p % 4], vec_load(weights + p * ROW), vec_xor(vec_set(pair), flip));
+  }
+  return vec_add(vec_add(acc[0], acc[1]), vec_add(acc[2], acc[3]));
+}
+
+// A dense UP or DOWN between 16 units, which has no loops.
+static inline void mix_16_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
+  const int A = b->program->state_bits;
+  const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
+  const vec sum = weigh_16_units(b->state + s->a, weights, b->program->sums + s->sums);
+  const vec lacks = _mm512_lzcnt_epi32(bits_of_all(sum));
+  const vec odd = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 31,
+                                   29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  row_t m = _mm512_castsi512_si256(_mm512_permutexvar_epi16(odd, _mm512_sllv_epi32(sum, lacks)));
+  if (A != 16)
+    m = row_right(m, 16 - A);
+  row_store(b->state + s->target, m);
+  settle_length(b, s, 32 - _mm_cvtsi128_si32(_mm512_castsi512_si128(lacks)), exponent, scales);
+}
+#else
 // A dense UP or DOWN between 16 units, which has no loops.
 static inline void mix_16_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
   const uint32_t *weights = (const uint32_t *)(const void *)(b->program->pairs + s->pairs);
@@ -186,6 +226,8 @@ static inline void mix_16_units(block_t *b, const pce_step *s, int32_t exponent,
   row_store(b->state + s->target, shifted(high, low, length, b->program->state_bits));
   settle_length(b, s, length, exponent, scales);
 }
+
+#endif
 
 // A dense UP or DOWN.
 static void mix_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
@@ -226,16 +268,50 @@ static inline row_t gathered(const uint16_t *state, const int32_t *list, int fir
   return row_load(some);
 }
 
+#if LANES == 16
+// The leading zeros of the greatest of 16 numbers, in every word; 32 where all are 0.
+static inline row_t lacks_of(row_t v) {
+  v = row_or(v, _mm256_permute2x128_si256(v, v, 1));
+  v = row_or(v, _mm256_shuffle_epi32(v, 0x4e));
+  v = row_or(v, _mm256_shuffle_epi32(v, 0xb1));
+  return _mm256_lzcnt_epi32(row_or(v, _mm256_rol_epi32(v, 16)));
+}
+#endif
+
+// A product of 16 units and 16 units.
+static inline void multiply_16_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
+  const int A = b->program->state_bits;
+  const row_t x = row_load(b->state + s->a), y = row_load(b->state + s->b);
+  const row_t high = row_high(x, y), low = row_low(x, y);
+#if LANES == 16
+  const row_t lacks = lacks_of(high);
+  const int up = _mm_cvtsi128_si32(_mm256_castsi256_si128(lacks));
+  if (up <= 16) {
+    const row_t count = _mm256_shuffle_epi8(lacks, _mm256_set1_epi32(0x01000100));
+#if defined(__AVX512VBMI2__)
+    row_t m = _mm256_shldv_epi16(high, low, count);
+#else
+    row_t m = row_or(_mm256_sllv_epi16(high, count),
+                     _mm256_srlv_epi16(low, _mm256_sub_epi16(row_set(16), count)));
+#endif
+    if (A != 16)
+      m = row_right(m, 16 - A);
+    row_store(b->state + s->target, m);
+    settle_length(b, s, 32 - up, exponent, scales);
+    return;
+  }
+#endif
+  const int length = length_of(high, low);
+  row_store(b->state + s->target, shifted(high, low, length, A));
+  settle_length(b, s, length, exponent, scales);
+}
+
 static void multiply_units(block_t *b, const pce_step *s, int32_t exponent, int scales) {
-  const int units = s->units, A = b->program->state_bits;
+  const int units = s->units;
   const uint16_t *x = b->state + s->a, *y = b->state + s->b;
   row_t high, low;
   if (units == ROW && s->list < 0 && s->list_b < 0) {
-    high = row_high(row_load(x), row_load(y));
-    low = row_low(row_load(x), row_load(y));
-    const int length = length_of(high, low);
-    row_store(b->state + s->target, shifted(high, low, length, A));
-    settle_length(b, s, length, exponent, scales);
+    multiply_16_units(b, s, exponent, scales);
     return;
   }
   const int32_t *lists = b->program->lists;
@@ -253,6 +329,20 @@ static void multiply_units(block_t *b, const pce_step *s, int32_t exponent, int 
     least = row_max(least, low);
   }
   settle_rows(b, s, most, least, exponent, scales);
+}
+
+// LEAF of a symbol that INTERVAL has just found: two rows that are near, whose difference it normalises. Tells whether
+// it was not all zeros, for which there is a table.
+static inline int leaf_of_rows(block_t *b, const pce_step *s) {
+  const int A = b->program->state_bits;
+  const int16_t *rows = b->program->pairs + s->data + (size_t)b->symbols[s->variable] * ROW;
+  const row_t counts = row_sub(row_load(rows + ROW), row_load(rows));
+  const uint32_t most = row_greatest(counts);
+  if (!most)
+    return 0;
+  const row_t m = row_left(counts, 16 - bits_of(most));
+  put_row(b->state + s->target, A == 16 ? m : row_right(m, 16 - A), s->units);
+  return 1;
 }
 #endif
 

@@ -59,8 +59,15 @@ typedef __m512i vec_shift;
 #endif
 // x where a <= b, else y
 #define vec_choose(a, b, x, y) _mm512_mask_blend_epi32(_mm512_cmple_epu32_mask(a, b), y, x)
-// How many entries of a are at most those of b.
-#define vec_count_up_to(a, b) __builtin_popcount(_mm512_cmple_epu32_mask(a, b))
+typedef __m512 vec_floats;
+#define vec_floats_load(p) _mm512_loadu_ps(p)
+#define vec_floats_set(x) _mm512_set1_ps(x)
+#define vec_floats_sub(a, b) _mm512_sub_ps(a, b)
+#define vec_floats_multiply(a, b) _mm512_mul_ps(a, b)
+// How many halves of words are at most these floats.
+#define vec_count_halves(v, most)                                                                  \
+  __builtin_popcount(                                                                              \
+      _mm512_cmp_ps_mask(_mm512_cvtepi32_ps(_mm512_srli_epi32(v, 1)), most, _CMP_LE_OQ))
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   const vec even = _mm512_srl_epi64(_mm512_mul_epu32(a, b), count);
@@ -119,9 +126,14 @@ typedef __m256i vec_shift;
 #define vec_any(v) (!_mm256_testz_si256(v, v))
 #define vec_choose(a, b, x, y)                                                                     \
   _mm256_blendv_epi8(y, x, _mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))
-#define vec_count_up_to(a, b)                                                                      \
+typedef __m256 vec_floats;
+#define vec_floats_load(p) _mm256_loadu_ps(p)
+#define vec_floats_set(x) _mm256_set1_ps(x)
+#define vec_floats_sub(a, b) _mm256_sub_ps(a, b)
+#define vec_floats_multiply(a, b) _mm256_mul_ps(a, b)
+#define vec_count_halves(v, most)                                                                  \
   __builtin_popcount((unsigned)_mm256_movemask_ps(                                                 \
-      _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), b))))
+      _mm256_cmp_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(v, 1)), most, _CMP_LE_OQ)))
 static inline vec vec_length(vec v) { VEC_LENGTH(_mm256, si256) }
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
@@ -180,9 +192,14 @@ static inline vec vec_amount(vec count) {
 #define vec_if_zero(v, x) _mm_and_si128(_mm_cmpeq_epi32(v, _mm_setzero_si128()), x)
 #define vec_any(v) (!_mm_testz_si128(v, v))
 #define vec_choose(a, b, x, y) _mm_blendv_epi8(y, x, _mm_cmpeq_epi32(_mm_max_epu32(a, b), b))
-#define vec_count_up_to(a, b)                                                                      \
+typedef __m128 vec_floats;
+#define vec_floats_load(p) _mm_loadu_ps(p)
+#define vec_floats_set(x) _mm_set1_ps(x)
+#define vec_floats_sub(a, b) _mm_sub_ps(a, b)
+#define vec_floats_multiply(a, b) _mm_mul_ps(a, b)
+#define vec_count_halves(v, most)                                                                  \
   __builtin_popcount(                                                                              \
-      (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_max_epu32(a, b), b))))
+      (unsigned)_mm_movemask_ps(_mm_cmple_ps(_mm_cvtepi32_ps(_mm_srli_epi32(v, 1)), most)))
 static inline vec vec_length(vec v) { VEC_LENGTH(_mm, si128) }
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
@@ -235,7 +252,13 @@ static inline vec vec_high16(vec a, vec b) {
 #define vec_right(v, n) vshlq_u32(v, vdupq_n_s32(-(n)))
 #define vec_if_zero(v, x) vandq_u32(vceqzq_u32(v), x)
 #define vec_any(v) (vmaxvq_u32(v) != 0)
-#define vec_count_up_to(a, b) ((int)vaddvq_u32(vshrq_n_u32(vcleq_u32(a, b), 31)))
+typedef float32x4_t vec_floats;
+#define vec_floats_load(p) vld1q_f32(p)
+#define vec_floats_set(x) vdupq_n_f32(x)
+#define vec_floats_sub(a, b) vsubq_f32(a, b)
+#define vec_floats_multiply(a, b) vmulq_f32(a, b)
+#define vec_count_halves(v, most)                                                                  \
+  ((int)vaddvq_u32(vshrq_n_u32(vcleq_f32(vcvtq_f32_u32(vshrq_n_u32(v, 1)), most), 31)))
 #define vec_choose(a, b, x, y) vbslq_u32(vcleq_u32(a, b), x, y)
 static inline vec vec_multiply_right(vec a, vec b, int n) {
   const int64x2_t count = vdupq_n_s64(-n);
