@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -16,6 +18,12 @@ BATCH = 512
 BATCH_NUMBERS = 1 << 24
 #: a mixture relative to a record's best unit below which its own digits are lost
 VANISHING = 1e-280
+
+
+@lru_cache(maxsize=64)
+def _limits(cardinalities: tuple[int, ...]) -> IntArray:
+    """Give cardinalities as an array, which takes longer to make than a record to code."""
+    return np.array(cardinalities, dtype=np.int64)
 
 
 def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool) -> IntArray:
@@ -49,7 +57,7 @@ def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and (array > np.uint64(2**63 - 1)).any():
         raise DataError(f"symbols must be below {max(cardinalities)}, got {array.max()}")
     records = array.reshape(len(array), variables).astype(np.int64)
-    wrong = (records < low) | (records >= np.asarray(cardinalities, dtype=np.int64))
+    wrong = (records < low) | (records >= _limits(cardinalities))
     if wrong.any():
         record, variable = (int(i) for i in np.argwhere(wrong)[0])
         raise DataError(
