@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import MISSING, Circuit, InputLayer, ProductLayer, SumLayer
@@ -18,8 +21,19 @@ BATCH_NUMBERS = 1 << 24
 VANISHING = 1e-280
 
 
+@lru_cache(maxsize=64)
+def _limits(cardinalities: tuple[int, ...]) -> IntArray:
+    """Give cardinalities as an array, which takes longer to make than a record to code."""
+    return np.array(cardinalities, dtype=np.int64)
+
+
 def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool) -> IntArray:
-    """Turn data into int64 records of shape (N, variables), and check them.
+    """Turn data into int64 records of shape (N, variables), and check them, as `checked` does."""
+    return checked(x, cardinalities, allow_missing=allow_missing).astype(np.int64)
+
+
+def checked(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool) -> NDArray[Any]:
+    """Check data; give records of shape (N, variables), in the type that they came in.
 
     Args:
         x: integers or booleans of shape (N, …) with as many entries a record as there are variables.
@@ -48,9 +62,11 @@ def check_records(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing
     low = MISSING if allow_missing else 0
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and (array > np.uint64(2**63 - 1)).any():
         raise DataError(f"symbols must be below {max(cardinalities)}, got {array.max()}")
-    records = array.reshape(len(array), variables).astype(np.int64)
-    wrong = (records < low) | (records >= np.asarray(cardinalities, dtype=np.int64))
-    if wrong.any():
+    records = array.reshape(len(array), variables)
+    limits = _limits(cardinalities)
+    # The ends of every variable take a fraction of what comparing every symbol does.
+    if records.size and (int(records.min()) < low or (records.max(axis=0) >= limits).any()):
+        wrong = (records < low) | (records >= limits)
         record, variable = (int(i) for i in np.argwhere(wrong)[0])
         raise DataError(
             f"record {record}, variable {variable}: a symbol must be in {low}..{cardinalities[variable] - 1}, "

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.circuit.inference import check_records
+from pcedge.circuit.inference import check_records, checked
 from pcedge.codec.container import Segment, Stream
 from pcedge.codec.given import check_given, checksum, given_of, whole_records, without_given
 from pcedge.codec.predicted import decode_rows, encode_rows, lane_rows
@@ -52,7 +52,7 @@ def encode_segments(
     Raises:
         DataError: the data do not fit the circuit.
     """
-    map_rows = _mapping(engine.circuit)
+    map_rows = _mapping(engine)
     made: list[Segment] = []
     whole = len(rows) // size
     for first, count, length in ((0, whole, size), (whole * size, 1, len(rows) - whole * size)):
@@ -186,17 +186,18 @@ def _decode_lanes_of(engine: LaneCoder, head: Stream, segment: Segment, start: i
     return decode_segments(engine, head, [chosen], number)[start - skipped : stop - skipped]
 
 
-def _mapping(circuit: IntegerCircuit) -> Callable[[list[Rows]], list[IntArray]]:
-    """Give what makes of the rows of every segment what is coded."""
-    symbolizer = circuit.symbolizer
+def _mapping(engine: LaneCoder) -> Callable[[list[Rows]], list[Rows]]:
+    """Give what makes of the rows of every segment what is coded: int64, or what the native engine reads as it is."""
+    circuit, symbolizer = engine.circuit, engine.circuit.symbolizer
     if isinstance(symbolizer, Predictor):
         return lambda parts: [centred(symbolizer, symbolizer.cells(part)) for part in parts]
     if symbolizer is not None:
         return lambda parts: [symbolizer.apply(part).astype(np.int64) for part in parts]
-    return lambda parts: [check_records(part, circuit.cardinalities, allow_missing=False) for part in parts]
+    check = checked if isinstance(engine, NativeEngine) else check_records
+    return lambda parts: [check(part, circuit.cardinalities, allow_missing=False) for part in parts]
 
 
-def _encode(engine: LaneCoder, mapped: list[IntArray], rows: int, lanes: int, report: Progress) -> Iterator[Segment]:
+def _encode(engine: LaneCoder, mapped: list[Rows], rows: int, lanes: int, report: Progress) -> Iterator[Segment]:
     """Encode segments of `rows` rows each, which are mapped to equally many records."""
     count, parts = len(mapped[0]), len(mapped)
     lanes = min(lanes, count, rows)
@@ -235,7 +236,8 @@ def _decode(
         known = whole_records(head, given)
         if known is not None and len(segments) > 1:
             known = known[np.argsort(places)]
-        joint = engine.decode_lanes(lanes, total, report, known)
+        narrow = {"narrow": True} if isinstance(engine, NativeEngine) and symbolizer is None else {}
+        joint = engine.decode_lanes(lanes, total, report, known, **narrow)
     if len(segments) > 1:
         joint = joint[places]
     blocks = []

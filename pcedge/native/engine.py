@@ -23,6 +23,9 @@ from pcedge.native.stage import lay_out_stage
 from pcedge.native.tables import Steps, lay_out
 from pcedge.schedule.program import Program
 
+#: of records, where nothing narrower is asked for
+_SYMBOL = np.dtype(np.int64)
+
 
 class NativeEngine:
     """Replay the schedules of one integer circuit, as `ReferenceEngine` does.
@@ -89,9 +92,9 @@ class NativeEngine:
         return first, second
 
     def encode_lanes(self, records: IntArray, lanes: int, progress: Progress | None = None) -> list[bytes]:
-        """Encode records; record i goes to lane i mod `lanes`, as its next one."""
+        """Encode records, integers of any type; record i goes to lane i mod `lanes`, as its next one."""
         # It has a name, for the structure points at its memory.
-        records = np.ascontiguousarray(records)
+        records = np.ascontiguousarray(records, dtype=records.dtype.newbyteorder("="))
         given = _records(records)
 
         def work(begin: int, end: int) -> list[bytes]:
@@ -106,14 +109,18 @@ class NativeEngine:
         return coded
 
     def decode_lanes(
-        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
-    ) -> IntArray:
+        self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None,
+        narrow: bool = False,
+    ) -> IntArray:  # fmt: skip
         """Decode `count` records of shape (N, variables) from their lanes; `known` are records with what is given.
+
+        They are int64; where `narrow` and nothing is given, unsigned and of the least size that holds every symbol.
 
         Raises:
             StreamError: the bytes are not what an encoder of this circuit writes.
         """
-        records = self._decode(lanes, count, strict=1, known=known)
+        dtype = np.min_scalar_type(max(self.circuit.cardinalities) - 1) if narrow else _SYMBOL
+        records = self._decode(lanes, count, strict=1, known=known, dtype=dtype)
         if progress:
             progress(count, count)
         return records
@@ -132,8 +139,11 @@ class NativeEngine:
         """
         return self._decode(lanes, count, strict=2, known=known)
 
-    def _decode(self, lanes: list[bytes], count: int, *, strict: int, known: IntArray | None = None) -> IntArray:
-        records = known_symbols(self.program, known, count)
+    def _decode(
+        self, lanes: list[bytes], count: int, *, strict: int, known: IntArray | None = None,
+        dtype: np.dtype[Any] = _SYMBOL,
+    ) -> IntArray:  # fmt: skip
+        records = known_symbols(self.program, known, count) if self.given else self._zeros(count, dtype)
         ends = np.cumsum([len(lane) for lane in lanes], dtype=np.int64)
         data = b"".join(lanes)
         out = _records(records)
@@ -148,6 +158,9 @@ class NativeEngine:
 
         self._shares(work, len(lanes))
         return records
+
+    def _zeros(self, count: int, dtype: np.dtype[Any]) -> IntArray:
+        return np.zeros((count, len(self.circuit.order)), dtype=dtype)
 
     def encode_rows(
         self, numbers: IntArray, missing: NDArray[np.bool_] | None, rows: IntArray, bounds: IntArray
