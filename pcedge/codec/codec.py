@@ -19,7 +19,8 @@ class Codec:
     """Compress records of one circuit and restore them; its shape is that of numcodecs' codecs.
 
     Args:
-        circuit: an integer circuit, its program, or a file of one (`.pcp`, `.onnx`) as path, bytes or binary file.
+        circuit: an integer circuit, its program, a file of one (`.pcp`, `.onnx`) as path, bytes or binary file,
+            or the name of a shipped one (`pcedge zoo`).
         lanes: S, the lanes of a segment, as in `pcedge.encode`.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
         given: variables that both sides know, which are in no stream that is made; None takes those of the program.

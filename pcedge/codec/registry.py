@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from pcedge.codec.source import Source, open_program
+from pcedge.codec.source import Source, open_program, shipped
 from pcedge.engines.base import Engine
 from pcedge.errors import PcedgeError, UsageError
 from pcedge.native import open_engine
@@ -72,7 +72,7 @@ def keep_circuit(source: Source, folder: str | os.PathLike[str] | None = None) -
 
 
 def find_circuit(digest: str) -> Program:
-    """Find a circuit by its digest: named in this process, else a file in one of the folders.
+    """Find a circuit by its digest: named in this process, else a file in one of the folders, else shipped.
 
     Args:
         digest: 64 hexadecimal digits.
@@ -89,6 +89,9 @@ def find_circuit(digest: str) -> Program:
                 return _named[digest]
         except (PcedgeError, OSError):
             continue  # another file may hold it
+    if (found := shipped(digest)) is not None:
+        _named[digest] = found
+        return found
     raise UsageError(
         f"the circuit {digest} must be in one of the folders {', '.join(map(str, folders()))}: put its .pcp or .onnx "
         f"file there, name a folder by {ENVIRONMENT}, or give the circuit"
