@@ -240,9 +240,12 @@ def decode(
         with progress("decoding") as move:
             restored = decode_file(engine, Path(stream).read_bytes(), name, move, given)
     else:
+        start, stop, _ = records.indices(head.shape[0])
+        if start > stop:  # in Python a slice such as this one is empty, of a command it is a slip
+            raise UsageError(f"--records must not end before its start, got {records.start}:{records.stop}")
         with contextlib.closing(StreamFile(stream)) as file:
             restored = decode_records(engine, file, records, name, given)
-            part = {"range": list(range_of(records, file.head.shape[0])), "of_records": file.head.shape[0]}
+        part = {"range": list(range_of(records, head.shape[0])), "of_records": head.shape[0]}
     if out.suffix.lower() in (".txt", ".data") and restored.format in ("npy", "wav", "idx"):
         raise click.UsageError(
             f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"

@@ -298,6 +298,9 @@ def test_commands(tmp_path: Path) -> None:
         assert_array_equal(np.load(tmp_path / "y.npy"), DATA[-3:])
         as_json("decode", model, stream, tmp_path / "y.bin", "--format", "raw", "--records", ":2")
         assert (tmp_path / "y.bin").read_bytes() == DATA[:2].astype(np.uint8).tobytes()
+        for wrong in ("5:2", "-1:3", "37:36"):
+            said = as_json("decode", model, stream, back, "--records", wrong, status=2)
+            assert said["message"] == f"--records must not end before its start, got {wrong}"
         said = as_json("decode", model, stream, back, "--records", "5:38", status=2)
         assert said["message"] == "records must be among the 37 of the stream, got 38"
     result = run("decode", model, out, back, "--records", "5")
