@@ -44,11 +44,19 @@ class SegmentSize:
     lanes: int
     payload_bytes: int
     stored: bool
+    #: squares of the bytes by which lanes differ from their share of records, added up
+    spread: float = 0.0
 
     @classmethod
     def of(cls, segment: Segment) -> SegmentSize:
         """Measure a segment."""
-        return cls(segment.records, len(segment.lanes), segment.payload_bytes, segment.stored is not None)
+        count, lanes = segment.payload_bytes, len(segment.lanes)
+        spread = 0.0
+        if lanes > 1:
+            sizes = np.array([list(map(len, segment.lanes)), list(map(len, segment.raw)) or [0] * lanes]).sum(axis=0)
+            records = segment.records // lanes + (np.arange(lanes) < segment.records % lanes)
+            spread = float(np.square(sizes - records * (count / segment.records)).sum())
+        return cls(segment.records, lanes, count, segment.stored is not None, spread)
 
 
 class Encoder:
