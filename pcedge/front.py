@@ -100,7 +100,7 @@ def decode(
 
     Args:
         circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
-        data: the stream; for some of its records also a file of it, of which no more is read than they need.
+        data: the stream, or a file of it as path or binary file, of which no more is read than some records need.
         engine: `auto`, `native` or `numpy`.
         records: which records, a slice of step 1; None restores all.
         given: the values of the stream's given variables, a row for every record, or whole records.

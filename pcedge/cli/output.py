@@ -195,7 +195,9 @@ def in_words(value: object) -> str:
         return f"{value:z.4f}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {in_words(item)}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def counted(number: int, noun: str) -> str:

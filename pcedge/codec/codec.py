@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pcedge.codec import stream
 from pcedge.codec.decoder import Decoder, StreamFile, StreamSource, range_of
 from pcedge.codec.source import Source, open_program
 from pcedge.errors import UsageError
+from pcedge.limits import read_source
 from pcedge.native import EngineName, open_engine
 
 
@@ -68,7 +70,8 @@ class Codec:
         """Restore records with their dtype and shape.
 
         Args:
-            buf: the stream; for some of its records also a file of it, of which no more is read than they need.
+            buf: the stream, or a file of it as path or binary file; for some of its records no more is read than they
+                need.
             out: an array of that dtype and shape to write to; None makes one.
             records: which records, a slice of step 1; None restores all.
             given: the values of the stream's given variables for every record, or whole records.
@@ -82,7 +85,9 @@ class Codec:
         if records is not None:
             restored = self._some(buf, records, given)
         else:
-            restored = stream.decode(self.engine, buf, given=given)
+            # A path is one of a file here as with some records.
+            named = isinstance(buf, str | os.PathLike) or hasattr(buf, "read")
+            restored = stream.decode(self.engine, read_source(buf)[0] if named else buf, given=given)  # type: ignore[arg-type]
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -47,7 +48,7 @@ def digest_for(circuit: Source | None, digest: str | None, codec: str) -> str:
     """Give the digest of a codec's circuit, which this process knows then if it is given.
 
     Raises:
-        UsageError: neither circuit nor digest is given, or they are not of one another.
+        UsageError: neither circuit nor digest is given, they are not of one another, or the digest is none.
     """
     if circuit is not None:
         found = name_circuit(circuit)
@@ -56,6 +57,8 @@ def digest_for(circuit: Source | None, digest: str | None, codec: str) -> str:
         return found
     if not isinstance(digest, str):
         raise UsageError(f"the codec {codec} must have a circuit, or the digest of one")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise UsageError(f"the digest of a circuit must be 64 hexadecimal digits in lower case, got {digest[:80]!r}")
     return digest
 
 

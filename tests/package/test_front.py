@@ -68,6 +68,10 @@ def test_shipped_circuits_are_meant_by_their_names(tmp_path, monkeypatch):
     assert as_json("decode", "digits", tmp_path / "x.pce", tmp_path / "y.npy")["records"] == len(x)
     assert_array_equal(np.load(tmp_path / "y.npy"), x)
     assert_array_equal(pcedge.decode("digits", stream), x)
+    assert_array_equal(pcedge.decode("digits", str(tmp_path / "x.pce")), x)
+    assert_array_equal(pcedge.Codec("digits").decode(tmp_path / "x.pce"), x)
+    with (tmp_path / "x.pce").open("rb") as file:
+        assert_array_equal(pcedge.decode("digits", file), x)
     assert pcedge.Codec("nltcs").digest == zoo()["nltcs"]["digest"]
     monkeypatch.chdir(tmp_path)
     pcedge.write_program(pcedge.load("nltcs"), "digits")
