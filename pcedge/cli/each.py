@@ -17,7 +17,7 @@ from pcedge.cli.output import Command, Result, counted, leave, options_given, pr
 from pcedge.cli.paths import unwatched
 from pcedge.cli.streams import printable, say, say_ended, why
 from pcedge.data.forms import SUFFIXES
-from pcedge.data.readers import KNOWN, split_name
+from pcedge.data.readers import DIGITS, KNOWN, split_name
 from pcedge.errors import DataError, PcedgeError
 
 #: what ends the name of a stream
@@ -145,6 +145,8 @@ class EachCommand(Command):
                 if os.path.isdir(words[0]):
                     raise DataError(f"{error}; {out}/ as the output takes every file by itself") from error
                 raise
+        if DIGITS in words and not os.path.exists(DIGITS):
+            raise click.UsageError(f"what many files are made of must be files, {DIGITS} is the name of shipped data")
         if wrong := options_given(*self.alone):
             raise click.UsageError(f"{self.alone[wrong[0]]} must go with one file, not with many")
         if out.exists() and not out.is_dir():
@@ -208,6 +210,7 @@ class EachCommand(Command):
         told = time.monotonic()
         try:
             with progress("files") as move:
+                move(0, len(places))
                 for path, place in places:
                     done.append(self._one(ctx, path, place, again))
                     move(len(done), len(places))

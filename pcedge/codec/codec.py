@@ -87,7 +87,7 @@ class Codec:
         else:
             # A path is one of a file here as with some records.
             named = isinstance(buf, str | os.PathLike) or hasattr(buf, "read")
-            restored = stream.decode(self.engine, read_source(buf)[0] if named else buf, given=given)  # type: ignore[arg-type]
+            restored = stream.decode(self.engine, read_source(buf)[0] if named else buf, given=given)
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:

@@ -95,6 +95,7 @@ class TestNames:
             ([folder / "a.npy", tmp_path / "empty"], "empty is a directory; .*empty/ takes files by their names"),
             ([folder, f"{tmp_path}/out/", "--append"], "--append must go with one file"),
             ([folder / "a.npy", tmp_path / "x.pce", "--fail-fast"], "--fail-fast must go with a folder"),
+            (["digits", f"{tmp_path}/out/"], "must be files, digits is the name of shipped data"),
         ]:
             result = run("encode", model, *words)
             assert result.exit_code == 2 and not (tmp_path / "out").exists(), result.output
