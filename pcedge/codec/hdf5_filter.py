@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from pcedge.codec.registry import digest_for, engine_of
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
 from pcedge.data.formats import HDF5_FILTER
-from pcedge.errors import PcedgeError, UsageError
+from pcedge.errors import PcedgeError, StreamError, UsageError
 
 FILTER_ID = HDF5_FILTER
 
@@ -117,6 +118,8 @@ class _Reading(threading.local):
     """Hold what `read` learns of the chunks that HDF5 has this thread restore."""
 
     active = False
+    #: bytes of a chunk, which HDF5 takes from what a filter gives, however short that is
+    size = 0
     error: BaseException | None = None
 
 
@@ -128,6 +131,8 @@ def _exchange(flags: int, count: int, values: Any, size: int, room: Any, buffer:
     reverse = bool(flags & _REVERSE)
     try:
         data = _changed(ctypes.string_at(buffer[0], size), values[:count], reverse)
+        if reverse and len(data) < _READING.size:
+            raise StreamError(f"a chunk must restore {_READING.size} bytes, its stream holds {len(data)}")
         if not reverse and len(data) >= size:
             return 0  # as HDF5's own filters do: the chunk is stored as it is
         fresh = _C.malloc(max(1, len(data)))
@@ -154,6 +159,7 @@ def read(dataset: Any) -> NDArray[Any]:
         OSError: HDF5 cannot read it for another reason.
     """
     _READING.active, _READING.error = True, None
+    _READING.size = math.prod(dataset.chunks) * dataset.dtype.itemsize
     try:
         return np.asarray(dataset[()])
     except OSError as error:
@@ -161,7 +167,7 @@ def read(dataset: Any) -> NDArray[Any]:
             raise _READING.error from error
         raise
     finally:
-        _READING.active, _READING.error = False, None
+        _READING.active, _READING.size, _READING.error = False, 0, None
 
 
 def _look(properties: int, kind: int, _: int) -> int:

@@ -159,6 +159,21 @@ def test_the_readers_of_data_restore_it(circuit, tmp_path, monkeypatch):
     assert_array_equal(load_array(f"{path}::deep/x"), data)
 
 
+def test_a_chunk_that_restores_too_little_is_refused(circuit, tmp_path):
+    """HDF5 would read on behind it."""
+    from pcedge.codec.hdf5_filter import options
+
+    for count in (99, 100, 101):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            made = file.create_dataset("x", (100, 4), "u1", chunks=(100, 4), **options(circuit))
+            made.id.write_direct_chunk((0, 0), pcedge.encode(circuit, records(circuit, count)))
+        if count < 100:
+            with pytest.raises(DataError, match=r"it is not: a chunk must restore 400 bytes, its stream holds 396$"):
+                load_array(tmp_path / "x.h5")
+        else:
+            assert_array_equal(load_array(tmp_path / "x.h5"), records(circuit, count)[:100])
+
+
 def test_a_filter_that_is_not_there_is_named(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
