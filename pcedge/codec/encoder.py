@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,8 @@ class Encoder:
         given: variables that the decoder knows, which are not in the stream; None takes those of the program.
 
     Raises:
-        UsageError: lanes is not positive, index out of its range, a field has no type, or variables cannot be given.
+        UsageError: `out` is no binary file, lanes is not positive, index out of its range, a field has no type, or
+            variables cannot be given.
 
     Example:
         >>> import io
@@ -116,6 +118,8 @@ class Encoder:
         self, engine: LaneCoder, out: BinaryIO, lanes: int | None, index: int | None,
         fields: Mapping[int, bytes] | None, stored: bool,
     ) -> None:  # fmt: skip
+        if not hasattr(out, "write") or isinstance(out, io.TextIOBase):
+            raise UsageError(f"a stream must be written to an open binary file, got {type(out).__name__}")
         self._engine, self._out, self._asked = engine, out, (lanes, fields, index)
         self._stored = stored
         self._head: Stream | None = None
