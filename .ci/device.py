@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 #: what a board imports
 DOORS = tuple(f"pcedge.drivers{name}" for name in ("", ".device", ".packets", ".pynq", ".image_check"))
 
-#: a board opens no ONNX file: what would only be imported for one, and a command's messages, stay out
-LEFT_OUT = ["pcedge.export", "pcedge.front", "pcedge.cli"]
+#: a board opens no ONNX file and none of HDF5: what would only be imported for one, and a command's messages, stay out
+LEFT_OUT = ["pcedge.export", "pcedge.front", "pcedge.cli", "pcedge.codec.hdf5_filter"]
 
 PROJECT = """[build-system]
 requires = ["setuptools>=77"]

@@ -31,17 +31,25 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give the name of an empty file to write to, which takes the place of `path` in one move.
 
     It is on the disk before it moves, and where the block ends in an error an older file stays. A link's target is
-    replaced, not the link. Runs that write one path at the same time do not meet: the last one's file stays.
+    replaced, not the link. Runs that write one path at the same time do not meet: the last one's file stays. A file
+    that is replaced leaves the new one its permissions, and its owner where that may be set.
 
     Raises:
-        OSError: the folder is none or is not writable, or the disk is full.
+        OSError: the folder is none or is not writable, the file that is there is read-only, or the disk is full.
     """
     path = Path(os.path.realpath(path))
+    refuse_read_only(path)
+    before = path.stat() if path.exists() else None
     with _temporary(path.parent, folder=False) as fresh:
         try:
+            if before is not None:
+                # From the beginning: nobody who may not read the old file reads the new one.
+                fresh.chmod(before.st_mode & 0o777 | 0o600)
             yield fresh
             with fresh.open("r+b") as file:
                 os.fsync(file.fileno())
+            if before is not None:
+                _hand_on(fresh, before)
             os.replace(fresh, path)
         except OSError as error:
             # numpy tells how many bytes were written, the system why not, and neither where.
@@ -50,6 +58,24 @@ def replacing(path: Path) -> Iterator[Path]:
                 raise OSError(f"{path} must take what is written to it, it does not: {why}") from error
             raise
         _sync_folder(path.parent)
+
+
+def refuse_read_only(path: Path) -> None:
+    """Refuse to replace a file that nobody, or not this user, may write.
+
+    Raises:
+        PermissionError: it is one.
+    """
+    if path.is_file() and not (os.access(path, os.W_OK) and path.stat().st_mode & 0o222):
+        raise PermissionError(f"{path} must be writable to be replaced, it is read-only: allow it, or remove the file")
+
+
+def _hand_on(fresh: Path, before: os.stat_result) -> None:
+    """Give a file the owner and the permissions of the one that it replaces."""
+    if hasattr(os, "chown") and (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+        with contextlib.suppress(OSError):  # not everybody may
+            os.chown(fresh, before.st_uid, before.st_gid)
+    fresh.chmod(before.st_mode & 0o777)
 
 
 @contextlib.contextmanager
@@ -159,11 +185,15 @@ def _make(parent: Path, folder: bool) -> tuple[Path, int | None]:
     """Make a temporary that nobody else has; give it with the open file that holds its lock."""
     while True:
         fresh = parent / f".pcedge-{os.urandom(8).hex()}.tmp"
-        if folder:
-            fresh.mkdir(mode=0o700)
-        else:
-            # Not mkstemp, whose files nobody else may read: this one becomes the result, with the usual permissions.
-            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        try:
+            if folder:
+                fresh.mkdir(mode=0o700)
+            else:
+                # Not mkstemp, whose files nobody else may read: this one becomes the result, with usual permissions.
+                os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except OSError as error:
+            # Nobody has given the temporary its name.
+            raise type(error)(f"the folder {parent} must take new files, it does not: {error.strerror}") from error
         if sys.platform == "win32":
             return fresh, None  # an open file could not be moved there
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,13 +37,11 @@ def load(source: limits.Source) -> Circuit | IntegerCircuit:
         >>> type(load("digits")).__name__, type(load("nltcs")).__name__
         ('Circuit', 'IntegerCircuit')
     """
-    if isinstance(source, str) and not Path(source).exists():
-        if source == "digits":
-            return load_circuit(source)
-        from pcedge.export.onnx.shipped import load_zoo, zoo
+    if isinstance(source, str):
+        from pcedge.export.onnx.shipped import is_shipped, load_zoo
 
-        if source in zoo():
-            return load_zoo(source)
+        if is_shipped(source):
+            return load_circuit(source) if source == "digits" else load_zoo(source)
     data, where = limits.read_source(source)
     if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
         return load_circuit(source if isinstance(source, str | os.PathLike) else data)
@@ -74,7 +71,7 @@ def encode(
     """Compress records to a stream.
 
     Args:
-        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
         x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
@@ -88,8 +85,8 @@ def encode(
 
     Example:
         >>> from pcedge.data import load_array
-        >>> circuit, x = to_integer(load("digits")), load_array("digits")
-        >>> bool(np.array_equal(decode(circuit, encode(circuit, x)), x))
+        >>> x = load_array("digits")
+        >>> bool(np.array_equal(decode("digits", encode("digits", x)), x))
         True
     """
     return Codec(circuit, lanes, engine, given).encode(x, index)
@@ -102,8 +99,8 @@ def decode(
     """Restore the records of a stream, with their dtype and shape.
 
     Args:
-        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
-        data: the stream; for some of its records also a file of it, of which no more is read than they need.
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
+        data: the stream, or a file of it as path or binary file, of which no more is read than some records need.
         engine: `auto`, `native` or `numpy`.
         records: which records, a slice of step 1; None restores all.
         given: the values of the stream's given variables, a row for every record, or whole records.
@@ -124,7 +121,7 @@ def encode_file(
     """Compress a file to a stream, which carries what writes the file again byte for byte.
 
     Args:
-        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
         source: a file as `load_array` takes it.
         lanes: S, as in `encode`.
         reading: what the file does not say itself.
@@ -141,7 +138,7 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
     """Restore the file of a stream.
 
     Args:
-        circuit: an integer circuit, or a file of one (`.pcp`, `.onnx`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
         data: the stream.
         format: `npy`, `csv`, `tsv`, `raw`, `wav` or `idx`; None gives the file that was encoded, byte for byte, and a
             `.npy` file where the stream names none.

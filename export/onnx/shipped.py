@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from pcedge.errors import UsageError
@@ -19,6 +20,11 @@ def zoo() -> dict[str, dict[str, Any]]:
     """
     entries: dict[str, dict[str, Any]] = json.loads(_folder().joinpath("zoo.json").read_text(encoding="utf-8"))
     return entries
+
+
+def is_shipped(name: object) -> bool:
+    """Tell whether a name is that of a shipped circuit; a file of that name goes first."""
+    return isinstance(name, str) and name in zoo() and not Path(name).is_file()
 
 
 def zoo_bytes(name: str) -> bytes:

@@ -36,7 +36,7 @@ def _in_a_line(error: click.ClickException) -> str:
 
 def _ended(how: str, status: int) -> int:
     """Say that a signal has ended the command; give its exit status."""
-    streams.say(f"pcedge: {how}")
+    streams.say_ended(f"pcedge: {how}")
     if "--json" in sys.argv:
         show_error(how.capitalize(), how, status)
     return status
@@ -65,6 +65,6 @@ def main() -> None:
         status = _ended("terminated", TERMINATED) if end.code == TERMINATED else end.code
     except OSError as error:  # of --help and --version, or of a name that no file can have
         of_stdout = error.filename is None and error.errno in streams.FULL
-        streams.say(f"pcedge: {streams.unwritable('stdout', error) if of_stdout else error}")
+        streams.say(f"pcedge: {streams.unwritable('stdout', error) if of_stdout else streams.why(error)}")
         status = 1
     sys.exit(streams.finish(status if isinstance(status, int) else 0))

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pcedge.bounds.extra import NOTE, ExtraBits, extra_bits
-from pcedge.cli.files import is_program_file, is_zoo_name, read_float
+from pcedge.cli.files import is_program_file, read_float
+from pcedge.export.onnx.shipped import is_shipped
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.ranges import declared_widths
@@ -44,7 +45,7 @@ def bounds_of(model: str, integers: IntegerCircuit, against: str | None) -> tupl
 
 def _notes(model: str) -> dict[str, str]:
     """Read the notes of an ONNX file; nothing else has any."""
-    if is_zoo_name(model) or is_program_file(model):
+    if is_shipped(model) or is_program_file(model):
         return {}
     from pcedge.export import read_notes
 

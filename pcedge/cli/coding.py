@@ -102,6 +102,7 @@ def encode(
     from pcedge.codec import check_stream
     from pcedge.codec.appending import append_file
     from pcedge.codec.checking import default_verify
+    from pcedge.codec.decoder import StreamFile
     from pcedge.codec.drift import measure_drift
     from pcedge.codec.encoder import encode_to
     from pcedge.codec.files import fields_of
@@ -131,7 +132,11 @@ def encode(
         return said | header_entry | bits_per_value(engine.circuit, 8 * said["bytes"], x), text, 0
     appended: dict[str, Any] = {}
     if more:
-        stream = append_file(engine, out, x, form, lanes, check != "none", known_values(known))
+        values = None
+        if known is not None and out.is_file():
+            with contextlib.closing(StreamFile(out)) as old:
+                values = known_values(known, old.head)
+        stream = append_file(engine, out, x, form, lanes, check != "none", values)
         verified = len(x) if check != "none" else 0
         appended = {"appended": len(x)}
     else:
@@ -202,8 +207,8 @@ def encode(
 )  # fmt: skip
 @click.option(
     "--given", "--known", "known", type=VALUES,
-    help="The values of the variables that encode was given, a row for every record of the stream: these columns alone "
-    "in the order of their numbers, or whole records.",
+    help="The values of the variables that encode was given, a row for every record of the stream: columns by the "
+    "names that the encoded table had, or these alone in the order of their numbers, or whole records.",
 )  # fmt: skip
 @engine_options
 def decode(
@@ -221,12 +226,13 @@ def decode(
     engine = open_coder(model, engine_name, threads)
     part: dict[str, Any] = {}
     with contextlib.closing(StreamFile(stream)) as file:
-        packets = file.head.packet_bytes is not None
+        head = file.head
+    packets = head.packet_bytes is not None
     if lost is not None and not packets:
         raise click.UsageError(f"--lost must go with a stream of packets, {stream} has segments")
     if known is not None and packets:
         raise click.UsageError(f"--given must go with a stream of which variables are given, {stream} has packets")
-    given = known_values(known)
+    given = known_values(known, head)
     if packets and records is None:
         array, part = decode_packets(engine, Path(stream), lost)
         restored = file_of(file.head, array, name)
@@ -234,9 +240,12 @@ def decode(
         with progress("decoding") as move:
             restored = decode_file(engine, Path(stream).read_bytes(), name, move, given)
     else:
+        start, stop, _ = records.indices(head.shape[0])
+        if start > stop:  # in Python a slice such as this one is empty, of a command it is a slip
+            raise UsageError(f"--records must not end before its start, got {records.start}:{records.stop}")
         with contextlib.closing(StreamFile(stream)) as file:
             restored = decode_records(engine, file, records, name, given)
-            part = {"range": list(range_of(records, file.head.shape[0])), "of_records": file.head.shape[0]}
+        part = {"range": list(range_of(records, head.shape[0])), "of_records": head.shape[0]}
     if out.suffix.lower() in (".txt", ".data") and restored.format in ("npy", "wav", "idx"):
         raise click.UsageError(
             f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"

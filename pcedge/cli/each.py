@@ -13,11 +13,11 @@ import click
 
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DataPath, PipedPath
-from pcedge.cli.output import Command, Result, counted, options_given, progress
+from pcedge.cli.output import Command, Result, counted, leave, options_given, progress
 from pcedge.cli.paths import unwatched
-from pcedge.cli.streams import say
+from pcedge.cli.streams import printable, say, say_ended, why
 from pcedge.data.forms import SUFFIXES
-from pcedge.data.readers import KNOWN, split_name
+from pcedge.data.readers import DIGITS, KNOWN, split_name
 from pcedge.errors import DataError, PcedgeError
 
 #: what ends the name of a stream
@@ -145,6 +145,8 @@ class EachCommand(Command):
                 if os.path.isdir(words[0]):
                     raise DataError(f"{error}; {out}/ as the output takes every file by itself") from error
                 raise
+        if DIGITS in words and not os.path.exists(DIGITS):
+            raise click.UsageError(f"what many files are made of must be files, {DIGITS} is the name of shipped data")
         if wrong := options_given(*self.alone):
             raise click.UsageError(f"{self.alone[wrong[0]]} must go with one file, not with many")
         if out.exists() and not out.is_dir():
@@ -208,6 +210,7 @@ class EachCommand(Command):
         told = time.monotonic()
         try:
             with progress("files") as move:
+                move(0, len(places))
                 for path, place in places:
                     done.append(self._one(ctx, path, place, again))
                     move(len(done), len(places))
@@ -219,7 +222,8 @@ class EachCommand(Command):
                         if fail_fast:
                             break
         except (KeyboardInterrupt, SystemExit):
-            say(f"pcedge: stopped after {len(done)} of {len(places)} files; the same command goes on from there")
+            say_ended(f"pcedge: stopped after {len(done)} of {len(places)} files; the same command goes on from there")
+            leave(self._summed(done, len(places), out)[0])
             raise
         return self._summed(done, len(places), out)
 
@@ -233,8 +237,9 @@ class EachCommand(Command):
             if file.is_dir():
                 raise DataError(f"the folder {path} must be one that can be listed")
             if not again and self._is_complete(ctx, place, changed):
-                return said | {"status": "complete"}
-            place.parent.mkdir(parents=True, exist_ok=True)
+                size = {} if self.streams else {"bytes": place.stat().st_size}
+                return said | {"status": "complete", "exit": 0} | size
+            _make_folder(place.parent)
             ctx.params[self.source], ctx.params["out"] = path, place
             result, _, status = super().work(ctx)
             os.utime(place, ns=(place.stat().st_atime_ns, changed))
@@ -242,6 +247,7 @@ class EachCommand(Command):
         except (PcedgeError, click.UsageError, OSError, MemoryError) as error:
             status = getattr(error, "exit_code", 1)
             text = error.format_message() if isinstance(error, click.UsageError) else str(error)
+            text = why(error) if isinstance(error, OSError) else text
             return said | {"status": "failed", "error": type(error).__name__, "message": text, "exit": status}
 
     def _is_complete(self, ctx: click.Context, place: Path, changed: int) -> bool:
@@ -275,13 +281,26 @@ class EachCommand(Command):
         # Where all failed in one way, as of wrong usage, the status says so.
         statuses = {entry["exit"] for entry in of["failed"]}
         status = statuses.pop() if len(of["failed"]) == count and len(statuses) == 1 else int(bool(of["failed"]))
-        return result, [text, *(_why(entry, self.source) for entry in of["failed"])], status
+        lines = (_why(entry, self.source) for entry in of["failed"])
+        return result, [text, *(printable(line, [line]) for line in lines)], status
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder of an output.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"{path} must be a folder, or one that can be made, it is not: {error.strerror}") from error
 
 
 def _why(entry: dict[str, Any], source: str) -> str:
     """Say what was wrong with a file."""
     path, text = entry[source], str(entry.get("message", "failed"))
-    return text if path in text else f"{path}: {text}"
+    return text if os.path.normpath(path) in text else f"{path}: {text}"
 
 
 def open_coder(model: str, name: str, threads: int) -> Any:

@@ -13,8 +13,9 @@ from pcedge.codec.decoder import StreamFile
 from pcedge.codec.fields import Field
 from pcedge.codec.packet_stream import layout_of
 from pcedge.codec.packets import is_whole
+from pcedge.codec.registry import name_circuit
 from pcedge.errors import FormatError, UsageError
-from pcedge.export import zoo
+from pcedge.export.onnx.shipped import is_shipped, load_zoo
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule import serialised
 
@@ -25,14 +26,9 @@ OTHERS = {b"\x93NUMPY": "a .npy file of data", MAGIC: "a stream", archive.MAGIC:
 SHOWN = 4
 
 
-def is_zoo_name(path: str) -> bool:
-    """Tell whether a path is the name of a shipped circuit; a file of that name goes first."""
-    return path in zoo() and not Path(path).is_file()
-
-
 def describe_stream(path: str) -> dict[str, Any] | None:
     """Describe a compressed stream; None for any other file."""
-    if is_zoo_name(path):
+    if is_shipped(path):
         return None
     with open(path, "rb") as opened:
         if opened.read(len(MAGIC)) != MAGIC:
@@ -88,7 +84,7 @@ def _stream(file: StreamFile) -> dict[str, Any]:
 
 def describe_archive(path: str) -> dict[str, Any] | None:
     """Describe an archive; None for any other file."""
-    if is_zoo_name(path):
+    if is_shipped(path):
         return None
     with open(path, "rb") as file:
         if file.read(len(archive.MAGIC)) != archive.MAGIC:
@@ -118,7 +114,7 @@ def segments_in_words(segments: list[dict[str, Any]]) -> str:
 
 def is_program_file(path: str) -> bool:
     """Tell a program file, which numpy alone reads, from an ONNX file."""
-    if is_zoo_name(path):
+    if is_shipped(path):
         return False
     with open(path, "rb") as file:
         return file.read(len(serialised.MAGIC)) == serialised.MAGIC
@@ -126,7 +122,7 @@ def is_program_file(path: str) -> bool:
 
 def is_float_file(path: str) -> bool:
     """Tell a float circuit (safetensors: eight bytes of length, then JSON) from an ONNX file."""
-    if is_zoo_name(path):
+    if is_shipped(path):
         return path == "digits"
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
@@ -140,10 +136,17 @@ def read_float(path: str, why: str = "") -> Circuit:
 
 
 def read_integer(path: str) -> IntegerCircuit:
-    """Read an integer circuit; refuse a float one by name."""
-    if is_zoo_name(path):
-        from pcedge.export import load_zoo
+    """Read an integer circuit; refuse a float one by name.
 
+    Whoever looks for a circuit by its digest, as the filter of HDF5 does, then finds it.
+    """
+    circuit = _read_integer(path)
+    name_circuit(circuit)
+    return circuit
+
+
+def _read_integer(path: str) -> IntegerCircuit:
+    if is_shipped(path):
         return load_zoo(path)
     if is_float_file(path):
         raise UsageError(f"{path} must be an integer circuit (.onnx), it is a float one: run pcedge quantize first")

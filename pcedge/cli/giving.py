@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pcedge.codec.container import Stream
+from pcedge.codec.files import source_of
 from pcedge.codec.given import in_words
 from pcedge.data import Reading, is_table, load_array, table_head
-from pcedge.errors import UsageError
+from pcedge.data.table import parse_header
+from pcedge.errors import DataError, UsageError
 
 
 def variables_of(text: str, data: str, reading: Reading, count: int) -> tuple[int, ...]:
@@ -40,6 +43,42 @@ def variables_of(text: str, data: str, reading: Reading, count: int) -> tuple[in
     return tuple(sorted(found))
 
 
-def known_values(path: str | None) -> Any:
-    """Read the values that a receiver gives; None where there is no file."""
-    return None if path is None else load_array(path, Reading())
+def known_values(path: str | None, head: Stream) -> Any:
+    """Read the values that a receiver gives; None where there is no file.
+
+    Where the file that was encoded had a header and this one has, columns go by their names; else by their order.
+
+    Raises:
+        DataError: a given variable's name is that of no column, or of several.
+    """
+    if path is None:
+        return None
+    reading = Reading()
+    values = load_array(path, reading)
+    table = table_head(path, reading)
+    wanted = _names_of(head)
+    if table is None or table.names is None or wanted is None:
+        return values
+    names = [name.strip() for name in table.names]
+    odd = [name for name in wanted if names.count(name) != 1]
+    if odd:
+        raise DataError(
+            f"{path} must have one column of each given variable's name, {in_words(list(map(repr, wanted)))}, it has "
+            f"{names.count(odd[0])} of {odd[0]!r} among {in_words(list(map(repr, names)))}; without a header columns "
+            "are taken in the order of the variables"
+        )
+    return values[:, [names.index(name) for name in wanted]]
+
+
+def _names_of(head: Stream) -> list[str] | None:
+    """Give the names of the given variables in the table that was encoded; None where they do not tell which is which.
+
+    What stands before the numbers of a table is its header, which the stream carries.
+    """
+    form = source_of(head)
+    if form is None or form.format not in ("csv", "tsv"):
+        return None
+    names = [name.strip() for name in parse_header(form.head.decode("utf-8-sig", "replace")) or ()]
+    given = [names[variable] for variable in head.given if variable < len(names)]
+    usable = len(given) == len(head.given) and all(name and names.count(name) == 1 for name in given)
+    return given if usable else None

@@ -15,6 +15,7 @@ import numpy as np
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.output import ARRAYS, warn
+from pcedge.cli.streams import say
 from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
 from pcedge.data import Reading, is_table, table_head
 from pcedge.data.forms import SUFFIXES
@@ -186,7 +187,7 @@ def said_header(source: str, reading: Reading, key: str = "header") -> dict[str,
     Of a folder of recordings it says what was made of them.
     """
     for note in notes_of(source):
-        click.echo(note, err=True)
+        say(note)
     if not is_table(source, reading):
         return {}
     head = table_head(source, reading)
@@ -199,7 +200,7 @@ def said_header(source: str, reading: Reading, key: str = "header") -> dict[str,
         return {key: None}
     shown = ", ".join(repr(name) for name in head.names[:SHOWN])
     more = f", … ({len(head.names)} columns)" if len(head.names) > SHOWN else ""
-    click.echo(f"{source}: line {head.first.line} is taken as the header: {shown}{more}", err=True)
+    say(f"{source}: line {head.first.line} is taken as the header: {shown}{more}")
     return {key: list(head.names)}
 
 
@@ -311,10 +312,9 @@ def said_tokens(circuit: Circuit | IntegerCircuit, x: Any, missing: float | None
     assert stage.source is not None
     tokens = 0 if missing is not None else int(np.ma.getmaskarray(stage.cells(x)).sum())
     if tokens:
-        click.echo(
+        say(
             f"{tokens} of {len(x) * stage.columns} numbers are missing, and count with the bits of their "
-            f"tokens; --missing {stage.source.mark} sums them out",
-            err=True,
+            f"tokens; --missing {stage.source.mark} sums them out"
         )
     return {"missing_tokens": tokens}
 

@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from pcedge.cli import paths, streams
-from pcedge.errors import PcedgeError
+from pcedge.errors import PcedgeError, ToolError
 from pcedge.files import replacing, scratch
 
 if TYPE_CHECKING:  # rich takes longer to import than most commands take
@@ -53,11 +53,12 @@ class Command(click.Command):
         global _on_stderr
         as_json = ctx.params.pop("as_json")
         _on_stderr = paths.takes_stdout(ctx)
-        piped: dict[str, str] = {}
+        _left.clear()
+        names, piped = paths.named(ctx), dict[str, str]()
         try:
             with paths.watched(ctx, piped):
                 result, text, status = self.work(ctx)
-            _show(json.dumps(_unsigned(result), allow_nan=False) if as_json else text)
+            _show(json.dumps(_unsigned(result), allow_nan=False) if as_json else text, names)
         except BrokenPipeError:
             raise
         except PcedgeError as error:
@@ -85,13 +86,13 @@ def _unsigned(value: Any) -> Any:
 _on_stderr = False
 
 
-def _show(text: Any) -> None:
-    """Print a result: one text, or texts and tables."""
+def _show(text: Any, names: list[str]) -> None:
+    """Print a result: one text, or texts and tables, in which there are names of files."""
     try:
         if isinstance(text, str):
-            click.echo(text, err=_on_stderr)
+            click.echo(streams.printable(text, names), err=_on_stderr)
         else:
-            _show_blocks(text)
+            _show_blocks(text, names)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -99,7 +100,7 @@ def _show(text: Any) -> None:
         raise OSError(streams.unwritable("stdout", error)) from error
 
 
-def _show_blocks(blocks: Iterable[Any]) -> None:
+def _show_blocks(blocks: Iterable[Any], names: list[str]) -> None:
     """Print texts and tables."""
     from rich.console import Console
 
@@ -108,7 +109,7 @@ def _show_blocks(blocks: Iterable[Any]) -> None:
     width = console.width
     for block in blocks:
         if isinstance(block, str):
-            click.echo(block, err=_on_stderr)
+            click.echo(streams.printable(block, names), err=_on_stderr)
         else:
             console.width = max(width, _least_width(block))
             console.print(block)
@@ -119,21 +120,31 @@ def _least_width(block: Table) -> int:
     return sum(column.min_width or 0 for column in block.columns) + 3 * len(block.columns) + 1
 
 
+#: what a command that a signal ends has done
+_left: dict[str, Any] = {}
+
+
+def leave(result: dict[str, Any]) -> None:
+    """Keep what a command has done before a signal ends it, for `show_error`."""
+    _left.update(result)
+
+
 def show_error(error: str, message: str, status: int) -> None:
-    """Print an error for machines, where a result would stand."""
+    """Print an error for machines, where a result would stand, with what was done before."""
+    said = {"error": error, "message": message, "exit": status} | _unsigned(_left)
     with contextlib.suppress(OSError):
-        click.echo(json.dumps({"error": error, "message": message, "exit": status}), err=_on_stderr)
+        click.echo(json.dumps(said, allow_nan=False), err=_on_stderr)
 
 
 def _fail(error: BaseException, status: int, as_json: bool, piped: dict[str, str]) -> NoReturn:
     text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-        text = f"a file must be read or written as a whole, it cannot be: {error.strerror}"
+    if isinstance(error, OSError):
+        text = streams.why(error)
     for file, name in piped.items():
         text = text.replace(file, name)
     if as_json:
         show_error(type(error).__name__, text, status)
-    streams.say(f"pcedge: {text}")
+    streams.say(f"pcedge: {text}", lines=isinstance(error, ToolError))
     raise click.exceptions.Exit(status)
 
 
@@ -184,7 +195,9 @@ def in_words(value: object) -> str:
         return f"{value:z.4f}"
     if isinstance(value, dict):
         return ", ".join(f"{name} {in_words(item)}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ import click
 
 from pcedge.cli.streams import unwritable
 from pcedge.errors import DataError, UsageError
-from pcedge.files import descriptor_of, is_replaced, scratch
+from pcedge.files import descriptor_of, is_replaced, refuse_read_only, scratch
 
 #: flags of an open file that is not there to be read
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -50,7 +50,7 @@ def watched(context: click.Context, piped: dict[str, str]) -> Iterator[None]:
         click.UsageError: an output is one of the inputs, or two outputs are one file.
         UsageError: one pipe is given for two inputs.
         DataError: a pipe holds too much.
-        OSError: it cannot be read.
+        OSError: it cannot be read, or an output is a read-only file.
     """
     global _opened, _listening
     if not _listening:
@@ -76,6 +76,11 @@ def _given(context: click.Context, exists: bool) -> Iterator[tuple[click.Paramet
                     yield parameter, os.fspath(path)
 
 
+def named(context: click.Context) -> list[str]:
+    """Give the names of the files that a command was given."""
+    return [path for exists in (True, False) for _, path in _given(context, exists)]
+
+
 def _check(context: click.Context) -> None:
     inputs: dict[object, str] = {}
     for _, path in _given(context, True):
@@ -83,6 +88,7 @@ def _check(context: click.Context) -> None:
     inputs.pop(None, None)
     outputs: dict[object, str] = {}
     for parameter, path in _given(context, False):
+        refuse_read_only(Path(path))
         for name in _files_of(path):
             if (identity := _identity(name)) in inputs:
                 _refuse(inputs[identity])

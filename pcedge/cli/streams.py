@@ -6,7 +6,9 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
 import click
@@ -14,6 +16,9 @@ import click
 #: what stands for signs that an encoding may lack; others are escaped
 PLAIN = {"×": "x", "–": "-", "—": "-", "…": "...", "→": "->", "≥": ">=", "≤": "<="}
 
+
+#: signs that a terminal acts on, but for tabs and the ends of lines
+_ACTED_ON = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 #: what is wrong where a stream that is open does not take what is written
 FULL = (errno.ENOSPC, errno.EBADF, errno.EIO, errno.EFBIG, errno.EPIPE, errno.EINVAL, errno.EAGAIN)
@@ -77,9 +82,35 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     return codecs.backslashreplace_errors(error)
 
 
-def say(text: str) -> None:
-    """Write a line to stderr."""
-    click.echo(text, err=True)
+def printable(text: str, names: Iterable[str] = ()) -> str:
+    r"""Escape the signs that a terminal acts on, and the ends of lines in names of files.
+
+    Example:
+        >>> printable("a\nb.npy: 3 records\n\x1b[2J", ["a\nb.npy"])
+        'a\\nb.npy: 3 records\n\\x1b[2J'
+    """
+    for name in names:
+        text = text.replace(name, name.replace("\n", r"\n"))
+    return _ACTED_ON.sub(lambda sign: rf"\x{ord(sign[0]):02x}", text)
+
+
+def say(text: str, lines: bool = False) -> None:
+    """Write a line to stderr, or the lines of what a tool said."""
+    click.echo(printable(text, [] if lines else [text]), err=True)
+
+
+def say_ended(text: str) -> None:
+    """Say that a signal ends the command; where a terminal shows ^C, in its place."""
+    start = "\r" if sys.stderr.isatty() else ""
+    click.echo(start + printable(text, [text]), err=True)
+
+
+def why(error: OSError) -> str:
+    """Say which file a command could not read or write, and why."""
+    if error.errno is None:  # it says so itself
+        return str(error)
+    name = "a file" if error.filename is None else os.fsdecode(error.filename)
+    return f"{name} must be one that can be read or written, it is not: {error.strerror}"
 
 
 def unwritable(name: object, error: OSError) -> str:

@@ -110,6 +110,13 @@ class LazyGroup(click.Group):
             self.add_command(getattr(importlib.import_module(f"pcedge.cli.{module}"), name), cmd_name)
         return self.commands.get(cmd_name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what click says of an interrupt, an empty line, is left out."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands, for which none is imported, and options."""
         names = [CompletionItem(name, help=TABLE[name][2]) for name in sorted(TABLE) if name.startswith(incomplete)]

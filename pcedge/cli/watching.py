@@ -18,7 +18,7 @@ import click
 
 from pcedge.cli import paths
 from pcedge.cli.output import TERMINATED, progress, warn, whole_file
-from pcedge.cli.streams import say
+from pcedge.cli.streams import say, say_ended
 from pcedge.errors import UsageError
 from pcedge.learn.config import Point, Stopped, Watch
 
@@ -157,7 +157,7 @@ def stoppable(watch: Watch, checkpoint: Path | None, speaks: bool = True) -> Ite
         yield
     except Stopped as error:
         if speaks and error.iteration:
-            say(f"pcedge: stopped after step {error.iteration}; {to_go_on(checkpoint)}")
+            say_ended(f"pcedge: stopped after step {error.iteration}; {to_go_on(checkpoint)}")
         _end(received[0] if received else signal.SIGTERM)
     finally:
         for number, handler in before.items():
@@ -171,7 +171,7 @@ def resumable(checkpoint: Path | None) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, SystemExit):
         if checkpoint is not None and checkpoint.exists():
-            say(f"pcedge: stopped; {to_go_on(checkpoint)}")
+            say_ended(f"pcedge: stopped; {to_go_on(checkpoint)}")
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pcedge.codec import stream
 from pcedge.codec.decoder import Decoder, StreamFile, StreamSource, range_of
 from pcedge.codec.source import Source, open_program
 from pcedge.errors import UsageError
+from pcedge.limits import read_source
 from pcedge.native import EngineName, open_engine
 
 
@@ -19,7 +21,8 @@ class Codec:
     """Compress records of one circuit and restore them; its shape is that of numcodecs' codecs.
 
     Args:
-        circuit: an integer circuit, its program, or a file of one (`.pcp`, `.onnx`) as path, bytes or binary file.
+        circuit: an integer circuit, its program, a file of one (`.pcp`, `.onnx`) as path, bytes or binary file,
+            or the name of a shipped one (`pcedge zoo`).
         lanes: S, the lanes of a segment, as in `pcedge.encode`.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
         given: variables that both sides know, which are in no stream that is made; None takes those of the program.
@@ -67,7 +70,8 @@ class Codec:
         """Restore records with their dtype and shape.
 
         Args:
-            buf: the stream; for some of its records also a file of it, of which no more is read than they need.
+            buf: the stream, or a file of it as path or binary file; for some of its records no more is read than they
+                need.
             out: an array of that dtype and shape to write to; None makes one.
             records: which records, a slice of step 1; None restores all.
             given: the values of the stream's given variables for every record, or whole records.
@@ -81,7 +85,9 @@ class Codec:
         if records is not None:
             restored = self._some(buf, records, given)
         else:
-            restored = stream.decode(self.engine, buf, given=given)
+            # A path is one of a file here as with some records.
+            named = isinstance(buf, str | os.PathLike) or hasattr(buf, "read")
+            restored = stream.decode(self.engine, read_source(buf)[0] if named else buf, given=given)
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:

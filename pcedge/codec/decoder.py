@@ -257,6 +257,8 @@ class Decoder:
             if step != 1:
                 raise UsageError(f"records must be read by slices of step 1, got {step}")
             return self.read(start, max(start, stop))
+        if hasattr(which, "__index__") and not -len(self) <= int(which) < len(self):
+            raise IndexError(f"a record must be among the {len(self)} of the stream, got {which}")
         number = range(len(self))[which]
         record: NDArray[Any] = self.read(number, number + 1)[0]
         return record
@@ -346,15 +348,18 @@ def range_of(records: slice, count: int) -> tuple[int, int]:
     """Give the ends of a slice of so many records, as numpy takes it; but an end outside of them is refused.
 
     Raises:
-        UsageError: it has a step, or an end outside.
+        UsageError: it is no slice, has a step, or an end outside.
 
     Example:
         >>> range_of(slice(-3, None), 10), range_of(slice(5, 2), 10)
         ((7, 10), (5, 5))
     """
+    ends = (records.start, records.stop) if isinstance(records, slice) else (records,)
+    if not isinstance(records, slice) or not all(end is None or hasattr(end, "__index__") for end in ends):
+        raise UsageError(f"records must be a slice of integers such as slice(5, 7), got {records!r}")
     if records.step not in (None, 1):
         raise UsageError(f"records must be a slice of step 1, got {records.step}")
-    for end in (records.start, records.stop):
+    for end in ends:
         if end is not None and not -count <= end <= count:
             raise UsageError(f"records must be among the {count} of the stream, got {end}")
     start, stop, _ = records.indices(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -44,11 +45,19 @@ class SegmentSize:
     lanes: int
     payload_bytes: int
     stored: bool
+    #: squares of the bytes by which lanes differ from their share of records, added up
+    spread: float = 0.0
 
     @classmethod
     def of(cls, segment: Segment) -> SegmentSize:
         """Measure a segment."""
-        return cls(segment.records, len(segment.lanes), segment.payload_bytes, segment.stored is not None)
+        count, lanes = segment.payload_bytes, len(segment.lanes)
+        spread = 0.0
+        if lanes > 1:
+            sizes = np.array([list(map(len, segment.lanes)), list(map(len, segment.raw)) or [0] * lanes]).sum(axis=0)
+            records = segment.records // lanes + (np.arange(lanes) < segment.records % lanes)
+            spread = float(np.square(sizes - records * (count / segment.records)).sum())
+        return cls(segment.records, lanes, count, segment.stored is not None, spread)
 
 
 class Encoder:
@@ -69,7 +78,8 @@ class Encoder:
         given: variables that the decoder knows, which are not in the stream; None takes those of the program.
 
     Raises:
-        UsageError: lanes is not positive, index out of its range, a field has no type, or variables cannot be given.
+        UsageError: `out` is no binary file, lanes is not positive, index out of its range, a field has no type, or
+            variables cannot be given.
 
     Example:
         >>> import io
@@ -108,6 +118,8 @@ class Encoder:
         self, engine: LaneCoder, out: BinaryIO, lanes: int | None, index: int | None,
         fields: Mapping[int, bytes] | None, stored: bool,
     ) -> None:  # fmt: skip
+        if not hasattr(out, "write") or isinstance(out, io.TextIOBase):
+            raise UsageError(f"a stream must be written to an open binary file, got {type(out).__name__}")
         self._engine, self._out, self._asked = engine, out, (lanes, fields, index)
         self._stored = stored
         self._head: Stream | None = None

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from h5py import h5z
+from h5py import h5i, h5p, h5t, h5z
+from numpy.typing import NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.registry import digest_for, engine_of
 from pcedge.codec.rows import as_rows
 from pcedge.codec.source import Source
-from pcedge.errors import PcedgeError, UsageError
+from pcedge.data.formats import HDF5_FILTER
+from pcedge.errors import PcedgeError, StreamError, UsageError
 
-#: HDF5 keeps 256 to 511 for filters that are not registered with its makers
-FILTER_ID = 446
+FILTER_ID = HDF5_FILTER
 
 #: of the numbers that a dataset carries: this version, the digest's eight words, dtype, lanes (0 is the default)
 VERSION = 1
@@ -37,6 +40,7 @@ _Filter = ctypes.CFUNCTYPE(
     ctypes.c_size_t, ctypes.c_uint, ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint), ctypes.c_size_t,
     ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_void_p),
 )  # fmt: skip
+_SetLocal = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 
 
 class _Class(ctypes.Structure):
@@ -49,7 +53,7 @@ class _Class(ctypes.Structure):
         ("decoder_present", ctypes.c_uint),
         ("name", ctypes.c_char_p),
         ("can_apply", ctypes.c_void_p),
-        ("set_local", ctypes.c_void_p),
+        ("set_local", _SetLocal),
         ("filter", _Filter),
     )
 
@@ -110,11 +114,25 @@ def _changed(data: bytes, values: Sequence[int], reverse: bool) -> bytes:
     return stream.encode(engine, as_rows(engine.circuit, np.frombuffer(data, dtype=dtype)), lanes)
 
 
+class _Reading(threading.local):
+    """Hold what `read` learns of the chunks that HDF5 has this thread restore."""
+
+    active = False
+    #: bytes of a chunk, which HDF5 takes from what a filter gives, however short that is
+    size = 0
+    error: BaseException | None = None
+
+
+_READING = _Reading()
+
+
 def _exchange(flags: int, count: int, values: Any, size: int, room: Any, buffer: Any) -> int:
     """Put a new chunk in the place of an old one; 0 says that it could not be."""
     reverse = bool(flags & _REVERSE)
     try:
         data = _changed(ctypes.string_at(buffer[0], size), values[:count], reverse)
+        if reverse and len(data) < _READING.size:
+            raise StreamError(f"a chunk must restore {_READING.size} bytes, its stream holds {len(data)}")
         if not reverse and len(data) >= size:
             return 0  # as HDF5's own filters do: the chunk is stored as it is
         fresh = _C.malloc(max(1, len(data)))
@@ -122,7 +140,10 @@ def _exchange(flags: int, count: int, values: Any, size: int, room: Any, buffer:
             raise MemoryError
     except (PcedgeError, MemoryError) as error:
         # HDF5 says only that a filter failed; where it may, it then stores the chunk as it is.
-        _LOG.warning("a chunk is not %s: %s", "restored" if reverse else "compressed", error or "no memory")
+        if reverse and _READING.active:
+            _READING.error = error
+        else:
+            _LOG.warning("a chunk is not %s: %s", "restored" if reverse else "compressed", error or "no memory")
         return 0
     ctypes.memmove(fresh, data, len(data))
     _C.free(buffer[0])
@@ -130,9 +151,58 @@ def _exchange(flags: int, count: int, values: Any, size: int, room: Any, buffer:
     return len(data)
 
 
+def read(dataset: Any) -> NDArray[Any]:
+    """Read a dataset of h5py whole; say why where that is a chunk which is not restored.
+
+    Raises:
+        PcedgeError: the circuit of a chunk is not found, or the chunk is damaged.
+        OSError: HDF5 cannot read it for another reason.
+    """
+    _READING.active, _READING.error = True, None
+    _READING.size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    try:
+        return np.asarray(dataset[()])
+    except OSError as error:
+        if _READING.error is not None:
+            raise _READING.error from error
+        raise
+    finally:
+        _READING.active, _READING.size, _READING.error = False, 0, None
+
+
+def _look(properties: int, kind: int, _: int) -> int:
+    """Look at a dataset that is made: numbers of another type than `options` was told compress badly, if at all."""
+    try:
+        values = _owned(h5p.PropDCID, properties).get_filter_by_id(FILTER_ID)[1]
+        wanted, found = _parameters(values)[1], _dtype_of(kind)
+    except (PcedgeError, AttributeError, TypeError, ValueError, RuntimeError):
+        return 0  # the first chunk says what is wrong
+    if found != wanted:
+        _LOG.warning(
+            "a dataset of %s must have the options of its dtype, options(circuit, %r), it has those of %s: its chunks "
+            "are hardly compressed, or stored as they are", found, found.str, wanted,
+        )  # fmt: skip
+    return 0
+
+
+def _dtype_of(kind: int) -> np.dtype[Any]:
+    """Give numpy's name of a type of HDF5; booleans of h5py are enumerations of a byte."""
+    classes = {h5t.INTEGER: h5t.TypeIntegerID, h5t.FLOAT: h5t.TypeFloatID, h5t.ENUM: h5t.TypeEnumID}
+    plain = _owned(h5t.TypeID, kind)
+    found: np.dtype[Any] = _owned(classes.get(plain.get_class(), h5t.TypeOpaqueID), kind).dtype
+    return found
+
+
+def _owned(made: Any, number: int) -> Any:
+    """Take an identifier that HDF5 owns: h5py gives it back when the object goes."""
+    found = made(number)
+    h5i.inc_ref(found)
+    return found
+
+
 # They live as long as HDF5 may call them.
-_FUNCTION = _Filter(_exchange)
-_CLASS = _Class(_CLASS_VERSION, FILTER_ID, 1, 1, b"pcedge", None, None, _FUNCTION)
+_FUNCTION, _SET_LOCAL = _Filter(_exchange), _SetLocal(_look)
+_CLASS = _Class(_CLASS_VERSION, FILTER_ID, 1, 1, b"pcedge", None, _SET_LOCAL, _FUNCTION)
 
 
 def address() -> int:

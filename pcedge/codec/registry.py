@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from pcedge.codec.source import Source, open_program
+from pcedge.codec.source import Source, open_program, shipped
 from pcedge.engines.base import Engine
 from pcedge.errors import PcedgeError, UsageError
 from pcedge.native import open_engine
@@ -47,7 +48,7 @@ def digest_for(circuit: Source | None, digest: str | None, codec: str) -> str:
     """Give the digest of a codec's circuit, which this process knows then if it is given.
 
     Raises:
-        UsageError: neither circuit nor digest is given, or they are not of one another.
+        UsageError: neither circuit nor digest is given, they are not of one another, or the digest is none.
     """
     if circuit is not None:
         found = name_circuit(circuit)
@@ -56,6 +57,8 @@ def digest_for(circuit: Source | None, digest: str | None, codec: str) -> str:
         return found
     if not isinstance(digest, str):
         raise UsageError(f"the codec {codec} must have a circuit, or the digest of one")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise UsageError(f"the digest of a circuit must be 64 hexadecimal digits in lower case, got {digest[:80]!r}")
     return digest
 
 
@@ -72,7 +75,7 @@ def keep_circuit(source: Source, folder: str | os.PathLike[str] | None = None) -
 
 
 def find_circuit(digest: str) -> Program:
-    """Find a circuit by its digest: named in this process, else a file in one of the folders.
+    """Find a circuit by its digest: named in this process, else a file in one of the folders, else shipped.
 
     Args:
         digest: 64 hexadecimal digits.
@@ -89,6 +92,9 @@ def find_circuit(digest: str) -> Program:
                 return _named[digest]
         except (PcedgeError, OSError):
             continue  # another file may hold it
+    if (found := shipped(digest)) is not None:
+        _named[digest] = found
+        return found
     raise UsageError(
         f"the circuit {digest} must be in one of the folders {', '.join(map(str, folders()))}: put its .pcp or .onnx "
         f"file there, name a folder by {ENVIRONMENT}, or give the circuit"

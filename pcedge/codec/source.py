@@ -20,7 +20,8 @@ def open_program(source: Source, given: Sequence[int] | None = None) -> Program:
 
     Args:
         source: a circuit, its program, or a file of one as path, bytes or binary file: a program (`.pcp`), which numpy
-            alone reads, or an ONNX model, which needs onnx.
+            alone reads, or an ONNX model, which needs onnx; or the name of a shipped circuit, see `pcedge zoo`, where
+            there is no such file.
         given: variables that encoder and decoder know; None takes those of the program, files have none.
 
     Raises:
@@ -36,8 +37,30 @@ def open_program(source: Source, given: Sequence[int] | None = None) -> Program:
     if isinstance(source, IntegerCircuit | Program):
         program = Program.of(source)
     else:
-        program = program_of(*limits.read_source(source))
+        named = _named(source)
+        program = program_of(*(limits.read_source(source) if named is None else (named, str(source))))
     return program if given is None else program.with_given(given)
+
+
+def shipped(digest: str) -> Program | None:
+    """Open the shipped circuit of a digest, 64 hexadecimal digits; None where there is none."""
+    try:
+        from pcedge.export.onnx.shipped import zoo, zoo_bytes
+    except ModuleNotFoundError:  # pcedge-device ships none
+        return None
+    name = next((name for name, entry in zoo().items() if entry["digest"] == digest), None)
+    return None if name is None else program_of(zoo_bytes(name), name)
+
+
+def _named(source: limits.Source) -> bytes | None:
+    """Give the file of a shipped circuit that is meant by its name; None for everything else."""
+    if not isinstance(source, str):
+        return None
+    try:
+        from pcedge.export.onnx.shipped import is_shipped, zoo_bytes
+    except ModuleNotFoundError:
+        return None
+    return zoo_bytes(source) if is_shipped(source) else None
 
 
 def program_of(data: bytes, where: str) -> Program:

@@ -74,6 +74,7 @@ def encode(
 
     Example:
         >>> from pcedge.circuit import Circuit, InputLayer
+        >>> from pcedge.engines import ReferenceEngine
         >>> from pcedge.quantize import quantize
         >>> engine = ReferenceEngine(quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))))
         >>> x = np.array([[1], [0]], dtype=np.uint8)

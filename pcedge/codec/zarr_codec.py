@@ -10,9 +10,9 @@ import numpy as np
 
 from pcedge.codec import stream
 from pcedge.codec.registry import digest_for, engine_of, find_circuit, name_circuit
-from pcedge.codec.rows import as_rows
+from pcedge.codec.rows import as_rows, check_chunk
 from pcedge.codec.source import Source
-from pcedge.errors import missing_extra
+from pcedge.errors import UsageError, missing_extra
 from pcedge.schedule.serialised import from_bytes, to_bytes
 
 try:
@@ -62,6 +62,21 @@ class PceCodec(ArrayBytesCodec):  # type: ignore[misc]
         """Give what the metadata hold: the digest, and the lanes where they are chosen."""
         chosen: dict[str, JSON] = {} if self.lanes is None else {"lanes": self.lanes}
         return {"name": NAME, "configuration": {"digest": self.digest, **chosen}}
+
+    def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:
+        """Demand chunks that the circuit takes when an array is made; where there is no circuit yet, any will do.
+
+        Raises:
+            DataError: a chunk's numbers are no multiple of a record's, or of another kind.
+        """
+        try:
+            circuit = find_circuit(self.digest).circuit
+        except UsageError:
+            return
+        # Chunks of unequal shapes are seen when they are written.
+        chunk = getattr(chunk_grid, "chunk_shape", None)
+        if chunk is not None:
+            check_chunk(circuit, chunk, dtype.to_native_dtype())
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Refuse: the size hangs on the data."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import struct
 import tokenize
 import warnings
@@ -26,6 +27,7 @@ def refused(path: Path, expected: str) -> Iterator[None]:
         OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError, RuntimeError,
         NotImplementedError, Warning, tokenize.TokenError, zipfile.BadZipFile, zlib.error, csv.Error, struct.error,
     ) as error:  # fmt: skip
+        _refuse_unreadable(path)
         raise DataError(f"{path} must be a whole {expected} ({type(error).__name__}: {error})") from error
 
 
@@ -39,6 +41,23 @@ def foreign(path: Path, expected: str) -> Iterator[None]:
     except PcedgeError:
         raise
     except Exception as error:
+        _refuse_unreadable(path)
         text = str(error).strip().splitlines()
         said = f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
         raise DataError(f"{path} must be a whole {expected} ({said})") from error
+
+
+def _refuse_unreadable(path: Path) -> None:
+    """Tell a file that cannot be read at all, as for its permissions, from a damaged one.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        elif path.is_file():
+            with path.open("rb") as file:
+                file.read(1)
+    except OSError as error:
+        raise DataError(f"{path} must be readable, it is not: {error.strerror}") from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pcedge.data.damage import foreign
 from pcedge.data.sounds import FLAC, WAV, read_flac, read_wav
-from pcedge.errors import DataError
+from pcedge.errors import DataError, MissingToolError, PcedgeError
 from pcedge.extras import needing
 from pcedge.limits import check_bytes
 
@@ -24,6 +24,9 @@ Arrays = dict[str, Array]
 
 #: names of arrays that are splits of one data set
 SPLITS = ("train", "valid", "test")
+
+#: the filter of HDF5 that compresses with a circuit; of 256 to 511, for those not registered with HDF5's makers
+HDF5_FILTER = 446
 
 #: name of the one array of a file that gives it none
 ONE = ""
@@ -93,10 +96,38 @@ def _hdf5(path: Path, name: str | None) -> Arrays:
                 if entry.external or entry.is_virtual:
                     raise DataError(f"{path}::{key} must hold its numbers itself, they lie in other files")
                 _afford(path, entry.nbytes)
-                arrays[key] = np.asarray(entry[()])
+                arrays[key] = _dataset(path, key, entry)
             else:
                 arrays[key] = np.broadcast_to(np.zeros((), entry.dtype), entry.shape)
         return arrays
+
+
+def _dataset(path: Path, key: str, entry: Any) -> Array:
+    """Read a dataset whole.
+
+    Raises:
+        MissingToolError: HDF5 lacks a filter that restores it.
+        DataError: a circuit compressed it that is not found, or a chunk is damaged.
+    """
+    made = entry.id.get_create_plist()
+    filters = {number: name for number, _, _, name in map(made.get_filter, range(made.get_nfilters()))}
+    if HDF5_FILTER in filters:
+        # Only such a dataset needs the codec.
+        from pcedge.codec.hdf5_filter import read
+
+        try:
+            return read(entry)
+        except PcedgeError as error:
+            raise DataError(f"{path}::{key} must be restored by pcedge's filter, it is not: {error}") from error
+    from h5py import h5z
+
+    for number, name in filters.items():
+        if not h5z.filter_avail(number):
+            raise MissingToolError(
+                f"{path}::{key} needs HDF5's filter {number} ({name.decode(errors='replace') or 'without a name'}), "
+                "which is not there; HDF5_PLUGIN_PATH names folders of filters, pip install hdf5plugin brings many"
+            )
+    return np.asarray(entry[()])
 
 
 def _netcdf(path: Path, name: str | None) -> Arrays:

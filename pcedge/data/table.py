@@ -114,6 +114,20 @@ def read_head(path: Path, header: bool | None = None) -> Head | None:
         return _head(_rows(file), header)
 
 
+def parse_header(text: str) -> tuple[str, ...] | None:
+    r"""Read the names of a header that stands alone; None where there is none.
+
+    Example:
+        >>> parse_header("\n\"a, b\",c\n")
+        ('a, b', 'c')
+    """
+    try:
+        head = _head(_rows(text.removeprefix("\ufeff").splitlines(keepends=True)), True)
+    except csv.Error:
+        return None
+    return None if head is None else head.names
+
+
 def parse_table(
     lines: Iterable[str],
     where: str,

@@ -455,5 +455,6 @@ def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
     told, said = child.communicate(timeout=30)
     assert child.returncode == 130, said
     assert json.loads(told) == {"error": "Interrupted", "message": "interrupted", "exit": 130}
-    assert b"interrupted" in said and b"Traceback" not in said
+    assert said.splitlines()[-1] == b"pcedge: interrupted" and b"Traceback" not in said
+    assert b"" not in said.splitlines()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy"]

@@ -95,6 +95,7 @@ class TestNames:
             ([folder / "a.npy", tmp_path / "empty"], "empty is a directory; .*empty/ takes files by their names"),
             ([folder, f"{tmp_path}/out/", "--append"], "--append must go with one file"),
             ([folder / "a.npy", tmp_path / "x.pce", "--fail-fast"], "--fail-fast must go with a folder"),
+            (["digits", f"{tmp_path}/out/"], "must be files, digits is the name of shipped data"),
         ]:
             result = run("encode", model, *words)
             assert result.exit_code == 2 and not (tmp_path / "out").exists(), result.output
@@ -116,6 +117,10 @@ class TestResume:
             "a.npy": "written", "b.npy": "complete", "t.csv": "complete",
         }  # fmt: skip
         assert (out / "deep" / "b.npy.pce").stat().st_ino == before
+        entries = as_json("encode", model, folder, out)["files"]
+        sizes = {str(path): path.stat().st_size for path in out.rglob("*.pce")}
+        assert {entry["out"]: entry["bytes"] for entry in entries} == sizes
+        assert {(entry["status"], entry["exit"]) for entry in entries} == {("complete", 0)}
         assert set(statuses(as_json("encode", model, folder, out, "--again")).values()) == {"written"}
         as_json("decode", model, out, f"{tmp_path}/back/")
         assert set(statuses(as_json("decode", model, out, tmp_path / "back")).values()) == {"complete"}
@@ -190,24 +195,30 @@ class TestFailures:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_leaves_whole_files(number, model, tmp_path):
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     for name in range(200):
         np.save(source / f"{name:03}.npy", records(2000))
-    command = [sys.executable, "-m", "pcedge", "encode", str(model), str(source), f"{out}/"]
+    command = [sys.executable, "-m", "pcedge", "encode", str(model), str(source), f"{out}/", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
     while len(list(out.glob("*.pce"))) < 3 and time.monotonic() < until and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGKILL: -9}[number]
-    if number != signal.SIGKILL:
-        assert "the same command goes on from there" in err and not list(out.glob(".pcedge-*"))
+    told, err = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     done = len(list(out.glob("*.pce")))
     assert 3 <= done < 200
+    if number != signal.SIGKILL:
+        assert "the same command goes on from there" in err and not list(out.glob(".pcedge-*"))
+        assert "" not in err.splitlines()
+        counts = json.loads(told)
+        assert (
+            counts["exit"] == process.returncode and counts["written"] == len(counts["files"]) == 200 - counts["left"]
+        )
+        assert done - 1 <= counts["written"] <= done and counts["complete"] == counts["failed"] == 0
     said = as_json("encode", model, source, out)
     # A file may be whole and not yet have the time that says so.
     assert done - 1 <= said["complete"] <= done and said["written"] == 200 - said["complete"]
@@ -246,6 +257,38 @@ def test_what_cannot_be_read_has_failed(model: Path, folder: Path, tmp_path: Pat
     assert done.exit_code == 1
     assert "3 files written, 0 complete before, 1 failed" in done.output
     assert "nowhere.npy" in done.output
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file whose reading fails")
+@pytest.mark.parametrize("name", ["x.npy", "x.csv", "x.idx", "x.wav", "x.npz", "x.png"])
+def test_what_is_not_read_is_not_called_broken(name: str, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).symlink_to("/proc/self/mem")
+    (entry,) = as_json("encode", model, tmp_path / "in", f"{tmp_path}/out/", status=1)["files"]
+    assert entry["message"] == f"{tmp_path}/in/{name} must be readable, it is not: Input/output error"
+
+
+def test_folders_that_cannot_be_made_are_named(model: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "deep").write_bytes(b"")
+    said = as_json("encode", model, folder, tmp_path / "out", status=1)
+    assert (said["written"], said["failed"]) == (2, 1)
+    text = f"{tmp_path}/out/deep must be a folder, or one that can be made, it is not: File exists"
+    assert [entry["message"] for entry in said["files"] if entry["status"] == "failed"] == [text]
+
+
+def test_names_are_shown_in_a_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a\nb").mkdir()
+    np.save(tmp_path / "a\nb" / "x\n\x1b[31m.npy", records())
+    (tmp_path / "a\nb" / "z\n.npy").write_bytes(b"no array")
+    done = run("encode", model, tmp_path / "a\nb", f"{tmp_path}/o\nut/")
+    assert done.stdout.splitlines()[0] == rf"{tmp_path}/o\nut: 1 file written, 0 complete before, 1 failed"
+    assert done.stdout.splitlines()[1].startswith(rf"{tmp_path}/a\nb/z\n.npy must be a whole .npy file")
+    assert len(done.stdout.splitlines()) == 2 and len(done.stderr.splitlines()) == 1
+    done = run("encode", model, tmp_path / "a\nb" / "x\n\x1b[31m.npy", tmp_path / "y\n\x1b.pce")
+    assert done.stdout.startswith(rf"{tmp_path}/y\n\x1b.pce: ") and len(done.stdout.splitlines()) == 1
+    said = as_json("encode", model, tmp_path / "a\nb" / "x\n\x1b[31m.npy", tmp_path / "y\n\x1b.pce")
+    assert said["out"] == f"{tmp_path}/y\n\x1b.pce"
 
 
 def test_folders_that_cannot_be_listed_have_failed(

@@ -76,6 +76,10 @@ def test_pieces_give_the_stream_of_all(case: str, lanes: int | None, index: int 
 
 
 def test_what_an_encoder_refuses() -> None:
+    for file in ("x.pce", io.StringIO()):
+        text = f"a stream must be written to an open binary file, got {type(file).__name__}"
+        with pytest.raises(UsageError, match=whole(text)):
+            Encoder(ENGINE.circuit, file)  # type: ignore[arg-type]
     out = io.BytesIO()
     encoder = Encoder.of(ENGINE, out, 2)
     encoder.write(DATA[:5])

@@ -19,7 +19,7 @@ from numpy.testing import assert_array_equal
 
 import pcedge
 from pcedge.circuit import ProductLayer
-from pcedge.codec import Codec, Decoder, Encoder, check_stream, decode, encode, expected_bits, measure_drift
+from pcedge.codec import Codec, Decoder, Encoder, check_stream, decode, encode, expected_bits
 from pcedge.codec.appending import append, append_file
 from pcedge.codec.container import Segment, parse, varint
 from pcedge.codec.decoder import StreamFile
@@ -120,7 +120,6 @@ def test_stored_segments_are_without_given_variables(make: type) -> None:
     decoder = Decoder.of(make(SKEWED), StreamFile(stream), x[:, [1, 6]])
     for start, stop in ((0, 330), (99, 101), (150, 151), (310, 330)):
         assert_array_equal(decoder.read(start, stop), x[start:stop].reshape(-1, 2, 4))
-    assert measure_drift(parsed.segments).segments == (1, 3)
     # With everything given there is nothing to store, and the ends of lanes are more than that.
     everything = encode(make(SKEWED).with_given(range(8)), x, 64)
     assert parse(everything).segments[0].stored == b"" and len(everything) < 60
@@ -350,6 +349,81 @@ def test_the_commands(tmp_path: Path) -> None:
     as_json("encode", model, table, out, "--packet-bytes", 64)
     result = run("decode", model, out, tmp_path / "none.csv", "--given", table)
     assert result.exit_code == 2 and "--given must go with a stream of which variables are given" in result.output
+
+
+class TestNames:
+    """Where the table that was encoded had names, and the one with the known values has, columns go by them."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> Path:
+        write_onnx(CIRCUIT, tmp_path / "m.onnx")
+        return tmp_path / "m.onnx"
+
+    @staticmethod
+    def table(path: Path, columns: list[int], names: str | None) -> Path:
+        rows = "".join(",".join(map(str, row)) + "\n" for row in DATA[:, columns].tolist())
+        path.write_text(("" if names is None else names + "\n") + rows)
+        return path
+
+    @pytest.mark.parametrize(
+        ("encoded", "columns", "names"),
+        [
+            ("age,site,last", [2, 1], "last, site"),
+            ("age,site,last", [2, 0, 1], "last,age,site"),  # not the order of the whole records
+            ("age,site,last", [0, 2, 0, 1], "more,last,other,site"),
+            ("age,site,last", [1, 2], None),
+            ("age,site,last", [0, 1, 2], None),
+            (None, [1, 2], "any,thing"),
+            ("age,site,site", [1, 2], "x,y"),  # names that do not tell which is which
+        ],
+    )
+    def test_columns_go_by_names(
+        self, model: Path, tmp_path: Path, encoded: str | None, columns: list[int], names: str | None
+    ) -> None:
+        table = self.table(tmp_path / "x.csv", [0, 1, 2], encoded)
+        known = self.table(tmp_path / "known.csv", columns, names)
+        as_json("encode", model, table, tmp_path / "x.pce", "--given", "1,2")
+        as_json("decode", model, tmp_path / "x.pce", tmp_path / "y.csv", "--given", known)
+        assert (tmp_path / "y.csv").read_bytes() == table.read_bytes()
+        as_json("encode", model, table, tmp_path / "x.pce", "--append", "--known", known)
+        assert as_json("info", tmp_path / "x.pce")["shape"] == [74, 3]
+
+    @pytest.mark.parametrize(
+        ("columns", "names", "count"),
+        [([1, 2], "a,b", "0 of 'site' among 'a', 'b'"), ([1, 2], "site,lasT", "0 of 'last' among 'site', 'lasT'"),
+         ([1, 1, 2], "site,site,last", "2 of 'site' among 'site', 'site', 'last'")],
+    )  # fmt: skip
+    def test_other_names_are_refused(
+        self, model: Path, tmp_path: Path, columns: list[int], names: str, count: str
+    ) -> None:
+        table = self.table(tmp_path / "x.csv", [0, 1, 2], "age,site,last")
+        known = self.table(tmp_path / "known.csv", columns, names)
+        as_json("encode", model, table, out := tmp_path / "x.pce", "--given", "1,2")
+        before = out.read_bytes()
+        text = (
+            f"{known} must have one column of each given variable's name, 'site', 'last', it has {count}; without a "
+            "header columns are taken in the order of the variables"
+        )
+        for words in (
+            ("decode", model, out, tmp_path / "y.csv", "--given", known),
+            ("encode", model, table, out, "--append", "--known", known),
+        ):
+            assert as_json(*words, status=1)["message"] == text
+        assert not (tmp_path / "y.csv").exists() and out.read_bytes() == before
+
+    def test_floats_are_what_they_are_as_data(self, model: Path, tmp_path: Path) -> None:
+        """A file's floats that are integers are integers, an array of floats is refused: of data and known values."""
+        np.save(tmp_path / "x.npy", DATA.astype(float))
+        np.save(tmp_path / "known.npy", DATA[:, 1:].astype(float))
+        as_json("encode", model, tmp_path / "x.npy", out := tmp_path / "x.pce", "--given", "1,2")
+        as_json("decode", model, out, tmp_path / "y.npy", "--given", tmp_path / "known.npy")
+        assert (tmp_path / "y.npy").read_bytes() == (tmp_path / "x.npy").read_bytes()
+        with pytest.raises(DataError, match=r"^data must be integers, got float64$"):
+            pcedge.encode(CIRCUIT, DATA.astype(float))
+        with pytest.raises(DataError, match=r"^given values must be integers of shape "):
+            pcedge.decode(CIRCUIT, out.read_bytes(), given=DATA[:, 1:].astype(float))
+        known = pcedge.load_array(tmp_path / "known.npy")
+        assert_array_equal(pcedge.decode(CIRCUIT, out.read_bytes(), given=known), DATA)
 
 
 @pytest.mark.parametrize("given", [[1.5], ["hour"], "hour", 3, np.array([[0, 1]])])

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import as_json
 from helpers.series import series, series_circuit
+from numpy.testing import assert_array_equal
 
+import pcedge
 from pcedge.codec import registry
-from pcedge.errors import UsageError
+from pcedge.data import load_array
+from pcedge.errors import DataError, MissingToolError, UsageError
+from pcedge.export import write_onnx
 from pcedge.integer import IntegerCircuit
 from pcedge.native.build import BuildError, build_plugin, compiler
 from pcedge.quantize import quantize
@@ -128,6 +133,85 @@ def test_a_damaged_chunk(circuit, tmp_path, caplog):
         with pytest.raises(OSError, match="filter"):
             file["x"][:]
     assert "a chunk is not restored: the checksum of segment 0" in caplog.text
+
+
+def test_the_readers_of_data_restore_it(circuit, tmp_path, monkeypatch):
+    """No import registers the filter there: the reader does, and says why a chunk does not come back."""
+    from pcedge.codec.hdf5_filter import options
+
+    data, path = records(circuit), tmp_path / "x.h5"
+    write_onnx(circuit, tmp_path / "m.onnx")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("deep/x", data=data, chunks=(100, 4), **options(circuit))
+    script = "import sys, pcedge\nprint(pcedge.load_array(sys.argv[1]).sum(dtype=int))"
+    registry.keep_circuit(circuit)
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == data.sum(dtype=int)
+    monkeypatch.setattr(registry, "_named", {})
+    registry.engine_of.cache_clear()
+    monkeypatch.setenv("PCEDGE_CIRCUITS", str(tmp_path / "none"))
+    digest = circuit.digest.hex()
+    with pytest.raises(DataError, match=f"x.h5::deep/x must be restored by pcedge's filter, it is not: .* {digest} "):
+        load_array(path)
+    # The circuit that the command is given is one that it knows.
+    assert as_json("encode", tmp_path / "m.onnx", path, tmp_path / "x.pce")["records"] == len(data)
+    assert_array_equal(pcedge.decode(tmp_path / "m.onnx", (tmp_path / "x.pce").read_bytes()), data)
+    assert_array_equal(load_array(f"{path}::deep/x"), data)
+
+
+def test_a_chunk_that_restores_too_little_is_refused(circuit, tmp_path):
+    """HDF5 would read on behind it."""
+    from pcedge.codec.hdf5_filter import options
+
+    for count in (99, 100, 101):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            made = file.create_dataset("x", (100, 4), "u1", chunks=(100, 4), **options(circuit))
+            made.id.write_direct_chunk((0, 0), pcedge.encode(circuit, records(circuit, count)))
+        if count < 100:
+            with pytest.raises(DataError, match=r"it is not: a chunk must restore 400 bytes, its stream holds 396$"):
+                load_array(tmp_path / "x.h5")
+        else:
+            assert_array_equal(load_array(tmp_path / "x.h5"), records(circuit, count)[:100])
+
+
+def test_a_filter_that_is_not_there_is_named(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((5, 4))
+        made.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+        space = h5py.h5s.create_simple((5, 4))
+        h5py.h5d.create(file.id, b"x", h5py.h5t.NATIVE_UINT8, space, made)
+    with pytest.raises(MissingToolError, match=r"x.h5::x needs HDF5's filter 32015 .*HDF5_PLUGIN_PATH"):
+        load_array(tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "told", "right"),
+    [("<i2", "u1", False), ("u1", "i1", False), (">i2", "<i2", False), ("<f4", "<i4", False), ("bool", "u1", False),
+     ("u1", "u1", True), (">i4", ">i4", True), ("bool", "bool", True), ("<f4", "<f4", True)],
+)  # fmt: skip
+def test_options_of_another_dtype_are_told(circuit, tmp_path, caplog, dtype, told, right):
+    from pcedge.codec.hdf5_filter import options
+
+    with h5py.File(tmp_path / "x.h5", "w") as file, caplog.at_level(logging.WARNING, "pcedge"):
+        file.create_dataset("x", (8, 4), dtype, chunks=(4, 4), **options(circuit, told))
+    if right:
+        assert not caplog.records
+    else:
+        assert f"a dataset of {np.dtype(dtype)} must have the options of its dtype, options(circuit, " in caplog.text
+
+
+def test_shipped_circuits_are_known_by_name_and_digest(no_circuits, tmp_path):
+    from pcedge.codec.hdf5_filter import options
+
+    x = load_array("digits")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=x, chunks=(90, 8, 8), **options("digits", x.dtype))
+    registry._named.clear()
+    registry.engine_of.cache_clear()
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert_array_equal(file["x"][:], x)
+        assert file["x"].id.get_storage_size() < x.nbytes / 3
 
 
 def test_what_options_refuse(circuit):

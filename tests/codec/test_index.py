@@ -236,8 +236,9 @@ class TestErrors:
             decoder.read(5, 38)
         with pytest.raises(UsageError, match=r"^records must be read by slices of step 1, got 2$"):
             _ = decoder[::2]
-        with pytest.raises(IndexError):
-            _ = decoder[37]
+        for number in (37, -38):
+            with pytest.raises(IndexError, match=rf"^a record must be among the 37 of the stream, got {number}$"):
+                _ = decoder[number]
         assert decoder[30:99].shape == (7, 3) and decoder[9:2].shape == (0, 3)
         with pytest.raises(UsageError, match=r"^a stream must be bytes, a path or an open binary file, got StringIO$"):
             Decoder(CIRCUIT, io.StringIO())  # type: ignore[arg-type]
@@ -270,6 +271,10 @@ def test_a_slice_of_a_codec() -> None:
             codec.decode(data, records=slice(3, 38))
         with pytest.raises(UsageError, match=r"^records must be a slice of step 1, got 3$"):
             codec.decode(data, records=slice(0, 9, 3))
+        for odd in (5, (1, 2), slice("a", None)):
+            text = f"records must be a slice of integers such as slice(5, 7), got {odd!r}"
+            with pytest.raises(UsageError, match=whole(text)):
+                codec.decode(data, records=odd)  # type: ignore[arg-type]
     assert pcedge.encode(CIRCUIT, DATA, 2, index=5) == codec.encode(DATA, index=5)
 
 
@@ -298,6 +303,9 @@ def test_commands(tmp_path: Path) -> None:
         assert_array_equal(np.load(tmp_path / "y.npy"), DATA[-3:])
         as_json("decode", model, stream, tmp_path / "y.bin", "--format", "raw", "--records", ":2")
         assert (tmp_path / "y.bin").read_bytes() == DATA[:2].astype(np.uint8).tobytes()
+        for wrong in ("5:2", "-1:3", "37:36"):
+            said = as_json("decode", model, stream, back, "--records", wrong, status=2)
+            assert said["message"] == f"--records must not end before its start, got {wrong}"
         said = as_json("decode", model, stream, back, "--records", "5:38", status=2)
         assert said["message"] == "records must be among the 37 of the stream, got 38"
     result = run("decode", model, out, back, "--records", "5")

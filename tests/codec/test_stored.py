@@ -1,4 +1,4 @@
-"""Stored segments: when, what they cost, every error; and the drift monitor."""
+"""Stored segments: when, what they cost, every error, and what the command tells."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from helpers.streams import leaf, small_circuit
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import ProductLayer
-from pcedge.codec import Decoder, check_stream, decode, encode, expected_bits, measure_drift
+from pcedge.codec import Decoder, check_stream, decode, encode
 from pcedge.codec.container import Segment, parse
 from pcedge.data import Columns
 from pcedge.engines import ReferenceEngine
-from pcedge.errors import MismatchError, StreamError, UsageError
+from pcedge.errors import MismatchError, StreamError
 from pcedge.export import write_onnx
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import quantize
@@ -125,29 +125,10 @@ def test_errors() -> None:
         check_stream(ENGINE, NOISE, forged(NOISE[::-1].tobytes()), "all")
 
 
-def test_drift_of_segments() -> None:
-    x = np.concatenate([*[USUAL] * 6, NOISE, USUAL, NOISE[:20]])
-    segments = parse(encode(ENGINE, x, 2, index=100)).segments
-    found = measure_drift(segments)
-    assert found.segments == (6,) and found.worst in (6, 8) and found.expected == found.bits[0]
-    assert measure_drift(segments[:1]).expected is None and measure_drift([]).worst is None
-    assert measure_drift(segments, (found.bits[0], 1.0)).segments == (6,)
-    assert measure_drift(segments[:6]).segments == ()
-    mean, deviation = expected_bits(ENGINE, 200)
-    assert 0 < mean < 8 * 8 and deviation > 0
-    assert expected_bits(ENGINE, 200) == (mean, deviation)
-    assert measure_drift(segments, (mean, deviation)).segments == (6,)
-    for expected in ((float("nan"), 1.0), (1.0, -1.0)):
-        with pytest.raises(UsageError, match=r"^what is expected must be a mean and a deviation of at least 0"):
-            measure_drift(segments, expected)
-    with pytest.raises(UsageError, match=r"^the number of records must be at least 1, got 0$"):
-        expected_bits(ENGINE, 0)
-
-
 def test_the_command_tells_both(tmp_path: Path) -> None:
     write_onnx(SKEWED, tmp_path / "m.onnx")
-    np.save(tmp_path / "x.npy", np.concatenate([USUAL, USUAL, NOISE, USUAL]))
-    words = ("encode", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pce", "--index", 100, "--lanes", 2)
+    np.save(tmp_path / "x.npy", np.repeat([USUAL, USUAL, NOISE, USUAL], 11, axis=1).reshape(-1, 8))
+    words = ("encode", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pce", "--index", 1100, "--lanes", 20)
     said = as_json(*words)
     assert (said["stored"], said["segments"], said["drifted_segments"], said["worst_segment"]) == (1, 4, [2], 2)
     assert said["worst_bits_per_record"] == 64 and 0 < said["expected_bits_per_record"] < 8
@@ -156,6 +137,6 @@ def test_the_command_tells_both(tmp_path: Path) -> None:
     assert "1 of 4 segments need far more bits than the others, segment 2 64.0 a record where " in result.stderr
     told = as_json("info", tmp_path / "x.pce")
     assert told["stored"] == 1 and [entry["stored"] for entry in told["segment_list"]] == [False, False, True, False]
-    assert ", 806 bytes, stored;" in run("info", tmp_path / "x.pce").stdout
+    assert ", 8807 bytes, stored;" in run("info", tmp_path / "x.pce").stdout
     said = as_json("decode", tmp_path / "m.onnx", tmp_path / "x.pce", tmp_path / "y.npy")
     assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()

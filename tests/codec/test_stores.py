@@ -93,6 +93,9 @@ class TestNumcodecs:
             Pcedge()
         with pytest.raises(UsageError, match="the circuit must be 00, got"):
             Pcedge(circuit, digest="00")
+        for digest in ("00", "z" * 64, "A" * 64):
+            with pytest.raises(UsageError, match=f"must be 64 hexadecimal digits in lower case, got '{digest}'"):
+                Pcedge(digest=digest)
 
 
 class TestZarr:
@@ -117,6 +120,27 @@ class TestZarr:
         again[3:5] = 1
         data[3:5] = 1
         np.testing.assert_array_equal(again[:], data)
+
+    @pytest.mark.parametrize(
+        ("chunks", "dtype", "text"),
+        [((15, 3), "u1", r"a multiple of the 4 numbers of a record, got shape \(15, 3\)"),
+         ((16, 4), "f4", "data must be integers, got float32")],
+    )  # fmt: skip
+    def test_chunks_that_never_fit_are_refused_when_the_array_is_made(self, circuit, tmp_path, chunks, dtype, text):
+        from pcedge.codec.zarr_codec import PceCodec
+
+        with pytest.raises(DataError, match=text):
+            self.zarr.create_array(
+                tmp_path / "a.zarr", shape=(64, chunks[1]), chunks=chunks, dtype=dtype, serializer=PceCodec(circuit),
+                compressors=None,
+            )  # fmt: skip
+        # Where the circuit is not known yet, there is nothing to say.
+        registry._named.clear()
+        made = self.zarr.create_array(
+            tmp_path / "b.zarr", shape=(64, chunks[1]), chunks=chunks, dtype=dtype, compressors=None,
+            serializer=PceCodec(digest="0" * 64),
+        )  # fmt: skip
+        assert made.metadata.codecs[0].digest == "0" * 64
 
     def test_sharding_and_symbolizers(self, circuit):
         from pcedge.codec.zarr_codec import PceCodec

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.commands import as_json
+from helpers.messages import whole
 from strategies import make_circuit
 
 from pcedge import files as whole_files
@@ -61,6 +63,56 @@ def test_an_error_keeps_the_older_file(tmp_path: Path) -> None:
         fresh.write_bytes(b"new")
         raise KeyError
     assert (tmp_path / "a").read_bytes() == b"old" and os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of Unix")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o751, 0o262])
+def test_permissions_stay(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    with replacing(path) as fresh:
+        assert fresh.stat().st_mode & 0o077 & ~mode == 0  # nobody who may not read the old one reads it meanwhile
+        fresh.write_bytes(b"new")
+    assert path.stat().st_mode & 0o777 == mode
+    path.chmod(0o600)
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new" and (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_a_read_only_file_is_not_replaced(folder: Path) -> None:
+    out = folder / "x.pce"
+    out.write_bytes(b"mine")
+    out.chmod(0o444)
+    text = f"{out} must be writable to be replaced, it is read-only: allow it, or remove the file"
+    with pytest.raises(PermissionError, match=whole(text)), replacing(out):
+        pytest.fail("it was begun")
+    for words in (("encode", folder / "m.onnx", folder / "x.npy", out), ("zoo", "nltcs", "--out", out)):
+        assert as_json(*words, status=1)["message"] == text
+    assert out.read_bytes() == b"mine" and not left(folder)
+    out.chmod(0o644)
+    as_json("encode", folder / "m.onnx", folder / "x.npy", out)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_named(folder: Path) -> None:
+    text = "the folder /proc must take new files, it does not: No such file or directory"
+    with pytest.raises(FileNotFoundError, match=whole(text)):
+        write_whole(Path("/proc/x.pce"), b"")
+    for words in (
+        ("encode", folder / "m.onnx", folder / "x.npy", "/proc/x.pce"), ("zoo", "nltcs", "--out", "/proc/n.onnx"),
+        ("sample", folder / "m.onnx", "--count", 2, "--out", "/proc/x.npy"),
+        ("export", folder / "m.onnx", "--out", "/proc/p"),
+    ):  # fmt: skip
+        assert as_json(*words, status=1)["message"] == text
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.commands import as_json
 from numpy.testing import assert_array_equal
 
 import pcedge
 from pcedge.data import load_array
 from pcedge.errors import StreamError, UsageError
+from pcedge.export import load_zoo, zoo
 
 
 def test_names_are_found_after_every_room_is_imported():
@@ -55,6 +57,27 @@ def test_circuits_of_every_form_are_opened(tmp_path):
                 found = pcedge.load(source)
                 assert isinstance(found, kind)
                 assert kind is pcedge.Circuit or found.digest == integers.digest
+
+
+def test_shipped_circuits_are_meant_by_their_names(tmp_path, monkeypatch):
+    """What Python writes with the name of a circuit, the command line reads with it."""
+    x = load_array("digits")
+    stream = pcedge.encode("digits", x)
+    assert stream == pcedge.encode(load_zoo("digits"), x)
+    (tmp_path / "x.pce").write_bytes(stream)
+    assert as_json("decode", "digits", tmp_path / "x.pce", tmp_path / "y.npy")["records"] == len(x)
+    assert_array_equal(np.load(tmp_path / "y.npy"), x)
+    assert_array_equal(pcedge.decode("digits", stream), x)
+    assert_array_equal(pcedge.decode("digits", str(tmp_path / "x.pce")), x)
+    assert_array_equal(pcedge.Codec("digits").decode(tmp_path / "x.pce"), x)
+    with (tmp_path / "x.pce").open("rb") as file:
+        assert_array_equal(pcedge.decode("digits", file), x)
+    assert pcedge.Codec("nltcs").digest == zoo()["nltcs"]["digest"]
+    monkeypatch.chdir(tmp_path)
+    pcedge.write_program(pcedge.load("nltcs"), "digits")
+    assert pcedge.Codec("digits").digest == pcedge.load("digits").digest.hex() == zoo()["nltcs"]["digest"]
+    with pytest.raises(FileNotFoundError, match="'lion'"):
+        pcedge.Codec("lion")
 
 
 def test_codec(tmp_path):
