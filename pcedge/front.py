@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,11 @@ from pcedge.codec import files
 from pcedge.codec.codec import Codec
 from pcedge.codec.decoder import StreamSource
 from pcedge.codec.source import Source, program_of
+from pcedge.codec.stream import check_lanes
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.integer import IntegerCircuit
 from pcedge.native import EngineName
+from pcedge.schedule.program import Program
 
 
 def load(source: limits.Source) -> Circuit | IntegerCircuit:
@@ -64,6 +68,25 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
     return quantize(circuit, QuantizationConfig(**settings))
 
 
+@lru_cache(maxsize=2)
+def _kept(circuit: IntegerCircuit | Program, engine: EngineName) -> Codec:
+    return Codec(circuit, engine=engine)
+
+
+def _codec(
+    circuit: Source, lanes: int | None = None, engine: EngineName = "auto", given: Sequence[int] | None = None
+) -> Codec:
+    """Open a codec. Those of the last two circuits stay: to lay a circuit out takes longer than to code many records.
+
+    A file is read anew, for it may be another one.
+    """
+    if given is not None or not isinstance(circuit, IntegerCircuit | Program) or not isinstance(engine, str):
+        return Codec(circuit, lanes, engine, given)
+    codec = copy(_kept(circuit, engine))
+    codec.lanes = check_lanes(lanes)
+    return codec
+
+
 def encode(
     circuit: Source, x: ArrayLike, lanes: int | None = None, engine: EngineName = "auto", index: int | None = None,
     given: Sequence[int] | None = None,
@@ -89,7 +112,7 @@ def encode(
         >>> bool(np.array_equal(decode("digits", encode("digits", x)), x))
         True
     """
-    return Codec(circuit, lanes, engine, given).encode(x, index)
+    return _codec(circuit, lanes, engine, given).encode(x, index)
 
 
 def decode(
@@ -111,7 +134,7 @@ def decode(
             use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return Codec(circuit, engine=engine).decode(data, records=records, given=given)
+    return _codec(circuit, engine=engine).decode(data, records=records, given=given)
 
 
 def encode_file(
@@ -131,7 +154,7 @@ def encode_file(
         DataError: the file is damaged, or its data do not fit the circuit.
         UsageError: lanes is not positive, the reading does not fit the file, or variables cannot be given.
     """
-    return files.encode_file(Codec(circuit, given=given).engine, os.fspath(source), reading, lanes).stream
+    return files.encode_file(_codec(circuit, given=given).engine, os.fspath(source), reading, lanes).stream
 
 
 def decode_file(circuit: Source, data: bytes, format: str | None = None, given: ArrayLike | None = None) -> bytes:
@@ -149,4 +172,4 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
         UsageError: the format cannot hold the data, or given values as in `decode`.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return files.decode_file(Codec(circuit).engine, data, format, given=given).data
+    return files.decode_file(_codec(circuit).engine, data, format, given=given).data

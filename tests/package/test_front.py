@@ -102,3 +102,13 @@ def test_codec(tmp_path):
         pcedge.Codec.from_config(codec.get_config(), pcedge.load("nltcs"))
     with pytest.raises(StreamError):
         codec.decode(data[:-1])
+
+
+def test_a_circuit_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit, x = pcedge.load("nltcs"), np.zeros((3, 16), dtype=np.uint8)
+    first = pcedge.encode(circuit, x)
+    monkeypatch.setattr("pcedge.front.Codec", None)
+    assert pcedge.encode(circuit, x) == first
+    assert_array_equal(pcedge.decode(circuit, first), x)
+    with pytest.raises(UsageError, match=r"^lanes must be an integer of at least 1, got 0$"):
+        pcedge.encode(circuit, x, lanes=0)
