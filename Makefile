@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 # has not begun when its own are done: no core waits at the end.
 WORKERS = -n auto --dist worksteal
 
-.PHONY: demo test test-fast nightly lint tree docs release check clean
+.PHONY: demo test test-fast pythons nightly lint tree docs release check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
@@ -22,6 +22,10 @@ test: $(VENV)/.test
 # What neither compiles C++ nor takes long.
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
+
+# Golden files and equal bytes on every other Python that is there, and with the oldest numpy.
+pythons: $(VENV)/.test tree
+	.ci/pythons $(BIN)/python
 
 # All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, 10 minutes of fuzzing of
 # the native engine under sanitizers, the proofs, and the benchmarks that need no data but the shipped ones.

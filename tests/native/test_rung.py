@@ -91,6 +91,7 @@ def test_differences_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")  # the rung beside it
     write_onnx(CIRCUITS["chain"], tmp_path / "m.onnx")
     np.save(tmp_path / "x.npy", any_records(CIRCUITS["chain"], 3))
     monkeypatch.setattr(library, "HERE", tmp_path)
