@@ -28,11 +28,14 @@ pythons: $(VENV)/.test tree
 	.ci/pythons $(BIN)/python
 
 # All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, 10 minutes of fuzzing of
-# the native engine under sanitizers, the proofs, and the benchmarks that need no data but the shipped ones.
-nightly: $(VENV)/.test
+# the native engine under sanitizers, as many of the readers by their bytes and by their structure, the proofs, and the
+# benchmarks that need no data but the shipped ones.
+nightly: $(VENV)/.fuzz
 	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python -m benchmarks.fuzz_native --seconds 600
+	$(BIN)/python -m benchmarks.fuzz_readers --seconds 600
+	$(BIN)/python -m benchmarks.fuzz_readers --seconds 600 --sealed
 	$(BIN)/python -m benchmarks.prove
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py
@@ -77,6 +80,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.lint: pyproject.toml $(VENV)/.test
 	@echo "installing the linters into $(VENV), once …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch $@
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.test
+	@echo "installing atheris into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.demo
