@@ -137,7 +137,7 @@ def fuzz(
         )
     ran = re.findall(r"stat::number_of_executed_units: *(\d+)", done.stderr)
     if done.returncode:
-        click.echo(done.stderr[-6000:], err=True)
+        click.echo(re.sub("^INFO: Instrumenting.*\n", "", done.stderr, flags=re.MULTILINE)[-6000:], err=True)
     return done.returncode, int(ran[-1]) if ran else 0
 
 

@@ -370,7 +370,7 @@ class Csv(Arrays):
         if '"' in data:
             return super().fault(case, found)
         lines = [line for line in re.split("\r\n|\r|\n", data) if line.strip()]
-        if len(lines) == len(array) + 1 or (array.shape[1] == 1 and not re.search("[0-9]", lines[0])):
+        if len(lines) == len(array) + 1 or (array.shape[1] == 1 and not re.fullmatch(r"\s*[+-]?[0-9]+\s*", lines[0])):
             header = [cell.strip() for cell in re.split("[\t;, ]", lines.pop(0))]
             if not any(re.search("[^\\W\\d_]", cell) and cell.lower() not in self.MARKS for cell in header):
                 return f"the first line {header} has no name and must be a record"
