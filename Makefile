@@ -11,7 +11,7 @@ TORCH ?= torch==2.13.0
 # has not begun when its own are done: no core waits at the end.
 WORKERS = -n auto --dist worksteal
 
-.PHONY: demo test test-fast nightly lint tree docs release check clean
+.PHONY: demo test test-fast pythons nightly lint tree docs release check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
@@ -23,12 +23,19 @@ test: $(VENV)/.test
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest $(WORKERS) -m "not csim and not slow"
 
+# Golden files and equal bytes on every other Python that is there, and with the oldest numpy.
+pythons: $(VENV)/.test tree
+	.ci/pythons $(BIN)/python
+
 # All tests, those marked nightly and all examples too, 10,000 mutated cases of every parser, 10 minutes of fuzzing of
-# the native engine under sanitizers, the proofs, and the benchmarks that need no data but the shipped ones.
-nightly: $(VENV)/.test
+# the native engine under sanitizers, as many of the readers by their bytes and by their structure, the proofs, and the
+# benchmarks that need no data but the shipped ones.
+nightly: $(VENV)/.fuzz
 	PCEDGE_NIGHTLY=1 $(BIN)/python -m pytest $(WORKERS) --durations=50
 	$(BIN)/python -m benchmarks.mutate --count 10000
 	$(BIN)/python -m benchmarks.fuzz_native --seconds 600
+	$(BIN)/python -m benchmarks.fuzz_readers --seconds 600
+	$(BIN)/python -m benchmarks.fuzz_readers --seconds 600 --sealed
 	$(BIN)/python -m benchmarks.prove
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/bounds.py
@@ -73,6 +80,11 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.lint: pyproject.toml $(VENV)/.test
 	@echo "installing the linters into $(VENV), once …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lint]"
+	@touch $@
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.test
+	@echo "installing atheris into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.demo

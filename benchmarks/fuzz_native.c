@@ -51,8 +51,8 @@ static const uint8_t *share(const uint8_t *bytes, size_t *size, int count, int64
 }
 
 static const pce_engine *engine_of(int number) {
-  static const char *names[] = {"base", "avx2", "avx512", "vnni"};
-  const pce_engine *engine = pce_engine_of(names[number % 4]);
+  static const char *names[] = {"base", "avx2", "avx512", "vnni", "sse41"};
+  const pce_engine *engine = pce_engine_of(names[number % 5]);
   return engine ? engine : pce_engine_of("");
 }
 

@@ -195,7 +195,7 @@ def seeds(fuzzed: list[Fuzzed]) -> Iterator[bytes]:
                 known = np.zeros((records, len(engine.circuit.order)), dtype=np.int64) if one.program.given else None
                 coded = engine.encode_lanes(engine.sample(records, seed=lanes, known=known), lanes)
                 lengths = bytes(min(255, len(lane)) for lane in coded)
-                for kind, isa in ((0, 1), (1, 2), (2, 3), (3, 1), (4, 1), (7, 2)):
+                for kind, isa in ((0, 1), (1, 2), (2, 3), (3, 4), (4, 1), (7, 2)):
                     yield _head(number, kind, isa, lanes, records) + lengths + b"".join(coded)
         if not one.program.given:
             yield from _packet_seeds(number, engine)
@@ -205,7 +205,7 @@ def _packet_seeds(number: int, engine: ReferenceEngine) -> Iterator[bytes]:
     for payload in PAYLOADS:
         packets = encode_packets(engine, engine.sample(9, seed=payload), PacketLayout(payload + 1, 1))[:MOST_PACKETS]
         heads, payloads = bytes(packet[0] for packet in packets), b"".join(packet[1:] for packet in packets)
-        yield _head(number, 5, 1, len(packets), min(9, 3 * len(packets))) + heads + payloads
+        yield _head(number, 5, number % 5, len(packets), min(9, 3 * len(packets))) + heads + payloads
 
 
 def _row_seeds(number: int, one: Fuzzed) -> Iterator[bytes]:
@@ -216,7 +216,9 @@ def _row_seeds(number: int, one: Fuzzed) -> Iterator[bytes]:
         x = generator.integers(-40, 41, (rows, columns)).cumsum(axis=0).astype(np.int64)
         coded, raw = encode_rows(one.program.circuit, x, lanes)
         if max(map(len, [*coded, *raw])) < 256:
-            yield (_head(number, 0, 1, lanes, rows) + bytes(map(len, [*coded, *raw])) + b"".join([*coded, *raw]))
+            yield (
+                _head(number, 0, 1 + lanes, lanes, rows) + bytes(map(len, [*coded, *raw])) + b"".join([*coded, *raw])
+            )
 
 
 def make(folder: Path, compiler: str | None = None) -> tuple[Path, bool]:

@@ -22,6 +22,7 @@ from benchmarks.mutate_workers import Failure, Tally, make_case, run_cases
 from benchmarks.mutated import Parser
 from benchmarks.mutated_arrays import ARRAYS
 from benchmarks.mutated_circuits import CIRCUITS
+from benchmarks.mutated_codec import CODEC
 from benchmarks.mutated_hardware import HARDWARE
 from benchmarks.mutated_imports import IMPORTS
 from benchmarks.mutated_runs import RUNS
@@ -29,7 +30,7 @@ from benchmarks.mutated_streams import STREAMS
 from benchmarks.results import table, write_section
 
 PARSERS: dict[str, type[Parser]] = {
-    kind.name: kind for kind in (*CIRCUITS, *IMPORTS, *ARRAYS, *STREAMS, *RUNS, *HARDWARE)
+    kind.name: kind for kind in (*CIRCUITS, *IMPORTS, *ARRAYS, *STREAMS, *CODEC, *RUNS, *HARDWARE)
 }
 KINDS = ("unclean", "silent", "memory")
 COLUMNS = ["parser", "cases", "accepted", "refused", *KINDS, "peak, MiB", "allowed, MiB", "CPU"]

@@ -209,10 +209,7 @@ class _Worker:
 def _serve(pipe: Any, seed: int) -> None:
     """Run the cases that come, in the process that is theirs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for late in (signal.SIGPROF, signal.SIGALRM):
-        signal.signal(late, _late)
-    # A process that its memory or time ends leaves no file of its memory.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    watch((signal.SIGPROF, signal.SIGALRM))
     prepared: dict[str, Parser] = {}
     with scratch() as own:
         while True:
@@ -240,7 +237,15 @@ def _serve(pipe: Any, seed: int) -> None:
             pipe.send(("done", time.process_time() - begun))
 
 
-#: what `_late` stops; set by `run_case`
+def watch(timers: Sequence[signal.Signals]) -> None:
+    """Prepare this process for cases that take too long or too much."""
+    for late in timers:
+        signal.signal(late, _late)
+    # A process that its memory or time ends leaves no file of its memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+#: what `_late` stops; set by `run_case` and `judge`
 _running: list[Parser] = []
 #: parts of its wait that a case has left
 _parts = [0]
@@ -270,6 +275,12 @@ def run_case(parser: Parser, number: int, seed: int) -> tuple[bool, list[Failure
     _running[:] = [parser]
     with _limited(CHECK_SECONDS, None):
         case = make_case(parser, number, seed)
+    return judge(parser, case, number)
+
+
+def judge(parser: Parser, case: Case, number: int = 0) -> tuple[bool, list[Failure], int, int]:
+    """Read a case in this process, and say what `run_case` says of it."""
+    _running[:] = [parser]
     parser.place(case)
     allowed = parser.bound.allowance(case.size)
     failures: list[Failure] = []
@@ -332,12 +343,14 @@ def _limited(seconds: float, memory: int | None, wall: float | None = None) -> I
     # Again and again: an exception within a destructor is lost.
     signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
     _parts[0] = WALL_PARTS
-    signal.setitimer(signal.ITIMER_REAL, (wall or 0.0) / WALL_PARTS, (wall or 0.0) / WALL_PARTS)
+    if wall is not None:  # else the clock is left alone: libFuzzer has set it
+        signal.setitimer(signal.ITIMER_REAL, wall / WALL_PARTS, wall / WALL_PARTS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if wall is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))

@@ -370,7 +370,10 @@ class Csv(Arrays):
         if '"' in data:
             return super().fault(case, found)
         lines = [line for line in re.split("\r\n|\r|\n", data) if line.strip()]
-        if len(lines) == len(array) + 1 or (array.shape[1] == 1 and not re.search("[0-9]", lines[0])):
+        # Of one column a blank line may be a record, and a mark is one.
+        first = lines[0].strip() if lines else "0"
+        named = not re.fullmatch("[+-]?[0-9]+", first) and first.lower() not in self.MARKS
+        if len(lines) == len(array) + 1 or (array.shape[1] == 1 and named):
             header = [cell.strip() for cell in re.split("[\t;, ]", lines.pop(0))]
             if not any(re.search("[^\\W\\d_]", cell) and cell.lower() not in self.MARKS for cell in header):
                 return f"the first line {header} has no name and must be a record"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -15,15 +16,56 @@ from benchmarks.mutations import TEXT, damage, damage_tree, to_json
 from pcedge.circuit import Circuit, InputLayer
 from pcedge.codec import decode, encode
 from pcedge.codec.container import DTYPES, SEGMENT_RECORDS, Segment, Stream, parse
+from pcedge.codec.decoder import Decoder, StreamFile
 from pcedge.data import make_symbolizer
 from pcedge.data.specification import read_symbolizer, specification
 from pcedge.data.symbolizer import Symbolizer
-from pcedge.engines import ReferenceEngine
-from pcedge.engines.lanes import encode_lanes
+from pcedge.engines import Engine, ReferenceEngine
+from pcedge.errors import PcedgeError
+from pcedge.integer import IntegerCircuit
+from pcedge.native import NativeEngine, instruction_sets
 from pcedge.quantize import quantize
+from pcedge.schedule import Program
 
 #: values that a symbolizer is tried on, at most
 TRIED = 1 << 16
+
+
+class DisagreementError(BaseException):
+    """Tell that two engines say different things of the same bytes; no reader that catches exceptions catches it."""
+
+
+def engines_of(source: IntegerCircuit | Program) -> list[Engine]:
+    """Give the engines of a circuit: the reference, and the native one where it is installed."""
+    program = Program.of(source)
+    return [ReferenceEngine(program), *([NativeEngine(program)] if instruction_sets() else [])]
+
+
+def agreed(calls: Sequence[Callable[[], Any]], form: Callable[[Any], Any]) -> Any:
+    """Give what all calls give.
+
+    Args:
+        calls: one an engine.
+        form: makes what they give comparable.
+
+    Raises:
+        PcedgeError: all calls raise one of this type.
+        DisagreementError: the calls do not give the same.
+    """
+    given: list[Any] = []
+    for call in calls:
+        try:
+            given.append(call())
+        except PcedgeError as error:
+            given.append(error)
+    first = given[0]
+    for other in given[1:]:
+        refused = isinstance(first, PcedgeError) or isinstance(other, PcedgeError)
+        if type(first) is not type(other) or (not refused and form(first) != form(other)):
+            raise DisagreementError(f"engines must agree, one gives {first!r}, another {other!r}")
+    if isinstance(first, PcedgeError):
+        raise first
+    return first
 
 
 class Symbolizers(Parser):
@@ -116,9 +158,9 @@ class Streams(Parser):
 
     def make(self) -> list[Case]:
         """Encode data with every circuit, in few lanes and many, in one segment and in several."""
-        self.engines = [ReferenceEngine(circuit) for circuit in integers()]
+        self.engines = [engines_of(circuit) for circuit in integers()]
         made = []
-        for number, engine in enumerate(self.engines):
+        for number, (engine, *_) in enumerate(self.engines):
             symbolizer = engine.circuit.symbolizer
             if symbolizer is None:
                 data = records_of(engine.circuit.cardinalities, 12).astype(("u1", "<i2", ">i4")[number % 3])
@@ -140,10 +182,10 @@ class Streams(Parser):
             made.append(Case({"x.pce": encode(engine, data, 2, fields=fields)}, 0, options=number))
         # More records than a segment has, of one certain variable: they take few bytes.
         leaf = InputLayer(0, np.array([[0.75, 0.25]]))
-        self.engines.append(ReferenceEngine(quantize(Circuit((leaf,)))))
+        self.engines.append(engines_of(quantize(Circuit((leaf,)))))
         many = np.zeros((SEGMENT_RECORDS + 5, 1), dtype=bool)
         many[::1000] = True
-        return [*made, Case({"x.pce": encode(self.engines[-1], many, 512)}, 0, options=len(self.engines) - 1)]
+        return [*made, Case({"x.pce": encode(self.engines[-1][0], many, 512)}, 0, options=len(self.engines) - 1)]
 
     def damaged(self, dice: Random) -> Case:
         """Damage bytes, or lanes and numbers of the parsed stream, whose checksums are made anew."""
@@ -173,20 +215,23 @@ class Streams(Parser):
                 segments.insert(dice.randrange(len(segments) + 1), dice.choice(segments))
             elif segments:
                 which = dice.randrange(len(segments))
-                segments[which] = _damaged_segment(segments[which], dice)
+                segments[which] = damaged_segment(segments[which], dice)
         data = replace(stream, segments=tuple(segments)).pack()
         return Case({"x.pce": data}, source.source, False, source.options)
 
     def _halves(self, number: int, stream: Stream, half: int) -> list[Segment]:
         """Encode the records of a stream's first segment as two."""
-        engine = self.engines[number]
+        engine = self.engines[number][0]
         one = replace(stream, shape=(stream.segments[0].records, *stream.shape[1:]), segments=stream.segments[:1])
         data = decode(engine, one.pack())
         return [segment for part in (data[:half], data[half:]) for segment in parse(encode(engine, part, 1)).segments]
 
     def read(self, case: Case) -> np.ndarray:
-        """Decode it."""
-        return decode(self.engines[case.options], (self.place_of_files / "x.pce").read_bytes())
+        """Decode it with every engine; a part of it first, with what passes over the others."""
+        data = (self.place_of_files / "x.pce").read_bytes()
+        engines = self.engines[case.options]
+        agreed([lambda engine=engine: _middle(engine, data) for engine in engines], described)
+        return agreed([lambda engine=engine: decode(engine, data) for engine in engines], described)
 
     def content(self, case: Case, found: np.ndarray) -> Any:
         """Take dtype, shape and numbers."""
@@ -194,7 +239,10 @@ class Streams(Parser):
 
     def fault(self, case: Case, found: np.ndarray) -> str | None:
         """Encode it again, in the segments and lanes that it came in."""
-        engine, data = self.engines[case.options], case.files["x.pce"]
+        engine, data = self.engines[case.options][0], case.files["x.pce"]
+        middle = len(found) // 2
+        if not same(_middle(engine, data), found[middle : middle + 2]):
+            return "records that are read alone must be those of the whole"
         symbolizer = engine.circuit.symbolizer
         segments, first = [], 0
         parsed = parse(data)
@@ -205,13 +253,21 @@ class Streams(Parser):
                 segments.append(Segment(segment.records, (), (), part.tobytes()))
                 continue
             records = engine.check(part, allow_missing=False) if symbolizer is None else symbolizer.apply(part)
-            lanes = encode_lanes(engine, records.astype(np.int64), len(segment.lanes))
+            lanes = engine.encode_lanes(records.astype(np.int64), len(segment.lanes))
             segments.append(Segment(segment.records, tuple(lanes)))
         again = Stream(engine.circuit.digest, found.dtype, found.shape, tuple(segments), parsed.fields).pack()
         return None if again == data else "a stream must be what its data are encoded to, these are two forms of them"
 
 
-def _damaged_segment(segment: Segment, dice: Random) -> Segment:
+def _middle(engine: Engine, data: bytes) -> np.ndarray:
+    """Read two records in the middle of a stream."""
+    decoder = Decoder.of(engine, StreamFile(data))
+    middle = len(decoder) // 2
+    return decoder[middle : middle + 2]
+
+
+def damaged_segment(segment: Segment, dice: Random) -> Segment:
+    """Damage a segment's lanes, its stored rows, or its number of records."""
     if segment.stored is not None and dice.random() < 0.7:
         return replace(segment, stored=damage(segment.stored, dice))
     lanes = list(segment.lanes)

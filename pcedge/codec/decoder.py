@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge.arrays import chained
 from pcedge.codec.container import Data, Reader, Segment, Stream, read_head, read_lengths, read_segment
 from pcedge.codec.given import given_rows
 from pcedge.codec.segments import decode_part, decode_segments
@@ -275,7 +276,7 @@ class Decoder:
         blocks = list(self._blocks(start, stop))
         if not blocks:
             return shaped(self.engine.circuit, self.file.head, self._none())
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        return blocks[0] if len(blocks) == 1 else chained(blocks)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[Any]]:
         """Decode records in pieces, each of at most about 65,536; errors are those of `read`."""

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pcedge.arrays import chained
 from pcedge.codec.container import Segment, Stream, pack_index
 from pcedge.codec.segments import check_rows, encode_segments
 from pcedge.codec.source import Source, open_program
@@ -153,7 +154,7 @@ class Encoder:
             part = array[first : first + step - self._waiting]
             check_rows(self._engine.circuit, part)
             self._head = self._head or head
-            self._held.append(np.array(part))
+            self._held.append(chained([part]))
             self._waiting += len(part)
             first += max(1, len(part))
             if self._waiting == step:
@@ -219,7 +220,7 @@ class Encoder:
 
     def _flush(self) -> None:
         assert self._head is not None
-        rows = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        rows = self._held[0] if len(self._held) == 1 else chained(self._held)
         if self._layout is None:
             self._layout = layout(self._engine.circuit, self._head, len(rows), self._asked[0])
         self._held, self._waiting = [], 0

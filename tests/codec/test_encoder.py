@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +17,24 @@ from helpers.commands import as_json, run
 from helpers.messages import whole
 from helpers.predictors import STAGE, circuit_of
 from helpers.series import series, series_circuit
-from helpers.streams import numbered, small_circuit
+from helpers.streams import leaf, numbered, small_circuit
 from numpy.testing import assert_array_equal
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer
-from pcedge.codec import Encoder, decode, encode
+from pcedge.codec import Decoder, Encoder, decode, encode
 from pcedge.codec.appending import append, append_file, joined
 from pcedge.codec.container import parse
 from pcedge.codec.decoder import StreamFile
 from pcedge.codec.encoder import encode_to
 from pcedge.codec.files import encode_file
+from pcedge.data import Columns
 from pcedge.data.forms import Form, load_file
 from pcedge.data.readers import PLAIN
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, UsageError
 from pcedge.export import write_onnx
 from pcedge.files import locked
+from pcedge.integer import IntegerCircuit
 from pcedge.quantize import quantize
 
 ENGINE = ReferenceEngine(small_circuit())
@@ -73,6 +76,46 @@ def test_pieces_give_the_stream_of_all(case: str, lanes: int | None, index: int 
     assert out.getvalue() == expected and written.bytes == len(expected)
     segments = parse(expected).segments
     assert [size.payload_bytes for size in written.segments] == [segment.payload_bytes for segment in segments]
+
+
+def in_pieces(engine: ReferenceEngine, x: np.ndarray, index: int) -> bytes:
+    out = io.BytesIO()
+    with Encoder.of(engine, out, 2, index=index) as encoder:
+        for first in range(0, len(x), 7):
+            encoder.write(x[first : first + 7])
+    return out.getvalue()
+
+
+def test_the_order_of_bytes_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces that are stored or given, and in records of several segments: numpy joins arrays in its own order."""
+    monkeypatch.undo()
+    leaves = tuple(leaf(v, 12, [4096, *[0] * 63]) for v in range(4))
+    gather = np.zeros((1, 4), int)
+    circuit = IntegerCircuit((*leaves, ProductLayer((0, 1, 2, 3), gather)), 8, 12, 16, 24, 48, 1, (0, 1, 2, 3))
+    x = np.concatenate([np.zeros((24, 4)), (np.arange(144) * 7 % 61 + 1).reshape(36, 4)]).astype(">u2")
+    for engine in (ReferenceEngine(circuit), ReferenceEngine(circuit).with_given([1])):
+        stream = encode(engine, x, 2, index=24)
+        assert [segment.stored is not None for segment in parse(stream).segments] == [False, True, True]
+        assert in_pieces(engine, x, 24) == stream
+        read = Decoder.of(engine, StreamFile(stream), x if engine.given else None)[9:55]
+        assert read.dtype == x.dtype and read.tobytes() == x[9:55].tobytes()
+
+
+def test_what_lies_between_fields_stays() -> None:
+    kind = np.dtype({"names": ["a", "b"], "formats": [">i2", "<i2"], "offsets": [0, 4], "itemsize": 8})
+    x = np.zeros(40, dtype=kind)
+    for name in "ab":
+        x[name] = np.random.default_rng(0).integers(-99, 99, 40)
+    columns = Columns.of(x)
+    groups = tuple(
+        replace(group, low=low, high=high) for group, (low, high) in zip(STAGE.groups, columns.ranges, strict=True)
+    )
+    stage = replace(STAGE, dtype="int64", source=columns, groups=groups)
+    engine = ReferenceEngine(circuit_of(stage))
+    stream = encode(engine, x, 2, index=10)
+    assert in_pieces(engine, x, 10) == stream
+    read = Decoder.of(engine, StreamFile(stream))[3:37]
+    assert read.dtype == kind and read.tobytes() == x[3:37].tobytes()
 
 
 def test_what_an_encoder_refuses() -> None:

@@ -79,6 +79,7 @@ def test_differences_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NativeEngine, "likelihood", wrong)
     monkeypatch.setattr(NativeEngine, "encode_lanes", lambda *args: [lane[:-1] for lane in encode(*args)])
     monkeypatch.setattr(NativeEngine, "decode_lanes", refuse)
+    monkeypatch.setattr(NativeEngine, "unpack", lambda *_: None)  # packets hold nothing
     report = verify(circuit, records, ("native",))
     for outputs in cases(report.as_dict()).values():
         first = {one["output"]: (one["mismatches"], one["first"] or "") for one in outputs}
@@ -88,9 +89,31 @@ def test_differences_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
             12, "lane 0 must stay inside the coded intervals, it leaves them: damaged payload",
         )  # fmt: skip
         assert first["intervals lo, hi"] == (0, "")
+        # Of each packet alone, and of all together every record.
+        assert first["symbols of each packet alone"][0] > 12
+        assert first["symbols of each packet alone"][1].startswith("record 0, variable 0: expected ")
+        assert first["packets = reference bytes"] == (0, "")
+
+
+def test_packets_that_differ_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = any_records(CIRCUITS["hidden"], 12)
+    intervals = NativeEngine.intervals
+
+    def wrong(engine: NativeEngine, x: Any) -> Any:  # the last symbol of the third record
+        lo, hi = intervals(engine, x)
+        hi[2:3, -1] -= 1
+        lo[2:3, -1] -= 1
+        return lo, hi
+
+    monkeypatch.setattr(NativeEngine, "intervals", wrong)
+    report = verify(CIRCUITS["hidden"], records, ("native",))
+    for outputs in cases(report.as_dict()).values():
+        (packed,) = (one for one in outputs if one["output"] == "packets = reference bytes")
+        assert packed["mismatches"] > 0 and packed["first"].startswith("packet ")
 
 
 def test_without_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")  # the rung beside it
     write_onnx(CIRCUITS["chain"], tmp_path / "m.onnx")
     np.save(tmp_path / "x.npy", any_records(CIRCUITS["chain"], 3))
     monkeypatch.setattr(library, "HERE", tmp_path)
