@@ -128,6 +128,5 @@ static int unpack(const pce_program *p, const uint8_t *payloads, int64_t size,
   return unpack_payloads(p, payloads, size, places, rules, begin, end, out);
 }
 
-const pce_engine NAME = {TEXT_OF(PCE_ISA), likelihood,  intervals,   encode,
-                         decode,           encode_rows, decode_rows, unpack,
-                         pack_payloads,    unpack_rows_of};
+const pce_engine NAME = {TEXT_OF(PCE_ISA), likelihood,  intervals, encode,        decode,
+                         encode_rows,      decode_rows, unpack,    pack_payloads, unpack_rows_of};
