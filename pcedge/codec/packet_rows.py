@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.codec.packets import Item, PacketDecoder, PacketLayout, fill_packet, seal_packets, unpack_whole
+from pcedge.codec.packet_decoder import PacketDecoder
+from pcedge.codec.packets import Item, PacketLayout, fill_packet, seal_packets, unpack_whole
 from pcedge.codec.predicted import token_bounds
 from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
 from pcedge.data.predictor import Predictor
@@ -22,6 +23,8 @@ from pcedge.native import NativeEngine
 MOST_NUMBERS = 1 << 16
 #: raw bits behind a token at most
 MOST_RAW_BITS = 64
+#: rows that a packet holds whose next one begins with a row
+ROWS_TO_ALIGN = 4
 #: packets that are decoded side by side at most, and the places that their buffers have
 BLOCK_PACKETS, BLOCK_PLACES = 1024, 1 << 24
 #: packets that the native engine fills in one call
@@ -92,7 +95,14 @@ def encode_packet_rows(
             filled.extend(engine.pack_rows(flat, gone, place, layout.payload, NATIVE_PACKETS, MOST_NUMBERS, bounds))
         return filled.popleft()
 
-    return seal_packets(fill, flat, layout, progress)
+    columns = flat.shape[1]
+    return seal_packets(fill, flat, layout, progress, lambda place, held: next_place(place, held, columns))
+
+
+def next_place(place: int, held: int, columns: int) -> int:
+    """Say where the next packet begins behind one that is not the last and holds so many numbers."""
+    following = place + held
+    return following - following % columns if held >= ROWS_TO_ALIGN * columns else following
 
 
 class _Source:
@@ -123,11 +133,11 @@ class _Source:
             columns = [part.ravel()[done:stop] for part in (classes, tokens, raw, sizes)]
             starts, ends = (bounds[columns[0], columns[1] + more].tolist() for more in (0, 1))
             for start, end, bits, size in zip(starts, ends, columns[2].tolist(), columns[3].tolist(), strict=True):
-                yield ((start, end, floor), *_pieces(bits, size, scale))
+                yield ((start, end, floor), *raw_pieces(bits, size, scale))
             done, guess = stop, 2 * guess
 
 
-def _pieces(raw: int, size: int, scale_bits: int) -> Iterator[tuple[int, int, int]]:
+def raw_pieces(raw: int, size: int, scale_bits: int) -> Iterator[tuple[int, int, int]]:
     """Give the intervals of raw bits, high bits first, and how wide each is."""
     while size:
         bits = min(size, scale_bits)

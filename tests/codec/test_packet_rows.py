@@ -22,11 +22,13 @@ from pcedge.codec.packet_rows import (
     decode_packet_rows,
     encode_packet_rows,
     layout_rows,
+    raw_pieces,
 )
 from pcedge.codec.packet_stream import decode_packet_stream, encode_packet_stream, whole
-from pcedge.codec.packets import PacketLayout
+from pcedge.codec.packets import PacketLayout, fill_packet
+from pcedge.codec.predicted import token_bounds
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import centred, forward
+from pcedge.data.prediction import Plan, centred, forward, split
 from pcedge.data.predictor import Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.base import Engine
@@ -93,14 +95,29 @@ class TestRoundTrip:
                 np.testing.assert_array_equal(other.here, found[0].here)
                 np.testing.assert_array_equal(other.numbers, found[0].numbers)
 
-    def test_each_number_is_in_one_packet(self):
-        engine, numbers = engines_of(3)[-1], rows_of(3, 30)
-        layout = layout_rows(engine.circuit, 24, 30)
-        counts = sum(
-            decode_packet_rows(engine, [packet], layout, 30).here.astype(int)
-            for packet in encode_packet_rows(engine, numbers, layout)
-        )
-        assert (counts == 1).all()
+    @pytest.mark.parametrize(("case", "size"), [(3, 24), (0, 20), (0, 26), (0, 60)])
+    def test_packets_follow_each_other_and_begin_with_a_row_where_they_hold_enough(self, case, size):
+        engine, numbers = engines_of(case)[-1], rows_of(case, 60)
+        layout, columns = layout_rows(engine.circuit, size, 60), numbers.shape[1]
+        packets = encode_packet_rows(engine, numbers, layout)
+        places = [int.from_bytes(packet[: layout.place_bytes], "little") >> 1 for packet in packets]
+        here = [decode_packet_rows(engine, [packet], layout, 60).here.ravel() for packet in packets]
+        for place, own, following in zip(places, here, [*places[1:], None], strict=True):
+            assert own[place : place + own.sum()].all()
+            behind = place + int(own.sum())
+            if following is not None:
+                aligned = behind - behind % columns if own.sum() >= 4 * columns else behind
+                assert place < following == aligned
+        assert any(place % columns for place in places) == (size < 60) and np.any(here, axis=0).all()
+
+    def test_the_interval_ends_in_two_cells_behind_bytes_of_ff(self):
+        """What of a number lies behind the payload may carry into its last byte."""
+        reference, *others = engines_of(13)
+        numbers = rows_of(13, 120)
+        for size in (19, 24):
+            layout = layout_rows(reference.circuit, size, 120)
+            packets = encode_packet_rows(reference, numbers, layout)
+            assert all(encode_packet_rows(engine, numbers, layout) == packets for engine in others)
 
     def test_both_rules_are_taken(self):
         engine, numbers = engines_of(29)[-1], rows_of(29, 40)
@@ -136,6 +153,26 @@ class TestRoundTrip:
         for engine in (ReferenceEngine(circuit), *natives(circuit)):
             back = decode_packet_rows(engine, packets[0], layout, 100)
             assert back.here.all() and not back.numbers.any()
+        monkeypatch.setattr("pcedge.codec.packet_rows.MOST_NUMBERS", 20)
+        for engine in (ReferenceEngine(circuit), *natives(circuit)):
+            assert decode_packet_rows(engine, packets[0][:1], layout, 100).here.sum() == 20
+
+    def test_a_listed_residual_under_another_token_ends_the_packet(self):
+        stage = replace(predictors.STAGE, listed=(6,), source=None)
+        circuit = predictors.circuit_of(stage)
+        plain = Plan(replace(stage, listed=()), 0)
+        numbers = np.full((1, 1, 2), 5)
+        classes, residuals = forward(stage, numbers)
+        assert residuals[0, 0, 0] == 6
+        token, *raw = (part[0, 0, 0].item() for part in split(plain, classes, residuals))
+        bounds, layout = token_bounds(circuit)[classes[0, 0, 0]], layout_rows(circuit, 30, 1)
+        for name, which, bits in (("own", stage.first_listed, (0, 0)), ("other", token, raw)):
+            token_item = int(bounds[which]), int(bounds[which + 1]), circuit.floor
+            item = (token_item, *raw_pieces(*bits, circuit.scale_bits))
+            body = fill_packet([item], layout.payload, circuit.widths)[2]
+            for engine in (ReferenceEngine(circuit), *natives(circuit)):
+                found = decode_packet_rows(engine, [b"\0" * layout.place_bytes + body], layout, 1)
+                assert found.here[0, 0] == (name == "own") and found.numbers[0, 0] == 5 * (name == "own")
 
     def test_no_rows(self):
         for engine in engines_of(1):
@@ -155,7 +192,8 @@ class TestLossAndDamage:
     def test_a_lost_packet_loses_its_numbers(self):
         layout = layout_rows(self.ENGINE.circuit, 24, 60)
         packets = encode_packet_rows(self.ENGINE, self.ROWS, layout)
-        alone = decode_packet_rows(self.ENGINE, [packets[2]], layout, 60).here
+        alone, rest = (decode_packet_rows(self.ENGINE, some, layout, 60).here for some in ([packets[2]], [packets[3]]))
+        alone &= ~rest
         back = decode_packet_rows(self.ENGINE, packets[:2] + packets[3:], layout, 60)
         np.testing.assert_array_equal(back.here, ~alone)
         np.testing.assert_array_equal(back.numbers, np.where(alone, 0, self.ROWS))
@@ -189,6 +227,7 @@ def best_of(circuit) -> Engine:
 def of_columns(x, missing=None):
     """Give the engine of a stage for an array's columns, each predicted by the row before."""
     source = Columns.of(x, missing=missing)
+    source = source if source.places is None else replace(source, order=(2, 0, 3, 1))
     groups = tuple(Group(low, high, min(max(0, low), high), (60000,)) for low, high in source.ranges)
     shape = source.cell_shape
     stage = Predictor(
@@ -217,11 +256,11 @@ class TestColumns:
     @pytest.mark.parametrize(("x", "missing"), [(fields(90), None), (floats(90), np.nan)])
     def test_data_come_back_and_what_is_lost_is_named(self, x, missing):
         engine = of_columns(x, missing)
-        stream = encode_packet_stream(engine, x, 40)
+        stream = encode_packet_stream(engine, x, 26)
         back = whole(decode_packet_stream(engine, stream))
         assert back.dtype == x.dtype and not differ(back, x).any()
         damaged = bytearray(stream)
-        damaged[-100] ^= 1
+        damaged[-120] ^= 1
         received = decode_packet_stream(engine, bytes(damaged))
         lost = ~received.here
         assert received.damaged and 0 < lost.sum() < 40
@@ -241,6 +280,9 @@ class TestColumns:
         assert all(stream == streams[0] for stream in streams)
         for engine in (ENGINE, *natives(ENGINE.circuit)):
             np.testing.assert_array_equal(whole(decode_packet_stream(engine, streams[0])), x)
+            received = decode_packet_stream(engine, streams[0][:-64])
+            assert not received.here.all()
+            np.testing.assert_array_equal(received.array, np.where(received.here, x, 0))
 
     def test_cells_that_stand_for_no_value_did_not_come(self, monkeypatch):
         """What bytes without a checksum may say."""
@@ -250,7 +292,7 @@ class TestColumns:
         plain = Columns.invert
 
         def refuse(columns, cells):
-            if (np.ma.getdata(cells)[:, 0] == columns.apply(x)[3, 0]).any():
+            if (np.ma.getdata(cells)[:, 1] == columns.apply(x)[3, 1]).any():
                 raise DataError("cell 3 stands for no value of its own")
             return plain(columns, cells)
 

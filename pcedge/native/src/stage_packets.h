@@ -218,6 +218,15 @@ static int fill_packet(const pce_program *p, lane_t *l, packer_t *k, const int64
   return PCE_OK;
 }
 
+// Rows that a packet holds whose next one begins with a row.
+#define ROWS_TO_ALIGN 4
+
+// Where the next packet begins behind one that is not the last and holds so many numbers.
+static int64_t next_first(const pce_stage *s, int64_t first, int64_t held) {
+  const int64_t next = first + held;
+  return held >= ROWS_TO_ALIGN * s->columns ? next - next % s->columns : next;
+}
+
 static int pack_payloads(const pce_program *p, const pce_stage *stage, const int64_t *numbers,
                          const uint8_t *missing, int64_t count, int64_t first, int64_t most,
                          int64_t payload, int64_t packets, uint8_t *payloads, int64_t *held,
@@ -234,7 +243,7 @@ static int pack_payloads(const pce_program *p, const pce_stage *stage, const int
       continue;
     status = fill_packet(p, &lane, &packer, numbers, missing, first, count, most, payload,
                          payloads + i * payload, held + i, rules + i);
-    first += held[i];
+    first = first + held[i] < count ? next_first(stage, first, held[i]) : count;
   }
   free(packer.near);
   free(packer.spans);
