@@ -47,8 +47,8 @@ class PacketDecoder:
         # What the bytes that were read beyond the end leave open: any value of them.
         unread = np.maximum(self._positions - self._size, 0)
         open_ = (np.int64(1) << (8 * np.minimum(unread, 6))) - 1
-        least = np.int64(self.floor) if least is None else least
-        certain = np.where(self.sure, unit * least >> (8 * np.minimum(unread, 6)) >= 2,
+        narrow = np.full(len(unit), self.floor) if least is None else least
+        certain = np.where(self.sure, unit * narrow >> (8 * np.minimum(unread, 6)) >= 2,
                            self._offset + open_ < unit * end)  # fmt: skip
         self.ended |= self.active & ~certain
         rows = np.flatnonzero(self.active & ~self.ended)

@@ -78,8 +78,10 @@ def compare_native(
         out.append(compare_records("native", f"{isa}: samples", samples, engine.sample(len(samples))))
         if stage is not None:
             out += _rows(engine, isa, *stage)
-            code = partial(packet_rows.encode_packet_rows, engine), partial(packet_rows.decode_packet_rows, engine)
-            out += compare_packet_rows("native", f"{isa}: ", reference.circuit, stage[0], *code)
+            out += compare_packet_rows(
+                "native", f"{isa}: ", reference.circuit, stage[0],
+                partial(packet_rows.encode_packet_rows, engine), partial(packet_rows.decode_packet_rows, engine),
+            )  # fmt: skip
     return out
 
 
