@@ -31,7 +31,7 @@ LANE_BYTES, HOST_LANE_BYTES = 4096, 1 << 22
 SECONDS = 300
 
 #: names of statuses, as pcedge.h numbers them
-STATUSES = ("ok", "symbol", "room", "damaged")
+STATUSES = ("ok", "symbol", "room", "damaged", "end")
 
 _FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
 
@@ -152,8 +152,8 @@ class C99Project:
                 raise ToolError(f"the test program failed with exit status {done.returncode}: {text[-2000:]}")
             return _read(out.read_bytes(), len(jobs))
 
-    def run_on(self, core: Core, jobs: Sequence[Job]) -> tuple[list[Done], int]:
-        """Compile for a core and run jobs in QEMU; give the results, and the bytes of ROM that pcedge.c takes.
+    def run_on(self, core: Core, jobs: Sequence[Job], flags: Sequence[str] = ()) -> tuple[list[Done], int]:
+        """Compile for a core, with more flags, and run jobs in QEMU; give the results, and the ROM that pcedge.c takes.
 
         Raises:
             MissingToolError: the compiler or QEMU is missing; the message names the Debian packages.
@@ -164,7 +164,7 @@ class C99Project:
                 raise MissingToolError(f"{core.name} needs {tool}: apt-get install {core.packages}")
         with scratch() as folder:
             root = self.folder.resolve()
-            command = [core.compiler, *core.flags, *_FLAGS, f"-I{root}/src", f"-DBENCH_BYTES={LANE_BYTES}"]
+            command = [core.compiler, *core.flags, *_FLAGS, f"-I{root}/src", f"-DBENCH_BYTES={LANE_BYTES}", *flags]
             objects = []
             for source in ("src/pcedge.c", "bench/bench.c", "bench/semihosting.c"):
                 objects.append(folder / f"{Path(source).stem}.o")

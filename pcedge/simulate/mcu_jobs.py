@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.arrays import IntArray
+from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.reference import ReferenceEngine
@@ -21,7 +22,10 @@ from pcedge.errors import FormatError
 from pcedge.export.c99.text import number_bytes, record_bytes, row_size
 
 #: the jobs of bench.c, by their numbers
-ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS = range(6)
+ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS, PACK, UNPACK = range(8)
+
+#: what the compiler is told where packets are wanted
+WITH_PACKETS = "-DPCEDGE_WITH_PACKETS"
 
 #: jobs by name, each with what it gives
 Expected = dict[str, tuple["Job", bytes]]
@@ -88,6 +92,32 @@ def mapping(kind: str, symbolizer: Symbolizer, rows: NDArray[Any]) -> Expected:
 def stage_mapping(kind: str, lane: Lane, records: IntArray) -> Expected:
     """Make the job that gives classes and tokens of the rows of a lane."""
     return {"symbols": (replace(lane.encode, kind=SYMBOLS), record_bytes(kind, records))}
+
+
+def packet_jobs(engine: ReferenceEngine, kind: str, records: IntArray, payload: int) -> Expected:
+    """Make the jobs that fill packets with payloads of so many bytes, and read each; none where a circuit has none.
+
+    Args:
+        engine: the reference.
+        kind: type of a symbol.
+        records: (N, variables), none missing.
+        payload: bytes.
+    """
+    if engine.program.given or isinstance(engine.circuit.symbolizer, Predictor) or not len(records):
+        return {}
+    layout = PacketLayout(payload + 8, 8)
+    packets, jobs, filled = encode_packets(engine, records, layout), {}, b""
+    places = [int.from_bytes(packet[:8], "little") for packet in packets]
+    for number, (packet, place) in enumerate(zip(packets, places, strict=True)):
+        here = decode_packets(engine, [packet], layout, len(records))
+        rows = np.flatnonzero(here.here.any(axis=1))
+        first, rule = place >> 1, place & 1
+        filled += packet[8:] + struct.pack("<II", int(here.here.sum()), rule)
+        head = struct.pack("<III", first % records.shape[1], rule, payload)
+        read = here.records[rows[0] : rows[-1] + 1]
+        jobs[f"packet {number}"] = Job(UNPACK, len(read), head + packet[8:]), record_bytes(kind, read)
+    data = struct.pack("<I", payload) + record_bytes(kind, records)
+    return {"packets": (Job(PACK, len(records), data), filled), **jobs}
 
 
 def golden_jobs(engine: ReferenceEngine, kind: str, records: IntArray, golden: Path, lane: bytes) -> Expected:
