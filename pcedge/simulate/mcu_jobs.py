@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.arrays import IntArray
-from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
+from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.reference import ReferenceEngine
@@ -94,29 +95,34 @@ def stage_mapping(kind: str, lane: Lane, records: IntArray) -> Expected:
     return {"symbols": (replace(lane.encode, kind=SYMBOLS), record_bytes(kind, records))}
 
 
-def packet_jobs(engine: ReferenceEngine, kind: str, records: IntArray, payload: int) -> Expected:
-    """Make the jobs that fill packets with payloads of so many bytes, and read each; none where a circuit has none.
+def packet_jobs(
+    kind: str, records: IntArray, order: Sequence[int], packets: Sequence[bytes], layout: PacketLayout
+) -> Expected:
+    """Make the jobs that fill packets, and read each of them.
 
     Args:
-        engine: the reference.
         kind: type of a symbol.
-        records: (N, variables), none missing.
-        payload: bytes.
+        records: all that the packets hold, (N, variables), none missing.
+        order: the coding order.
+        packets: those of a reference.
+        layout: of the packets.
     """
-    if engine.program.given or isinstance(engine.circuit.symbolizer, Predictor) or not len(records):
-        return {}
-    layout = PacketLayout(payload + 8, 8)
-    packets, jobs, filled = encode_packets(engine, records, layout), {}, b""
-    places = [int.from_bytes(packet[:8], "little") for packet in packets]
-    for number, (packet, place) in enumerate(zip(packets, places, strict=True)):
-        here = decode_packets(engine, [packet], layout, len(records))
-        rows = np.flatnonzero(here.here.any(axis=1))
-        first, rule = place >> 1, place & 1
-        filled += packet[8:] + struct.pack("<II", int(here.here.sum()), rule)
-        head = struct.pack("<III", first % records.shape[1], rule, payload)
-        read = here.records[rows[0] : rows[-1] + 1]
-        jobs[f"packet {number}"] = Job(UNPACK, len(read), head + packet[8:]), record_bytes(kind, read)
-    data = struct.pack("<I", payload) + record_bytes(kind, records)
+    heads = [int.from_bytes(packet[: layout.place_bytes], "little") for packet in packets]
+    ends = [*(head >> 1 for head in heads[1:]), records.size]
+    jobs: Expected = {}
+    filled, coded = b"", records[:, order].ravel()
+    for number, (packet, head, end) in enumerate(zip(packets, heads, ends, strict=True)):
+        first, rule = head >> 1, head & 1
+        payload = packet[layout.place_bytes :][: layout.payload]
+        filled += payload + struct.pack("<II", end - first, rule)
+        row, last = first // len(order), (end - 1) // len(order) + 1
+        flat = np.full(coded.size, MISSING)
+        flat[first:end] = coded[first:end]
+        read = np.empty((last - row, len(order)), dtype=np.int64)
+        read[:, order] = flat.reshape(records.shape)[row:last]
+        data = struct.pack("<III", first % len(order), rule, layout.payload) + payload
+        jobs[f"packet {number}"] = Job(UNPACK, len(read), data), record_bytes(kind, read)
+    data = struct.pack("<I", layout.payload) + record_bytes(kind, records)
     return {"packets": (Job(PACK, len(records), data), filled), **jobs}
 
 

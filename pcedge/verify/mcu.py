@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.codec.predicted import encode_mapped, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -34,7 +35,7 @@ from pcedge.simulate.mcu_jobs import (
     stage_mapping,
     weighed,
 )
-from pcedge.verify.comparison import PACKET_BYTES, PACKET_RECORDS
+from pcedge.verify.comparison import PACKET_BYTES, PACKET_CRC_BITS, PACKET_RECORDS
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
@@ -73,7 +74,7 @@ def compare_mcu(
     packets_of = complete[
         : min(PACKET_RECORDS, LANE_BYTES // len(record_bytes(project.symbol_type, complete[:1]) or b"0"))
     ]
-    packed = packet_jobs(engine, project.symbol_type, packets_of, PACKET_BYTES)
+    packed = _packed(engine, project.symbol_type, packets_of)
     jobs = [job for data in (records, hidden) for job in project.weighing(data)]
     jobs += [job for job, _ in mapped.values()]
     for lane in coded:
@@ -118,10 +119,19 @@ def compare_mcu(
     return compared, found
 
 
+def _packed(engine: ReferenceEngine, kind: str, records: IntArray) -> Expected:
+    """Make the jobs of packets; none where a circuit has none in C."""
+    if engine.program.given or isinstance(engine.circuit.symbolizer, Predictor) or not len(records):
+        return {}
+    layout = PacketLayout.of(engine, PACKET_BYTES, len(records), PACKET_CRC_BITS)
+    return packet_jobs(kind, records, engine.circuit.order, encode_packets(engine, records, layout), layout)
+
+
 def _packets(core: Core, packed: Expected, results: list[Done]) -> list[Compared]:
     """Compare payloads that were filled, and what was read of each."""
     (_, (_, wanted)), *others = packed.items()
-    out = [_rows(f"{core.name} packets = reference bytes", results[0], wanted, results[0].data, PACKET_BYTES + 8)]
+    size = len(wanted) // len(others)
+    out = [_rows(f"{core.name} packets = reference bytes", results[0], wanted, results[0].data, size)]
     read = [
         _rows("", done, rows, done.data, len(rows)) for (_, (_, rows)), done in zip(others, results[1:], strict=True)
     ]

@@ -21,10 +21,10 @@ from strategies import make_circuit, make_unstructured, steep
 import pcedge
 from pcedge.arrays import IntArray
 from pcedge.circuit import Circuit, InputLayer, SparseRows
-from pcedge.codec.packets import PacketLayout, decode_packets
+from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.data import load_array
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import MismatchError, MissingToolError, ToolError, UsageError
+from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export import load_zoo, write_c99, write_onnx
 from pcedge.export.c99.layout import Layout, lay_out, packed
 from pcedge.export.c99.text import record_bytes
@@ -111,7 +111,9 @@ def test_any_circuit_on_the_host(kind: str, tmp_path: Path) -> None:
     compare(project, circuit, records)
     engine, least = ReferenceEngine(circuit), circuit.scale_bits // 8 + 1
     for payload in (least, least + 1, least + 4, 40):
-        jobs = packet_jobs(engine, project.symbol_type, records, payload)
+        layout = PacketLayout(payload + 8, 8)
+        packets = encode_packets(engine, records, layout)
+        jobs = packet_jobs(project.symbol_type, records, circuit.order, packets, layout)
         results = project.run([job for job, _ in jobs.values()], tmp_path / "p/build/host")
         for (name, (_, wanted)), done in zip(jobs.items(), results, strict=True):
             assert (done.status, done.data) == ("ok", wanted), (payload, name)
@@ -132,6 +134,20 @@ def test_any_bytes_are_read_as_the_reference_reads_them(tmp_path: Path) -> None:
         wanted.append(record_bytes(project.symbol_type, here.records))
     for done, expected in zip(project.run(jobs), wanted, strict=True):
         assert expected.startswith(done.data) and set(expected[len(done.data) :]) <= {255}
+
+
+def test_golden_packets(tmp_path: Path) -> None:
+    project = C99Project(write_c99(ALL["hidden"], tmp_path / "p"))
+    path = tmp_path / "p/golden/packets.bin"
+    data = path.read_bytes()
+    assert project.golden().endswith(f", {len(data) // 64} packets")
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    with pytest.raises(FormatError, match="must hold packets with their checksums, some are damaged"):
+        project.golden()
+    path.write_bytes(data)
+    break_source(tmp_path / "p/src/pcedge.c", "m->most = most;", "m->most = most - 1U;")
+    with pytest.raises(MismatchError, match="c99: packets differs from the reference"):
+        project.golden()
 
 
 def test_packets_that_cannot_be(tmp_path: Path) -> None:
@@ -182,7 +198,7 @@ def test_digits_on_the_host(digits: tuple[C99Project, IntegerCircuit, Path]) -> 
     project, circuit, _ = digits
     records = np.reshape(load_array("digits")[:40], (40, -1)).astype(np.int64)
     compare(project, circuit, records)
-    assert project.golden().splitlines()[0] == "16 records: encode, decode, likelihood and score equal the reference"
+    assert project.golden().splitlines()[0] == "16 records: encode, decode, likelihood, score and packets equal the reference"
 
 
 def test_statuses(digits: tuple[C99Project, IntegerCircuit, Path]) -> None:
