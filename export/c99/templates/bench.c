@@ -194,8 +194,8 @@ static pcedge_status_t pack(uint32_t count) {
   while (place < count * PCEDGE_VARIABLES) {
     pcedge_status_t status;
     uint8_t rule;
-    MEASURED(status = pcedge_pack(&machine, block.symbols, count, place, lane, size, &told[0],
-                                  &rule));
+    MEASURED(status =
+                 pcedge_pack(&machine, block.symbols, count, place, lane, size, &told[0], &rule));
     if (status || !told[0])
       return status ? status : PCEDGE_ROOM;
     told[1] = rule;

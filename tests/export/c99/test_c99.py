@@ -198,7 +198,8 @@ def test_digits_on_the_host(digits: tuple[C99Project, IntegerCircuit, Path]) -> 
     project, circuit, _ = digits
     records = np.reshape(load_array("digits")[:40], (40, -1)).astype(np.int64)
     compare(project, circuit, records)
-    assert project.golden().splitlines()[0] == "16 records: encode, decode, likelihood, score and packets equal the reference"
+    said = "16 records: encode, decode, likelihood, score and packets equal the reference"
+    assert project.golden().splitlines()[0] == said
 
 
 def test_statuses(digits: tuple[C99Project, IntegerCircuit, Path]) -> None:
