@@ -214,13 +214,18 @@ static void unpack_rows(const fuzzed_t *f, const pce_engine *engine, const uint8
   uint8_t *data = copied(bytes + head, payload * (size_t)packets);
   int64_t *numbers = calloc(room, sizeof *numbers), *again = calloc(room, sizeof *again);
   uint8_t *missing = calloc(room, 1), *here = calloc(room, 1), *gone = calloc(room, 1);
+  for (int64_t i = 0; i < all; ++i) // where nothing comes: numbers are in the range of their column
+    numbers[i] = f->stage->group[f->stage->group_of[i % f->stage->columns]].low;
   DEMAND(engine->unpack_rows(f->program, f->stage, data, (int64_t)payload, places, rules, 0,
                              packets, all, all, numbers, missing, here) == PCE_OK);
   memset(here, 0, room);
   DEMAND(engine->pack_rows(f->program, f->stage, numbers, missing, all, places[0], all,
                            (int64_t)payload, packets, data, held, rules) == PCE_OK);
-  for (int i = 0; i + 1 < packets; ++i)
+  for (int i = 0; i + 1 < packets; ++i) {
     places[i + 1] = places[i] + held[i];
+    if (places[i + 1] < all && held[i] >= 4 * f->stage->columns) // it begins with a row
+      places[i + 1] -= places[i + 1] % f->stage->columns;
+  }
   while (packets && places[packets - 1] >= all)
     --packets;
   DEMAND(engine->unpack_rows(f->program, f->stage, data, (int64_t)payload, places, rules, 0,

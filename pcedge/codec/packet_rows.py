@@ -229,7 +229,8 @@ def _next_number(
     number = prediction + residual
     # Also of wide groups: modulo 2^64 a range is one run of numbers.
     above = number.view(np.uint64) - np.uint64((low - stage.groups[group].origin) % 2**64)
-    decoder.ended |= decoder.active & (above > np.uint64(high - low))
+    gone = tokens == (-1 if stage.missing_token is None else stage.missing_token)
+    decoder.ended |= decoder.active & ~gone & (above > np.uint64(high - low))
     took = decoder.active & ~decoder.ended
     residual, number = np.where(took, residual, 0), np.where(took, number, 0)
     if adapts:
@@ -238,7 +239,7 @@ def _next_number(
         lanes.first[took, place[0]] = (number - first)[took]
     lanes.values[:, place[0]] = number
     lanes.residuals[:, place[0]] = residual
-    return number, tokens == (-1 if stage.missing_token is None else stage.missing_token)
+    return number, gone
 
 
 def _take_raw(decoder: PacketDecoder, sizes: IntArray) -> NDArray[np.uint64]:

@@ -185,7 +185,7 @@ def _restored(stage: Predictor, numbers: IntArray, here: NDArray[np.bool_]) -> N
     groups = [stage.groups[group] for group in stage.group_of]
     lowest = np.array([(group.low - group.origin + 2**63) % 2**64 - 2**63 for group in groups], dtype=np.int64)
     flat, gone = unmasked(numbers)
-    flat = np.where(here, flat, lowest)
+    flat = np.where(here if gone is None else here & ~gone, flat, lowest)
     if gone is not None:
         gone = gone | (~here & _marking(stage))
     try:

@@ -311,7 +311,7 @@ static void unpack_numbers(const pce_program *p, lane_t *l, decoder_t *d, int ru
     if (!read_residual(p, s, d, rule, o.chosen, &residual, &gone))
       break;
     const int64_t number = (int64_t)((uint64_t)o.prediction + (uint64_t)residual);
-    if (!in_range(s->group + o.group, number))
+    if (!gone && !in_range(s->group + o.group, number))
       break;
     numbers[base + i] = number;
     missing[base + i] = (uint8_t)gone;
