@@ -198,6 +198,48 @@ static void rows(const fuzzed_t *f, const pce_engine *engine, const uint8_t *byt
   free(missing);
 }
 
+// Packets of any bytes; then the numbers that came are packed, and what those packets hold must be them.
+static void unpack_rows(const fuzzed_t *f, const pce_engine *engine, const uint8_t *bytes,
+                        size_t size, int packets, int64_t count) {
+  const int64_t all = count * f->stage->columns;
+  const size_t head = (size_t)packets < size ? (size_t)packets : size, room = (size_t)all;
+  int64_t places[MOST_LANES], held[MOST_LANES];
+  uint8_t rules[MOST_LANES];
+  for (int i = 0; i < packets; ++i) {
+    const uint8_t word = (size_t)i < head ? bytes[i] : 0;
+    rules[i] = word & 1;
+    places[i] = (word >> 1) % all;
+  }
+  const size_t payload = (size - head) / (size_t)packets;
+  uint8_t *data = copied(bytes + head, payload * (size_t)packets);
+  int64_t *numbers = calloc(room, sizeof *numbers), *again = calloc(room, sizeof *again);
+  uint8_t *missing = calloc(room, 1), *here = calloc(room, 1), *gone = calloc(room, 1);
+  for (int64_t i = 0; i < all; ++i) // where nothing comes: numbers are in the range of their column
+    numbers[i] = f->stage->group[f->stage->group_of[i % f->stage->columns]].low;
+  DEMAND(engine->unpack_rows(f->program, f->stage, data, (int64_t)payload, places, rules, 0,
+                             packets, all, all, numbers, missing, here) == PCE_OK);
+  memset(here, 0, room);
+  DEMAND(engine->pack_rows(f->program, f->stage, numbers, missing, all, places[0], all,
+                           (int64_t)payload, packets, data, held, rules) == PCE_OK);
+  for (int i = 0; i + 1 < packets; ++i) {
+    places[i + 1] = places[i] + held[i];
+    if (places[i + 1] < all && held[i] >= 4 * f->stage->columns) // it begins with a row
+      places[i + 1] -= places[i + 1] % f->stage->columns;
+  }
+  while (packets && places[packets - 1] >= all)
+    --packets;
+  DEMAND(engine->unpack_rows(f->program, f->stage, data, (int64_t)payload, places, rules, 0,
+                             packets, all, all, again, gone, here) == PCE_OK);
+  for (int64_t i = 0; i < all; ++i)
+    DEMAND(!here[i] || (missing[i] == gone[i] && (missing[i] || numbers[i] == again[i])));
+  free(data);
+  free(numbers);
+  free(again);
+  free(missing);
+  free(here);
+  free(gone);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   if (size < HEAD)
     return 0;
@@ -207,8 +249,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   const int64_t count = lanes + bytes[4] % (f->stage ? MOST_ROWS : (MOST_RECORDS - 1) * lanes + 1);
   bytes += HEAD;
   size -= HEAD;
-  if (f->stage)
+  if (f->stage && kind < 5)
     rows(f, engine, bytes, size, lanes, count);
+  else if (f->stage)
+    unpack_rows(f, engine, bytes, size, lanes, count);
   else if (kind < 5)
     decode(f, engine, kind < 3 ? 1 : kind == 3 ? 2 : 0, bytes, size, lanes, count);
   else if (kind < 7)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import pcedge
 from benchmarks.mutated_circuits import integers
 from benchmarks.mutated_imports import DATA
+from pcedge.codec.packet_rows import encode_packet_rows
 from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.codec.predicted import encode_rows, token_bounds
 from pcedge.data.predictor import Predictor
@@ -219,6 +220,11 @@ def _row_seeds(number: int, one: Fuzzed) -> Iterator[bytes]:
             yield (
                 _head(number, 0, 1 + lanes, lanes, rows) + bytes(map(len, [*coded, *raw])) + b"".join([*coded, *raw])
             )
+    for size in (20, 40):
+        x = generator.integers(-9, 10, (9, columns)).cumsum(axis=0).astype(np.int64)
+        packets = encode_packet_rows(ReferenceEngine(one.program), x, PacketLayout(size, 1))[:MOST_PACKETS]
+        heads, payloads = bytes(packet[0] for packet in packets), b"".join(packet[1:] for packet in packets)
+        yield _head(number, 5, size // 20, len(packets), 9) + heads + payloads
 
 
 def make(folder: Path, compiler: str | None = None) -> tuple[Path, bool]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge import __version__
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.codec.predicted import encode_mapped, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -28,6 +29,9 @@ from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
 from pcedge.export.project.tokens import token_contexts
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
+
+#: bytes of golden packets, and the records and symbols in them at most
+PACKET_BYTES, PACKET_RECORDS, PACKET_SYMBOLS = 64, 16, 1 << 14
 
 #: where the files of the templates lie in a project
 FILES = {
@@ -87,6 +91,9 @@ def plan_c99(
         if not len(given):
             raise DataError("golden vectors must have at least one record without missing symbols, got none")
         golden = {"lane.bin": encode_lanes(engine, given, 1)[0]}
+        if not engine.program.given:
+            some = packet_records(given)
+            golden["packets.bin"] = b"".join(encode_packets(engine, some, packet_layout(engine, len(some))))
         if isinstance(engine.circuit.symbolizer, Symbolizer):
             numbers = rows_of(engine.circuit.symbolizer, given)
             golden["rows.bin"] = number_bytes(engine.circuit.symbolizer, numbers)
@@ -102,6 +109,16 @@ def plan_c99(
         "model.onnx": onnx_bytes(engine.program.with_given(())),
     }
     return plan_project(_manifest(layout, len(given)), contents)
+
+
+def packet_records(records: IntArray) -> IntArray:
+    """Give the golden records that golden packets hold."""
+    return records[: min(PACKET_RECORDS, max(1, PACKET_SYMBOLS // records.shape[1]))]
+
+
+def packet_layout(engine: ReferenceEngine, records: int) -> PacketLayout:
+    """Lay out golden packets of so many records."""
+    return PacketLayout.of(engine, PACKET_BYTES, records, 16)
 
 
 def rows_of(symbolizer: Symbolizer, records: IntArray) -> NDArray[Any]:

@@ -48,7 +48,9 @@ def header_text(layout: Layout) -> str:
     if isinstance(symbolizer, Predictor):
         defines |= lay_out_numbers(layout.circuit, symbolizer).sizes
         kind, members, calls = "stage", _STAGE_MEMBERS, [_fragment("stage.h.in")]
-    elif symbolizer is not None:
+    else:
+        calls += ["", "// " + _fragment("packets.h.in")]
+    if isinstance(symbolizer, Symbolizer):
         defines |= lay_out_symbols(symbolizer).sizes
         kind, members = "symbolizer", _SYMBOLIZER_MEMBERS
         calls += ["", "// " + _fragment("symbolizer.h.in")]
@@ -64,7 +66,7 @@ def header_text(layout: Layout) -> str:
 def source_text(layout: Layout) -> str:
     """Write pcedge.c."""
     symbolizer = layout.circuit.symbolizer
-    coding = _fragment("records.c.in")
+    coding = _fragment("records.c.in") + "\n\n// " + _fragment("packets.c.in")
     if isinstance(symbolizer, Predictor):
         numbers = lay_out_numbers(layout.circuit, symbolizer)
         coding = Template(_fragment("stage.c.in")).substitute(stage_tables="\n".join(["Memories.", *numbers.tables]))
@@ -166,6 +168,8 @@ def _tables(layout: Layout) -> list[str]:
         lines += structs("bank_t", "INDEX_BANKS", layout.indices.rows)
         lines += array("uint8_t", "INDICES", layout.indices.data.tolist())
     lines += ["#if PCEDGE_CODES && !PCEDGE_STAGE", *array("uint8_t", "CODE", layout.code.tolist()), "#endif"]
+    turns = np.argsort(layout.circuit.order).tolist()
+    lines += ["#if PCEDGE_PACKETS", *array(unsigned_type(len(turns)), "TURNS", turns), "#endif"]
     if lowered.program.given:
         lines += ["#if PCEDGE_DECODES", *array("uint32_t", "GIVEN", lowered.program.given), "#endif"]
     lines += ["#if PCEDGE_WEIGHS", *array("uint8_t", "LIKELIHOOD", layout.likelihood.tolist()), "#endif", "#endif"]

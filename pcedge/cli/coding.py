@@ -258,7 +258,7 @@ def decode(
         result["format"] = restored.format
     text = f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}"
     text += f", of {part['of_records']} records" if "of_records" in part else ""
-    text += f"; {part['lost']} of {x.size} numbers are lost" if part.get("lost") else ""
+    text += f"; {part['lost']} of {part['numbers']} numbers are lost" if part.get("lost") else ""
     return result | part, text, 0
 
 

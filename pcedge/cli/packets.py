@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pcedge.cli.inputs import bits_per_value
 from pcedge.cli.output import counted, progress, save_array, whole_file
 
 
@@ -15,12 +16,13 @@ def encode_packets(
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: the packets have no room, or the circuit has a predictor stage.
+        UsageError: the packets have no room.
         MismatchError: what was written does not give back the data.
     """
     import numpy as np
 
     from pcedge.codec import packet_stream
+    from pcedge.codec.checking import differ
     from pcedge.codec.container import parse
     from pcedge.codec.files import fields_of
     from pcedge.errors import MismatchError
@@ -31,7 +33,7 @@ def encode_packets(
     if check != "none":
         with progress("verifying") as move:
             back = packet_stream.whole(packet_stream.decode_packet_stream(engine, data, move))
-        if not np.array_equal(back, x):
+        if len(back) != len(x) or differ(back, np.asarray(x)).any():
             raise MismatchError("the packets must give back the data, they do not")
     with whole_file(out) as fresh:
         fresh.write_bytes(data)
@@ -45,7 +47,9 @@ def encode_packets(
         "source": None if form is None else form.text,
         "packets": len(stream.packets), "packet_bytes": packet_bytes, "packet_crc": crc_bits,
     }  # fmt: skip
-    rate = f", {result['bits_per_variable']:z.4f} bits a variable" if symbols else ""
+    per_value = bits_per_value(engine.circuit, 8 * len(data), x).get("bits_per_value")
+    each = (per_value, "value") if symbolizer else (result["bits_per_variable"], "variable")
+    rate = "" if each[0] is None else f", {each[0]:z.4f} bits a {each[1]}"
     rate += "; not decoded" if check == "none" else f"; {counted(len(x), 'record')} decoded and compared"
     of = f"{counted(len(x), 'record')}, {counted(len(stream.packets), 'packet')} of {packet_bytes} bytes"
     return result, f"{out}: {len(data)} bytes for {of}{rate}"
@@ -67,5 +71,5 @@ def decode_packets(engine: Any, stream: Path, lost: Path | None) -> tuple[Any, d
         save_array(lost, ~received.here)
     return received.array, {
         "packets": received.packets, "damaged_packets": list(received.damaged),
-        "lost": int((~received.here).sum()),
+        "lost": int((~received.here).sum()), "numbers": received.here.size,
     }  # fmt: skip

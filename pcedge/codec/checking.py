@@ -182,7 +182,7 @@ def _check_all(
             rows = shaped(
                 engine.circuit, stream.head, decode_segments(engine, stream.head, segments, first, given=known)
             )
-        wrong = np.argwhere(_differ(rows, array[start:stop]))
+        wrong = np.argwhere(differ(rows, array[start:stop]))
         if len(wrong):
             row, *position = (int(i) for i in wrong[0])
             raise MismatchError(f"record {start + row}, place {tuple(position)}: must decode to the value coded")
@@ -252,14 +252,14 @@ def _cells(predictor: Predictor, array: NDArray[Any], start: int) -> NDArray[Any
     """Map data to numbers, which must give the data back."""
     cells = predictor.cells(array)
     if predictor.source is not None:
-        wrong = np.argwhere(_differ(predictor.source.invert(cells), array))
+        wrong = np.argwhere(differ(predictor.source.invert(cells), array))
         if len(wrong):
             row, *position = (int(i) for i in wrong[0])
             raise MismatchError(f"row {start + row}, place {tuple(position)}: the value must come back from its cells")
     return cells
 
 
-def _differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
+def differ(back: NDArray[Any], block: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which values differ: integers by their values, whatever their type, others by their bits."""
     if block.dtype.kind in "iub":
         return np.asarray(back != block)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import binascii
+import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from pcedge import arithmetic
 from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packet_decoder import PacketDecoder
 from pcedge.engines.base import Engine, Progress
 from pcedge.engines.lanes import find_symbol
 from pcedge.engines.reference import ReferenceEngine
@@ -55,25 +57,29 @@ class PacketLayout:
         Raises:
             UsageError: the size has no room for a symbol, or there is no such checksum.
         """
-        places = max(1, 2 * records * len(engine.circuit.order))
-        layout = PacketLayout(size, max(1, (places.bit_length() + 7) // 8), crc_bits)
+        layout = PacketLayout.for_symbols(size, records * len(engine.circuit.order), crc_bits)
         layout.check(engine.circuit.widths)
         return layout
+
+    @staticmethod
+    def for_symbols(size: int, symbols: int, crc_bits: int) -> PacketLayout:
+        """Lay out packets whose places are among so many symbols."""
+        return PacketLayout(size, max(1, ((2 * symbols).bit_length() + 7) // 8), crc_bits)
 
     @property
     def payload(self) -> int:
         """Count the bytes of what is coded."""
         return self.size - self.place_bytes - self.crc_bits // 8
 
-    def check(self, widths: Widths) -> None:
-        """Demand room for a symbol of any probability.
+    def check(self, widths: Widths, raw_bits: int = 0) -> None:
+        """Demand room for a symbol of any probability, with so many raw bits behind it.
 
         Raises:
             UsageError: there is none, or there is no such checksum.
         """
         if self.crc_bits not in CRC_BITS:
             raise UsageError(f"a packet's checksum must have 0, 16 or 32 bits, got {self.crc_bits}")
-        least = self.size - self.payload + widths.scale_bits // 8 + 1
+        least = self.size - self.payload + (widths.scale_bits + raw_bits + 9) // 8
         if not least <= self.size <= MOST_BYTES:
             raise UsageError(
                 f"packets of this circuit with a checksum of {self.crc_bits} bits must have {least}..{MOST_BYTES} "
@@ -86,6 +92,10 @@ Fill = Callable[[int], tuple[int, bool, bytes]]
 
 #: writes what payloads hold into records, (N, variables): of each its place and rule
 Unpack = Callable[[list[bytes], IntArray, IntArray, IntArray], None]
+
+#: the intervals of what is in a packet as a whole or not at all, with the least that each might be: of a symbol one, of
+#: a number those of its token and raw bits
+Item = Sequence[tuple[int, int, int]]
 
 
 class Unpacked(NamedTuple):
@@ -128,19 +138,33 @@ def encode_packets(
     source, circuit = _Source(engine, records), engine.circuit
 
     def fill(place: int) -> tuple[int, bool, bytes]:
-        return _fill(source, place, layout.payload, circuit.widths, circuit.floor)
+        return fill_packet(source.since(place), layout.payload, circuit.widths)
 
     return seal_packets(fill, records, layout, progress)
 
 
-def seal_packets(fill: Fill, records: IntArray, layout: PacketLayout, progress: Progress | None = None) -> list[bytes]:
-    """Fill packets one after the other, and put place and checksum around each payload."""
+def seal_packets(
+    fill: Fill,
+    records: IntArray,
+    layout: PacketLayout,
+    progress: Progress | None = None,
+    next_place: Callable[[int, int], int] = int.__add__,
+) -> list[bytes]:
+    """Fill packets one after the other, and put place and checksum around each payload.
+
+    Args:
+        fill: fills the packet that begins at a place.
+        records: all, (N, variables).
+        layout: of the packets.
+        progress: told (records done, records in all).
+        next_place: says where the next packet begins, of the place of one that is not the last and what it holds.
+    """
     packets: list[bytes] = []
     place, end = 0, records.size
     while place < end:
         count, by_room, payload = fill(place)
         packets.append(_sealed(2 * place + by_room, payload, layout))
-        place += count
+        place = next_place(place, count) if place + count < end else end
         if progress:
             progress(place // records.shape[1], len(records))
     return packets
@@ -150,10 +174,14 @@ class _Source:
     """Give the coding intervals of all symbols from a place on; what stands before it in its record is summed out."""
 
     def __init__(self, engine: Engine, records: IntArray) -> None:
-        self.engine, self.records = engine, records
+        self.engine, self.records, self.floor = engine, records, engine.circuit.floor
         self.first, self.ends = 0, (np.zeros((0, 0), dtype=np.int64),) * 2
 
-    def since(self, place: int) -> Iterator[tuple[int, int]]:
+    def since(self, place: int) -> Iterator[Item]:
+        for start, end in self._pairs(place):
+            yield ((start, end, self.floor),)
+
+    def _pairs(self, place: int) -> Iterator[tuple[int, int]]:
         record, skipped = divmod(place, self.records.shape[1])
         if skipped:
             rest = self.records[record : record + 1].copy()
@@ -172,15 +200,18 @@ class _Source:
         return self.ends[0][row].tolist(), self.ends[1][row].tolist()
 
 
-def _fill(source: _Source, place: int, payload: int, widths: Widths, floor: int) -> tuple[int, bool, bytes]:
-    """Fill one packet; give how many symbols it holds, by which of the two rules, and its bytes."""
+def fill_packet(items: Iterable[Item], payload: int, widths: Widths) -> tuple[int, bool, bytes]:
+    """Fill one packet; give how many items it holds, by which of the two rules, and its bytes."""
     now = _Interval(0, (1 << widths.range_bits) - 1, widths.range_bits)
     passed, safe = [now], 0
-    for start, end in source.since(place):
-        safe += safe == len(passed) - 1 and _surely_fits(now, payload, floor, widths)
-        low, width = arithmetic.range_narrow(now.low, now.width, start, end, widths)  # type: ignore[arg-type]
-        moves = 8 * int(arithmetic.range_bytes(np.int64(width), widths))  # type: ignore[arg-type]
-        now = _Interval(int(low) << moves, int(width) << moves, now.scale + moves)
+    for item in items:
+        fits = safe == len(passed) - 1
+        for start, end, least in item:
+            fits = fits and _surely_fits(now, payload, least, widths)
+            low, width = arithmetic.range_narrow(now.low, now.width, start, end, widths)  # type: ignore[arg-type]
+            moves = 8 * int(arithmetic.range_bytes(np.int64(width), widths))  # type: ignore[arg-type]
+            now = _Interval(int(low) << moves, int(width) << moves, now.scale + moves)
+        safe += fits
         passed.append(now)
         if not now.cells(payload):
             break
@@ -199,10 +230,9 @@ def _fill(source: _Source, place: int, payload: int, widths: Widths, floor: int)
     return counts[best], False, near[best].to_bytes(payload, "big")
 
 
-def _surely_fits(now: _Interval, payload: int, floor: int, widths: Widths) -> bool:
-    """Tell whether a symbol of any probability leaves a string of `payload` bytes inside its interval."""
-    least = (now.width >> widths.scale_bits) * floor
-    return least >> max(0, now.scale - 8 * payload) >= 2
+def _surely_fits(now: _Interval, payload: int, least: int, widths: Widths) -> bool:
+    """Tell whether an interval of at least so much leaves two strings of `payload` bytes inside."""
+    return (now.width >> widths.scale_bits) * least >> max(0, now.scale - 8 * payload) >= 2
 
 
 def _sealed(place: int, payload: bytes, layout: PacketLayout) -> bytes:
@@ -257,23 +287,42 @@ def open_packets(
     progress: Progress | None = None,
 ) -> Unpacked:
     """Check packets, and decode payloads side by side; `shape` is that of the records."""  # fmt: skip
-    records, variables = shape
     out = np.full(shape, MISSING, dtype=np.int64)
+    damaged = unpack_whole(
+        lambda payloads, places, rules: unpack(payloads, places, rules, out), packets, layout, math.prod(shape),
+        BLOCK_PACKETS, progress,
+    )  # fmt: skip
+    return Unpacked(out, out != MISSING, damaged)
+
+
+def unpack_whole(
+    unpack: Callable[[list[bytes], IntArray, IntArray], None],
+    packets: Sequence[bytes],
+    layout: PacketLayout,
+    symbols: int,
+    block: int,
+    progress: Progress | None = None,
+) -> tuple[int, ...]:
+    """Take packets apart, and give payloads, places and rules of those that are whole to `unpack`, `block` at a time.
+
+    Returns:
+        The numbers of the packets that are damaged.
+    """
     damaged, good = [], []
     for number, packet in enumerate(packets):
         place = int.from_bytes(packet[: layout.place_bytes], "little")
-        if is_whole(packet, layout, records * variables):
+        if is_whole(packet, layout, symbols):
             body = packet[: layout.size - layout.crc_bits // 8]
             good.append((place >> 1, place & 1, body[layout.place_bytes :]))
         else:
             damaged.append(number)
-    for first in range(0, len(good), BLOCK_PACKETS):
-        block = good[first : first + BLOCK_PACKETS]
-        places, rules = (np.array([packet[k] for packet in block], dtype=np.int64) for k in (0, 1))
-        unpack([packet[2] for packet in block], places, rules, out)
+    for first in range(0, len(good), block):
+        some = good[first : first + block]
+        places, rules = (np.array([packet[k] for packet in some], dtype=np.int64) for k in (0, 1))
+        unpack([packet[2] for packet in some], places, rules)
         if progress:
-            progress(min(first + BLOCK_PACKETS, len(good)), len(good))
-    return Unpacked(out, out != MISSING, tuple(damaged))
+            progress(min(first + block, len(good)), len(good))
+    return tuple(damaged)
 
 
 def _decode_block(
@@ -301,57 +350,3 @@ def _decode_block(
         record += 1
         if (decoder.ended | (record >= len(out))).all():
             return
-
-
-class PacketDecoder:
-    """Decode symbols from payloads, side by side, each as long as its bytes say what they are.
-
-    Two rules say so (docs/packets.md): whatever bytes follow, they are the symbol's; or a symbol of any probability
-    had room.
-    """
-
-    def __init__(self, payloads: list[bytes], widths: Widths, sure: NDArray[np.bool_], floor: int) -> None:
-        """Read the first B / 8 bytes of every payload."""
-        self.widths, self.sure, self.floor = widths, sure, floor
-        self.ended = np.zeros(len(payloads), dtype=bool)
-        self.active = ~self.ended
-        size = len(payloads[0])
-        lead = widths.range_bits // 8
-        self._bytes = np.zeros((len(payloads), size + lead), dtype=np.int64)
-        self._bytes[:, :size] = np.frombuffer(b"".join(payloads), dtype=np.uint8).reshape(-1, size)
-        self._size, self._positions = size, np.full(len(payloads), lead, dtype=np.int64)
-        self._range = np.full(len(payloads), (1 << widths.range_bits) - 1, dtype=np.int64)
-        weights = 1 << (8 * np.arange(lead, dtype=np.int64)[::-1])
-        self._offset: IntArray = self._bytes[:, :lead] @ weights
-
-    def units(self, active: int) -> tuple[IntArray, IntArray]:
-        """Give the value of one of 2^P parts, and the position within the range, of all payloads."""
-        return self._range >> self.widths.scale_bits, self._offset
-
-    def consume(self, start: IntArray, end: IntArray) -> None:
-        """Take the intervals that were found out of the active payloads, where the bytes say that they are right."""
-        unit = self._range >> self.widths.scale_bits
-        # What the bytes that were read beyond the end leave open: any value of them.
-        unread = np.maximum(self._positions - self._size, 0)
-        open_ = (np.int64(1) << (8 * np.minimum(unread, 6))) - 1
-        certain = np.where(self.sure, unit * self.floor >> (8 * np.minimum(unread, 6)) >= 2,
-                           self._offset + open_ < unit * end)  # fmt: skip
-        self.ended |= self.active & ~certain
-        rows = np.flatnonzero(self.active & ~self.ended)
-        if not rows.size:
-            return
-        passed, width = arithmetic.range_narrow(
-            np.zeros(len(rows), dtype=np.int64), self._range[rows], start[rows], end[rows], self.widths
-        )
-        offset = self._offset[rows] - passed
-        # Bytes that no encoder wrote: what follows is not to be had.
-        self.ended[rows[offset >= width]] = True
-        offset = np.minimum(offset, width - 1)
-        moves = arithmetic.range_bytes(width, self.widths)
-        while moves.any():
-            more = moves > 0
-            _, offset[more], width[more] = arithmetic.range_shift_out(offset[more], width[more], self.widths)
-            offset[more] |= self._bytes[rows[more], np.minimum(self._positions[rows[more]], self._bytes.shape[1] - 1)]
-            self._positions[rows[more]] += 1
-            moves = moves - more
-        self._offset[rows], self._range[rows] = offset, width

@@ -317,17 +317,18 @@ def _levels(numbers: NDArray[np.uint64]) -> IntArray:
     return np.where(high > 0, top + 32, bit_length((numbers & np.uint64(0xFFFFFFFF)).astype(np.int64)))
 
 
-def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray]:
+def forward(predictor: Predictor, numbers: IntArray, skipped: int = 0) -> tuple[IntArray, IntArray]:
     """Compute classes and residuals of whole lanes.
 
     Args:
         predictor: the stage.
         numbers: centred numbers of S lanes, (S, rows, columns); masked where they are missing.
+        skipped: how many numbers of the first row lie outside of the rows, and have no class.
 
     Returns:
         Classes and residuals, int64 of the same shape; residuals are masked where numbers are.
     """
-    lanes, predictions = observe(predictor, numbers)
+    lanes, predictions = observe(predictor, numbers, skipped)
     plan = lanes.plan
     classes = np.empty(numbers.shape, dtype=np.int64)  # not masked: a missing number has one too
     for rows in _blocks(plan, len(numbers)):
@@ -340,17 +341,20 @@ def forward(predictor: Predictor, numbers: IntArray) -> tuple[IntArray, IntArray
     return classes, residuals if gone is None else np.ma.MaskedArray(residuals, gone)
 
 
-def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
+def observe(predictor: Predictor, numbers: IntArray, skipped: int = 0) -> tuple[Lanes, IntArray]:
     """Give lanes in which all numbers are known, and the predictions of all, (S, rows, columns).
 
-    What is missing is what was predicted.
+    What is missing is what was predicted. The first `skipped` numbers count as lying outside: they are 0, as predicted.
     """
     plan = Plan(predictor, numbers.shape[1])
     lanes = Lanes(plan, len(numbers))
     numbers, gone = unmasked(numbers)
+    if skipped:
+        numbers = numbers.copy()
+        numbers[:, 0, :skipped] = 0
     lanes.values[:, plan.cells] = numbers
     if gone is not None and gone.any():
-        return lanes, _observe_gaps(lanes, numbers.copy(), gone)
+        return lanes, _observe_gaps(lanes, numbers.copy(), gone, skipped)
     predictions = np.empty_like(numbers)
     for group in range(len(predictor.groups)):
         columns = np.flatnonzero(plan.group_of == group)
@@ -358,12 +362,13 @@ def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
             cells = plan.cells[rows][:, columns]
             block = lanes.predict(group, cells.ravel()).reshape(len(numbers), *cells.shape)
             predictions[:, rows, columns] = block
+    predictions[:, :1, :skipped] = 0
     if predictor.adaptation:
         lanes.first[:, plan.cells] = numbers - predictions
         for row, places in enumerate(plan.cells):
             for column, place in enumerate(places):
                 group = int(plan.group_of[column])
-                if predictor.groups[group].wide:
+                if predictor.groups[group].wide or row * predictor.columns + column < skipped:
                     continue
                 better, history = lanes.adapt(group, int(place), predictions[:, row, column])
                 lanes.learn(group, history, numbers[:, row, column] - better)
@@ -372,12 +377,14 @@ def observe(predictor: Predictor, numbers: IntArray) -> tuple[Lanes, IntArray]:
     return lanes, predictions
 
 
-def _observe_gaps(lanes: Lanes, numbers: IntArray, gone: NDArray[np.bool_]) -> IntArray:
+def _observe_gaps(lanes: Lanes, numbers: IntArray, gone: NDArray[np.bool_], skipped: int) -> IntArray:
     """Predict one number of every lane after the other: what is missing is known when it has been predicted."""
     plan, predictor = lanes.plan, lanes.plan.predictor
-    predictions = np.empty_like(numbers)
+    predictions = np.zeros_like(numbers)
     for row, places in enumerate(plan.cells):
         for column, place in enumerate(places):
+            if row * predictor.columns + column < skipped:
+                continue
             group = int(plan.group_of[column])
             first = best = lanes.predict(group, places[column : column + 1])[:, 0]
             adapts = predictor.adaptation is not None and not predictor.groups[group].wide

@@ -243,6 +243,69 @@ class NativeEngine:
 
         self._shares(work, len(places))
 
+    def pack_rows(
+        self, numbers: IntArray, missing: NDArray[np.bool_] | None, first: int, size: int, packets: int, most: int,
+        bounds: IntArray,
+    ) -> list[tuple[int, bool, bytes]]:  # fmt: skip
+        """Fill the next packets of a predictor stage: how many numbers each holds, its rule, and its payload.
+
+        Args:
+            numbers: all, centred, (rows, columns).
+            missing: which are missing; None where none is.
+            first: the number with which the first packet begins.
+            size: bytes of a payload.
+            packets: how many are filled, if there are numbers for them.
+            most: numbers of a packet.
+            bounds: ends of the tokens' intervals, (classes, tokens + 1).
+        """
+        stage = lay_out_stage(self._predictor, self._packet_rows(numbers, most), bounds)
+        numbers = np.ascontiguousarray(numbers)
+        gone = None if missing is None else np.ascontiguousarray(missing).view(np.uint8)
+        payloads = np.zeros((packets, size), dtype=np.uint8)
+        held, rules = np.zeros(packets, dtype=np.int64), np.zeros(packets, dtype=np.uint8)
+        status = self.library.engine.pack_rows(
+            ctypes.byref(self._native), ctypes.byref(stage.native), numbers.ctypes.data,
+            None if gone is None else gone.ctypes.data, numbers.size, first, most, size, packets,
+            payloads.ctypes.data, held.ctypes.data, rules.ctypes.data,
+        )  # fmt: skip
+        _raise(status, held, [])
+        return [
+            (count, bool(rule), row.tobytes())
+            for count, rule, row in zip(held.tolist(), rules.tolist(), payloads, strict=True)
+            if count
+        ]
+
+    def unpack_rows(
+        self, payloads: bytes, size: int, places: IntArray, rules: IntArray, most: int, bounds: IntArray,
+        out: tuple[IntArray, NDArray[np.bool_], NDArray[np.bool_]],
+    ) -> None:  # fmt: skip
+        """Decode packets of a predictor stage; write the numbers that they hold (docs/packets.md).
+
+        Args:
+            payloads: one after the other, each of `size` bytes.
+            size: of a payload.
+            places: with which number each packet begins.
+            rules: 0 or 1, of each.
+            most: numbers of a packet.
+            bounds: ends of the tokens' intervals, (classes, tokens + 1).
+            out: numbers, centred, which of them are missing, and which came, (rows, columns) each.
+        """
+        stage = lay_out_stage(self._predictor, self._packet_rows(out[0], most), bounds)
+        places, rules = places.astype(np.int64), rules.astype(np.uint8)
+
+        def work(begin: int, end: int) -> None:
+            status = self.library.engine.unpack_rows(
+                ctypes.byref(self._native), ctypes.byref(stage.native), payloads, size, places.ctypes.data,
+                rules.ctypes.data, begin, end, out[0].size, most, *(array.ctypes.data for array in out),
+            )  # fmt: skip
+            _raise(status, places, [])
+
+        self._shares(work, len(places), 1)
+
+    def _packet_rows(self, numbers: IntArray, most: int) -> int:
+        """Give the rows in which a packet's numbers may lie."""
+        return min(len(numbers), most // self._predictor.columns + 2)
+
     @property
     def _predictor(self) -> Predictor:
         stage = self.circuit.symbolizer

@@ -16,7 +16,7 @@ from pcedge.native.build import ISAS, NAME
 HERE = Path(__file__).parent / "lib"
 
 #: of pcedge.h
-ABI = 4
+ABI = 5
 
 
 class PceSchedule(ctypes.Structure):
@@ -99,6 +99,13 @@ class PceEngine(ctypes.Structure):
         (
             "unpack",
             ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_char_p, _LONG, *[_POINTER] * 2, *[_LONG] * 2, _POINTER),
+        ),
+        ("pack_rows", ctypes.CFUNCTYPE(ctypes.c_int, *[_POINTER] * 4, *[_LONG] * 5, *[_POINTER] * 3)),
+        (
+            "unpack_rows",
+            ctypes.CFUNCTYPE(
+                ctypes.c_int, *[_POINTER] * 2, ctypes.c_char_p, _LONG, *[_POINTER] * 2, *[_LONG] * 4, *[_POINTER] * 3
+            ),
         ),
     ]
 

@@ -44,8 +44,8 @@ def lay_out_stage(predictor: Predictor, rows: int, bounds: IntArray) -> Stage:
     distances: list[int] = []
     coefficients: list[int] = []
     for number, (group, (near, weights)) in enumerate(zip(predictor.groups, plan.used, strict=True)):
-        # Those of wide groups count modulo 2^64, and nothing holds them.
-        low, high = (0, 0) if group.wide else (group.low - group.origin, group.high - group.origin)
+        # Those of wide groups count modulo 2^64.
+        low, high = ((end - group.origin + 2**63) % 2**64 - 2**63 for end in (group.low, group.high))
         first = len(distances)
         distances += near.tolist()
         coefficients += weights.tolist()

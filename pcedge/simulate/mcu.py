@@ -13,15 +13,27 @@ from pathlib import Path
 import numpy as np
 
 from pcedge.arrays import IntArray
+from pcedge.codec.packets import is_whole
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError
+from pcedge.export.c99.project import packet_layout, packet_records
 from pcedge.export.c99.text import record_bytes
 from pcedge.export.onnx.reader import read_onnx
 from pcedge.export.project.manifest import C99, Manifest, read_manifest
 from pcedge.files import scratch
 from pcedge.native.build import BuildError, compiler
 from pcedge.schedule.program import Program
-from pcedge.simulate.mcu_jobs import LIKELIHOOD, SCORE, Job, golden_jobs, reading, record_lane, scores_of
+from pcedge.simulate.mcu_jobs import (
+    LIKELIHOOD,
+    SCORE,
+    WITH_PACKETS,
+    Job,
+    golden_jobs,
+    packet_jobs,
+    reading,
+    record_lane,
+    scores_of,
+)
 from pcedge.toolchain.tools import run
 
 #: bytes of a lane that the test program takes, on a microcontroller and on this machine
@@ -31,7 +43,7 @@ LANE_BYTES, HOST_LANE_BYTES = 4096, 1 << 22
 SECONDS = 300
 
 #: names of statuses, as pcedge.h numbers them
-STATUSES = ("ok", "symbol", "room", "damaged")
+STATUSES = ("ok", "symbol", "room", "damaged", "end")
 
 _FLAGS = ("-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
 
@@ -119,8 +131,8 @@ class C99Project:
             )
         return str(kind)
 
-    def compile(self) -> Path:
-        """Compile the test program for this machine; give the executable.
+    def compile(self, flags: Sequence[str] = (), name: str = "host") -> Path:
+        """Compile the test program for this machine, with more flags; give the executable, in the folder `build`.
 
         Raises:
             MissingToolError: no C compiler.
@@ -133,10 +145,10 @@ class C99Project:
             raise MissingToolError(str(error)) from error
         build = self.folder.resolve() / "build"
         build.mkdir(exist_ok=True)
-        out = build / "host"
+        out = build / name
         sources = ("src/pcedge.c", "bench/bench.c", "bench/host.c")
-        flags = ("-std=c99", "-O2", f"-DBENCH_BYTES={HOST_LANE_BYTES}", "-Isrc", *self.flags)
-        run([*command, *flags, *sources, "-o", out], self.folder, "compiling the test program")
+        all_flags = ("-std=c99", "-O2", f"-DBENCH_BYTES={HOST_LANE_BYTES}", "-Isrc", *self.flags, *flags)
+        run([*command, *all_flags, *sources, "-o", out], self.folder, "compiling the test program")
         return out
 
     def run(self, jobs: Sequence[Job], executable: Path | None = None) -> list[Done]:
@@ -152,8 +164,8 @@ class C99Project:
                 raise ToolError(f"the test program failed with exit status {done.returncode}: {text[-2000:]}")
             return _read(out.read_bytes(), len(jobs))
 
-    def run_on(self, core: Core, jobs: Sequence[Job]) -> tuple[list[Done], int]:
-        """Compile for a core and run jobs in QEMU; give the results, and the bytes of ROM that pcedge.c takes.
+    def run_on(self, core: Core, jobs: Sequence[Job], flags: Sequence[str] = ()) -> tuple[list[Done], int]:
+        """Compile for a core, with more flags, and run jobs in QEMU; give the results, and the ROM that pcedge.c takes.
 
         Raises:
             MissingToolError: the compiler or QEMU is missing; the message names the Debian packages.
@@ -164,7 +176,7 @@ class C99Project:
                 raise MissingToolError(f"{core.name} needs {tool}: apt-get install {core.packages}")
         with scratch() as folder:
             root = self.folder.resolve()
-            command = [core.compiler, *core.flags, *_FLAGS, f"-I{root}/src", f"-DBENCH_BYTES={LANE_BYTES}"]
+            command = [core.compiler, *core.flags, *_FLAGS, f"-I{root}/src", f"-DBENCH_BYTES={LANE_BYTES}", *flags]
             objects = []
             for source in ("src/pcedge.c", "bench/bench.c", "bench/semihosting.c"):
                 objects.append(folder / f"{Path(source).stem}.o")
@@ -215,10 +227,28 @@ class C99Project:
             got = scores_of(done.data) if name == "score" else done.data
             if done.status != "ok" or got != wanted:
                 raise MismatchError(f"c99: {name} differs from the reference, its status is {done.status}")
-        *names, last = jobs
+        packets = self._golden_packets(engine, records)
+        *names, last = (*jobs, *(["packets"] if packets else []))
         return f"{len(records)} records: {', '.join(names)} and {last} equal the reference\ncompared: " + (
-            f"{len(records)} records, {len(lane)} bytes"
+            f"{len(records)} records, {len(lane)} bytes" + (f", {packets} packets" if packets else "")
         )
+
+    def _golden_packets(self, engine: ReferenceEngine, records: IntArray) -> int:
+        """Compare with golden packets, if there are some; give how many there are."""
+        path = self.folder / "golden/packets.bin"
+        if not path.is_file():
+            return 0
+        some, data = packet_records(records), path.read_bytes()
+        layout = packet_layout(engine, len(some))
+        packets = [data[at : at + layout.size] for at in range(0, len(data), layout.size)]
+        if [packet for packet in packets if not is_whole(packet, layout, some.size)]:
+            raise FormatError("project-golden", f"{path} must hold packets with their checksums, some are damaged")
+        jobs = packet_jobs(self.symbol_type, some, engine.circuit.order, packets, layout)
+        results = self.run([job for job, _ in jobs.values()], self.compile((WITH_PACKETS,), "host-packets"))
+        for (name, (_, wanted)), done in zip(jobs.items(), results, strict=True):
+            if (done.status, done.data) != ("ok", wanted):
+                raise MismatchError(f"c99: {name} differs from the reference, its status is {done.status}")
+        return len(packets)
 
     def _given(self) -> list[int]:
         """Read which variables are given."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from pcedge import arithmetic
 from pcedge.arrays import IntArray
+from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.reference import ReferenceEngine
@@ -21,7 +23,10 @@ from pcedge.errors import FormatError
 from pcedge.export.c99.text import number_bytes, record_bytes, row_size
 
 #: the jobs of bench.c, by their numbers
-ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS = range(6)
+ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS, PACK, UNPACK = range(8)
+
+#: what the compiler is told where packets are wanted
+WITH_PACKETS = "-DPCEDGE_WITH_PACKETS"
 
 #: jobs by name, each with what it gives
 Expected = dict[str, tuple["Job", bytes]]
@@ -88,6 +93,37 @@ def mapping(kind: str, symbolizer: Symbolizer, rows: NDArray[Any]) -> Expected:
 def stage_mapping(kind: str, lane: Lane, records: IntArray) -> Expected:
     """Make the job that gives classes and tokens of the rows of a lane."""
     return {"symbols": (replace(lane.encode, kind=SYMBOLS), record_bytes(kind, records))}
+
+
+def packet_jobs(
+    kind: str, records: IntArray, order: Sequence[int], packets: Sequence[bytes], layout: PacketLayout
+) -> Expected:
+    """Make the jobs that fill packets, and read each of them.
+
+    Args:
+        kind: type of a symbol.
+        records: all that the packets hold, (N, variables), none missing.
+        order: the coding order.
+        packets: those of a reference.
+        layout: of the packets.
+    """
+    heads = [int.from_bytes(packet[: layout.place_bytes], "little") for packet in packets]
+    ends = [*(head >> 1 for head in heads[1:]), records.size]
+    jobs: Expected = {}
+    filled, coded = b"", records[:, order].ravel()
+    for number, (packet, head, end) in enumerate(zip(packets, heads, ends, strict=True)):
+        first, rule = head >> 1, head & 1
+        payload = packet[layout.place_bytes :][: layout.payload]
+        filled += payload + struct.pack("<II", end - first, rule)
+        row, last = first // len(order), (end - 1) // len(order) + 1
+        flat = np.full(coded.size, MISSING)
+        flat[first:end] = coded[first:end]
+        read = np.empty((last - row, len(order)), dtype=np.int64)
+        read[:, order] = flat.reshape(records.shape)[row:last]
+        data = struct.pack("<III", first % len(order), rule, layout.payload) + payload
+        jobs[f"packet {number}"] = Job(UNPACK, len(read), data), record_bytes(kind, read)
+    data = struct.pack("<I", layout.payload) + record_bytes(kind, records)
+    return {"packets": (Job(PACK, len(records), data), filled), **jobs}
 
 
 def golden_jobs(engine: ReferenceEngine, kind: str, records: IntArray, golden: Path, lane: bytes) -> Expected:

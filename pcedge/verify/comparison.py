@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.arrays import IntArray
+from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.layers import MISSING
-from pcedge.codec import packets
+from pcedge.codec import packet_rows, packets
+from pcedge.codec.packet_rows import UnpackedRows
 from pcedge.codec.packets import PacketLayout, Unpacked
 from pcedge.engines.reference import ReferenceEngine
+from pcedge.integer.circuit import IntegerCircuit
 
 #: lanes of the streams that are compared
 VERIFY_LANES = 8
@@ -19,6 +21,8 @@ VERIFY_LANES = 8
 #: bytes of the packets that are compared, their checksum's bits, and records in them at most: the reference walks a
 #: record alone wherever a packet begins
 PACKET_BYTES, PACKET_CRC_BITS, PACKET_RECORDS = 64, 16, 16
+#: numbers in them at most, of a predictor stage; one row at least
+PACKET_NUMBERS = 1000
 
 #: share of symbols hidden for the partial-evidence check
 HIDDEN_SHARE = 0.3
@@ -81,10 +85,7 @@ def compare_packets(
     records = complete[:PACKET_RECORDS]
     layout = PacketLayout.of(reference, PACKET_BYTES, len(records), PACKET_CRC_BITS)
     expected, got = packets.encode_packets(reference, records, layout), encode(records, layout)
-    differs = [number for number, pair in enumerate(zip(expected, got, strict=False)) if pair[0] != pair[1]]
-    wrong = len(differs) + abs(len(expected) - len(got))
-    first = f"packet {min([*differs, len(expected), len(got)])}" if wrong else None
-    out = [Comparison(rung, f"{name}packets = reference bytes", len(expected), wrong, first)]
+    out = [_compare_bytes(rung, f"{name}packets = reference bytes", expected, got)]
     # What each says alone, and all together.
     parts = [decode([packet], layout, len(records)).records for packet in expected]
     alone = [packets.decode_packets(reference, [packet], layout, len(records)).records for packet in expected]
@@ -97,6 +98,52 @@ def compare_packets(
         )
     )  # fmt: skip
     return out
+
+
+def compare_packet_rows(
+    rung: str,
+    name: str,
+    circuit: IntegerCircuit,
+    numbers: IntArray,
+    encode: Callable[[IntArray, PacketLayout], list[bytes]],
+    decode: Callable[[Sequence[bytes], PacketLayout, int], UnpackedRows],
+) -> list[Comparison]:
+    """Compare packets of a circuit with a predictor stage, as `compare_packets` does those of records.
+
+    Args:
+        rung: its name.
+        name: what stands before the name of each comparison.
+        circuit: the circuit.
+        numbers: centred, (rows, columns); those of the first rows are compared.
+        encode: of the rung.
+        decode: of the rung.
+    """
+    reference, rows = ReferenceEngine(circuit), max(1, PACKET_NUMBERS // numbers.shape[1])
+    numbers = numbers[:rows]
+    layout = packet_rows.layout_rows(circuit, PACKET_BYTES, len(numbers), PACKET_CRC_BITS)
+    expected, got = packet_rows.encode_packet_rows(reference, numbers, layout), encode(numbers, layout)
+    out = [_compare_bytes(rung, f"{name}rows, packets = reference bytes", expected, got)]
+    # One alone, the others together.
+    parts = (expected[:1], expected[1:])
+    alone = [packet_rows.decode_packet_rows(reference, some, layout, len(numbers)) for some in parts]
+    found = [decode(some, layout, len(numbers)) for some in parts]
+    left, right = (np.concatenate([_flat(part) for part in each]) for each in (alone, found))
+    out.append(compare_records(rung, f"{name}rows, numbers of packets", left, right, "column"))
+    return out
+
+
+def _flat(rows: UnpackedRows) -> IntArray:
+    """Lay numbers, which are missing, and which came, side by side."""
+    numbers, gone = unmasked(rows.numbers)
+    gone = np.zeros(rows.here.shape, dtype=bool) if gone is None else gone
+    return np.concatenate([np.where(gone, 0, numbers), gone.astype(np.int64), rows.here.astype(np.int64)], axis=1)
+
+
+def _compare_bytes(rung: str, name: str, expected: list[bytes], got: list[bytes]) -> Comparison:
+    differs = [number for number, pair in enumerate(zip(expected, got, strict=False)) if pair[0] != pair[1]]
+    wrong = len(differs) + abs(len(expected) - len(got))
+    first = f"packet {min([*differs, len(expected), len(got)])}" if wrong else None
+    return Comparison(rung, name, len(expected), wrong, first)
 
 
 def _first_byte(expected: bytes, got: bytes) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
+from pcedge.codec.packets import PacketLayout, encode_packets
 from pcedge.codec.predicted import encode_mapped, map_lanes
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -19,10 +20,22 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import MissingToolError, ToolError
 from pcedge.export.c99.project import rows_of
-from pcedge.export.c99.text import row_bytes
+from pcedge.export.c99.text import record_bytes, row_bytes
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.mcu import CORES, LANE_BYTES, C99Project, Core, Done
-from pcedge.simulate.mcu_jobs import Expected, Lane, mapping, record_lane, row_lane, scores_of, stage_mapping, weighed
+from pcedge.simulate.mcu_jobs import (
+    WITH_PACKETS,
+    Expected,
+    Lane,
+    mapping,
+    packet_jobs,
+    record_lane,
+    row_lane,
+    scores_of,
+    stage_mapping,
+    weighed,
+)
+from pcedge.verify.comparison import PACKET_BYTES, PACKET_CRC_BITS, PACKET_RECORDS
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
@@ -58,6 +71,10 @@ def compare_mcu(
     complete = records[(records != MISSING).all(axis=1)]
     coded = _lanes(engine, project, complete) if cells is None else _row_lanes(engine.circuit, cells)
     mapped = _mapping(engine.circuit, project, complete, cells)
+    packets_of = complete[
+        : min(PACKET_RECORDS, LANE_BYTES // len(record_bytes(project.symbol_type, complete[:1]) or b"0"))
+    ]
+    packed = _packed(engine, project.symbol_type, packets_of)
     jobs = [job for data in (records, hidden) for job in project.weighing(data)]
     jobs += [job for job, _ in mapped.values()]
     for lane in coded:
@@ -89,12 +106,50 @@ def compare_mcu(
             compared.append(_rows(f"{core.name} {name}", done, wanted, done.data, len(wanted) // pieces))
         compared += _coding(core, coded, coding)
         many = complete.size if cells is None else sum(lane.encode.count for lane in coded) * cells[0].size
-        found[core.name] = figures(rom, weighing, coding, len(records) * len(engine.circuit.order), many)
+        told = figures(rom, weighing, coding, len(records) * len(engine.circuit.order), many)
+        if packed:
+            results, rom = project.run_on(core, [job for job, _ in packed.values()], (WITH_PACKETS,))
+            compared += _packets(core, packed, results)
+            told["with_packets"] = _packet_figures(rom, results, packets_of.size)
+        found[core.name] = told
     if not found and missing:
         raise MissingToolError(f"the rung mcu must have a compiler and an emulator: {'; '.join(missing)}")
     if not found:
         raise ToolError("the rung mcu must have a core whose memory holds the circuit, none does")
     return compared, found
+
+
+def _packed(engine: ReferenceEngine, kind: str, records: IntArray) -> Expected:
+    """Make the jobs of packets; none where a circuit has none in C."""
+    if engine.program.given or isinstance(engine.circuit.symbolizer, Predictor) or not len(records):
+        return {}
+    layout = PacketLayout.of(engine, PACKET_BYTES, len(records), PACKET_CRC_BITS)
+    return packet_jobs(kind, records, engine.circuit.order, encode_packets(engine, records, layout), layout)
+
+
+def _packets(core: Core, packed: Expected, results: list[Done]) -> list[Compared]:
+    """Compare payloads that were filled, and what was read of each."""
+    (_, (_, wanted)), *others = packed.items()
+    size = len(wanted) // len(others)
+    out = [_rows(f"{core.name} packets = reference bytes", results[0], wanted, results[0].data, size)]
+    read = [
+        _rows("", done, rows, done.data, len(rows)) for (_, (_, rows)), done in zip(others, results[1:], strict=True)
+    ]
+    first = next((f"packet {number}" for number, one in enumerate(read) if one[2]), None)
+    return [*out, (f"{core.name} symbols of each packet alone", len(read), sum(one[2] for one in read), first)]
+
+
+def _packet_figures(rom: int, results: list[Done], symbols: int) -> dict[str, Any]:
+    """Give what packets take, and instructions a symbol."""
+    return {
+        "rom_bytes": rom,
+        "ram_bytes": results[0].ram,
+        "stack_bytes": max(done.stack for done in results),
+        "instructions_per_symbol": {
+            "pack": round(results[0].instructions / symbols),
+            "unpack": round(sum(done.instructions for done in results[1:]) / symbols),
+        },
+    }
 
 
 def figures(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
 from pcedge.circuit.layers import MISSING
-from pcedge.codec import packets
+from pcedge.codec import packet_rows, packets
 from pcedge.codec.predicted import encode_rows, lane_rows, token_bounds
 from pcedge.data.prediction import centred
 from pcedge.data.predictor import Predictor
@@ -18,7 +18,15 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import StreamError
 from pcedge.native import NativeEngine, instruction_sets
 from pcedge.native.library import library
-from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_packets, compare_records, hide
+from pcedge.verify.comparison import (
+    VERIFY_LANES,
+    Comparison,
+    compare_lanes,
+    compare_packet_rows,
+    compare_packets,
+    compare_records,
+    hide,
+)
 
 #: records that are sampled, at most: the reference decodes them one by one
 SAMPLES = 64
@@ -70,6 +78,10 @@ def compare_native(
         out.append(compare_records("native", f"{isa}: samples", samples, engine.sample(len(samples))))
         if stage is not None:
             out += _rows(engine, isa, *stage)
+            out += compare_packet_rows(
+                "native", f"{isa}: ", reference.circuit, stage[0],
+                partial(packet_rows.encode_packet_rows, engine), partial(packet_rows.decode_packet_rows, engine),
+            )  # fmt: skip
     return out
 
 

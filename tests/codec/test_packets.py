@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import strategies
-from helpers import predictors
 from helpers.commands import as_json, run
 from helpers.series import series, series_circuit
 from hypothesis import given, settings
@@ -200,11 +199,6 @@ class TestStream:
         stream = parse(encode_packet_stream(self.ENGINE, self.DATA, 20))
         with pytest.raises(StreamError, match="must come in packets, at most 65536 in each"):
             decode_packet_stream(self.ENGINE, replace(stream, shape=(1 << 50, 7)).pack())
-
-    def test_a_predictor_stage_has_none(self):
-        circuit = predictors.circuit_of(predictors.random_predictor(0))
-        with pytest.raises(UsageError, match="packets must be decodable without those before them"):
-            encode_packet_stream(ReferenceEngine(circuit), np.zeros((2, 2), dtype=np.int16), 64)
 
 
 class TestCommands:

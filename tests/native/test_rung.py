@@ -58,7 +58,10 @@ def test_rows_of_a_predictor_stage(given: bool) -> None:
     assert report.mismatches == 0
     for outputs in cases(report.as_dict()).values():
         vectors = {one["output"]: one["vectors"] for one in outputs}
-        assert vectors.keys() >= {"rows, bytes of tokens (lanes)", "rows, raw bits (lanes)", "rows, decoded numbers"}
+        assert vectors.keys() >= {
+            "rows, bytes of tokens (lanes)", "rows, raw bits (lanes)", "rows, decoded numbers",
+            "rows, packets = reference bytes", "rows, numbers of packets",
+        }  # fmt: skip
         assert vectors["rows, bytes of tokens (lanes)"] == 8
         assert not given or vectors["rows, decoded numbers"] == 60
 

@@ -5,6 +5,8 @@
 // is its numbers and a byte for each that says whether it is missing; what is written is the lane, its
 // raw bits, and their number of bytes, and what is read is the lane and, in the same way, its raw bits.
 // Of a circuit with a symbolizer numbers of so many rows give symbols, and symbols numbers.
+// Packets: the bytes of a payload, 32 bits, and records give payloads, behind each how many symbols it
+// holds and its rule; where one begins in its record, its rule, its bytes and these give records.
 // A result is pieces, each its size and so many bytes, then a size of 0, the status, the instructions
 // (64 bits), the bytes of stack, and those of pcedge_t.
 #include "bench.h"
@@ -15,7 +17,16 @@
 #define BENCH_BYTES 8192
 #endif
 
-enum { JOB_ENCODE, JOB_DECODE, JOB_LIKELIHOOD, JOB_SCORE, JOB_SYMBOLS, JOB_NUMBERS };
+enum {
+  JOB_ENCODE,
+  JOB_DECODE,
+  JOB_LIKELIHOOD,
+  JOB_SCORE,
+  JOB_SYMBOLS,
+  JOB_NUMBERS,
+  JOB_PACK,
+  JOB_UNPACK
+};
 
 static pcedge_t machine;
 static uint8_t lane[BENCH_BYTES];
@@ -168,6 +179,50 @@ static pcedge_status_t map(uint32_t count) { return count ? PCEDGE_SYMBOL : PCED
 #endif
 #endif
 
+#if PCEDGE_PACKETS
+static union {
+  pcedge_symbol_t symbols[1];
+  uint8_t bytes[BENCH_BYTES];
+} block;
+
+static pcedge_status_t pack(uint32_t count) {
+  uint32_t size = 0, place = 0, told[2];
+  if (!bench_read(&size, sizeof size) || size > sizeof lane ||
+      count > sizeof block / sizeof record ||
+      !bench_read(block.bytes, count * (uint32_t)sizeof record))
+    return PCEDGE_ROOM;
+  while (place < count * PCEDGE_VARIABLES) {
+    pcedge_status_t status;
+    uint8_t rule;
+    MEASURED(status =
+                 pcedge_pack(&machine, block.symbols, count, place, lane, size, &told[0], &rule));
+    if (status || !told[0])
+      return status ? status : PCEDGE_ROOM;
+    told[1] = rule;
+    place += told[0];
+    put(lane, size);
+    put(told, sizeof told);
+  }
+  return PCEDGE_OK;
+}
+
+static pcedge_status_t unpack(uint32_t count) {
+  uint32_t head[3];
+  pcedge_status_t status = PCEDGE_OK;
+  if (!bench_read(head, sizeof head) || head[2] > sizeof lane || !bench_read(lane, head[2]))
+    return PCEDGE_ROOM;
+  MEASURED(pcedge_unpack_start(&machine, lane, head[2], head[0], (uint8_t)head[1]));
+  for (uint32_t i = 0; i < count && !status; ++i) {
+    MEASURED(status = pcedge_unpack(&machine, record));
+    put(record, sizeof record);
+  }
+  return status == PCEDGE_END ? PCEDGE_OK : status;
+}
+#else
+static pcedge_status_t pack(uint32_t count) { return count ? PCEDGE_ROOM : PCEDGE_OK; }
+static pcedge_status_t unpack(uint32_t count) { return pack(count); }
+#endif
+
 #if !PCEDGE_SYMBOLIZER
 static pcedge_status_t map_back(uint32_t count) { return map(count); }
 #endif
@@ -200,6 +255,8 @@ void bench(void) {
                             : job[0] == JOB_DECODE  ? decode(job[1])
                             : job[0] == JOB_SYMBOLS ? map(job[1])
                             : job[0] == JOB_NUMBERS ? map_back(job[1])
+                            : job[0] == JOB_PACK    ? pack(job[1])
+                            : job[0] == JOB_UNPACK  ? unpack(job[1])
                                                     : weigh(job[1], job[0]));
     const uint64_t instructions = bench_instructions();
     trailer[2] = (uint32_t)instructions;

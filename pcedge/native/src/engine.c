@@ -2,8 +2,7 @@
 // PCE_ONE is the same for one record, which the other one hands on.
 #include "decoding.h"
 #include "encoding.h"
-#include "stage.h"
-#include "unpacking.h"
+#include "stage_packets.h"
 
 #define GLUE(a, b) a##b
 #define NAMED(a, b) GLUE(a, b)
@@ -133,5 +132,5 @@ static int unpack(const pce_program *p, const uint8_t *payloads, int64_t size,
   return unpack_payloads(p, payloads, size, places, rules, begin, end, out);
 }
 
-const pce_engine NAME = {TEXT_OF(PCE_ISA), likelihood,  intervals,   encode,
-                         decode,           encode_rows, decode_rows, unpack};
+const pce_engine NAME = {TEXT_OF(PCE_ISA), likelihood,  intervals, encode,        decode,
+                         encode_rows,      decode_rows, unpack,    pack_payloads, unpack_rows_of};

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 // Changes with every field and function below.
-#define PCE_ABI 4
+#define PCE_ABI 5
 
 // Records side by side in a block.
 #define PCE_BLOCK 64
@@ -70,7 +70,8 @@ typedef struct {
 
 // Of a predictor stage (docs/predictor.md); all numbers are less their origin.
 typedef struct {
-  int64_t low, high, constant;
+  int64_t low, high; // of a wide group modulo 2^64
+  int64_t constant;
   int32_t wide;
   int32_t first, last; // coefficients and their distances
   int32_t spare;
@@ -134,6 +135,16 @@ typedef struct {
   // Packets begin..end - 1 with payloads of `size` bytes; only the symbols that they hold are written.
   int (*unpack)(const pce_program *, const uint8_t *payloads, int64_t size, const int64_t *places,
                 const uint8_t *rules, int64_t begin, int64_t end, pce_records *out);
+  // The next `packets` packets, from number `first` of `count` on, each of at most `most` numbers: payloads of `size`
+  // bytes, how many numbers each holds, 0 behind the last, and its rule. `missing` may be NULL.
+  int (*pack_rows)(const pce_program *, const pce_stage *, const int64_t *numbers,
+                   const uint8_t *missing, int64_t count, int64_t first, int64_t most, int64_t size,
+                   int64_t packets, uint8_t *payloads, int64_t *held, uint8_t *rules);
+  // Packets begin..end - 1; only the numbers that they hold are written, and `here` that they came.
+  int (*unpack_rows)(const pce_program *, const pce_stage *, const uint8_t *payloads, int64_t size,
+                     const int64_t *places, const uint8_t *rules, int64_t begin, int64_t end,
+                     int64_t count, int64_t most, int64_t *numbers, uint8_t *missing,
+                     uint8_t *here);
 } pce_engine;
 
 #ifdef _WIN32

@@ -299,6 +299,21 @@ static int encode_lane(const pce_program *p, lane_t *l, const int64_t *numbers,
   return PCE_OK;
 }
 
+// The token that the decoder stands in.
+static int32_t find_token(const pce_program *p, const pce_stage *s, const decoder_t *d,
+                          const uint32_t *bounds) {
+  const uint64_t unit = d->range >> p->scale_bits;
+  int32_t token = 0, high = s->tokens;
+  while (high - token > 1) {
+    const int32_t middle = token + (high - token) / 2;
+    if (unit * bounds[middle] <= d->offset)
+      token = middle;
+    else
+      high = middle;
+  }
+  return token;
+}
+
 // Decode one lane.
 static int decode_lane(const pce_program *p, lane_t *l, decoder_t *d, raw_reader_t *raw,
                        int64_t rows, int64_t *numbers, uint8_t *missing) {
@@ -310,15 +325,7 @@ static int decode_lane(const pce_program *p, lane_t *l, decoder_t *d, raw_reader
     const int64_t place = s->cells[i];
     const outlook_t o = look(l, column, place);
     const uint32_t *bounds = s->bounds + (size_t)o.chosen * ((size_t)s->tokens + 1);
-    const uint64_t unit = d->range >> p->scale_bits;
-    int32_t token = 0, high = s->tokens;
-    while (high - token > 1) {
-      const int32_t middle = token + (high - token) / 2;
-      if (unit * bounds[middle] <= d->offset)
-        token = middle;
-      else
-        high = middle;
-    }
+    const int32_t token = find_token(p, s, d, bounds);
     if (!decoder_take(d, p, bounds[token], bounds[token + 1]) || decoder_needed(d, p) > d->size)
       return PCE_DAMAGED;
     const int gone = s->marks && token == s->tokens - 1;

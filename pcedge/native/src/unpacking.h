@@ -4,14 +4,15 @@
 
 #include "decoding.h"
 
-// Whether the bytes of a payload say that a symbol is in the packet: by the cell, or by its room
-// (docs/packets.md).
-static inline int certain(decoder_t d, const pce_program *p, int sure, uint64_t end) {
+// Whether the bytes of a payload say that a symbol, whose interval may be `least` wide, is in the
+// packet: by the cell, or by its room (docs/packets.md).
+static inline int certain(decoder_t d, const pce_program *p, int sure, uint64_t least,
+                          uint64_t end) {
   const uint64_t unit = d.range >> p->scale_bits;
   const int64_t most = p->range_bits / 8, over = d.read - d.size;
   const int unread = 8 * (int)(over < 0 ? 0 : over > most ? most : over);
   if (sure)
-    return unit * (uint64_t)p->floor >> unread >= 2;
+    return unit * least >> unread >= 2;
   return d.offset + ((UINT64_C(1) << unread) - 1) < unit * end;
 }
 
@@ -33,7 +34,7 @@ static void unpack_round(block_t *b, decoders_t *decoders, const uint8_t *rules,
       *symbol = -1;
       if (ended[n] || s->place < skipped[n])
         continue;
-      if (certain(decoder_of(decoders, (size_t)n), p, rules[n], end[n]) &&
+      if (certain(decoder_of(decoders, (size_t)n), p, rules[n], (uint64_t)p->floor, end[n]) &&
           decoders_take(decoders, (size_t)n, p, start[n], end[n]))
         *symbol = (int32_t)found[n];
       else

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +21,20 @@ from strategies import make_circuit, make_unstructured, steep
 import pcedge
 from pcedge.arrays import IntArray
 from pcedge.circuit import Circuit, InputLayer, SparseRows
+from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.data import load_array
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import MismatchError, MissingToolError, ToolError, UsageError
+from pcedge.errors import FormatError, MismatchError, MissingToolError, ToolError, UsageError
 from pcedge.export import load_zoo, write_c99, write_onnx
 from pcedge.export.c99.layout import Layout, lay_out, packed
 from pcedge.export.c99.text import record_bytes
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
 from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Op, Zeros
 from pcedge.simulate import mcu
 from pcedge.simulate.mcu import CORES, C99Project
-from pcedge.simulate.mcu_jobs import Job, scores_of, weighed
+from pcedge.simulate.mcu_jobs import PACK, UNPACK, WITH_PACKETS, Job, packet_jobs, scores_of, weighed
 from pcedge.toolchain import tools
 from pcedge.verify import verify
 
@@ -102,8 +105,63 @@ def compare(project: C99Project, circuit: IntegerCircuit, records: IntArray) -> 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_any_circuit_on_the_host(kind: str, tmp_path: Path) -> None:
-    project = C99Project(write_c99(ALL[kind], tmp_path / "p"), SANITIZED)
-    compare(project, ALL[kind], records_of(ALL[kind]))
+    """Packets too, of sizes that hold a part of a record, and many."""
+    project = C99Project(write_c99(ALL[kind], tmp_path / "p"), (*SANITIZED, WITH_PACKETS))
+    circuit, records = ALL[kind], records_of(ALL[kind])
+    compare(project, circuit, records)
+    engine, least = ReferenceEngine(circuit), circuit.scale_bits // 8 + 1
+    for payload in (least, least + 1, least + 4, 40):
+        layout = PacketLayout(payload + 8, 8)
+        packets = encode_packets(engine, records, layout)
+        jobs = packet_jobs(project.symbol_type, records, circuit.order, packets, layout)
+        results = project.run([job for job, _ in jobs.values()], tmp_path / "p/build/host")
+        for (name, (_, wanted)), done in zip(jobs.items(), results, strict=True):
+            assert (done.status, done.data) == ("ok", wanted), (payload, name)
+
+
+def test_any_bytes_are_read_as_the_reference_reads_them(tmp_path: Path) -> None:
+    circuit, generator = ALL["made 1"], np.random.default_rng(0)
+    project, engine = (
+        C99Project(write_c99(circuit, tmp_path / "p"), (*SANITIZED, WITH_PACKETS)),
+        ReferenceEngine(circuit),
+    )
+    layout, count, jobs, wanted = PacketLayout(20, 8), 5, [], []
+    for _ in range(60):
+        place, rule = int(generator.integers(6)), int(generator.integers(2))
+        body = generator.integers(0, 256, 12, dtype=np.uint8).tobytes()
+        jobs.append(Job(UNPACK, count, struct.pack("<III", place, rule, 12) + body))
+        here = decode_packets(engine, [(2 * place + rule).to_bytes(8, "little") + body], layout, count)
+        wanted.append(record_bytes(project.symbol_type, here.records))
+    for done, expected in zip(project.run(jobs), wanted, strict=True):
+        assert expected.startswith(done.data) and set(expected[len(done.data) :]) <= {255}
+
+
+def test_golden_packets(tmp_path: Path) -> None:
+    project = C99Project(write_c99(ALL["hidden"], tmp_path / "p"))
+    path = tmp_path / "p/golden/packets.bin"
+    data = path.read_bytes()
+    assert project.golden().endswith(f", {len(data) // 64} packets")
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    with pytest.raises(FormatError, match="must hold packets with their checksums, some are damaged"):
+        project.golden()
+    path.write_bytes(data)
+    break_source(tmp_path / "p/src/pcedge.c", "m->most = most;", "m->most = most - 1U;")
+    with pytest.raises(MismatchError, match="c99: packets differs from the reference"):
+        project.golden()
+
+
+def test_packets_that_cannot_be(tmp_path: Path) -> None:
+    """Too small for a symbol, a symbol that is none; and circuits that have no packets do not compile with them."""
+    circuit = ALL["made 0"]
+    project = C99Project(write_c99(circuit, tmp_path / "p"), (*SANITIZED, WITH_PACKETS))
+    records = records_of(circuit, 2)
+    small = Job(PACK, 1, struct.pack("<I", 2) + record_bytes(project.symbol_type, records[:1]))
+    wrong = Job(PACK, 1, struct.pack("<I", 20) + record_bytes(project.symbol_type, 0 * records[:1] - 1))
+    assert [done.status for done in project.run([small, wrong])] == ["room", "symbol"]
+    given = Program.of(circuit).with_given((0,))
+    project = C99Project(write_c99(given, tmp_path / "q"), (*STRICT, WITH_PACKETS))
+    with pytest.raises(ToolError, match="PCEDGE_WITH_PACKETS must go with a circuit without predictor stage"):
+        project.compile()
 
 
 def test_the_circuits_have_everything_that_a_file_may_hold() -> None:
@@ -140,7 +198,8 @@ def test_digits_on_the_host(digits: tuple[C99Project, IntegerCircuit, Path]) -> 
     project, circuit, _ = digits
     records = np.reshape(load_array("digits")[:40], (40, -1)).astype(np.int64)
     compare(project, circuit, records)
-    assert project.golden().splitlines()[0] == "16 records: encode, decode, likelihood and score equal the reference"
+    said = "16 records: encode, decode, likelihood, score and packets equal the reference"
+    assert project.golden().splitlines()[0] == said
 
 
 def test_statuses(digits: tuple[C99Project, IntegerCircuit, Path]) -> None:
@@ -248,7 +307,12 @@ def test_microcontrollers(kind: str) -> None:
     report = verify(ALL[kind], records, ("mcu",))
     assert report.mismatches == 0
     assert set(report.mcu) == {core.name for core in CORES if there(core)}
-    assert len(report.comparisons) == 6 * len(report.mcu)
+    assert len(report.comparisons) == 8 * len(report.mcu)
+    assert {c.output.split(" ", 1)[1] for c in report.comparisons[6:8]} == {
+        "packets = reference bytes", "symbols of each packet alone",
+    }  # fmt: skip
+    packets = next(iter(report.mcu.values()))["with_packets"]
+    assert packets["rom_bytes"] > 0 and packets["instructions_per_symbol"].keys() == {"pack", "unpack"}
     assert [c.vectors for c in report.comparisons[:6]] == [24, 24, 24, 24, 1, 23]
 
 

@@ -161,7 +161,7 @@ MOST = ("colour", "tiles behind neighbours of rows", "window behind a difference
 def test_symbolizers_on_the_host(kind: str, tmp_path: Path) -> None:
     symbolizer = SYMBOLIZERS[kind]
     project = C99Project(write_c99(circuit_with(symbolizer), tmp_path / "p"), SANITIZED)
-    assert "encode, decode, symbols, numbers, likelihood and score" in project.golden()
+    assert "encode, decode, symbols, numbers, likelihood, score and packets" in project.golden()
     rows = drawn(symbolizer, 3 * symbolizer.segment_rows + 1)
     for (job, wanted), done in zip(
         both := list(mapping(project.symbol_type, symbolizer, rows).values()),
@@ -286,6 +286,6 @@ def test_microcontrollers(kind: str) -> None:
         report = verify(circuit, symbolizer.apply(rows).astype(np.int64), ("mcu",))
     assert report.mismatches == 0
     assert set(report.mcu) == there()
-    assert len(report.comparisons) == (7 if kind == "stage" else 8) * len(report.mcu)
+    assert len(report.comparisons) == (7 if kind == "stage" else 10) * len(report.mcu)
     names = " ".join(comparison.output for comparison in report.comparisons)
     assert "symbols" in names and ("numbers" in names) == (kind == "symbolizer")
