@@ -22,8 +22,9 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.codec.packet_rows import UnpackedRows, decode_packet_rows, encode_packet_rows, layout_rows, stage_of
 from pcedge.codec.packets import PacketLayout, Unpacked, decode_packets, encode_packets
 from pcedge.codec.predicted import map_lanes, token_bounds
-from pcedge.data.prediction import Plan, centred, forward, split
+from pcedge.data.prediction import Plan, centred, forward
 from pcedge.data.readers import load_array
+from pcedge.data.tokens import split
 from pcedge.export import read_onnx, write_onnx
 from pcedge.export.onnx.shipped import load_zoo
 from pcedge.integer.circuit import IntegerCircuit

@@ -13,8 +13,9 @@ from pcedge.arrays import IntArray, unmasked
 from pcedge.codec.packet_decoder import PacketDecoder
 from pcedge.codec.packets import Item, PacketLayout, fill_packet, seal_packets, unpack_whole
 from pcedge.codec.predicted import token_bounds
-from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
+from pcedge.data.prediction import Lanes, Plan, forward
 from pcedge.data.predictor import Predictor
+from pcedge.data.tokens import join, raw_bits, split
 from pcedge.engines.base import Engine, Progress
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.native import NativeEngine

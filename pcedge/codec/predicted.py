@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray, unmasked
-from pcedge.data.prediction import Lanes, Plan, forward, join, raw_bits, split
+from pcedge.data.prediction import Lanes, Plan, forward
 from pcedge.data.predictor import Predictor
+from pcedge.data.tokens import join, raw_bits, split
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.engines.range_coder import RangeDecoder, RangeEncoder
 from pcedge.engines.reference import ReferenceEngine

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.data.prediction import Plan, centred, forward, split
+from pcedge.data.prediction import Plan, centred, forward
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
+from pcedge.data.tokens import split
 from pcedge.errors import UsageError
 
 if TYPE_CHECKING:  # circuits need no readers of files

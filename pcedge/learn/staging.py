@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray, IntArray, unmasked
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import NARROW, Lanes, Plan, observe, split
+from pcedge.data.prediction import NARROW, Lanes, Plan, observe
 from pcedge.data.predictor import (
     COEFFICIENT_BITS,
     MAX_COEFFICIENT,
@@ -23,6 +23,7 @@ from pcedge.data.predictor import (
     Offset,
     Predictor,
 )
+from pcedge.data.tokens import split
 from pcedge.learn.classes import Mixture, count_tokens
 from pcedge.learn.contexts import Branch, Growth
 from pcedge.learn.peaks import shift_of

@@ -28,8 +28,9 @@ from pcedge.codec.packet_stream import decode_packet_stream, encode_packet_strea
 from pcedge.codec.packets import PacketLayout, fill_packet
 from pcedge.codec.predicted import token_bounds
 from pcedge.data.columns import Columns
-from pcedge.data.prediction import Plan, centred, forward, split
+from pcedge.data.prediction import Plan, centred, forward
 from pcedge.data.predictor import Group, Predictor
+from pcedge.data.tokens import split
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.base import Engine
 from pcedge.errors import DataError, StreamError, UsageError

@@ -17,8 +17,9 @@ from pcedge.codec import check_stream
 from pcedge.codec.container import parse
 from pcedge.codec.stream import decode, encode
 from pcedge.data import Columns
-from pcedge.data.prediction import Plan, centred, forward, join, raw_bits, split
+from pcedge.data.prediction import Plan, centred, forward
 from pcedge.data.predictor import Adaptation, Feature, Group, Node, Predictor
+from pcedge.data.tokens import join, raw_bits, split
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, StreamError, UsageError
 from pcedge.evaluate.numbers import gaps_of, row_log_likelihood, token_logs

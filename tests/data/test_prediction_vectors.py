@@ -8,8 +8,9 @@ import make_vectors as oracle
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from pcedge.data.prediction import Lanes, Plan, join, raw_bits, split
+from pcedge.data.prediction import Lanes, Plan
 from pcedge.data.predictor import Adaptation, Group, Predictor
+from pcedge.data.tokens import join, raw_bits, split
 
 #: the second group makes the stage one of numbers of 64 bits; its column is never looked at
 BESIDE = Group(-(2**63), 2**63 - 1, 0, ())

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from pcedge.data.maps import map_from_json, symbols_of
-from pcedge.data.prediction import Plan, centred, forward, join, raw_bits, restored, split
+from pcedge.data.prediction import Plan, centred, forward, restored
 from pcedge.data.predictor import Adaptation, Feature, Group, Node, Predictor
+from pcedge.data.tokens import join, raw_bits, split
 from pcedge.errors import DataError, UsageError
 
 NARROW = Group(-(2**15), 2**15 - 1, 10, (65536, -30000, 20000, 0), 5 << 16)
