@@ -225,3 +225,11 @@ def test_shares_are_in_the_order_of_the_data(tmp_path: Path) -> None:
     assert np.argmax(shares[20]) == np.argmax(result["mean_shares"]) == 1
     assert result["greatest_record"] in (20, 21)
     assert " b " in run(*words).stdout
+
+
+def test_a_rate_is_held_by_the_stage_too(tmp_path: Path) -> None:
+    write_onnx(circuit_of(random_predictor(3)), tmp_path / "m.onnx")
+    passes = as_json("estimate", tmp_path / "m.onnx")["stage"]["passes"]
+    result = run("estimate", tmp_path / "m.onnx", "--rate", 1e9)
+    assert result.exit_code == 1
+    assert f"predictor stage alone takes {passes}" in result.stdout
