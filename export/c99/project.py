@@ -25,7 +25,7 @@ from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, template, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.manifest import C99, MANIFEST_VERSION, PROJECT_FORMAT
-from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
+from pcedge.export.project.prediction import draw_rows, golden_rows, said_cells, stage_of
 from pcedge.export.project.tokens import token_contexts
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -188,4 +188,4 @@ def _manifest(layout: Layout, records: int) -> dict[str, object]:
         "table_bytes": table_bytes(layout),
         "given": list(lowered.program.given),
         "golden_records": records,
-    }
+    } | said_cells(circuit)

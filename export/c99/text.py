@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from string import Template
 from typing import Any
@@ -19,9 +20,13 @@ from pcedge.export.c99.layout import Layout, Packed
 from pcedge.export.c99.numbers import lay_out_numbers
 from pcedge.export.c99.symbols import lay_out_symbols
 from pcedge.export.project.directory import template
-from pcedge.export.project.prediction import stage_of
+from pcedge.export.project.prediction import said_cells, stage_of
 from pcedge.export.project.tokens import token_contexts
+from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.steps import Op, Zeros
+
+#: cells of a row that the header names
+_SHOWN_CELLS = 64
 
 #: what pcedge_t has more of
 _STAGE_MEMBERS = "what is known of a lane of numbers\n  pcedge_stage_t stage;"
@@ -47,7 +52,9 @@ def header_text(layout: Layout) -> str:
     calls = [_fragment("records.h.in")]
     if isinstance(symbolizer, Predictor):
         defines |= lay_out_numbers(layout.circuit, symbolizer).sizes
-        kind, members, calls = "stage", _STAGE_MEMBERS, [_fragment("stage.h.in")]
+        kind, members = "stage", _STAGE_MEMBERS
+        cells = _cells(layout.circuit)
+        calls = [*cells, ("// " if cells else "") + _fragment("stage.h.in")]
     else:
         calls += ["", "// " + _fragment("packets.h.in")]
     if isinstance(symbolizer, Symbolizer):
@@ -61,6 +68,17 @@ def header_text(layout: Layout) -> str:
         members=members,
         calls="\n".join(calls),
     )
+
+
+def _cells(circuit: IntegerCircuit) -> list[str]:
+    """Say what the numbers of a row are, where they are cells of fields; the comment that follows goes on."""
+    texts = said_cells(circuit).get("cells", [])
+    if not texts:
+        return []
+    lines = [f"//   {place}: {json.dumps(text)}" for place, text in enumerate(texts[:_SHOWN_CELLS])]
+    more = ["//   ... all are in manifest.json"] if len(texts) > len(lines) else []
+    head = "A row's numbers are cells (docs/data.md, section Columns), each of this column:"
+    return [head, *lines, *more, "//"]
 
 
 def source_text(layout: Layout) -> str:

@@ -74,6 +74,10 @@ class Cost:
         } | ({"stage": self.stage.as_dict()} if self.stage else {})  # fmt: skip
 
 
+#: what limits a rate where no size of the engine does
+STAGE_UNIT = "predictor stage"
+
+
 @dataclass(frozen=True)
 class OutOfReach:
     """Hold why no engine reaches a rate."""
@@ -154,6 +158,9 @@ def smallest_for(
     program = Program.of(circuit)
     clock = 1e9 / find_target(target).clock_ns
     wanted = clock * len(program.circuit.order) / rate
+    stage = stage_costs(program.circuit)
+    if stage is not None and stage.passes > wanted:  # a record is a number, whose class and token the stage makes
+        return OutOfReach(rate, wanted, STAGE_UNIT, stage.passes, 1, clock / 1e6)
     size = smallest(program, job, wanted, search_bits)
     if size is not None:
         return size

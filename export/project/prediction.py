@@ -50,6 +50,14 @@ def stage_of(circuit: IntegerCircuit) -> Predictor | None:
     return circuit.symbolizer if isinstance(circuit.symbolizer, Predictor) else None
 
 
+def said_cells(circuit: IntegerCircuit) -> dict[str, list[str]]:
+    """Say for a manifest what the numbers of a row are, where they are cells of fields; nothing where they are not."""
+    predictor = stage_of(circuit)
+    if predictor is None or predictor.source is None or predictor.source.places is None:
+        return {}
+    return {"cells": list(predictor.source.cell_texts)}
+
+
 def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StagePlan | None:
     """Make the stage's part of a project; None where the circuit has no stage.
 
@@ -87,7 +95,7 @@ def plan_stage(circuit: IntegerCircuit, rows: ArrayLike | None = None) -> StageP
         "golden/coded.bin": pack_lanes(coded),
     }
     counts = {"golden_numbers": drawn.size, "golden_bytes": sum(map(len, raw)), "columns": predictor.columns}
-    return StagePlan(contents, {"stage": counts | code.as_dict()})
+    return StagePlan(contents, {"stage": counts | said_cells(circuit) | code.as_dict()})
 
 
 def stage_costs(circuit: IntegerCircuit) -> StageCode | None:

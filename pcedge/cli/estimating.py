@@ -42,7 +42,7 @@ def estimate(
     Memory bits count each memory once, state and symbols once a stream; the table of resources counts the copies too.
     """
     from pcedge.drivers.size import EngineSize, default_search_bits
-    from pcedge.export.engine.costs import OutOfReach, estimate_cost, smallest_for
+    from pcedge.export.engine.costs import STAGE_UNIT, OutOfReach, estimate_cost, smallest_for
     from pcedge.schedule import Program
 
     if fit and memories != "reload":
@@ -57,9 +57,10 @@ def estimate(
     else:
         answer = smallest_for(program, rate, job, target, search_bits)
         if isinstance(answer, OutOfReach):
+            behind = "" if answer.unit == STAGE_UNIT else f" with {answer.macs} macs"
             text = (
                 f"no engine reaches {rate:g} symbols a second at {answer.clock_mhz:g} MHz: that is {answer.wanted:.1f} "
-                f"cycles a record, and {answer.unit} alone takes {answer.cycles} with {answer.macs} macs"
+                f"cycles a record, and {answer.unit} alone takes {answer.cycles}{behind}"
             )
             refusal = {"reached": False, "rate": rate, "limited_by": answer.unit, "cycles_per_record": answer.cycles}
             return refusal, text, 1
@@ -88,6 +89,10 @@ def estimate(
             f"predictor stage, each of its tops: kbit: {', '.join(kbit)}; multiplications a number, at most: "
             f"{cost.stage.multiplications}, by multipliers: {', '.join(widths) or 'none'}; passes of its loops a "
             f"number: {cost.stage.passes}"
+        )
+        lines.append(
+            "it stands beside the engine, and neither the rates above nor the resources count it: at this clock it "
+            f"takes at most {cost.clock_hz / max(1, cost.stage.passes):.3g} numbers a second"
         )
     return result, ["\n".join(lines), *shown], 0
 

@@ -24,7 +24,9 @@ from pcedge.cli.inputs import (
 )
 from pcedge.cli.output import Command, Result, progress, save_array, table
 from pcedge.cli.paths import is_special
+from pcedge.data.readers import Reading
 from pcedge.errors import DataError, UsageError
+from pcedge.integer import IntegerCircuit
 
 #: variables that are shown to people
 SHOWN = 8
@@ -96,10 +98,30 @@ def score(
         "variables": shares.shape[1], "mean_shares": None if means is None else means.tolist(),
         "impossible_by_variable": blamed.tolist(),
     }  # fmt: skip
+    names = _names(engine.circuit, data, reading, shares.shape[1])
+    if names is not None:
+        result["columns"] = names
     order = np.argsort(-(blamed if means is None else means), kind="stable")[:SHOWN].tolist()
-    rows: list[list[object]] = [[v, "" if means is None else float(means[v]), int(blamed[v])] for v in order]
+    rows: list[list[object]] = [
+        [v if names is None else names[v], "" if means is None else float(means[v]), int(blamed[v])] for v in order
+    ]
     title = f"greatest mean shares of {shares.shape[1]} variables"
     return result, [text, table(title, ["variable", "mean share", "makes impossible"], rows)], 0
+
+
+def _names(circuit: IntegerCircuit, data: str, reading: Reading, count: int) -> list[str] | None:
+    """Give the names of the variables: of the circuit's columns, or of a table's header; None where there are none."""
+    from pcedge.data import is_table, table_head
+    from pcedge.data.predictor import Predictor
+    from pcedge.data.symbolizer import Symbolizer
+
+    if isinstance(circuit.symbolizer, Symbolizer):
+        return None  # its variables are symbols of a window
+    source = circuit.symbolizer.source if isinstance(circuit.symbolizer, Predictor) else None
+    if source is not None and source.places is not None:
+        return [column.name or str(place) for place, column in enumerate(source.columns)]
+    names = table_head(data, reading).names if is_table(data, reading) else None
+    return [name.strip() for name in names] if names is not None and len(names) == count else None
 
 
 @click.command(cls=Command, example="pcedge sample m.onnx --count 1000 --seed 1 --out x.npy")

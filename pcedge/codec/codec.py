@@ -47,7 +47,12 @@ class Codec:
     ) -> None:
         """Open the circuit."""
         self.lanes = stream.check_lanes(lanes)
-        self.engine = open_engine(open_program(circuit, given), engine)
+        self._program, self._name = open_program(circuit, given), engine
+        self.engine = open_engine(self._program, engine)
+
+    def __reduce__(self) -> tuple[type[Codec], tuple[object, ...]]:
+        """Pickle the circuit and how it is coded; the engine is opened where it is unpickled."""
+        return Codec, (self._program, self.lanes, self._name)
 
     @property
     def digest(self) -> str:

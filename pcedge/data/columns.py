@@ -94,9 +94,20 @@ class Columns:
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """Give the least and the largest cell of each place of a row of cells."""
         each = self.columns * math.prod(self.cell_shape) if len(self.columns) == 1 else self.columns
+        return tuple((each[place].low, each[place].high) for place in self.cell_places)
+
+    @cached_property
+    def cell_places(self) -> tuple[int, ...]:
+        """Give the place in a row of the data of each place of a row of cells; fields may have another order there."""
         fields = len(self.order) or 1
-        order = [first + field for first in range(0, len(each), fields) for field in self.order or (0,)]
-        return tuple((each[place].low, each[place].high) for place in order)
+        firsts = range(0, math.prod(self.cell_shape), fields)
+        return tuple(first + field for first in firsts for field in self.order or (0,))
+
+    @property
+    def cell_texts(self) -> tuple[str, ...]:
+        """Say of each place of a row of cells which column it is, and how it maps numbers, as `--columns` has it."""
+        each = self.columns * math.prod(self.cell_shape) if len(self.columns) == 1 else self.columns
+        return tuple(str(each[place]) for place in self.cell_places)
 
     @property
     def marks_missing(self) -> bool:

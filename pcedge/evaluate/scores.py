@@ -68,7 +68,8 @@ def row_shares(engine: Engine, x: ArrayLike, missing: float | None = None) -> In
         missing: as `row_log_likelihood` takes it; the score of a missing number is 0.
 
     Returns:
-        Scores, int64 of shape (rows, columns); `SCORE_IMPOSSIBLE` for a token that its class calls impossible.
+        Scores, int64 of shape (rows, columns), in the data's order of columns; `SCORE_IMPOSSIBLE` for a token that its
+        class calls impossible.
 
     Raises:
         DataError: the data do not fit.
@@ -83,6 +84,8 @@ def row_shares(engine: Engine, x: ArrayLike, missing: float | None = None) -> In
     shares[shares != SCORE_IMPOSSIBLE] += (raw << SCORE_FRACTION)[shares != SCORE_IMPOSSIBLE]
     if gaps is not None:
         shares[gaps.reshape(shares.shape)] = 0
+    if predictor.source is not None:
+        shares[:, predictor.source.cell_places] = shares.copy()
     return shares
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.testing import assert_array_equal
 from pcedge import arithmetic
 from pcedge.arithmetic import SCORE_IMPOSSIBLE
 from pcedge.circuit import Circuit, InputLayer, save_circuit
+from pcedge.data.columns import Columns
 from pcedge.data.maps import numbers_of
+from pcedge.data.predictor import CELLS, Group, Predictor
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError
 from pcedge.evaluate.samples import sample_data
@@ -203,3 +206,30 @@ def test_samples_that_no_data_give_are_refused(tmp_path: Path) -> None:
     words = "sample", tmp_path / "m.onnx", "--count", 3, "--out", tmp_path / "x.npy"
     assert as_json(*words, status=2)["message"].startswith("sample must have a circuit whose records are data by them")
     assert not (tmp_path / "x.npy").exists()
+
+
+def test_shares_are_in_the_order_of_the_data(tmp_path: Path) -> None:
+    x = np.zeros(40, dtype=[("a", "<i2"), ("b", "<i2"), ("c", "<i2")])
+    for number, name in enumerate("abc"):
+        x[name] = 7 * number + np.arange(40) % (2 + number)
+    x["b"][20] = 900
+    source = replace(Columns.of(x), order=(2, 0, 1))
+    groups = tuple(Group(low, high, 0, (1 << 16,)) for low, high in source.ranges)
+    stage = Predictor(CELLS, (3,), groups, (0, 1, 2), ((1, 0),), None, (), (), ((0, 0),), 4, 24, (), source)
+    write_onnx(circuit_of(stage), tmp_path / "m.onnx")
+    np.savetxt(tmp_path / "x.csv", x, "%d", ",", header="a,b,c", comments="")
+    words = ("score", tmp_path / "m.onnx", tmp_path / "x.csv", "--per-variable")
+    result = as_json(*words, "--out", tmp_path / "v.npy")
+    shares = np.load(tmp_path / "v.npy")
+    assert result["columns"] == ["a", "b", "c"]
+    assert np.argmax(shares[20]) == np.argmax(result["mean_shares"]) == 1
+    assert result["greatest_record"] in (20, 21)
+    assert " b " in run(*words).stdout
+
+
+def test_a_rate_is_held_by_the_stage_too(tmp_path: Path) -> None:
+    write_onnx(circuit_of(random_predictor(3)), tmp_path / "m.onnx")
+    passes = as_json("estimate", tmp_path / "m.onnx")["stage"]["passes"]
+    result = run("estimate", tmp_path / "m.onnx", "--rate", 1e9)
+    assert result.exit_code == 1
+    assert f"predictor stage alone takes {passes}" in result.stdout

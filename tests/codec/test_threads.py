@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,13 @@ def test_one_codec() -> None:
         assert_array_equal(codec.decode(streams[number % 6]), part)
 
     together(work)
+
+
+def test_a_codec_goes_to_another_process() -> None:
+    codec = Codec(CIRCUIT, lanes=5, engine="numpy", given=(1,))
+    there = pickle.loads(pickle.dumps(codec))
+    assert there.encode(DATA[:50]) == codec.encode(DATA[:50])
+    assert (there.lanes, there.engine.given, type(there.engine)) == (5, (1,), type(codec.engine))
 
 
 @pytest.mark.parametrize("index", [16, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from pcedge.circuit import Circuit, InputLayer, ProductLayer
 from pcedge.codec.predicted import decode_rows, encode_rows
 from pcedge.data import Columns
 from pcedge.data.prediction import centred, restored
-from pcedge.data.predictor import CELLS, Predictor
+from pcedge.data.predictor import CELLS, Group, Predictor
 from pcedge.data.steps import Colour, Difference, Neighbour, Offset, Planes, Relation, Step, Window, Zigzag
 from pcedge.data.symbolizer import Symbolizer, value_range
 from pcedge.engines.reference import ReferenceEngine
@@ -289,3 +290,16 @@ def test_microcontrollers(kind: str) -> None:
     assert len(report.comparisons) == (7 if kind == "stage" else 10) * len(report.mcu)
     names = " ".join(comparison.output for comparison in report.comparisons)
     assert "symbols" in names and ("numbers" in names) == (kind == "symbolizer")
+
+
+def test_cells_of_fields_are_named(tmp_path: Path) -> None:
+    x = np.array([(-3, 0.25), (5, 0.5)], dtype=[("a", "<i2"), ("b*/", "<f8")])
+    source = replace(Columns.of(x), order=(1, 0))
+    groups = tuple(Group(low, high, max(0, low), (1 << 16,)) for low, high in source.ranges)
+    stage = Predictor(CELLS, (2,), groups, (0, 1), ((1, 0),), None, (), (), ((0, 0),), 4, 64, (), source)
+    folder = write_c99(circuit_of(stage), tmp_path / "p", rows=x)
+    cells = json.loads((folder / "manifest.json").read_text())["cells"]
+    assert [cell.partition(":")[0] for cell in cells] == ["b*/", "a"]
+    header = (folder / "src/pcedge.h").read_text()
+    assert "each of this column:\n" + "".join(f'//   {n}: "{cell}"\n' for n, cell in enumerate(cells)) in header
+    assert C99Project(folder).golden()
