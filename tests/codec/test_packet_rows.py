@@ -294,6 +294,13 @@ def floats(rows: int):
 
 
 class TestColumns:
+    @pytest.mark.parametrize("x", [fields(90), floats(90)])
+    def test_no_rows(self, x):
+        engine = of_columns(x, np.nan if x.dtype.names is None else None)
+        stream = encode_packet_stream(engine, x[:0], 40)
+        back = whole(decode_packet_stream(engine, stream))
+        assert (back.dtype, back.shape) == (x.dtype, x[:0].shape)
+
     @pytest.mark.parametrize(("x", "missing"), [(fields(90), None), (floats(90), np.nan)])
     def test_data_come_back_and_what_is_lost_is_named(self, x, missing):
         engine = of_columns(x, missing)
