@@ -12,7 +12,7 @@ from pcedge.codec import stream
 from pcedge.codec.container import Stream, parse
 from pcedge.codec.decoder import Decoder, StreamFile, range_of
 from pcedge.codec.fields import Field
-from pcedge.data.forms import Form, form_of, load_file, write
+from pcedge.data.forms import Form, form_of, load_file, part_of_wav, write
 from pcedge.data.maps import reading_for
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.engines.base import LaneCoder, Progress
@@ -112,7 +112,7 @@ def decode_records(
         records: a slice of step 1, both of whose ends are among the records or behind the last; negative ones count
             from there.
         name: the format that is written; None takes that of the file which was encoded where it can hold a part of
-            it (`npy`, `csv`, `tsv`, `raw`), else `npy`.
+            it (all but `idx`), else `npy`.
         given: the values of the stream's given variables for every record of it, as in `pcedge.codec.decode`.
 
     Raises:
@@ -126,6 +126,8 @@ def decode_records(
     # A header that counts the records, and what stands behind the last of them, are those of the whole.
     if form is not None and form.format in ("csv", "tsv", "raw") and name in (None, form.format):
         part = replace(form, head=form.head if form.format != "raw" else b"", tail=b"", padding=b"")
+    elif form is not None and form.format == "wav" and name in (None, "wav"):
+        part = part_of_wav(form, len(array))
     else:
         part = form_of(name or "npy", array)
     return Restored(write(part, array), array, part.format)

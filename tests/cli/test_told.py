@@ -21,7 +21,9 @@ from pcedge.codec import encode
 from pcedge.codec.appending import append_file, joined
 from pcedge.codec.archive import pack
 from pcedge.codec.packet_stream import encode_packet_stream
-from pcedge.data.forms import Form
+from pcedge.codec.packets import damaged_in_words
+from pcedge.data.forms import Form, part_of_wav, write
+from pcedge.data.sounds import unpacked, wav_header, wav_of
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export import write_onnx
@@ -130,10 +132,15 @@ def test_info_computes_all_checksums(folder: Path, tmp_path: Path) -> None:
     packets[-20] ^= 1
     (tmp_path / "p.pce").write_bytes(packets[:-1])
     last = said["packets"] - 1
+    told = f"packets {last - 1}, {last} of {last + 1} are damaged"
     assert as_json("info", tmp_path / "p.pce", status=1)["damaged_packets"] == [last - 1, last]
     result = run("info", tmp_path / "p.pce")
-    assert result.exit_code == 1 and f"damaged packets: {last - 1}, {last}\n" in result.stdout
-    assert f"2 packets of {last + 1} must have their checksum, they do not: damaged" in result.stderr
+    assert result.exit_code == 1 and f"damaged packets: {told}\n" in result.stdout
+    assert f"warning: {told}: another checksum than that of its bytes, or an impossible place\n" in result.stderr
+    result = run("decode", folder / "m.onnx", tmp_path / "p.pce", tmp_path / "y.npy")
+    assert f"the stream must have all of its packets: {told}, " in result.stderr
+    one = damaged_in_words([1], 3), damaged_in_words(range(9), 12)
+    assert one == ("packet 1 of 3 is damaged", "packets 0, 1, 2, 3, 4, … (9 packets) of 12 are damaged")
     archive = bytearray((folder / "x.pcz").read_bytes())
     assert as_json("info", folder / "x.pcz")["kind"] == "archive"
     for place, part in ((-6, "segment 0"), (10 - (folder / "x.pce").stat().st_size, "header")):
@@ -167,6 +174,36 @@ def test_archives_and_streams_name_each_others_command(folder: Path, tmp_path: P
     result = run("unpack", folder / "x.pce", tmp_path / "y.npy")
     assert result.exit_code == 1
     assert "got 8e504345, as a stream: pcedge decode takes it, with its circuit\n" in result.stderr
+
+
+def test_what_cannot_be_appended_to_says_what_can(folder: Path, tmp_path: Path) -> None:
+    for name, kind in (("wav", "a WAV file"), ("idx", "an IDX file")):
+        text = (
+            "records must be appended to a stream of a .npy file, a table or raw binary, this one is of "
+            f"{kind}, whose header counts its records: encode all of them anew, "
+            "or those that come into a stream of their own"
+        )
+        with pytest.raises(UsageError, match=whole(text)):
+            joined(Form(name, b"\0\xff"), Form(name, b"\0\xff"))
+    with pytest.raises(UsageError, match=r", got wav with 2 bytes before its numbers$"):
+        joined(Form("npy"), Form("wav", b"\0\xff"))
+    (tmp_path / "p.pce").write_bytes(encode_packet_stream(ENGINE, DATA, 16))
+    result = run("encode", folder / "m.onnx", folder / "x.npy", tmp_path / "p.pce", "--append")
+    assert result.exit_code == 2 and result.stderr.endswith(
+        "records must be appended to a stream of segments, this one has packets: encode all records anew with "
+        "--packet-bytes, or those that come into a stream of their own\n"
+    )
+    assert (tmp_path / "p.pce").read_bytes() == encode_packet_stream(ENGINE, DATA, 16)
+
+
+def test_some_records_of_a_sound_are_one_of_its_rate() -> None:
+    samples = np.arange(-4, 5, dtype=np.int32).reshape(9, 1)
+    sound = Form("wav <i3", wav_header(8000, 1, "<i3", 27), b"\0more")
+    part = wav_of(data := write(part_of_wav(sound, 3), samples[2:5]), "part.wav")
+    assert (part.rate, part.number, part.channels) == (8000, "<i3", 1) and len(data) == part.end + 1
+    assert_array_equal(unpacked(data[part.start : part.end], "<i3").reshape(-1, 1), samples[2:5])
+    with pytest.raises(DataError, match=r"^the stream's source must be a WAV file, it does not start as one$"):
+        part_of_wav(Form("wav", b"RIFF"), 3)
 
 
 def test_what_is_not_appended_is_told_by_what_differs(folder: Path, tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ class TestStream:
         assert received.damaged == (received.packets - 1,)
         np.testing.assert_array_equal(received.array, np.where(received.here, self.DATA, 0))
         lost = int((~received.here).sum())
-        with pytest.raises(StreamError, match=rf"packets {received.damaged[0]} are damaged, {lost} of 560 numbers"):
+        told = f": packet {received.damaged[0]} of {received.packets} is damaged, {lost} of 560 numbers"
+        with pytest.raises(StreamError, match=told):
             whole(received)
         with pytest.raises(StreamError, match="is one of packets"):
             decode(self.ENGINE, data)
