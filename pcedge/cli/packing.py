@@ -125,7 +125,7 @@ def unpack(archive: str, out: Path, name: str | None, engine_name: str, threads:
         fresh.write_bytes(restored.data)
     x = restored.array
     result: dict[str, Any] = {
-        "out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype), "format": restored.format,
+        "out": str(out), "records": len(x), "shape": list(x.shape), "dtype": restored.dtype, "format": restored.format,
         "digest": engine.circuit.digest.hex(),
     }  # fmt: skip
-    return result, f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}", 0
+    return result, f"{out}: {restored.format if restored.format != 'npy' else restored.dtype} {x.shape}", 0

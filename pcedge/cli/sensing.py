@@ -148,7 +148,7 @@ def train_sensor(
     if columns is not None:
         result["accepts"] = [column.accepts for column in columns.columns]
         more = f", … ({len(columns.columns)} columns)" if len(columns.columns) > SHOWN else ""
-        lines.append(f"accepts, now and later: {', '.join(result['accepts'][:SHOWN])}{more}")
+        lines.append(f"accepts, now and later (--columns sets it): {', '.join(result['accepts'][:SHOWN])}{more}")
     # Under a predictor stage every number is a variable.
     result |= {
         f"{split}_bits_per_variable": result[f"{split}_bits_per_value"]

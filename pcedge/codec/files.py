@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
@@ -37,8 +38,9 @@ class Restored(NamedTuple):
 
     data: bytes
     array: Array
-    #: the format's name
+    #: the format's name, and numpy's name of the type of the numbers in the file
     format: str
+    dtype: str
 
 
 def encode_file(
@@ -98,7 +100,7 @@ def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:
     form = source_of(head)
     if form is None or name not in (None, form.format):
         form = form_of(name or "npy", array)
-    return Restored(write(form, array), array, form.format)
+    return Restored(write(form, array), array, form.format, _written(form, array))
 
 
 def decode_records(
@@ -130,7 +132,13 @@ def decode_records(
         part = part_of_wav(form, len(array))
     else:
         part = form_of(name or "npy", array)
-    return Restored(write(part, array), array, part.format)
+    return Restored(write(part, array), array, part.format, _written(part, array))
+
+
+def _written(form: Form, array: Array) -> str:
+    """Name the type of numbers that a `.npy` file holds; other formats name none, so it is that of the array."""
+    number = form.number if form.format == "npy" else None
+    return str(array.dtype if number is None else np.dtype(number))
 
 
 def fields_of(form: Form | None) -> dict[int, bytes]:

@@ -24,6 +24,7 @@ from pcedge.codec.packet_stream import encode_packet_stream
 from pcedge.codec.packets import damaged_in_words
 from pcedge.data.forms import Form, part_of_wav, write
 from pcedge.data.sounds import unpacked, wav_header, wav_of
+from pcedge.data.structs import other_type
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export import write_onnx
@@ -54,7 +55,7 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", np.where(generator.random(walk.shape) < 0.1, np.nan, walk))
     words = ("train", "--data", folder / "x.npy", "--for-records", 5000, "--out", folder / "c.pcedge")
     (folder / "train.json").write_text(json.dumps(as_json(*words)))
-    assert "accepts, now and later: *:float64=-1.28..1.27 in steps of 0.01\n" in run(*words).stdout
+    assert "accepts, now and later (--columns sets it): *:float64=-1.28..1.27 in steps of 0.01\n" in run(*words).stdout
     assert run("quantize", folder / "c.pcedge", "--out", folder / "m.onnx").exit_code == 0
     return folder
 
@@ -63,10 +64,49 @@ def test_train_says_what_columns_accept(gaps: Path, tmp_path: Path) -> None:
     assert json.loads((gaps / "train.json").read_text())["accepts"] == ["*:float64=-1.28..1.27 in steps of 0.01"]
     for value, status in ((-1.28, 0), (1.27, 0), (1.28, 1)):
         np.save(tmp_path / "y.npy", np.full((3, 2), value))
-        assert run("encode", gaps / "m.onnx", tmp_path / "y.npy", tmp_path / "y.pce").exit_code == status
+        done = run("encode", gaps / "m.onnx", tmp_path / "y.npy", tmp_path / "y.pce")
+        assert done.exit_code == status
+        hint = ", got 1.28; train --columns '*:scaled=1e-2:-999..999' makes a circuit that takes more\n"
+        assert done.stderr.endswith(hint if status else "")
     words = ("train", "--data", gaps / "x.npy", "--for-records", 5000, "--out", tmp_path / "wide.pcedge")
     wide = as_json(*words, "--columns", "*:scaled=0.01:-9999..9999")
     assert wide["accepts"] == ["*:float64=-99.99..99.99 in steps of 0.01"] * 2
+
+
+def test_decode_says_what_it_wrote(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", DATA.astype(np.float32))
+    as_json("encode", folder / "m.onnx", tmp_path / "f.npy", tmp_path / "f.pce")
+    for out, dtype in (("y.npy", "float32"), ("y", "float32")):
+        words = ("decode", folder / "m.onnx", tmp_path / "f.pce", tmp_path / out)
+        assert f"{out}: {dtype} (37, 3)\n" in run(*words).stdout and as_json(*words)["dtype"] == dtype
+        assert np.load(tmp_path / out).dtype == dtype
+
+
+def test_columns_of_other_names_are_told() -> None:
+    wanted = np.dtype([("seq", "u2"), ("temp", "f8")])
+    start = "data must have the columns seq, temp"
+    for names, text in (
+        (("temp", "seq"), " in this order, got temp, seq: bring them into it"),
+        (("SEQ", "temp"), ", got SEQ, temp: 'seq' missing and 'SEQ' not among them"),
+        (("seq",), ", got seq: 'temp' missing"),
+        (("c0", "c1"), ", got c0, c1: 'seq', 'temp' missing and 'c0', 'c1' not among them; its first row was taken for "
+                       "a record: --header takes it as one of names"),
+        (("seq", "temp"), ", of type uint16 in 'seq', got float64"),
+    ):  # fmt: skip
+        assert other_type(wanted, np.dtype([(name, "f8") for name in names])) == start + text
+    assert other_type(np.dtype([("c0", "f8")]), np.dtype([("a", "f8")])) == (
+        "data must have the columns c0, got a: 'c0' missing and 'a' not among them; the circuit knows a table without "
+        "a header, as --no-header reads one"
+    )
+
+
+def test_given_variables_of_numbers_only(gaps: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("seq,t\n0.25,0.5\n")
+    done = run("encode", gaps / "m.onnx", tmp_path / "x.csv", tmp_path / "x.pce", "--given", "seq")
+    assert done.exit_code == 2 and done.stderr.endswith(
+        "--given must go with a circuit whose variables are numbers of the data, this one has a predictor stage: leave "
+        "what the receiver knows (seq) out of the data, and train a circuit on the others\n"
+    )
 
 
 def test_scores_tell_of_missing_tokens(gaps: Path) -> None:
