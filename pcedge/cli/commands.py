@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 
+from pcedge.cli.completing import rungs
 from pcedge.cli.files import (
     describe_archive,
     describe_stream,
@@ -160,6 +161,7 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
+    shell_complete=rungs,
     help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu; by default predictor too where the "
     "circuit has one.",
 )

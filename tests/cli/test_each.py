@@ -240,7 +240,15 @@ class TestCompletion:
 
     @pytest.mark.parametrize(
         ("words", "found"),
-        [("pcedge enc", "encode"), ("pcedge encode --pack", "--packet-bytes"), ("pcedge decode --engine n", "numpy")],
+        [
+            ("pcedge enc", "encode"),
+            ("pcedge encode --pack", "--packet-bytes"),
+            ("pcedge decode --engine n", "numpy"),
+            ("pcedge verify --rungs ort,na", "ort,native"),
+            ("pcedge export --target py", "pynq-z2"),
+            ("pcedge export --target c", "c99"),
+            ("pcedge encode di", "digits"),
+        ],
     )
     def test_words(self, words, found):
         environment = os.environ | {
