@@ -221,6 +221,8 @@ class Column:
             return ""
         limit = MOST_CELL[np.dtype(self.dtype).itemsize]
         cell = abs(float(value)) * 10.0**self.places / self.step
+        if cell < limit and value.dtype.type(round(cell) * self.step / 10.0**self.places) != abs(value):
+            return ""
         most = 10 ** len(str(max(abs(self.low), abs(self.high), int(min(cell, limit))))) - 1
         spec = f"{self.name or '*'}:scaled={self.step}e-{self.places}:{-most}..{most}"
         return f"; train --columns '{spec}' makes a circuit that takes more" if cell <= most <= limit else ""
