@@ -179,7 +179,8 @@ def parse_table(
     if typed and fields is not None and fields.names == _names(head):
         told = (number for number, name in enumerate(_names(head)) if fields[name].kind == "f")
         return _to_fields(where, values, head, sorted({*floats, *told}), missing, fields)
-    if floats:
+    # Columns that are not those of the circuit keep their names, by which they are refused.
+    if floats or (typed and fields is not None):
         return _to_fields(where, values, head, floats, missing, None)
     return _to_array(where, values, len(head.first.cells), dtype)
 
