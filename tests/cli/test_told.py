@@ -241,6 +241,7 @@ def test_some_records_of_a_sound_are_one_of_its_rate() -> None:
     sound = Form("wav <i3", wav_header(8000, 1, "<i3", 27), b"\0more")
     part = wav_of(data := write(part_of_wav(sound, 3), samples[2:5]), "part.wav")
     assert (part.rate, part.number, part.channels) == (8000, "<i3", 1) and len(data) == part.end + 1
+    assert data[: part.start] == wav_header(8000, 1, "<i3", 9)
     assert_array_equal(unpacked(data[part.start : part.end], "<i3").reshape(-1, 1), samples[2:5])
     with pytest.raises(DataError, match=r"^the stream's source must be a WAV file, it does not start as one$"):
         part_of_wav(Form("wav", b"RIFF"), 3)
