@@ -21,7 +21,7 @@ from pcedge.codec.packet_rows import (
     encode_packet_rows,
     layout_rows,
 )
-from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
+from pcedge.codec.packets import PacketLayout, damaged_in_words, decode_packets, encode_packets
 from pcedge.codec.stream import begin, check_head
 from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
@@ -140,8 +140,7 @@ def whole(received: Received) -> NDArray[Any]:
     """
     lost = int((~received.here).sum())
     if lost or received.damaged:
-        named = ", ".join(map(str, received.damaged[:5])) + (", …" if len(received.damaged) > 5 else "")
-        packets = f"of its {received.packets} packets {named} are damaged, " if received.damaged else ""
+        packets = f"{damaged_in_words(received.damaged, received.packets)}, " if received.damaged else ""
         raise StreamError(
             f"the stream must have all of its packets: {packets}{lost} of {received.here.size} numbers did not come; "
             "--lost FILE writes the others, and which they are"

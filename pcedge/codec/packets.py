@@ -24,6 +24,8 @@ from pcedge.errors import UsageError
 from pcedge.native import NativeEngine
 from pcedge.schedule.steps import Interval
 
+#: damaged packets that are named in a message
+SHOWN = 5
 #: bits of a packet's checksum
 CRC_BITS = (0, 16, 32)
 #: bytes of a packet at most: what a length field of two bytes can say
@@ -98,6 +100,19 @@ Unpack = Callable[[list[bytes], IntArray, IntArray, IntArray], None]
 #: the intervals of what is in a packet as a whole or not at all, with the least that each might be: of a symbol one, of
 #: a number those of its token and raw bits
 Item = Sequence[tuple[int, int, int]]
+
+
+def damaged_in_words(numbers: Sequence[int], count: int) -> str:
+    """Say which of so many packets are damaged.
+
+    Example:
+        >>> damaged_in_words([43], 56), damaged_in_words([37, 55], 56)
+        ('packet 43 of 56 is damaged', 'packets 37, 55 of 56 are damaged')
+    """
+    if len(numbers) == 1:
+        return f"packet {numbers[0]} of {count} is damaged"
+    more = f", … ({len(numbers)} packets)" if len(numbers) > SHOWN else ""
+    return f"packets {', '.join(map(str, numbers[:SHOWN]))}{more} of {count} are damaged"
 
 
 class Unpacked(NamedTuple):

@@ -196,7 +196,8 @@ class TestStream:
         assert received.damaged == (received.packets - 1,)
         np.testing.assert_array_equal(received.array, np.where(received.here, self.DATA, 0))
         lost = int((~received.here).sum())
-        with pytest.raises(StreamError, match=rf"packets {received.damaged[0]} are damaged, {lost} of 560 numbers"):
+        told = f": packet {received.damaged[0]} of {received.packets} is damaged, {lost} of 560 numbers"
+        with pytest.raises(StreamError, match=told):
             whole(received)
         with pytest.raises(StreamError, match=r"it has packets: pcedge\.codec\.decode_packet_stream takes it"):
             decode(self.ENGINE, data)
