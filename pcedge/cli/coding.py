@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pcedge.cli.each import DATA, OUT, STREAMS, EachCommand, open_coder
-from pcedge.cli.giving import known_values, variables_of
+from pcedge.cli.giving import known_values, refuse_given, variables_of
 from pcedge.cli.inputs import (
     ARRAY,
     MODEL,
@@ -72,7 +72,8 @@ class Slice(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option(
     "--given", metavar="NAME,…",
     help="Leave out variables that the receiver knows, and code the others given them: names of a table's header, or "
-    "numbers from 0. decode --given takes their values.  [default: none]",
+    "numbers from 0. decode --given takes their values. Not of circuits with a predictor stage or a symbolizer.  "
+    "[default: none]",
 )  # fmt: skip
 @click.option(
     "--known", type=VALUES, help="With --append, what decode --given takes for the records that OUT has already."
@@ -124,6 +125,7 @@ def encode(
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     if given is not None:
+        refuse_given(engine.circuit.symbolizer, given)
         engine = engine.with_given(variables_of(given, data, reading, len(engine.circuit.order)))
     check = check or default_verify(engine)
     if packet_bytes is not None:
@@ -253,10 +255,10 @@ def decode(
     with whole_file(out) as fresh:
         fresh.write_bytes(restored.data)
     x = restored.array
-    result: dict[str, Any] = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype)}
+    result: dict[str, Any] = {"out": str(out), "records": len(x), "shape": list(x.shape), "dtype": restored.dtype}
     if restored.format != "npy":
         result["format"] = restored.format
-    text = f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}"
+    text = f"{out}: {restored.format if restored.format != 'npy' else restored.dtype} {x.shape}"
     text += f", of {part['of_records']} records" if "of_records" in part else ""
     text += f"; {part['lost']} of {part['numbers']} numbers are lost" if part.get("lost") else ""
     return result | part, text, 0

@@ -10,8 +10,8 @@ from typing import Any
 import click
 import numpy as np
 
+from pcedge.cli.completing import rungs
 from pcedge.cli.files import (
-    SHOWN,
     describe_archive,
     describe_stream,
     is_float_file,
@@ -40,7 +40,6 @@ from pcedge.cli.output import (
     Command,
     Result,
     announce,
-    counted,
     in_words,
     mcu_line,
     memory_in_words,
@@ -50,6 +49,7 @@ from pcedge.cli.output import (
     table,
     warn,
 )
+from pcedge.codec.packets import damaged_in_words
 from pcedge.data.columns import Columns
 from pcedge.errors import DataError
 
@@ -145,11 +145,12 @@ def info(model: str, against: str | None) -> Result:
             words["memory_bits"] = memory_in_words(result["memory_bits"])
         result |= _symbolizer(integers)
     if "damaged_packets" in result:
-        words["damaged_packets"] = in_words(result["damaged_packets"][:SHOWN]) or "none"
+        numbers = result["damaged_packets"]
+        words["damaged_packets"] = damaged_in_words(numbers, result["packets"]) if numbers else "none"
     texts = {name: words.get(name) or in_words(value) for name, value in result.items()}
     text = "\n".join(f"{name.replace('_', ' ')}: {text}" for name, text in texts.items())
     if damaged := result.get("damaged_packets"):
-        warn(f"{counted(len(damaged), 'packet')} of {result['packets']} must have their checksum, they do not: damaged")
+        warn(f"{words['damaged_packets']}: another checksum than that of its bytes, or an impossible place")
     return result, text, 1 if damaged else 0
 
 
@@ -160,6 +161,7 @@ def info(model: str, against: str | None) -> Result:
     "--rungs",
     default="ort,csim",
     show_default=True,
+    shell_complete=rungs,
     help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu; by default predictor too where the "
     "circuit has one.",
 )

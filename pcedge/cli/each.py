@@ -15,7 +15,7 @@ from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DataPath, PipedPath
 from pcedge.cli.output import Command, Result, counted, leave, options_given, progress
 from pcedge.cli.paths import unwatched
-from pcedge.cli.streams import printable, say, say_ended, why
+from pcedge.cli.streams import say, say_ended, why
 from pcedge.data.forms import SUFFIXES
 from pcedge.data.readers import DIGITS, KNOWN, split_name
 from pcedge.errors import DataError, PcedgeError
@@ -281,8 +281,7 @@ class EachCommand(Command):
         # Where all failed in one way, as of wrong usage, the status says so.
         statuses = {entry["exit"] for entry in of["failed"]}
         status = statuses.pop() if len(of["failed"]) == count and len(statuses) == 1 else int(bool(of["failed"]))
-        lines = (_why(entry, self.source) for entry in of["failed"])
-        return result, [text, *(printable(line, [line]) for line in lines)], status
+        return result, text, status
 
 
 def _make_folder(path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcedge.cli.completing import targets
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import MODEL
 from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
@@ -21,7 +22,10 @@ JOBS = ("likelihood", "encode", "decode")
 
 @click.command(cls=Command, example="pcedge estimate m.onnx --target vitis-hls --rate 10e6")
 @click.argument("model", type=MODEL)
-@click.option("--target", default="vitis-hls", show_default=True, help="A target's name or TOML file: its clock.")
+@click.option(
+    "--target", default="vitis-hls", show_default=True, shell_complete=targets(),
+    help="A target's name or TOML file: its clock.",
+)  # fmt: skip
 @click.option("--macs", default=1, show_default=True, type=int, help="A power of two in 1..4096, a cycle.")
 @click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pcedge.cli.completing import targets
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
@@ -42,6 +43,7 @@ GIVEN_RECORDS = 64
     "--target",
     default="vitis-hls",
     show_default=True,
+    shell_complete=targets("c99", "program"),
     help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; c99: a source for "
     "microcontrollers; or program: one file for decoders, which numpy alone reads.",
 )

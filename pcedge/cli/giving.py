@@ -8,6 +8,8 @@ from pcedge.codec.container import Stream
 from pcedge.codec.files import source_of
 from pcedge.codec.given import in_words
 from pcedge.data import Reading, is_table, load_array, table_head
+from pcedge.data.maps import DataMap
+from pcedge.data.symbolizer import Symbolizer
 from pcedge.data.table import parse_header
 from pcedge.errors import DataError, UsageError
 
@@ -41,6 +43,20 @@ def variables_of(text: str, data: str, reading: Reading, count: int) -> tuple[in
     if len(set(found)) != len(found):
         raise UsageError(f"--given must name every variable once, got {text}")
     return tuple(sorted(found))
+
+
+def refuse_given(mapping: DataMap | None, text: str) -> None:
+    """Refuse given variables of a circuit whose variables are no numbers of the data.
+
+    Raises:
+        UsageError: it has a predictor stage or a symbolizer.
+    """
+    if mapping is not None:
+        stage = "symbolizer" if isinstance(mapping, Symbolizer) else "predictor stage"
+        raise UsageError(
+            f"--given must go with a circuit whose variables are numbers of the data, this one has a {stage}: leave "
+            f"what the receiver knows ({text}) out of the data, and train a circuit on the others"
+        )
 
 
 def known_values(path: str | None, head: Stream) -> Any:

@@ -11,9 +11,11 @@ from typing import Any
 
 import click
 import numpy as np
+from click.shell_completion import CompletionItem
 
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
+from pcedge.cli.completing import begun
 from pcedge.cli.output import ARRAYS, warn
 from pcedge.cli.streams import say
 from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
@@ -102,6 +104,10 @@ class ModelPath(PipedPath):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Let the names through."""
         return value if value in zoo() else super().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete the names and files."""
+        return begun(zoo(), incomplete)
 
 
 DATA = DataPath(exists=True, allow_dash=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import math
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from pcedge.cli.inputs import (
     verify_options,
 )
 from pcedge.cli.output import Command, Result, progress, warn, whole_file
+from pcedge.cli.rivals import COMPARED, packed_bytes, packed_file_bytes
 from pcedge.cli.streams import say
-from pcedge.data.forms import FORMATS
-
-#: bytes of the data that xz is run on, for the break-even
-COMPARED = 1 << 24
+from pcedge.data.forms import FORMATS, Form
+from pcedge.data.readers import split_name
 
 
 @click.command(cls=Command, example="pcedge pack m.onnx x.npy x.pcz")
@@ -64,12 +62,12 @@ def pack(
         circuit = pack_circuit(engine.program)
         with progress("encoding") as move:
             stream = encode(engine, x, lanes, move, fields_of(form))
-        other = _xz_bytes(x)
+        other = _xz_bytes(x, data, form)
         records = _break_even(len(circuit), other - len(stream), len(x))
         pays = len(circuit) + len(stream) < other
         say(
-            f"circuit {len(circuit)} bytes, stream {len(stream)}, both {len(circuit) + len(stream)}; xz of the data "
-            f"{other}: "
+            f"circuit {len(circuit)} bytes, stream {len(stream)}, both {len(circuit) + len(stream)}; xz of the "
+            f"{'data' if _is_array(form) else 'file'} {other}: "
             + (f"smaller from {records} records on, these are {len(x)}" if records else "never smaller than that")
         )
         with progress("verifying") as move:
@@ -85,11 +83,17 @@ def pack(
     return result, f"{out}: {len(circuit) + len(stream)} bytes for {len(x)} records, xz has {other}", 0
 
 
-def _xz_bytes(x: Any) -> int:
-    """Give the bytes of the data packed by xz; of many from a part of them."""
+def _is_array(form: Form | None) -> bool:
+    """Tell whether data are packed as numbers: those of a .npy file, or of one that does not come back."""
+    return form is None or form.format == "npy"
+
+
+def _xz_bytes(x: Any, data: str, form: Form | None) -> int:
+    """Give the bytes that xz makes of the file, as it would be packed without pcedge; of arrays of their numbers."""
+    if not _is_array(form):
+        return packed_file_bytes(split_name(data)[0])
     rows = max(1, COMPARED // max(1, x[:1].nbytes))
-    part = len(lzma.compress(np.ascontiguousarray(x[:rows]).tobytes(), preset=6))
-    return part if len(x) <= rows else math.ceil(part * len(x) / rows)
+    return packed_bytes(np.ascontiguousarray(x[:rows]).tobytes(), x.nbytes)
 
 
 def _break_even(circuit: int, saved: int, records: int) -> int | None:
@@ -121,7 +125,7 @@ def unpack(archive: str, out: Path, name: str | None, engine_name: str, threads:
         fresh.write_bytes(restored.data)
     x = restored.array
     result: dict[str, Any] = {
-        "out": str(out), "records": len(x), "shape": list(x.shape), "dtype": str(x.dtype), "format": restored.format,
+        "out": str(out), "records": len(x), "shape": list(x.shape), "dtype": restored.dtype, "format": restored.format,
         "digest": engine.circuit.digest.hex(),
     }  # fmt: skip
-    return result, f"{out}: {restored.format if restored.format != 'npy' else x.dtype} {x.shape}", 0
+    return result, f"{out}: {restored.format if restored.format != 'npy' else restored.dtype} {x.shape}", 0

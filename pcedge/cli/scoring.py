@@ -23,9 +23,8 @@ from pcedge.cli.inputs import (
     to_symbols,
 )
 from pcedge.cli.output import Command, Result, progress, save_array, table
-from pcedge.cli.paths import is_special
 from pcedge.data.readers import Reading
-from pcedge.errors import DataError, UsageError
+from pcedge.errors import DataError
 from pcedge.integer import IntegerCircuit
 
 #: variables that are shown to people
@@ -128,7 +127,7 @@ def _names(circuit: IntegerCircuit, data: str, reading: Reading, count: int) -> 
 @click.argument("model", type=MODEL)
 @click.option("--count", required=True, type=click.IntRange(0, 1 << 40), help="How many records.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the random bytes.")
-@click.option("--out", required=True, type=ARRAY, help="Write the records, .npy; - is stdout.")
+@click.option("--out", required=True, type=ARRAY, help="Write the records: .npy, .csv or .tsv; - is stdout.")
 @engine_options
 def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threads: int) -> Result:
     """Draw records from an integer circuit: what random bytes decode to, the same by every engine.
@@ -138,8 +137,6 @@ def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threa
     from pcedge.evaluate.samples import sample_data
     from pcedge.native import open_engine
 
-    if out.suffix.lower() != ".npy" and not is_special(out):
-        raise UsageError(f"the output must be a .npy file, got {out.name}")
     engine = open_engine(read_integer(model), engine_name, threads)
     x = sample_data(engine, count, seed)
     save_array(out, x)

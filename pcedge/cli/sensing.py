@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import math
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pcedge.cli.output import Result, announce, in_words, options_given, warn, whole_file
+from pcedge.cli.rivals import COMPARED, packed_bytes, packed_file_bytes
 from pcedge.cli.watching import aside, draw_plot, own_checkpoint, points, reporting, resumable
 from pcedge.data import Columns, Reading, Splits, load_data, parse_columns
 from pcedge.data.column_spec import ColumnSpec
@@ -29,9 +29,6 @@ OTHERS = (
 
 #: columns that are shown to people
 SHOWN = 8
-
-#: bytes of the held-out part that xz is run on, for the break-even
-COMPARED = 1 << 24
 
 
 def load_splits(
@@ -110,8 +107,9 @@ def train_sensor(
     missing: float | None = None,
     checkpoint: Path | None = None,
     plot: Path | None = None,
+    table: Path | None = None,
 ) -> Result:
-    """Choose a predictor stage, fit its circuit, and say what it is worth."""
+    """Choose a predictor stage, fit its circuit, and say what it is worth; `table` is the text that the data are of."""
     from pcedge.circuit import save_circuit
     from pcedge.evaluate.numbers import row_log_likelihood
 
@@ -144,13 +142,13 @@ def train_sensor(
     if data.test is not None and len(data.test):
         logs = row_log_likelihood(circuit, data.test)
         result["test_bits_per_value"] = float(-logs.sum() / np.log(2) / (len(data.test) * numbers))
-    result["break_even_bytes"] = _break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes)
+    result["break_even_bytes"] = break_even(data, columns, report.valid_bits * numbers, report.circuit_bytes, table)
     result |= draw_plot(plot, watch.curve, "candidate")
     lines = [f"{name.replace('_', ' ')}: {in_words(value)}" for name, value in result.items()]
     if columns is not None:
         result["accepts"] = [column.accepts for column in columns.columns]
         more = f", … ({len(columns.columns)} columns)" if len(columns.columns) > SHOWN else ""
-        lines.append(f"accepts, now and later: {', '.join(result['accepts'][:SHOWN])}{more}")
+        lines.append(f"accepts, now and later (--columns sets it): {', '.join(result['accepts'][:SHOWN])}{more}")
     # Under a predictor stage every number is a variable.
     result |= {
         f"{split}_bits_per_variable": result[f"{split}_bits_per_value"]
@@ -160,15 +158,20 @@ def train_sensor(
     return result | {"curve": points(watch.curve, "candidate")} | header, "\n".join(lines), 0
 
 
-def _break_even(data: Splits, columns: Columns | None, bits: float, circuit_bytes: int) -> int | None:
+def break_even(
+    data: Splits, columns: Columns | None, bits: float, circuit_bytes: int, table: Path | None
+) -> int | None:
     """Give the raw bytes from which the circuit has paid for itself against xz; None where it never does.
 
-    `bits` are those of a row.
+    `bits` are those of a row. A table as text is packed as it stands too: xz may find more in digits than in numbers.
     """
     rows = data.valid if data.valid is not None and len(data.valid) else data.train[-max(1, len(data.train) // 10) :]
     part = np.ascontiguousarray(rows[: max(1, COMPARED // max(1, rows[0].nbytes))])
     numbers = part if columns is None else np.ma.getdata(columns.apply(part))
     forms = (part.tobytes(), np.diff(numbers, axis=0, prepend=numbers[:1]).tobytes())
-    other = min(len(lzma.compress(form, preset=6)) for form in forms)
-    saved = other / part.nbytes - bits / (8 * part[0].nbytes)
+    other = min(packed_bytes(form, len(form)) / len(part) for form in forms)
+    if table is not None:
+        rows_there = sum(len(split) for split in (data.train, data.valid, data.test) if split is not None)
+        other = min(other, packed_file_bytes(table) / rows_there)
+    saved = (other - bits / 8) / part[0].nbytes
     return None if saved <= 0 else round(circuit_bytes / saved)

@@ -144,9 +144,10 @@ def train(
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Reading
+    from pcedge.data import Reading, is_table
     from pcedge.data.maps import symbols_of
     from pcedge.data.predictor import Predictor
+    from pcedge.data.readers import split_name
     from pcedge.data.specification import specification, symbolize
     from pcedge.learn import evaluate, fit
     from pcedge.learn.holdout import hold_out
@@ -166,9 +167,9 @@ def train(
     if init is not None and sized:
         raise click.UsageError("--for-records and --size-kbit must come without --init, whose circuit has its size")
     if init is None and wants_predictor(loaded, symbolizer, sized, missing, specs):
-        told = said_header(data, reading)
+        told, table = said_header(data, reading), split_name(data)[0] if is_table(data, reading) else None
         return train_sensor(
-            loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing, checkpoint, plot
+            loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing, checkpoint, plot, table
         )
     missing = None if missing is None else int(missing)
     start = None if init is None else read_float(init)

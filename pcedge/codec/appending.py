@@ -25,6 +25,9 @@ from pcedge.engines.base import LaneCoder
 from pcedge.errors import MismatchError, UsageError
 from pcedge.files import is_replaced, locked, replacing
 
+#: forms whose headers count the records, in words
+COUNTING = {"wav": "a WAV file", "idx": "an IDX file"}
+
 
 def append(
     engine: LaneCoder,
@@ -57,6 +60,11 @@ def append(
     """
     head = stream.head
     check_head(engine.circuit, head)
+    if head.packet_bytes is not None:
+        raise UsageError(
+            "records must be appended to a stream of segments, this one has packets: encode all records anew with "
+            "--packet-bytes, or those that come into a stream of their own"
+        )
     engine = engine.with_given(head.given)
     size = head.indexed[0] if head.indexed is not None else segment_rows(engine.circuit.symbolizer)
     if known is None and head.given:
@@ -128,6 +136,12 @@ def joined(old: Form | None, new: Form | None) -> Form:
         UsageError: the file that would come back is not the one with these records at its end.
     """
     first, second = old or Form("npy"), new or Form("npy")
+    if first.format in COUNTING:
+        raise UsageError(
+            f"records must be appended to a stream of a .npy file, a table or raw binary, this one is of "
+            f"{COUNTING[first.format]}, whose header counts its records: encode all of them anew, "
+            "or those that come into a stream of their own"
+        )
     head, more = (form.head.removeprefix(codecs.BOM_UTF8) for form in (first, second))
     heads = more in (b"", head) and (not first.head or first.format in ("csv", "tsv"))
     if first.text != second.text or not heads or first.tail or second.tail or first.padding:
@@ -141,10 +155,17 @@ def joined(old: Form | None, new: Form | None) -> Form:
 def _told(form: Form) -> str:
     """Name a form, and the bytes beside its numbers."""
     parts = {"before": form.head, "behind": form.tail, "left over behind": form.padding}
-    beside = [
-        f"{data[:40]!r}{' …' if len(data) > 40 else ''} {where} its numbers" for where, data in parts.items() if data
-    ]
+    beside = [f"{_bytes_told(data)} {where} its numbers" for where, data in parts.items() if data]
     return form.text + (" with " + " and ".join(beside) if beside else "")
+
+
+def _bytes_told(data: bytes) -> str:
+    """Show text, as a table's header is, and of what is none how much it is."""
+    try:
+        readable = data.decode().replace("\r", "").replace("\n", "").replace("\t", "").isprintable()
+    except UnicodeDecodeError:
+        readable = False
+    return f"{data[:40]!r}{' …' if len(data) > 40 else ''}" if readable else f"{len(data)} bytes"
 
 
 def _no_values(head: Stream, size: int) -> NDArray[Any]:

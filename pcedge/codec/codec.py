@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.decoder import Decoder, StreamFile, StreamSource, range_of
+from pcedge.codec.given import given_rows
+from pcedge.codec.packet_stream import decode_packet_stream, whole
 from pcedge.codec.source import Source, open_program
 from pcedge.errors import UsageError
 from pcedge.limits import read_source
@@ -82,7 +84,7 @@ class Codec:
             given: the values of the stream's given variables for every record, or whole records.
 
         Raises:
-            StreamError: the stream is truncated, damaged, of another version, or of another circuit.
+            StreamError: the stream is truncated, damaged, of another version, or of another circuit, or lacks packets.
             UsageError: `out` has another dtype or shape, an end of `records` is not among them, given values are
                 missing that the stream needs, or it has no use for them.
             DataError: the given values have another shape, or are not those of the encoder.
@@ -92,7 +94,12 @@ class Codec:
         else:
             # A path is one of a file here as with some records.
             named = isinstance(buf, str | os.PathLike) or hasattr(buf, "read")
-            restored = stream.decode(self.engine, read_source(buf)[0] if named else buf, given=given)
+            parsed = stream.parse(read_source(buf)[0] if named else buf)
+            if parsed.packet_bytes is None:
+                restored = stream.decode(self.engine, parsed, given=given)
+            else:
+                given_rows(parsed, given)  # packets have no use for any
+                restored = whole(decode_packet_stream(self.engine, parsed))
         if out is None:
             return restored
         if out.dtype != restored.dtype or out.shape != restored.shape:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
 from pcedge.codec.container import Stream, parse
 from pcedge.codec.decoder import Decoder, StreamFile, range_of
 from pcedge.codec.fields import Field
-from pcedge.data.forms import Form, form_of, load_file, write
+from pcedge.data.forms import Form, form_of, load_file, part_of_wav, write
 from pcedge.data.maps import reading_for
 from pcedge.data.readers import PLAIN, Reading
 from pcedge.engines.base import LaneCoder, Progress
@@ -37,8 +38,9 @@ class Restored(NamedTuple):
 
     data: bytes
     array: Array
-    #: the format's name
+    #: the format's name, and numpy's name of the type of the numbers in the file
     format: str
+    dtype: str
 
 
 def encode_file(
@@ -98,7 +100,7 @@ def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:
     form = source_of(head)
     if form is None or name not in (None, form.format):
         form = form_of(name or "npy", array)
-    return Restored(write(form, array), array, form.format)
+    return Restored(write(form, array), array, form.format, _written(form, array))
 
 
 def decode_records(
@@ -112,7 +114,7 @@ def decode_records(
         records: a slice of step 1, both of whose ends are among the records or behind the last; negative ones count
             from there.
         name: the format that is written; None takes that of the file which was encoded where it can hold a part of
-            it (`npy`, `csv`, `tsv`, `raw`), else `npy`.
+            it (all but `idx`), else `npy`.
         given: the values of the stream's given variables for every record of it, as in `pcedge.codec.decode`.
 
     Raises:
@@ -126,9 +128,17 @@ def decode_records(
     # A header that counts the records, and what stands behind the last of them, are those of the whole.
     if form is not None and form.format in ("csv", "tsv", "raw") and name in (None, form.format):
         part = replace(form, head=form.head if form.format != "raw" else b"", tail=b"", padding=b"")
+    elif form is not None and form.format == "wav" and name in (None, "wav"):
+        part = part_of_wav(form, len(array))
     else:
         part = form_of(name or "npy", array)
-    return Restored(write(part, array), array, part.format)
+    return Restored(write(part, array), array, part.format, _written(part, array))
+
+
+def _written(form: Form, array: Array) -> str:
+    """Name the type of numbers that a `.npy` file holds; other formats name none, so it is that of the array."""
+    number = form.number if form.format == "npy" else None
+    return str(array.dtype if number is None else np.dtype(number))
 
 
 def fields_of(form: Form | None) -> dict[int, bytes]:

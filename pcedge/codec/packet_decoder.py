@@ -24,12 +24,12 @@ class PacketDecoder:
         self.active = ~self.ended
         size = len(payloads[0])
         lead = widths.range_bits // 8
-        self._bytes = np.zeros((len(payloads), size + lead), dtype=np.int64)
+        self._bytes = np.zeros((len(payloads), size + lead), dtype=np.uint8)
         self._bytes[:, :size] = np.frombuffer(b"".join(payloads), dtype=np.uint8).reshape(-1, size)
         self._size, self._positions = size, np.full(len(payloads), lead, dtype=np.int64)
         self._range = np.full(len(payloads), (1 << widths.range_bits) - 1, dtype=np.int64)
         weights = 1 << (8 * np.arange(lead, dtype=np.int64)[::-1])
-        self._offset: IntArray = self._bytes[:, :lead] @ weights
+        self._offset: IntArray = self._bytes[:, :lead].astype(np.int64) @ weights
 
     def units(self, active: int) -> tuple[IntArray, IntArray]:
         """Give the value of one of 2^P parts, and the position within the range, of all payloads."""

@@ -21,7 +21,7 @@ from pcedge.codec.packet_rows import (
     encode_packet_rows,
     layout_rows,
 )
-from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
+from pcedge.codec.packets import PacketLayout, damaged_in_words, decode_packets, encode_packets
 from pcedge.codec.stream import begin, check_head
 from pcedge.data.prediction import centred, restored
 from pcedge.data.predictor import Predictor
@@ -69,7 +69,7 @@ def encode_packet_stream(
 
     Raises:
         DataError: the data do not fit the circuit.
-        UsageError: the packets have no room for a symbol.
+        UsageError: the packets have no room for a symbol, or so much that they hold more records than are decoded.
     """
     circuit = engine.circuit
     if engine.given:
@@ -88,6 +88,11 @@ def encode_packet_stream(
             symbolizer.apply(symbolizer.check(array)).astype(np.int64))  # fmt: skip
         layout = PacketLayout.of(engine, packet_bytes, len(records), crc_bits)
         packets = encode_packets(engine, records, layout, progress)
+        if len(records) > MOST_RECORDS * (1 + len(packets)):  # which nobody would decode
+            raise UsageError(
+                f"packets must hold at most {MOST_RECORDS} records each, {len(packets)} of {packet_bytes} bytes would "
+                f"hold {len(records)}: choose smaller ones"
+            )
     laid = dict(head.fields) | {Field.PACKETS: varint(layout.size) + bytes([layout.place_bytes, layout.crc_bits])}
     return Stream(head.digest, head.dtype, array.shape, (), check_fields(laid), tuple(packets)).pack()
 
@@ -135,8 +140,7 @@ def whole(received: Received) -> NDArray[Any]:
     """
     lost = int((~received.here).sum())
     if lost or received.damaged:
-        named = ", ".join(map(str, received.damaged[:5])) + (", …" if len(received.damaged) > 5 else "")
-        packets = f"of its {received.packets} packets {named} are damaged, " if received.damaged else ""
+        packets = f"{damaged_in_words(received.damaged, received.packets)}, " if received.damaged else ""
         raise StreamError(
             f"the stream must have all of its packets: {packets}{lost} of {received.here.size} numbers did not come; "
             "--lost FILE writes the others, and which they are"
@@ -164,7 +168,7 @@ def _received_rows(stage: Predictor, stream: Stream, got: UnpackedRows) -> Recei
     source = stage.source
     if source is not None and source.order:
         here = here.reshape(-1, len(source.order))[:, np.argsort(source.order)]
-    lost = ~here.reshape(len(array), -1)
+    lost = ~here.reshape(len(array), stage.columns)
     if source is None or source.places is None:
         _check_values(array, stream.dtype)
         array = array.astype(stream.dtype, copy=False)

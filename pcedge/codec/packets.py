@@ -24,12 +24,16 @@ from pcedge.errors import UsageError
 from pcedge.native import NativeEngine
 from pcedge.schedule.steps import Interval
 
+#: damaged packets that are named in a message
+SHOWN = 5
 #: bits of a packet's checksum
 CRC_BITS = (0, 16, 32)
 #: bytes of a packet at most: what a length field of two bytes can say
 MOST_BYTES = 65535
 #: symbols whose intervals are held in memory at a time
 BLOCK_SYMBOLS = 1 << 20
+#: bits of an interval's lower end that are kept apart from those before
+BASE_BITS = 512
 #: packets that are decoded side by side
 BLOCK_PACKETS = 1024
 
@@ -98,6 +102,19 @@ Unpack = Callable[[list[bytes], IntArray, IntArray, IntArray], None]
 Item = Sequence[tuple[int, int, int]]
 
 
+def damaged_in_words(numbers: Sequence[int], count: int) -> str:
+    """Say which of so many packets are damaged.
+
+    Example:
+        >>> damaged_in_words([43], 56), damaged_in_words([37, 55], 56)
+        ('packet 43 of 56 is damaged', 'packets 37, 55 of 56 are damaged')
+    """
+    if len(numbers) == 1:
+        return f"packet {numbers[0]} of {count} is damaged"
+    more = f", … ({len(numbers)} packets)" if len(numbers) > SHOWN else ""
+    return f"packets {', '.join(map(str, numbers[:SHOWN]))}{more} of {count} are damaged"
+
+
 class Unpacked(NamedTuple):
     """Hold what packets give: records of shape (N, variables), and which of their symbols came."""
 
@@ -107,20 +124,38 @@ class Unpacked(NamedTuple):
     damaged: tuple[int, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Interval:
-    """Hold the interval [low, low + width) 2^-scale that codes the symbols so far, exactly."""
+    """Hold the interval that codes the symbols so far, exactly.
+
+    It is [low, low + width) 2^-scale behind a base, which is in 2^-base_scale: a packet's lower end has as many bits as
+    the packet, and is added up now and then only.
+    """
 
     low: int
     width: int
     scale: int
+    base: int = 0
+    base_scale: int = 0
+
+    @property
+    def start(self) -> int:
+        """Give the lower end, in 2^-scale."""
+        return (self.base << self.scale - self.base_scale) + self.low
+
+    def narrowed(self, low: int, width: int, moves: int) -> _Interval:
+        """Give the interval inside of this one, whose unit is smaller by so many bits."""
+        inside = _Interval(low << moves, width << moves, self.scale + moves, self.base, self.base_scale)
+        if inside.scale - inside.base_scale < BASE_BITS:
+            return inside
+        return _Interval(0, inside.width, inside.scale, inside.start, inside.scale)
 
     def cells(self, payload: int) -> range:
         """List the strings of `payload` bytes all of whose continuations lie inside."""
-        cut = self.scale - 8 * payload
+        cut, start = self.scale - 8 * payload, self.start
         if cut <= 0:  # far from full
-            return range(self.low << -cut, (self.low + self.width) << -cut)
-        return range((self.low + (1 << cut) - 1) >> cut, (self.low + self.width) >> cut)
+            return range(start << -cut, (start + self.width) << -cut)
+        return range((start + (1 << cut) - 1) >> cut, (start + self.width) >> cut)
 
 
 def encode_packets(
@@ -210,17 +245,17 @@ def fill_packet(items: Iterable[Item], payload: int, widths: Widths) -> tuple[in
             fits = fits and _surely_fits(now, payload, least, widths)
             low, width = arithmetic.range_narrow(now.low, now.width, start, end, widths)  # type: ignore[arg-type]
             moves = 8 * int(arithmetic.range_bytes(np.int64(width), widths))  # type: ignore[arg-type]
-            now = _Interval(int(low) << moves, int(width) << moves, now.scale + moves)
+            now = now.narrowed(int(low), int(width), moves)
         safe += fits
         passed.append(now)
-        if not now.cells(payload):
+        if now.scale > 8 * payload and not now.cells(payload):
             break
     cells = now.cells(payload)
     if cells:  # all that there was
         return len(passed) - 1, False, cells.start.to_bytes(payload, "big")
     # What lies in the interval at least in part, so that no other symbols than these can be read from it.
     cut = now.scale - 8 * payload
-    near = [now.low >> cut, (now.low + now.width - 1) >> cut]
+    near = [now.start >> cut, (now.start + now.width - 1) >> cut]
     counts = [
         next(k for k in range(len(passed) - 1, -1, -1) if k == 0 or cell in passed[k].cells(payload)) for cell in near
     ]

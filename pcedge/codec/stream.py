@@ -181,7 +181,7 @@ def decode(
 
     Args:
         engine: what codes the circuit's lanes.
-        data: the stream.
+        data: the stream, or what `parse` made of it.
         progress: told (records done, records in all).
         given: the values of the stream's given variables for every record, or whole records of which these are taken.
 
@@ -190,11 +190,11 @@ def decode(
         UsageError: given values are missing that the stream needs, or it has no use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    stream = parse(data)
+    stream = data if isinstance(data, Stream) else parse(data)
     check_head(engine.circuit, stream)
     engine, known = engine.with_given(stream.given), given_rows(stream, given)
     if stream.packet_bytes is not None:
-        raise StreamError("the stream must have segments, it is one of packets: decode_packet_stream takes it")
+        raise StreamError("the stream must have segments, it has packets: pcedge.codec.decode_packet_stream takes it")
     _check_segments(stream, engine.circuit.symbolizer)
     # One segment at a time is held as symbols of 8 bytes; all records are, in the data's own type.
     out = np.empty((stream.shape[0], math.prod(stream.shape[1:])), dtype=stream.dtype)

@@ -214,6 +214,19 @@ class Column:
         plus = f"+{self.offset}" if self.offset else ""
         return f"{name}:scaled={text}{plus}:{self.low}..{self.high}"
 
+    def wider(self, value: Any) -> str:
+        """Say what takes a value that lies beyond the column's grid of decimals; nothing of any other one."""
+        low, high = self.values(np.array([self.low, self.high], dtype=np.int64))
+        if self.kind != "decimal" or self.offset or not np.isfinite(value) or low <= value <= high:
+            return ""
+        limit = MOST_CELL[np.dtype(self.dtype).itemsize]
+        cell = abs(float(value)) * 10.0**self.places / self.step
+        if cell < limit and value.dtype.type(round(cell) * self.step / 10.0**self.places) != abs(value):
+            return ""
+        most = 10 ** len(str(max(abs(self.low), abs(self.high), int(min(cell, limit))))) - 1
+        spec = f"{self.name or '*'}:scaled={self.step}e-{self.places}:{-most}..{most}"
+        return f"; train --columns '{spec}' makes a circuit that takes more" if cell <= most <= limit else ""
+
     @property
     def accepts(self) -> str:
         """Say for people which values the column takes, now and later."""

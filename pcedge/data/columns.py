@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.data.column import Column, integer_column
 from pcedge.data.column_spec import ColumnSpec
 from pcedge.data.grids import Cells, bits_of
-from pcedge.data.structs import Place, check_layout, describe, described, places_of, view_of
+from pcedge.data.structs import Place, check_layout, describe, described, other_type, places_of, view_of
 from pcedge.data.words import check_variables
 from pcedge.errors import DataError, UsageError
 
@@ -200,7 +200,7 @@ class Columns:
         else:
             same = array.dtype.newbyteorder("=") == self.source.newbyteorder("=")
         if not same:
-            raise DataError(f"data must be of type {_shown(self.source)} for these columns, got {_shown(array.dtype)}")
+            raise DataError(other_type(self.source, array.dtype))
         if not array.ndim or array.shape[1:] != self.shape:
             wanted = ", ".join(["rows", *map(str, self.shape)])
             raise DataError(f"data must have shape ({wanted}) for these columns, got {array.shape}")
@@ -267,7 +267,7 @@ class Columns:
         bits = f" (bits {int(bits_of(np.array([value]))[0]):0{2 * size}x})" if value != value or value == 0 else ""
         raise DataError(
             f"row {row}, {where}: a value must lie on the grid {column} from {ends[0]!s} to {ends[1]!s}, "
-            f"got {value!s}{bits}"
+            f"got {value!s}{bits}{column.wider(value)}"
         )
 
     def invert(self, cells: ArrayLike) -> Array:
@@ -369,7 +369,3 @@ def _read(entry: object) -> Column:
         if type(value) is not kinds[key] or (type(value) is int and not -(1 << 64) < value < 1 << 64):
             raise UsageError(f"{key} of a column must be {kinds[key].__name__}, got {str(value)[:40]}")
     return Column(**entry)
-
-
-def _shown(dtype: np.dtype[Any]) -> str:
-    return dtype.name if dtype.names is None else f"record of {', '.join(dtype.names)} ({dtype.itemsize} bytes)"

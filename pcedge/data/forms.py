@@ -287,12 +287,29 @@ def form_of(name: str, array: Array) -> Form:
         UsageError: the format needs what an array does not say.
     """
     if name == "wav":
-        raise UsageError("a WAV file must have a sample rate, which only a stream of a WAV or FLAC file carries")
+        raise UsageError(
+            "a WAV file must have a sample rate, which only a stream of a WAV or FLAC file carries; .npy holds "
+            "any array"
+        )
     if name == "idx":
-        raise UsageError("an IDX file must have its header, which only a stream of an IDX file carries")
+        raise UsageError(
+            "an IDX file must have its header, which only a stream of an IDX file carries, for all its records; "
+            ".npy holds any array"
+        )
     if name not in FORMATS:
         raise UsageError(f"the format must be one of {', '.join(FORMATS)}, got {name!r}")
     return Form(name)
+
+
+def part_of_wav(form: Form, frames: int) -> Form:
+    """Give the form of a WAV file of some frames of another one, with its rate and type of samples.
+
+    Raises:
+        DataError: the form's header is none of a WAV file.
+    """
+    wav = wav_of(form.head, "the stream's source")
+    size = frames * wav.channels * int(wav.number[-1])
+    return Form(form.text, wav_header(wav.rate, wav.channels, wav.number, size), b"\0" * (size % 2))
 
 
 def _write_npy(form: Form, array: Array) -> bytes:

@@ -50,7 +50,8 @@ def read_folder(folder: Path, splits: tuple[str, ...]) -> dict[str, Array]:
         return {splits[0]: _stack(loose)}
     if not arrays:
         raise DataError(
-            f"{folder} must hold .png or .pgm images, or folders named {', '.join(splits)} that do; it holds none"
+            f"{folder} must hold .png or .pgm images, .wav or .flac recordings, or folders named {', '.join(splits)} "
+            f"of images; it holds {_others(folder)}"
         )
     return arrays
 
@@ -62,6 +63,14 @@ def read_image(path: Path) -> Array:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file())
+
+
+def _others(folder: Path) -> str:
+    """Say what a folder holds that holds no images: most likely arrays, each a file of data by itself."""
+    arrays = sum(path.suffix.lower() == ".npy" for path in folder.iterdir())
+    if not arrays:
+        return "none"
+    return f"{arrays} .npy file{'s' * (arrays > 1)}: join the arrays of such files in one (numpy.concatenate)"
 
 
 def _stack(paths: list[Path]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from pcedge.data.words import MAX_VARIABLES
 from pcedge.errors import DataError, UsageError
 
 Array = NDArray[Any]
+
+#: fields that are named in a message
+SHOWN = 16
 
 #: bytes of a record at most
 MOST_BYTES = 1 << 20
@@ -142,6 +145,38 @@ def records_of(columns: Mapping[str, Array], where: str, fields: np.dtype[Any] |
     for name, column in columns.items():
         table[name] = _cast(column, kinds[name], f"{where}, column {name!r}") if name in kinds else column
     return table
+
+
+def other_type(wanted: np.dtype[Any], got: np.dtype[Any]) -> str:
+    """Say how a type of data differs from that of a circuit's columns, by the names of its fields where it has any."""
+    if wanted.names is None or got.names is None:
+        shown, came = (
+            dtype.name if dtype.names is None else f"record of {in_words(dtype.names)} ({dtype.itemsize} bytes)"
+            for dtype in (wanted, got)
+        )
+        return f"data must be of type {shown} for these columns, got {came}"
+    start = f"data must have the columns {in_words(wanted.names)}"
+    if wanted.names == got.names:
+        odd = next((name for name in wanted.names if wanted[name] != got[name]), None)
+        if odd is None:
+            return f"{start} as they lie in records of {wanted.itemsize} bytes, got {got.itemsize}, or other places"
+        return f"{start}, of type {wanted[odd]} in {odd!r}, got {got[odd]}"
+    if set(wanted.names) == set(got.names):
+        return f"{start} in this order, got {in_words(got.names)}: bring them into it"
+    gone, more = ([n for n in a if n not in b] for a, b in ((wanted.names, got.names), (got.names, wanted.names)))
+    parts = [f"{in_words(list(map(repr, gone)))} missing"] * bool(gone)
+    parts += [f"{in_words(list(map(repr, more)))} not among them"] * bool(more)
+    unnamed = tuple(f"c{number}" for number in range(len(got.names)))
+    hint = "; its first row was taken for a record: --header takes it as one of names" * (got.names == unnamed)
+    hint = hint or "; the circuit knows a table without a header, as --no-header reads one" * (
+        wanted.names[:1] == ("c0",)
+    )
+    return f"{start}, got {in_words(got.names)}: {' and '.join(parts)}{hint}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Name the first of some fields."""
+    return ", ".join(names[:SHOWN]) + (f", … ({len(names)})" if len(names) > SHOWN else "")
 
 
 def _cast(column: Array, dtype: np.dtype[Any], where: str) -> Array:

@@ -37,6 +37,10 @@ _FLOAT = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?|[+-]?
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,25})?|\.[0-9]{1,25})(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 _NUMBER = re.compile(rf"{_FLOAT.pattern}|[+-]?0[xob][0-9a-f]+", re.IGNORECASE)
 
+#: what to do about cells that hold words, and decimals where only integers are taken
+WORDS = "; a column of words must be left out of the file, or its words numbered"
+DECIMALS = "; circuits that pcedge train made of decimals take it, and so does pcedge.data.Reading(typed=True)"
+
 #: digits of a decimal at most: a double gives so many back
 DIGITS = 15
 
@@ -175,7 +179,8 @@ def parse_table(
     if typed and fields is not None and fields.names == _names(head):
         told = (number for number, name in enumerate(_names(head)) if fields[name].kind == "f")
         return _to_fields(where, values, head, sorted({*floats, *told}), missing, fields)
-    if floats:
+    # Columns that are not those of the circuit keep their names, by which they are refused.
+    if floats or (typed and fields is not None):
         return _to_fields(where, values, head, floats, missing, None)
     return _to_array(where, values, len(head.first.cells), dtype)
 
@@ -286,6 +291,10 @@ def _value(
         reason = f"{f'got {cell!r}' if cell else 'it is empty'}; train, encode and loglik take it with --missing"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
+        if not typed and _DECIMAL.fullmatch(cell):
+            reason += DECIMALS
+        elif line != head.first.line and not _is_number(cell):
+            reason += WORDS
     if line == head.first.line and header is None and not _is_number(cell):
         reason += "; --header takes the line as names"
     name = repr(head.first.cells[column]) if head.named else str(column + 1)

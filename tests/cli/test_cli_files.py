@@ -201,7 +201,8 @@ def test_a_suffix_says_what_a_file_holds(model: Path, folder: Path, tmp_path: Pa
     assert_array_equal(np.load(tmp_path / "y.bin"), X)
     for out, words, text in (
         ("z.wav", (), "a WAV file must have a sample rate, which only a stream of a WAV or FLAC file carries"),
-        ("z.idx", (), "an IDX file must have its header, which only a stream of an IDX file carries"),
+        ("z.idx", (), "an IDX file must have its header, which only a stream of an IDX file carries, for all "
+                      "its records; .npy holds any array"),
         ("z.png", (), "the output must have a suffix of what can be written, .npy, .csv, .tsv, .idx, .wav, .wave, or "
                       "one that says nothing, got z.png"),
         ("z.h5", (), "got z.h5"),

@@ -181,8 +181,10 @@ def test_samples_of_every_engine(tmp_path: Path) -> None:
     assert none["shape"] == [0, 6]
     # What was drawn is what the other commands take.
     as_json("encode", tmp_path / "m.onnx", tmp_path / "auto.npy", tmp_path / "x.pce")
-    wrong = run("sample", tmp_path / "m.onnx", "--count", 1, "--out", tmp_path / "x.csv")
-    assert wrong.exit_code == 2 and "the output must be a .npy file, got x.csv" in wrong.output
+    as_json("sample", tmp_path / "m.onnx", "--count", 90, "--seed", 5, "--out", tmp_path / "x.csv")
+    assert_array_equal(np.loadtxt(tmp_path / "x.csv", delimiter=",", dtype=np.uint8), np.load(tmp_path / "auto.npy"))
+    wrong = run("sample", tmp_path / "m.onnx", "--count", 1, "--out", tmp_path / "x.wav")
+    assert wrong.exit_code == 2 and "it must end in .npy, .csv, .tsv or in what says nothing, got x.wav" in wrong.output
     assert run("sample", tmp_path / "m.onnx", "--count", -1, "--out", tmp_path / "x.npy").exit_code == 2
 
 

@@ -21,7 +21,10 @@ from pcedge.codec import encode
 from pcedge.codec.appending import append_file, joined
 from pcedge.codec.archive import pack
 from pcedge.codec.packet_stream import encode_packet_stream
-from pcedge.data.forms import Form
+from pcedge.codec.packets import damaged_in_words
+from pcedge.data.forms import Form, part_of_wav, write
+from pcedge.data.sounds import unpacked, wav_header, wav_of
+from pcedge.data.structs import other_type
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export import write_onnx
@@ -52,7 +55,7 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", np.where(generator.random(walk.shape) < 0.1, np.nan, walk))
     words = ("train", "--data", folder / "x.npy", "--for-records", 5000, "--out", folder / "c.pcedge")
     (folder / "train.json").write_text(json.dumps(as_json(*words)))
-    assert "accepts, now and later: *:float64=-1.28..1.27 in steps of 0.01\n" in run(*words).stdout
+    assert "accepts, now and later (--columns sets it): *:float64=-1.28..1.27 in steps of 0.01\n" in run(*words).stdout
     assert run("quantize", folder / "c.pcedge", "--out", folder / "m.onnx").exit_code == 0
     return folder
 
@@ -61,10 +64,49 @@ def test_train_says_what_columns_accept(gaps: Path, tmp_path: Path) -> None:
     assert json.loads((gaps / "train.json").read_text())["accepts"] == ["*:float64=-1.28..1.27 in steps of 0.01"]
     for value, status in ((-1.28, 0), (1.27, 0), (1.28, 1)):
         np.save(tmp_path / "y.npy", np.full((3, 2), value))
-        assert run("encode", gaps / "m.onnx", tmp_path / "y.npy", tmp_path / "y.pce").exit_code == status
+        done = run("encode", gaps / "m.onnx", tmp_path / "y.npy", tmp_path / "y.pce")
+        assert done.exit_code == status
+        hint = ", got 1.28; train --columns '*:scaled=1e-2:-999..999' makes a circuit that takes more\n"
+        assert done.stderr.endswith(hint if status else "")
     words = ("train", "--data", gaps / "x.npy", "--for-records", 5000, "--out", tmp_path / "wide.pcedge")
     wide = as_json(*words, "--columns", "*:scaled=0.01:-9999..9999")
     assert wide["accepts"] == ["*:float64=-99.99..99.99 in steps of 0.01"] * 2
+
+
+def test_decode_says_what_it_wrote(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", DATA.astype(np.float32))
+    as_json("encode", folder / "m.onnx", tmp_path / "f.npy", tmp_path / "f.pce")
+    for out, dtype in (("y.npy", "float32"), ("y", "float32")):
+        words = ("decode", folder / "m.onnx", tmp_path / "f.pce", tmp_path / out)
+        assert f"{out}: {dtype} (37, 3)\n" in run(*words).stdout and as_json(*words)["dtype"] == dtype
+        assert np.load(tmp_path / out).dtype == dtype
+
+
+def test_columns_of_other_names_are_told() -> None:
+    wanted = np.dtype([("seq", "u2"), ("temp", "f8")])
+    start = "data must have the columns seq, temp"
+    for names, text in (
+        (("temp", "seq"), " in this order, got temp, seq: bring them into it"),
+        (("SEQ", "temp"), ", got SEQ, temp: 'seq' missing and 'SEQ' not among them"),
+        (("seq",), ", got seq: 'temp' missing"),
+        (("c0", "c1"), ", got c0, c1: 'seq', 'temp' missing and 'c0', 'c1' not among them; its first row was taken for "
+                       "a record: --header takes it as one of names"),
+        (("seq", "temp"), ", of type uint16 in 'seq', got float64"),
+    ):  # fmt: skip
+        assert other_type(wanted, np.dtype([(name, "f8") for name in names])) == start + text
+    assert other_type(np.dtype([("c0", "f8")]), np.dtype([("a", "f8")])) == (
+        "data must have the columns c0, got a: 'c0' missing and 'a' not among them; the circuit knows a table without "
+        "a header, as --no-header reads one"
+    )
+
+
+def test_given_variables_of_numbers_only(gaps: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("seq,t\n0.25,0.5\n")
+    done = run("encode", gaps / "m.onnx", tmp_path / "x.csv", tmp_path / "x.pce", "--given", "seq")
+    assert done.exit_code == 2 and done.stderr.endswith(
+        "--given must go with a circuit whose variables are numbers of the data, this one has a predictor stage: leave "
+        "what the receiver knows (seq) out of the data, and train a circuit on the others\n"
+    )
 
 
 def test_scores_tell_of_missing_tokens(gaps: Path) -> None:
@@ -130,10 +172,15 @@ def test_info_computes_all_checksums(folder: Path, tmp_path: Path) -> None:
     packets[-20] ^= 1
     (tmp_path / "p.pce").write_bytes(packets[:-1])
     last = said["packets"] - 1
+    told = f"packets {last - 1}, {last} of {last + 1} are damaged"
     assert as_json("info", tmp_path / "p.pce", status=1)["damaged_packets"] == [last - 1, last]
     result = run("info", tmp_path / "p.pce")
-    assert result.exit_code == 1 and f"damaged packets: {last - 1}, {last}\n" in result.stdout
-    assert f"2 packets of {last + 1} must have their checksum, they do not: damaged" in result.stderr
+    assert result.exit_code == 1 and f"damaged packets: {told}\n" in result.stdout
+    assert f"warning: {told}: another checksum than that of its bytes, or an impossible place\n" in result.stderr
+    result = run("decode", folder / "m.onnx", tmp_path / "p.pce", tmp_path / "y.npy")
+    assert f"the stream must have all of its packets: {told}, " in result.stderr
+    one = damaged_in_words([1], 3), damaged_in_words(range(9), 12)
+    assert one == ("packet 1 of 3 is damaged", "packets 0, 1, 2, 3, 4, … (9 packets) of 12 are damaged")
     archive = bytearray((folder / "x.pcz").read_bytes())
     assert as_json("info", folder / "x.pcz")["kind"] == "archive"
     for place, part in ((-6, "segment 0"), (10 - (folder / "x.pce").stat().st_size, "header")):
@@ -167,6 +214,37 @@ def test_archives_and_streams_name_each_others_command(folder: Path, tmp_path: P
     result = run("unpack", folder / "x.pce", tmp_path / "y.npy")
     assert result.exit_code == 1
     assert "got 8e504345, as a stream: pcedge decode takes it, with its circuit\n" in result.stderr
+
+
+def test_what_cannot_be_appended_to_says_what_can(folder: Path, tmp_path: Path) -> None:
+    for name, kind in (("wav", "a WAV file"), ("idx", "an IDX file")):
+        text = (
+            "records must be appended to a stream of a .npy file, a table or raw binary, this one is of "
+            f"{kind}, whose header counts its records: encode all of them anew, "
+            "or those that come into a stream of their own"
+        )
+        with pytest.raises(UsageError, match=whole(text)):
+            joined(Form(name, b"\0\xff"), Form(name, b"\0\xff"))
+    with pytest.raises(UsageError, match=r", got wav with 2 bytes before its numbers$"):
+        joined(Form("npy"), Form("wav", b"\0\xff"))
+    (tmp_path / "p.pce").write_bytes(encode_packet_stream(ENGINE, DATA, 16))
+    result = run("encode", folder / "m.onnx", folder / "x.npy", tmp_path / "p.pce", "--append")
+    assert result.exit_code == 2 and result.stderr.endswith(
+        "records must be appended to a stream of segments, this one has packets: encode all records anew with "
+        "--packet-bytes, or those that come into a stream of their own\n"
+    )
+    assert (tmp_path / "p.pce").read_bytes() == encode_packet_stream(ENGINE, DATA, 16)
+
+
+def test_some_records_of_a_sound_are_one_of_its_rate() -> None:
+    samples = np.arange(-4, 5, dtype=np.int32).reshape(9, 1)
+    sound = Form("wav <i3", wav_header(8000, 1, "<i3", 27), b"\0more")
+    part = wav_of(data := write(part_of_wav(sound, 3), samples[2:5]), "part.wav")
+    assert (part.rate, part.number, part.channels) == (8000, "<i3", 1) and len(data) == part.end + 1
+    assert data[: part.start] == wav_header(8000, 1, "<i3", 9)
+    assert_array_equal(unpacked(data[part.start : part.end], "<i3").reshape(-1, 1), samples[2:5])
+    with pytest.raises(DataError, match=r"^the stream's source must be a WAV file, it does not start as one$"):
+        part_of_wav(Form("wav", b"RIFF"), 3)
 
 
 def test_what_is_not_appended_is_told_by_what_differs(folder: Path, tmp_path: Path) -> None:

@@ -126,3 +126,9 @@ def test_commands(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", DATA[:1])
     result = run("pack", tmp_path / "m.onnx", tmp_path / "x.npy", tmp_path / "x.pcz")
     assert "xz of the data 60: smaller from " in result.stderr and ", these are 1" in result.stderr
+    # A file that comes back byte for byte is packed as it stands.
+    text = "".join(f"{a},{b},{c}\n" for a, b, c in x.tolist()).encode()
+    (tmp_path / "x.csv").write_bytes(text)
+    assert as_json("pack", tmp_path / "m.onnx", tmp_path / "x.csv", tmp_path / "x.pcz")["xz_bytes"] == len(
+        lzma.compress(text, preset=6)
+    )

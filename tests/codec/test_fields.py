@@ -329,5 +329,7 @@ def test_a_table_has_the_types_of_the_circuit_it_is_for(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=re.escape(f"{path}{text}")):
             encode_file(engine, path)
     path.write_text("volt,n\n1,2\n")
-    with pytest.raises(DataError, match="data must be of type record of n, volt"):
+    with pytest.raises(
+        DataError, match="data must have the columns n, volt in this order, got volt, n: bring them into it"
+    ):
         encode_file(engine, path)

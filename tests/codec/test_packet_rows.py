@@ -36,9 +36,21 @@ from pcedge.engines.base import Engine
 from pcedge.errors import DataError, StreamError, UsageError
 from pcedge.export import write_onnx
 from pcedge.export.project.prediction import draw_rows
+from pcedge.integer import IntegerCircuit
+from pcedge.learn.classes import Mixture, to_circuit
 from pcedge.native import NativeEngine, instruction_sets
+from pcedge.quantize import quantize
 
 SMALL = predictors.circuit_of(predictors.STAGE)
+
+
+def of_any_bytes() -> IntegerCircuit:
+    """Quantize a stage for which any bytes are numbers, most of them with 12 raw bits."""
+    group = Group(-(2**63), 2**63 - 1, 0, (1,))
+    stage = Predictor("int64", (1,), (group,), (0,), ((1, 0),), None, (), (), ((0, 12),), 12, 52)
+    tokens = stage.cardinalities[1]
+    leaf = np.exp(-np.abs(np.arange(tokens) - tokens / 2) / 3) + 1e-5
+    return quantize(to_circuit(Mixture(np.ones((1, 1)), leaf[None] / leaf.sum()), stage))
 
 
 @cache
@@ -111,14 +123,26 @@ class TestRoundTrip:
                 assert place < following == aligned
         assert any(place % columns for place in places) == (size < 60) and np.any(here, axis=0).all()
 
-    def test_the_interval_ends_in_two_cells_behind_bytes_of_ff(self):
-        """What of a number lies behind the payload may carry into its last byte."""
-        reference, *others = engines_of(13)
-        numbers = rows_of(13, 120)
-        for size in (19, 24):
-            layout = layout_rows(reference.circuit, size, 120)
-            packets = encode_packet_rows(reference, numbers, layout)
-            assert all(encode_packet_rows(engine, numbers, layout) == packets for engine in others)
+    @pytest.mark.parametrize("zeros", [0, 1, 2])
+    def test_what_lies_behind_the_payload_carries_into_it(self, zeros):
+        """The last number's interval holds the border below a cell of so many bytes 0: of the cells at it, the upper.
+
+        The number is the one that a reader finds at the border. Its interval begins far less than a cell before, with
+        bytes of ff; that of one a little below has a carry, which does not come as far.
+        """
+        circuit, generator, upper = of_any_bytes(), np.random.default_rng(zeros), 0
+        engines, layout = (ReferenceEngine(circuit), *natives(circuit)), layout_rows(circuit, 17, 40)
+        for _ in range(40):
+            cell = generator.integers(0, 256, 16 - zeros, dtype=np.uint8).tobytes() + bytes(zeros)
+            held = decode_packet_rows(engines[0], [b"\0" + cell], layout, 40).here.sum()
+            for below in (0, 128 << 8 * 38):
+                border = int.from_bytes(cell + bytes(40), "big") - below
+                longer = b"\0" + border.to_bytes(56, "big")
+                numbers = decode_packet_rows(engines[0], [longer], replace(layout, size=57), 40).numbers[: held + 1]
+                found = [encode_packet_rows(engine, numbers, layout) for engine in engines]
+                assert all(packets == found[0] for packets in found)
+                upper += not below and found[0][0] == b"\0" + cell
+        assert upper > 1
 
     def test_both_rules_are_taken(self):
         engine, numbers = engines_of(29)[-1], rows_of(29, 40)
@@ -175,6 +199,22 @@ class TestRoundTrip:
                 found = decode_packet_rows(engine, [b"\0" * layout.place_bytes + body], layout, 1)
                 assert found.here[0, 0] == (name == "own") and found.numbers[0, 0] == 5 * (name == "own")
 
+    def test_a_missing_number_of_a_wide_group_may_be_predicted_out_of_its_range(self):
+        x = np.array([0.5, 2e12, np.nan, np.nan, 2.5e12, np.nan, 3.25])[:, None]
+        stage = of_columns(x, np.nan, 3).circuit.symbolizer
+        high = stage.source.ranges[0][1]
+        assert stage.groups[0].wide and 3 * stage.source.apply(x)[1, 0] > high
+        circuit = predictors.circuit_of(stage)
+        for size in (17, 60):
+            streams = [
+                encode_packet_stream(engine, x, size) for engine in (ReferenceEngine(circuit), *natives(circuit))
+            ]
+            assert all(stream == streams[0] for stream in streams)
+            for engine in (ReferenceEngine(circuit), *natives(circuit)):
+                received = decode_packet_stream(engine, streams[0])
+                assert received.here.all()
+                np.testing.assert_array_equal(whole(received), x)
+
     def test_no_rows(self):
         for engine in engines_of(1):
             layout, numbers = layout_rows(engine.circuit, 24, 0), rows_of(1, 3)[:0]
@@ -225,11 +265,11 @@ def best_of(circuit) -> Engine:
     return (*natives(circuit), ReferenceEngine(circuit))[0]
 
 
-def of_columns(x, missing=None):
+def of_columns(x, missing=None, coefficient=60000):
     """Give the engine of a stage for an array's columns, each predicted by the row before."""
     source = Columns.of(x, missing=missing)
     source = source if source.places is None else replace(source, order=(2, 0, 3, 1))
-    groups = tuple(Group(low, high, min(max(0, low), high), (60000,)) for low, high in source.ranges)
+    groups = tuple(Group(low, high, min(max(0, low), high), (coefficient,)) for low, high in source.ranges)
     shape = source.cell_shape
     stage = Predictor(
         "int64", shape, groups, tuple(range(len(groups))), ((1,) + (0,) * len(shape),), None, (), (), ((0, 0),), 12, 64,
@@ -254,6 +294,13 @@ def floats(rows: int):
 
 
 class TestColumns:
+    @pytest.mark.parametrize("x", [fields(90), floats(90)])
+    def test_no_rows(self, x):
+        engine = of_columns(x, np.nan if x.dtype.names is None else None)
+        stream = encode_packet_stream(engine, x[:0], 40)
+        back = whole(decode_packet_stream(engine, stream))
+        assert (back.dtype, back.shape) == (x.dtype, x[:0].shape)
+
     @pytest.mark.parametrize(("x", "missing"), [(fields(90), None), (floats(90), np.nan)])
     def test_data_come_back_and_what_is_lost_is_named(self, x, missing):
         engine = of_columns(x, missing)

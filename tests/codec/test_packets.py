@@ -12,7 +12,7 @@ from helpers.series import series, series_circuit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pcedge.codec import decode
+from pcedge.codec import Codec, decode
 from pcedge.codec.container import parse
 from pcedge.codec.packet_stream import decode_packet_stream, encode_packet_stream, whole
 from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
@@ -176,15 +176,30 @@ class TestStream:
         head = parse(data)
         assert {len(packet) for packet in head.packets} == {20} and head.payload_bytes == 20 * len(head.packets)
 
+    def test_codecs_decode_them(self):
+        data = encode_packet_stream(self.ENGINE, self.DATA, 20, 32)
+        for codec in (Codec(self.ENGINE.circuit), Codec(self.ENGINE.circuit, engine="numpy")):
+            np.testing.assert_array_equal(codec.decode(data), self.DATA)
+            with pytest.raises(StreamError, match="of 560 numbers did not come"):
+                codec.decode(data[:-5])
+            with pytest.raises(UsageError, match="this one names none"):
+                codec.decode(data, given=self.DATA)
+
+    def test_more_records_than_a_packet_may_hold(self, monkeypatch):
+        monkeypatch.setattr("pcedge.codec.packet_stream.MOST_RECORDS", 20)
+        with pytest.raises(UsageError, match=r"at most 20 records each, 1 of 200 bytes would hold 80: choose smaller"):
+            encode_packet_stream(self.ENGINE, self.DATA, 200)
+
     def test_what_is_lost_is_said(self):
         data = encode_packet_stream(self.ENGINE, self.DATA, 20, 32)
         received = decode_packet_stream(self.ENGINE, data[:-5] + b"")
         assert received.damaged == (received.packets - 1,)
         np.testing.assert_array_equal(received.array, np.where(received.here, self.DATA, 0))
         lost = int((~received.here).sum())
-        with pytest.raises(StreamError, match=rf"packets {received.damaged[0]} are damaged, {lost} of 560 numbers"):
+        told = f": packet {received.damaged[0]} of {received.packets} is damaged, {lost} of 560 numbers"
+        with pytest.raises(StreamError, match=told):
             whole(received)
-        with pytest.raises(StreamError, match="is one of packets"):
+        with pytest.raises(StreamError, match=r"it has packets: pcedge\.codec\.decode_packet_stream takes it"):
             decode(self.ENGINE, data)
 
     def test_a_symbolizer_needs_all(self):

@@ -204,7 +204,14 @@ def test_a_value_on_no_cell_is_refused_by_its_place() -> None:
     columns = Columns.of(np.arange(20).reshape(-1, 2) / 4)
     assert str(columns.columns[0]) == "*:scaled=25e-2:0..255"
     text = "row 1, place (1,): a value must lie on the grid *:scaled=25e-2:0..255 from 0.0 to 63.75, got "
-    for value, shown in ((0.3, "0.3"), (64.0, "64.0"), (-0.0, "-0.0 (bits 8000000000000000)"), (1e300, "1e+300")):
+    wider = "64.0; train --columns '*:scaled=25e-2:-999..999' makes a circuit that takes more"
+    for value, shown in (
+        (0.3, "0.3"),
+        (64.0, wider),
+        (64.1, "64.1"),
+        (-0.0, "-0.0 (bits 8000000000000000)"),
+        (1e300, "1e+300"),
+    ):
         refused(columns, np.array([[0, 0.25], [0, value]]), text + shown)
     refused(columns, np.array([[0, 0.25], [0, np.nan]]), text + "nan (bits 7ff8000000000000)")
 

@@ -12,6 +12,7 @@ from helpers.messages import whole
 from numpy.testing import assert_array_equal
 
 from pcedge.data import Reading, load_array, load_data, load_labels, table_head
+from pcedge.data.table import DECIMALS, WORDS
 from pcedge.errors import DataError, MissingToolError, UsageError
 
 
@@ -88,8 +89,12 @@ def test_images_of_one_size_and_mode(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    text = f"{tmp_path} must hold .png or .pgm images, or folders named train, valid, test that do; it holds none"
-    assert refusal(tmp_path) == text
+    text = f"{tmp_path} must hold .png or .pgm images, .wav or .flac recordings, or folders named train, valid, test "
+    assert refusal(tmp_path) == f"{text}of images; it holds none"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.npy").write_bytes(b"")
+    many = "of images; it holds 2 .npy files: join the arrays of such files in one (numpy.concatenate)"
+    assert refusal(tmp_path) == text + many
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -210,9 +215,9 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
     ("data", "text"),
     [
         ("", " must hold at least one line of integers, it is empty"),
-        ("a,b\n1,2.5\n", ", line 2, column 'b': a cell must hold an integer, got the float '2.5'"),
-        ("1,2\n3,1e3\n", ", line 2, column 2: a cell must hold an integer, got the float '1e3'"),
-        ("1.5,2\n", ", line 1, column 1: a cell must hold an integer, got the float '1.5'"),
+        ("a,b\n1,2.5\n", ", line 2, column 'b': a cell must hold an integer, got the float '2.5'" + DECIMALS),
+        ("1,2\n3,1e3\n", ", line 2, column 2: a cell must hold an integer, got the float '1e3'" + DECIMALS),
+        ("1.5,2\n", ", line 1, column 1: a cell must hold an integer, got the float '1.5'" + DECIMALS),
         ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
         (
             "a,b\n1,nan\n",
@@ -220,7 +225,7 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
             "--missing",
         ),
         ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
-        ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'"),
+        ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'" + WORDS),
         ("1,2\n3\n", ", line 2: must have 2 cells like the first line, got 1"),
         ("1,2\n3,4,5\n", ", line 2: must have 2 cells like the first line, got 3"),
         ("-1,18446744073709551615\n", " must hold integers that fit int64, got -1..18446744073709551615"),

@@ -43,6 +43,23 @@ def special(name: str) -> IntegerCircuit:
     return quantize(Circuit(tuple(made)), QuantizationConfig(8, 10, 12, "small", leaf_masters=masters))  # type: ignore[arg-type]
 
 
+def rounded_up() -> IntegerCircuit:
+    """Make a circuit whose third variable's contexts behind two symbols 0 have sums that round up to 2^16.
+
+    Four equal units have the mantissas 65504, 65376, 95 and 96 there, in all 2^17 - 1: the upper 16 bits of products of
+    the tables' counts of 12 bits.
+    """
+    counts = np.array([[4095, 4095, 4095, 2050], [4095, 4087, 6, 12]])
+    tables = [np.stack([row, 4096 - row], axis=1) / 4096 for row in counts]
+    layers = (
+        *(InputLayer(variable, table) for variable, table in enumerate(tables)),
+        InputLayer(2, np.random.default_rng(0).dirichlet(np.ones(9), 4)),
+        ProductLayer((0, 1, 2), np.repeat(np.arange(4)[:, None], 3, axis=1)),
+        SumLayer((3,), np.full((1, 4), 1 / 4)),
+    )
+    return quantize(Circuit(layers), QuantizationConfig(leaf_bits=12))
+
+
 SPECIAL = (
     "mixed cardinalities", "one table", "early ends", "a certain child", "certain children", "sparse sums",
     "trailing zeros", "nested tables",

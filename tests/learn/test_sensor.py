@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from pcedge.circuit import load_circuit, log_likelihood, save_circuit
 from pcedge.circuit.file import circuit_bytes
-from pcedge.cli.sensing import columns_for
+from pcedge.cli.rivals import packed_file_bytes
+from pcedge.cli.sensing import break_even, columns_for
 from pcedge.codec.stream import decode, encode
 from pcedge.data import Splits
 from pcedge.data.maps import symbols_of
@@ -40,6 +41,22 @@ def series(rows: int, seed: int = 0) -> Any:
     first = np.round(800 * np.sin(np.arange(rows) / 9) + scale * generator.standard_normal(rows))
     second = np.round(first / 2 + 3 * generator.standard_normal(rows))
     return np.stack([first, second], axis=1).astype(np.int16)
+
+
+def test_a_circuit_pays_against_what_packs_the_table_best(tmp_path: Any) -> None:
+    data = Splits(series(2000))
+    table = tmp_path / "x.csv"
+    table.write_text("".join(f"{a},{b}\n" for a, b in data.train.tolist()))
+    row = data.train[0].nbytes
+    plain = break_even(data, None, 4.0, 1000, None)
+    assert plain is not None
+    # Of what xz packs best, the text or the numbers.
+    assert break_even(data, None, 4.0, 1000, table) > plain  # type: ignore[operator]
+    table.write_bytes(np.random.default_rng(0).bytes(20000))
+    assert break_even(data, None, 4.0, 1000, table) == plain
+    table.write_text("1\n" * 2000)
+    assert break_even(data, None, 0.0, 1000, table) == round(1000 / (packed_file_bytes(table) / 2000 / row))
+    assert break_even(data, None, 4.0, 1000, table) is None
 
 
 def test_a_series_of_two_channels(tmp_path: Any) -> None:

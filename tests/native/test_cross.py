@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.engine_contract import CIRCUITS
+from helpers.special import rounded_up
 from numpy.testing import assert_array_equal
 
 import pcedge
@@ -17,6 +18,9 @@ from pcedge.integer import IntegerCircuit
 from pcedge.native import NativeEngine
 from pcedge.native.build import FLAGS, SOURCES
 from pcedge.schedule import Program
+
+#: by their names here, where they are not those of examples
+MADE = CIRCUITS | {"sums that round up": rounded_up()}
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 
@@ -39,9 +43,11 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("lanes", [3, 70])
-@pytest.mark.parametrize("name", ["nltcs", "shuttle", "sharp and narrow", "wide", "unstructured", "nested"])
+@pytest.mark.parametrize(
+    "name", ["nltcs", "shuttle", "sharp and narrow", "wide", "unstructured", "nested", "sums that round up"]
+)
 def test_the_same_integers(runner: Path, name: str, lanes: int, tmp_path: Path) -> None:
-    circuit = CIRCUITS[name] if name in CIRCUITS else pcedge.load(name)
+    circuit = MADE[name] if name in MADE else pcedge.load(name)
     assert isinstance(circuit, IntegerCircuit)
     program = Program.of(circuit)
     reference = ReferenceEngine(program)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.engine_contract import CIRCUITS, EngineContract
+from helpers.special import rounded_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from strategies import integer_circuits, make_circuit, records_for, unstructured_circuits
 
+from pcedge import arithmetic
 from pcedge.codec import encode
 from pcedge.engines import Engine, ReferenceEngine
 from pcedge.errors import StreamError, UsageError
@@ -76,6 +78,19 @@ def test_kernels_of_every_width(widths: tuple[int, int, int], states: int) -> No
     records = rng.integers(0, circuit.cardinalities, (150, len(circuit.cardinalities)))
     records[::7, 1] = -1
     compare(circuit, records)
+
+
+def test_sums_that_round_up_to_a_power_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one divisor whose reciprocal is no product, in blocks of every size."""
+    circuit, divisors, reciprocal = rounded_up(), [], arithmetic.reciprocal
+    with monkeypatch.context() as patch:
+        patch.setattr(arithmetic, "reciprocal", lambda divisor: divisors.append(divisor) or reciprocal(divisor))
+        ReferenceEngine(circuit).intervals(np.zeros((1, 3), dtype=np.int64))
+    assert np.ravel(divisors)[-1] == 1 << 16
+    for count in (1, 9, 141):
+        records = np.random.default_rng(count).integers(0, (1, 1, 9), (count, 3))
+        records[5::3, 0] = 1
+        compare(circuit, records)
 
 
 @pytest.mark.parametrize("lanes", [1, 3, 64, 65, 130, 200])

@@ -125,15 +125,28 @@ def test_any_bytes_are_read_as_the_reference_reads_them(tmp_path: Path) -> None:
         C99Project(write_c99(circuit, tmp_path / "p"), (*SANITIZED, WITH_PACKETS)),
         ReferenceEngine(circuit),
     )
-    layout, count, jobs, wanted = PacketLayout(20, 8), 5, [], []
-    for _ in range(60):
-        place, rule = int(generator.integers(6)), int(generator.integers(2))
-        body = generator.integers(0, 256, 12, dtype=np.uint8).tobytes()
-        jobs.append(Job(UNPACK, count, struct.pack("<III", place, rule, 12) + body))
-        here = decode_packets(engine, [(2 * place + rule).to_bytes(8, "little") + body], layout, count)
+    count, jobs, wanted = 30, [], []
+    for number in range(120):
+        place, rule, size = int(generator.integers(6)), number % 2, 3 + number % 10
+        body = generator.integers(0, 256, size, dtype=np.uint8).tobytes()
+        jobs.append(Job(UNPACK, count, struct.pack("<III", place, rule, size) + body))
+        packet = (2 * place + rule).to_bytes(8, "little") + body
+        here = decode_packets(engine, [packet], PacketLayout(8 + size, 8), count)
         wanted.append(record_bytes(project.symbol_type, here.records))
     for done, expected in zip(project.run(jobs), wanted, strict=True):
         assert expected.startswith(done.data) and set(expected[len(done.data) :]) <= {255}
+
+
+def test_a_packet_at_the_lower_end_of_all_its_intervals(tmp_path: Path) -> None:
+    """Records of first symbols, whose payload is all zeros."""
+    circuit = ALL["made 1"]
+    project = C99Project(write_c99(circuit, tmp_path / "p"), (*SANITIZED, WITH_PACKETS))
+    records, layout = np.zeros((30, len(circuit.order)), dtype=np.int64), PacketLayout(16, 8)
+    first, *packets = encode_packets(ReferenceEngine(circuit), records, layout)
+    assert first == bytes(16) and packets
+    jobs = packet_jobs(project.symbol_type, records, circuit.order, [first, *packets], layout)
+    for done, (_, wanted) in zip(project.run([job for job, _ in jobs.values()]), jobs.values(), strict=True):
+        assert (done.status, done.data) == ("ok", wanted)
 
 
 def test_golden_packets(tmp_path: Path) -> None:
