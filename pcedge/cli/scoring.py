@@ -119,7 +119,8 @@ def _names(circuit: IntegerCircuit, data: str, reading: Reading, count: int) -> 
     source = circuit.symbolizer.source if isinstance(circuit.symbolizer, Predictor) else None
     if source is not None and source.places is not None:
         return [column.name or str(place) for place, column in enumerate(source.columns)]
-    names = table_head(data, reading).names if is_table(data, reading) else None
+    head = table_head(data, reading) if is_table(data, reading) else None
+    names = None if head is None else head.names
     return [name.strip() for name in names] if names is not None and len(names) == count else None
 
 

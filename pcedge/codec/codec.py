@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pcedge.codec import stream
+from pcedge.codec.container import parse
 from pcedge.codec.decoder import Decoder, StreamFile, StreamSource, range_of
 from pcedge.codec.given import given_rows
 from pcedge.codec.packet_stream import decode_packet_stream, whole
@@ -94,7 +95,7 @@ class Codec:
         else:
             # A path is one of a file here as with some records.
             named = isinstance(buf, str | os.PathLike) or hasattr(buf, "read")
-            parsed = stream.parse(read_source(buf)[0] if named else buf)
+            parsed = parse(read_source(buf)[0] if named else buf)
             if parsed.packet_bytes is None:
                 restored = stream.decode(self.engine, parsed, given=given)
             else:
