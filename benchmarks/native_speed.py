@@ -77,18 +77,21 @@ def peak(isa: str) -> Callable[[], tuple[int, float]]:
 
 
 def rates(engine: Engine, records: np.ndarray, lanes: int, jobs: tuple[str, ...] = JOBS) -> dict[str, float]:  # type: ignore[type-arg]
-    """Time each job once, in symbols a second of CPU."""
+    """Time each job once, in symbols a second of CPU; the native engine has records of a byte, as streams give them."""
     coded: list[bytes] = []
     out = {}
+    narrow = {"narrow": True} if isinstance(engine, NativeEngine) else {}
+    records = records if narrow else records.astype(np.int64)
     for job in jobs:
         begin = time.process_time()
         if job == "encode":
             coded = engine.encode_lanes(records, lanes)
         elif job == "decode":
-            assert (engine.decode_lanes(coded, len(records)) == records).all()
+            found = engine.decode_lanes(coded, len(records), **narrow)
         else:
             engine.likelihood(records)
         out[job] = records.size / (time.process_time() - begin)
+        assert job != "decode" or (found == records).all()
     return out
 
 
@@ -116,7 +119,7 @@ def main() -> None:
     numpy_engine, isas = ReferenceEngine(program), instruction_sets()
     engines = {isa: NativeEngine(program, isa) for isa in isas}
     fastest = engines[isas[0]]
-    records = fastest.sample(RECORDS, SEED)
+    records = fastest.sample(RECORDS, SEED).astype(np.uint8)
     needed = multiplications(program)
     peaks = {isa: peak(isa) for isa in isas}
     limit = dict.fromkeys(isas, 0.0)
@@ -177,7 +180,7 @@ def _wall(program: Program, records: np.ndarray, threads: int) -> dict[str, floa
         begin = time.perf_counter()
         engine.encode_lanes(records, len(records))
         middle = time.perf_counter()
-        engine.decode_lanes(coded, len(records))
+        engine.decode_lanes(coded, len(records), narrow=True)
         times["encode"].append(middle - begin)
         times["decode"].append(time.perf_counter() - middle)
     return {job: min(some) for job, some in times.items()}
@@ -186,7 +189,7 @@ def _wall(program: Program, records: np.ndarray, threads: int) -> dict[str, floa
 def _alone(name: str, count: int, barrier: Any, out: Any) -> None:
     """Time half of the records in a process of its own, beside another one."""
     program = Program.of(_circuit(name))
-    records = NativeEngine(program).sample(count, SEED)
+    records = NativeEngine(program).sample(count, SEED).astype(np.uint8)
     barrier.wait()
     out.put(_wall(program, records, 1))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pcedge import limits
 from pcedge.circuit import Circuit
@@ -54,7 +55,7 @@ def shipped(digest: str) -> Program | None:
 
 def _named(source: limits.Source) -> bytes | None:
     """Give the file of a shipped circuit that is meant by its name; None for everything else."""
-    if not isinstance(source, str):
+    if not isinstance(source, str) or Path(source).is_file():
         return None
     try:
         from pcedge.export.onnx.shipped import is_shipped, zoo_bytes
