@@ -208,11 +208,7 @@ def _restored(stage: Predictor, numbers: IntArray, here: NDArray[np.bool_]) -> N
 def _marking(stage: Predictor) -> NDArray[np.bool_]:
     """Tell which columns of the numbers mark missing values."""
     assert stage.source is not None
-    marks = np.array([column.missing is not None for column in stage.source.columns])
-    if len(marks) == 1:
-        return np.broadcast_to(marks, (stage.columns,))
-    fields = len(stage.source.order) or 1
-    return marks.reshape(-1, fields)[:, list(stage.source.order) or [0]].ravel()
+    return np.array([column.missing is not None for column in stage.source.cell_columns])
 
 
 def _check_values(values: NDArray[Any], dtype: np.dtype[Any]) -> None:

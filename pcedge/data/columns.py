@@ -93,8 +93,13 @@ class Columns:
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """Give the least and the largest cell of each place of a row of cells."""
+        return tuple((column.low, column.high) for column in self.cell_columns)
+
+    @property
+    def cell_columns(self) -> tuple[Column, ...]:
+        """Give the column of each place of a row of cells."""
         each = self.columns * math.prod(self.cell_shape) if len(self.columns) == 1 else self.columns
-        return tuple((each[place].low, each[place].high) for place in self.cell_places)
+        return tuple(each[place] for place in self.cell_places)
 
     @cached_property
     def cell_places(self) -> tuple[int, ...]:
@@ -106,8 +111,7 @@ class Columns:
     @property
     def cell_texts(self) -> tuple[str, ...]:
         """Say of each place of a row of cells which column it is, and how it maps numbers, as `--columns` has it."""
-        each = self.columns * math.prod(self.cell_shape) if len(self.columns) == 1 else self.columns
-        return tuple(str(each[place]) for place in self.cell_places)
+        return tuple(map(str, self.cell_columns))
 
     @property
     def marks_missing(self) -> bool:
