@@ -28,7 +28,7 @@ WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", 
 #: metadata that the format itself defines; a note must have another name
 METADATA = (
     "pcedge.format", "pcedge.digest", "pcedge.circuit", "pcedge.symbolizer", "pcedge.needed", "pcedge.log_constant",
-    "pcedge.log_constant_digest", "pcedge.likelihood_digest",
+    "pcedge.log_constant_digest", "pcedge.likelihood_digest", "pcedge.grid", "pcedge.grid_digest",
 )  # fmt: skip
 
 
@@ -71,9 +71,9 @@ def describe(
     }
 
 
-def constant_digest(digest: bytes, constant: str) -> str:
-    """Protect the constant of an import, which is no part of the circuit's digest: no stream depends on it."""
-    return hashlib.sha256(digest + constant.encode()).hexdigest()
+def text_digest(digest: bytes, text: str) -> str:
+    """Protect the constant of an import, or a grid: they are no part of the circuit's digest, no stream hangs on them."""
+    return hashlib.sha256(digest + text.encode()).hexdigest()
 
 
 def with_metadata(
@@ -94,6 +94,10 @@ def with_metadata(
         properties["likelihood_digest"] = circuit.likelihood_digest.hex()
     if circuit.log_constant:
         properties["log_constant"] = repr(circuit.log_constant)
-        properties["log_constant_digest"] = constant_digest(circuit.digest, properties["log_constant"])
+        properties["log_constant_digest"] = text_digest(circuit.digest, properties["log_constant"])
+    if circuit.grid is not None:
+        properties["grid"] = circuit.grid.to_json()
+        check_size(characters=len(properties["grid"]))
+        properties["grid_digest"] = text_digest(circuit.digest, properties["grid"])
     helper.set_model_props(model, {f"pcedge.{key}": value for key, value in properties.items()} | dict(notes))
     return model

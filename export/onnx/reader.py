@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from pcedge.data.maps import DataMap, map_from_json
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
 from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
 from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers, structure_error
-from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, constant_digest
+from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, text_digest
 from pcedge.export.onnx.stack_reader import StoredParameters, initializer_error, integer, stacked_layers
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.integer.circuit import IntegerCircuit
@@ -107,10 +108,11 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
         layers, order = stacked_layers(described, tensors, size)
     symbolizer = _symbolizer(metadata.get("pcedge.symbolizer"))
     constant = _log_constant(metadata.get("pcedge.log_constant"))
+    grid = _grid(metadata.get("pcedge.grid"))
     try:
         circuit = IntegerCircuit(
             layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant,
-            tails="tails" in described, **widths,
+            tails="tails" in described, grid=grid, **widths,
         )  # fmt: skip
         expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
@@ -127,7 +129,8 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
             f"the digest of the likelihood must be {wanted or 'absent, as tails are'}, "
             f"got {str(metadata.get('pcedge.likelihood_digest'))[:80]}",
         )
-    _check_constant(metadata, circuit)
+    _check_text(metadata, "log_constant", circuit, "onnx-constant", "the log constant")
+    _check_text(metadata, "grid", circuit, "onnx-grid", "the grid")
     _check_needed(metadata.get("pcedge.needed"), expected)
     check_equal(model, expected)
     return circuit
@@ -176,6 +179,19 @@ def _symbolizer(text: str | None) -> DataMap | None:
         raise FormatError("onnx-symbolizer", str(error)) from error
 
 
+def _grid(text: str | None) -> ValueGrid | None:
+    if text is None:
+        return None
+    check_size(characters=len(text))
+    try:
+        grid = ValueGrid.from_json(text)
+    except UsageError as error:
+        raise FormatError("onnx-grid", str(error)) from error
+    if grid.to_json() != text:
+        raise FormatError("onnx-grid", "the grid must be written in its canonical form")
+    return grid
+
+
 def _log_constant(text: str | None) -> float:
     """Read the constant of an import; files of circuits that have none have no entry."""
     if text is None:
@@ -191,15 +207,13 @@ def _log_constant(text: str | None) -> float:
     return value
 
 
-def _check_constant(metadata: Mapping[str, str], circuit: IntegerCircuit) -> None:
-    """Demand that the constant has its digest, and that neither stands alone."""
-    given = metadata.get("pcedge.log_constant"), metadata.get("pcedge.log_constant_digest")
-    wanted = None if given[0] is None else constant_digest(circuit.digest, given[0])
+def _check_text(metadata: Mapping[str, str], key: str, circuit: IntegerCircuit, rule: str, what: str) -> None:
+    """Demand that an entry has its digest, and that neither stands alone."""
+    given = metadata.get(f"pcedge.{key}"), metadata.get(f"pcedge.{key}_digest")
+    wanted = None if given[0] is None else text_digest(circuit.digest, given[0])
     if given[1] != wanted:
-        expected = wanted or "absent, as the constant is"
-        raise FormatError(
-            "onnx-constant", f"the digest of the log constant must be {expected}, got {str(given[1])[:80]}"
-        )
+        expected = wanted or f"absent, as the {what.split()[-1]} is"
+        raise FormatError(rule, f"the digest of {what} must be {expected}, got {str(given[1])[:80]}")
 
 
 def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:

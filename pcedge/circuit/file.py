@@ -14,6 +14,7 @@ from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumL
 from pcedge.circuit.parametric import Parametric, table_bytes, working_bytes
 from pcedge.circuit.rows import SparseRows
 from pcedge.data.maps import DataMap, map_from_dict
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import FormatError, UsageError
 from pcedge.files import write_whole
 from pcedge.limits import MemoryBudget, Source, read_source
@@ -39,12 +40,14 @@ def circuit_bytes(circuit: Circuit, where: str = "the circuit") -> bytes:
     from safetensors.numpy import save
 
     described, tensors = _describe(circuit)
-    checksum = _checksum(described, tensors, circuit.log_constant, circuit.symbolizer)
+    checksum = _checksum(described, tensors, circuit.log_constant, circuit.symbolizer, circuit.grid)
     header = {"format": FORMAT, "version": VERSION, "sha256": checksum, "layers": described}
     if circuit.log_constant:
         header["log_constant"] = circuit.log_constant
     if circuit.symbolizer is not None:
         header["symbolizer"] = circuit.symbolizer.as_dict()
+    if circuit.grid is not None:
+        header["grid"] = circuit.grid.as_dict()
     # One key: safetensors writes several in no fixed order, and equal circuits are to give equal bytes.
     data: bytes = save(tensors, {"pcedge": json.dumps(header, separators=(",", ":"))})
     _check_memory(described, tensors, len(data), where)
@@ -53,7 +56,7 @@ def circuit_bytes(circuit: Circuit, where: str = "the circuit") -> bytes:
 
 def circuit_checksum(circuit: Circuit) -> str:
     """Hash a circuit's structure and parameters, as its file does."""
-    return _checksum(*_describe(circuit), circuit.log_constant, circuit.symbolizer)
+    return _checksum(*_describe(circuit), circuit.log_constant, circuit.symbolizer, circuit.grid)
 
 
 def _describe(circuit: Circuit) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -134,16 +137,20 @@ def load_circuit(path: Source) -> Circuit:
     except UsageError as error:
         raise FormatError("circuit-symbolizer", f"{path}: {error}") from error
     try:
+        grid = ValueGrid.from_dict(header["grid"]) if "grid" in header else None
+    except UsageError as error:
+        raise FormatError("circuit-grid", f"{path}: {error}") from error
+    try:
         constant = header.get("log_constant", 0.0)
         if type(constant) is not float:
             raise TypeError(f"the log constant must be a float, got {constant!r}")
-        if _checksum(header["layers"], tensors, constant, symbolizer) != header["sha256"]:
+        if _checksum(header["layers"], tensors, constant, symbolizer, grid) != header["sha256"]:
             raise FormatError("circuit-checksum", f"{path} must have the numbers of its checksum: damaged file")
         _check_memory(header["layers"], tensors, size, path)
         layers = [_read_layer(index, entry, tensors) for index, entry in enumerate(header["layers"])]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise FormatError("circuit-layers", f"{path} must describe every layer with its tensors ({error!r})") from error
-    return Circuit(tuple(layers), constant, symbolizer)
+    return Circuit(tuple(layers), constant, symbolizer, grid)
 
 
 def _is_onnx(data: bytes) -> bool:
@@ -167,9 +174,9 @@ def _too_large(message: str) -> FormatError:
 
 
 def _checksum(
-    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: DataMap | None = None
+    described: object, tensors: dict[str, Any], constant: float, symbolizer: DataMap | None, grid: ValueGrid | None
 ) -> str:
-    """Hash what a file means: layers, every tensor by name, and constant and symbolizer if there are any."""
+    """Hash what a file means: layers, every tensor by name, and constant, symbolizer and grid if there are any."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -179,6 +186,8 @@ def _checksum(
         hasher.update(f"log_constant {constant!r}".encode())
     if symbolizer is not None:
         hasher.update(f"symbolizer {symbolizer.to_json()}".encode())
+    if grid is not None:
+        hasher.update(f"grid {grid.to_json()}".encode())
     return hasher.hexdigest()
 
 

@@ -14,8 +14,9 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.parametric import Parametric
 from pcedge.circuit.rows import SparseRows, batches, entries, float_entries, joined, row_sums
-from pcedge.circuit.structure import Shape, Spans, check_shapes, check_symbolizer, layer_scopes
+from pcedge.circuit.structure import Shape, Spans, check_grid, check_shapes, check_symbolizer, layer_scopes
 from pcedge.data.maps import DataMap
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 
 #: how far a row of probabilities may be from 1 and still count as normalised
@@ -168,6 +169,7 @@ class Circuit:
             written is that of this circuit plus this number. Inference does not add it, `pcedge loglik` does; 0
             for every other circuit.
         symbolizer: how data become the symbols that the circuit is over; None where they are symbols already.
+        grid: what the symbols of every variable stand for: names, columns of the data, bins or states (docs/grids.md).
 
     Raises:
         CircuitError: a rule is broken; the message says which, where, and what came instead.
@@ -182,6 +184,7 @@ class Circuit:
     layers: tuple[Layer, ...]
     log_constant: float = 0.0
     symbolizer: DataMap | None = None
+    grid: ValueGrid | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -199,6 +202,7 @@ class Circuit:
         _check_inputs([(index, layer) for index, layer in enumerate(self.layers) if isinstance(layer, InputLayer)])
         _check_sums([(index, layer) for index, layer in enumerate(self.layers) if isinstance(layer, SumLayer)])
         check_symbolizer(self.symbolizer, self.cardinalities)
+        check_grid(self.grid, self.symbolizer, self.cardinalities)
 
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:

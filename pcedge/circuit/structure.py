@@ -26,10 +26,11 @@ from pcedge.circuit.regions import (
     variables_of,
 )
 from pcedge.data.maps import DataMap
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 
 __all__ = [
-    "Region", "Regions", "Shape", "Spans", "check_shapes", "check_symbolizer", "child_lists", "clustered_order",
+    "Region", "Regions", "Shape", "Spans", "check_grid", "check_shapes", "check_symbolizer", "child_lists", "clustered_order",
     "coding_order", "depth", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree",
     "variables_of",
 ]  # fmt: skip
@@ -183,4 +184,26 @@ def check_symbolizer(symbolizer: DataMap | None, cardinalities: Sequence[int]) -
         if symbols != cardinality:
             raise CircuitError(
                 f"the symbolizer must give the {cardinality} symbols of variable {variable}, it gives {symbols}"
+            )
+
+
+def check_grid(grid: ValueGrid | None, symbolizer: DataMap | None, cardinalities: Sequence[int]) -> None:
+    """Check that a grid has the circuit's variables and symbols, and that no symbolizer is beside it.
+
+    Raises:
+        CircuitError: numbers of variables or of symbols differ, or there is a symbolizer too.
+    """
+    if grid is None:
+        return
+    if not isinstance(grid, ValueGrid):
+        raise CircuitError(f"the grid of a circuit must be a ValueGrid, got {type(grid).__name__}")
+    if symbolizer is not None:
+        raise CircuitError("a circuit must have a grid or a symbolizer, this one has both")
+    if len(grid.axes) != len(cardinalities):
+        raise CircuitError(f"the grid must have the circuit's {len(cardinalities)} variables, it has {len(grid.axes)}")
+    for variable, (axis, cardinality) in enumerate(zip(grid.axes, cardinalities, strict=True)):
+        if axis.symbols != cardinality:
+            raise CircuitError(
+                f"the grid must have the {cardinality} symbols of variable {variable} ({axis.name!r}), it has "
+                f"{axis.symbols}"
             )

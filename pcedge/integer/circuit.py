@@ -22,13 +22,13 @@ from pcedge.circuit.structure import (
     Regions,
     Shape,
     Spans,
-    check_shapes,
-    check_symbolizer,
+    check_grid, check_shapes,    check_symbolizer,
     child_lists,
     find_regions,
     region_tree,
 )
 from pcedge.data.maps import DataMap
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
 from pcedge.tails import TAIL_BITS
@@ -99,6 +99,7 @@ class IntegerCircuit:
             nowhere, and not a part of the digest.
         tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails
             (docs/arithmetic.md, section Tails); no part of the digest, for coding is the same.
+        grid: what the symbols stand for; no part of the digest, for streams hold symbols.
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -117,6 +118,7 @@ class IntegerCircuit:
     nested: tuple[NestedTables, ...] = ()
     log_constant: float = 0.0
     tails: bool = False
+    grid: ValueGrid | None = None
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -139,6 +141,7 @@ class IntegerCircuit:
         if sorted(self.order) != list(range(len(self.cardinalities))):
             raise CircuitError(f"the coding order must name each of the {len(self.cardinalities)} variables once")
         check_symbolizer(self.symbolizer, self.cardinalities)
+        check_grid(self.grid, self.symbolizer, self.cardinalities)
         self._check_nested()
         self._check_tails()
         if self.structured:

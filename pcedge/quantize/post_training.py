@@ -89,7 +89,7 @@ def quantize(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
-        circuit.log_constant, config.tails,
+        circuit.log_constant, config.tails, circuit.grid,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.layers import ProductLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.data.maps import map_from_json
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError, FormatError, PcedgeError
 from pcedge.files import write_whole
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerLayer, IntegerSum
@@ -56,6 +57,9 @@ STEP_FIELDS = (
 #: bytes of memory that reading takes at most: for each byte of the sections, for each layer with its steps, and for a
 #: moment for an entry of a leaf table
 _A_BYTE, _A_LAYER, _MOMENT = 64, 12_000, 64
+
+#: how the canonical text of a grid begins, in the section of the symbolizer
+_GRID = '{"axes":'
 
 _WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 
@@ -227,13 +231,15 @@ def _sections(program: Program) -> dict[str, IntArray | bytes]:
         rows.append([KINDS.index(shape.kind), shape.variable, shape.units, columns, len(shape.children), entries])
     likelihood, code = (_step_rows(program, schedule, lists) for schedule in (program.likelihood, program.code))
     nested = circuit.nested
+    meaning = circuit.grid or circuit.symbolizer
     tails: dict[str, IntArray | bytes] = {}
     if circuit.tails:
         tails[TAILS] = _join([_tails(index, layer) for index, layer in enumerate(circuit.layers)])
     return tails | {
         "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
         "order": _join([circuit.order]),
-        "symbolizer": b"" if circuit.symbolizer is None else circuit.symbolizer.to_json().encode(),
+        # A circuit has one of them at most.
+        "symbolizer": b"" if meaning is None else meaning.to_json().encode(),
         "constant": repr(circuit.log_constant).encode() if circuit.log_constant else b"",
         "layers": _join([rows]),
         **{name: _join(values) for name, values in arrays.items()},
@@ -365,9 +371,10 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> Integer
     if TAILS in readers:
         _add_tails(layers, readers[TAILS])
     text, constant = (sections[name].astype(np.uint8).tobytes().decode() for name in ("symbolizer", "constant"))
+    grid = ValueGrid.from_json(text) if text.startswith(_GRID) else None
     return IntegerCircuit(
         tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),
-        symbolizer=map_from_json(text) if text else None, nested=tuple(nested),
+        symbolizer=map_from_json(text) if text and grid is None else None, nested=tuple(nested), grid=grid,
         log_constant=float(constant) if constant else 0.0, tails=TAILS in readers, **widths,
     )  # fmt: skip
 

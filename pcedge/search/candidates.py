@@ -163,6 +163,7 @@ class Choices:
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,
             plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant, tails=plain.tails,
+            grid=plain.grid,
         )  # fmt: skip
 
     def bits(self, candidate: Candidate, records: IntArray) -> float:

@@ -1,0 +1,256 @@
+"""From densities to leaves: the grid of the least loss for a number of symbols, and leaves integrated over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arrays import FloatArray
+from pcedge.circuit.densities import Density
+from pcedge.data.value_grid import Axis
+from pcedge.errors import UsageError
+
+#: symbols of a real variable where nobody says how many
+SYMBOLS = 64
+
+#: cells between which the edges of a grid are chosen, at most
+CELLS = 512
+
+#: points of each density that the cells are made of
+_POINTS = 256
+
+#: densities that the search looks at, at most: of more, evenly many
+_LOOKED_AT = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Gridding:
+    """Hold how real values become symbols: the choices of whoever imports."""
+
+    #: symbols of a real variable, at most
+    symbols: int = SYMBOLS
+    #: records of values that the grid is chosen for, (records, columns), NaN where missing; None takes the leaves'
+    #: quantiles
+    data: NDArray[np.float64] | None = None
+    #: what becomes of values beyond the ends: `clip` or `refuse`
+    outside: str = "clip"
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        if not 2 <= self.symbols <= 4096:
+            raise UsageError(f"the symbols of a grid must be in 2..4096, got {self.symbols}")
+
+
+@dataclass(frozen=True, eq=False)
+class Gridded:
+    """Hold an axis, the tables of the densities over it, and what its bins forget."""
+
+    axis: Axis
+    #: (densities, symbols)
+    tables: FloatArray
+    #: nats: the mean of log density less that of a bin's mean density, over the densities
+    loss: float
+
+
+def grid_variable(
+    name: str,
+    column: int,
+    densities: Sequence[Density],
+    weights: Sequence[float] | None = None,
+    gridding: Gridding | None = None,
+) -> Gridded:
+    """Choose the grid of a variable by its leaves' densities, and integrate them over it.
+
+    Densities over real numbers get bins: with data of few distinct values one around each, else edges of the least
+    mean loss, found by dynamic programming among the densities' quantiles and those of the data. Densities over whole
+    numbers get integers from 0.
+
+    Args:
+        name: the variable's name.
+        column: the data's column.
+        densities: of all leaves of the variable; all over real numbers, or all over whole ones.
+        weights: how much each counts, as the weight of its mixture component; None takes all alike.
+        gridding: how many symbols, and data; None takes the defaults.
+
+    Raises:
+        UsageError: real and whole numbers are mixed, or there is no density.
+    """
+    chosen = gridding or Gridding()
+    if not densities:
+        raise UsageError(f"variable {name!r} must have at least one density, it has none")
+    if len({density.counts for density in densities}) != 1:
+        raise UsageError(f"the densities of variable {name!r} must be over real numbers all, or over whole ones all")
+    shares = np.ones(len(densities)) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(densities), 1 / len(densities))
+    values = _values(chosen, column)
+    if densities[0].counts:
+        return _grid_counts(name, column, densities, chosen, values)
+    edges = _edges(densities, shares, chosen, values)
+    clip = chosen.outside == "clip"
+    axis = Axis(name, column, "bins", tuple(edges.tolist()), outside=chosen.outside)
+    tables = np.stack([density.masses(edges, clip=clip) for density in densities])
+    return Gridded(axis, tables, _loss(densities, shares, edges))
+
+
+def grid_all(
+    names: Sequence[str],
+    densities: Mapping[int, Sequence[Density]],
+    weights: Mapping[int, Sequence[float]] | None = None,
+    gridding: Gridding | None = None,
+) -> dict[int, Gridded]:
+    """Grid some variables, by their numbers; those with the same densities, as of every step of an HMM, are found once.
+
+    Without data such variables share one grid.
+    """
+    made: dict[int, Gridded] = {}
+    known: dict[object, Gridded] = {}
+    for variable, leaves in densities.items():
+        shares = None if weights is None else weights.get(variable)
+        key = (tuple(leaves), None if shares is None else tuple(shares))
+        if (gridding is None or gridding.data is None) and key in known:
+            same = known[key]
+            axis = Axis(**{**_fields(same.axis), "name": names[variable], "column": variable})
+            made[variable] = Gridded(axis, same.tables, same.loss)
+            continue
+        made[variable] = known[key] = grid_variable(names[variable], variable, leaves, shares, gridding)
+    return made
+
+
+def _fields(axis: Axis) -> dict[str, object]:
+    return {field: getattr(axis, field) for field in axis.__dataclass_fields__}
+
+
+def _values(gridding: Gridding, column: int) -> FloatArray | None:
+    if gridding.data is None:
+        return None
+    if gridding.data.ndim != 2 or column >= gridding.data.shape[1]:
+        raise UsageError(f"the data of a grid must have column {column}, they have shape {gridding.data.shape}")
+    values = np.asarray(gridding.data[:, column], dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return np.sort(values) if len(values) else None
+
+
+def _grid_counts(
+    name: str, column: int, densities: Sequence[Density], gridding: Gridding, values: FloatArray | None
+) -> Gridded:
+    """Take the integers from 0 up to where less than 1e-9 is left, or what the data hold, within the limit."""
+    clip = gridding.outside == "clip"
+    count = 2
+    while count < gridding.symbols:
+        tail = max(float(density.count_masses(0, count + 1)[-1]) for density in densities)
+        if tail < 1e-9 and (values is None or values[-1] < count):
+            break
+        count += 1
+    axis = Axis(name, column, "integers", count=count, outside=gridding.outside)
+    tables = np.stack([density.count_masses(0, count, clip=clip) for density in densities])
+    return Gridded(axis, tables, 0.0)
+
+
+def _edges(
+    densities: Sequence[Density], shares: FloatArray, gridding: Gridding, values: FloatArray | None
+) -> FloatArray:
+    """Choose edges: around each of few distinct values, those of histograms, or by the least loss."""
+    if values is not None:
+        distinct = np.unique(values)
+        if 2 <= len(distinct) <= gridding.symbols:
+            middles = (distinct[:-1] + distinct[1:]) / 2
+            first, last = 2 * distinct[0] - middles[0], 2 * distinct[-1] - middles[-1]
+            return np.concatenate([[first], middles, [last]])
+    if all(density.family in ("histogram", "uniform") for density in densities):
+        breaks = np.unique(np.concatenate([_breaks(density) for density in densities]))
+        if len(breaks) - 1 <= gridding.symbols:
+            return breaks  # nothing is lost
+    cells = _cells(densities, values)
+    if len(cells) - 1 <= gridding.symbols:
+        return cells
+    return cells[_chosen(_costs(densities, shares, cells, values), gridding.symbols)]
+
+
+def _breaks(density: Density) -> FloatArray:
+    return density.breaks if density.family == "histogram" else np.array(density.parameters)
+
+
+def _looked_at(densities: Sequence[Density]) -> list[int]:
+    """Choose some of many different densities."""
+    different = {density: place for place, density in enumerate(densities)}
+    places = list(different.values())
+    picked = np.unique(np.linspace(0, len(places) - 1, min(len(places), _LOOKED_AT)).astype(int))
+    return [places[place] for place in picked]
+
+
+def _cells(densities: Sequence[Density], values: FloatArray | None) -> FloatArray:
+    """Make the edges among which is chosen: points of all densities and quantiles of the data, evenly by their number."""
+    sets = [densities[place].points(_POINTS) for place in _looked_at(densities)]
+    if values is not None:
+        quantiles = np.quantile(values, np.linspace(0, 1, _POINTS))
+        margin = 1e-9 * max(1.0, float(np.abs(quantiles).max()))
+        sets += [quantiles] * max(1, len(sets) // 2) + [np.array([quantiles[0] - margin, quantiles[-1] + margin])]
+    points = np.unique(np.concatenate(sets))
+    # Points nearer to each other than their own last digits are one.
+    points = points[np.concatenate([[True], np.diff(points) > 1e-12 * np.maximum(np.abs(points[1:]), 1e-200)])]
+    if len(points) > CELLS + 1:
+        points = points[np.unique(np.linspace(0, len(points) - 1, CELLS + 1).round().astype(int))]
+    return points
+
+
+def _costs(
+    densities: Sequence[Density], shares: FloatArray, cells: FloatArray, values: FloatArray | None
+) -> FloatArray:
+    """Give what joining the cells i..j-1 into one bin costs in nats, (cells + 1, cells + 1); see `_loss`."""
+    widths = np.diff(cells)
+    spans = cells[None, :] - cells[:, None]
+    total = np.zeros((len(cells), len(cells)))
+    looked = _looked_at(densities)
+    parts = [(densities[place].masses(cells, clip=False), shares[place]) for place in looked]
+    rest = sum(share for _, share in parts)
+    if values is not None:
+        parts = [(mass, share / rest / 2) for mass, share in parts]
+        parts.append((np.histogram(values, cells)[0] / len(values), 0.5))
+    for mass, share in parts:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fine = np.where(mass > 0, mass * np.log(mass / widths), 0.0)
+            sums, entropies = (np.concatenate([[0.0], np.cumsum(part)]) for part in (mass, fine))
+            joint = sums[None, :] - sums[:, None]
+            coarse = np.where(joint > 0, joint * np.log(joint / spans), 0.0)
+            total += share * (entropies[None, :] - entropies[:, None] - coarse)
+    return np.maximum(total, 0.0)
+
+
+def _chosen(costs: FloatArray, bins: int) -> NDArray[np.int64]:
+    """Find the edges of so many bins with the least sum of costs, by dynamic programming."""
+    count = len(costs)
+    upper = np.where(np.tri(count, k=0, dtype=bool), np.inf, costs)
+    best = upper[0].copy()
+    froms = np.zeros((bins, count), dtype=np.int64)
+    for step in range(1, bins):
+        joint = best[:, None] + upper
+        froms[step] = joint.argmin(axis=0)
+        best = joint[froms[step], np.arange(count)]
+    picked = [count - 1]
+    for step in range(bins - 1, 0, -1):
+        picked.append(int(froms[step][picked[-1]]))
+    return np.array([0, *reversed(picked)], dtype=np.int64)
+
+
+def _loss(densities: Sequence[Density], shares: FloatArray, edges: FloatArray) -> float:
+    """Give what bins forget: E log f(x) less E log of the bin's mean density, between the ends, in nats."""
+    looked = _looked_at(densities)
+    rest = sum(shares[place] for place in looked)
+    loss = 0.0
+    for place in looked:
+        density = densities[place]
+        fine = np.unique(np.concatenate([edges, density.points(4 * _POINTS)]))
+        fine = fine[(fine >= edges[0]) & (fine <= edges[-1])]
+        mass, widths = density.masses(fine, clip=False), np.diff(fine)
+        starts = np.searchsorted(fine, edges)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            inner = np.where(mass > 0, mass * np.log(mass / widths), 0.0).sum()
+            for (low, high), (first, last) in zip(pairwise(starts), pairwise(edges), strict=True):
+                whole = mass[low:high].sum()
+                inner -= whole * np.log(whole / (last - first)) if whole > 0 else 0.0
+        loss += shares[place] / rest * inner if rest > 0 else 0.0
+    return float(max(loss, 0.0))
