@@ -174,7 +174,8 @@ def _too_large(message: str) -> FormatError:
 
 
 def _checksum(
-    described: object, tensors: dict[str, Any], constant: float, symbolizer: DataMap | None, grid: ValueGrid | None
+    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: DataMap | None = None,
+    grid: ValueGrid | None = None,
 ) -> str:
     """Hash what a file means: layers, every tensor by name, and constant, symbolizer and grid if there are any."""
     hasher = hashlib.sha256(json.dumps(described, sort_keys=True, separators=(",", ":")).encode())

@@ -6,12 +6,14 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
+from pcedge.importers.graph import MAX_TABLE
+from pcedge.importers.gridding import Gridding
 from pcedge.importers.normalise import Draft, normalise
 from pcedge.limits import MemoryBudget, read_file
 
@@ -20,6 +22,18 @@ _A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8}
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Hold what whoever imports a file asks for beside it."""
+
+    #: the vtree of a PSDD
+    vtree: Path | None = None
+    #: how values become symbols
+    gridding: Gridding = field(default_factory=Gridding)
+    #: numbers in the tables of a compiled network at most
+    limit: int = MAX_TABLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +48,8 @@ class Imported:
     names: tuple[str, ...] = ()
     #: remarks: what was left out
     notes: tuple[str, ...] = ()
+    #: what the bins of every variable forget, in nats; empty where there are none
+    losses: tuple[float, ...] = ()
 
     @property
     def log_constant(self) -> float:
@@ -41,30 +57,30 @@ class Imported:
         return self.circuit.log_constant
 
 
-def _read_spn(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+def _read_spn(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "spn")
     return spflow.read(data, str(path), budget)
 
 
-def _read_bin(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+def _read_bin(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "bin")
-    return spflow_binary.read(data, str(path), budget), ()
+    return spflow_binary.read(data, str(path), budget)
 
 
-def _read_psdd(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
-    beside = vtree or _vtree_beside(path)
+def _read_psdd(path: Path, request: Request) -> Draft:
+    beside = request.vtree or _vtree_beside(path)
     tree = read_bytes(beside, "vtree")[0] if beside else None
     data, budget = read_bytes(path, "psdd")
-    return psdd.read(data, tree, str(path), str(beside), budget), ()
+    return psdd.read(data, tree, str(path), str(beside), budget)
 
 
-def _read_jpc(path: Path, vtree: Path | None) -> tuple[Draft, tuple[str, ...]]:
+def _read_jpc(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "jpc")
-    return pyjuice.read(data, str(path), budget), ()
+    return pyjuice.read(data, str(path), budget)
 
 
-#: a format's suffix, and its reader of (file, vtree or None): the place for a new format (docs/importers.md)
-READERS: dict[str, Callable[[Path, Path | None], tuple[Draft, tuple[str, ...]]]] = {
+#: a format's suffix, and its reader: the place for a new format (docs/importers.md)
+READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "spn": _read_spn,
     "bin": _read_bin,
     "psdd": _read_psdd,
@@ -72,14 +88,23 @@ READERS: dict[str, Callable[[Path, Path | None], tuple[Draft, tuple[str, ...]]]]
 }
 
 
-def import_circuit(path: str | Path, *, format: str | None = None, vtree: str | Path | None = None) -> Imported:
-    r"""Read a circuit that other software wrote.
+def import_circuit(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    vtree: str | Path | None = None,
+    gridding: Gridding | None = None,
+    limit: int = MAX_TABLE,
+) -> Imported:
+    r"""Read a circuit, or another model, that other software wrote.
 
     Args:
         path: the file, or the same compressed as `.gz`.
-        format: `spn`, `bin`, `psdd` or `jpc`; None takes it from the file's suffix.
+        format: a key of `READERS`; None takes it from the file's suffix.
         vtree: the vtree of a PSDD; None takes the file beside it with the same stem and the suffix `.vtree`, or with
             the stem up to an earlier point, and if there is none the vtree that the PSDD's nodes tell.
+        gridding: how real values become symbols; None takes 64 symbols by the leaves' quantiles.
+        limit: numbers in the tables of a compiled network at most.
 
     Raises:
         UsageError: the format is not known, or a vtree is given for another format.
@@ -103,8 +128,9 @@ def import_circuit(path: str | Path, *, format: str | None = None, vtree: str | 
         raise UsageError(f"{asked} one of {', '.join(READERS)}, got {known!r}")
     if vtree is not None and known != "psdd":
         raise UsageError(f"a vtree belongs to the format psdd, got one for {known}")
-    draft, names = READERS[known](path, None if vtree is None else Path(vtree))
-    return Imported(normalise(draft), known, names, draft.notes)
+    request = Request(None if vtree is None else Path(vtree), gridding or Gridding(), limit)
+    draft = READERS[known](path, request)
+    return Imported(normalise(draft), known, draft.variables, draft.notes, draft.losses)
 
 
 def suffix_of(path: Path) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
+from pcedge.circuit.densities import Density
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft
@@ -31,6 +32,15 @@ class Leaf:
     name: str
     variable: int
     table: FloatArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DensityLeaf:
+    """Hold a leaf over real or whole numbers; `gridding.grid_units` makes a `Leaf` of it."""
+
+    name: str
+    variable: int
+    density: Density
 
 
 @dataclass(frozen=True, eq=False, slots=True)

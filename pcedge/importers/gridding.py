@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.densities import Density
-from pcedge.data.value_grid import Axis
-from pcedge.errors import UsageError
+from pcedge.data.value_grid import Axis, ValueGrid
+from pcedge.errors import CircuitError, UsageError
+from pcedge.importers.graph import DensityLeaf, Leaf, Units
 
 #: symbols of a real variable where nobody says how many
 SYMBOLS = 64
@@ -118,6 +119,63 @@ def grid_all(
             continue
         made[variable] = known[key] = grid_variable(names[variable], variable, leaves, shares, gridding)
     return made
+
+
+def grid_units(
+    units: Units | Mapping[Hashable, object],
+    names: Sequence[str],
+    gridding: Gridding | None = None,
+    columns: Sequence[int] | None = None,
+) -> tuple[dict[Hashable, object], ValueGrid, tuple[float, ...]]:
+    """Turn the density leaves of a graph of units into leaves over a grid.
+
+    Args:
+        units: every unit by its key, `DensityLeaf` among them.
+        names: of the variables.
+        gridding: how many symbols, and data.
+        columns: the data's column of every variable; None takes their order.
+
+    Returns:
+        The units, the grid of all variables (integers from 0 where leaves are tables), and what the bins of every
+        variable forget, in nats.
+
+    Raises:
+        CircuitError: a variable has tables and densities over real numbers.
+        UsageError: real and whole numbers are mixed.
+    """
+    places = range(len(names)) if columns is None else columns
+    real: dict[int, dict[Hashable, Density]] = {}
+    tables: dict[int, int] = {}
+    for key, unit in units.items():
+        if isinstance(unit, DensityLeaf):
+            real.setdefault(unit.variable, {})[key] = unit.density
+        elif isinstance(unit, Leaf):
+            tables[unit.variable] = max(tables.get(unit.variable, 0), len(unit.table))
+    result: dict[Hashable, object] = dict(units)
+    axes: list[Axis] = []
+    losses = []
+    for variable, (name, column) in enumerate(zip(names, places, strict=True)):
+        leaves = real.get(variable, {})
+        if not leaves:
+            axes.append(Axis(name, column, "integers", count=tables.get(variable, 1), outside="refuse"))
+            losses.append(0.0)
+            continue
+        key, first = next(iter(leaves.items()))
+        if variable in tables and not first.counts:
+            raise CircuitError(f"variable {name!r} must have tables or densities over real numbers, it has both")
+        made = grid_variable(name, column, list(leaves.values()), None, gridding)
+        axis, symbols = made.axis, max(made.axis.symbols, tables.get(variable, 0))
+        rows = list(made.tables)
+        if symbols > axis.symbols:  # beside wider tables
+            axis = Axis(name, column, "integers", count=symbols, outside=axis.outside)
+            rows = [density.count_masses(0, symbols, clip=axis.outside == "clip") for density in leaves.values()]
+        for (key, _), row in zip(leaves.items(), rows, strict=True):
+            leaf = units[key]
+            assert isinstance(leaf, DensityLeaf)
+            result[key] = Leaf(leaf.name, variable, row)
+        axes.append(axis)
+        losses.append(made.loss)
+    return result, ValueGrid(tuple(axes)), tuple(losses)
 
 
 def _fields(axis: Axis) -> dict[str, object]:

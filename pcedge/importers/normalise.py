@@ -9,6 +9,7 @@ import numpy as np
 from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 
 #: a sum layer with at least this part of its weights present is written as a dense block
@@ -24,6 +25,12 @@ class Draft:
     names: tuple[str, ...]
     #: remarks for the user
     notes: tuple[str, ...] = ()
+    #: the variables' names in their order, empty where the source has none
+    variables: tuple[str, ...] = ()
+    #: what the symbols stand for; None where they are integers from 0, in the data's columns
+    grid: ValueGrid | None = None
+    #: what the bins of every variable forget, in nats; empty where there are none
+    losses: tuple[float, ...] = ()
 
 
 def normalise(draft: Draft) -> Circuit:
@@ -65,7 +72,7 @@ def normalise(draft: Draft) -> Circuit:
                 )
             layers.append(divided)
             totals.append(total)
-    return Circuit(tuple(layers), log_constant=float(totals[-1][0]))
+    return Circuit(tuple(layers), log_constant=float(totals[-1][0]), grid=draft.grid)
 
 
 def _divide_rows(logs: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +27,7 @@ _OPENED = re.compile(r"[^\s(){}\[\]|;,*#]+[ \t]+[A-Za-z]\w*\([^(){}]*[({]")
 RULE = "spn-syntax"
 
 
-def read(data: bytes, where: str, budget: MemoryBudget) -> tuple[Draft, tuple[str, ...]]:
+def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
     """Read an SPFlow text file.
 
     The first unit is the root. A unit may be written several times, as SPFlow does with one that has several parents,
@@ -34,7 +35,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> tuple[Draft, tuple[st
     V0, V1, … are taken by their numbers.
 
     Returns:
-        The layers, not yet normalised, and the variables' names.
+        The layers, not yet normalised, with the variables' names.
 
     Raises:
         FormatError: the text breaks the format; the message has the line or the unit.
@@ -67,7 +68,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> tuple[Draft, tuple[st
                 "type has to be turned into a histogram over integer symbols first",
             )
     root = next(iter(entries))
-    return layers_of(units, root, len(names), budget), tuple(names)
+    return replace(layers_of(units, root, len(names), budget), variables=tuple(names))
 
 
 def _scan(text: str, where: str) -> tuple[dict[str, tuple[str, str, int]], list[str]]:
