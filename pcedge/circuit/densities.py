@@ -21,9 +21,11 @@ REAL = {
     "exponential": ("low", "scale"), "lognormal": ("mean", "std"), "gamma": ("shape", "scale"), "histogram": (),
 }  # fmt: skip
 
-#: the parameters of every family of whole numbers: successes until the n-th failure for `negative_binomial`, failures
-#: before the first success for `geometric`, each with the probability p of a success
-COUNTS = {"poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "binomial": ("n", "p")}
+#: the parameters of every family of whole numbers: failures before the n-th success for `negative_binomial` and before
+#: the first one for `geometric`, trials up to the first one, from 1 on, for `trials`; p is the probability of a success
+COUNTS = {
+    "poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "trials": ("p",), "binomial": ("n", "p"),
+}  # fmt: skip
 
 #: least log mass of a table's entry: what has mass keeps a positive float64
 LEAST_LOG = -690.0
@@ -270,6 +272,11 @@ def _geometric(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
     return _negative_binomial((1.0, *parameters))
 
 
+def _trials(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
+    failures, top = _geometric(parameters)
+    return lambda k: failures(k - 1), top + 1
+
+
 def _binomial(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
     n, p = parameters
 
@@ -289,5 +296,6 @@ def _log_factorial(k: FloatArray) -> FloatArray:
 
 
 _PMF: dict[str, Callable[[tuple[float, ...]], tuple[Pmf, int]]] = {
-    "poisson": _poisson, "negative_binomial": _negative_binomial, "geometric": _geometric, "binomial": _binomial,
+    "poisson": _poisson, "negative_binomial": _negative_binomial, "geometric": _geometric, "trials": _trials,
+    "binomial": _binomial,
 }  # fmt: skip

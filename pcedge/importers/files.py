@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
-from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
+from pcedge.importers import deeprob, psdd, pyjuice, spflow, spflow_binary
 from pcedge.importers.graph import MAX_TABLE
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.normalise import Draft, normalise
 from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
-_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8}
+_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "json": 64}
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
 _CHUNK = 1 << 20
@@ -59,12 +59,12 @@ class Imported:
 
 def _read_spn(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "spn")
-    return spflow.read(data, str(path), budget)
+    return spflow.read(data, str(path), budget, request.gridding)
 
 
 def _read_bin(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "bin")
-    return spflow_binary.read(data, str(path), budget)
+    return spflow_binary.read(data, str(path), budget, request.gridding)
 
 
 def _read_psdd(path: Path, request: Request) -> Draft:
@@ -79,12 +79,18 @@ def _read_jpc(path: Path, request: Request) -> Draft:
     return pyjuice.read(data, str(path), budget)
 
 
+def _read_json(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "json")
+    return deeprob.read(data, str(path), budget, request.gridding)
+
+
 #: a format's suffix, and its reader: the place for a new format (docs/importers.md)
 READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "spn": _read_spn,
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "json": _read_json,
 }
 
 
