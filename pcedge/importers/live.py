@@ -15,7 +15,7 @@ from pcedge.importers.graph import Product, Sum
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow_leaves import Content, RawLeaf, RawUnits, draft_of
-from pcedge.importers.spflow_names import Variables
+from pcedge.importers.spflow_names import Variables, numbered_from_one
 from pcedge.limits import MemoryBudget
 
 #: bytes that a live object counts as: what it holds was in memory already, so only the ceiling of `BOUNDS` holds
@@ -86,7 +86,7 @@ def by_columns(units: RawUnits, root: Hashable, gridding: Gridding | None, budge
         for key, unit in units.items()
     }
     names = tuple(f"V{column}" for column in columns)
-    draft = draft_of(placed, root, Variables(names, tuple(columns), names), gridding or Gridding(), budget)
+    draft = draft_of(placed, root, Variables(names, tuple(columns), names, numbered_from_one(columns)), gridding or Gridding(), budget)
     return replace(draft, variables=()) if draft.grid is None else draft
 
 

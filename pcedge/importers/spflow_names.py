@@ -77,6 +77,12 @@ def variables_of(used: Iterable[str], named: Sequence[str]) -> Variables:
         notes.append(f"variables without a leaf were left out: {listed}")
     if not named and not by_number:
         notes.append("the file has no line '# name;name;…': the variables are in the order of their first leaves")
-    if by_number and len(known) > 1 and sorted(columns.values()) == list(range(1, len(known) + 1)):
-        notes.append(f"the variables are numbered from 1 on, and are taken from the columns 1..{len(known)} as if from 0")
-    return Variables(names, tuple(columns[name] for name in names), known, tuple(notes))
+    placed = tuple(columns[name] for name in names)
+    return Variables(names, placed, known, (*notes, *(numbered_from_one(placed) if by_number else ())))
+
+
+def numbered_from_one(columns: Sequence[int]) -> tuple[str, ...]:
+    """Give the remark that variables 1, 2, … are of the columns 1, 2, …, if they are numbered so."""
+    if len(columns) < 2 or list(columns) != list(range(1, len(columns) + 1)):
+        return ()
+    return (f"the variables are numbered 1..{len(columns)}: V1 is of column 1, the second of the data, and so on",)
