@@ -16,7 +16,7 @@ from pcedge.importers.gridding import Gridding
 from pcedge.importers.kinds import seems, seems_json
 from pcedge.importers.live import Collected
 from pcedge.importers.normalise import Draft, normalise
-from pcedge.importers.spflow_leaves import Content, categorical_table, density, dictionary_table, histogram, log_weights
+from pcedge.importers.spflow_leaves import Content, categorical_table, chances, density, histogram, log_weights
 from pcedge.importers.text import decode
 from pcedge.limits import MemoryBudget
 
@@ -242,10 +242,11 @@ def _content(kind: str, parameters: Mapping[str, Any], at: str) -> Content:
         if kind == "Categorical":
             if len(first) != len(second):
                 raise FormatError("import-leaf", f"{at}: {len(first)} categories need as many probabilities, got {len(second)}")
-            return dictionary_table(list(zip(first, second, strict=True)), at)
-        # Its densities are the bins' masses.
-        checked = histogram(second, first, (), at)
-        return replace(checked, real=True, densities=tuple((np.array(first) / np.diff(second)).tolist()))
+            return chances(zip(first, second, strict=True), at)
+        histogram(second, first, (), at)  # its densities are the bins' masses
+        with np.errstate(over="ignore"):
+            heights = (np.array(first) / np.diff(second)).tolist()
+        return replace(histogram(second, heights, (), at), real=True)
     values = _floats([parameters[name] for name in names], f"{at}, its {', '.join(names)}")
     if kind == "Bernoulli":
         return categorical_table([1 - values[0], values[0]], at)

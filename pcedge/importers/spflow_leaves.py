@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -21,6 +21,8 @@ from pcedge.importers.text import number
 from pcedge.limits import MemoryBudget
 
 RULE = "spn-syntax"
+#: parameters and breaks lie within plus and minus this, so that sums and products of them stay finite
+MOST = 1e150
 
 _SPACE = re.compile(r"\s+")
 _LIST = re.compile(r"(?:[a-z]\w*\s*=\s*)?\[([^\[\]]*)\]\Z")
@@ -38,8 +40,15 @@ class Histogram:
     real: bool
 
 
-#: what a leaf is: weights of the symbols 0, 1, …, a density, or a histogram over either
-Content = FloatArray | Density | Histogram
+@dataclass(frozen=True)
+class Chances:
+    """Hold the probabilities of some symbols; all others have 0."""
+
+    of: tuple[tuple[int, float], ...]
+
+
+#: what a leaf is: weights of the symbols 0, 1, … or of some, a density, or a histogram over either
+Content = FloatArray | Chances | Density | Histogram
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -76,12 +85,7 @@ def draft_of(
     Raises:
         FormatError, CircuitError: as `layers_of` and `grid_units`; a histogram's breaks are no symbols.
     """
-    real = {
-        unit.variable
-        for unit in units.values()
-        if isinstance(unit, RawLeaf)
-        and (unit.content.real if isinstance(unit.content, Histogram) else _is_real(unit.content))
-    }
+    real = {unit.variable for unit in units.values() if isinstance(unit, RawLeaf) and _is_real(unit.content)}
     made: dict[Hashable, Leaf | DensityLeaf | Product | Sum] = {}
     totals: dict[Hashable, float] = {}
     for key, unit in units.items():
@@ -89,6 +93,8 @@ def draft_of(
             made[key] = unit
         elif isinstance(unit.content, Density):
             made[key] = DensityLeaf(unit.name, unit.variable, unit.content)
+        elif isinstance(unit.content, Chances):
+            made[key] = Leaf(unit.name, unit.variable, _chance_table(unit.content, budget))
         elif not isinstance(unit.content, Histogram):
             made[key] = Leaf(unit.name, unit.variable, unit.content)
         elif unit.variable in real:
@@ -109,7 +115,9 @@ def draft_of(
     return replace(draft, variables=names, grid=grid, losses=losses, notes=draft.notes + variables.notes)
 
 
-def _is_real(content: FloatArray | Density) -> bool:
+def _is_real(content: Content) -> bool:
+    if isinstance(content, Histogram):
+        return content.real
     return isinstance(content, Density) and not content.counts
 
 
@@ -128,6 +136,8 @@ def density(family: str, parameters: Sequence[float], at: str) -> Density:
     Raises:
         FormatError: its parameters are out of range.
     """
+    if wrong := [value for value in parameters if not abs(value) <= MOST]:
+        raise FormatError("import-leaf", f"{at}: the parameters of a {family} must be within {MOST:g}, got {wrong[0]:g}")
     try:
         return Density(family, tuple(parameters))
     except CircuitError as error:
@@ -148,22 +158,30 @@ def categorical_table(values: Sequence[float], at: str) -> FloatArray:
     return np.array(values, dtype=np.float64)
 
 
-def dictionary_table(pairs: Sequence[tuple[float, float]], at: str) -> FloatArray:
-    """Make a leaf's table of (symbol, probability); symbols that are not named have the probability 0.
+def chances(pairs: Iterable[tuple[float, float]], at: str) -> Chances:
+    """Check pairs of a symbol and its probability.
 
     Raises:
         FormatError: a symbol is no integer in range or named twice, or a probability is negative or not finite.
     """
-    table: dict[int, float] = {}
+    known: dict[int, float] = {}
     for symbol, probability in pairs:
         if not (symbol == math.floor(symbol) and 0 <= symbol < MAX_SYMBOLS):
             raise FormatError("import-leaf", f"{at}: symbols must be integers in 0..{MAX_SYMBOLS - 1}, got {symbol:g}")
-        if int(symbol) in table:
+        if int(symbol) in known:
             raise FormatError("import-leaf", f"{at}: a symbol must be given once, {int(symbol)} is given twice")
-        table[int(symbol)] = probability
-    values = np.zeros(max(table, default=-1) + 1)
-    values[list(table)] = list(table.values())
-    return categorical_table(values.tolist(), at)
+        known[int(symbol)] = probability
+    categorical_table(list(known.values()), at)
+    return Chances(tuple(known.items()))
+
+
+def _chance_table(content: Chances, budget: MemoryBudget) -> FloatArray:
+    symbols = 1 + max(symbol for symbol, _ in content.of)
+    budget.take(8 * symbols)
+    table = np.zeros(symbols)
+    for symbol, probability in content.of:
+        table[symbol] = probability
+    return table
 
 
 def histogram(breaks: Sequence[float], densities: Sequence[float], points: Sequence[float], at: str) -> Histogram:
@@ -172,7 +190,7 @@ def histogram(breaks: Sequence[float], densities: Sequence[float], points: Seque
     Raises:
         FormatError: the breaks do not ascend, or there is not one density, finite and not negative, for every bin.
     """
-    rising = all(math.isfinite(b) for b in breaks) and all(a < b for a, b in pairwise(breaks))
+    rising = all(abs(b) <= MOST for b in breaks) and all(a < b for a, b in pairwise(breaks))
     if len(breaks) < 2 or not rising:
         raise FormatError(
             "import-leaf", f"{at}: a histogram must have at least 2 breaks that ascend, {list(breaks[:8])} came"
@@ -269,7 +287,7 @@ def _dictionary(parameters: str, at: str) -> Content:
             RULE, f"{at}: symbols with their probabilities, '{{0: 0.5, 3: 0.5}}', must stand here, got "
             f"{parameters.strip()[:40]!r}"
         )  # fmt: skip
-    return dictionary_table([(number(key.strip(), at), number(value.strip(), at)) for key, _, value in words], at)
+    return chances([(number(key.strip(), at), number(value.strip(), at)) for key, _, value in words], at)
 
 
 def _bernoulli(parameters: str, at: str) -> Content:

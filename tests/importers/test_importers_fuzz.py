@@ -73,7 +73,10 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
     if kind == "jpc":
         return [((DATA / "pyjuice" / f"{name}.jpc").read_bytes(), None) for name in ("hclt", "mixed")]
     if kind == "spn":
-        return [((DATA / "small.spn").read_bytes(), None), ((DATA / "spn" / "NIPS5.spn").read_bytes(), None)]
+        names = ("small.spn", "spn/NIPS5.spn", "leaves.spn", "equation.spn", "libra.spn")
+        return [((DATA / name).read_bytes(), None) for name in names]
+    if kind == "json":
+        return [((DATA / name).read_bytes(), None) for name in ("deeprob.json", "deeprob_tree.json")]
     assert kind == "bin", f"{kind} needs files here"
     return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
 
