@@ -49,6 +49,14 @@ CASES = [
 ]  # fmt: skip
 
 
+def test_symbols_far_out_take_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.spn"
+    leaves = "".join(f"L{place} CategoricalDictionary(V0|p={{65535: 1.0}})\n" for place in range(1000))
+    path.write_text("S SumNode(" + ",".join(f"1*L{place}" for place in range(1000)) + "){" + leaves + "}")
+    with pytest.raises(FormatError, match=r"import-size: .*a\.spn must need at most 67108864 bytes"):
+        import_circuit(path)
+
+
 @pytest.mark.parametrize(("text", "kind", "message"), CASES)
 def test_refused(text: str, kind: type[Exception], message: str, tmp_path: Path) -> None:
     path = tmp_path / "a.spn"
