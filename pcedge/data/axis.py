@@ -253,4 +253,5 @@ def _numbers(column: NDArray[Any], axis: Axis) -> tuple[FloatArray, NDArray[np.b
 
 
 def listed(states: Sequence[object], most: int = 8) -> str:
+    """Name some of a list, for messages."""
     return ", ".join(map(str, states[:most])) + (", …" if len(states) > most else "")

@@ -316,7 +316,7 @@ def _value(
             f"{where}, line {line}, column {name}: a decimal must have at most {DIGITS} digits, got {cell!r}"
         )
     if is_mark(cell):
-        reason = f"{f'got {cell!r}' if cell else 'it is empty'}; train, encode and loglik take it with --missing"
+        reason = f"{f'got {cell!r}' if cell else 'it is empty'}; loglik and score take it; train and encode do with --missing"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
         if not typed and _DECIMAL.fullmatch(cell):
