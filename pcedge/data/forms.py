@@ -34,7 +34,6 @@ SUFFIXES = {".npy": "npy", ".csv": "csv", ".tsv": "tsv", ".idx": "idx", **dict.f
 
 #: bytes of a file beside its numbers that a stream carries at most
 MOST_FRAME = 1 << 20
-
 #: bytes of a `.npy` file from which on it is mapped into memory, not read
 LEAST_MAPPED = 1 << 26
 
