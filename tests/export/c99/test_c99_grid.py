@@ -37,7 +37,8 @@ int main(void) {
   while (fread(job, 1, 13, stdin) == 13) {
     uint32_t variable; double value; pcedge_symbol_t symbol = 0; pcedge_status_t status;
     memcpy(&variable, job + 1, 4); memcpy(&value, job + 5, 8);
-    status = job[0] ? pcedge_grid_code(variable, (int32_t)value, &symbol) : pcedge_grid_symbol(variable, value, &symbol);
+    status = job[0] ? pcedge_grid_code(variable, (int32_t)value, &symbol)
+                    : pcedge_grid_symbol(variable, value, &symbol);
     answer[0] = (unsigned char)status; answer[1] = symbol;
     fwrite(answer, 1, 2, stdout);
   }
@@ -102,7 +103,7 @@ def test_the_header_equals_the_grid(tmp_path: Path) -> None:
         found = answers(built(folder))
         pairs = zip(found, wanted, strict=True)
         return sum(
-            (status != 0) if answer is None else ((status, symbol) != answer) for (status, symbol), answer in pairs
+            (status == 0) if answer is None else ((status, symbol) != answer) for (status, symbol), answer in pairs
         )
 
     assert wrong() == 0
