@@ -118,6 +118,13 @@ def test_streams_hold_symbols_and_give_values(folder: Path) -> None:
     assert (folder / "s.csv").read_text().startswith("t,on,n\n")
 
 
+def test_training_goes_on_with_the_grid(folder: Path) -> None:
+    pytest.importorskip("torch")
+    words = ("train", "--data", folder / "gaps.csv", "--init", folder / "c.pcedge", "--iterations", 2)
+    as_json(*words, "--out", folder / "t.pcedge")
+    assert load_circuit(folder / "t.pcedge").grid == GRID
+
+
 def test_the_front_door_takes_values(folder: Path) -> None:
     model = quantize(CIRCUIT)
     x = np.array([[0.7, "yes", -1], [0.2, "no", 1], [9, "no", 0]], dtype=object)
