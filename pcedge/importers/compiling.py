@@ -20,8 +20,8 @@ from pcedge.importers.elimination import Bucket, check_size, plan
 from pcedge.importers.networks import Network
 from pcedge.importers.normalise import Draft
 
-#: bytes of memory for an entry of a clique's table, at most, until there is a circuit
-ENTRY_BYTES = 128
+#: bytes of memory for a variable, and for an entry of a clique's table, at most, until there is a circuit
+VARIABLE_BYTES, ENTRY_BYTES = 5000, 128
 
 #: last bits of a float64 that two units may differ in and be one: it is what rounding makes of equal ones
 _SAME_BITS = 4

@@ -12,7 +12,7 @@ from pathlib import Path
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.importers import bif, hugin, psdd, pyjuice, spflow, spflow_binary, uai, xmlbif
-from pcedge.importers.compiling import ENTRY_BYTES, compile_network
+from pcedge.importers.compiling import ENTRY_BYTES, VARIABLE_BYTES, compile_network
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.networks import Network
 from pcedge.importers.normalise import Draft, normalise
@@ -86,6 +86,7 @@ def _network(reader: str, read: Callable[[bytes, str, MemoryBudget], Network]) -
     def _read(path: Path, request: Request) -> Draft:
         data, budget = read_bytes(path, reader)
         network = read(data, str(path), budget)
+        budget.take(VARIABLE_BYTES * len(network.names))
         limit = budget.left // ENTRY_BYTES if request.limit is None else request.limit
         return compile_network(network, limit, str(path))
 
