@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pcedge.arrays import FloatArray
 from pcedge.errors import FormatError
-from pcedge.importers.networks import Collected, Network
+from pcedge.importers.networks import ROUNDED, Collected, Network
 from pcedge.importers.text import decode, integer, number
 from pcedge.limits import MemoryBudget
 
@@ -63,11 +64,23 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
         for entry in range(said):
             values[entry] = words.number(f"entry {entry} of function {place}")
         if directed:
+            _check_direction(values, shape[-1], at)
             collected.add_table(scope[-1], scope[:-1], values, at)
         else:
             collected.add_factor(scope, values, at)
     words.end()
     return collected.network(directed=directed)
+
+
+def _check_direction(values: FloatArray, states: int, at: str) -> None:
+    """Name the mistake of tables that run the other way."""
+    sums, others = values.reshape(-1, states).sum(axis=1), values.reshape(states, -1).sum(axis=0)
+    if np.abs(sums - 1).max() > ROUNDED >= np.abs(others - 1).max():
+        raise FormatError(
+            "network-table",
+            f"{at}: the states of the function's last variable must run fastest, but only with them slowest do rows sum "
+            "to 1: a table that pgmpy wrote; give its network as BIF",
+        )
 
 
 class _Words:
