@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcedge.arrays import FloatArray
-from pcedge.data.value_grid import MAX_SYMBOLS, Axis, ValueGrid
+from pcedge.data.axis import MAX_SYMBOLS, Axis
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import FormatError
 from pcedge.limits import MemoryBudget
 
