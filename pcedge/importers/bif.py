@@ -52,7 +52,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
     collected = Collected(where, budget)
     blocks: list[_Block] = []
     while not tokens.ended:
-        keyword = tokens.word("network, variable or probability") if not tokens.is_sign else ""
+        keyword = tokens.word("network, variable or probability")
         if keyword == "network":
             _skip_network(tokens)
         elif keyword == "variable":
@@ -60,7 +60,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
         elif keyword == "probability":
             blocks.append(_block(tokens, budget))
         else:
-            raise tokens.wrong("network, variable or probability", keyword or tokens.token)
+            raise tokens.wrong_last("network, variable or probability", keyword)
     for block in blocks:
         _table(block, collected)
     return collected.network()
@@ -87,7 +87,7 @@ def _variable(tokens: Tokens, collected: Collected) -> None:
             tokens.skip_statement()
             continue
         if keyword != "type" or states is not None:
-            raise tokens.wrong("one type, or property", keyword)
+            raise tokens.wrong_last("one type, or property", keyword)
         kind = tokens.word("discrete")
         if kind != "discrete":
             raise FormatError(
@@ -137,7 +137,7 @@ def _block(tokens: Tokens, budget: MemoryBudget) -> _Block:
             setattr(block, keyword, tokens.numbers(",", ";"))
             budget.take(8 * len(getattr(block, keyword)))
         else:
-            raise tokens.wrong("one table, one default, or property", keyword)
+            raise tokens.wrong_last("one table, one default, or property", keyword)
     tokens.takes(";")
     return block
 

@@ -67,20 +67,20 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
             tokens.expect("{")
             within = True
         elif keyword in ("node", "discrete"):
-            if keyword == "discrete" and tokens.word("node") != "node":
-                raise tokens.wrong("node")
+            if keyword == "discrete" and (word := tokens.word("node")) != "node":
+                raise tokens.wrong_last("node", word)
             _node(tokens, collected)
         elif keyword == "potential":
             potentials.append(_potential(tokens, budget))
         elif keyword in _OTHERS:
-            at, name = tokens.at, " ".join(tokens.words_until("{;")[-1:])
+            at, name = tokens.at_last, " ".join(tokens.words_until("{;")[-1:])
             raise FormatError(RULE, f"{at}: {name[:40]!r} must be a discrete node, it is {keyword}; {_OTHERS[keyword]}")
         elif within and tokens.takes("="):
             tokens.skip_statement()
         elif keyword == "instance":
-            raise FormatError(RULE, f"{tokens.at}: a class must hold nodes alone, got an instance; unroll it first")
+            raise FormatError(RULE, f"{tokens.at_last}: a class must hold nodes alone, got an instance; unroll it first")
         else:
-            raise tokens.wrong("net, node or potential", keyword)
+            raise tokens.wrong_last("net, node or potential", keyword)
     if within:
         raise tokens.wrong("'}'")
     for potential in potentials:

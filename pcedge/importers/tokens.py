@@ -32,6 +32,8 @@ class Tokens:
         self._text, self._pattern, self._rule, self._where = text, pattern, rule, where
         self._place = self._start = 0
         self._line, self._counted = 1, 0
+        #: where the token that was taken last stands
+        self._taken = 0
         #: whether quotes in statements that are skipped hide what is in them; not after one that does not close
         self._quotes = True
         #: the token that comes: its text, and whether it is a sign; the text is empty at the end of the file
@@ -46,13 +48,19 @@ class Tokens:
         return f"{self._where}, line {self._line}"
 
     @property
+    def at_last(self) -> str:
+        """Name the file and the line of the token that was taken last."""
+        line = self._text.count("\n", 0, self._taken) + 1
+        return f"{self._where}, line {line}"
+
+    @property
     def ended(self) -> bool:
         """Tell whether the file is at its end."""
         return self._start >= len(self._text)
 
     def advance(self) -> str:
         """Go on to the next token, and give the one that came."""
-        given = self.token
+        given, self._taken = self.token, self._start
         while True:
             self._start = self._place
             if self._place >= len(self._text):
@@ -172,8 +180,11 @@ class Tokens:
             self.advance()
 
     def wrong(self, wanted: str, got: str | None = None) -> FormatError:
-        """Make the error of what must stand here."""
+        """Make the error of what must stand where the next token is."""
         came = self.token if got is None else got
         shown = "the end of the file" if self.ended and got is None else repr(came[:40])
         return FormatError(self._rule, f"{self.at}: {wanted} must stand here, got {shown}")
 
+    def wrong_last(self, wanted: str, got: str) -> FormatError:
+        """Make the error of what must stand where the last token was."""
+        return FormatError(self._rule, f"{self.at_last}: {wanted} must stand here, got {got[:40]!r}")
