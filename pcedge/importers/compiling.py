@@ -62,9 +62,7 @@ class _Part:
         if self.products is not None:
             self.products = self.products[used]
             for column, child in enumerate(self.children, 1):
-                needed, self.products[:, column] = _numbered(
-                    self.products[:, column], int(self.products[:, column].max()) + 1
-                )
+                needed, self.products[:, column] = _numbered(self.products[:, column], int(self.products[:, column].max()) + 1)
                 below.append((child, needed))
             used, self.products[:, 0] = _numbered(self.products[:, 0], len(self.leaves))
         self.leaves = self.leaves[used]
@@ -98,12 +96,8 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
         for place, bucket in enumerate(found.buckets):
             if not bucket.separator:
                 roots.append(place)
-            logs = _product(
-                bucket,
-                [tables[number] for number in bucket.factors],
-                [network.factors[number].scope for number in bucket.factors],
-                sizes,
-            )
+            logs = _product(bucket, [tables[number] for number in bucket.factors],
+                            [network.factors[number].scope for number in bucket.factors], sizes)
             children = []
             for child in bucket.children:
                 given = sums[child]
@@ -124,18 +118,14 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
     return Draft(layers, names, notes=network.notes, variables=network.names, grid=network.grid)
 
 
-def _aligned(
-    table: NDArray[np.generic], scope: Sequence[int], bucket: Bucket, sizes: Sequence[int]
-) -> NDArray[np.generic]:
+def _aligned(table: NDArray[np.generic], scope: Sequence[int], bucket: Bucket, sizes: Sequence[int]) -> NDArray[np.generic]:
     """View a table over some of a bucket's variables as one over all, the bucket's own the last."""
     axes = bucket.clique
     ordered = table.transpose(sorted(range(len(scope)), key=lambda axis: axes.index(scope[axis])))
     return ordered.reshape([sizes[variable] if variable in scope else 1 for variable in axes])
 
 
-def _product(
-    bucket: Bucket, tables: list[FloatArray], scopes: list[tuple[int, ...]], sizes: Sequence[int]
-) -> FloatArray:
+def _product(bucket: Bucket, tables: list[FloatArray], scopes: list[tuple[int, ...]], sizes: Sequence[int]) -> FloatArray:
     """Multiply a bucket's factors, in logarithms."""
     total: FloatArray = np.zeros([sizes[variable] for variable in bucket.clique])
     for table, scope in zip(tables, scopes, strict=True):

@@ -59,9 +59,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
         shape = collected.room(scope, at)
         said = words.integer(f"the number of entries of function {place}")
         if said != math.prod(shape):
-            raise FormatError(
-                "network-table", f"{at} must have {math.prod(shape)} entries for its variables, it says {said}"
-            )
+            raise FormatError("network-table", f"{at} must have {math.prod(shape)} entries for its variables, it says {said}")
         values = np.empty(said)
         for entry in range(said):
             values[entry] = words.number(f"entry {entry} of function {place}")

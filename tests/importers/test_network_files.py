@@ -130,7 +130,7 @@ class TestBif:
             "probability ( b, a ) { (f) 0.875 0.125; default 0.25 0.75; }",
             "probability ( b | a ) { default 0.875 0.125; (t) 2.5e-1 .75; property p = (t) 1, 2; // (f) 1 0;\n}",
             'probability ( b | a ) { property "a \\"; (t)" ; /* ; } */ (t) 0.25, 0.75;\n(f) 0.875, 0.125; }',
-            'probability ( b | a ) { property size 5" ; (t) 0.25, 0.75; (f) 0.875, 0.125; }',
+            "probability ( b | a ) { property size 5\" ; (t) 0.25, 0.75; (f) 0.875, 0.125; }",
         ],
     )
     def test_forms_of_a_table(self, tmp_path: Path, block: str) -> None:
