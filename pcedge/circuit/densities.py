@@ -25,7 +25,8 @@ REAL = {
 #: the parameters of every family of whole numbers: failures before the n-th success for `negative_binomial` and before
 #: the first one for `geometric`, trials up to the first one, from 1 on, for `trials`; p is the probability of a success
 COUNTS = {
-    "poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "trials": ("p",), "binomial": ("n", "p"),
+    "poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "trials": ("p",),
+    "binomial": ("n", "p"),
 }  # fmt: skip
 
 #: least log mass of a table's entry: what has mass keeps a positive float64

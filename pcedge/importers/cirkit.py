@@ -43,7 +43,7 @@ def from_cirkit(circuit: Any, gridding: Gridding | None = None) -> Circuit:
     """
     if not hasattr(circuit, "address_book"):
         raise UsageError(
-            f"a circuit of libcirkit must be compiled, cirkit.pipeline.compile(…) to torch, got {type(circuit).__name__}"
+            f"a circuit of libcirkit must be compiled, by cirkit.pipeline.compile, got {type(circuit).__name__}"
         )
     collected = Collected("the circuit of libcirkit")
     outputs: list[Keys] = []
@@ -67,7 +67,7 @@ def _gathered(entry: Any, outputs: list[Keys]) -> Keys | None:
         return None
     joint = np.concatenate([outputs[place] for place in entry.in_module_ids[0]])
     index = entry.in_fold_idx[0]
-    return joint[index.detach().cpu().numpy() if hasattr(index, "detach") else index]
+    return np.asarray(joint[index.detach().cpu().numpy() if hasattr(index, "detach") else index], dtype=np.int64)
 
 
 def _layer(collected: Collected, layer: Any, inputs: Keys | None) -> Keys:
@@ -92,8 +92,8 @@ def _logs(parameter: Any, what: str) -> FloatArray:
     values = np.asarray(found, dtype=np.float64)
     if not (values >= 0).all():
         raise CircuitError(
-            f"{what}: the weights must not be negative, the least is {values.min()}: circuits that are squared, or subtract, "
-            "are no mixtures"
+            f"{what}: the weights must not be negative, the least is {values.min()}: circuits that are squared "
+            "or subtract are no mixtures"
         )
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(values))

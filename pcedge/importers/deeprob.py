@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pcedge.circuit.densities import Density
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import CircuitError, FormatError, UsageError
 from pcedge.importers.gridding import Gridding
@@ -48,11 +47,12 @@ def read(data: bytes, where: str, budget: MemoryBudget, gridding: Gridding | Non
     try:
         value = json.loads(decode(data, where))
     except (ValueError, RecursionError) as error:
-        raise FormatError(RULE, f"{where} must be JSON of deeprob-kit, it seems to be {seems(data)} ({error})") from error
-    nodes = value.get("nodes") if isinstance(value, dict) else None
-    edges = value.get("edges", value.get("links")) if isinstance(value, dict) else None
-    lists = isinstance(nodes, list) and isinstance(edges, list)
-    if not lists or not nodes or not all(isinstance(entry, dict) for entry in (*nodes, *edges)):
+        raise FormatError(
+            RULE, f"{where} must be JSON of deeprob-kit, it seems to be {seems(data)} ({error})"
+        ) from error
+    graph = value if isinstance(value, dict) else {}
+    nodes, edges = (_entries(part) for part in (graph.get("nodes"), graph.get("edges", graph.get("links"))))
+    if not nodes or edges is None:
         raise FormatError(RULE, f"{where} must be JSON of deeprob-kit, it seems to be {seems_json(value)}")
     if all("class" in node for node in nodes):
         found, root = _nodes(nodes, edges, where), 0
@@ -63,6 +63,11 @@ def read(data: bytes, where: str, budget: MemoryBudget, gridding: Gridding | Non
     collected = Collected(where)
     made = _collect(collected, found, root, where)
     return collected.draft(made, gridding, budget)
+
+
+def _entries(value: Any) -> list[dict[str, Any]] | None:
+    """Give a list of objects, None for anything else."""
+    return value if isinstance(value, list) and all(isinstance(entry, dict) for entry in value) else None
 
 
 def from_deeprob(root: Any, gridding: Gridding | None = None) -> Circuit:
@@ -88,7 +93,7 @@ def from_deeprob(root: Any, gridding: Gridding | None = None) -> Circuit:
             continue
         if type(node).__module__.split(".")[0] != "deeprob" or not hasattr(node, "scope"):
             raise UsageError(
-                f"a circuit of deeprob-kit must be made of its nodes, Sum, Product and leaves, got {type(node).__name__}"
+                f"a circuit of deeprob-kit must be of nodes, Sum, Product and leaves, got {type(node).__name__}"
             )
         numbers[id(node)] = len(numbers)
         order.append(node)
@@ -117,7 +122,9 @@ def _listed(value: Any) -> Any:
 def _nodes(nodes: list[dict[str, Any]], edges: list[dict[str, Any]], where: str) -> dict[int, _Node]:
     children: dict[int, dict[int, int]] = {}
     for edge in edges:
-        source, target, place = (_integer(edge.get(key), f"{where}, an edge's {key}") for key in ("source", "target", "idx"))
+        source, target, place = (
+            _integer(edge.get(key), f"{where}, an edge's {key}") for key in ("source", "target", "idx")
+        )
         if children.setdefault(target, {}).setdefault(place, source) != source:
             raise FormatError("import-duplicate", f"{where}: child {place} of node {target} must be given once")
     found: dict[int, _Node] = {}
@@ -236,12 +243,16 @@ _LEAVES = {
 def _content(kind: str, parameters: Mapping[str, Any], at: str) -> Content:
     names = _LEAVES[kind]
     if not set(names) <= set(parameters):
-        raise FormatError("import-leaf", f"{at}: a {kind} must have {', '.join(names)}, got {', '.join(parameters)[:60]}")
+        raise FormatError(
+            "import-leaf", f"{at}: a {kind} must have {', '.join(names)}, got {', '.join(parameters)[:60]}"
+        )
     if kind in ("Categorical", "Isotonic"):
         first, second = (_floats(parameters[name], f"{at}, its {name}") for name in names)
         if kind == "Categorical":
             if len(first) != len(second):
-                raise FormatError("import-leaf", f"{at}: {len(first)} categories need as many probabilities, got {len(second)}")
+                raise FormatError(
+                    "import-leaf", f"{at}: {len(first)} categories need as many probabilities, got {len(second)}"
+                )
             return chances(zip(first, second, strict=True), at)
         histogram(second, first, (), at)  # its densities are the bins' masses
         with np.errstate(over="ignore"):
@@ -290,7 +301,8 @@ def _tree(collected: Collected, scope: tuple[int, ...], parameters: Mapping[str,
         own = f"{name} at variable {scope[node]}"
         states = [
             collected.product(
-                own, [collected.leaf(own, scope[node], np.eye(2)[state]), *(units[child][state] for child in below[node])]
+                own,
+                [collected.leaf(own, scope[node], np.eye(2)[state]), *(units[child][state] for child in below[node])],
             )
             for state in range(2)
         ]

@@ -16,10 +16,10 @@ _MAGIC = (
 
 
 def seems(data: bytes) -> str:
-    """Say what a file's first bytes look like.
+    r"""Say what a file's first bytes look like.
 
     Example:
-        >>> seems(b"PK\\x03\\x04..."), seems(b"a line")
+        >>> seems(b"PK\x03\x04..."), seems(b"a line")
         ('a zip archive, as torch.save and skops write', 'a text')
     """
     start = data.lstrip()[:64]
@@ -36,12 +36,18 @@ def seems_json(value: Any) -> str:
         if {"learner", "version"} <= set(keys):
             return "an XGBoost model"
         if len(keys) == 1 and keys[0] in ("Sum", "Product"):
-            return "a circuit as to_JSON of SPFlow 0.0 writes it, which says no order of children: write its text instead"
+            return (
+                "a circuit as to_JSON of SPFlow 0.0 writes it, which says no order of children: write its text instead"
+            )
         if {"nodes", "edges"} & set(keys) or "links" in keys:
             return "a graph of networkx whose nodes are no units of deeprob-kit"
         if "axes" in keys or "columns" in keys:
             return "a description of data's columns"
-        return f"an object with the keys {', '.join(keys[:6])}{', …' if len(keys) > 6 else ''}" if keys else "an empty object"
+        return (
+            f"an object with the keys {', '.join(keys[:6])}{', …' if len(keys) > 6 else ''}"
+            if keys
+            else "an empty object"
+        )
     if isinstance(value, list):
         return f"a list of {len(value)}"
     return f"a {type(value).__name__}"

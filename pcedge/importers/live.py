@@ -1,4 +1,4 @@
-"""What the readers of live objects have in common: units that are collected, arrays of them, a budget without a file."""
+"""What the readers of live objects have in common: units that are collected, and a budget without a file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Collected:
 
 
 def by_columns(units: RawUnits, root: Hashable, gridding: Gridding | None, budget: MemoryBudget) -> Draft:
-    """Make layers of units whose variables are columns of the data; they are in the order of these, named V and the column.
+    """Make layers of units whose variables are columns of the data: in their order, named V and the column.
 
     Raises:
         FormatError, CircuitError: a rule of circuits is broken.
@@ -86,7 +86,13 @@ def by_columns(units: RawUnits, root: Hashable, gridding: Gridding | None, budge
         for key, unit in units.items()
     }
     names = tuple(f"V{column}" for column in columns)
-    draft = draft_of(placed, root, Variables(names, tuple(columns), names, numbered_from_one(columns)), gridding or Gridding(), budget)
+    draft = draft_of(
+        placed,
+        root,
+        Variables(names, tuple(columns), names, numbered_from_one(columns)),
+        gridding or Gridding(),
+        budget,
+    )
     return replace(draft, variables=()) if draft.grid is None else draft
 
 

@@ -16,7 +16,13 @@ from pcedge.importers.gridding import Gridding
 from pcedge.importers.live import by_columns
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow_leaves import (
-    Content, Histogram, RawLeaf, categorical_table, density, histogram, log_weights,
+    Content,
+    Histogram,
+    RawLeaf,
+    categorical_table,
+    density,
+    histogram,
+    log_weights,
 )  # fmt: skip
 from pcedge.limits import MemoryBudget
 
@@ -89,9 +95,13 @@ def _whole_breaks(points: list[float], breaks: list[int], at: str) -> list[float
         made = [points[0] + (place - 0.5) * width for place in range(len(breaks))]
         near = 1e-9 * max(map(abs, (*made, width)))
         even = all(abs((a + b) / 2 - point) <= near for a, b, point in zip(made, made[1:], points, strict=False))
-        if even and width > 0 and all(
-            math.trunc(value - near) <= cut <= math.trunc(value + near)
-            for value, cut in zip(made, breaks, strict=True)
+        if (
+            even
+            and width > 0
+            and all(
+                math.trunc(value - near) <= cut <= math.trunc(value + near)
+                for value, cut in zip(made, breaks, strict=True)
+            )
         ):
             return made
     raise FormatError(

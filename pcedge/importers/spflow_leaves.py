@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.densities import Density
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError, FormatError
-from pcedge.importers.graph import MAX_SYMBOLS, DensityLeaf, Leaf, Product, Sum, layers_of
+from pcedge.importers.graph import MAX_SYMBOLS, DensityLeaf, Leaf, Product, Sum, Units, layers_of
 from pcedge.importers.gridding import Gridding, grid_units
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow_names import Variables
@@ -103,15 +105,17 @@ def draft_of(
         else:
             made[key] = Leaf(unit.name, unit.variable, histogram_table(unit.content, unit.name, budget))
     names, columns = variables.names, variables.columns
-    grid, losses = None, ()
+    grid: ValueGrid | None = None
+    losses: tuple[float, ...] = ()
     dense = any(isinstance(unit, DensityLeaf) for unit in made.values())
     if dense or columns != tuple(range(len(names))):
         gridded, grid, found = grid_units(made, names, gridding, columns)
         for key, total in totals.items():
-            leaf = gridded[key]
+            leaf = cast(Leaf, gridded[key])
             gridded[key] = Leaf(leaf.name, leaf.variable, leaf.table * total)
-        made, losses = gridded, found if dense else ()
-    draft = layers_of(made, root, len(names), budget)
+        made, losses = cast("dict[Hashable, Leaf | DensityLeaf | Product | Sum]", gridded), found if dense else ()
+    # No density is left.
+    draft = layers_of(cast(Units, made), root, len(names), budget)
     return replace(draft, variables=names, grid=grid, losses=losses, notes=draft.notes + variables.notes)
 
 
@@ -137,7 +141,9 @@ def density(family: str, parameters: Sequence[float], at: str) -> Density:
         FormatError: its parameters are out of range.
     """
     if wrong := [value for value in parameters if not abs(value) <= MOST]:
-        raise FormatError("import-leaf", f"{at}: the parameters of a {family} must be within {MOST:g}, got {wrong[0]:g}")
+        raise FormatError(
+            "import-leaf", f"{at}: the parameters of a {family} must be within {MOST:g}, got {wrong[0]:g}"
+        )
     try:
         return Density(family, tuple(parameters))
     except CircuitError as error:

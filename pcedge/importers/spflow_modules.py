@@ -72,8 +72,9 @@ class _Reader:
             elif kind == "CLTree":
                 made = self._tree(module)
             else:
+                known = ", ".join((*_MODULES, *_LEAVES, "CLTree", *_HOLDERS))
                 raise UsageError(
-                    f"a module of an SPFlow model must be one of {', '.join((*_MODULES, *_LEAVES, 'CLTree', *_HOLDERS))}, "
+                    f"a module of an SPFlow model must be one of {known}, "
                     f"got {type(module).__module__}.{type(module).__name__}"
                 )
             self.known[id(module)] = module, made
@@ -93,11 +94,15 @@ class _Reader:
         if type(module).__name__ == "SplitInterleaved":
             places = [np.arange(first, count, module.num_splits) for first in range(module.num_splits)]
         elif type(module).__name__ == "SplitConsecutive":
-            places = list(np.split(np.arange(count), np.arange(count // module.num_splits, count, count // module.num_splits)))
+            places = list(
+                np.split(np.arange(count), np.arange(count // module.num_splits, count, count // module.num_splits))
+            )
         elif type(module).__name__ == "SplitByIndex":
             places = [np.asarray(part, dtype=np.int64) for part in module.indices]
         else:
-            raise UsageError(f"a split of an SPFlow model must be by blocks, interleaved or by index, got {type(module).__name__}")
+            raise UsageError(
+                f"a split of an SPFlow model must be by blocks, interleaved or by index, got {type(module).__name__}"
+            )
         return [np.take(whole, part, axis=axis) for part in places]
 
     def _leaves(self, module: Any, kind: str) -> Keys:
@@ -161,7 +166,7 @@ def _sum(reader: _Reader, module: Any) -> Keys:
 
 def _elementwise_sum(reader: _Reader, module: Any) -> Keys:
     logs = numbers(module.log_weights)  # (features, channels below, channels, inputs, repetitions)
-    features, below, channels, count, repetitions = logs.shape
+    features, below, channels, _, repetitions = logs.shape
     parts = np.stack([np.broadcast_to(reader.units_of(part), (features, below, repetitions)) for part in module.inputs])
     out = np.empty((features, below, channels, repetitions), dtype=np.int64)
     for f, i, c, r in np.ndindex(out.shape):
@@ -264,7 +269,9 @@ _HOLDERS = {"RatSPN": "root_node", "Einet": "root_node", "NaiveBayes": "root_nod
 Contents = Callable[[tuple[int, ...], str], Content]
 
 
-def _by(family: str, *names: str, own: Callable[..., tuple[float, ...]] = lambda *values: values) -> Callable[[Any], Contents]:
+def _by(
+    family: str, *names: str, own: Callable[..., tuple[float, ...]] = lambda *values: values
+) -> Callable[[Any], Contents]:
     """Read leaves whose parameters are attributes of the shape of the units."""
 
     def read(module: Any) -> Contents:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pcedge.errors import FormatError
 
-#: what stands in a leaf's parentheses, the closing one included: any name, a bar, parameters without parentheses or bars
+#: what stands in a leaf's parentheses, with the closing one: any name, a bar, parameters without parentheses or bars
 LEAF = re.compile(r"([^\n]{1,400}?)\|([^()|{}]*(?:\{[^{}]*\}[^()|{}]*)*)\)(?=[\s(){}*+#]|\Z)")
 _NUMBERED = re.compile(r"V([0-9]{1,9})\Z")
 

@@ -25,7 +25,6 @@ from pcedge.importers import Imported, files, import_circuit, spflow_binary
 from pcedge.importers.files import READERS
 from pcedge.limits import BOUNDS
 
-
 KNOWN = ", ".join(READERS)
 
 

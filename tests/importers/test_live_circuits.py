@@ -141,7 +141,7 @@ def test_spflow_leaves_over_counts(torch: Any) -> None:
 
 
 def test_spflow_leaves_over_real_values(torch: Any) -> None:
-    """Masses of fine bins over their widths are SPFlow's densities, and Gaussians' masses those of the error function."""
+    """Masses of fine bins over their widths are SPFlow's densities; Gaussians' are those of the error function."""
     pytest.importorskip("scipy", reason="needs the extra models")
     from spflow.meta.data import Scope
     from spflow.modules import leaves as known
@@ -181,9 +181,13 @@ def test_spflow_refusals(torch: Any) -> None:
     from spflow.modules.products import Product
     from spflow.modules.sums import Sum
 
-    with pytest.raises(UsageError, match=r"must have one output, Sum has the shape \(1, 3, 1\) .*: put a Sum over them"):
+    with pytest.raises(
+        UsageError, match=r"must have one output, Sum has the shape \(1, 3, 1\) .*: put a Sum over them"
+    ):
         from_spflow(Sum(Product(Bernoulli(scope=[0, 1], out_channels=2)), out_channels=3))
-    with pytest.raises(UsageError, match=r"a module of an SPFlow model must be one of Sum, .*, got torch\.nn.*\.Linear"):
+    with pytest.raises(
+        UsageError, match=r"a module of an SPFlow model must be one of Sum, .*, got torch\.nn.*\.Linear"
+    ):
         from_spflow(torch.nn.Linear(2, 2))
     with pytest.raises(UsageError, match=r"Bernoulli leaves must have parameters of their own"):
         from_spflow(Product(Bernoulli(scope=[0], parameter_fn=lambda evidence: {"probs": evidence})))
@@ -239,7 +243,8 @@ def test_deeprob_json(key: str, tmp_path: Path) -> None:
 
 def test_deeprob_json_over_real_values(tmp_path: Path) -> None:
     nodes = [
-        node(0, "Sum", [0], weights=[0.5, 0.25, 0.25]), leaf(1, "Isotonic", 0, densities=[0.4, 0.6], breaks=[0.0, 1.0, 3.0]),
+        node(0, "Sum", [0], weights=[0.5, 0.25, 0.25]),
+        leaf(1, "Isotonic", 0, densities=[0.4, 0.6], breaks=[0.0, 1.0, 3.0]),
         leaf(2, "Uniform", 0, start=-1.0, width=4.0), leaf(3, "Gaussian", 0, mean=1.0, stddev=0.5),
     ]  # fmt: skip
     made = import_circuit(write(document(nodes, links((1, 0, 0), (2, 0, 1), (3, 0, 2))), tmp_path)).circuit
@@ -265,7 +270,10 @@ def test_deeprob_trees(tmp_path: Path) -> None:
     tree = {"tree": [1, -1, 0], "params": logs}
     whole = document([node(0, "BinaryCLT", [0, 2, 1], params=tree)], [])
     alone = document(
-        [{"scope": scope, "weight": row, "id": place} for place, (scope, row) in enumerate(zip([0, 2, 1], logs, strict=True))],
+        [
+            {"scope": scope, "weight": row, "id": place}
+            for place, (scope, row) in enumerate(zip([0, 2, 1], logs, strict=True))
+        ],
         [{"source": 1, "target": 0}, {"source": 0, "target": 2}],
     )
     for value in (whole, alone):
@@ -296,9 +304,7 @@ def test_deeprob_writes_what_is_read(tmp_path: Path) -> None:
         for made in (import_circuit(tmp_path / "a.json").circuit, from_deeprob(model)):
             assert np.abs(log_likelihood(made, x) + made.log_constant - own).max() < 1e-5  # deeprob-kit's are float32
     real = (bits * 2 + draws.normal(size=bits.shape)).astype(np.float32)
-    model = learn_estimator(
-        real, [Gaussian] * 6, [(-9.0, 9.0)] * 6, min_rows_slice=100, random_state=1, verbose=False
-    )
+    model = learn_estimator(real, [Gaussian] * 6, [(-9.0, 9.0)] * 6, min_rows_slice=100, random_state=1, verbose=False)
     made = from_deeprob(model, Gridding(symbols=256))
     assert made.grid is not None
     symbols = made.grid.symbols_of(real)
@@ -319,11 +325,11 @@ JSON_ERRORS: list[tuple[Any, type[Exception], str]] = [
     (document([leaf(0, "Bernoulli", 0, p=1.5)], []), FormatError, r"node 0: a probability must be finite and not neg"),
     (document([leaf(0, "Bernoulli", 0, p="0.5")], []), FormatError, r"node 0, its p must be a list of finite numbers"),
     (document([leaf(0, "Poisson", 0, p=1.5)], []), FormatError, r"node 0: the class must be Sum, .*, got Poisson"),
-    (document([leaf(0, "Gaussian", 0, mean=1.5)], []), FormatError, r"node 0: a Gaussian must have mean, stddev, got mean"),
-    (document([leaf(0, "Gaussian", 0, mean=1.5, stddev=-1)], []), FormatError, r"the std of a gaussian must be above 0"),
+    (document([leaf(0, "Gaussian", 0, mean=1.5)], []), FormatError, r"a Gaussian must have mean, stddev, got mean"),
+    (document([leaf(0, "Gaussian", 0, mean=1.5, stddev=-1)], []), FormatError, r"the std of a gaussian must be above"),
     (document([leaf(1, "Bernoulli", 0, p=0.5)], []), FormatError, r"must hold node 0, the root"),
-    (document([node(0, "Sum", [0], weights=[1.0])], links((1, 0, 0))), FormatError, r"all nodes that it names, 1 is not"),
-    (document([node(0, "Sum", [0], weights=[1.0])], links((0, 0, 0))), FormatError, r"import-cycle: .*node 0 must not be"),
+    (document([node(0, "Sum", [0], weights=[1.0])], links((1, 0, 0))), FormatError, r"all nodes that it names, 1 is"),
+    (document([node(0, "Sum", [0], weights=[1.0])], links((0, 0, 0))), FormatError, r"import-cycle: .*node 0 must not"),
     (document([node(0, "Sum", [0])], []), CircuitError, r"Sum 0 must have at least one child"),
     (document([node(0, "Sum", [0], weights=[]), leaf(1, "Bernoulli", 0, p=0.5)], links((1, 0, 0))), FormatError,
      r"node 0 must have one weight a child, 1, got 0"),
@@ -331,7 +337,8 @@ JSON_ERRORS: list[tuple[Any, type[Exception], str]] = [
      r"node 0: its children must be numbered 0\.\.0, got \[1\]"),
     (document([node(0, "BinaryCLT", [0, 1], params={"tree": [1, 0], "params": []})], []), FormatError,
      r"a BinaryCLT must have a tree and params of its 2 variables"),
-    (document([node(0, "BinaryCLT", [0, 1, 2], params={"tree": [-1, 2, 1], "params": [[[0, 0]] * 2] * 3})], []), FormatError,
+    (document([node(0, "BinaryCLT", [0, 1, 2], params={"tree": [-1, 2, 1], "params": [[[0, 0]] * 2] * 3})], []),
+     FormatError,
      r"import-cycle: .*the tree must reach all its variables from its root"),
 ]  # fmt: skip
 
@@ -343,7 +350,7 @@ def test_json_refused(value: Any, kind: type[Exception], message: str, tmp_path:
 
 
 def test_deeprob_refuses_other_objects() -> None:
-    with pytest.raises(UsageError, match=r"must be made of its nodes, Sum, Product and leaves, got dict"):
+    with pytest.raises(UsageError, match=r"must be of nodes, Sum, Product and leaves, got dict"):
         from_deeprob({})
 
 
@@ -364,9 +371,14 @@ def cirkit() -> Any:
         own = "uniform" if inputs == "embedding" else "normal"
         symbolic = data_modalities.image_data(
             (1, 3, 3), region_graph="quad-graph", input_layer=inputs, num_input_units=3, sum_product_layer=layer,
-            num_sum_units=3, input_params={name: utils.Parameterization(initialization=own)} if inputs != "gaussian" else {},
+            num_sum_units=3,
+            input_params={} if inputs == "gaussian" else {name: utils.Parameterization(initialization=own)},
         )  # fmt: skip
-        return PipelineContext(backend="torch", semiring="lse-sum", fold=fold, optimize=optimize).compile(symbolic).double()
+        return (
+            PipelineContext(backend="torch", semiring="lse-sum", fold=fold, optimize=optimize)
+            .compile(symbolic)
+            .double()
+        )
 
     return build
 
@@ -411,5 +423,7 @@ def test_cirkit_refusals(cirkit: Any) -> None:
     model = cirkit("cp", "embedding", False, False)
     with torch.no_grad():
         next(iter(model.layers[0].weight.parameters())).sub_(2)
-    with pytest.raises(CircuitError, match=r"embedding input: the weights must not be negative, the least is -.* squared"):
+    with pytest.raises(
+        CircuitError, match=r"embedding input: the weights must not be negative, the least is -.* squared"
+    ):
         from_cirkit(model)

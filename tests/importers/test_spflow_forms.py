@@ -69,7 +69,7 @@ def test_a_histogram_that_holds_more_than_one_has_its_constant(tmp_path: Path) -
         ("H Histogram(V0|[0.,1.,3.];[0.5,0.25])", None),
         ("H Histogram(V0|[0.,1.,3.];[0.5,0.25];[0,2])", None),
         ("H Histogram(V0|[0.,1.,3.];[0.5,0.25];[0.5,2.])", "bins"),
-        ("S SumNode(0.5*H,0.5*G){H Histogram(V0|[0.,1.,3.];[0.5,0.25])\nG Histogram(V0|[0.,0.5,3.];[0.2,0.36])}", "bins"),
+        ("S SumNode(0.5*H,0.5*G){H Histogram(V0|[0.,1.,3.];[0.5,0.25])\nG Histogram(V0|[0.,0.5,3.];[1,0.2])}", "bins"),
         ("S SumNode(0.5*H,0.5*G){H Histogram(V0|[0.,1.,3.];[0.5,0.25])\nG Gaussian(V0|mean=1.;stdev=2.)}", "bins"),
         ("S SumNode(0.5*H,0.5*G){H Histogram(V0|[0.,1.,3.];[0.5,0.25])\nG Poisson(V0|mean=1.)}", "integers"),
     ],
@@ -164,7 +164,9 @@ def test_gaussians_of_very_different_widths(tmp_path: Path) -> None:
 # Forms of the text
 
 
-MIXTURE = "(0.3*((Categorical(V0|p={a}) * Categorical(V1|p={c}))) + 0.7*((Categorical(V0|p={b}) * Categorical(V1|p={d}))))"
+MIXTURE = (
+    "(0.3*((Categorical(V0|p={a}) * Categorical(V1|p={c}))) + 0.7*((Categorical(V0|p={b}) * Categorical(V1|p={d}))))"
+)
 LISTS = {
     "python": ["[0.2, 0.8]", "[0.9, 0.1]", "[0.5, 0.25, 0.25]", "[0.1, 0.1, 0.8]"],
     "numpy": ["[0.2 0.8]", "[0.9 0.1]", "[0.5  0.25 0.25]", "[0.1\n 0.1\n 0.8]"],
@@ -198,7 +200,8 @@ def test_an_equation_is_the_same_circuit_as_the_graph(tmp_path: Path) -> None:
       }
     }"""
     equation = (
-        "(0.3*((Categorical(V0|p=[0.2, 0.8]) * (0.5*(Histogram(V1|[0.,1.,3.];[0.5,0.25])) + 0.5*(Bernoulli(V1|p=0.5)))))"
+        "(0.3*((Categorical(V0|p=[0.2, 0.8]) * "
+        "(0.5*(Histogram(V1|[0.,1.,3.];[0.5,0.25])) + 0.5*(Bernoulli(V1|p=0.5)))))"
         " + 0.7*((Categorical(V0|p=[0.9, 0.1]) * Categorical(V1|p=[0.1, 0.1, 0.8]))))\n# V0;V1\n"
     )
     x = np.array(list(itertools.product(range(2), range(3))))
@@ -242,7 +245,9 @@ def test_names_with_parentheses_bars_and_letters(tmp_path: Path) -> None:
     ],
 )
 def test_scopes_of_any_numbers(end: str, names: tuple[str, ...], columns: tuple[int, ...], tmp_path: Path) -> None:
-    made = read("P ProductNode(A, B){\nA Categorical(V1|p=[0.2, 0.8])\nB Categorical(V5|p=[0.5, 0.3, 0.2])\n}\n" + end, tmp_path)
+    made = read(
+        "P ProductNode(A, B){\nA Categorical(V1|p=[0.2, 0.8])\nB Categorical(V5|p=[0.5, 0.3, 0.2])\n}\n" + end, tmp_path
+    )
     grid = made.circuit.grid
     assert grid is not None and made.names == names == grid.names
     assert tuple(axis.column for axis in grid.axes) == columns
@@ -259,7 +264,7 @@ def test_variables_from_one_on_are_said(tmp_path: Path) -> None:
 
 
 def test_libras_circuits(tmp_path: Path) -> None:
-    text = "(2 3)\nv 0 1\nv 0 0\nv 1 2\nv 1 0\n* 0 2\n* 1 3\n+ 4 {} 5 {}\nEOF\n".format(math.log(0.7), math.log(0.3))
+    text = f"(2 3)\nv 0 1\nv 0 0\nv 1 2\nv 1 0\n* 0 2\n* 1 3\n+ 4 {math.log(0.7)} 5 {math.log(0.3)}\nEOF\n"
     made = read(text, tmp_path)
     assert np.exp(log_likelihood(made.circuit, [[1, 2], [0, 0], [1, 0]])) == pytest.approx([0.7, 0.3, 0.0])
     assert made.circuit.cardinalities == (2, 3) and made.circuit.grid is None
@@ -322,7 +327,9 @@ def test_binary_files_whose_breaks_are_lost_are_refused(tmp_path: Path) -> None:
     from pcedge.errors import FormatError
 
     (tmp_path / "a.bin").write_bytes(message([0, 0, 0, 1], [0.125, 0.375, 0.75], "real", "real"))
-    with pytest.raises(FormatError, match=r"HistogramNode_0: the breaks .* must be those of bins of one width, .* as text"):
+    with pytest.raises(
+        FormatError, match=r"HistogramNode_0: the breaks .* must be those of bins of one width, .* as text"
+    ):
         import_circuit(tmp_path / "a.bin")
     (tmp_path / "a.bin").write_bytes(message([0, 1, 2], [0.5], "real", "real"))
     with pytest.raises(FormatError, match=r"a histogram over real values must have a point for every bin"):

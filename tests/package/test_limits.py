@@ -246,7 +246,9 @@ def histograms(count: int, last: int) -> bytes:
 
 def deeprob_json(count: int) -> str:
     nodes: list[dict[str, Any]] = [{"class": "Sum", "scope": [0], "weights": [1 / count] * count, "id": 0}]
-    nodes += [{"class": "Bernoulli", "scope": [0], "params": {"p": place / count}, "id": place + 1} for place in range(count)]
+    nodes += [
+        {"class": "Bernoulli", "scope": [0], "params": {"p": place / count}, "id": place + 1} for place in range(count)
+    ]
     links = [{"idx": place, "source": place + 1, "target": 0} for place in range(count)]
     return json.dumps({"nodes": nodes, "links": links})
 
@@ -614,7 +616,8 @@ class TestBounds:
         ]  # fmt: skip
         assert set(BOUNDS) == {
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "json", "csv", "npy", "npz", "idx",
-            "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml",
+            "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 
