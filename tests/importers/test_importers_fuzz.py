@@ -74,6 +74,10 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
         return [((DATA / "pyjuice" / f"{name}.jpc").read_bytes(), None) for name in ("hclt", "mixed")]
     if kind == "spn":
         return [((DATA / "small.spn").read_bytes(), None), ((DATA / "spn" / "NIPS5.spn").read_bytes(), None)]
+    if kind in ("bif", "xml", "net"):
+        return [((DATA / "networks" / f"small.{kind}").read_bytes(), None)]
+    if kind == "uai":
+        return [((DATA / "networks" / f"{name}.uai").read_bytes(), None) for name in ("small", "pairs")]
     assert kind == "bin", f"{kind} needs files here"
     return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
 
