@@ -221,8 +221,8 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
         ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
         (
             "a,b\n1,nan\n",
-            ", line 2, column 'b': a cell must hold an integer, got 'nan'; loglik and score take it; train and encode do with "
-            "--missing",
+            ", line 2, column 'b': a cell must hold an integer, got 'nan'; loglik and score take it; train and encode "
+            "do with --missing",
         ),
         ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
         ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'" + WORDS),
