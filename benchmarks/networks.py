@@ -32,9 +32,9 @@ from pcedge.quantize import QuantizationConfig, quantize
 NETWORKS = ("asia", "alarm", "hepar2", "win95pts", "hailfinder")
 RECORDS, QUERIES, SAMPLED, CODED = 2000, 1000, 5000, 1000
 COLUMNS = [
-    "network", "variables", "import, s", "layers", "units", "weights and leaf entries", "tables: largest difference, nats",
-    "queries", "largest difference", "integers, W 8, L 12", "W 16, L 16", "impossible", "float, bits", "integer", "coded", "ROM, kbit",
-    "cycles: likelihood", "encode", "decode",
+    "network", "variables", "import, s", "layers", "units", "weights and leaf entries",
+    "tables: largest difference, nats", "queries", "largest difference", "integers, W 8, L 12", "W 16, L 16",
+    "impossible", "float, bits", "integer", "coded", "ROM, kbit", "cycles: likelihood", "encode", "decode",
 ]  # fmt: skip
 
 
@@ -84,7 +84,8 @@ def query_differences(model: Any, circuit: Circuit, count: int) -> list[float]:
         from pgmpy.inference import VariableElimination
 
         exact = VariableElimination(model)
-    engines = [ReferenceEngine(quantize(circuit, QuantizationConfig(weight_bits=bits, leaf_bits=max(12, bits)))) for bits in (8, 16)]
+    settings = [QuantizationConfig(weight_bits=8, leaf_bits=12), QuantizationConfig(weight_bits=16, leaf_bits=16)]
+    engines = [ReferenceEngine(quantize(circuit, setting)) for setting in settings]
     assert circuit.grid is not None
     names, axes = circuit.grid.names, circuit.grid.axes
     rng = np.random.default_rng(0)
@@ -157,14 +158,14 @@ def main() -> None:
         rows.append(measure(name, given.queries))
         print(" | ".join(rows[-1]), flush=True)
     lines = [
-        f"BIF files of pgmpy's wheel, as `pcedge import` and `pcedge quantize` make circuits of them without options. "
-        f"*Tables*: log-likelihood of {RECORDS:,} sampled records against the product of the tables that pgmpy read, their rows divided by their sums (alarm and hepar2 are rounded "
-        "to 7 digits). "
-        "*Queries*: the probabilities of all states of a variable given up to six others, against pgmpy's variable "
-        "elimination, with the largest difference of the float circuit and of integers with weights of 8 and leaves of 12 "
-        "bits, the default, and of 16 both. *Impossible*: sampled records that the integers give likelihood 0. "
-        f"*Float*, *integer*: mean bits of the {SAMPLED:,} records; *coded*: what coding intervals of the first "
-        f"{CODED:,} take over the float bits. ROM and cycles a record: `pcedge estimate`, one multiply-accumulate a cycle.",
+        "BIF files of pgmpy's wheel, as `pcedge import` and `pcedge quantize` make circuits of them without options. "
+        f"*Tables*: log-likelihood of {RECORDS:,} sampled records against the product of the tables that pgmpy read, "
+        "their rows divided by their sums (alarm and hepar2 are rounded to 7 digits). *Queries*: the probabilities of "
+        "all states of a variable given up to six others, against pgmpy's variable elimination, with the largest "
+        "difference of the float circuit, of integers with weights of 8 and leaves of 12 bits, the default, and of 16 "
+        "both. *Impossible*: sampled records that the integers give likelihood 0. *Float*, *integer*: mean bits of the "
+        f"{SAMPLED:,} records; *coded*: what the coding intervals of the first {CODED:,} take over the float bits. ROM "
+        "and cycles a record: `pcedge estimate`, one multiply-accumulate a cycle.",
         "", *table(COLUMNS, rows),
     ]  # fmt: skip
     print("\n".join(lines))

@@ -40,7 +40,7 @@ bits = np.log2(mantissa) + exponent
 print(f"p(lung cancer | smokes, shadow): floats {exact:.4f}, integers {np.exp2(bits[0] - bits[1]):.4f}")
 assert abs(np.exp2(bits[0] - bits[1]) - exact) < 1e-3
 
-records = pcedge.sample(circuit, 10_000)
-stream = pcedge.encode(integers, records, lanes=1)
-print(f"10,000 patients, 8 answers each: {len(stream):,} bytes, {8 * len(stream) / len(records):.2f} bits a patient")
-assert np.array_equal(pcedge.decode(integers, stream), records)
+patients = circuit.grid.values_of(pcedge.sample(circuit, 10_000))  # texts: yes, no
+stream = pcedge.encode(integers, patients, lanes=1)
+print(f"10,000 patients, 8 answers each: {len(stream):,} bytes, {8 * len(stream) / len(patients):.2f} bits a patient")
+assert np.array_equal(pcedge.decode(integers, stream), patients)

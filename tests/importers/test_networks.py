@@ -116,7 +116,7 @@ class TestRandomNetworks:
             below = np.concatenate([values[child] for child in layer.children], axis=1)
             ways = np.isfinite(below).astype(int) @ (np.asarray(weights) > 0).T.astype(int)
             assert ways.max() <= 1
-        for index, layer in enumerate(circuit.layers[:-1]):
+        for index in range(len(circuit.layers) - 1):
             users = [user for user in circuit.layers if not isinstance(user, InputLayer) and index in user.children]
             used = np.zeros(circuit.shapes[index].units, dtype=bool)
             for user in users:
@@ -139,7 +139,9 @@ class TestRandomNetworks:
         )
         assert edges <= told
         if told > 1:
-            with pytest.raises(FormatError, match=f"must have at most {told - 1:,} entries together, they have {told:,}"):
+            with pytest.raises(
+                FormatError, match=f"must have at most {told - 1:,} entries together, they have {told:,}"
+            ):
                 circuit_of(network, told - 1)
 
     def test_integers(self, seed: int) -> None:
@@ -238,7 +240,9 @@ class TestCompiling:
         scopes = "".join(f"2 {one} {other}\n" for one, other in pairs)
         path = tmp_path / "a.uai"
         path.write_text(f"MARKOV\n{count}\n{'2 ' * count}\n{len(pairs)}\n{scopes}" + "4\n1 2 3 1\n" * len(pairs))
-        with pytest.raises(FormatError, match="network-size: .* must have at most 5[0-9]{2},[0-9]{3} entries together"):
+        with pytest.raises(
+            FormatError, match=r"network-size: .* must have at most 5[0-9]{2},[0-9]{3} entries together"
+        ):
             import_circuit(path)
         made = import_circuit(path, limit=1 << 21).circuit
         assert len(made.cardinalities) == count and np.isfinite(log_likelihood(made, np.zeros((1, count), int))[0])
@@ -309,7 +313,9 @@ class TestPgmpy:
         class LinearGaussianBayesianNetwork:
             pass
 
-        with pytest.raises(UsageError, match="must be a DiscreteBayesianNetwork or .*, got LinearGaussian.*; make states"):
+        with pytest.raises(
+            UsageError, match=r"must be a DiscreteBayesianNetwork or .*, got LinearGaussian.*; make states"
+        ):
             from_pgmpy(LinearGaussianBayesianNetwork())
-        with pytest.raises(UsageError, match="got object$"):
+        with pytest.raises(UsageError, match=r"got object$"):
             from_pgmpy(object())

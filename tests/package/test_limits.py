@@ -258,7 +258,9 @@ def chain_network(kind: str, variables: int, states: int = 2) -> str:
         tables = f"{states} {' '.join(row)}\n" + f"{states**2} {' '.join(row * states)}\n" * (variables - 1)
         return f"BAYES\n{variables}\n{sizes}\n{variables}\n{scopes}{tables}"
     if kind == "bif":
-        first = "".join(f"variable v{v} {{ type discrete [ {states} ] {{ {', '.join(labels)} }}; }}\n" for v in range(variables))
+        first = "".join(
+            f"variable v{v} {{ type discrete [ {states} ] {{ {', '.join(labels)} }}; }}\n" for v in range(variables)
+        )
         rows = "".join(f"({label}) {', '.join(row)};" for label in labels)
         tables = f"probability ( v0 ) {{ table {', '.join(row)}; }}\n"
         return first + tables + "".join(f"probability ( v{v} | v{v - 1} ) {{ {rows} }}\n" for v in range(1, variables))
@@ -267,7 +269,11 @@ def chain_network(kind: str, variables: int, states: int = 2) -> str:
         first = "".join(f"node v{v} {{ states = ({quoted}); }}\n" for v in range(variables))
         rows = f"({' '.join(row)})" * states
         tables = f"potential (v0) {{ data = ({' '.join(row)}); }}\n"
-        return first + tables + "".join(f"potential (v{v} | v{v - 1}) {{ data = ({rows}); }}\n" for v in range(1, variables))
+        return (
+            first
+            + tables
+            + "".join(f"potential (v{v} | v{v - 1}) {{ data = ({rows}); }}\n" for v in range(1, variables))
+        )
     outcomes = "".join(f"<OUTCOME>{label}</OUTCOME>" for label in labels)
     first = "".join(f"<VARIABLE TYPE='nature'><NAME>v{v}</NAME>{outcomes}</VARIABLE>\n" for v in range(variables))
     tables = f"<DEFINITION><FOR>v0</FOR><TABLE>{' '.join(row)}</TABLE></DEFINITION>\n" + "".join(
@@ -674,7 +680,8 @@ class TestBounds:
         ]  # fmt: skip
         assert set(BOUNDS) == {
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net", "csv",
-            "npy", "npz", "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "npy", "npz", "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image",
+            "checkpoint", "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 
