@@ -5,7 +5,6 @@ The rule and its invariants are in docs/importers.md, section Networks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,8 +89,6 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
     with np.errstate(divide="ignore", invalid="ignore"):
         constant = sum(float(np.log(factor.table)) for factor in network.factors if not factor.scope)
         tables = [np.log(factor.table) for factor in network.factors]
-        if constant == -math.inf:
-            raise CircuitError(f"{where} must give some record a probability above 0, it has a table of zeros")
         parts: list[_Part] = []
         roots = []
         #: of every bucket the unit and the logarithm of the sum for each states of the separator

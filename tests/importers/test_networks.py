@@ -173,6 +173,23 @@ class TestCompiling:
         leaf = next(layer for layer in circuit.layers if isinstance(layer, InputLayer) and layer.variable == 0)
         assert len(leaf.table) == 1
 
+    def test_rows_that_differ_little_stay_two(self) -> None:
+        made = collected(2, 2)
+        made.add_table(0, [], np.array([0.5, 0.5]), "n")
+        rows = np.array([[0.25, 0.75], [0.25 + 1e-12, 0.75 - 1e-12]])
+        made.add_table(1, [0], rows.reshape(-1), "n")
+        found = log_likelihood(circuit_of(made.network()), [[0, 0], [1, 0]])
+        assert abs(found[1] - found[0] - 4e-12) < 1e-15
+
+    def test_factors_of_one_entry_are_constants(self) -> None:
+        made = collected(2, 1)
+        made.add_factor([0], np.array([1.0, 3.0]), "n")
+        made.add_factor([1], np.array([5.0]), "n")
+        made.add_factor([], np.array([0.5]), "n")
+        circuit = circuit_of(made.network(directed=False))
+        assert abs(circuit.log_constant - np.log(10)) < 1e-14
+        assert np.allclose(np.exp(log_likelihood(circuit, [[1, 0]])), 0.75)
+
     def test_independent_parts(self) -> None:
         made = collected(2, 3, 1)
         for variable, row in enumerate(([0.25, 0.75], [0.5, 0.25, 0.25], [1.0])):
