@@ -178,8 +178,9 @@ class TestCompiling:
         made.add_table(0, [], np.array([0.5, 0.5]), "n")
         rows = np.array([[0.25, 0.75], [0.25 + 1e-12, 0.75 - 1e-12]])
         made.add_table(1, [0], rows.reshape(-1), "n")
-        found = log_likelihood(circuit_of(made.network()), [[0, 0], [1, 0]])
+        found = log_likelihood(circuit_of(made.network()), [[0, 0], [1, 0], [0, 1], [1, 1]])
         assert abs(found[1] - found[0] - 4e-12) < 1e-15
+        assert abs(found[3] - found[2] + 4e-12 / 3) < 1e-15
 
     def test_factors_of_one_entry_are_constants(self) -> None:
         made = collected(2, 1)
