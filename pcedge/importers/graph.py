@@ -92,7 +92,7 @@ def layers_of(units: Units, root: Hashable, variables: int, budget: MemoryBudget
     if leaves < variables:  # also keeps the bit masks of scopes small
         raise CircuitError(f"{variables} variables need as many leaves or more, got {leaves}")
     order = _children_first(units, root)
-    masks = _Masks(budget)
+    masks = Masks(budget)
     scopes = _scopes(units, order, masks)
     missing = ((1 << variables) - 1) & ~masks.of[scopes[root]]
     if missing:
@@ -141,7 +141,7 @@ def _children_first(units: Units, root: Hashable) -> list[Hashable]:
     return order
 
 
-class _Masks:
+class Masks:
     """Hold every scope once, as a bit mask, under a number: with many variables they are what takes the memory."""
 
     def __init__(self, budget: MemoryBudget) -> None:
@@ -159,7 +159,7 @@ class _Masks:
         return self._numbers[key]
 
 
-def _scopes(units: Units, order: list[Hashable], masks: _Masks) -> dict[Hashable, int]:
+def _scopes(units: Units, order: list[Hashable], masks: Masks) -> dict[Hashable, int]:
     """Give the number of every unit's scope, and refuse what is not smooth and decomposable."""
     scopes: dict[Hashable, int] = {}
     for key in order:
@@ -240,7 +240,7 @@ class _Group:
 
 
 def _collect(
-    units: Units, reached: list[Hashable], scopes: dict[Hashable, int], masks: _Masks, root: Hashable, dropped: int
+    units: Units, reached: list[Hashable], scopes: dict[Hashable, int], masks: Masks, root: Hashable, dropped: int
 ) -> Draft:
     """Group checked units into layers."""
     budget = masks.budget
