@@ -77,8 +77,21 @@ def read(
         raise FormatError(RULE, f"{where} must hold the {promised} nodes of its header, the last is the root; it holds "
                                 f"{len(nodes.logs)}: a damaged file")  # fmt: skip
     root = nodes.root()
-    draft = numbered_layers(nodes.units, root, budget, literals.axes)
+    draft = numbered_layers(_reached(nodes.units, root), root, budget, literals.axes)
     return replace(draft, notes=(*nodes.notes(), *draft.notes))
+
+
+def _reached(units: dict[Hashable, Unit], root: Hashable) -> dict[Hashable, Unit]:
+    """Give what the root reaches: constants, and indicators that became leaves of several states, leave units behind."""
+    found = {root: units[root]}
+    stack = [root]
+    while stack:
+        unit = units[stack.pop()]
+        for child in () if isinstance(unit, Leaf) else unit.children:
+            if child not in found:
+                found[child] = units[child]
+                stack.append(child)
+    return found
 
 
 class _Nodes:
