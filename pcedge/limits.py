@@ -56,7 +56,7 @@ BOUNDS = {
     "lmap": Bound(512, 1 << 34),
     "weights": Bound(512, 1 << 34),
     "clt": Bound(512, 1 << 34),
-    "circuit": Bound(512, 1 << 34),
+    "logistic": Bound(512, 1 << 34),
     "csv": Bound(256, NO_CEILING),
     "npy": Bound(4, NO_CEILING),
     "npz": Bound(128, 1 << 34),

@@ -121,8 +121,8 @@ class _Nodes:
             children = [integer(word, at) for word in words[first:]]
             if len(words) < first or integer(words[first - 1], at) != len(children):
                 raise FormatError(RULE, f"{at}: a node must have as many children as it says, got {_cut(words)}")
-            if wrong := next((child for child in children if child >= len(self.logs)), None):
-                raise FormatError("import-undefined", f"{at}: children must stand above their node, {wrong} does not")
+            if wrong := [child for child in children if child >= len(self.logs)]:
+                raise FormatError("import-undefined", f"{at}: children must stand above their node, {wrong[0]} does not")
             combine = self._product if kind in _PRODUCTS else self._sum
             self._put(*combine([(self.logs[c], self.keys[c], self.scopes[c]) for c in children], name))
         elif kind in ("X", "x"):
@@ -142,7 +142,10 @@ class _Nodes:
         if whole == self.nothing:
             raise CircuitError("the circuit must have at least one variable, it has none")
         key = self._widened(key, scope, whole, "the root")
-        if log:
+        unit = self.units[key]
+        if log and isinstance(unit, Sum):
+            self.units[key] = replace(unit, log_weights=tuple(weight + log for weight in unit.log_weights))
+        elif log:
             self.units["root"] = Sum("the root", (key,), (log,))
             return "root"
         return key

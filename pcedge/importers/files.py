@@ -20,7 +20,7 @@ from pcedge.limits import MemoryBudget, read_file
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
 _A_BYTE = {
     "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "ac": 64, "nnf": 64, "lmap": 64, "weights": 64, "clt": 64,
-    "circuit": 64,
+    "logistic": 64,
 }  # fmt: skip
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
@@ -107,7 +107,7 @@ def _read_clt(path: Path, request: Request) -> Draft:
 
 
 def _read_circuit(path: Path, request: Request) -> Draft:
-    data, budget = read_bytes(path, "circuit")
+    data, budget = read_bytes(path, "logistic")
     return logistic.read(data, str(path), budget)
 
 

@@ -91,8 +91,8 @@ def _variable(found: Literals, variables: dict[str, int], words: list[str], at: 
     place = len(variables) + 1
     variables[name] = place
     found.free[place] = np.ones(count)
-    known = {"kind": "states", "states": tuple(states)} if states else {}
-    found.axes[place] = replace(whole(place, count), name=name, **known)
+    named = Axis(name, place - 1, "states", states=tuple(states)) if states else None
+    found.axes[place] = named or replace(whole(place, count), name=name)
 
 
 def _literal(

@@ -35,11 +35,7 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
         FormatError: a line breaks the format, or the exponentials do not add up to 1: the circuit classifies only.
         CircuitError: the circuit is not smooth or not decomposable.
     """
-    units: dict[Hashable, Unit] = {}
-    known: set[int] = set()
-    variables: set[int] = set()
-    classes = 0
-    last: int | None = None
+    nodes = _Nodes(budget)
     done = False
     for line, content in enumerate(decode(data, where).split("\n"), 1):
         words, at = content.split(), f"{where}, line {line}"
@@ -50,83 +46,105 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
                 RULE, f"{at}: 'T id vtree variable {{weight}}', F, 'D id vtree count {{(prime sub {{weight}})}}' or, at the "
                 f"end, 'B {{weight}}' must stand here, got {content[:60]!r}"
             )  # fmt: skip
-        budget.take(_LINE_BYTES * max(1, classes))
+        budget.take(_LINE_BYTES * max(1, nodes.classes))
         if words[0] == "B":
-            if last is None:
-                raise FormatError(RULE, f"{at}: the bias must stand below the nodes, there is none")
-            weights = _weights(words[1:], classes, at)
-            units["bias"] = Sum("the bias", tuple(("class", c) for c in range(classes)), weights)
+            nodes.bias(words[1:], at)
             done = True
             continue
         node = integer(words[1], at) if len(words) > 1 else -1
-        if node in known:
+        if node in nodes.terms:
             raise FormatError("import-duplicate", f"{at}: node {node} must be defined once")
         name = f"node {node} (line {line})"
         if words[0] == "D":
-            classes = _decision(units, known, content, (node, classes, name, at), budget)
+            nodes.decision(node, content, name, at)
         else:
-            weights = _weights(words[4:], classes, at)
-            classes = len(weights)
-            variable = check_variable(integer(words[3], at), at, RULE)
-            variables.add(variable)
-            literal = one_hot(int(words[0] == "T"), 2, budget)
-            units["literal", node] = Leaf(name, variable, literal)
-            for place, weight in enumerate(weights):
-                units[node, place] = Sum(name, (("literal", node),), (weight,))
-        known.add(node)
-        last = node
+            nodes.literal(node, words, name, at)
     if not done:
         raise FormatError(RULE, f"{where} must end with the bias, 'B {{weight}}': a truncated file")
-    return _joint(units, last, classes, max(variables), where, budget)
+    return _joint(nodes, where)
 
 
-def _weights(words: list[str], classes: int, at: str) -> tuple[float, ...]:
-    weights = tuple(number(word, at) for word in words)
-    if not weights or (classes and len(weights) != classes) or len(weights) > MAX_SYMBOLS:
-        raise FormatError(RULE, f"{at}: every line must have a weight a class, {classes or 'at least 1'}, got {len(weights)}")
-    return weights
+class _Nodes:
+    """Collect nodes: of each class a unit, and the weight that a literal adds wherever it is used."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.budget = budget
+        self.units: dict[Hashable, Unit] = {}
+        #: by node and class, the unit's key and the weight to be added
+        self.terms: dict[int, list[tuple[Hashable, float]]] = {}
+        self.classes = 0
+        self.last_variable = 0
+
+    def weights(self, words: list[str], at: str) -> tuple[float, ...]:
+        """Read the weights of all classes; the first line with some tells how many these are."""
+        weights = tuple(number(word, at) for word in words)
+        self.classes = self.classes or len(weights)
+        if not weights or len(weights) != self.classes or len(weights) > MAX_SYMBOLS:
+            raise FormatError(
+                RULE, f"{at}: every line must have a weight a class, {self.classes or 'at least 1'}, got {len(weights)}"
+            )
+        return weights
+
+    def literal(self, node: int, words: list[str], name: str, at: str) -> None:
+        """Add a literal."""
+        weights = self.weights(words[4:], at)
+        variable = check_variable(integer(words[3], at), at, RULE)
+        self.last_variable = max(self.last_variable, variable)
+        self.units["literal", node] = Leaf(name, variable, one_hot(int(words[0] == "T"), 2, self.budget))
+        self.terms[node] = [(("literal", node), weight) for weight in weights]
+
+    def decision(self, node: int, content: str, name: str, at: str) -> None:
+        """Add a decision node, a sum a class over products of a prime and a sub."""
+        head = content.partition("(")[0].split()
+        elements = [found.split() for found in _ELEMENT.findall(content)]
+        if len(head) != 4 or integer(head[3], at) != len(elements) or not elements:
+            raise FormatError(
+                RULE, f"{at}: node {node} must have as many elements '(prime sub {{weight}})' as it says, got {len(elements)}"
+            )
+        rows: list[tuple[int, int, tuple[float, ...]]] = []
+        for words in elements:
+            pair = [integer(word, at) for word in words[:2]]
+            if len(pair) != 2 or not set(pair) <= self.terms.keys():
+                raise FormatError(
+                    "import-undefined", f"{at}: prime and sub must stand above their node, {' '.join(words[:2])} do not"
+                )
+            rows.append((pair[0], pair[1], self.weights(words[2:], at)))
+        self.budget.take(_LINE_BYTES * self.classes * len(rows))
+        for place in range(self.classes):
+            keys: list[Hashable] = []
+            logs = []
+            for prime, sub, weights in rows:
+                (first, more), (second, still_more) = self.terms[prime][place], self.terms[sub][place]
+                keys.append((first, second))
+                logs.append(weights[place] + more + still_more)
+                self.units.setdefault((first, second), Product(f"({prime} {sub}) of {name}", (first, second)))
+            self.units[node, place] = Sum(name, tuple(keys), tuple(logs))
+        self.terms[node] = [((node, place), 0.0) for place in range(self.classes)]
+
+    def bias(self, words: list[str], at: str) -> None:
+        """Add the root: over the classes, or over the last node alone where there is one class."""
+        if not self.terms:
+            raise FormatError(RULE, f"{at}: the bias must stand below the nodes, there is none")
+        weights = self.weights(words, at)
+        root = self.terms[next(reversed(self.terms))]
+        logs = tuple(weight + more for weight, (_, more) in zip(weights, root, strict=True))
+        if self.classes == 1:
+            self.units["bias"] = Sum("the bias", (root[0][0],), logs)
+            return
+        label = self.last_variable + 1
+        for place, (key, _) in enumerate(root):
+            self.units["label", place] = Leaf(f"class {place}", label, one_hot(place, self.classes, self.budget))
+            self.units["class", place] = Product(f"class {place}", (key, ("label", place)))
+        self.units["bias"] = Sum("the bias", tuple(("class", place) for place in range(self.classes)), logs)
 
 
-def _decision(
-    units: dict[Hashable, Unit], known: set[int], content: str, where: tuple[int, int, str, str], budget: MemoryBudget
-) -> int:
-    """Add a decision node, a sum a class; give the number of classes."""
-    node, classes, name, at = where
-    head = content.partition("(")[0].split()
-    elements = [found.split() for found in _ELEMENT.findall(content)]
-    if len(head) != 4 or integer(head[3], at) != len(elements) or not elements:
-        raise FormatError(RULE, f"{at}: node {node} must have as many elements '(prime sub {{weight}})' as it says, got {len(elements)}")
-    pairs: list[tuple[int, int]] = []
-    rows: list[tuple[float, ...]] = []
-    for words in elements:
-        pair = [integer(word, at) for word in words[:2]]
-        if len(pair) != 2 or not set(pair) <= known:
-            raise FormatError("import-undefined", f"{at}: prime and sub must stand above their node, {' '.join(words[:2])} do not")
-        rows.append(_weights(words[2:], classes, at))
-        classes = len(rows[0])
-        pairs.append((pair[0], pair[1]))
-    budget.take(_LINE_BYTES * classes * len(pairs))
-    for place in range(classes):
-        keys = [(prime, sub, place) for prime, sub in pairs]
-        for (prime, sub), key in zip(pairs, keys, strict=True):
-            units.setdefault(key, Product(f"({prime} {sub}) of {name}", ((prime, place), (sub, place))))
-        units[node, place] = Sum(name, tuple(keys), tuple(row[place] for row in rows))
-    return classes
-
-
-def _joint(
-    units: dict[Hashable, Unit], root: int | None, classes: int, last: int, where: str, budget: MemoryBudget
-) -> Draft:
+def _joint(nodes: _Nodes, where: str) -> Draft:
     """Layer the joint of variables and class, if it is one."""
-    label = last + 1
-    for place in range(classes):
-        if classes == 1:
-            units["class", place] = Sum("the root", ((root, place),), (0.0,))
-            continue
-        units["label", place] = Leaf(f"class {place}", label, one_hot(place, classes, budget))
-        units["class", place] = Product(f"class {place}", ((root, place), ("label", place)))
-    axes = {} if classes == 1 else {label: Axis("class", last, "states", states=tuple(range(classes)))}
-    draft = numbered_layers(units, "bias", budget, axes)
+    axes = {}
+    if nodes.classes > 1:
+        states = tuple(range(nodes.classes))
+        axes[nodes.last_variable + 1] = Axis("class", nodes.last_variable, "states", states=states)
+    draft = numbered_layers(nodes.units, "bias", nodes.budget, axes)
     total = normalise(draft).log_constant
     if not abs(total) < _OFF:
         raise FormatError(

@@ -80,7 +80,7 @@ class _Scopes:
             return self.nodes.setdefault(scope, len(self.nodes))
         if scope not in self.nodes:
             raise FormatError(
-                VTREE_FIT, f"{at}: node {node} must have the variables of a vtree node below it, it has none's"
+                VTREE_FIT, f"{at}: node {node} must have the variables of one vtree node, it has those of none"
                 f"{self.vtree.hint}"
             )
         return self.nodes[scope]
