@@ -151,7 +151,9 @@ class Compiled(Imported):
     """Read ACE's circuits; the circuit or its literal map is damaged."""
 
     name = "ac"
-    pairs: tuple[tuple[str, ...], ...] = tuple((f"compiled/{n}.ac", f"compiled/{n}.lmap") for n in ("grass.net", "grass_old.net"))
+    pairs: tuple[tuple[str, ...], ...] = tuple(
+        (f"compiled/{n}.ac", f"compiled/{n}.lmap") for n in ("grass.net", "grass_old.net")
+    )
 
     def make(self) -> list[Case]:
         """Take the files that belong together."""

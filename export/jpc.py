@@ -26,8 +26,9 @@ def write_jpc(circuit: Circuit, path: str | Path) -> None:
     """Write a circuit as a `.jpc` file of PyJuice 2.
 
     Every layer is a vector of nodes in blocks of one, leaves are `Categorical` over the variable's symbols, parameters
-    are float32, as PyJuice computes: a log-likelihood is off by some 1e-7 for each factor. PyJuice wants products and sums in turn: a sum of sums gets products of one factor between, a product
-    of products sums of one child. What the file does not hold are a grid, a symbolizer and the log constant.
+    are float32, as PyJuice computes: a log-likelihood is off by some 1e-7 for each factor. PyJuice wants products and
+    sums in turn: a sum of sums gets products of one factor between, a product of products sums of one child. What the
+    file does not hold are a grid, a symbolizer and the log constant.
 
     Example:
         >>> import tempfile
@@ -60,7 +61,9 @@ def _vectors(circuit: Circuit) -> list[dict[str, Any]]:
             units = circuit.shapes[child].units
             one = np.arange(units, dtype=np.int64)
             if kind == "Product":
-                between[child] = add("Sum", units, [place], edge_ids=np.stack([one, one]), params=np.ones((units, 1, 1), np.float32))
+                between[child] = add(
+                    "Sum", units, [place], edge_ids=np.stack([one, one]), params=np.ones((units, 1, 1), np.float32)
+                )
             else:
                 between[child] = add("Product", units, [place], edge_ids=one[:, None])
         return between[child]
@@ -92,7 +95,7 @@ def _entries(weights: NDArray[Any] | SparseRows) -> tuple[IntArray, IntArray, ND
 
 
 def _categorical(symbols: int) -> bytes:
-    """Pickle PyJuice's `Categorical(symbols)` by hand, as it is without PyJuice: a class by its name, and its fields."""
+    """Pickle PyJuice's `Categorical(symbols)` by hand, which needs no PyJuice: a class by its name, and its fields."""
 
     def text(word: bytes) -> bytes:
         return pickle.SHORT_BINUNICODE + bytes([len(word)]) + word

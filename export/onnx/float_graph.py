@@ -146,12 +146,14 @@ class _Graph:
         """Take units by their places, (2, …), in this order: (records, …); of each tensor no more than is needed."""
         numbers = np.unique(units[0]).tolist()
         if len(numbers) == 1:
-            return self.gather(*self.tensors[numbers[0]], units[1])
+            tensor, held = self.tensors[numbers[0]]
+            return self.gather(tensor, held, units[1])
         where, parts, width = np.empty_like(units[1]), [], 0
         for number in numbers:
             mine = units[0] == number
             needed, inverse = np.unique(units[1][mine], return_inverse=True)
-            parts.append(self.gather(*self.tensors[number], needed))
+            tensor, held = self.tensors[number]
+            parts.append(self.gather(tensor, held, needed))
             where[mine] = width + inverse.ravel()
             width += len(needed)
         return self.gather(self.operation("Concat", parts, axis=1), width, where)
@@ -228,7 +230,9 @@ def _place(places: dict[int, IntArray], layers: Sequence[int], units: Sequence[i
 def _products(graph: _Graph, places: dict[int, IntArray], layers: dict[int, ProductLayer]) -> None:
     factors = np.concatenate(
         [
-            np.stack([places[child][:, column] for child, column in zip(layer.children, layer.gather.T, strict=True)], 2)
+            np.stack(
+                [places[child][:, column] for child, column in zip(layer.children, layer.gather.T, strict=True)], 2
+            )
             for layer in layers.values()
         ],
         axis=1,
@@ -245,7 +249,9 @@ def _below(places: dict[int, IntArray], layer: SumLayer) -> IntArray:
 def _dense_sums(graph: _Graph, places: dict[int, IntArray], layers: dict[int, SumLayer]) -> None:
     weights = np.stack([np.asarray(layer.weights, dtype=np.float64) for layer in layers.values()])
     below = graph.select(np.stack([_below(places, layer) for layer in layers.values()], axis=1))
-    out = _exact(graph, below, graph.constant(_logs(weights))) if weights.size <= EXACT else _mixed(graph, below, weights)
+    out = (
+        _exact(graph, below, graph.constant(_logs(weights))) if weights.size <= EXACT else _mixed(graph, below, weights)
+    )
     _stacked(graph, places, list(layers), out, weights.shape[1])
 
 
@@ -314,4 +320,5 @@ def _sparse_sums(graph: _Graph, places: dict[int, IntArray], layers: dict[int, S
 
 def _logs(weights: NDArray[Any]) -> FloatArray:
     with np.errstate(divide="ignore"):
-        return np.log(weights)
+        logs: FloatArray = np.log(weights)
+    return logs

@@ -19,8 +19,7 @@ _IN = click.Path(exists=True, dir_okay=False)
 @click.option("--vtree", type=_IN, help="The vtree of a PSDD.  [default: FILE's stem with .vtree, else none]")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The float circuit.")
 def import_file(file: str, kind: str | None, vtree: str | None, out: Path) -> tuple[dict[str, Any], Any, int]:
-    """Read a circuit of SPFlow (.spn, .bin), a PSDD (.psdd), PyJuice or Juice (.jpc, .clt, .circuit), ACE (.ac) or
-    c2d (.nnf) and write it as .pcedge.
+    """Read a circuit: SPFlow (.spn, .bin), PSDD (.psdd), Juice (.jpc, .clt, .circuit), ACE (.ac), c2d (.nnf).
 
     Units are normalised; the constant that this takes out is shown, and kept in the file.
     """

@@ -47,8 +47,7 @@ TABLE = {
     "image": ("exporting", "image", "Write what a reloadable engine loads for a circuit."),
     "import": (
         "importing", "import_file",
-        "Read a circuit of SPFlow (.spn, .bin), a PSDD (.psdd), PyJuice or Juice (.jpc, .clt, .circuit), ACE (.ac) or c2d "
-        "(.nnf) and write it as .pcedge.",
+        "Read a circuit: SPFlow (.spn, .bin), PSDD (.psdd), Juice (.jpc, .clt, .circuit), ACE (.ac), c2d (.nnf).",
     ),
     "info": (
         "commands", "info",

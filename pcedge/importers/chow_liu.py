@@ -31,13 +31,17 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
     """
     lines = [(place, line.split()) for place, line in enumerate(decode(data, where).split("\n"), 1) if line.split()]
     if not lines or len(lines[0][1]) != 1:
-        raise FormatError(RULE, f"{where}, line 1: the number of variables must stand here, a Chow-Liu tree begins with it")
+        raise FormatError(
+            RULE, f"{where}, line 1: the number of variables must stand here, a Chow-Liu tree begins with it"
+        )
     count, roots, rest = integer(lines[0][1][0], f"{where}, line {lines[0][0]}"), 1, lines[1:]
     if rest and len(rest[0][1]) == 1:
         roots, rest = integer(rest[0][1][0], f"{where}, line {rest[0][0]}"), rest[1:]
     if len(rest) != count or not 0 < roots <= count:
-        raise FormatError(RULE, f"{where} must have a line for each of its {count} variables, {roots} of roots first; it "
-                                f"has {len(rest)}")  # fmt: skip
+        raise FormatError(
+            RULE,
+            f"{where} must have a line for each of its {count} variables, {roots} of roots first; it has {len(rest)}",
+        )
     budget.take(_VARIABLE_BYTES * count)
     parents: dict[int, int] = {}
     ones: dict[int, tuple[float, ...]] = {}
@@ -69,7 +73,9 @@ def _units(
     children: dict[int, list[int]] = {0: []}
     for variable, parent in parents.items():
         if parent and parent not in parents:
-            raise FormatError("import-undefined", f"{where}: the parent of variable {variable} must have a line, {parent} has not")
+            raise FormatError(
+                "import-undefined", f"{where}: the parent of variable {variable} must have a line, {parent} has not"
+            )
         children.setdefault(parent, []).append(variable)
     order = [0]
     for variable in order:

@@ -63,8 +63,8 @@ def read(
             if lmap is not None:
                 literals = read_lmap(*lmap, budget)
             else:
-                named = weights or (None, where)
-                literals = read_weights(*named, check_count(variables, at, RULE), budget)
+                told, beside = weights or (None, where)
+                literals = read_weights(told, beside, check_count(variables, at, RULE), budget)
             nodes = _Nodes(literals, budget)
             continue
         if nodes is None:
@@ -82,7 +82,7 @@ def read(
 
 
 def _reached(units: dict[Hashable, Unit], root: Hashable) -> dict[Hashable, Unit]:
-    """Give what the root reaches: constants, and indicators that became leaves of several states, leave units behind."""
+    """Give what the root reaches: indicators that became part of a leaf of several states are left behind."""
     found = {root: units[root]}
     stack = [root]
     while stack:
@@ -122,11 +122,15 @@ class _Nodes:
             if len(words) < first or integer(words[first - 1], at) != len(children):
                 raise FormatError(RULE, f"{at}: a node must have as many children as it says, got {_cut(words)}")
             if wrong := [child for child in children if child >= len(self.logs)]:
-                raise FormatError("import-undefined", f"{at}: children must stand above their node, {wrong[0]} does not")
+                raise FormatError(
+                    "import-undefined", f"{at}: children must stand above their node, {wrong[0]} does not"
+                )
             combine = self._product if kind in _PRODUCTS else self._sum
             self._put(*combine([(self.logs[c], self.keys[c], self.scopes[c]) for c in children], name))
         elif kind in ("X", "x"):
-            raise FormatError(RULE, f"{at}: nodes must be literals, products and sums, this one maximises: no distribution")
+            raise FormatError(
+                RULE, f"{at}: nodes must be literals, products and sums, this one maximises: no distribution"
+            )
         else:
             raise FormatError(
                 RULE, f"{at}: 'L literal', 'A count children' or 'O variable count children' must stand here, or with "
@@ -166,7 +170,8 @@ class _Nodes:
             return log, None, self.nothing
         if literal not in self.literals.indicators:
             raise FormatError(
-                "nnf-literal", f"{at}: a literal must be one of the literal map's, or of the header's variables, got {literal}"
+                "nnf-literal",
+                f"{at}: a literal must be one of the literal map's, or of the header's variables, got {literal}",
             )
         variable, state, log = self.literals.indicators[literal]
         if log == -math.inf:
@@ -215,14 +220,16 @@ class _Nodes:
             return top + math.log(sum(math.exp(log - top) for log, _, _ in live)), None, self.nothing
         whole = self.masks.number(mask)
         pairs = [(log, self._widened(key, scope, whole, name)) for log, key, scope in live]
-        leaves = [self.units[key] for _, key in pairs]
+        leaves = [unit for _, key in pairs if isinstance(unit := self.units[key], Leaf)]
         key = "node", len(self.logs)
         top = max(log for log, _ in pairs)
-        if all(isinstance(leaf, Leaf) for leaf in leaves):
+        if len(leaves) == len(pairs):
             # A sum over one variable's states is a leaf.
-            self.budget.take(_LEAF_BYTES + 8 * len(leaves[0].table))  # type: ignore[union-attr]
-            table = sum(math.exp(log - top) * leaf.table for (log, _), leaf in zip(pairs, leaves, strict=True))  # type: ignore[union-attr]
-            self.units[key] = Leaf(name, leaves[0].variable, table)  # type: ignore[union-attr, arg-type]
+            self.budget.take(_LEAF_BYTES + 8 * len(leaves[0].table))
+            table = np.zeros(len(leaves[0].table))
+            for (log, _), leaf in zip(pairs, leaves, strict=True):
+                table += math.exp(log - top) * leaf.table
+            self.units[key] = Leaf(name, leaves[0].variable, table)
             return top, key, whole
         self.units[key] = Sum(name, tuple(key for _, key in pairs), tuple(log - top for log, _ in pairs))
         return top, key, whole

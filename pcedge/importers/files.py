@@ -79,14 +79,19 @@ def _read_psdd(path: Path, request: Request) -> Draft:
 
 def _read_jpc(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "jpc")
-    return (juice if juice.is_text(data) else pyjuice).read(data, str(path), budget)
+    if juice.is_text(data):
+        return juice.read(data, str(path), budget)
+    return pyjuice.read(data, str(path), budget)
 
 
 def _read_ac(path: Path, request: Request) -> Draft:
     beside = _beside(path, "lmap")
     if beside is None:
-        raise FormatError("lmap-missing", f"{path} must have its literal map beside it, as {path.stem}.lmap: without it "
-                                          "nothing tells variables from parameters")  # fmt: skip
+        raise FormatError(
+            "lmap-missing",
+            f"{path} must have its literal map beside it, as {path.stem}.lmap: without it nothing tells variables from "
+            "parameters",
+        )
     return _compiled(path, "ac", beside, None)
 
 
@@ -96,7 +101,10 @@ def _read_nnf(path: Path, request: Request) -> Draft:
 
 
 def _compiled(path: Path, reader: str, lmap: Path | None, weights: Path | None) -> Draft:
-    told = [(read_bytes(file, kind)[0], str(file)) if file else None for file, kind in ((lmap, "lmap"), (weights, "weights"))]
+    told = [
+        (read_bytes(file, kind)[0], str(file)) if file else None
+        for file, kind in ((lmap, "lmap"), (weights, "weights"))
+    ]
     data, budget = read_bytes(path, reader)
     return compiled.read(data, told[0], told[1], str(path), budget)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcedge.arrays import FloatArray
-from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.densities import Density
+from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft
@@ -145,11 +145,13 @@ class Masks:
     """Hold every scope once, as a bit mask, under a number: with many variables they are what takes the memory."""
 
     def __init__(self, budget: MemoryBudget) -> None:
+        """Start with none."""
         self.budget = budget
         self.of: list[int] = []
         self._numbers: dict[bytes, int] = {}
 
     def number(self, mask: int) -> int:
+        """Give a scope's number."""
         # Python's hashes of integers are those modulo a Mersenne prime: single bits and runs of bits would all collide.
         key = hashlib.blake2b(mask.to_bytes((mask.bit_length() + 7) // 8, "little"), digest_size=16).digest()
         if key not in self._numbers:

@@ -52,17 +52,22 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
         head, each = _HEADS.get(words[0], (0, 0))
         if not head or len(words) < head or (len(words) - head) % each if each else len(words) != head:
             raise FormatError(
-                RULE, f"{at}: 'L id vtree literal', 'I id vtree variable symbol', 'C id vtree variable {{log}}', "
-                f"'P id vtree count {{id}}' or 'S id vtree count {{id log}}' must stand here, got {' '.join(words)[:60]!r}"
-            )  # fmt: skip
+                RULE,
+                f"{at}: 'L id vtree literal', 'I id vtree variable symbol', 'C id vtree variable {{log}}', "
+                f"'P id vtree count {{id}}' or 'S id vtree count {{id log}}' must stand here, got "
+                f"{' '.join(words)[:60]!r}",
+            )
         last = integer(words[1], at)
         if last in units:
             raise FormatError("import-duplicate", f"{at}: node {last} must be defined once")
         name = f"node {last} (line {line})"
         units[last] = _inner(units, words, name, at) if words[0] in "PS" else _leaf(words, name, at, budget)
     if len(units) != promised or not units:
-        raise FormatError(RULE, f"{where} must hold the {max(promised, 0)} nodes of its header, the last is the root; it "
-                                f"holds {len(units)}: a damaged file")  # fmt: skip
+        raise FormatError(
+            RULE,
+            f"{where} must hold the {max(promised, 0)} nodes of its header, the last is the root; it holds "
+            f"{len(units)}: a damaged file",
+        )
     return numbered_layers(units, last, budget)
 
 
@@ -71,7 +76,9 @@ def _leaf(words: list[str], name: str, at: str, budget: MemoryBudget) -> Leaf:
     variable = check_variable(abs(number), at, RULE)
     if words[0] == "C":
         if not 0 < len(words) - 4 <= MAX_SYMBOLS:
-            raise FormatError("import-leaf", f"{at}: a categorical must have 1..{MAX_SYMBOLS} logarithms, got {len(words) - 4}")
+            raise FormatError(
+                "import-leaf", f"{at}: a categorical must have 1..{MAX_SYMBOLS} logarithms, got {len(words) - 4}"
+            )
         logs = np.array([log_probability(word, at) for word in words[4:]])
         with np.errstate(over="ignore"):  # what is not finite is refused with the unit's name
             return Leaf(name, variable, np.exp(logs))

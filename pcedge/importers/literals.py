@@ -58,8 +58,11 @@ def read_lmap(data: bytes, where: str, budget: MemoryBudget) -> Literals:
         at, kind = f"{where}, line {line}", words[1] if len(words) > 1 else ""
         if kind == "K":
             if words[2:] != ["ALWAYS_SUM"]:
-                raise FormatError(LMAP, f"{at}: the circuit must be one of sums, ALWAYS_SUM, got {'$'.join(words[2:])[:60]!r}: what "
-                                        "maximises is no distribution, compile the network without -mpe or MAP variables")  # fmt: skip
+                raise FormatError(
+                    LMAP,
+                    f"{at}: the circuit must be one of sums, ALWAYS_SUM, got {'$'.join(words[2:])[:60]!r}: what "
+                    "maximises is no distribution",
+                )
             operators = True
         elif kind == "S":
             if words[2:] not in (["NORMAL"], ["LOG_E"]):
@@ -70,7 +73,9 @@ def read_lmap(data: bytes, where: str, budget: MemoryBudget) -> Literals:
         elif kind in _LITERALS:
             _literal(found, variables, words, (logs, operators), at)
         elif kind not in _COUNTS:
-            raise FormatError(LMAP, f"{at}: 'cc$' must be followed by one of K, S, N, v, V, t, T, I, P, C, A, got {kind[:40]!r}")
+            raise FormatError(
+                LMAP, f"{at}: 'cc$' must be followed by one of K, S, N, v, V, t, T, I, P, C, A, got {kind[:40]!r}"
+            )
     if not variables:
         raise FormatError(LMAP, f"{where} must name at least one variable, 'cc$V$name$states', it names none")
     return found
@@ -118,7 +123,10 @@ def _literal(
     told = words[5 if operators else 4 :]
     variable = variables.get(told[0]) if len(told) in (2, 3) else None
     if variable is None:
-        raise FormatError(LMAP, f"{at}: an indicator must have a variable of a V line above and its state, got {'$'.join(words)[:60]!r}")
+        raise FormatError(
+            LMAP,
+            f"{at}: an indicator must have a variable of a V line above and its state, got {'$'.join(words)[:60]!r}",
+        )
     state = integer(told[-1], at)
     if state >= len(found.free[variable]):
         raise FormatError(LMAP, f"{at}: {told[0][:40]} has the states 0..{len(found.free[variable]) - 1}, got {state}")
@@ -138,7 +146,9 @@ def read_weights(data: bytes | None, where: str, variables: int, budget: MemoryB
     told: dict[int, float] = {}
     for at, literal, weight in [] if data is None else _weights(decode(data, where), where):
         if literal in told:
-            raise FormatError("import-duplicate", f"{at}: the weight of a literal must be given once, got {literal} twice")
+            raise FormatError(
+                "import-duplicate", f"{at}: the weight of a literal must be given once, got {literal} twice"
+            )
         if not 0 < abs(literal) <= variables:
             raise FormatError(WEIGHTS, f"{at}: a literal must be of the variables 1..{variables}, got {literal}")
         told[literal] = _log(weight, at)
@@ -147,7 +157,8 @@ def read_weights(data: bytes | None, where: str, variables: int, budget: MemoryB
         pair = told.get(-variable), told.get(variable)
         if (pair[0] is None) != (pair[1] is None):
             raise FormatError(
-                WEIGHTS, f"{where}: both literals of a variable must have a weight, or none, variable {variable} has one"
+                WEIGHTS,
+                f"{where}: both literals of a variable must have a weight, or none, variable {variable} has one",
             )
         for state, log in enumerate(pair):
             found.indicators[variable if state else -variable] = variable, state, log or 0.0

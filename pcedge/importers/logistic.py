@@ -43,9 +43,10 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
             continue
         if words[0] not in ("T", "F", "D", "B") or done:
             raise FormatError(
-                RULE, f"{at}: 'T id vtree variable {{weight}}', F, 'D id vtree count {{(prime sub {{weight}})}}' or, at the "
-                f"end, 'B {{weight}}' must stand here, got {content[:60]!r}"
-            )  # fmt: skip
+                RULE,
+                f"{at}: 'T id vtree variable {{weight}}', F, 'D id vtree count {{(prime sub {{weight}})}}' or, at the "
+                f"end, 'B {{weight}}' must stand here, got {content[:60]!r}",
+            )
         budget.take(_LINE_BYTES * max(1, nodes.classes))
         if words[0] == "B":
             nodes.bias(words[1:], at)
@@ -99,7 +100,8 @@ class _Nodes:
         elements = [found.split() for found in _ELEMENT.findall(content)]
         if len(head) != 4 or integer(head[3], at) != len(elements) or not elements:
             raise FormatError(
-                RULE, f"{at}: node {node} must have as many elements '(prime sub {{weight}})' as it says, got {len(elements)}"
+                RULE,
+                f"{at}: node {node} must have as many elements (prime sub {{weight}}) as it says, got {len(elements)}",
             )
         rows: list[tuple[int, int, tuple[float, ...]]] = []
         for words in elements:
@@ -149,8 +151,8 @@ def _joint(nodes: _Nodes, where: str) -> Draft:
     if not abs(total) < _OFF:
         raise FormatError(
             NO_DENSITY,
-            f"{where} must hold a density: the exponentials of its scores, over all records and classes, must add up to 1, "
-            f"they add up to {math.exp(min(total, 700)):.6g}. A logistic circuit is a classifier, P(class | x), which says "
-            "nothing of how probable x is: train a circuit on the data, or import the PSDD that it was made of",
+            f"{where} must hold a density: the exponentials of its scores, over all records and classes, must add up "
+            f"to 1, they add up to {math.exp(min(total, 700)):.6g}. A logistic circuit is a classifier, P(class | x), "
+            "which says nothing of how probable x is: train a circuit on the data, or import the PSDD that it was made of",
         )
     return draft

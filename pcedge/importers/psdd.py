@@ -80,8 +80,8 @@ class _Scopes:
             return self.nodes.setdefault(scope, len(self.nodes))
         if scope not in self.nodes:
             raise FormatError(
-                VTREE_FIT, f"{at}: node {node} must have the variables of one vtree node, it has those of none"
-                f"{self.vtree.hint}"
+                VTREE_FIT,
+                f"{at}: node {node} must have the variables of one vtree node, it has those of none{self.vtree.hint}",
             )
         return self.nodes[scope]
 
@@ -174,11 +174,10 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: M
                 _check_sides(vtree_nodes, vtree, vtree_node, pairs, at)
             _decision(units, node, name, pairs, [_log(word, at) for word in words[6::3]])
         else:
-            units[node] = _leaf(name, words, at)
-            variable = units[node].variable
+            units[node] = leaf = _leaf(name, words, at)
             if scopes is not None:
-                vtree_node = scopes.place(node, 1 << variable, at)
-            _check_leaf(vtree, vtree_node, variable, at)
+                vtree_node = scopes.place(node, 1 << leaf.variable, at)
+            _check_leaf(vtree, vtree_node, leaf.variable, at)
         vtree_nodes[node] = vtree_node
         last = node
     if last < 0:

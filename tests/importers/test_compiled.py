@@ -80,7 +80,9 @@ def test_both_dialects_of_ace(name: str) -> None:
 
 def test_logarithms_and_partial_evidence(tmp_path: Path) -> None:
     text = re.sub(
-        r"(cc\$[IPC]\$-?\d+\$)([^$\n]+)", lambda m: m[1] + (repr(math.log(float(m[2]))) if float(m[2]) else "-inf"), LMAP
+        r"(cc\$[IPC]\$-?\d+\$)([^$\n]+)",
+        lambda m: m[1] + (repr(math.log(float(m[2]))) if float(m[2]) else "-inf"),
+        LMAP,
     ).replace("NORMAL", "LOG_E")
     made = import_circuit(place(tmp_path, {"a.ac": AC, "a.lmap": text}))
     records = list(itertools.product(range(3), range(2), range(3)))
@@ -147,24 +149,35 @@ def test_import_command_and_states(tmp_path: Path) -> None:
 
 
 AC_ERRORS: list[tuple[Callable[[str], str], Callable[[str], str], type[Exception], str]] = [
-    (lambda t: t.replace("nnf 72", "nnf 73"), str, FormatError, r"nnf-line: .*a\.ac must hold the 73 nodes of its header"),
-    (lambda t: t[: t.rindex("+")], str, FormatError, r"must hold the 72 nodes of its header, .* it holds 71: a damaged"),
-    (lambda t: t.replace("l 1\n", "l 77\n"), str, FormatError, r"nnf-literal: .*line 3: a literal must be one .* got 77"),
+    (lambda t: t.replace("nnf 72", "nnf 73"), str, FormatError,
+     r"nnf-line: .*a\.ac must hold the 73 nodes of its header"),
+    (lambda t: t[: t.rindex("+")], str, FormatError,
+     r"must hold the 72 nodes of its header, .* it holds 71: a damaged"),
+    (lambda t: t.replace("l 1\n", "l 77\n"), str, FormatError,
+     r"nnf-literal: .*line 3: a literal must be one .* got 77"),
     (lambda t: t.replace("+ 3 46 58 70", "+ 3 46 58 72"), str, FormatError,
      r"import-undefined: .*line 74: children must stand above their node, 72 does not"),
-    (lambda t: t.replace("+ 3 46 58 70", "+ 4 46 58 70"), str, FormatError, r"line 74: a node must have as many children"),
+    (lambda t: t.replace("+ 3 46 58 70", "+ 4 46 58 70"), str, FormatError,
+     r"line 74: a node must have as many children"),
     (lambda t: t.replace("+ 3 46 58 70", "X 3 46 58 70"), str, FormatError, r"line 74: .* this one maximises"),
     (lambda t: t.replace("+ 3 46 58 70", "Q 3"), str, FormatError, r"'L literal', 'A count children' or .* got 'Q 3'"),
-    (lambda t: t.replace("nnf 72", "a 1\nnnf 72"), str, FormatError, r"must stand before the nodes; d4 writes such files"),
+    (lambda t: t.replace("nnf 72", "a 1\nnnf 72"), str, FormatError,
+     r"must stand before the nodes; d4 writes such files"),
     (lambda t: t.split("nnf")[0], str, FormatError, r"must have a line 'nnf nodes edges variables', it has none"),
     (lambda t: t + "nnf 1 1 1\n", str, FormatError, r"line 75: one header"),
-    (str, lambda t: t.replace("ALWAYS_SUM", "ALWAYS_MAX"), FormatError, r"lmap-line: .*line 2: .*got 'ALWAYS_MAX': what max"),
-    (str, lambda t: t.replace("NORMAL", "LOG_2"), FormatError, r"lmap-line: .*weights must be NORMAL or LOG_E, got 'LOG_2'"),
-    (str, lambda t: t.replace("cc$I$1$", "cc$I$2$"), FormatError, r"import-duplicate: .*a literal must not be 0 and be"),
-    (str, lambda t: t.replace("weather$2", "weather$3"), FormatError, r"lmap-line: .*weather has the states 0\.\.2, got 3"),
-    (str, lambda t: t.replace("cc$V$weather$3", "cc$V$weather$3$a$a$b"), FormatError, r"1\.\.65536 states, with a name each"),
+    (str, lambda t: t.replace("ALWAYS_SUM", "ALWAYS_MAX"), FormatError,
+     r"lmap-line: .*line 2: .*got 'ALWAYS_MAX': what max"),
+    (str, lambda t: t.replace("NORMAL", "LOG_2"), FormatError,
+     r"lmap-line: .*weights must be NORMAL or LOG_E, got 'LOG_2'"),
+    (str, lambda t: t.replace("cc$I$1$", "cc$I$2$"), FormatError,
+     r"import-duplicate: .*a literal must not be 0 and be"),
+    (str, lambda t: t.replace("weather$2", "weather$3"), FormatError,
+     r"lmap-line: .*weather has the states 0\.\.2, got 3"),
+    (str, lambda t: t.replace("cc$V$weather$3", "cc$V$weather$3$a$a$b"), FormatError,
+     r"1\.\.65536 states, with a name each"),
     (str, lambda t: t.replace("cc$V$grass", "cc$V$weather"), FormatError, r"'weather' must be defined once"),
-    (str, lambda t: t.replace("$+$weather$0", "$X$weather$0"), FormatError, r"summed out, '\+', literal 1 is maximised"),
+    (str, lambda t: t.replace("$+$weather$0", "$X$weather$0"), FormatError,
+     r"summed out, '\+', literal 1 is maximised"),
     (str, lambda t: t.replace("$+$weather$0", "$+$wether$0"), FormatError, r"must have a variable of a V line above"),
     (str, lambda t: t.replace("0.95", "-0.95"), FormatError, r"import-weight: .*finite and not negative, got -0\.95"),
     (str, lambda t: t.replace("cc$N$35", "cc$Q$35"), FormatError, r"'cc\$' must be followed by one of K, .* got 'Q'"),
@@ -184,7 +197,9 @@ def test_ace_errors(
 
 
 def test_ace_needs_its_literal_map(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"lmap-missing: .*a\.net\.ac must have its literal map beside it, as a\.net\.lmap"):
+    with pytest.raises(
+        FormatError, match=r"lmap-missing: .*a\.net\.ac must have its literal map beside it, as a\.net\.lmap"
+    ):
         import_circuit(place(tmp_path, {"a.net.ac": AC}))
 
 
@@ -197,7 +212,11 @@ def test_a_product_of_one_variable_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("nnf", "weights", "message"),
     [
-        (NNF, "1 0.3\n", r"weights-line: .*both literals of a variable must have a weight, or none, variable 1 has one"),
+        (
+            NNF,
+            "1 0.3\n",
+            r"weights-line: .*both literals of a variable must have a weight, or none, variable 1 has one",
+        ),
         (NNF, "9 0.3\n", r"weights-line: .*line 1: a literal must be of the variables 1\.\.4, got 9"),
         (NNF, "1 0.3\n1 0.3\n", r"import-duplicate: .*line 2: the weight of a literal must be given once, got 1 twice"),
         (NNF, "1\n", r"weights-line: .*'literal weight' must stand here, got '1'"),

@@ -90,7 +90,9 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
     }
     names |= {"psdd-inferred": names["psdd"], "vtree": names["psdd"], "lmap": names["ac"], "weights": names["nnf"][:1]}
     assert kind in names, f"{kind} needs files here"
-    return [((DATA / file).read_bytes(), (DATA / beside).read_bytes() if beside else None) for file, beside in names[kind]]
+    return [
+        ((DATA / file).read_bytes(), (DATA / beside).read_bytes() if beside else None) for file, beside in names[kind]
+    ]
 
 
 @pytest.mark.parametrize("kind", [*READERS, *MORE])

@@ -121,7 +121,9 @@ def vanishing(size: int) -> Circuit:
     weights[0] = np.eye(size)[0]
     root = np.full((1, size), 1 / (size - 1))
     root[0, 0] = 0.0
-    return Circuit((InputLayer(0, tables), InputLayer(1, tables), doubled, SumLayer((2,), weights), SumLayer((3,), root)))
+    return Circuit(
+        (InputLayer(0, tables), InputLayer(1, tables), doubled, SumLayer((2,), weights), SumLayer((3,), root))
+    )
 
 
 @pytest.mark.parametrize("exact", [float_graph.EXACT, 0])
@@ -185,11 +187,15 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = import_circuit(DATA / "spn" / "NIPS5.spn").circuit
     save_circuit(circuit, "c.pcedge")
     done = CliRunner().invoke(group, ["export", "c.pcedge", "--target", "onnx-float", "--out", "f.onnx"])
-    assert done.exit_code == 0 and "for any ONNX runtime; the imported file's own log-likelihood is 0.4105" in done.output
+    assert (
+        done.exit_code == 0 and "for any ONNX runtime; the imported file's own log-likelihood is 0.4105" in done.output
+    )
     x = drawn(circuit)
     assert np.allclose(run(onnx.load("f.onnx"), x), log_likelihood(circuit, x), atol=1e-9)
     for words, tells in COMMANDS:
         wrong = CliRunner().invoke(group, ["export", "c.pcedge", *words])
         assert wrong.exit_code == 2 and tells(wrong.stderr), wrong.stderr
-    integer = CliRunner().invoke(group, ["export", str(DATA / "small.spn"), "--target", "onnx-float", "--out", "g.onnx"])
+    integer = CliRunner().invoke(
+        group, ["export", str(DATA / "small.spn"), "--target", "onnx-float", "--out", "g.onnx"]
+    )
     assert integer.exit_code != 0 and "must be a float circuit (.pcedge), it is none" in integer.stderr
