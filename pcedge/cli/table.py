@@ -47,7 +47,7 @@ TABLE = {
     "image": ("exporting", "image", "Write what a reloadable engine loads for a circuit."),
     "import": (
         "importing", "import_file",
-        "Read a circuit: SPFlow (.spn, .bin), PSDD (.psdd), Juice (.jpc, .clt, .circuit), ACE (.ac), c2d (.nnf).",
+        "Read a model of other software, such as a circuit of SPFlow or a Bayesian network, and write it as .pcedge.",
     ),
     "info": (
         "commands", "info",

@@ -221,8 +221,8 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
         ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
         (
             "a,b\n1,nan\n",
-            ", line 2, column 'b': a cell must hold an integer, got 'nan'; train, encode and loglik take it with "
-            "--missing",
+            ", line 2, column 'b': a cell must hold an integer, got 'nan'; loglik and score take it; train and encode "
+            "do with --missing",
         ),
         ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
         ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'" + WORDS),
@@ -236,10 +236,10 @@ def test_table_refusals(tmp_path: Path, data: str, text: str) -> None:
     assert refusal(tmp_path / "a.csv") == f"{tmp_path / 'a.csv'}{text}"
 
 
-NAN_LINE = "it is empty; train, encode and loglik take it with --missing; --header takes the line as names"
+NAN_LINE = "it is empty; loglik and score take it; train and encode do with --missing; --header takes the line as names"
 GOT = "a cell must hold an integer, got"
 NAMES = "; --header takes the line as names"
-MARK = "; train, encode and loglik take it with --missing"
+MARK = "; loglik and score take it; train and encode do with --missing"
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ MARK = "; train, encode and loglik take it with --missing"
         ("\t\n", [[-1, -1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
         ('""\n1\n', [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
         ('x\n1\n""\n', [[1], [-1]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
-         "train, encode and loglik take it with --missing"),
+         "loglik and score take it; train and encode do with --missing"),
         ("x\n1\n\n3\n\n\n", [[1], [-1], [3]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
-         "train, encode and loglik take it with --missing"),
+         "loglik and score take it; train and encode do with --missing"),
         ("\n1\n", [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"[: -len(NAMES)]),
         ("NA\n\n1\n", [[-1], [-1], [1]], f", line 1, column 1: {GOT} 'NA'{MARK}{NAMES}"),
         ("1,2,\n3,4,\n", [[1, 2, -1], [3, 4, -1]], ", line 1, column 3: a cell must hold an integer, " + NAN_LINE),
@@ -357,12 +357,17 @@ def test_a_header_is_what_the_reading_says(tmp_path: Path) -> None:
 
 
 def test_text_by_other_names(tmp_path: Path) -> None:
-    """.data and .txt are tables; with a dtype they are raw binary, as before."""
+    """.data and .txt are tables; with a dtype and a shape they are raw binary, with a dtype alone what they hold."""
     for name in ("x.ts.data", "x.TXT"):
         path = tmp_path / name
         path.write_text("0,1,0,1\n1,0,1,1\n")
         assert load_array(path).tolist() == [[0, 1, 0, 1], [1, 0, 1, 1]]
         assert load_array(path, Reading("uint8", "16")).tolist() == [list(b"0,1,0,1\n1,0,1,1\n")]
+        table = load_array(path, Reading("int16"))
+        assert table.tolist() == [[0, 1, 0, 1], [1, 0, 1, 1]] and table.dtype == np.int16
+        for text in (b"0,1,0,1\n1,0,1\n", b"0,1,x\n1,0,1\n", b"0,1,0,1,1,0,1,1", b"0,1;2\n0,1;2\n", bytes(8)):
+            path.write_bytes(text)  # no table: its bytes
+            assert load_array(path, Reading("uint8")).tolist() == [[byte] for byte in text]
         path.write_bytes(b"\x00\x01\x02\xff")
         assert refusal(path).startswith(f"{path} must be a whole table in UTF-8 (UnicodeDecodeError: ")
     labels = tmp_path / "y.csv"
