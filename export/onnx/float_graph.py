@@ -26,7 +26,7 @@ MAX_BYTES = (1 << 31) - (1 << 24)
 
 #: weights of stacked dense sums up to which every weight is added in logarithms, record by record; more are a product
 #: of matrices, which is faster
-EXACT = 1 << 14
+EXACT = 64
 
 #: stands for minus infinity where something is subtracted from itself
 _LEAST = -1e300
@@ -60,22 +60,21 @@ def float_onnx(circuit: Circuit) -> onnx.ModelProto:
         >>> {node.domain for node in model.graph.node}, [output.name for output in model.graph.output]
         ({''}, ['log_likelihood'])
     """
-    graph = _Graph()
-    #: of every layer, where its units are, (2, units): numbers of tensors (records, columns), and columns
-    places: dict[int, IntArray] = {}
-    for group in _groups(circuit):
-        layers = {index: circuit.layers[index] for index in group}
-        first = layers[group[0]]
-        if isinstance(first, InputLayer):
-            _inputs(graph, places, circuit, layers)  # type: ignore[arg-type]
-        elif isinstance(first, ProductLayer):
-            _products(graph, places, layers)  # type: ignore[arg-type]
-        elif isinstance(first.weights, SparseRows):
-            _sparse_sums(graph, places, layers)  # type: ignore[arg-type]
-        else:
-            _dense_sums(graph, places, layers)  # type: ignore[arg-type]
-    root = graph.select(places[len(circuit.layers) - 1][:, :1])
-    graph.operation("Reshape", [root, graph.integers([-1])], output="log_likelihood")
+    graph = _Graph("t")
+    found = _evaluate(graph, circuit)
+    if graph.mixed:
+        again = _Graph("e", graph, exact=True)
+        again.operation("Identity", [_evaluate(again, circuit)], output="exact")
+        same = helper.make_node("Identity", [found], ["fast"])
+        branches = {
+            key: helper.make_graph(nodes, key, [], [helper.make_tensor_value_info(name, TensorProto.DOUBLE, None)])
+            for key, nodes, name in (("then_branch", again.nodes, "exact"), ("else_branch", [same], "fast"))
+        }
+        every = graph.operation("Concat", graph.mixed, axis=1) if len(graph.mixed) > 1 else graph.mixed[0]
+        least = graph.operation("ReduceMin", [every], keepdims=0)
+        some = graph.operation("Less", [least, graph.number(VANISHING)])
+        found = graph.operation("If", [some], **branches)
+    graph.operation("Identity", [found], output="log_likelihood")
     variables = len(circuit.cardinalities)
     made = helper.make_graph(
         graph.nodes, "circuit",
@@ -93,11 +92,40 @@ def float_onnx(circuit: Circuit) -> onnx.ModelProto:
     return model
 
 
-class _Graph:
-    """Collect nodes and initializers; equal initializers are one."""
+def _evaluate(graph: _Graph, circuit: Circuit) -> str:
+    """Add a circuit's layers to a graph; give the name of the root's logarithm, (records,)."""
+    #: of every layer, where its units are, (2, units): numbers of tensors (records, columns), and columns
+    places: dict[int, IntArray] = {}
+    for group in _groups(circuit):
+        layers = {index: circuit.layers[index] for index in group}
+        first = layers[group[0]]
+        if isinstance(first, InputLayer):
+            _inputs(graph, places, circuit, layers)  # type: ignore[arg-type]
+        elif isinstance(first, ProductLayer):
+            _products(graph, places, layers)  # type: ignore[arg-type]
+        elif isinstance(first.weights, SparseRows):
+            _sparse_sums(graph, places, layers)  # type: ignore[arg-type]
+        else:
+            _dense_sums(graph, places, layers)  # type: ignore[arg-type]
+    root = graph.select(places[len(circuit.layers) - 1][:, :1])
+    return graph.operation("Reshape", [root, graph.integers([-1])])
 
-    def __init__(self) -> None:
+
+class _Graph:
+    """Collect nodes and initializers; equal initializers are one.
+
+    A branch has the initializers of its outer graph.
+    """
+
+    def __init__(self, prefix: str, outer: _Graph | None = None, *, exact: bool = False) -> None:
+        self.prefix = prefix
+        #: whether all sums are added in logarithms
+        self.exact = exact
         self.nodes: list[onnx.NodeProto] = []
+        #: products of matrices, (records, columns): a unit that is far below the record's best has vanished there
+        self.mixed: list[str] = []
+        if outer is not None:
+            self.constant = outer.constant  # type: ignore[method-assign]
         self.initializers: list[onnx.TensorProto] = []
         self.tensors: list[tuple[str, int]] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -106,7 +134,7 @@ class _Graph:
 
     def name(self) -> str:
         self._count += 1
-        return f"t{self._count}"
+        return f"{self.prefix}{self._count}"
 
     def constant(self, array: NDArray[Any]) -> str:
         """Keep an array as an initializer."""
@@ -188,7 +216,7 @@ def _groups(circuit: Circuit) -> list[list[int]]:
 
 def _inputs(graph: _Graph, places: dict[int, IntArray], circuit: Circuit, layers: dict[int, InputLayer]) -> None:
     """Look leaves up: a table's first row, log 1, is that of a missing symbol."""
-    checked, variables = "checked", len(circuit.cardinalities)
+    checked, variables = f"{graph.prefix}_checked", len(circuit.cardinalities)
     if not places:
         high = graph.operation("GreaterOrEqual", ["symbols", graph.integers(circuit.cardinalities)])
         low = graph.operation("Less", ["symbols", graph.integers([MISSING])])
@@ -248,47 +276,41 @@ def _below(places: dict[int, IntArray], layer: SumLayer) -> IntArray:
 
 def _dense_sums(graph: _Graph, places: dict[int, IntArray], layers: dict[int, SumLayer]) -> None:
     weights = np.stack([np.asarray(layer.weights, dtype=np.float64) for layer in layers.values()])
-    below = graph.select(np.stack([_below(places, layer) for layer in layers.values()], axis=1))
-    out = (
-        _exact(graph, below, graph.constant(_logs(weights))) if weights.size <= EXACT else _mixed(graph, below, weights)
-    )
-    _stacked(graph, places, list(layers), out, weights.shape[1])
+    below = np.stack([_below(places, layer) for layer in layers.values()], axis=1)
+    units = weights.shape[1]
+    if graph.exact or units == 1 or weights.size <= EXACT:
+        each = graph.operation("Unsqueeze", [graph.select(below), graph.integers([2])])
+        out = graph.log_sum(graph.operation("Add", [each, graph.constant(_logs(weights))]), 3)
+        _stacked(graph, places, list(layers), out, units)
+    else:
+        tensor, width = _mixed(graph, below, weights)
+        _place(places, list(layers), [units] * len(layers), graph.put(tensor, width))
 
 
-def _exact(graph: _Graph, below: str, logs: str) -> str:
-    """Add all weights of stacked sums in logarithms: (records, stack, columns) to (records, stack, units)."""
-    each = graph.operation("Unsqueeze", [below, graph.integers([2])])
-    return graph.log_sum(graph.operation("Add", [each, logs]), 3)
+def _mixed(graph: _Graph, below: IntArray, weights: FloatArray) -> tuple[str, int]:
+    """Multiply children (2, stack, columns) with the weights relative to each record's best child.
 
-
-def _mixed(graph: _Graph, below: str, weights: FloatArray) -> str:
-    """Multiply with the weights relative to each record's best child.
-
-    Units whose own children are all far below it vanish: where a record has one, all are added in logarithms.
+    Returns:
+        The name of a tensor (records, stack times units), and its width. Units whose own children are all far below the
+        best vanish.
     """
-    matrices = graph.constant(np.ascontiguousarray(weights.transpose(0, 2, 1)))
-    top = graph.operation("ReduceMax", [below, graph.integers([2])], keepdims=1)
+    count, units, _ = weights.shape
+    alone = count == 1
+    axes = graph.integers([1 if alone else 2])
+    children = graph.select(below[:, 0] if alone else below)
+    top = graph.operation("ReduceMax", [children, axes], keepdims=1)
     top = graph.operation("Max", [top, graph.number(_LEAST)])
-    relative = graph.operation("Exp", [graph.operation("Sub", [below, top])])
-    swapped = graph.operation("Transpose", [relative], perm=[1, 0, 2])
-    mixed = graph.operation("Transpose", [graph.operation("MatMul", [swapped, matrices])], perm=[1, 0, 2])
-    fast = graph.operation("Add", [graph.operation("Log", [mixed]), top])
-    lost = graph.operation("Less", [mixed, graph.number(VANISHING)])
-    some = graph.operation("ReduceMax", [graph.operation("Cast", [lost], to=TensorProto.INT32)], keepdims=0)
-    exact, same = _Graph(), _Graph()
-    exact._count = same._count = graph._count = graph._count + 1000  # names of branches must be new
-    exact.constant, same.constant = graph.constant, graph.constant  # type: ignore[method-assign]
-    logs = exact.operation("Log", [exact.operation("Transpose", [matrices], perm=[0, 2, 1])])
-    exact.operation("Where", [lost, _exact(exact, below, logs), fast], output=f"{fast}_exact")
-    same.operation("Identity", [fast], output=f"{fast}_same")
-    branches = {
-        key: helper.make_graph(
-            part.nodes, key, [], [helper.make_tensor_value_info(f"{fast}_{end}", TensorProto.DOUBLE, None)]
-        )
-        for key, part, end in (("then_branch", exact, "exact"), ("else_branch", same, "same"))
-    }
-    graph._count += 1000
-    return graph.operation("If", [graph.operation("Cast", [some], to=TensorProto.BOOL)], **branches)
+    relative = graph.operation("Exp", [graph.operation("Sub", [children, top])])
+    if alone:
+        mixed = graph.operation("MatMul", [relative, graph.constant(np.ascontiguousarray(weights[0].T))])
+    else:
+        matrices = graph.constant(np.ascontiguousarray(weights.transpose(0, 2, 1)))
+        swapped = graph.operation("Transpose", [relative], perm=[1, 0, 2])
+        mixed = graph.operation("Transpose", [graph.operation("MatMul", [swapped, matrices])], perm=[1, 0, 2])
+    logs = graph.operation("Add", [graph.operation("Log", [mixed]), top])
+    shape = graph.integers([-1, count * units])
+    graph.mixed.append(mixed if alone else graph.operation("Reshape", [mixed, shape]))
+    return logs if alone else graph.operation("Reshape", [logs, shape]), count * units
 
 
 def _sparse_sums(graph: _Graph, places: dict[int, IntArray], layers: dict[int, SumLayer]) -> None:

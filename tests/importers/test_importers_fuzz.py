@@ -87,6 +87,8 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
         "nnf": [("compiled/either.nnf", "compiled/either.weights"), ("compiled/either.nnf", None)],
         "clt": [("small.clt", None)],
         "circuit": [("density.circuit", None)],
+        **{kind: [(f"networks/small.{kind}", None)] for kind in ("bif", "xml", "net")},
+        "uai": [("networks/small.uai", None), ("networks/pairs.uai", None)],
     }
     names |= {"psdd-inferred": names["psdd"], "vtree": names["psdd"], "lmap": names["ac"], "weights": names["nnf"][:1]}
     assert kind in names, f"{kind} needs files here"
