@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost, estimate_cost
     from pcedge.export.engine.project import write_project
     from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
-    from pcedge.export.jpc import write_jpc
+    from pcedge.export.pyjuice.jpc import write_jpc
     from pcedge.export.onnx import (
         Placement,
         from_onnx,
@@ -32,7 +32,7 @@ __getattr__ = lazy_names(__name__, {
     "c99.project": ("write_c99",),
     "engine.costs": ("Cost", "estimate_cost"),
     "engine.project": ("write_project",),
-    "jpc": ("write_jpc",),
+    "pyjuice.jpc": ("write_jpc",),
     "onnx.float_graph": ("float_onnx", "write_float_onnx"),
     "hls4ml": ("append_to_hls4ml", "to_hls4ml"),
     "onnx": (
