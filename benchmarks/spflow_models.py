@@ -28,7 +28,7 @@ from pcedge.quantize import QuantizationConfig, quantize
 DATA = Path(__file__).parents[1] / "tests/data"
 
 #: leaves of 16 bits keep what tells strange values apart
-WIDTHS = QuantizationConfig(weight_bits=12, leaf_bits=16)
+WIDTHS = QuantizationConfig(weight_bits=16, leaf_bits=16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ def main() -> None:
     lines = table(columns, rows)
     if "--source" not in sys.argv:
         note = (
-            "Means of held-out records: the library's own log-likelihood, the circuit's, that of the integers of W 12, "
+            "Means of held-out records: the library's own log-likelihood, the circuit's, that of the integers of W 16, "
             "L 16, A 16, and how many records these call impossible; then how well each tells the records from "
             "those with every column shuffled. NIPS5's five counts are nearly independent."
         )
