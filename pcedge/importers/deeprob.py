@@ -306,5 +306,6 @@ def _tree(collected: Collected, scope: tuple[int, ...], parameters: Mapping[str,
             )
             for state in range(2)
         ]
-        units[node] = [collected.sum(own, states, logs[node][given]) for given in range(2)]
+        # The root's two rows are the same.
+        units[node] = [collected.sum(own, states, logs[node][given]) for given in range(1 if tree[node] < 0 else 2)]
     return units[order[0]][0]
