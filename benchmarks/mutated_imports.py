@@ -177,7 +177,6 @@ class Net(Imported):
     sources = ("networks/small.net",)
 
 
-IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
 class Compiled(Imported):
     """Read ACE's circuits; the circuit or its literal map is damaged."""
 
@@ -236,4 +235,4 @@ class PsddWithoutIds(Psdd):
         return [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
 
 
-IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic)
+IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net)
