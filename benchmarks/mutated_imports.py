@@ -178,3 +178,64 @@ class Net(Imported):
 
 
 IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
+
+
+class Compiled(Imported):
+    """Read ACE's circuits; the circuit or its literal map is damaged."""
+
+    name = "ac"
+    pairs: tuple[tuple[str, ...], ...] = tuple(
+        (f"compiled/{n}.ac", f"compiled/{n}.lmap") for n in ("grass.net", "grass_old.net")
+    )
+
+    def make(self) -> list[Case]:
+        """Take the files that belong together."""
+        return [Case({f"a.{n.rpartition('.')[2]}": (DATA / n).read_bytes() for n in pair}, 0) for pair in self.pairs]
+
+
+class Nnf(Compiled):
+    """Read c2d's circuits, with weights or without."""
+
+    name = "nnf"
+    pairs = (("compiled/either.nnf", "compiled/either.weights"), ("compiled/either.nnf",))
+
+
+class Clt(Imported):
+    """Read Chow-Liu trees."""
+
+    name = "clt"
+    sources = ("small.clt",)
+
+
+class Logistic(Imported):
+    """Read logistic circuits that are densities."""
+
+    name = "logistic"
+
+    def make(self) -> list[Case]:
+        """Take the one of tests/data."""
+        return [Case({"a.circuit": (DATA / "density.circuit").read_bytes()}, 0)]
+
+
+class JuiceText(Imported):
+    """Read Juice's text of a circuit."""
+
+    name = "jpc-text"
+
+    def make(self) -> list[Case]:
+        """Take the one of tests/data."""
+        return [Case({"a.jpc": (DATA / "small.jpc").read_bytes()}, 0)]
+
+
+class PsddWithoutIds(Psdd):
+    """Read PSDDs that were saved without the ids of vtree nodes."""
+
+    name = "psdd-without-ids"
+
+    def make(self) -> list[Case]:
+        """Take it with and without the vtree."""
+        own, tree = (DATA / "without_ids.psdd").read_bytes(), (DATA / "small.vtree").read_bytes()
+        return [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
+
+
+IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic)

@@ -75,6 +75,8 @@ READ = {
         Path(path).read_bytes()).payload_bytes, "raw": lambda path: array(path, Reading("u1", "8")),
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
     **{name: imported for name in ("spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net")},
+    **{name: imported for name in (
+        "spn", "bin", "psdd", "vtree", "jpc", "ac", "nnf", "lmap", "weights", "clt", "logistic")},
     **{name: array for name in ("csv", "npy", "npz", "idx", "images")},
 }
 # What is imported or allocated once, by the first file of any kind, belongs to the idle process.
@@ -142,6 +144,9 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "spn": DATA / "small.spn", "bin": DATA / "spn" / "NIPS5.bin",
         "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "csv": folder / "x.csv",
         **{reader: DATA / "networks" / f"small.{name}" for reader, name in NETWORKS.items()},
+        "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "ac": DATA / "compiled" / "grass.net.ac",
+        "nnf": DATA / "compiled" / "either.nnf", "clt": DATA / "small.clt", "logistic": DATA / "density.circuit",
+        "csv": folder / "x.csv",
         "npy": folder / "x.npy", "npz": folder / "x.npz", "idx": folder / "x.gz", "images": folder / "x.png",
         "raw": folder / "x.u8", "stream": folder / "x.pce", "xml": DATA / "vendor" / "csynth.xml",
         "report": DATA / "vendor" / "timing.rpt",
@@ -178,6 +183,40 @@ def chain_vtree(variables: int) -> str:
         lines += [f"L {variable} {variable + 1}", f"I {variables + variable} {variable} {below}"]
         below = variables + variable
     return "\n".join(lines) + "\n"
+
+
+def coins_nnf(variables: int) -> str:
+    """Write a product of variables of which each literal may hold."""
+    lines = []
+    for variable in range(1, variables + 1):
+        lines += [f"L {variable}", f"L -{variable}", f"O {variable} 2 {len(lines)} {len(lines) + 1}"]
+    lines.append(" ".join(["A", str(variables), *(str(3 * v + 2) for v in range(variables))]))
+    return "\n".join([f"nnf {len(lines)} {3 * variables} {variables}", *lines]) + "\n"
+
+
+def coins_lmap(variables: int) -> str:
+    lines = ["cc$K$ALWAYS_SUM", "cc$S$NORMAL", *(f"cc$V$x{v}$2" for v in range(1, variables + 1))]
+    for variable in range(1, variables + 1):
+        lines += [f"cc$I${literal}$0.5$+$x{variable}${int(literal > 0)}" for literal in (-variable, variable)]
+    return "\n".join(lines) + "\n"
+
+
+def chain_clt(variables: int) -> str:
+    lines = [f"{variables}", "1", "1 0.5", *(f"{v} {v - 1} 0.9 0.1" for v in range(2, variables + 1))]
+    return "\n".join(lines) + "\n"
+
+
+def chain_logistic(variables: int) -> str:
+    """Write independent coins as a logistic circuit of one class: a decision a variable after the first."""
+    half, lines, below = np.log(0.5), ["Logistic Circuit"], [0, 1]
+    lines += [f"T 0 0 1 {half}", f"F 1 0 1 {half}"]
+    for number in range(1, variables):
+        node = 3 * number - 1
+        lines += [f"T {node} 0 {number + 1} {half}", f"F {node + 1} 0 {number + 1} {half}"]
+        pairs = [(literal, other) for literal in (node, node + 1) for other in below]
+        lines.append(f"D {node + 2} 0 {len(pairs)} " + " ".join(f"({prime} {sub} 0)" for prime, sub in pairs))
+        below = [node + 2]
+    return "\n".join([*lines, "B 0"]) + "\n"
 
 
 def pyjuice_dist(**state: int) -> bytes:
@@ -309,6 +348,11 @@ HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
         jpc(leaves(0, 256, 16), leaves(1, 256, 16), product((0, 1), 16, 16), sums(2, 256, 16), sums(3, 1, 256)))),
     **{reader: (f"a.{kind}", lambda path, kind=kind: path.write_text(chain_network(kind, 2000)))
        for reader, kind in NETWORKS.items()},
+    "ac": ("a.ac", lambda path: (
+        path.with_suffix(".lmap").write_text(coins_lmap(1500)), path.write_text(coins_nnf(1500)))),
+    "nnf": ("a.nnf", lambda path: path.write_text(coins_nnf(1500))),
+    "clt": ("a.clt", lambda path: path.write_text(chain_clt(1500))),
+    "logistic": ("a.circuit", lambda path: path.write_text(chain_logistic(800))),
     "csv": ("x.csv", lambda path: path.write_text("0\n" * 200_000)),
     "npy": ("x.npy", lambda path: np.save(path, np.ones((30_000, 800), np.uint8))),
     "npz": ("x.npz", lambda path: np.savez_compressed(path, train=np.eye(5000, dtype=np.uint8))),
@@ -333,6 +377,10 @@ VALUES: dict[str, Any] = {
     "jpc": [2, 2 * 256 * 2 + 256 * 16 + 256],
     # a chain of equal rows: nothing depends on the variable before
     **{reader: [2000, 2 * 2000] for reader in NETWORKS},
+    "ac": [1500, 1500 * 2 + 1],  # the constant of the root
+    "nnf": [1500, 1500 * 2],
+    "clt": [1500, 1498 * 8 + 2 + 4 + 4],
+    "logistic": [800, 800 * 4 + 4 + 798 * 2 + 1],
     "csv": [[200_000, 1], 0],
     "npy": [[30_000, 800], 24_000_000],
     "npz": [[5000, 5000], 5000],
@@ -682,6 +730,9 @@ class TestBounds:
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net", "csv",
             "npy", "npz", "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image",
             "checkpoint", "xml", "report",
+            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "ac", "nnf", "lmap", "weights", "clt",
+            "logistic", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz", "idx", "images", "raw", "packed", "stream",
+            "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 
