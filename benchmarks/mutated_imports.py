@@ -20,10 +20,12 @@ class Imported(Parser):
 
     text = True
     sources: tuple[str, ...] = ()
+    #: of the files, where it is not the parser's name
+    suffix = ""
 
     def make(self) -> list[Case]:
         """Take the files of tests/data."""
-        return [Case({f"a.{self.name}": (DATA / name).read_bytes()}, 0) for name in self.sources]
+        return [Case({f"a.{self.suffix or self.name}": (DATA / name).read_bytes()}, 0) for name in self.sources]
 
     def damaged(self, dice: Random) -> Case:
         """Damage the file; some are compressed before, some after."""
@@ -147,6 +149,35 @@ class Jpc(Imported):
         return {"a.jpc": b"".join(codes)}
 
 
+class Bif(Imported):
+    """Read networks as BIF."""
+
+    name = "bif"
+    sources = ("networks/small.bif", "networks/asia.bif")
+
+
+class Xmlbif(Imported):
+    """Read networks as XMLBIF."""
+
+    name, suffix = "xmlbif", "xml"
+    sources = ("networks/small.xml",)
+
+
+class Uai(Imported):
+    """Read networks as UAI."""
+
+    name = "uai"
+    sources = ("networks/small.uai", "networks/pairs.uai")
+
+
+class Net(Imported):
+    """Read networks as Hugin's NET."""
+
+    name = "net"
+    sources = ("networks/small.net",)
+
+
+IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
 class Compiled(Imported):
     """Read ACE's circuits; the circuit or its literal map is damaged."""
 

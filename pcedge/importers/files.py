@@ -49,7 +49,7 @@ class Request:
     vtree: Path | None = None
     #: how values become symbols
     gridding: Gridding = field(default_factory=Gridding)
-    #: entries of the tables that a network is compiled to, at most; None: as many as the memory for the file has room for
+    #: entries of the tables that a network is compiled to, at most; None: what the memory for the file has room for
     limit: int | None = None
 
 

@@ -141,6 +141,7 @@ def test_shared_units_stay_shared_and_depths_share_layers() -> None:
 
 
 def test_every_format_has_its_bounds_and_is_tried_damaged() -> None:
+    readers = {"xmlbif" if suffix == "xml" else suffix for suffix in READERS}
     names = {"xml": "xmlbif", "circuit": "logistic"}  # other files have these suffixes' names
     readers = {names.get(suffix, suffix) for suffix in READERS}
     assert readers <= set(files._A_BYTE) & set(BOUNDS) & set(PARSERS)
@@ -153,6 +154,11 @@ def test_gzip_and_suffixes(tmp_path: Path) -> None:
     plain = write(tmp_path / "x.txt", (DATA / "small.spn").read_text())
     assert import_circuit(plain, format="spn").names == ("count", "size")
     with pytest.raises(UsageError, match=r"the suffix of .*x\.txt must be one of spn, bin, psdd, jpc, .*, got 'txt'"):
+        import_circuit(plain)
+    with pytest.raises(UsageError, match=r"--format must be one of spn, bin, psdd, jpc, .*, got 'onnx'"):
+    with pytest.raises(
+        UsageError, match=r"the suffix of .*x\.txt must be one of spn, bin, psdd, jpc, .*, got 'txt'"
+    ):
         import_circuit(plain)
     with pytest.raises(UsageError, match=r"--format must be one of spn, bin, psdd, jpc, .*, got 'onnx'"):
         import_circuit(plain, format="onnx")
@@ -183,6 +189,11 @@ def test_command(tmp_path: Path) -> None:
     assert load_circuit(out).cardinalities == (2, 2, 2, 2)
     wrong = CliRunner().invoke(group, ["import", str(DATA / "small.vtree"), "--out", str(out)])
     assert wrong.exit_code == 2 and re.search(r"must be one of spn, bin, .*, got 'vtree'", wrong.stderr)
+    assert wrong.exit_code == 2 and "must be one of spn, bin, psdd, jpc, " in wrong.stderr and ", got 'vtree'" in wrong.stderr
+    assert (
+        wrong.exit_code == 2
+        and re.search(r"must be one of spn, bin, .*, got 'vtree'", wrong.stderr)
+    )
     bad = CliRunner().invoke(group, ["import", str(write(tmp_path / "a.spn", "A B")), "--out", str(tmp_path / "d")])
     assert bad.exit_code == 1 and "a unit, 'Name Type(…)', must stand here" in bad.stderr
     assert not (tmp_path / "d").exists()
