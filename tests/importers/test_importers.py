@@ -182,11 +182,6 @@ def test_command(tmp_path: Path) -> None:
     assert said["layers"] == {"input": 4, "product": 3, "sum": 3}
     assert load_circuit(out).cardinalities == (2, 2, 2, 2)
     wrong = CliRunner().invoke(group, ["import", str(DATA / "small.vtree"), "--out", str(out)])
-    assert (
-        wrong.exit_code == 2
-        and "must be one of spn, bin, psdd, jpc, " in wrong.stderr
-        and ", got 'vtree'" in wrong.stderr
-    )
     assert wrong.exit_code == 2 and re.search(r"must be one of spn, bin, .*, got 'vtree'", wrong.stderr)
     bad = CliRunner().invoke(group, ["import", str(write(tmp_path / "a.spn", "A B")), "--out", str(tmp_path / "d")])
     assert bad.exit_code == 1 and "a unit, 'Name Type(…)', must stand here" in bad.stderr
