@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +40,9 @@ _NUMBER = re.compile(rf"{_FLOAT.pattern}|[+-]?0[xob][0-9a-f]+", re.IGNORECASE)
 #: what to do about cells that hold words, and decimals where only integers are taken
 WORDS = "; a column of words must be left out of the file, or its words numbered"
 DECIMALS = "; circuits that pcedge train made of decimals take it, and so does pcedge.data.Reading(typed=True)"
+
+#: who takes cells that say missing
+TAKEN = "; loglik and score take it; train and encode do with --missing"
 
 #: digits of a decimal at most: a double gives so many back
 DIGITS = 15
@@ -116,6 +119,34 @@ def read_head(path: Path, header: bool | None = None) -> Head | None:
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
         return _head(_rows(file), header)
+
+
+def read_cells(path: Path, header: bool | Callable[[list[str], bool], bool]) -> tuple[Head | None, Array]:
+    """Read a table's cells as texts, (records, columns) of objects, and its first line; None where there is none.
+
+    Args:
+        path: the file, UTF-8.
+        header: whether the first line is a header, or what says so of its cells and of whether it looks like one.
+
+    Raises:
+        DataError: a line has another number of cells than the first.
+    """
+    with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
+        rows = _rows(file)
+        head = _head(rows, header if isinstance(header, bool) else None)
+        if head is None:
+            return None, np.zeros((0, 0), dtype=object)
+        if not isinstance(header, bool):
+            head = replace(head, named=header(head.first.cells, head.named))
+        width = len(head.first.cells)
+        cells = []
+        for row in _records(head, rows):
+            if len(row.cells) != width:
+                raise DataError(
+                    f"{path}, line {row.line}: must have {width} cells like the first line, got {len(row.cells)}"
+                )
+            cells.append(row.cells)
+        return head, np.array(cells, dtype=object).reshape(-1, width)
 
 
 def parse_header(text: str) -> tuple[str, ...] | None:
@@ -288,7 +319,7 @@ def _value(
             f"{where}, line {line}, column {name}: a decimal must have at most {DIGITS} digits, got {cell!r}"
         )
     if is_mark(cell):
-        reason = f"{f'got {cell!r}' if cell else 'it is empty'}; train, encode and loglik take it with --missing"
+        reason = f"got {cell!r}{TAKEN}" if cell else f"it is empty{TAKEN}"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
         if not typed and _DECIMAL.fullmatch(cell):
