@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,23 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
 from pcedge.circuit import MISSING, Circuit
-from pcedge.circuit.inference import find_variable
+from pcedge.circuit.inference import check_records, find_variable
 from pcedge.cli.files import is_float_file, read_float, read_integer
+from pcedge.cli.filling import write_filled
+from pcedge.cli.grids import integer_mark
 from pcedge.cli.inputs import (
     ARRAY,
     DATA,
     MODEL,
     Marker,
     engine_options,
+    reading_of,
     reading_options,
     said_header,
     to_symbols,
 )
 from pcedge.cli.output import Command, Result, counted, progress, save_array, table
-from pcedge.data.value_grid import ValueGrid
+from pcedge.data.reading import Reading
 from pcedge.errors import DataError, UsageError
 from pcedge.integer import IntegerCircuit
 
@@ -36,7 +38,7 @@ SHOWN = 16
 @click.command("map", cls=Command, example="pcedge map m.onnx x.npy --missing -1 --out y.npy")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
-@click.option("--missing", type=Marker(), help="What marks a missing value beside NaN on a grid: an integer or nan.")
+@click.option("--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan.")
 @click.option(
     "--out", required=True, type=ARRAY, help="Write the data with nothing missing: .npy, .csv or .tsv; - is stdout."
 )
@@ -55,7 +57,9 @@ def complete(
     from pcedge.native import open_engine
 
     circuit: Circuit | IntegerCircuit = read_float(model) if is_float_file(model) else read_integer(model)
-    raw, symbols, header_entry = _records(circuit, data, dtype, shape, missing, header)
+    reading = reading_of(circuit, dtype, shape, missing, header, partial=True)
+    raw, symbols = _records(circuit, data, reading, missing)
+    header_entry = said_header(data, reading)
     gaps = symbols == MISSING
     result: dict[str, Any] = {
         "out": str(out), "records": len(symbols), "completed": int(gaps.any(axis=1).sum()), "filled": int(gaps.sum()),
@@ -73,7 +77,7 @@ def complete(
         "exact": bool(exact.all()), "exact_records": int(exact.sum()), "impossible": impossible,
         "integers": not isinstance(circuit, Circuit),
     } | header_entry  # fmt: skip
-    save_array(out, _filled(circuit, raw, records, gaps))
+    write_filled(out, data, reading, raw, records, gaps)
     text = f"{out}: {counted(result['filled'], 'value')} of {counted(result['completed'], 'record')} filled in; "
     if result["exact"]:
         text += "no completion is more probable"
@@ -92,7 +96,7 @@ def complete(
     "--variable", default="class", show_default=True, help="The variable that is the class: a name of the grid, or a number."
 )
 @click.option("--float", "floats", type=MODEL, help="The float circuit, to compare with: accuracy before quantization.")
-@click.option("--missing", type=Marker(), help="What marks a missing value beside NaN on a grid: an integer or nan.")
+@click.option("--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan.")
 @click.option("--out", type=ARRAY, help="Write the class of every record: .npy, .csv or .tsv.")
 @click.option(
     "--probabilities", type=ARRAY, help="Write how probable each class is, in parts of 2^-16, float64 (records, classes)."
@@ -115,9 +119,9 @@ def classify(
 
     before, circuit = _pair(model, floats)
     place = find_variable(circuit, variable)
-    _, symbols, header_entry = _records(circuit, data, dtype, shape, missing, header, place)
-    if not len(symbols):
-        raise DataError(f"{data} must hold at least one record, it holds none")
+    reading = reading_of(circuit, dtype, shape, missing, header, partial=True)
+    _, symbols = _records(circuit, data, reading, missing, place)
+    header_entry = said_header(data, reading)
     engine = open_engine(circuit, engine_name, threads)
     with progress("classes") as move:
         weighed = likelihoods(engine, symbols, place, move)
@@ -171,70 +175,36 @@ def _pair(model: str, floats: str | None) -> tuple[Circuit | None, IntegerCircui
 
 
 def _records(
-    circuit: Circuit | IntegerCircuit, data: str, dtype: str | None, shape: str | None, missing: float | None,
-    header: bool | None, hidden: int | None = None,
-) -> tuple[NDArray[Any], IntArray, dict[str, Any]]:  # fmt: skip
-    """Read data: as they are, (records, columns); as symbols, -1 where missing; and what is said of a header.
+    circuit: Circuit | IntegerCircuit, data: str, reading: Reading, missing: float | None, hidden: int | None = None
+) -> tuple[NDArray[Any], IntArray]:
+    """Read data: as they were read, and as symbols, (N, variables), -1 where missing.
 
     Args:
         circuit: the circuit.
         data: the file.
-        dtype: as `reading_options` gives it, and `shape` and `header`.
-        shape: of a record.
+        reading: how it is read, with values that may be missing.
         missing: the mark of a missing value.
-        header: whether a table has one.
         hidden: a variable that the data need not have.
 
     Raises:
         UsageError: the circuit has a symbolizer.
-        DataError: the data do not fit.
+        DataError: the data do not fit, or there are none.
     """
-    from pcedge.data import Reading, load_array
+    from pcedge.data import load_array
 
     if circuit.symbolizer is not None:
         raise UsageError("queries must be of a circuit without a symbolizer, whose variables are the data's own")
-    grid = None if circuit.grid is None or circuit.grid.plain else circuit.grid
-    reading = Reading(dtype, shape, missing, header, typed=grid is not None)
     raw = load_array(data, reading)
-    entry = said_header(data, reading)
-    rows = raw.reshape(len(raw), int(np.prod(raw.shape[1:])))
-    if grid is None:
-        absent = hidden is not None and rows.shape[1] == len(circuit.cardinalities) - 1
-        whole = np.insert(rows, hidden, 0, axis=1) if absent else rows  # type: ignore[arg-type]
-        symbols = np.asarray(to_symbols(circuit, whole, None if missing is None else int(missing)), dtype=np.int64)
-    else:
-        axes = list(grid.axes)
-        absent = hidden is not None and rows.shape[1] == max(axis.column for axis in axes)
-        if absent:
-            gone = axes.pop(hidden)  # type: ignore[arg-type]
-            axes = [replace(a, column=a.column - (a.column > gone.column)) for a in axes]
-        marked = np.ma.masked_array(rows, rows == missing) if missing is not None else rows
-        symbols = ValueGrid(tuple(axes)).symbols_of(marked, allow_missing=True)
-        whole = rows
-        if absent:
-            symbols = np.insert(symbols, hidden, MISSING, axis=1)  # type: ignore[arg-type]
-    if absent and hidden is not None:
+    if not len(raw):
+        raise DataError(f"{data} must hold at least one record, it holds none")
+    rows = raw.reshape(len(raw), -1)
+    absent = circuit.grid is None and hidden is not None and rows.shape[1] == len(circuit.cardinalities) - 1
+    if absent:
+        rows = np.insert(rows, hidden, 0, axis=1)  # type: ignore[arg-type]
+    symbols = check_records(to_symbols(circuit, rows, integer_mark(missing)), circuit.cardinalities, allow_missing=True)
+    if absent:
         symbols[:, hidden] = MISSING
-    return whole, symbols, entry
-
-
-def _filled(
-    circuit: Circuit | IntegerCircuit, raw: NDArray[Any], records: IntArray, gaps: NDArray[np.bool_]
-) -> NDArray[Any]:
-    """Put values in the place of missing ones; what is known stays."""
-    if circuit.grid is None or circuit.grid.plain:
-        kind = np.promote_types(raw.dtype, np.min_scalar_type(max(circuit.cardinalities) - 1))
-        return np.where(gaps, records, raw).astype(kind)
-    width = max(raw.shape[1], 1 + max(axis.column for axis in circuit.grid.axes))
-    kinds = [axis.values.dtype for axis in circuit.grid.axes]
-    texts = any(kind.kind not in "iuf" for kind in kinds) or raw.dtype.kind not in "biuf"
-    kind = np.dtype(object) if texts else np.result_type(raw.dtype, *kinds)
-    out = np.full((len(raw), width), None if texts else 0, dtype=kind)
-    out[:, : raw.shape[1]] = raw
-    for place, axis in enumerate(circuit.grid.axes):
-        rows = np.flatnonzero(gaps[:, place])
-        out[rows, axis.column] = axis.values[records[rows, place]]
-    return out.astype(str) if texts else out
+    return raw, symbols
 
 
 def _values(circuit: IntegerCircuit, place: int) -> NDArray[Any]:

@@ -71,6 +71,16 @@ class TestClassify:
         given = classify_integers(ReferenceEngine(quantize(circuit)), records, "class")
         assert (tmp_path / "y.csv").read_text().splitlines() == [f"kind {c}" for c in given]
 
+    def test_tables_have_names(self, tmp_path):
+        circuit = naive_bayes(8)
+        records, values = data_of(circuit, 30)
+        save_circuit(circuit, tmp_path / "c.pcedge")
+        lines = [f"{row[3]},kind {c},{row[0]},{row[1]},{row[2]}" for row, c in zip(values, records[:, 4], strict=True)]
+        (tmp_path / "x.csv").write_text("\n".join(["x3,class,x0,x1,x2", *lines]) + "\n")
+        said = as_json("classify", tmp_path / "c.pcedge", tmp_path / "x.csv")
+        given = classify_integers(ReferenceEngine(quantize(circuit)), records, "class")
+        assert said["labelled"] == 30 and said["accuracy"] == np.mean(given == records[:, 4])
+
     def test_a_class_in_the_middle_of_symbols_may_be_absent(self, tmp_path):
         circuit = tree(3)
         records = sample(circuit, 40)
@@ -125,7 +135,7 @@ class TestClassify:
         np.save(tmp_path / "none.npy", np.zeros((0, 5)))
         none = run("classify", folder / "m.onnx", tmp_path / "none.npy")
         assert none.exit_code == 1 and "must hold at least one record, it holds none" in none.stderr
-        write_onnx(quantize(circuit_of(random_predictor(np.random.default_rng(0)))), tmp_path / "p.onnx")
+        write_onnx(circuit_of(random_predictor(0)), tmp_path / "p.onnx")
         stage = run("classify", tmp_path / "p.onnx", folder / "x.npy", "--variable", 0)
         assert stage.exit_code == 2 and "queries must be of a circuit without a symbolizer" in stage.stderr
 
@@ -163,6 +173,23 @@ class TestMap:
         wanted = floats.most_probable(circuit, np.where(gaps, MISSING, records)).records
         np.testing.assert_array_equal(got[~gaps], x[~gaps])
         np.testing.assert_array_equal(got[gaps], circuit.grid.values_of(wanted)[gaps])
+
+    def test_a_table_keeps_its_cells_and_gets_columns_that_it_lacks(self, tmp_path):
+        circuit = naive_bayes(9)
+        save_circuit(circuit, tmp_path / "c.pcedge")
+        write_onnx(quantize(circuit), tmp_path / "m.onnx")
+        (tmp_path / "x.csv").write_text("id,x3,x0,x1,x2\nfirst,0.10,,1.250,NA\nsecond,2.4,0.3,,2.0\n")
+        as_json("map", tmp_path / "m.onnx", tmp_path / "x.csv", "--out", tmp_path / "y.csv")
+        evidence = np.array([[MISSING, 2, MISSING, 0, MISSING], [0, MISSING, 4, 4, MISSING]])
+        values = circuit.grid.values_of(most_probable(quantize(circuit), evidence).records)
+        assert (tmp_path / "y.csv").read_text().splitlines() == [
+            "id,x3,x0,x1,x2,class",
+            f"first,0.10,{values[0, 0]},1.250,{values[0, 2]},{values[0, 4]}",
+            f"second,2.4,0.3,{values[1, 1]},2.0,{values[1, 4]}",
+        ]
+        text = "texts must be written as csv or tsv, y.npy does not hold them"
+        refused = run("map", tmp_path / "m.onnx", tmp_path / "x.csv", "--out", tmp_path / "y.npy")
+        assert refused.exit_code == 2 and text in refused.stderr
 
     def test_says_what_is_not_proved(self, tmp_path):
         rng = np.random.default_rng(0)
