@@ -38,7 +38,9 @@ SHOWN = 16
 @click.command("map", cls=Command, example="pcedge map m.onnx x.npy --missing -1 --out y.npy")
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
-@click.option("--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan.")
+@click.option(
+    "--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan."
+)
 @click.option(
     "--out", required=True, type=ARRAY, help="Write the data with nothing missing: .npy, .csv or .tsv; - is stdout."
 )
@@ -93,13 +95,20 @@ def complete(
 @click.argument("model", type=MODEL)
 @click.argument("data", type=DATA)
 @click.option(
-    "--variable", default="class", show_default=True, help="The variable that is the class: a name of the grid, or a number."
+    "--variable",
+    default="class",
+    show_default=True,
+    help="The variable that is the class: a name of the grid, or a number.",
 )
 @click.option("--float", "floats", type=MODEL, help="The float circuit, to compare with: accuracy before quantization.")
-@click.option("--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan.")
+@click.option(
+    "--missing", type=Marker(), help="What marks a missing value beside empty cells, NA and NaN: an integer or nan."
+)
 @click.option("--out", type=ARRAY, help="Write the class of every record: .npy, .csv or .tsv.")
 @click.option(
-    "--probabilities", type=ARRAY, help="Write how probable each class is, in parts of 2^-16, float64 (records, classes)."
+    "--probabilities",
+    type=ARRAY,
+    help="Write how probable each class is, in parts of 2^-16, float64 (records, classes).",
 )
 @engine_options
 @reading_options

@@ -22,7 +22,7 @@ from pcedge.errors import assert_never
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.integer.leaves import leaf_entries
 from pcedge.schedule.program import Program
-from pcedge.schedule.steps import Align, Down, Init, Interval, Leaf, ListSum, Multiply, Ref, Schedule, Step, Up
+from pcedge.schedule.steps import Align, Down, Init, Interval, Leaf, ListSum, Multiply, Ref, Step, Up
 
 #: numbers that the vectors of a batch of records hold
 BATCH_NUMBERS = 1 << 23
@@ -52,7 +52,10 @@ def is_deterministic(circuit: IntegerCircuit) -> bool:
 
 
 def most_probable(
-    source: IntegerCircuit | Program, evidence: ArrayLike, engine: Engine | None = None, progress: Progress | None = None
+    source: IntegerCircuit | Program,
+    evidence: ArrayLike,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
 ) -> IntegerCompletion:
     """Complete records by the most probable symbols of what is missing, all together.
 

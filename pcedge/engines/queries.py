@@ -13,7 +13,6 @@ from pcedge.circuit.layers import MISSING
 from pcedge.engines.base import Engine, Progress
 
 
-
 def likelihoods(engine: Engine, x: ArrayLike, variable: int | str, progress: Progress | None = None) -> Vector:
     """Compute the likelihood of every record with each symbol of a variable in the place of its own.
 

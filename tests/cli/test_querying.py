@@ -112,7 +112,9 @@ class TestClassify:
         save_circuit(Circuit(layers), tmp_path / "c.pcedge")
         write_onnx(quantize(Circuit(layers)), tmp_path / "m.onnx")
         np.save(tmp_path / "x.npy", np.array([[0, 1], [1, 1]], dtype=np.uint8))
-        said = as_json("classify", tmp_path / "m.onnx", tmp_path / "x.npy", "--variable", 1, "--out", tmp_path / "y.npy")
+        said = as_json(
+            "classify", tmp_path / "m.onnx", tmp_path / "x.npy", "--variable", 1, "--out", tmp_path / "y.npy"
+        )
         assert said["impossible"] == 1 and said["confusion"] == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
         np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), [0, np.nan])
         refused = run("classify", tmp_path / "c.pcedge", tmp_path / "x.npy", "--variable", 1)
@@ -150,7 +152,10 @@ class TestMap:
         save_circuit(circuit, tmp_path / "c.pcedge")
         write_onnx(quantize(circuit), tmp_path / "m.onnx")
         evidence = np.where(records == 99, MISSING, records)
-        by_model = {"c.pcedge": floats.most_probable(circuit, evidence), "m.onnx": most_probable(quantize(circuit), evidence)}
+        by_model = {
+            "c.pcedge": floats.most_probable(circuit, evidence),
+            "m.onnx": most_probable(quantize(circuit), evidence),
+        }
         for model, wanted in by_model.items():
             arguments = "map", tmp_path / model, tmp_path / "x.npy", "--missing", 99, "--out", tmp_path / "y.npy"
             said = as_json(*arguments, "--engine", engine)
