@@ -160,7 +160,7 @@ class Axis:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the JSON form."""
-        entry = {key: getattr(self, key) for key in _KEYS[self.kind]}
+        entry = {key: getattr(self, key) for key in sorted(_KEYS[self.kind])}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
 
     @staticmethod
