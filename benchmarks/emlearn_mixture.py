@@ -5,8 +5,8 @@ record, and the largest difference between the scores that the device gives and 
 emlearn to `score_samples`, of pcedge to `record_scores` of its integer circuit, whose loss against `score_samples` has
 a column of its own. The area under the ROC curve is of test records against the same with permuted columns.
 
-emlearn's code calls expf and logf, so it needs newlib for the Cortex-M3: apt-get install libnewlib-arm-none-eabi, or its
-package unpacked anywhere (`dpkg -x`), with the folder named by --newlib. Without it only pcedge's rows are printed.
+emlearn's code calls expf and logf, so it needs newlib: apt-get install libnewlib-arm-none-eabi, or that package and
+libnewlib-dev unpacked anywhere (`dpkg -x`), with the folder named by --newlib. Without it only pcedge's rows are printed.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def measure(folder: Path, sources: list[Path], flags: list[str], rows: list[byte
     names = ("flash_origin", "flash_size", "ram_origin", "ram_size", "entry")
     places = [f"-Wl,--defsym={n}={v}" for n, v in zip(names, (*CORE.flash, *CORE.ram, CORE.entry), strict=True)]
     libraries = ["-lgcc"] if newlib is None else [f"-L{newlib}", "-lm", "-lc", "-lgcc"]
-    run([CORE.compiler, *CORE.flags, "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", *places, "-T", folder / "link.ld",
-         *objects, *libraries, "-o", folder / "image.elf"], folder, "linking")  # fmt: skip
+    linking = [CORE.compiler, *CORE.flags, "-nostdlib", "-nostartfiles", "-Wl,--gc-sections", *places]
+    run([*linking, "-T", folder / "link.ld", *objects, *libraries, "-o", folder / "image.elf"], folder, "linking")
     told = run([CORE.compiler.replace("gcc", "size"), "-A", folder / "image.elf"], folder, "size")
     sizes = dict(line.split()[:2] for line in told.splitlines() if line.startswith("."))
     (folder / "in.bin").write_bytes(b"".join(rows))
@@ -251,8 +251,8 @@ def main() -> int:
             "One mixture of scikit-learn, diagonal covariances, in C by emlearn and by pcedge (64 symbols a variable, "
             "grids of the training data), gcc 12 -O2, emulated Cortex-M3. ROM has code, model, grid and what is needed "
             "of libraries. The largest difference between the device's scores and the notebook's: emlearn's against "
-            "score_samples, pcedge's against its integer circuit in Python, whose loss against the float circuit on the "
-            "same grid is the column beside. AUROC: test records against the same with permuted columns.", "", *lines,
+            "score_samples, pcedge's against its integer circuit in Python, whose loss against the float circuit on "
+            "the same grid is the column beside. AUROC: test records against the same with permuted columns.", "", *lines,
         ])  # fmt: skip
     return 0
 
