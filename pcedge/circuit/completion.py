@@ -99,7 +99,7 @@ def _traced(circuit: Circuit, known: IntArray, ends: dict[int, FloatArray]) -> I
     best = {index: table[:, :-1].argmax(axis=1) for index, table in ends.items()}
 
     def choose(layer: SumLayer, rows: IntArray, units: IntArray) -> IntArray:
-        return child_joint(layer, values, rows, units).argmax(axis=1)
+        return np.asarray(child_joint(layer, values, rows, units).argmax(axis=1), dtype=np.int64)
 
     def end(index: int, rows: IntArray, units: IntArray) -> None:
         variable = circuit.scopes[index].bit_length() - 1

@@ -49,7 +49,7 @@ def classify(circuit: Circuit, evidence: ArrayLike, variable: int | str) -> IntA
 
     Arguments and errors are those of `posterior`.
     """
-    return posterior(circuit, evidence, variable).argmax(axis=1)
+    return np.asarray(posterior(circuit, evidence, variable).argmax(axis=1), dtype=np.int64)
 
 
 def expectation(circuit: Circuit, evidence: ArrayLike, variable: int | str) -> tuple[FloatArray, FloatArray]:
@@ -151,24 +151,24 @@ def _outside(circuit: Circuit, values: list[FloatArray], path: Collection[int]) 
                 for column, child in enumerate(layer.children):
                     if child not in out:
                         own = own + values[child][:, layer.gather[:, column]]
-                column = next((place for place, child in enumerate(layer.children) if child in out), None)
-                if column is None:
-                    continue
-                # What several products give to one unit adds up.
-                order = np.argsort(layer.gather[:, column], kind="stable")
-                targets, starts = np.unique(layer.gather[order, column], return_index=True)
-                given = np.logaddexp.reduceat(own[:, order], starts, axis=1)
-                below = out[layer.children[column]]
-                below[:, targets] = np.logaddexp(below[:, targets], given)
+                for column, child in enumerate(layer.children):
+                    if child in out:
+                        _add(out[child], layer.gather[:, column], own)
             elif isinstance(layer, SumLayer):
-                given, start = None, 0
+                given, start = _weighed_down(layer, own), 0
                 for child in layer.children:
                     size = circuit.shapes[child].units
                     if child in out:
-                        given = _weighed_down(layer, own) if given is None else given
                         out[child] = np.logaddexp(out[child], given[:, start : start + size])
                     start += size
     return out
+
+
+def _add(below: FloatArray, places: IntArray, given: FloatArray) -> None:
+    """Add what products give, (N, products), to the units that they read, (N, units), as logarithms."""
+    order = np.argsort(places, kind="stable")
+    targets, starts = np.unique(places[order], return_index=True)
+    below[:, targets] = np.logaddexp(below[:, targets], np.logaddexp.reduceat(given[:, order], starts, axis=1))
 
 
 def _weighed_down(layer: SumLayer, above: FloatArray) -> FloatArray:
