@@ -87,7 +87,8 @@ class TestClassify:
         save_circuit(circuit, tmp_path / "c.pcedge")
         np.save(tmp_path / "x.npy", np.delete(records, 1, axis=1).astype(np.uint8))
         arguments = "classify", tmp_path / "c.pcedge", tmp_path / "x.npy", "--variable", "1"
-        as_json(*arguments, "--out", tmp_path / "y.npy")
+        said = as_json(*arguments, "--out", tmp_path / "y.npy")
+        assert said["labelled"] == 0 and said["accuracy"] is None
         given = classify_integers(ReferenceEngine(quantize(circuit)), records, 1)
         np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), given)
 
@@ -183,14 +184,14 @@ class TestMap:
         circuit = naive_bayes(9)
         save_circuit(circuit, tmp_path / "c.pcedge")
         write_onnx(quantize(circuit), tmp_path / "m.onnx")
-        (tmp_path / "x.csv").write_text("id,x3,x0,x1,x2\nfirst,0.10,,1.250,NA\nsecond,2.4,0.3,,2.0\n")
+        (tmp_path / "x.csv").write_text("id,x3,x0,x1\nfirst,0.10,,1.250\nsecond,2.4,0.3,NA\n")
         as_json("map", tmp_path / "m.onnx", tmp_path / "x.csv", "--out", tmp_path / "y.csv")
-        evidence = np.array([[MISSING, 2, MISSING, 0, MISSING], [0, MISSING, 4, 4, MISSING]])
+        evidence = np.array([[MISSING, 2, MISSING, 0, MISSING], [0, MISSING, MISSING, 4, MISSING]])
         values = circuit.grid.values_of(most_probable(quantize(circuit), evidence).records)
         assert (tmp_path / "y.csv").read_text().splitlines() == [
             "id,x3,x0,x1,x2,class",
             f"first,0.10,{values[0, 0]},1.250,{values[0, 2]},{values[0, 4]}",
-            f"second,2.4,0.3,{values[1, 1]},2.0,{values[1, 4]}",
+            f"second,2.4,0.3,{values[1, 1]},{values[1, 2]},{values[1, 4]}",
         ]
         text = "texts must be written as csv or tsv, y.npy does not hold them"
         refused = run("map", tmp_path / "m.onnx", tmp_path / "x.csv", "--out", tmp_path / "y.npy")

@@ -8,7 +8,7 @@ from helpers.classifiers import completions, naive_bayes, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from strategies import integer_circuits, make_circuit, records_for
+from strategies import integer_circuits, make_circuit, records_for, steep
 
 from pcedge import circuit as floats
 from pcedge import ranking
@@ -92,6 +92,19 @@ class TestCompletions:
         assert_array_equal(np.where(records == MISSING, found.records, records), found.records)
         for got, wanted in zip(found.likelihood, ReferenceEngine(circuit).likelihood(found.records), strict=True):
             assert_array_equal(got, wanted)
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_of_what_is_only_possible_equal_plain_integers(self, seed):
+        """Steep circuits in few bits: whole rows of mantissas of 1, which weigh nothing."""
+        config = QuantizationConfig(weight_bits=4, leaf_bits=8, state_bits=8)
+        circuit = quantize(steep(make_circuit(seed, 7, 5, 5, "random", 0.3), 4), config)
+        rng = np.random.default_rng(seed)
+        records = np.stack([rng.integers(0, size, 60) for size in circuit.cardinalities], axis=1)
+        records[rng.random(records.shape) < 0.4] = MISSING
+        records = records[(records == MISSING).sum(axis=1) > 1]
+        assert most_probable(circuit, records).records.tolist() == [
+            Plain(circuit).completed(record) for record in records.tolist()
+        ]
 
     @pytest.mark.parametrize("make", [naive_bayes, tree])
     def test_of_deterministic_circuits_are_the_best_of_all(self, make):

@@ -303,6 +303,10 @@ def test_classes_on_the_host(kind: str, tmp_path: Path) -> None:
         project.run([job for job, _ in jobs], project.compile(ONLY_CLASSES)), jobs, strict=True
     ):
         assert (done.status, done.data) == ("ok", wanted)
+    data = records.copy()
+    data[:, last] = circuit.cardinalities[last]  # no symbol: it is not looked at
+    job = Job(CLASSIFY, len(data), struct.pack("<I", last) + record_bytes(project.symbol_type, data))
+    assert project.run([job], project.folder / "build/host")[0].data == jobs[-1][1]
     bad = Job(CLASSIFY, 1, struct.pack("<I", last + 1) + record_bytes(project.symbol_type, records[:1]))
     assert project.run([bad], project.folder / "build/host")[0].status == "symbol"
 
