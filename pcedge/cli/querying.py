@@ -26,7 +26,7 @@ from pcedge.cli.inputs import (
     said_header,
     to_symbols,
 )
-from pcedge.cli.output import Command, Result, counted, progress, save_array, table
+from pcedge.cli.output import Command, Result, counted, options_given, progress, save_array, table
 from pcedge.data.reading import Reading
 from pcedge.errors import DataError, UsageError
 from pcedge.integer import IntegerCircuit
@@ -59,6 +59,8 @@ def complete(
     from pcedge.native import open_engine
 
     circuit: Circuit | IntegerCircuit = read_float(model) if is_float_file(model) else read_integer(model)
+    if isinstance(circuit, Circuit) and (given := options_given("engine_name", "threads")):
+        raise click.UsageError(f"--{given[0].split('_')[0]} must go with an integer circuit (.onnx), {model} is none")
     reading = reading_of(circuit, dtype, shape, missing, header, partial=True)
     raw, symbols = _records(circuit, data, reading, missing)
     header_entry = said_header(data, reading)
