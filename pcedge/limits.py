@@ -51,6 +51,12 @@ BOUNDS = {
     "psdd": Bound(512, 1 << 34),
     "vtree": Bound(128, 1 << 34),
     "jpc": Bound(512, 1 << 34),
+    "ac": Bound(512, 1 << 34),
+    "nnf": Bound(512, 1 << 34),
+    "lmap": Bound(512, 1 << 34),
+    "weights": Bound(512, 1 << 34),
+    "clt": Bound(512, 1 << 34),
+    "logistic": Bound(512, 1 << 34),
     # networks: what is compiled of them too, unless the user gives a limit
     "bif": Bound(512, 1 << 34),
     "xmlbif": Bound(512, 1 << 34),
