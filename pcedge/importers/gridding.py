@@ -232,6 +232,8 @@ def _edges(
             middles = (distinct[:-1] + distinct[1:]) / 2
             first, last = 2 * distinct[0] - middles[0], 2 * distinct[-1] - middles[-1]
             return np.concatenate([[first], middles, [last]])
+        if len(distinct) == 1:
+            values = None  # an edge on each side of the one value would leave it a bin without mass
     if all(density.family in ("histogram", "uniform") for density in densities):
         breaks = np.unique(np.concatenate([_breaks(density) for density in densities]))
         if len(breaks) - 1 <= gridding.symbols:

@@ -56,6 +56,13 @@ def test_data_of_few_values_get_a_bin_each() -> None:
     assert grid_variable("x", 0, TWO, None, Gridding(32, many)).axis.edges[-1] >= many.max()
 
 
+def test_a_constant_has_mass() -> None:
+    constant = np.zeros((50, 1))
+    gridded = grid_variable("x", 0, [Density("gaussian", (0.0, 2.0))], gridding=Gridding(17, constant))
+    (symbol,) = np.unique(gridded.axis.find(constant[:, 0], allow_missing=False))
+    assert gridded.tables[0, symbol] > 0.03
+
+
 def test_histograms_lose_nothing() -> None:
     leaves = [Density.histogram([0, 0.25, 0.5, 1], [2, 1, 0.5]), Density.histogram([0, 0.3, 1], [1, 1])]
     made = grid_variable("x", 0, leaves)
