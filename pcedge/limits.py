@@ -51,6 +51,7 @@ BOUNDS = {
     "psdd": Bound(512, 1 << 34),
     "vtree": Bound(128, 1 << 34),
     "jpc": Bound(512, 1 << 34),
+    "json": Bound(512, 1 << 34),
     "ac": Bound(512, 1 << 34),
     "nnf": Bound(512, 1 << 34),
     "lmap": Bound(512, 1 << 34),
