@@ -18,7 +18,7 @@ from pcedge.codec.codec import Codec
 from pcedge.codec.decoder import StreamSource
 from pcedge.codec.source import Source, program_of
 from pcedge.codec.stream import check_lanes
-from pcedge.data.readers import PLAIN, Reading
+from pcedge.data.reading import PLAIN, Reading
 from pcedge.integer import IntegerCircuit
 from pcedge.native import EngineName
 from pcedge.schedule.program import Program
@@ -95,7 +95,8 @@ def encode(
 
     Args:
         circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
-        x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes.
+        x: integers or booleans of shape (N, …), none missing; with a symbolizer, the data that it takes; with a grid,
+            values, of which the stream keeps the symbols.
         lanes: S, the lanes of a segment; more lanes decode faster and cost a flush byte and a length each.
         engine: `auto`, `native` or `numpy`; the bytes are the same.
         index: records of a segment of a stream with an index, of which some can be read without the others; 0 chooses
@@ -112,14 +113,18 @@ def encode(
         >>> bool(np.array_equal(decode("digits", encode("digits", x)), x))
         True
     """
-    return _codec(circuit, lanes, engine, given).encode(x, index)
+    codec = _codec(circuit, lanes, engine, given)
+    grid = files.coded_grid(codec.engine.circuit)
+    if grid is not None:
+        x = grid.symbols_of(x).astype(grid.dtype)
+    return codec.encode(x, index)
 
 
 def decode(
     circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
     given: ArrayLike | None = None,
 ) -> NDArray[np.generic]:  # fmt: skip
-    """Restore the records of a stream, with their dtype and shape.
+    """Restore the records of a stream, with their dtype and shape; of a circuit with a grid, the grid's values.
 
     Args:
         circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
@@ -134,7 +139,8 @@ def decode(
             use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return _codec(circuit, engine=engine).decode(data, records=records, given=given)
+    codec = _codec(circuit, engine=engine)
+    return files.values_of(codec.engine.circuit, codec.decode(data, records=records, given=given))
 
 
 def encode_file(
@@ -172,4 +178,5 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
         UsageError: the format cannot hold the data, or given values as in `decode`.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return files.decode_file(_codec(circuit).engine, data, format, given=given).data
+    engine = _codec(circuit).engine
+    return files.with_values(engine.circuit, files.decode_file(engine, data, format, given=given), format).data

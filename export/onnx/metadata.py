@@ -72,7 +72,7 @@ def describe(
 
 
 def text_digest(digest: bytes, text: str) -> str:
-    """Protect the constant of an import, or a grid: they are no part of the circuit's digest, no stream hangs on them."""
+    """Protect the constant of an import, or a grid: no stream depends on them, and the circuit's digest lacks them."""
     return hashlib.sha256(digest + text.encode()).hexdigest()
 
 

@@ -17,8 +17,9 @@ from pcedge.errors import CircuitError
 
 #: the parameters of every family of real numbers; a histogram has its breaks, then its densities
 REAL = {
-    "gaussian": ("mean", "std"), "laplace": ("mean", "scale"), "logistic": ("mean", "scale"), "uniform": ("low", "high"),
-    "exponential": ("low", "scale"), "lognormal": ("mean", "std"), "gamma": ("shape", "scale"), "histogram": (),
+    "gaussian": ("mean", "std"), "laplace": ("mean", "scale"), "logistic": ("mean", "scale"),
+    "uniform": ("low", "high"), "exponential": ("low", "scale"), "lognormal": ("mean", "std"),
+    "gamma": ("shape", "scale"), "histogram": (),
 }  # fmt: skip
 
 #: the parameters of every family of whole numbers: successes until the n-th failure for `negative_binomial`, failures
@@ -183,7 +184,7 @@ def _tails(density: Density, x: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _log_normal_tail(z: FloatArray) -> FloatArray:
     """Give log P(Z > z) of a standard normal, to the last digits however far z is."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        near = np.log(_erfc(np.clip(z, -40, 36) * _SQRT_HALF).astype(np.float64) / 2)
+        near = np.log(np.asarray(_erfc(np.clip(z, -40, 36) * _SQRT_HALF)).astype(np.float64) / 2)
         square = 1 / np.square(np.maximum(z, 30.0))
         series = 1 - square * (1 - 3 * square * (1 - 5 * square * (1 - 7 * square)))
         far = -0.5 * np.square(z) - np.log(np.maximum(z, 30.0)) - _LOG_SQRT_2PI + np.log(series)

@@ -174,7 +174,10 @@ def _too_large(message: str) -> FormatError:
 
 
 def _checksum(
-    described: object, tensors: dict[str, Any], constant: float = 0.0, symbolizer: DataMap | None = None,
+    described: object,
+    tensors: dict[str, Any],
+    constant: float = 0.0,
+    symbolizer: DataMap | None = None,
     grid: ValueGrid | None = None,
 ) -> str:
     """Hash what a file means: layers, every tensor by name, and constant, symbolizer and grid if there are any."""

@@ -30,9 +30,9 @@ from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 
 __all__ = [
-    "Region", "Regions", "Shape", "Spans", "check_grid", "check_shapes", "check_symbolizer", "child_lists", "clustered_order",
-    "coding_order", "depth", "find_regions", "first_places", "layer_scopes", "layer_spans", "region_tree",
-    "variables_of",
+    "Region", "Regions", "Shape", "Spans", "check_grid", "check_shapes", "check_symbolizer", "child_lists",
+    "clustered_order", "coding_order", "depth", "find_regions", "first_places", "layer_scopes", "layer_spans",
+    "region_tree", "variables_of",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import click
 
 from pcedge.cli.each import DATA, OUT, STREAMS, EachCommand, open_coder
 from pcedge.cli.giving import known_values, refuse_given, variables_of
+from pcedge.cli.grids import coded_reading
 from pcedge.cli.inputs import (
     ARRAY,
     MODEL,
@@ -120,7 +121,7 @@ def encode(
             f"--missing must go with a circuit whose columns mark missing values, as train --missing makes one, "
             f"{model} has none"
         )
-    reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    reading = coded_reading(engine.circuit, reading_of(engine.circuit, dtype, shape, missing, header))
     refuse_other_mark(engine.circuit, data, reading, missing)
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
@@ -222,7 +223,7 @@ def decode(
     Where OUT ends in /, or there are many streams or a quoted glob, every stream has a file of its own in that folder.
     """
     from pcedge.codec.decoder import StreamFile, range_of
-    from pcedge.codec.files import decode_file, decode_records, file_of
+    from pcedge.codec.files import decode_file, decode_records, file_of, with_values
 
     name = format_of(out, name)
     engine = open_coder(model, engine_name, threads)
@@ -252,6 +253,7 @@ def decode(
         raise click.UsageError(
             f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"
         )
+    restored = with_values(engine.circuit, restored, name)
     with whole_file(out) as fresh:
         fresh.write_bytes(restored.data)
     x = restored.array

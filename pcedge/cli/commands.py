@@ -19,6 +19,7 @@ from pcedge.cli.files import (
     read_integer,
     segments_in_words,
 )
+from pcedge.cli.grids import grid_in_words, integer_mark, said_missing
 from pcedge.cli.inputs import (
     ARRAY,
     DATA,
@@ -107,7 +108,7 @@ def info(model: str, against: str | None) -> Result:
             "leaves": sorted({layer.kind for layer in circuit.layers if isinstance(layer, InputLayer)}),
             "structured": _structured(circuit),
         }
-        result |= _symbolizer(circuit)
+        result |= _symbolizer(circuit) | _grid(circuit)
     else:
         from pcedge.cli.bounding import bounds_of
         from pcedge.export.program.lowering import lower
@@ -143,7 +144,9 @@ def info(model: str, against: str | None) -> Result:
         words["tails"] = tails_in_words(result["tails"])
         if "memory_bits" in result:
             words["memory_bits"] = memory_in_words(result["memory_bits"])
-        result |= _symbolizer(integers)
+        result |= _symbolizer(integers) | _grid(integers)
+    if "grid" in result:
+        words["grid"] = grid_in_words(circuit.grid if is_float_file(model) else integers.grid)  # type: ignore[arg-type]
     if "damaged_packets" in result:
         numbers = result["damaged_packets"]
         words["damaged_packets"] = damaged_in_words(numbers, result["packets"]) if numbers else "none"
@@ -246,25 +249,27 @@ def loglik(
     if isinstance(circuit, Circuit) and (given := options_given("engine_name", "threads")):
         raise click.UsageError(f"--{given[0].split('_')[0]} must go with an integer circuit (.onnx), {model} is none")
     engine = None if isinstance(circuit, Circuit) else open_engine(circuit, engine_name, threads)
-    reading = reading_of(circuit, dtype, shape, missing, header)
+    reading = reading_of(circuit, dtype, shape, missing, header, partial=True)
     refuse_other_mark(circuit, data, reading, missing)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
     stage = circuit.symbolizer if isinstance(circuit.symbolizer, Predictor) else None
-    x = raw if stage is not None else to_symbols(circuit, raw, None if missing is None else int(missing))
+    x = raw if stage is not None else to_symbols(circuit, raw, integer_mark(missing))
+    unseen = said_missing(circuit, x, missing).get("missing_symbols", 0)
+    partial = missing is not None or bool(unseen)
     if stage is not None:
         logs, constant = row_log_likelihood(circuit, raw, missing, engine), 0.0
         variables = stage.columns
     elif isinstance(circuit, Circuit):
-        logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=missing is not None))
+        logs = log_likelihood(circuit, check_records(x, circuit.cardinalities, allow_missing=partial))
         variables, constant = len(circuit.cardinalities), circuit.log_constant
         logs = logs + constant
     else:
         assert engine is not None
         constant = circuit.log_constant
-        logs = log_of(*engine.likelihood(engine.check(x, allow_missing=missing is not None)))
+        logs = log_of(*engine.likelihood(engine.check(x, allow_missing=partial)))
         variables = len(engine.circuit.order)
     if out is not None:
         save_array(out, logs)
@@ -277,10 +282,10 @@ def loglik(
         "bits_per_variable": -mean / math.log(2) / variables if finite else None,
         "impossible": impossible,
     } | header_entry
-    unseen = 0
-    if missing is not None:
-        gone = x == -1 if stage is None else gaps_of(stage, x, missing)
-        unseen = result["missing_symbols"] = int(gone.sum())
+    if stage is not None and missing is not None:
+        unseen = int(gaps_of(stage, x, missing).sum())
+    if unseen or missing is not None:
+        result["missing_symbols"] = unseen
     result |= said_tokens(circuit, raw, missing)
     possible = logs[np.isfinite(logs)]
     if impossible:
@@ -329,6 +334,13 @@ def _symbolizer(circuit: Any) -> dict[str, Any]:
             } | _columns(steps.source)
         }  # fmt: skip
     return {"symbolizer": {"dtype": steps.dtype, "shape": list(steps.shape), "steps": specification(steps)}}
+
+
+def _grid(circuit: Any) -> dict[str, Any]:
+    """Give what the symbols of every variable stand for."""
+    if circuit.grid is None:
+        return {}
+    return {"grid": [axis.as_dict() | {"symbols": axis.symbols} for axis in circuit.grid.axes]}
 
 
 def _columns(source: Columns | None) -> dict[str, Any]:

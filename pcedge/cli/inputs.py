@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from pcedge.circuit import Circuit, log_likelihood
 from pcedge.circuit.inference import check_records
 from pcedge.cli.completing import begun
+from pcedge.cli.grids import placed_grid, variables_option
 from pcedge.cli.output import ARRAYS, warn
 from pcedge.cli.streams import say
 from pcedge.codec.checking import SAMPLE_SECONDS, VERIFY
@@ -44,6 +45,9 @@ AUTO = "pcedge train --symbolizer auto takes signed and wide numbers"
 
 #: symbols up to here are those of small alphabets: -1 among them is a mark, not a number with a sign
 SMALL = 255
+
+#: what stands for a value that a table or floats do not have, where nobody says by what: no symbol is near it
+UNSEEN = -(2**52)
 
 #: far above any alphabet, and safe in every integer type that follows
 MAX_SYMBOL = 2**31 - 1
@@ -141,6 +145,7 @@ class Sizes(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what a data file does not say itself."""
     for option in (
+        variables_option,
         click.option("--shape", help="Shape of a record of raw binary, as 64x2.  [default: 1]"),
         click.option("--dtype", help="Type of raw binary or of a table's numbers, as int16, <i2 or >u4."),
         header_option,
@@ -249,10 +254,12 @@ def to_records(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None = 
 
 def to_symbols(circuit: Circuit | IntegerCircuit, x: Any, missing: int | None) -> Any:
     """Make records of symbols as `to_records` does; without a symbolizer write missing symbols as -1."""
+    if circuit.grid is not None:
+        return x
     if circuit.symbolizer is not None:
         return to_records(circuit, x, missing)
     marked = mark_missing(x, missing)
-    if missing is None:
+    if missing is None and not (marked == -1).any():
         # Where nothing marks a missing symbol, no message may call -1 one.
         check_records(marked, circuit.cardinalities, allow_missing=False)
     return marked
@@ -278,12 +285,27 @@ def reading_of(
     shape: str | None = None,
     missing: float | None = None,
     header: bool | None = None,
+    partial: bool = False,
 ) -> Reading:
-    """Say what a file does not say itself: the options, and what the circuit's columns know (`reading_for`).
+    """Say what a file does not say itself: the options, and what the circuit's columns or its grid know.
+
+    Args:
+        circuit: the circuit that the data are for.
+        dtype: the option of that name, as the next three are.
+        shape: see there.
+        missing: see there.
+        header: see there.
+        partial: whether values may be missing; without a symbolizer then also where nothing marks them but an empty
+            cell, NA, or NaN.
 
     Raises:
-        UsageError: as `Reading`.
+        UsageError: as `Reading`; columns are told for a circuit without a grid.
     """
+    grid = placed_grid(circuit)
+    if grid is not None:
+        return Reading(dtype, shape, missing, header, grid=grid, partial=partial, placed=grid is not circuit.grid)
+    if circuit.symbolizer is None and partial and (missing is None or math.isnan(missing)):
+        missing = UNSEEN
     typed = getattr(circuit.symbolizer, "source", None) is not None
     return reading_for(circuit.symbolizer, Reading(dtype, shape, missing, header, typed=typed))
 
@@ -330,6 +352,8 @@ def mark_missing(x: Any, missing: int | None) -> Any:
     if x.dtype.kind not in "iub":
         return x
     marked = np.zeros(x.shape, dtype=bool) if missing is None else x == missing
+    if x.dtype == np.int64:  # as only what is marked so is read
+        marked |= x == UNSEEN
     rest = x[~marked]
     if rest.size and rest.min() < 0:
         advice = AUTO
@@ -338,6 +362,6 @@ def mark_missing(x: Any, missing: int | None) -> Any:
         raise DataError(f"symbols must not be negative, got {rest.min()}; {advice}")
     if rest.size and int(rest.max()) > MAX_SYMBOL:
         raise DataError(f"symbols must be at most {MAX_SYMBOL}, got {rest.max()}; {AUTO}")
-    if missing is None:
+    if not marked.any():
         return x
     return np.where(marked, -1, np.where(marked, 0, x).astype(np.int64))

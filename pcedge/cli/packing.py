@@ -11,6 +11,7 @@ import numpy as np
 
 from pcedge.cli.coding import format_of, say_how
 from pcedge.cli.files import read_integer
+from pcedge.cli.grids import coded_reading
 from pcedge.cli.inputs import (
     MODEL,
     DataPath,
@@ -54,7 +55,7 @@ def pack(
 
     engine = open_engine(read_integer(model), engine_name, threads)
     say_how(engine)
-    reading = reading_of(engine.circuit, dtype, shape, header=header)
+    reading = coded_reading(engine.circuit, reading_of(engine.circuit, dtype, shape, header=header))
     x, form, note = load_file(data, reading)
     header_entry = said_header(data, reading)
     check = check or default_verify(engine)

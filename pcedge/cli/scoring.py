@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from pcedge.cli.files import read_integer
+from pcedge.cli.grids import integer_mark, said_missing
 from pcedge.cli.inputs import (
     ARRAY,
     DATA,
@@ -22,8 +23,8 @@ from pcedge.cli.inputs import (
     said_tokens,
     to_symbols,
 )
-from pcedge.cli.output import Command, Result, progress, save_array, table
-from pcedge.data.readers import Reading
+from pcedge.cli.output import Command, Result, progress, save_array, table, whole_file
+from pcedge.data.reading import Reading
 from pcedge.errors import DataError
 from pcedge.integer import IntegerCircuit
 
@@ -58,7 +59,7 @@ def score(
     from pcedge.native import open_engine
 
     engine = open_engine(read_integer(model), engine_name, threads)
-    reading = reading_of(engine.circuit, dtype, shape, missing, header)
+    reading = reading_of(engine.circuit, dtype, shape, missing, header, partial=True)
     refuse_other_mark(engine.circuit, data, reading, missing)
     raw = load_array(data, reading)
     header_entry = said_header(data, reading)
@@ -69,8 +70,9 @@ def score(
         numbers = row_shares(engine, raw, missing)
         scores, shares = row_scores(numbers), numbers if per_variable else None
     else:
-        x = to_symbols(engine.circuit, raw, None if missing is None else int(missing))
-        records = engine.check(x, allow_missing=missing is not None)
+        x = to_symbols(engine.circuit, raw, integer_mark(missing))
+        unseen = said_missing(engine.circuit, x, missing)
+        records = engine.check(x, allow_missing=missing is not None or bool(unseen))
         scores = record_scores(engine, records)
         if per_variable:
             with progress("variables") as move:
@@ -114,6 +116,8 @@ def _names(circuit: IntegerCircuit, data: str, reading: Reading, count: int) -> 
     from pcedge.data.predictor import Predictor
     from pcedge.data.symbolizer import Symbolizer
 
+    if circuit.grid is not None:
+        return list(circuit.grid.names)
     if isinstance(circuit.symbolizer, Symbolizer):
         return None  # its variables are symbols of a window
     source = circuit.symbolizer.source if isinstance(circuit.symbolizer, Predictor) else None
@@ -135,11 +139,18 @@ def sample(model: str, count: int, seed: int, out: Path, engine_name: str, threa
 
     With a symbolizer they are data as it takes them.
     """
+    from pcedge.codec.files import coded_grid, write_values
+    from pcedge.data.forms import SUFFIXES
     from pcedge.evaluate.samples import sample_data
     from pcedge.native import open_engine
 
     engine = open_engine(read_integer(model), engine_name, threads)
     x = sample_data(engine, count, seed)
-    save_array(out, x)
+    if coded_grid(engine.circuit) is None:
+        save_array(out, x)
+    else:
+        data, _ = write_values(engine.circuit, x, SUFFIXES.get(out.suffix.lower(), "npy"))
+        with whole_file(out) as fresh:
+            fresh.write_bytes(data)
     result = {"out": str(out), "records": count, "seed": seed, "shape": list(x.shape), "dtype": str(x.dtype)}
     return result, f"{out}: {x.dtype} {x.shape}", 0

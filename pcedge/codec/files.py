@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +17,11 @@ from pcedge.codec.decoder import Decoder, StreamFile, range_of
 from pcedge.codec.fields import Field
 from pcedge.data.forms import Form, form_of, load_file, part_of_wav, write
 from pcedge.data.maps import reading_for
-from pcedge.data.readers import PLAIN, Reading
+from pcedge.data.reading import PLAIN, Reading
+from pcedge.data.value_grid import ValueGrid
 from pcedge.engines.base import LaneCoder, Progress
-from pcedge.errors import StreamError
+from pcedge.errors import StreamError, UsageError
+from pcedge.integer import IntegerCircuit
 
 Array = NDArray[Any]
 
@@ -63,7 +67,8 @@ def encode_file(
         DataError: the file is damaged, or its data do not fit the circuit.
         UsageError: lanes is not positive, or the reading does not fit the file.
     """
-    array, form, note = load_file(source, reading_for(engine.circuit.symbolizer, reading))
+    told = replace(reading_for(engine.circuit.symbolizer, reading), grid=coded_grid(engine.circuit))
+    array, form, note = load_file(source, told)
     return Packed(stream.encode(engine, array, lanes, progress, fields_of(form)), array, form, note)
 
 
@@ -87,6 +92,56 @@ def decode_file(
         DataError: the numbers do not fit the format, or the given values are not those of the encoder.
     """
     return file_of(parse(data), stream.decode(engine, data, progress, given), name)
+
+
+def coded_grid(circuit: IntegerCircuit) -> ValueGrid | None:
+    """Give the grid by which data become the symbols of a stream; None where they are symbols already."""
+    return None if circuit.grid is None or circuit.grid.plain else circuit.grid
+
+
+def values_of(circuit: IntegerCircuit, symbols: Array) -> Array:
+    """Give the values of a stream's symbols, columns as the data had them; the symbols where there is no grid."""
+    grid = coded_grid(circuit)
+    return symbols if grid is None else grid.values_of(symbols)[:, _order(grid)]
+
+
+def with_values(circuit: IntegerCircuit, restored: Restored, name: str | None) -> Restored:
+    """Write the values of restored symbols: a table with the variables' names, or numbers as a `.npy` file.
+
+    Raises:
+        UsageError: the format cannot hold the values.
+    """
+    if coded_grid(circuit) is None:
+        return restored
+    values = values_of(circuit, restored.array)
+    data, written = write_values(circuit, values, name or "npy")
+    return Restored(data, values, written, str(values.dtype))
+
+
+def write_values(circuit: IntegerCircuit, values: Array, name: str) -> tuple[bytes, str]:
+    """Write values as `values_of` gives them: a table with the variables' names, or numbers as a `.npy` file.
+
+    Raises:
+        UsageError: the format cannot hold the values.
+    """
+    grid = circuit.grid
+    assert grid is not None
+    if name in ("csv", "tsv"):
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter="," if name == "csv" else "\t", lineterminator="\n")
+        writer.writerow([grid.names[place] for place in _order(grid)])
+        writer.writerows(values.tolist())
+        return text.getvalue().encode(), name
+    if name != "npy":
+        raise UsageError(f"the values of a grid must be written as npy, csv or tsv, got {name}")
+    if values.dtype.hasobject:
+        texts = next(axis.name for axis in grid.axes if axis.values.dtype.kind not in "iuf")
+        raise UsageError(f"the states of {texts!r} are texts, which a .npy file does not hold: write csv or tsv")
+    return write(form_of("npy", values), values), "npy"
+
+
+def _order(grid: ValueGrid) -> list[int]:
+    return sorted(range(len(grid.axes)), key=lambda place: grid.axes[place].column)
 
 
 def file_of(head: Stream, array: Array, name: str | None = None) -> Restored:

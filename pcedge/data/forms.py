@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from pcedge.data.binary import raw_numbers
 from pcedge.data.damage import refused
-from pcedge.data.readers import DIGITS, Reading, fields_in, is_table, load_array, split_name, table_head
+from pcedge.data.readers import DIGITS, fields_in, is_table, load_array, split_name, table_head
+from pcedge.data.reading import Reading
 from pcedge.data.sounds import FLAC, WAV, packed, read_flac, unpacked, wav_header, wav_of
 from pcedge.data.structs import check_padding
 from pcedge.data.table import is_mark
@@ -98,6 +99,9 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
         DataError: as `load_array`; bytes between fields that are not 0.
         UsageError: as `load_array`.
     """
+    if reading.grid is not None:
+        note = f"{source}: what is coded are the symbols of the circuit's grid; decoding gives the grid's values"
+        return load_array(source, reading).astype(reading.grid.dtype), None, note
     path, chosen = split_name(source)
     if chosen is None and (mapped := _mapped(path, source, reading)) is not None:
         return mapped, Form("npy"), None

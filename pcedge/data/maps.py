@@ -18,7 +18,7 @@ from pcedge.data.tokens import split
 from pcedge.errors import UsageError
 
 if TYPE_CHECKING:  # circuits need no readers of files
-    from pcedge.data.readers import Reading
+    from pcedge.data.reading import Reading
 
 #: how data become records of symbols
 DataMap = Symbolizer | Predictor

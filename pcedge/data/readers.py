@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.data.binary import read_idx, read_npy, read_npz, read_raw
-from pcedge.data.column_spec import ColumnSpec, source_of
+from pcedge.data.column_spec import source_of
 from pcedge.data.damage import refused
 from pcedge.data.formats import READERS, SPLITS, read_format, suffix_of
+from pcedge.data.gridded import array_symbols, frame_symbols, read_header, suffixes, table_symbols
 from pcedge.data.images import IMAGES, read_folder, read_image
+from pcedge.data.reading import PLAIN, Reading
 from pcedge.data.sounds import read_sounds, sounds_of
 from pcedge.data.table import TABLES, TEXTS, Head, read_head, read_table
 from pcedge.data.typed_tables import ARFF, ARROW, PARQUET, least_integers, read_typed_table
@@ -42,62 +43,6 @@ _TYPED_TABLES = PARQUET + ARROW + ARFF
 KNOWN = (".npy", ".npz", ".gz", ".idx", *TABLES, *IMAGES, *_TYPED_TABLES, *READERS)
 
 _SHOWN = 12  # arrays of a file that are named in a message
-
-#: numpy's names of dtypes that raw binary may have
-_DTYPE = re.compile(r"[<>]?(b1|[iu][1248])|bool|u?int(8|16|32|64)|\|(b1|[iu]1)")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Say what a file does not say itself.
-
-    Raises:
-        UsageError: the dtype is no integer type, the shape is none, or NaN marks missing integers.
-    """
-
-    #: numpy's name of the type of raw binary, or of a table's result, as `int16` or `>i2`; raw binary is little-endian
-    #: where the name does not say
-    dtype: str | None = None
-    #: shape of a record of raw binary, as `64x2`; 1 where there is none
-    shape: str | None = None
-    #: what an empty cell of a table stands for, or one that says missing otherwise (NA, NaN, ?); None refuses them.
-    #: NaN is for `typed` data only
-    missing: float | None = None
-    #: whether the first line of a table is a header; None takes it as one if it holds names and no number
-    header: bool | None = None
-    #: whether floats and records with fields are taken too, as `pcedge.data.columns.Columns` maps them
-    typed: bool = False
-    #: the columns of raw binary, one after the other, where there is no dtype
-    columns: tuple[ColumnSpec, ...] = ()
-    #: the type of the records of raw binary and of tables, where there is no dtype: that of the circuit's columns
-    fields: np.dtype[Any] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the texts."""
-        if self.dtype is not None and not _DTYPE.fullmatch(self.dtype):
-            raise UsageError(f"the dtype must be an integer type of numpy such as int16, <i2 or u1, got {self.dtype!r}")
-        if self.shape is not None and not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8}){0,14}", self.shape):
-            raise UsageError(f"the shape of a record must be sizes such as 64 or 64x2, got {self.shape!r}")
-        if self.shape is not None and self.dtype is None:
-            raise UsageError("the shape of a record is for raw binary, which needs a dtype too")
-        if self.missing is not None and self.missing != self.missing and not self.typed:
-            raise UsageError("the mark of a missing value must be an integer for data of integers, got nan")
-
-    @property
-    def number(self) -> np.dtype[Any] | None:
-        """Give the dtype with its byte order."""
-        if self.dtype is None:
-            return None
-        dtype = np.dtype(self.dtype)
-        return dtype if self.dtype[0] == ">" else dtype.newbyteorder("<")
-
-    @property
-    def record(self) -> tuple[int, ...]:
-        """Give the shape of a record."""
-        return tuple(int(size) for size in (self.shape or "1").split("x"))
-
-
-PLAIN = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +101,12 @@ def load_data(source: str | Path, reading: Reading = PLAIN) -> Splits:
         >>> load_data("digits").test.shape
         (360, 8, 8)
     """
+    if reading.grid is not None:
+        arrays = _gridded(source, reading)
+        found = {name: arrays[name] for name in SPLITS if name in arrays}
+        if "train" not in found:
+            raise DataError(f"{source} must hold an array named train, it holds {_names(arrays)}")
+        return Splits(found["train"], found.get("valid"), found.get("test"))
     arrays = _read(source, reading)
     if "train" not in arrays:
         raise DataError(f"{source} must hold an array named train, it holds {_names(arrays)}")
@@ -217,7 +168,10 @@ def table_head(source: str | Path, reading: Reading = PLAIN) -> Head | None:
         >>> table_head("digits") is None
         True
     """
-    return read_head(split_name(source)[0], reading.header) if is_table(source, reading) else None
+    if not is_table(source, reading):
+        return None
+    path, _ = split_name(source)
+    return read_head(path, reading.header) if reading.grid is None else read_header(path, reading.grid, reading.header)
 
 
 def split_name(source: str | Path) -> tuple[Path, str | None]:
@@ -246,9 +200,25 @@ def _is_raw(reading: Reading) -> bool:
     return bool(reading.columns) and all(spec.dtype is not None for spec in reading.columns)
 
 
+def _gridded(source: str | Path, reading: Reading) -> dict[str, Array]:
+    """Read all arrays of a source as symbols of a grid."""
+    grid, told = reading.grid, (reading.missing, reading.partial)
+    assert grid is not None
+    path, chosen = split_name(source)
+    if is_table(source, reading) and path.exists():
+        _no_name(path, chosen)
+        return {"train": table_symbols(path, grid, reading.header, reading.placed, *told)}
+    if path.name.lower().endswith(tuple(suffixes())) and path.exists():
+        _no_name(path, chosen)
+        return {"train": frame_symbols(path, grid, reading.placed, *told)}
+    plain = replace(reading, grid=None, missing=None, typed=True, partial=False)
+    arrays = _read(source, plain)
+    return {name: array_symbols(str(source), grid, reading.placed, array, *told) for name, array in arrays.items()}
+
+
 def _one(path: str | Path, reading: Reading) -> tuple[str, Array]:
     """Choose the one array that is meant; give its name in messages too."""
-    arrays = _read(path, reading)
+    arrays = _read(path, reading) if reading.grid is None else _gridded(path, reading)
     for name in reversed(SPLITS):
         if name in arrays:
             return f"{path}" if len(arrays) == 1 else f"{path}: {name}", arrays[name]
@@ -269,15 +239,17 @@ def _integers(array: Array, where: str, reading: Reading) -> Array:
         return array
     if array.dtype.kind == "f":
         wide = array.astype(np.float64)
+        if reading.missing is not None:
+            wide[np.isnan(wide)] = reading.missing
         odd = ~(np.isfinite(wide) & (wide == np.rint(wide)) & (np.abs(wide) <= 2.0**53))
         odd |= np.signbit(wide) & (wide == 0)
         if odd.any():
-            value = np.concatenate([array[~np.isfinite(wide)], array[odd]])[0]
+            value = np.concatenate([wide[~np.isfinite(wide)], wide[odd]])[0]
             raise DataError(
                 f"{where} must hold integers, got {array.dtype} such as {value!s}: round or scale it to integers, or "
                 "train the circuit on such data, whose columns then take them"
             )
-        return least_integers(array)
+        return least_integers(wide)
     if array.dtype.names is not None:
         raise DataError(
             f"{where} must hold integers, got records of {', '.join(array.dtype.names)}: train the circuit on such "

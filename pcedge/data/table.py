@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,6 +116,34 @@ def read_head(path: Path, header: bool | None = None) -> Head | None:
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
         return _head(_rows(file), header)
+
+
+def read_cells(path: Path, header: bool | Callable[[list[str], bool], bool]) -> tuple[Head | None, Array]:
+    """Read a table's cells as texts, (records, columns) of objects, and its first line; None where there is none.
+
+    Args:
+        path: the file, UTF-8.
+        header: whether the first line is a header, or what says so of its cells and of whether it looks like one.
+
+    Raises:
+        DataError: a line has another number of cells than the first.
+    """
+    with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
+        rows = _rows(file)
+        head = _head(rows, header if isinstance(header, bool) else None)
+        if head is None:
+            return None, np.zeros((0, 0), dtype=object)
+        if not isinstance(header, bool):
+            head = replace(head, named=header(head.first.cells, head.named))
+        width = len(head.first.cells)
+        cells = []
+        for row in _records(head, rows):
+            if len(row.cells) != width:
+                raise DataError(
+                    f"{path}, line {row.line}: must have {width} cells like the first line, got {len(row.cells)}"
+                )
+            cells.append(row.cells)
+        return head, np.array(cells, dtype=object).reshape(-1, width)
 
 
 def parse_header(text: str) -> tuple[str, ...] | None:

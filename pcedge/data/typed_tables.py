@@ -44,6 +44,29 @@ def read_typed_table(path: Path, name: str | None, missing: float | None, fields
     return joined(str(path), (_read_arff if suffix in ARFF else _read_arrow)(path, name, missing), fields)
 
 
+def read_cells_of(path: Path) -> dict[str, Array]:
+    """Read the columns of a Parquet or Arrow file as they are, texts too; missing ones are None or NaN.
+
+    Raises:
+        DataError: the file is damaged.
+        MissingToolError: pyarrow is not installed.
+    """
+    with needing("pyarrow", "parquet", "reading Parquet and Arrow files"):
+        from pyarrow import feather, parquet
+    with foreign(path, "Parquet or Arrow file"):
+        with path.open("rb") as file:
+            packed = file.read(4) == b"PAR1"
+        if packed:
+            about = parquet.ParquetFile(str(path)).metadata
+            needed = 64 * about.num_rows * max(1, about.num_columns)
+            check_bytes("packed", needed, path.stat().st_size, str(path), DataError)
+            table = parquet.read_table(str(path))
+        else:
+            table = feather.read_table(str(path), memory_map=False)
+        columns = zip(table.column_names, table.columns, strict=True)
+        return {name: np.array(column.to_pylist(), dtype=object) for name, column in columns}
+
+
 def joined(where: str, columns: Mapping[str, Array], fields: np.dtype[Any] | None = None) -> Array:
     """Put columns side by side: as plain integers where they are of one type, else as fields of records (`fields`)."""
     if not columns:

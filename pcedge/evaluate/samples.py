@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.codec.files import coded_grid, values_of
 from pcedge.data.predictor import Predictor
 from pcedge.engines.base import Engine
 from pcedge.errors import DataError, UsageError
@@ -22,7 +23,7 @@ def sample_data(engine: Engine, count: int, seed: int = 0) -> NDArray[Any]:
 
     Returns:
         Without a symbolizer symbols of shape (count, variables), in the least unsigned type that holds them; with one
-        the data that it maps to the records, (rows, …) of its own type.
+        the data that it maps to the records, (rows, …) of its own type; with a grid its values.
 
     Raises:
         UsageError: the count is negative, or the circuit's records are not made of data one by one.
@@ -35,6 +36,8 @@ def sample_data(engine: Engine, count: int, seed: int = 0) -> NDArray[Any]:
             "before a number decide its class, and draws of a class and a token are no rows"
         )
     records = engine.sample(count, seed)
+    if coded_grid(engine.circuit) is not None:
+        return values_of(engine.circuit, records)
     if stage is None:
         return records.astype(np.min_scalar_type(max(engine.circuit.cardinalities) - 1))
     try:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcedge.arrays import FloatArray
-from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.densities import Density
+from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import CircuitError, FormatError
 from pcedge.importers.normalise import Draft

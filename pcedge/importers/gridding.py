@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.densities import Density
+from pcedge.data.readers import load_array
+from pcedge.data.reading import Reading
 from pcedge.data.value_grid import Axis, ValueGrid
-from pcedge.errors import CircuitError, UsageError
+from pcedge.errors import CircuitError, DataError, UsageError
 from pcedge.importers.graph import DensityLeaf, Leaf, Units
 
 #: symbols of a real variable where nobody says how many
@@ -69,6 +73,20 @@ class Gridded:
     tables: FloatArray
     #: nats: the mean of log density less that of a bin's mean density, over the densities
     loss: float
+
+
+def load_values(source: str | Path) -> NDArray[np.float64]:
+    """Load real values that a grid is chosen for, float64 of (records, columns), NaN where one is missing.
+
+    Raises:
+        DataError: there is no such file, it breaks its format, or holds no numbers.
+    """
+    array = load_array(source, Reading(missing=math.nan, typed=True))
+    if array.dtype.names is not None:
+        array = np.stack([np.asarray(array[name], dtype=np.float64).ravel() for name in array.dtype.names], axis=1)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{source} must hold numbers, got {array.dtype}")
+    return np.asarray(array.reshape(len(array), -1), dtype=np.float64)
 
 
 def grid_variable(
@@ -128,7 +146,7 @@ def grid_all(
         key = (tuple(leaves), None if shares is None else tuple(shares))
         if (gridding is None or gridding.data is None) and key in known:
             same = known[key]
-            axis = Axis(**{**_fields(same.axis), "name": names[variable], "column": variable})
+            axis = replace(same.axis, name=names[variable], column=variable)
             made[variable] = Gridded(axis, same.tables, same.loss)
             continue
         made[variable] = known[key] = grid_variable(names[variable], variable, leaves, shares, gridding)
@@ -190,10 +208,6 @@ def grid_units(
         axes.append(axis)
         losses.append(made.loss)
     return result, ValueGrid(tuple(axes)), tuple(losses)
-
-
-def _fields(axis: Axis) -> dict[str, object]:
-    return {field: getattr(axis, field) for field in axis.__dataclass_fields__}
 
 
 def _values(gridding: Gridding, column: int) -> FloatArray | None:
@@ -281,7 +295,7 @@ def _looked_at(densities: Sequence[Density]) -> list[int]:
 
 
 def _cells(densities: Sequence[Density], values: FloatArray | None) -> FloatArray:
-    """Make the edges among which is chosen: points of all densities and quantiles of the data, evenly by their number."""
+    """Make the edges to choose among: points of all densities and quantiles of the data, evenly by their number."""
     sets = [densities[place].points(_POINTS) for place in _looked_at(densities)]
     if values is not None:
         quantiles = np.quantile(values, np.linspace(0, 1, _POINTS))
@@ -292,7 +306,7 @@ def _cells(densities: Sequence[Density], values: FloatArray | None) -> FloatArra
     points = points[np.concatenate([[True], np.diff(points) > 1e-12 * np.maximum(np.abs(points[1:]), 1e-200)])]
     if len(points) > CELLS + 1:
         points = points[np.unique(np.linspace(0, len(points) - 1, CELLS + 1).round().astype(int))]
-    return points
+    return np.asarray(points)
 
 
 def _costs(
@@ -301,7 +315,7 @@ def _costs(
     """Give what joining the cells i..j-1 into one bin costs in nats, (cells + 1, cells + 1); see `_loss`."""
     widths = np.diff(cells)
     spans = cells[None, :] - cells[:, None]
-    total = np.zeros((len(cells), len(cells)))
+    total: FloatArray = np.zeros((len(cells), len(cells)))
     looked = _looked_at(densities)
     parts = [(densities[place].masses(cells, clip=False), shares[place]) for place in looked]
     rest = sum(share for _, share in parts)
@@ -315,7 +329,7 @@ def _costs(
             joint = sums[None, :] - sums[:, None]
             coarse = np.where(joint > 0, joint * np.log(joint / spans), 0.0)
             total += share * (entropies[None, :] - entropies[:, None] - coarse)
-    return np.maximum(total, 0.0)
+    return np.asarray(np.maximum(total, 0.0))
 
 
 def _chosen(costs: FloatArray, bins: int) -> NDArray[np.int64]:

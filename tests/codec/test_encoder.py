@@ -29,7 +29,7 @@ from pcedge.codec.encoder import encode_to
 from pcedge.codec.files import encode_file
 from pcedge.data import Columns
 from pcedge.data.forms import Form, load_file
-from pcedge.data.readers import PLAIN
+from pcedge.data.reading import PLAIN
 from pcedge.engines import ReferenceEngine
 from pcedge.errors import DataError, MismatchError, UsageError
 from pcedge.export import write_onnx

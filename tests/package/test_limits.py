@@ -44,7 +44,7 @@ import PIL.Image, PIL.PngImagePlugin, gzip, numpy as np, onnx, safetensors.numpy
 from pcedge.circuit import load_circuit
 from pcedge.codec.container import parse
 from pcedge.data import load_array
-from pcedge.data.readers import Reading
+from pcedge.data.reading import Reading
 from pcedge.errors import PcedgeError
 from pcedge.export import read_onnx
 from pcedge.importers import import_circuit
