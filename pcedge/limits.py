@@ -51,6 +51,8 @@ BOUNDS = {
     "psdd": Bound(512, 1 << 34),
     "vtree": Bound(128, 1 << 34),
     "jpc": Bound(512, 1 << 34),
+    "skops": Bound(512, 1 << 34),
+    "pickle": Bound(512, 1 << 34),
     "csv": Bound(256, NO_CEILING),
     "npy": Bound(4, NO_CEILING),
     "npz": Bound(128, 1 << 34),

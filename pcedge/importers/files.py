@@ -5,20 +5,21 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
-from pcedge.importers import psdd, pyjuice, spflow, spflow_binary
+from pcedge.importers import estimator_pickles, psdd, pyjuice, skops, spflow, spflow_binary
+from pcedge.importers.estimators import Choices, estimator_draft
 from pcedge.importers.graph import MAX_TABLE
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.normalise import Draft, normalise
 from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
-_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8}
+_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "skops": 8, "pickle": 8}
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
 _CHUNK = 1 << 20
@@ -34,6 +35,12 @@ class Request:
     gridding: Gridding = field(default_factory=Gridding)
     #: numbers in the tables of a compiled network at most
     limit: int = MAX_TABLE
+    #: steps of a model of sequences
+    steps: int | None = None
+    #: components that a density of many kernels is reduced to
+    components: int | None = None
+    #: the features' names
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +86,30 @@ def _read_jpc(path: Path, request: Request) -> Draft:
     return pyjuice.read(data, str(path), budget)
 
 
+def _read_skops(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "skops")
+    return estimator_draft(skops.read(data, str(path), budget), _choices(request))
+
+
+def _read_pickle(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "pickle")
+    return estimator_draft(estimator_pickles.read(data, str(path), budget), _choices(request))
+
+
+def _choices(request: Request) -> Choices:
+    return Choices(request.gridding, request.steps, request.components, request.names)
+
+
 #: a format's suffix, and its reader: the place for a new format (docs/importers.md)
 READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "spn": _read_spn,
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "skops": _read_skops,
+    "pkl": _read_pickle,
+    "pickle": _read_pickle,
+    "joblib": _read_pickle,
 }
 
 
@@ -95,6 +120,9 @@ def import_circuit(
     vtree: str | Path | None = None,
     gridding: Gridding | None = None,
     limit: int = MAX_TABLE,
+    steps: int | None = None,
+    components: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> Imported:
     r"""Read a circuit, or another model, that other software wrote.
 
@@ -105,6 +133,9 @@ def import_circuit(
             the stem up to an earlier point, and if there is none the vtree that the PSDD's nodes tell.
         gridding: how real values become symbols; None takes 64 symbols by the leaves' quantiles.
         limit: numbers in the tables of a compiled network at most.
+        steps: of a model of sequences, such as an HMM: how many the circuit has.
+        components: of a kernel density: how many components stand for all kernels.
+        names: of an estimator's features; None takes those of its fit, else x0, x1, …
 
     Raises:
         UsageError: the format is not known, or a vtree is given for another format.
@@ -128,7 +159,10 @@ def import_circuit(
         raise UsageError(f"{asked} one of {', '.join(READERS)}, got {known!r}")
     if vtree is not None and known != "psdd":
         raise UsageError(f"a vtree belongs to the format psdd, got one for {known}")
-    request = Request(None if vtree is None else Path(vtree), gridding or Gridding(), limit)
+    request = Request(
+        None if vtree is None else Path(vtree), gridding or Gridding(), limit, steps, components,
+        None if names is None else tuple(names),
+    )  # fmt: skip
     draft = READERS[known](path, request)
     return Imported(normalise(draft), known, draft.variables, draft.notes, draft.losses)
 

@@ -244,6 +244,8 @@ def _edges(
         return found
     if all(density.family in ("histogram", "uniform") for density in densities):
         breaks = np.unique(np.concatenate([_breaks(density) for density in densities]))
+        apart = 1e-9 * (breaks[-1] - breaks[0])  # what sums and differences made of one number is one
+        breaks = breaks[np.concatenate([[True], np.diff(breaks) > apart])]
         if len(breaks) - 1 <= gridding.symbols:
             return breaks  # nothing is lost
     if gridding.bins == "even" and all(density.family in _EVEN for density in densities):

@@ -84,7 +84,7 @@ def quantize(
         others = layers if possible is None else _merge_inputs(possible.layers)
         if others is not layers and [_form(layer) for layer in others] != [_form(layer) for layer in layers]:
             raise UsageError("quantize must have a circuit of the same structure to say what is possible, got another")
-        integers = with_tails(layers, others, integers, config, bits, counts)
+        integers = with_tails(layers, others, integers, config, bits, counts, circuit.grid)
     return IntegerCircuit(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,

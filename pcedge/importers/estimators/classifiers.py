@@ -22,7 +22,7 @@ def gaussian_nb(estimator: Described, choices: Choices) -> Draft:
     priors = estimator.floats("class_prior_", len(labels), low=0.0)
     means = estimator.floats("theta_", len(labels), None)
     name = "var_" if "var_" in estimator.attributes else "sigma_"
-    deviations = np.sqrt(estimator.floats(name, *means.shape, low=1e-300))
+    deviations = np.sqrt(estimator.floats(name, *means.shape, positive=True))
     names = choices.names_for(estimator, means.shape[1])
     variables = [
         variable_of(

@@ -45,8 +45,8 @@ def gaussian(estimator: Described, choices: Choices) -> Draft:
     means = estimator.floats("means_", states, None)
     kind = _covariances(estimator)
     shape = means.shape if kind == "diag" else (states,)
-    given = estimator.floats("_covars_", *shape, low=1e-300) if np.ndim(estimator.need("_covars_")) == len(shape) else (
-        estimator.floats("_covars_", states, None, low=1e-300)
+    given = estimator.floats("_covars_", *shape, positive=True) if np.ndim(estimator.need("_covars_")) == len(shape) else (
+        estimator.floats("_covars_", states, None, positive=True)
     )
     deviations = np.sqrt(np.broadcast_to(given.reshape(states, -1), means.shape))
     leaves = [
@@ -62,7 +62,7 @@ def mixtures(estimator: Described, choices: Choices) -> Draft:
     weights = estimator.floats("weights_", states, None, low=0.0)
     means = estimator.floats("means_", states, weights.shape[1], None)
     kind = _covariances(estimator)
-    given = estimator.floats("covars_", *(means.shape if kind == "diag" else weights.shape), low=1e-300)
+    given = estimator.floats("covars_", *(means.shape if kind == "diag" else weights.shape), positive=True)
     deviations = np.sqrt(np.broadcast_to(given.reshape(*weights.shape, -1), means.shape))
     leaves = [
         [

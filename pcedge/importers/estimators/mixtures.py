@@ -69,7 +69,7 @@ def kernel_density(estimator: Described, choices: Choices) -> Draft:
     """
     choices.no_steps(estimator)
     points, weights = _points(estimator)
-    width = float(estimator.floats("bandwidth_" if "bandwidth_" in estimator.attributes else "bandwidth", 1, low=1e-300)[0])
+    width = float(estimator.floats("bandwidth_" if "bandwidth_" in estimator.attributes else "bandwidth", 1, positive=True)[0])
     kernel = estimator.get("kernel")
     count, features = points.shape
     if kernel not in _KERNELS or (kernel != "gaussian" and features > 1):

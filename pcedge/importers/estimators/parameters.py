@@ -57,18 +57,21 @@ class Described:
             raise FormatError(RULE, f"{self.kind} must be fitted, it has no {name}")
         return self.attributes[name]
 
-    def floats(self, name: str, *shape: int | None, low: float | None = None) -> FloatArray:
+    def floats(
+        self, name: str, *shape: int | None, low: float | None = None, positive: bool = False
+    ) -> FloatArray:
         """Give an attribute as float64 of some shape.
 
         Args:
             name: of the attribute.
             shape: its sizes, None for any; a number becomes an array of one.
             low: what no number may be below.
+            positive: whether all must be above 0.
 
         Raises:
             FormatError: it is not there, has another shape, or a number that is not finite or is too low.
         """
-        return floats(self.need(name), f"{self.kind}.{name}", *shape, low=low)
+        return floats(self.need(name), f"{self.kind}.{name}", *shape, low=low, positive=positive)
 
     def whole(self, name: str, default: int | None = None) -> int:
         """Give an attribute as an integer.
@@ -153,7 +156,9 @@ class Choices:
             raise UsageError(f"steps belong to models of sequences, {estimator.kind} is none")
 
 
-def floats(value: Any, what: str, *shape: int | None, low: float | None = None) -> FloatArray:
+def floats(
+    value: Any, what: str, *shape: int | None, low: float | None = None, positive: bool = False
+) -> FloatArray:
     """Give a value as float64 of some shape, None for any size; see `Described.floats`."""
     try:
         array = np.asarray(value)
@@ -171,6 +176,8 @@ def floats(value: Any, what: str, *shape: int | None, low: float | None = None) 
         raise FormatError(RULE, f"{what} must hold numbers, it is empty")
     if not np.isfinite(numbers).all():
         raise FormatError(RULE, f"{what} must be finite, got {numbers[~np.isfinite(numbers)].flat[0]}")
+    if positive and not (numbers > 0).all():
+        raise FormatError(RULE, f"{what} must be above 0, got {numbers.min():g}")
     if low is not None and (numbers < low).any():
         raise FormatError(RULE, f"{what} must be {low:g} or more, got {numbers.min():g}")
     return numbers

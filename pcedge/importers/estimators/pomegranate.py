@@ -111,7 +111,7 @@ def _gauss(part: Described) -> tuple[list[float], list[float]]:
         raise FormatError(RULE, full_covariances(f"pomegranate's {part.kind}", str(kind)))
     means = part.floats("means", None)
     given = np.asarray(part.need("covs"), dtype=np.float64)
-    spread = np.broadcast_to(given, means.shape) if kind == "sphere" else part.floats("covs", len(means), low=1e-300)
+    spread = np.broadcast_to(given, means.shape) if kind == "sphere" else part.floats("covs", len(means), positive=True)
     if not (spread > 0).all():
         raise FormatError(RULE, f"{part.kind}.covs must be above 0, got {spread.min():g}")
     return means.tolist(), np.sqrt(spread).tolist()
@@ -126,8 +126,8 @@ def _exponential(part: Described) -> list[LeafForm]:
 
 
 def _gamma(part: Described) -> list[LeafForm]:
-    shapes = part.floats("shapes", None, low=1e-300)
-    rates = part.floats("rates", len(shapes), low=1e-300)
+    shapes = part.floats("shapes", None, positive=True)
+    rates = part.floats("rates", len(shapes), positive=True)
     return [Density("gamma", pair) for pair in zip(shapes.tolist(), (1 / rates).tolist(), strict=True)]
 
 

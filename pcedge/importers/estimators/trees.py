@@ -61,7 +61,25 @@ def isolation_forest(estimator: Described, choices: Choices) -> Draft:
     if len(places) != len(trees):
         raise FormatError(RULE, f"{estimator.kind} must name the features of each of its {len(trees)} trees")
     boxes = [_boxes(tree, features, np.asarray(place), 1) for tree, place in zip(trees, places, strict=True)]
-    return _draft(estimator, choices, boxes, features, ())
+    choices.no_steps(estimator)
+    names = choices.names_for(estimator, features)
+    data = _data(choices, features)
+    low, high, weights = _joined(boxes)
+    variables = []
+    for column, name in enumerate(names):
+        thresholds = _thresholds(low[:, column], high[:, column])
+        first, last = _ends(thresholds, None if data is None else data[np.isfinite(data[:, column]), column])
+        edges = np.linspace(first, last, choices.gridding.symbols + 1)
+        axis = Axis(name, column, "bins", tuple(edges.tolist()), outside=choices.gridding.outside)
+        box = np.clip(np.stack([low[:, column], high[:, column]]), first, last)
+        # A box of no width within the ends is a point at one of them.
+        held = np.minimum(box[1][:, None], edges[1:]) - np.maximum(box[0][:, None], edges[:-1])
+        tables = np.maximum(held, 0.0)
+        flat = np.flatnonzero(~(tables.sum(axis=1) > 0))
+        tables[flat, np.clip(np.searchsorted(edges, box[0][flat]) - 1, 0, axis.symbols - 1)] = 1.0
+        variables.append(Variable(axis, tables / tables.sum(axis=1, keepdims=True)))
+    _within(len(weights), [variable.axis for variable in variables])
+    return mixture_draft(estimator.kind, logarithms(weights), variables)
 
 
 def _boxes(estimator: Described, features: int, places: NDArray[np.generic] | None, classes: int) -> _Boxes:
@@ -125,20 +143,14 @@ def _draft(
 ) -> Draft:
     choices.no_steps(estimator)
     names = choices.names_for(estimator, features)
-    data = choices.gridding.data
-    if data is not None and (data.ndim != 2 or data.shape[1] < features):
-        raise UsageError(f"the data of a grid must have {features} columns, they have shape {data.shape}")
-    low, high = (np.concatenate([getattr(tree, end) for tree in trees]) for end in ("low", "high"))
-    weights = np.concatenate([tree.share for tree in trees]) / len(trees)
+    data = _data(choices, features)
+    low, high, weights = _joined(trees)
     axes = []
     for column, name in enumerate(names):
-        bounds = np.concatenate([low[:, column], high[:, column]])
-        thresholds = np.unique(bounds[np.isfinite(bounds)])
         values = None if data is None else data[np.isfinite(data[:, column]), column]
-        edges = _edges(thresholds, values, choices.gridding.symbols, name)
+        edges = _edges(_thresholds(low[:, column], high[:, column]), values, choices.gridding.symbols, name)
         axes.append(Axis(name, column, "bins", tuple(edges.tolist()), outside=choices.gridding.outside))
-    if len(weights) * sum(axis.symbols for axis in axes) > MAX_TABLE:
-        raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
+    _within(len(weights), axes)
     records = None if data is None else ValueGrid(tuple(axes)).symbols_of(data[:, :features], allow_missing=True)
     spans = [_spans(axis, low[:, column], high[:, column]) for column, axis in enumerate(axes)]
     inside = None if records is None else _members(records, spans)
@@ -154,31 +166,56 @@ def _draft(
     return mixture_draft(estimator.kind, logarithms(weights), variables, notes)
 
 
+def _data(choices: Choices, features: int) -> FloatArray | None:
+    data = choices.gridding.data
+    if data is not None and (data.ndim != 2 or data.shape[1] < features):
+        raise UsageError(f"the data of a grid must have {features} columns, they have shape {data.shape}")
+    return data
+
+
+def _joined(trees: list[_Boxes]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Give the boxes of all trees, and what each weighs in the mixture."""
+    low, high = (np.concatenate([getattr(tree, end) for tree in trees]) for end in ("low", "high"))
+    return low, high, np.concatenate([tree.share for tree in trees]) / len(trees)
+
+
+def _within(boxes: int, axes: Sequence[Axis]) -> None:
+    if boxes * sum(axis.symbols for axis in axes) > MAX_TABLE:
+        raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
+
+
+def _thresholds(low: FloatArray, high: FloatArray) -> FloatArray:
+    bounds = np.concatenate([low, high])
+    return np.unique(bounds[np.isfinite(bounds)])
+
+
+def _ends(thresholds: FloatArray, values: FloatArray | None) -> tuple[float, float]:
+    """Give the ends of a feature's grid: as far beyond the thresholds as they span, and all data."""
+    ends = np.zeros(0) if values is None else values
+    if len(thresholds):
+        span = float(thresholds[-1] - thresholds[0]) or max(1.0, abs(float(thresholds[0])))
+        ends = np.concatenate([ends, [thresholds[0] - span, thresholds[-1] + span]])
+    if not len(ends):
+        return -1.0, 1.0  # no tree looks at it: it says nothing
+    first, last = float(ends.min()), float(ends.max())
+    return (first, last) if first < last else (first - max(1.0, abs(first)), last + max(1.0, abs(last)))
+
+
 def _edges(thresholds: FloatArray, values: FloatArray | None, symbols: int, name: str) -> FloatArray:
-    """Give a feature's edges: its thresholds, with data quantiles between them, and ends beyond."""
+    """Give a feature's edges: its thresholds, ends beyond, and with data their quantiles between."""
     inner = np.unique([above(threshold) for threshold in thresholds.tolist()])
     if len(inner) + 1 > symbols:
         raise UsageError(
             f"feature {name!r} has {len(inner)} different thresholds: the symbols of a grid must be {len(inner) + 1} or "
             f"more, got {symbols}"
         )
-    if values is not None and len(values):
-        ends = np.array([values.min(), values.max()])
-        if not len(inner) and ends[0] == ends[1]:
-            inner = np.array([ends[0]])
-    elif len(inner):
-        span = float(inner[-1] - inner[0]) or max(1.0, abs(float(inner[0])))
-        ends = np.array([inner[0] - span, inner[-1] + span])
-    else:
-        return np.array([-1.0, 0.0, 1.0])  # no tree looks at it: it says nothing
-    margin = 1e-6 * max(float(ends[1] - ends[0]), abs(float(ends[0])), abs(float(ends[1])), 1e-300)
-    first = min(ends[0], inner[0] - margin) if len(inner) else ends[0]
-    last = max(ends[1], inner[-1]) + margin if len(inner) else ends[1] + margin
-    edges = np.unique(np.concatenate([[first], inner, [last]]))
+    first, last = _ends(inner, values)
+    edges = np.concatenate([[first], inner, [last]])
     room = symbols - (len(edges) - 1)
-    if values is not None and room > 0:
+    if values is not None and len(values) and room > 0:
         between = np.quantile(values, np.linspace(0, 1, room + 2)[1:-1])
-        between = between[(between > first + margin) & (between < last - margin)]
+        apart = 1e-6 * (last - first)
+        between = np.unique(between[(np.abs(between[:, None] - edges).min(axis=1) > apart)])
         edges = np.unique(np.concatenate([edges, between]))
     return edges
 
