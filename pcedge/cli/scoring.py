@@ -65,7 +65,7 @@ def score(
     header_entry = said_header(data, reading)
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
-    shares = None
+    shares, unseen = None, {}
     if isinstance(engine.circuit.symbolizer, Predictor):
         numbers = row_shares(engine, raw, missing)
         scores, shares = row_scores(numbers), numbers if per_variable else None
@@ -85,7 +85,7 @@ def score(
         "records": len(scores), "fraction_bits": SCORE_FRACTION, "mean": mean, "least": int(scores.min()),
         "greatest": int(scores.max()), "greatest_record": int(scores.argmax()),
         "impossible": len(scores) - len(possible),
-    } | header_entry | said_tokens(engine.circuit, raw, missing)  # fmt: skip
+    } | header_entry | said_tokens(engine.circuit, raw, missing) | unseen  # fmt: skip
     shown = "no record is possible" if mean is None else f"mean {mean:.2f} of {len(possible)} possible records"
     text = f"score in 1/{1 << SCORE_FRACTION} bit: {shown}; greatest {result['greatest']}, record {scores.argmax()}"
     if result["impossible"]:

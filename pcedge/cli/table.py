@@ -47,7 +47,7 @@ TABLE = {
     "image": ("exporting", "image", "Write what a reloadable engine loads for a circuit."),
     "import": (
         "importing", "import_file",
-        "Read a circuit of SPFlow (.spn, .bin), a PSDD (.psdd) or PyJuice (.jpc) and write it as .pcedge.",
+        "Read a model of other software, such as a circuit of SPFlow or a Bayesian network, and write it as .pcedge.",
     ),
     "info": (
         "commands", "info",

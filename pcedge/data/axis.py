@@ -195,31 +195,38 @@ def _key(state: object) -> object:
 
 
 def _state_symbols(states: Sequence[object], column: NDArray[Any]) -> IntArray:
-    """Find values among states; `MISSING` for what says that there is none, len(states) for what is none of them."""
-    known = {_key(state): place for place, state in enumerate(states)}
-    # Tables give numbers for texts of digits, and texts for numbers beside texts.
-    spelled = {str(key): place for key, place in known.items()}
-    for key, place in known.items():
-        if isinstance(key, float) and key == math.floor(key) and abs(key) < 1 << 53:
-            spelled.setdefault(str(int(key)), place)
-        if isinstance(key, str):
-            try:
-                known.setdefault(float(key), place)
-            except ValueError:
-                pass
-    values, inverse = np.unique([str(value) for value in column], return_inverse=True)
-    first = {text: place for place, text in reversed(list(enumerate(str(value) for value in column)))}
-    found = np.empty(len(values), dtype=np.int64)
-    for index, text in enumerate(values.tolist()):
-        value = column[first[text]]
-        key = _key(value)
-        if key in known:
-            found[index] = known[key]
-        elif text.strip() in spelled:
-            found[index] = spelled[text.strip()]
+    """Find values among states; `MISSING` for what says that there is none, len(states) for what is none of them.
+
+    Tables give numbers for texts of digits, and texts for numbers beside texts: a value is looked for as it is, then as
+    the number that it spells.
+    """
+    texts = {_key(state): place for place, state in enumerate(states)}
+    numbers: dict[float, int] = {}
+    for key, place in texts.items():
+        if (number := _spelled(key)) is not None:
+            numbers.setdefault(number, place)
+    spelled = [str(value) for value in column]
+    first = {text: row for row, text in reversed(list(enumerate(spelled)))}
+    found: dict[str, int] = {}
+    for text, row in first.items():
+        key = _key(column[row])
+        number = _spelled(key)
+        if key in texts:
+            found[text] = texts[key]
+        elif number in numbers:
+            found[text] = numbers[number]
         else:
-            found[index] = MISSING if _is_missing(value) else len(states)
-    return np.asarray(found[inverse.ravel()] if len(column) else np.zeros(0, dtype=np.int64))
+            found[text] = MISSING if _is_missing(column[row]) else len(states)
+    return np.array([found[text] for text in spelled], dtype=np.int64)
+
+
+def _spelled(key: object) -> float | None:
+    """Give the number that a value is or spells; None where it is none."""
+    try:
+        number = float(key)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return None if math.isnan(number) else number
 
 
 def _is_missing(value: object) -> bool:
@@ -253,4 +260,5 @@ def _numbers(column: NDArray[Any], axis: Axis) -> tuple[FloatArray, NDArray[np.b
 
 
 def listed(states: Sequence[object], most: int = 8) -> str:
+    """Name some of a list, for messages."""
     return ", ".join(map(str, states[:most])) + (", …" if len(states) > most else "")

@@ -20,6 +20,7 @@ from pcedge.data.reading import Reading
 from pcedge.data.sounds import FLAC, WAV, packed, read_flac, unpacked, wav_header, wav_of
 from pcedge.data.structs import check_padding
 from pcedge.data.table import is_mark
+from pcedge.data.value_grid import CODED
 from pcedge.errors import DataError, StreamError, UsageError
 from pcedge.limits import read_file
 
@@ -33,7 +34,6 @@ SUFFIXES = {".npy": "npy", ".csv": "csv", ".tsv": "tsv", ".idx": "idx", **dict.f
 
 #: bytes of a file beside its numbers that a stream carries at most
 MOST_FRAME = 1 << 20
-
 #: bytes of a `.npy` file from which on it is mapped into memory, not read
 LEAST_MAPPED = 1 << 26
 
@@ -96,12 +96,10 @@ def load_file(source: str | Path, reading: Reading) -> tuple[Array, Form | None,
         The array; its file's form, None where the file cannot be written again; and what must be said of that.
 
     Raises:
-        DataError: as `load_array`; bytes between fields that are not 0.
-        UsageError: as `load_array`.
+        DataError, UsageError: as `load_array`; bytes between fields that are not 0.
     """
     if reading.grid is not None:
-        note = f"{source}: what is coded are the symbols of the circuit's grid; decoding gives the grid's values"
-        return load_array(source, reading).astype(reading.grid.dtype), None, note
+        return load_array(source, reading).astype(reading.grid.dtype), None, f"{source}: {CODED}"
     path, chosen = split_name(source)
     if chosen is None and (mapped := _mapped(path, source, reading)) is not None:
         return mapped, Form("npy"), None
@@ -231,8 +229,8 @@ def _table(source: str | Path, array: Array, data: bytes, reading: Reading) -> F
     before = sum(len(line) + len(ending) for line in lines[:start])
     if not start and data.startswith(b"\xef\xbb\xbf"):
         before = 3
-    words = ["csv" if "\t" not in _sample(lines, start) else "tsv"]
     sample = _sample(lines, start)
+    words = ["csv" if "\t" not in sample else "tsv"]
     delimiter = next((name for name, sign in _DELIMITERS.items() if sign in sample), None)
     if delimiter is not None and words[0] == "csv":
         words.append(delimiter)
@@ -244,9 +242,9 @@ def _table(source: str | Path, array: Array, data: bytes, reading: Reading) -> F
         words.append("places=" + ",".join(str(len(cell.partition(".")[2])) for cell in cells))
     form = Form(" ".join(words), data[:before])
     try:
-        if len(form.head) > MOST_FRAME or write(form, array) == data:
-            return form if len(form.head) <= MOST_FRAME else None
-        if reading.missing is None:
+        if len(form.head) <= MOST_FRAME and write(form, array) == data:
+            return form
+        if len(form.head) > MOST_FRAME or reading.missing is None:
             return None
         mark = "nan" if reading.missing != reading.missing else str(int(reading.missing))
         every = (cell for n in range(start, end) for cell in _sample(lines, n).split(sign))

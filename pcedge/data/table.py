@@ -41,6 +41,9 @@ _NUMBER = re.compile(rf"{_FLOAT.pattern}|[+-]?0[xob][0-9a-f]+", re.IGNORECASE)
 WORDS = "; a column of words must be left out of the file, or its words numbered"
 DECIMALS = "; circuits that pcedge train made of decimals take it, and so does pcedge.data.Reading(typed=True)"
 
+#: who takes cells that say missing
+TAKEN = "; loglik and score take it; train and encode do with --missing"
+
 #: digits of a decimal at most: a double gives so many back
 DIGITS = 15
 
@@ -316,7 +319,7 @@ def _value(
             f"{where}, line {line}, column {name}: a decimal must have at most {DIGITS} digits, got {cell!r}"
         )
     if is_mark(cell):
-        reason = f"{f'got {cell!r}' if cell else 'it is empty'}; train, encode and loglik take it with --missing"
+        reason = f"got {cell!r}{TAKEN}" if cell else f"it is empty{TAKEN}"
     else:
         reason = f"got {'the float ' if _FLOAT.fullmatch(cell) else ''}{cell[:40]!r}"
         if not typed and _DECIMAL.fullmatch(cell):

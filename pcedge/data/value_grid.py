@@ -19,6 +19,9 @@ __all__ = ["Axis", "ValueGrid"]
 
 VERSION = 1
 
+#: what must be said where values are coded
+CODED = "what is coded are the symbols of the circuit's grid; decoding gives the grid's values"
+
 
 @dataclass(frozen=True)
 class ValueGrid:

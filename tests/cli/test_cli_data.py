@@ -173,10 +173,12 @@ def test_folders_of_images_and_missing_cells(tmp_path: Path) -> None:
     assert np.load(tmp_path / "y.npy").shape == (5, 2, 3)
     (tmp_path / "x.csv").write_text("a,b,c,d,e,f\n0,,1,2,3,3\n1,1,1,,2,0\n")
     assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", "--missing", -1)["records"] == 2
+    assert as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv")["missing_symbols"] == 2
     text = (
-        "line 2, column 'b': a cell must hold an integer, it is empty; train, encode and loglik take it with --missing"
+        "line 2, column 'b': a cell must hold an integer, it is empty; loglik and score take it; train and encode do "
+        "with --missing"
     )
-    assert text in refusal("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv", status=1)
+    assert text in refusal("encode", tmp_path / "m.onnx", tmp_path / "x.csv", tmp_path / "z.pce", status=1)
 
 
 TABLE = "left,right\n0,1\n1,1\n1,0\n0,0\n"
@@ -237,7 +239,10 @@ def test_every_command_says_what_it_takes_as_a_header(tables: Path, tmp_path: Pa
         assert (plain["records"], as_json(*words, "--header")["records"]) == (5, 4)
     # A line of missing values is a record: refused by cell, or counted where missing values are marked.
     words = reading_commands(tables, tmp_path, "missing.csv")[command]
-    assert f"missing.csv, line 1, column 1: a cell must hold {kind}, got 'NA'" in refusal(*words, status=1)
+    if command in ("loglik", "score"):
+        assert as_json(*words)["missing_symbols"] == 2
+    else:
+        assert f"missing.csv, line 1, column 1: a cell must hold {kind}, got 'NA'" in refusal(*words, status=1)
     if command in ("train", "quantize", "prune", "grow", "loglik", "score"):
         said = as_json(*words, "--missing", -1)
         assert said["header"] is None

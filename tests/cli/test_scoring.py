@@ -95,7 +95,7 @@ def test_score_of_records(tmp_path: Path) -> None:
         assert np.load(tmp_path / "v.npy").shape == (80, 6) and not np.load(tmp_path / "v.npy")[:, 2].any()
         assert result == {
             "records": 80, "fraction_bits": 8, "mean": scores.mean(), "least": scores.min(), "greatest": scores.max(),
-            "greatest_record": scores.argmax(), "impossible": 0,
+            "greatest_record": scores.argmax(), "impossible": 0, "missing_symbols": 80,
         }  # fmt: skip
         assert shares == result | {
             "variables": 6, "mean_shares": np.load(tmp_path / "v.npy").mean(axis=0).tolist(),

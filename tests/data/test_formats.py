@@ -398,7 +398,7 @@ def test_tables_of_decimals(tmp_path: Path) -> None:
         ("1.234567890123456", "a decimal must have at most 15 digits, got '1.234567890123456'"),
         ("0x1F", "a cell must hold a number, got '0x1F'"),
         ("inf", "a cell must hold a number, got the float 'inf'"),
-        ("", "a cell must hold a number, it is empty; train, encode and loglik take it with --missing"),
+        ("", "a cell must hold a number, it is empty; loglik and score take it; train and encode do with --missing"),
     ):
         path.write_text(f"1,2.5\n1,{cell}\n")
         assert refusal(path) == f"{path}, line 2, column 2: {text}"

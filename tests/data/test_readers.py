@@ -221,8 +221,8 @@ def test_empty_cells_are_missing_only_with_a_marker(tmp_path: Path) -> None:
         ("a,2\n", ", line 1, column 1: a cell must hold an integer, got 'a'; --header takes the line as names"),
         (
             "a,b\n1,nan\n",
-            ", line 2, column 'b': a cell must hold an integer, got 'nan'; train, encode and loglik take it with "
-            "--missing",
+            ", line 2, column 'b': a cell must hold an integer, got 'nan'; loglik and score take it; train and encode "
+            "do with --missing",
         ),
         ("a,b\n1,-inf\n", ", line 2, column 'b': a cell must hold an integer, got the float '-inf'"),
         ("a,b\n1,1_000\n", ", line 2, column 'b': a cell must hold an integer, got '1_000'" + WORDS),
@@ -236,10 +236,10 @@ def test_table_refusals(tmp_path: Path, data: str, text: str) -> None:
     assert refusal(tmp_path / "a.csv") == f"{tmp_path / 'a.csv'}{text}"
 
 
-NAN_LINE = "it is empty; train, encode and loglik take it with --missing; --header takes the line as names"
+NAN_LINE = "it is empty; loglik and score take it; train and encode do with --missing; --header takes the line as names"
 GOT = "a cell must hold an integer, got"
 NAMES = "; --header takes the line as names"
-MARK = "; train, encode and loglik take it with --missing"
+MARK = "; loglik and score take it; train and encode do with --missing"
 
 
 @pytest.mark.parametrize(
@@ -256,9 +256,9 @@ MARK = "; train, encode and loglik take it with --missing"
         ("\t\n", [[-1, -1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
         ('""\n1\n', [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"),
         ('x\n1\n""\n', [[1], [-1]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
-         "train, encode and loglik take it with --missing"),
+         "loglik and score take it; train and encode do with --missing"),
         ("x\n1\n\n3\n\n\n", [[1], [-1], [3]], ", line 3, column 'x': a cell must hold an integer, it is empty; "
-         "train, encode and loglik take it with --missing"),
+         "loglik and score take it; train and encode do with --missing"),
         ("\n1\n", [[-1], [1]], f", line 1, column 1: a cell must hold an integer, {NAN_LINE}"[: -len(NAMES)]),
         ("NA\n\n1\n", [[-1], [-1], [1]], f", line 1, column 1: {GOT} 'NA'{MARK}{NAMES}"),
         ("1,2,\n3,4,\n", [[1, 2, -1], [3, 4, -1]], ", line 1, column 3: a cell must hold an integer, " + NAN_LINE),
