@@ -19,7 +19,7 @@ from pcedge.importers.normalise import Draft, normalise
 from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
-_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "skops": 8, "pickle": 8}
+_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "skops": 8, "pkl": 8, "pickle": 8, "joblib": 8}
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
 _CHUNK = 1 << 20
@@ -88,16 +88,19 @@ def _read_jpc(path: Path, request: Request) -> Draft:
 
 def _read_skops(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "skops")
-    return estimator_draft(skops.read(data, str(path), budget), _choices(request))
+    return estimator_draft(skops.read(data, str(path), budget), _choices(request, budget))
 
 
-def _read_pickle(path: Path, request: Request) -> Draft:
-    data, budget = read_bytes(path, "pickle")
-    return estimator_draft(estimator_pickles.read(data, str(path), budget), _choices(request))
+def _read_pickle(reader: str) -> Callable[[Path, Request], Draft]:
+    def read(path: Path, request: Request) -> Draft:
+        data, budget = read_bytes(path, reader)
+        return estimator_draft(estimator_pickles.read(data, str(path), budget), _choices(request, budget))
+
+    return read
 
 
-def _choices(request: Request) -> Choices:
-    return Choices(request.gridding, request.steps, request.components, request.names)
+def _choices(request: Request, budget: MemoryBudget) -> Choices:
+    return Choices(request.gridding, request.steps, request.components, request.names, budget)
 
 
 #: a format's suffix, and its reader: the place for a new format (docs/importers.md)
@@ -107,9 +110,9 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "psdd": _read_psdd,
     "jpc": _read_jpc,
     "skops": _read_skops,
-    "pkl": _read_pickle,
-    "pickle": _read_pickle,
-    "joblib": _read_pickle,
+    "pkl": _read_pickle("pkl"),
+    "pickle": _read_pickle("pickle"),
+    "joblib": _read_pickle("joblib"),
 }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import UsageError
 from pcedge.importers.estimators import Choices, Described, estimator_draft
-from pcedge.importers.gridding import SYMBOLS, Gridding
+from pcedge.importers.gridding import BINS, SYMBOLS, Gridding
 from pcedge.importers.normalise import Draft, normalise
 
 #: packages whose objects are read by their attributes
@@ -37,6 +37,7 @@ def from_estimator(
     components: int | None = None,
     names: Sequence[str] | None = None,
     outside: str = "clip",
+    bins: str = BINS[0],
 ) -> Circuit:
     """Give the circuit of a fitted estimator: its density, over a grid of symbols where it is over real numbers.
 
@@ -52,23 +53,20 @@ def from_estimator(
         components: of a kernel density: how many components stand for all kernels.
         names: of the features; None takes those of the fit, else x0, x1, …
         outside: what becomes of values beyond the grid's ends, `clip` or `refuse`.
+        bins: of real variables: `even`, of one width, so that scores tell the density; or `least-loss`, for coding.
 
     Raises:
         UsageError: the class is not known, or a choice does not fit.
         FormatError: the estimator is not fitted, or has no circuit.
 
     Example:
-        >>> from pcedge.importers.live import from_estimator
-        >>> class GaussianNB:
-        ...     classes_, class_prior_ = np.array(["a", "b"]), np.array([0.25, 0.75])
-        ...     theta_, var_ = np.array([[0.0], [4.0]]), np.ones((2, 1))
-        >>> GaussianNB.__module__ = "sklearn.naive_bayes"
-        >>> example = GaussianNB()
-        >>> vars(example).update({k: v for k, v in vars(GaussianNB).items() if k.endswith("_") and k[0] != "_"})
-        >>> from_estimator(example, names=["length"]).grid.names
-        ('length', 'class')
+        >>> from sklearn.naive_bayes import GaussianNB
+        >>> fitted = GaussianNB().fit([[0.0], [0.2], [4.0], [4.5]], ["low", "low", "high", "high"])
+        >>> circuit = from_estimator(fitted, names=["length"])
+        >>> circuit.grid.names, circuit.cardinalities
+        (('length', 'class'), (64, 2))
     """
-    return normalise(draft_of(estimator, _choices(symbols, data, steps, components, names, outside)))
+    return normalise(draft_of(estimator, _choices(symbols, data, steps, components, names, outside, bins)))
 
 
 def draft_of(estimator: Any, choices: Choices) -> Draft:
@@ -134,7 +132,7 @@ def _name(kind: type) -> str:
 
 
 def _choices(
-    symbols: int, data: ArrayLike | None, steps: int | None, components: int | None, names: Sequence[str] | None, outside: str
+    symbols: int, data: ArrayLike | None, steps: int | None, components: int | None, names: Sequence[str] | None, outside: str, bins: str,
 ) -> Choices:
     if outside not in ("clip", "refuse"):
         raise UsageError(f"outside must be clip or refuse, got {outside!r}")
@@ -144,4 +142,4 @@ def _choices(
             records = np.asarray(data, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise UsageError(f"the data of a grid must be numbers ({error})") from error
-    return Choices(Gridding(symbols, records, outside), steps, components, None if names is None else tuple(names))
+    return Choices(Gridding(symbols, records, outside, bins), steps, components, None if names is None else tuple(names))

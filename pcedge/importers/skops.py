@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -136,7 +137,9 @@ def read_npy(data: bytes, where: str, budget: MemoryBudget) -> NDArray[Any]:
                 raise ValueError(f"version {version} is not known")
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = header(file)
-    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, OverflowError, UnicodeError) as error:
+    except (
+        ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, OverflowError, tokenize.TokenError,
+    ) as error:  # fmt: skip
         raise FormatError(RULE, f"{where} must hold whole .npy files ({type(error).__name__}: {error})") from error
     rest = data[file.tell() :]
     count = 1

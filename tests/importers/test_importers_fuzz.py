@@ -74,6 +74,9 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
         return [((DATA / "pyjuice" / f"{name}.jpc").read_bytes(), None) for name in ("hclt", "mixed")]
     if kind == "spn":
         return [((DATA / "small.spn").read_bytes(), None), ((DATA / "spn" / "NIPS5.spn").read_bytes(), None)]
+    if kind in ("skops", "pkl", "pickle", "joblib"):
+        name = {"skops": "mixture", "pkl": "bayes", "pickle": "kernels", "joblib": "forest"}[kind]
+        return [((DATA / "estimators" / f"{name}.{kind}").read_bytes(), None)]
     assert kind == "bin", f"{kind} needs files here"
     return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
 

@@ -23,6 +23,7 @@ def gaussian_nb(estimator: Described, choices: Choices) -> Draft:
     means = estimator.floats("theta_", len(labels), None)
     name = "var_" if "var_" in estimator.attributes else "sigma_"
     deviations = np.sqrt(estimator.floats(name, *means.shape, positive=True))
+    choices.room(*means.shape)
     names = choices.names_for(estimator, means.shape[1])
     variables = [
         variable_of(
@@ -31,7 +32,7 @@ def gaussian_nb(estimator: Described, choices: Choices) -> Draft:
         )
         for column, (mean, deviation) in enumerate(zip(means.T.tolist(), deviations.T.tolist(), strict=True))
     ]  # fmt: skip
-    return _joint(estimator, labels, logarithms(priors), variables)
+    return _joint(estimator, choices, labels, logarithms(priors), variables)
 
 
 def bernoulli_nb(estimator: Described, choices: Choices) -> Draft:
@@ -41,6 +42,7 @@ def bernoulli_nb(estimator: Described, choices: Choices) -> Draft:
     ones = np.exp(estimator.floats("feature_log_prob_", len(labels), None))
     if (ones > 1 + 1e-9).any():
         raise FormatError(RULE, f"{estimator.kind}.feature_log_prob_ must be logarithms of probabilities")
+    choices.room(*ones.shape, 2)
     names = choices.names_for(estimator, ones.shape[1])
     threshold = estimator.get("binarize")
     edges: tuple[float, ...] = ()
@@ -54,7 +56,7 @@ def bernoulli_nb(estimator: Described, choices: Choices) -> Draft:
         if edges:
             axis = Axis(name, column, "bins", edges, outside=choices.gridding.outside)
         variables.append(Variable(axis, np.stack([1 - table, table], axis=1)))
-    return _joint(estimator, labels, _log_priors(estimator, len(labels)), variables)
+    return _joint(estimator, choices, labels, _log_priors(estimator, len(labels)), variables)
 
 
 def above(threshold: float) -> float:
@@ -76,6 +78,7 @@ def categorical_nb(estimator: Described, choices: Choices) -> Draft:
     given = estimator.need("feature_log_prob_")
     if not isinstance(given, list | tuple) or not given:
         raise FormatError(RULE, f"{estimator.kind}.feature_log_prob_ must be a list of tables, one a feature")
+    choices.room(len(labels), len(given), max(np.shape(table)[-1] if np.ndim(table) else 1 for table in given))
     names = choices.names_for(estimator, len(given))
     variables = [
         variable_of(
@@ -84,7 +87,7 @@ def categorical_nb(estimator: Described, choices: Choices) -> Draft:
         )
         for column, (name, table) in enumerate(zip(names, given, strict=True))
     ]  # fmt: skip
-    return _joint(estimator, labels, _log_priors(estimator, len(labels)), variables)
+    return _joint(estimator, choices, labels, _log_priors(estimator, len(labels)), variables)
 
 
 def multinomial_nb(estimator: Described, choices: Choices) -> Draft:
@@ -105,13 +108,15 @@ def multinomial_nb(estimator: Described, choices: Choices) -> Draft:
         Variable(Axis(f"token[{step}]", step, axis.kind, count=axis.count, outside=axis.outside), table)
         for step in range(choices.steps)
     ]
-    return _joint(estimator, labels, _log_priors(estimator, len(labels)), variables)
+    return _joint(estimator, choices, labels, _log_priors(estimator, len(labels)), variables)
 
 
 def _joint(
-    estimator: Described, labels: Sequence[str | int | float], log_priors: FloatArray, variables: list[Variable]
-) -> Draft:
+    estimator: Described, choices: Choices, labels: Sequence[str | int | float], log_priors: FloatArray,
+    variables: list[Variable],
+) -> Draft:  # fmt: skip
     """Give the mixture over classes, with the class as the last variable."""
+    choices.room(len(labels), 1, len(labels))
     variables = [*variables, class_variable(len(variables), labels, np.eye(len(labels)))]
     return mixture_draft(estimator.kind, log_priors, variables)
 

@@ -15,6 +15,7 @@ from pcedge.importers.estimators.assembling import LeafForm, alike, described, v
 from pcedge.importers.estimators.mixtures import floats_of_simplex, full_covariances
 from pcedge.importers.estimators.parameters import RULE, Choices, Described, logarithms
 from pcedge.importers.graph import MAX_TABLE
+from pcedge.importers.gridding import SYMBOLS
 from pcedge.importers.normalise import Draft
 
 
@@ -99,6 +100,8 @@ def chain_draft(estimator: Described, choices: Choices, chain: Chain) -> Draft:
     if any(len(leaves) != features for _, leaves in components):
         raise FormatError(RULE, f"the emissions of {estimator.kind} must have one number of features")
     names = choices.names_for(estimator, features) if features > 1 or choices.names else ("x",)
+    widest = max(SYMBOLS if isinstance(leaf, Density) else len(leaf) for _, leaves in components for leaf in leaves)
+    choices.room(len(components), features, widest)
     shares = np.exp([weight for weight, _ in components])
     gridding = replace(choices.gridding, data=_frames(choices, features, steps))
     made = [

@@ -9,6 +9,7 @@ import numpy as np
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.densities import Density
 from pcedge.errors import FormatError
+from pcedge.extras import needing
 from pcedge.importers.estimators.assembling import Variable, mixture_draft, variable_of
 from pcedge.importers.estimators.parameters import COMPONENTS, RULE, Choices, Described, floats, logarithms
 from pcedge.importers.graph import MAX_TABLE
@@ -34,9 +35,37 @@ def gaussian_mixture(estimator: Described, choices: Choices) -> Draft:
     shape = (len(weights), means.shape[1]) if kind == "diag" else (len(weights),)
     spread = estimator.floats("covariances_", *shape, low=0.0).reshape(len(weights), -1)
     deviations = np.sqrt(np.broadcast_to(spread, means.shape))
-    return mixture_draft(
-        estimator.kind, logarithms(weights), _gaussians(estimator, choices, weights, means, deviations)
-    )
+    counts = logarithms(weights)
+    if "mean_precision_" in estimator.attributes:
+        counts = _expected(estimator, *means.shape)
+    return mixture_draft(estimator.kind, counts, _gaussians(estimator, choices, weights, means, deviations))
+
+
+def _expected(estimator: Described, components: int, features: int) -> FloatArray:
+    """Give what a component counts in `score_samples` of a BayesianGaussianMixture, (components,) logarithms.
+
+    The library does not take the density at the mean parameters, but the expectation of its logarithm under the
+    posterior of weights and precisions: a constant a component more (Bishop, Pattern Recognition and Machine Learning,
+    10.64 to 10.67). The constants sum to less than one; the circuit's `log_constant` has what is missing.
+    """
+    with needing("scipy", "models", "reading a BayesianGaussianMixture"):
+        from scipy.special import digamma
+    freedom = estimator.floats("degrees_of_freedom_", components, positive=True)
+    precision = estimator.floats("mean_precision_", components, positive=True)
+    steps = 0.5 * (freedom - np.arange(features)[:, None])
+    if not (steps > 0).all():
+        raise FormatError(RULE, f"{estimator.kind}.degrees_of_freedom_ must be {features} or more, got {freedom.min():g}")
+    spread = features * (math.log(2) - np.log(freedom)) + digamma(steps).sum(axis=0) - features / precision
+    given = estimator.need("weight_concentration_")
+    if isinstance(given, list | tuple):  # of a Dirichlet process: the sticks' two parameters
+        if len(given) != 2:
+            raise FormatError(RULE, f"{estimator.kind}.weight_concentration_ must be two arrays, got {len(given)}")
+        first, second = (floats(part, f"{estimator.kind}.weight_concentration_", components, positive=True) for part in given)
+        both = digamma(first + second)
+        left = np.concatenate([[0.0], np.cumsum(digamma(second) - both)[:-1]])
+        return np.asarray(digamma(first) - both + left + 0.5 * spread)
+    held = floats(given, f"{estimator.kind}.weight_concentration_", components, positive=True)
+    return np.asarray(digamma(held) - digamma(held.sum()) + 0.5 * spread)
 
 
 def full_covariances(what: str, kind: str) -> str:
@@ -79,6 +108,7 @@ def kernel_density(estimator: Described, choices: Choices) -> Draft:
         raise FormatError(RULE, f"the metric of {estimator.kind} must be euclidean, got {str(estimator.get('metric'))[:40]!r}")
     names = choices.names_for(estimator, features)
     if features == 1:
+        choices.room(count, 1)
         places, inverse = np.unique(points[:, 0], return_inverse=True)
         shares = np.bincount(inverse.ravel(), weights)
         leaves = [_kernel(str(kernel), place, width) for place in places.tolist()]
@@ -112,6 +142,7 @@ def _gaussians(
     """Give the variables of Gaussian components, means and deviations of (components, features)."""
     if not (deviations > 0).all():
         raise FormatError(RULE, f"the covariances of {estimator.kind} must be above 0, got {deviations.min() ** 2:g}")
+    choices.room(*means.shape)
     names = choices.names_for(estimator, means.shape[1])
     return [
         variable_of(

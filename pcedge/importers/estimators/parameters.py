@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from pcedge.arrays import FloatArray
 from pcedge.errors import FormatError, UsageError
-from pcedge.importers.gridding import Gridding
+from pcedge.importers.graph import LAYER_BYTES
+from pcedge.importers.gridding import SYMBOLS, Gridding
+from pcedge.limits import MemoryBudget
 
 RULE = "import-estimator"
+
+#: bytes of memory for a number of a table, with its logarithm, and for a moment while it is integrated
+TABLE_BYTES = 40
 
 #: components that a density of many kernels is reduced to
 COMPONENTS = 64
@@ -79,7 +84,7 @@ class Described:
         Raises:
             FormatError: it is none.
         """
-        value = self.get(name, default)
+        value = self.need(name) if default is None else self.get(name, default)
         value = value.item() if isinstance(value, np.ndarray | np.generic) and np.size(value) == 1 else value
         if type(value) is not int:
             raise FormatError(RULE, f"{self.kind}.{name} must be an integer, got {str(value)[:40]}")
@@ -127,6 +132,8 @@ class Choices:
     components: int | None = None
     #: the features' names
     names: tuple[str, ...] | None = None
+    #: of the memory of a file; None for what is in memory already
+    budget: MemoryBudget | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -135,12 +142,25 @@ class Choices:
             if value is not None and (type(value) is not int or not 1 <= value <= 1 << 16):
                 raise UsageError(f"{name} must be an integer in 1..65536, got {value!r}")
 
+    def room(self, components: int, features: int, symbols: int = SYMBOLS) -> None:
+        """Take the memory of tables whose sizes a file tells, from the file's budget.
+
+        What more symbols than the default, and steps, multiply is the choice of who asks for them.
+
+        Raises:
+            FormatError: it is too much.
+        """
+        if self.budget is not None:
+            self.budget.take(TABLE_BYTES * components * features * symbols + LAYER_BYTES * features)
+
     def names_for(self, estimator: Described, features: int) -> tuple[str, ...]:
         """Give the features' names: those asked for, those of the fit, or x0, x1, …
 
         Raises:
             UsageError: there are too many or too few.
         """
+        if features > 1 << 20:
+            raise FormatError(RULE, f"{estimator.kind} must have {1 << 20} features at most, it has {features}")
         names = self.names or estimator.features() or tuple(f"x{feature}" for feature in range(features))
         if len(names) != features:
             raise UsageError(f"{estimator.kind} has {features} features, got {len(names)} names")

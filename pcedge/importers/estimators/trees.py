@@ -45,8 +45,8 @@ def classifier(estimator: Described, choices: Choices) -> Draft:
     """Map a tree, or a forest of trees, that classifies: p(features, class)."""
     labels = estimator.labels()
     trees = estimator.children("estimators_") if "estimators_" in estimator.attributes else [estimator]
-    features = estimator.whole("n_features_in_")
-    boxes = [_boxes(tree, features, None, len(labels)) for tree in trees]
+    features = _features(estimator)
+    boxes = [_boxes(tree, choices, features, None, len(labels)) for tree in trees]
     return _draft(estimator, choices, boxes, features, labels)
 
 
@@ -55,12 +55,12 @@ def isolation_forest(estimator: Described, choices: Choices) -> Draft:
 
     The forest's own score tells how deep a record's leaves lie; this tells how dense they are.
     """
-    features = estimator.whole("n_features_in_")
+    features = _features(estimator)
     trees = estimator.children("estimators_")
     places = estimator.get("estimators_features_") or [np.arange(features)] * len(trees)
     if len(places) != len(trees):
         raise FormatError(RULE, f"{estimator.kind} must name the features of each of its {len(trees)} trees")
-    boxes = [_boxes(tree, features, np.asarray(place), 1) for tree, place in zip(trees, places, strict=True)]
+    boxes = [_boxes(tree, choices, features, np.asarray(place), 1) for tree, place in zip(trees, places, strict=True)]
     choices.no_steps(estimator)
     names = choices.names_for(estimator, features)
     data = _data(choices, features)
@@ -82,7 +82,16 @@ def isolation_forest(estimator: Described, choices: Choices) -> Draft:
     return mixture_draft(estimator.kind, logarithms(weights), variables)
 
 
-def _boxes(estimator: Described, features: int, places: NDArray[np.generic] | None, classes: int) -> _Boxes:
+def _features(estimator: Described) -> int:
+    features = estimator.whole("n_features_in_")
+    if not 1 <= features <= 1 << 20:
+        raise FormatError(RULE, f"{estimator.kind}.n_features_in_ must be in 1..{1 << 20}, got {features}")
+    return features
+
+
+def _boxes(
+    estimator: Described, choices: Choices, features: int, places: NDArray[np.generic] | None, classes: int
+) -> _Boxes:
     """Walk a tree and give its leaves."""
     tree = estimator.need("tree_")
     nodes = tree.get("nodes") if isinstance(tree, Described) else None
@@ -97,9 +106,10 @@ def _boxes(estimator: Described, features: int, places: NDArray[np.generic] | No
     if classes > 1 and values.shape[2] != classes:
         raise FormatError(RULE, f"{estimator.kind} must have values of {classes} classes, got {values.shape[2]}")
     used = feature if places is None else _mapped(places, feature, left, features, estimator.kind)
-    low, high = np.full((count, features), -np.inf), np.full((count, features), np.inf)
     if count * features > MAX_TABLE:
         raise FormatError("import-size", f"the boxes of a tree must hold {MAX_TABLE} numbers at most")
+    choices.room(count, features)
+    low, high = np.full((count, features), -np.inf), np.full((count, features), np.inf)
     reached = np.zeros(count, dtype=bool)
     reached[0] = True
     leaves = []
@@ -210,7 +220,8 @@ def _edges(thresholds: FloatArray, values: FloatArray | None, symbols: int, name
             f"more, got {symbols}"
         )
     first, last = _ends(inner, values)
-    edges = np.concatenate([[first], inner, [last]])
+    # A feature that no tree looks at has two symbols: they say nothing of it, but that it was there.
+    edges = np.concatenate([[first], inner if len(inner) else [(first + last) / 2], [last]])
     room = symbols - (len(edges) - 1)
     if values is not None and len(values) and room > 0:
         between = np.quantile(values, np.linspace(0, 1, room + 2)[1:-1])
