@@ -68,17 +68,17 @@ def with_tails(
         config: how they were rounded.
         bits: W of every layer.
         flows: expected counts, which rows were rounded with.
-        grid: what symbols stand for; a variable over bins has tails of its own, for what is rare of it is at its ends,
-            and they lie elsewhere in every variable.
+        grid: what symbols stand for; a variable over bins or counts, whose ends take what lies beyond, has tails of its
+            own: what is rare of it is there, and how rare is another number for every variable.
     """
-    bins = {place for place, axis in enumerate(grid.axes) if axis.kind == "bins"} if grid is not None else set()
+    ordered = frozenset() if grid is None else grid.ordered
     result = list(integers)
     tailed: dict[tuple[int, int], list[int]] = {}
     for index, layer in enumerate(integers):
         if isinstance(layer, IntegerInput):
             small = _keep_counts(layers[index], possible[index], layer, config)
             if small is None:
-                own = layer.variable if layer.variable in bins else -1
+                own = layer.variable if layer.variable in ordered else -1
                 tailed.setdefault((layer.shape.cardinality, own), []).append(index)
             else:
                 result[index] = small
