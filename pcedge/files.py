@@ -26,6 +26,14 @@ _NAME = re.compile(r"\.pcedge-[0-9a-f]{16}\.tmp")
 _swept: set[Path] = set()
 
 
+def is_safetensors(head: bytes) -> bool:
+    """Tell a safetensors file by its first 9 bytes: a header's length below 2^32 in 8 bytes, then JSON.
+
+    A program file has its version where the length has zeros, and may have any byte after it.
+    """
+    return head[4:9] == b"\0\0\0\0{"
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the name of an empty file to write to, which takes the place of `path` in one move.

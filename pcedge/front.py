@@ -20,6 +20,7 @@ from pcedge.codec.decoder import StreamSource
 from pcedge.codec.source import Source, program_of
 from pcedge.codec.stream import check_lanes
 from pcedge.data.reading import PLAIN, Reading
+from pcedge.files import is_safetensors
 from pcedge.integer import IntegerCircuit
 from pcedge.native import EngineName
 from pcedge.schedule.program import Program
@@ -48,7 +49,7 @@ def load(source: limits.Source) -> Circuit | IntegerCircuit:
         if is_shipped(source):
             return load_circuit(source) if source == "digits" else load_zoo(source)
     data, where = limits.read_source(source)
-    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+    if is_safetensors(data):
         return load_circuit(source if isinstance(source, str | os.PathLike) else data)
     return program_of(data, where).circuit
 

@@ -55,6 +55,11 @@ BOUNDS = {
     "pkl": Bound(512, 1 << 34),
     "pickle": Bound(512, 1 << 34),
     "joblib": Bound(512, 1 << 34),
+    # networks: what is compiled of them too, unless the user gives a limit
+    "bif": Bound(512, 1 << 34),
+    "xmlbif": Bound(512, 1 << 34),
+    "uai": Bound(512, 1 << 34),
+    "net": Bound(512, 1 << 34),
     "csv": Bound(256, NO_CEILING),
     "npy": Bound(4, NO_CEILING),
     "npz": Bound(128, 1 << 34),
@@ -117,6 +122,11 @@ class MemoryBudget:
         self.taken = 0
         self._of_file = reader, size, where, refuse
         self._allowed = BOUNDS[reader].allowance(size)
+
+    @property
+    def left(self) -> int:
+        """Give the bytes that may still be taken."""
+        return self._allowed - self.taken
 
     def take(self, count: int) -> None:
         """Count memory that stays taken until the file is read.

@@ -19,6 +19,7 @@ from pcedge.data.symbolizer import Symbolizer
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
+from pcedge.export.c99.grid import grid_text
 from pcedge.export.c99.layout import Layout, lay_out
 from pcedge.export.c99.text import header_text, number_bytes, row_bytes, source_text, sum_bits, symbol_type
 from pcedge.export.onnx.writer import onnx_bytes
@@ -103,12 +104,19 @@ def plan_c99(
     contents = {
         "src/pcedge.c": source_text(layout).encode(),
         "src/pcedge.h": header_text(layout).encode(),
+        **_grid_header(engine.circuit),
         **{name: template("c99", source).encode() for name, source in FILES.items()},
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         **{f"golden/{name}": data for name, data in golden.items()},
         "model.onnx": onnx_bytes(engine.program.with_given(())),
     }
     return plan_project(_manifest(layout, len(given)), contents)
+
+
+def _grid_header(circuit: IntegerCircuit) -> dict[str, bytes]:
+    """Write what turns values into symbols, of a circuit whose data are values."""
+    grid = circuit.grid
+    return {} if grid is None or grid.plain else {"src/pcedge_grid.h": grid_text(grid, circuit.digest.hex()).encode()}
 
 
 def packet_records(records: IntArray) -> IntArray:

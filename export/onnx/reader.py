@@ -22,6 +22,7 @@ from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers, struct
 from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, text_digest
 from pcedge.export.onnx.stack_reader import StoredParameters, initializer_error, integer, stacked_layers
 from pcedge.export.onnx.writer import to_onnx
+from pcedge.files import is_safetensors
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.integer.nested import NestedTables
 from pcedge.limits import MemoryBudget, Source, read_source
@@ -66,7 +67,7 @@ def read_onnx_bytes(data: bytes, name: str) -> IntegerCircuit:
 
 
 def _parse(data: bytes, name: str) -> onnx.ModelProto:
-    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+    if is_safetensors(data):
         raise FormatError(
             "onnx-container",
             f"{name} must be an ONNX file, it is a float circuit (.pcedge): pcedge.circuit.load_circuit reads it",

@@ -16,7 +16,7 @@ from pcedge.circuit.rows import SparseRows
 from pcedge.data.maps import DataMap, map_from_dict
 from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import FormatError, UsageError
-from pcedge.files import write_whole
+from pcedge.files import is_safetensors, write_whole
 from pcedge.limits import MemoryBudget, Source, read_source
 
 FORMAT = "pcedge-circuit"
@@ -155,7 +155,7 @@ def load_circuit(path: Source) -> Circuit:
 
 def _is_onnx(data: bytes) -> bool:
     """Tell an ONNX file, which says its IR version first, from a safetensors file, which says a header's length."""
-    return data[:1] == b"\x08" and data[8:9] != b"{"
+    return data[:1] == b"\x08" and not is_safetensors(data)
 
 
 def _check_memory(described: list[dict[str, Any]], tensors: dict[str, Any], size: int, where: str) -> None:

@@ -16,6 +16,7 @@ from pcedge.codec.packets import is_whole
 from pcedge.codec.registry import name_circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.export.onnx.shipped import is_shipped, load_zoo
+from pcedge.files import is_safetensors
 from pcedge.integer import IntegerCircuit
 from pcedge.schedule import serialised
 
@@ -125,7 +126,7 @@ def is_float_file(path: str) -> bool:
     if is_shipped(path):
         return path == "digits"
     with open(path, "rb") as file:
-        return file.read(9)[8:] == b"{"
+        return is_safetensors(file.read(9))
 
 
 def read_float(path: str, why: str = "") -> Circuit:

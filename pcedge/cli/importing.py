@@ -12,7 +12,6 @@ from pcedge.cli.inputs import DATA
 from pcedge.cli.output import Command, whole_file
 from pcedge.importers.estimators.parameters import COMPONENTS
 from pcedge.importers.files import READERS
-from pcedge.importers.graph import MAX_TABLE
 from pcedge.importers.gridding import BINS, SYMBOLS
 
 _IN = click.Path(exists=True, dir_okay=False)
@@ -42,13 +41,14 @@ _IN = click.Path(exists=True, dir_okay=False)
     "--variables", type=Columns(), help="The columns of the data that hold these variables.  [default: the model's]"
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=MAX_TABLE, show_default=True,
-    help="Numbers in the tables of a compiled network, at most.",
+    "--limit", type=click.IntRange(1),
+    help="Entries of the tables that a network is compiled to, at most.  [default: what the memory for a file of its "
+    "size has room for, half a million or more]",
 )  # fmt: skip
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The float circuit.")
 def import_file(
     file: str, kind: str | None, vtree: str | None, symbols: int, data: str | None, variables: dict[str, int] | None,
-    limit: int, out: Path, bins: str, steps: int | None, components: int | None,
+    limit: int | None, out: Path, bins: str, steps: int | None, components: int | None,
 ) -> tuple[dict[str, Any], Any, int]:  # fmt: skip
     """Read a model of other software, such as a circuit of SPFlow or a Bayesian network, and write it as .pcedge.
 

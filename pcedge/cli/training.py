@@ -16,6 +16,7 @@ import click
 from pcedge.circuit import Circuit, InputLayer
 from pcedge.circuit.parametric import KINDS
 from pcedge.cli.files import read_float
+from pcedge.cli.grids import integer_mark
 from pcedge.cli.inputs import (
     ACCEPTED,
     DATA,
@@ -24,6 +25,7 @@ from pcedge.cli.inputs import (
     Marker,
     Sizes,
     mark_missing,
+    reading_of,
     reading_options,
     refuse_missing,
     said_bytes,
@@ -144,7 +146,7 @@ def train(
 ) -> Result:  # fmt: skip
     """Learn a circuit by EM (needs the extra train); under torchrun all its processes share the work."""
     from pcedge.circuit import save_circuit
-    from pcedge.data import Reading, is_table
+    from pcedge.data import Reading, is_table, load_data
     from pcedge.data.maps import symbols_of
     from pcedge.data.predictor import Predictor
     from pcedge.data.readers import split_name
@@ -160,8 +162,13 @@ def train(
         )
     check_plot(plot)
     own = None if checkpoint is not None else own_checkpoint(out)
-    reading = Reading(dtype, shape, missing, header, typed=True)
-    loaded, specs = load_splits(data, reading, columns, symbolizer, init)
+    start = None if init is None else read_float(init)
+    if start is not None and start.grid is not None:
+        reading, specs = reading_of(start, dtype, shape, missing, header, partial=True), ()
+        loaded = load_data(data, reading)
+    else:
+        reading = Reading(dtype, shape, missing, header, typed=True)
+        loaded, specs = load_splits(data, reading, columns, symbolizer, init)
     said_bytes(data, loaded.train)
     sized = for_records is not None or size_kbit is not None
     if init is not None and sized:
@@ -171,8 +178,7 @@ def train(
         return train_sensor(
             loaded, for_records, size_kbit, settings["seed"], out, told, specs, missing, checkpoint, plot, table
         )
-    missing = None if missing is None else int(missing)
-    start = None if init is None else read_float(init)
+    missing = integer_mark(missing)
     first = os.environ.get("RANK", "0") == "0"
     for name, why in _idle(
         settings, start, loaded.valid is not None and len(loaded.valid) > 0, bool(checkpoint or own)
@@ -182,7 +188,9 @@ def train(
     steps = None if start is None else start.symbolizer
     if symbolizer is not None and start is not None:
         raise click.UsageError("--symbolizer must not be given with --init, whose circuit has its own or none")
-    if symbolizer is None and steps is None:
+    if start is not None and start.grid is not None:
+        splits = loaded
+    elif symbolizer is None and steps is None:
         splits = loaded.map(lambda values: mark_missing(values, missing))
     else:
         refuse_missing(missing)

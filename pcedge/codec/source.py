@@ -8,6 +8,7 @@ from pathlib import Path
 from pcedge import limits
 from pcedge.circuit import Circuit
 from pcedge.errors import MissingToolError, UsageError
+from pcedge.files import is_safetensors
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 from pcedge.schedule.serialised import MAGIC, from_bytes
@@ -68,7 +69,7 @@ def program_of(data: bytes, where: str) -> Program:
     """Open an integer circuit from the bytes of a file of either form, which messages call `where`."""
     if data.startswith(MAGIC):
         return from_bytes(data, where)
-    if data[8:9] == b"{":  # a safetensors file: eight bytes of length, then JSON
+    if is_safetensors(data):
         raise UsageError(f"{where} must be an integer circuit, it is a float one: pcedge quantize makes one of it")
     # The one road from the codec to onnx, taken for such files only.
     try:

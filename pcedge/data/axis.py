@@ -138,10 +138,12 @@ class Axis:
                 symbols[held == edges[-1]] = self.symbols - 1
                 wrong, rule = np.zeros(len(held), dtype=bool), f"in {self.edges[0]:g}..{self.edges[-1]:g}"
             else:
-                wrong, rule = held != np.floor(held), "an integer"
+                places = np.clip(held - self.low, -1 if self.outside == "refuse" else 0, self.count)
+                places = np.minimum(places, self.count - (self.outside == "clip"))
+                wrong, rule = places != np.floor(places), "an integer"
                 if not wrong[~gone].any():
                     rule = f"in {self.low}..{self.low + self.count - 1}"
-                symbols = np.clip(held - self.low, -1, self.count).astype(np.int64)
+                symbols = places.astype(np.int64)
             if self.outside == "refuse":
                 wrong = wrong | (symbols < 0) | (symbols >= self.symbols)
             symbols = np.clip(symbols, 0, self.symbols - 1)
@@ -161,7 +163,7 @@ class Axis:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the JSON form."""
-        entry = {key: getattr(self, key) for key in _KEYS[self.kind]}
+        entry = {key: getattr(self, key) for key in sorted(_KEYS[self.kind])}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in entry.items()}
 
     @staticmethod

@@ -275,7 +275,7 @@ def check_pair(circuit: Circuit, engine: ReferenceEngine) -> None:
     """Refuse circuits that are not over the same data.
 
     Raises:
-        UsageError: cardinalities or symbolizers differ.
+        UsageError: cardinalities, grids or symbolizers differ.
     """
     mine, other = circuit.cardinalities, engine.circuit.cardinalities
     if len(mine) != len(other):
@@ -289,6 +289,8 @@ def check_pair(circuit: Circuit, engine: ReferenceEngine) -> None:
             f"the two circuits must be over the same symbols, variable {first} has {mine[first]} in the float one, "
             f"{other[first]} in the integer one"
         )
+    if circuit.grid != engine.circuit.grid:
+        raise UsageError("the two circuits must have the same grid, their variables or symbols stand for other values")
     if circuit.symbolizer != engine.circuit.symbolizer:
         raise UsageError(
             f"the two circuits must have the same symbolizer, the float one has {_describe(circuit.symbolizer)}, "

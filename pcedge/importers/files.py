@@ -11,15 +11,30 @@ from pathlib import Path
 
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
-from pcedge.importers import estimator_pickles, psdd, pyjuice, skops, spflow, spflow_binary
+from pcedge.importers import (
+    bif,
+    estimator_pickles,
+    hugin,
+    psdd,
+    pyjuice,
+    skops,
+    spflow,
+    spflow_binary,
+    uai,
+    xmlbif,
+)
+from pcedge.importers.compiling import ENTRY_BYTES, VARIABLE_BYTES, compile_network
 from pcedge.importers.estimators import Choices, estimator_draft
-from pcedge.importers.graph import MAX_TABLE
 from pcedge.importers.gridding import Gridding
+from pcedge.importers.networks import Network
 from pcedge.importers.normalise import Draft, normalise
 from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
-_A_BYTE = {"spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "skops": 8, "pkl": 8, "pickle": 8, "joblib": 8}
+_A_BYTE = {
+    "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48, "skops": 8,
+    "pkl": 8, "pickle": 8, "joblib": 8,
+}  # fmt: skip
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
 _CHUNK = 1 << 20
@@ -33,8 +48,8 @@ class Request:
     vtree: Path | None = None
     #: how values become symbols
     gridding: Gridding = field(default_factory=Gridding)
-    #: numbers in the tables of a compiled network at most
-    limit: int = MAX_TABLE
+    #: entries of the tables that a network is compiled to, at most; None: as many as the memory for the file has room for
+    limit: int | None = None
     #: steps of a model of sequences
     steps: int | None = None
     #: components that a density of many kernels is reduced to
@@ -103,12 +118,29 @@ def _choices(request: Request, budget: MemoryBudget) -> Choices:
     return Choices(request.gridding, request.steps, request.components, request.names, budget)
 
 
+def _network(reader: str, read: Callable[[bytes, str, MemoryBudget], Network]) -> Callable[[Path, Request], Draft]:
+    """Make the reader of a format of networks, which are compiled to circuits."""
+
+    def _read(path: Path, request: Request) -> Draft:
+        data, budget = read_bytes(path, reader)
+        network = read(data, str(path), budget)
+        budget.take(VARIABLE_BYTES * len(network.names))
+        limit = budget.left // ENTRY_BYTES if request.limit is None else request.limit
+        return compile_network(network, limit, str(path))
+
+    return _read
+
+
 #: a format's suffix, and its reader: the place for a new format (docs/importers.md)
 READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "spn": _read_spn,
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "bif": _network("bif", bif.read),
+    "xml": _network("xmlbif", xmlbif.read),
+    "uai": _network("uai", uai.read),
+    "net": _network("net", hugin.read),
     "skops": _read_skops,
     "pkl": _read_pickle("pkl"),
     "pickle": _read_pickle("pickle"),
@@ -122,7 +154,7 @@ def import_circuit(
     format: str | None = None,
     vtree: str | Path | None = None,
     gridding: Gridding | None = None,
-    limit: int = MAX_TABLE,
+    limit: int | None = None,
     steps: int | None = None,
     components: int | None = None,
     names: Sequence[str] | None = None,
@@ -135,7 +167,8 @@ def import_circuit(
         vtree: the vtree of a PSDD; None takes the file beside it with the same stem and the suffix `.vtree`, or with
             the stem up to an earlier point, and if there is none the vtree that the PSDD's nodes tell.
         gridding: how real values become symbols; None takes 64 symbols by the leaves' quantiles.
-        limit: numbers in the tables of a compiled network at most.
+        limit: entries of the tables that a network is compiled to, at most; None takes as many as the memory that
+            reading the file may take has room for, half a million or more.
         steps: of a model of sequences, such as an HMM: how many the circuit has.
         components: of a kernel density: how many components stand for all kernels.
         names: of an estimator's features; None takes those of its fit, else x0, x1, …

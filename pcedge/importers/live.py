@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,9 @@ from pcedge.importers.normalise import Draft, normalise
 #: packages whose objects are read by their attributes
 _READ = ("sklearn", "hmmlearn", "pomegranate")
 
-#: packages whose objects a function of its own reads: (module, function of (object, choices) that gives a draft)
-ELSEWHERE: dict[str, tuple[str, str]] = {}
+#: packages whose objects a function of its own reads: its module and name; it takes the object, and may take `gridding`,
+#: and gives a circuit
+ELSEWHERE: dict[str, tuple[str, str]] = {"pgmpy": ("pcedge.importers.pgmpy_networks", "from_pgmpy")}
 
 #: classes of scikit-learn that are compiled and give arrays as their state: trees of decisions and of neighbours
 _COMPILED = ("Tree", "KDTree", "BallTree")
@@ -66,16 +68,21 @@ def from_estimator(
         >>> circuit.grid.names, circuit.cardinalities
         (('length', 'class'), (64, 2))
     """
-    return normalise(draft_of(estimator, _choices(symbols, data, steps, components, names, outside, bins)))
+    choices = _choices(symbols, data, steps, components, names, outside, bins)
+    for prefix, (module, function) in ELSEWHERE.items():
+        if (type(estimator).__module__ + ".").startswith(prefix + "."):
+            for name, value in (("steps", steps), ("components", components), ("names", names)):
+                if value is not None:
+                    raise UsageError(f"{name} must not be given for a model of {prefix}, got {value!r}")
+            read: Callable[..., Circuit] = getattr(importlib.import_module(module), function)
+            gridded = "gridding" in inspect.signature(read).parameters
+            return read(estimator, gridding=choices.gridding) if gridded else read(estimator)
+    return normalise(draft_of(estimator, choices))
 
 
 def draft_of(estimator: Any, choices: Choices) -> Draft:
     """Give the layers of an estimator's circuit with notes and losses, not yet normalised."""
     library = type(estimator).__module__.partition(".")[0]
-    for prefix, (module, function) in ELSEWHERE.items():
-        if (type(estimator).__module__ + ".").startswith(prefix + "."):
-            read: Callable[[Any, Choices], Draft] = getattr(importlib.import_module(module), function)
-            return read(estimator, choices)
     bases = tuple(_name(base) for base in type(estimator).__mro__[1:-1])
     if library not in _READ and not any(base.partition(".")[0] in _READ for base in bases):
         raise UsageError(

@@ -19,7 +19,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.file import circuit_checksum
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
-from pcedge.files import write_whole
+from pcedge.files import is_safetensors, write_whole
 from pcedge.learn.config import LearnConfig, Point
 
 MAGIC = b"pcedge-checkpoint"
@@ -169,7 +169,7 @@ def unseal(path: Path) -> bytes:
     line, _, rest = data.partition(b"\n")
     words = line.split(b" ")
     # Version 1 was a safetensors file alone: eight bytes of length, then JSON.
-    old = data[8:9] == b"{" and b"pcedge-checkpoint" in data
+    old = is_safetensors(data) and b"pcedge-checkpoint" in data
     if old or (words[0] == MAGIC and len(words) == 3 and words[1].isdigit() and words[1] != b"%d" % VERSION):
         version = "1" if old else words[1][:20].decode()
         raise FormatError(

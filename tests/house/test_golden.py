@@ -10,6 +10,7 @@ from helpers.paths import GOLDEN
 from numpy.testing import assert_array_equal
 
 import pcedge
+from pcedge.data.value_grid import ValueGrid
 from pcedge.drivers.size import EngineSize
 from pcedge.export.program.image import capacity_of, image_words
 
@@ -34,6 +35,19 @@ def test_onnx_and_program(tmp_path: Path) -> None:
         assert circuit.digest.hex() == DIGESTS["golden"]
         write(circuit, tmp_path / name)
         if name == "program.pcp":  # protobuf may order the bytes of equal models in another way
+            assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
+
+
+def test_grid(tmp_path: Path) -> None:
+    grid = ValueGrid.from_json((GOLDEN / "grid.json").read_text())
+    assert grid.to_json() + "\n" == (GOLDEN / "grid.json").read_text()
+    for name, write in (
+        ("grid.pcedge", pcedge.save_circuit), ("grid.onnx", pcedge.write_onnx), ("grid.pcp", pcedge.write_program),
+    ):  # fmt: skip
+        circuit = pcedge.load(GOLDEN / name)
+        assert circuit.grid == grid
+        write(circuit, tmp_path / name)
+        if name != "grid.onnx":
             assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
 
 

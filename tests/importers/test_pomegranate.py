@@ -12,6 +12,7 @@ pytest.importorskip("pomegranate", reason="needs pomegranate 1, which no extra h
 import torch
 from pomegranate import distributions as d
 from pomegranate.bayes_classifier import BayesClassifier
+from pomegranate.bayesian_network import BayesianNetwork
 from pomegranate.factor_graph import FactorGraph
 from pomegranate.gmm import GeneralMixtureModel
 from pomegranate.hmm import DenseHMM, SparseHMM
@@ -72,6 +73,19 @@ def test_sparse_chain_with_a_state_that_ends() -> None:
     x = SEQUENCES[:, :, :1]
     model.log_probability(x)
     check(model, x, steps=7)
+
+
+def test_network() -> None:
+    parts = [
+        d.Categorical([[0.3, 0.7]]), d.Categorical([[0.2, 0.3, 0.5]]),
+        d.ConditionalCategorical([torch.rand(2, 3, 2).softmax(dim=-1)]), d.ConditionalCategorical([torch.rand(2, 4).softmax(dim=-1)]),
+    ]  # fmt: skip
+    model = BayesianNetwork(parts)
+    for above, below in ((0, 2), (1, 2), (2, 3)):
+        model.add_edge(parts[above], parts[below])
+    x = torch.stack([torch.randint(0, count, (60,)) for count in (2, 3, 2, 4)], dim=1)
+    circuit = check(model, x, names=list("abcd"))
+    assert circuit.grid.names == ("a", "b", "c", "d") and circuit.log_constant == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("made", [

@@ -46,6 +46,7 @@ KNOWN: dict[tuple[str, str], Mapper] = {
     ("pomegranate", "BayesClassifier"): pomegranate.classifier,
     ("pomegranate", "DenseHMM"): pomegranate.hidden_markov,
     ("pomegranate", "SparseHMM"): pomegranate.hidden_markov,
+    ("pomegranate", "BayesianNetwork"): pomegranate.network,
     ("pomegranate", "IndependentComponents"): pomegranate.mixture,
     **{("pomegranate", name): pomegranate.mixture for name in pomegranate.LEAVES},
 }

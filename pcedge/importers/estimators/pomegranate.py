@@ -1,4 +1,4 @@
-"""pomegranate's mixtures, classifiers and hidden Markov models, from the tensors of live objects."""
+"""pomegranate's mixtures, classifiers, hidden Markov models and networks, from the tensors of live objects."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 from pcedge.arrays import FloatArray
 from pcedge.circuit.densities import Density
 from pcedge.errors import FormatError
+from pcedge.importers.compiling import compile_network
 from pcedge.importers.estimators.assembling import LeafForm, class_variable, mixture_draft, variable_of
 from pcedge.importers.estimators.hmms import Chain, chain_draft
 from pcedge.importers.estimators.mixtures import full_covariances
 from pcedge.importers.estimators.parameters import RULE, Choices, Described, logarithms
+from pcedge.importers.graph import MAX_TABLE
+from pcedge.importers.networks import Factor, Network
 from pcedge.importers.normalise import Draft
 
 #: a mixture of products: of each component the logarithm of its weight and its leaves
@@ -54,6 +57,27 @@ def hidden_markov(estimator: Described, choices: Choices) -> Draft:
     if np.isneginf(ends).all():  # no state is a last one, and the library calls every sequence impossible
         ends = np.zeros(states)
     return chain_draft(estimator, choices, Chain(starts, moves, ends, emissions))
+
+
+def network(estimator: Described, choices: Choices) -> Draft:
+    """Map BayesianNetwork of categorical distributions, compiled as networks of files are."""
+    choices.no_steps(estimator)
+    parts = estimator.children("distributions")
+    parents = estimator.get("_parents") or [()] * len(parts)
+    if len(parents) != len(parts):
+        raise FormatError(RULE, f"{estimator.kind} must name the parents of its {len(parts)} distributions")
+    factors = []
+    for place, (part, above) in enumerate(zip(parts, parents, strict=True)):
+        given = part.need("probs")
+        table = np.asarray(given[0] if isinstance(given, list | tuple) else given, dtype=np.float64)
+        if part.kind not in ("Categorical", "ConditionalCategorical") or table.ndim != len(above) + (1 if above else 2):
+            raise FormatError(
+                RULE, f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got {part.kind[:40]}"
+            )
+        factors.append(Factor((*above, place), table if above else table[0]))
+    names = choices.names_for(estimator, len(parts))
+    made = Network(names, tuple(factor.table.shape[-1] for factor in factors), tuple(factors))
+    return compile_network(made, MAX_TABLE, estimator.kind)
 
 
 def components(part: Described) -> Components:
