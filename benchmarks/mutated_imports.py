@@ -22,10 +22,12 @@ class Imported(Parser):
 
     text = True
     sources: tuple[str, ...] = ()
+    #: of the files, where it is not the parser's name
+    suffix = ""
 
     def make(self) -> list[Case]:
         """Take the files of tests/data."""
-        return [Case({f"a.{self.name}": (DATA / name).read_bytes()}, 0) for name in self.sources]
+        return [Case({f"a.{self.suffix or self.name}": (DATA / name).read_bytes()}, 0) for name in self.sources]
 
     def damaged(self, dice: Random) -> Case:
         """Damage the file; some are compressed before, some after."""
@@ -199,3 +201,91 @@ class Joblib(Estimator):
 
 
 IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Skops, Pkl, Pickle, Joblib)
+class Bif(Imported):
+    """Read networks as BIF."""
+
+    name = "bif"
+    sources = ("networks/small.bif", "networks/asia.bif")
+
+
+class Xmlbif(Imported):
+    """Read networks as XMLBIF."""
+
+    name, suffix = "xmlbif", "xml"
+    sources = ("networks/small.xml",)
+
+
+class Uai(Imported):
+    """Read networks as UAI."""
+
+    name = "uai"
+    sources = ("networks/small.uai", "networks/pairs.uai")
+
+
+class Net(Imported):
+    """Read networks as Hugin's NET."""
+
+    name = "net"
+    sources = ("networks/small.net",)
+
+
+IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
+class Compiled(Imported):
+    """Read ACE's circuits; the circuit or its literal map is damaged."""
+
+    name = "ac"
+    pairs: tuple[tuple[str, ...], ...] = tuple(
+        (f"compiled/{n}.ac", f"compiled/{n}.lmap") for n in ("grass.net", "grass_old.net")
+    )
+
+    def make(self) -> list[Case]:
+        """Take the files that belong together."""
+        return [Case({f"a.{n.rpartition('.')[2]}": (DATA / n).read_bytes() for n in pair}, 0) for pair in self.pairs]
+
+
+class Nnf(Compiled):
+    """Read c2d's circuits, with weights or without."""
+
+    name = "nnf"
+    pairs = (("compiled/either.nnf", "compiled/either.weights"), ("compiled/either.nnf",))
+
+
+class Clt(Imported):
+    """Read Chow-Liu trees."""
+
+    name = "clt"
+    sources = ("small.clt",)
+
+
+class Logistic(Imported):
+    """Read logistic circuits that are densities."""
+
+    name = "logistic"
+
+    def make(self) -> list[Case]:
+        """Take the one of tests/data."""
+        return [Case({"a.circuit": (DATA / "density.circuit").read_bytes()}, 0)]
+
+
+class JuiceText(Imported):
+    """Read Juice's text of a circuit."""
+
+    name = "jpc-text"
+
+    def make(self) -> list[Case]:
+        """Take the one of tests/data."""
+        return [Case({"a.jpc": (DATA / "small.jpc").read_bytes()}, 0)]
+
+
+class PsddWithoutIds(Psdd):
+    """Read PSDDs that were saved without the ids of vtree nodes."""
+
+    name = "psdd-without-ids"
+
+    def make(self) -> list[Case]:
+        """Take it with and without the vtree."""
+        own, tree = (DATA / "without_ids.psdd").read_bytes(), (DATA / "small.vtree").read_bytes()
+        return [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
+
+
+IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost, estimate_cost
     from pcedge.export.engine.project import write_project
     from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
+    from pcedge.export.pyjuice.jpc import write_jpc
     from pcedge.export.onnx import (
         Placement,
         from_onnx,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         write_onnx,
         zoo,
     )
+    from pcedge.export.onnx.float_graph import float_onnx, write_float_onnx
     from pcedge.export.target import Resources, Target, find_target, targets
     from pcedge.export.unrolled.project import write_unrolled
 
@@ -30,6 +32,8 @@ __getattr__ = lazy_names(__name__, {
     "c99.project": ("write_c99",),
     "engine.costs": ("Cost", "estimate_cost"),
     "engine.project": ("write_project",),
+    "pyjuice.jpc": ("write_jpc",),
+    "onnx.float_graph": ("float_onnx", "write_float_onnx"),
     "hls4ml": ("append_to_hls4ml", "to_hls4ml"),
     "onnx": (
         "Placement", "from_onnx", "load_zoo", "placements", "read_notes", "read_onnx", "to_onnx", "write_onnx", "zoo",
@@ -39,8 +43,10 @@ __getattr__ = lazy_names(__name__, {
 })  # fmt: skip
 
 __all__ = [
-    "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target", "from_onnx",
-    "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_c99", "write_onnx",
+    "Cost", "Placement", "Resources", "Target", "append_to_hls4ml", "estimate_cost", "find_target",
+    "float_onnx", "from_onnx",
+    "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_c99",
+    "write_float_onnx", "write_jpc", "write_onnx",
     "write_project", "write_unrolled", "zoo",
 ]  # fmt: skip
 

@@ -55,6 +55,12 @@ BOUNDS = {
     "pkl": Bound(512, 1 << 34),
     "pickle": Bound(512, 1 << 34),
     "joblib": Bound(512, 1 << 34),
+    "ac": Bound(512, 1 << 34),
+    "nnf": Bound(512, 1 << 34),
+    "lmap": Bound(512, 1 << 34),
+    "weights": Bound(512, 1 << 34),
+    "clt": Bound(512, 1 << 34),
+    "logistic": Bound(512, 1 << 34),
     # networks: what is compiled of them too, unless the user gives a limit
     "bif": Bound(512, 1 << 34),
     "xmlbif": Bound(512, 1 << 34),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.completing import targets
-from pcedge.cli.files import read_integer
+from pcedge.cli.files import read_float, read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
@@ -37,18 +37,26 @@ _REPORT = "report.json"
 GIVEN_RECORDS = 64
 
 
+#: what a float circuit can be written as, by target, and what reads it
+FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
+
+
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
 @click.argument("model", type=MODEL)
 @click.option(
     "--target",
     default="vitis-hls",
     show_default=True,
-    shell_complete=targets("c99", "program"),
+    shell_complete=targets("c99", "program", *FLOAT_TARGETS),
     help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; c99: a source for "
-    "microcontrollers; or program: one file for decoders, which numpy alone reads.",
+    "microcontrollers; program: one file for decoders, which numpy alone reads; or of a float circuit onnx-float: its "
+    "log-likelihood in plain ONNX, and pyjuice: a .jpc file.",
 )
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The project directory; of --target program the file."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The project directory; of --target program, onnx-float and pyjuice the file.",
 )
 @click.option(
     "--kernel",
@@ -85,7 +93,10 @@ def export(
     macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
     dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
-    """Lower an integer circuit to an HLS project with testbench and golden vectors."""
+    """Lower an integer circuit to an HLS project with testbench and golden vectors.
+
+    A float circuit leaves as plain ONNX (--target onnx-float) or for PyJuice (--target pyjuice).
+    """
     from pcedge.data import load_array
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.engines import ReferenceEngine
@@ -102,6 +113,8 @@ def export(
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
+    if target in FLOAT_TARGETS:
+        return _float(model, out, target)
     if target == "program":
         return _program(model, out)
     if out.exists() and not out.is_dir():
@@ -209,6 +222,25 @@ def _program(model: str, out: Path) -> Result:
         size = fresh.stat().st_size
     result = {"out": str(out), "target": "program", "digest": circuit.digest.hex(), "bytes": size}
     return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
+
+
+def _float(model: str, out: Path, target: str) -> Result:
+    """Write a float circuit for other software."""
+    from pcedge.export import write_float_onnx, write_jpc
+
+    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target {target} makes none")
+    circuit = read_float(model, f", and --target {target} writes float circuits")
+    if target == "pyjuice" and out.suffix != ".jpc":
+        raise click.BadParameter(f"{str(out)!r} must end in .jpc, pyjuice.load takes no other.", param_hint="'--out'")
+    with whole_file(out) as fresh:
+        (write_float_onnx if target == "onnx-float" else write_jpc)(circuit, fresh)
+        size = fresh.stat().st_size
+    result = {"out": str(out), "target": target, "bytes": size, "log_constant": circuit.log_constant}
+    text = f"{out}: {size} bytes for {FLOAT_TARGETS[target]}"
+    if abs(circuit.log_constant) > 1e-12:
+        text += f"; the imported file's own log-likelihood is {circuit.log_constant:.12g} nats more"
+    return result, text, 0
 
 
 def _export_unrolled(

@@ -18,7 +18,7 @@ from pcedge.data.gridded import array_symbols, frame_symbols, read_header, suffi
 from pcedge.data.images import IMAGES, read_folder, read_image
 from pcedge.data.reading import PLAIN, Reading
 from pcedge.data.sounds import read_sounds, sounds_of
-from pcedge.data.table import TABLES, TEXTS, Head, read_head, read_table
+from pcedge.data.table import TABLES, TEXTS, Head, holds_table, read_head, read_table
 from pcedge.data.typed_tables import ARFF, ARROW, PARQUET, least_integers, read_typed_table
 from pcedge.errors import DataError, UsageError
 
@@ -151,11 +151,11 @@ def load_labels(path: str | Path, reading: Reading = PLAIN) -> Array:
 
 
 def is_table(source: str | Path, reading: Reading = PLAIN) -> bool:
-    """Tell whether a source is read as a table, by its name."""
+    """Tell whether a source is read as a table, by its name; where it may be raw binary too, by what it holds."""
     path, _ = split_name(source)
-    raw = reading.dtype is not None or _is_raw(reading)
-    ends = TABLES if raw else TABLES + TEXTS
-    return path.name.lower().endswith(ends) and not path.is_dir()
+    if path.name.lower().endswith(TEXTS) and (reading.dtype is not None or _is_raw(reading)):
+        return reading.shape is None and holds_table(path)
+    return path.name.lower().endswith(TABLES + TEXTS) and not path.is_dir()
 
 
 def table_head(source: str | Path, reading: Reading = PLAIN) -> Head | None:

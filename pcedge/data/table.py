@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 TABLES = (".csv", ".tsv")
 
-#: names that may be raw binary too: tables where no dtype is given
+#: names that may be raw binary too: tables where no dtype is given, or no shape and the file holds one (`holds_table`)
 TEXTS = (".data", ".txt")
 
 #: the delimiter is the first of these that the first line holds
@@ -49,6 +49,11 @@ DIGITS = 15
 
 #: columns from which a line that counts them may be names that nobody chose, as pandas writes them
 COUNTED = 3
+
+
+#: bytes of a file that are looked at for whether it holds a table
+_LOOKED_AT = 1 << 16
+_INTEGERS = re.compile(rb"[+-]?[0-9]{1,20}(?:([\t;, ])[+-]?[0-9]{1,20}(?:\1[+-]?[0-9]{1,20})*)?")
 
 
 class Row(NamedTuple):
@@ -109,6 +114,17 @@ def read_table(
     """
     with refused(path, "table in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
         return parse_table(file, str(path), missing, dtype, header, typed, fields)
+
+
+def holds_table(path: Path) -> bool:
+    """Tell whether a file begins with lines of integers, all of one length: raw binary practically never does."""
+    if not path.is_file():
+        return False
+    with refused(path, "readable file"), path.open("rb") as file:
+        begin = file.read(_LOOKED_AT)
+    lines = begin.splitlines()[: -1 if len(begin) == _LOOKED_AT else None]
+    cells = {len(re.split(rb"[\t;, ]", line)) if _INTEGERS.fullmatch(line) else 0 for line in lines if line.strip()}
+    return len(lines) > 1 and len(cells) == 1 and 0 not in cells
 
 
 def read_head(path: Path, header: bool | None = None) -> Head | None:

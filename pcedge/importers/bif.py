@@ -91,7 +91,8 @@ def _variable(tokens: Tokens, collected: Collected) -> None:
         kind = tokens.word("discrete")
         if kind != "discrete":
             raise FormatError(
-                RULE, f"{at}: {name[:40]!r} must have a discrete type, got {kind[:40]!r}; make states of its values first"
+                RULE,
+                f"{at}: {name[:40]!r} must have a discrete type, got {kind[:40]!r}; make states of its values first",
             )
         tokens.expect("[")
         count = integer(tokens.word("a number of states"), tokens.at)
@@ -101,7 +102,8 @@ def _variable(tokens: Tokens, collected: Collected) -> None:
         tokens.takes(";")
         if len(states) != count:
             raise FormatError(
-                "network-variable", f"{at}: {name[:40]!r} must have the {count} states that it says, it names {len(states)}"
+                "network-variable",
+                f"{at}: {name[:40]!r} must have the {count} states that it says, it names {len(states)}",
             )
     if states is None:
         raise FormatError(RULE, f"{at}: {name[:40]!r} must have a type")
@@ -169,7 +171,9 @@ def _table(block: _Block, collected: Collected) -> None:
     for at, words, row in block.rows:
         place = _row(at, _named(words, len(parents)), lookup, names[1:])
         if given[place]:
-            raise FormatError("network-table", f"{at}: {names[0]!r} must have one row for states of its parents, it has two")
+            raise FormatError(
+                "network-table", f"{at}: {names[0]!r} must have one row for states of its parents, it has two"
+            )
         given[place] = True
         values[place] = _of(states, row, at)
     if block.default is None and not given.all():
@@ -193,12 +197,15 @@ def _states(collected: Collected, variable: int) -> tuple[object, ...]:
 def _row(at: str, words: list[str], lookup: list[dict[str, int]], parents: list[str]) -> int:
     """Find the row of some states of the parents."""
     if len(words) != len(lookup):
-        raise FormatError("network-table", f"{at}: a row must name a state of each of {len(lookup)} parents, got {len(words)}")
+        raise FormatError(
+            "network-table", f"{at}: a row must name a state of each of {len(lookup)} parents, got {len(words)}"
+        )
     place = 0
     for word, known, parent in zip(words, lookup, parents, strict=True):
         if word not in known:
             raise FormatError(
-                "network-table", f"{at}: {parent!r} must have one of its states, {', '.join(list(known)[:8])}, got {word[:40]!r}"
+                "network-table",
+                f"{at}: {parent!r} must have one of its states, {', '.join(list(known)[:8])}, got {word[:40]!r}",
             )
         place = place * len(known) + known[word]
     return place

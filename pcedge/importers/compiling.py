@@ -5,9 +5,9 @@ The rule and its invariants are in docs/importers.md, section Networks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,9 @@ class _Part:
         if self.products is not None:
             self.products = self.products[used]
             for column, child in enumerate(self.children, 1):
-                needed, self.products[:, column] = _numbered(self.products[:, column], int(self.products[:, column].max()) + 1)
+                needed, self.products[:, column] = _numbered(
+                    self.products[:, column], int(self.products[:, column].max()) + 1
+                )
                 below.append((child, needed))
             used, self.products[:, 0] = _numbered(self.products[:, 0], len(self.leaves))
         self.leaves = self.leaves[used]
@@ -87,8 +89,6 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
     with np.errstate(divide="ignore", invalid="ignore"):
         constant = sum(float(np.log(factor.table)) for factor in network.factors if not factor.scope)
         tables = [np.log(factor.table) for factor in network.factors]
-        if constant == -math.inf:
-            raise CircuitError(f"{where} must give some record a probability above 0, it has a table of zeros")
         parts: list[_Part] = []
         roots = []
         #: of every bucket the unit and the logarithm of the sum for each states of the separator
@@ -96,8 +96,12 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
         for place, bucket in enumerate(found.buckets):
             if not bucket.separator:
                 roots.append(place)
-            logs = _product(bucket, [tables[number] for number in bucket.factors],
-                            [network.factors[number].scope for number in bucket.factors], sizes)
+            logs = _product(
+                bucket,
+                [tables[number] for number in bucket.factors],
+                [network.factors[number].scope for number in bucket.factors],
+                sizes,
+            )
             children = []
             for child in bucket.children:
                 given = sums[child]
@@ -118,14 +122,17 @@ def compile_network(network: Network, limit: int, where: str) -> Draft:
     return Draft(layers, names, notes=network.notes, variables=network.names, grid=network.grid)
 
 
-def _aligned(table: NDArray[np.generic], scope: Sequence[int], bucket: Bucket, sizes: Sequence[int]) -> NDArray[np.generic]:
+def _aligned(table: NDArray[Any], scope: Sequence[int], bucket: Bucket, sizes: Sequence[int]) -> NDArray[Any]:
     """View a table over some of a bucket's variables as one over all, the bucket's own the last."""
     axes = bucket.clique
-    ordered = table.transpose(sorted(range(len(scope)), key=lambda axis: axes.index(scope[axis])))
+    places = [axes.index(variable) for variable in scope]
+    ordered = table.transpose(sorted(range(len(scope)), key=places.__getitem__))
     return ordered.reshape([sizes[variable] if variable in scope else 1 for variable in axes])
 
 
-def _product(bucket: Bucket, tables: list[FloatArray], scopes: list[tuple[int, ...]], sizes: Sequence[int]) -> FloatArray:
+def _product(
+    bucket: Bucket, tables: list[FloatArray], scopes: list[tuple[int, ...]], sizes: Sequence[int]
+) -> FloatArray:
     """Multiply a bucket's factors, in logarithms."""
     total: FloatArray = np.zeros([sizes[variable] for variable in bucket.clique])
     for table, scope in zip(tables, scopes, strict=True):
@@ -134,7 +141,7 @@ def _product(bucket: Bucket, tables: list[FloatArray], scopes: list[tuple[int, .
 
 
 def _part(
-    bucket: Bucket, logs: FloatArray, children: list[tuple[int, NDArray[np.generic]]]
+    bucket: Bucket, logs: FloatArray, children: list[tuple[int, NDArray[Any]]]
 ) -> tuple[_Part, IntArray, FloatArray]:
     """Make a bucket's units, and give the unit and the logarithm of the sum for each states of the separator."""
     states = logs.shape[-1]
@@ -196,7 +203,7 @@ def _different(rows: IntArray) -> tuple[IntArray, IntArray]:
     return first[order], rank[inverse.reshape(-1)]
 
 
-def _combined(columns: Sequence[NDArray[np.generic]]) -> tuple[IntArray, IntArray]:
+def _combined(columns: Sequence[NDArray[Any]]) -> tuple[IntArray, IntArray]:
     """Do the same with rows of several columns of small whole numbers; what is different comes in ascending order."""
     codes = np.zeros(len(columns[0]), dtype=np.int64)
     count = 1

@@ -48,11 +48,21 @@ class Plan:
 def plan(scopes: Sequence[Sequence[int]], sizes: Sequence[int]) -> Plan:
     """Choose an order by min-fill, ties by the size of the table, and by weighted min-fill; the smaller one is taken.
 
+    Of equal tables that of the variable with the most states comes first: it is out of all that follow.
+
     Args:
         scopes: the variables of every factor; variables of one state need not be among them.
         sizes: the number of states of every variable.
     """
-    plans = [_buckets(scopes, sizes, _eliminate(scopes, sizes, weighted=weighted)) for weighted in (False, True)]
+    neighbours: list[set[int]] = [set() for _ in sizes]
+    for scope in scopes:
+        for variable in scope:
+            neighbours[variable].update(scope)
+            neighbours[variable].discard(variable)
+    dense = _dense(neighbours)
+    if dense is not None:
+        return Plan([dense], HOPELESS, (dense, HOPELESS))
+    plans = [_buckets(scopes, sizes, _eliminate(neighbours, sizes, weighted=weighted)) for weighted in (False, True)]
     return min(plans, key=lambda found: found.entries)
 
 
@@ -62,7 +72,7 @@ def check_size(found: Plan, names: Sequence[str], limit: int, where: str) -> Non
     Raises:
         FormatError: they have more; the message names the largest clique.
     """
-    if found.entries <= limit:
+    if found.entries <= min(limit, HOPELESS - 1):
         return
     bucket, size = found.largest
     listed = [names[variable] for variable in sorted(bucket.clique)]
@@ -75,14 +85,38 @@ def check_size(found: Plan, names: Sequence[str], limit: int, where: str) -> Non
     )
 
 
-def _eliminate(scopes: Sequence[Sequence[int]], sizes: Sequence[int], *, weighted: bool) -> list[tuple[int, set[int]]]:
+def _dense(neighbours: Sequence[set[int]]) -> Bucket | None:
+    """Find variables of which each has so many neighbours among them that no order helps; None where there are none.
+
+    The variable with the fewest neighbours is taken out again and again; the most that one of them has then is a lower
+    bound of the largest clique of every order (treewidth). It also bounds the time that finding a good order takes.
+    """
+    degrees = [len(around) for around in neighbours]
+    queue = [(degree, variable) for variable, degree in enumerate(degrees)]
+    heapq.heapify(queue)
+    gone = [False] * len(degrees)
+    while queue:
+        degree, variable = heapq.heappop(queue)
+        if gone[variable] or degree != degrees[variable]:
+            continue
+        around = [other for other in neighbours[variable] if not gone[other]]
+        if 1 << degree >= HOPELESS:
+            return Bucket(variable, tuple(sorted(around)))
+        gone[variable] = True
+        for other in around:
+            degrees[other] -= 1
+            heapq.heappush(queue, (degrees[other], other))
+    return None
+
+
+def _eliminate(edges: Sequence[set[int]], sizes: Sequence[int], *, weighted: bool) -> list[tuple[int, set[int]]]:
     """Sum out one variable after the other: always one that joins the fewest pairs of neighbours, or the lightest.
 
     Returns:
         The variables in their order, with their neighbours at that time; the last of them has a table of more than
         `HOPELESS` entries, if there is such a one.
     """
-    graph = _Graph(scopes, sizes, weighted)
+    graph = _Graph(edges, sizes, weighted)
     queue = [(*graph.cost(variable), variable) for variable in range(len(sizes))]
     heapq.heapify(queue)
     done = [False] * len(sizes)
@@ -107,7 +141,7 @@ class _Graph:
     so a variable with very many neighbours costs no more than others.
     """
 
-    def __init__(self, scopes: Sequence[Sequence[int]], sizes: Sequence[int], weighted: bool) -> None:
+    def __init__(self, edges: Sequence[set[int]], sizes: Sequence[int], weighted: bool) -> None:
         count = len(sizes)
         self.neighbours: list[set[int]] = [set() for _ in range(count)]
         self._weight = list(sizes) if weighted else [1] * count
@@ -118,16 +152,15 @@ class _Graph:
         self._sum, self._squares = [0] * count, [0] * count
         #: the weight of pairs of neighbours that are joined
         self._joined = [0] * count
-        for scope in scopes:
-            for one in scope:
-                for other in scope:
-                    if one < other and other not in self.neighbours[one]:
-                        self._join(one, other)
+        for one, around in enumerate(edges):
+            for other in sorted(around):
+                if one < other:
+                    self._join(one, other)
 
-    def cost(self, variable: int) -> tuple[int, int]:
-        """Give the weight of the pairs that summing it out would join, and the size of its table."""
+    def cost(self, variable: int) -> tuple[int, int, int]:
+        """Give the weight of the pairs that summing it out would join, the size of its table, and less its states."""
         pairs = (self._sum[variable] ** 2 - self._squares[variable]) // 2
-        return pairs - self._joined[variable], self._table[variable]
+        return pairs - self._joined[variable], self._table[variable], -self._size[variable]
 
     def remove(self, variable: int) -> set[int]:
         """Take a variable out, join all its neighbours, and give those whose costs may have changed."""

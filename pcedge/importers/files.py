@@ -13,8 +13,12 @@ from pcedge.circuit.layers import Circuit
 from pcedge.errors import FormatError, UsageError
 from pcedge.importers import (
     bif,
+    chow_liu,
+    compiled,
     estimator_pickles,
     hugin,
+    juice,
+    logistic,
     psdd,
     pyjuice,
     skops,
@@ -32,8 +36,9 @@ from pcedge.limits import MemoryBudget, read_file
 
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
 _A_BYTE = {
-    "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48, "skops": 8,
-    "pkl": 8, "pickle": 8, "joblib": 8,
+    "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "ac": 64, "nnf": 64, "lmap": 64, "weights": 64, "clt": 64,
+    "logistic": 64, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48,
+    "skops": 8, "pkl": 8, "pickle": 8, "joblib": 8,
 }  # fmt: skip
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
@@ -48,7 +53,7 @@ class Request:
     vtree: Path | None = None
     #: how values become symbols
     gridding: Gridding = field(default_factory=Gridding)
-    #: entries of the tables that a network is compiled to, at most; None: as many as the memory for the file has room for
+    #: entries of the tables that a network is compiled to, at most; None: what the memory for the file has room for
     limit: int | None = None
     #: steps of a model of sequences
     steps: int | None = None
@@ -90,7 +95,7 @@ def _read_bin(path: Path, request: Request) -> Draft:
 
 
 def _read_psdd(path: Path, request: Request) -> Draft:
-    beside = request.vtree or _vtree_beside(path)
+    beside = request.vtree or _beside(path, "vtree")
     tree = read_bytes(beside, "vtree")[0] if beside else None
     data, budget = read_bytes(path, "psdd")
     return psdd.read(data, tree, str(path), str(beside), budget)
@@ -98,6 +103,8 @@ def _read_psdd(path: Path, request: Request) -> Draft:
 
 def _read_jpc(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "jpc")
+    if juice.is_text(data):
+        return juice.read(data, str(path), budget)
     return pyjuice.read(data, str(path), budget)
 
 
@@ -116,6 +123,41 @@ def _read_pickle(reader: str) -> Callable[[Path, Request], Draft]:
 
 def _choices(request: Request, budget: MemoryBudget) -> Choices:
     return Choices(request.gridding, request.steps, request.components, request.names, budget)
+
+
+def _read_ac(path: Path, request: Request) -> Draft:
+    beside = _beside(path, "lmap")
+    if beside is None:
+        raise FormatError(
+            "lmap-missing",
+            f"{path} must have its literal map beside it, as {path.stem}.lmap: without it nothing tells variables from "
+            "parameters",
+        )
+    return _compiled(path, "ac", beside, None)
+
+
+def _read_nnf(path: Path, request: Request) -> Draft:
+    lmap = _beside(path, "lmap")
+    return _compiled(path, "nnf", lmap, None if lmap else _beside(path, "weights"))
+
+
+def _compiled(path: Path, reader: str, lmap: Path | None, weights: Path | None) -> Draft:
+    told = [
+        (read_bytes(file, kind)[0], str(file)) if file else None
+        for file, kind in ((lmap, "lmap"), (weights, "weights"))
+    ]
+    data, budget = read_bytes(path, reader)
+    return compiled.read(data, told[0], told[1], str(path), budget)
+
+
+def _read_clt(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "clt")
+    return chow_liu.read(data, str(path), budget)
+
+
+def _read_circuit(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "logistic")
+    return logistic.read(data, str(path), budget)
 
 
 def _network(reader: str, read: Callable[[bytes, str, MemoryBudget], Network]) -> Callable[[Path, Request], Draft]:
@@ -137,6 +179,10 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "ac": _read_ac,
+    "nnf": _read_nnf,
+    "clt": _read_clt,
+    "circuit": _read_circuit,
     "bif": _network("bif", bif.read),
     "xml": _network("xmlbif", xmlbif.read),
     "uai": _network("uai", uai.read),
@@ -246,12 +292,12 @@ def read_bytes(path: Path, reader: str) -> tuple[bytes, MemoryBudget]:
     return b"".join(chunks), budget
 
 
-def _vtree_beside(path: Path) -> Path | None:
-    """Find the vtree of `a.b.psdd`: `a.b.vtree`, else `a.vtree`; each also as `.gz`."""
+def _beside(path: Path, suffix: str) -> Path | None:
+    """Find the file that belongs to `a.b.psdd`: `a.b.vtree`, else `a.vtree`; each also as `.gz`."""
     stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     while "." in stem:
         stem = stem.rpartition(".")[0]
-        for name in (f"{stem}.vtree", f"{stem}.vtree.gz"):
+        for name in (f"{stem}.{suffix}", f"{stem}.{suffix}.gz"):
             if path.with_name(name).is_file():
                 return path.with_name(name)
     return None

@@ -92,7 +92,7 @@ def layers_of(units: Units, root: Hashable, variables: int, budget: MemoryBudget
     if leaves < variables:  # also keeps the bit masks of scopes small
         raise CircuitError(f"{variables} variables need as many leaves or more, got {leaves}")
     order = _children_first(units, root)
-    masks = _Masks(budget)
+    masks = Masks(budget)
     scopes = _scopes(units, order, masks)
     missing = ((1 << variables) - 1) & ~masks.of[scopes[root]]
     if missing:
@@ -141,15 +141,17 @@ def _children_first(units: Units, root: Hashable) -> list[Hashable]:
     return order
 
 
-class _Masks:
+class Masks:
     """Hold every scope once, as a bit mask, under a number: with many variables they are what takes the memory."""
 
     def __init__(self, budget: MemoryBudget) -> None:
+        """Start with none."""
         self.budget = budget
         self.of: list[int] = []
         self._numbers: dict[bytes, int] = {}
 
     def number(self, mask: int) -> int:
+        """Give a scope's number."""
         # Python's hashes of integers are those modulo a Mersenne prime: single bits and runs of bits would all collide.
         key = hashlib.blake2b(mask.to_bytes((mask.bit_length() + 7) // 8, "little"), digest_size=16).digest()
         if key not in self._numbers:
@@ -159,7 +161,7 @@ class _Masks:
         return self._numbers[key]
 
 
-def _scopes(units: Units, order: list[Hashable], masks: _Masks) -> dict[Hashable, int]:
+def _scopes(units: Units, order: list[Hashable], masks: Masks) -> dict[Hashable, int]:
     """Give the number of every unit's scope, and refuse what is not smooth and decomposable."""
     scopes: dict[Hashable, int] = {}
     for key in order:
@@ -240,7 +242,7 @@ class _Group:
 
 
 def _collect(
-    units: Units, reached: list[Hashable], scopes: dict[Hashable, int], masks: _Masks, root: Hashable, dropped: int
+    units: Units, reached: list[Hashable], scopes: dict[Hashable, int], masks: Masks, root: Hashable, dropped: int
 ) -> Draft:
     """Group checked units into layers."""
     budget = masks.budget

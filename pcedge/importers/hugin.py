@@ -78,7 +78,9 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
         elif within and tokens.takes("="):
             tokens.skip_statement()
         elif keyword == "instance":
-            raise FormatError(RULE, f"{tokens.at_last}: a class must hold nodes alone, got an instance; unroll it first")
+            raise FormatError(
+                RULE, f"{tokens.at_last}: a class must hold nodes alone, got an instance; unroll it first"
+            )
         else:
             raise tokens.wrong_last("net, node or potential", keyword)
     if within:

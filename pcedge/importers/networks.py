@@ -138,7 +138,9 @@ class Collected:
         """
         if len(set(scope)) != len(scope):
             twice = next(variable for variable in scope if list(scope).count(variable) > 1)
-            raise FormatError("network-table", f"{at}: a table must name a variable once, {self.names[twice]!r} is twice")
+            raise FormatError(
+                "network-table", f"{at}: a table must name a variable once, {self.names[twice]!r} is twice"
+            )
         if len(scope) > 32 and sum(self.size(variable) > 1 for variable in scope) > 32:
             raise FormatError("network-table", f"{at}: a table must have at most 32 variables, it has {len(scope)}")
         shape = tuple(self.size(variable) for variable in scope)
@@ -159,7 +161,9 @@ class Collected:
         """
         name = self.names[child]
         if child in self._given:
-            raise FormatError("network-table", f"{at}: {name!r} must have one table, {self._given[child]} gives one too")
+            raise FormatError(
+                "network-table", f"{at}: {name!r} must have one table, {self._given[child]} gives one too"
+            )
         self._given[child] = at
         self._parents[child] = tuple(parents)
         scope = (*parents, child)
@@ -259,5 +263,6 @@ class Collected:
         if left:
             first = next(self.names[variable] for variable, count in enumerate(waits) if count)
             raise FormatError(
-                "network-cycle", f"{self.where}: no variable may be its own ancestor, {first!r} is, or below one that is"
+                "network-cycle",
+                f"{self.where}: no variable may be its own ancestor, {first!r} is, or below one that is",
             )

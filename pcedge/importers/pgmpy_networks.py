@@ -43,7 +43,9 @@ def from_pgmpy(model: Any, *, limit: int = MAX_TABLE) -> Circuit:
     kind = type(model).__name__
     if kind in _OTHERS or not (hasattr(model, "get_cpds") or hasattr(model, "get_factors")):
         advice = f"; {_OTHERS[kind]}" if kind in _OTHERS else ""
-        raise UsageError(f"a pgmpy model must be a DiscreteBayesianNetwork or a DiscreteMarkovNetwork, got {kind}{advice}")
+        raise UsageError(
+            f"a pgmpy model must be a DiscreteBayesianNetwork or a DiscreteMarkovNetwork, got {kind}{advice}"
+        )
     directed = hasattr(model, "get_cpds")
     tables = list(model.get_cpds() if directed else model.get_factors())
     nodes = [str(node) for node in model.nodes()]
@@ -51,6 +53,7 @@ def from_pgmpy(model: Any, *, limit: int = MAX_TABLE) -> Circuit:
     for table in tables:
         for name in [table.variable] if directed else table.variables:
             states.setdefault(str(name), list(table.state_names[name]))
+
     def refuse(message: str) -> FormatError:
         return FormatError("import-size", message)
 

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pcedge.errors import FormatError
-from pcedge.importers.graph import Leaf, Product, Sum, Unit, layers_of
+from pcedge.importers.graph import Leaf, Product, Sum, Unit
 from pcedge.importers.normalise import Draft
+from pcedge.importers.numbering import check_variable, numbered_layers
 from pcedge.importers.text import decode, integer, log_probability
 from pcedge.limits import MemoryBudget
 
 PSDD, VTREE, VTREE_FIT = "psdd-line", "vtree-line", "psdd-vtree"
-#: far above any file; it keeps scopes small
-MAX_VARIABLES = 1 << 20
-_HINT = " (the vtree of another file? without one, the nodes' own is taken)"
+#: nats above 0 that rounding may leave of the logarithm of a probability of 1, in float32 too
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Vtree:
-    """Hold a vtree: the variable of every leaf (from 0), and the two children of every inner node, by id.
+    """Hold a vtree: the variable of every leaf (from 1), and the two children of every inner node, by id.
 
     Without a root it is one that a PSDD's own nodes tell: it starts empty, and each id keeps what it first stood for.
     """
@@ -32,6 +32,8 @@ class Vtree:
     root: int | None
     #: where no root is: the leaf of every variable
     leaves: dict[int, int] = field(default_factory=dict)
+    #: whether the file was read, and may be that of another PSDD
+    given: bool = False
 
     def leaf(self, node: int, variable: int) -> int | None:
         """Give the variable of a leaf; None if the node is no leaf, or another is the variable's."""
@@ -45,9 +47,47 @@ class Vtree:
             self.children.setdefault(node, sides)
         return self.children.get(node)
 
+    @property
+    def hint(self) -> str:
+        """Say what may be wrong with a node that does not fit."""
+        return " (the vtree of another file?)" if self.given else " (no vtree was given, so the nodes' own is taken)"
+
+
+class _Scopes:
+    """Find the vtree nodes of a PSDD that was saved without their ids, by the scopes of its nodes.
+
+    Without a vtree every scope is a vtree node of its own, and the circuit's own rules are all that is asked for.
+    """
+
+    def __init__(self, vtree: Vtree | None, budget: MemoryBudget) -> None:
+        self.budget = budget
+        self.vtree = vtree
+        #: the scope of every PSDD node
+        self.of: dict[int, int] = {}
+        #: the vtree node of every scope
+        self.nodes: dict[int, int] = {}
+        if vtree is not None:
+            masks = {node: 1 << variable for node, variable in vtree.variables.items()}
+            for node, (left, right) in vtree.children.items():  # children stand above their parents
+                masks[node] = masks[left] | masks[right]
+            self.nodes = {mask: node for node, mask in masks.items()}
+
+    def place(self, node: int, scope: int, at: str) -> int:
+        """Give the vtree node of a PSDD node with this scope."""
+        self.budget.take(40 + scope.bit_length() // 7)
+        self.of[node] = scope
+        if self.vtree is None:
+            return self.nodes.setdefault(scope, len(self.nodes))
+        if scope not in self.nodes:
+            raise FormatError(
+                VTREE_FIT,
+                f"{at}: node {node} must have the variables of one vtree node, it has those of none{self.vtree.hint}",
+            )
+        return self.nodes[scope]
+
 
 def read_vtree(data: bytes, where: str) -> Vtree:
-    """Read a vtree: lines `L id variable` and `I id left right`, children first, variables from 1 without a gap.
+    """Read a vtree: lines `L id variable` and `I id left right`, children first, each variable in one leaf.
 
     Raises:
         FormatError: a line breaks the format, or the lines are no tree; the message has the line.
@@ -55,6 +95,7 @@ def read_vtree(data: bytes, where: str) -> Vtree:
     variables: dict[int, int] = {}
     children: dict[int, tuple[int, int]] = {}
     roots: dict[int, None] = {}
+    leaves: dict[int, int] = {}
     for line, words in _lines(decode(data, where), where, "vtree", VTREE):
         at = f"{where}, line {line}"
         if words[0] not in ("L", "I") or len(words) != (3 if words[0] == "L" else 4):
@@ -63,7 +104,9 @@ def read_vtree(data: bytes, where: str) -> Vtree:
         if node in variables or node in children:
             raise FormatError("import-duplicate", f"{at}: vtree node {node} must be defined once")
         if words[0] == "L":
-            variables[node] = rest[0] - 1
+            variables[node] = check_variable(rest[0], at, VTREE)
+            if leaves.setdefault(rest[0], node) != node:
+                raise FormatError(VTREE, f"{at}: every variable must be in one leaf, {rest[0]} is in {leaves[rest[0]]}")
         else:
             for child in rest:
                 if child not in roots or rest[0] == rest[1]:
@@ -78,21 +121,16 @@ def read_vtree(data: bytes, where: str) -> Vtree:
         roots[node] = None
     if len(roots) != 1:
         raise FormatError(VTREE, f"{where} must hold one tree, it has {len(roots)} roots: {list(roots)[:8]}")
-    if sorted(variables.values()) != list(range(len(variables))):
-        wrong = next(v for index, v in enumerate(sorted(variables.values())) if v != index) + 1
-        raise FormatError(
-            VTREE,
-            f"{where} must have the variables 1..{len(variables)}, each in one leaf, variable {wrong} is out of this "
-            "range, after a gap, or there twice: number the variables from 1, here and in the PSDD",
-        )
-    return Vtree(variables, children, next(iter(roots)))
+    return Vtree(variables, children, next(iter(roots)), given=True)
 
 
 def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: MemoryBudget) -> Draft:
     """Read a PSDD: literals `L`, true nodes `T` and decision nodes `D`, children first, the root last.
 
     A true node has one logarithm, of the probability of 1, or two, of 0 and of 1. The number in the header is a hint
-    that many writers get wrong; nothing depends on it.
+    that many writers get wrong; nothing depends on it. Where all nodes name one vtree node, as a writer without a vtree
+    has it, the ids say nothing, and the nodes' scopes are looked at. Variables may have any numbers
+    (`numbering.numbered_layers`).
 
     Args:
         data: the PSDD's bytes.
@@ -106,13 +144,15 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: M
 
     Raises:
         FormatError: a line breaks the format or does not fit the vtree; the message has the line.
-        CircuitError: a node has no mass.
+        CircuitError: a node has no mass, or what was saved without vtree ids is not smooth and decomposable.
     """
     vtree = Vtree({}, {}, None) if tree is None else read_vtree(tree, tree_where)
+    text = decode(data, where)
+    scopes = _Scopes(None if tree is None else vtree, budget) if _without_ids(text, where) else None
     units: dict[Hashable, Unit] = {}
     vtree_nodes: dict[int, int] = {}
     last = -1
-    for line, words in _lines(decode(data, where), where, "psdd", PSDD):
+    for line, words in _lines(text, where, "psdd", PSDD):
         at = f"{where}, line {line}"
         kind = words[0]
         fits = {"L": len(words) == 4, "T": len(words) in (5, 6), "D": len(words) >= 7 and len(words) % 3 == 1}
@@ -127,9 +167,17 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: M
             raise FormatError("import-duplicate", f"{at}: node {node} must be defined once")
         name = f"node {node} (line {line})"
         if kind == "D":
-            _decision(units, vtree_nodes, vtree, (node, vtree_node, name, at), words)
+            pairs = _elements(vtree_nodes, node, words, at)
+            if scopes is not None:
+                vtree_node = scopes.place(node, scopes.of[pairs[0][0]] | scopes.of[pairs[0][1]], at)
+            if scopes is None or tree is not None:
+                _check_sides(vtree_nodes, vtree, vtree_node, pairs, at)
+            _decision(units, node, name, pairs, [_log(word, at) for word in words[6::3]])
         else:
-            units[node] = _leaf(vtree, (vtree_node, name, at), words)
+            units[node] = leaf = _leaf(name, words, at)
+            if scopes is not None:
+                vtree_node = scopes.place(node, 1 << leaf.variable, at)
+            _check_leaf(vtree, vtree_node, leaf.variable, at)
         vtree_nodes[node] = vtree_node
         last = node
     if last < 0:
@@ -140,55 +188,73 @@ def read(data: bytes, tree: bytes | None, where: str, tree_where: str, budget: M
             f"{where}: the last node is the root and must belong to the vtree's root {vtree.root}, node {last} belongs "
             f"to {vtree_nodes[last]}: a truncated file, or another vtree",
         )
-    return layers_of(units, last, 1 + max(vtree.variables.values()), budget)
+    return numbered_layers(units, last, budget)
 
 
-def _leaf(vtree: Vtree, where: tuple[int, str, str], words: list[str]) -> Leaf:
-    vtree_node, name, at = where
-    literal = integer(words[3], at, None if words[0] == "L" else 1)
-    variable = abs(literal) - 1
-    if not 0 <= variable < MAX_VARIABLES:
-        raise FormatError(PSDD, f"{at}: a variable must be in 1..{MAX_VARIABLES}, got {literal}")
-    owner = vtree.leaf(vtree_node, variable)
-    if owner != variable:
-        got = "no leaf, or not the only one of the variable" if owner is None else f"of variable {owner + 1}"
-        raise FormatError(
-            VTREE_FIT,
-            f"{at}: variable {variable + 1} must belong to the vtree leaf of the line, {vtree_node} is {got}{_HINT}",
-        )
-    if words[0] == "L":
-        return Leaf(name, variable, np.array([0.0, 1.0] if literal > 0 else [1.0, 0.0]))
-    logs = [log_probability(word, at) for word in words[4:]]
-    if max(logs) > 0:
+def _without_ids(text: str, where: str) -> bool:
+    """Tell whether all nodes of a PSDD name one vtree node, though they have several variables."""
+    named: set[str] = set()
+    variables: set[str] = set()
+    for _, words in _lines(text, where, "psdd", PSDD):
+        named.update(words[2:3])
+        if words[0] in ("L", "T"):
+            variables.update(word.lstrip("+-") for word in words[3:4])
+        if len(named) > 1:
+            return False
+    return len(variables) > 1
+
+
+def _log(word: str, at: str) -> float:
+    """Read the logarithm of a probability; what rounding took above 0 is 0."""
+    value = log_probability(word, at)
+    if value > ROUNDING:
         raise FormatError(
             PSDD,
-            f"{at}: the logarithm of a probability must not be above 0, got {max(logs)}: what rounding took above 0 "
-            "has to be written as 0",
+            f"{at}: the logarithm of a probability must not be above 0, got {value}; rounding explains {ROUNDING} at "
+            "most",
         )
+    return min(value, 0.0)
+
+
+def _leaf(name: str, words: list[str], at: str) -> Leaf:
+    literal = integer(words[3], at, None if words[0] == "L" else 1)
+    variable = check_variable(abs(literal), at, PSDD)
+    if words[0] == "L":
+        return Leaf(name, variable, np.array([0.0, 1.0] if literal > 0 else [1.0, 0.0]))
+    logs = [_log(word, at) for word in words[4:]]
     one = math.exp(logs[-1])
     return Leaf(name, variable, np.array([-math.expm1(logs[0]) if len(logs) == 1 else math.exp(logs[0]), one]))
 
 
-def _decision(
-    units: dict[Hashable, Unit],
-    vtree_nodes: dict[int, int],
-    vtree: Vtree,
-    where: tuple[int, int, str, str],
-    words: list[str],
-) -> None:
-    """Add a decision node: a sum over its elements, each the product of a prime and a sub."""
-    node, vtree_node, name, at = where
+def _check_leaf(vtree: Vtree, vtree_node: int, variable: int, at: str) -> None:
+    owner = vtree.leaf(vtree_node, variable)
+    if owner != variable:
+        got = "no leaf, or not the only one of the variable" if owner is None else f"of variable {owner}"
+        raise FormatError(
+            VTREE_FIT,
+            f"{at}: variable {variable} must belong to the vtree leaf of the line, {vtree_node} is {got}{vtree.hint}",
+        )
+
+
+def _elements(vtree_nodes: dict[int, int], node: int, words: list[str], at: str) -> list[tuple[int, int]]:
+    """Read the elements of a decision node, each a prime and a sub that stand above it."""
     count = (len(words) - 4) // 3
     if integer(words[3], at) != count:
         raise FormatError(PSDD, f"{at}: node {node} must have as many elements as it says, {words[3]}, got {count}")
-    elements: list[Hashable] = []
-    weights: list[float] = []
-    for first in range(4, len(words), 3):
-        pair = integer(words[first], at), integer(words[first + 1], at)
+    pairs = [(integer(words[first], at), integer(words[first + 1], at)) for first in range(4, len(words), 3)]
+    for pair in pairs:
         for child, role in zip(pair, ("prime", "sub"), strict=True):
             if child not in vtree_nodes:
                 raise FormatError("import-undefined", f"{at}: the {role} must stand above its node, {child} does not")
-        sides = vtree_nodes[pair[0]], vtree_nodes[pair[1]]
+    return pairs
+
+
+def _check_sides(
+    vtree_nodes: dict[int, int], vtree: Vtree, vtree_node: int, pairs: list[tuple[int, int]], at: str
+) -> None:
+    """Demand that primes and subs belong to the children of a decision node's vtree node."""
+    for prime, sub in pairs:
+        sides = vtree_nodes[prime], vtree_nodes[sub]
         known = vtree.inner(vtree_node, sides)
         if known != sides:
             reason = (
@@ -196,15 +262,20 @@ def _decision(
             )
             raise FormatError(
                 VTREE_FIT,
-                f"{at}: prime {pair[0]} and sub {pair[1]} belong to the vtree nodes {sides[0]} and {sides[1]}, which "
-                f"must be the children of {vtree_node}; {reason}{_HINT}",
+                f"{at}: prime {prime} and sub {sub} belong to the vtree nodes {sides[0]} and {sides[1]}, which "
+                f"must be the children of {vtree_node}; {reason}{vtree.hint}",
             )
+
+
+def _decision(
+    units: dict[Hashable, Unit], node: int, name: str, pairs: list[tuple[int, int]], logs: list[float]
+) -> None:
+    """Add a decision node: a sum over its elements, each the product of a prime and a sub."""
+    for place, pair in enumerate(pairs):
         # Equal elements of several nodes are one product.
         if pair not in units:
-            units[pair] = Product(f"element {len(elements)} of {name}", pair)
-        elements.append(pair)
-        weights.append(log_probability(words[first + 2], at))
-    units[node] = Sum(name, tuple(elements), tuple(weights))
+            units[pair] = Product(f"element {place} of {name}", pair)
+    units[node] = Sum(name, tuple(pairs), tuple(logs))
 
 
 def _lines(text: str, where: str, header: str, rule: str) -> Iterator[tuple[int, list[str]]]:

@@ -44,12 +44,6 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Draft:
             message has the vector's number in the file. Or the file needs too much memory.
         CircuitError: a vector is not smooth or not decomposable, or a leaf is of a type that has no table.
     """
-    if data.startswith((b"c ", b"jpc ")):
-        raise FormatError(
-            RULE,
-            f"{where} must be PyJuice's pickle, it is a text as ProbabilisticCircuits.jl writes .jpc, which is not "
-            "read: write it as .psdd there",
-        )
     nodes = replay(data, lambda name: name in NAMES, where, budget)
     if type(nodes) is not list or not nodes or not all(type(node) is dict for node in nodes):
         raise FormatError(RULE, f"{where} must hold a list of vectors of nodes")

@@ -59,7 +59,9 @@ def read(data: bytes, where: str, budget: MemoryBudget) -> Network:
         shape = collected.room(scope, at)
         said = words.integer(f"the number of entries of function {place}")
         if said != math.prod(shape):
-            raise FormatError("network-table", f"{at} must have {math.prod(shape)} entries for its variables, it says {said}")
+            raise FormatError(
+                "network-table", f"{at} must have {math.prod(shape)} entries for its variables, it says {said}"
+            )
         values = np.empty(said)
         for entry in range(said):
             values[entry] = words.number(f"entry {entry} of function {place}")
@@ -78,8 +80,8 @@ def _check_direction(values: FloatArray, states: int, at: str) -> None:
     if np.abs(sums - 1).max() > ROUNDED >= np.abs(others - 1).max():
         raise FormatError(
             "network-table",
-            f"{at}: the states of the function's last variable must run fastest, but only with them slowest do rows sum "
-            "to 1: a table that pgmpy wrote; give its network as BIF",
+            f"{at}: the states of the function's last variable must run fastest, but only with them slowest do rows "
+            "sum to 1: a table that pgmpy wrote; give its network as BIF",
         )
 
 

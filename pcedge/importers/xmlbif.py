@@ -103,7 +103,8 @@ class _Reader:
             other = _OTHERS.get(name.lower())
             hint = f", which is {other}" if other else ""
             raise FormatError(
-                RULE, f"{self._at}: the root element of XMLBIF must be <BIF>, got <{name[:40]}>{hint}: save it as XMLBIF"
+                RULE,
+                f"{self._at}: the root element of XMLBIF must be <BIF>, got <{name[:40]}>{hint}: save it as XMLBIF",
             )
         if len(self._path) >= DEEPEST or len(self._names) > MOST_NAMES:
             raise FormatError(
@@ -115,7 +116,9 @@ class _Reader:
             self._element = _Element(tag, self._at, attributes.get("TYPE", "nature"))
             (self.variables if tag == "VARIABLE" else self.definitions).append(self._element)
         elif tag in ("PROBABILITY", "VALUE") and len(self._path) in (3, 4):
-            raise FormatError(RULE, f"{self._at}: <{name}> must be that of XMLBIF 0.3, DEFINITION or OUTCOME; save it so")
+            raise FormatError(
+                RULE, f"{self._at}: <{name}> must be that of XMLBIF 0.3, DEFINITION or OUTCOME; save it so"
+            )
         elif self._element is not None and len(self._path) == 4 and tag in _TEXTS:
             self._text = []
 

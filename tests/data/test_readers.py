@@ -357,12 +357,17 @@ def test_a_header_is_what_the_reading_says(tmp_path: Path) -> None:
 
 
 def test_text_by_other_names(tmp_path: Path) -> None:
-    """.data and .txt are tables; with a dtype they are raw binary, as before."""
+    """.data and .txt are tables; with a dtype and a shape they are raw binary, with a dtype alone what they hold."""
     for name in ("x.ts.data", "x.TXT"):
         path = tmp_path / name
         path.write_text("0,1,0,1\n1,0,1,1\n")
         assert load_array(path).tolist() == [[0, 1, 0, 1], [1, 0, 1, 1]]
         assert load_array(path, Reading("uint8", "16")).tolist() == [list(b"0,1,0,1\n1,0,1,1\n")]
+        table = load_array(path, Reading("int16"))
+        assert table.tolist() == [[0, 1, 0, 1], [1, 0, 1, 1]] and table.dtype == np.int16
+        for text in (b"0,1,0,1\n1,0,1\n", b"0,1,x\n1,0,1\n", b"0,1,0,1,1,0,1,1", b"0,1;2\n0,1;2\n", bytes(8)):
+            path.write_bytes(text)  # no table: its bytes
+            assert load_array(path, Reading("uint8")).tolist() == [[byte] for byte in text]
         path.write_bytes(b"\x00\x01\x02\xff")
         assert refusal(path).startswith(f"{path} must be a whole table in UTF-8 (UnicodeDecodeError: ")
     labels = tmp_path / "y.csv"

@@ -65,6 +65,15 @@ def mutate(data: bytes, generator: np.random.Generator) -> bytes:
     return data
 
 
+#: the file that lies beside one of a format, by suffix
+BESIDE = {"psdd": "vtree", "ac": "lmap", "nnf": "weights"}
+#: what is damaged beside whole files of each suffix: the file beside it, or a file of another form
+MORE = {
+    "psdd-inferred": "psdd", "vtree": "psdd", "psdd-without-ids": "psdd", "jpc-text": "jpc", "lmap": "ac",
+    "weights": "nnf",
+}  # fmt: skip
+
+
 def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
     """Give the whole files that are damaged, with the vtree of a PSDD."""
     if kind == "psdd":
@@ -77,28 +86,53 @@ def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
     if kind in ("skops", "pkl", "pickle", "joblib"):
         name = {"skops": "mixture", "pkl": "bayes", "pickle": "kernels", "joblib": "forest"}[kind]
         return [((DATA / "estimators" / f"{name}.{kind}").read_bytes(), None)]
+    if kind in ("bif", "xml", "net"):
+        return [((DATA / "networks" / f"small.{kind}").read_bytes(), None)]
+    if kind == "uai":
+        return [((DATA / "networks" / f"{name}.uai").read_bytes(), None) for name in ("small", "pairs")]
     assert kind == "bin", f"{kind} needs files here"
     return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
+    """Give the whole files that are damaged, with the file beside them."""
+    names: dict[str, list[tuple[str, str | None]]] = {
+        "spn": [("small.spn", None), ("spn/NIPS5.spn", None)],
+        "bin": [("spn/NIPS5.bin", None)],
+        "psdd": [("small.psdd", "small.vtree"), ("small2.psdd", "small.vtree")],
+        "psdd-without-ids": [("without_ids.psdd", "small.vtree"), ("without_ids.psdd", None)],
+        "jpc": [("pyjuice/hclt.jpc", None), ("pyjuice/mixed.jpc", None)],
+        "jpc-text": [("small.jpc", None)],
+        "ac": [(f"compiled/{name}.ac", f"compiled/{name}.lmap") for name in ("grass.net", "grass_old.net")],
+        "nnf": [("compiled/either.nnf", "compiled/either.weights"), ("compiled/either.nnf", None)],
+        "clt": [("small.clt", None)],
+        "circuit": [("density.circuit", None)],
+        **{kind: [(f"networks/small.{kind}", None)] for kind in ("bif", "xml", "net")},
+        "uai": [("networks/small.uai", None), ("networks/pairs.uai", None)],
+    }
+    names |= {"psdd-inferred": names["psdd"], "vtree": names["psdd"], "lmap": names["ac"], "weights": names["nnf"][:1]}
+    assert kind in names, f"{kind} needs files here"
+    return [
+        ((DATA / file).read_bytes(), (DATA / beside).read_bytes() if beside else None) for file, beside in names[kind]
+    ]
 
 
-@pytest.mark.parametrize("kind", [*READERS, "psdd-inferred", "vtree"])
+@pytest.mark.parametrize("kind", [*READERS, *MORE])
 def test_damaged_files(tmp_path: Path, kind: str) -> None:
     if kind == "bin":
         pytest.importorskip("capnp", reason="needs the extra capnp")
     generator = np.random.default_rng(7)
-    suffix = {"vtree": "psdd", "psdd-inferred": "psdd"}.get(kind, kind)
-    files = sources(suffix)
-    path, tree = tmp_path / f"a.{suffix}", tmp_path / "a.vtree"
+    suffix = MORE.get(kind, kind)
+    files = sources(kind)
+    path, companion = tmp_path / f"a.{suffix}", tmp_path / f"a.{BESIDE.get(suffix, 'none')}"
     valid = slowest = 0
     for number in range(MUTATIONS):
-        data, vtree = files[number % len(files)]
-        if kind == "vtree":
-            vtree = mutate(vtree or b"", generator)
+        data, beside = files[number % len(files)]
+        if kind in BESIDE.values():
+            beside = mutate(beside or b"", generator)
         else:
             data = mutate(data, generator)
         path.write_bytes(data)
-        if vtree is not None and kind != "psdd-inferred":
-            tree.write_bytes(vtree)
+        companion.unlink(missing_ok=True)
+        if beside is not None and kind != "psdd-inferred":
+            companion.write_bytes(beside)
         start = time.perf_counter()
         try:
             made = import_circuit(path)

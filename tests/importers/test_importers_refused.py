@@ -123,7 +123,7 @@ def test_psdd_of_another_vtree_is_refused_where_its_nodes_disagree(tmp_path: Pat
         ("I 3 1 5\n", "", r"must hold one tree, it has 2 roots: \[1, 5\]"),
         ("I 3 1 5", "I 3 1 1", r"line 9: vtree node 3 must have two children .* got 1 and 1"),
         ("I 3 1 5", "I 3 1 3", r"must have two children that stand above it"),
-        ("L 6 4", "L 6 2", r"must have the variables 1\.\.4, each in one leaf"),
+        ("L 6 4", "L 6 2", r"line 7: every variable must be in one leaf, 2 is in 4"),
         ("L 6 4", "L 0 4", r"import-duplicate: .*line 7: vtree node 0 must be defined once"),
         ("L 6 4", "X 6 4", r"'L id variable' or 'I id left right' must stand here, got 'X 6 4'"),
     ],

@@ -74,7 +74,9 @@ READ = {
     lambda path: read_program(path).circuit.digest.hex(), "stream": lambda path: parse(
         Path(path).read_bytes()).payload_bytes, "raw": lambda path: array(path, Reading("u1", "8")),
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
-    **{name: imported for name in ("spn", "bin", "psdd", "vtree", "jpc")},
+    **{name: imported for name in ("spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net")},
+    **{name: imported for name in (
+        "spn", "bin", "psdd", "vtree", "jpc", "ac", "nnf", "lmap", "weights", "clt", "logistic")},
     **{name: array for name in ("csv", "npy", "npz", "idx", "images")},
 }
 # What is imported or allocated once, by the first file of any kind, belongs to the idle process.
@@ -141,6 +143,10 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "circuit": "digits", "onnx": folder / "m.onnx", "program": folder / "m.pcp",
         "spn": DATA / "small.spn", "bin": DATA / "spn" / "NIPS5.bin",
         "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "csv": folder / "x.csv",
+        **{reader: DATA / "networks" / f"small.{name}" for reader, name in NETWORKS.items()},
+        "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "ac": DATA / "compiled" / "grass.net.ac",
+        "nnf": DATA / "compiled" / "either.nnf", "clt": DATA / "small.clt", "logistic": DATA / "density.circuit",
+        "csv": folder / "x.csv",
         "npy": folder / "x.npy", "npz": folder / "x.npz", "idx": folder / "x.gz", "images": folder / "x.png",
         "raw": folder / "x.u8", "stream": folder / "x.pce", "xml": DATA / "vendor" / "csynth.xml",
         "report": DATA / "vendor" / "timing.rpt",
@@ -177,6 +183,40 @@ def chain_vtree(variables: int) -> str:
         lines += [f"L {variable} {variable + 1}", f"I {variables + variable} {variable} {below}"]
         below = variables + variable
     return "\n".join(lines) + "\n"
+
+
+def coins_nnf(variables: int) -> str:
+    """Write a product of variables of which each literal may hold."""
+    lines = []
+    for variable in range(1, variables + 1):
+        lines += [f"L {variable}", f"L -{variable}", f"O {variable} 2 {len(lines)} {len(lines) + 1}"]
+    lines.append(" ".join(["A", str(variables), *(str(3 * v + 2) for v in range(variables))]))
+    return "\n".join([f"nnf {len(lines)} {3 * variables} {variables}", *lines]) + "\n"
+
+
+def coins_lmap(variables: int) -> str:
+    lines = ["cc$K$ALWAYS_SUM", "cc$S$NORMAL", *(f"cc$V$x{v}$2" for v in range(1, variables + 1))]
+    for variable in range(1, variables + 1):
+        lines += [f"cc$I${literal}$0.5$+$x{variable}${int(literal > 0)}" for literal in (-variable, variable)]
+    return "\n".join(lines) + "\n"
+
+
+def chain_clt(variables: int) -> str:
+    lines = [f"{variables}", "1", "1 0.5", *(f"{v} {v - 1} 0.9 0.1" for v in range(2, variables + 1))]
+    return "\n".join(lines) + "\n"
+
+
+def chain_logistic(variables: int) -> str:
+    """Write independent coins as a logistic circuit of one class: a decision a variable after the first."""
+    half, lines, below = np.log(0.5), ["Logistic Circuit"], [0, 1]
+    lines += [f"T 0 0 1 {half}", f"F 1 0 1 {half}"]
+    for number in range(1, variables):
+        node = 3 * number - 1
+        lines += [f"T {node} 0 {number + 1} {half}", f"F {node + 1} 0 {number + 1} {half}"]
+        pairs = [(literal, other) for literal in (node, node + 1) for other in below]
+        lines.append(f"D {node + 2} 0 {len(pairs)} " + " ".join(f"({prime} {sub} 0)" for prime, sub in pairs))
+        below = [node + 2]
+    return "\n".join([*lines, "B 0"]) + "\n"
 
 
 def pyjuice_dist(**state: int) -> bytes:
@@ -243,6 +283,52 @@ def histograms(count: int, last: int) -> bytes:
     return bytes(message.to_bytes())
 
 
+#: readers of networks, and their files' suffixes
+NETWORKS = {"bif": "bif", "xmlbif": "xml", "uai": "uai", "net": "net"}
+
+
+def chain_network(kind: str, variables: int, states: int = 2) -> str:
+    """Write a network of a chain of variables, uniform but for the first state."""
+    row = [str(2 / (states + 1)), *[str(1 / (states + 1))] * (states - 1)]
+    labels = [f"s{state}" for state in range(states)]
+    if kind == "uai":
+        sizes = f"{states} " * variables
+        scopes = "1 0\n" + "".join(f"2 {v - 1} {v}\n" for v in range(1, variables))
+        tables = f"{states} {' '.join(row)}\n" + f"{states**2} {' '.join(row * states)}\n" * (variables - 1)
+        return f"BAYES\n{variables}\n{sizes}\n{variables}\n{scopes}{tables}"
+    if kind == "bif":
+        first = "".join(
+            f"variable v{v} {{ type discrete [ {states} ] {{ {', '.join(labels)} }}; }}\n" for v in range(variables)
+        )
+        rows = "".join(f"({label}) {', '.join(row)};" for label in labels)
+        tables = f"probability ( v0 ) {{ table {', '.join(row)}; }}\n"
+        return first + tables + "".join(f"probability ( v{v} | v{v - 1} ) {{ {rows} }}\n" for v in range(1, variables))
+    if kind == "net":
+        quoted = " ".join(f'"{label}"' for label in labels)
+        first = "".join(f"node v{v} {{ states = ({quoted}); }}\n" for v in range(variables))
+        rows = f"({' '.join(row)})" * states
+        tables = f"potential (v0) {{ data = ({' '.join(row)}); }}\n"
+        return (
+            first
+            + tables
+            + "".join(f"potential (v{v} | v{v - 1}) {{ data = ({rows}); }}\n" for v in range(1, variables))
+        )
+    outcomes = "".join(f"<OUTCOME>{label}</OUTCOME>" for label in labels)
+    first = "".join(f"<VARIABLE TYPE='nature'><NAME>v{v}</NAME>{outcomes}</VARIABLE>\n" for v in range(variables))
+    tables = f"<DEFINITION><FOR>v0</FOR><TABLE>{' '.join(row)}</TABLE></DEFINITION>\n" + "".join(
+        f"<DEFINITION><FOR>v{v}</FOR><GIVEN>v{v - 1}</GIVEN><TABLE>{' '.join(row * states)}</TABLE></DEFINITION>\n"
+        for v in range(1, variables)
+    )
+    return f"<BIF VERSION='0.3'><NETWORK>{first}{tables}</NETWORK></BIF>"
+
+
+def markov(scopes: list[list[int]], sizes: list[int], table: str) -> str:
+    """Write a Markov network whose tables are all the same text."""
+    lines = [f"{len(scope)} {' '.join(map(str, scope))}" for scope in scopes]
+    head = ["MARKOV", str(len(sizes)), " ".join(map(str, sizes)), str(len(scopes)), *lines]
+    return "\n".join([*head, *[table] * len(scopes)])
+
+
 def save_float(path: Path) -> None:
     save_circuit(make_circuit(3, 12, 16, 40, "balanced"), path)
 
@@ -260,6 +346,13 @@ HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
         path.with_suffix(".vtree").write_text(chain_vtree(1500)), path.write_text(chain_psdd(1500)))),
     "jpc": ("a.jpc", lambda path: path.write_bytes(
         jpc(leaves(0, 256, 16), leaves(1, 256, 16), product((0, 1), 16, 16), sums(2, 256, 16), sums(3, 1, 256)))),
+    **{reader: (f"a.{kind}", lambda path, kind=kind: path.write_text(chain_network(kind, 2000)))
+       for reader, kind in NETWORKS.items()},
+    "ac": ("a.ac", lambda path: (
+        path.with_suffix(".lmap").write_text(coins_lmap(1500)), path.write_text(coins_nnf(1500)))),
+    "nnf": ("a.nnf", lambda path: path.write_text(coins_nnf(1500))),
+    "clt": ("a.clt", lambda path: path.write_text(chain_clt(1500))),
+    "logistic": ("a.circuit", lambda path: path.write_text(chain_logistic(800))),
     "csv": ("x.csv", lambda path: path.write_text("0\n" * 200_000)),
     "npy": ("x.npy", lambda path: np.save(path, np.ones((30_000, 800), np.uint8))),
     "npz": ("x.npz", lambda path: np.savez_compressed(path, train=np.eye(5000, dtype=np.uint8))),
@@ -282,6 +375,12 @@ VALUES: dict[str, Any] = {
     "psdd": [1500, 1500 * 2 + 1499],
     "vtree": [1500, 1500 * 2 + 1499],
     "jpc": [2, 2 * 256 * 2 + 256 * 16 + 256],
+    # a chain of equal rows: nothing depends on the variable before
+    **{reader: [2000, 2 * 2000] for reader in NETWORKS},
+    "ac": [1500, 1500 * 2 + 1],  # the constant of the root
+    "nnf": [1500, 1500 * 2],
+    "clt": [1500, 1498 * 8 + 2 + 4 + 4],
+    "logistic": [800, 800 * 4 + 4 + 798 * 2 + 1],
     "csv": [[200_000, 1], 0],
     "npy": [[30_000, 800], 24_000_000],
     "npz": [[5000, 5000], 5000],
@@ -523,6 +622,31 @@ HOSTILE: dict[str, tuple[str, str, Callable[[Path], object], str]] = {
         b"\x80\x04](}\x8c\x04type\x8c\x01a" + b"2\x86" * 200 + b"se."), r"jpc-nodes: .* tupleNodes_0"),
     "a type in a type, 500,000 times": ("jpc", "a.jpc", lambda path: path.write_bytes(
         b"\x80\x04](}\x8c\x04type\x8c\x01a" + b"\x85" * 500_000 + b"se."), r"jpc-nodes: .* tupleNodes_0"),
+    "a default of 2^21 rows": ("bif", "a.bif", lambda path: path.write_text(
+        "".join(f"variable v{i} {{ type discrete [2] {{ a, b }}; }}\n" for i in range(22)) + "probability (v0 | "
+        + ", ".join(f"v{i}" for i in range(1, 22)) + ") { default .5 .5; }"),
+        r"import-size: .*a\.bif must need at most 67108864 bytes"),
+    "a table of 2^40 entries": ("net", "a.net", lambda path: path.write_text(
+        "".join(f'node v{i} {{ states = ("a" "b"); }}\n' for i in range(40)) + "potential (v0 | "
+        + " ".join(f"v{i}" for i in range(1, 40)) + ") { }"),
+        "network-table: .* a table must have at most 32 variables, it has 40"),
+    "a clique of 2^20 entries": ("uai", "a.uai", lambda path: path.write_text(
+        markov([[i, j] for i in range(20) for j in range(i)], [2] * 20, "4 1 2 3 4")),
+        "network-size: .* entries together, they have 2,097,150; the clique of variables V0, .* and 8 more"),
+    "everything beside everything": ("uai", "a.uai", lambda path: path.write_text(
+        markov([[i, j] for i in range(300) for j in range(i)], [2] * 300, "4 1 2 3 4")),
+        "network-size: .* they have more than"),
+    "many states": ("uai", "a.uai", lambda path: path.write_text("MARKOV 40 " + "65536 " * 40 + "0"),
+        "network-size: .* have 2,621,440; the clique of variables V0 has 65,536"),
+    "billion laughs": ("xmlbif", "a.xml", lambda path: path.write_text(
+        "<!DOCTYPE BIF [<!ENTITY a 'ha'>" + "".join(f"<!ENTITY a{i} '&a{i or ''};'>" for i in range(30)) + "]><BIF/>"),
+        "xmlbif-syntax: .* must declare no entities"),
+    "networks in networks": ("xmlbif", "a.xml", lambda path: path.write_text("<BIF>" * (1 << 20)),
+        "xmlbif-syntax: .* at most 100 elements"),
+    "a long tag": ("xmlbif", "a.xml", lambda path: path.write_text("<BIF a='" + "x" * (1 << 22) + "'/>"),
+        "xmlbif-syntax: .* tags and comments of at most 262144 bytes"),
+    "quotes that open": ("bif", "a.bif", lambda path: path.write_text(
+        "variable a { type discrete [1] { x };" + 'property \\";' * 100_000 + "}"), "every variable must have a table"),
     "a header of 1 TB": ("npy", "x.npy", lambda path: path.write_bytes(huge_shape()),
         "1000000000000 bytes of numbers must follow its header, 3 do"),
     "a header of 4 GiB": ("npy", "x.npy", lambda path: path.write_bytes(long_header((2, 0), 2**32 - 1, b"{")),
@@ -603,8 +727,12 @@ class TestBounds:
             1 << 26, 1 << 26, 1 << 26, 1 << 29, 1 << 30, 1 << 30
         ]  # fmt: skip
         assert set(BOUNDS) == {
-            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "csv", "npy", "npz", "idx", "images",
-            "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net", "csv",
+            "npy", "npz", "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image",
+            "checkpoint", "xml", "report",
+            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "ac", "nnf", "lmap", "weights", "clt",
+            "logistic", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz", "idx", "images", "raw", "packed", "stream",
+            "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 

@@ -1,0 +1,1 @@
+"""The form of a float circuit that PyJuice reads (docs/onnx.md)."""
