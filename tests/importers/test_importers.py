@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import pickle
-import re
 import sys
 from pathlib import Path
 
