@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickletools
 import re
+import zipfile
 from random import Random
 
 from benchmarks.mutated import DATA, Case, Files, Parser, damage_one
@@ -156,6 +158,55 @@ class Jpc(Imported):
         return {"a.jpc": b"".join(codes)}
 
 
+class Estimator(Imported):
+    """Read estimators; a damaged one of a known class may be another estimator, and is a distribution then."""
+
+    text = False
+
+
+class Skops(Estimator):
+    """Read scikit-learn's estimators as skops writes them; members of the zip are damaged, and put together anew."""
+
+    name = "skops"
+    sources = ("estimators/mixture.skops",)
+
+    def damaged_files(self, source: Case, dice: Random) -> Files:
+        """Damage the zip, its JSON or an array."""
+        if dice.random() < 0.2:
+            return super().damaged_files(source, dice)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(source.files["a.skops"])) as whole, zipfile.ZipFile(packed, "w") as made:
+            names = whole.namelist()
+            victim = "schema.json" if dice.random() < 0.7 else dice.choice(names)
+            for name in names:
+                data = whole.read(name)
+                if name == victim:
+                    data = damage(data, dice, TEXT if name == "schema.json" and dice.random() < 0.8 else BYTES)
+                made.writestr(name, data)
+        return {"a.skops": packed.getvalue()}
+
+
+class Pkl(Estimator):
+    """Read pickles of estimators."""
+
+    name = "pkl"
+    sources = ("estimators/bayes.pkl",)
+
+
+class Pickle(Estimator):
+    """Read pickles of protocol 0."""
+
+    name = "pickle"
+    sources = ("estimators/kernels.pickle",)
+
+
+class Joblib(Estimator):
+    """Read what joblib writes: numbers lie between a pickle's opcodes."""
+
+    name = "joblib"
+    sources = ("estimators/forest.joblib",)
+
+
 class Bif(Imported):
     """Read networks as BIF."""
 
@@ -244,4 +295,5 @@ class PsddWithoutIds(Psdd):
 
 IMPORTS = (
     Spn, Bin, Json, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net,
+    Skops, Pkl, Pickle, Joblib,
 )  # fmt: skip

@@ -15,8 +15,8 @@ from pcedge.arrays import FloatArray
 from pcedge.circuit.densities import Density
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import CircuitError, UsageError
+from pcedge.importers.collecting import Collected, Keys, kind_of, numbers
 from pcedge.importers.gridding import Gridding
-from pcedge.importers.live import Collected, Keys, kind_of, numbers
 from pcedge.importers.normalise import normalise
 
 _SEMIRINGS = ("LSESumSemiring", "SumProductSemiring")

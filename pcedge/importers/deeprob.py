@@ -11,9 +11,9 @@ import numpy as np
 
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import CircuitError, FormatError, UsageError
+from pcedge.importers.collecting import Collected
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.kinds import seems, seems_json
-from pcedge.importers.live import Collected
 from pcedge.importers.normalise import Draft, normalise
 from pcedge.importers.spflow_leaves import Content, categorical_table, chances, density, histogram, log_weights
 from pcedge.importers.text import decode

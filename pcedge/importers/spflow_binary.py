@@ -11,9 +11,9 @@ from typing import Any
 
 from pcedge.errors import FormatError
 from pcedge.extras import needing
+from pcedge.importers.collecting import by_columns
 from pcedge.importers.graph import Product, Sum
 from pcedge.importers.gridding import Gridding
-from pcedge.importers.live import by_columns
 from pcedge.importers.normalise import Draft
 from pcedge.importers.spflow_leaves import (
     Content,

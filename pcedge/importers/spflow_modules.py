@@ -16,8 +16,8 @@ import numpy as np
 from pcedge.circuit.densities import Density
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import CircuitError, UsageError
+from pcedge.importers.collecting import ONE, Collected, Keys, kind_of, log_softmax, numbers
 from pcedge.importers.gridding import Gridding
-from pcedge.importers.live import ONE, Collected, Keys, kind_of, log_softmax, numbers
 from pcedge.importers.normalise import normalise
 from pcedge.importers.spflow_leaves import Content, histogram
 
