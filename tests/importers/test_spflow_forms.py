@@ -104,7 +104,7 @@ CONTINUOUS: list[tuple[str, Callable[[float], float]]] = [
 def test_densities(leaf: str, below: Callable[[float], float], tmp_path: Path) -> None:
     if leaf.startswith("Gamma"):
         pytest.importorskip("scipy", reason="needs the extra models")
-    made = read(f"L {leaf}\n", tmp_path, Gridding(symbols=16))
+    made = read(f"L {leaf}\n", tmp_path, Gridding(symbols=16, bins="least-loss"))
     assert made.circuit.grid is not None
     edges = made.circuit.grid.axes[0].edges
     ends = [-math.inf, *edges[1:-1], math.inf]
@@ -146,7 +146,7 @@ def test_gaussians_of_very_different_widths(tmp_path: Path) -> None:
       }
     }
     # V0;V1"""
-    made = read(text, tmp_path)
+    made = read(text, tmp_path, Gridding(bins="least-loss"))  # bins of one width would lose the narrow one
     grid = made.circuit.grid
     assert grid is not None and max(made.losses) < 0.01
     x = np.array([[9.0, 0.0], [12.0, 1e-9], [25.0, 4.0], [3.0, 5.5]])
