@@ -739,8 +739,9 @@ class TestBounds:
         ]  # fmt: skip
         assert set(BOUNDS) == {
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights",
-            "clt", "logistic", "skops", "pkl", "pickle", "joblib", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz", "idx", "images", "raw", "packed",
-            "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "clt", "logistic", "skops", "pkl", "pickle", "joblib", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz",
+            "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint",
+            "xml", "report",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 
