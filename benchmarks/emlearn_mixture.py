@@ -2,7 +2,7 @@
 
 The same fitted mixture, compiler and emulated Cortex-M3 for both. Printed are bytes of ROM and RAM, instructions a
 record, and the largest difference between the scores that the device gives and those of the notebook, in nats: of
-emlearn to `score_samples`, of pcedge to `record_scores` of its integer circuit, whose loss against the float circuit has
+emlearn to `score_samples`, of pcedge to `record_scores` of its integer circuit, whose loss against the float one has
 a column of its own. The area under the ROC curve is of test records against the same with permuted columns.
 
 emlearn's code calls expf and logf, so it needs newlib: apt-get install libnewlib-arm-none-eabi, or that package and
