@@ -75,6 +75,12 @@ class ValueGrid:
             for place, axis in enumerate(self.axes)
         )
 
+    @cached_property
+    def ordered(self) -> frozenset[int]:
+        """Give the variables over bins or counts, whose ends take what lies beyond: what is rare of them lies there."""
+        axes = enumerate(self.axes)
+        return frozenset(place for place, axis in axes if axis.kind != "states" and axis.outside == "clip")
+
     def variable(self, name: str | int) -> int:
         """Find a variable by its name or number.
 
