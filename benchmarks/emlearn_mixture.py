@@ -2,11 +2,11 @@
 
 The same fitted mixture, compiler and emulated Cortex-M3 for both. Printed are bytes of ROM and RAM, instructions a
 record, and the largest difference between the scores that the device gives and those of the notebook, in nats: of
-emlearn to `score_samples`, of pcedge to `record_scores` of its integer circuit, whose loss against `score_samples` has
+emlearn to `score_samples`, of pcedge to `record_scores` of its integer circuit, whose loss against the float one has
 a column of its own. The area under the ROC curve is of test records against the same with permuted columns.
 
 emlearn's code calls expf and logf, so it needs newlib: apt-get install libnewlib-arm-none-eabi, or that package and
-libnewlib-dev unpacked anywhere (`dpkg -x`), with the folder named by --newlib. Without it only pcedge's rows are printed.
+libnewlib-dev unpacked anywhere (`dpkg -x`), with the folder named by --newlib. Without it emlearn is left out.
 """
 
 from __future__ import annotations
@@ -252,7 +252,8 @@ def main() -> int:
             "grids of the training data), gcc 12 -O2, emulated Cortex-M3. ROM has code, model, grid and what is needed "
             "of libraries. The largest difference between the device's scores and the notebook's: emlearn's against "
             "score_samples, pcedge's against its integer circuit in Python, whose loss against the float circuit on "
-            "the same grid is the column beside. AUROC: test records against the same with permuted columns.", "", *lines,
+            "the same grid is the column beside. AUROC: test records against the same with permuted columns.",
+            "", *lines,
         ])  # fmt: skip
     return 0
 
