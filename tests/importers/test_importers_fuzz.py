@@ -75,20 +75,6 @@ MORE = {
 
 
 def sources(kind: str) -> list[tuple[bytes, bytes | None]]:
-    """Give the whole files that are damaged, with the vtree of a PSDD."""
-    if kind == "psdd":
-        tree = (DATA / "small.vtree").read_bytes()
-        return [((DATA / "small.psdd").read_bytes(), tree), ((DATA / "small2.psdd").read_bytes(), tree)]
-    if kind == "jpc":
-        return [((DATA / "pyjuice" / f"{name}.jpc").read_bytes(), None) for name in ("hclt", "mixed")]
-    if kind == "spn":
-        return [((DATA / "small.spn").read_bytes(), None), ((DATA / "spn" / "NIPS5.spn").read_bytes(), None)]
-    if kind in ("bif", "xml", "net"):
-        return [((DATA / "networks" / f"small.{kind}").read_bytes(), None)]
-    if kind == "uai":
-        return [((DATA / "networks" / f"{name}.uai").read_bytes(), None) for name in ("small", "pairs")]
-    assert kind == "bin", f"{kind} needs files here"
-    return [((DATA / "spn" / "NIPS5.bin").read_bytes(), None)]
     """Give the whole files that are damaged, with the file beside them."""
     names: dict[str, list[tuple[str, str | None]]] = {
         "spn": [("small.spn", None), ("spn/NIPS5.spn", None)],
