@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickletools
 import re
+import zipfile
 from random import Random
 
 from benchmarks.mutated import DATA, Case, Files, Parser, damage_one
@@ -59,19 +61,26 @@ class Imported(Parser):
 
 
 class Spn(Imported):
-    """Read SPFlow's text; a histogram must have breaks that are integers, for its bins hold symbols."""
+    """Read SPFlow's text, its equations and Libra's circuits; what is over real values has a grid."""
 
     name = "spn"
-    sources = ("small.spn", "spn/NIPS5.spn")
+    sources = ("small.spn", "spn/NIPS5.spn", "leaves.spn", "equation.spn", "libra.spn")
 
     def fault(self, case: Case, found: Circuit) -> str | None:
         """Look at the breaks too."""
         text = case.files["a.spn"]
         for breaks in re.findall(rb"Histogram\([^|()]*\|\[([0-9., \n\t]*)\]", text):
             for word in breaks.split(b","):
-                if re.fullmatch(rb"\s*[0-9]+\.0*[1-9][0-9]*\s*", word):
+                if re.fullmatch(rb"\s*[0-9]+\.0*[1-9][0-9]*\s*", word) and found.grid is None:
                     return f"a histogram over real values was read as one over integers, a break is {word.decode()}"
         return super().fault(case, found)
+
+
+class Json(Imported):
+    """Read deeprob-kit's JSON."""
+
+    name = "json"
+    sources = ("deeprob.json", "deeprob_tree.json")
 
 
 class Bin(Imported):
@@ -149,6 +158,55 @@ class Jpc(Imported):
         return {"a.jpc": b"".join(codes)}
 
 
+class Estimator(Imported):
+    """Read estimators; a damaged one of a known class may be another estimator, and is a distribution then."""
+
+    text = False
+
+
+class Skops(Estimator):
+    """Read scikit-learn's estimators as skops writes them; members of the zip are damaged, and put together anew."""
+
+    name = "skops"
+    sources = ("estimators/mixture.skops",)
+
+    def damaged_files(self, source: Case, dice: Random) -> Files:
+        """Damage the zip, its JSON or an array."""
+        if dice.random() < 0.2:
+            return super().damaged_files(source, dice)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(source.files["a.skops"])) as whole, zipfile.ZipFile(packed, "w") as made:
+            names = whole.namelist()
+            victim = "schema.json" if dice.random() < 0.7 else dice.choice(names)
+            for name in names:
+                data = whole.read(name)
+                if name == victim:
+                    data = damage(data, dice, TEXT if name == "schema.json" and dice.random() < 0.8 else BYTES)
+                made.writestr(name, data)
+        return {"a.skops": packed.getvalue()}
+
+
+class Pkl(Estimator):
+    """Read pickles of estimators."""
+
+    name = "pkl"
+    sources = ("estimators/bayes.pkl",)
+
+
+class Pickle(Estimator):
+    """Read pickles of protocol 0."""
+
+    name = "pickle"
+    sources = ("estimators/kernels.pickle",)
+
+
+class Joblib(Estimator):
+    """Read what joblib writes: numbers lie between a pickle's opcodes."""
+
+    name = "joblib"
+    sources = ("estimators/forest.joblib",)
+
+
 class Bif(Imported):
     """Read networks as BIF."""
 
@@ -177,7 +235,6 @@ class Net(Imported):
     sources = ("networks/small.net",)
 
 
-IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
 class Compiled(Imported):
     """Read ACE's circuits; the circuit or its literal map is damaged."""
 
@@ -236,4 +293,7 @@ class PsddWithoutIds(Psdd):
         return [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
 
 
-IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic)
+IMPORTS = (
+    Spn, Bin, Json, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net,
+    Skops, Pkl, Pickle, Joblib,
+)  # fmt: skip

@@ -14,6 +14,7 @@ _HOMES = {
     "Circuit": "pcedge.circuit", "save_circuit": "pcedge.circuit", "log_likelihood": "pcedge.circuit",
     "sample": "pcedge.circuit", "load_array": "pcedge.data", "load_data": "pcedge.data",
     "Symbolizer": "pcedge.data", "train": "pcedge.learn", "import_circuit": "pcedge.importers",
+    "from_estimator": "pcedge.importers",
     "QuantizationConfig": "pcedge.quantize", "IntegerCircuit": "pcedge.integer", "Program": "pcedge.schedule",
     "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec", "Decoder": "pcedge.codec",
     "Encoder": "pcedge.codec",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -58,7 +59,8 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
 
     Args:
         circuit: the float circuit.
-        settings: fields of `pcedge.quantize.QuantizationConfig`: `weight_bits`, `leaf_bits`, `state_bits`, …
+        settings: fields of `pcedge.quantize.QuantizationConfig`: `weight_bits`, `leaf_bits`, `state_bits`, …; the
+            others are the circuit's defaults (W 8, A 16, L 12, or 15 with a predictor stage or a grid that clips).
 
     Raises:
         WidthError: a width is out of its range.
@@ -66,7 +68,7 @@ def to_integer(circuit: Circuit, **settings: Any) -> IntegerCircuit:
     """
     from pcedge.quantize import QuantizationConfig, quantize
 
-    return quantize(circuit, QuantizationConfig(**settings))
+    return quantize(circuit, replace(QuantizationConfig.of(circuit), **settings))
 
 
 @lru_cache(maxsize=2)

@@ -10,8 +10,9 @@ import click
 from pcedge.cli.grids import Columns, grid_in_words
 from pcedge.cli.inputs import DATA
 from pcedge.cli.output import Command, whole_file
+from pcedge.importers.estimators.parameters import COMPONENTS
 from pcedge.importers.files import READERS
-from pcedge.importers.gridding import SYMBOLS
+from pcedge.importers.gridding import BINS, SYMBOLS
 
 _IN = click.Path(exists=True, dir_okay=False)
 
@@ -22,11 +23,22 @@ _IN = click.Path(exists=True, dir_okay=False)
 @click.option("--vtree", type=_IN, help="The vtree of a PSDD.  [default: FILE's stem with .vtree, else none]")
 @click.option(
     "--symbols", type=click.IntRange(2, 4096), default=SYMBOLS, show_default=True,
-    help="Symbols of a variable of real values, at most: the bins of the grid that loses the least.",
+    help="Symbols of a variable of real values, at most.",
 )  # fmt: skip
 @click.option(
     "--data", type=DATA, help="Real values that the grid is chosen for, in the model's columns.  [default: its leaves]"
 )
+@click.option(
+    "--bins", type=click.Choice(BINS), default=BINS[0], show_default=True,
+    help="Bins of real values: of one width, for scores, or those that forget least, for coding.",
+)  # fmt: skip
+@click.option(
+    "--steps", type=click.IntRange(1, 1 << 16), help="How many steps the circuit of a hidden Markov model has."
+)
+@click.option(
+    "--components", type=click.IntRange(1, 1 << 16),
+    help=f"How many components stand for the kernels of a density.  [default: {COMPONENTS}]",
+)  # fmt: skip
 @click.option(
     "--variables", type=Columns(), help="The columns of the data that hold these variables.  [default: the model's]"
 )
@@ -38,7 +50,7 @@ _IN = click.Path(exists=True, dir_okay=False)
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The float circuit.")
 def import_file(
     file: str, kind: str | None, vtree: str | None, symbols: int, data: str | None, variables: dict[str, int] | None,
-    limit: int | None, out: Path,
+    limit: int | None, out: Path, bins: str, steps: int | None, components: int | None,
 ) -> tuple[dict[str, Any], Any, int]:  # fmt: skip
     """Read a model of other software, such as a circuit of SPFlow or a Bayesian network, and write it as .pcedge.
 
@@ -53,8 +65,11 @@ def import_file(
     from pcedge.importers import import_circuit
     from pcedge.importers.gridding import Gridding, load_values
 
-    gridding = Gridding(symbols, None if data is None else load_values(data))
-    imported = import_circuit(file, format=kind, vtree=vtree, gridding=gridding, limit=limit)
+    gridding = Gridding(symbols, None if data is None else load_values(data), bins=bins)
+    imported = import_circuit(
+        file, format=kind, vtree=vtree, gridding=gridding, limit=limit, steps=steps,
+        components=components,
+    )  # fmt: skip
     circuit = imported.circuit
     if variables is not None:
         if circuit.grid is None:

@@ -41,7 +41,7 @@ SAY_EVERY = 10.0
 @click.option(
     "--leaf-bits",
     type=int,
-    help="L, 8..16: leaf tables sum to 2^L.  [default: 12, of a circuit with a predictor stage 15]",
+    help="L, 8..16: leaf tables sum to 2^L.  [default: 12, 15 with a predictor stage, or a grid that clips]",
 )
 @click.option("--state-bits", default=16, show_default=True, type=int, help="A, 8..16: bits of a state's entry.")
 @click.option(

@@ -71,6 +71,9 @@ class Axis:
         where = f"axis {self.name!r}"
         if not isinstance(self.name, str) or not self.name:
             raise UsageError(f"an axis must have a name, got {self.name!r}")
+        texts = [self.name, *(state for state in self.states if isinstance(state, str))]
+        if not all(map(_whole, texts)):
+            raise UsageError("an axis must have a name and states of whole characters, some are not")
         if type(self.column) is not int or self.column < 0:
             raise UsageError(f"{where}: the column must be an integer of at least 0, got {self.column!r}")
         if self.kind not in KINDS:
@@ -183,6 +186,14 @@ class Axis:
         if not all(type(edge) in (int, float) for edge in fields.get("edges", ())):
             raise UsageError(f"axis {str(entry['name'])[:40]!r}: edges must be numbers")
         return Axis(**fields)
+
+
+def _whole(text: str) -> bool:
+    """Tell whether a text can be written; a damaged one has halves of characters."""
+    try:
+        return text.encode().decode() == text
+    except UnicodeError:
+        return False
 
 
 def _key(state: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -74,6 +75,12 @@ class ValueGrid:
             for place, axis in enumerate(self.axes)
         )
 
+    @cached_property
+    def ordered(self) -> frozenset[int]:
+        """Give the variables over bins or counts, whose ends take what lies beyond: what is rare of them lies there."""
+        axes = enumerate(self.axes)
+        return frozenset(place for place, axis in axes if axis.kind != "states" and axis.outside == "clip")
+
     def variable(self, name: str | int) -> int:
         """Find a variable by its name or number.
 
@@ -132,7 +139,7 @@ class ValueGrid:
             raise DataError(f"data must have shape (records, columns), got {array.shape}")
         if array.dtype.kind not in "biufOUS":
             raise DataError(f"data must be numbers or texts, got {array.dtype}")
-        rows = array.reshape(len(array), -1)
+        rows = array.reshape(len(array), math.prod(array.shape[1:]))
         gone = None if mask is None else mask.reshape(rows.shape)
         out = np.full((len(rows), len(self.axes)), MISSING, dtype=np.int64)
         for place, axis in enumerate(self.axes):

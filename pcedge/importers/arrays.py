@@ -56,10 +56,10 @@ def _array(value: Any, where: str, budget: MemoryBudget) -> NDArray[Any]:
     name = value.function.text
     if name in _RECONSTRUCT:
         _, shape, dtype, fortran, data = value.state
-        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
+        return shaped(buffer_of(data, budget), _dtype(dtype), shape, "F" if fortran else "C", budget)
     if name in _FROM_BUFFER:
         data, dtype, shape, order = value.arguments
-        return _reshape(_bytes(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
+        return shaped(buffer_of(data, budget), _dtype(dtype), shape, "F" if order == "F" else "C", budget)
     if name in _TENSORS:
         return _tensor(value, where, budget)
     raise TypeError(f"got a call of {name}")
@@ -79,7 +79,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return dtype
 
 
-def _bytes(value: Any, budget: MemoryBudget) -> bytes:
+def buffer_of(value: Any, budget: MemoryBudget) -> bytes:
     """Take bytes; protocol 2 writes them as a call of `_codecs.encode` on a latin-1 string."""
     if isinstance(value, Call) and value.function.text == _ENCODE and value.arguments[1] == "latin1":
         if value.made is None:
@@ -91,7 +91,8 @@ def _bytes(value: Any, budget: MemoryBudget) -> bytes:
     return bytes(value)
 
 
-def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: MemoryBudget) -> NDArray[Any]:
+def shaped(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: MemoryBudget) -> NDArray[Any]:
+    """Give bytes as an array of some shape."""
     sizes = (shape,) if type(shape) is int else tuple(shape)
     if len(sizes) > 8 or any(type(size) is not int or not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("the shape must be of at most 8 integers")
@@ -100,6 +101,8 @@ def _reshape(data: bytes, dtype: np.dtype[Any], shape: Any, order: Any, budget: 
         raise ValueError(f"shape {sizes} of {dtype} needs {math.prod(sizes) * dtype.itemsize} bytes, got {len(data)}")
     budget.take(2 * len(data))
     array = np.frombuffer(data, dtype=dtype).reshape(sizes, order=order)
+    if dtype.names is not None:
+        return array
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -109,7 +112,7 @@ def _tensor(value: Call, where: str, budget: MemoryBudget) -> NDArray[Any]:
     if not isinstance(record, Call) or record.function.text != _STORAGE:
         raise TypeError("a tensor must have its storage in the file")
     if record.made is None:
-        record.made = _storage(_bytes(record.arguments[0], budget), where, budget)
+        record.made = _storage(buffer_of(record.arguments[0], budget), where, budget)
     storage = record.made
     if len(sizes) != len(strides) or len(sizes) > 8:
         raise ValueError("a tensor must have a stride for each of at most 8 sizes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,17 +15,21 @@ from pcedge.importers import (
     bif,
     chow_liu,
     compiled,
+    deeprob,
+    estimator_pickles,
     hugin,
     juice,
     logistic,
     psdd,
     pyjuice,
+    skops,
     spflow,
     spflow_binary,
     uai,
     xmlbif,
 )
 from pcedge.importers.compiling import ENTRY_BYTES, VARIABLE_BYTES, compile_network
+from pcedge.importers.estimators import Choices, estimator_draft
 from pcedge.importers.gridding import Gridding
 from pcedge.importers.networks import Network
 from pcedge.importers.normalise import Draft, normalise
@@ -34,7 +38,8 @@ from pcedge.limits import MemoryBudget, read_file
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
 _A_BYTE = {
     "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "ac": 64, "nnf": 64, "lmap": 64, "weights": 64, "clt": 64,
-    "logistic": 64, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48,
+    "logistic": 64, "json": 64, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48,
+    "skops": 8, "pkl": 8, "pickle": 8, "joblib": 8,
 }  # fmt: skip
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
 GZIP_FACTOR = 16
@@ -51,6 +56,12 @@ class Request:
     gridding: Gridding = field(default_factory=Gridding)
     #: entries of the tables that a network is compiled to, at most; None: what the memory for the file has room for
     limit: int | None = None
+    #: steps of a model of sequences
+    steps: int | None = None
+    #: components that a density of many kernels is reduced to
+    components: int | None = None
+    #: the features' names
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +87,12 @@ class Imported:
 
 def _read_spn(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "spn")
-    return spflow.read(data, str(path), budget)
+    return spflow.read(data, str(path), budget, request.gridding)
 
 
 def _read_bin(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "bin")
-    return spflow_binary.read(data, str(path), budget)
+    return spflow_binary.read(data, str(path), budget, request.gridding)
 
 
 def _read_psdd(path: Path, request: Request) -> Draft:
@@ -96,6 +107,28 @@ def _read_jpc(path: Path, request: Request) -> Draft:
     if juice.is_text(data):
         return juice.read(data, str(path), budget)
     return pyjuice.read(data, str(path), budget)
+
+
+def _read_json(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "json")
+    return deeprob.read(data, str(path), budget, request.gridding)
+
+
+def _read_skops(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "skops")
+    return estimator_draft(skops.read(data, str(path), budget), _choices(request, budget))
+
+
+def _read_pickle(reader: str) -> Callable[[Path, Request], Draft]:
+    def read(path: Path, request: Request) -> Draft:
+        data, budget = read_bytes(path, reader)
+        return estimator_draft(estimator_pickles.read(data, str(path), budget), _choices(request, budget))
+
+    return read
+
+
+def _choices(request: Request, budget: MemoryBudget) -> Choices:
+    return Choices(request.gridding, request.steps, request.components, request.names, budget)
 
 
 def _read_ac(path: Path, request: Request) -> Draft:
@@ -152,6 +185,7 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "json": _read_json,
     "ac": _read_ac,
     "nnf": _read_nnf,
     "clt": _read_clt,
@@ -160,6 +194,10 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "xml": _network("xmlbif", xmlbif.read),
     "uai": _network("uai", uai.read),
     "net": _network("net", hugin.read),
+    "skops": _read_skops,
+    "pkl": _read_pickle("pkl"),
+    "pickle": _read_pickle("pickle"),
+    "joblib": _read_pickle("joblib"),
 }
 
 
@@ -170,6 +208,9 @@ def import_circuit(
     vtree: str | Path | None = None,
     gridding: Gridding | None = None,
     limit: int | None = None,
+    steps: int | None = None,
+    components: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> Imported:
     r"""Read a circuit, or another model, that other software wrote.
 
@@ -181,6 +222,9 @@ def import_circuit(
         gridding: how real values become symbols; None takes 64 symbols by the leaves' quantiles.
         limit: entries of the tables that a network is compiled to, at most; None takes as many as the memory that
             reading the file may take has room for, half a million or more.
+        steps: of a model of sequences, such as an HMM: how many the circuit has.
+        components: of a kernel density: how many components stand for all kernels.
+        names: of an estimator's features; None takes those of its fit, else x0, x1, …
 
     Raises:
         UsageError: the format is not known, or a vtree is given for another format.
@@ -204,7 +248,10 @@ def import_circuit(
         raise UsageError(f"{asked} one of {', '.join(READERS)}, got {known!r}")
     if vtree is not None and known != "psdd":
         raise UsageError(f"a vtree belongs to the format psdd, got one for {known}")
-    request = Request(None if vtree is None else Path(vtree), gridding or Gridding(), limit)
+    request = Request(
+        None if vtree is None else Path(vtree), gridding or Gridding(), limit, steps, components,
+        None if names is None else tuple(names),
+    )  # fmt: skip
     draft = READERS[known](path, request)
     return Imported(normalise(draft), known, draft.variables, draft.notes, draft.losses)
 

@@ -22,6 +22,15 @@ from pcedge.importers.graph import DensityLeaf, Leaf, Units
 #: symbols of a real variable where nobody says how many
 SYMBOLS = 64
 
+#: how the bins of a real variable are chosen
+BINS = ("even", "least-loss")
+
+#: families whose bins may be even: of others a few wide bins would hold nearly all
+_EVEN = ("gaussian", "laplace", "logistic", "exponential", "uniform", "histogram")
+
+#: values that must stand behind a distinct one, in the mean, for data to count as steps of a scale
+_REPEATED = 4
+
 #: cells between which the edges of a grid are chosen, at most
 CELLS = 512
 
@@ -43,11 +52,16 @@ class Gridding:
     data: NDArray[np.float64] | None = None
     #: what becomes of values beyond the ends: `clip` or `refuse`
     outside: str = "clip"
+    #: `even`: bins of one width, so that a score tells the density up to a constant; `least-loss`: those that forget
+    #: least, which code best
+    bins: str = "even"
 
     def __post_init__(self) -> None:
-        """Check the number."""
+        """Check number and names."""
         if not 2 <= self.symbols <= 4096:
             raise UsageError(f"the symbols of a grid must be in 2..4096, got {self.symbols}")
+        if self.bins not in BINS:
+            raise UsageError(f"the bins of a grid must be one of {', '.join(BINS)}, got {self.bins!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +98,9 @@ def grid_variable(
 ) -> Gridded:
     """Choose the grid of a variable by its leaves' densities, and integrate them over it.
 
-    Densities over real numbers get bins: with data of few distinct values one around each, else edges of the least
-    mean loss, found by dynamic programming among the densities' quantiles and those of the data. Densities over whole
-    numbers get integers from 0.
+    Densities over real numbers get bins: with data of few distinct steps one around each, else bins of one width, or
+    edges of the least mean loss, found by dynamic programming among the densities' quantiles and those of the data.
+    Densities over whole numbers get integers from 0.
 
     Args:
         name: the variable's name.
@@ -225,21 +239,49 @@ def _grid_counts(
 def _edges(
     densities: Sequence[Density], shares: FloatArray, gridding: Gridding, values: FloatArray | None
 ) -> FloatArray:
-    """Choose edges: around each of few distinct values, those of histograms, or by the least loss."""
-    if values is not None:
-        distinct = np.unique(values)
-        if 2 <= len(distinct) <= gridding.symbols:
-            middles = (distinct[:-1] + distinct[1:]) / 2
-            first, last = 2 * distinct[0] - middles[0], 2 * distinct[-1] - middles[-1]
-            return np.concatenate([[first], middles, [last]])
+    """Choose edges: around each step of data, those of histograms, of one width, or by the least loss."""
+    if values is not None and (found := _steps(values, gridding.symbols)) is not None:
+        return found
     if all(density.family in ("histogram", "uniform") for density in densities):
         breaks = np.unique(np.concatenate([_breaks(density) for density in densities]))
+        apart = 1e-9 * (breaks[-1] - breaks[0])  # what sums and differences made of one number is one
+        breaks = breaks[np.concatenate([[True], np.diff(breaks) > apart])]
         if len(breaks) - 1 <= gridding.symbols:
             return breaks  # nothing is lost
+    if gridding.bins == "even" and all(density.family in _EVEN for density in densities):
+        return _even(densities, gridding.symbols, values)
     cells = _cells(densities, values)
     if len(cells) - 1 <= gridding.symbols:
         return cells
     return cells[_chosen(_costs(densities, shares, cells, values), gridding.symbols)]
+
+
+def _steps(values: FloatArray, symbols: int) -> FloatArray | None:
+    """Give one bin around each step of data that are multiples of a step, and one beyond each end; None of others."""
+    distinct = np.unique(values)
+    if len(distinct) < 2 or len(distinct) * _REPEATED > len(values):
+        return None
+    step = float(np.diff(distinct).min())
+    places = (distinct - distinct[0]) / step
+    count = round(float(places[-1])) + 1
+    if count + 2 > symbols or np.abs(places - places.round()).max() > 1e-3:
+        return None
+    return np.asarray(distinct[0] + step * (np.arange(count + 3) - 1.5))
+
+
+def _even(densities: Sequence[Density], symbols: int, values: FloatArray | None) -> FloatArray:
+    """Give edges of bins of one width over the range that the densities and the data reach.
+
+    A score is the logarithm of a bin's mass: of bins of one width that of the density, less a constant. Wide bins in
+    the tails would make what lies there as likely as what lies in the middle.
+    """
+    ends = np.stack([density.points(_POINTS)[[0, -1]] for density in densities])
+    low, high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    if values is not None:
+        if values[0] == values[-1] and low < values[0] < high:  # a constant: it, what is less, and what is more
+            return np.array([2 * low - values[0], low, high, 2 * high - values[0]])
+        low, high = min(low, float(values[0])), max(high, float(values[-1]))
+    return np.linspace(low, high, symbols + 1)
 
 
 def _breaks(density: Density) -> FloatArray:

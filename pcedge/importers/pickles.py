@@ -60,6 +60,8 @@ def replay(
     budget: MemoryBudget | None = None,
     *,
     persistent: bool = False,
+    what: str = "plain arrays",
+    built: Callable[[Call, BytesIO], Any] | None = None,
 ) -> Any:
     """Give the value of a pickle: None, numbers, strings, bytes, lists, tuples, dicts, and records of calls.
 
@@ -69,6 +71,9 @@ def replay(
         where: the file's name, for messages.
         budget: of the file's memory; a file may have the same pickle read again and again.
         persistent: take references to what is outside the pickle, as records of a call of `persistent`.
+        what: what the file must hold, for messages.
+        built: gives what stands for a record that has got its state; it may read what the file holds there, for some
+            pickles have numbers between their opcodes.
 
     Raises:
         FormatError: the pickle is damaged, mentions another name, or does what no plain data does; or it needs too much
@@ -77,14 +82,15 @@ def replay(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strings with strange escapes in damaged files
-            return _replay(data, allowed, where, budget, persistent)
+            return _replay(data, allowed, where, budget, persistent, what, built)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, UnicodeError) as error:
         raise FormatError(RULE, f"{where} must be a whole pickle ({type(error).__name__}: {error})") from error
 
 
 def _replay(
-    data: bytes, allowed: Callable[[str], bool], where: str, budget: MemoryBudget | None, persistent: bool
-) -> Any:
+    data: bytes, allowed: Callable[[str], bool], where: str, budget: MemoryBudget | None, persistent: bool, what: str,
+    built: Callable[[Call, BytesIO], Any] | None,
+) -> Any:  # fmt: skip
     stack: list[Any] = []
     memo: dict[int, Any] = {}
 
@@ -96,10 +102,11 @@ def _replay(
 
     def name(text: str) -> Name:
         if not allowed(text):
-            raise FormatError(RULE, f"{where} must hold plain arrays, it mentions {text[:80]!r}: nothing of it was run")
+            raise FormatError(RULE, f"{where} must hold {what}, it mentions {text[:80]!r}: nothing of it was run")
         return Name(text)
 
-    for opcode, argument in _opcodes(data, budget):
+    file = BytesIO(data)
+    for opcode, argument in _opcodes(file, budget):
         if opcode in _VALUES:
             stack.append(argument)
         elif opcode in _CONSTANTS:
@@ -135,10 +142,10 @@ def _replay(
             stack.append(_pairs(items))
         elif opcode == "APPEND":
             item = stack.pop()
-            _plain(stack[-1], list).append(item)
+            _items(stack[-1]).append(item)
         elif opcode == "APPENDS":
             items = marked()
-            _plain(stack[-1], list).extend(items)
+            _items(stack[-1]).extend(items)
         elif opcode == "SETITEM":
             value, key = stack.pop(), stack.pop()
             _plain(stack[-1], dict).update(_pairs([key, value]))
@@ -158,10 +165,10 @@ def _replay(
         elif opcode == "BUILD":
             state = stack.pop()
             _plain(stack[-1], Call).state = state
+            if built is not None:
+                stack[-1] = built(stack[-1], file)
         else:
-            raise FormatError(
-                RULE, f"{where} must hold plain arrays, it has the opcode {opcode}: nothing of it was run"
-            )
+            raise FormatError(RULE, f"{where} must hold {what}, it has the opcode {opcode}: nothing of it was run")
     raise ValueError("it has no end")
 
 
@@ -173,8 +180,8 @@ def skip(file: BytesIO, budget: MemoryBudget) -> None:
             budget.take(OPCODE_BYTES)
 
 
-def _opcodes(data: bytes, budget: MemoryBudget | None) -> Iterator[tuple[str, Any]]:
-    for opcode, argument, _ in pickletools.genops(BytesIO(data)):
+def _opcodes(file: BytesIO, budget: MemoryBudget | None) -> Iterator[tuple[str, Any]]:
+    for opcode, argument, _ in pickletools.genops(file):
         if budget is not None:
             budget.take(OPCODE_BYTES)
         yield opcode.name, argument
@@ -185,6 +192,13 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
     if not all(type(key) in (str, int) for key in items[::2]):
         raise TypeError("keys must be strings or integers")
     return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _items(value: Any) -> list[Any]:
+    """Give the list that items go to: a list, or that of a deque, which nobody reads."""
+    if isinstance(value, Call) and value.function.text == "collections.deque":
+        return []
+    return _plain(value, list)  # type: ignore[no-any-return]
 
 
 def _plain(value: Any, kind: type) -> Any:

@@ -106,5 +106,9 @@ class QuantizationConfig:
 
 
 def default_leaf_bits(circuit: Circuit) -> int:
-    """Give L where nobody chooses it: of a predictor stage, leaves hold the weights of a mixture."""
-    return 15 if isinstance(circuit.symbolizer, Predictor) else QuantizationConfig.leaf_bits
+    """Give L where nobody chooses it: more for leaves that hold the weights of a mixture, or tails of densities.
+
+    The first are those of a predictor stage, the second those over a grid that clips.
+    """
+    tails = circuit.grid is not None and circuit.grid.ordered
+    return 15 if tails or isinstance(circuit.symbolizer, Predictor) else QuantizationConfig.leaf_bits

@@ -37,7 +37,8 @@ def quantize(
 
     Args:
         circuit: the float circuit.
-        config: the widths; None takes the defaults (W 8, A 16, and L 12, or 15 with a predictor stage).
+        config: the widths; None takes the defaults (W 8, A 16, and L 12, or 15 with a predictor stage or a
+            grid that clips).
         order: the coding order of the variables; None visits the largest child of every product last; without a
             tree of regions, any order is possible, and None puts variables below the same layers together.
         flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length of
@@ -84,7 +85,7 @@ def quantize(
         others = layers if possible is None else _merge_inputs(possible.layers)
         if others is not layers and [_form(layer) for layer in others] != [_form(layer) for layer in layers]:
             raise UsageError("quantize must have a circuit of the same structure to say what is possible, got another")
-        integers = with_tails(layers, others, integers, config, bits, counts)
+        integers = with_tails(layers, others, integers, config, bits, counts, circuit.grid)
     return IntegerCircuit(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,

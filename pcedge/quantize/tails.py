@@ -13,6 +13,7 @@ from pcedge.arithmetic import ceil_log2
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, Weights, entries
+from pcedge.data.value_grid import ValueGrid
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.nested import LEAST_SYMBOLS
@@ -56,6 +57,7 @@ def with_tails(
     config: QuantizationConfig,
     bits: Sequence[int],
     flows: Sequence[Layer] | None = None,
+    grid: ValueGrid | None = None,
 ) -> tuple[IntegerLayer, ...]:
     """Mark the input layers with tails, and keep those small weights and counts that some record may need.
 
@@ -66,14 +68,18 @@ def with_tails(
         config: how they were rounded.
         bits: W of every layer.
         flows: expected counts, which rows were rounded with.
+        grid: what symbols stand for; a variable over bins or counts, whose ends take what lies beyond, has tails of its
+            own: what is rare of it is there, and how rare is another number for every variable.
     """
+    ordered = frozenset() if grid is None else grid.ordered
     result = list(integers)
-    tailed: dict[int, list[int]] = {}
+    tailed: dict[tuple[int, int], list[int]] = {}
     for index, layer in enumerate(integers):
         if isinstance(layer, IntegerInput):
             small = _keep_counts(layers[index], possible[index], layer, config)
             if small is None:
-                tailed.setdefault(layer.shape.cardinality, []).append(index)
+                own = layer.variable if layer.variable in ordered else -1
+                tailed.setdefault((layer.shape.cardinality, own), []).append(index)
             else:
                 result[index] = small
     for indices in tailed.values():

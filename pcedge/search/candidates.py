@@ -159,7 +159,7 @@ class Choices:
             base, widths = self.circuit(candidate.tables).layers, [config.weight_bits] * len(layers)
             for index, bits in zip(self.sums, candidate.weight_bits, strict=True):
                 widths[index] = bits
-            layers = list(with_tails(base, base, layers, config, widths))
+            layers = list(with_tails(base, base, layers, config, widths, grid=plain.grid))
         return IntegerCircuit(
             tuple(layers), config.weight_bits, config.leaf_bits, config.state_bits, plain.scale_bits, plain.range_bits,
             plain.floor, plain.order, plain.symbolizer, log_constant=plain.log_constant, tails=plain.tails,

@@ -16,9 +16,11 @@ TWO = [Density("gaussian", (0, 1)), Density("gaussian", (10, 0.1))]
 
 
 def test_the_loss_falls_with_the_symbols_and_is_that_of_the_bins() -> None:
-    losses = [grid_variable("x", 0, TWO, None, Gridding(symbols)).loss for symbols in (8, 16, 64, 256)]
+    losses = [
+        grid_variable("x", 0, TWO, None, Gridding(symbols, bins="least-loss")).loss for symbols in (8, 16, 64, 256)
+    ]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 1e-3
-    made = grid_variable("x", 0, TWO, [0.25, 0.75], Gridding(16))
+    made = grid_variable("x", 0, TWO, [0.25, 0.75], Gridding(16, bins="least-loss"))
     # The same by sums over a fine grid: E log f - E log(mass / width).
     expected = 0.0
     edges = np.array(made.axis.edges)
@@ -47,13 +49,44 @@ def test_dynamic_programming_finds_the_best_edges() -> None:
         )
 
 
-def test_data_of_few_values_get_a_bin_each() -> None:
-    data = np.array([[0.0], [4.0], [1.0], [1.0], [np.nan]])
+def test_bins_of_one_width_reach_over_densities_and_data() -> None:
+    made = grid_variable("x", 0, TWO, None, Gridding(32))
+    edges = np.array(made.axis.edges)
+    assert (edges[0], edges[-1], len(edges)) == (-8, 10.8, 33)
+    assert_allclose(np.diff(edges), 18.8 / 32)
+    # A score of these is the density's, but for the bins' one width.
+    x = np.array([-0.3, 0.2, 1.7])
+    logs = np.log(made.tables[0][made.axis.find(x, allow_missing=False)]) - np.log(18.8 / 32)
+    assert_allclose(logs, -0.5 * made.axis.values[made.axis.find(x, allow_missing=False)] ** 2 - 0.919, atol=0.03)
+    far = np.random.default_rng(0).normal(50, 1, (1000, 1))
+    assert grid_variable("x", 0, TWO, None, Gridding(32, far)).axis.edges[-1] == far.max()
+    # A few even bins would hold nearly all of what is skewed.
+    skewed = grid_variable("x", 0, [Density("lognormal", (0, 1))], None, Gridding(32))
+    assert skewed.loss < 0.01 and np.ptp(np.diff(skewed.axis.edges)) > 1
+
+
+def test_data_of_steps_get_a_bin_each_and_one_beyond_each_end() -> None:
+    data = np.repeat([0.0, 4.0, 1.0, 1.0, np.nan], 4)[:, None]
     made = grid_variable("x", 0, TWO, None, Gridding(64, data))
-    assert made.axis.edges == (-0.5, 0.5, 2.5, 5.5)
-    assert made.axis.find(data[:4, 0], allow_missing=False).tolist() == [0, 2, 1, 1]
-    many = np.random.default_rng(0).normal(50, 1, (1000, 1))
-    assert grid_variable("x", 0, TWO, None, Gridding(32, many)).axis.edges[-1] >= many.max()
+    assert made.axis.edges == (-1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+    assert made.axis.find(np.array([0, 4, 1, -7, 99]), allow_missing=False).tolist() == [1, 5, 2, 0, 6]
+    # Few real values, each seen once, are no steps; nor are those of no common step.
+    for values in ([0.0, 4.0, 1.0], [0.0, 1.0, np.pi] * 4):
+        made = grid_variable("x", 0, TWO, None, Gridding(64, np.array(values)[:, None]))
+        assert (made.axis.edges[0], made.axis.edges[-1]) == (-8, 10.8)
+
+
+def test_a_constant_gets_three_bins() -> None:
+    made = grid_variable("x", 0, [Density("gaussian", (0, 1e-3))], None, Gridding(64, np.zeros((100, 1))))
+    assert made.axis.edges == (-0.016, -0.008, 0.008, 0.016)
+    assert made.tables[0, 1] == pytest.approx(1) and 0 < made.tables[0, 2] < 1e-14
+
+
+def test_a_constant_has_mass() -> None:
+    constant = np.zeros((50, 1))
+    gridded = grid_variable("x", 0, [Density("gaussian", (0.0, 2.0))], gridding=Gridding(17, constant))
+    (symbol,) = np.unique(gridded.axis.find(constant[:, 0], allow_missing=False))
+    assert gridded.tables[0, symbol] > 0.03
 
 
 def test_histograms_lose_nothing() -> None:
@@ -88,6 +121,8 @@ def test_units_on_a_grid() -> None:
 def test_refusals() -> None:
     with pytest.raises(UsageError, match=r"the symbols of a grid must be in 2\.\.4096, got 1"):
         Gridding(1)
+    with pytest.raises(UsageError, match="the bins of a grid must be one of even, least-loss, got 'odd'"):
+        Gridding(bins="odd")
     with pytest.raises(UsageError, match="variable 'x' must have at least one density, it has none"):
         grid_variable("x", 0, [])
     with pytest.raises(UsageError, match=r"the data of a grid must have column 1, they have shape \(1, 1\)"):
