@@ -201,6 +201,8 @@ class Joblib(Estimator):
 
 
 IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Skops, Pkl, Pickle, Joblib)
+
+
 class Bif(Imported):
     """Read networks as BIF."""
 
@@ -230,6 +232,8 @@ class Net(Imported):
 
 
 IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
+
+
 class Compiled(Imported):
     """Read ACE's circuits; the circuit or its literal map is damaged."""
 

@@ -32,7 +32,9 @@ _IN = click.Path(exists=True, dir_okay=False)
     "--bins", type=click.Choice(BINS), default=BINS[0], show_default=True,
     help="Bins of real values: of one width, for scores, or those that forget least, for coding.",
 )  # fmt: skip
-@click.option("--steps", type=click.IntRange(1, 1 << 16), help="How many steps the circuit of a hidden Markov model has.")
+@click.option(
+    "--steps", type=click.IntRange(1, 1 << 16), help="How many steps the circuit of a hidden Markov model has."
+)
 @click.option(
     "--components", type=click.IntRange(1, 1 << 16),
     help=f"How many components stand for the kernels of a density.  [default: {COMPONENTS}]",

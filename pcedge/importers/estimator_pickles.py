@@ -173,7 +173,12 @@ def _dtype(value: Any, depth: int = 0) -> np.dtype[Any]:
         })  # fmt: skip
     order = state[1] if isinstance(state, tuple) and len(state) > 1 else "<"
     kind, size_text = name[:1], name[1:]
-    if kind not in tuple("fiubUO") or not size_text.isdecimal() or len(size_text) > 5 or order not in ("<", ">", "|", "="):
+    if (
+        kind not in tuple("fiubUO")
+        or not size_text.isdecimal()
+        or len(size_text) > 5
+        or order not in ("<", ">", "|", "=")
+    ):
         raise TypeError("the dtype must be of numbers or texts")
     dtype: np.dtype[Any] = np.dtype(name if kind != "O" else object)
     return dtype.newbyteorder(">" if order == ">" else "<")
@@ -183,4 +188,3 @@ def _offset(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 4096:
         raise TypeError("a field must have an offset")
     return value
-

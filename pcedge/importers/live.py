@@ -19,8 +19,8 @@ from pcedge.importers.normalise import Draft, normalise
 #: packages whose objects are read by their attributes
 _READ = ("sklearn", "hmmlearn", "pomegranate")
 
-#: packages whose objects a function of its own reads: its module and name; it takes the object, and may take `gridding`,
-#: and gives a circuit
+#: packages whose objects a function of its own reads: its module and name; it takes the object, may take `gridding`, and
+#: gives a circuit
 ELSEWHERE: dict[str, tuple[str, str]] = {"pgmpy": ("pcedge.importers.pgmpy_networks", "from_pgmpy")}
 
 #: classes of scikit-learn that are compiled and give arrays as their state: trees of decisions and of neighbours
@@ -103,7 +103,7 @@ def plain(value: Any, depth: int = 0) -> Any:
         if value.dtype != object:
             return value
         return [plain(item, depth + 1) for item in value.ravel()]
-    if depth > _DEPTH or isinstance(value, type) or callable(value) and not hasattr(value, "__dict__"):
+    if depth > _DEPTH or isinstance(value, type) or (callable(value) and not hasattr(value, "__dict__")):
         return None
     if isinstance(value, list | tuple):
         return type(value)(plain(item, depth + 1) for item in value) if type(value) in (list, tuple) else None
@@ -139,7 +139,13 @@ def _name(kind: type) -> str:
 
 
 def _choices(
-    symbols: int, data: ArrayLike | None, steps: int | None, components: int | None, names: Sequence[str] | None, outside: str, bins: str,
+    symbols: int,
+    data: ArrayLike | None,
+    steps: int | None,
+    components: int | None,
+    names: Sequence[str] | None,
+    outside: str,
+    bins: str,
 ) -> Choices:
     if outside not in ("clip", "refuse"):
         raise UsageError(f"outside must be clip or refuse, got {outside!r}")
@@ -149,4 +155,6 @@ def _choices(
             records = np.asarray(data, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise UsageError(f"the data of a grid must be numbers ({error})") from error
-    return Choices(Gridding(symbols, records, outside, bins), steps, components, None if names is None else tuple(names))
+    return Choices(
+        Gridding(symbols, records, outside, bins), steps, components, None if names is None else tuple(names)
+    )

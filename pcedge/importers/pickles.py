@@ -168,9 +168,7 @@ def _replay(
             if built is not None:
                 stack[-1] = built(stack[-1], file)
         else:
-            raise FormatError(
-                RULE, f"{where} must hold {what}, it has the opcode {opcode}: nothing of it was run"
-            )
+            raise FormatError(RULE, f"{where} must hold {what}, it has the opcode {opcode}: nothing of it was run")
     raise ValueError("it has no end")
 
 

@@ -28,7 +28,15 @@ _DEPTH = 60
 
 #: nodes that stand for what no density needs: types, functions, states of generators
 _IGNORED = frozenset(
-    {"TypeNode", "FunctionNode", "MethodNode", "RandomStateNode", "RandomGeneratorNode", "SliceNode", "OperatorFuncNode"}
+    {
+        "TypeNode",
+        "FunctionNode",
+        "MethodNode",
+        "RandomStateNode",
+        "RandomGeneratorNode",
+        "SliceNode",
+        "OperatorFuncNode",
+    }
 )
 
 _CHUNK = 1 << 20
@@ -146,7 +154,9 @@ def read_npy(data: bytes, where: str, budget: MemoryBudget) -> NDArray[Any]:
     for size in shape:
         count *= int(size)
     if dtype.hasobject or not dtype.itemsize or any(size < 0 for size in shape) or count * dtype.itemsize != len(rest):
-        raise FormatError(RULE, f"{where} must hold .npy files of as many numbers as they say, {shape} of {dtype} is not")
+        raise FormatError(
+            RULE, f"{where} must hold .npy files of as many numbers as they say, {shape} of {dtype} is not"
+        )
     budget.take(len(rest))
     array = np.frombuffer(rest, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     return array[()] if array.ndim else array.reshape(())

@@ -52,7 +52,10 @@ MODELS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 
 WRITERS: dict[str, Callable[[Any, Path], object]] = {
     "skops": lambda model, path: skops.io.dump(model, path),
-    **{f"pickle-{number}": lambda model, path, n=number: path.write_bytes(pickle.dumps(model, n)) for number in (0, 2, 4, 5)},
+    **{
+        f"pickle-{number}": lambda model, path, number=number: path.write_bytes(pickle.dumps(model, number))
+        for number in (0, 2, 4, 5)
+    },
     "joblib": lambda model, path: joblib.dump(model, path),
     "joblib-zlib": lambda model, path: joblib.dump(model, path, compress=3),
 }  # fmt: skip
@@ -122,14 +125,18 @@ def test_a_pickle_that_calls_is_refused_unexecuted(tmp_path: Path, inside: bool)
         held = model
     for suffix, write in (("pkl", WRITERS["pickle-4"]), ("pickle", WRITERS["pickle-0"]), ("joblib", WRITERS["joblib"])):
         write(held, path.with_suffix(f".{suffix}"))
-        with pytest.raises(FormatError, match=r"must hold a known estimator, it mentions '\w+\.system': nothing of it was run"):
+        with pytest.raises(
+            FormatError, match=r"must hold a known estimator, it mentions '\w+\.system': nothing of it was run"
+        ):
             import_circuit(path.with_suffix(f".{suffix}"))
     assert not mark.exists()
     pickle.loads(path.read_bytes())  # the trap is one
     assert mark.exists()
 
 
-@pytest.mark.parametrize("code", [b"csklearn.utils\nsystem\n(tR.", b"cbuiltins\neval\n(S'1'\ntR.", b"\x80\x04\x8c\x02os\x8c\x06system\x93."])
+@pytest.mark.parametrize(
+    "code", [b"csklearn.utils\nsystem\n(tR.", b"cbuiltins\neval\n(S'1'\ntR.", b"\x80\x04\x8c\x02os\x8c\x06system\x93."]
+)
 def test_other_names_are_refused(tmp_path: Path, code: bytes) -> None:
     path = tmp_path / "a.pkl"
     path.write_bytes(code)
@@ -155,19 +162,24 @@ def npy(array: Any) -> bytes:
 SKOPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "no schema": (lambda held: {k: v for k, v in held.items() if k != "schema.json"}, "must hold one schema.json"),
     "another class": (
-        lambda held: held | {"schema.json": held["schema.json"].replace(b"sklearn.pipeline", b"os").replace(b'"Pipeline"', b'"system"')},
+        lambda held: held | {"schema.json": held["schema.json"].replace(b"sklearn.pipeline", b"os").replace(
+            b'"Pipeline"', b'"system"')},
         "must hold a known estimator, it mentions 'os.system': nothing of it was run"),
     "objects": (
-        lambda held: {k: npy(np.array([Evil(Path("x"))], dtype=object)) if k.endswith(".npy") else v for k, v in held.items()},
+        lambda held: {
+            k: npy(np.array([Evil(Path("x"))], dtype=object)) if k.endswith(".npy") else v for k, v in held.items()},
         "must hold .npy files of as many numbers as they say"),
     "a shape of its own": (
-        lambda held: {k: v.replace(b"(4,)", b"(9,)") for k, v in held.items()}, "must hold .npy files of as many numbers as"),
+        lambda held: {k: v.replace(b"(4,)", b"(9,)") for k, v in held.items()},
+        "must hold .npy files of as many numbers as"),
     "depth": (lambda held: {"schema.json": b'{"__loader__":"ListNode","content":[' * 200 + b"]}" * 200}, "60 deep"),
     "depth of JSON": (lambda held: {"schema.json": b"[" * 200_000}, "must be a whole .skops file"),
     "no estimator": (
-        lambda held: {"schema.json": b'{"__loader__":"JsonNode","content":"[1]"}'}, "must hold an estimator, it holds a list"),
+        lambda held: {"schema.json": b'{"__loader__":"JsonNode","content":"[1]"}'},
+        "must hold an estimator, it holds a list"),
     "a loader of its own": (
-        lambda held: {"schema.json": b'{"__loader__":"EvalNode","content":"1"}'}, "must be one that estimators have, got 'EvalNode'"),
+        lambda held: {"schema.json": b'{"__loader__":"EvalNode","content":"1"}'},
+        "must be one that estimators have, got 'EvalNode'"),
     "a node that is not there": (
         lambda held: {"schema.json": b'{"__loader__":"CachedNode","__id__":7}'}, "must be a whole .skops file"),
 }  # fmt: skip
@@ -220,7 +232,10 @@ def test_trees_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.pkl"
     data = pickle.dumps(tree, 4)
     whole = state["nodes"].tobytes()
-    for field, value, text in (("left_child", 0, "must have a feature and two nodes behind it"), ("feature", 9, "must have a feature")):
+    for field, value, text in (
+        ("left_child", 0, "must have a feature and two nodes behind it"),
+        ("feature", 9, "must have a feature"),
+    ):
         nodes = state["nodes"].copy()
         nodes[field][0] = value
         assert data.count(whole) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hmmlearn.hmm import CategoricalHMM, GaussianHMM, GMMHMM, MultinomialHMM, PoissonHMM
+from hmmlearn.hmm import GMMHMM, CategoricalHMM, GaussianHMM, MultinomialHMM, PoissonHMM
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
@@ -46,7 +46,9 @@ def forward(circuit: Any, emissions: Any, x: Any) -> float:
                     high = np.inf if row[column] == len(edges) - 2 else edges[row[column] + 1]
                     upper = distribution.sf(low) < 0.5
                     product *= (
-                        distribution.sf(low) - distribution.sf(high) if upper else distribution.cdf(high) - distribution.cdf(low)
+                        distribution.sf(low) - distribution.sf(high)
+                        if upper
+                        else distribution.cdf(high) - distribution.cdf(low)
                     )
                 mass[state] += product
         alpha = alpha * mass
@@ -61,7 +63,9 @@ def test_categorical(steps: int) -> None:
     circuit = from_estimator(model, steps=steps)
     x = RNG.integers(0, 4, (50, steps))
     assert_allclose(log_likelihood(circuit, x), [model.score(row[:, None]) for row in x], atol=1e-9)
-    assert circuit.grid.names == tuple(f"x[{step}]" for step in range(steps)) and circuit.log_constant == pytest.approx(0)
+    assert circuit.grid.names == tuple(f"x[{step}]" for step in range(steps)) and circuit.log_constant == pytest.approx(
+        0
+    )
 
 
 def test_states_that_emit_alike_stay_apart() -> None:
@@ -96,7 +100,9 @@ def test_gaussian(kind: str) -> None:
     fine = from_estimator(model, steps=STEPS, symbols=2048)
     widths = sum(np.log(axis.edges[1] - axis.edges[0]) for axis in fine.grid.axes)
     x = model.sample(STEPS, random_state=2)[0]
-    assert log_likelihood(fine, fine.grid.symbols_of(x.reshape(1, -1)))[0] - widths == pytest.approx(model.score(x), abs=0.1)
+    assert log_likelihood(fine, fine.grid.symbols_of(x.reshape(1, -1)))[0] - widths == pytest.approx(
+        model.score(x), abs=0.1
+    )
 
 
 @pytest.mark.parametrize("kind", ["diag", "spherical"])
@@ -108,7 +114,8 @@ def test_mixtures(kind: str, features: int) -> None:
     model = chain(GMMHMM(STATES, n_mix=2, covariance_type=kind), means_=means, weights_=weights, covars_=covariances)
     circuit = from_estimator(model, steps=STEPS)
     emissions = [
-        [(weights[k, m], [stats.norm(mean, np.sqrt(0.75)) for mean in means[k, m]]) for m in range(2)] for k in range(STATES)
+        [(weights[k, m], [stats.norm(mean, np.sqrt(0.75)) for mean in means[k, m]]) for m in range(2)]
+        for k in range(STATES)
     ]
     x = RNG.normal(0, 3, (STEPS, features))
     symbols = circuit.grid.symbols_of(x.reshape(1, -1))
@@ -117,15 +124,22 @@ def test_mixtures(kind: str, features: int) -> None:
 
 def test_steps_share_their_memory() -> None:
     table = RNG.dirichlet(np.full(64, 0.3), 16)
-    model = chain(CategoricalHMM(16), emissionprob_=table, startprob_=np.full(16, 1 / 16), transmat_=RNG.dirichlet(np.ones(16), 16))
+    model = chain(
+        CategoricalHMM(16),
+        emissionprob_=table,
+        startprob_=np.full(16, 1 / 16),
+        transmat_=RNG.dirichlet(np.ones(16), 16),
+    )
     rom = [
-        estimate_cost(pcedge.to_integer(from_estimator(model, steps=steps)), target="zcu104").memory_bits for steps in (8, 128)
+        estimate_cost(pcedge.to_integer(from_estimator(model, steps=steps)), target="zcu104").memory_bits
+        for steps in (8, 128)
     ]
     assert rom[0]["tables"] == rom[1]["tables"] and rom[0]["weights"] == rom[1]["weights"] and rom[1]["rom"] < 30_000
     gaussian = chain(GaussianHMM(STATES, covariance_type="diag"), means_=MEANS)
     gaussian.covars_ = np.ones((STATES, 2))
     rom = [
-        estimate_cost(pcedge.to_integer(from_estimator(gaussian, steps=steps)), target="zcu104").memory_bits for steps in (4, 32)
+        estimate_cost(pcedge.to_integer(from_estimator(gaussian, steps=steps)), target="zcu104").memory_bits
+        for steps in (4, 32)
     ]
     assert rom[0]["tables"] == rom[1]["tables"] and rom[0]["weights"] == rom[1]["weights"]
 
@@ -134,9 +148,14 @@ def test_data_of_frames_or_of_windows_choose_one_grid() -> None:
     model = chain(GaussianHMM(STATES, covariance_type="diag"), means_=MEANS)
     model.covars_ = np.ones((STATES, 2))
     frames = np.tile(RNG.integers(-3, 4, (30, 2)), (1, STEPS)).astype(float)
-    one, other = from_estimator(model, steps=STEPS, data=frames), from_estimator(model, steps=STEPS, data=frames.reshape(-1, 2))
+    one, other = (
+        from_estimator(model, steps=STEPS, data=frames),
+        from_estimator(model, steps=STEPS, data=frames.reshape(-1, 2)),
+    )
     assert one.grid == other.grid and one.cardinalities[0] == 9
-    with pytest.raises(UsageError, match=r"the data of a grid must have 2 columns, or 10 of all steps, they have shape"):
+    with pytest.raises(
+        UsageError, match=r"the data of a grid must have 2 columns, or 10 of all steps, they have shape"
+    ):
         from_estimator(model, steps=STEPS, data=frames[:, :3])
 
 

@@ -79,7 +79,8 @@ def check_mixture(model: Any) -> None:
     # What each component counts, by the library itself at the components' means.
     at_means = model._estimate_weighted_log_prob(model.means_)
     weights = np.exp([
-        at_means[k, k] - sum(part.logpdf(mean) for part, mean in zip(parts[k], model.means_[k], strict=True)) for k in range(3)
+        at_means[k, k] - sum(part.logpdf(mean) for part, mean in zip(parts[k], model.means_[k], strict=True))
+        for k in range(3)
     ])  # fmt: skip
     expected = mixture(circuit, weights, parts, far)
     given = log_likelihood(circuit, circuit.grid.symbols_of(far)) + circuit.log_constant
@@ -96,7 +97,9 @@ def check_mixture(model: Any) -> None:
 def test_full_covariances_say_what_to_do() -> None:
     for kind in ("full", "tied"):
         model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
-        with pytest.raises(FormatError, match=rf"GaussianMixture must have .*, got '{kind}'.*refit with covariance_type='diag'"):
+        with pytest.raises(
+            FormatError, match=rf"GaussianMixture must have .*, got '{kind}'.*refit with covariance_type='diag'"
+        ):
             from_estimator(model)
 
 
@@ -108,8 +111,10 @@ def test_gaussian_naive_bayes() -> None:
     records = np.concatenate([X.astype(object), LABELS[:, None].astype(object)], axis=1)
     spread = np.sqrt(model.var_)
     joint = np.stack([
-        mixture(circuit, [model.class_prior_[k]], [[stats.norm(*p) for p in zip(model.theta_[k], spread[k], strict=True)]], X)
-        for k in range(3)
+        mixture(
+            circuit, [model.class_prior_[k]],
+            [[stats.norm(*p) for p in zip(model.theta_[k], spread[k], strict=True)]], X,
+        ) for k in range(3)
     ], axis=1)  # fmt: skip
     assert_allclose(log_likelihood(circuit, circuit.grid.symbols_of(records)), joint[np.arange(150), Y], atol=1e-9)
     assert_array_equal(class_posterior(circuit, X).argmax(axis=1), joint.argmax(axis=1))
@@ -166,14 +171,18 @@ def test_kernel_density_of_more_is_exact_or_reduced() -> None:
     model = KernelDensity(bandwidth=0.4).fit(X[::5])
     circuit = from_estimator(model)
     parts = [[stats.norm(c, 0.4) for c in row] for row in X[::5]]
-    assert_allclose(log_likelihood(circuit, circuit.grid.symbols_of(X)), mixture(circuit, np.full(30, 1 / 30), parts, X), atol=1e-9)
+    assert_allclose(
+        log_likelihood(circuit, circuit.grid.symbols_of(X)), mixture(circuit, np.full(30, 1 / 30), parts, X), atol=1e-9
+    )
     whole, few = from_estimator(model, symbols=32), from_estimator(model, symbols=32, components=6)
     assert few.layers[4].gather.shape == (6, 4)
     assert log_likelihood(few, few.grid.symbols_of(X)).mean() == pytest.approx(
         log_likelihood(whole, whole.grid.symbols_of(X)).mean(), abs=0.5
     )
     for kernel in ("tophat", "exponential", "cosine"):
-        with pytest.raises(FormatError, match=r"the kernel of a KernelDensity of 4 features must be gaussian, or in one"):
+        with pytest.raises(
+            FormatError, match=r"the kernel of a KernelDensity of 4 features must be gaussian, or in one"
+        ):
             from_estimator(KernelDensity(kernel=kernel).fit(X))
 
 
@@ -182,7 +191,9 @@ def test_the_reduction_of_kernels_says_what_it_loses() -> None:
     from pcedge.importers.live import draft_of
 
     draft = draft_of(KernelDensity(bandwidth=0.4).fit(X), Choices(components=10))
-    assert draft.notes[0].startswith("150 kernels became 10 components: the mean log-density at the kernels' centres changes by -")
+    assert draft.notes[0].startswith(
+        "150 kernels became 10 components: the mean log-density at the kernels' centres changes by -"
+    )
     assert not draft_of(KernelDensity(bandwidth=0.4).fit(X), Choices(components=150)).notes
 
 
@@ -209,7 +220,9 @@ def test_a_forest_is_the_mixture_of_its_trees() -> None:
         joint = np.exp(np.stack([log_likelihood(circuit, part) for part in symbols], axis=1))
         boxes = circuit.layers[-1].weights.shape[1]
         assert boxes == sum(tree.tree_.n_leaves for tree in model.estimators_)
-        assert_allclose(joint.sum(axis=1), np.exp(log_likelihood(circuit, circuit.grid.symbols_of(X, allow_missing=True))))
+        assert_allclose(
+            joint.sum(axis=1), np.exp(log_likelihood(circuit, circuit.grid.symbols_of(X, allow_missing=True)))
+        )
         assert (joint.argmax(axis=1) == model.predict(X)).mean() > 0.94
 
 
@@ -222,7 +235,7 @@ def test_isolation_forest_integrates_its_boxes() -> None:
     for estimator, places in zip(model.estimators_, model.estimators_features_, strict=True):
         tree = estimator.tree_
 
-        def walk(node: int, box: list[tuple[float, float]]) -> None:
+        def walk(node: int, box: list[tuple[float, float]], tree: Any = tree, places: Any = places) -> None:
             if tree.children_left[node] < 0:
                 product = np.full(len(X), tree.n_node_samples[node] / tree.n_node_samples[0] / 3)
                 for column, (low, high) in enumerate(box):
@@ -232,10 +245,10 @@ def test_isolation_forest_integrates_its_boxes() -> None:
                 return
             place, threshold = places[tree.feature[node]], tree.threshold[node]
             low, high = box[place]
-            walk(tree.children_left[node], [*box[:place], (low, threshold), *box[place + 1 :]])
-            walk(tree.children_right[node], [*box[:place], (threshold, high), *box[place + 1 :]])
+            walk(tree.children_left[node], [*box[:place], (low, threshold), *box[place + 1 :]], tree, places)
+            walk(tree.children_right[node], [*box[:place], (threshold, high), *box[place + 1 :]], tree, places)
 
-        walk(0, ends)
+        walk(0, ends, tree, places)
     assert_allclose(log_likelihood(circuit, symbols), np.log(expected), atol=1e-9)
 
 
@@ -254,21 +267,29 @@ def test_two_scalers_and_passthrough() -> None:
     model = make_pipeline(MinMaxScaler((-1, 3)), "passthrough", StandardScaler(), GaussianNB()).fit(X, Y)
     circuit = from_estimator(model)
     inner = from_estimator(model[-1])
-    back = model[0].inverse_transform(model[2].inverse_transform(np.tile(np.array(inner.grid.axes[0].edges)[:, None], (1, 4))))
+    back = model[0].inverse_transform(
+        model[2].inverse_transform(np.tile(np.array(inner.grid.axes[0].edges)[:, None], (1, 4)))
+    )
     assert_allclose(circuit.grid.axes[0].edges, back[:, 0])
     assert circuit.grid.axes[4] == inner.grid.axes[4]
 
 
 def test_what_is_refused() -> None:
     for model, text in (
-        (make_pipeline(SelectKBest(k=2), GaussianNB()).fit(X, Y), r"before the last must be StandardScaler.*got SelectKBest"),
+        (
+            make_pipeline(SelectKBest(k=2), GaussianNB()).fit(X, Y),
+            r"before the last must be StandardScaler.*got SelectKBest",
+        ),
         (make_pipeline(StandardScaler(), GaussianNB()), "StandardScaler must be fitted, it has no n_features_in_"),
         (RandomForestRegressor(2).fit(X, Y), "RandomForestRegressor tells a value, and no density"),
         (ComplementNB().fit(X, Y), "ComplementNB has weights that are no probabilities"),
         (StandardScaler().fit(X), r"an estimator must be one of hmmlearn: CategoricalHMM.*got sklearn\.preprocessing"),
         (GaussianNB(), "GaussianNB must be fitted, it has no classes_"),
         (object(), r"an estimator must be of sklearn, .*, got builtins\.object"),
-        (DecisionTreeClassifier().fit(X, np.column_stack([Y, Y])), "DecisionTreeClassifier must have one output, it has 2"),
+        (
+            DecisionTreeClassifier().fit(X, np.column_stack([Y, Y])),
+            "DecisionTreeClassifier must have one output, it has 2",
+        ),
     ):
         with pytest.raises((UsageError, FormatError), match=text):
             from_estimator(model)

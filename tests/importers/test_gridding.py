@@ -16,7 +16,9 @@ TWO = [Density("gaussian", (0, 1)), Density("gaussian", (10, 0.1))]
 
 
 def test_the_loss_falls_with_the_symbols_and_is_that_of_the_bins() -> None:
-    losses = [grid_variable("x", 0, TWO, None, Gridding(symbols, bins="least-loss")).loss for symbols in (8, 16, 64, 256)]
+    losses = [
+        grid_variable("x", 0, TWO, None, Gridding(symbols, bins="least-loss")).loss for symbols in (8, 16, 64, 256)
+    ]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 1e-3
     made = grid_variable("x", 0, TWO, [0.25, 0.75], Gridding(16, bins="least-loss"))
     # The same by sums over a fine grid: E log f - E log(mass / width).

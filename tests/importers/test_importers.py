@@ -153,12 +153,8 @@ def test_gzip_and_suffixes(tmp_path: Path) -> None:
     assert import_circuit(packed).format == "spn"
     plain = write(tmp_path / "x.txt", (DATA / "small.spn").read_text())
     assert import_circuit(plain, format="spn").names == ("count", "size")
-    with pytest.raises(UsageError, match=r"the suffix of .*x\.txt must be one of spn, bin, psdd, jpc, .*joblib, got 'txt'"):
-        import_circuit(plain)
-    with pytest.raises(UsageError, match=r"--format must be one of spn, bin, psdd, jpc, .*joblib, got 'onnx'"):
     with pytest.raises(UsageError, match=r"the suffix of .*x\.txt must be one of spn, bin, psdd, jpc, .*, got 'txt'"):
         import_circuit(plain)
-    with pytest.raises(UsageError, match=r"--format must be one of spn, bin, psdd, jpc, .*, got 'onnx'"):
     with pytest.raises(
         UsageError, match=r"the suffix of .*x\.txt must be one of spn, bin, psdd, jpc, .*, got 'txt'"
     ):
@@ -193,7 +189,6 @@ def test_command(tmp_path: Path) -> None:
     assert said["layers"] == {"input": 4, "product": 3, "sum": 3}
     assert load_circuit(out).cardinalities == (2, 2, 2, 2)
     wrong = CliRunner().invoke(group, ["import", str(DATA / "small.vtree"), "--out", str(out)])
-    assert wrong.exit_code == 2 and "joblib, got 'vtree'" in wrong.stderr
     assert wrong.exit_code == 2 and "must be one of spn, bin, psdd, jpc, " in wrong.stderr and ", got 'vtree'" in wrong.stderr
     assert (
         wrong.exit_code == 2

@@ -22,7 +22,9 @@ def _refused(why: str) -> Mapper:
     return refuse
 
 
-_REGRESSOR = _refused("tells a value, and no density: take a classifier of the same data, or a mixture of features and value")
+_REGRESSOR = _refused(
+    "tells a value, and no density: take a classifier of the same data, or a mixture of features and value"
+)
 
 #: by package and class: what maps it. The place for a new class (docs/importers.md, section Estimators)
 KNOWN: dict[tuple[str, str], Mapper] = {
@@ -92,4 +94,3 @@ def _mapping(estimator: Described) -> Mapper:
     names = [", ".join(kind for library, kind in KNOWN if library == wanted) for wanted in libraries]
     listed = "; ".join(f"{library}: {kinds}" for library, kinds in zip(libraries, names, strict=True))
     raise UsageError(f"an estimator must be one of {listed}, got {estimator.name[:80]}")
-

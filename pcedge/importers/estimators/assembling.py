@@ -61,7 +61,9 @@ def variable_of(
     return Variable(Axis(name, column, "integers", count=symbols, outside="refuse"), padded)
 
 
-def class_variable(column: int, labels: Sequence[str | int | float], tables: FloatArray, name: str = "class") -> Variable:
+def class_variable(
+    column: int, labels: Sequence[str | int | float], tables: FloatArray, name: str = "class"
+) -> Variable:
     """Give the variable of a classifier's labels: tables are P(label | component), (components, labels)."""
     return Variable(Axis(name, column, "states", states=tuple(labels)), tables)
 
@@ -134,7 +136,8 @@ def scaled(draft: Draft, offset: FloatArray, scale: FloatArray, what: str) -> Dr
         if axis.column < len(scale):
             if axis.kind != "bins":
                 raise FormatError(
-                    RULE, f"{what} is before a model whose {axis.name!r} is over whole numbers; fit the model without it"
+                    RULE,
+                    f"{what} is before a model whose {axis.name!r} is over whole numbers; fit the model without it",
                 )
             edges = np.asarray(axis.edges) * scale[axis.column] + offset[axis.column]
             axis = replace(axis, edges=tuple(edges.tolist()))

@@ -46,8 +46,10 @@ def gaussian(estimator: Described, choices: Choices) -> Draft:
     means = estimator.floats("means_", states, None)
     kind = _covariances(estimator)
     shape = means.shape if kind == "diag" else (states,)
-    given = estimator.floats("_covars_", *shape, positive=True) if np.ndim(estimator.need("_covars_")) == len(shape) else (
-        estimator.floats("_covars_", states, None, positive=True)
+    given = (
+        estimator.floats("_covars_", *shape, positive=True)
+        if np.ndim(estimator.need("_covars_")) == len(shape)
+        else (estimator.floats("_covars_", states, None, positive=True))
     )
     deviations = np.sqrt(np.broadcast_to(given.reshape(states, -1), means.shape))
     leaves = [
@@ -111,7 +113,9 @@ def chain_draft(estimator: Described, choices: Choices, chain: Chain) -> Draft:
     if steps * sum(variable.tables.size for variable in made) > MAX_TABLE:
         raise FormatError("import-size", f"all leaf tables together must hold {MAX_TABLE} numbers at most")
     variables = [
-        replace(variable, axis=replace(variable.axis, name=f"{variable.axis.name}[{step}]", column=step * features + column))
+        replace(
+            variable, axis=replace(variable.axis, name=f"{variable.axis.name}[{step}]", column=step * features + column)
+        )
         for step in range(steps)
         for column, variable in enumerate(made)
     ]
@@ -135,7 +139,9 @@ def chain_draft(estimator: Described, choices: Choices, chain: Chain) -> Draft:
         ]
         if features > 1 and (mixed is not None or step == steps - 1):
             gather = np.stack([gather for _, gather in factors], axis=1)
-            factors = [(add(ProductLayer(tuple(layer for layer, _ in factors), gather), "emissions"), np.arange(len(gather)))]
+            factors = [
+                (add(ProductLayer(tuple(layer for layer, _ in factors), gather), "emissions"), np.arange(len(gather)))
+            ]
         if mixed is not None:
             layer, gather = factors[0]
             factors = [(add(SumLayer((layer,), _merged(mixed, gather)), "mixtures"), np.arange(states))]
@@ -160,7 +166,7 @@ def chain_draft(estimator: Described, choices: Choices, chain: Chain) -> Draft:
 def _merged(log_weights: FloatArray, units: IntArray) -> FloatArray:
     """Give the weights of units from those of columns, where column c is the unit `units[c]`."""
     merged = np.full((len(log_weights), int(units.max()) + 1), -np.inf)
-    np.logaddexp.at(merged, (slice(None), units), log_weights)
+    np.logaddexp.at(merged.T, units, log_weights.T)
     return merged
 
 
@@ -187,7 +193,8 @@ def _frames(choices: Choices, features: int, steps: int) -> FloatArray | None:
     if data.ndim == 2 and data.shape[1] == features * steps:
         return data.reshape(-1, features)
     raise UsageError(
-        f"the data of a grid must have {features} columns, or {features * steps} of all steps, they have shape {data.shape}"
+        f"the data of a grid must have {features} columns, or {features * steps} of all steps, they have shape "
+        f"{data.shape}"
     )
 
 
@@ -201,7 +208,9 @@ def _chain(estimator: Described, emissions: Sequence[Sequence[tuple[float, Seque
     wrong = np.flatnonzero(np.abs(moves.sum(axis=1) - 1) > 1e-6)
     if len(wrong):
         raise FormatError(
-            RULE, f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to {moves[wrong[0]].sum():.9g}"
+            RULE,
+            f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to "
+            f"{moves[wrong[0]].sum():.9g}",
         )
     return Chain(logarithms(estimator.floats("startprob_", states, low=0.0)), logarithms(moves), None, emissions)
 

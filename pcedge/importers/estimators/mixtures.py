@@ -54,13 +54,17 @@ def _expected(estimator: Described, components: int, features: int) -> FloatArra
     precision = estimator.floats("mean_precision_", components, positive=True)
     steps = 0.5 * (freedom - np.arange(features)[:, None])
     if not (steps > 0).all():
-        raise FormatError(RULE, f"{estimator.kind}.degrees_of_freedom_ must be {features} or more, got {freedom.min():g}")
+        raise FormatError(
+            RULE, f"{estimator.kind}.degrees_of_freedom_ must be {features} or more, got {freedom.min():g}"
+        )
     spread = features * (math.log(2) - np.log(freedom)) + digamma(steps).sum(axis=0) - features / precision
     given = estimator.need("weight_concentration_")
     if isinstance(given, list | tuple):  # of a Dirichlet process: the sticks' two parameters
         if len(given) != 2:
             raise FormatError(RULE, f"{estimator.kind}.weight_concentration_ must be two arrays, got {len(given)}")
-        first, second = (floats(part, f"{estimator.kind}.weight_concentration_", components, positive=True) for part in given)
+        first, second = (
+            floats(part, f"{estimator.kind}.weight_concentration_", components, positive=True) for part in given
+        )
         both = digamma(first + second)
         left = np.concatenate([[0.0], np.cumsum(digamma(second) - both)[:-1]])
         return np.asarray(digamma(first) - both + left + 0.5 * spread)
@@ -71,8 +75,8 @@ def _expected(estimator: Described, components: int, features: int) -> FloatArra
 def full_covariances(what: str, kind: str) -> str:
     """Say what to do about covariances between variables."""
     return (
-        f"{what} must have covariance_type 'diag' or 'spherical', got {kind!r}: a product of leaves has no covariances; "
-        "refit with covariance_type='diag' and more components, or rotate the data first (PCA with whiten=True) and "
+        f"{what} must have covariance_type 'diag' or 'spherical', got {kind!r}: a product of leaves has no "
+        "covariances; refit with covariance_type='diag' and more components, or rotate the data first (PCA with whiten=True) and "
         "grid what that gives"
     )
 
@@ -98,26 +102,32 @@ def kernel_density(estimator: Described, choices: Choices) -> Draft:
     """
     choices.no_steps(estimator)
     points, weights = _points(estimator)
-    width = float(estimator.floats("bandwidth_" if "bandwidth_" in estimator.attributes else "bandwidth", 1, positive=True)[0])
+    width = float(
+        estimator.floats("bandwidth_" if "bandwidth_" in estimator.attributes else "bandwidth", 1, positive=True)[0]
+    )
     kernel = estimator.get("kernel")
     count, features = points.shape
     if kernel not in _KERNELS or (kernel != "gaussian" and features > 1):
         one = "gaussian, or in one dimension tophat or exponential" if features > 1 else ", ".join(_KERNELS)
-        raise FormatError(RULE, f"the kernel of a {estimator.kind} of {features} features must be {one}, got {kernel!r}")
+        raise FormatError(
+            RULE, f"the kernel of a {estimator.kind} of {features} features must be {one}, got {kernel!r}"
+        )
     if estimator.get("metric", "euclidean") not in ("euclidean", "minkowski", "l2") and features > 1:
-        raise FormatError(RULE, f"the metric of {estimator.kind} must be euclidean, got {str(estimator.get('metric'))[:40]!r}")
+        raise FormatError(
+            RULE, f"the metric of {estimator.kind} must be euclidean, got {str(estimator.get('metric'))[:40]!r}"
+        )
     names = choices.names_for(estimator, features)
     if features == 1:
         choices.room(count, 1)
         places, inverse = np.unique(points[:, 0], return_inverse=True)
-        shares = np.bincount(inverse.ravel(), weights)
+        shares: FloatArray = np.bincount(inverse.ravel(), weights).astype(np.float64)
         leaves = [_kernel(str(kernel), place, width) for place in places.tolist()]
         made = variable_of(names[0], 0, leaves, shares, choices.gridding)
         joint = Variable(made.axis, (shares @ made.tables)[None, :], made.loss)
         return mixture_draft(estimator.kind, np.zeros(1), [joint])
     wanted = choices.components or COMPONENTS
     group = _groups(points, weights, wanted)
-    shares = np.bincount(group, weights)
+    shares = np.bincount(group, weights).astype(np.float64)
     centres = np.stack([np.bincount(group, weights * column) / shares for column in points.T], axis=1)
     within = np.stack(
         [np.bincount(group, weights * np.square(column - centre[group])) / shares
@@ -198,14 +208,21 @@ def _groups(points: FloatArray, weights: FloatArray, wanted: int) -> IntArray:
         group = new
         used = np.bincount(group, weights, len(centres)) > 0
         share = np.bincount(group, weights, len(centres))[used]
-        moved = np.stack([np.bincount(group, weights * column, len(centres))[used] / share for column in points.T], axis=1)
+        moved = np.stack(
+            [np.bincount(group, weights * column, len(centres))[used] / share for column in points.T], axis=1
+        )
         centres[used] = moved
     _, dense = np.unique(group, return_inverse=True)
     return np.asarray(dense.ravel(), dtype=np.int64)
 
 
 def _reduction_loss(
-    points: FloatArray, weights: FloatArray, width: float, centres: FloatArray, deviations: FloatArray, shares: FloatArray
+    points: FloatArray,
+    weights: FloatArray,
+    width: float,
+    centres: FloatArray,
+    deviations: FloatArray,
+    shares: FloatArray,
 ) -> float:
     """Give by how much the mean log-density at some of the points falls, in nats."""
     some = np.unique(np.linspace(0, len(points) - 1, min(len(points), _MEASURED)).astype(int))

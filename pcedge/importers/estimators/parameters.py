@@ -1,4 +1,4 @@
-"""The parameters of a fitted estimator as plain values, however they were read, and what is asked of a circuit of it."""
+"""The parameters of a fitted estimator as plain values, and what is asked of a circuit of it."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ class Described:
             raise FormatError(RULE, f"{self.kind} must be fitted, it has no {name}")
         return self.attributes[name]
 
-    def floats(
-        self, name: str, *shape: int | None, low: float | None = None, positive: bool = False
-    ) -> FloatArray:
+    def floats(self, name: str, *shape: int | None, low: float | None = None, positive: bool = False) -> FloatArray:
         """Give an attribute as float64 of some shape.
 
         Args:
@@ -154,7 +152,7 @@ class Choices:
             self.budget.take(TABLE_BYTES * components * features * symbols + LAYER_BYTES * features)
 
     def names_for(self, estimator: Described, features: int) -> tuple[str, ...]:
-        """Give the features' names: those asked for, those of the fit, or x0, x1, …
+        """Give the features' names: those asked for, those of the fit, or x0, x1 and so on.
 
         Raises:
             UsageError: there are too many or too few.
@@ -176,9 +174,7 @@ class Choices:
             raise UsageError(f"steps belong to models of sequences, {estimator.kind} is none")
 
 
-def floats(
-    value: Any, what: str, *shape: int | None, low: float | None = None, positive: bool = False
-) -> FloatArray:
+def floats(value: Any, what: str, *shape: int | None, low: float | None = None, positive: bool = False) -> FloatArray:
     """Give a value as float64 of some shape, None for any size; see `Described.floats`."""
     try:
         array = np.asarray(value)
@@ -189,7 +185,9 @@ def floats(
         raise FormatError(RULE, f"{what} must be numbers ({str(error)[:60]})") from error
     if shape and numbers.ndim == 0 and len(shape) == 1:
         numbers = numbers.reshape(1)
-    if len(shape) != numbers.ndim or any(size not in (None, have) for size, have in zip(shape, numbers.shape, strict=True)):
+    if len(shape) != numbers.ndim or any(
+        size not in (None, have) for size, have in zip(shape, numbers.shape, strict=True)
+    ):
         wanted = "×".join("any" if size is None else str(size) for size in shape) or "one number"
         raise FormatError(RULE, f"{what} must be of shape {wanted}, got {numbers.shape}")
     if not numbers.size:

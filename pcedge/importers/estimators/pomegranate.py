@@ -30,11 +30,13 @@ def mixture(estimator: Described, choices: Choices) -> Draft:
 
 
 def classifier(estimator: Described, choices: Choices) -> Draft:
-    """Map BayesClassifier: a mixture whose parts are the classes 0, 1, …"""
+    """Map BayesClassifier: a mixture whose parts are the classes, integers from 0."""
     choices.no_steps(estimator)
     parts = [components(part) for part in estimator.children("distributions")]
     priors = logarithms(estimator.floats("priors", len(parts), low=0.0))
-    joint = [(float(prior) + weight, leaves) for prior, part in zip(priors, parts, strict=True) for weight, leaves in part]
+    joint = [
+        (float(prior) + weight, leaves) for prior, part in zip(priors, parts, strict=True) for weight, leaves in part
+    ]
     which = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return _draft(estimator, choices, joint, which)
 
@@ -46,9 +48,15 @@ def hidden_markov(estimator: Described, choices: Choices) -> Draft:
     starts = _edges(estimator, "starts", states)
     if estimator.kind == "SparseHMM":
         moves = np.full((states, states), -np.inf)
-        heads, tails = (np.asarray(estimator.need(name)).astype(np.int64) for name in ("_edge_idx_starts", "_edge_idx_ends"))
+        heads, tails = (
+            np.asarray(estimator.need(name)).astype(np.int64) for name in ("_edge_idx_starts", "_edge_idx_ends")
+        )
         values = _edges(estimator, "edges", len(heads))
-        if heads.shape != tails.shape or (np.stack([heads, tails]) >= states).any() or (np.stack([heads, tails]) < 0).any():
+        if (
+            heads.shape != tails.shape
+            or (np.stack([heads, tails]) >= states).any()
+            or (np.stack([heads, tails]) < 0).any()
+        ):
             raise FormatError(RULE, f"the edges of {estimator.kind} must lie between its {states} states")
         moves[heads, tails] = values
     else:
@@ -72,7 +80,9 @@ def network(estimator: Described, choices: Choices) -> Draft:
         table = np.asarray(given[0] if isinstance(given, list | tuple) else given, dtype=np.float64)
         if part.kind not in ("Categorical", "ConditionalCategorical") or table.ndim != len(above) + (1 if above else 2):
             raise FormatError(
-                RULE, f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got {part.kind[:40]}"
+                RULE,
+                f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got "
+                f"{part.kind[:40]}",
             )
         factors.append(Factor((*above, place), table if above else table[0]))
     names = choices.names_for(estimator, len(parts))
@@ -89,7 +99,9 @@ def components(part: Described) -> Components:
     if part.kind == "GeneralMixtureModel":
         inner = [components(child) for child in part.children("distributions")]
         priors = logarithms(part.floats("priors", len(inner), low=0.0))
-        return [(float(prior) + weight, leaves) for prior, few in zip(priors, inner, strict=True) for weight, leaves in few]
+        return [
+            (float(prior) + weight, leaves) for prior, few in zip(priors, inner, strict=True) for weight, leaves in few
+        ]
     if part.kind == "IndependentComponents":
         leaves: list[LeafForm] = []
         for child in part.children("distributions"):
@@ -157,7 +169,9 @@ def _gamma(part: Described) -> list[LeafForm]:
 
 def _uniform(part: Described) -> list[LeafForm]:
     lows = part.floats("mins", None)
-    return [Density("uniform", ends) for ends in zip(lows.tolist(), part.floats("maxs", len(lows)).tolist(), strict=True)]
+    return [
+        Density("uniform", ends) for ends in zip(lows.tolist(), part.floats("maxs", len(lows)).tolist(), strict=True)
+    ]
 
 
 #: the distributions that are leaves
@@ -168,7 +182,10 @@ LEAVES: dict[str, Callable[[Described], list[LeafForm]]] = {
 
 
 def _draft(
-    estimator: Described, choices: Choices, parts: Components, which: np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None = None
+    estimator: Described,
+    choices: Choices,
+    parts: Components,
+    which: np.ndarray[tuple[int, ...], np.dtype[np.int64]] | None = None,
 ) -> Draft:
     """Give a mixture, with the class as the last variable where components belong to classes."""
     features = len(parts[0][1])
@@ -195,7 +212,11 @@ def _edges(estimator: Described, name: str, *shape: int) -> FloatArray:
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FormatError(RULE, f"{what} must be numbers; fit the model, or compute a log_probability, first") from error
+        raise FormatError(
+            RULE, f"{what} must be numbers; fit the model, or compute a log_probability, first"
+        ) from error
     if values.shape != shape or np.isnan(values).any() or (values > math.log(1 + 1e-5)).any():
-        raise FormatError(RULE, f"{what} must be {'×'.join(map(str, shape))} logarithms of probabilities, got {values.shape}")
+        raise FormatError(
+            RULE, f"{what} must be {'×'.join(map(str, shape))} logarithms of probabilities, got {values.shape}"
+        )
     return values

@@ -35,7 +35,9 @@ class Scaling:
         data = choices.gridding.data
         if data is not None:
             if data.ndim != 2 or data.shape[1] % len(self.scale):
-                raise UsageError(f"the data of a grid must have {len(self.scale)} columns, they have shape {data.shape}")
+                raise UsageError(
+                    f"the data of a grid must have {len(self.scale)} columns, they have shape {data.shape}"
+                )
             repeats = data.shape[1] // len(self.scale)
             data = (data - np.tile(self.offset, repeats)) / np.tile(self.scale, repeats)
         inner = replace(
@@ -54,7 +56,11 @@ def folded(estimator: Described) -> tuple[Scaling | None, Described]:
     if estimator.kind != "Pipeline" or estimator.library != "sklearn":
         return None, estimator
     steps = estimator.need("steps")
-    if not isinstance(steps, list | tuple) or not steps or not all(isinstance(s, list | tuple) and len(s) == 2 for s in steps):
+    if (
+        not isinstance(steps, list | tuple)
+        or not steps
+        or not all(isinstance(s, list | tuple) and len(s) == 2 for s in steps)
+    ):
         raise FormatError(RULE, "Pipeline.steps must be pairs of a name and an estimator")
     inner = [step for _, step in steps if step is not None and step != "passthrough"]
     if not inner or not all(isinstance(step, Described) for step in inner):
