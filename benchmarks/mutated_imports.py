@@ -200,9 +200,6 @@ class Joblib(Estimator):
     sources = ("estimators/forest.joblib",)
 
 
-IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Skops, Pkl, Pickle, Joblib)
-
-
 class Bif(Imported):
     """Read networks as BIF."""
 
@@ -229,9 +226,6 @@ class Net(Imported):
 
     name = "net"
     sources = ("networks/small.net",)
-
-
-IMPORTS = (Spn, Bin, Psdd, Vtree, Jpc, Bif, Xmlbif, Uai, Net)
 
 
 class Compiled(Imported):
@@ -292,4 +286,7 @@ class PsddWithoutIds(Psdd):
         return [Case({"a.psdd": own, "a.vtree": tree}, 0), Case({"a.psdd": own}, 0)]
 
 
-IMPORTS = (Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic)
+IMPORTS = (
+    Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net, Skops,
+    Pkl, Pickle, Joblib,
+)  # fmt: skip

@@ -76,8 +76,8 @@ def full_covariances(what: str, kind: str) -> str:
     """Say what to do about covariances between variables."""
     return (
         f"{what} must have covariance_type 'diag' or 'spherical', got {kind!r}: a product of leaves has no "
-        "covariances; refit with covariance_type='diag' and more components, or rotate the data first (PCA with whiten=True) and "
-        "grid what that gives"
+        "covariances; refit with covariance_type='diag' and more components, or rotate the data first (PCA with "
+        "whiten=True) and grid what that gives"
     )
 
 
