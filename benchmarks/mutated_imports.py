@@ -61,19 +61,26 @@ class Imported(Parser):
 
 
 class Spn(Imported):
-    """Read SPFlow's text; a histogram must have breaks that are integers, for its bins hold symbols."""
+    """Read SPFlow's text, its equations and Libra's circuits; what is over real values has a grid."""
 
     name = "spn"
-    sources = ("small.spn", "spn/NIPS5.spn")
+    sources = ("small.spn", "spn/NIPS5.spn", "leaves.spn", "equation.spn", "libra.spn")
 
     def fault(self, case: Case, found: Circuit) -> str | None:
         """Look at the breaks too."""
         text = case.files["a.spn"]
         for breaks in re.findall(rb"Histogram\([^|()]*\|\[([0-9., \n\t]*)\]", text):
             for word in breaks.split(b","):
-                if re.fullmatch(rb"\s*[0-9]+\.0*[1-9][0-9]*\s*", word):
+                if re.fullmatch(rb"\s*[0-9]+\.0*[1-9][0-9]*\s*", word) and found.grid is None:
                     return f"a histogram over real values was read as one over integers, a break is {word.decode()}"
         return super().fault(case, found)
+
+
+class Json(Imported):
+    """Read deeprob-kit's JSON."""
+
+    name = "json"
+    sources = ("deeprob.json", "deeprob_tree.json")
 
 
 class Bin(Imported):
@@ -287,6 +294,11 @@ class PsddWithoutIds(Psdd):
 
 
 IMPORTS = (
+<<<<<<< HEAD
     Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net, Skops,
     Pkl, Pickle, Joblib,
+=======
+    Spn, Bin, Json, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net,
+    Skops, Pkl, Pickle, Joblib,
+>>>>>>> main
 )  # fmt: skip

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost, estimate_cost
     from pcedge.export.engine.project import write_project
     from pcedge.export.hls4ml import append_to_hls4ml, to_hls4ml
-    from pcedge.export.pyjuice.jpc import write_jpc
     from pcedge.export.onnx import (
         Placement,
         from_onnx,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         zoo,
     )
     from pcedge.export.onnx.float_graph import float_onnx, write_float_onnx
+    from pcedge.export.pyjuice.jpc import write_jpc
     from pcedge.export.target import Resources, Target, find_target, targets
     from pcedge.export.unrolled.project import write_unrolled
 

@@ -51,6 +51,7 @@ BOUNDS = {
     "psdd": Bound(512, 1 << 34),
     "vtree": Bound(128, 1 << 34),
     "jpc": Bound(512, 1 << 34),
+    "json": Bound(512, 1 << 34),
     "skops": Bound(512, 1 << 34),
     "pkl": Bound(512, 1 << 34),
     "pickle": Bound(512, 1 << 34),

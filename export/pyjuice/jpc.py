@@ -35,7 +35,7 @@ def write_jpc(circuit: Circuit, path: str | Path) -> None:
         >>> from pcedge.importers import import_circuit
         >>> path = Path(tempfile.mkdtemp()) / "c.jpc"
         >>> write_jpc(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),)), path)
-        >>> import_circuit(path).circuit.layers[0].probabilities.tolist()
+        >>> import_circuit(path).circuit.layers[0].probabilities.round(6).tolist()
         [[0.25, 0.75]]
     """
     write_whole(Path(path), pickle.dumps(_vectors(circuit), _PROTOCOL))

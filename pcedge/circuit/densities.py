@@ -22,9 +22,12 @@ REAL = {
     "gamma": ("shape", "scale"), "histogram": (),
 }  # fmt: skip
 
-#: the parameters of every family of whole numbers: successes until the n-th failure for `negative_binomial`, failures
-#: before the first success for `geometric`, each with the probability p of a success
-COUNTS = {"poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "binomial": ("n", "p")}
+#: the parameters of every family of whole numbers: failures before the n-th success for `negative_binomial` and before
+#: the first one for `geometric`, trials up to the first one, from 1 on, for `trials`; p is the probability of a success
+COUNTS = {
+    "poisson": ("mean",), "negative_binomial": ("n", "p"), "geometric": ("p",), "trials": ("p",),
+    "binomial": ("n", "p"),
+}  # fmt: skip
 
 #: least log mass of a table's entry: what has mass keeps a positive float64
 LEAST_LOG = -690.0
@@ -226,13 +229,16 @@ def _spread(density: Density, count: int) -> FloatArray:
 def _log_counts(density: Density, low: int, count: int, clip: bool) -> FloatArray:
     pmf, top = _PMF[density.family](density.parameters)
     last = low + count - 1
-    if not clip:
-        return pmf(np.arange(low, low + count, dtype=np.float64))
     inner = pmf(np.arange(low, low + count, dtype=np.float64))
+    if not clip:
+        return inner
     if low > 0:
         inner[0] = _log_total(pmf(np.arange(low + 1, dtype=np.float64)))
-    beyond = np.arange(last, max(last, top) + 1000, dtype=np.float64)
-    inner[-1] = np.logaddexp(inner[0], _log_total(pmf(beyond[1:]))) if count == 1 else _log_total(pmf(beyond))
+    head = float(np.exp(_log_total(inner[:-1])))
+    if head < 0.5:  # most lies beyond, however far that reaches
+        inner[-1] = np.log1p(-head)
+    else:
+        inner[-1] = _log_total(pmf(np.arange(last, max(last, top) + 1000, dtype=np.float64)))
     return inner
 
 
@@ -264,11 +270,16 @@ def _negative_binomial(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
         ways = _log_factorial(held + n - 1) - math.lgamma(n) - _log_factorial(held)
         return np.where(k < 0, -np.inf, ways + n * math.log(p) + held * math.log1p(-p))
 
-    return pmf, min(int((n * (1 - p) + 40 * math.sqrt(n * (1 - p))) / p + 700 / p), 10**6)
+    return pmf, int(min((n * (1 - p) + 40 * math.sqrt(n * (1 - p))) / p + 700 / p, 1e6))
 
 
 def _geometric(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
     return _negative_binomial((1.0, *parameters))
+
+
+def _trials(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
+    failures, top = _geometric(parameters)
+    return lambda k: failures(k - 1), top + 1
 
 
 def _binomial(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
@@ -282,7 +293,7 @@ def _binomial(parameters: tuple[float, ...]) -> tuple[Pmf, int]:
             tails = np.where(held == n, 0.0, (n - held) * np.log1p(-p))
         return np.where((k < 0) | (k > n), -np.inf, ways + heads + tails)
 
-    return pmf, int(n)
+    return pmf, int(min(n, n * p + 40 * math.sqrt(n * p * (1 - p)) + 1000))
 
 
 def _log_factorial(k: FloatArray) -> FloatArray:
@@ -290,5 +301,6 @@ def _log_factorial(k: FloatArray) -> FloatArray:
 
 
 _PMF: dict[str, Callable[[tuple[float, ...]], tuple[Pmf, int]]] = {
-    "poisson": _poisson, "negative_binomial": _negative_binomial, "geometric": _geometric, "binomial": _binomial,
+    "poisson": _poisson, "negative_binomial": _negative_binomial, "geometric": _geometric, "trials": _trials,
+    "binomial": _binomial,
 }  # fmt: skip

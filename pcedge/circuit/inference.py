@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import MISSING, Circuit, InputLayer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows, dense_rows, entries
+from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import DataError, UsageError
+
+
+class Described(Protocol):
+    """Stand for a circuit, float or integer: what its variables are."""
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Give the number of symbols of every variable."""
+
+    @property
+    def grid(self) -> ValueGrid | None:
+        """Give what the symbols stand for."""
+
 
 #: records evaluated at a time, so that memory does not grow with the data; fewer in large circuits
 BATCH = 512
@@ -75,6 +90,22 @@ def checked(x: ArrayLike, cardinalities: tuple[int, ...], *, allow_missing: bool
     return records
 
 
+def find_variable(circuit: Described, variable: int | str) -> int:
+    """Find a variable of a circuit, float or integer, by its number, or by the name that its grid gives it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if circuit.grid is not None:
+        return circuit.grid.variable(variable)
+    count = len(circuit.cardinalities)
+    if str(variable).isdecimal() and int(variable) < count:
+        return int(variable)
+    raise UsageError(
+        f"a variable must be a number in 0..{count - 1}, got {variable!r}; names are those of a circuit with a grid"
+    )
+
+
 def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
     """Compute log p(x) in nats, shape (N,); symbols of value -1 are summed out.
 
@@ -88,7 +119,7 @@ def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
         [-1.3863, 0.0]
     """
     records = check_records(x, circuit.cardinalities, allow_missing=True)
-    batch = _batch(circuit)
+    batch = batch_size(circuit)
     batches = [inside(circuit, records[i : i + batch])[-1][:, 0] for i in range(0, len(records), batch)]
     return np.concatenate(batches) if batches else np.zeros(0)
 
@@ -127,46 +158,110 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
         circuit: the circuit.
         count: number of records.
         seed: seed of the random generator.
-        evidence: one record of shape (variables,), -1 where the value is to be drawn.
+        evidence: one record of shape (variables,), or one for each draw, (count, variables); -1 where the value is to
+            be drawn.
+
+    Raises:
+        DataError: the evidence does not fit, or is impossible.
     """
     if count < 0 or seed < 0:
         raise UsageError(f"count and seed must not be negative, got {count} and {seed}")
     variables = len(circuit.cardinalities)
     given = np.full(variables, MISSING) if evidence is None else np.asarray(evidence)
-    known = check_records(given[None], circuit.cardinalities, allow_missing=True)
-    values = [layer[0] for layer in inside(circuit, known)]
-    if np.isneginf(values[-1][0]):
-        raise DataError("the evidence must have a positive probability, it has 0")
     generator = np.random.default_rng(seed)
-    drawn = np.tile(known, (count, 1))
+    if given.ndim < 2:
+        known = check_records(given[None], circuit.cardinalities, allow_missing=True)
+        return _drawn(circuit, known, np.zeros(count, dtype=np.int64), generator, 0)
+    known = check_records(given, circuit.cardinalities, allow_missing=True)
+    if len(known) != count:
+        raise DataError(f"evidence must be one record, or one for each of the {count} draws, got {len(known)}")
+    batch = batch_size(circuit)
+    parts = [known[first : first + batch] for first in range(0, count, batch)]
+    drawn = [_drawn(circuit, part, np.arange(len(part)), generator, i * batch) for i, part in enumerate(parts)]
+    return np.concatenate(drawn) if drawn else known
+
+
+def _drawn(circuit: Circuit, known: IntArray, own: IntArray, generator: np.random.Generator, first: int) -> IntArray:
+    """Draw a record for each entry of `own`, the evidence that it is given; `first` is the number of the first."""
+    values = inside(circuit, known)
+    impossible = np.flatnonzero(np.isneginf(values[-1][:, 0]))
+    if impossible.size:
+        where = "the evidence" if len(known) == 1 and not first else f"the evidence of record {first + impossible[0]}"
+        raise DataError(f"{where} must have a positive probability, it has 0")
+    drawn = known[own]
+
+    def choose(layer: SumLayer, rows: IntArray, units: IntArray) -> IntArray:
+        # Only the rows that are needed: all of a large circuit's would be a dense matrix of everything.
+        count = layer.weights.shape[0]
+        needed, row_index = np.unique(own[rows] * count + units, return_inverse=True)
+        joint = child_joint(layer, values, needed // count, needed % count)
+        # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
+        top = joint.max(axis=1, keepdims=True, initial=-np.inf)
+        scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
+        return _draw(scaled[row_index], generator)
+
+    def end(index: int, rows: IntArray, units: IntArray) -> None:
+        layer = circuit.layers[index]
+        assert isinstance(layer, InputLayer)
+        there = known[own[rows], layer.variable] == MISSING
+        drawn[rows[there], layer.variable] = _draw(layer.table[units[there]], generator)
+
+    leaves = {index for index, layer in enumerate(circuit.layers) if isinstance(layer, InputLayer)}
+    descend(circuit, len(own), leaves, choose, end)
+    return drawn
+
+
+def child_joint(layer: SumLayer, values: list[FloatArray], records: IntArray, units: IntArray) -> FloatArray:
+    """Give, for pairs of a record and a unit of a sum, its children's log values with their weights, (pairs, children).
+
+    Args:
+        layer: the sum layer.
+        values: every layer's log values, (N, units).
+        records: numbers of records, (pairs,).
+        units: units of the layer, (pairs,).
+    """
+    needed, place = np.unique(units, return_inverse=True)
+    child_logs = np.concatenate([values[child][records] for child in layer.children], axis=1)
+    with np.errstate(divide="ignore"):
+        joint: FloatArray = np.log(dense_rows(layer.weights, needed))[place] + child_logs
+    return joint
+
+
+def descend(
+    circuit: Circuit,
+    count: int,
+    ends: Collection[int],
+    choose: Callable[[SumLayer, IntArray, IntArray], IntArray],
+    end: Callable[[int, IntArray, IntArray], None],
+) -> None:
+    """Walk down from the root, for `count` records at once: products take all children, sums one.
+
+    Args:
+        circuit: the circuit.
+        count: number of records.
+        ends: the layers where the walk ends.
+        choose: told a sum layer, records and the unit of each; gives the place of the child that each takes.
+        end: told the number of a layer of `ends`, records and the unit of each.
+    """
     chosen = [np.full(count, -1, dtype=np.int64) for _ in circuit.layers]
     chosen[-1][:] = 0
     for index in range(len(circuit.layers) - 1, -1, -1):
         layer = circuit.layers[index]
         rows = np.flatnonzero(chosen[index] >= 0)
         units = chosen[index][rows]
-        if isinstance(layer, InputLayer):
-            if known[0, layer.variable] == MISSING:
-                drawn[rows, layer.variable] = _draw(layer.table[units], generator)
+        if index in ends:
+            end(index, rows, units)
         elif isinstance(layer, ProductLayer):
             for column, child in enumerate(layer.children):
                 chosen[child][rows] = layer.gather[units, column]
-        else:
-            child_logs = np.concatenate([values[child] for child in layer.children])
-            # Only the rows that are needed: all of a large circuit's would be a dense matrix of everything.
-            needed, row_index = np.unique(units, return_inverse=True)
-            with np.errstate(divide="ignore"):
-                joint = np.log(dense_rows(layer.weights, needed)) + child_logs
-            # Each row by its own largest entry: one far below another unit's children would vanish otherwise.
-            top = joint.max(axis=1, keepdims=True, initial=-np.inf)
-            scaled = np.exp(joint - np.where(np.isneginf(top), 0.0, top))
-            picked = _draw(scaled[row_index], generator)
+        elif isinstance(layer, SumLayer):
+            picked = choose(layer, rows, units)
             start = 0
             for child in layer.children:
-                here = (picked >= start) & (picked < start + len(values[child]))
+                size = circuit.shapes[child].units
+                here = (picked >= start) & (picked < start + size)
                 chosen[child][rows[here]] = picked[here] - start
-                start += len(values[child])
-    return drawn
+                start += size
 
 
 def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
@@ -177,7 +272,7 @@ def _draw(rows: FloatArray, generator: np.random.Generator) -> IntArray:
     return np.asarray(np.minimum(picked, rows.shape[1] - 1), dtype=np.int64)
 
 
-def _batch(circuit: Circuit) -> int:
+def batch_size(circuit: Circuit) -> int:
     """Choose how many records to evaluate at a time: all layers' values are held, and a few copies of one's entries."""
     sums = [layer.weights for layer in circuit.layers if isinstance(layer, SumLayer)]
     widest = max((entries(w).shape[-1] for w in sums), default=0)
@@ -185,12 +280,29 @@ def _batch(circuit: Circuit) -> int:
     return max(1, min(BATCH, BATCH_NUMBERS // numbers))
 
 
-def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
-    """Compute every layer's log values, each (N, units), for checked records."""
+def inside(
+    circuit: Circuit,
+    records: IntArray,
+    ends: Mapping[int, FloatArray] | None = None,
+    mix: Callable[[SumLayer, FloatArray], FloatArray] | None = None,
+) -> list[FloatArray]:
+    """Compute every layer's log values, each (N, units), for checked records.
+
+    Args:
+        circuit: the circuit.
+        records: (N, variables).
+        ends: log tables of layers over one variable, (units, symbols + 1), the last column for a missing symbol; None
+            takes those of the input layers, which sum it out.
+        mix: what a sum makes of its children's log values (N, children); None adds them up.
+    """
     values: list[FloatArray] = []
+    ends, mix = ends or {}, mix or log_sum
     with np.errstate(divide="ignore"):
-        for layer in circuit.layers:
-            if isinstance(layer, InputLayer):
+        for index, layer in enumerate(circuit.layers):
+            if index in ends:
+                variable = circuit.scopes[index].bit_length() - 1
+                values.append(ends[index][:, records[:, variable]].T)
+            elif isinstance(layer, InputLayer):
                 symbols = records[:, layer.variable]
                 table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
                 values.append(table[:, symbols].T)  # -1 picks the last column, log 1: summed out
@@ -198,11 +310,12 @@ def inside(circuit: Circuit, records: IntArray) -> list[FloatArray]:
                 factors = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
                 values.append(np.sum(factors, axis=0))
             else:
-                values.append(_log_sum(layer, np.concatenate([values[child] for child in layer.children], axis=1)))
+                values.append(mix(layer, np.concatenate([values[child] for child in layer.children], axis=1)))
     return values
 
 
-def _log_sum(layer: SumLayer, child_logs: FloatArray) -> FloatArray:
+def log_sum(layer: SumLayer, child_logs: FloatArray) -> FloatArray:
+    """Mix the log values of the children of a sum layer, (N, children), by its weights: (N, units)."""
     weights = layer.weights
     if isinstance(weights, SparseRows):
         # A maximum a row: of the rows of a deterministic circuit all but a few are far below a record's best, or zero.

@@ -328,7 +328,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 def mcu_line(core: str, figures: Mapping[str, Any]) -> str:
     """Say in a line what the program in C99 takes on a microcontroller."""
     counts = ", ".join(f"{count:,} {name}" for name, count in figures["instructions_per_symbol"].items())
+    alone = figures.get("with_classify")
+    classes = f"; {alone['instructions_per_record']:,} a class, {alone['rom_bytes']:,} bytes of ROM" if alone else ""
     return (
         f"{core}: {figures['rom_bytes']:,} bytes of ROM, {figures['ram_bytes']:,} of RAM, {figures['stack_bytes']:,} "
-        f"of stack; instructions a symbol: {counts}"
+        f"of stack; instructions a symbol: {counts}{classes}"
     )

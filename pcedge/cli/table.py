@@ -13,6 +13,9 @@ TABLE = {
         "building", "build",
         "Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3.",
     ),
+    "classify": (
+        "querying", "classify", "Classify records by the integer likelihood of each class; no float takes part.",
+    ),
     "completion": (
         "completing", "completion",
         "Print what a shell must read to complete commands, options and files of pcedge.",
@@ -54,6 +57,9 @@ TABLE = {
         "Describe a float or integer circuit, a compressed stream, or an archive; - is stdin.",
     ),
     "loglik": ("commands", "loglik", "Compute the mean log-likelihood in nats and in bits per variable."),
+    "map": (
+        "querying", "complete", "Fill in missing values by the most probable ones, all of a record together.",
+    ),
     "pack": (
         "packing", "pack",
         "Put a circuit and a file that it compresses into one archive, which needs no other file; - is stdin, and "

@@ -34,6 +34,7 @@ from pcedge.cli.inputs import (
 from pcedge.cli.output import Command, Result, announce, in_words, options_given, warn, whole_file
 from pcedge.cli.sensing import load_splits, train_sensor, wants_predictor
 from pcedge.cli.watching import aside, check_plot, draw_plot, own_checkpoint, points, reporting, stoppable
+from pcedge.data.column_spec import ColumnSpec
 from pcedge.learn import LEAVES, STRUCTURES, LearnConfig
 from pcedge.learn.config import MANY, MANY_RECORDS, Watch, by_default
 
@@ -163,8 +164,9 @@ def train(
     check_plot(plot)
     own = None if checkpoint is not None else own_checkpoint(out)
     start = None if init is None else read_float(init)
+    specs: tuple[ColumnSpec, ...] = ()
     if start is not None and start.grid is not None:
-        reading, specs = reading_of(start, dtype, shape, missing, header, partial=True), ()
+        reading = reading_of(start, dtype, shape, missing, header, partial=True)
         loaded = load_data(data, reading)
     else:
         reading = Reading(dtype, shape, missing, header, typed=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -138,7 +139,7 @@ class ValueGrid:
             raise DataError(f"data must have shape (records, columns), got {array.shape}")
         if array.dtype.kind not in "biufOUS":
             raise DataError(f"data must be numbers or texts, got {array.dtype}")
-        rows = array.reshape(len(array), -1)
+        rows = array.reshape(len(array), math.prod(array.shape[1:]))
         gone = None if mask is None else mask.reshape(rows.shape)
         out = np.full((len(rows), len(self.axes)), MISSING, dtype=np.int64)
         for place, axis in enumerate(self.axes):

@@ -15,6 +15,7 @@ from pcedge.importers import (
     bif,
     chow_liu,
     compiled,
+    deeprob,
     estimator_pickles,
     hugin,
     juice,
@@ -37,7 +38,7 @@ from pcedge.limits import MemoryBudget, read_file
 #: bytes of memory that a reader takes at most for each byte of text, messages or pickles, before it makes layers
 _A_BYTE = {
     "spn": 64, "bin": 64, "psdd": 64, "vtree": 96, "jpc": 8, "ac": 64, "nnf": 64, "lmap": 64, "weights": 64, "clt": 64,
-    "logistic": 64, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48,
+    "logistic": 64, "json": 64, "bif": 48, "xmlbif": 48, "uai": 48, "net": 48,
     "skops": 8, "pkl": 8, "pickle": 8, "joblib": 8,
 }  # fmt: skip
 #: a byte of a compressed file may stand for so many: what a reader may take is reckoned by these
@@ -86,12 +87,12 @@ class Imported:
 
 def _read_spn(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "spn")
-    return spflow.read(data, str(path), budget)
+    return spflow.read(data, str(path), budget, request.gridding)
 
 
 def _read_bin(path: Path, request: Request) -> Draft:
     data, budget = read_bytes(path, "bin")
-    return spflow_binary.read(data, str(path), budget)
+    return spflow_binary.read(data, str(path), budget, request.gridding)
 
 
 def _read_psdd(path: Path, request: Request) -> Draft:
@@ -106,6 +107,11 @@ def _read_jpc(path: Path, request: Request) -> Draft:
     if juice.is_text(data):
         return juice.read(data, str(path), budget)
     return pyjuice.read(data, str(path), budget)
+
+
+def _read_json(path: Path, request: Request) -> Draft:
+    data, budget = read_bytes(path, "json")
+    return deeprob.read(data, str(path), budget, request.gridding)
 
 
 def _read_skops(path: Path, request: Request) -> Draft:
@@ -179,6 +185,7 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
     "bin": _read_bin,
     "psdd": _read_psdd,
     "jpc": _read_jpc,
+    "json": _read_json,
     "ac": _read_ac,
     "nnf": _read_nnf,
     "clt": _read_clt,

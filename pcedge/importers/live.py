@@ -21,7 +21,12 @@ _READ = ("sklearn", "hmmlearn", "pomegranate")
 
 #: packages whose objects a function of its own reads, by its module and name; it takes the object, maybe `gridding`,
 #: and gives a circuit
-ELSEWHERE: dict[str, tuple[str, str]] = {"pgmpy": ("pcedge.importers.pgmpy_networks", "from_pgmpy")}
+ELSEWHERE: dict[str, tuple[str, str]] = {
+    "pgmpy": ("pcedge.importers.pgmpy_networks", "from_pgmpy"),
+    "spflow": ("pcedge.importers.spflow_modules", "from_spflow"),
+    "deeprob": ("pcedge.importers.deeprob", "from_deeprob"),
+    "cirkit": ("pcedge.importers.cirkit", "from_cirkit"),
+}
 
 #: classes of scikit-learn that are compiled and give arrays as their state: trees of decisions and of neighbours
 _COMPILED = ("Tree", "KDTree", "BallTree")

@@ -153,6 +153,6 @@ def _joint(nodes: _Nodes, where: str) -> Draft:
             NO_DENSITY,
             f"{where} must hold a density: the exponentials of its scores, over all records and classes, must add up "
             f"to 1, they add up to {math.exp(min(total, 700)):.6g}. A logistic circuit is a classifier, P(class | x), "
-            "which says nothing of how probable x is: train a circuit on the data, or import the PSDD that it was made of",
+            "and says nothing of how probable x is: train a circuit on the data, or import the PSDD it was made of",
         )
     return draft

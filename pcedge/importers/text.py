@@ -18,7 +18,7 @@ def decode(data: bytes, where: str) -> str:
         FormatError: the bytes are no UTF-8 text.
     """
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # editors of Windows put a mark first
     except UnicodeDecodeError as error:
         raise FormatError("import-text", f"{where} must be text ({error})") from error
 

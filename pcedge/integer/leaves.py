@@ -6,6 +6,7 @@ import numpy as np
 
 from pcedge import arithmetic, tails
 from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
 from pcedge.integer.circuit import IntegerInput
 
 
@@ -22,10 +23,18 @@ def leaf_vectors(layer: IntegerInput, leaf_bits: int, state_bits: int, *, revive
     Returns:
         Mantissas (units, symbols + 1) and exponents (symbols + 1,); the last is of a missing symbol.
     """
+    counts, exponent = leaf_entries(layer, leaf_bits, keep=keep)
+    return arithmetic.normalise(counts, np.full(counts.shape[1], exponent, dtype=np.int64), state_bits, revive, keep)
+
+
+def leaf_entries(layer: IntegerInput, leaf_bits: int, *, keep: bool) -> tuple[IntArray, int]:
+    """Give what LEAF accumulates of every symbol, and of a missing one in the last column, and its exponent.
+
+    Returns:
+        Entries (units, symbols + 1), and the exponent of all of them.
+    """
     missing = layer.cumulative[:, -1:]
     counts = np.concatenate([np.diff(layer.cumulative, axis=1), missing], axis=1)
-    exponent = -leaf_bits
     if keep and layer.tails is not None:
-        counts = tails.tailed(counts, np.append(layer.tails, 0))
-        exponent -= tails.TAIL_BITS
-    return arithmetic.normalise(counts, np.full(counts.shape[1], exponent, dtype=np.int64), state_bits, revive, keep)
+        return tails.tailed(counts, np.append(layer.tails, 0)), -leaf_bits - tails.TAIL_BITS
+    return counts, -leaf_bits

@@ -18,15 +18,19 @@ from pcedge.circuit.layers import MISSING
 from pcedge.codec.packets import PacketLayout
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
+from pcedge.engines.queries import classify
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import FormatError
 from pcedge.export.c99.text import number_bytes, record_bytes, row_size
 
 #: the jobs of bench.c, by their numbers
-ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS, PACK, UNPACK = range(8)
+ENCODE, DECODE, LIKELIHOOD, SCORE, SYMBOLS, NUMBERS, PACK, UNPACK, CLASSIFY = range(9)
 
 #: what the compiler is told where packets are wanted
 WITH_PACKETS = "-DPCEDGE_WITH_PACKETS"
+
+#: what it is told where classes are wanted, and nothing else
+ONLY_CLASSES = ("-DPCEDGE_WITH_CLASSIFY", "-DPCEDGE_ONLY_LIKELIHOOD")
 
 #: jobs by name, each with what it gives
 Expected = dict[str, tuple["Job", bytes]]
@@ -124,6 +128,20 @@ def packet_jobs(
         jobs[f"packet {number}"] = Job(UNPACK, len(read), data), record_bytes(kind, read)
     data = struct.pack("<I", layout.payload) + record_bytes(kind, records)
     return {"packets": (Job(PACK, len(records), data), filled), **jobs}
+
+
+def class_job(engine: ReferenceEngine, kind: str, records: IntArray, variable: int) -> tuple[Job, bytes]:
+    """Make the job that finds the class of records (N, variables), -1 is missing, and what it gives.
+
+    Args:
+        engine: the reference.
+        kind: type of a symbol.
+        records: the records.
+        variable: the class.
+    """
+    data = struct.pack("<I", variable) + record_bytes(kind, records)
+    codes = np.frombuffer(record_bytes(kind, classify(engine, records, variable)), dtype=kind.removesuffix("_t"))
+    return Job(CLASSIFY, len(records), data), codes.astype("<u4").tobytes()
 
 
 def golden_jobs(engine: ReferenceEngine, kind: str, records: IntArray, golden: Path, lane: bytes) -> Expected:

@@ -24,9 +24,12 @@ from pcedge.export.c99.text import record_bytes, row_bytes
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.simulate.mcu import CORES, LANE_BYTES, C99Project, Core, Done
 from pcedge.simulate.mcu_jobs import (
+    ONLY_CLASSES,
     WITH_PACKETS,
     Expected,
+    Job,
     Lane,
+    class_job,
     mapping,
     packet_jobs,
     record_lane,
@@ -36,6 +39,9 @@ from pcedge.simulate.mcu_jobs import (
     weighed,
 )
 from pcedge.verify.comparison import PACKET_BYTES, PACKET_CRC_BITS, PACKET_RECORDS
+
+#: the variable that is classified, where the grid names it
+CLASS = "class"
 
 #: what was compared: its name, how many vectors, how many of them differ, and the first
 Compared = tuple[str, int, int, str | None]
@@ -75,6 +81,7 @@ def compare_mcu(
         : min(PACKET_RECORDS, LANE_BYTES // len(record_bytes(project.symbol_type, complete[:1]) or b"0"))
     ]
     packed = _packed(engine, project.symbol_type, packets_of)
+    asked = _asked(engine, project.symbol_type, hidden)
     jobs = [job for data in (records, hidden) for job in project.weighing(data)]
     jobs += [job for job, _ in mapped.values()]
     for lane in coded:
@@ -111,6 +118,10 @@ def compare_mcu(
             results, rom = project.run_on(core, [job for job, _ in packed.values()], (WITH_PACKETS,))
             compared += _packets(core, packed, results)
             told["with_packets"] = _packet_figures(rom, results, packets_of.size)
+        if asked is not None:
+            (done,), rom = project.run_on(core, [asked[0]], ONLY_CLASSES)
+            compared.append(_rows(f"{core.name} class", done, asked[1], done.data, 4))
+            told["with_classify"] = _class_figures(rom, done, asked[0].count)
         found[core.name] = told
     if not found and missing:
         raise MissingToolError(f"the rung mcu must have a compiler and an emulator: {'; '.join(missing)}")
@@ -125,6 +136,22 @@ def _packed(engine: ReferenceEngine, kind: str, records: IntArray) -> Expected:
         return {}
     layout = PacketLayout.of(engine, PACKET_BYTES, len(records), PACKET_CRC_BITS)
     return packet_jobs(kind, records, engine.circuit.order, encode_packets(engine, records, layout), layout)
+
+
+def _asked(engine: ReferenceEngine, kind: str, records: IntArray) -> tuple[Job, bytes] | None:
+    """Make the job that classifies; None of a circuit whose grid names no class."""
+    grid = engine.circuit.grid
+    if grid is None or CLASS not in grid.names:
+        return None
+    return class_job(engine, kind, records, grid.variable(CLASS))
+
+
+def _class_figures(rom: int, done: Done, records: int) -> dict[str, Any]:
+    """Give what a program that does nothing but classify takes, and instructions a record."""
+    return {
+        "rom_bytes": rom, "ram_bytes": done.ram, "stack_bytes": done.stack,
+        "instructions_per_record": round(done.instructions / records),
+    }  # fmt: skip
 
 
 def _packets(core: Core, packed: Expected, results: list[Done]) -> list[Compared]:

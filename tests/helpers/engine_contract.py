@@ -9,7 +9,7 @@ from strategies import make_circuit, make_unstructured
 
 from pcedge.arrays import IntArray
 from pcedge.codec import decode, encode
-from pcedge.engines import Engine, ReferenceEngine
+from pcedge.engines import Engine, ReferenceEngine, classify, shares
 from pcedge.errors import StreamError, UsageError
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -60,6 +60,14 @@ class EngineContract:
             assert_array_equal(got, expected)
         for got, expected in zip(engine.intervals(records), reference.intervals(records), strict=True):
             assert_array_equal(got, expected)
+
+    def test_classes_and_shares_are_those_of_the_reference(self, kind: str) -> None:
+        engine, reference = self.engine(CIRCUITS[kind]), ReferenceEngine(CIRCUITS[kind])
+        records = any_records(CIRCUITS[kind], 40)
+        records[np.random.default_rng(9).random(records.shape) < 0.3] = -1
+        for variable in (0, len(CIRCUITS[kind].order) - 1):
+            assert_array_equal(classify(engine, records, variable), classify(reference, records, variable))
+            assert_array_equal(shares(engine, records, variable), shares(reference, records, variable))
 
     def test_lanes_are_those_of_the_reference(self, kind: str) -> None:
         engine, reference = self.engine(CIRCUITS[kind]), ReferenceEngine(CIRCUITS[kind])

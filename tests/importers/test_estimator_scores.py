@@ -45,7 +45,7 @@ def test_bins_of_one_width_tell_densities() -> None:
 
 
 def test_leaves_over_a_grid_that_clips_have_more_bits_and_tails_of_their_own() -> None:
-    x, benign = load_breast_cancer(return_X_y=True)
+    x = load_breast_cancer().data
     circuit = pcedge.from_estimator(GaussianMixture(4, covariance_type="diag", random_state=0).fit(x))
     assert QuantizationConfig.of(circuit).leaf_bits == 15
     integers = pcedge.to_integer(circuit, leaf_bits=12)

@@ -82,6 +82,13 @@ def test_a_constant_gets_three_bins() -> None:
     assert made.tables[0, 1] == pytest.approx(1) and 0 < made.tables[0, 2] < 1e-14
 
 
+def test_a_constant_has_mass() -> None:
+    constant = np.zeros((50, 1))
+    gridded = grid_variable("x", 0, [Density("gaussian", (0.0, 2.0))], gridding=Gridding(17, constant))
+    (symbol,) = np.unique(gridded.axis.find(constant[:, 0], allow_missing=False))
+    assert gridded.tables[0, symbol] > 0.03
+
+
 def test_histograms_lose_nothing() -> None:
     leaves = [Density.histogram([0, 0.25, 0.5, 1], [2, 1, 0.5]), Density.histogram([0, 0.3, 1], [1, 1])]
     made = grid_variable("x", 0, leaves)

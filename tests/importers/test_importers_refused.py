@@ -52,8 +52,8 @@ SPN_ERRORS = [
      r"must close every brace, 1 are open"),
     (spn("P ProductNode(A,B)", ("A", 0), ("B", 1)).replace("B Hist", "A Hist"), FormatError,
      r"import-duplicate: .*line 2: A must be defined once, line 1 differs"),
-    ("G_4 Gaussian(V0|1.0;2.0)\n# V0\n", FormatError,
-     r"import-leaf: .*G_4: the type must be .*, got Gaussian; a leaf"),
+    ("G_4 Gaussian(V0|1.0;0.0)\n# V0\n", FormatError,
+     r"import-leaf: .*G_4: the std of a gaussian must be above 0, got 0\.0"),
     ("H Histogram(V0|[0.,1e12];[1.0])\n# V0\n", FormatError, r"H: symbols must be in 0\.\.65535, the breaks run 0\.0"),
     ("H Histogram(V0|[-2.,1.];[1.0])\n# V0\n", FormatError, r"H: symbols must be in 0\.\.65535, the breaks run -2\.0"),
     ("H Histogram(V0|[0.,2.,1.];[0.5,0.5])\n# V0\n", FormatError, r"at least 2 breaks that ascend"),
@@ -61,8 +61,8 @@ SPN_ERRORS = [
     ("H Histogram(V0|[0.,1.];[-0.5])\n# V0\n", FormatError,
      r"H: a probability must be finite and not negative, got -0\.5"),
     ("H Histogram(V0|[0.,1.];[0.0])\n# V0\n", CircuitError, r"H must have a symbol of positive probability"),
-    ("H Histogram(V0|[0.,1.];[1.0])\n# V0;V1\n", CircuitError, r"2 variables need as many leaves or more, got 1"),
-    ("H Histogram(a|[0.,1.];[1.0])\n", FormatError, r"must name its variables in a last line '# name;name;…'"),
+    ("H Histogram(V0|[0.,1.];[1.0])\n# V0;V0\n", FormatError, r"the last line must name every variable once"),
+    ("H Histogram(V0|[0.,0.5];[0.0])\n# V0\n", CircuitError, r"H must have a finite total above zero, got 0\.0"),
     ("\n# V0\n", FormatError, r"must hold at least one unit"),
 ]  # fmt: skip
 
@@ -217,9 +217,14 @@ def test_bin_errors(tmp_path: Path) -> None:
     expect(FormatError, r"SumNode_0: a weight must be finite and not negative, got -0\.5")
     nodes[0].sum.weights = [0.5, 0.5]
     nodes[2].init("gaussian").mean = 1
-    expect(FormatError, r"GaussianNode_2: the type must be product, sum, hist or categorical, got gaussian")
+    expect(FormatError, r"import-leaf: .*GaussianNode_2: the std of a gaussian must be above 0, got 0\.0")
     nodes[2].init("categorical").probabilities = [0.5, float("nan")]
     expect(FormatError, r"CategoricalNode_2: a probability must be finite and not negative, got nan")
+    nodes[2].categorical.probabilities = [0.5, 0.5]
+    nodes[2].categorical.scope = 7
+    expect(FormatError, r"bin-message: .*must have as many features as it says, 1, its leaves are of 2: 0, 7")
+    nodes[2].categorical.scope = -1
+    expect(FormatError, r"CategoricalNode_2: the variable must be a number of at least 0, got -1")
     nodes[2].id = 1
     expect(FormatError, r"import-duplicate: .*CategoricalNode_1: the id 1 must be given once")
     (tmp_path / "a.bin").write_bytes(message.to_bytes()[:-20])

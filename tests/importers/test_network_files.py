@@ -317,6 +317,13 @@ def test_refused(tmp_path: Path, kind: str, old: str, new: str, rule: str, text:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+def test_a_mark_of_utf_8_is_no_part_of_the_text(tmp_path: Path, kind: str) -> None:
+    text = (NETWORKS / f"small.{kind}").read_text().replace('encoding="US-ASCII"', "")
+    made = import_circuit(write(tmp_path / f"small.{kind}", "\ufeff" + text.replace("\n", "\r\n")))
+    assert circuit_checksum(made.circuit) == circuit_checksum(import_circuit(NETWORKS / f"small.{kind}").circuit)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
 def test_empty_files_are_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(FormatError, match=r"small\.\w+ must"):
         import_circuit(write(tmp_path / f"small.{kind}", ""))

@@ -74,10 +74,9 @@ READ = {
     lambda path: read_program(path).circuit.digest.hex(), "stream": lambda path: parse(
         Path(path).read_bytes()).payload_bytes, "raw": lambda path: array(path, Reading("u1", "8")),
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
-    **{name: imported for name in ("spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net")},
     **{name: imported for name in (
-        "spn", "bin", "psdd", "vtree", "jpc", "ac", "nnf", "lmap", "weights", "clt", "logistic", "skops", "pkl", "pickle",
-        "joblib")},
+        "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights", "clt", "logistic", "bif", "xmlbif",
+        "uai", "net", "skops", "pkl", "pickle", "joblib")},
     **{name: array for name in ("csv", "npy", "npz", "idx", "images")},
 }
 # What is imported or allocated once, by the first file of any kind, belongs to the idle process.
@@ -143,10 +142,10 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Any:
     small = {
         "circuit": "digits", "onnx": folder / "m.onnx", "program": folder / "m.pcp",
         "spn": DATA / "small.spn", "bin": DATA / "spn" / "NIPS5.bin",
-        "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "csv": folder / "x.csv",
+        "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "json": DATA / "deeprob_tree.json",
         **{reader: DATA / "networks" / f"small.{name}" for reader, name in NETWORKS.items()},
-        "psdd": DATA / "small.psdd", "jpc": DATA / "pyjuice" / "hclt.jpc", "ac": DATA / "compiled" / "grass.net.ac",
-        "nnf": DATA / "compiled" / "either.nnf", "clt": DATA / "small.clt", "logistic": DATA / "density.circuit",
+        "ac": DATA / "compiled" / "grass.net.ac", "nnf": DATA / "compiled" / "either.nnf", "clt": DATA / "small.clt",
+        "logistic": DATA / "density.circuit",
         "csv": folder / "x.csv",
         "npy": folder / "x.npy", "npz": folder / "x.npz", "idx": folder / "x.gz", "images": folder / "x.png",
         "raw": folder / "x.u8", "stream": folder / "x.pce", "xml": DATA / "vendor" / "csynth.xml",
@@ -286,6 +285,15 @@ def histograms(count: int, last: int) -> bytes:
     return bytes(message.to_bytes())
 
 
+def deeprob_json(count: int) -> str:
+    nodes: list[dict[str, Any]] = [{"class": "Sum", "scope": [0], "weights": [1 / count] * count, "id": 0}]
+    nodes += [
+        {"class": "Bernoulli", "scope": [0], "params": {"p": place / count}, "id": place + 1} for place in range(count)
+    ]
+    links = [{"idx": place, "source": place + 1, "target": 0} for place in range(count)]
+    return json.dumps({"nodes": nodes, "links": links})
+
+
 #: readers of networks, and their files' suffixes
 NETWORKS = {"bif": "bif", "xmlbif": "xml", "uai": "uai", "net": "net"}
 
@@ -359,6 +367,7 @@ HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
         path.with_suffix(".vtree").write_text(chain_vtree(1500)), path.write_text(chain_psdd(1500)))),
     "jpc": ("a.jpc", lambda path: path.write_bytes(
         jpc(leaves(0, 256, 16), leaves(1, 256, 16), product((0, 1), 16, 16), sums(2, 256, 16), sums(3, 1, 256)))),
+    "json": ("a.json", lambda path: path.write_text(deeprob_json(3000))),
     **{reader: (f"a.{kind}", lambda path, kind=kind: path.write_text(chain_network(kind, 2000)))
        for reader, kind in NETWORKS.items()},
     "ac": ("a.ac", lambda path: (
@@ -392,6 +401,7 @@ VALUES: dict[str, Any] = {
     "psdd": [1500, 1500 * 2 + 1499],
     "vtree": [1500, 1500 * 2 + 1499],
     "jpc": [2, 2 * 256 * 2 + 256 * 16 + 256],
+    "json": [1, 3000 * 2 + 3000],
     # a chain of equal rows: nothing depends on the variable before
     **{reader: [2000, 2 * 2000] for reader in NETWORKS},
     "ac": [1500, 1500 * 2 + 1],  # the constant of the root
@@ -745,11 +755,10 @@ class TestBounds:
             1 << 26, 1 << 26, 1 << 26, 1 << 29, 1 << 30, 1 << 30
         ]  # fmt: skip
         assert set(BOUNDS) == {
-            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "bif", "xmlbif", "uai", "net", "csv",
-            "npy", "npz", "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image",
-            "checkpoint", "xml", "report",
-            "ac", "nnf", "lmap", "weights", "clt",
-            "logistic", "skops", "pkl", "pickle", "joblib",
+            "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights",
+            "clt", "logistic", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz", "idx", "images", "raw", "packed",
+            "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "skops", "pkl", "pickle", "joblib",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 

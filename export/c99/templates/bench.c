@@ -7,6 +7,7 @@
 // Of a circuit with a symbolizer numbers of so many rows give symbols, and symbols numbers.
 // Packets: the bytes of a payload, 32 bits, and records give payloads, behind each how many symbols it
 // holds and its rule; where one begins in its record, its rule, its bytes and these give records.
+// Classes: a variable, 32 bits, and records give 32 bits each.
 // A result is pieces, each its size and so many bytes, then a size of 0, the status, the instructions
 // (64 bits), the bytes of stack, and those of pcedge_t.
 #include "bench.h"
@@ -25,11 +26,14 @@ enum {
   JOB_SYMBOLS,
   JOB_NUMBERS,
   JOB_PACK,
-  JOB_UNPACK
+  JOB_UNPACK,
+  JOB_CLASSIFY
 };
 
 static pcedge_t machine;
+#if PCEDGE_CODES
 static uint8_t lane[BENCH_BYTES];
+#endif
 static pcedge_symbol_t record[PCEDGE_VARIABLES];
 
 static void put(const void *bytes, uint32_t size) {
@@ -107,6 +111,7 @@ static pcedge_status_t map(uint32_t count) {
   return status;
 }
 #else
+#if PCEDGE_ENCODES
 static pcedge_status_t encode(uint32_t count) {
   pcedge_status_t status = PCEDGE_OK;
   MEASURED(pcedge_encode_start(&machine, lane, sizeof lane));
@@ -121,7 +126,11 @@ static pcedge_status_t encode(uint32_t count) {
   put(lane, (uint32_t)pcedge_encode_take(&machine));
   return status;
 }
+#else
+static pcedge_status_t encode(uint32_t count) { return count ? PCEDGE_ROOM : PCEDGE_OK; }
+#endif
 
+#if PCEDGE_DECODES
 static pcedge_status_t decode(uint32_t count) {
   uint32_t size = 0;
   pcedge_status_t status = PCEDGE_OK;
@@ -139,6 +148,9 @@ static pcedge_status_t decode(uint32_t count) {
   }
   return status ? status : pcedge_decode_finish(&machine);
 }
+#else
+static pcedge_status_t decode(uint32_t count) { return count ? PCEDGE_ROOM : PCEDGE_OK; }
+#endif
 
 #if PCEDGE_SYMBOLIZER
 static pcedge_number_t rows[PCEDGE_ROWS * PCEDGE_COLUMNS];
@@ -227,6 +239,28 @@ static pcedge_status_t unpack(uint32_t count) { return pack(count); }
 static pcedge_status_t map_back(uint32_t count) { return map(count); }
 #endif
 
+#if PCEDGE_CLASSIFIES
+static pcedge_status_t classify(uint32_t count) {
+  uint32_t variable = 0;
+  pcedge_status_t status = PCEDGE_OK;
+  if (!bench_read(&variable, sizeof variable))
+    return PCEDGE_ROOM;
+  for (uint32_t i = 0; i < count && bench_read(record, sizeof record); ++i) {
+    pcedge_symbol_t found = 0;
+    uint32_t word;
+    pcedge_status_t one;
+    MEASURED(one = pcedge_classify(&machine, record, variable, &found));
+    status = status ? status : one;
+    word = found;
+    put(&word, sizeof word);
+  }
+  return status;
+}
+#else
+static pcedge_status_t classify(uint32_t count) { return count ? PCEDGE_ROOM : PCEDGE_OK; }
+#endif
+
+#if PCEDGE_WEIGHS
 static pcedge_status_t weigh(uint32_t count, uint32_t job) {
   pcedge_status_t status = PCEDGE_OK;
   for (uint32_t i = 0; i < count && bench_read(record, sizeof record); ++i) {
@@ -234,30 +268,40 @@ static pcedge_status_t weigh(uint32_t count, uint32_t job) {
     int32_t exponent = 0;
     uint32_t words[2] = {0, 0};
     pcedge_status_t one;
-    if (job == JOB_LIKELIHOOD) {
+    (void)job;
+#ifdef PCEDGE_ONLY_SCORE
+    if (job == JOB_SCORE) {
+      MEASURED(one = pcedge_score(&machine, record, words));
+    } else
+#endif
+    {
       MEASURED(one = pcedge_likelihood(&machine, record, &mantissa, &exponent));
       words[0] = mantissa;
       words[1] = (uint32_t)exponent;
-    } else {
-      MEASURED(one = pcedge_score(&machine, record, words));
     }
     status = status ? status : one;
     put(words, sizeof words);
   }
   return status;
 }
+#else
+static pcedge_status_t weigh(uint32_t count, uint32_t job) {
+  return count + job ? PCEDGE_ROOM : PCEDGE_OK;
+}
+#endif
 
 void bench(void) {
   uint32_t job[2];
   while (bench_read(job, sizeof job)) {
     uint32_t trailer[6] = {0, 0, 0, 0, 0, (uint32_t)sizeof machine};
-    trailer[1] = (uint32_t)(job[0] == JOB_ENCODE    ? encode(job[1])
-                            : job[0] == JOB_DECODE  ? decode(job[1])
-                            : job[0] == JOB_SYMBOLS ? map(job[1])
-                            : job[0] == JOB_NUMBERS ? map_back(job[1])
-                            : job[0] == JOB_PACK    ? pack(job[1])
-                            : job[0] == JOB_UNPACK  ? unpack(job[1])
-                                                    : weigh(job[1], job[0]));
+    trailer[1] = (uint32_t)(job[0] == JOB_ENCODE     ? encode(job[1])
+                            : job[0] == JOB_DECODE   ? decode(job[1])
+                            : job[0] == JOB_SYMBOLS  ? map(job[1])
+                            : job[0] == JOB_NUMBERS  ? map_back(job[1])
+                            : job[0] == JOB_PACK     ? pack(job[1])
+                            : job[0] == JOB_UNPACK   ? unpack(job[1])
+                            : job[0] == JOB_CLASSIFY ? classify(job[1])
+                                                     : weigh(job[1], job[0]));
     const uint64_t instructions = bench_instructions();
     trailer[2] = (uint32_t)instructions;
     trailer[3] = (uint32_t)(instructions >> 32);

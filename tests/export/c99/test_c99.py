@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.classifiers import naive_bayes
 from helpers.commands import as_json, run
 from helpers.cpp import break_source
 from helpers.engine_contract import CIRCUITS, any_records
@@ -21,6 +22,7 @@ from strategies import make_circuit, make_unstructured, steep
 import pcedge
 from pcedge.arrays import IntArray
 from pcedge.circuit import Circuit, InputLayer, SparseRows
+from pcedge.cli.output import mcu_line
 from pcedge.codec.packets import PacketLayout, decode_packets, encode_packets
 from pcedge.data import load_array
 from pcedge.engines.reference import ReferenceEngine
@@ -34,7 +36,18 @@ from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Op, Zeros
 from pcedge.simulate import mcu
 from pcedge.simulate.mcu import CORES, C99Project
-from pcedge.simulate.mcu_jobs import PACK, UNPACK, WITH_PACKETS, Job, packet_jobs, scores_of, weighed
+from pcedge.simulate.mcu_jobs import (
+    CLASSIFY,
+    ONLY_CLASSES,
+    PACK,
+    UNPACK,
+    WITH_PACKETS,
+    Job,
+    class_job,
+    packet_jobs,
+    scores_of,
+    weighed,
+)
 from pcedge.toolchain import tools
 from pcedge.verify import verify
 
@@ -278,6 +291,34 @@ def test_jobs_can_be_left_out(kind: str, tmp_path: Path) -> None:
     assert all(size < sizes[()] for chosen, size in sizes.items() if chosen)
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_classes_on_the_host(kind: str, tmp_path: Path) -> None:
+    """A program that does nothing else: records with missing symbols, impossible ones, and any variable."""
+    project = C99Project(write_c99(ALL[kind], tmp_path / "p"), SANITIZED)
+    circuit, records = ALL[kind], records_of(ALL[kind])
+    records = np.where(np.random.default_rng(6).random(records.shape) < 0.3, -1, records)
+    engine, last = ReferenceEngine(circuit), len(circuit.order) - 1
+    jobs = [class_job(engine, project.symbol_type, records, variable) for variable in sorted({0, last})]
+    for done, (_, wanted) in zip(
+        project.run([job for job, _ in jobs], project.compile(ONLY_CLASSES)), jobs, strict=True
+    ):
+        assert (done.status, done.data) == ("ok", wanted)
+    data = records.copy()
+    data[:, last] = circuit.cardinalities[last]  # no symbol: it is not looked at
+    job = Job(CLASSIFY, len(data), struct.pack("<I", last) + record_bytes(project.symbol_type, data))
+    assert project.run([job], project.folder / "build/host")[0].data == jobs[-1][1]
+    bad = Job(CLASSIFY, 1, struct.pack("<I", last + 1) + record_bytes(project.symbol_type, records[:1]))
+    assert project.run([bad], project.folder / "build/host")[0].status == "symbol"
+
+
+def test_classes_need_likelihoods(tmp_path: Path) -> None:
+    project = C99Project(write_c99(ALL["one leaf"], tmp_path / "p"), STRICT)
+    with pytest.raises(ToolError, match="PCEDGE_WITH_CLASSIFY must go with the likelihood or the score"):
+        project.compile((ONLY_CLASSES[0], "-DPCEDGE_ONLY_ENCODE"))
+    for more in ("-DPCEDGE_ONLY_SCORE", "-DPCEDGE_ONLY_DECODE", "-DPCEDGE_ONLY_ENCODE"):
+        project.compile((*ONLY_CLASSES, more))
+
+
 def test_the_source_calls_nothing(digits: tuple[C99Project, IntegerCircuit, Path], tmp_path: Path) -> None:
     folder = digits[0].folder
     tools.run(["gcc", "-std=c99", "-O2", "-c", "src/pcedge.c", "-o", tmp_path / "one.o"], folder, "gcc")
@@ -327,6 +368,22 @@ def test_microcontrollers(kind: str) -> None:
     packets = next(iter(report.mcu.values()))["with_packets"]
     assert packets["rom_bytes"] > 0 and packets["instructions_per_symbol"].keys() == {"pack", "unpack"}
     assert [c.vectors for c in report.comparisons[:6]] == [24, 24, 24, 24, 1, 23]
+
+
+@pytest.mark.skipif(not any(map(there, CORES)), reason="apt-get install gcc-arm-none-eabi qemu-system-arm")
+def test_a_classifier_on_microcontrollers() -> None:
+    """A circuit whose grid names a class is classified too, by a program that does nothing else."""
+    circuit = quantize(naive_bayes(1, classes=4, features=6, symbols=8))
+    report = verify(circuit, records_of(circuit), ("mcu",))
+    assert report.mismatches == 0
+    classes = [one for one in report.comparisons if one.output.endswith(" class")]
+    assert len(classes) == len(report.mcu) and {one.vectors for one in classes} == {24}
+    for figures in report.mcu.values():
+        alone = figures["with_classify"]
+        assert 0 < alone["rom_bytes"] < figures["rom_bytes"] and alone["ram_bytes"] < figures["ram_bytes"]
+        likelihood = figures["instructions_per_symbol"]["likelihood"] * len(circuit.order)
+        assert 3 < alone["instructions_per_record"] / likelihood < 5  # a likelihood for each of 4 classes
+        assert f"{alone['instructions_per_record']:,} a class" in mcu_line("core", figures)
 
 
 @pytest.mark.skipif(not there(CORES[1]), reason=f"apt-get install {CORES[1].packages}")

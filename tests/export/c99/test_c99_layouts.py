@@ -124,9 +124,11 @@ def test_zephyr_module(tmp_path: Path) -> None:
     assert known == {
         "PCEDGE_MODEL",
         "PCEDGE_WITH_PACKETS",
+        "PCEDGE_WITH_CLASSIFY",
         *(f"PCEDGE_ONLY_{job}" for job in ("ENCODE", "DECODE", "LIKELIHOOD", "SCORE")),
     }
-    assert "CONFIG_PCEDGE_ONLY_${job}" in called and "CONFIG_PCEDGE_WITH_PACKETS PCEDGE_WITH_PACKETS" in called
+    assert "CONFIG_PCEDGE_ONLY_${job} PCEDGE_ONLY_${job}" in called and "foreach(more PACKETS CLASSIFY)" in called
+    assert "CONFIG_PCEDGE_WITH_${more} PCEDGE_WITH_${more}" in called
     options = [f"-DMODULE={library}/zephyr", "-DCONFIG_PCEDGE_MODEL=y", "-DCONFIG_PCEDGE_ONLY_ENCODE=y"]
     assert built(tmp_path / "app", ZEPHYR, *options).encode("latin-1") == lane
     names = run(["nm", "-g", "--defined-only", tmp_path / "app/out/module/libmodule.a"], tmp_path, "nm")
