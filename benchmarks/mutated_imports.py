@@ -294,11 +294,6 @@ class PsddWithoutIds(Psdd):
 
 
 IMPORTS = (
-<<<<<<< HEAD
-    Spn, Bin, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net, Skops,
-    Pkl, Pickle, Joblib,
-=======
     Spn, Bin, Json, Psdd, PsddWithoutIds, Vtree, Jpc, JuiceText, Compiled, Nnf, Clt, Logistic, Bif, Xmlbif, Uai, Net,
     Skops, Pkl, Pickle, Joblib,
->>>>>>> main
 )  # fmt: skip

@@ -209,12 +209,8 @@ def _chain(estimator: Described, emissions: Sequence[Sequence[tuple[float, Seque
     if len(wrong):
         raise FormatError(
             RULE,
-<<<<<<< HEAD
             f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to "
             f"{moves[wrong[0]].sum():.9g}",
-=======
-            f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to {moves[wrong[0]].sum():.9g}",
->>>>>>> main
         )
     return Chain(logarithms(estimator.floats("startprob_", states, low=0.0)), logarithms(moves), None, emissions)
 

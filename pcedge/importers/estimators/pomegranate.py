@@ -81,12 +81,8 @@ def network(estimator: Described, choices: Choices) -> Draft:
         if part.kind not in ("Categorical", "ConditionalCategorical") or table.ndim != len(above) + (1 if above else 2):
             raise FormatError(
                 RULE,
-<<<<<<< HEAD
                 f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got "
                 f"{part.kind[:40]}",
-=======
-                f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got {part.kind[:40]}",
->>>>>>> main
             )
         factors.append(Factor((*above, place), table if above else table[0]))
     names = choices.names_for(estimator, len(parts))
