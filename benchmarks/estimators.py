@@ -77,7 +77,8 @@ def cases() -> Iterator[Case]:
         ("GaussianMixture, 10", "digits, shuffled pixels", mixture(10), both, real),
         ("GaussianMixture, 20", "digits 0 to 4, 5 to 9", mixture(20), digits, digit < 5),
         ("GaussianMixture, 4", "breast cancer", mixture(4), cancer, benign == 1),
-        ("scaler and GaussianMixture, 2", "wine 0, others", make_pipeline(StandardScaler(), mixture(2)), wine, cultivar == 0),
+        ("scaler and GaussianMixture, 2", "wine 0, others",
+         make_pipeline(StandardScaler(), mixture(2)), wine, cultivar == 0),
         ("BayesianGaussianMixture, 4", "breast cancer", mixture(4, BayesianGaussianMixture), cancer, benign == 1),
         ("scaler and KernelDensity", "wine 2, others",
          make_pipeline(StandardScaler(), KernelDensity(bandwidth=0.7)), wine, cultivar == 2),
@@ -116,7 +117,8 @@ def row(case: Case) -> list[str]:
     ]
     return [
         case.what, case.data, *(f"{value:.4f}" for value in areas), f"{areas[2] - areas[0]:+.4f}",
-        str(int(((scores == SCORE_IMPOSSIBLE) & np.isfinite(log_likelihood(circuit, records))).sum())), f"{sum(draft.losses):.2f}", f"{cost.memory_bits['rom'] / 1000:.0f}",
+        str(int(((scores == SCORE_IMPOSSIBLE) & np.isfinite(log_likelihood(circuit, records))).sum())),
+        f"{sum(draft.losses):.2f}", f"{cost.memory_bits['rom'] / 1000:.0f}",
         f"{cost.jobs['likelihood'].cycles_per_record:,.0f}",
     ]  # fmt: skip
 
@@ -126,15 +128,19 @@ def main() -> None:
         warnings.simplefilter("ignore")  # of fits that have not converged
         rows = [row(case) for case in cases()]
     heads = [
-        "model", "data", "AUROC, library", "circuit", "integers", "integers − library", "impossible", "grid, nats", "ROM, kbit",
+        "model", "data", "AUROC, library", "circuit", "integers", "integers − library", "impossible", "grid, nats",
+        "ROM, kbit",
         "cycles a record",
     ]  # fmt: skip
     text = (
-        "Normal records against others, by the library's float score on raw values, by the float circuit on its grid of "
+        "Normal records against others, by the library's float score on raw values, by the float circuit on its grid "
+        "of "
         "at most 64 symbols, and by integers at the default widths (W 8, L 15, A 16). *Grid*: what the bins forget of "
-        "the density. ROM and cycles are of the smallest engine (one multiply-accumulate a cycle). Of small sets a pair "
+        "the density. ROM and cycles are of the smallest engine (one multiply-accumulate a cycle). Of small sets a "
+        "pair "
         "of records more or less in order is 0.0001 to 0.0008. Where integers do better, rare values count less than "
-        "in floats: a leaf ends at 2^−30. *Impossible*: to the integers, of what is possible to the circuit. IsolationForest's circuit is the density of its boxes, the library's score "
+        "in floats: a leaf ends at 2^−30. *Impossible*: to the integers, of what is possible to the circuit. "
+        "IsolationForest's circuit is the density of its boxes, the library's score "
         "their depth."
     )
     lines = [text, "", *table(heads, rows)]

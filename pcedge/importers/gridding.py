@@ -247,7 +247,7 @@ def _edges(
         apart = 1e-9 * (breaks[-1] - breaks[0])  # what sums and differences made of one number is one
         breaks = breaks[np.concatenate([[True], np.diff(breaks) > apart])]
         if len(breaks) - 1 <= gridding.symbols:
-            return breaks  # nothing is lost
+            return np.asarray(breaks)  # nothing is lost
     if gridding.bins == "even" and all(density.family in _EVEN for density in densities):
         return _even(densities, gridding.symbols, values)
     cells = _cells(densities, values)

@@ -19,7 +19,7 @@ from pcedge.importers.normalise import Draft, normalise
 #: packages whose objects are read by their attributes
 _READ = ("sklearn", "hmmlearn", "pomegranate")
 
-#: packages whose objects a function of its own reads: its module and name; it takes the object, and may take `gridding`,
+#: packages whose objects a function of its own reads, by its module and name; it takes the object, maybe `gridding`,
 #: and gives a circuit
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "pgmpy": ("pcedge.importers.pgmpy_networks", "from_pgmpy"),

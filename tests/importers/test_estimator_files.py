@@ -52,7 +52,10 @@ MODELS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 
 WRITERS: dict[str, Callable[[Any, Path], object]] = {
     "skops": lambda model, path: skops.io.dump(model, path),
-    **{f"pickle-{number}": lambda model, path, n=number: path.write_bytes(pickle.dumps(model, n)) for number in (0, 2, 4, 5)},
+    **{
+        f"pickle-{number}": lambda model, path, number=number: path.write_bytes(pickle.dumps(model, number))
+        for number in (0, 2, 4, 5)
+    },
     "joblib": lambda model, path: joblib.dump(model, path),
     "joblib-zlib": lambda model, path: joblib.dump(model, path, compress=3),
 }  # fmt: skip
@@ -159,19 +162,24 @@ def npy(array: Any) -> bytes:
 SKOPS: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], str]] = {
     "no schema": (lambda held: {k: v for k, v in held.items() if k != "schema.json"}, "must hold one schema.json"),
     "another class": (
-        lambda held: held | {"schema.json": held["schema.json"].replace(b"sklearn.pipeline", b"os").replace(b'"Pipeline"', b'"system"')},
+        lambda held: held | {"schema.json": held["schema.json"].replace(b"sklearn.pipeline", b"os").replace(
+            b'"Pipeline"', b'"system"')},
         "must hold a known estimator, it mentions 'os.system': nothing of it was run"),
     "objects": (
-        lambda held: {k: npy(np.array([Evil(Path("x"))], dtype=object)) if k.endswith(".npy") else v for k, v in held.items()},
+        lambda held: {
+            k: npy(np.array([Evil(Path("x"))], dtype=object)) if k.endswith(".npy") else v for k, v in held.items()},
         "must hold .npy files of as many numbers as they say"),
     "a shape of its own": (
-        lambda held: {k: v.replace(b"(4,)", b"(9,)") for k, v in held.items()}, "must hold .npy files of as many numbers as"),
+        lambda held: {k: v.replace(b"(4,)", b"(9,)") for k, v in held.items()},
+        "must hold .npy files of as many numbers as"),
     "depth": (lambda held: {"schema.json": b'{"__loader__":"ListNode","content":[' * 200 + b"]}" * 200}, "60 deep"),
     "depth of JSON": (lambda held: {"schema.json": b"[" * 200_000}, "must be a whole .skops file"),
     "no estimator": (
-        lambda held: {"schema.json": b'{"__loader__":"JsonNode","content":"[1]"}'}, "must hold an estimator, it holds a list"),
+        lambda held: {"schema.json": b'{"__loader__":"JsonNode","content":"[1]"}'},
+        "must hold an estimator, it holds a list"),
     "a loader of its own": (
-        lambda held: {"schema.json": b'{"__loader__":"EvalNode","content":"1"}'}, "must be one that estimators have, got 'EvalNode'"),
+        lambda held: {"schema.json": b'{"__loader__":"EvalNode","content":"1"}'},
+        "must be one that estimators have, got 'EvalNode'"),
     "a node that is not there": (
         lambda held: {"schema.json": b'{"__loader__":"CachedNode","__id__":7}'}, "must be a whole .skops file"),
 }  # fmt: skip

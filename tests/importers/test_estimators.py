@@ -79,7 +79,8 @@ def check_mixture(model: Any) -> None:
     # What each component counts, by the library itself at the components' means.
     at_means = model._estimate_weighted_log_prob(model.means_)
     weights = np.exp([
-        at_means[k, k] - sum(part.logpdf(mean) for part, mean in zip(parts[k], model.means_[k], strict=True)) for k in range(3)
+        at_means[k, k] - sum(part.logpdf(mean) for part, mean in zip(parts[k], model.means_[k], strict=True))
+        for k in range(3)
     ])  # fmt: skip
     expected = mixture(circuit, weights, parts, far)
     given = log_likelihood(circuit, circuit.grid.symbols_of(far)) + circuit.log_constant
@@ -110,8 +111,10 @@ def test_gaussian_naive_bayes() -> None:
     records = np.concatenate([X.astype(object), LABELS[:, None].astype(object)], axis=1)
     spread = np.sqrt(model.var_)
     joint = np.stack([
-        mixture(circuit, [model.class_prior_[k]], [[stats.norm(*p) for p in zip(model.theta_[k], spread[k], strict=True)]], X)
-        for k in range(3)
+        mixture(
+            circuit, [model.class_prior_[k]],
+            [[stats.norm(*p) for p in zip(model.theta_[k], spread[k], strict=True)]], X,
+        ) for k in range(3)
     ], axis=1)  # fmt: skip
     assert_allclose(log_likelihood(circuit, circuit.grid.symbols_of(records)), joint[np.arange(150), Y], atol=1e-9)
     assert_array_equal(class_posterior(circuit, X).argmax(axis=1), joint.argmax(axis=1))
@@ -232,7 +235,7 @@ def test_isolation_forest_integrates_its_boxes() -> None:
     for estimator, places in zip(model.estimators_, model.estimators_features_, strict=True):
         tree = estimator.tree_
 
-        def walk(node: int, box: list[tuple[float, float]]) -> None:
+        def walk(node: int, box: list[tuple[float, float]], tree: Any = tree, places: Any = places) -> None:
             if tree.children_left[node] < 0:
                 product = np.full(len(X), tree.n_node_samples[node] / tree.n_node_samples[0] / 3)
                 for column, (low, high) in enumerate(box):
@@ -242,10 +245,10 @@ def test_isolation_forest_integrates_its_boxes() -> None:
                 return
             place, threshold = places[tree.feature[node]], tree.threshold[node]
             low, high = box[place]
-            walk(tree.children_left[node], [*box[:place], (low, threshold), *box[place + 1 :]])
-            walk(tree.children_right[node], [*box[:place], (threshold, high), *box[place + 1 :]])
+            walk(tree.children_left[node], [*box[:place], (low, threshold), *box[place + 1 :]], tree, places)
+            walk(tree.children_right[node], [*box[:place], (threshold, high), *box[place + 1 :]], tree, places)
 
-        walk(0, ends)
+        walk(0, ends, tree, places)
     assert_allclose(log_likelihood(circuit, symbols), np.log(expected), atol=1e-9)
 
 

@@ -78,7 +78,8 @@ def test_sparse_chain_with_a_state_that_ends() -> None:
 def test_network() -> None:
     parts = [
         d.Categorical([[0.3, 0.7]]), d.Categorical([[0.2, 0.3, 0.5]]),
-        d.ConditionalCategorical([torch.rand(2, 3, 2).softmax(dim=-1)]), d.ConditionalCategorical([torch.rand(2, 4).softmax(dim=-1)]),
+        d.ConditionalCategorical([torch.rand(2, 3, 2).softmax(dim=-1)]),
+        d.ConditionalCategorical([torch.rand(2, 4).softmax(dim=-1)]),
     ]  # fmt: skip
     model = BayesianNetwork(parts)
     for above, below in ((0, 2), (1, 2), (2, 3)):
@@ -89,7 +90,8 @@ def test_network() -> None:
 
 
 @pytest.mark.parametrize("made", [
-    lambda: d.Normal(covariance_type="diag"), lambda: d.Normal(covariance_type="sphere"), d.Exponential, d.Gamma, d.Uniform,
+    lambda: d.Normal(covariance_type="diag"), lambda: d.Normal(covariance_type="sphere"), d.Exponential,
+    d.Gamma, d.Uniform,
 ])  # fmt: skip
 def test_real(made: Any) -> None:
     model = made().fit(REAL)

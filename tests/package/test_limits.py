@@ -149,7 +149,9 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "csv": folder / "x.csv",
         "npy": folder / "x.npy", "npz": folder / "x.npz", "idx": folder / "x.gz", "images": folder / "x.png",
         "raw": folder / "x.u8", "stream": folder / "x.pce", "xml": DATA / "vendor" / "csynth.xml",
-        "report": DATA / "vendor" / "timing.rpt",
+        "report": DATA / "vendor" / "timing.rpt", "skops": DATA / "estimators" / "mixture.skops",
+        **{kind: DATA / "estimators" / f"{name}.{kind}" for name, kind in (
+            ("bayes", "pkl"), ("kernels", "pickle"), ("forest", "joblib"))},
     }  # fmt: skip
     (folder / "x.u8").write_bytes(bytes(8))
     write_program(read_onnx(folder / "m.onnx"), folder / "m.pcp")
@@ -342,6 +344,16 @@ def save_float(path: Path) -> None:
     save_circuit(make_circuit(3, 12, 16, 40, "balanced"), path)
 
 
+def naive_bayes(features: int, classes: int) -> Any:
+    """Make a classifier as after a fit."""
+    from sklearn.naive_bayes import GaussianNB
+
+    made, generator = GaussianNB(), np.random.default_rng(0)
+    made.classes_, made.class_prior_ = np.arange(classes), np.full(classes, 1 / classes)
+    made.theta_, made.var_ = generator.normal(size=(classes, features)), np.ones((classes, features))
+    return made
+
+
 HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
     "circuit": ("c.pcedge", save_float),
     "onnx": ("m.onnx", lambda path: write_onnx(load_zoo("digits"), path)),
@@ -376,6 +388,10 @@ HONEST: dict[str, tuple[str, Callable[[Path], object]]] = {
         "</profile>", "<a>0</a>" * 300_000 + "</profile>"))),
     "report": ("t.rpt", lambda path: path.write_text(
         (DATA / "vendor" / "timing.rpt").read_text() + "| x |\n" * 300_000)),
+    "skops": ("a.skops", lambda path: __import__("skops.io").io.dump(naive_bayes(200, 5), path)),
+    "pkl": ("a.pkl", lambda path: path.write_bytes(pickle.dumps(naive_bayes(200, 5), 4))),
+    "pickle": ("a.pickle", lambda path: path.write_bytes(pickle.dumps(naive_bayes(200, 5), 0))),
+    "joblib": ("a.joblib", lambda path: __import__("joblib").dump(naive_bayes(200, 5), path)),
 }  # fmt: skip
 
 #: what the honest files hold
@@ -401,6 +417,7 @@ VALUES: dict[str, Any] = {
     "stream": 0,
     "xml": "xck26-sfvc784-2LV-c",
     "report": "bd_0_wrapper",
+    **{name: [201, 200 * 5 * 64 + 5 * 5 + 5] for name in ("skops", "pkl", "pickle", "joblib")},
 }
 
 

@@ -23,7 +23,7 @@ def gaussian_nb(estimator: Described, choices: Choices) -> Draft:
     means = estimator.floats("theta_", len(labels), None)
     name = "var_" if "var_" in estimator.attributes else "sigma_"
     deviations = np.sqrt(estimator.floats(name, *means.shape, positive=True))
-    choices.room(*means.shape)
+    choices.room(len(labels), means.shape[1])
     names = choices.names_for(estimator, means.shape[1])
     variables = [
         variable_of(
@@ -42,7 +42,7 @@ def bernoulli_nb(estimator: Described, choices: Choices) -> Draft:
     ones = np.exp(estimator.floats("feature_log_prob_", len(labels), None))
     if (ones > 1 + 1e-9).any():
         raise FormatError(RULE, f"{estimator.kind}.feature_log_prob_ must be logarithms of probabilities")
-    choices.room(*ones.shape, 2)
+    choices.room(len(labels), ones.shape[1], 2)
     names = choices.names_for(estimator, ones.shape[1])
     threshold = estimator.get("binarize")
     edges: tuple[float, ...] = ()
@@ -98,8 +98,8 @@ def multinomial_nb(estimator: Described, choices: Choices) -> Draft:
     """
     if choices.steps is None:
         raise UsageError(
-            f"{estimator.kind} is over counts of words, which are no product of leaves: give steps=N for the circuit of "
-            "N tokens, whose data are the words' numbers, one a column"
+            f"{estimator.kind} is over counts of words, which are no product of leaves: give steps=N for the circuit "
+            "of N tokens, whose data are the words' numbers, one a column"
         )
     labels = estimator.labels()
     table = np.exp(estimator.floats("feature_log_prob_", len(labels), None))

@@ -166,7 +166,7 @@ def chain_draft(estimator: Described, choices: Choices, chain: Chain) -> Draft:
 def _merged(log_weights: FloatArray, units: IntArray) -> FloatArray:
     """Give the weights of units from those of columns, where column c is the unit `units[c]`."""
     merged = np.full((len(log_weights), int(units.max()) + 1), -np.inf)
-    np.logaddexp.at(merged, (slice(None), units), log_weights)
+    np.logaddexp.at(merged.T, units, log_weights.T)
     return merged
 
 
@@ -193,7 +193,8 @@ def _frames(choices: Choices, features: int, steps: int) -> FloatArray | None:
     if data.ndim == 2 and data.shape[1] == features * steps:
         return data.reshape(-1, features)
     raise UsageError(
-        f"the data of a grid must have {features} columns, or {features * steps} of all steps, they have shape {data.shape}"
+        f"the data of a grid must have {features} columns, or {features * steps} of all steps, they have shape "
+        f"{data.shape}"
     )
 
 
@@ -208,7 +209,8 @@ def _chain(estimator: Described, emissions: Sequence[Sequence[tuple[float, Seque
     if len(wrong):
         raise FormatError(
             RULE,
-            f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to {moves[wrong[0]].sum():.9g}",
+            f"{estimator.kind}.transmat_ must have rows that sum to 1, row {wrong[0]} sums to "
+            f"{moves[wrong[0]].sum():.9g}",
         )
     return Chain(logarithms(estimator.floats("startprob_", states, low=0.0)), logarithms(moves), None, emissions)
 

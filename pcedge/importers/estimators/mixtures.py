@@ -75,9 +75,9 @@ def _expected(estimator: Described, components: int, features: int) -> FloatArra
 def full_covariances(what: str, kind: str) -> str:
     """Say what to do about covariances between variables."""
     return (
-        f"{what} must have covariance_type 'diag' or 'spherical', got {kind!r}: a product of leaves has no covariances; "
-        "refit with covariance_type='diag' and more components, or rotate the data first (PCA with whiten=True) and "
-        "grid what that gives"
+        f"{what} must have covariance_type 'diag' or 'spherical', got {kind!r}: a product of leaves has no "
+        "covariances; refit with covariance_type='diag' and more components, or rotate the data first (PCA with "
+        "whiten=True) and grid what that gives"
     )
 
 
@@ -120,14 +120,14 @@ def kernel_density(estimator: Described, choices: Choices) -> Draft:
     if features == 1:
         choices.room(count, 1)
         places, inverse = np.unique(points[:, 0], return_inverse=True)
-        shares = np.bincount(inverse.ravel(), weights)
+        shares: FloatArray = np.bincount(inverse.ravel(), weights).astype(np.float64)
         leaves = [_kernel(str(kernel), place, width) for place in places.tolist()]
         made = variable_of(names[0], 0, leaves, shares, choices.gridding)
         joint = Variable(made.axis, (shares @ made.tables)[None, :], made.loss)
         return mixture_draft(estimator.kind, np.zeros(1), [joint])
     wanted = choices.components or COMPONENTS
     group = _groups(points, weights, wanted)
-    shares = np.bincount(group, weights)
+    shares = np.bincount(group, weights).astype(np.float64)
     centres = np.stack([np.bincount(group, weights * column) / shares for column in points.T], axis=1)
     within = np.stack(
         [np.bincount(group, weights * np.square(column - centre[group])) / shares

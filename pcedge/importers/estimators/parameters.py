@@ -1,4 +1,4 @@
-"""The parameters of a fitted estimator as plain values, however they were read, and what is asked of a circuit of it."""
+"""The parameters of a fitted estimator as plain values, and what is asked of a circuit of it."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Choices:
             self.budget.take(TABLE_BYTES * components * features * symbols + LAYER_BYTES * features)
 
     def names_for(self, estimator: Described, features: int) -> tuple[str, ...]:
-        """Give the features' names: those asked for, those of the fit, or x0, x1, …
+        """Give the features' names: those asked for, those of the fit, or x0, x1 and so on.
 
         Raises:
             UsageError: there are too many or too few.

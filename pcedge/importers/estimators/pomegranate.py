@@ -30,7 +30,7 @@ def mixture(estimator: Described, choices: Choices) -> Draft:
 
 
 def classifier(estimator: Described, choices: Choices) -> Draft:
-    """Map BayesClassifier: a mixture whose parts are the classes 0, 1, …"""
+    """Map BayesClassifier: a mixture whose parts are the classes, integers from 0."""
     choices.no_steps(estimator)
     parts = [components(part) for part in estimator.children("distributions")]
     priors = logarithms(estimator.floats("priors", len(parts), low=0.0))
@@ -81,7 +81,8 @@ def network(estimator: Described, choices: Choices) -> Draft:
         if part.kind not in ("Categorical", "ConditionalCategorical") or table.ndim != len(above) + (1 if above else 2):
             raise FormatError(
                 RULE,
-                f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got {part.kind[:40]}",
+                f"distribution {place} of {estimator.kind} must be categorical, one of one variable, got "
+                f"{part.kind[:40]}",
             )
         factors.append(Factor((*above, place), table if above else table[0]))
     names = choices.names_for(estimator, len(parts))

@@ -216,8 +216,8 @@ def _edges(thresholds: FloatArray, values: FloatArray | None, symbols: int, name
     inner = np.unique([above(threshold) for threshold in thresholds.tolist()])
     if len(inner) + 1 > symbols:
         raise UsageError(
-            f"feature {name!r} has {len(inner)} different thresholds: the symbols of a grid must be {len(inner) + 1} or "
-            f"more, got {symbols}"
+            f"feature {name!r} has {len(inner)} different thresholds: the symbols of a grid must be {len(inner) + 1} "
+            f"or more, got {symbols}"
         )
     first, last = _ends(inner, values)
     # A feature that no tree looks at has two symbols: they say nothing of it, but that it was there.
@@ -263,4 +263,4 @@ def _tables(axis: Axis, span: IntArray, column: IntArray | None, inside: NDArray
     one_hot = (column[there, None] == numbers).astype(np.float64)
     counts = inside[:, there].astype(np.float64) @ one_hot
     tables: FloatArray = counts + _PRIOR * uniform
-    return tables / tables.sum(axis=1, keepdims=True)
+    return np.asarray(tables / tables.sum(axis=1, keepdims=True))
