@@ -25,6 +25,9 @@ SYMBOLS = 64
 #: how the bins of a real variable are chosen
 BINS = ("even", "least-loss")
 
+#: nats that even bins may forget of a variable: where they forget more, a component is far narrower than the range
+MOST_LOSS = 1.0
+
 #: families whose bins may be even: of others a few wide bins would hold nearly all
 _EVEN = ("gaussian", "laplace", "logistic", "exponential", "uniform", "histogram")
 
@@ -249,7 +252,9 @@ def _edges(
         if len(breaks) - 1 <= gridding.symbols:
             return np.asarray(breaks)  # nothing is lost
     if gridding.bins == "even" and all(density.family in _EVEN for density in densities):
-        return _even(densities, gridding.symbols, values)
+        even = _even(densities, gridding.symbols, values)
+        if _loss(densities, shares, even) <= MOST_LOSS:
+            return even
     cells = _cells(densities, values)
     if len(cells) - 1 <= gridding.symbols:
         return cells

@@ -17,6 +17,9 @@ from pcedge.importers.graph import MAX_TABLE
 from pcedge.importers.gridding import Gridding, grid_variable
 from pcedge.importers.normalise import Draft
 
+#: components that get a layer each, at most: their steps are as many times more
+APART = 32
+
 #: a leaf: a density, or the probabilities of the symbols 0, 1, …
 LeafForm = Density | FloatArray
 
@@ -71,9 +74,11 @@ def class_variable(
 def mixture_draft(
     name: str, log_weights: FloatArray, variables: Sequence[Variable], notes: tuple[str, ...] = ()
 ) -> Draft:
-    """Give a mixture of products of leaves: an input layer a variable, one of products, one sum.
+    """Give a mixture of products of leaves: an input layer a variable, products, one sum.
 
-    Leaves of a variable that are alike become one.
+    Leaves of a variable that are alike become one. Of a mixture of a few components over values that are ordered, each
+    component is a layer of its own: in integers it then has an exponent of its own, and one that is far behind after
+    some variables can still win by the others, as it does in a score.
 
     Args:
         name: what messages call the model.
@@ -95,16 +100,21 @@ def mixture_draft(
         layers_names.append(f"{name}: {variable.axis.name}")
         gathers.append(units)
     components = len(log_weights)
+    products = 1
     if len(variables) > 1:
-        layers.append(ProductLayer(tuple(range(len(variables))), np.stack(gathers, axis=1)))
-        layers_names.append(f"{name}: components")
+        children, units = tuple(range(len(variables))), np.stack(gathers, axis=1)
+        apart = components <= APART and any(variable.axis.kind != "states" for variable in variables)
+        for part in np.split(units, components) if apart else [units]:
+            layers.append(ProductLayer(children, part))
+            layers_names.append(f"{name}: components")
+        products = len(layers) - len(variables)
     if components > 1 or len(variables) == 1 < len(layers[0].probabilities):  # type: ignore[union-attr]
         weights = np.asarray(log_weights, dtype=np.float64)[None, :]
         if len(variables) == 1:  # leaves that are one have their weights together
             merged = np.full(len(rows), -np.inf)
             np.logaddexp.at(merged, gathers[0], weights[0])
             weights = merged[None, :]
-        layers.append(SumLayer((len(layers) - 1,), weights))
+        layers.append(SumLayer(tuple(range(len(layers) - products, len(layers))), weights))
         layers_names.append(f"{name}: mixture")
     return Draft(tuple(layers), tuple(layers_names), notes, *described(variables))
 
