@@ -75,7 +75,8 @@ READ = {
         Path(path).read_bytes()).payload_bytes, "raw": lambda path: array(path, Reading("u1", "8")),
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
     **{name: imported for name in (
-        "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights", "clt", "logistic", "bif", "xmlbif",
+        "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights", "clt", "logistic", "bif",
+        "xmlbif",
         "uai", "net", "skops", "pkl", "pickle", "joblib")},
     **{name: array for name in ("csv", "npy", "npz", "idx", "images")},
 }
