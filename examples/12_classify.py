@@ -7,36 +7,17 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
-from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, classify, most_probable
-from pcedge.circuit.densities import Density
-from pcedge.data.value_grid import Axis, ValueGrid
+import pcedge
+from pcedge.circuit import classify, most_probable
 from pcedge.engines import ReferenceEngine, shares
 from pcedge.engines import classify as classify_integers
-from pcedge.importers.gridding import Gridding, grid_variable
-from pcedge.quantize import quantize
 
 x, y = load_digits(return_X_y=True)
 train, test = slice(0, 1200), slice(1200, None)
 fitted = GaussianNB(var_smoothing=0.1).fit(x[train], y[train])
 
-# One leaf a pixel and class; the class is the last variable, and the root mixes the classes.
-count, pixels = fitted.theta_.shape
-layers, axes = [], []
-for pixel in range(pixels):
-    pairs = zip(fitted.theta_[:, pixel].tolist(), np.sqrt(fitted.var_[:, pixel]).tolist(), strict=True)
-    leaves = grid_variable(
-        f"pixel {pixel}", pixel, [Density("gaussian", pair) for pair in pairs], fitted.class_prior_,
-        Gridding(symbols=17, data=x[train]),
-    )  # fmt: skip
-    layers.append(InputLayer(pixel, leaves.tables))
-    axes.append(leaves.axis)
-axes.append(Axis("class", pixels, "states", states=tuple(fitted.classes_.tolist())))
-layers.append(InputLayer(pixels, np.eye(count)))
-layers.append(ProductLayer(tuple(range(pixels + 1)), np.tile(np.arange(count)[:, None], pixels + 1)))
-layers.append(SumLayer((pixels + 1,), fitted.class_prior_[None]))
-circuit = Circuit(tuple(layers), grid=ValueGrid(tuple(axes)))
-
-engine = ReferenceEngine(quantize(circuit))
+circuit = pcedge.from_estimator(fitted, data=x[train])  # the class is the last variable
+engine = ReferenceEngine(pcedge.to_integer(circuit))
 records = circuit.grid.symbols_of(np.column_stack([x, y]))[test]  # what a record says of its class is not used
 labels = fitted.classes_
 right = {

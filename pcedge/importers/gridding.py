@@ -252,9 +252,11 @@ def _edges(
         if len(breaks) - 1 <= gridding.symbols:
             return np.asarray(breaks)  # nothing is lost
     if gridding.bins == "even" and all(density.family in _EVEN for density in densities):
-        even = _even(densities, gridding.symbols, values)
-        if _loss(densities, shares, even) <= MOST_LOSS:
+        even, constant = _even(densities, gridding.symbols, values), values is not None and values[0] == values[-1]
+        if constant or _loss(densities, shares, even) <= MOST_LOSS:
             return even
+    if values is not None and values[0] == values[-1]:
+        values = None  # an edge on each side of the one value would leave it a bin without mass
     cells = _cells(densities, values)
     if len(cells) - 1 <= gridding.symbols:
         return cells

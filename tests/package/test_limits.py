@@ -76,7 +76,8 @@ READ = {
     "xml": synthesis, "report": lambda path: read_report(Path(path)).design,
     **{name: imported for name in (
         "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights", "clt", "logistic", "bif",
-        "xmlbif", "uai", "net")},
+        "xmlbif",
+        "uai", "net", "skops", "pkl", "pickle", "joblib")},
     **{name: array for name in ("csv", "npy", "npz", "idx", "images")},
 }
 # What is imported or allocated once, by the first file of any kind, belongs to the idle process.
@@ -756,9 +757,9 @@ class TestBounds:
         ]  # fmt: skip
         assert set(BOUNDS) == {
             "circuit", "onnx", "program", "spn", "bin", "psdd", "vtree", "jpc", "json", "ac", "nnf", "lmap", "weights",
-            "clt", "logistic", "skops", "pkl", "pickle", "joblib", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz",
-            "idx", "images", "raw", "packed", "stream", "symbolizer", "manifest", "target", "image", "checkpoint",
-            "xml", "report",
+            "clt", "logistic", "bif", "xmlbif", "uai", "net", "csv", "npy", "npz", "idx", "images", "raw", "packed",
+            "stream", "symbolizer", "manifest", "target", "image", "checkpoint", "xml", "report",
+            "skops", "pkl", "pickle", "joblib",
         }  # fmt: skip
         assert all(bound.factor >= 1 and bound.ceiling >= FLOOR for bound in BOUNDS.values())
 
