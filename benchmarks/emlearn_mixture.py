@@ -24,17 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from results import table, write_section
 
-from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, log_likelihood
-from pcedge.circuit.densities import Density
-from pcedge.data.value_grid import ValueGrid
+import pcedge
+from pcedge.circuit import Circuit, log_likelihood
 from pcedge.engines import ReferenceEngine
 from pcedge.evaluate.roc import auroc
 from pcedge.evaluate.scores import record_scores
 from pcedge.export import write_c99
 from pcedge.export.project.directory import template
 from pcedge.files import scratch
-from pcedge.importers.gridding import Gridding, grid_variable
-from pcedge.quantize import quantize
 from pcedge.simulate.mcu import _FLAGS, CORES, _emulate
 from pcedge.toolchain.tools import run
 
@@ -134,19 +131,7 @@ def measure(folder: Path, sources: list[Path], flags: list[str], rows: list[byte
 
 def circuit_of(mixture: Any, train: NDArray[np.float64]) -> Circuit:
     """Make the circuit of a mixture with diagonal covariances, on grids chosen for its training data."""
-    gridding, deviations = Gridding(SYMBOLS, train), np.sqrt(mixture.covariances_)
-    layers: list[Any] = []
-    axes = []
-    for feature in range(train.shape[1]):
-        pairs = zip(mixture.means_[:, feature].tolist(), deviations[:, feature].tolist(), strict=True)
-        densities = [Density("gaussian", pair) for pair in pairs]
-        gridded = grid_variable(f"x{feature}", feature, densities, mixture.weights_, gridding)
-        layers.append(InputLayer(feature, gridded.tables))
-        axes.append(gridded.axis)
-    components, features = mixture.means_.shape
-    layers.append(ProductLayer(tuple(range(features)), np.tile(np.arange(components)[:, None], features)))
-    layers.append(SumLayer((features,), mixture.weights_[None] / mixture.weights_.sum()))
-    return Circuit(tuple(layers), grid=ValueGrid(tuple(axes)))
+    return pcedge.from_estimator(mixture, symbols=SYMBOLS, data=train)
 
 
 def sets() -> dict[str, tuple[NDArray[np.float64], int, bool]]:
@@ -196,7 +181,7 @@ def compare(name: str, data: NDArray[np.float64], components: int, whole: bool, 
         apart = float(np.abs(scores - notebook).max())
         rows.append(_row(name, f"emlearn {version('emlearn')}", found, apart, 0.0, scores, test))
     circuit = circuit_of(mixture, train)
-    integers = quantize(circuit)
+    integers = pcedge.to_integer(circuit)
     symbols = circuit.grid.symbols_of(records)  # type: ignore[union-attr]
     wanted = record_scores(ReferenceEngine(integers), symbols)
     with scratch() as folder:
@@ -210,7 +195,7 @@ def compare(name: str, data: NDArray[np.float64], components: int, whole: bool, 
     floats, logs = log_likelihood(circuit, symbols), -found.scores.astype(np.float64) * math.log(2) / 256
     rows.append([name, "pcedge, float circuit on its grid", *[""] * 5, _area(floats, test)])
     loss = float((floats - logs)[: len(test)].mean())
-    rows.append(_row(name, "pcedge, integers: W 8, L 12, A 16", found, apart, loss, logs, test))
+    rows.append(_row(name, "pcedge, integers: W 8, L 15, A 16", found, apart, loss, logs, test))
     return rows
 
 
