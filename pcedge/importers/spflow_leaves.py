@@ -75,7 +75,7 @@ def draft_of(
     """Give all leaves of a variable one set of symbols, and make layers.
 
     A variable with a density over real numbers, or a histogram that says so, gets bins; its other histograms are
-    taken as those of real numbers too. Where all is integers from 0 in columns 0, 1, …, there is no grid.
+    taken as those of real numbers too. Where all is integers from 0 of V0, V1, … in columns 0, 1, …, there is no grid.
 
     Args:
         units: every unit by its key.
@@ -108,7 +108,8 @@ def draft_of(
     grid: ValueGrid | None = None
     losses: tuple[float, ...] = ()
     dense = any(isinstance(unit, DensityLeaf) for unit in made.values())
-    if dense or columns != tuple(range(len(names))):
+    named = names != tuple(f"V{column}" for column in columns)
+    if dense or named or columns != tuple(range(len(names))):
         gridded, grid, found = grid_units(made, names, gridding, columns)
         for key, total in totals.items():
             leaf = cast(Leaf, gridded[key])

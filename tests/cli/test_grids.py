@@ -146,3 +146,15 @@ def test_symbols_that_are_data_stay_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "y.csv").read_bytes() == b"a;b\r\n1;0\r\n"
     x = np.array([[1, 0], [0, 1]], dtype=np.uint8)
     assert pcedge.decode(quantize(circuit), pcedge.encode(quantize(circuit), x)).dtype == np.uint8
+
+
+def test_names_of_a_file_find_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "c.spn").write_text(
+        "P ProductNode(A, B){\n A Bernoulli(sepal length (cm)|p=0.25)\n B Categorical(größe-2|p=[0.5, 0.25, 0.25])\n}\n"
+        "# sepal length (cm);größe-2\n"
+    )
+    as_json("import", tmp_path / "c.spn", "--out", tmp_path / "c.pcedge")
+    for text in ("sepal length (cm),größe-2\n1,2\n", "größe-2,sepal length (cm)\n2,1\n"):
+        (tmp_path / "x.csv").write_text(text)
+        said = as_json("loglik", tmp_path / "c.pcedge", tmp_path / "x.csv")
+        assert said["mean_nats"] == pytest.approx(2 * np.log(0.25))
