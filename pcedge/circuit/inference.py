@@ -118,6 +118,8 @@ def log_likelihood(circuit: Circuit, x: ArrayLike) -> FloatArray:
         >>> log_likelihood(Circuit((InputLayer(0, np.array([0.25])),)), [[1], [-1]]).round(4).tolist()
         [-1.3863, 0.0]
     """
+    if circuit.grid is not None and np.asarray(x).dtype.kind in "fOU":
+        raise DataError("data of a circuit with a grid must be symbols here: circuit.grid.symbols_of(x) gives them")
     records = check_records(x, circuit.cardinalities, allow_missing=True)
     batch = batch_size(circuit)
     batches = [inside(circuit, records[i : i + batch])[-1][:, 0] for i in range(0, len(records), batch)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.cli.output import save_array, whole_file
+from pcedge.cli.output import save_array, save_table
 from pcedge.data import Reading, is_table, load_array, table_head
 from pcedge.data.forms import SUFFIXES
 from pcedge.data.readers import split_name
@@ -51,11 +49,7 @@ def write_filled(
     if filled.dtype != object:
         save_array(out, filled)
     elif form in ("csv", "tsv"):
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter="," if form == "csv" else "\t", lineterminator="\n")
-        writer.writerows(([names] if names is not None else []) + filled.tolist())
-        with whole_file(out) as fresh:
-            fresh.write_bytes(text.getvalue().encode())
+        save_table(out, form, ([names] if names is not None else []) + filled.tolist())
     else:
         try:
             save_array(out, filled.astype(np.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,9 @@ import click
 import numpy as np
 
 from pcedge.circuit import Circuit
+from pcedge.cli.output import warn
 from pcedge.cli.streams import say
+from pcedge.data.axis import listed
 from pcedge.data.reading import Reading
 from pcedge.data.value_grid import Axis, ValueGrid
 from pcedge.errors import UsageError
@@ -30,9 +33,15 @@ class Columns(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if isinstance(value, dict):
             return value
         found = [part.strip().rpartition("=") for part in str(value).split(",") if part.strip()]
-        if not found or not all(name.strip() and column.strip().isdecimal() for name, _, column in found):
-            self.fail(f"it must be NAME=COLUMN,… with columns from 0 such as t=0,p=3, got {value!r}", param, ctx)
-        return {name.strip(): int(column) for name, _, column in found}
+        if not found or not all(name.strip() and re.fullmatch(r" *[0-9]{1,9} *", column) for name, _, column in found):
+            self.fail(
+                f"it must be NAME=COLUMN,… with columns from 0 such as t=0,p=3, a variable's number where its name has "
+                f"a comma, got {value!r}", param, ctx,
+            )  # fmt: skip
+        columns = {name.strip(): int(column) for name, _, column in found}
+        if len(columns) < len(found) or len(set(columns.values())) < len(found):
+            self.fail(f"it must name every variable and every column once, got {value!r}", param, ctx)
+        return columns
 
 
 def _keep_variables(ctx: click.Context, param: click.Parameter, value: dict[str, int] | None) -> None:
@@ -73,13 +82,20 @@ def integer_mark(missing: float | None) -> int | None:
     return None if missing is None or math.isnan(missing) else int(missing)
 
 
-def said_missing(circuit: Circuit | IntegerCircuit, x: Any, missing: float | None) -> dict[str, int]:
+def said_missing(
+    circuit: Circuit | IntegerCircuit, x: Any, missing: float | None, hidden: int | None = None
+) -> dict[str, int]:
     """Count the symbols that are missing, and say so on stderr where nobody asked; none of a symbolizer's data."""
     if circuit.symbolizer is not None:
         return {}
-    gone = int((np.asarray(x) == -1).sum())
+    marked = np.asarray(x) == -1
+    gone = int(marked.sum())
     if gone and missing is None:
         say(f"{gone} of {np.size(x)} values are missing, and are summed out")
+    if circuit.grid is not None and gone:
+        names = [name for place, name in enumerate(circuit.grid.names) if place != hidden]
+        if absent := [name for name, lost in zip(names, marked.all(axis=0), strict=True) if lost]:
+            warn(f"the data have no value of {listed(absent)}")
     return {"missing_symbols": gone} if gone or missing is not None else {}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import sys
@@ -297,6 +299,14 @@ def save_array(path: Path, array: Any) -> None:
     data = write(form_of(SUFFIXES.get(path.suffix.lower(), "npy"), array), array)
     with whole_file(path) as fresh:
         fresh.write_bytes(data)
+
+
+def save_table(path: Path, form: str, rows: list[list[Any]]) -> None:
+    """Write rows of cells, texts in quotes where they need them, as `csv` or `tsv`."""
+    text = io.StringIO()
+    csv.writer(text, delimiter="," if form == "csv" else "\t", lineterminator="\n").writerows(rows)
+    with whole_file(path) as fresh:
+        fresh.write_bytes(text.getvalue().encode())
 
 
 @contextlib.contextmanager

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
-from pcedge.circuit import MISSING, Circuit
+from pcedge.circuit import MISSING, Circuit, log_likelihood
+from pcedge.circuit import classify as classify_floats
 from pcedge.circuit.inference import check_records, find_variable
 from pcedge.cli.files import is_float_file, read_float, read_integer
 from pcedge.cli.filling import write_filled
-from pcedge.cli.grids import integer_mark
+from pcedge.cli.grids import integer_mark, said_missing
 from pcedge.cli.inputs import (
     ARRAY,
     DATA,
@@ -26,7 +27,8 @@ from pcedge.cli.inputs import (
     said_header,
     to_symbols,
 )
-from pcedge.cli.output import Command, Result, counted, options_given, progress, save_array, table
+from pcedge.cli.output import Command, Result, counted, options_given, progress, save_array, save_table, table
+from pcedge.data.forms import SUFFIXES
 from pcedge.data.reading import Reading
 from pcedge.errors import DataError, UsageError
 from pcedge.integer import IntegerCircuit
@@ -123,7 +125,6 @@ def classify(
 
     The data may have the class or not. A float circuit is quantized by the defaults, and compared with.
     """
-    from pcedge.circuit import classify as classify_floats
     from pcedge.engines.queries import chosen, likelihoods
     from pcedge.native import open_engine
     from pcedge.ranking import SHARE_BITS, shares
@@ -132,7 +133,7 @@ def classify(
     place = find_variable(circuit, variable)
     reading = reading_of(circuit, dtype, shape, missing, header, partial=True)
     _, symbols = _records(circuit, data, reading, missing, place)
-    header_entry = said_header(data, reading)
+    header_entry = said_header(data, reading) | said_missing(circuit, np.delete(symbols, place, axis=1), missing, place)
     engine = open_engine(circuit, engine_name, threads)
     with progress("classes") as move:
         weighed = likelihoods(engine, symbols, place, move)
@@ -145,7 +146,7 @@ def classify(
         "agreement": None, "impossible": int((given == MISSING).sum()), "classes": values.tolist(), "confusion": None,
     } | header_entry  # fmt: skip
     if before is not None:
-        other = classify_floats(before, symbols, place)
+        other = _float_classes(before, symbols, place)
         result |= {"float_accuracy": _share(other[known] == truth), "agreement": _share(other == given)}
     if known.any():
         # Records that are impossible with every class are in no column.
@@ -154,7 +155,11 @@ def classify(
         np.add.at(confusion, (truth[sure], given[known][sure]), 1)
         result["confusion"] = confusion.tolist()
     if out is not None:
-        save_array(out, _labels(values, given))
+        labels = _labels(values, given)
+        if labels.dtype.kind == "U" and (form := SUFFIXES.get(out.suffix.lower())) in ("csv", "tsv"):
+            save_table(out, form, labels[:, None].tolist())
+        else:
+            save_array(out, labels)
         result["out"] = str(out)
     if probabilities is not None:
         save_array(probabilities, shares(*weighed).T / (1 << SHARE_BITS))
@@ -216,6 +221,17 @@ def _records(
     if absent:
         symbols[:, hidden] = MISSING
     return raw, symbols
+
+
+def _float_classes(circuit: Circuit, symbols: IntArray, place: int) -> IntArray:
+    """Give the float circuit's classes; `MISSING` of records that are impossible to it with every class."""
+    asked = symbols.copy()
+    asked[:, place] = MISSING
+    possible = np.isfinite(log_likelihood(circuit, asked))
+    classes = np.full(len(symbols), MISSING, dtype=np.int64)
+    if possible.any():
+        classes[possible] = classify_floats(circuit, asked[possible], place)
+    return classes
 
 
 def _values(circuit: IntegerCircuit, place: int) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,9 @@ MISSING = -1
 
 #: cells of a table that say that there is no value
 EMPTY = frozenset({"", "?", "na", "n/a", "nan", "none", "null"})
+
+#: an integer as a text, which a float may not hold
+_WHOLE = re.compile(r"[+-]?[0-9]{1,40}")
 
 _KEYS = {
     "bins": {"name", "column", "kind", "edges", "outside"},
@@ -202,8 +206,10 @@ def _key(state: object) -> object:
         return state.decode("utf-8", "replace").strip()
     if isinstance(state, str):
         return state.strip()
-    if isinstance(state, int | float | np.number | np.bool_):
-        return float(state)
+    if isinstance(state, np.generic):
+        state = state.item()
+    if isinstance(state, bool):
+        return int(state)
     return state
 
 
@@ -217,7 +223,8 @@ def _state_symbols(states: Sequence[object], column: NDArray[Any]) -> IntArray:
     numbers: dict[float, int] = {}
     for key, place in texts.items():
         if (number := _spelled(key)) is not None:
-            numbers.setdefault(number, place)
+            # A number that several states spell is none of them.
+            numbers[number] = place if number not in numbers else len(states)
     spelled = [str(value) for value in column]
     first = {text: row for row, text in reversed(list(enumerate(spelled)))}
     found: dict[str, int] = {}
@@ -234,7 +241,11 @@ def _state_symbols(states: Sequence[object], column: NDArray[Any]) -> IntArray:
 
 
 def _spelled(key: object) -> float | None:
-    """Give the number that a value is or spells; None where it is none."""
+    """Give the number that a value is or spells, an integer exactly; None where it is none."""
+    if isinstance(key, str) and _WHOLE.fullmatch(key):
+        return int(key)
+    if isinstance(key, int):
+        return key
     try:
         number = float(key)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -47,14 +47,14 @@ def table_symbols(
         head, cells = read_cells(path, _header_rule(grid, header))
     if head is None:
         raise DataError(f"{path} must hold at least one line of values, it is empty")
-    return symbols_of(str(path), _matched(grid, head.names, placed), cells, missing, allow)
+    return symbols_of(str(path), _matched(grid, head.names, placed, allow), cells, missing, allow)
 
 
 def frame_symbols(path: Path, grid: ValueGrid, placed: bool, missing: float | None, allow: bool) -> IntArray:
     """Read a Parquet or Arrow file of values as symbols, its columns by their names."""
     columns = read_cells_of(path)
     cells = np.stack([np.asarray(column, dtype=object) for column in columns.values()], axis=1)
-    return symbols_of(str(path), _matched(grid, list(columns), placed), cells, missing, allow)
+    return symbols_of(str(path), _matched(grid, list(columns), placed, allow), cells, missing, allow)
 
 
 def array_symbols(
@@ -63,7 +63,7 @@ def array_symbols(
     """Map an array, or records with fields, to symbols."""
     if array.dtype.names is not None:
         cells = np.stack([np.asarray(array[name]).astype(object).ravel() for name in array.dtype.names], axis=1)
-        return symbols_of(where, _matched(grid, array.dtype.names, placed), cells, missing, allow)
+        return symbols_of(where, _matched(grid, array.dtype.names, placed, allow), cells, missing, allow)
     return symbols_of(where, grid, array, missing, allow)
 
 
@@ -85,8 +85,8 @@ def suffixes() -> Sequence[str]:
     return PARQUET + ARROW
 
 
-def _matched(grid: ValueGrid, names: Sequence[str] | None, placed: bool) -> ValueGrid:
-    return grid if names is None or placed else grid.matched(names)
+def _matched(grid: ValueGrid, names: Sequence[str] | None, placed: bool, allow: bool) -> ValueGrid:
+    return grid if names is None or placed else grid.matched(names, allow_missing=allow)
 
 
 def _equal(values: Array, missing: float) -> NDArray[np.bool_]:
@@ -100,9 +100,10 @@ def _header_rule(grid: ValueGrid, header: bool | None) -> Any:
     if header is not None:
         return header
     names = set(grid.names)
-    states = any(axis.kind == "states" for axis in grid.axes)
+    numbers = any(axis.kind != "states" for axis in grid.axes)
 
     def rule(cells: list[str], usual: bool) -> bool:
-        return any(cell in names for cell in cells) or (usual and not states)
+        # A record of a variable over numbers has a number.
+        return any(cell in names for cell in cells) or (usual and numbers)
 
     return rule

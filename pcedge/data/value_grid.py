@@ -104,32 +104,59 @@ class ValueGrid:
             tuple(replace(axis, column=numbers.get(place, axis.column)) for place, axis in enumerate(self.axes))
         )
 
-    def matched(self, header: Sequence[str]) -> ValueGrid:
+    def matched(self, header: Sequence[str], *, allow_missing: bool = True) -> ValueGrid:
         """Give the grid with the columns that a header names; itself where it names none of the variables.
 
+        Args:
+            header: the names of the data's columns.
+            allow_missing: whether variables may be named nowhere; their columns are then none of the data's.
+
         Raises:
-            DataError: the header names some of the variables and others not, or one of them twice.
+            DataError: the header names one of the variables twice, or some and others not, where they must all be
+                there or most of its names are no variables; or it names none, and its first column, as that of an
+                index, has no name.
         """
         names = [name.strip() for name in header]
         found = {name: [place for place, other in enumerate(names) if other == name] for name in self.names}
-        if not any(found.values()):
+        absent = [name for name, places in found.items() if not places]
+        told = "; NAME=COLUMN,… (--variables) says which column holds which"
+        if len(absent) == len(found):
+            if names and not names[0] and len(names) > max(axis.column for axis in self.axes) + 1:
+                raise DataError(
+                    f"a header must name the circuit's variables, {listed(absent)}, it names none, and its first "
+                    f"column has no name, as that of an index{told}"
+                )
             return self
+        known = len(found) - len(absent)
+        if absent and (not allow_missing or len(names) - known > known):
+            raise DataError(
+                f"a header must name the circuit's variables, it names {known} of {len(found)}, and not "
+                f"{listed(absent)}{told}"
+            )
         if twice := next((name for name, places in found.items() if len(places) > 1), None):
             raise DataError(f"a header must name a variable once, it has {twice!r} in columns {found[twice]}")
-        absent = len(names)  # a column that is not there: `symbols_of` says so, or sums it out
-        return self.placed({name: places[0] if places else absent for name, places in found.items()})
+        # A column that is not there is summed out.
+        return self.placed({name: places[0] if places else len(names) for name, places in found.items()})
 
     def symbols_of(self, x: ArrayLike, *, allow_missing: bool = False) -> IntArray:
         """Map data to records of symbols, int64 of shape (records, variables).
 
         Args:
-            x: numbers or texts of shape (records, columns), or (records, …), which is flattened.
+            x: numbers or texts of shape (records, columns), or (records, …), which is flattened; records with fields,
+                or a DataFrame, whose columns go by their names.
             allow_missing: take NaN, masked values, None and the marks of tables such as NA and empty cells as values
                 that were not observed, `MISSING`; a variable whose column is not in the data is missing too.
 
         Raises:
             DataError: the data do not fit; the message names row and column.
         """
+        if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+            named = self.matched([str(name) for name in x.columns], allow_missing=allow_missing)
+            return named.symbols_of(x.to_numpy(), allow_missing=allow_missing)
+        if (fields := getattr(getattr(x, "dtype", None), "names", None)) is not None:
+            columns = [np.asarray(x[name]).astype(object).ravel() for name in fields]  # type: ignore[index]
+            named = self.matched(fields, allow_missing=allow_missing)
+            return named.symbols_of(np.stack(columns, axis=1), allow_missing=allow_missing)
         mask = np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else None
         try:
             array = np.asarray(np.ma.getdata(x) if mask is not None else x)
@@ -146,7 +173,8 @@ class ValueGrid:
             if axis.column >= rows.shape[1]:
                 if not allow_missing:
                     raise DataError(
-                        f"data must have column {axis.column} ({axis.name!r}), they have {rows.shape[1]} columns"
+                        f"data must have column {axis.column} ({axis.name!r}), they have {rows.shape[1]} columns; "
+                        "likelihoods and queries sum it out (allow_missing=True)"
                     )
                 continue
             column = rows[:, axis.column]
@@ -155,6 +183,20 @@ class ValueGrid:
                 column[gone[:, axis.column]] = None
             out[:, place] = axis.find(column, allow_missing=allow_missing)
         return out
+
+    def log_widths(self, symbols: ArrayLike) -> FloatArray:
+        """Give the logarithm of the volume of every record's bins, (records,), in nats; integers and states count 0.
+
+        The circuit's log-likelihood less this is the mean log density within the bins: what `score_samples` of a
+        library tells, up to what the bins forget.
+        """
+        records = np.asarray(symbols)
+        total: FloatArray = np.zeros(len(records))
+        for place, axis in enumerate(self.axes):
+            if axis.kind == "bins":
+                seen = records[:, place] != MISSING
+                total[seen] += np.log(np.diff(axis.edges))[records[seen, place]]
+        return total
 
     def values_of(self, symbols: ArrayLike) -> NDArray[Any]:
         """Give values for symbols, (records, variables): bins' middles, integers, states; objects if some are texts.

@@ -201,6 +201,10 @@ READERS: dict[str, Callable[[Path, Request], Draft]] = {
 }
 
 
+#: formats of networks, which are compiled, and of estimators
+NETWORKS, ESTIMATORS = ("bif", "xml", "uai", "net"), ("skops", "pkl", "pickle", "joblib")
+
+
 def import_circuit(
     path: str | Path,
     *,
@@ -248,6 +252,11 @@ def import_circuit(
         raise UsageError(f"{asked} one of {', '.join(READERS)}, got {known!r}")
     if vtree is not None and known != "psdd":
         raise UsageError(f"a vtree belongs to the format psdd, got one for {known}")
+    if limit is not None and known not in NETWORKS:
+        raise UsageError(f"a limit belongs to the formats {', '.join(NETWORKS)}, got one for {known}")
+    for what, value in (("steps", steps), ("components", components)):
+        if value is not None and known not in ESTIMATORS:
+            raise UsageError(f"{what} belong to the formats {', '.join(ESTIMATORS)}, got them for {known}")
     request = Request(
         None if vtree is None else Path(vtree), gridding or Gridding(), limit, steps, components,
         None if names is None else tuple(names),

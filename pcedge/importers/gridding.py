@@ -22,6 +22,9 @@ from pcedge.importers.graph import DensityLeaf, Leaf, Units
 #: symbols of a real variable where nobody says how many
 SYMBOLS = 64
 
+#: symbols of a variable of whole numbers, at most; what its leaves may have beyond the last one; what is too much
+COUNTS, TAIL, LOST = 4096, 1e-9, 1e-3
+
 #: how the bins of a real variable are chosen
 BINS = ("even", "least-loss")
 
@@ -126,6 +129,11 @@ def grid_variable(
     if densities[0].counts:
         return _grid_counts(name, column, densities, chosen, values)
     edges = _edges(densities, shares, chosen, values)
+    if not (np.isfinite(edges).all() and (np.diff(edges) > 0).all()):
+        raise CircuitError(
+            f"variable {name!r} must have bins wider than the steps of float64 near {edges[0]:g}, its leaves are "
+            "narrower: subtract an offset from the data and fit again"
+        )
     clip = chosen.outside == "clip"
     axis = Axis(name, column, "bins", tuple(edges.tolist()), outside=chosen.outside)
     tables = np.stack([density.masses(edges, clip=clip) for density in densities])
@@ -226,14 +234,22 @@ def _values(gridding: Gridding, column: int) -> FloatArray | None:
 def _grid_counts(
     name: str, column: int, densities: Sequence[Density], gridding: Gridding, values: FloatArray | None
 ) -> Gridded:
-    """Take the integers from 0 up to where less than 1e-9 is left, or what the data hold, within the limit."""
+    """Take the integers from 0 up to where less than `TAIL` is left, and what the data hold, within `COUNTS`."""
     clip = gridding.outside == "clip"
+    most = 0.0 if values is None else float(values[-1])
     count = 2
-    while count < gridding.symbols:
+    while True:
         tail = max(float(density.count_masses(0, count + 1)[-1]) for density in densities)
-        if tail < 1e-9 and (values is None or values[-1] < count):
+        if tail < TAIL and most < count:
             break
-        count += 1
+        if count == COUNTS:
+            if tail > LOST:
+                raise CircuitError(
+                    f"variable {name!r} must have counts below {COUNTS}, {100 * tail:.3g} % of a leaf's mass lies "
+                    "beyond: scale the counts down and fit again"
+                )
+            break
+        count = min(count + max(1, count // 8), COUNTS)
     axis = Axis(name, column, "integers", count=count, outside=gridding.outside)
     tables = np.stack([density.count_masses(0, count, clip=clip) for density in densities])
     return Gridded(axis, tables, 0.0)

@@ -48,12 +48,14 @@ def test_far_tails_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("family", list(COUNTS))
 def test_counts(family: str) -> None:
-    parameters = {"poisson": (3.5,), "negative_binomial": (2.5, 0.3), "geometric": (0.3,), "binomial": (7, 0.3)}[family]
+    parameters = {"poisson": (3.5,), "negative_binomial": (2.5, 0.3), "geometric": (0.3,), "trials": (0.3,),
+                  "binomial": (7, 0.3)}[family]  # fmt: skip
     n, p = (*parameters, 0.0)[:2]
     formula = {
         "poisson": lambda k: math.exp(-3.5) * 3.5**k / math.factorial(k),
         "negative_binomial": lambda k: math.gamma(k + n) / math.gamma(n) / math.factorial(k) * p**n * (1 - p) ** k,
         "geometric": lambda k: 0.3 * 0.7**k,
+        "trials": lambda k: 0.3 * 0.7 ** (k - 1) if k else 0.0,
         "binomial": lambda k: math.comb(7, k) * 0.3**k * 0.7 ** (7 - k) if k <= 7 else 0.0,
     }[family]
     density = Density(family, parameters)

@@ -13,7 +13,7 @@ from pcedge.data.axis import Axis
 from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError, FormatError
 from pcedge.export import read_onnx, write_onnx
-from pcedge.quantize import quantize
+from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.serialised import read_program, write_program
 
 GRID = ValueGrid(
@@ -45,7 +45,10 @@ def folder(tmp_path: Path) -> Path:
 def test_the_grid_is_in_every_file(folder: Path) -> None:
     assert load_circuit(folder / "c.pcedge").grid == GRID
     circuit = read_onnx(folder / "m.onnx")
-    assert circuit.grid == GRID and circuit.digest == quantize(Circuit(CIRCUIT.layers)).digest
+    assert (
+        circuit.grid == GRID
+        and circuit.digest == quantize(Circuit(CIRCUIT.layers), QuantizationConfig.of(CIRCUIT)).digest
+    )
     write_program(circuit, folder / "m.pcp")
     assert read_program(folder / "m.pcp").circuit.grid == GRID
     shown = as_json("info", folder / "c.pcedge")["grid"]
@@ -134,6 +137,43 @@ def test_the_front_door_takes_values(folder: Path) -> None:
         Circuit((InputLayer(0, [[0.5, 0.5]]),), grid=ValueGrid((Axis("t", 0, "bins", (0.0, 1.0, 2.0)),)))
     )
     assert pcedge.decode(numbers, pcedge.encode(numbers, np.array([[0.1], [7.0]]))).tolist() == [[0.5], [1.5]]
+
+
+def test_headers_that_do_not_fit_are_refused_or_told(folder: Path) -> None:
+    (folder / "h.csv").write_text("a,b,on\n0.7,5,yes\n")
+    result = run("loglik", folder / "c.pcedge", folder / "h.csv")
+    text = "a header must name the circuit's variables, it names 1 of 3, and not t, n; NAME=COLUMN,… (--variables) says"
+    assert result.exit_code == 1 and text in result.output
+    (folder / "h.csv").write_text(",a,b,c\n0,0.7,yes,1\n")
+    result = run("score", folder / "m.onnx", folder / "h.csv")
+    assert (
+        result.exit_code == 1
+        and "it names none, and its first column has no name, as that of an index" in result.output
+    )
+    (folder / "h.csv").write_text("t,on\n0.7,yes\n")
+    assert "the data have no value of n" in run("loglik", folder / "c.pcedge", folder / "h.csv").stderr
+    result = run("encode", folder / "m.onnx", folder / "h.csv", folder / "x.pce")
+    assert result.exit_code == 1 and "it names 2 of 3, and not n" in result.output
+    # A line without a number is a header where a variable is over numbers.
+    (folder / "h.csv").write_text("one,two,three\n0.7,yes,1\n")
+    assert as_json("loglik", folder / "c.pcedge", folder / "h.csv")["records"] == 1
+
+
+def test_archives_give_values_too(folder: Path) -> None:
+    as_json("pack", folder / "m.onnx", folder / "x.csv", folder / "x.pcz")
+    as_json("unpack", folder / "x.pcz", folder / "y.csv")
+    assert (folder / "y.csv").read_text() == "t,on,n\n0.75,yes,-1\n0.25,no,1\n0.75,no,0\n"
+
+
+def test_options_without_use_are_refused(folder: Path) -> None:
+    (folder / "c.spn").write_text("A Bernoulli(V0|p=0.25)\n")
+    for words, text in (
+        (("--limit", 3), "a limit belongs to the formats bif, xml, uai, net, got one for spn"),
+        (("--components", 3), "components belong to the formats skops, pkl, pickle, joblib, got them for spn"),
+        (("--variables", "V0=1,V0=2"), "it must name every variable and every column once"),
+    ):
+        result = run("import", folder / "c.spn", "--out", folder / "d.pcedge", *words)
+        assert result.exit_code == 2 and text in result.output
 
 
 def test_symbols_that_are_data_stay_as_they_are(tmp_path: Path) -> None:

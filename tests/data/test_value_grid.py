@@ -80,6 +80,40 @@ def test_columns_are_found_by_names() -> None:
         GRID.placed({"x": 1})
 
 
+def test_frames_and_records_with_fields_go_by_their_names() -> None:
+    records = np.array([(1, 0.7), (-1, 2.0)], dtype=[("n", "i4"), ("t", "f8")])
+    two = ValueGrid((BINS, COUNTS))
+    assert two.symbols_of(records).tolist() == [[1, 3], [2, 1]]
+
+    class Frame:
+        columns = ("spare", "n", "t")
+
+        def to_numpy(self) -> np.ndarray:
+            return np.array([[9.0, 1.0, 0.7]])
+
+    assert two.symbols_of(Frame()).tolist() == [[1, 3]]  # type: ignore[arg-type]
+
+
+def test_integers_that_floats_do_not_tell_apart_are_states() -> None:
+    axis = Axis("s", 0, "states", states=(2**53, 2**53 + 1, 2**64))
+    column = np.array([2**53 + 1, str(2**53), f"+{2**53 + 1}", 2**64], dtype=object)
+    assert axis.find(column, allow_missing=False).tolist() == [1, 0, 1, 2]
+    assert axis.find(np.array([2**53, 2**53 + 1]), allow_missing=False).tolist() == [0, 1]
+    with pytest.raises(DataError, match=f"got {2**64 + 1}"):
+        axis.find(np.array([2**64 + 1], dtype=object), allow_missing=False)
+
+
+def test_a_number_that_two_states_spell_is_neither() -> None:
+    axis = Axis("s", 0, "states", states=("1", "1.00", "x"))
+    assert axis.find(np.array(["1.00", "1"]), allow_missing=False).tolist() == [1, 0]
+    with pytest.raises(DataError, match=r"must be one of 1, 1\.00, x, got 1"):
+        axis.find(np.array([1]), allow_missing=False)
+
+
+def test_widths_turn_masses_into_densities() -> None:
+    assert GRID.log_widths([[0, 0, 0], [2, 1, -1], [-1, 0, 0]]).tolist() == [np.log(0.5), np.log(3.0), 0.0]
+
+
 def test_values_give_back_the_symbols() -> None:
     symbols = np.array([[0, 4, 2], [2, 0, 1], [-1, 1, -1]])
     values = GRID.values_of(symbols)

@@ -118,6 +118,20 @@ def test_units_on_a_grid() -> None:
         grid_units({key: units[key] for key in "acd"}, ["x", "y"])
 
 
+def test_counts_reach_as_far_as_their_leaves() -> None:
+    made = grid_variable("n", 0, [Density("poisson", (100.0,)), Density("poisson", (300.0,))])
+    assert made.axis.symbols > 400 and made.tables[:, -1].max() < 1e-9
+    with pytest.raises(CircuitError, match=r"variable 'n' must have counts below 4096, 100 % of a leaf's mass lies"):
+        grid_variable("n", 0, [Density("poisson", (1e6,))])
+
+
+def test_leaves_narrower_than_floats_are_refused() -> None:
+    with pytest.raises(
+        CircuitError, match=r"variable 't' must have bins wider than the steps of float64 near 1\.7e\+18"
+    ):
+        grid_variable("t", 0, [Density("gaussian", (1.7e18, 1.0))])
+
+
 def test_refusals() -> None:
     with pytest.raises(UsageError, match=r"the symbols of a grid must be in 2\.\.4096, got 1"):
         Gridding(1)
