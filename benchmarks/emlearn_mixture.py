@@ -195,7 +195,7 @@ def compare(name: str, data: NDArray[np.float64], components: int, whole: bool, 
     floats, logs = log_likelihood(circuit, symbols), -found.scores.astype(np.float64) * math.log(2) / 256
     rows.append([name, "pcedge, float circuit on its grid", *[""] * 5, _area(floats, test)])
     loss = float((floats - logs)[: len(test)].mean())
-    rows.append(_row(name, "pcedge, integers: W 8, L 15, A 16", found, apart, loss, logs, test))
+    rows.append(_row(name, "pcedge, integers: W 12, L 15, A 16", found, apart, loss, logs, test))
     return rows
 
 

@@ -135,7 +135,7 @@ def main() -> None:
     text = (
         "Normal records against others, by the library's float score on raw values, by the float circuit on its grid "
         "of "
-        "at most 64 symbols, and by integers at the default widths (W 8, L 15, A 16). *Grid*: what the bins forget of "
+        "at most 64 symbols, and by integers at the default widths (W 12, L 15, A 16). *Grid*: what the bins forget of "
         "the density. ROM and cycles are of the smallest engine (one multiply-accumulate a cycle). Of small sets a "
         "pair "
         "of records more or less in order is 0.0001 to 0.0008. Where integers do better, rare values count less than "

@@ -24,7 +24,7 @@ from pcedge.cli.measuring import (
     tails_of,
 )
 from pcedge.cli.output import Command, Result, announce, must_come_with, progress, whole_file
-from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig, default_leaf_bits
+from pcedge.quantize.config import CODERS, ROUNDINGS, SMALL_WEIGHTS, QuantizationConfig, default_widths
 
 if TYPE_CHECKING:
     from pcedge.search.budget import Stage
@@ -37,7 +37,9 @@ SAY_EVERY = 10.0
     cls=Command, example="pcedge quantize c.pcedge --weight-bits 4 --data train.npy --refine em --out m.onnx"
 )
 @click.argument("circuit", type=MODEL)
-@click.option("--weight-bits", default=8, show_default=True, type=int, help="W, 2..16: rows of weights sum to 2^W.")
+@click.option(
+    "--weight-bits", type=int, help="W, 2..16: rows of weights sum to 2^W.  [default: 8, 12 with a grid that clips]"
+)
 @click.option(
     "--leaf-bits",
     type=int,
@@ -96,7 +98,7 @@ SAY_EVERY = 10.0
 @reading_options
 @click.option("--out", required=True, type=OUT, help="The integer circuit, one ONNX file.")
 def quantize(
-    circuit: str, weight_bits: int, leaf_bits: int | None, state_bits: int, coder: str, floor: int | None,
+    circuit: str, weight_bits: int | None, leaf_bits: int | None, state_bits: int, coder: str, floor: int | None,
     small_weights: str, rounding: str, tails: bool, data: str | None, missing: int | None, leaf_tables: int | None,
     leaf_masters: int | None, refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
     budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
@@ -117,11 +119,11 @@ def quantize(
     from pcedge.search.search import Budget, SearchConfig
 
     source = read_float(circuit, "; only these can be quantized")
-    if leaf_bits is None:
-        leaf_bits = default_leaf_bits(source)
+    usual = default_widths(source)
+    weight_bits = usual[0] if weight_bits is None else weight_bits
     config = QuantizationConfig(
-        weight_bits, leaf_bits, state_bits, coder, floor, small_weights, rounding, leaf_masters=leaf_masters,
-        tails=tails,
+        weight_bits, usual[1] if leaf_bits is None else leaf_bits, state_bits, coder, floor, small_weights, rounding,
+        leaf_masters=leaf_masters, tails=tails,
     )  # fmt: skip
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")

@@ -96,7 +96,8 @@ class QuantizationConfig:
     @staticmethod
     def of(circuit: Circuit) -> QuantizationConfig:
         """Give the widths that a circuit has by default."""
-        return QuantizationConfig(leaf_bits=default_leaf_bits(circuit))
+        weight_bits, leaf_bits = default_widths(circuit)
+        return QuantizationConfig(weight_bits, leaf_bits)
 
     def floor_for(self, cardinality: int) -> int:
         """Give the floor for a circuit whose largest variable has `cardinality` symbols."""
@@ -105,10 +106,12 @@ class QuantizationConfig:
         return max(1, (1 << CODERS[self.coder][0] >> FLOOR_SHARE_BITS) // cardinality)
 
 
-def default_leaf_bits(circuit: Circuit) -> int:
-    """Give L where nobody chooses it: more for leaves that hold the weights of a mixture, or tails of densities.
+def default_widths(circuit: Circuit) -> tuple[int, int]:
+    """Give W and L where nobody chooses them: more for densities, and for leaves that hold the weights of a mixture.
 
-    The first are those of a predictor stage, the second those over a grid that clips.
+    The first are circuits over a grid that clips, whose scores tell outliers, and which may mix hundreds of components;
+    the second those of a predictor stage.
     """
-    tails = circuit.grid is not None and circuit.grid.ordered
-    return 15 if tails or isinstance(circuit.symbolizer, Predictor) else QuantizationConfig.leaf_bits
+    density = circuit.grid is not None and bool(circuit.grid.ordered)
+    wide = density or isinstance(circuit.symbolizer, Predictor)
+    return 12 if density else QuantizationConfig.weight_bits, 15 if wide else QuantizationConfig.leaf_bits

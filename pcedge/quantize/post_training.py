@@ -37,8 +37,8 @@ def quantize(
 
     Args:
         circuit: the float circuit.
-        config: the widths; None takes the defaults (W 8, A 16, and L 12, or 15 with a predictor stage or a
-            grid that clips).
+        config: the widths; None takes the defaults (W 8, L 12, A 16; L 15 with a predictor stage, W 12 and L 15
+            over a grid that clips).
         order: the coding order of the variables; None visits the largest child of every product last; without a
             tree of regions, any order is possible, and None puts variables below the same layers together.
         flows: expected counts of calibration data, from `expected_flows` or `count_flows`, which the code length of
