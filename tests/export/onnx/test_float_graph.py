@@ -163,7 +163,7 @@ def test_metadata_and_bytes(tmp_path: Path) -> None:
     write_float_onnx(circuit, tmp_path / "b.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     notes = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
-    assert notes == {"log_constant": repr(circuit.log_constant)}
+    assert notes == {"log_constant": repr(circuit.log_constant), "grid": circuit.grid.to_json()}
     named = import_circuit(DATA / "compiled" / "grass_old.net.ac").circuit
     notes = {entry.key: entry.value for entry in float_onnx(named).metadata_props}
     assert [axis["name"] for axis in json.loads(notes["grid"])["axes"]] == ["weather", "sprinkler", "grass"]
