@@ -181,5 +181,4 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
         UsageError: the format cannot hold the data, or given values as in `decode`.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    engine = _codec(circuit).engine
-    return files.with_values(engine.circuit, files.decode_file(engine, data, format, given=given), format).data
+    return files.decode_file(_codec(circuit).engine, data, format, given=given).data

@@ -238,7 +238,7 @@ def decode(
     given = known_values(known, head)
     if packets and records is None:
         array, part = decode_packets(engine, Path(stream), lost)
-        restored = file_of(file.head, array, name)
+        restored = with_values(engine.circuit, file_of(file.head, array, name), name)
     elif records is None:
         with progress("decoding") as move:
             restored = decode_file(engine, Path(stream).read_bytes(), name, move, given)
@@ -253,7 +253,6 @@ def decode(
         raise click.UsageError(
             f"the output must hold what its suffix says, a table: --format csv writes one to {out.name}"
         )
-    restored = with_values(engine.circuit, restored, name)
     with whole_file(out) as fresh:
         fresh.write_bytes(restored.data)
     x = restored.array

@@ -16,7 +16,7 @@ from pcedge.data import Reading, is_table, load_array, table_head
 from pcedge.data.forms import SUFFIXES
 from pcedge.data.readers import split_name
 from pcedge.data.table import read_cells
-from pcedge.data.value_grid import ValueGrid
+from pcedge.data.value_grid import ValueGrid, field_columns
 from pcedge.errors import UsageError
 
 Array = NDArray[Any]
@@ -67,7 +67,7 @@ def _cells(data: str, reading: Reading, grid: ValueGrid) -> tuple[Array, ValueGr
         cells = load_array(data, replace(reading, grid=None, missing=None, typed=True, partial=False))
         names = None if cells.dtype.names is None else list(cells.dtype.names)
         if names is not None:
-            cells = np.stack([cells[name].astype(object).ravel() for name in names], axis=1)
+            cells = field_columns(cells)
     return cells.reshape(len(cells), -1), grid if names is None or reading.placed else grid.matched(names), names
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import sys
@@ -303,10 +301,11 @@ def save_array(path: Path, array: Any) -> None:
 
 def save_table(path: Path, form: str, rows: list[list[Any]]) -> None:
     """Write rows of cells, texts in quotes where they need them, as `csv` or `tsv`."""
-    text = io.StringIO()
-    csv.writer(text, delimiter="," if form == "csv" else "\t", lineterminator="\n").writerows(rows)
+    from pcedge.codec.files import table_bytes
+
+    data = table_bytes(form, rows)
     with whole_file(path) as fresh:
-        fresh.write_bytes(text.getvalue().encode())
+        fresh.write_bytes(data)
 
 
 @contextlib.contextmanager

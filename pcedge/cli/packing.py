@@ -113,7 +113,7 @@ def _break_even(circuit: int, saved: int, records: int) -> int | None:
 def unpack(archive: str, out: Path, name: str | None, engine_name: str, threads: int) -> Result:
     """Restore the file of an archive; - is stdin, and stdout."""
     from pcedge.codec.archive import unpack as take_apart
-    from pcedge.codec.files import decode_file, with_values
+    from pcedge.codec.files import decode_file
     from pcedge.native import open_engine
 
     name = format_of(out, name)
@@ -121,7 +121,7 @@ def unpack(archive: str, out: Path, name: str | None, engine_name: str, threads:
     engine = open_engine(parts.program, engine_name, threads)
     say_how(engine)
     with progress("decoding") as move:
-        restored = with_values(engine.circuit, decode_file(engine, parts.stream, name, move), name)
+        restored = decode_file(engine, parts.stream, name, move)
     with whole_file(out) as fresh:
         fresh.write_bytes(restored.data)
     x = restored.array

@@ -91,7 +91,8 @@ def decode_file(
         UsageError: the format cannot hold the data, or given values as in `pcedge.codec.decode`.
         DataError: the numbers do not fit the format, or the given values are not those of the encoder.
     """
-    return file_of(parse(data), stream.decode(engine, data, progress, given), name)
+    restored = file_of(parse(data), stream.decode(engine, data, progress, given), name)
+    return with_values(engine.circuit, restored, name)
 
 
 def coded_grid(circuit: IntegerCircuit) -> ValueGrid | None:
@@ -127,17 +128,20 @@ def write_values(circuit: IntegerCircuit, values: Array, name: str) -> tuple[byt
     grid = circuit.grid
     assert grid is not None
     if name in ("csv", "tsv"):
-        text = io.StringIO()
-        writer = csv.writer(text, delimiter="," if name == "csv" else "\t", lineterminator="\n")
-        writer.writerow([grid.names[place] for place in _order(grid)])
-        writer.writerows(values.tolist())
-        return text.getvalue().encode(), name
+        return table_bytes(name, [[grid.names[place] for place in _order(grid)], *values.tolist()]), name
     if name != "npy":
         raise UsageError(f"the values of a grid must be written as npy, csv or tsv, got {name}")
     if values.dtype.hasobject:
         texts = next(axis.name for axis in grid.axes if axis.values.dtype.kind not in "iuf")
         raise UsageError(f"the states of {texts!r} are texts, which a .npy file does not hold: write csv or tsv")
     return write(form_of("npy", values), values), "npy"
+
+
+def table_bytes(name: str, rows: list[list[Any]]) -> bytes:
+    """Write rows of cells, texts in quotes where they need them, as `csv` or `tsv`."""
+    text = io.StringIO()
+    csv.writer(text, delimiter="," if name == "csv" else "\t", lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _order(grid: ValueGrid) -> list[int]:
@@ -187,7 +191,7 @@ def decode_records(
         part = part_of_wav(form, len(array))
     else:
         part = form_of(name or "npy", array)
-    return Restored(write(part, array), array, part.format, _written(part, array))
+    return with_values(engine.circuit, Restored(write(part, array), array, part.format, _written(part, array)), name)
 
 
 def _written(form: Form, array: Array) -> str:

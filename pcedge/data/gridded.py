@@ -14,7 +14,7 @@ from pcedge.arrays import IntArray
 from pcedge.data.damage import refused
 from pcedge.data.table import Head, read_cells
 from pcedge.data.typed_tables import ARROW, PARQUET, read_cells_of
-from pcedge.data.value_grid import ValueGrid
+from pcedge.data.value_grid import ValueGrid, field_columns
 from pcedge.errors import DataError
 
 Array = NDArray[Any]
@@ -35,7 +35,7 @@ def table_symbols(
         path: the file, UTF-8.
         grid: what the symbols stand for; a header that names its variables says which column holds which.
         header: whether the first line is a header; None takes it as one if it names a variable, or if it holds names
-            and no number and no variable has states.
+            and no number and a variable is over numbers.
         placed: whether the grid's columns were told, so that no header says others.
         missing: a number that marks a missing value, besides empty cells and marks such as NA.
         allow: whether values may be missing.
@@ -62,8 +62,8 @@ def array_symbols(
 ) -> IntArray:
     """Map an array, or records with fields, to symbols."""
     if array.dtype.names is not None:
-        cells = np.stack([np.asarray(array[name]).astype(object).ravel() for name in array.dtype.names], axis=1)
-        return symbols_of(where, _matched(grid, array.dtype.names, placed, allow), cells, missing, allow)
+        named = _matched(grid, array.dtype.names, placed, allow)
+        return symbols_of(where, named, field_columns(array), missing, allow)
     return symbols_of(where, grid, array, missing, allow)
 
 

@@ -24,6 +24,11 @@ VERSION = 1
 CODED = "what is coded are the symbols of the circuit's grid; decoding gives the grid's values"
 
 
+def field_columns(records: NDArray[Any]) -> NDArray[Any]:
+    """Put the fields of records side by side, (records, fields) of objects."""
+    return np.stack([records[name].astype(object).ravel() for name in records.dtype.names or ()], axis=1)
+
+
 @dataclass(frozen=True)
 class ValueGrid:
     """Map rows of values to records of symbols: what each variable's symbols stand for (docs/grids.md).
@@ -154,9 +159,8 @@ class ValueGrid:
             named = self.matched([str(name) for name in x.columns], allow_missing=allow_missing)
             return named.symbols_of(x.to_numpy(), allow_missing=allow_missing)
         if (fields := getattr(getattr(x, "dtype", None), "names", None)) is not None:
-            columns = [np.asarray(x[name]).astype(object).ravel() for name in fields]  # type: ignore[index]
             named = self.matched(fields, allow_missing=allow_missing)
-            return named.symbols_of(np.stack(columns, axis=1), allow_missing=allow_missing)
+            return named.symbols_of(field_columns(np.asarray(x)), allow_missing=allow_missing)
         mask = np.ma.getmaskarray(x) if isinstance(x, np.ma.MaskedArray) else None
         try:
             array = np.asarray(np.ma.getdata(x) if mask is not None else x)
