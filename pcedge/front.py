@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,9 @@ from pcedge.files import is_safetensors
 from pcedge.integer import IntegerCircuit
 from pcedge.native import EngineName
 from pcedge.schedule.program import Program
+
+if TYPE_CHECKING:
+    from pcedge.evaluate.explaining import Explanation
 
 
 def load(source: limits.Source) -> Circuit | IntegerCircuit:
@@ -182,3 +185,52 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
         DataError: the given values have another shape, or are not those of the encoder.
     """
     return files.decode_file(_codec(circuit).engine, data, format, given=given).data
+
+
+def explain(
+    circuit: Circuit | Source, x: ArrayLike, records: Sequence[int] | None = None, top: int = 5, *,
+    others: bool = True, missing: float | None = None, engine: EngineName = "auto",
+) -> Explanation:  # fmt: skip
+    """Share the bits of records, -log2 p, out to their variables; the shares of a record sum to its bits.
+
+    Args:
+        circuit: a float circuit, an integer one, a file of either, or the name of a shipped one (`pcedge zoo`), which is
+            the integer circuit.
+        x: data of shape (N, …) as the circuit takes them; a symbol of -1, or a value of a grid that is NaN or None, is
+            missing and summed out.
+        records: numbers of the records that are explained; None takes those that cost most, the lower of equals first.
+        top: how many these are, at most.
+        others: whether to give the bits of each variable given all others, too: a likelihood a variable.
+        missing: of a circuit with a predictor stage, what marks a missing number.
+        engine: `auto`, `native` or `numpy`, of an integer circuit; the result is the same.
+
+    Returns:
+        An `Explanation`: `records`, (n,), `shares`, `given_others` and `widths`, (n, variables), `bits`, (n,), ….
+
+    Raises:
+        DataError: the data do not fit the circuit.
+        UsageError: a number is that of no record, or `top` is below 1.
+        FormatError: the file breaks its format.
+
+    Example:
+        >>> from pcedge.data import load_array
+        >>> found = explain("digits", load_array("digits"), top=1)
+        >>> found.records.tolist(), found.bits.round(1).tolist(), int(found.shares[0].argmax())
+        ([293], [191.9], 34)
+    """
+    from pcedge.data.maps import symbols_of
+    from pcedge.data.predictor import Predictor
+    from pcedge.evaluate.explaining import explain_records, explain_rows
+    from pcedge.export.onnx.shipped import is_shipped
+
+    if not isinstance(circuit, Circuit | IntegerCircuit | Program) and not is_shipped(circuit):
+        circuit = load(circuit)
+    model = circuit if isinstance(circuit, Circuit) else _codec(circuit, engine=engine).engine
+    described = model if isinstance(model, Circuit) else model.circuit
+    if isinstance(described.symbolizer, Predictor):
+        return explain_rows(model, x, records, top, missing)
+    if described.symbolizer is not None:
+        x = symbols_of(described.symbolizer, x)
+    elif described.grid is not None and not described.grid.plain:
+        x = described.grid.symbols_of(x, allow_missing=True)
+    return explain_records(model, x, records, top, others=others)
