@@ -1,10 +1,10 @@
 """Make and measure the shipped circuits: python benchmarks/make_zoo.py [--measure] [NAME=FILE ...].
 
 NAME=FLOAT.pcedge quantizes a float circuit, NAME=MODEL.onnx takes an integer circuit as it is; either is written to
-pcedge/data/zoo/NAME.onnx and measured. `--measure` leaves the files alone: it measures those that are named, or all whose
-data are at hand; NAME=FLOAT.pcedge then names the float circuit that an integer one was made of. digits=digits names
-the shipped float circuit. Figures are of the whole test set, in pcedge/data/zoo/zoo.json. Data: those of learning.py and
-telemetry.py. A circuit is added by an entry of ENTRIES here; several may be of one data set.
+pcedge/data/zoo/NAME.onnx and measured. `--measure` leaves the files alone: it measures those that are named, or all
+whose data are at hand; NAME=FLOAT.pcedge then names the float circuit that an integer one was made of. digits=digits
+names the shipped float circuit. Figures are of the whole test set, in pcedge/data/zoo/zoo.json. Data: those of
+learning.py and telemetry.py. A circuit is added by an entry of ENTRIES here; several may be of one data set.
 """
 
 from __future__ import annotations

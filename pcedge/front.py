@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from copy import copy
@@ -16,7 +17,8 @@ from pcedge import limits
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import files
 from pcedge.codec.codec import Codec
-from pcedge.codec.decoder import StreamSource
+from pcedge.codec.decoder import StreamFile, StreamSource
+from pcedge.codec.registry import find_circuit
 from pcedge.codec.source import Source, program_of
 from pcedge.codec.stream import check_lanes
 from pcedge.data.reading import PLAIN, Reading
@@ -127,13 +129,14 @@ def encode(
 
 
 def decode(
-    circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
+    circuit: Source | None, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
     given: ArrayLike | None = None,
 ) -> NDArray[np.generic]:  # fmt: skip
     """Restore the records of a stream, with their dtype and shape; of a circuit with a grid, the grid's values.
 
     Args:
-        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`); None
+            finds that which the stream names, as `pcedge.codec.registry.find_circuit` does.
         data: the stream, or a file of it as path or binary file, of which no more is read than some records need.
         engine: `auto`, `native` or `numpy`.
         records: which records, a slice of step 1; None restores all.
@@ -141,11 +144,11 @@ def decode(
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: an end of `records` is not among them, given values are missing that the stream needs, or it has no
+        UsageError: no circuit is found, an end of `records` is not among them, given values are missing that the stream needs, or it has no
             use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    codec = _codec(circuit, engine=engine)
+    codec = _codec(_named(data) if circuit is None else circuit, engine=engine)
     return files.values_of(codec.engine.circuit, codec.decode(data, records=records, given=given))
 
 
@@ -169,11 +172,14 @@ def encode_file(
     return files.encode_file(_codec(circuit, given=given).engine, os.fspath(source), reading, lanes).stream
 
 
-def decode_file(circuit: Source, data: bytes, format: str | None = None, given: ArrayLike | None = None) -> bytes:
+def decode_file(
+    circuit: Source | None, data: bytes, format: str | None = None, given: ArrayLike | None = None
+) -> bytes:
     """Restore the file of a stream.
 
     Args:
-        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`); None
+            finds that which the stream names.
         data: the stream.
         format: `npy`, `csv`, `tsv`, `raw`, `wav` or `idx`; None gives the file that was encoded, byte for byte, and a
             `.npy` file where the stream names none.
@@ -181,10 +187,26 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: the format cannot hold the data, or given values as in `decode`.
+        UsageError: no circuit is found, the format cannot hold the data, or given values as in `decode`.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return files.decode_file(_codec(circuit).engine, data, format, given=given).data
+    return files.decode_file(
+        _codec(_named(data) if circuit is None else circuit).engine, data, format, given=given
+    ).data
+
+
+def _named(data: StreamSource) -> Program:
+    """Find the circuit that a stream names.
+
+    Raises:
+        StreamError: its header is damaged.
+        UsageError: there is no such circuit.
+    """
+    with contextlib.closing(StreamFile(data)) as file:
+        found = find_circuit(file.head.digest.hex())
+    if not isinstance(data, bytes | bytearray | memoryview | str | os.PathLike):
+        data.seek(0)  # whoever decodes reads it again
+    return found
 
 
 def explain(

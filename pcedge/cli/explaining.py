@@ -31,7 +31,7 @@ from pcedge.cli.output import Command, Result, must_come_with, options_given, pr
 from pcedge.cli.scoring import column_names
 from pcedge.data.value_grid import field_columns
 from pcedge.errors import DataError, UsageError
-from pcedge.export import zoo
+from pcedge.export.onnx.shipped import is_shipped
 from pcedge.integer import IntegerCircuit
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def explain(
 
     must_come_with("--records", records is not None, without=("top",))
     circuit: Circuit | IntegerCircuit
-    if model not in zoo() and is_float_file(model):
+    if not is_shipped(model) and is_float_file(model):
         circuit = read_float(model)
         if given := options_given("engine_name", "threads"):
             raise click.UsageError(f"--{given[0].split('_')[0]} must go with an integer circuit, {model} is none")
