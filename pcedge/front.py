@@ -144,8 +144,8 @@ def decode(
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: no circuit is found, an end of `records` is not among them, given values are missing that the stream needs, or it has no
-            use for them.
+        UsageError: no circuit is found, an end of `records` is not among them, given values are missing that the stream
+            needs, or it has no use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
     codec = _codec(_named(data) if circuit is None else circuit, engine=engine)
@@ -216,8 +216,8 @@ def explain(
     """Share the bits of records, -log2 p, out to their variables; the shares of a record sum to its bits.
 
     Args:
-        circuit: a float circuit, an integer one, a file of either, or the name of a shipped one (`pcedge zoo`), which is
-            the integer circuit.
+        circuit: a float circuit, an integer one, a file of either, or the name of a shipped one (`pcedge zoo`), which
+            is the integer circuit.
         x: data of shape (N, …) as the circuit takes them; a symbol of -1, or a value of a grid that is NaN or None, is
             missing and summed out.
         records: numbers of the records that are explained; None takes those that cost most, the lower of equals first.

@@ -54,11 +54,9 @@ def shipped_name(name: object) -> str | None:
         return None
     found = [key for key, entry in known.items() if entry["digest"].startswith(digits)]
     if len(found) > 1:
-        raise UsageError(
-            f"a digest must begin that of one shipped circuit, {digits} begins those of {', '.join(found)}"
-        )
+        raise UsageError(f"a digest must be that of one shipped circuit, {digits} begins those of {', '.join(found)}")
     if told and not found:
-        raise UsageError(f"a digest must begin that of a shipped circuit, {digits} does not; pcedge zoo lists them")
+        raise UsageError(f"a digest must be that of a shipped circuit, {digits} begins none; pcedge zoo lists them")
     return found[0] if found else None
 
 

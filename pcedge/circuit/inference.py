@@ -315,7 +315,8 @@ def layer_logs(
             return ends[index][:, records[:, variable]].T
         if isinstance(layer, InputLayer):
             table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
-            return table[:, records[:, layer.variable]].T  # -1 picks the last column, log 1: summed out
+            logs: FloatArray = table[:, records[:, layer.variable]].T  # -1 picks the last column, log 1: summed out
+            return logs
         if isinstance(layer, ProductLayer):
             factors = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
             total: FloatArray = np.sum(factors, axis=0)

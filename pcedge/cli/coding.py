@@ -215,8 +215,8 @@ def encode(
 )  # fmt: skip
 @engine_options
 def decode(
-    model: str | None, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, known: str | None,
-    engine_name: str, threads: int,
+    model: str | None, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None,
+    known: str | None, engine_name: str, threads: int,
 ) -> Result:  # fmt: skip
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.
 
