@@ -66,7 +66,11 @@ class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 )
 @click.option(
     "--most", type=click.IntRange(1), default=5, show_default=True,
-    help="List so many variables of each record, those with the greatest shares.",
+    help="List so many variables of each record, those of most bits.",
+)  # fmt: skip
+@click.option(
+    "--by", type=click.Choice(["share", "given-others"]), default="share", show_default=True,
+    help="Which bits order the variables that are listed.",
 )  # fmt: skip
 @click.option(
     "--chain-only",
@@ -80,7 +84,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @engine_options
 @reading_options
 def explain(
-    model: str, data: str, records: tuple[int | slice, ...] | None, top: int, most: int, chain_only: bool,
+    model: str, data: str, records: tuple[int | slice, ...] | None, top: int, most: int, by: str, chain_only: bool,
     missing: float | None, out: Path | None, engine_name: str, threads: int, dtype: str | None, shape: str | None,
     header: bool | None,
 ) -> Result:  # fmt: skip
@@ -95,6 +99,7 @@ def explain(
     from pcedge.native import open_engine
 
     must_come_with("--records", records is not None, without=("top",))
+    must_come_with("--chain-only", chain_only, without=("by",))
     circuit: Circuit | IntegerCircuit
     if not is_shipped(model) and is_float_file(model):
         circuit = read_float(model)
@@ -110,6 +115,11 @@ def explain(
     if not len(raw):
         raise DataError(f"{data} must hold at least one record, it holds none")
     if isinstance(circuit.symbolizer, Predictor):
+        if by != "share":
+            raise UsageError(
+                "--by given-others must go with a circuit of records, this one has a predictor stage: a number decides "
+                "the classes of those after it"
+            )
         x, count = raw, len(raw)
         found = explain_rows(source, raw, _numbers(records, count), top, missing)
     else:
@@ -128,7 +138,7 @@ def explain(
     if isinstance(circuit, IntegerCircuit):
         result |= {"scale_bits": circuit.scale_bits, "floor": circuit.floor}
     values = _values(circuit, x, found)
-    result["explained"] = [_record(found, place, names, values, most) for place in range(len(found.records))]
+    result["explained"] = [_record(found, place, names, values, by, most) for place in range(len(found.records))]
     return result, _in_words(result, count), 0
 
 
@@ -170,7 +180,12 @@ def _plain(value: Any) -> Any:
 
 
 def _record(
-    found: Explanation, place: int, names: list[str] | None, values: list[list[Any]] | None, most: int
+    found: Explanation,
+    place: int,
+    names: list[str] | None,
+    values: list[list[Any]] | None,
+    by: str,
+    most: int,
 ) -> dict[str, Any]:
     """Describe one record for machines; null stands for bits without end."""
     per_variable = {
@@ -179,7 +194,8 @@ def _record(
     arrays = {name: [_plain(number) for number in array[place].tolist()]
               for name, array in per_variable.items() if array is not None}  # fmt: skip
     gone = found.missing[place]
-    order = np.argsort(np.where(gone, np.inf, -found.shares[place]), kind="stable")[:most]
+    bits = found.shares if by == "share" or found.given_others is None else found.given_others
+    order = np.argsort(np.where(gone, np.inf, -bits[place]), kind="stable")[:most]
     listed = []
     for variable in order[~gone[order]].tolist():
         entry: dict[str, Any] = {"variable": variable}
