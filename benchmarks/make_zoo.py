@@ -46,6 +46,8 @@ class Set:
 
     data: str
     source: str
+    #: records of the whole test set
+    records: int
     load: Callable[[], Splits]
 
 
@@ -61,14 +63,16 @@ class Entry:
 
 DIGITS = Set(
     "digits, 8×8 pixels", "UCI Optical Recognition of Handwritten Digits, Alpaydin and Kaynak 1998, CC BY 4.0",
-    lambda: load_data("digits"),
+    360, lambda: load_data("digits"),
 )  # fmt: skip
-MNIST = Set("MNIST, 28×28 pixels", "MNIST, LeCun, Cortes and Burges", lambda: learning.load("mnist"))
+MNIST = Set("MNIST, 28×28 pixels", "MNIST, LeCun, Cortes and Burges", 10_000, lambda: learning.load("mnist"))
 NLTCS = Set(
     "NLTCS, 16 binary answers", "National Long Term Care Survey, as prepared by Lowd and Davis 2010",
-    lambda: learning.load("nltcs"),
+    3_236, lambda: learning.load("nltcs"),
 )  # fmt: skip
-SHUTTLE = Set("Shuttle telemetry, 9 sensors, int16", "UCI Statlog (Shuttle), NASA, CC BY 4.0", telemetry.load_shuttle)
+SHUTTLE = Set(
+    "Shuttle telemetry, 9 sensors, int16", "UCI Statlog (Shuttle), NASA, CC BY 4.0", 9_819, telemetry.load_shuttle
+)
 
 ENTRIES = {
     "digits": Entry(DIGITS, "python benchmarks/train_digits.py"),
@@ -109,7 +113,7 @@ def measured(name: str, model: IntegerCircuit, circuit: Circuit | None = None) -
         circuit: the float circuit that it was made of; without it there is no figure of floats.
     """
     raw = ENTRIES[name].set.load().test
-    assert raw is not None
+    assert raw is not None and len(raw) == ENTRIES[name].set.records
     records = raw.reshape(len(raw), -1) if model.symbolizer is None else model.symbolizer.apply(raw)
     engine = open_engine(model)
     bits = 0.0

@@ -43,11 +43,9 @@ def log_shares(circuit: Circuit, x: ArrayLike, order: Sequence[int]) -> FloatArr
     batch = batch_size(circuit)
     for first in range(0, len(known), batch):
         rows = slice(first, min(first + batch, len(known)))
-        past = np.full((rows.stop - first, count), MISSING, dtype=np.int64)
-        values = dict(enumerate(inside(circuit, past)))
+        values = dict(enumerate(inside(circuit, np.full_like(known[rows], MISSING))))
         for variable in order:
-            past[:, variable] = known[rows, variable]
-            fresh = _changed(circuit, values, past, above[variable])
+            fresh = _changed(circuit, values, known[rows], above[variable])
             before, logs = values[root][:, 0], fresh[root][:, 0]
             values |= fresh
             possible = np.isfinite(before)
@@ -79,13 +77,10 @@ def log_given_others(circuit: Circuit, x: ArrayLike) -> FloatArray:
     batch = batch_size(circuit)
     for first in range(0, len(known), batch):
         rows = slice(first, min(first + batch, len(known)))
-        some = known[rows].copy()
-        values = dict(enumerate(inside(circuit, some)))
+        values = dict(enumerate(inside(circuit, known[rows])))
+        unseen = np.full_like(known[rows], MISSING)
         for variable in range(known.shape[1]):
-            held = some[:, variable].copy()
-            some[:, variable] = MISSING
-            without = _changed(circuit, values, some, above[variable])[root][:, 0]
-            some[:, variable] = held
+            without = _changed(circuit, values, unseen, above[variable])[root][:, 0]
             possible = np.isfinite(without)
             out[rows, variable][possible] = values[root][possible, 0] - without[possible]
     return out
@@ -104,13 +99,13 @@ def _layers_above(circuit: Circuit) -> list[list[int]]:
 def _changed(
     circuit: Circuit, values: dict[int, FloatArray], records: IntArray, path: Sequence[int]
 ) -> dict[int, FloatArray]:
-    """Compute the log values of the layers of a path anew, children first, and of no others.
+    """Compute the log values of the layers above one variable anew, children first, and of no others.
 
     Args:
         circuit: the circuit.
         values: every layer's log values, (N, units), before the change.
-        records: the records after it, (N, variables).
-        path: the layers above what changed.
+        records: what the variable is after it, (N, variables); of the others nothing is read.
+        path: the layers whose scope has the variable.
     """
     fresh: dict[int, FloatArray] = {}
     both = ChainMap(fresh, values)  # what is fresh goes first

@@ -195,9 +195,9 @@ def _record(
               for name, array in per_variable.items() if array is not None}  # fmt: skip
     gone = found.missing[place]
     bits = found.shares if by == "share" or found.given_others is None else found.given_others
-    order = np.argsort(np.where(gone, np.inf, -bits[place]), kind="stable")[:most]
+    order = np.argsort(-bits[place], kind="stable")
     listed = []
-    for variable in order[~gone[order]].tolist():
+    for variable in order[~gone[order]][:most].tolist():
         entry: dict[str, Any] = {"variable": variable}
         if names is not None:
             entry["name"] = names[variable]

@@ -31,6 +31,7 @@ def test_every_shipped_circuit_has_an_entry(make_zoo: Any) -> None:
     for name, entry in zoo().items():
         said = make_zoo.described(name, load_zoo(name))
         assert entry == said | {figure: entry[figure] for figure in FIGURES}
+        assert entry["records"] == make_zoo.ENTRIES[name].set.records
 
 
 def test_figures_of_digits_are_those_of_all_test_records(make_zoo: Any) -> None:

@@ -105,9 +105,16 @@ def test_table_and_files(folder: Path) -> None:
     assert_array_equal(np.loadtxt(folder / "s.csv", delimiter=","), [record["shares"] for record in every])
     alone = as_json("explain", folder / "m.onnx", folder / "x.csv", "--records", "1", "--chain-only")["explained"][0]
     assert "given_others" not in alone and alone["shares"] == every[1]["shares"]
-    other = as_json("explain", folder / "m.onnx", folder / "x.csv", "--records", "2", "--by", "given-others")
-    bits = [entry["given_others"] for entry in other["explained"][0]["top"]]
-    assert bits == sorted(bits, reverse=True)
+
+
+def test_which_bits_order_the_list() -> None:
+    listed = {}
+    for by, key in (("share", "share"), ("given-others", "given_others")):
+        (record,) = as_json("explain", "digits", "digits", "--records", "293", "--by", by, "--most", 9)["explained"]
+        bits = [entry[key] for entry in record["top"]]
+        assert bits == sorted(bits, reverse=True) and len(bits) == 9
+        listed[by] = [entry["variable"] for entry in record["top"]]
+    assert listed["share"] != listed["given-others"]
 
 
 def test_rows_with_a_predictor_stage(tmp_path: Path) -> None:
