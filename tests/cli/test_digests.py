@@ -84,10 +84,8 @@ def test_a_stream_names_its_circuit(tmp_path: Path) -> None:
     table = np.random.default_rng(0).integers(0, 2, (9, 16)).astype(np.uint8)
     (tmp_path / "streams/x.npy.pce").write_bytes(stream)
     (tmp_path / "streams/a/y.npy.pce").write_bytes(pcedge.encode("nltcs", table))
-    for word in ("streams/x.npy.pce", "-"):
-        said = as_json_of(stream, "decode", word, "y.npy")
-        assert said["records"] == 360
-        assert_array_equal(np.load("y.npy"), x)
+    assert as_json("decode", "streams/x.npy.pce", "y.npy")["records"] == 360
+    assert_array_equal(np.load("y.npy"), x)
     assert as_json("decode", "streams/x.npy.pce", "y.npy", "--records", "5:7", "--engine", "numpy")["records"] == 2
     assert_array_equal(np.load("y.npy"), x[5:7])
     # Each of many by its own.
@@ -102,14 +100,6 @@ def test_a_stream_names_its_circuit(tmp_path: Path) -> None:
         assert_array_equal(pcedge.decode(None, file, records=slice(0, 3)), x[:3])
         assert_array_equal(pcedge.decode(None, file), x)
     assert pcedge.decode_file(None, stream) == pcedge.decode_file("digits", stream)
-
-
-def as_json_of(stdin: bytes, *words: object) -> dict[str, object]:
-    """Run a command with something on stdin, whose file the test makes."""
-    if "-" not in words:
-        return as_json(*words)
-    Path("piped").write_bytes(stdin)
-    return as_json(*("piped" if word == "-" else word for word in words))
 
 
 def test_circuits_of_folders_are_found(tmp_path: Path) -> None:

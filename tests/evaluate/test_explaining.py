@@ -29,6 +29,7 @@ from pcedge.evaluate.scores import record_shares
 from pcedge.export import write_project
 from pcedge.export.project.prediction import draw_rows
 from pcedge.integer import IntegerCircuit
+from pcedge.learn.classes import Mixture, to_circuit
 from pcedge.native import open_engine
 from pcedge.quantize import quantize
 from pcedge.simulate.csim import Csim
@@ -209,13 +210,18 @@ def test_windows_and_grids() -> None:
         assert_allclose(shares.ravel(), [2, math.log2(4 / 3), 0], atol=1e-4)
 
 
-def test_float_stage_is_near() -> None:
-    circuit = circuit_of(STAGE)
-    logs = token_logs(circuit)
+def test_rows_of_a_float_circuit() -> None:
+    generator = np.random.default_rng(0)
+    leaves = generator.dirichlet(np.full(STAGE.cardinalities[1], 2.0), 2)
+    circuit = to_circuit(Mixture(generator.dirichlet(np.ones(2), len(STAGE.classes)), leaves), STAGE)
     x = draw_rows(STAGE, 50)
     classes, tokens, raw = numbers_of(STAGE, x)
     found = pcedge.explain(circuit, x, range(50))
-    assert np.abs(found.shares - (raw - logs[classes, tokens] / math.log(2))).max() < 1
+    assert found.widths is found.scale_bits is found.given_others is None and found.raw_bits is not None
+    assert_array_equal(found.shares, -token_logs(circuit)[classes, tokens] / math.log(2) + raw)
+    assert_allclose(found.bits, found.likelihood_bits, rtol=1e-12)
+    integers = pcedge.explain(circuit_of(STAGE), x, range(50))
+    assert np.abs(found.shares - integers.shares).max() < 1
 
 
 def test_refusals() -> None:
