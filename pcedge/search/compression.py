@@ -36,6 +36,9 @@ FLOW_RECORDS, PREDICT_RECORDS = 20_000, 2048
 #: records that stand in for data that are not there, drawn from the teacher: train and valid
 DRAWN = (10_000, 1_000)
 
+#: share of a budget of memory or cycles that passes leave to what trained weights change of it
+RESERVE = 0.005
+
 #: M-steps after each pass that does not keep the distribution
 REFIT = 25
 
@@ -304,7 +307,8 @@ def _target(
             return memory_kbit(candidate, widths)
         return cycles_per_symbol(candidate, widths, config.macs, config.streams)
 
-    return Target(config.unit, config.value, cost, config.multiple, row_bits, widths.weight_bits)
+    value = config.value * (1 - RESERVE) if config.unit in ("kbit", "cycles") else config.value
+    return Target(config.unit, value, cost, config.multiple, row_bits, widths.weight_bits)
 
 
 def memory_kbit(circuit: Circuit, widths: QuantizationConfig) -> float:
