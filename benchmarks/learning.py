@@ -13,13 +13,16 @@ import os
 import platform
 import time
 import tomllib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from results import table, write_section
 
-from pcedge.circuit import Circuit, save_circuit
+from pcedge.circuit import Circuit, InputLayer, SumLayer, save_circuit
+from pcedge.circuit.layers import Layer
 from pcedge.compress import grow, prune
 from pcedge.data import Splits, load_array, load_data
 from pcedge.learn import LearnConfig, count_flows, evaluate, fit
@@ -53,32 +56,59 @@ def train(name: str, run: dict[str, Any], defaults: dict[str, Any], device: str)
     """Run the stages; give the circuit and the figures."""
     splits = load(run["data"])
     start = time.perf_counter()
+    seed = run["stages"][0].get("seed", defaults["seed"])
+    parts = [stages_of(f"{name} seed {seed + part}", run, {**defaults, "seed": seed + part}, splits, device, start)
+             for part in range(run.get("mixture", 1))]  # fmt: skip
+    circuit = parts[0] if len(parts) == 1 else mixed(parts)
+    seconds = time.perf_counter() - start
+    assert splits.test is not None
+    logs = evaluate(circuit, splits.test.reshape(len(splits.test), -1), LearnConfig(device=device))
+    nats = float(logs.mean())
+    return circuit, {
+        "data": run["data"], "nats": nats, "bits": -nats / math.log(2) / len(circuit.cardinalities),
+        "parameters": circuit.parameters, "seconds": round(seconds), "device": device_name(device), "seed": seed,
+        "mixture": len(parts), "published": run.get("published", ""), "reach": run.get("reach"),
+    }  # fmt: skip
+
+
+def mixed(parts: list[Circuit]) -> Circuit:
+    """Mix circuits over one tree evenly: one more sum above their roots."""
+    layers: list[Layer] = []
+    roots = []
+    for part in parts:
+        first = len(layers)
+        layers += [
+            layer if isinstance(layer, InputLayer)
+            else replace(layer, children=tuple(first + child for child in layer.children))
+            for layer in part.layers
+        ]  # fmt: skip
+        roots.append(len(layers) - 1)
+    layers.append(SumLayer(tuple(roots), np.full((1, len(parts)), 1 / len(parts))))
+    return Circuit(tuple(layers))
+
+
+def stages_of(
+    name: str, run: dict[str, Any], defaults: dict[str, Any], splits: Splits, device: str, start: float
+) -> Circuit:
+    """Run the stages with one seed."""
     circuit: Circuit | None = None
     for number, stage in enumerate(run["stages"]):
         records = (
             len(splits.train) if splits.valid is not None else round(len(splits.train) * (1 - defaults["holdout"]))
         )
-        config = stage_config({**defaults, **stage}, records, device)
+        config = stage_config({**defaults, **stage, "seed": defaults["seed"]}, records, device)
         if "prune" in stage:
             assert circuit is not None
             flows = count_flows(circuit, splits.train.reshape(len(splits.train), -1)[::4], config)
             circuit = prune(circuit, flows, stage["prune"], stage.get("prune_shape", "edges")).circuit
         if "grow" in stage:
             assert circuit is not None
-            circuit = grow(circuit, stage["grow"], stage.get("noise", 0.3), number)
+            circuit = grow(circuit, stage["grow"], stage.get("noise", 0.3), 100 * defaults["seed"] + number)
 
         report = partial(tell, f"{name} stage {number}", 5 * config.validate_every, start)
         circuit = fit(splits, config, circuit=circuit, progress=report)
-    seconds = time.perf_counter() - start
-    assert circuit is not None and splits.test is not None
-    logs = evaluate(circuit, splits.test.reshape(len(splits.test), -1), LearnConfig(device=device))
-    nats = float(logs.mean())
-    return circuit, {
-        "data": run["data"], "nats": nats, "bits": -nats / math.log(2) / len(circuit.cardinalities),
-        "parameters": circuit.parameters, "seconds": round(seconds), "device": device_name(device),
-        "seed": run["stages"][0].get("seed", defaults["seed"]), "published": run.get("published", ""),
-        "reach": run.get("reach"),
-    }  # fmt: skip
+    assert circuit is not None
+    return circuit
 
 
 def tell(what: str, every: int, start: float, iteration: int, last: int, train_bits: float, valid_bits: float) -> None:

@@ -298,7 +298,7 @@ def _target(
         if config.unit == "weights":
             return float(count_weights(candidate))
         if tables is not None:
-            candidate = _as_if_shared(candidate, tables)
+            candidate = shared_anyhow(candidate, tables)
         if config.unit == "kbit":
             return memory_kbit(candidate, widths)
         return cycles_per_symbol(candidate, widths, config.macs, config.streams)
@@ -319,7 +319,7 @@ def cycles_per_symbol(circuit: Circuit, widths: QuantizationConfig, macs: int, s
     return estimate(Program.of(integers), size, "encode").cycles_per_record / len(circuit.cardinalities)
 
 
-def _as_if_shared(circuit: Circuit, tables: int) -> Circuit:
+def shared_anyhow(circuit: Circuit, tables: int) -> Circuit:
     """Let leaves share so many tables, whichever: memory counts how many there are, not which."""
     layers: list[Layer] = list(circuit.layers)
     for group in table_groups(circuit).values():
