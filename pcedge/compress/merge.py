@@ -57,7 +57,7 @@ class MergePath:
         return np.array([latent.states for latent in self.latents], dtype=np.int64) - merged
 
     def after(self, count: int) -> Circuit:
-        """Give the circuit after so many steps: states that joined are one, with the sum of their counts."""
+        """Give the circuit after so many steps: states that joined are one, a mean by the records of each."""
         groups = [np.arange(latent.states) for latent in self.latents]
         for number, stays, joins in self.steps[:count]:
             groups[number][groups[number] == joins] = stays
@@ -261,7 +261,7 @@ class _States:
 
 
 def _grouped(circuit: Circuit, flows: Flows, latents: Sequence[Latent], groups: Sequence[IntArray]) -> Circuit:
-    """Make the circuit whose states are groups of states: counts are added, and rows follow them."""
+    """Make the circuit whose states are groups of states: rows become means by records, columns are added."""
     counts = _smoothed(circuit, flows)
     layers: list[Layer] = list(circuit.layers)
     row_groups: dict[int, IntArray] = {}
@@ -290,9 +290,9 @@ def _grouped(circuit: Circuit, flows: Flows, latents: Sequence[Latent], groups: 
             layers[index] = _joined_leaves(layer, counted.table, row_groups[index])
             continue
         assert isinstance(layer, SumLayer) and isinstance(counted, SumLayer) and isinstance(counted.weights, np.ndarray)
-        table = counted.weights
+        table = float_entries(layer.weights)
         if index in row_groups:
-            table = _added(table, row_groups[index])
+            table = _mean_rows(table, counted.weights.sum(axis=1, keepdims=True), row_groups[index])
         if index in column_groups:
             of_column = np.arange(table.shape[1])
             for first, numbers in column_groups[index]:
@@ -310,17 +310,19 @@ def _added(table: FloatArray, numbers: IntArray) -> FloatArray:
     return total
 
 
+def _mean_rows(table: FloatArray, used: FloatArray, numbers: IntArray) -> FloatArray:
+    """Give the mean of the rows of one number by their records: priors of the training stay, as counts would not."""
+    return _added(used * table, numbers) / _added(used, numbers)
+
+
 def _joined_leaves(layer: InputLayer, counts: FloatArray, numbers: IntArray) -> InputLayer:
     """Join the leaves of one number: tables by their counts, parameters by their records."""
     if layer.parametric is not None:
-        used = counts.sum(axis=1, keepdims=True)
-        parameters = _added(used * layer.parametric.parameters, numbers) / _added(used, numbers)
+        parameters = _mean_rows(layer.parametric.parameters, counts.sum(axis=1, keepdims=True), numbers)
         return InputLayer.of(
             layer.variable, Parametric(layer.parametric.kind, parameters, layer.parametric.cardinality)
         )
-    # A table keeps what its training gave it beyond counts (priors): the mean by records, not the counts themselves.
-    used = counts.sum(axis=1, keepdims=True)
-    table = _added(used * layer.table, numbers) / _added(used, numbers)
+    table = _mean_rows(layer.table, counts.sum(axis=1, keepdims=True), numbers)
     table /= table.sum(axis=1, keepdims=True)
     return InputLayer(layer.variable, table[:, 1].copy() if layer.kind == "bernoulli" else table)
 
