@@ -190,7 +190,7 @@ def smallest_step(build: Callable[[int], Circuit], last: int, target: Target, fi
     least = target.cost(build(last))
     if least > target.value:
         raise UsageError(
-            f"the least that this pass reaches is {least:,.6g} {target.unit}, the budget is {target.value:g}"
+            f"the budget must be at least what this pass reaches, {least:,.6g} {target.unit}, got {target.value:g}"
         )
     low, high = first, last
     while low < high:
