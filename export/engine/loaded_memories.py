@@ -82,6 +82,11 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     for table, (prefix, fields) in tables.items():
         header.append(f"  struct {table} {{\n")
         header += [_function(name, f"{prefix}_{name}", place_of(f"{prefix}_{name}"), "    ") for name in fields]
+        if prefix in PROGRAMS:
+            header += [
+                f"    static std::uint32_t {name}(std::uint32_t place) {{\n#pragma HLS INLINE\n      return {value};\n    }}\n"
+                for name, value in (("next", "place + 1u"), ("more", f"place < {prefix}_steps"))
+            ]
         header.append("  };\n")
     header.append(_set())
     numbers = {

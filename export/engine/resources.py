@@ -17,7 +17,9 @@ from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word
 from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
-from pcedge.export.program.steps import StepMemory
+from pcedge.export.program.packing import PackedTable
+from pcedge.export.program.phrase_memory import PhraseMemory
+from pcedge.export.program.steps import Programs
 from pcedge.export.target import FAMILIES
 
 #: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
@@ -49,7 +51,7 @@ LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 
 #: bits of a counter of a stream (records to come, to be done, bytes that came, that symbols moved, a run of 0xFF), how
 #: many there are, and flags of how it stands
-COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 14
 
 #: bits of a counter of a payload's bytes
 PAYLOAD_BITS = 16
@@ -76,7 +78,7 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
         widths, sizes, step = lowered.circuit.widths, lowered.sizes, _step_bits(lowered)
         memories = {
             "weights": _weights(lowered), "tables": _tables(lowered), "lists": _lists(lowered),
-            "programs": _steps([lowered.likelihood_program, lowered.code_program]),
+            "programs": _steps(lowered.programs),
         }  # fmt: skip
         leaves = lowered.leaves
         words, nested = [leaves.tables.width, leaves.uppers.width], leaves.nested is not None
@@ -270,6 +272,8 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     one += adder(COUNTER_BITS) + adder(PAYLOAD_BITS)
     one += Amounts(ff=3 * COUNTER_BITS + 8 + 2 * (widths.scale_bits + 9) + (widths.range_bits // 8).bit_length() + 4)
     # Symbols of a record that came in, words of a result that went out.
+    # Where the next step stands, and the one after it.
+    one += Amounts(ff=2 * COUNTER_BITS)
     one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS + adder(sizes["variables"].bit_length()) * 2
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
@@ -364,13 +368,23 @@ def _lists(lowered: Lowered) -> Amounts:
     return total
 
 
-def _steps(programs: Iterable[StepMemory]) -> Amounts:
+def _steps(programs: Programs) -> Amounts:
     """Count packed steps, read twice a cycle, and what they refer to."""
-    total = Amounts()
-    for program in programs:
-        tables = [table for table in (program.steps, program.forms, program.addresses) if table is not None]
+    total = Amounts() if programs.operands is None else memory(programs.operands.rows, programs.operands.row_bits, PORTS)
+    for program in (programs.likelihood, programs.code):
+        if isinstance(program, PhraseMemory):
+            # The row of a phrase, that of the step in it, and then the arguments that the step chooses.
+            tables = [program.steps, program.phrases]
+            places: PackedTable | None = program.places
+            total += multiplexer(len(program.arguments("place")), program.places.rows.bit_length()) * (3 * PORTS)
+            assert program.operands is not None
+            total += multiplexer(len(program.arguments("operand")), program.operands.rows.bit_length()) * (2 * PORTS)
+        else:
+            tables = [table for table in (program.steps, program.forms) if table is not None]
+            places = program.addresses
         for table in tables:
+            total += memory(table.rows, table.row_bits, PORTS)
+        if places is not None:
             # A step names three places: of its target, of a and of b.
-            readers = 3 * PORTS if table is program.addresses else PORTS
-            total += memory(table.rows, table.row_bits, readers)
+            total += memory(places.rows, places.row_bits, 3 * PORTS)
     return total
