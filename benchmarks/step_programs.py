@@ -1,4 +1,4 @@
-"""Measure the step programs of hidden trees with unequal latents: python benchmarks/step_programs.py [COLUMNS].
+"""Measure the step programs of hidden trees with unequal latents: python -m benchmarks.step_programs [columns].
 
 The circuits have the tree of the shipped MNIST circuit, and random parameters; with `columns`, the bits of every field
 of their packed tables are printed too.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from results import table
 
+from benchmarks.results import table
 from pcedge.arrays import IntArray
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer
 from pcedge.circuit.layers import Layer
@@ -68,11 +68,11 @@ def mnist_parents() -> tuple[int, ...]:
     return tuple(parents)
 
 
-def tree_circuit(parents: tuple[int, ...], case: Case, seed: int = 0) -> Circuit:
+def tree_circuit(parents: tuple[int, ...], case: Case, seed: int = 0, symbols: int = SYMBOLS) -> Circuit:
     """Make a hidden tree of these parents with random sizes and parameters."""
     rng = np.random.default_rng(seed)
     sizes = rng.choice(case.sizes, len(parents))
-    tables = rng.dirichlet(np.full(SYMBOLS, 0.1), TABLES)
+    tables = rng.dirichlet(np.full(symbols, 0.1), TABLES)
     children: list[list[int]] = [[] for _ in parents]
     for variable, parent in enumerate(parents):
         if parent >= 0:
@@ -102,10 +102,10 @@ def identity(units: int, factors: int) -> IntArray:
     return np.tile(np.arange(units, dtype=np.int64)[:, None], (1, factors))
 
 
-def integers(case: Case, tails: bool = False, seed: int = 0) -> IntegerCircuit:
+def integers(case: Case, symbols: int = SYMBOLS) -> IntegerCircuit:
     """Make a case's circuit of the size of MNIST in integers, W 4 and L 10."""
-    circuit = tree_circuit(mnist_parents(), case, seed)
-    return quantize(circuit, QuantizationConfig(weight_bits=4, leaf_bits=10, tails=tails))
+    circuit = tree_circuit(mnist_parents(), case, symbols=symbols)
+    return quantize(circuit, QuantizationConfig(weight_bits=4, leaf_bits=10, tails=False))
 
 
 def main() -> None:

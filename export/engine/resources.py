@@ -5,8 +5,6 @@ Nothing here was compared with synthesis yet: the estimate is not calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
 from pcedge.drivers.contract import LATENCIES
 from pcedge.drivers.layout import PROGRAMS, STEP_FIELDS, VARIABLE_FIELDS
@@ -370,15 +368,17 @@ def _lists(lowered: Lowered) -> Amounts:
 
 def _steps(programs: Programs) -> Amounts:
     """Count packed steps, read twice a cycle, and what they refer to."""
-    total = Amounts() if programs.operands is None else memory(programs.operands.rows, programs.operands.row_bits, PORTS)
+    total, operands = Amounts(), programs.operands
+    if operands is not None:
+        total += memory(operands.rows, operands.row_bits, PORTS)
     for program in (programs.likelihood, programs.code):
         if isinstance(program, PhraseMemory):
             # The row of a phrase, that of the step in it, and then the arguments that the step chooses.
             tables = [program.steps, program.phrases]
             places: PackedTable | None = program.places
             total += multiplexer(len(program.arguments("place")), program.places.rows.bit_length()) * (3 * PORTS)
-            assert program.operands is not None
-            total += multiplexer(len(program.arguments("operand")), program.operands.rows.bit_length()) * (2 * PORTS)
+            assert operands is not None
+            total += multiplexer(len(program.arguments("operand")), operands.rows.bit_length()) * (2 * PORTS)
         else:
             tables = [table for table in (program.steps, program.forms) if table is not None]
             places = program.addresses

@@ -173,7 +173,9 @@ class Arrangement:
         return banks, where, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
 
 
-def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured: bool = True, plain: bool = False) -> Arrangement:
+def arrange(
+    source: IntegerCircuit | Program, *, coding: bool = True, structured: bool = True, plain: bool = False
+) -> Arrangement:
     """Give addresses to all that does not depend on weights and leaf tables.
 
     Args:
@@ -193,10 +195,9 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured
         _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
     operands = _Operands(program.circuit)
     likelihood, code = program.likelihood, program.code if coding else Schedule((), -1)
-    up, walk = (
-        _assemble(schedule, operands, lowest_first(schedule) if plain else cheapest(schedule, operands.circuit.state_bits))
-        for schedule in (likelihood, code)
-    )
+    bits = program.circuit.state_bits
+    places = [lowest_first(steps) if plain else cheapest(steps, bits) for steps in (likelihood, code)]
+    up, walk = _assemble(likelihood, operands, places[0]), _assemble(code, operands, places[1])
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
     up, walk = (program.with_addresses({"list": starts, "list_b": starts}) for program in (up, walk))
     asked = [program.columns["weights"] for program in (up, walk)]

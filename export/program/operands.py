@@ -47,37 +47,46 @@ def number_operands(programs: Sequence[dict[str, Column]], variables: int) -> Op
     """Number the operands of some programs.
 
     A layer shares the number of the first variable whose INTERVAL stands behind its DOWN, before that of another
-    layer; where nothing goes down, of the last LEAF before its UP: of its own latent's variable, in a hidden tree.
+    layer; in a program without DOWN, of the last LEAF before its UP: of its own latent's variable, in a hidden tree.
     Layers that find none follow behind the variables.
 
     Args:
         programs: columns of `STEP_FIELDS`; `weights` names layers.
         variables: how many there are.
     """
-    layer_of = [-1] * variables
-    taken: set[int] = set()
+    own: dict[int, int] = {}  # layer to variable
     for columns in programs:
-        down = bool((columns["kind"].values == Op.DOWN).any())
-        layer = variable = -1
-        for kind, asked, named in zip(*(columns[n].values.tolist() for n in ("kind", "weights", "variable")), strict=True):
-            if kind in (Op.LEAF, Op.INTERVAL):
-                variable = named
-            if kind == (Op.DOWN if down else Op.UP):
-                layer = asked
-            ends = kind == (Op.INTERVAL if down else Op.UP)
-            if ends and min(layer, variable) >= 0 and layer not in taken and layer_of[variable] < 0:
-                layer_of[variable] = layer
-                taken.add(layer)
-    every = [column.values[column.used] for columns in programs if (column := columns["weights"])]
-    others = dict.fromkeys(int(layer) for layers in every for layer in layers if int(layer) not in taken)
-    layers = np.array([*layer_of, *others], dtype=np.int64)
-    rows, columns_of = (np.zeros(int(layers.max(initial=-1)) + 1, dtype=np.int64) for _ in range(2))
-    for columns in programs:
-        kinds, asked = columns["kind"].values, columns["weights"]
-        for kind, result, source in ((Op.UP, rows, columns_of), (Op.DOWN, columns_of, rows)):
-            for sizes, name in ((result, "units"), (source, "a_units")):
-                has = asked.used & (kinds == kind) & columns[name].used
-                sizes[asked.values[has]] = columns[name].values[has]
-    has = layers >= 0
-    return Operands(layers, *(np.where(has, sizes[np.where(has, layers, 0)], 0) if has.any() else np.zeros_like(layers)
-                              for sizes in (rows, columns_of)))  # fmt: skip
+        _pair(columns, own)
+    asked = [columns["weights"] for columns in programs]
+    every = dict.fromkeys(int(layer) for column in asked for layer in column.values[column.used])
+    of_variable = {variable: layer for layer, variable in own.items()}
+    layers = np.array(
+        [*(of_variable.get(variable, -1) for variable in range(variables)), *(n for n in every if n not in own)],
+        dtype=np.int64,
+    )
+    sides = np.zeros((2, int(layers.max(initial=-1)) + 2), dtype=np.int64)
+    for columns, weights in zip(programs, asked, strict=True):
+        for kind, names in ((Op.UP, ("units", "a_units")), (Op.DOWN, ("a_units", "units"))):
+            for side, name in zip(sides, names, strict=True):
+                has = weights.used & columns[name].used & (columns["kind"].values == kind)
+                side[weights.values[has]] = columns[name].values[has]
+    # The last entry, 0, is of no layer.
+    rows, columns_of = sides[:, layers]
+    return Operands(layers, rows, columns_of)
+
+
+def _pair(columns: dict[str, Column], own: dict[int, int]) -> None:
+    """Find layers and variables that stand beside each other, for layers and variables without a partner."""
+    down = bool((columns["kind"].values == Op.DOWN).any())
+    taken = set(own.values())
+    layer = variable = -1
+    numbers = (columns[name].values.tolist() for name in ("kind", "weights", "variable"))
+    for kind, asked, named in zip(*numbers, strict=True):
+        if kind in (Op.LEAF, Op.INTERVAL):
+            variable = named
+        if kind == (Op.DOWN if down else Op.UP):
+            layer = asked
+        both = kind == (Op.INTERVAL if down else Op.UP) and min(layer, variable) >= 0
+        if both and layer not in own and variable not in taken:
+            own[layer] = variable
+            taken.add(variable)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,20 +21,8 @@ MOST_STEPS = 8
 #: the most places, operands and sizes of a phrase of several steps: all that are tried
 TRIED = ((3, 1, 1), (4, 1, 1), (4, 2, 0), (4, 2, 1), (4, 2, 2), (5, 2, 1))
 
-
-@dataclass(frozen=True)
-class Phrase:
-    """Hold some steps: what others share with them, and their own arguments."""
-
-    #: a row a step: `KIND`, then `CHOICES`; -1 for what it does not use
-    rows: tuple[tuple[int, ...], ...]
-    places: tuple[int, ...]
-    operands: tuple[int, ...]
-    sizes: tuple[int, ...]
-
-    def within(self, most: Sequence[int]) -> bool:
-        """Tell whether it has at most so many places, operands and sizes."""
-        return len(self.places) <= most[0] and len(self.operands) <= most[1] and len(self.sizes) <= most[2]
+#: the sides of its operand that say the units of a step's result and of its source
+SIDES = {Op.UP: (ROWS, COLUMNS), Op.DOWN: (COLUMNS, ROWS)}
 
 
 def find_phrases(columns: dict[str, Column], operands: Operands) -> PhraseMemory:
@@ -44,27 +33,48 @@ def find_phrases(columns: dict[str, Column], operands: Operands) -> PhraseMemory
         operands: of this program and maybe others.
     """
     places, steps = _read(columns, operands)
-    spans = [[_phrase(steps[start:end]) for end in _ends(steps, start)] for start in range(len(steps))]
+    reader = _Reader()
+    spans = [reader.spans(steps[start : start + MOST_STEPS]) for start in range(len(steps))]
     return min((_pack(columns, places, _divide(spans, most)) for most in TRIED), key=lambda program: program.bits)
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Hold the numbers of a step; -1 for what it does not use."""
+class _Step(NamedTuple):
+    """Hold the numbers of a step, or, in the reading of a phrase, the order in which the phrase comes to them.
 
+    -1 stands for what the step does not use.
+    """
+
+    #: `KIND`
     does: tuple[int, ...]
-    target: int
-    a: int
-    b: int
-    operand: int
-    variable: int
-    units: int
-    a_units: int
-    b_units: int
-    #: whether each source is read through a gather list
-    gathers: tuple[bool, bool]
-    #: whether it uses `LISTS`
-    listed: bool
+    #: of source a, source b and the result
+    places: tuple[int, ...]
+    #: of the layer and of the variable
+    operands: tuple[int, ...]
+    #: `UNITS`
+    units: tuple[int, ...]
+    #: 1 if it uses `LISTS`
+    listed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Hold what equal phrases share: a row a step, `KIND` and then `CHOICES`; there is one of the same rows."""
+
+    rows: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Phrase:
+    """Hold some steps: what others share with them, and their own arguments."""
+
+    template: Template
+    places: tuple[int, ...]
+    operands: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    def within(self, most: Sequence[int]) -> bool:
+        """Tell whether it has at most so many places, operands and sizes."""
+        return len(self.places) <= most[0] and len(self.operands) <= most[1] and len(self.sizes) <= most[2]
 
 
 def _read(columns: dict[str, Column], operands: Operands) -> tuple[PackedTable, list[_Step]]:
@@ -80,32 +90,52 @@ def _read(columns: dict[str, Column], operands: Operands) -> tuple[PackedTable, 
     spread[some] = numbers
     values |= zip(PLACES, np.split(spread, len(PLACES)), strict=True)
     weighted = columns["weights"].used
-    values["operand"] = np.full(len(weighted), -1, dtype=np.int64)
-    values["operand"][weighted] = operands.number_of(columns["weights"].values[weighted])
-    does = np.stack([values[name] for name in KIND], axis=1).tolist()
-    gathers = np.stack([values["gather_a"] == 1, values["gather_b"] == 1], axis=1).tolist()
-    rest = (values[name].tolist() for name in (*PLACES, "operand", "variable", *UNITS))
-    listed = columns["list"].used | columns["list_b"].used
-    return places, [
-        _Step(tuple(form), *numbers, tuple(gather), uses)
-        for form, *numbers, gather, uses in zip(does, *rest, gathers, listed.tolist(), strict=True)
-    ]
+    values["weights"][weighted] = operands.number_of(columns["weights"].values[weighted])
+    groups = [KIND, ("a", "b", "target"), ("weights", "variable"), UNITS]
+    parts = [[tuple(row) for row in np.stack([values[name] for name in group], axis=1).tolist()] for group in groups]
+    listed = (columns["list"].used | columns["list_b"].used).astype(int).tolist()
+    return places, [_Step(*row) for row in zip(*parts, listed, strict=True)]
 
 
-def _ends(steps: list[_Step], start: int) -> list[int]:
-    """Give the ends of phrases that are tried: few arguments, and one step at most for whose lists a row has room."""
-    most_places, most_operands, _ = np.max(TRIED, axis=0)
-    places: set[int] = {-1}
-    operands: set[int] = {-1}
-    lists = 0
-    for end in range(start, min(start + MOST_STEPS, len(steps))):
-        step = steps[end]
-        places |= {step.target, step.a, step.b}
-        operands |= {step.operand, step.variable}
-        lists += step.listed
-        if end > start and (len(places) - 1 > most_places or len(operands) - 1 > most_operands or lists > 1):
-            return list(range(start + 1, end + 1))
-    return list(range(start + 1, min(start + MOST_STEPS, len(steps)) + 1))
+@dataclass
+class _Reader:
+    """Read steps as phrases; those that differ in their arguments only are looked at once."""
+
+    templates: dict[tuple[tuple[int, ...], ...], Template] = field(default_factory=dict)
+    #: by steps in the order of a phrase's coming to their numbers: the template, and which numbers of units are left
+    known: dict[tuple[_Step, ...], tuple[Template, tuple[int, ...]]] = field(default_factory=dict)
+
+    def spans(self, steps: Sequence[_Step]) -> list[Phrase]:
+        """Read the first step, the first two and so on: all that have few arguments, and room for their lists."""
+        most_places, most_operands, _ = (max(counts) for counts in zip(*TRIED, strict=True))
+        places, operands, units = {-1: -1}, {-1: -1}, {-1: -1}
+        ordered: list[_Step] = []
+        found: list[Phrase] = []
+        for step in steps:
+            ordered.append(_Step(
+                step.does, _order(places, step.places), _order(operands, step.operands), _order(units, step.units),
+                step.listed,
+            ))  # fmt: skip
+            if found and (
+                len(places) - 1 > most_places
+                or len(operands) - 1 > most_operands
+                # A row has room for the lists of one step.
+                or sum(each.listed for each in ordered) > 1
+            ):
+                break
+            key = tuple(ordered)
+            if key not in self.known:
+                rows, left = _template(ordered)
+                self.known[key] = self.templates.setdefault(rows, Template(rows)), left
+            template, left = self.known[key]
+            numbers = tuple(units)[1:]
+            found.append(Phrase(template, tuple(places)[1:], tuple(operands)[1:], tuple(numbers[n] for n in left)))
+        return found
+
+
+def _order(seen: dict[int, int], numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Number numbers in the order of their coming; -1 stays."""
+    return tuple(seen.setdefault(number, len(seen) - 1) for number in numbers)
 
 
 @dataclass
@@ -120,12 +150,14 @@ class _Sizes:
     now: dict[int, int] = field(default_factory=dict)
 
     def new(self, number: int) -> int:
+        """Add the size of a new value."""
         self.parents.append(len(self.parents))
         self.numbers.append(number)
         self.said.append({})
         return len(self.parents) - 1
 
     def root(self, size: int) -> int:
+        """Give the one of all sizes that are the same."""
         while self.parents[size] != size:
             size = self.parents[size]
         return size
@@ -138,120 +170,106 @@ class _Sizes:
         return found
 
     def join(self, first: int, second: int) -> None:
+        """Note that two sizes are the same."""
         first, second = self.root(first), self.root(second)
         if first != second:
             self.parents[second] = first
             self.said[first] = self.said[second] | self.said[first]
 
+    def follow(self, step: _Step) -> tuple[int, ...]:
+        """Give the sizes of a step's result and sources, where it says them, and note what is alike."""
+        units, a_units, b_units = step.units
+        a, b, target = step.places
+        sources = [self.of(place, number) if number >= 0 else -1 for place, number in ((a, a_units), (b, b_units))]
+        made = self.new(units) if units >= 0 else -1
+        if step.does[0] == Op.MULTIPLY:
+            # invariant: a source without a gather list is as long as the result
+            for place, name in ((a, "gather_a"), (b, "gather_b")):
+                if not step.does[KIND.index(name)]:
+                    self.join(made, self.of(place, units))
+        if step.operands[0] >= 0:
+            for size, side in zip((made, sources[0]), SIDES[Op(step.does[0])], strict=True):
+                if size >= 0:
+                    self.said[self.root(size)].setdefault(step.operands[0], side)
+        if target >= 0:
+            self.now[target] = made
+        return made, *sources
 
-def _phrase(steps: list[_Step]) -> Phrase:
-    """Read steps as a phrase: arguments are numbered in the order of their coming."""
-    places: dict[int, int] = {}
-    operands: dict[int, int] = {}
+
+def _template(steps: Sequence[_Step]) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]:
+    """Say what each step does and which arguments it takes; and give the numbers of units that no operand says."""
     sizes = _Sizes()
-    needs: list[tuple[int, int, int]] = []
-    for step in steps:
-        for place in (step.a, step.b, step.target):
-            places.setdefault(place, len(places))
-        for operand in (step.operand, step.variable):
-            operands.setdefault(operand, len(operands))
-        needs.append(_follow(step, sizes))
-    places.pop(-1, None)
-    operands.pop(-1, None)
-    places = {place: number for number, place in enumerate(places)} | {-1: -1}
-    operands = {operand: number for number, operand in enumerate(operands)} | {-1: -1}
-    rest: dict[int, int] = {}
+    needs = [sizes.follow(step) for step in steps]
+    left: dict[int, int] = {}
     rows = []
     for step, needed in zip(steps, needs, strict=True):
         roots = [sizes.root(size) if size >= 0 else -1 for size in needed]
-        own = step.operand
-        if own < 0:
-            own = next((next(iter(sizes.said[root])) for root in roots if root >= 0 and sizes.said[root]), -1)
-        choices = []
-        for root, size, side in zip(roots, needed, _SIDES.get(step.does[0], (-1, -1, -1)), strict=True):
-            if size < 0:
-                choices.append(-1)
-            elif step.operand >= 0 and side >= 0:
-                choices.append(side)
-            elif own in sizes.said[root]:
-                choices.append(sizes.said[root][own])
-            else:
-                choices.append(COLUMNS + 1 + rest.setdefault(root, len(rest)))
-        rows.append((
-            *step.does, places[step.target], places[step.a], places[step.b], operands[own], operands[step.variable],
-            *choices,
-        ))  # fmt: skip
-    del places[-1], operands[-1]
-    return Phrase(tuple(rows), tuple(places), tuple(operands), tuple(sizes.numbers[root] for root in rest))
-
-
-#: the sides of its operand that say the units of a step's result and of its source
-_SIDES = {Op.UP: (ROWS, COLUMNS, -1), Op.DOWN: (COLUMNS, ROWS, -1)}
-
-
-def _follow(step: _Step, sizes: _Sizes) -> tuple[int, int, int]:
-    """Give the sizes of a step's result and sources, where it says them, and note what is alike."""
-    kind = step.does[0]
-    a = sizes.of(step.a, step.a_units) if step.a_units >= 0 else -1
-    b = sizes.of(step.b, step.b_units) if step.b_units >= 0 else -1
-    made = sizes.new(step.units) if step.units >= 0 else -1
-    if kind == Op.MULTIPLY:
-        for place, gathered in zip((step.a, step.b), step.gathers, strict=True):
-            if not gathered:
-                sizes.join(made, sizes.of(place, step.units))
-    if step.operand >= 0:
-        for size, side in zip((made, a), _SIDES[Op(kind)], strict=False):
-            if size >= 0:
-                sizes.said[sizes.root(size)].setdefault(step.operand, side)
-    if step.target >= 0:
-        sizes.now[step.target] = made
-    return made, a, b
+        operand, variable = step.operands
+        # Only one operand's row is read for a step.
+        known = [next(iter(sizes.said[root])) for root in roots if root >= 0 and sizes.said[root]]
+        operand = known[0] if operand < 0 and known else operand
+        sides = [-1 if root < 0 else sizes.said[root].get(operand, -1) for root in roots]
+        if step.operands[0] >= 0:  # of a square block of one size, each side would do
+            sides[:2] = (-1 if root < 0 else side for root, side in zip(roots, SIDES[Op(step.does[0])], strict=False))
+        units = [
+            -1 if root < 0 else side if side >= 0 else COLUMNS + 1 + left.setdefault(root, len(left))
+            for root, side in zip(roots, sides, strict=True)
+        ]
+        a, b, target = step.places
+        rows.append((*step.does, target, a, b, operand, variable, *units))
+    return tuple(rows), tuple(sizes.numbers[root] for root in left)
 
 
 def _divide(spans: list[list[Phrase]], most: Sequence[int]) -> list[Phrase]:
     """Divide a program into the fewest phrases within some limits; those that are too rare to pay are not used."""
-    allowed: set[tuple[tuple[int, ...], ...]] | None = None
-    within = [[p for n, p in enumerate(span) if n == 0 or p.within(most)] for span in spans]
-    while True:
+    # Phrases of 2 steps and more, with the start of the next one.
+    within = [
+        [(start + steps, phrase) for steps, phrase in enumerate(span, 1) if steps > 1 and phrase.within(most)]
+        for start, span in enumerate(spans)
+    ]
+    rare: set[Template] = set()
+    allowed: set[Template] | None = None
+    while allowed is None or rare:
         fewest = [0] * (len(spans) + 1)
-        best: list[Phrase] = []
+        best = [(start + 1, span[0]) for start, span in enumerate(spans)]
         for start in range(len(spans) - 1, -1, -1):
-            options = [p for p in within[start] if len(p.rows) == 1 or allowed is None or p.rows in allowed]
-            best.append(min(options, key=lambda phrase: fewest[start + len(phrase.rows)]))
-            fewest[start] = 1 + fewest[start + len(best[-1].rows)]
+            least = fewest[start + 1]
+            for end, phrase in within[start]:
+                if fewest[end] < least and (allowed is None or phrase.template in allowed):
+                    least, best[start] = fewest[end], (end, phrase)
+            fewest[start] = 1 + least
         chosen: list[Phrase] = []
         start = 0
         while start < len(spans):
-            chosen.append(best[-1 - start])
-            start += len(chosen[-1].rows)
-        times = Counter(phrase.rows for phrase in chosen)
+            start, phrase = best[start]
+            chosen.append(phrase)
+        times = Counter(phrase.template for phrase in chosen)
         # A phrase saves all rows but one each time, and costs a row of the table of phrases for each of its steps.
-        rare = {rows for rows, count in times.items() if len(rows) > 1 and count * (len(rows) - 1) < len(rows)}
-        if allowed is not None and not rare:
-            return chosen
+        rare = {t for t, count in times.items() if len(t.rows) > 1 and count * (len(t.rows) - 1) < len(t.rows)}
         allowed = set(times) - rare
+    return chosen
 
 
 def _pack(columns: dict[str, Column], places: PackedTable, phrases: list[Phrase]) -> PhraseMemory:
     """Pack phrases: a row each, and once the rows of the steps of each different one."""
-    first: dict[tuple[tuple[int, ...], ...], int] = {}
+    first: dict[Template, int] = {}
     table: list[tuple[int, ...]] = []
-    for rows in Counter(phrase.rows for phrase in phrases):
-        first[rows] = len(table)
-        table += [(*row, int(number == len(rows) - 1)) for number, row in enumerate(rows)]
-    steps = {"phrase": _column([first[phrase.rows] for phrase in phrases])}
+    for template in dict.fromkeys(phrase.template for phrase in phrases):
+        first[template] = len(table)
+        table += [(*row, int(number == len(template.rows) - 1)) for number, row in enumerate(template.rows)]
+    steps = {"phrase": _column([first[phrase.template] for phrase in phrases])}
     for kind, name in (("places", "place"), ("operands", "operand"), ("sizes", "size")):
         arguments: list[tuple[int, ...]] = [getattr(phrase, kind) for phrase in phrases]
-        for number in range(max(map(len, arguments), default=0)):
+        for number in range(max(map(len, arguments))):
             steps[f"{name}{number}"] = _column([a[number] if number < len(a) else -1 for a in arguments])
-    ends = np.cumsum([len(phrase.rows) for phrase in phrases])
-    starts = ends - [len(phrase.rows) for phrase in phrases]
+    starts = np.cumsum([0, *(len(phrase.template.rows) for phrase in phrases[:-1])])
     for name in LISTS:
+        # At most one step of a phrase has any.
         spread = np.where(columns[name].used, columns[name].values, -1)
-        steps[name] = _column([int(spread[start:end].max()) for start, end in zip(starts, ends, strict=True)])
+        steps[name] = _column(np.maximum.reduceat(spread, starts).tolist())
     names = (*KIND, *CHOICES, "last")
     packed = pack({name: _column(column) for name, column in zip(names, zip(*table, strict=True), strict=True)})
-    return PhraseMemory(pack(steps), packed, places, max(len(rows) for rows in first))
+    return PhraseMemory(pack(steps), packed, places, max(len(template.rows) for template in first))
 
 
 def _column(numbers: Sequence[int]) -> Column:

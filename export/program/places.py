@@ -41,11 +41,9 @@ class Places:
     slots: int
 
     def cost(self, schedule: Schedule, state_bits: int) -> int:
-        """Estimate the bits of the state memory, of the different places, and of the numbers by which steps name them."""
-        named = [self.locations[step.target] + (0,) for step in schedule.steps if not isinstance(step, Interval)]
-        named += [
-            (*self.locations[source.value], source.offset) for step in schedule.steps for source in step.sources
-        ]
+        """Estimate the bits of the state memory, of all different places, and of their numbers in steps."""
+        named = [(*self.locations[step.target], 0) for step in schedule.steps if not isinstance(step, Interval)]
+        named += [(*self.locations[part.value], part.offset) for step in schedule.steps for part in step.sources]
         places = len(set(named))
         row = ceil_log2(self.state + 1) + ceil_log2(self.slots + 1)
         return self.state * state_bits + places * row + len(named) * ceil_log2(places)
