@@ -19,12 +19,15 @@ from pcedge.circuit.layers import Layer
 from pcedge.drivers.size import EngineSize
 from pcedge.export import load_zoo
 from pcedge.export.engine.cycles import busy_cycles, estimate
-from pcedge.export.program.lowering import lower
+from pcedge.export.program.lowering import arrange, lower
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.quantize import QuantizationConfig, quantize
 
 #: leaf tables that all variables share, and their symbols
 TABLES, SYMBOLS = 64, 256
+
+#: what is counted, in kbit
+PARTS = ("likelihood_program", "code_program", "operands", "programs", "rom", "state")
 
 #: the engine whose cycles are counted
 SHAPE = EngineSize(macs=16, streams=4)
@@ -115,21 +118,22 @@ def main() -> None:
         circuit = integers(case)
         lowered = lower(circuit)
         bits = lowered.memory_bits()
+        plain = lower(circuit, arrange(circuit, plain=True)).memory_bits()["programs"]
         weights = sum(layer.weights.size for layer in circuit.layers if hasattr(layer, "weights"))
         cycles = estimate(circuit, SHAPE, "encode").cycles_per_record / len(circuit.order)
         busy = busy_cycles(circuit, SHAPE, "encode")
         rows.append([
-            case.name, f"{weights:,}", str(len(lowered.code.steps)),
-            *(f"{bits[name] / 1000:.1f}" for name in ("likelihood_program", "code_program", "programs", "rom", "state")),
+            case.name, f"{weights:,}", str(len(lowered.code.steps)), f"{plain / 1000:.1f}",
+            *(f"{bits[name] / 1000:.1f}" for name in PARTS),
             f"{cycles:.2f}", *(f"{count / len(circuit.order):.2f}" for count in busy.values()),
         ])  # fmt: skip
         if sys.argv[1:] == ["columns"]:
             for program, memory in (("likelihood", lowered.likelihood_program), ("code", lowered.code_program)):
-                for part, packed in (("steps", memory.steps), ("forms", memory.forms), ("places", memory.addresses)):
-                    if packed is not None:
-                        fields = {name: field.bits for name, field in packed.fields.items() if field.bits}
-                        print(case.name, program, part, packed.rows, "rows of", packed.row_bits, fields)
-    head = ["latents", "weights", "steps of the code", "likelihood", "code", "programs", "rom", "state", "cycles"]
+                for part, packed in memory.tables.items():
+                    fields = {name: field.bits for name, field in packed.fields.items() if field.bits}
+                    print(f"{case.name}: {program} {part}, {packed.rows} rows of {packed.row_bits} bits: {fields}")
+    head = ["latents", "weights", "steps of the code", "programs with a row a step"]
+    head += [*(name.replace("_", " ") for name in PARTS), "cycles"]
     print("\n".join(table([*head, "mix", "vector", "interval", "fetch"], rows)))
 
 

@@ -301,9 +301,8 @@ def _steps(cpp: _Cpp, name: str, memory: StepMemory) -> None:
 def _phrases(cpp: _Cpp, name: str, memory: PhraseMemory) -> None:
     """Write a program whose place says the row of a phrase, and in its low bits the step in the phrase."""
     low = ceil_log2(memory.longest)
-    for part, table in (("rows", memory.steps), ("phrases", memory.phrases)):
-        _table(cpp, f"{name}_{part}", table)
-    _table(cpp, f"{name}_places", memory.places, storage=MANY_READERS)
+    for part, table in memory.tables.items():
+        _table(cpp, f"{name}_{part}", table, storage=MANY_READERS if part == "places" else "")
     cpp.header.append(f"  struct {name}_program {{\n")
 
     def write(column: str, expression: str) -> None:

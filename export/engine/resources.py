@@ -15,7 +15,6 @@ from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word
 from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
-from pcedge.export.program.packing import PackedTable
 from pcedge.export.program.phrase_memory import PhraseMemory
 from pcedge.export.program.steps import Programs
 from pcedge.export.target import FAMILIES
@@ -372,19 +371,12 @@ def _steps(programs: Programs) -> Amounts:
     if operands is not None:
         total += memory(operands.rows, operands.row_bits, PORTS)
     for program in (programs.likelihood, programs.code):
-        if isinstance(program, PhraseMemory):
-            # The row of a phrase, that of the step in it, and then the arguments that the step chooses.
-            tables = [program.steps, program.phrases]
-            places: PackedTable | None = program.places
-            total += multiplexer(len(program.arguments("place")), program.places.rows.bit_length()) * (3 * PORTS)
-            assert operands is not None
-            total += multiplexer(len(program.arguments("operand")), operands.rows.bit_length()) * (2 * PORTS)
-        else:
-            tables = [table for table in (program.steps, program.forms) if table is not None]
-            places = program.addresses
-        for table in tables:
-            total += memory(table.rows, table.row_bits, PORTS)
-        if places is not None:
+        for name, table in program.tables.items():
             # A step names three places: of its target, of a and of b.
-            total += memory(places.rows, places.row_bits, 3 * PORTS)
+            total += memory(table.rows, table.row_bits, 3 * PORTS if name == "places" else PORTS)
+        if isinstance(program, PhraseMemory):
+            # Which arguments a step takes.
+            assert operands is not None
+            total += multiplexer(len(program.arguments("place")), program.places.rows.bit_length()) * (3 * PORTS)
+            total += multiplexer(len(program.arguments("operand")), operands.rows.bit_length()) * (2 * PORTS)
     return total

@@ -38,6 +38,11 @@ class PhraseMemory:
     operands: PackedTable | None = None
 
     @property
+    def tables(self) -> dict[str, PackedTable]:
+        """Give all tables but the operands, by the names that they are generated under."""
+        return {"rows": self.steps, "phrases": self.phrases, "places": self.places}
+
+    @property
     def bits(self) -> int:
         """Count all bits but those of the operands."""
         return self.steps.bits + self.dictionary_bits

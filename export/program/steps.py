@@ -28,6 +28,12 @@ class StepMemory:
     addresses: PackedTable | None
 
     @property
+    def tables(self) -> dict[str, PackedTable]:
+        """Give all tables by the names that they are generated under."""
+        parts = {"program": self.steps, "forms": self.forms, "places": self.addresses}
+        return {name: table for name, table in parts.items() if table is not None}
+
+    @property
     def count(self) -> int:
         """Count the steps."""
         return self.steps.rows
