@@ -13,6 +13,7 @@ from pcedge.errors import UsageError
 from pcedge.export.program.banks import Bank, Integers
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.lowering import Lowered, arrange, lower
+from pcedge.export.program.phrase_memory import PhraseMemory
 from pcedge.export.program.steps import INDEX_BITS, StepMemory
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -98,7 +99,7 @@ def lay_out(source: IntegerCircuit | Program) -> Layout:
     """
     program = Program.of(source)
     leaves = leaf_memories(program.circuit, plain=True)
-    lowered = lower(program, arrangement=arrange(program, structured=False), leaves=leaves)
+    lowered = lower(program, arrangement=arrange(program, structured=False, plain=True), leaves=leaves)
     programs = [_Steps(memory) for memory in (lowered.likelihood_program, lowered.code_program)]
     forms = _numbered([form for steps in programs for form in steps.forms])
     places = _numbered([place for steps in programs for row in steps.places for place in row])
@@ -206,7 +207,7 @@ def _natural(memories: LeafMemories, symbols: int, tables: int, uppers: int, cou
 class _Steps:
     """Hold the numbers of a program's steps, as the bytes of the interpreter name them."""
 
-    def __init__(self, memory: StepMemory) -> None:
+    def __init__(self, memory: StepMemory | PhraseMemory) -> None:
         self.columns = {
             name: memory.column(name).tolist()
             for name in (

@@ -82,6 +82,8 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     for table, (prefix, fields) in tables.items():
         header.append(f"  struct {table} {{\n")
         header += [_function(name, f"{prefix}_{name}", place_of(f"{prefix}_{name}"), "    ") for name in fields]
+        if prefix in PROGRAMS:
+            header += _walk(f"{prefix}_steps")
         header.append("  };\n")
     header.append(_set())
     numbers = {
@@ -122,6 +124,15 @@ def _tile(macs: int, rows: int) -> str:
     head = f"static std::uint32_t tile(std::uint32_t row, std::uint32_t{argument})"
     pragmas = f"#pragma HLS INLINE\n{reshape('weights_memory', macs)}"
     return f"  {head} {{\n{pragmas}    return weights_memory{subscript};\n  }}\n"
+
+
+def _walk(steps: str) -> list[str]:
+    """Write the functions that go from a step to the next one, as long as there is one."""
+    head = "(std::uint32_t place) {\n#pragma HLS INLINE\n      return place"
+    return [
+        f"    static std::uint32_t {name}{head} {rest};\n    }}\n"
+        for name, rest in (("next", "+ 1u"), ("more", f"< {steps}"))
+    ]
 
 
 def _storage(name: str) -> str:

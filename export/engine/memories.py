@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.drivers.layout import FORM, PLACES
+from pcedge.arithmetic import ceil_log2
+from pcedge.drivers.layout import FORM, KIND, PLACES, UNITS
 from pcedge.export.program.banks import Bank, Memory
 from pcedge.export.program.lowering import Lowered
 from pcedge.export.program.packing import Field, PackedTable
+from pcedge.export.program.phrase_memory import LISTS, PhraseMemory
 from pcedge.export.program.steps import INDEX_BITS, StepMemory
 
 #: integers on a line of a generated memory
@@ -155,8 +157,8 @@ def memories_code(lowered: Lowered) -> tuple[str, str]:
     constants = {
         "record": len(circuit.order),
         "floor": circuit.floor,
-        "likelihood_steps": lowered.likelihood_program.steps.rows,
-        "code_steps": lowered.code_program.steps.rows,
+        "likelihood_steps": lowered.likelihood_program.count,
+        "code_steps": lowered.code_program.count,
         "likelihood_result": lowered.result[0],
         "likelihood_result_exponent": lowered.result[1],
     }
@@ -192,8 +194,13 @@ def memories_code(lowered: Lowered) -> tuple[str, str]:
         rows = len(lists.entries) // lists.columns
         cpp.header.append(list_functions(_stored_memory(cpp, "leaves", lists), lists.columns, rows))
     _table(cpp, "variables", leaves.variables, storage=MANY_READERS)
+    if lowered.programs.operands is not None:
+        _table(cpp, "operands", lowered.programs.operands, storage=MANY_READERS)
     for name, steps in (("likelihood", lowered.likelihood_program), ("code", lowered.code_program)):
-        _steps(cpp, name, steps)
+        if isinstance(steps, PhraseMemory):
+            _phrases(cpp, name, steps)
+        else:
+            _steps(cpp, name, steps)
     source = ["// Generated.\n", '#include "pcedge_memories.hpp"\n', *cpp.source]
     return "".join([HEAD, *cpp.header, "};\n\n#endif\n"]), "".join(source)
 
@@ -287,4 +294,52 @@ def _steps(cpp: _Cpp, name: str, memory: StepMemory) -> None:
         for address, slot in PLACES.items():
             row = f"pcedge::row_within<{memory.addresses.rows}>({address}_place(place))"
             more |= {address: f"{name}_places::address({row})", slot: f"{name}_places::slot({row})"}
+    more |= {"next": "place + 1u", "more": f"place < {memory.count}u"}
     _table(cpp, f"{name}_program", memory.steps, more)
+
+
+def _phrases(cpp: _Cpp, name: str, memory: PhraseMemory) -> None:
+    """Write a program whose place says the row of a phrase, and in its low bits the step in the phrase."""
+    low = ceil_log2(memory.longest)
+    for part, table in memory.tables.items():
+        _table(cpp, f"{name}_{part}", table, storage=MANY_READERS if part == "places" else "")
+    cpp.header.append(f"  struct {name}_program {{\n")
+
+    def write(column: str, expression: str) -> None:
+        cpp.function(column, [f"return {expression};"], indent="    ")
+
+    def chosen(choice: str, kind: str) -> str:
+        """Write the argument that a step chooses."""
+        arguments = [f"{name}_rows::{argument}(row(place))" for argument in memory.arguments(kind)]
+        return _one_of(f"{name}_phrases::{choice}(step(place))", arguments)
+
+    write("row", f"place >> {low}")
+    write("step", f"{name}_rows::phrase(row(place)) + (place & {(1 << low) - 1}u)")
+    for column in KIND:
+        write(column, f"{name}_phrases::{column}(step(place))")
+    for address, slot in PLACES.items():
+        row = f"pcedge::row_within<{memory.places.rows}>({chosen(address, 'place')})"
+        write(address, f"{name}_places::address({row})")
+        write(slot, f"{name}_places::slot({row})")
+    assert memory.operands is not None
+    write("operand", f"pcedge::row_within<{memory.operands.rows}>({chosen('operand', 'operand')})")
+    write("variable", chosen("variable", "operand"))
+    write("weights", "operands::weights(operand(place))")
+    for column in UNITS:
+        # invariant: in the order of ROWS, COLUMNS and the sizes
+        known = [f"operands::{side}(operand(place))" for side in ("rows", "columns")]
+        sizes = [f"{name}_rows::{argument}(row(place))" for argument in memory.arguments("size")]
+        write(column, _one_of(f"{name}_phrases::{column}(step(place))", [*known, *sizes]))
+    for column in LISTS:
+        write(column, f"{name}_rows::{column}(row(place))")
+    write("next", f"{name}_phrases::last(step(place)) != 0 ? (row(place) + 1u) << {low} : place + 1u")
+    write("more", f"row(place) < {memory.steps.rows}u")
+    cpp.header.append("  };\n")
+
+
+def _one_of(number: str, values: Sequence[str]) -> str:
+    """Write the choice of a value by its number; of another number any."""
+    text = values[-1] if values else "0u"
+    for index in reversed(range(len(values) - 1)):
+        text = f"({number} == {index}u ? {values[index]} : {text})"
+    return text

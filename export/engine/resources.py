@@ -5,8 +5,6 @@ Nothing here was compared with synthesis yet: the estimate is not calibrated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pcedge.arithmetic import EXPONENT_BITS, RECIPROCAL_BITS, Widths, ceil_log2
 from pcedge.drivers.contract import LATENCIES
 from pcedge.drivers.layout import PROGRAMS, STEP_FIELDS, VARIABLE_FIELDS
@@ -17,7 +15,8 @@ from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word
 from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
-from pcedge.export.program.steps import StepMemory
+from pcedge.export.program.phrase_memory import PhraseMemory
+from pcedge.export.program.steps import Programs
 from pcedge.export.target import FAMILIES
 
 #: depth and width of a block RAM of 18 Kbit (UG473, UG573) whose two ports read or write
@@ -49,7 +48,7 @@ LUT_RAM_LUTS, LUT_RAM_WIDTH = 4, 3
 
 #: bits of a counter of a stream (records to come, to be done, bytes that came, that symbols moved, a run of 0xFF), how
 #: many there are, and flags of how it stands
-COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 12
+COUNTER_BITS, COUNTERS, FLAGS = 32, 5, 14
 
 #: bits of a counter of a payload's bytes
 PAYLOAD_BITS = 16
@@ -76,7 +75,7 @@ def estimate_resources(lowered: Lowered, family: str, capacity: Capacity | None 
         widths, sizes, step = lowered.circuit.widths, lowered.sizes, _step_bits(lowered)
         memories = {
             "weights": _weights(lowered), "tables": _tables(lowered), "lists": _lists(lowered),
-            "programs": _steps([lowered.likelihood_program, lowered.code_program]),
+            "programs": _steps(lowered.programs),
         }  # fmt: skip
         leaves = lowered.leaves
         words, nested = [leaves.tables.width, leaves.uppers.width], leaves.nested is not None
@@ -270,6 +269,8 @@ def _streams(widths: Widths, shape: EngineSize, sizes: dict[str, int], step: int
     one += adder(COUNTER_BITS) + adder(PAYLOAD_BITS)
     one += Amounts(ff=3 * COUNTER_BITS + 8 + 2 * (widths.scale_bits + 9) + (widths.range_bits // 8).bit_length() + 4)
     # Symbols of a record that came in, words of a result that went out.
+    # Where the next step stands, and the one after it.
+    one += Amounts(ff=2 * COUNTER_BITS)
     one += adder(WAIT_BITS) + adder(COUNTER_BITS) * COUNTERS + adder(sizes["variables"].bit_length()) * 2
     one += Amounts(lut=step, ff=step + _coder_bits(widths) + slots + FLAGS)
     # What is on its way says its stream and slot, for as many cycles as a unit's stages take.
@@ -364,13 +365,18 @@ def _lists(lowered: Lowered) -> Amounts:
     return total
 
 
-def _steps(programs: Iterable[StepMemory]) -> Amounts:
+def _steps(programs: Programs) -> Amounts:
     """Count packed steps, read twice a cycle, and what they refer to."""
-    total = Amounts()
-    for program in programs:
-        tables = [table for table in (program.steps, program.forms, program.addresses) if table is not None]
-        for table in tables:
+    total, operands = Amounts(), programs.operands
+    if operands is not None:
+        total += memory(operands.rows, operands.row_bits, PORTS)
+    for program in (programs.likelihood, programs.code):
+        for name, table in program.tables.items():
             # A step names three places: of its target, of a and of b.
-            readers = 3 * PORTS if table is program.addresses else PORTS
-            total += memory(table.rows, table.row_bits, readers)
+            total += memory(table.rows, table.row_bits, 3 * PORTS if name == "places" else PORTS)
+        if isinstance(program, PhraseMemory):
+            # Which arguments a step takes.
+            assert operands is not None
+            total += multiplexer(len(program.arguments("place")), program.places.rows.bit_length()) * (3 * PORTS)
+            total += multiplexer(len(program.arguments("operand")), operands.rows.bit_length()) * (2 * PORTS)
     return total

@@ -176,7 +176,7 @@ def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
     """
     program = Program.of(source)
     circuit = program.circuit
-    arrangement = arrange(program)
+    arrangement = arrange(program, plain=True)
     leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)
     lowered = lower(program, arrangement, leaves, shape)
     weights = _unbank(lowered.weights, circuit.weight_bits)
@@ -302,5 +302,5 @@ def _unbank(banks: tuple[Bank, ...], top: int) -> Integers:
 def _programs(circuit: IntegerCircuit, arrangement: Arrangement, tile: tuple[int, int]) -> dict[str, dict[str, Column]]:
     """Give the columns of both programs; what a step does not use is 0."""
     weights = [stored_weights(circuit, layer, tile) for layer in arrangement.weighted]
-    _, up, walk = arrangement.with_weights(weights, circuit.weight_bits)
+    _, _, up, walk = arrangement.with_weights(weights, circuit.weight_bits)
     return dict(zip(PROGRAMS, (up.columns, walk.columns), strict=True))

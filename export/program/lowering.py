@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import assert_never
 
 import numpy as np
@@ -16,8 +16,12 @@ from pcedge.drivers.layout import STEP_FIELDS
 from pcedge.drivers.size import EngineSize
 from pcedge.export.program.banks import Bank, Blocks, lay_in_banks, list_block
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
+from pcedge.export.program.operands import Operands, number_operands
 from pcedge.export.program.packing import Column, column_field
-from pcedge.export.program.steps import INDEX_BITS, StepMemory, step_memory
+from pcedge.export.program.phrase_memory import PhraseMemory
+from pcedge.export.program.phrases import find_phrases
+from pcedge.export.program.places import Places, cheapest, lowest_first
+from pcedge.export.program.steps import INDEX_BITS, Programs, StepMemory, smallest_programs, step_memory
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
@@ -44,8 +48,7 @@ class Lowered:
     shape: EngineSize
     likelihood: Schedule
     code: Schedule
-    likelihood_program: StepMemory
-    code_program: StepMemory
+    programs: Programs
     #: dense blocks row by row, and values of sparse rows
     weights: tuple[Bank, ...]
     #: gather lists, and lists as lengths followed by entries
@@ -73,8 +76,19 @@ class Lowered:
             "exponent_slots": self.exponent_slots,
         }  # fmt: skip
 
+    @property
+    def likelihood_program(self) -> StepMemory | PhraseMemory:
+        """Give the program of likelihoods."""
+        return self.programs.likelihood
+
+    @property
+    def code_program(self) -> StepMemory | PhraseMemory:
+        """Give the program that codes."""
+        return self.programs.code
+
     def memory_bits(self) -> dict[str, int]:
         """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
+        operands = 0 if self.programs.operands is None else self.programs.operands.bits
         programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
         read_only = {
             "weights": sum(bank.bits for bank in self.weights),
@@ -82,37 +96,17 @@ class Lowered:
             "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
             "variables": self.leaves.variables.bits,
             "indices": sum(bank.bits for bank in self.indices),
-            "programs": sum(program.bits for program in programs.values()),
+            "programs": self.programs.bits,
         }
         return {
             **read_only,
             **{name: program.bits for name, program in programs.items()},
+            "operands": operands,
             "dictionaries": sum(program.dictionary_bits for program in programs.values()),
             "rom": sum(read_only.values()),
             "state": self.state_words * self.circuit.widths.state_bits,
             "exponents": self.exponent_slots * EXPONENT_BITS,
         }
-
-
-class _Allocator:
-    """Give addresses to values while they live, lowest first, so that the memory stays small."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[int, int]] = []  # (start, end), ascending
-        self.peak = 0
-
-    def take(self, size: int) -> int:
-        start = 0
-        for begin, end in self.taken:
-            if begin - start >= size:
-                break
-            start = end
-        bisect.insort(self.taken, (start, start + size))
-        self.peak = max(self.peak, start + size)
-        return start
-
-    def give(self, start: int) -> None:
-        del self.taken[bisect.bisect_left(self.taken, (start, 0))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +120,28 @@ class Arrangement:
     indices: tuple[Bank, ...]
     #: layers whose weights are stored, in the order in which the programs ask for them
     weighted: tuple[int, ...]
-    #: bits of both programs, by those of an address of weights in each
+    #: whether every step has a row of its own
+    plain: bool = False
+    #: bits of both programs, by those of an address of weights in each, and of an operand's
     program_bits: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    @cached_property
+    def phrased(self) -> tuple[Operands, tuple[PhraseMemory | None, ...]]:
+        """Give the operands of both programs, and the programs as phrases; of one without steps None."""
+        columns = [self.up.columns, self.walk.columns]
+        variables = max(int(fields["variable"].values.max(initial=-1)) for fields in columns) + 1
+        operands = number_operands(columns[::-1], variables)
+        return operands, tuple(
+            find_phrases(fields, operands) if len(fields["kind"].values) else None for fields in columns
+        )
+
+    def programs(self, up: _Assembled, walk: _Assembled, addresses: NDArray[np.int64]) -> Programs:
+        """Pack both programs; `addresses` are those of the weights of every layer."""
+        single = [step_memory(program.columns) for program in (up, walk)]
+        if self.plain:
+            return smallest_programs(single, (None, None), None)
+        operands, phrased = self.phrased
+        return smallest_programs(single, phrased, operands.table(addresses))
 
     def rom_bits(self, weights: Sequence[NDArray[np.int64]], top: int, leaves: LeafMemories) -> int:
         """Count the read-only bits of a circuit of this structure, as `Lowered.memory_bits` does for its `rom`.
@@ -137,27 +151,31 @@ class Arrangement:
             top: W.
             leaves: the leaf memories.
         """
-        banks, up, walk = self.with_weights(weights, top)
-        columns = [program.columns for program in (up, walk)]
+        banks, addresses, up, walk = self.with_weights(weights, top)
+        columns = [program.columns["weights"] for program in (up, walk)]
         # Of the addresses only their width changes the size of a packed row.
-        key = tuple(column_field(fields["weights"]).bits for fields in columns)
+        key = tuple(column_field(column).bits for column in columns)
+        if not self.plain:
+            key += (self.phrased[0].table(addresses).bits,)
         if key not in self.program_bits:
-            self.program_bits[key] = sum(step_memory(fields).bits for fields in columns)
+            self.program_bits[key] = self.programs(up, walk, addresses).bits
         return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
 
     def with_weights(
         self, weights: Sequence[NDArray[np.int64]], top: int
-    ) -> tuple[tuple[Bank, ...], _Assembled, _Assembled]:
-        """Lay weights in banks and write their addresses into the programs."""
+    ) -> tuple[tuple[Bank, ...], NDArray[np.int64], _Assembled, _Assembled]:
+        """Lay weights in banks and write their addresses into the programs; give those of every layer's too."""
         blocks = Blocks()
         numbers = [blocks.put(block) for block in weights]
         banks, addresses = lay_in_banks(blocks.blocks, top)
         where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
         where[list(self.weighted)] = addresses[numbers]
-        return banks, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
+        return banks, where, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
 
 
-def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured: bool = True) -> Arrangement:
+def arrange(
+    source: IntegerCircuit | Program, *, coding: bool = True, structured: bool = True, plain: bool = False
+) -> Arrangement:
     """Give addresses to all that does not depend on weights and leaf tables.
 
     Args:
@@ -165,6 +183,8 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured
         coding: whether the engine also codes; without it the code program has no steps, and any circuit will do.
         structured: whether the engine codes with structured circuits only; else it can re-evaluate, and take what is
             given.
+        plain: whether every step has a row of its own, and values the lowest addresses that are free: what images hold,
+            and what suits an interpreter.
 
     Raises:
         NotStructuredError: the circuit cannot be coded; the engine holds both schedules.
@@ -175,12 +195,14 @@ def arrange(source: IntegerCircuit | Program, *, coding: bool = True, structured
         _ = program.circuit.tree  # the code schedule of a circuit without one is for the numpy reference only
     operands = _Operands(program.circuit)
     likelihood, code = program.likelihood, program.code if coding else Schedule((), -1)
-    up, walk = _assemble(likelihood, operands), _assemble(code, operands)
+    bits = program.circuit.state_bits
+    places = [lowest_first(steps) if plain else cheapest(steps, bits) for steps in (likelihood, code)]
+    up, walk = _assemble(likelihood, operands, places[0]), _assemble(code, operands, places[1])
     indices, starts = lay_in_banks(operands.indices.blocks, INDEX_BITS)
     up, walk = (program.with_addresses({"list": starts, "list_b": starts}) for program in (up, walk))
     asked = [program.columns["weights"] for program in (up, walk)]
     weighted = dict.fromkeys(int(layer) for column in asked for layer in column.values[column.used])
-    return Arrangement(likelihood, code, up, walk, indices, tuple(weighted))
+    return Arrangement(likelihood, code, up, walk, indices, tuple(weighted), plain)
 
 
 def lower(
@@ -206,15 +228,15 @@ def lower(
     arranged, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:
         leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
-    weights, up, walk = arranged.with_weights(
+    weights, addresses, up, walk = arranged.with_weights(
         [stored_weights(circuit, i, shape.tile) for i in arranged.weighted], circuit.weight_bits
     )
     return Lowered(
-        program, shape, arranged.likelihood, arranged.code, step_memory(up.columns), step_memory(walk.columns), weights,
+        program, shape, arranged.likelihood, arranged.code, arranged.programs(up, walk, addresses), weights,
         arranged.indices, leaves,
-        max(up.state, walk.state), max(up.slots, walk.slots),
+        max(up.places.state, walk.places.state), max(up.places.slots, walk.places.slots),
         max(step.units for schedule in (arranged.likelihood, arranged.code) for step in schedule.steps),
-        up.locations[arranged.likelihood.result],
+        up.places.locations[arranged.likelihood.result],
     )  # fmt: skip
 
 
@@ -286,9 +308,7 @@ class _Assembled:
     """Hold a program's columns, and where its values live."""
 
     columns: dict[str, Column]
-    state: int
-    slots: int
-    locations: dict[int, tuple[int, int]]
+    places: Places
 
     def with_addresses(self, addresses: dict[str, NDArray[np.int64]]) -> _Assembled:
         """Turn numbers in some columns into addresses."""
@@ -301,14 +321,13 @@ class _Assembled:
         return replace(self, columns=columns)
 
 
-def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
-    state, slots = _Allocator(), _Allocator()
-    locations: dict[int, tuple[int, int]] = {}
+def _assemble(schedule: Schedule, operands: _Operands, places: Places) -> _Assembled:
+    locations = places.locations
     columns = {
         name: Column(np.zeros(len(schedule.steps), dtype=np.int64), np.zeros(len(schedule.steps), dtype=bool))
         for name in STEP_FIELDS
     }
-    for index, (step, frees) in enumerate(zip(schedule.steps, schedule.frees, strict=True)):
+    for index, step in enumerate(schedule.steps):
         # Kind and flags say what else a step uses, so they are in every step.
         numbers = {
             "kind": int(step.op),
@@ -320,7 +339,6 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         }
         numbers |= operands.of(step, schedule.keep)
         if not isinstance(step, Interval):
-            locations[step.target] = (state.take(step.units), slots.take(1))
             numbers["target"], numbers["target_exponent"] = locations[step.target]
             numbers["units"] = step.units
         for side, source in zip("ab", step.sources, strict=False):
@@ -332,7 +350,4 @@ def _assemble(schedule: Schedule, operands: _Operands) -> _Assembled:
         for name, number in numbers.items():
             columns[name].values[index] = number
             columns[name].used[index] = True
-        for value in frees:
-            state.give(locations[value][0])
-            slots.give(locations[value][1])
-    return _Assembled(columns, state.peak, slots.peak, locations)
+    return _Assembled(columns, places)

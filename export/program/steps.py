@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.drivers.layout import FORM, PLACES
 from pcedge.export.program.packing import Column, PackedTable, distinct, pack
+from pcedge.export.program.phrase_memory import PhraseMemory
 
 #: entries of lists are below 2^31
 INDEX_BITS = 31
@@ -24,6 +26,17 @@ class StepMemory:
     forms: PackedTable | None
     #: rows of `address` and `slot`, of which a step names one a value; None where each step holds its own
     addresses: PackedTable | None
+
+    @property
+    def tables(self) -> dict[str, PackedTable]:
+        """Give all tables by the names that they are generated under."""
+        parts = {"program": self.steps, "forms": self.forms, "places": self.addresses}
+        return {name: table for name, table in parts.items() if table is not None}
+
+    @property
+    def count(self) -> int:
+        """Count the steps."""
+        return self.steps.rows
 
     @property
     def bits(self) -> int:
@@ -46,6 +59,38 @@ class StepMemory:
                 inside = np.minimum(numbers, self.addresses.rows - 1)
                 return self.addresses.column("address" if name == address else "slot")[inside]
         return self.steps.column(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """Hold both programs, and what phrases refer to in both."""
+
+    likelihood: StepMemory | PhraseMemory
+    code: StepMemory | PhraseMemory
+    #: rows of `weights`, `rows` and `columns`; None where no program has phrases
+    operands: PackedTable | None
+
+    @property
+    def bits(self) -> int:
+        """Count all bits."""
+        return self.likelihood.bits + self.code.bits + (0 if self.operands is None else self.operands.bits)
+
+
+def smallest_programs(
+    single: Sequence[StepMemory], phrased: Sequence[PhraseMemory | None], operands: PackedTable | None
+) -> Programs:
+    """Choose for the likelihood and the code between a row a step and phrases, whichever is smaller in all."""
+    if operands is None:
+        return Programs(single[0], single[1], None)
+    options = [
+        (alone, *(() if phrases is None else (replace(phrases, operands=operands),)))
+        for alone, phrases in zip(single, phrased, strict=True)
+    ]
+    made = [
+        Programs(up, walk, operands if any(isinstance(memory, PhraseMemory) for memory in (up, walk)) else None)
+        for up, walk in product(*options)
+    ]
+    return min(made, key=lambda programs: programs.bits)
 
 
 def step_memory(columns: dict[str, Column]) -> StepMemory:

@@ -305,10 +305,12 @@ int golden(const std::string &folder, bool every_step) {
     if (every_step && compare_steps(r, "likelihood", up_hashes, up, names, 0))
       return 1;
     // Intervals first: their ends say more than a hash does.
-    for (unsigned k = 0, s = 0; every_step && k < config::variables; ++k, ++s) {
-      while (s + 1 < memories::code_steps &&
-             memories::code_program::kind(s) != unsigned(pcedge::INTERVAL))
-        ++s;
+    using code = memories::code_program;
+    std::uint32_t place = 0;
+    for (unsigned k = 0, s = 0; every_step && k < config::variables;
+         ++k, ++s, place = code::next(place)) {
+      for (; s + 1 < memories::code_steps && code::kind(place) != unsigned(pcedge::INTERVAL); ++s)
+        place = code::next(place);
       for (unsigned end = 0; end < 2; ++end) {
         const std::uint32_t expected = intervals[(r * config::variables + k) * 2 + end];
         if (expected != ends[2 * k + end]) {

@@ -218,7 +218,7 @@ def warn(text: str) -> None:
 #: parts of the memories that hold a circuit, and the parts of these
 PARTS = {
     "weights": (), "tables": (), "leaves": (), "variables": (), "indices": (),
-    "programs": ("likelihood_program", "code_program", "dictionaries"),
+    "programs": ("likelihood_program", "code_program", "operands", "dictionaries"),
 }  # fmt: skip
 
 #: the sum of these memories, read-only or loaded, in words

@@ -18,8 +18,14 @@ from pcedge.tails import TAIL_BITS
 
 Integers = NDArray[np.int64]
 
+#: what a step does
+KIND = ("kind", "revive", "lists", "values", "gather_a", "gather_b")
+
+#: how many entries a step has to do with: its result, source a and source b
+UNITS = ("units", "a_units", "b_units")
+
 #: what a step is, apart from where its operands lie
-FORM = ("kind", "revive", "lists", "values", "gather_a", "gather_b", "units", "a_units", "b_units")
+FORM = (*KIND, *UNITS)
 
 #: where a value lives: address and exponent slot of the result, of source a and of source b
 PLACES = {"target": "target_exponent", "a": "a_exponent", "b": "b_exponent"}

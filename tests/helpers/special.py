@@ -12,12 +12,15 @@ from pcedge.quantize import QuantizationConfig, quantize
 def special(name: str) -> IntegerCircuit:
     """Make circuits at the corners of what the memories hold."""
     rng = np.random.default_rng(3)
-    variables, states = 6, 5
+    variables = 6
+    unequal = name == "unequal latents"
+    sizes = [6, 3, 2, 5, 4, 2, 1] if unequal else [5] * variables + [1]
     cardinalities = [256, 2, 9, 9, 1, 2] if name in ("mixed cardinalities", "nested tables") else [7] * variables
     made: list[object] = []
     shared = rng.dirichlet(np.ones(7))
     below: tuple[int, ...] = ()
     for variable, symbols in enumerate(cardinalities):
+        states = sizes[variable]
         table = rng.dirichlet(np.full(symbols, 0.3), states)
         if name == "one table":
             table = np.repeat(shared[None], states, axis=0)
@@ -27,9 +30,10 @@ def special(name: str) -> IntegerCircuit:
             table /= table.sum(axis=1, keepdims=True)
         made.append(InputLayer(variable, table))
         if below:
-            gather = np.stack([np.arange(states), rng.permutation(states)], axis=1).astype(np.int64)
+            own = np.arange(states)
+            gather = np.stack([own, own if unequal else rng.permutation(states)], axis=1).astype(np.int64)
             made.append(ProductLayer((below[0], len(made) - 1), gather))
-        units = 1 if variable == variables - 1 else states
+        units = sizes[variable + 1]
         # Rows of multiples of 2^-k with their own k a layer: trailing zeros when W is 8.
         weights = rng.multinomial(1 << (2 + variable), np.full(states, 1 / states), units) / (1 << (2 + variable))
         if name == "a certain child":
@@ -62,5 +66,5 @@ def rounded_up() -> IntegerCircuit:
 
 SPECIAL = (
     "mixed cardinalities", "one table", "early ends", "a certain child", "certain children", "sparse sums",
-    "trailing zeros", "nested tables",
+    "trailing zeros", "nested tables", "unequal latents",
 )  # fmt: skip

@@ -70,7 +70,7 @@ def test_every_size_gives_the_same_bytes(
 
 
 @pytest.mark.csim
-@pytest.mark.parametrize("name", ["sparse sums", "nested tables"])
+@pytest.mark.parametrize("name", ["sparse sums", "nested tables", "unequal latents"])
 def test_special_circuits(name: str, tmp_path: Path) -> None:
     circuit = special(name)
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (23, len(circuit.cardinalities)))

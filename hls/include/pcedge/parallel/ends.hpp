@@ -211,7 +211,6 @@ sides:
 template <class K>
 bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &out) {
 #pragma HLS INLINE
-  using M = typename K::M;
   typename K::stream_t &s = k.streams[stream];
   const typename K::operands_t &o = k.operands[stream];
   typename K::symbol_t symbol = 0;
@@ -226,9 +225,7 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
     send_byte(k, s, out);
   else
     send_result(k, s, o.leaving, out);
-  const unsigned steps = k.job == LIKELIHOOD ? M::likelihood_steps : M::code_steps;
-  const bool complete =
-      s.working && s.place == steps && !s.reading && s.pending == 0 && s.after == 0;
+  const bool complete = s.working && s.walked && !s.reading && s.pending == 0 && s.after == 0;
   // A result goes out while the next one is found.
   if (complete && !s.storing) {
     s.working = false;
@@ -246,6 +243,7 @@ bool move(K &k, unsigned stream, hls::stream<word_t> &in, hls::stream<word_t> &o
     s.wanted = true;
     k.wanting += 1;
     s.place = 0;
+    s.walked = false;
     if (!k.decodes()) {
       s.side = !s.side;
       s.loaded = false;

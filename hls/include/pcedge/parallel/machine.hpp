@@ -84,7 +84,10 @@ template <class C_, class M_> struct machine_t {
     unsigned unit;          ///< which unit does it
     std::uint8_t fetched;   ///< cycles until `step` is valid
     std::uint8_t after;     ///< cycles until the interval before lets the next step begin
-    std::uint32_t place;    ///< number of the next step
+    std::uint32_t place;    ///< where the next step stands in the program
+    std::uint32_t next;     ///< where the one after it stands
+    bool more;              ///< whether there is one
+    bool walked;            ///< whether all steps have begun
     moved_t moved;          ///< symbols of a record, or first bytes of a lane, that came
     moved_t sent;           ///< words of a result that went out
     std::uint32_t records;  ///< records still to come, with this one

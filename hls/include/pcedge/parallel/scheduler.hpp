@@ -58,9 +58,9 @@ candidates:
 template <class K> void advance(K &k, typename K::stream_t &s) {
 #pragma HLS INLINE
   s.valid = false;
-  s.place += 1;
-  const unsigned steps = k.job == LIKELIHOOD ? K::M::likelihood_steps : K::M::code_steps;
-  s.wanted = s.place < steps;
+  s.place = s.next;
+  s.wanted = s.more;
+  s.walked = !s.more;
   k.wanting += s.wanted ? 1 : 0;
 }
 
@@ -120,6 +120,14 @@ clear:
   s.reading = true;
 }
 
+/// \brief Read a stream's next step, and where the one after it stands.
+template <class P, class S> void fetch_step(S &s) {
+#pragma HLS INLINE
+  s.step = decode_step<P>(s.place);
+  s.next = P::next(s.place);
+  s.more = P::more(s.next) != 0;
+}
+
 /// \brief Fetch the next step of the first stream, round robin, that wants one.
 template <class K> void fetch(K &k) {
 #pragma HLS INLINE
@@ -137,8 +145,11 @@ candidates:
   typename K::stream_t &s = k.streams[chosen];
   k.last_fetched = chosen;
   k.wanting -= 1;
-  s.step = k.job == LIKELIHOOD ? decode_step<typename M::likelihood_program>(s.place)
-                               : decode_step<typename M::code_program>(s.place);
+  // What comes next is read with the step, so that nothing waits for it when the step begins.
+  if (k.job == LIKELIHOOD)
+    fetch_step<typename M::likelihood_program>(s);
+  else
+    fetch_step<typename M::code_program>(s);
   s.unit = unit_of<K>(s.step);
   s.wanted = false;
   s.valid = true;
@@ -176,7 +187,8 @@ streams:
   for (unsigned n = 0; n < K::S; ++n) {
     typename K::stream_t &s = k.streams[n];
     s.records = s.left = records[n];
-    s.place = s.pending = s.unit = 0;
+    s.place = s.next = s.pending = s.unit = 0;
+    s.more = s.walked = false;
     s.moved = s.sent = 0;
     s.holds = 0;
     s.side = s.loaded = s.working = s.wanted = s.valid = s.reading = s.storing = false;

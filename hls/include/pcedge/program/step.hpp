@@ -67,7 +67,8 @@ template <unsigned ROWS> std::uint32_t row_within(std::uint32_t row) {
 }
 
 /// \brief Decode one step of a program.
-/// \tparam P reads every number from the packed rows (generated)
+/// \tparam P reads every number from the packed rows (generated); the first step stands at place 0,
+/// `next` gives the place of the step behind one, `more` tells whether a step stands at a place
 template <class P> step_t decode_step(std::uint32_t place) {
 #pragma HLS INLINE
   step_t step;

@@ -46,7 +46,7 @@ nearest_symbol(const T &value, unsigned last) {
 template <class M, class E, class R> void replay_likelihood(E &engine, R &mantissa, R &exponent) {
   static_assert(std::is_same<R, ap_int<EXPONENT_BITS>>::value, "the result must hold exponents");
 steps:
-  for (unsigned s = 0; s < M::likelihood_steps; ++s)
+  for (unsigned s = 0; M::likelihood_program::more(s) != 0; s = M::likelihood_program::next(s))
     engine.run(decode_step<typename M::likelihood_program>(s));
   mantissa = R(engine.state[M::likelihood_result]);
   exponent = R(engine.exponents[M::likelihood_result_exponent]);

@@ -20,7 +20,7 @@ records_loop:
   for (unsigned r = 0; r < records; ++r) {
     engine.read(in);
   steps:
-    for (unsigned s = 0; s < M::likelihood_steps; ++s) {
+    for (unsigned s = 0; M::likelihood_program::more(s) != 0; s = M::likelihood_program::next(s)) {
       const step_t step = decode_step<typename M::likelihood_program>(s);
       engine.run(step);
       observer.step(engine, step);
@@ -48,7 +48,7 @@ records_loop:
   for (unsigned r = 0; r < records; ++r) {
     engine.read(in);
   steps:
-    for (unsigned s = 0; s < M::code_steps; ++s) {
+    for (unsigned s = 0; M::code_program::more(s) != 0; s = M::code_program::next(s)) {
       const step_t step = decode_step<typename M::code_program>(s);
       if (step.kind != INTERVAL) {
         engine.run(step);
@@ -102,7 +102,7 @@ first_bytes:
 records_loop:
   for (unsigned r = 0; r < records; ++r) {
   steps:
-    for (unsigned s = 0; s < M::code_steps; ++s) {
+    for (unsigned s = 0; M::code_program::more(s) != 0; s = M::code_program::next(s)) {
       const step_t step = decode_step<typename M::code_program>(s);
       if (step.kind != INTERVAL) {
         engine.run(step);
