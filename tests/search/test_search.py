@@ -113,17 +113,18 @@ def test_memory_is_counted_as_it_is_exported(circuit: Circuit, records: np.ndarr
     base = replace(circuit, layers=aligned_layers(circuit.layers, quantize(circuit).order))
     flows = calibration_flows(base, records)
     choices = Choices.of(base, flows, records, QuantizationConfig(), None, 0)
-    dice, limits = np.random.default_rng(5), Limits(140_000, None)
+    budget = 136_800
+    dice, limits = np.random.default_rng(5), Limits(budget, None)
     for tables, leaf in ((32, 9), (None, 8), (64, 12)):
         bits = tuple(int(b) for b in dice.integers(2, 9, len(choices.sums)))
         candidate = Candidate(bits, leaf, 16, tables)
         assert choices.memory_bits(candidate) == lower(choices.integers(candidate)).memory_bits()["rom"]
     start = Candidate((3,) * len(choices.sums), 9, 16, 48)
-    left = 140_000 - choices.memory_bits(start)
+    left = budget - choices.memory_bits(start)
     assert left > 0
     for child in [spent(choices, start, limits), *(mutated(choices, start, limits, dice) for _ in range(8))]:
-        assert choices.memory_bits(child) <= 140_000
-    assert 140_000 - choices.memory_bits(spent(choices, start, limits)) < min(left, 1_000)
+        assert choices.memory_bits(child) <= budget
+    assert budget - choices.memory_bits(spent(choices, start, limits)) < min(left, 1_000)
 
 
 def test_workers_and_interruptions_change_nothing(circuit: Circuit, records: np.ndarray, found, tmp_path: Path) -> None:

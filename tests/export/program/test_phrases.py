@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,16 +14,17 @@ from strategies import integer_circuits
 
 from benchmarks.step_programs import CASES, Case, integers, mnist_parents, tree_circuit
 from pcedge.circuit import load_circuit
-from pcedge.drivers.layout import STEP_FIELDS
+from pcedge.drivers.layout import KIND, STEP_FIELDS
 from pcedge.export import load_zoo
 from pcedge.export.program.lowering import Arrangement, arrange, lower
-from pcedge.export.program.phrase_memory import PhraseMemory
-from pcedge.export.program.phrases import MOST_STEPS, TRIED
+from pcedge.export.program.operands import number_operands
+from pcedge.export.program.packing import Column
+from pcedge.export.program.phrases import MOST_STEPS, TRIED, find_phrases
 from pcedge.export.program.places import cheapest, framed, lowest_first
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.program import Program
-from pcedge.schedule.steps import Interval
+from pcedge.schedule.steps import Interval, Op
 
 
 @cache
@@ -39,7 +41,7 @@ def check_steps(circuit: IntegerCircuit, arranged: Arrangement) -> None:
     table = operands.table(addresses)
     for assembled, memory in zip((arranged.up, arranged.walk), phrased, strict=True):
         assert memory is not None
-        memory = PhraseMemory(memory.steps, memory.phrases, memory.places, memory.longest, table)
+        memory = replace(memory, operands=table)
         assert memory.count == len(assembled.columns["kind"].values) and 1 <= memory.longest <= MOST_STEPS
         for name in STEP_FIELDS:
             column = assembled.columns[name]
@@ -59,6 +61,30 @@ def test_phrases_hold_the_steps_of_unequal_trees(seed: int, fold: bool, tails: b
     circuit = tree_circuit(parents, Case("small", (1, 2, 3, 5), fold), seed, symbols=3)
     integers = quantize(circuit, QuantizationConfig(4, 10, tails=tails))
     check_steps(integers, arrange(integers))
+
+
+def test_a_part_at_the_begin_of_a_value_has_its_own_size() -> None:
+    """DOWN makes 5 entries, and INTERVAL takes the first 3 of them: the same place, but not the columns."""
+    times = 6
+    used = {
+        Op.DOWN: {"units": 5, "a_units": 2, "target": 0, "target_exponent": 0, "a": 5, "a_exponent": 1},
+        Op.INTERVAL: {"a_units": 3, "a": 0, "a_exponent": 0},
+    }
+    rows = [
+        {**dict.fromkeys(KIND, 0), **used[kind], "kind": int(kind), name: number}
+        for number in range(times)
+        for kind, name in ((Op.DOWN, "weights"), (Op.INTERVAL, "variable"))
+    ]
+    columns = {
+        name: Column(np.array([row.get(name, 0) for row in rows]), np.array([name in row for row in rows]))
+        for name in STEP_FIELDS
+    }
+    operands = number_operands([columns], times)
+    assert_array_equal(operands.layers, np.arange(times))
+    found = replace(find_phrases(columns, operands), operands=operands.table(np.arange(times)))
+    assert found.steps.rows == times and found.longest == 2
+    for name in ("units", "a_units"):
+        assert_array_equal(found.column(name)[columns[name].used], columns[name].values[columns[name].used])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
