@@ -1,0 +1,288 @@
+"""Compare strategies of the search over widths at equal evaluations: python benchmarks/strategies.py [SET ...].
+
+Those that the package does not offer are written here as a user would write them: generator functions that are passed
+to `search`. Figures go to strategies.json, the table of all to docs/results.md. Data: PCEDGE_DATA (default
+../shared/data).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from results import table, write_section
+
+from pcedge.arrays import FloatArray, IntArray
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit
+from pcedge.data import load_array, load_data
+from pcedge.engines import ReferenceEngine
+from pcedge.export import load_zoo
+from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.learn import LearnConfig, fit
+from pcedge.search.candidates import LEAST, Candidate
+from pcedge.search.search import Budget, SearchConfig, search
+from pcedge.search.strategies import Proposals, Space, Strategy, evolve
+
+FIGURES = Path(__file__).resolve().with_suffix(".json")
+DATA = Path(os.environ.get("PCEDGE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
+
+#: spread of the policy's actions and of random neighbours, in bits of W; how far the policy goes a generation
+SPREAD, RATE = 0.5, 0.1
+
+#: slopes that a staircase tries, bits of W from the root to the deepest layer
+SLOPES = tuple(sorted((step / 4 for step in range(-12, 13)), key=abs))
+
+#: halvings of the interval of an offset
+HALVINGS = 16
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Hold a circuit, its records, the budgets, and how long the searches are."""
+
+    circuit: Circuit
+    valid: IntArray
+    test: IntArray
+    budgets: tuple[int, ...]
+    config: SearchConfig
+    seeds: tuple[int, ...]
+    #: data sets of the small circuits that the carried policy learned on
+    teachers: tuple[str, ...]
+
+
+# ---------------------------------------------------------------------------------------------------- strategies
+
+
+def projected(space: Space, wanted: FloatArray, base: Candidate) -> Candidate:
+    """Give every layer the W that is wanted, all of them moved together until the budget is full."""
+    low, high = LEAST["weight"] - float(wanted.max()), space.choices.limits.weight_bits + 1 - float(wanted.min())
+    best = None
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        bits = np.clip(np.floor(wanted + middle), LEAST["weight"], space.choices.limits.weight_bits).astype(int)
+        moved = Candidate(tuple(bits.tolist()), base.leaf_bits, base.state_bits, base.tables)
+        memory, multiplier = space.limits.memory, space.limits.multiplier
+        if (memory is None or space.choices.memory_bits(moved) <= memory) and space.choices.fits(moved, multiplier):
+            best, low = moved, middle
+        else:
+            high = middle
+    return base if best is None else best
+
+
+def one_width(space: Space, kept: list[IntegerCircuit]) -> Proposals:
+    """Propose the starts with one W for all layers, and keep the best as it is."""
+    told = yield [one for one in space.starts if len(set(one.weight_bits)) == 1] or list(space.starts[-1:])
+    kept.append(space.choices.integers(told.best))
+
+
+def additive(space: Space) -> Proposals:
+    """Propose the start of the least expected loss alone."""
+    yield list(space.starts[:1])
+
+
+def starts(space: Space) -> Proposals:
+    """Propose all starts."""
+    yield list(space.starts)
+
+
+def staircase(space: Space) -> Proposals:
+    """Propose W = floor(a + s d / D) for slopes s, depth d of D, the a that fills the budget (after SAQ, 2024)."""
+    depth = depths(space.choices.base)
+    rising = depth / max(1.0, depth.max())
+    yield list(dict.fromkeys(projected(space, slope * rising, space.starts[0]) for slope in SLOPES))
+
+
+def neighbours(space: Space) -> Proposals:
+    """Propose random neighbours of the start: the policy's first actions, again and again."""
+    start = np.array(space.starts[0].weight_bits) + 0.5
+    yield list(space.starts[:1])
+    for generation in count(1):
+        noise = space.dice(generation).normal(0.0, SPREAD, (space.offspring, len(start)))
+        yield [projected(space, start + one, space.starts[0]) for one in noise]
+
+
+def policy(space: Space, weights: FloatArray | None = None, learned: list[FloatArray] | None = None) -> Proposals:
+    """Move the start's W by a policy of few weights over the layers' descriptors (REINFORCE, after N2N, 2018).
+
+    The action of a layer is normal around descriptors times weights; the reward is minus the measured bits, less the
+    mean of the generation, in its standard deviations.
+    """
+    seen, start = descriptors(space), np.array(space.starts[0].weight_bits) + 0.5
+    weights = np.zeros(seen.shape[1]) if weights is None else weights
+    yield list(dict.fromkeys([space.starts[0], projected(space, start + seen @ weights, space.starts[0])]))
+    for generation in count(1):
+        noise = space.dice(generation).normal(0.0, SPREAD, (space.offspring, len(start)))
+        told = yield [projected(space, start + seen @ weights + one, space.starts[0]) for one in noise]
+        rewards = -np.array(told.scores)
+        advantages = (rewards - rewards.mean()) / max(float(rewards.std()), 1e-12)
+        weights = weights + RATE * (advantages[:, None] * (noise @ seen)).mean(axis=0) / SPREAD / math.sqrt(len(start))
+        if learned is not None:
+            learned[:] = [weights]
+
+
+def depths(circuit: Circuit) -> FloatArray:
+    """Give how many sum layers are above each sum layer, at most."""
+    above = np.zeros(len(circuit.layers), dtype=int)
+    for index in range(len(circuit.layers) - 1, -1, -1):
+        layer = circuit.layers[index]
+        if not isinstance(layer, InputLayer):
+            for child in layer.children:
+                above[child] = max(above[child], above[index] + isinstance(layer, SumLayer))
+    return np.array([above[i] for i, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer)], dtype=float)
+
+
+def descriptors(space: Space) -> FloatArray:
+    """Describe every sum layer: depth, units, columns, flow, and expected loss; each of mean 0 and deviation 1."""
+    choices = space.choices
+    layers = [choices.base.layers[index] for index in choices.sums]
+    flows = [float(np.sum(choices.flows[index])) for index in choices.sums]
+    middle = choices.lost[len(choices.levels) // 3]
+    seen = np.stack(
+        [
+            depths(choices.base),
+            np.log2([layer.shape.units for layer in layers]),
+            np.log2([layer.shape.columns for layer in layers]),
+            np.log2(np.maximum(flows, 1e-3)),
+            np.log2(np.maximum(middle, 1e-9)),
+        ],
+        axis=1,
+    )
+    return np.asarray((seen - seen.mean(axis=0)) / np.maximum(seen.std(axis=0), 1e-9))
+
+
+# ---------------------------------------------------------------------------------------------------- measuring
+
+
+def as_floats(integers: IntegerCircuit) -> Circuit:
+    """Give the float circuit of an integer one's rows and tables."""
+    layers: list[Any] = []
+    for layer in integers.layers:
+        if isinstance(layer, IntegerInput):
+            counts = np.diff(layer.cumulative, axis=1).astype(float)
+            layers.append(InputLayer(layer.variable, counts / counts.sum(axis=1, keepdims=True)))
+        elif isinstance(layer, IntegerSum):
+            weights = np.asarray(layer.weights, dtype=float)
+            layers.append(SumLayer(layer.children, weights / weights.sum(axis=1, keepdims=True)))
+        else:
+            layers.append(ProductLayer(layer.children, layer.gather))
+    return Circuit(tuple(layers))
+
+
+def trained(name: str) -> tuple[Circuit, IntArray]:
+    """Train a small circuit of a binary data set; give it with its validation records."""
+    splits = load_data(DATA / "debd" / f"{name}.npz")
+    assert splits.valid is not None
+    config = LearnConfig(latents=8, iterations=20)
+    return fit(splits.map(lambda values: values[:8192]), config), splits.valid.astype(np.int64)[:2048]
+
+
+def setting(name: str) -> Setting:
+    """Load one."""
+    if name == "digits":
+        splits = load_data("digits").map(lambda values: values.reshape(len(values), -1).astype(np.int64))
+        assert splits.valid is not None and splits.test is not None
+        config = SearchConfig(generations=30, few=128, many=512)
+        return Setting(load_circuit("digits"), splits.valid, splits.test, (80_000, 105_000), config, (0, 1, 2),
+                       ("nltcs", "plants"))  # fmt: skip
+    images = {
+        part: np.asarray(load_array(DATA / "mnist" / f"{part}-images-idx3-ubyte.gz")).reshape(-1, 784).astype(np.int64)
+        for part in ("train", "t10k")
+    }
+    config = SearchConfig(generations=7, few=64, many=192)
+    return Setting(as_floats(load_zoo("mnist-16")), images["train"][-1024:], images["t10k"][:512], (1_200_000,), config,
+                   (0,), ("nltcs", "plants", "digits"))  # fmt: skip
+
+
+def learn_policy(teachers: tuple[str, ...]) -> FloatArray:
+    """Learn the policy's weights on small circuits, one after the other, at budgets of a W of about 3."""
+    weights: list[FloatArray] = []
+    for name in teachers:
+        given = setting(name) if name == "digits" else None
+        circuit, valid = (given.circuit, given.valid) if given else trained(name)
+        kept: list[int] = []
+
+        def small(space: Space, kept: list[int] = kept) -> Proposals:
+            even = Candidate((3,) * len(space.choices.sums), 12, 16, space.choices.counts[-1])
+            kept.append(space.choices.memory_bits(even))
+            yield list(space.starts[:1])
+
+        search(circuit, valid, Budget(10**9), settings=SearchConfig(generations=0), strategy=small)
+        start = weights[-1] if weights else None
+        learned: list[FloatArray] = []
+        config = SearchConfig(generations=30, offspring=8)
+        search(circuit, valid, Budget(kept[0]), settings=config, strategy=partial(policy, weights=start, learned=learned))
+        weights += learned
+        print(name, np.round(learned[0], 3), flush=True)
+    return weights[-1]
+
+
+def bits(integers: IntegerCircuit, records: IntArray) -> float:
+    """Give interval bits a variable."""
+    lo, hi = ReferenceEngine(integers).intervals(records)
+    return float(integers.scale_bits - np.log2(hi - lo).mean())
+
+
+def measure(given: Setting, strategy: Strategy, budget: int, seed: int, kept: list[IntegerCircuit]) -> dict[str, Any]:
+    """Search once."""
+    measured = 0
+
+    def counted(space: Space) -> Proposals:
+        nonlocal measured
+        proposals, told = strategy(space), None
+        while True:
+            try:
+                some = proposals.send(told)  # type: ignore[arg-type]
+            except StopIteration:
+                return
+            measured += len(some) + (0 if told is None else min(len(some), given.config.survivors))
+            told = yield some
+
+    begin = time.perf_counter()
+    config = SearchConfig(**(vars(given.config) | {"seed": seed}))
+    found = search(given.circuit, given.valid, Budget(budget), settings=config, tables=None, strategy=counted)
+    seconds = time.perf_counter() - begin
+    integers = kept.pop() if kept else found.integers
+    return {
+        "valid": bits(integers, given.valid), "test": bits(integers, given.test), "evaluations": measured,
+        "seconds": seconds, "weight_bits": float(np.mean(found.candidate.weight_bits)),
+        "tables": found.candidate.tables, "leaf_bits": found.candidate.leaf_bits,
+    }  # fmt: skip
+
+
+def run(name: str) -> None:
+    """Measure all strategies on one set."""
+    given, kept = setting(name), list[IntegerCircuit]()
+    weights = learn_policy(given.teachers)
+    rows: dict[str, Strategy] = {
+        "one W for all": partial(one_width, kept=kept), "additive": additive, "starts": starts, "staircase": staircase,
+        "random neighbours": neighbours, "policy": policy, "policy, carried": partial(policy, weights=weights),
+        "evolve": evolve,
+    }  # fmt: skip
+    for budget in given.budgets:
+        for title, strategy in rows.items():
+            for seed in given.seeds:
+                figures = measure(given, strategy, budget, seed, kept)
+                print(name, budget, title, seed, json.dumps(figures), flush=True)
+                known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+                known.setdefault(f"{name} {budget}", {}).setdefault(title, {})[str(seed)] = figures
+                FIGURES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("sets", nargs="*", choices=["digits", "mnist"], default=["digits", "mnist"])
+    for name in parser.parse_args().sets:
+        run(name)
+
+
+if __name__ == "__main__":
+    main()
