@@ -2,7 +2,19 @@
 
 from pcedge.compress.flows import expected_flows, loss_bound
 from pcedge.compress.growing import grow
-from pcedge.compress.pruning import Pruned, prune
+from pcedge.compress.pruning import Pruned, prune, sap_round
 from pcedge.compress.sharing import share_leaves
+from pcedge.compress.sparsity import latent_information, pq_index, sap_fraction
 
-__all__ = ["Pruned", "expected_flows", "grow", "loss_bound", "prune", "share_leaves"]
+__all__ = [
+    "Pruned",
+    "expected_flows",
+    "grow",
+    "latent_information",
+    "loss_bound",
+    "pq_index",
+    "prune",
+    "sap_fraction",
+    "sap_round",
+    "share_leaves",
+]
