@@ -121,8 +121,8 @@ def main() -> None:
         "",
         *table(["edges", "PQ index", "valid", "test", "global, test", "difference"], curves),
         "",
-        f"Where to stop. *Knee*: the fewest edges within {KNEE} bits of the best validation figure; *end*: where "
-        "the PQ index first rises, else the last round. The index at the knee differs from circuit to circuit, and its rise "
+        f"Where to stop. *Knee*: the fewest edges within {KNEE} bits of the best validation figure; *end*: where the "
+        "index first rises, else the last round. The index at the knee differs from circuit to circuit, and its rise "
         "comes too late or not at all: no stop is built on it. Stop by validation records.",
         "",
         *table(["circuit", "edges", "knee", "PQ index", "end", "PQ index", "valid bits over the best", "index"], stops),

@@ -50,8 +50,11 @@ def test_a_strategy_that_ends() -> None:
 
     found = search(CIRCUIT, RECORDS, BUDGET, settings=QUICK, strategy=first)
     assert len(found.history) == 1 and found.memory_bits["rom"] <= 13_100
-    whole = quantize_within(CIRCUIT, held_out=RECORDS, budget=BUDGET, settings=QUICK, strategy=first)
-    assert whole.integers.digest == found.integers.digest
+    executor = Counting()
+    whole = quantize_within(
+        CIRCUIT, held_out=RECORDS, budget=BUDGET, settings=QUICK, strategy=first, executor=executor
+    )  # fmt: skip
+    assert whole.integers.digest == found.integers.digest and executor.sent == [False, True]
 
 
 def test_a_strategy_is_closed_after_its_generations() -> None:
