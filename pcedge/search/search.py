@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -181,8 +182,8 @@ def search(
     rounds = read_rounds(checkpoint, mark) if checkpoint is not None and checkpoint.exists() else []
     known, history = len(rounds), list[float]()
     best, told = first[0], None
-    proposals = strategy(Space(choices, bounds, tuple(first), settings.offspring, settings.seed))
-    with _Measuring(choices, settings.workers, executor) as measure:
+    space = Space(choices, bounds, tuple(first), settings.offspring, settings.seed)
+    with _Measuring(choices, settings.workers, executor) as measure, closing(strategy(space)) as proposals:
         while len(history) <= settings.generations:
             try:
                 # A generator that has not begun takes None only.
@@ -207,7 +208,6 @@ def search(
             told = Observed(one.few or one.many, best, history[-1])
             if progress is not None and len(history) >= known:
                 progress(len(history) - 1, settings.generations, history[-1])
-        proposals.close()
     if not history:
         raise UsageError("a strategy must propose at least one candidate, it proposed none")
     best = spent(choices, best, bounds)

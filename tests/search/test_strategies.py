@@ -58,7 +58,7 @@ def test_a_strategy_that_ends() -> None:
 
 
 def test_a_strategy_is_closed_after_its_generations() -> None:
-    closed = []
+    closed, kept = [], []
 
     def endless(space: Space) -> Proposals:
         try:
@@ -67,7 +67,11 @@ def test_a_strategy_is_closed_after_its_generations() -> None:
         finally:
             closed.append(True)
 
-    found = search(CIRCUIT, RECORDS, BUDGET, settings=QUICK, strategy=endless)
+    def kept_alive(space: Space) -> Proposals:
+        kept.append(endless(space))
+        return kept[0]
+
+    found = search(CIRCUIT, RECORDS, BUDGET, settings=QUICK, strategy=kept_alive)
     assert len(found.history) == 4 and closed == [True]
 
 
