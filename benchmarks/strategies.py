@@ -44,6 +44,9 @@ BUDGETS = ((80_000, 30), (105_000, 10))
 #: slopes that a staircase tries, bits of W from the root to the deepest layer
 SLOPES = tuple(sorted((step / 4 for step in range(-12, 13)), key=abs))
 
+#: those that it tries where a candidate takes long
+FEW_SLOPES = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
+
 #: halvings of the interval of an offset
 HALVINGS = 10
 
@@ -98,34 +101,47 @@ def starts(space: Space) -> Proposals:
     yield list(space.starts)
 
 
-def staircase(space: Space, slopes: tuple[float, ...] = SLOPES) -> Proposals:
+def staircase(space: Space) -> Proposals:
     """Propose W = floor(a + s d / D) for slopes s, depth d of D, the a that fills the budget (after SAQ, 2024)."""
+    yield stairs(space, space.starts[0])
+
+
+def stairs(space: Space, base: Candidate, slopes: tuple[float, ...] = SLOPES) -> list[Candidate]:
+    """Give the staircases with the L and K of a candidate."""
     depth = depths(space.choices.base)
     rising = depth / max(1.0, depth.max())
-    yield list(dict.fromkeys(projected(space, slope * rising, space.starts[0]) for slope in slopes))
+    return list(dict.fromkeys(projected(space, slope * rising, base) for slope in slopes))
 
 
 def neighbours(space: Space) -> Proposals:
-    """Propose random neighbours of the start: the policy's first actions, again and again."""
-    start = np.array(space.starts[0].weight_bits) + 0.5
-    yield list(space.starts[:1])
+    """Propose random neighbours of the best start: the policy's first actions, again and again."""
+    told = yield list(space.starts)
+    base, start = told.best, np.array(told.best.weight_bits) + 0.5
     for generation in count(1):
         noise = space.dice(generation).normal(0.0, SPREAD, (space.offspring, len(start)))
-        yield [projected(space, start + one, space.starts[0]) for one in noise]
+        yield [projected(space, start + one, base) for one in noise]
+
+
+def moved(space: Space, weights: FloatArray) -> Candidate:
+    """Give the first start as a policy of these weights moves it, without chance."""
+    wanted = np.array(space.starts[0].weight_bits) + 0.5 + descriptors(space) @ weights
+    return projected(space, wanted, space.starts[0])
 
 
 def policy(space: Space, weights: FloatArray | None = None, learned: list[FloatArray] | None = None) -> Proposals:
-    """Move the start's W by a policy of few weights over the layers' descriptors (REINFORCE, after N2N, 2018).
+    """Move the best start's W by a policy of few weights over the layers' descriptors (REINFORCE, after N2N, 2018).
 
     The action of a layer is normal around descriptors times weights; the reward is minus the measured bits, less the
     mean of the generation, in its standard deviations.
     """
-    seen, start = descriptors(space), np.array(space.starts[0].weight_bits) + 0.5
+    seen = descriptors(space)
     weights = np.zeros(seen.shape[1]) if weights is None else weights
-    yield list(dict.fromkeys([space.starts[0], projected(space, start + seen @ weights, space.starts[0])]))
+    told = yield list(dict.fromkeys([*space.starts, moved(space, weights)]))
+    base = space.starts[int(np.argmin(told.scores[: len(space.starts)]))]
+    start = np.array(base.weight_bits) + 0.5
     for generation in count(1):
         noise = space.dice(generation).normal(0.0, SPREAD, (space.offspring, len(start)))
-        told = yield [projected(space, start + seen @ weights + one, space.starts[0]) for one in noise]
+        told = yield [projected(space, start + seen @ weights + one, base) for one in noise]
         rewards = -np.array(told.scores)
         advantages = (rewards - rewards.mean()) / max(float(rewards.std()), 1e-12)
         weights = weights + RATE * (advantages[:, None] * (noise @ seen)).mean(axis=0) / SPREAD / math.sqrt(len(start))
@@ -263,18 +279,23 @@ def measure(
     }  # fmt: skip
 
 
-def measure_starts(given: Setting, rows: dict[str, Strategy], budget: int) -> dict[str, dict[str, Any]]:
-    """Measure the first lists of several strategies in one search, without generations: the best of each."""
+def measure_starts(given: Setting, weights: FloatArray, budget: int) -> dict[str, dict[str, Any]]:
+    """Measure in one search, without generations, what strategies would begin with: the best of each."""
     found: dict[str, dict[str, Any]] = {}
 
     def together(space: Space) -> Proposals:
-        lists = {title: next(strategy(space)) for title, strategy in rows.items()}
+        even = [one for one in space.starts if len(set(one.weight_bits)) == 1]
+        lists = {
+            "one W for all": even, "additive": space.starts[:1], "starts": space.starts,
+            "staircase": stairs(space, space.starts[0], FEW_SLOPES), "policy, carried": [moved(space, weights)],
+        }  # fmt: skip
         every = list(dict.fromkeys(one for some in lists.values() for one in some))
         told = yield every
         for title, some in lists.items():
             scores = [told.scores[every.index(one)] for one in some]
             bits_of = some[int(np.argmin(scores))].weight_bits
             found[title] = {"valid": min(scores), "evaluations": len(some), "weight_bits": float(np.mean(bits_of))}
+        yield every[:1]
 
     search(given.circuit, given.valid, Budget(budget), settings=replace(given.config, generations=1), strategy=together)
     return found
@@ -299,9 +320,7 @@ def run(name: str) -> None:
     }  # fmt: skip
     for budget, generations in given.budgets:
         if not generations:
-            some = {title: rows[title] for title in ("one W for all", "additive", "starts", "policy, carried")}
-            some["staircase"] = partial(staircase, slopes=(-3, -2, -1, -0.5, 0.5, 1, 2))
-            for title, figures in measure_starts(given, some, budget).items():
+            for title, figures in measure_starts(given, weights, budget).items():
                 keep(name, budget, title, 0, figures)
             continue
         for title, strategy in rows.items():
