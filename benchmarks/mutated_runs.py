@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,16 +25,13 @@ from pcedge.export.project.directory import plan_project, write_plan
 from pcedge.export.target import Target, read_target
 from pcedge.export.unrolled.project import write_unrolled
 from pcedge.export.vitis.files import KERNEL_TOPS, KERNELS, vendor_files
-from pcedge.integer import IntegerCircuit
 from pcedge.learn import LearnConfig, fit
 from pcedge.learn import checkpoint as checkpoints
 from pcedge.learn.initial import initial_circuit
-from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.quantize.calibration import calibration_flows
-from pcedge.quantize.post_training import aligned_layers
-from pcedge.search import search
-from pcedge.search.candidates import Candidate, Choices
-from pcedge.search.choosing import Limits, mutated
+from pcedge.quantize import quantize
+from pcedge.search import checkpoint
+from pcedge.search.candidates import Candidate
+from pcedge.search.checkpoint import Round, name_of
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.toolchain.reports import Report, as_dict, read_report
@@ -276,24 +273,19 @@ def _first_line(data: bytes) -> tuple[bytes, bytes]:
 
 
 class SearchState(Parser):
-    """Go on from the state of a search: whatever is accepted is a candidate of this circuit, with finite figures."""
+    """Go on from the state of a search: whatever is accepted has names and finite figures as they are written."""
 
     name = "search"
     MARK = "0" * 64
 
     def make(self) -> list[Case]:
-        """Write states of several candidates."""
-        circuit, records = small()
-        plain = quantize(circuit)
-        base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
-        flows = calibration_flows(base, records)
-        self.choices = Choices.of(base, flows, records, QuantizationConfig(), 8, 0)
-        first = Candidate((8,) * len(self.choices.sums), 12, 16, 4)
-        dice, path = np.random.default_rng(0), self.folder / "state"
-        made = []
+        """Write states of several lengths."""
+        path, made = self.folder / "state", []
         for length in (1, 2, 5):
-            candidate = mutated(self.choices, first, Limits(10**6, None), dice)
-            search._write(path, self.MARK, candidate, [2.5 - step / 8 for step in range(length)])
+            first = Round(name_of([Candidate((8, length), 12, 16, 4)]), (), (2.5,))
+            later = [Round(name_of([Candidate((8, 8), 12, 16, i)]), (2.5, 2.25), (2.5 - i / 8,))
+                     for i in range(1, length)]  # fmt: skip
+            checkpoint.write_rounds(path, self.MARK, [first, *later])
             made.append(Case({"s.json": path.read_bytes()}, 0))
         return made
 
@@ -306,28 +298,27 @@ class SearchState(Parser):
 
         def seal() -> bytes:
             state = json.loads(data)
-            return json.dumps(state | {"checksum": search._checksum(state)}).encode()
+            return json.dumps(state | {"checksum": checkpoint.checksum_of(state)}).encode()
 
         return Case({"s.json": resealed(seal, data)}, source.source)
 
-    def read(self, case: Case) -> tuple[Candidate, list[float]]:
+    def read(self, case: Case) -> list[Round]:
         """Read it."""
-        return search._read(self.place_of_files / "s.json", self.MARK, self.choices)
+        return checkpoint.read_rounds(self.place_of_files / "s.json", self.MARK)
 
-    def content(self, case: Case, found: tuple[Candidate, list[float]]) -> Any:
-        """Take the candidate and the figures."""
-        return asdict(found[0]), found[1]
+    def content(self, case: Case, found: list[Round]) -> Any:
+        """Take the names and the figures."""
+        return [asdict(one) for one in found]
 
-    def fault(self, case: Case, found: tuple[Candidate, list[float]]) -> str | None:
-        """Make the candidate's circuit."""
-        best, history = found
-        made = self.choices.integers(best)
-        if not isinstance(made, IntegerCircuit) or not self.choices.memory_bits(best) > 0:
-            return "the candidate must be one"
-        if not history or not all(type(bits) is float and math.isfinite(bits) for bits in history):
-            return f"the figures must be finite, got {history}"
+    def fault(self, case: Case, found: list[Round]) -> str | None:
+        """Look at the figures."""
+        if not found or not all(one.many for one in found):
+            return "every round must have scores"
+        figures = [bits for one in found for bits in (*one.few, *one.many)]
+        if not all(type(bits) is float and math.isfinite(bits) for bits in figures):
+            return f"the figures must be finite, got {figures}"
         said = json.loads(case.files["s.json"])
-        if json.dumps(said["best"]) != json.dumps(asdict(best)) or json.dumps(said["history"]) != json.dumps(history):
+        if json.dumps(said["rounds"]) != json.dumps([asdict(one) for one in found]):
             return "the state must be taken as it is written"
         return None
 

@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from pcedge.cli.completing import rungs
+from pcedge.cli.compressing import flows_of
 from pcedge.cli.files import (
     describe_archive,
     describe_stream,
@@ -28,6 +29,7 @@ from pcedge.cli.inputs import (
     ModelPath,
     bits_per_value,
     engine_options,
+    header_option,
     reading_of,
     reading_options,
     refuse_other_mark,
@@ -44,6 +46,7 @@ from pcedge.cli.output import (
     in_words,
     mcu_line,
     memory_in_words,
+    must_come_with,
     options_given,
     progress,
     save_array,
@@ -79,7 +82,10 @@ def doctor() -> Result:
     type=MODEL,
     help="The float circuit of an integer one: computes bounds on extra bits, for a file without.",
 )
-def info(model: str, against: str | None) -> Result:
+@click.option("--data", type=DATA, help="Of a float circuit: train records whose flows say how prunable it is.")
+@click.option("--missing", type=int, help="The value of --data that marks a missing symbol; it is summed out.")
+@header_option
+def info(model: str, against: str | None, data: str | None, missing: int | None, header: bool | None) -> Result:
     """Describe a float or integer circuit, a compressed stream, or an archive; - is stdin.
 
     All checksums of a stream are computed. digits is the float circuit here, see pcedge zoo.
@@ -90,6 +96,9 @@ def info(model: str, against: str | None) -> Result:
     words: dict[str, str] = {}
     if against is not None and (stream or is_float_file(model)):
         raise click.UsageError(f"--against must go with an integer circuit (.onnx), {model} is none")
+    must_come_with("--data", data is not None, "missing", "header")
+    if data is not None and (stream or not is_float_file(model)):
+        raise click.UsageError(f"--data must go with a float circuit, {model} is none")
     if stream:
         result: dict[str, Any] = stream
         if "segment_list" in stream:
@@ -109,6 +118,9 @@ def info(model: str, against: str | None) -> Result:
             "structured": _structured(circuit),
         }
         result |= _symbolizer(circuit) | _grid(circuit)
+        if data is not None:
+            used, more = flows_of(circuit, data, missing, header)
+            result, words = result | used, words | more
     else:
         from pcedge.cli.bounding import bounds_of
         from pcedge.export.program.lowering import lower

@@ -6,11 +6,13 @@ from pcedge.compress.growing import grow
 from pcedge.compress.marginal import marginal
 from pcedge.compress.merge import merge_path
 from pcedge.compress.passes import Evidence, Outcome, Pass, Target
-from pcedge.compress.pruning import Pruned, prune
+from pcedge.compress.pruning import Pruned, prune, sap_round
 from pcedge.compress.sharing import share_leaves
+from pcedge.compress.sparsity import latent_information, pq_index, sap_fraction
 from pcedge.compress.table import PASSES, chain
 
 __all__ = [
     "PASSES", "Evidence", "Outcome", "Pass", "Pruned", "Target", "chain", "expected_flows", "fold", "grow",
-    "loss_bound", "marginal", "merge_path", "prune", "share_leaves",
+    "latent_information", "loss_bound", "marginal", "merge_path", "pq_index", "prune", "sap_fraction", "sap_round",
+    "share_leaves",
 ]  # fmt: skip

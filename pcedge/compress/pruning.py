@@ -14,6 +14,7 @@ from pcedge.circuit.rows import entries, float_entries, positions
 from pcedge.compress.flows import BoolArray
 from pcedge.compress.passes import Evidence, Outcome, Pass, Target, smallest_step
 from pcedge.compress.rebuilding import rebuilt
+from pcedge.compress.sparsity import sap_fraction
 from pcedge.errors import UsageError
 
 SHAPES = ("edges", "states", "blocks")
@@ -99,19 +100,57 @@ def prune(
         raise UsageError(f"fraction must be at least 0 and below 1, got {fraction}")
     if len(block) != 2 or min(block) < 1:
         raise UsageError(f"a block must have at least 1 row and 1 column, got {block}")
-    if len(flows) != len(circuit.layers):
-        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
-    edges = {
-        index: _edges(index, layer, flows[index])
-        for index, layer in enumerate(circuit.layers)
-        if isinstance(layer, SumLayer)
-    }
+    edges = _all_edges(circuit, flows)
     if shape == "edges":
         keep = _select_edges(edges, fraction)
     elif shape == "states":
         keep = _select_states(circuit, edges, fraction, even)
     else:
         keep = _select_blocks(circuit, edges, fraction, block, even)
+    return _pruned(circuit, edges, keep, shape)
+
+
+def sap_round(circuit: Circuit, flows: Sequence[FloatArray | None], gamma: float = 0.5) -> Pruned:
+    """Drop from every sum layer the share of its edges that the PQ index of their flows gives (SAP, one round).
+
+    A layer whose flow is spread evenly keeps its edges, one in which few edges carry most loses many; every row keeps
+    its best edge. A layer that loses an edge becomes sparse rows, so that no training gives it back. Between rounds the
+    circuit is to be trained again, with new flows; when to stop is the caller's choice, by validation records.
+
+    Args:
+        circuit: any circuit.
+        flows: as of `prune`.
+        gamma: how bold a round is, above 0: a layer of PQ index I loses the share gamma I, at most 0.9.
+
+    Raises:
+        UsageError: gamma is out of its range, or the flows do not fit the circuit.
+
+    Example:
+        >>> from pcedge.circuit import InputLayer
+        >>> coins = InputLayer(0, np.array([0.1, 0.5, 0.7, 0.9]))
+        >>> circuit = Circuit((coins, SumLayer((0,), np.array([[0.5, 0.2, 0.2, 0.1]]))))
+        >>> sap_round(circuit, [None, np.array([[96.0, 2.0, 1.0, 1.0]])]).edges
+        1
+    """
+    edges = _all_edges(circuit, flows)
+    keep: dict[int, BoolArray] = {}
+    for index, some in edges.items():
+        keep |= _select_edges({index: some}, sap_fraction(some.flows, gamma))
+    # Dense rows would get their dropped edges back from the pseudocounts of the next training.
+    return _pruned(circuit, edges, keep, "blocks")
+
+
+def _all_edges(circuit: Circuit, flows: Sequence[FloatArray | None]) -> dict[int, _Edges]:
+    if len(flows) != len(circuit.layers):
+        raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
+    return {
+        index: _edges(index, layer, flows[index])
+        for index, layer in enumerate(circuit.layers)
+        if isinstance(layer, SumLayer)
+    }
+
+
+def _pruned(circuit: Circuit, edges: dict[int, _Edges], keep: dict[int, BoolArray], shape: str) -> Pruned:
     dropped: list[BoolArray | None] = [None] * len(circuit.layers)
     flow = 0.0
     for index, mask in keep.items():

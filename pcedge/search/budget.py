@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,6 +21,7 @@ from pcedge.quantize.post_training import quantize
 from pcedge.quantize.refine_config import RefineConfig, refine
 from pcedge.search.costs import multiplier_bits
 from pcedge.search.search import Budget, SearchConfig, SearchResult, search
+from pcedge.search.strategies import Strategy, evolve
 
 #: train records whose flows say which leaf tables may be shared, at most
 CALIBRATION = 4096
@@ -79,6 +81,8 @@ def quantize_within(
     device: str = "cpu",
     checkpoint: Path | None = None,
     watcher: Watcher | None = None,
+    strategy: Strategy = evolve,
+    executor: Executor | None = None,
 ) -> Quantized:
     """Round a circuit to integers: within a budget the widths are searched, and with a refinement parameters fitted.
 
@@ -96,6 +100,8 @@ def quantize_within(
         device: `cpu` or a torch device, for the flows.
         checkpoint: a file that a killed search goes on from.
         watcher: told how far the work is.
+        strategy: what proposes a search's candidates.
+        executor: what measures them; None takes the settings' `workers` processes.
 
     Raises:
         UsageError: records are missing that the work needs, or the budget is below the least that there is.
@@ -120,7 +126,7 @@ def quantize_within(
         if held_out is None:
             raise UsageError("a budget must have held-out records, got none")
         chosen = _search(circuit, config, held_out, budget, settings, tables, train, refinement, device, checkpoint,
-                         watcher)  # fmt: skip
+                         watcher, strategy, executor)  # fmt: skip
         fitted, config = chosen.circuit, chosen.config
     elif tables is not None and train is not None:
         some = train[:CALIBRATION]
@@ -148,7 +154,7 @@ def quantize_within(
 def _search(
     circuit: Circuit, config: QuantizationConfig, held_out: IntArray, budget: Budget, settings: SearchConfig | None,
     tables: int | None, train: IntArray | None, refinement: RefineConfig | None, device: str, checkpoint: Path | None,
-    watcher: Watcher | None,
+    watcher: Watcher | None, strategy: Strategy, executor: Executor | None,
 ) -> SearchResult:  # fmt: skip
     reduced = budget
     if refinement is not None and budget.memory_bits is not None:
@@ -159,5 +165,5 @@ def _search(
     return search(
         circuit, held_out, reduced, config, settings, tables=tables, device=device,
         refining=None if refinement is None or train is None else (train, refinement), checkpoint=checkpoint,
-        progress=None if watcher is None else watcher.step,
+        progress=None if watcher is None else watcher.step, strategy=strategy, executor=executor,
     )  # fmt: skip

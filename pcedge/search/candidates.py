@@ -12,6 +12,7 @@ from pcedge.circuit.layers import Circuit, InputLayer, SumLayer
 from pcedge.circuit.rows import float_entries, with_entries
 from pcedge.compress import share_leaves
 from pcedge.engines import ReferenceEngine
+from pcedge.errors import UsageError
 from pcedge.export.program.leaves import LeafMemories, leaf_memories
 from pcedge.export.program.lowering import Arrangement, arrange
 from pcedge.integer import IntegerCircuit, IntegerInput, IntegerSum
@@ -238,10 +239,10 @@ class Choices:
         return float(self.lost[rows, np.arange(len(self.sums))].sum())
 
     def check(self, candidate: Candidate) -> None:
-        """Demand that a candidate read from a file is one.
+        """Demand that a candidate that others made is one.
 
         Raises:
-            ValueError: it is none.
+            UsageError: it is none.
         """
         known = len(candidate.weight_bits) == len(self.sums) and all(
             type(bits) is int and bits in self.levels for bits in candidate.weight_bits
@@ -252,7 +253,7 @@ class Choices:
         )
         known = known and all(type(bits) is int and least <= bits <= largest for bits, least, largest in widths)
         if not known or type(candidate.tables) is float or candidate.tables not in self.counts:
-            raise ValueError("the candidate must be of this circuit")
+            raise UsageError(f"a candidate must be one of this circuit and its greatest widths, got {candidate!r:.200}")
 
     def _share_tables(self, tables: int | None) -> list[_Shared]:
         if tables not in self._groups:

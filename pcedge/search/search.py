@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import pickle
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -18,22 +19,21 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.file import circuit_checksum
 from pcedge.circuit.inference import check_records
 from pcedge.circuit.layers import Circuit
-from pcedge.errors import DataError, FormatError, ToolError, UsageError
+from pcedge.errors import DataError, ToolError, UsageError
 from pcedge.export.program.lowering import lower
-from pcedge.files import write_whole
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, RefineConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
 from pcedge.search.candidates import Candidate, Choices
-from pcedge.search.choosing import Limits, Losses, mutated, spent, starts
+from pcedge.search.checkpoint import Round, name_of, read_rounds, write_rounds
+from pcedge.search.choosing import Limits, Losses, spent, starts
 from pcedge.search.costs import multiplier_bits
 from pcedge.search.recovery import remaining
+from pcedge.search.strategies import Observed, Space, Strategy, evolve
 
 #: called after a generation with (generation, generations, expected bits of the best on the many records)
 Progress = Callable[[int, int, float], None]
-
-VERSION = 3
 
 #: records whose flows leaf tables are clustered by, and those that say what a layer loses alone, at most
 FLOW_RECORDS, LOSS_RECORDS = 2048, 1024
@@ -123,12 +123,14 @@ def search(
     device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    strategy: Strategy = evolve,
+    executor: Executor | None = None,
 ) -> SearchResult:
     """Choose W of every sum layer, A, L and the number of leaf tables for the fewest bits within a budget.
 
-    The start is the best by the expected code lengths of the single layers; then offspring of the best are compared on
-    few records and the survivors on more, all as the integer circuits that they are (Sieberling et al., "EvoPress",
-    2024). docs/search.md says what is counted and how offspring are made.
+    The start is the best by the expected code lengths of the single layers; then the candidates that a strategy
+    proposes are compared on few records and the survivors on more, all as the integer circuits that they are.
+    docs/search.md says what is counted and how candidates are made.
 
     Args:
         circuit: a trained circuit.
@@ -143,10 +145,14 @@ def search(
         device: `cpu` or a torch device, for the flows.
         checkpoint: a file that is written after every generation, and continued from where it exists.
         progress: called after the start and every generation.
+        strategy: what proposes candidates, see `pcedge.search.strategies`.
+        executor: what measures candidates, such as a thread or process pool, or a Dask client's `get_executor()`; it
+            is not shut down. None takes `workers` processes. The result does not depend on it.
 
     Raises:
         DataError: the records do not fit, have missing symbols, or there are none.
-        UsageError: the budget is below the least that there is, or the checkpoint is of another search.
+        UsageError: the budget is below the least that there is, the checkpoint is of another search, or a strategy
+            proposes nothing, or what is none of the candidates or breaks the budget.
         FormatError: the checkpoint is damaged.
         NotStructuredError: the circuit cannot be coded by the kernels.
     """
@@ -170,34 +176,40 @@ def search(
     if refining is not None:
         choices.remains = remaining(choices, first[0], *refining, many)
         first = list(dict.fromkeys([*starts(choices, bounds, losses), *first]))
-    history: list[float] = []
-    best = first[0]
     mark = _fingerprint(
         circuit, np.concatenate([drawn, records[:FLOW_RECORDS]]), budget, limits, settings, tables, refining
     )
-    with _Measuring(choices, settings.workers) as measure:
-        if checkpoint is not None and checkpoint.exists():
-            best, history = _read(checkpoint, mark, choices)
-        else:
-            scores = measure(first, many)
-            best = first[int(np.argmin(scores))]
-            history.append(min(scores))
-        while True:
-            if progress is not None:
-                progress(len(history) - 1, settings.generations, history[-1])
-            if len(history) > settings.generations:
+    rounds = read_rounds(checkpoint, mark) if checkpoint is not None and checkpoint.exists() else []
+    known, history = len(rounds), list[float]()
+    best, told = first[0], None
+    space = Space(choices, bounds, tuple(first), settings.offspring, settings.seed)
+    with _Measuring(choices, settings.workers, executor) as measure, closing(strategy(space)) as proposals:
+        while len(history) <= settings.generations:
+            try:
+                # A generator that has not begun takes None only.
+                candidates = proposals.send(told)  # type: ignore[arg-type]
+            except StopIteration:
                 break
-            dice = np.random.default_rng([settings.seed, 11, len(history)])
-            offspring = [mutated(choices, best, bounds, dice) for _ in range(settings.offspring)]
-            scores = measure(offspring, few)
-            survivors = [offspring[index] for index in np.argsort(scores, kind="stable")[: settings.survivors]]
-            scores = measure(survivors, many)
-            index = int(np.argmin(scores))
-            if scores[index] < history[-1]:
+            _check(candidates, choices, bounds)
+            if len(history) == len(rounds):
+                few_scores = measure(candidates, few) if history else []
+                survivors = _survivors(candidates, few_scores, settings.survivors)
+                rounds.append(Round(name_of(candidates), tuple(few_scores), tuple(measure(survivors, many))))
+                if checkpoint is not None and history:
+                    write_rounds(checkpoint, mark, rounds)
+            one = rounds[len(history)]
+            survivors = _survivors(candidates, one.few, settings.survivors)
+            if one.candidates != name_of(candidates) or len(one.many) != len(survivors):
+                raise UsageError(f"the checkpoint {checkpoint} must be of the same strategy")
+            index = int(np.argmin(one.many))
+            if not history or one.many[index] < history[-1]:
                 best = survivors[index]
-            history.append(min(scores[index], history[-1]))
-            if checkpoint is not None:
-                _write(checkpoint, mark, best, history)
+            history.append(min([one.many[index], *history[-1:]]))
+            told = Observed(one.few or one.many, best, history[-1])
+            if progress is not None and len(history) >= known:
+                progress(len(history) - 1, settings.generations, history[-1])
+    if not history:
+        raise UsageError("a strategy must propose at least one candidate, it proposed none")
     best = spent(choices, best, bounds)
     integers = choices.integers(best)
     return SearchResult(
@@ -206,15 +218,35 @@ def search(
     )  # fmt: skip
 
 
-class _Measuring:
-    """Measure candidates in this process or in several; the records go to each once a call."""
+def _survivors(candidates: list[Candidate], scores: Sequence[float], most: int) -> list[Candidate]:
+    """Give those of the best scores; all where there are none."""
+    return [candidates[i] for i in np.argsort(scores, kind="stable")[:most]] if len(scores) else candidates
 
-    def __init__(self, choices: Choices, workers: int) -> None:
-        self.choices = choices
+
+def _check(candidates: list[Candidate], choices: Choices, bounds: Limits) -> None:
+    """Demand that a strategy proposes what can be measured and keeps the budget."""
+    if not candidates:
+        raise UsageError("a strategy must propose at least one candidate, it proposed none")
+    for candidate in candidates:
+        choices.check(candidate)
+        for what, limit, bits_of in (
+            ("memory", bounds.memory, choices.memory_bits), ("multiplier", bounds.multiplier, choices.multiplier_bits)
+        ):  # fmt: skip
+            if limit is not None and (bits := bits_of(candidate)) > limit:
+                raise UsageError(f"a strategy must propose at most {limit} bits of {what}, it proposed {bits}")
+
+
+class _Measuring:
+    """Measure candidates in this process, or by an executor that is given the choices as often as it lacks them."""
+
+    def __init__(self, choices: Choices, workers: int, executor: Executor | None) -> None:
+        self.choices, self.executor = choices, executor
+        self.token, self.pickled = uuid4().hex, b""
         self.pool = None
-        if workers > 1:
+        if executor is None and workers > 1:
             # A fresh interpreter each: a fork of a process with threads may hang.
-            self.pool = ProcessPoolExecutor(workers, get_context("spawn"), _take, (choices,))
+            context = get_context("spawn")
+            self.executor = self.pool = ProcessPoolExecutor(workers, context, _take, (self.token, choices))
 
     def __enter__(self) -> Callable[[list[Candidate], IntArray], list[float]]:
         return self._measure
@@ -224,24 +256,39 @@ class _Measuring:
             self.pool.shutdown(wait=True, cancel_futures=True)
 
     def _measure(self, candidates: list[Candidate], records: IntArray) -> list[float]:
-        if self.pool is None:
+        if self.executor is None:
             return [self.choices.score(candidate, records) for candidate in candidates]
         try:
-            return list(self.pool.map(_score, candidates, [records] * len(candidates)))
-        except BrokenProcessPool as error:
+            jobs = [self.executor.submit(_score, self.token, None, one, records) for one in candidates]
+            scores = dict(enumerate(job.result() for job in jobs))
+            lacking = [index for index, score in scores.items() if score is None]
+            if lacking and not self.pickled:
+                self.pickled = pickle.dumps(self.choices)
+            again = [self.executor.submit(_score, self.token, self.pickled, candidates[i], records) for i in lacking]
+            scores |= zip(lacking, (job.result() for job in again), strict=True)
+        except BrokenExecutor as error:
             raise ToolError(f"the processes of the search must live, one was ended from outside ({error})") from error
+        return [score for score in scores.values() if score is not None]
 
 
-_taken: Choices
+#: of the search that this process measured for last
+_taken: dict[str, Choices] = {}
 
 
-def _take(choices: Choices) -> None:
-    global _taken
-    _taken = choices
+def _take(token: str, choices: Choices) -> None:
+    _taken.clear()
+    _taken[token] = choices
 
 
-def _score(candidate: Candidate, records: IntArray) -> float:
-    return _taken.score(candidate, records)
+def _score(token: str, pickled: bytes | None, candidate: Candidate, records: IntArray) -> float | None:
+    """Give the score of a candidate; None where this process lacks the choices and was not sent them."""
+    choices = _taken.get(token)
+    if choices is None:
+        if pickled is None:
+            return None
+        choices = pickle.loads(pickled)
+        _take(token, choices)
+    return choices.score(candidate, records)
 
 
 def _fingerprint(
@@ -255,40 +302,3 @@ def _fingerprint(
     if refining is not None:
         hasher.update(repr(refining[1]).encode() + np.ascontiguousarray(refining[0]).tobytes())
     return hasher.hexdigest()
-
-
-def _write(path: Path, mark: str, best: Candidate, history: list[float]) -> None:
-    """Write in one move: a search that is killed meanwhile leaves the file before."""
-    state = {"version": VERSION, "search": mark, "best": asdict(best), "history": history}
-    write_whole(path, json.dumps({**state, "checksum": _checksum(state)}).encode())
-
-
-def _checksum(state: dict[str, object]) -> str:
-    text = json.dumps({key: value for key, value in state.items() if key != "checksum"}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _read(path: Path, mark: str, choices: Choices) -> tuple[Candidate, list[float]]:
-    try:
-        data = path.read_bytes()
-        state = json.loads(data.decode())
-        version, other = state["version"], state["search"]
-        # The checksum is of what the text says; that it says so in no other way makes it one of all bytes.
-        if state["checksum"] != _checksum(state) or data != json.dumps(state).encode():
-            raise ValueError("its checksum is wrong")
-        if version != VERSION:
-            raise ValueError(f"version must be {VERSION}, got {version}")
-        best = Candidate(**{**state["best"], "weight_bits": tuple(state["best"]["weight_bits"])})
-        history = state["history"]
-        if not history or not all(type(bits) is float and math.isfinite(bits) for bits in history):
-            raise ValueError("history must hold finite numbers")
-        choices.check(best)
-    except UnicodeDecodeError as error:
-        # The error itself holds the whole file.
-        why = f"byte {error.start} is no UTF-8"
-        raise FormatError("checkpoint", f"{path} must hold the state of a search, it is no text: {why}") from error
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise FormatError("checkpoint", f"{path} must hold the state of a search ({error!r:.200})") from error
-    if other != mark:
-        raise UsageError(f"the checkpoint {path} must be of the same circuit, data, budget, widths and settings")
-    return best, history

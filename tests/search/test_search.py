@@ -25,11 +25,10 @@ from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.quantize.calibration import calibration_flows
 from pcedge.quantize.post_training import aligned_layers
 from pcedge.search.candidates import Candidate, Choices
+from pcedge.search.checkpoint import checksum_of, read_rounds
 from pcedge.search.choosing import Limits, mutated, spent
 from pcedge.search.costs import multiplier_bits
 from pcedge.search.search import Budget, SearchConfig, search
-from pcedge.search.search import _checksum as checksum_of
-from pcedge.search.search import _read as checkpoint_of
 from pcedge.search.sensitivity import layer_losses
 
 QUICK = SearchConfig(generations=2, offspring=3, survivors=2, few=16, many=48)
@@ -263,7 +262,7 @@ def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_text("[" * 200_000)
     done = run.invoke(group, arguments)
     assert done.exit_code == 1 and "must hold the state of a search" in done.output + done.stderr
-    path.write_text(json.dumps({"version": 3, "search": "", "best": {}, "history": [1], "checksum": ""}))
+    path.write_text(json.dumps({"version": 4, "search": "", "rounds": [], "checksum": ""}))
     done = run.invoke(group, arguments)
     assert done.exit_code == 1 and "its checksum is wrong" in done.output + done.stderr
     np.save(tmp_path / "x.npy", np.full(20_000, 255, dtype=np.uint8))
@@ -280,11 +279,8 @@ def test_every_flipped_bit_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     expected = search(circuit, records, budget, settings=replace(QUICK, generations=3))
     search(circuit, records, budget, settings=replace(QUICK, generations=1), checkpoint=path)
     whole = path.read_bytes()
-    plain = quantize(circuit, QuantizationConfig())
-    base = replace(circuit, layers=aligned_layers(circuit.layers, plain.order))
-    choices = Choices.of(base, calibration_flows(base, records), records, QuantizationConfig(), None, 0)
     mark = json.loads(whole)["search"]
-    assert len(checkpoint_of(path, mark, choices)[1]) == 2
+    assert len(read_rounds(path, mark)) == 2
     places = np.random.default_rng(0).permutation(8 * len(whole))
     assert len(places) > 500
     for place in places:
@@ -292,26 +288,29 @@ def test_every_flipped_bit_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)
         with pytest.raises(FormatError, match=r"^checkpoint: .* must hold the state of a search"):
-            checkpoint_of(path, mark, choices)
+            read_rounds(path, mark)
     # Another way to write the same state is none that a search writes.
     for damaged in (whole + b" ", whole.replace(b", ", b",")):
         path.write_bytes(damaged)
         with pytest.raises(FormatError, match="its checksum is wrong"):
-            checkpoint_of(path, mark, choices)
+            read_rounds(path, mark)
     path.write_bytes(whole)
     resumed = search(circuit, records, budget, settings=replace(QUICK, generations=3), checkpoint=path)
     assert (resumed.candidate, resumed.history) == (expected.candidate, expected.history)
     # With a right checksum, so that it is the values that are looked at.
     state = json.loads(whole)
+    first, second = state["rounds"]
     for change in (
-        {"version": 2}, {"history": []}, {"history": ["1.5"]}, {"history": [None]}, {"history": [float("nan")]},
-        {"best": state["best"] | {"leaf_bits": 13}}, {"best": state["best"] | {"state_bits": True}}, {"best": []},
-        {"best": state["best"] | {"weight_bits": state["best"]["weight_bits"][1:]}}, {"history": 3},
+        {"version": 3}, {"rounds": []}, {"rounds": 3}, {"rounds": [second]}, {"rounds": [first, first]},
+        {"rounds": [first | {"many": []}]}, {"rounds": [first | {"many": ["1.5"]}]},
+        {"rounds": [first | {"many": [None]}]}, {"rounds": [first | {"many": [float("nan")]}]},
+        {"rounds": [first | {"candidates": 3}]}, {"rounds": [first | {"more": 3}]},
+        {"rounds": [first, second | {"many": second["few"] * 2}]}, {"rounds": [first, second | {"few": 1.5}]},
     ):  # fmt: skip
         changed = {name: value for name, value in (state | change).items() if name != "checksum"}
         path.write_text(json.dumps({**changed, "checksum": checksum_of(changed)}))
         with pytest.raises(FormatError, match=r"^checkpoint: .* must hold the state of a search"):
-            checkpoint_of(path, mark, choices)
+            read_rounds(path, mark)
 
 
 @pytest.mark.parametrize(
