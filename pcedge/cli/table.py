@@ -20,6 +20,10 @@ TABLE = {
         "completing", "completion",
         "Print what a shell must read to complete commands, options and files of pcedge.",
     ),
+    "compress": (
+        "compression", "compress",
+        "Make a float circuit smaller by passes, each followed by the same refit, within one budget.",
+    ),
     "decode": (
         "coding", "decode",
         "Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.",

@@ -1,8 +1,16 @@
-"""Smaller and larger float circuits by circuit flow (Dang, Liu, Van den Broeck, NeurIPS 2022). Needs numpy only."""
+"""Smaller and larger float circuits: passes with one interface, and what they are made of. Needs numpy only."""
 
 from pcedge.compress.flows import expected_flows, loss_bound
+from pcedge.compress.fold import fold
 from pcedge.compress.growing import grow
+from pcedge.compress.marginal import marginal
+from pcedge.compress.merge import merge_path
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target
 from pcedge.compress.pruning import Pruned, prune
 from pcedge.compress.sharing import share_leaves
+from pcedge.compress.table import PASSES, chain
 
-__all__ = ["Pruned", "expected_flows", "grow", "loss_bound", "prune", "share_leaves"]
+__all__ = [
+    "PASSES", "Evidence", "Outcome", "Pass", "Pruned", "Target", "chain", "expected_flows", "fold", "grow",
+    "loss_bound", "marginal", "merge_path", "prune", "share_leaves",
+]  # fmt: skip

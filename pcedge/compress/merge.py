@@ -336,7 +336,9 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
 
     def build(count: int) -> MergePath:
         least = path.sizes(count)
-        return path.cut(count) if multiple == 1 else merge_path(circuit, flows, _multiples(least, path.latents, multiple))
+        return (
+            path.cut(count) if multiple == 1 else merge_path(circuit, flows, _multiples(least, path.latents, multiple))
+        )
 
     if mean is not None:
         count = max(0, total - round(mean * len(path.latents)))

@@ -186,7 +186,9 @@ def smallest_step(build: Callable[[int], Circuit], last: int, target: Target, fi
         return low
     least = target.cost(build(last))
     if least > target.value:
-        raise UsageError(f"the least that this pass reaches is {least:,.6g} {target.unit}, the budget is {target.value:g}")
+        raise UsageError(
+            f"the least that this pass reaches is {least:,.6g} {target.unit}, the budget is {target.value:g}"
+        )
     low, high = first, last
     while low < high:
         middle = (low + high) // 2

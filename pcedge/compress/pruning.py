@@ -12,6 +12,7 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, ProductLayer, SumLayer
 from pcedge.circuit.rows import entries, float_entries, positions
 from pcedge.compress.flows import BoolArray
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target, smallest_step
 from pcedge.compress.rebuilding import rebuilt
 from pcedge.errors import UsageError
 
@@ -248,3 +249,34 @@ def _select_blocks(
 def _share(fraction: float, count: int) -> int:
     """Give the whole part of a share; 0.29 of 100 is 29, though the product is a little less."""
     return math.floor(fraction * count + 1e-9)
+
+
+#: a search for the fraction that reaches a target tries so many
+FRACTIONS = 64
+
+
+def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
+    shape, _, said = (argument or "edges").partition("=")
+    flows = evidence.flows(circuit)
+    if said:
+        try:
+            fraction = float(said)
+        except ValueError:
+            raise UsageError(f"prune:{shape}= must be followed by the share to drop, got {said!r}") from None
+    elif target is None:
+        raise UsageError(f"prune must have a budget or the share to drop, as in prune:{shape}=0.5")
+    else:
+
+        def build(step: int) -> Circuit:
+            return prune(circuit, flows, step / FRACTIONS, shape, even=False).circuit
+
+        fraction = smallest_step(build, FRACTIONS - 1, target) / FRACTIONS
+    pruned = prune(circuit, flows, fraction, shape, even=False)
+    return Outcome(pruned.circuit, None, ({"fraction": fraction, "dropped_edges": pruned.edges},))
+
+
+PRUNE = Pass(
+    "prune", _run, "structure", ("data", "target"), "edges, states or blocks of least flow",
+    "edges (the default), states or blocks, and the share to drop in place of a budget: prune:states=0.5",
+    "Dang, Liu and Van den Broeck, 2022; Pruning by Explaining (Yeom et al., 2021)",
+)  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target
 from pcedge.errors import UsageError
 
 #: rounds of clustering at most
@@ -44,14 +45,10 @@ def share_leaves(circuit: Circuit, flows: Sequence[FloatArray | None], tables: i
     if len(flows) != len(circuit.layers):
         raise UsageError(f"flows must have an entry for each of {len(circuit.layers)} layers, got {len(flows)}")
     layers: list[Layer] = list(circuit.layers)
-    groups: dict[int, list[int]] = {}
-    for index, layer in enumerate(layers):
-        if isinstance(layer, InputLayer) and layer.parametric is None and layer.table.shape[1] > 2:
-            groups.setdefault(layer.table.shape[1], []).append(index)
-    for group in groups.values():
+    for group in table_groups(circuit).values():
         members = [layer for index in group if isinstance(layer := layers[index], InputLayer)]
         rows = np.concatenate([layer.table for layer in members])
-        used = np.concatenate([_used(flows[index], layers[index]) for index in group])
+        used = np.concatenate([used_by(flows[index], layers[index]) for index in group])
         centres, nearest = cluster_tables(rows, used, tables, seed)
         shared = centres[nearest]
         first = 0
@@ -61,7 +58,17 @@ def share_leaves(circuit: Circuit, flows: Sequence[FloatArray | None], tables: i
     return replace(circuit, layers=tuple(layers))
 
 
-def _used(flow: FloatArray | None, layer: Layer) -> FloatArray:
+def table_groups(circuit: Circuit) -> dict[int, list[int]]:
+    """Give the layers of leaves whose tables can be shared, by their number of symbols, 3 and more."""
+    groups: dict[int, list[int]] = {}
+    for index, layer in enumerate(circuit.layers):
+        if isinstance(layer, InputLayer) and layer.parametric is None and layer.table.shape[1] > 2:
+            groups.setdefault(layer.table.shape[1], []).append(index)
+    return groups
+
+
+def used_by(flow: FloatArray | None, layer: Layer) -> FloatArray:
+    """Give how many records use each leaf of a layer."""
     assert isinstance(layer, InputLayer)
     if flow is None or flow.shape != layer.table.shape:
         got = None if flow is None else flow.shape
@@ -105,3 +112,31 @@ def nearest_tables(rows: FloatArray, tables: FloatArray) -> IntArray:
 
 def _logs(tables: FloatArray) -> FloatArray:
     return np.asarray(np.log((1 - EVEN) * tables + EVEN / tables.shape[1]))
+
+
+#: the part of a budget of memory that shared tables take where nobody says how many there are
+SHARE = 0.2
+#: tables where there is no budget, and the least
+TABLES, LEAST_TABLES = 256, 4
+
+
+def tables_for(circuit: Circuit, budget_bits: float | None, leaf_bits: int) -> int:
+    """Choose how many tables leaves share: so many as take a fifth of the budget, in each number of symbols."""
+    groups = table_groups(circuit)
+    if budget_bits is None or not groups:
+        return TABLES
+    bits = sum((symbols - 1) * leaf_bits for symbols in groups)
+    return max(LEAST_TABLES, int(SHARE * budget_bits / bits))
+
+
+def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
+    if argument is not None and (not argument.isdecimal() or int(argument) < 1):
+        raise UsageError(f"share must say how many tables, as in share:64, got share:{argument}")
+    tables = TABLES if argument is None else int(argument)
+    return Outcome(share_leaves(circuit, evidence.flows(circuit), tables, evidence.seed), None, ({"tables": tables},))
+
+
+SHARE_PASS = Pass(
+    "share", _run, "structure", ("data",), "leaf tables, which leaves share", "how many tables",
+    "k-means by code length; Guo et al., learnable vector storage, 2023", refits=False,
+)  # fmt: skip

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
-from pcedge.compress.sharing import cluster_tables, nearest_tables
+from pcedge.compress.nesting import LEAST_SYMBOLS, shapes_of
+from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import UsageError
 from pcedge.integer.nested import NestedTables, in_order
 from pcedge.quantize.rounding import least_code_length
-
-#: tables of fewer symbols than this have no shape between the first symbol and the last
-LEAST_SYMBOLS = 4
 
 
 def nest(tables: FloatArray, masters: int, leaf_bits: int, seed: int = 0) -> tuple[NestedTables, IntArray]:
@@ -56,33 +54,6 @@ def nest(tables: FloatArray, masters: int, leaf_bits: int, seed: int = 0) -> tup
     rank[used_masters] = np.arange(len(used_masters))
     entries = np.concatenate([rank[entries[:, :1]], entries[:, 1:]], axis=1)
     return NestedTables(cumulative[used_masters], entries), leaves
-
-
-def shapes_of(tables: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give the distributions between the first symbol and the last, (T, V − 2), and how much lies there."""
-    inside = tables[:, 1:-1].sum(axis=1)
-    even = np.full((1, tables.shape[1] - 2), 1 / (tables.shape[1] - 2))
-    return np.where(inside[:, None] > 0, tables[:, 1:-1] / np.maximum(inside, 1e-300)[:, None], even), inside
-
-
-def nested_again(tables: FloatArray, used: FloatArray, centres: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Bring tables that EM has moved back to masters: each takes its best, each master is the mean of its tables.
-
-    Args:
-        tables: (T, V).
-        used: how often each is used, (T,).
-        centres: the masters' shapes so far, (M, V − 2).
-
-    Returns:
-        The tables and the masters' shapes.
-    """
-    shapes, inside = shapes_of(tables)
-    number = nearest_tables(shapes, centres)
-    weights = np.zeros((len(centres), len(shapes)))
-    weights[number, np.arange(len(shapes))] = used * inside
-    totals = weights.sum(axis=1, keepdims=True)
-    centres = np.where(totals > 0, weights @ shapes / np.where(totals > 0, totals, 1.0), centres)
-    return np.concatenate([tables[:, :1], inside[:, None] * centres[number], tables[:, -1:]], axis=1), centres
 
 
 def nested_groups(sizes: list[int]) -> Iterator[tuple[int, list[int]]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, SumLayer
 from pcedge.circuit.rows import SparseRows
+from pcedge.compress.nesting import LEAST_SYMBOLS, nested_again, shapes_of
 from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time
@@ -22,7 +23,6 @@ from pcedge.learn.plan import LeafStack
 from pcedge.learn.priors import leaf_priors, tree_shrunk
 from pcedge.learn.workers import own_device
 from pcedge.quantize.config import QuantizationConfig
-from pcedge.quantize.nested import LEAST_SYMBOLS, nested_again, shapes_of
 from pcedge.quantize.post_training import weight_bits_of
 from pcedge.quantize.refine_config import Progress, RefineConfig
 from pcedge.quantize.rows import round_rows

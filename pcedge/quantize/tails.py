@@ -13,10 +13,10 @@ from pcedge.arithmetic import ceil_log2
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import InputLayer, Layer, ProductLayer, SumLayer, parameters_of
 from pcedge.circuit.rows import SparseRows, Weights, entries
+from pcedge.compress.nesting import LEAST_SYMBOLS
 from pcedge.data.value_grid import ValueGrid
 from pcedge.integer.circuit import IntegerInput, IntegerLayer, IntegerSum
 from pcedge.quantize.config import QuantizationConfig
-from pcedge.quantize.nested import LEAST_SYMBOLS
 from pcedge.quantize.rows import round_matrix
 from pcedge.tails import TAIL_BITS
 
