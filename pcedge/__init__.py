@@ -19,7 +19,7 @@ _HOMES = {
     "ReferenceEngine": "pcedge.engines", "Codec": "pcedge.codec", "Decoder": "pcedge.codec",
     "Encoder": "pcedge.codec",
     "load": "pcedge.front", "to_integer": "pcedge.front", "encode": "pcedge.front", "decode": "pcedge.front",
-    "encode_file": "pcedge.front", "decode_file": "pcedge.front",
+    "encode_file": "pcedge.front", "decode_file": "pcedge.front", "explain": "pcedge.front",
     "read_onnx": "pcedge.export", "write_onnx": "pcedge.export", "write_project": "pcedge.export",
     "estimate_cost": "pcedge.export", "quantize_within": "pcedge.search.budget",
     "write_unrolled": "pcedge.export", "to_hls4ml": "pcedge.export", "append_to_hls4ml": "pcedge.export",

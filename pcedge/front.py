@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,8 @@ from pcedge import limits
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.codec import files
 from pcedge.codec.codec import Codec
-from pcedge.codec.decoder import StreamSource
+from pcedge.codec.decoder import StreamFile, StreamSource
+from pcedge.codec.registry import find_circuit
 from pcedge.codec.source import Source, program_of
 from pcedge.codec.stream import check_lanes
 from pcedge.data.reading import PLAIN, Reading
@@ -24,6 +26,9 @@ from pcedge.files import is_safetensors
 from pcedge.integer import IntegerCircuit
 from pcedge.native import EngineName
 from pcedge.schedule.program import Program
+
+if TYPE_CHECKING:
+    from pcedge.evaluate.explaining import Explanation
 
 
 def load(source: limits.Source) -> Circuit | IntegerCircuit:
@@ -124,13 +129,14 @@ def encode(
 
 
 def decode(
-    circuit: Source, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
+    circuit: Source | None, data: StreamSource, engine: EngineName = "auto", records: slice | None = None,
     given: ArrayLike | None = None,
 ) -> NDArray[np.generic]:  # fmt: skip
     """Restore the records of a stream, with their dtype and shape; of a circuit with a grid, the grid's values.
 
     Args:
-        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`); None
+            finds that which the stream names, as `pcedge.codec.registry.find_circuit` does.
         data: the stream, or a file of it as path or binary file, of which no more is read than some records need.
         engine: `auto`, `native` or `numpy`.
         records: which records, a slice of step 1; None restores all.
@@ -138,11 +144,11 @@ def decode(
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: an end of `records` is not among them, given values are missing that the stream needs, or it has no
-            use for them.
+        UsageError: no circuit is found, an end of `records` is not among them, given values are missing that the stream
+            needs, or it has no use for them.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    codec = _codec(circuit, engine=engine)
+    codec = _codec(_named(data) if circuit is None else circuit, engine=engine)
     return files.values_of(codec.engine.circuit, codec.decode(data, records=records, given=given))
 
 
@@ -166,11 +172,14 @@ def encode_file(
     return files.encode_file(_codec(circuit, given=given).engine, os.fspath(source), reading, lanes).stream
 
 
-def decode_file(circuit: Source, data: bytes, format: str | None = None, given: ArrayLike | None = None) -> bytes:
+def decode_file(
+    circuit: Source | None, data: bytes, format: str | None = None, given: ArrayLike | None = None
+) -> bytes:
     """Restore the file of a stream.
 
     Args:
-        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`).
+        circuit: an integer circuit, a file of one (`.pcp`, `.onnx`), or the name of a shipped one (`pcedge zoo`); None
+            finds that which the stream names.
         data: the stream.
         format: `npy`, `csv`, `tsv`, `raw`, `wav` or `idx`; None gives the file that was encoded, byte for byte, and a
             `.npy` file where the stream names none.
@@ -178,7 +187,72 @@ def decode_file(circuit: Source, data: bytes, format: str | None = None, given: 
 
     Raises:
         StreamError: the stream is truncated, damaged, of another version, or of another circuit.
-        UsageError: the format cannot hold the data, or given values as in `decode`.
+        UsageError: no circuit is found, the format cannot hold the data, or given values as in `decode`.
         DataError: the given values have another shape, or are not those of the encoder.
     """
-    return files.decode_file(_codec(circuit).engine, data, format, given=given).data
+    return files.decode_file(
+        _codec(_named(data) if circuit is None else circuit).engine, data, format, given=given
+    ).data
+
+
+def _named(data: StreamSource) -> Program:
+    """Find the circuit that a stream names.
+
+    Raises:
+        StreamError: its header is damaged.
+        UsageError: there is no such circuit.
+    """
+    with contextlib.closing(StreamFile(data)) as file:
+        found = find_circuit(file.head.digest.hex())
+    if not isinstance(data, bytes | bytearray | memoryview | str | os.PathLike):
+        data.seek(0)  # whoever decodes reads it again
+    return found
+
+
+def explain(
+    circuit: Circuit | Source, x: ArrayLike, records: Sequence[int] | None = None, top: int = 5, *,
+    others: bool = True, missing: float | None = None, engine: EngineName = "auto",
+) -> Explanation:  # fmt: skip
+    """Share the bits of records, -log2 p, out to their variables; the shares of a record sum to its bits.
+
+    Args:
+        circuit: a float circuit, an integer one, a file of either, or the name of a shipped one (`pcedge zoo`), which
+            is the integer circuit.
+        x: data of shape (N, …) as the circuit takes them; a symbol of -1, or a value of a grid that is NaN or None, is
+            missing and summed out.
+        records: numbers of the records that are explained; None takes those that cost most, the lower of equals first.
+        top: how many these are, at most.
+        others: whether to give the bits of each variable given all others, too: a likelihood a variable.
+        missing: of a circuit with a predictor stage, what marks a missing number.
+        engine: `auto`, `native` or `numpy`, of an integer circuit; the result is the same.
+
+    Returns:
+        An `Explanation`: `records`, (n,), `shares`, `given_others` and `widths`, (n, variables), `bits`, (n,), ….
+
+    Raises:
+        DataError: the data do not fit the circuit.
+        UsageError: a number is that of no record, or `top` is below 1.
+        FormatError: the file breaks its format.
+
+    Example:
+        >>> from pcedge.data import load_array
+        >>> found = explain("digits", load_array("digits"), top=1)
+        >>> found.records.tolist(), found.bits.round(1).tolist(), int(found.shares[0].argmax())
+        ([293], [191.9], 34)
+    """
+    from pcedge.data.maps import symbols_of
+    from pcedge.data.predictor import Predictor
+    from pcedge.evaluate.explaining import explain_records, explain_rows
+    from pcedge.export.onnx.shipped import is_shipped
+
+    if not isinstance(circuit, Circuit | IntegerCircuit | Program) and not is_shipped(circuit):
+        circuit = load(circuit)
+    model = circuit if isinstance(circuit, Circuit) else _codec(circuit, engine=engine).engine
+    described = model if isinstance(model, Circuit) else model.circuit
+    if isinstance(described.symbolizer, Predictor):
+        return explain_rows(model, x, records, top, missing)
+    if described.symbolizer is not None:
+        x = symbols_of(described.symbolizer, x)
+    elif described.grid is not None and not described.grid.plain:
+        x = described.grid.symbols_of(x, allow_missing=True)
+    return explain_records(model, x, records, top, others=others)

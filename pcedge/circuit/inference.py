@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -298,22 +298,30 @@ def inside(
         mix: what a sum makes of its children's log values (N, children); None adds them up.
     """
     values: list[FloatArray] = []
-    ends, mix = ends or {}, mix or log_sum
-    with np.errstate(divide="ignore"):
-        for index, layer in enumerate(circuit.layers):
-            if index in ends:
-                variable = circuit.scopes[index].bit_length() - 1
-                values.append(ends[index][:, records[:, variable]].T)
-            elif isinstance(layer, InputLayer):
-                symbols = records[:, layer.variable]
-                table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
-                values.append(table[:, symbols].T)  # -1 picks the last column, log 1: summed out
-            elif isinstance(layer, ProductLayer):
-                factors = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
-                values.append(np.sum(factors, axis=0))
-            else:
-                values.append(mix(layer, np.concatenate([values[child] for child in layer.children], axis=1)))
+    for index in range(len(circuit.layers)):
+        values.append(layer_logs(circuit, index, values, records, ends or {}, mix or log_sum))
     return values
+
+
+def layer_logs(
+    circuit: Circuit, index: int, values: Sequence[FloatArray] | Mapping[int, FloatArray], records: IntArray,
+    ends: Mapping[int, FloatArray], mix: Callable[[SumLayer, FloatArray], FloatArray],
+) -> FloatArray:  # fmt: skip
+    """Compute the log values of one layer, (N, units), of those of its children; the rest is as in `inside`."""
+    layer = circuit.layers[index]
+    with np.errstate(divide="ignore"):
+        if index in ends:
+            variable = circuit.scopes[index].bit_length() - 1
+            return ends[index][:, records[:, variable]].T
+        if isinstance(layer, InputLayer):
+            table = np.log(np.concatenate([layer.table, np.ones((len(layer.table), 1))], axis=1))
+            logs: FloatArray = table[:, records[:, layer.variable]].T  # -1 picks the last column, log 1: summed out
+            return logs
+        if isinstance(layer, ProductLayer):
+            factors = [values[child][:, layer.gather[:, column]] for column, child in enumerate(layer.children)]
+            total: FloatArray = np.sum(factors, axis=0)
+            return total
+        return mix(layer, np.concatenate([values[child] for child in layer.children], axis=1))
 
 
 def log_sum(layer: SumLayer, child_logs: FloatArray) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pcedge.cli.each import DATA, OUT, STREAMS, EachCommand, open_coder
+from pcedge.cli.each import CIRCUIT_OR_STREAMS, DATA, OUT, STREAMS, EachCommand, open_coder
 from pcedge.cli.giving import known_values, refuse_given, variables_of
 from pcedge.cli.grids import coded_reading
 from pcedge.cli.inputs import (
@@ -193,8 +193,8 @@ def encode(
     alone={"lost": "--lost", "known": "--given"},
     example="pcedge decode m.onnx x.pce y.npy",
 )
-@click.argument("model", type=MODEL)
-@click.argument("stream", nargs=-1, required=True, type=STREAMS)
+@click.argument("model", type=CIRCUIT_OR_STREAMS)
+@click.argument("stream", nargs=-1, type=STREAMS, metavar="STREAM...")
 @click.argument("out", type=OUT)
 @click.option(
     "--format", "name", type=click.Choice(FORMATS),
@@ -215,10 +215,12 @@ def encode(
 )  # fmt: skip
 @engine_options
 def decode(
-    model: str, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None, known: str | None,
-    engine_name: str, threads: int,
+    model: str | None, stream: str, out: Path, name: str | None, records: slice | None, lost: Path | None,
+    known: str | None, engine_name: str, threads: int,
 ) -> Result:  # fmt: skip
     """Restore the file of a stream, or its records with their dtype and shape; - is stdin, and stdout.
+
+    Without MODEL the circuit is found by the digest in the stream: a shipped one, or a file in a folder of circuits.
 
     Where OUT ends in /, or there are many streams or a quoted glob, every stream has a file of its own in that folder.
     """
@@ -226,7 +228,7 @@ def decode(
     from pcedge.codec.files import decode_file, decode_records, file_of, with_values
 
     name = format_of(out, name)
-    engine = open_coder(model, engine_name, threads)
+    engine = open_coder(model, engine_name, threads, stream)
     part: dict[str, Any] = {}
     with contextlib.closing(StreamFile(stream)) as file:
         head = file.head

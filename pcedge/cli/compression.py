@@ -145,7 +145,7 @@ def _list() -> Result:
         [[name, row["reduces"], row["keeps"], ", ".join(row["needs"]), row["argument"] or "", row["source"]]
          for name, row in rows.items()],
     )  # fmt: skip
-    return {"passes": rows, "auto": {"kbit": AUTO_KBIT, "other": AUTO}}, text, 0
+    return {"passes": rows, "auto": {"kbit": AUTO_KBIT, "other": AUTO}}, [text], 0
 
 
 def _marginal(circuit: Circuit, names: str) -> tuple[Circuit, list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import time
@@ -12,13 +13,14 @@ from typing import Any
 import click
 
 from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DataPath, PipedPath
+from pcedge.cli.inputs import DataPath, ModelPath, PipedPath
 from pcedge.cli.output import Command, Result, counted, leave, options_given, progress
 from pcedge.cli.paths import unwatched
 from pcedge.cli.streams import say, say_ended, why
 from pcedge.data.forms import SUFFIXES
 from pcedge.data.readers import DIGITS, KNOWN, split_name
 from pcedge.errors import DataError, PcedgeError
+from pcedge.export import zoo
 
 #: what ends the name of a stream
 SUFFIX = ".pce"
@@ -56,9 +58,20 @@ class _FileOrFolder(PipedPath):
         return super().convert(value, param, ctx)
 
 
+class _ModelOrStreams(ModelPath):
+    """Take a circuit, or what holds streams, which name theirs."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let folders, globs and stdin through."""
+        if os.path.isdir(value) or is_glob(value) or value == "-":
+            return STREAMS.convert(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 #: what encode and decode read, and what they write
 DATA = _Data(exists=True, allow_dash=True)
 STREAMS = _Globbed(exists=True, allow_dash=True)
+CIRCUIT_OR_STREAMS = _ModelOrStreams(exists=True)
 OUT = _FileOrFolder(path_type=Path, allow_dash=True)
 
 
@@ -128,6 +141,8 @@ class EachCommand(Command):
     def work(self, ctx: click.Context) -> Any:
         """Do the one file, or each of many."""
         again, fail_fast = ctx.params.pop("again"), ctx.params.pop("fail_fast")
+        if self.streams:
+            _find_streams(ctx, self.source)
         words, out = ctx.params[self.source], ctx.params["out"]
         many = _META in ctx.meta or len(words) > 1 or is_glob(words[0])
         many = many or (os.path.isdir(words[0]) and (self.streams or out.is_dir()))
@@ -204,8 +219,8 @@ class EachCommand(Command):
         self, ctx: click.Context, places: list[tuple[str, Path]], out: Path, again: bool, fail_fast: bool
     ) -> Result:
         """Do the files; give what became of each."""
-        # What is wrong with the circuit is wrong for all.
-        open_coder(ctx.params["model"], ctx.params["engine_name"], ctx.params["threads"])
+        if ctx.params["model"] is not None:  # what is wrong with the circuit is wrong for all
+            open_coder(ctx.params["model"], ctx.params["engine_name"], ctx.params["threads"])
         done: list[dict[str, Any]] = []
         told = time.monotonic()
         try:
@@ -302,14 +317,54 @@ def _why(entry: dict[str, Any], source: str) -> str:
     return text if os.path.normpath(path) in text else f"{path}: {text}"
 
 
-def open_coder(model: str, name: str, threads: int) -> Any:
-    """Open the engine of the running command, once for all of its files; say what coding costs where it costs much."""
+def _find_streams(ctx: click.Context, source: str) -> None:
+    """Take the first word for streams where it is no circuit: the model is None then.
+
+    Raises:
+        click.MissingParameter: there are no streams.
+    """
+    from pcedge.codec import archive, container
+
+    model = ctx.params["model"]
+    if model in zoo() or not (os.path.isdir(model) or is_glob(model) or _holds(model, container.MAGIC, archive.MAGIC)):
+        if not ctx.params[source]:
+            raise click.MissingParameter(ctx=ctx, param=next(p for p in ctx.command.params if p.name == source))
+        return
+    ctx.params[source], ctx.params["model"] = (model, *ctx.params[source]), None
+
+
+def _holds(path: str, *magics: bytes) -> bool:
+    """Tell whether there is a file that begins with one of some bytes."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(max(map(len, magics))).startswith(magics)
+
+
+def open_coder(model: str | None, name: str, threads: int, stream: str = "") -> Any:
+    """Open the engine of the running command, once for all of its files; say what coding costs where it costs much.
+
+    Args:
+        model: the circuit; None takes that whose digest the stream names.
+        name: of the engine.
+        threads: its threads.
+        stream: a file of a stream.
+
+    Raises:
+        UsageError: there is no such circuit.
+        StreamError: the header of the stream is damaged.
+    """
     from pcedge.cli.coding import say_how
+    from pcedge.codec.decoder import StreamFile
+    from pcedge.codec.registry import find_circuit
     from pcedge.native import open_engine
 
-    held = click.get_current_context().meta
-    if _META + model not in held:
-        engine = open_engine(read_integer(model), name, threads)
+    held, key = click.get_current_context().meta, model
+    if key is None:
+        with contextlib.closing(StreamFile(stream)) as file:
+            key = file.head.digest.hex()
+    if _META + key not in held:
+        engine = open_engine(read_integer(model) if model is not None else find_circuit(key), name, threads)
         say_how(engine)
-        held[_META + model] = engine
-    return held[_META + model]
+        held[_META + key] = engine
+    return held[_META + key]

@@ -28,6 +28,7 @@ from pcedge.data.readers import KNOWN, notes_of, split_name
 from pcedge.data.widths import wider_numbers
 from pcedge.errors import DataError, UsageError
 from pcedge.export import zoo
+from pcedge.export.onnx.shipped import is_shipped
 from pcedge.integer import IntegerCircuit
 from pcedge.native.choice import ENGINES
 
@@ -103,11 +104,16 @@ class Marker(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 class ModelPath(PipedPath):
-    """Take a file, or the name of a shipped circuit; - is stdin where it may be."""
+    """Take a file, or the name or digest of a shipped circuit; - is stdin where it may be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Let the names through."""
-        return value if value in zoo() else super().convert(value, param, ctx)
+        """Let names and digests through."""
+        try:
+            if value in zoo() or is_shipped(value):
+                return value
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete the names and files."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from pcedge.circuit import Circuit
 from pcedge.cli.files import read_integer
 from pcedge.cli.grids import integer_mark, said_missing
 from pcedge.cli.inputs import (
@@ -99,7 +100,7 @@ def score(
         "variables": shares.shape[1], "mean_shares": None if means is None else means.tolist(),
         "impossible_by_variable": blamed.tolist(),
     }  # fmt: skip
-    names = _names(engine.circuit, data, reading, shares.shape[1])
+    names = column_names(engine.circuit, data, reading, shares.shape[1])
     if names is not None:
         result["columns"] = names
     order = np.argsort(-(blamed if means is None else means), kind="stable")[:SHOWN].tolist()
@@ -110,7 +111,7 @@ def score(
     return result, [text, table(title, ["variable", "mean share", "makes impossible"], rows)], 0
 
 
-def _names(circuit: IntegerCircuit, data: str, reading: Reading, count: int) -> list[str] | None:
+def column_names(circuit: Circuit | IntegerCircuit, data: str, reading: Reading, count: int) -> list[str] | None:
     """Give the names of the variables: of the circuit's columns, or of a table's header; None where there are none."""
     from pcedge.data import is_table, table_head
     from pcedge.data.predictor import Predictor

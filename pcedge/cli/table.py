@@ -47,6 +47,10 @@ TABLE = {
         "evaluating", "evaluate",
         "Compare an integer circuit with its float circuit: worst records, classes, queries, out-of-distribution data.",
     ),
+    "explain": (
+        "explaining", "explain",
+        "Tell which variables make records unlikely: the bits of each, which sum to the record's -log2 p.",
+    ),
     "export": ("exporting", "export", "Lower an integer circuit to an HLS project with testbench and golden vectors."),
     "grow": (
         "compressing", "grow", "Clone every latent state of a float circuit, with noise, so that training can go on.",

@@ -17,16 +17,19 @@ from pcedge.cli.output import Command, Result, table, whole_file
 def zoo(name: str | None, out: Path | None) -> Result:
     """List the circuits that come with pcedge; their names stand for files wherever an integer circuit is asked for.
 
+    So do their digests, of which 8 digits are enough: NAME, everywhere, may be digest:ccdbf743 or ccdbf743.
+
     digits is a float circuit too: where one will do (info, loglik, quantize, train --init, prune, grow, evaluate)
     its name is that one, and the integer circuit made of it elsewhere (encode, decode, score, sample, verify, …).
     """
+    from pcedge.export.onnx.shipped import LEAST_DIGITS, zoo_bytes, zoo_name
     from pcedge.export.onnx.shipped import zoo as shipped
-    from pcedge.export.onnx.shipped import zoo_bytes
 
     if name is None and out is not None:
         raise click.UsageError("--out must come with the NAME of a circuit")
     known = shipped()
     if name is not None:
+        name = zoo_name(name)
         data = zoo_bytes(name)
         known = {name: known[name]}
         if out is not None:
@@ -38,15 +41,21 @@ def zoo(name: str | None, out: Path | None) -> Result:
     columns = ["name", "variables", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
     rows: list[list[object]] = [
         [key, *(entry[field] for field in ("variables", "symbols", "states", "bytes")),
-         *(entry[field] for field in ("float_bits", "integer_bits", "file_bits"))]
+         *("" if entry[field] is None else entry[field] for field in ("float_bits", "integer_bits", "file_bits"))]
         for key, entry in known.items()
     ]  # fmt: skip
     notes = [
-        textwrap.fill(f"{key}: {entry['data']}; {entry['source']}", 80, subsequent_indent="  ")
+        textwrap.fill(
+            f"{key}: {entry['data']}; {entry['source']}; {entry['records']:,} test records; digest "
+            f"{entry['digest'][:LEAST_DIGITS]}",
+            80,
+            subsequent_indent="  ",
+        )
         for key, entry in known.items()
     ]
     lanes = {entry["lanes"] for entry in known.values()}
     title = (
-        f"bits of a value of the test data; files with {', '.join(map(str, sorted(lanes)))} lanes, everything counted"
+        "bits of a value of the whole test set, of floats where their circuit is at hand; files with "
+        f"{', '.join(map(str, sorted(lanes)))} lanes, everything counted"
     )
     return result, [table(title, columns, rows, whole=True), *notes], 0

@@ -78,22 +78,23 @@ def find_circuit(digest: str) -> Program:
     """Find a circuit by its digest: named in this process, else a file in one of the folders, else shipped.
 
     Args:
-        digest: 64 hexadecimal digits.
+        digest: 64 hexadecimal digits, or the first 32, which a stream has.
 
     Raises:
         UsageError: there is none; the message names the digest, and where it was looked for.
     """
-    if digest in _named:
-        return _named[digest]
+    if (known := next((known for known in _named if known.startswith(digest)), None)) is not None:
+        return _named[known]
     for path in _files(digest):
         try:
-            if _digest_of(path, path.stat().st_mtime_ns) == digest:
-                _named[digest] = open_program(path)
-                return _named[digest]
+            whole = _digest_of(path, path.stat().st_mtime_ns)
+            if whole.startswith(digest):
+                _named[whole] = open_program(path)
+                return _named[whole]
         except (PcedgeError, OSError):
             continue  # another file may hold it
     if (found := shipped(digest)) is not None:
-        _named[digest] = found
+        _named[found.circuit.digest.hex()] = found
         return found
     raise UsageError(
         f"the circuit {digest} must be in one of the folders {', '.join(map(str, folders()))}: put its .pcp or .onnx "
@@ -114,7 +115,7 @@ def engine_of(digest: str) -> Engine:
 def _files(digest: str) -> Iterator[Path]:
     """List the files that may hold a circuit, those with its name first."""
     for folder in folders():
-        yield from (folder / f"{digest}{suffix}" for suffix in SUFFIXES if (folder / f"{digest}{suffix}").exists())
+        yield from sorted(path for suffix in SUFFIXES for path in folder.glob(f"{digest}*{suffix}"))
     for folder in folders():
         yield from sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES)
 

@@ -1,4 +1,4 @@
-"""Folding: exact products of consecutive sums, of sums into leaves, and of equal units (docs/passes.md, section fold)."""
+"""Folding: exact products of sums, of sums into leaves, and of equal units (docs/passes.md, section fold)."""
 
 from __future__ import annotations
 

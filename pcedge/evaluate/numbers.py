@@ -17,7 +17,7 @@ from pcedge.data.predictor import Predictor
 from pcedge.engines.base import Engine
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
-from pcedge.evaluate.statistics import RecordBits
+from pcedge.evaluate.statistics import RecordBits, interval_bits
 from pcedge.integer.circuit import IntegerCircuit
 
 
@@ -65,7 +65,7 @@ def row_bits(circuit: Circuit, model: IntegerCircuit, x: ArrayLike) -> RecordBit
     bounds = token_bounds(model)
     width = bounds[classes, tokens + 1] - bounds[classes, tokens]
     floats, likelihoods = (-token_logs(of)[classes, tokens] / math.log(2) + raw for of in (circuit, model))
-    intervals = model.scale_bits - np.log2(width) + raw
+    intervals = interval_bits(width, model.scale_bits) + raw
     return RecordBits(*(bits.sum(axis=1) for bits in (floats, likelihoods, intervals, width == model.floor)))
 
 

@@ -106,11 +106,21 @@ def record_bits(
         block = slice(first, min(first + BLOCK, count))
         floats[block], likelihoods[block] = (-logs for logs in log2_pair(circuit, engine, records[block]))
         lo, hi = engine.intervals(records[block])
-        intervals[block] = (engine.circuit.scale_bits - np.log2(hi - lo)).sum(axis=1)
+        intervals[block] = interval_bits(hi - lo, engine.circuit.scale_bits).sum(axis=1)
         floors[block] = (hi - lo == engine.circuit.floor).sum(axis=1)
         if progress:
             progress(block.stop, count)
     return RecordBits(floats, likelihoods, intervals, floors)
+
+
+def interval_bits(width: IntArray, scale_bits: int) -> FloatArray:
+    """Give the bits of coding intervals, of any shape: P − log2 of the width; 0 where it is 0, for nothing is coded.
+
+    Example:
+        >>> interval_bits(np.array([1 << 24, 1 << 21, 0]), 24).tolist()
+        [0.0, 3.0, 0.0]
+    """
+    return np.asarray(np.where(width > 0, scale_bits - np.log2(np.maximum(width, 1)), 0.0), dtype=np.float64)
 
 
 def log2_pair(circuit: Circuit, engine: ReferenceEngine, records: IntArray) -> tuple[FloatArray, FloatArray]:

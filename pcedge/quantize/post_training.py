@@ -69,11 +69,7 @@ def quantize(
     bits = _merge_bits(circuit, layers, config)
     shapes = tuple(layer.shape for layer in layers)
     variables = len(circuit.cardinalities)
-    spans = circuit.spans if layers is circuit.layers else layer_spans(shapes)
-    if spans is not None:
-        order = tuple(find_regions(shapes, order, spans).order.tolist())
-    elif order is None:
-        order = clustered_order(shapes)
+    order = _order(circuit, layers, order)
     if sorted(order) != list(range(variables)):
         raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
     scale_bits, range_bits = CODERS[config.coder]
@@ -110,6 +106,20 @@ def _nest_leaves(
         for number, cumulative in zip(group, np.split(leaves, ends), strict=True):
             replaced[indices[number]] = IntegerInput(inputs[indices[number]].variable, cumulative)
     return tuple(replaced), tuple(nestings)
+
+
+def default_order(circuit: Circuit) -> tuple[int, ...]:
+    """Give the coding order that `quantize` gives a float circuit where none is asked for."""
+    return _order(circuit, _merge_inputs(circuit.layers), None)
+
+
+def _order(circuit: Circuit, layers: tuple[Layer, ...], order: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Choose the coding order of merged layers, or check the one that is asked for where there is a tree of regions."""
+    shapes = tuple(layer.shape for layer in layers)
+    spans = circuit.spans if layers is circuit.layers else layer_spans(shapes)
+    if spans is not None:
+        return tuple(find_regions(shapes, order, spans).order.tolist())
+    return clustered_order(shapes) if order is None else order
 
 
 def aligned_layers(layers: tuple[Layer, ...], order: tuple[int, ...]) -> tuple[Layer, ...]:

@@ -36,6 +36,9 @@ FLOW_RECORDS, PREDICT_RECORDS = 20_000, 2048
 #: records that stand in for data that are not there, drawn from the teacher: train and valid
 DRAWN = (10_000, 1_000)
 
+#: share of a budget of memory or cycles that passes leave to what trained weights change of it
+RESERVE = 0.005
+
 #: M-steps after each pass that does not keep the distribution
 REFIT = 25
 
@@ -180,14 +183,20 @@ def _one(
     if watcher is not None:
         watcher(number, len(passes), each.name)
     start = time.monotonic()
-    target = None
+    target, chosen = None, each.name == "share" and told is None
     if config.unit is not None:
         target = _target(config, circuit, evidence, bits_before, passes[number + 1 :])
-        if each.name == "share" and told is None:
-            told = _most_tables(circuit, config, target)
+        if chosen:
+            told = str(_tables(circuit, config))
     # What keeps the budget already is left as it is; a limit of loss is kept by every circuit that did nothing yet.
     done = target is not None and config.unit != "loss" and "target" in each.needs and target.reached(circuit)
     outcome = None if done else each.run(circuit, evidence, target, told)
+    if each.name == "share" and chosen and outcome is not None and config.unit == "kbit":
+        # Which tables leaves share changes the memory a little: fewer, until the budget holds.
+        assert target is not None and told is not None
+        while int(told) > LEAST_TABLES and target.cost(outcome.circuit) > config.value:
+            told = str(max(LEAST_TABLES, int(told) * 15 // 16))
+            outcome = each.run(circuit, evidence, target, told)
     made = circuit if outcome is None else outcome.circuit
     some = evidence.train[:: max(1, len(evidence.train) // PREDICT_RECORDS)]
     predicted = evidence.bits(made, some) - evidence.bits(circuit, some)
@@ -263,16 +272,6 @@ def _tables(circuit: Circuit, config: CompressConfig) -> int:
     return tables_for(circuit, budget, _widths(config, circuit).leaf_bits)
 
 
-def _most_tables(circuit: Circuit, config: CompressConfig, target: Target) -> str:
-    """Choose how many tables are shared: as many as were planned, or fewer where the budget would not hold."""
-    tables = _tables(circuit, config)
-    while (
-        config.unit == "kbit" and tables > LEAST_TABLES and target.cost(_as_if_shared(circuit, tables)) > target.value
-    ):
-        tables = max(LEAST_TABLES, tables * 15 // 16)
-    return str(tables)
-
-
 def _target(
     config: CompressConfig, circuit: Circuit, evidence: Evidence, bits_before: float,
     behind: tuple[tuple[Pass, str | None], ...],
@@ -304,7 +303,8 @@ def _target(
             return memory_kbit(candidate, widths)
         return cycles_per_symbol(candidate, widths, config.macs, config.streams)
 
-    return Target(config.unit, config.value, cost, config.multiple, row_bits, widths.weight_bits)
+    value = config.value * (1 - RESERVE) if config.unit in ("kbit", "cycles") else config.value
+    return Target(config.unit, value, cost, config.multiple, row_bits, widths.weight_bits)
 
 
 def memory_kbit(circuit: Circuit, widths: QuantizationConfig) -> float:

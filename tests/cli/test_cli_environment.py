@@ -181,6 +181,8 @@ def test_pipes_are_inputs(folder: Path, tmp_path: Path) -> None:
         "cat x.pce | pcedge decode m.onnx /dev/stdin /dev/stdout | cat",
         "pcedge decode m.onnx /dev/stdin /dev/stdout < x.pce | cat",
         "pcedge decode <(cat m.onnx) <(cat x.pce) /dev/stdout | cat",
+        "cat x.pce | PCEDGE_CIRCUITS=. pcedge decode - /dev/stdout | cat",
+        "PCEDGE_CIRCUITS=. pcedge decode <(cat x.pce) /dev/stdout | cat",
     ):
         done = shell(folder, line)
         assert done.returncode == 0 and x in done.stdout, done.stderr

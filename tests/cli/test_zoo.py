@@ -36,7 +36,9 @@ def test_a_shipped_circuit_is_what_the_list_says(name: str) -> None:
     )  # fmt: skip
     assert circuit.structured
     assert len(zoo_bytes(name)) == entry["bytes"] < 1_000_000
-    assert 0 < entry["integer_bits"] < entry["file_bits"] < entry["float_bits"] * 1.1
+    assert 0 < entry["integer_bits"] < entry["file_bits"] < entry["integer_bits"] * 1.1
+    assert entry["float_bits"] is None or 0.99 < entry["integer_bits"] / entry["float_bits"] < 1.01
+    assert entry["records"] > 0
     engine = ReferenceEngine(circuit)
     sizes = np.asarray(circuit.cardinalities)
     symbols = np.random.default_rng(0).integers(0, sizes, (6, len(sizes)))
@@ -96,8 +98,12 @@ def test_nothing_is_broken_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> Non
         (line,) = [line for line in said.splitlines() if line.startswith(f"│ {name} ")]
         cells = [cell.strip() for cell in line.split("│")[1:-1]]
         numbers = [str(entry[field]) for field in ("variables", "symbols", "states", "bytes")]
-        assert cells == [name, *numbers, *(f"{entry[f]:.4f}" for f in ("float_bits", "integer_bits", "file_bits"))]
-        for text in (entry["data"], entry["source"]):
+        assert cells == [
+            name,
+            *numbers,
+            *("" if entry[f] is None else f"{entry[f]:.4f}" for f in ("float_bits", "integer_bits", "file_bits")),
+        ]
+        for text in (entry["data"], entry["source"], f"{entry['records']:,} test records"):
             assert all(word in said for word in text.split())
 
 
