@@ -16,8 +16,8 @@ Tables are counted anew too, drawn to what they were at first; leaves with param
 stays 0. Training after the pass brings the rest.
 
 Edges can die in place of states, by the same formula with the edge's own flow; the best of a row stays. That is for
-hardware that skips single weights: engines of one multiplier, and unrolled circuits. Tiles of weights were tried too and
-are no option: at 6,000 weights of digits, tiles of 4 x 4 had 2.12 bits where states had 1.976.
+hardware that skips single weights: engines of one multiplier, and unrolled circuits. Tiles of weights were tried too
+and are no option: with 6,000 weights of digits, tiles of 4 x 4 had 2.12 bits where states had 1.976.
 
 After Xia, Tsang and Lau, "Structured Bayesian Compression for Deep Neural Networks Based on the Turbo-VBI Approach",
 IEEE Transactions on Signal Processing 2023: there groups of weights have a prior that switches them off together. The
@@ -103,9 +103,9 @@ class _Groups:
 def _states(circuit: Circuit) -> _Groups:
     first: dict[int, int] = {}
     families: list[IntArray] = []
-    for number, layer in enumerate(state_layers(circuit)):
-        first[layer] = sum(len(some) for some in families)
-        families.append(np.full(circuit.layers[layer].shape.units, number, dtype=np.int64))
+    for number, latent in enumerate(state_layers(circuit)):
+        first[latent] = sum(len(some) for some in families)
+        families.append(np.full(circuit.layers[latent].shape.units, number, dtype=np.int64))
     if not any(len(some) > 1 for some in families):
         raise UsageError(
             "sparsify must have a circuit with latents, layers of two units or more that only sums use; it has none"
