@@ -126,7 +126,7 @@ def test_states_come_in_multiples_of_the_lanes(multiple: int) -> None:
 
 @pytest.mark.parametrize("most", [0.02, 0.1])
 def test_a_loss_is_not_exceeded(most: float) -> None:
-    shown = Evidence(TRAIN, VALID)
+    shown = evidence(400)
     before = shown.bits(CIRCUIT)
     target = Target("loss", most, lambda circuit: shown.bits(circuit) - before)
     found = sparsify(CIRCUIT, shown, target)
@@ -176,7 +176,7 @@ def test_bernoulli_leaves_stay_bernoulli_and_a_constant_is_not_kept() -> None:
     assert found.log_constant == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data(), circuit=float_circuits() | unstructured_circuits(), level=st.sampled_from(["states", "edges"]))
 def test_any_circuit_stays_a_circuit_that_explains_its_records(
     data: st.DataObject, circuit: Circuit, level: str
