@@ -189,17 +189,20 @@ def _select_edges(edges: dict[int, _Edges], fraction: float) -> dict[int, BoolAr
     return {index: keep[start : start + size] for index, start, size in zip(edges, starts, sizes, strict=False)}
 
 
-def _select_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
-    # A latent is a layer that only sums use: each of its units is a column of theirs.
-    users: dict[int, list[int]] = {}
+def state_layers(circuit: Circuit) -> list[int]:
+    """Find the layers whose units are latent states: only sums use them, so each is a column of theirs."""
+    used: set[int] = set()
     taken: set[int] = set()
-    for index, layer in enumerate(circuit.layers):
+    for layer in circuit.layers:
         if isinstance(layer, SumLayer):
-            for child in layer.children:
-                users.setdefault(child, []).append(index)
+            used.update(layer.children)
         elif isinstance(layer, ProductLayer):
             taken.update(layer.children)
-    latents = [child for child in users if child not in taken]
+    return sorted(used - taken)
+
+
+def _select_states(circuit: Circuit, edges: dict[int, _Edges], fraction: float, even: bool) -> dict[int, BoolArray]:
+    latents = state_layers(circuit)
     sizes = {child: circuit.layers[child].shape.units for child in latents}
     flow = {child: np.zeros(sizes[child]) for child in latents}
     first_column: dict[tuple[int, int], int] = {}

@@ -9,9 +9,10 @@ from pcedge.compress.nesting import NEST
 from pcedge.compress.passes import Pass
 from pcedge.compress.pruning import PRUNE
 from pcedge.compress.sharing import SHARE_PASS
+from pcedge.compress.sparsify import SPARSIFY
 from pcedge.errors import UsageError
 
-PASSES = {each.name: each for each in (MERGE, FOLD, PRUNE, SHARE_PASS, NEST, GROW)}
+PASSES = {each.name: each for each in (MERGE, FOLD, SPARSIFY, PRUNE, SHARE_PASS, NEST, GROW)}
 
 #: what `auto` stands for: the chain that docs/passes.md found best; leaves share tables where memory is limited
 AUTO, AUTO_KBIT = "merge,fold", "merge,fold,share"
