@@ -31,6 +31,7 @@ from pcedge.data import load_array
 from pcedge.export.program.lowering import lower
 from pcedge.learn import LearnConfig, count_flows, evaluate
 from pcedge.quantize import QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.quantize.config import CODERS
 from pcedge.quantize.refining import DROPPED, _Run, _split
 from pcedge.quantize.rows import round_matrix
 
@@ -283,7 +284,13 @@ def settings_of(passes: int, learn: LearnConfig) -> RefineConfig:
 
 
 def bits_of(circuit: Circuit, records: np.ndarray, learn: LearnConfig) -> float:
-    return -float(evaluate(circuit, records, learn).mean()) / math.log(2) / records.shape[1]
+    """Compute the bits a variable, with the floor that the coder gives every symbol."""
+    config, layers = QuantizationConfig(leaf_bits=LEAF_BITS), list(circuit.layers)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, InputLayer):
+            share = config.floor_for(layer.table.shape[1]) / (1 << CODERS[config.coder][0])
+            layers[index] = InputLayer(layer.variable, (layer.table + share) / (1 + share * layer.table.shape[1]))
+    return -float(evaluate(Circuit(tuple(layers)), records, learn).mean()) / math.log(2) / records.shape[1]
 
 
 def by_matrix(
