@@ -1,0 +1,372 @@
+"""Measure a shared table of the rows of sums: python benchmarks/rows.py CIRCUIT…; --table writes it.
+
+A circuit is a float one that `pcedge compress` has merged and folded. Its leaves share tables; then its sums are either
+rounded matrix by matrix and refined, or all take their rows from one table. States are renumbered so that rows of one
+form lie alike: row i of a matrix is stored rotated, by i or by a number of its own. Rows are clustered by code length,
+EM with tied rows goes on, and the table is rounded in its last passes. Figures go to rows.json. Data: MNIST, of
+PCEDGE_DATA (default ../shared/data).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from results import table, write_section
+
+from pcedge.circuit import Circuit, load_circuit
+from pcedge.circuit.layers import InputLayer, ProductLayer, SumLayer
+from pcedge.compress import share_leaves
+from pcedge.data import load_array
+from pcedge.export.program.lowering import lower
+from pcedge.learn import LearnConfig, count_flows, evaluate
+from pcedge.quantize import QuantizationConfig, RefineConfig, quantize, refine
+from pcedge.quantize.config import CODERS
+from pcedge.quantize.refining import DROPPED, _Run, _split
+from pcedge.quantize.rows import round_matrix
+
+FIGURES = Path(__file__).resolve().parent / "rows.json"
+DATA = Path(os.environ.get("PCEDGE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")) / "mnist"
+LEARN = LearnConfig(
+    dtype="float32", uniform_share=0.02, sum_pseudocount=0.5, leaf_pseudocount=3.0, leaf_growth=0.0, holdout=0.05
+)
+LEAF_BITS, STATE_BITS = 10, 16
+#: train records that rows and leaf tables are clustered on
+CALIBRATION = 12000
+#: passes of either way, and how many of them round the table of rows
+PASSES, ROUNDED = 30, 8
+#: rounds of clustering
+ROUNDS = 16
+#: what a place next to the diagonal counts when states are numbered
+NEAR = 0.5
+
+
+@dataclass(eq=False)
+class Rows:
+    """Hold where the rows of all sums lie: entry p of row r is parameter `entries[r, p]`, p below its length."""
+
+    #: (rows, longest)
+    entries: np.ndarray
+    lengths: np.ndarray
+    #: first row and shape of every sum layer
+    matrices: dict[int, tuple[int, int, int]]
+
+    @property
+    def mask(self) -> np.ndarray:
+        return np.arange(self.entries.shape[1]) < self.lengths[:, None]
+
+    def values(self, parameters: np.ndarray) -> np.ndarray:
+        return np.where(self.mask, parameters[self.entries], 0.0)
+
+
+def rows_of(circuit: Circuit, by_layer: Callable[[np.ndarray], list[Any]], parameters: int) -> Rows:
+    """Find the rows of all dense sums of two columns and more."""
+    numbers = by_layer(np.arange(parameters))
+    chosen = [i for i, layer in enumerate(circuit.layers) if isinstance(layer, SumLayer) and layer.weights.shape[1] > 1]
+    longest = max(numbers[i].shape[1] for i in chosen)
+    padded = [np.pad(numbers[i], ((0, 0), (0, longest - numbers[i].shape[1]))) for i in chosen]
+    lengths = np.concatenate([np.full(len(numbers[i]), numbers[i].shape[1]) for i in chosen])
+    firsts = np.cumsum([0, *(len(numbers[i]) for i in chosen)])
+    matrices = {i: (int(first), *numbers[i].shape) for i, first in zip(chosen, firsts, strict=False)}
+    return Rows(np.concatenate(padded), lengths, matrices)
+
+
+def rolled(values: np.ndarray, lengths: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Turn every row within its length: entry p of the result is entry p + by of the row."""
+    places = np.arange(values.shape[1])
+    source = np.where(places < lengths[:, None], (places + by[:, None]) % lengths[:, None], places)
+    return np.take_along_axis(values, source, axis=1)
+
+
+def assignment(gain: np.ndarray) -> np.ndarray:
+    """Give every row a column of its own so that the sum of gains is greatest (the Hungarian method; Kuhn, 1955)."""
+    size = len(gain)
+    cost = gain.max() - gain
+    u, v = np.zeros(size + 1), np.zeros(size + 1)
+    of_column = np.zeros(size + 1, dtype=np.int64)  # rows from 1 on, 0 where none
+    for row in range(1, size + 1):
+        of_column[0], column = row, 0
+        least, way = np.full(size + 1, np.inf), np.zeros(size + 1, dtype=np.int64)
+        used = np.zeros(size + 1, dtype=bool)
+        while of_column[column]:
+            used[column] = True
+            now = of_column[column]
+            reduced = np.where(used[1:], np.inf, cost[now - 1] - u[now] - v[1:])
+            better = reduced < least[1:]
+            least[1:][better], way[1:][better] = reduced[better], column
+            following = int(np.argmin(np.where(used, np.inf, np.concatenate([[np.inf], least[1:]]))))
+            delta = least[following]
+            u[of_column[used]] += delta
+            v[used] -= delta
+            least[~used] -= delta
+            column = following
+        while column:
+            of_column[column] = of_column[way[column]]
+            column = way[column]
+    chosen = np.empty(size, dtype=np.int64)
+    chosen[of_column[1:] - 1] = np.arange(size)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Above:
+    """Say what stands above a matrix: the one whose columns are its rows' states, and the row of every state."""
+
+    layer: int
+    row_of_state: np.ndarray
+
+
+def parents(circuit: Circuit) -> dict[int, Above]:
+    """Find the matrix above every sum layer, where there is one alone."""
+    users: dict[int, list[int]] = {}
+    for index, layer in enumerate(circuit.layers):
+        for child in () if isinstance(layer, InputLayer) else layer.children:
+            users.setdefault(child, []).append(index)
+    found = {}
+    for index, layer in enumerate(circuit.layers):
+        if not isinstance(layer, ProductLayer) or len(users.get(index, [])) != 1:
+            continue
+        above = circuit.layers[users[index][0]]
+        if isinstance(above, SumLayer) and len(above.children) == 1:
+            for column, child in enumerate(layer.children):
+                if users[child] == [index]:
+                    found[child] = Above(users[index][0], layer.gather[:, column])
+    return found
+
+
+class RowTable:
+    """Hold one table of rows, which row of it every row of a sum is, and how the states are numbered."""
+
+    def __init__(self, circuit: Circuit, rows: Rows, counts: np.ndarray, count: int, stored: bool, seed: int) -> None:
+        """Cluster rows by `counts`, a vector like the model's parameters."""
+        self.rows, self.parents, self.stored = rows, parents(circuit), stored
+        #: parameter at every state's place, and how far each row is turned
+        self.places = rows.entries.copy()
+        self.by = np.zeros(len(rows.lengths), dtype=np.int64)
+        self.codes = np.full(len(rows.lengths), -1, dtype=np.int64)
+        self.bits: int | None = None
+        self.groups = {int(n): np.flatnonzero(rows.lengths == n) for n in np.unique(rows.lengths)}
+        self.renumber(counts)
+        self._start(counts, count, np.random.default_rng([seed, 21]))
+        for _ in range(ROUNDS):
+            self.assign(counts)
+            self.tables = self.means(counts, 0.0)
+
+    def seen(self, counts: np.ndarray) -> np.ndarray:
+        """Give the counts of every row as it is stored."""
+        places = rolled(self.places, self.rows.lengths, self.by)
+        return np.where(self.rows.mask, counts[places], 0.0)
+
+    def _turns(self, length: int) -> range:
+        return range(length if self.stored else 1)
+
+    def _start(self, counts: np.ndarray, count: int, generator: np.random.Generator) -> None:
+        """Choose rows to start from, far ones likelier, as k-means++ does."""
+        values = self.seen(counts)
+        used = np.maximum(values.sum(axis=1), 1e-9)
+        shares = values / used[:, None]
+        own = (shares * _log(shares)).sum(axis=1)
+        distance = np.full(len(used), np.inf)
+        chosen: list[int] = []
+        while len(chosen) < min(count, len(used)):
+            open_groups = [group for group in self.groups.values() if np.isinf(distance[group[0]])]
+            if open_groups:  # every length has a row at least
+                row = int(open_groups[0][np.argmax(used[open_groups[0]])])
+            else:
+                chance = used * np.maximum(distance, 0.0)
+                row = int(generator.choice(len(used), p=chance / chance.sum()))
+            chosen.append(row)
+            length = int(self.rows.lengths[row])
+            group = self.groups[length]
+            logs = _log(shares[row, :length])
+            turned = np.stack([np.roll(logs, turn) for turn in self._turns(length)], axis=1)
+            distance[group] = np.minimum(distance[group], own[group] - (shares[group, :length] @ turned).max(axis=1))
+        self.tables, self.lengths = shares[chosen], self.rows.lengths[chosen]
+
+    def assign(self, counts: np.ndarray) -> None:
+        """Give every row the row of the table, and its turn, that codes its counts best."""
+        values = self.seen(counts)
+        values += 1e-3 * np.where(self.codes[:, None] >= 0, self.tables[self.codes], 0.0)
+        for length, group in self.groups.items():
+            own = np.flatnonzero(self.lengths == length)
+            logs = _log(self.tables[own, :length])
+            best, now = np.full(len(group), -np.inf), values[group, :length]
+            codes, turns = np.zeros(len(group), dtype=np.int64), np.zeros(len(group), dtype=np.int64)
+            for turn in self._turns(length):
+                score = np.roll(now, -turn, axis=1) @ logs.T
+                top = score.max(axis=1)
+                better = top > best
+                codes[better], turns[better], best[better] = own[score.argmax(axis=1)[better]], turn, top[better]
+            self.codes[group] = codes
+            self.by[group] = (self.by[group] + turns) % length
+
+    def means(self, counts: np.ndarray, pseudocount: float) -> np.ndarray:
+        """Give the table that is most likely for the counts; a row that nothing takes stays."""
+        sums = np.zeros(self.tables.shape)
+        np.add.at(sums, self.codes, self.seen(counts))
+        inside = np.arange(sums.shape[1]) < self.lengths[:, None]
+        sums += np.where(inside, pseudocount / self.lengths[:, None], 0.0)
+        totals = sums.sum(axis=1, keepdims=True)
+        taken = (np.bincount(self.codes, minlength=len(sums))[:, None] > 0) & (totals > 0)
+        return np.where(taken, sums / np.where(totals > 0, totals, 1.0), self.tables)
+
+    def renumber(self, counts: np.ndarray) -> None:
+        """Number the states from the root down so that the flow of row i of a matrix lies about its diagonal."""
+        place_of: dict[int, np.ndarray] = {}
+        for layer in sorted(self.rows.matrices, reverse=True):
+            first, height, width = self.rows.matrices[layer]
+            rows = slice(first, first + height)
+            above = self.parents.get(layer)
+            if above is not None and above.layer in place_of:
+                number = np.full(height, np.iinfo(np.int64).max)
+                np.minimum.at(number, above.row_of_state, place_of[above.layer])
+                self.by[rows] = np.argsort(np.argsort(number)) * width // height
+            away = np.minimum(np.arange(width), width - np.arange(width))
+            wanted = rolled(np.tile(NEAR**away, (height, 1)), np.full(height, width), -self.by[rows])
+            entries = self.rows.entries[rows, :width]
+            place_of[layer] = assignment(counts[entries].T @ wanted)
+            self.places[rows, :width] = entries[:, np.argsort(place_of[layer])]
+
+    def rounded(self, bits: int) -> np.ndarray:
+        """Give the table in multiples of 2^-bits."""
+        tables = np.zeros(self.tables.shape)
+        config = QuantizationConfig(bits, LEAF_BITS, STATE_BITS)
+        for length in self.groups:
+            own = self.lengths == length
+            counts = round_matrix(self.tables[own, :length], 1 << bits, config, None, keep=False)
+            tables[own, :length] = np.maximum(counts / (1 << bits), DROPPED)
+        return tables
+
+    def update(self, model: Any, counts: torch.Tensor) -> None:
+        """Tie the rows of a model to the table, after an M-step; rounded, if `bits` says so."""
+        counted = counts.cpu().numpy().astype(np.float64)
+        self.assign(counted)
+        self.tables = self.means(counted, model.config.sum_pseudocount)
+        self.write(model)
+
+    def write(self, model: Any) -> None:
+        """Put the table's rows into a model's parameters."""
+        tables = self.tables if self.bits is None else self.rounded(self.bits)
+        places, mask = rolled(self.places, self.rows.lengths, self.by), self.rows.mask
+        values = torch.tensor(tables[self.codes][mask], dtype=model.dtype, device=model.device)
+        model.parameters[torch.tensor(places[mask], device=model.device)] = values
+
+    def memory_bits(self, width: int) -> dict[str, int]:
+        """Count what the table takes in place of the weights."""
+        used = np.unique(self.codes)
+        number = max(1, (len(used) - 1).bit_length())
+        turns = int((np.ceil(np.log2(self.rows.lengths))).sum()) if self.stored else 0
+        return {"table": int(self.lengths[used].sum()) * width, "numbers": number * len(self.codes), "turns": turns}
+
+
+def _log(values: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(values, 1e-6))
+
+
+def start_of(circuit: Circuit, train: np.ndarray, tables: int, learn: LearnConfig) -> tuple[Circuit, list[Any]]:
+    """Share leaf tables; give the flows that rows are clustered on too."""
+    flows = count_flows(circuit, train[:CALIBRATION], learn)
+    return share_leaves(circuit, flows, tables=tables), flows
+
+
+def settings_of(passes: int, learn: LearnConfig) -> RefineConfig:
+    return RefineConfig(passes=passes, gradual=passes // 2 - 1, holdout=LEARN.holdout, seed=LEARN.seed, learn=learn)
+
+
+def bits_of(circuit: Circuit, records: np.ndarray, learn: LearnConfig) -> float:
+    """Compute the bits a variable, with the floor that the coder gives every symbol."""
+    config, layers = QuantizationConfig(leaf_bits=LEAF_BITS), list(circuit.layers)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, InputLayer):
+            share = config.floor_for(layer.table.shape[1]) / (1 << CODERS[config.coder][0])
+            layers[index] = InputLayer(layer.variable, (layer.table + share) / (1 + share * layer.table.shape[1]))
+    return -float(evaluate(Circuit(tuple(layers)), records, learn).mean()) / math.log(2) / records.shape[1]
+
+
+def by_matrix(
+    circuit: Circuit, train: np.ndarray, test: np.ndarray, width: int, passes: int, learn: LearnConfig
+) -> dict[str, Any]:
+    """Round every matrix by itself and refine."""
+    config = QuantizationConfig(width, LEAF_BITS, STATE_BITS)
+    fitted = refine(circuit, train, config, settings_of(passes, learn))
+    memory = lower(quantize(fitted, config)).memory_bits()
+    return {"bits": bits_of(fitted, test, learn), "sums": memory["weights"], "rest": memory["rom"] - memory["weights"]}
+
+
+def by_table(
+    circuit: Circuit, flows: list[Any], train: np.ndarray, test: np.ndarray, count: int, widths: tuple[int, ...],
+    passes: int, learn: LearnConfig, *, stored: bool,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Give all sums rows of one table, by EM with tied rows; the last passes are made once for every width."""
+    settings = settings_of(passes, learn)
+    train, valid = _split(train, None, settings)
+    run = _Run(circuit, train, QuantizationConfig(8, LEAF_BITS, STATE_BITS), settings)
+    run.turn = {}  # rows of matrices are not rounded: the table's are
+    counts = np.zeros(len(run.model.parameters))
+    for part, layer, flow in zip(run.model.by_layer(counts), circuit.layers, flows, strict=True):
+        if isinstance(layer, SumLayer):
+            part[...] = layer.weights * flow.sum(axis=1, keepdims=True)
+    shared = RowTable(circuit, rows_of(circuit, run.model.by_layer, len(counts)), counts, count, stored, LEARN.seed)
+    shared.write(run.model)
+    figures = {"rows": count, "stored": stored, "clustered": bits_of(run.to_circuit(run.model.parameters), test, learn)}
+    run.tied.append(shared)
+    for _ in range(passes - min(ROUNDED, passes // 2)):
+        run.step(0.0)
+    figures["tied"] = bits_of(run.to_circuit(run.model.parameters), test, learn)
+    parameters, tied = run.model.parameters.clone(), run.tied
+    for width in widths:
+        run.model.parameters.copy_(parameters)
+        run.tied = copy.deepcopy(tied)
+        last = run.tied[-1]
+        last.bits = width
+        last.write(run.model)
+        best, least, memory = run.model.parameters.clone(), math.inf, last.memory_bits(width)
+        for _ in range(min(ROUNDED, passes // 2)):
+            run.step(0.0)
+            after = run.bits(valid)
+            if after < least:
+                best, least, memory = run.model.parameters.clone(), after, last.memory_bits(width)
+        fitted = run.to_circuit(best)
+        yield {**figures, "width": width, **memory, "sums": sum(memory.values()), "bits": bits_of(fitted, test, learn)}
+
+
+def measure(
+    name: str, circuit: Circuit, train: np.ndarray, test: np.ndarray, learn: LearnConfig, put: Callable[..., None],
+    *, tables: int = 64, passes: int = PASSES, matrix_widths: tuple[int, ...] = (3, 4, 2, 5),
+    row_counts: tuple[int, ...] = (512, 1024, 256), widths: tuple[int, ...] = (4, 6, 8), until: float = math.inf,
+) -> None:  # fmt: skip
+    """Measure both ways in turn, so that what is there when the time is over can be compared."""
+    start, flows = start_of(circuit, train, tables, learn)
+    about = {"circuit": name, "tables": tables, "passes": passes}
+    put({**about, "way": "float", "bits": bits_of(circuit, test, learn), "shared": bits_of(start, test, learn)})
+    jobs: list[tuple[str, int, bool]] = []
+    for place in range(max(len(matrix_widths), len(row_counts))):
+        jobs += [("table", count, True) for count in row_counts[place : place + 1]]
+        jobs += [("matrix", width, False) for width in matrix_widths[place : place + 1]]
+    jobs += [("table", count, False) for count in row_counts[1:]]
+    spent = 0.0
+    for way, number, stored in jobs:
+        begin = time.monotonic()
+        if begin + spent > until:
+            break
+        if way == "matrix":
+            found = by_matrix(start, train, test, number, passes, learn)
+            put({**about, "way": way, "width": number, **found})
+        else:
+            for found in by_table(start, flows, train, test, number, widths, passes, learn, stored=stored):
+                put({**about, "way": way, **found})
+        spent = max(spent, time.monotonic() - begin)
+
+
+def images(name: str) -> np.ndarray:
+    return np.asarray(load_array(DATA / f"{name}-images-idx3-ubyte.gz")).reshape(-1, 784).astype(np.int64)
