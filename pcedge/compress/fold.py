@@ -9,9 +9,9 @@ import numpy as np
 
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.rows import SparseRows, float_entries
-from pcedge.compress.information import edge_information
 from pcedge.compress.passes import Evidence, Flows, Outcome, Pass, Target
 from pcedge.compress.rebuilding import taken
+from pcedge.compress.sparsity import latent_information
 from pcedge.errors import UsageError
 
 #: what a row of a leaf costs by default, and a weight: bits of a table of L 12 and of W 8
@@ -56,22 +56,21 @@ def fold(
             return _renumbered(circuit, layers)
 
 
-def silence(circuit: Circuit, flows: Flows, records: int) -> Circuit:
+def silence(circuit: Circuit, flows: Flows) -> Circuit:
     """Make sums whose states say nothing of their parent's independent of it.
 
-    A sum layer below a product has a row for each state of the parent. Where the mutual information of row and column,
-    corrected by Miller and Madow's (1955) bias of few records, is not positive, all rows become their mean by flow:
-    then they are equal, and `fold` makes one of them.
+    A sum layer has a row for each state of the parent. Where it says nothing of the parent (`latent_information`, which
+    takes off what few records feign), all rows become their mean by flow: then they are equal, and `fold` makes one of
+    them.
 
     Args:
         circuit: any circuit.
         flows: its expected counts.
-        records: how many records they are of.
     """
     layers: list[Layer] = list(circuit.layers)
-    for index, information in edge_information(circuit, flows, records).items():
+    for index, information in latent_information(circuit, flows).items():
         layer, flow = layers[index], flows[index]
-        if information > 0 or not isinstance(layer, SumLayer) or flow is None:
+        if information > 0 or not isinstance(layer, SumLayer) or isinstance(layer.weights, SparseRows) or flow is None:
             continue
         mean = flow.sum(axis=0) + 1e-12 * float_entries(layer.weights).mean(axis=0)
         layers[index] = SumLayer(layer.children, np.tile(mean / mean.sum(), (len(flow), 1)))
@@ -172,7 +171,7 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
         raise UsageError(f"fold must stand alone or as fold:silent, got fold:{argument}")
     before = circuit
     if argument == "silent":
-        circuit = silence(circuit, evidence.flows(circuit), len(evidence.train))
+        circuit = silence(circuit, evidence.flows(circuit))
     folded = fold(circuit) if target is None else fold(circuit, target.row_bits, target.weight_bits)
     row = {name: sum(isinstance(layer, kind) for layer in made.layers)
            for made, when in ((before, "before"), (folded, "after"))

@@ -10,9 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from strategies import float_circuits, unstructured_circuits
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit, log_likelihood, sample
-from pcedge.compress import expected_flows, fold, marginal
+from pcedge.compress import expected_flows, fold, latent_information, marginal
 from pcedge.compress.fold import silence
-from pcedge.compress.information import edge_information
 from pcedge.compress.passes import count_weights
 from pcedge.data import load_data
 from pcedge.data.axis import Axis
@@ -84,9 +83,9 @@ def test_latents_that_say_nothing_are_dropped() -> None:
     circuit = Circuit(tuple(layers))
     records = sample(circuit, 2000, 0)
     flows = expected_flows(circuit, records)
-    information = edge_information(circuit, flows, len(records))
+    information = latent_information(circuit, flows)
     assert information[silent] <= 0 < max(information.values())
-    made = fold(silence(circuit, flows, len(records)))
+    made = fold(silence(circuit, flows))
     leaf = [layer for layer in made.layers if isinstance(layer, InputLayer) and layer.shape.units == 1]
     assert len(leaf) == 1
     lost = log_likelihood(circuit, records).mean() - log_likelihood(made, records).mean()
