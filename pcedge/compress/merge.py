@@ -339,7 +339,7 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
     def build(count: int) -> MergePath:
         least = path.sizes(count)
         return (
-            path.cut(count) if multiple == 1 else merge_path(circuit, flows, _multiples(least, path.latents, multiple))
+            path.cut(count) if multiple == 1 else merge_path(circuit, flows, multiples_of(least, path.latents, multiple))
         )
 
     if mean is not None:
@@ -369,7 +369,7 @@ def _mean_states(argument: str) -> float:
     return mean
 
 
-def _multiples(sizes: IntArray, latents: Sequence[Latent], multiple: int) -> list[int]:
+def multiples_of(sizes: IntArray, latents: Sequence[Latent], multiple: int) -> list[int]:
     """Round sizes to multiples of the engine's lanes, up to what a latent has; a single state stays one."""
     rounded = np.maximum(multiple, multiple * np.round(sizes / multiple).astype(np.int64))
     most = np.array([latent.states for latent in latents])
