@@ -21,9 +21,8 @@ from learning import train as train_run
 from quantization import CSIM, LANES, LEARN, images
 from results import table, write_section
 
-from pcedge import load
+from pcedge import decode, encode, load
 from pcedge.circuit import Circuit, load_circuit, save_circuit
-from pcedge.codec import decode, encode
 from pcedge.compress import fold, merge_path
 from pcedge.compress.merge import multiples_of
 from pcedge.compress.passes import count_weights

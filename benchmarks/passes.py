@@ -39,7 +39,7 @@ def jobs_of(names: list[str], seeds: int) -> list[Any]:
             for unit, value in reversed(targets):
                 chains = [c for c in CHAINS if merges or not ("merge" in c or "sparsify" in c)]
                 if name.startswith("mnist"):
-                    chains = ["merge,fold", "prune:states,fold", "grow,merge,fold"] if name == "mnist-16" else ["merge,fold"]
+                    chains = ["fold,merge,fold", "prune:states,fold", "sparsify"] if name == "mnist-16" else ["fold,merge,fold"]
                 found += [Job(name, unit, value, chain, seed) for chain in chains]
                 if merges:
                     found += [Job(name, unit, value, chain, seed, 4) for chain in MULTIPLES]

@@ -16,7 +16,6 @@ import numpy as np
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, save_circuit
 from pcedge.compress.passes import count_weights
-from pcedge.compress.table import PASSES
 from pcedge.data import Splits, load_array, load_data
 from pcedge.data.specification import symbolize
 from pcedge.evaluate.roc import auroc
@@ -72,6 +71,11 @@ def _digits_labels() -> IntArray | None:
     return np.array([label[row.reshape(-1).astype(np.int64).tobytes()] for row in test])
 
 
+def _mnist_labels() -> IntArray:
+    with gzip.open(DATA / "mnist/t10k-labels-idx1-ubyte.gz") as file:
+        return np.frombuffer(file.read()[8:], dtype=np.uint8).astype(np.int64)
+
+
 def _mnist() -> Splits:
     parts = [np.asarray(load_array(DATA / f"mnist/{part}-images-idx3-ubyte.gz")) for part in ("train", "t10k")]
     return _flat(Splits(parts[0], None, parts[1]))
@@ -109,21 +113,18 @@ SETS = {
     "psdd": Set(lambda: _flat(load_data(DATA / "debd/nltcs.npz")), _psdd, None),
     "ecg": Set(_ecg, _trained(ECG), ECG),
     "mnist-16": Set(
-        _mnist, _file("mnist-16"), MNIST,
-        lambda: np.asarray(load_array(DATA / "mnist/t10k-labels-idx1-ubyte.gz"), dtype=np.int64),
-        (600, 850, 1200, 1750),
+        _mnist, _file("mnist-16"), MNIST, _mnist_labels, (600, 850, 1200, 1750),
     ),
-    "mnist-32": Set(
-        _mnist, _file("mnist-32"), None,
-        lambda: np.asarray(load_array(DATA / "mnist/t10k-labels-idx1-ubyte.gz"), dtype=np.int64), (850, 1750),
-    ),
+    "mnist-32": Set(_mnist, _file("mnist-32"), None, _mnist_labels, (850, 1750)),
 }  # fmt: skip
 
 #: chains that are compared at every target
-CHAINS = ["prune:edges", "prune:states", "prune:blocks", "merge", "merge,fold", "fold,merge", "grow,merge,fold",
-          *(["sparsify", "sparsify,fold"] if "sparsify" in PASSES else [])]  # fmt: skip
+CHAINS = [
+    "prune:edges", "prune:states", "prune:blocks", "sparsify", "merge", "merge,fold", "fold,merge,fold",
+    "fold,sparsify,fold", "grow,merge,fold",
+]  # fmt: skip
 #: chains whose latents have multiples of 4 states
-MULTIPLES = ["merge,fold"]
+MULTIPLES = ["fold,merge,fold"]
 CONTROLS = ("direct", "random start", "no pass")
 
 

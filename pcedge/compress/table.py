@@ -15,7 +15,7 @@ from pcedge.errors import UsageError
 PASSES = {each.name: each for each in (MERGE, FOLD, SPARSIFY, PRUNE, SHARE_PASS, NEST, GROW)}
 
 #: what `auto` stands for: the chain that docs/passes.md found best; leaves share tables where memory is limited
-AUTO, AUTO_KBIT = "merge,fold", "merge,fold,share"
+AUTO, AUTO_KBIT = "fold,merge,fold", "fold,merge,fold,share"
 
 
 def chain(text: str, unit: str | None) -> tuple[tuple[Pass, str | None], ...]:

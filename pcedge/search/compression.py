@@ -202,7 +202,7 @@ def _one(
     predicted = evidence.bits(made, some) - evidence.bits(circuit, some)
     bits = [evidence.bits(circuit), evidence.bits(made)]
     refitted = 0
-    if outcome is not None and config.refit and each.refits and evidence.refit is not None:
+    if config.refit and each.refits and evidence.refit is not None:
         if watcher is not None:
             watcher(number, len(passes), "refit")
         made, refitted = evidence.refit(made, config.refit), config.refit
