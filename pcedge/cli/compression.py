@@ -189,6 +189,7 @@ def _protected(text: str, records: int) -> FloatArray:
     """Read LABELS.npy:LABEL=WEIGHT,… into a weight for every record."""
     import numpy as np
 
+    from pcedge.compress.protect import record_weights
     from pcedge.data import load_array
     from pcedge.errors import UsageError
 
@@ -205,16 +206,7 @@ def _protected(text: str, records: int) -> FloatArray:
     labels = np.asarray(load_array(path)).reshape(-1)
     if len(labels) != records:
         raise UsageError(f"the labels of {path} must be one for each of {records} train records, got {len(labels)}")
-    weights = np.ones(records)
-    for label, factor in factors.items():
-        if not (math.isfinite(factor) and factor > 0):
-            raise UsageError(f"the weight of label {label} must be finite and positive, got {factor}")
-        if not (labels == label).any():
-            raise UsageError(
-                f"the labels of {path} must have the label {label} that is protected, they have it nowhere"
-            )
-        weights[labels == label] = factor
-    return weights
+    return record_weights(labels, factors)
 
 
 def _result(before: Circuit, made: Compressed, value: float, said: list[str]) -> dict[str, Any]:
