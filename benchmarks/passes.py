@@ -1,4 +1,4 @@
-"""Measure compression passes against their controls: python benchmarks/passes.py [CIRCUIT ...]; --table writes the page.
+"""Measure compression passes against controls: python benchmarks/passes.py [CIRCUIT ...]; --table writes the page.
 
 Circuits: digits, nltcs, psdd, ecg, mnist-16, mnist-32; those of MNIST are read from --circuits, where
 `benchmarks/learning.py mnist-16 mnist-32 --out DIR` put them. Data: PCEDGE_DATA (default ../shared/data). Figures go to
@@ -39,7 +39,11 @@ def jobs_of(names: list[str], seeds: int) -> list[Any]:
             for unit, value in reversed(targets):
                 chains = [c for c in CHAINS if merges or not ("merge" in c or "sparsify" in c)]
                 if name.startswith("mnist"):
-                    chains = ["fold,merge,fold", "prune:states,fold", "sparsify"] if name == "mnist-16" else ["fold,merge,fold"]
+                    chains = (
+                        ["fold,merge,fold", "prune:states,fold", "sparsify"]
+                        if name == "mnist-16"
+                        else ["fold,merge,fold"]
+                    )
                 found += [Job(name, unit, value, chain, seed) for chain in chains]
                 if merges:
                     found += [Job(name, unit, value, chain, seed, 4) for chain in MULTIPLES]
@@ -68,7 +72,11 @@ def measure(names: list[str], seeds: int, folder: Path, workers: int, limit: flo
     start, kept = time.monotonic(), Path(tempfile.mkdtemp())
     waiting = [job for job in jobs_of(names, seeds) if job.key not in known]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        list(pool.map(base_of, *zip(*[(name, seed, folder, kept) for name in names for seed in range(seeds)], strict=True)))
+        list(
+            pool.map(
+                base_of, *zip(*[(name, seed, folder, kept) for name in names for seed in range(seeds)], strict=True)
+            )
+        )
         running = {pool.submit(_work, job, folder, kept): job for job in waiting}
         try:
             for done in as_completed(running, timeout=max(1.0, limit - (time.monotonic() - start))):

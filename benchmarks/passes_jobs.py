@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path

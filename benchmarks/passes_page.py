@@ -92,7 +92,7 @@ def write_page(figures: dict[str, Any]) -> None:
             values = [mean(rows[name], other) for name in names]
             if len(names) > 2 and all(each is not None for each in values):
                 taus.append((circuit, goal, other, kendall(bits, [sign * float(each or 0) for each in values])))
-    lines += ["**Where the mean misleads.** Kendall's τ between the ranking of the chains by mean bits and by the other "
+    lines += ["**Where the mean misleads.** Kendall's τ between the ranking of the chains by mean bits and by other "
               "columns; 1 is the same order.", "",
               *table(["circuit", "target", "worst class", "AUROC", "99.9th percentile"], _tau_rows(taus))]  # fmt: skip
     text = PAGE.read_text(encoding="utf-8")

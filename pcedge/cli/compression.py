@@ -142,8 +142,8 @@ def _list() -> Result:
     }  # fmt: skip
     text = table(
         "passes", ["pass", "reduces", "keeps", "needs", "behind a colon", "source"],
-        [[name, row["reduces"], row["keeps"], ", ".join(row["needs"]), row["argument"] or "", row["source"]]
-         for name, row in rows.items()],
+        [[each.name, each.reduces, each.keeps, ", ".join(each.needs), each.argument, each.source]
+         for each in PASSES.values()],
     )  # fmt: skip
     return {"passes": rows, "auto": {"kbit": AUTO_KBIT, "other": AUTO}}, [text], 0
 

@@ -244,7 +244,7 @@ class _States:
             some = slice(start, start + step)
             loss[some] -= _g(table[some, None] + table[None]).sum(axis=2) - _g(totals[some, None] + totals).sum(axis=2)
         loss[np.tril_indices(states)] = np.inf
-        return loss
+        return np.asarray(loss)
 
     def _update(self, number: int, state: int) -> None:
         """Compute the losses of the pairs of one state anew."""
@@ -339,7 +339,9 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
     def build(count: int) -> MergePath:
         least = path.sizes(count)
         return (
-            path.cut(count) if multiple == 1 else merge_path(circuit, flows, multiples_of(least, path.latents, multiple))
+            path.cut(count)
+            if multiple == 1
+            else merge_path(circuit, flows, multiples_of(least, path.latents, multiple))
         )
 
     if mean is not None:

@@ -291,8 +291,8 @@ def _target(
 
     def cost(candidate: Circuit) -> float:
         if config.unit == "loss":
-            trained = evidence.refit is not None and config.refit > 0
-            return evidence.bits(evidence.refit(candidate, config.refit) if trained else candidate) - bits_before
+            trained = evidence.refit(candidate, config.refit) if evidence.refit and config.refit else candidate
+            return evidence.bits(trained) - bits_before
         if folds:
             candidate = fold(candidate, row_bits, widths.weight_bits)
         if config.unit == "weights":

@@ -55,15 +55,21 @@ def test_the_fixed_options_and_keys(files: Path, tmp_path: Path) -> None:
     "words", [["--budget-kbit", 2.5], ["--budget-cycles", 14, "--macs", 4, "--streams", 2], ["--max-loss", 0.05]]
 )
 def test_every_budget_can_be_named(files: Path, tmp_path: Path, words: list[object]) -> None:
-    result = as_json("compress", files / "c.pcedge", "--data", files / "x.npy", *words, "--refit", 1, "--out", tmp_path / "p")
+    result = as_json(
+        "compress", files / "c.pcedge", "--data", files / "x.npy", *words, "--refit", 1, "--out", tmp_path / "p"
+    )
     assert result["budget"]["kept"] is True
     assert result["weights_after"] < result["weights_before"]
 
 
 def test_without_data_records_are_drawn(files: Path, tmp_path: Path) -> None:
-    result = as_json("compress", files / "c.pcedge", "--budget-weights", 60, "--refit", 0, "--out", tmp_path / "p.pcedge")
+    result = as_json(
+        "compress", files / "c.pcedge", "--budget-weights", 60, "--refit", 0, "--out", tmp_path / "p.pcedge"
+    )
     assert result["records"]["drawn"] is True
-    text = run("compress", files / "c.pcedge", "--budget-weights", 60, "--refit", 0, "--out", tmp_path / "p.pcedge").output
+    text = run(
+        "compress", files / "c.pcedge", "--budget-weights", 60, "--refit", 0, "--out", tmp_path / "p.pcedge"
+    ).output
     assert "60 allowed" in text and "records were drawn from the circuit" in text
 
 
@@ -105,7 +111,7 @@ def test_the_list_says_what_each_pass_does() -> None:
 @pytest.mark.parametrize(
     ("words", "status", "text"),
     [
-        (["--budget-weights", 60, "--max-loss", 0.1], 2, "one budget must be given, got --budget-weights and --max-loss"),
+        (["--budget-weights", 60, "--max-loss", 0.1], 2, "one budget must be given, got --budget-weights and"),
         (["--passes", "melt"], 2, "a pass must be one of merge, fold,"),
         (["--passes", "merge"], 2, "merge must have a budget or the mean number of states a latent, as in merge:8"),
         (["--budget-weights", 1], 2, "the budget must be at least what this pass reaches"),
@@ -117,9 +123,7 @@ def test_the_list_says_what_each_pass_does() -> None:
         (["--passes", "fold", "--teacher", "digits"], 2, "--teacher must come without --data"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused(
-    files: Path, tmp_path: Path, words: list[object], status: int, text: str
-) -> None:
+def test_what_cannot_be_is_refused(files: Path, tmp_path: Path, words: list[object], status: int, text: str) -> None:
     out = tmp_path / "p.pcedge"
     result = run("compress", files / "c.pcedge", "--data", files / "x.npy", *words, "--out", out)
     assert result.exit_code == status

@@ -65,9 +65,8 @@ def test_sums_of_sums_become_one_where_that_is_smaller() -> None:
 def test_units_with_equal_rows_become_one() -> None:
     leaves = InputLayer(0, np.array([0.2, 0.6, 0.2]))
     others = InputLayer(1, np.array([0.1, 0.5, 0.9]))
-    circuit = Circuit(
-        (leaves, others, ProductLayer((0, 1), np.array([[0, 0], [1, 1], [2, 2]])), SumLayer((2,), np.full((1, 3), 1 / 3)))
-    )  # fmt: skip
+    pairs = ProductLayer((0, 1), np.array([[0, 0], [1, 1], [2, 2]]))
+    circuit = Circuit((leaves, others, pairs, SumLayer((2,), np.full((1, 3), 1 / 3))))
     folded = fold(circuit)
     assert_array_equal(folded.layers[0].probabilities, [0.2, 0.6])
     assert_array_equal(folded.layers[2].gather, [[0, 0], [1, 1], [0, 2]])
@@ -76,8 +75,10 @@ def test_units_with_equal_rows_become_one() -> None:
 def test_latents_that_say_nothing_are_dropped() -> None:
     circuit = hidden_chow_liu_tree([-1, 0, 0], [2, 3, 3], 4, 0)
     layers = list(circuit.layers)
-    silent = next(i for i, layer in enumerate(layers) if isinstance(layer, SumLayer) and layer.children == (0,) or
-                  isinstance(layer, SumLayer) and layers[layer.children[0]].shape.kind == "input")  # fmt: skip
+    silent = next(
+        index for index, layer in enumerate(layers)
+        if isinstance(layer, SumLayer) and isinstance(layers[layer.children[0]], InputLayer)
+    )  # fmt: skip
     same = np.tile(layers[silent].weights.mean(axis=0), (4, 1))
     layers[silent] = SumLayer(layers[silent].children, same / same.sum(axis=1, keepdims=True))
     circuit = Circuit(tuple(layers))

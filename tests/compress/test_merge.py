@@ -153,10 +153,10 @@ def test_it_says_where_it_does_not_apply() -> None:
     lonely = Circuit((InputLayer(0, np.array([[0.5, 0.5, 0.0]])),))
     with pytest.raises(UsageError, match="merge must have latents: layers of two units and more that only dense sums"):
         merge_path(lonely, expected_flows(lonely, [[0]]))
+    pairs = ProductLayer((0, 1), np.array([[0, 0], [1, 1]]))
     labels = Circuit(
-        (InputLayer(0, np.eye(2)), InputLayer(1, np.array([0.3, 0.6])), ProductLayer((0, 1), np.array([[0, 0], [1, 1]])),
-         SumLayer((2,), np.array([[0.5, 0.5]])))
-    )  # fmt: skip
+        (InputLayer(0, np.eye(2)), InputLayer(1, np.array([0.3, 0.6])), pairs, SumLayer((2,), np.array([[0.5, 0.5]])))
+    )
     with pytest.raises(UsageError, match="merge must not have a deterministic circuit"):
         merge_path(labels, expected_flows(labels, [[0, 1]]))
     circuit = hidden_chow_liu_tree([-1, 0], [2, 2], 2, 0)

@@ -196,7 +196,7 @@ def test_any_circuit_stays_a_circuit_that_explains_its_records(
     (partial(sparsify, target=-1.0), "tau must be at least 0 and finite, got -1.0"),
     (partial(sparsify, target=float("inf")), "tau must be at least 0 and finite, got inf"),
     (partial(sparsify, target=1.0, level="tiles"), "level must be one of states, edges, got 'tiles'"),
-    (partial(sparsify, target=weights_target(0)), "the least that this pass reaches is 1 weights, the budget is 0"),
+    (partial(sparsify, target=weights_target(0)), "the budget must be at least what this pass reaches, 1 weights, got 0"),
     (partial(SPARSIFY.run, target=None, argument=None),
      "sparsify must have a budget or the records that a state must explain, as in sparsify:20"),
     (partial(SPARSIFY.run, target=None, argument="edges"),

@@ -95,7 +95,9 @@ def test_pruning_is_a_pass(circuit: Circuit, data: Splits, passes: str) -> None:
 def test_nested_tables_are_a_pass() -> None:
     circuit = hidden_chow_liu_tree([-1, 0], [8, 8], 3, 0)
     made = compress(circuit, sample(circuit, 200, 0), CompressConfig("nest:2", refit=0)).circuit
-    inside = np.concatenate([made.layers[index].table[:, 1:-1] for index in (0, 1) if made.layers[index].shape.kind == "input"])
+    inside = np.concatenate(
+        [made.layers[index].table[:, 1:-1] for index in (0, 1) if made.layers[index].shape.kind == "input"]
+    )
     shapes = np.unique((inside / inside.sum(axis=1, keepdims=True)).round(9), axis=0)
     assert len(shapes) <= 2
 
@@ -166,13 +168,15 @@ def test_a_killed_run_goes_on_after_its_last_pass(circuit: Circuit, data: Splits
 def test_what_cannot_be_reached_is_said(circuit: Circuit, data: Splits) -> None:
     with pytest.raises(UsageError, match=r"the budget must be at least what this pass reaches, [\d.]+ weights, got 1"):
         compress(circuit, data, CompressConfig("merge", "weights", 1, refit=0))
-    with pytest.raises(UsageError, match="merge must have a budget or the mean number of states a latent, as in merge:8"):
+    with pytest.raises(
+        UsageError, match="merge must have a budget or the mean number of states a latent, as in merge:8"
+    ):
         compress(circuit, data, CompressConfig("merge"))
-    with pytest.raises(UsageError, match="prune must have a budget or the share to drop, as in prune:states=0.5"):
+    with pytest.raises(UsageError, match=r"prune must have a budget or the share to drop, as in prune:states=0\.5"):
         compress(circuit, data, CompressConfig("prune:states"))
     with pytest.raises(UsageError, match=r"merge:STATES must have a mean number of states of at least 1, got 'x'"):
         compress(circuit, data, CompressConfig("merge:x"))
-    with pytest.raises(UsageError, match="a pass must be one of merge, fold, .*, or auto alone, got 'melt'"):
+    with pytest.raises(UsageError, match=r"a pass must be one of merge, fold, .*, or auto alone, got 'melt'"):
         CompressConfig("fold,melt")
     with pytest.raises(UsageError, match="a budget must be positive and finite, got -1"):
         CompressConfig("fold", "kbit", -1)
@@ -192,7 +196,10 @@ def test_every_pass_says_what_it_is() -> None:
         assert each.name == name and each.reduces and each.source
         assert each.keeps in ("distribution", "structure", "neither")
     assert [(each.name, told) for each, told in chain("auto", "kbit")] == [
-        ("fold", None), ("merge", None), ("fold", None), ("share", None),
+        ("fold", None),
+        ("merge", None),
+        ("fold", None),
+        ("share", None),
     ]
 
 
