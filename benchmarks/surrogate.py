@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,9 +158,7 @@ def measured() -> list[dict[str, Any]]:
         before = middle["unrefined"] - widest["unrefined"]
         remains = min(max((middle["refined"] - widest["refined"]) / before, LEAST), 1.0) if before > 0 else 1.0
         for choice in choices(given):
-            begin = time.perf_counter()
             one = {"family": name, "data": data, "choice": choice, "remains": remains, **measure(given, choice)}
-            one["seconds"] = round(time.perf_counter() - begin, 2)
             found.append(one | {"features": described(given, choice)})
             print(name, choice, round(one["unrefined"], 5), round(one["refined"], 5), flush=True)
     return found
@@ -217,11 +214,11 @@ def report(found: list[dict[str, Any]], surrogate: Surrogate) -> None:
         "Loss after a refinement, predicted",
         "python benchmarks/surrogate.py",
         [
-            f"{len(found)} candidates of {len(set(families))} families ({', '.join(dict.fromkeys(families))}): W 2 to 6, "
-            f"one for all layers or drawn for each, L 8 to 12, 8 to all leaf tables; refined with {SHORT.passes} passes "
-            f"over {RECORDS[0]:,} records at most. The loss: bits a variable of coding intervals of {RECORDS[2]:,} test "
-            f"records at most, against the float circuit's at W 16, L 16. It is {np.median(losses):.4f} in the median; "
-            f"losses below {NOISE} count as that in the order.",
+            f"{len(found)} candidates of {len(set(families))} families ({', '.join(dict.fromkeys(families))}): W 2 to "
+            "6, one for all layers or drawn for each, L 8 to 12, 8 to all leaf tables; refined with "
+            f"{SHORT.passes} passes over {RECORDS[0]:,} records at most. The loss: bits a variable of coding intervals "
+            f"of {RECORDS[2]:,} test records at most, against the float circuit's at W 16, L 16. It is "
+            f"{np.median(losses):.4f} in the median; losses below {NOISE} count as that in the order.",
             "",
             "Predictions read the file alone, by a fit without the family or data set; the other two orders measure "
             "every candidate on held-out records with the float circuit at hand, and today's refines two of each "

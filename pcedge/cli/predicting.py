@@ -19,7 +19,8 @@ def predict(model: str) -> Result:
     It reads the circuit alone: neither data nor the float circuit. The prediction is a regression on measured circuits;
     its error is told beside it. Of a circuit that was refined already it says what rounding it once more would leave.
     """
-    from pcedge.search.surrogate import TRUSTED, features, load_surrogate
+    from pcedge.search.features import features
+    from pcedge.search.surrogate import TRUSTED, load_surrogate
 
     surrogate = load_surrogate()
     found = features(read_integer(model))
@@ -28,14 +29,20 @@ def predict(model: str) -> Result:
         "predicted_bits_lost": lost, "error": surrogate.error, "kendall_tau": surrogate.kendall_tau,
         "families": list(surrogate.families), "features": found, "outside": outside,
     }  # fmt: skip
-    lines: list[object] = [
+    lines = [
         f"predicted loss after --refine em: {lost:.4f} bits a variable against the float circuit",
         f"error: {surrogate.error:.4f} bits a variable, the median over circuits of families that were left out of the "
         f"fit; Kendall tau of their order {surrogate.kendall_tau:.2f}, {len(surrogate.families)} families",
     ]
     if surrogate.kendall_tau < TRUSTED:
-        lines.append(f"a tau below {TRUSTED} orders circuits roughly only: refine those that are close, and measure")
+        lines.append(
+            f"a tau below {TRUSTED} orders circuits only roughly: refine those that are close, and measure them"
+        )
     if outside:
         lines.append(f"outside of what was measured, so that the error may be larger: {', '.join(outside)}")
     rows: list[list[object]] = [[name, f"{value:.3f}"] for name, value in found.items()]
-    return result, ["\n".join(map(str, lines)), table("features, in log2 but for bits", ["feature", "value"], rows)], 0
+    return (
+        result,
+        ["\n".join(lines), table("features, base-2 logarithms but for widths", ["feature", "value"], rows)],
+        0,
+    )

@@ -16,8 +16,8 @@ from pcedge.arrays import FloatArray
 from pcedge.search.features import shares_tables
 
 #: features of the part of the loss that rounded weights and leaf tables leave, and of that by shared tables
-ROUNDING = ("weight_bits",)
-SHARING = ("sharing",)
+ROUNDING = ("weight_bits", "entropy", "coarser")
+SHARING = ("tables_a_leaf", "states")
 
 #: weight of the squared coefficients, of features of deviation 1
 RIDGE = 1.0
@@ -58,7 +58,8 @@ class Part:
         deviations[deviations == 0] = 1.0
         scaled, intercept = (known - means) / deviations, float(wanted.mean())
         found = np.linalg.solve(scaled.T @ scaled + RIDGE * np.eye(len(names)), scaled.T @ (wanted - intercept))
-        return Part(tuple(names), *(tuple(one.tolist()) for one in (means, deviations, found)), intercept)
+        means, deviations, found = (tuple(one.tolist()) for one in (means, deviations, found))
+        return Part(tuple(names), means, deviations, found, intercept)
 
     def bits(self, found: Mapping[str, float]) -> float:
         """Give the loss in bits a variable."""
@@ -99,12 +100,15 @@ class Surrogate:
     def parsed(text: str) -> Surrogate:
         """Read what `as_json` wrote."""
         held = json.loads(text)
-        parts = [
-            Part(**{name: tuple(value) if isinstance(value, list) else value for name, value in held.pop(part).items()})
-            for part in ("rounding", "sharing")
-        ]
-        ranges = {name: (low, high) for name, (low, high) in held.pop("ranges").items()}
-        return Surrogate(*parts, held["error"], held["kendall_tau"], tuple(held["families"]), ranges)
+
+        def part(own: dict[str, Any]) -> Part:
+            names = ("names", "means", "deviations", "coefficients")
+            return Part(*(tuple(own[name]) for name in names), intercept=own["intercept"])
+
+        return Surrogate(
+            part(held["rounding"]), part(held["sharing"]), held["error"], held["kendall_tau"], tuple(held["families"]),
+            {name: (low, high) for name, (low, high) in held["ranges"].items()},
+        )  # fmt: skip
 
     def as_json(self) -> str:
         """Write it."""
@@ -174,4 +178,4 @@ def kendall_tau(first: ArrayLike, second: ArrayLike) -> float:
     one, other = np.asarray(first), np.asarray(second)
     here, there = np.triu_indices(len(one), 1)
     a, b = np.sign(one[here] - one[there]), np.sign(other[here] - other[there])
-    return float((a * b).sum() / math.sqrt(max(1, np.count_nonzero(a) * np.count_nonzero(b))))
+    return float((a * b).sum() / math.sqrt(max(1, int(np.count_nonzero(a)) * int(np.count_nonzero(b)))))
