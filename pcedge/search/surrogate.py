@@ -58,8 +58,9 @@ class Part:
         deviations[deviations == 0] = 1.0
         scaled, intercept = (known - means) / deviations, float(wanted.mean())
         found = np.linalg.solve(scaled.T @ scaled + RIDGE * np.eye(len(names)), scaled.T @ (wanted - intercept))
-        means, deviations, found = (tuple(one.tolist()) for one in (means, deviations, found))
-        return Part(tuple(names), means, deviations, found, intercept)
+        return Part(
+            tuple(names), tuple(means.tolist()), tuple(deviations.tolist()), tuple(found.tolist()), intercept
+        )  # fmt: skip
 
     def bits(self, found: Mapping[str, float]) -> float:
         """Give the loss in bits a variable."""
@@ -74,8 +75,10 @@ class Surrogate:
 
     rounding: Part
     sharing: Part
-    #: median absolute error in bits a variable, and Kendall's tau, of families that were left out of the fit
+    #: of families that were left out of the fit: the median absolute error in bits a variable of circuits whose leaves
+    #: have tables of their own, that of those whose leaves share tables, and Kendall's tau of all
     error: float
+    sharing_error: float
     kendall_tau: float
     families: tuple[str, ...]
     #: of each feature the least and the greatest of the measured circuits
@@ -90,9 +93,11 @@ class Surrogate:
         """
         rows, losses = [one["features"] for one in measured], [one["refined"] for one in measured]
         families = [one["family"] for one in measured]
-        left_out = predict_left_out(rows, losses, families)
+        left_out, truth = predict_left_out(rows, losses, families), np.array(losses)
+        shared = np.array([shares_tables(row) for row in rows])
+        errors = [quality(left_out[some], truth[some])[0] for some in (~shared, shared)]
         return Surrogate(
-            *_parts(rows, losses), *quality(left_out, losses), tuple(dict.fromkeys(families)),
+            *_parts(rows, losses), errors[0], errors[1], quality(left_out, truth)[1], tuple(dict.fromkeys(families)),
             {name: (min(row[name] for row in rows), max(row[name] for row in rows)) for name in rows[0]},
         )  # fmt: skip
 
@@ -102,12 +107,12 @@ class Surrogate:
         held = json.loads(text)
 
         def part(own: dict[str, Any]) -> Part:
-            names = ("names", "means", "deviations", "coefficients")
-            return Part(*(tuple(own[name]) for name in names), intercept=own["intercept"])
+            lists: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in own.items()}
+            return Part(**lists)
 
         return Surrogate(
-            part(held["rounding"]), part(held["sharing"]), held["error"], held["kendall_tau"], tuple(held["families"]),
-            {name: (low, high) for name, (low, high) in held["ranges"].items()},
+            part(held["rounding"]), part(held["sharing"]), held["error"], held["sharing_error"], held["kendall_tau"],
+            tuple(held["families"]), {name: (low, high) for name, (low, high) in held["ranges"].items()},
         )  # fmt: skip
 
     def as_json(self) -> str:
@@ -121,6 +126,10 @@ class Surrogate:
             found: from `pcedge.search.features.features`.
         """
         return self.rounding.bits(found) + (self.sharing.bits(found) if shares_tables(found) else 0.0)
+
+    def error_of(self, found: Mapping[str, float]) -> float:
+        """Give the median absolute error of circuits like one of these features, bits a variable."""
+        return self.sharing_error if shares_tables(found) else self.error
 
     def outside(self, found: Mapping[str, float]) -> list[str]:
         """Name the features that no measured circuit has so small or so large."""
@@ -154,7 +163,7 @@ def predict_left_out(
     for group in dict.fromkeys(groups):
         kept = [index for index, other in enumerate(groups) if other != group]
         rounding, sharing = _parts([rows[index] for index in kept], [losses[index] for index in kept])
-        one = Surrogate(rounding, sharing, math.nan, math.nan, (), {})
+        one = Surrogate(rounding, sharing, math.nan, math.nan, math.nan, (), {})
         for index, other in enumerate(groups):
             if other == group:
                 found[index] = one.predict(rows[index])

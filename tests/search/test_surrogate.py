@@ -61,7 +61,7 @@ def test_tables_that_leaves_share() -> None:
     assert not shares_tables(shared) and shares_tables(shared | {"tables_a_leaf": -0.5})
     surrogate = load_surrogate()
     alone = surrogate.predict(own)
-    assert alone == surrogate.rounding.bits(own)
+    assert alone == surrogate.rounding.bits(own) and surrogate.error_of(own) == surrogate.error
     few = own | {"tables_a_leaf": -5.0}
     assert (
         surrogate.predict(few) == alone + surrogate.sharing.bits(few) > surrogate.predict(own | {"tables_a_leaf": -3.0})
@@ -163,10 +163,18 @@ def test_the_command(tmp_path: Path) -> None:
     assert found["families"] == list(surrogate.families) and found["outside"] == []
     said = run("predict", path).stdout
     assert f"predicted loss after --refine em: {found['predicted_bits_lost']:.4f} bits a variable" in said
-    assert f"error: {surrogate.error:.4f} bits a variable" in said and "outside" not in said
+    assert (
+        f"error: {surrogate.error:.4f} bits a variable, the median over circuits whose leaves have" in said
+        and "outside" not in said
+    )
+    assert "noise of the records" not in said
+    goal = "a tau below 0.8 orders circuits only roughly: refine those that are close, and measure them"
+    assert (goal in said) == (surrogate.kendall_tau < 0.8)
     write_onnx(quantize(DIGITS, QuantizationConfig(11)), path)
     assert "weight_bits" in as_json("predict", path)["outside"]
-    assert "outside of what was measured, so that the error may be larger: weight_bits" in run("predict", path).stdout
+    said = run("predict", path).stdout
+    assert "outside of what was measured, so that the error may be larger: weight_bits" in said
+    assert "losses below 0.0005 are noise of the records that circuits were measured on" in said
 
 
 @pytest.mark.parametrize(
