@@ -73,6 +73,10 @@ TABLE = {
         "Put a circuit and a file that it compresses into one archive, which needs no other file; - is stdin, and "
         "stdout.",
     ),
+    "predict": (
+        "predicting", "predict",
+        "Predict how many bits a variable an integer circuit loses against its float circuit after --refine em.",
+    ),
     "prune": ("compressing", "prune", "Drop what the data use least of a float circuit, by circuit flow."),
     "quantize": (
         "quantizing", "quantize",
