@@ -304,8 +304,10 @@ def main() -> None:
         ]  # fmt: skip
     head = (
         "Bits a variable over all tables, at L 10, within budgets of tables and numbers; nothing is trained after. In "
-        "brackets the size: tables, masters, tables of the second codebook, or tables that are mixed. Tables that a "
-        "network computes, or that overlap in one array (DHE, ROBE), have no exact cumulative counts."
+        "brackets the size: tables, masters, tables of the second codebook, or tables that are mixed. Products and "
+        "mixtures are no tables that a memory holds: their cumulative counts must be computed, and rounded, wherever "
+        "a leaf is read; two codebooks can be coded one after the other. Tables that a network computes, or that "
+        "overlap in one array (DHE, ROBE), have no exact cumulative counts."
     )
     pairs = (text.partition("=") for text in given)
     words = [name + equal + Path(file).name for name, equal, file in pairs]
