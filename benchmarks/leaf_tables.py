@@ -37,6 +37,14 @@ ROUNDS = 30
 #: small enough to change no table, and keeps what nothing takes from being 0 over 0
 TINY = 1e-12
 LEARN = LearnConfig(dtype="float32")
+HEAD = (
+    "Bits a variable over all tables, at L 10, within budgets of tables and numbers; nothing is trained after. In "
+    "brackets the size: tables, masters, tables of the second codebook, or tables that are mixed. Products and "
+    "mixtures are no tables that a memory holds: their cumulative counts must be computed, and rounded, wherever "
+    "a leaf is read; two codebooks can be coded one after the other. The parts of either are not rounded "
+    "themselves, what comes of them is. Tables that a network computes, or that overlap in one array (DHE, ROBE), "
+    "have no exact cumulative counts."
+)
 
 Array = np.ndarray
 #: finds new tables by tables (R, V), how often each is used, and a size
@@ -302,17 +310,10 @@ def main() -> None:
             f"{different:,} are different after rounding).", "",
             *table(["way", *(f"≤ {budget} kbit" for budget in budgets)], cells), "", *verdict(found, budgets), "",
         ]  # fmt: skip
-    head = (
-        "Bits a variable over all tables, at L 10, within budgets of tables and numbers; nothing is trained after. In "
-        "brackets the size: tables, masters, tables of the second codebook, or tables that are mixed. Products and "
-        "mixtures are no tables that a memory holds: their cumulative counts must be computed, and rounded, wherever "
-        "a leaf is read; two codebooks can be coded one after the other. Tables that a network computes, or that "
-        "overlap in one array (DHE, ROBE), have no exact cumulative counts."
-    )
     pairs = (text.partition("=") for text in given)
     words = [name + equal + Path(file).name for name, equal, file in pairs]
     command = f"python benchmarks/leaf_tables.py {' '.join(words)}"
-    write_section("Leaf tables", command, [head, "", *lines[:-1]])
+    write_section("Leaf tables", command, [HEAD, "", *lines[:-1]])
 
 
 if __name__ == "__main__":
