@@ -1,20 +1,17 @@
-"""Measure a shared table of the rows of sums: python benchmarks/rows.py CIRCUIT…; --table writes it.
+"""Measure one table of rows for all sums: python benchmarks/rows.py CIRCUIT.
 
-A circuit is a float one that `pcedge compress` has merged and folded. Its leaves share tables; then its sums are either
-rounded matrix by matrix and refined, or all take their rows from one table. States are renumbered so that rows of one
-form lie alike: row i of a matrix is stored rotated, by i or by a number of its own. Rows are clustered by code length,
-EM with tied rows goes on, and the table is rounded in its last passes. Figures go to rows.json. Data: MNIST, of
-PCEDGE_DATA (default ../shared/data).
+The circuit is a float one of MNIST that `pcedge compress` has merged and folded. Its leaves share tables; then its sums
+are either rounded matrix by matrix and refined, or all take their rows from one table, which no program can do yet: it
+would read a row's number and its turn, then the row. States are renumbered so that rows of one form lie alike. Rows are
+clustered by code length, EM with tied rows goes on, and the table is rounded in its last passes. Data: PCEDGE_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
-import os
-import time
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,29 +19,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from leaf_tables import LEAF_BITS, images, with_floor
 from results import table, write_section
+from scipy.optimize import linear_sum_assignment
 
 from pcedge.circuit import Circuit, load_circuit
 from pcedge.circuit.layers import InputLayer, ProductLayer, SumLayer
 from pcedge.compress import share_leaves
-from pcedge.data import load_array
 from pcedge.export.program.lowering import lower
 from pcedge.learn import LearnConfig, count_flows, evaluate
 from pcedge.quantize import QuantizationConfig, RefineConfig, quantize, refine
-from pcedge.quantize.config import CODERS
 from pcedge.quantize.refining import DROPPED, _Run, _split
 from pcedge.quantize.rows import round_matrix
 
-FIGURES = Path(__file__).resolve().parent / "rows.json"
-DATA = Path(os.environ.get("PCEDGE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")) / "mnist"
 LEARN = LearnConfig(
     dtype="float32", uniform_share=0.02, sum_pseudocount=0.5, leaf_pseudocount=3.0, leaf_growth=0.0, holdout=0.05
 )
-LEAF_BITS, STATE_BITS = 10, 16
+STATE_BITS = 16
 #: train records that rows and leaf tables are clustered on
 CALIBRATION = 12000
-#: passes of either way, and how many of them round the table of rows
-PASSES, ROUNDED = 30, 8
+#: the last passes, half of all at most, round the table of rows
+ROUNDED = 8
+#: how much less ROM at equal test bits makes a table worth a form of its own
+RULE = 0.1
 #: rounds of clustering
 ROUNDS = 16
 #: what a place next to the diagonal counts when states are numbered
@@ -63,10 +60,8 @@ class Rows:
 
     @property
     def mask(self) -> np.ndarray:
+        """Say which places of rows hold an entry."""
         return np.arange(self.entries.shape[1]) < self.lengths[:, None]
-
-    def values(self, parameters: np.ndarray) -> np.ndarray:
-        return np.where(self.mask, parameters[self.entries], 0.0)
 
 
 def rows_of(circuit: Circuit, by_layer: Callable[[np.ndarray], list[Any]], parameters: int) -> Rows:
@@ -86,36 +81,6 @@ def rolled(values: np.ndarray, lengths: np.ndarray, by: np.ndarray) -> np.ndarra
     places = np.arange(values.shape[1])
     source = np.where(places < lengths[:, None], (places + by[:, None]) % lengths[:, None], places)
     return np.take_along_axis(values, source, axis=1)
-
-
-def assignment(gain: np.ndarray) -> np.ndarray:
-    """Give every row a column of its own so that the sum of gains is greatest (the Hungarian method; Kuhn, 1955)."""
-    size = len(gain)
-    cost = gain.max() - gain
-    u, v = np.zeros(size + 1), np.zeros(size + 1)
-    of_column = np.zeros(size + 1, dtype=np.int64)  # rows from 1 on, 0 where none
-    for row in range(1, size + 1):
-        of_column[0], column = row, 0
-        least, way = np.full(size + 1, np.inf), np.zeros(size + 1, dtype=np.int64)
-        used = np.zeros(size + 1, dtype=bool)
-        while of_column[column]:
-            used[column] = True
-            now = of_column[column]
-            reduced = np.where(used[1:], np.inf, cost[now - 1] - u[now] - v[1:])
-            better = reduced < least[1:]
-            least[1:][better], way[1:][better] = reduced[better], column
-            following = int(np.argmin(np.where(used, np.inf, np.concatenate([[np.inf], least[1:]]))))
-            delta = least[following]
-            u[of_column[used]] += delta
-            v[used] -= delta
-            least[~used] -= delta
-            column = following
-        while column:
-            of_column[column] = of_column[way[column]]
-            column = way[column]
-    chosen = np.empty(size, dtype=np.int64)
-    chosen[of_column[1:] - 1] = np.arange(size)
-    return chosen
 
 
 @dataclass(frozen=True)
@@ -147,9 +112,9 @@ def parents(circuit: Circuit) -> dict[int, Above]:
 class RowTable:
     """Hold one table of rows, which row of it every row of a sum is, and how the states are numbered."""
 
-    def __init__(self, circuit: Circuit, rows: Rows, counts: np.ndarray, count: int, stored: bool, seed: int) -> None:
+    def __init__(self, circuit: Circuit, rows: Rows, counts: np.ndarray, count: int, seed: int) -> None:
         """Cluster rows by `counts`, a vector like the model's parameters."""
-        self.rows, self.parents, self.stored = rows, parents(circuit), stored
+        self.rows, self.parents = rows, parents(circuit)
         #: parameter at every state's place, and how far each row is turned
         self.places = rows.entries.copy()
         self.by = np.zeros(len(rows.lengths), dtype=np.int64)
@@ -166,9 +131,6 @@ class RowTable:
         """Give the counts of every row as it is stored."""
         places = rolled(self.places, self.rows.lengths, self.by)
         return np.where(self.rows.mask, counts[places], 0.0)
-
-    def _turns(self, length: int) -> range:
-        return range(length if self.stored else 1)
 
     def _start(self, counts: np.ndarray, count: int, generator: np.random.Generator) -> None:
         """Choose rows to start from, far ones likelier, as k-means++ does."""
@@ -189,7 +151,7 @@ class RowTable:
             length = int(self.rows.lengths[row])
             group = self.groups[length]
             logs = _log(shares[row, :length])
-            turned = np.stack([np.roll(logs, turn) for turn in self._turns(length)], axis=1)
+            turned = np.stack([np.roll(logs, turn) for turn in range(length)], axis=1)
             distance[group] = np.minimum(distance[group], own[group] - (shares[group, :length] @ turned).max(axis=1))
         self.tables, self.lengths = shares[chosen], self.rows.lengths[chosen]
 
@@ -202,7 +164,7 @@ class RowTable:
             logs = _log(self.tables[own, :length])
             best, now = np.full(len(group), -np.inf), values[group, :length]
             codes, turns = np.zeros(len(group), dtype=np.int64), np.zeros(len(group), dtype=np.int64)
-            for turn in self._turns(length):
+            for turn in range(length):
                 score = np.roll(now, -turn, axis=1) @ logs.T
                 top = score.max(axis=1)
                 better = top > best
@@ -234,7 +196,7 @@ class RowTable:
             away = np.minimum(np.arange(width), width - np.arange(width))
             wanted = rolled(np.tile(NEAR**away, (height, 1)), np.full(height, width), -self.by[rows])
             entries = self.rows.entries[rows, :width]
-            place_of[layer] = assignment(counts[entries].T @ wanted)
+            place_of[layer] = linear_sum_assignment(counts[entries].T @ wanted, maximize=True)[1]
             self.places[rows, :width] = entries[:, np.argsort(place_of[layer])]
 
     def rounded(self, bits: int) -> np.ndarray:
@@ -265,18 +227,12 @@ class RowTable:
         """Count what the table takes in place of the weights."""
         used = np.unique(self.codes)
         number = max(1, (len(used) - 1).bit_length())
-        turns = int((np.ceil(np.log2(self.rows.lengths))).sum()) if self.stored else 0
+        turns = int(np.ceil(np.log2(self.rows.lengths)).sum())
         return {"table": int(self.lengths[used].sum()) * width, "numbers": number * len(self.codes), "turns": turns}
 
 
 def _log(values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, 1e-6))
-
-
-def start_of(circuit: Circuit, train: np.ndarray, tables: int, learn: LearnConfig) -> tuple[Circuit, list[Any]]:
-    """Share leaf tables; give the flows that rows are clustered on too."""
-    flows = count_flows(circuit, train[:CALIBRATION], learn)
-    return share_leaves(circuit, flows, tables=tables), flows
 
 
 def settings_of(passes: int, learn: LearnConfig) -> RefineConfig:
@@ -285,12 +241,19 @@ def settings_of(passes: int, learn: LearnConfig) -> RefineConfig:
 
 def bits_of(circuit: Circuit, records: np.ndarray, learn: LearnConfig) -> float:
     """Compute the bits a variable, with the floor that the coder gives every symbol."""
-    config, layers = QuantizationConfig(leaf_bits=LEAF_BITS), list(circuit.layers)
-    for index, layer in enumerate(layers):
-        if isinstance(layer, InputLayer):
-            share = config.floor_for(layer.table.shape[1]) / (1 << CODERS[config.coder][0])
-            layers[index] = InputLayer(layer.variable, (layer.table + share) / (1 + share * layer.table.shape[1]))
+    layers = [InputLayer(layer.variable, with_floor(layer.table)) if isinstance(layer, InputLayer) else layer
+              for layer in circuit.layers]  # fmt: skip
     return -float(evaluate(Circuit(tuple(layers)), records, learn).mean()) / math.log(2) / records.shape[1]
+
+
+def exact(run: _Run, parameters: torch.Tensor) -> Circuit:
+    """Make a circuit whose rows sum to 1 when what counts as dropped is left out."""
+    values = parameters.detach().cpu().numpy().astype(np.float64)
+    for layer, array in zip(run.circuit.layers, run.model.by_layer(values), strict=True):
+        if isinstance(layer, SumLayer):
+            array[array <= DROPPED] = 0.0
+            array /= array.sum(axis=1, keepdims=True)
+    return run.to_circuit(torch.tensor(values))
 
 
 def by_matrix(
@@ -300,12 +263,13 @@ def by_matrix(
     config = QuantizationConfig(width, LEAF_BITS, STATE_BITS)
     fitted = refine(circuit, train, config, settings_of(passes, learn))
     memory = lower(quantize(fitted, config)).memory_bits()
-    return {"bits": bits_of(fitted, test, learn), "sums": memory["weights"], "rest": memory["rom"] - memory["weights"]}
+    bits = bits_of(fitted, test, learn)
+    return {"way": "matrix", "width": width, "bits": bits, "sums": memory["weights"], "rom": memory["rom"]}
 
 
 def by_table(
     circuit: Circuit, flows: list[Any], train: np.ndarray, test: np.ndarray, count: int, widths: tuple[int, ...],
-    passes: int, learn: LearnConfig, *, stored: bool,
+    passes: int, learn: LearnConfig,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Give all sums rows of one table, by EM with tied rows; the last passes are made once for every width."""
     settings = settings_of(passes, learn)
@@ -316,13 +280,16 @@ def by_table(
     for part, layer, flow in zip(run.model.by_layer(counts), circuit.layers, flows, strict=True):
         if isinstance(layer, SumLayer):
             part[...] = layer.weights * flow.sum(axis=1, keepdims=True)
-    shared = RowTable(circuit, rows_of(circuit, run.model.by_layer, len(counts)), counts, count, stored, LEARN.seed)
+    rows = rows_of(circuit, run.model.by_layer, len(counts))
+    shared = RowTable(circuit, rows, counts, count, LEARN.seed)
     shared.write(run.model)
-    figures = {"rows": count, "stored": stored, "clustered": bits_of(run.to_circuit(run.model.parameters), test, learn)}
+    clustered = bits_of(exact(run, run.model.parameters), test, learn)
+    figures = {"way": "table", "rows": count, "clustered": clustered}
     run.tied.append(shared)
-    for _ in range(passes - min(ROUNDED, passes // 2)):
+    rounded = min(ROUNDED, passes // 2)
+    for _ in range(passes - rounded):
         run.step(0.0)
-    figures["tied"] = bits_of(run.to_circuit(run.model.parameters), test, learn)
+    figures["tied"] = bits_of(exact(run, run.model.parameters), test, learn)
     parameters, tied = run.model.parameters.clone(), run.tied
     for width in widths:
         run.model.parameters.copy_(parameters)
@@ -331,42 +298,97 @@ def by_table(
         last.bits = width
         last.write(run.model)
         best, least, memory = run.model.parameters.clone(), math.inf, last.memory_bits(width)
-        for _ in range(min(ROUNDED, passes // 2)):
+        for _ in range(rounded):
             run.step(0.0)
             after = run.bits(valid)
             if after < least:
                 best, least, memory = run.model.parameters.clone(), after, last.memory_bits(width)
-        fitted = run.to_circuit(best)
-        yield {**figures, "width": width, **memory, "sums": sum(memory.values()), "bits": bits_of(fitted, test, learn)}
+        fitted = exact(run, best)
+        whole = lower(quantize(fitted, QuantizationConfig(width, LEAF_BITS, STATE_BITS))).memory_bits()
+        alone = sum(layer.weights.size for layer in fitted.layers if isinstance(layer, SumLayer)) - rows.lengths.sum()
+        sums = sum(memory.values()) + int(alone) * width
+        rom = whole["rom"] - whole["weights"] + sums
+        yield {**figures, "width": width, **memory, "sums": sums, "rom": rom, "bits": bits_of(fitted, test, learn)}
 
 
 def measure(
-    name: str, circuit: Circuit, train: np.ndarray, test: np.ndarray, learn: LearnConfig, put: Callable[..., None],
-    *, tables: int = 64, passes: int = PASSES, matrix_widths: tuple[int, ...] = (3, 4, 2, 5),
-    row_counts: tuple[int, ...] = (512, 1024, 256), widths: tuple[int, ...] = (4, 6, 8), until: float = math.inf,
-) -> None:  # fmt: skip
-    """Measure both ways in turn, so that what is there when the time is over can be compared."""
-    start, flows = start_of(circuit, train, tables, learn)
-    about = {"circuit": name, "tables": tables, "passes": passes}
-    put({**about, "way": "float", "bits": bits_of(circuit, test, learn), "shared": bits_of(start, test, learn)})
-    jobs: list[tuple[str, int, bool]] = []
-    for place in range(max(len(matrix_widths), len(row_counts))):
-        jobs += [("table", count, True) for count in row_counts[place : place + 1]]
-        jobs += [("matrix", width, False) for width in matrix_widths[place : place + 1]]
-    jobs += [("table", count, False) for count in row_counts[1:]]
-    spent = 0.0
-    for way, number, stored in jobs:
-        begin = time.monotonic()
-        if begin + spent > until:
-            break
-        if way == "matrix":
-            found = by_matrix(start, train, test, number, passes, learn)
-            put({**about, "way": way, "width": number, **found})
-        else:
-            for found in by_table(start, flows, train, test, number, widths, passes, learn, stored=stored):
-                put({**about, "way": way, **found})
-        spent = max(spent, time.monotonic() - begin)
+    circuit: Circuit, train: np.ndarray, test: np.ndarray, learn: LearnConfig, *, tables: int, passes: int,
+    matrix_widths: tuple[int, ...], row_counts: list[int], widths: tuple[int, ...],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Measure the float circuit, every matrix by itself, and tables of rows."""
+    flows = count_flows(circuit, train[:CALIBRATION], learn)
+    start = share_leaves(circuit, flows, tables=tables)
+    yield {"way": "float", "bits": bits_of(circuit, test, learn), "shared": bits_of(start, test, learn)}
+    for width in matrix_widths:
+        yield by_matrix(start, train, test, width, passes, learn)
+    for count in row_counts:
+        yield from by_table(start, flows, train, test, count, widths, passes, learn)
 
 
-def images(name: str) -> np.ndarray:
-    return np.asarray(load_array(DATA / f"{name}-images-idx3-ubyte.gz")).reshape(-1, 784).astype(np.int64)
+def rom_at(bits: float, found: list[dict[str, Any]]) -> float | None:
+    """Interpolate the ROM at which matrices by themselves reach these bits; none outside what was measured."""
+    points = sorted((figures["bits"], figures["rom"]) for figures in found if figures["way"] == "matrix")
+    inside = points and points[0][0] <= bits <= points[-1][0]
+    return float(np.interp(bits, *zip(*points, strict=True))) if inside else None
+
+
+def lines_of(found: list[dict[str, Any]], about: str) -> list[str]:
+    """Write the section: what was measured, the table, and what the rule says."""
+    base, shared, cells, less = found[0]["bits"], found[0]["shared"], [], []
+    for figures in found[1:]:
+        name, other = "matrix by matrix, refined", rom_at(figures["bits"], found)
+        if figures["way"] == "table":
+            name = f"a table of {figures['rows']} rows"
+            less += [] if other is None else [1 - figures["rom"] / other]
+        course = "".join(f" {figures[key]:.4f} →" for key in ("clustered", "tied") if key in figures)
+        cells.append([
+            name, f"W{figures['width']}", f"{figures['sums'] / 1000:.0f}", f"{figures['rom'] / 1000:.0f}",
+            f"{course} {figures['bits']:.4f}".strip(), f"{figures['bits'] - base:+.4f}",
+            "–" if other is None or figures["way"] == "matrix" else f"{figures['rom'] / other - 1:+.1%}",
+        ])  # fmt: skip
+    verdict = "No table reaches the bits that matrices reach."
+    if less:
+        met = "is met" if max(less) >= RULE else "is not met"
+        verdict = f"The rule, {RULE:.0%} less ROM at equal test bits, {met}: the best table takes {max(less):.1%} less."
+    columns = ["rows of sums", "weights", "kbit of sums", "ROM, kbit", "test bits", "over float", "ROM at these bits"]
+    note = (
+        f"{about} Float: {base:.4f} bits a variable; with shared leaf tables, before any pass: {shared:.4f}. ROM is "
+        "all that is only read, programs too; with a table, its rows packed, a number and a turn for every row of a "
+        "sum, and the rest as lowered; engines that read R rows at once need R copies, which are not counted. Bits of "
+        "a table: clustered → tied EM → rounded. Last column: against matrix by matrix, linear between its widths, "
+        "which flatters the table."
+    )
+    return [note, "", *table(columns, cells), "", verdict]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("circuit", type=Path)
+    parser.add_argument("--records", type=int, default=60000, help="train images")
+    parser.add_argument("--every", type=int, default=1, help="test images: every so-manieth")
+    parser.add_argument("--tables", type=int, default=64)
+    parser.add_argument("--passes", type=int, default=30, help="passes of either way")
+    parser.add_argument("--rows", type=int, nargs="+", default=[256, 512, 1024])
+    arguments = parser.parse_args()
+    circuit = load_circuit(arguments.circuit)
+    parts = images("train")[: arguments.records], images("t10k")[:: arguments.every]
+    train, test = (part.reshape(len(part), -1).astype(np.int64) for part in parts)
+    weights = sum(layer.weights.size for layer in circuit.layers if isinstance(layer, SumLayer))
+    about = (
+        f"MNIST circuit `{arguments.circuit.stem}`, merged and folded ({weights:,} weights), {arguments.tables} leaf "
+        f"tables of L{LEAF_BITS}; {len(train):,} train images, {arguments.passes} passes of either way, {len(test):,} "
+        "test images spread over the test set."
+    )
+    found = []
+    for figures in measure(
+        circuit, train, test, LEARN, tables=arguments.tables, passes=arguments.passes, matrix_widths=(2, 3, 4, 5),
+        row_counts=arguments.rows, widths=(6, 8),
+    ):  # fmt: skip
+        found.append(figures)
+        print(figures, flush=True)
+    command = " ".join(["python benchmarks/rows.py", arguments.circuit.name, *sys.argv[2:]])
+    write_section("Row tables", command, lines_of(found, about))
+
+
+if __name__ == "__main__":
+    main()
