@@ -77,7 +77,9 @@ SHUTTLE = Set(
 ENTRIES = {
     "digits": Entry(DIGITS, "python benchmarks/train_digits.py"),
     "mnist-16": Entry(MNIST, "python benchmarks/learning.py mnist-16 --device cuda --out FOLDER", tables=256),
-    "mnist-850": Entry(MNIST, "python benchmarks/mnist_curve.py make mnist-850 --device cuda --folder FOLDER", tables=48),
+    "mnist-850": Entry(
+        MNIST, "python benchmarks/mnist_curve.py make mnist-850 --device cuda --folder FOLDER", tables=48
+    ),
     "mnist-1750": Entry(
         MNIST, "python benchmarks/mnist_curve.py make mnist-1750 --device cuda --folder FOLDER", tables=64
     ),

@@ -37,11 +37,12 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--data", type=DATA, help="Train records (and valid ones, where the file has splits).  [default: records "
               "that are drawn from the circuit or --teacher]")  # fmt: skip
 @click.option("--passes", default="auto", show_default=True, help="Passes with commas between them, as merge,fold.")
-@click.option("--budget-weights", type=click.IntRange(1), help="Stored weights of sums at most.")
+@click.option("--budget-weights", type=click.IntRange(1, 10**15), help="Stored weights of sums at most.")
 @click.option("--budget-kbit", type=POSITIVE, help="All ROM of the exported project at most, in 1,000 bits.")
 @click.option("--budget-cycles", type=POSITIVE, help="Cycles a symbol at most, of the engine that encodes.")
-@click.option("--macs", default=16, show_default=True, type=click.IntRange(1), help="Of that engine.")
-@click.option("--streams", default=4, show_default=True, type=click.IntRange(1), help="Of that engine.")
+@click.option("--macs", type=click.IntRange(1), help="Of the engine that cycles or ROM are of.  "
+              "[default: 16, of ROM 1]")  # fmt: skip
+@click.option("--streams", type=click.IntRange(1), help="Of that engine.  [default: 4, of ROM 1]")
 @click.option("--max-loss", type=POSITIVE, help="Bits a variable of valid lost at most: as small as that allows.")
 @click.option("--multiple", default=1, show_default=True, type=click.IntRange(1),
               help="States of a latent in multiples of so many, the lanes of the engine.")  # fmt: skip
@@ -59,10 +60,10 @@ POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--out", type=OUT, help="The smaller float circuit.")
 def compress(
     circuit: str | None, listed: bool, data: str | None, passes: str, budget_weights: int | None,
-    budget_kbit: float | None, budget_cycles: float | None, macs: int, streams: int, max_loss: float | None,
-    multiple: int, protect: str | None, marginal: str | None, refit: int | None, teacher: str | None,
-    weight_bits: int | None, leaf_bits: int | None, missing: int | None, seed: int, device: str, header: bool | None,
-    out: Path | None,
+    budget_kbit: float | None, budget_cycles: float | None, macs: int | None, streams: int | None,
+    max_loss: float | None, multiple: int, protect: str | None, marginal: str | None, refit: int | None,
+    teacher: str | None, weight_bits: int | None, leaf_bits: int | None, missing: int | None, seed: int, device: str,
+    header: bool | None, out: Path | None,
 ) -> Result:  # fmt: skip
     """Make a float circuit smaller by passes, each followed by the same refit, within one budget.
 
@@ -83,10 +84,9 @@ def compress(
     said = [name for name, value in given.items() if value is not None]
     if len(said) > 1:
         raise click.UsageError(f"one budget must be given, got {' and '.join(_option(name) for name in said)}")
-    must_come_with("--budget-cycles", budget_cycles is not None, "macs", "streams")
     must_come_with("--data", data is not None, "protect", "missing", "header")
     must_come_with("--budget-kbit or --budget-cycles", budget_kbit is not None or budget_cycles is not None,
-                   "weight_bits", "leaf_bits")  # fmt: skip
+                   "macs", "streams", "weight_bits", "leaf_bits")  # fmt: skip
     if data is not None and options_given("teacher"):
         raise click.UsageError("--teacher must come without --data, whose place it takes")
     if not out.absolute().parent.is_dir():
@@ -97,6 +97,9 @@ def compress(
         start, chosen = _marginal(before, marginal)
     splits, entry = (None, {}) if data is None else _records(before, data, chosen, missing, header)
     usual = QuantizationConfig.of(start)
+    teacher_circuit = None if teacher is None else read_float(teacher)
+    if teacher_circuit is not None and marginal is not None:
+        teacher_circuit = _marginal(teacher_circuit, marginal)[0]
     config = CompressConfig(
         passes, TARGETS[said[0]] if said else None, float(given[said[0]] or 0) if said else 0.0, macs, streams,  # type: ignore[arg-type]
         multiple, REFIT if refit is None else refit, seed, device,
@@ -111,7 +114,7 @@ def compress(
 
     with resumable(checkpoint):
         made = run(
-            start, splits, config, weights=weights, teacher=None if teacher is None else read_float(teacher),
+            start, splits, config, weights=weights, teacher=teacher_circuit,
             checkpoint=checkpoint, aside=aside, watcher=watch,
         )  # fmt: skip
     with whole_file(out) as fresh:
@@ -119,10 +122,11 @@ def compress(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     result = _result(before, made, config.value, said) | entry | {"out": str(out), "seed": seed}
-    if said and not result["budget"]["kept"]:
-        warn(f"the budget of {config.value:g} {WORDS[TARGETS[said[0]]]} is not kept: the last passes took more than "
-             "those before left them")  # fmt: skip
-    return result, _text(out, made, result), 0
+    kept = not said or result["budget"]["kept"]
+    if not kept:
+        unit, cost = WORDS[TARGETS[said[0]]], result["budget"]["after"]
+        warn(f"the budget of {config.value:,.6g} {unit} is not kept, it is {cost:,.6g}; the exit status is 1")
+    return result, _text(out, made, result), 0 if kept else 1
 
 
 def _option(name: str) -> str:
@@ -131,7 +135,7 @@ def _option(name: str) -> str:
 
 def _list() -> Result:
     """Describe the passes."""
-    from pcedge.compress.table import AUTO, AUTO_KBIT, PASSES
+    from pcedge.compress.table import AUTO, AUTO_EXACT, AUTO_KBIT, PASSES
 
     rows = {
         each.name: {
@@ -145,7 +149,8 @@ def _list() -> Result:
         [[each.name, each.reduces, each.keeps, ", ".join(each.needs), each.argument, each.source]
          for each in PASSES.values()],
     )  # fmt: skip
-    return {"passes": rows, "auto": {"kbit": AUTO_KBIT, "other": AUTO}}, [text], 0
+    line = f"auto: {AUTO}, with --budget-kbit {AUTO_KBIT}, without a budget {AUTO_EXACT}"
+    return {"passes": rows, "auto": {"kbit": AUTO_KBIT, "other": AUTO, "none": AUTO_EXACT}}, [text, line], 0
 
 
 def _marginal(circuit: Circuit, names: str) -> tuple[Circuit, list[int]]:
@@ -198,14 +203,20 @@ def _protected(text: str, records: int) -> FloatArray:
     for pair in pairs.split(","):
         label, equals, weight = pair.partition("=")
         try:
+            if int(label) in factors:
+                raise UsageError(f"--protect must name a label once, {label} is named twice")
             factors[int(label)] = float(weight)
         except ValueError:
             colon = ""
         if not equals or not colon:
             raise UsageError(f"--protect must read LABELS.npy:LABEL=WEIGHT, as y.npy:8=4, got {text!r}")
-    labels = np.asarray(load_array(path)).reshape(-1)
-    if len(labels) != records:
-        raise UsageError(f"the labels of {path} must be one for each of {records} train records, got {len(labels)}")
+    labels = np.asarray(load_array(path))
+    if labels.shape == (records, 1):
+        labels = labels[:, 0]
+    if labels.shape != (records,):
+        raise UsageError(
+            f"the labels of {path} must be one for each of {records} train records, got shape {labels.shape}"
+        )
     return record_weights(labels, factors)
 
 
@@ -258,7 +269,7 @@ def _text(out: Path, made: Compressed, result: dict[str, Any]) -> Any:
     )
     if made.cost is not None:
         unit = WORDS[result["budget"]["unit"]]
-        line += f"; {made.cost[1]:,.4g} {unit} of {result['budget']['value']:,.4g} allowed"
+        line += f"; {made.cost[0]:,.6g} {unit} before, {made.cost[1]:,.6g} of {result['budget']['value']:,.6g} allowed"
     if made.drawn:
         line += "; records were drawn from the circuit, for there were no data"
     return [steps, line]

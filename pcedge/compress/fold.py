@@ -166,9 +166,13 @@ def _renumbered(circuit: Circuit, layers: dict[int, Layer]) -> Circuit:
     return replace(circuit, layers=tuple(renamed))
 
 
+def _check(told: str | None) -> None:
+    if told not in (None, "silent"):
+        raise UsageError(f"fold must stand alone or as fold:silent, got fold:{told}")
+
+
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
-    if argument not in (None, "silent"):
-        raise UsageError(f"fold must stand alone or as fold:silent, got fold:{argument}")
+    _check(argument)
     before = circuit
     if argument == "silent":
         circuit = silence(circuit, evidence.flows(circuit))
@@ -182,5 +186,5 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
 FOLD = Pass(
     "fold", _run, "distribution", (), "sums that are linear over one leaf or sum",
     "silent: first make latents independent of their parents that say nothing of them; this changes the distribution",
-    "after bundling in SNNK (Sehanobish et al., 2024), here exact", refits=False,
+    "after bundling in SNNK (Sehanobish et al., 2024), here exact", _check, refits=False,
 )  # fmt: skip

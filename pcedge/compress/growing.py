@@ -10,7 +10,7 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, ProductLayer, SumLayer
 from pcedge.circuit.parametric import Parametric
 from pcedge.circuit.rows import SparseRows
-from pcedge.compress.passes import Evidence, Outcome, Pass, Target
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target, counted
 from pcedge.errors import UsageError
 
 #: the factor that noise multiplies by is at least this, so that no parameter becomes 0 or negative
@@ -131,12 +131,12 @@ def _grow_sum(
 
 
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
-    if argument is not None and (not argument.isdecimal() or int(argument) < 1):
-        raise UsageError(f"grow must say how many units a unit becomes, as in grow:2, got grow:{argument}")
+    GROW.check(argument)
     return Outcome(grow(circuit, int(argument or 2), seed=evidence.seed))
 
 
 GROW = Pass(
     "grow", _run, "structure", (), "nothing: every state becomes several, for passes that choose among them",
     "how many units a unit becomes, by default 2", "Dang, Liu and Van den Broeck, 2022",
+    counted("grow", "how many units a unit becomes"),
 )  # fmt: skip

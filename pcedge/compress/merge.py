@@ -17,6 +17,9 @@ from pcedge.compress.latents import Latent, find_latents
 from pcedge.compress.passes import Evidence, Flows, Outcome, Pass, Target, smallest_step
 from pcedge.errors import UsageError
 
+#: what is said where it stands alone
+UNLIMITED = "merge must have a budget or the mean number of states a latent, as in merge:8"
+
 #: records' worth of a row that its parameters add to its flows, so that states which no record reaches have some
 PRIOR = 1e-3
 
@@ -330,7 +333,7 @@ def _joined_leaves(layer: InputLayer, counts: FloatArray, numbers: IntArray) -> 
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
     mean = None if argument is None else _mean_states(argument)
     if mean is None and target is None:
-        raise UsageError("merge must have a budget or the mean number of states a latent, as in merge:8")
+        raise UsageError(UNLIMITED)
     flows = evidence.flows(circuit)
     path = merge_path(circuit, flows)
     total = sum(latent.states for latent in path.latents)
@@ -361,6 +364,11 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
     return Outcome(chosen.last, nats / np.log(2) / len(circuit.cardinalities), trace)
 
 
+def _check(told: str | None) -> None:
+    if told is not None:
+        _mean_states(told)
+
+
 def _mean_states(argument: str) -> float:
     try:
         mean = float(argument)
@@ -373,6 +381,7 @@ def _mean_states(argument: str) -> float:
 
 def multiples_of(sizes: IntArray, latents: Sequence[Latent], multiple: int) -> list[int]:
     """Round sizes to multiples of the engine's lanes, up to what a latent has; a single state stays one."""
+    multiple = min(multiple, max(latent.states for latent in latents))
     rounded = np.maximum(multiple, multiple * np.round(sizes / multiple).astype(np.int64))
     most = np.array([latent.states for latent in latents])
     return [int(size) for size in np.where(sizes == 1, 1, np.minimum(rounded, most))]
@@ -382,4 +391,5 @@ MERGE = Pass(
     "merge", _run, "structure", ("data", "target"), "latent states, and with them weights, tables and cycles",
     "the mean number of states a latent, in place of a budget",
     "after Muralidharan et al., Minitron, 2024 (prune by importance, then distil); information bottleneck",
+    _check, UNLIMITED,
 )  # fmt: skip

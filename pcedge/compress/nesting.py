@@ -8,7 +8,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer
-from pcedge.compress.passes import Evidence, Outcome, Pass, Target
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target, counted
 from pcedge.compress.sharing import cluster_tables, nearest_tables, table_groups, used_by
 from pcedge.errors import UsageError
 
@@ -43,9 +43,15 @@ def nested_again(tables: FloatArray, used: FloatArray, centres: FloatArray) -> t
     return np.concatenate([tables[:, :1], inside[:, None] * centres[number], tables[:, -1:]], axis=1), centres
 
 
+def _check(told: str | None) -> None:
+    if told is None:
+        raise UsageError("nest must say how many masters, as in nest:48")
+    counted("nest", "how many masters")(told)
+
+
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
-    if argument is None or not argument.isdecimal() or int(argument) < 1:
-        raise UsageError(f"nest must say how many masters, as in nest:48, got {argument!r}")
+    _check(argument)
+    assert argument is not None
     flows = evidence.flows(circuit)
     layers: list[Layer] = list(circuit.layers)
     for symbols, group in table_groups(circuit).items():
@@ -66,5 +72,5 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
 
 NEST = Pass(
     "nest", _run, "structure", ("data",), "leaf tables, to shifts and scales of masters", "how many masters",
-    "docs/quantization.md; quantize it with --leaf-masters", refits=False,
+    "docs/quantization.md; quantize with --leaf-masters MASTERS", _check, refits=False,
 )  # fmt: skip

@@ -123,6 +123,8 @@ class Target:
     multiple: int = 1
     row_bits: Callable[[int], float] = lambda symbols: 12.0 * (symbols - 1)
     weight_bits: float = 8.0
+    #: the limit as it was said, where `value` leaves a reserve
+    said: float | None = None
 
     def reached(self, circuit: Circuit) -> bool:
         """Tell whether a circuit keeps the limit."""
@@ -157,6 +159,10 @@ class Pass:
     #: what stands behind the colon of its name; empty for nothing
     argument: str
     source: str
+    #: checks what stands behind its colon, and whether it needs a target; raises `UsageError`
+    check: Callable[[str | None], None]
+    #: what must be said of it where it stands without a target and without a value; empty where it needs neither
+    unlimited: str = ""
     #: whether training goes on after it; not where it keeps the distribution, or where training would undo it
     refits: bool = True
 
@@ -164,6 +170,20 @@ class Pass:
 def count_weights(circuit: Circuit) -> int:
     """Count the stored weights of all sum layers: the multiply-accumulates of one matrix pass."""
     return sum(entries(layer.weights).size for layer in circuit.layers if isinstance(layer, SumLayer))
+
+
+#: the greatest count that may stand behind a colon
+MOST = 1 << 16
+
+
+def counted(name: str, what: str) -> Callable[[str | None], None]:
+    """Make a check that nothing or a count from 1 on stands behind a pass' colon."""
+
+    def check(told: str | None) -> None:
+        if told is not None and not (told.isdecimal() and 1 <= int(told[:9]) <= MOST and len(told) < 9):
+            raise UsageError(f"{name} must say {what}, 1 to {MOST}, as in {name}:64, got {name}:{told}")
+
+    return check
 
 
 def smallest_step(build: Callable[[int], Circuit], last: int, target: Target, first: int = 0) -> int:
@@ -190,7 +210,8 @@ def smallest_step(build: Callable[[int], Circuit], last: int, target: Target, fi
     least = target.cost(build(last))
     if least > target.value:
         raise UsageError(
-            f"the budget must be at least what this pass reaches, {least:,.6g} {target.unit}, got {target.value:g}"
+            f"the budget must be at least what this pass reaches, {least:,.6g} {target.unit}, got "
+            f"{target.value if target.said is None else target.said:g}"
         )
     low, high = first, last
     while low < high:

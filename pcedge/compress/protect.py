@@ -24,6 +24,9 @@ from pcedge.arrays import FloatArray
 from pcedge.circuit.layers import Circuit
 from pcedge.errors import DataError, UsageError
 
+#: the greatest weight of a record
+MOST = 1e6
+
 #: the weights that are tried, in this order, until one holds the limit
 WEIGHTS = (1, 2, 4, 8, 16)
 
@@ -70,8 +73,8 @@ def record_weights(labels: ArrayLike, weights: Mapping[int, float]) -> FloatArra
         raise DataError(f"labels must be integers of shape (records,), got {checked.dtype} of shape {checked.shape}")
     result = np.ones(len(checked))
     for label, weight in weights.items():
-        if not 0 < weight < np.inf:
-            raise UsageError(f"the weight of class {label} must be positive and finite, got {weight}")
+        if not 0 < weight <= MOST:
+            raise UsageError(f"the weight of class {label} must be positive and at most {MOST:g}, got {weight:g}")
         result[_members(checked, label)] = weight
     return result
 

@@ -290,26 +290,44 @@ def _share(fraction: float, count: int) -> int:
     return math.floor(fraction * count + 1e-9)
 
 
-#: a search for the fraction that reaches a target tries so many
-FRACTIONS = 64
+#: a search for the fraction that reaches a target takes so many steps, each of which keeps this share
+STEPS, KEPT = 128, 0.96
+
+#: what is said where it stands alone
+UNLIMITED = "prune must have a budget or the share to drop, as in prune:states=0.5"
+
+
+def _told(argument: str | None) -> tuple[str, float | None]:
+    """Read `states=0.5`: the shape, and the share where one is named."""
+    shape, equals, said = (argument or "edges").partition("=")
+    if shape not in SHAPES:
+        raise UsageError(f"prune must be told one of {', '.join(SHAPES)}, got prune:{argument}")
+    if not equals:
+        return shape, None
+    try:
+        fraction = float(said)
+    except ValueError:
+        fraction = math.nan
+    if not 0 <= fraction < 1:
+        raise UsageError(f"prune:{shape}= must be followed by the share to drop, at least 0 and below 1, got {said!r}")
+    return shape, fraction
+
+
+def _check(told: str | None) -> None:
+    _told(told)
 
 
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
-    shape, _, said = (argument or "edges").partition("=")
+    shape, fraction = _told(argument)
     flows = evidence.flows(circuit)
-    if said:
-        try:
-            fraction = float(said)
-        except ValueError:
-            raise UsageError(f"prune:{shape}= must be followed by the share to drop, got {said!r}") from None
-    elif target is None:
-        raise UsageError(f"prune must have a budget or the share to drop, as in prune:{shape}=0.5")
-    else:
+    if fraction is None:
+        if target is None:
+            raise UsageError(UNLIMITED)
 
         def build(step: int) -> Circuit:
-            return prune(circuit, flows, step / FRACTIONS, shape, even=False).circuit
+            return prune(circuit, flows, 1 - KEPT**step, shape, even=False).circuit
 
-        fraction = smallest_step(build, FRACTIONS - 1, target) / FRACTIONS
+        fraction = 1 - KEPT ** smallest_step(build, STEPS, target)
     pruned = prune(circuit, flows, fraction, shape, even=False)
     return Outcome(pruned.circuit, None, ({"fraction": fraction, "dropped_edges": pruned.edges},))
 
@@ -318,4 +336,5 @@ PRUNE = Pass(
     "prune", _run, "structure", ("data", "target"), "edges, states or blocks of least flow",
     "edges (the default), states or blocks, and the share to drop in place of a budget: prune:states=0.5",
     "Dang, Liu and Van den Broeck, 2022; Pruning by Explaining (Yeom et al., 2021)",
+    _check, UNLIMITED,
 )  # fmt: skip

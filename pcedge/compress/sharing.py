@@ -9,7 +9,7 @@ import numpy as np
 
 from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer
-from pcedge.compress.passes import Evidence, Outcome, Pass, Target
+from pcedge.compress.passes import Evidence, Outcome, Pass, Target, counted
 from pcedge.errors import UsageError
 
 #: rounds of clustering at most
@@ -130,13 +130,13 @@ def tables_for(circuit: Circuit, budget_bits: float | None, leaf_bits: int) -> i
 
 
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
-    if argument is not None and (not argument.isdecimal() or int(argument) < 1):
-        raise UsageError(f"share must say how many tables, as in share:64, got share:{argument}")
+    SHARE_PASS.check(argument)
     tables = TABLES if argument is None else int(argument)
     return Outcome(share_leaves(circuit, evidence.flows(circuit), tables, evidence.seed), None, ({"tables": tables},))
 
 
 SHARE_PASS = Pass(
     "share", _run, "structure", ("data",), "leaf tables, which leaves share", "how many tables",
-    "k-means by code length; Guo et al., learnable vector storage, 2023", refits=False,
+    "k-means by code length; Guo et al., learnable vector storage, 2023", counted("share", "how many tables"),
+    refits=False,
 )  # fmt: skip

@@ -324,11 +324,22 @@ def _towards(circuit: Circuit, evidence: Evidence, target: Target, groups: _Grou
     raise AssertionError("the last step returns")
 
 
+#: what is said where it stands alone
+UNLIMITED = "sparsify must have a budget or the records that a state must explain, as in sparsify:20"
+
+
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
+    _check(argument)
     if argument is None or argument in LEVELS:
         if target is None:
-            raise UsageError("sparsify must have a budget or the records that a state must explain, as in sparsify:20")
+            raise UsageError(UNLIMITED)
         return sparsify(circuit, evidence, target, argument or "states")
+    return sparsify(circuit, evidence, float(argument))
+
+
+def _check(argument: str | None) -> None:
+    if argument is None or argument in LEVELS:
+        return
     try:
         tau = float(argument)
     except ValueError:
@@ -337,11 +348,11 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
         raise UsageError(
             f"sparsify:WHAT must be {' or '.join(LEVELS)}, or a number of records of at least 0, got {argument!r}"
         )
-    return sparsify(circuit, evidence, tau)
 
 
 SPARSIFY = Pass(
     "sparsify", _run, "structure", ("data", "target"), "latent states, and with them weights, tables and cycles",
     "`edges` in place of states, or the records that a state must explain in place of a budget",
     "after Xia, Tsang and Lau, Turbo-VBI, 2023, and Dutta, Gupta and Agarwal, VTrans, 2024",
+    _check, UNLIMITED,
 )  # fmt: skip

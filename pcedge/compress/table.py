@@ -7,7 +7,7 @@ from pcedge.compress.growing import GROW
 from pcedge.compress.merge import MERGE
 from pcedge.compress.nesting import NEST
 from pcedge.compress.passes import Pass
-from pcedge.compress.pruning import PRUNE
+from pcedge.compress.pruning import PRUNE, SHAPES
 from pcedge.compress.sharing import SHARE_PASS
 from pcedge.compress.sparsify import SPARSIFY
 from pcedge.errors import UsageError
@@ -16,6 +16,13 @@ PASSES = {each.name: each for each in (MERGE, FOLD, SPARSIFY, PRUNE, SHARE_PASS,
 
 #: what `auto` stands for: the chain that docs/passes.md found best; leaves share tables where memory is limited
 AUTO, AUTO_KBIT = "fold,merge,fold", "fold,merge,fold,share"
+#: and what it stands for where nothing is limited
+AUTO_EXACT = "fold"
+
+
+def has_value(told: str | None) -> bool:
+    """Tell whether what stands behind a pass' colon says how far it goes, whatever the target."""
+    return told is not None and told not in SHAPES
 
 
 def chain(text: str, unit: str | None) -> tuple[tuple[Pass, str | None], ...]:
@@ -26,18 +33,22 @@ def chain(text: str, unit: str | None) -> tuple[tuple[Pass, str | None], ...]:
         unit: what the target limits, or None.
 
     Raises:
-        UsageError: there is no such pass, or none is named.
+        UsageError: there is no such pass, none is named, what it is told is wrong, or it needs a target.
 
     Example:
         >>> [(each.name, told) for each, told in chain("fold,share:64", None)]
         [('fold', None), ('share', '64')]
     """
     if text == "auto":
-        text = AUTO_KBIT if unit == "kbit" else AUTO
+        text = AUTO_KBIT if unit == "kbit" else AUTO if unit else AUTO_EXACT
     passes = []
     for entry in text.split(","):
         name, colon, told = entry.strip().partition(":")
         if name not in PASSES:
             raise UsageError(f"a pass must be one of {', '.join(PASSES)}, or auto alone, got {name!r}")
-        passes.append((PASSES[name], told if colon else None))
+        each, value = PASSES[name], told if colon else None
+        each.check(value)
+        if unit is None and each.unlimited and not has_value(value):
+            raise UsageError(each.unlimited)
+        passes.append((each, value))
     return tuple(passes)

@@ -17,12 +17,13 @@ from pcedge.compress.flows import expected_flows
 from pcedge.compress.fold import fold
 from pcedge.compress.passes import Evidence, Flows, Pass, Target, Unit, count_weights
 from pcedge.compress.sharing import LEAST_TABLES, table_groups, tables_for
-from pcedge.compress.table import chain
+from pcedge.compress.table import chain, has_value
 from pcedge.data import Splits
 from pcedge.drivers.size import EngineSize, default_search_bits
 from pcedge.errors import DataError, MissingToolError, UsageError
 from pcedge.export.engine.cycles import estimate
 from pcedge.export.program.lowering import lower
+from pcedge.integer import IntegerCircuit
 from pcedge.learn.config import LearnConfig, by_default
 from pcedge.learn.holdout import hold_out
 from pcedge.learn.training import count_flows, evaluate, fit
@@ -36,8 +37,14 @@ FLOW_RECORDS, PREDICT_RECORDS = 20_000, 2048
 #: records that stand in for data that are not there, drawn from the teacher: train and valid
 DRAWN = (10_000, 1_000)
 
+#: the engine that cycles are of where none is named
+MACS, STREAMS = 16, 4
+
 #: share of a budget of memory or cycles that passes leave to what trained weights change of it
 RESERVE = 0.005
+
+#: the greatest budget, and the greatest multiple, seed and number of M-steps
+MOST, MOST_COUNT = 1e15, 1 << 31
 
 #: M-steps after each pass that does not keep the distribution
 REFIT = 25
@@ -60,9 +67,10 @@ class CompressConfig:
     unit: Unit | None = None
     #: the limit: stored weights, 1,000 bits of ROM, cycles a symbol while encoding, or bits a variable lost on valid
     value: float = 0.0
-    #: the engine that cycles are of
-    macs: int = 16
-    streams: int = 4
+    #: the engine that cycles and memory are of; None takes 16 macs and 4 streams for cycles, and one mac for memory,
+    #: which more macs lay out a little wider
+    macs: int | None = None
+    streams: int | None = None
     #: states of a latent come in multiples of so many
     multiple: int = 1
     #: M-steps after each pass that changes the distribution
@@ -75,11 +83,11 @@ class CompressConfig:
     def __post_init__(self) -> None:
         """Check every setting."""
         for name, least in (("multiple", 1), ("refit", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.unit is not None and not (np.isfinite(self.value) and self.value > 0):
-            raise UsageError(f"a budget must be positive and finite, got {self.value}")
-        EngineSize(self.macs, self.streams)
+            if not least <= getattr(self, name) <= MOST_COUNT:
+                raise UsageError(f"{name} must be in {least}..{MOST_COUNT}, got {getattr(self, name)}")
+        if self.unit is not None and not 0 < self.value <= MOST:
+            raise UsageError(f"a budget must be positive and at most {MOST:g}, got {self.value:g}")
+        EngineSize(self.macs or 1, self.streams or 1)
         chain(self.passes, self.unit)
 
 
@@ -163,12 +171,14 @@ def compress(
         steps.append(step)
         if checkpoint is not None:
             write(checkpoint, mark, current, steps)
-    costs = None
-    if config.unit is not None:
+    costs, bits_after = None, evidence.bits(current)
+    if config.unit == "loss":
+        costs = 0.0, bits_after - bits_before
+    elif config.unit is not None:
         target = _target(config, circuit, evidence, bits_before, ())
         costs = target.cost(circuit), target.cost(current)
     return Compressed(
-        current, bits_before, evidence.bits(current), (count_weights(circuit), count_weights(current)), costs,
+        current, bits_before, bits_after, (count_weights(circuit), count_weights(current)), costs,
         tuple(steps), (len(train), len(valid)), drawn,
     )  # fmt: skip
 
@@ -189,7 +199,8 @@ def _one(
         if chosen:
             told = str(_tables(circuit, config))
     # What keeps the budget already is left as it is; a limit of loss is kept by every circuit that did nothing yet.
-    done = target is not None and config.unit != "loss" and "target" in each.needs and target.reached(circuit)
+    limited = target is not None and config.unit != "loss" and "target" in each.needs and not has_value(told)
+    done = limited and target is not None and target.reached(circuit)
     outcome = None if done else each.run(circuit, evidence, target, told)
     if each.name == "share" and chosen and outcome is not None and config.unit == "kbit":
         # Which tables leaves share changes the memory a little: fewer, until the budget holds.
@@ -205,7 +216,9 @@ def _one(
     if config.refit and each.refits and evidence.refit is not None:
         if watcher is not None:
             watcher(number, len(passes), "refit")
-        made, refitted = evidence.refit(made, config.refit), config.refit
+        trained, refitted = evidence.refit(made, config.refit), config.refit
+        if evidence.bits(trained) <= bits[-1]:  # or what the refit began with was better
+            made = trained
         bits.append(evidence.bits(made))
     costs = (None, None) if target is None or config.unit == "loss" else (target.cost(circuit), target.cost(made))
     return Step(
@@ -264,7 +277,10 @@ def _refit(config: CompressConfig, splits: Splits, circuit: Circuit, steps: int)
 
 
 def _widths(config: CompressConfig, circuit: Circuit) -> QuantizationConfig:
-    return QuantizationConfig.of(circuit) if config.widths is None else config.widths
+    """Give the widths that are counted at; nested tables are rounded as such."""
+    widths = QuantizationConfig.of(circuit) if config.widths is None else config.widths
+    masters = [told for each, told in chain(config.passes, config.unit) if each.name == "nest"]
+    return replace(widths, leaf_masters=int(masters[-1])) if masters and masters[-1] is not None else widths
 
 
 def _tables(circuit: Circuit, config: CompressConfig) -> int:
@@ -279,7 +295,7 @@ def _target(
     """Make the target of a pass, whose cost is that at the end of the chain."""
     assert config.unit is not None
     widths = _widths(config, circuit)
-    shared = next((told for each, told in behind if each.name in ("share", "nest")), "")
+    shared = next((told for each, told in behind if each.name == "share"), "")
     tables = None if shared == "" else int(shared) if shared is not None else _tables(circuit, config)
 
     def row_bits(symbols: int) -> float:
@@ -291,8 +307,10 @@ def _target(
 
     def cost(candidate: Circuit) -> float:
         if config.unit == "loss":
-            trained = evidence.refit(candidate, config.refit) if evidence.refit and config.refit else candidate
-            return evidence.bits(trained) - bits_before
+            plain = evidence.bits(candidate)
+            if plain - bits_before <= config.value or not (evidence.refit and config.refit):
+                return plain - bits_before
+            return min(plain, evidence.bits(evidence.refit(candidate, config.refit))) - bits_before
         if folds:
             candidate = fold(candidate, row_bits, widths.weight_bits)
         if config.unit == "weights":
@@ -300,23 +318,28 @@ def _target(
         if tables is not None:
             candidate = shared_anyhow(candidate, tables)
         if config.unit == "kbit":
-            return memory_kbit(candidate, widths)
-        return cycles_per_symbol(candidate, widths, config.macs, config.streams)
+            return memory_kbit(candidate, widths, config.macs or 1, config.streams or 1)
+        return cycles_per_symbol(candidate, widths, config.macs or MACS, config.streams or STREAMS)
 
     value = config.value * (1 - RESERVE) if config.unit in ("kbit", "cycles") else config.value
-    return Target(config.unit, value, cost, config.multiple, row_bits, widths.weight_bits)
+    return Target(config.unit, value, cost, config.multiple, row_bits, widths.weight_bits, config.value)
 
 
-def memory_kbit(circuit: Circuit, widths: QuantizationConfig) -> float:
+def memory_kbit(circuit: Circuit, widths: QuantizationConfig, macs: int = 1, streams: int = 1) -> float:
     """Count the read-only memories of a float circuit's export, in 1,000 bits."""
-    return lower(quantize(circuit, widths)).memory_bits()["rom"] / 1000
+    integers = quantize(circuit, widths)
+    return lower(integers, shape=_engine(integers, macs, streams)).memory_bits()["rom"] / 1000
 
 
 def cycles_per_symbol(circuit: Circuit, widths: QuantizationConfig, macs: int, streams: int) -> float:
     """Count the cycles a symbol of the parallel engine that encodes, all streams busy."""
     integers = quantize(circuit, widths)
-    size = EngineSize(macs, streams, default_search_bits(integers, macs))
-    return estimate(Program.of(integers), size, "encode").cycles_per_record / len(circuit.cardinalities)
+    counted = estimate(Program.of(integers), _engine(integers, macs, streams), "encode")
+    return counted.cycles_per_record / len(circuit.cardinalities)
+
+
+def _engine(integers: IntegerCircuit, macs: int, streams: int) -> EngineSize:
+    return EngineSize(macs, streams, default_search_bits(integers, macs))
 
 
 def shared_anyhow(circuit: Circuit, tables: int) -> Circuit:

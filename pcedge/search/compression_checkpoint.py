@@ -75,8 +75,23 @@ def found(path: Path, mark: str, aside: Callable[[Path], None] | None = None) ->
     if head != MAGIC + hashlib.sha256(body).hexdigest().encode():
         raise FormatError("checkpoint", f"{path} must be the whole checkpoint of a compression, it is not")
     line, _, rest = body.partition(b"\n")
-    state = json.loads(line)
-    if state["mark"] != mark:
+    try:
+        state = json.loads(line)
+        other = state["mark"]
+        steps = [
+            Step(
+                **{
+                    **step,
+                    "weights": tuple(step["weights"]),
+                    "cost": tuple(step["cost"]),
+                    "trace": tuple(step["trace"]),
+                }
+            )
+            for step in state["steps"]
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError("checkpoint", f"{path} must hold the state of a compression ({error!r:.200})") from error
+    if other != mark:
         if aside is not None:
             other = path.with_name(f"{path.name}.old")
             path.replace(other)
@@ -85,8 +100,4 @@ def found(path: Path, mark: str, aside: Callable[[Path], None] | None = None) ->
         raise UsageError(
             f"the checkpoint {path} must be of the same circuit, data, passes, target and settings, it is of others"
         )
-    steps = [
-        Step(**{**step, "weights": tuple(step["weights"]), "cost": tuple(step["cost"]), "trace": tuple(step["trace"])})
-        for step in state["steps"]
-    ]
     return load_circuit(rest), steps

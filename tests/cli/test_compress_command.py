@@ -103,7 +103,7 @@ def test_the_list_says_what_each_pass_does() -> None:
     result = as_json("compress", "--list")
     assert set(result["passes"]) == set(PASSES)
     assert set(result["passes"]["merge"]) == {"keeps", "needs", "reduces", "argument", "source"}
-    assert result["auto"] == {"kbit": "fold,merge,fold,share", "other": "fold,merge,fold"}
+    assert result["auto"] == {"kbit": "fold,merge,fold,share", "other": "fold,merge,fold", "none": "fold"}
     text = run("compress", "--list").output
     assert all(name in text for name in PASSES)
 
@@ -115,7 +115,7 @@ def test_the_list_says_what_each_pass_does() -> None:
         (["--passes", "melt"], 2, "a pass must be one of merge, fold,"),
         (["--passes", "merge"], 2, "merge must have a budget or the mean number of states a latent, as in merge:8"),
         (["--budget-weights", 1], 2, "the budget must be at least what this pass reaches"),
-        (["--budget-weights", 60, "--macs", 4], 2, "--macs must come with --budget-cycles"),
+        (["--budget-weights", 60, "--macs", 4], 2, "--macs must come with --budget-kbit or --budget-cycles"),
         (["--budget-weights", 60, "--weight-bits", 4], 2, "--weight-bits must come with --budget-kbit or"),
         (["--budget-weights", 60, "--protect", "y.npy"], 2, "--protect must read LABELS.npy:LABEL=WEIGHT"),
         (["--passes", "fold", "--marginal", "9"], 2, "the variables of a marginal must be in 0..4"),
@@ -137,5 +137,55 @@ def test_a_wrong_label_is_named(files: Path, tmp_path: Path) -> None:
     assert "a protected class must have records, got class 7 for labels 0, 1" in result.output
     np.save(tmp_path / "short.npy", np.zeros(3, dtype=np.int64))
     result = run(*words, "--protect", f"{tmp_path / 'short.npy'}:0=4")
-    assert "must be one for each of 300 train records, got 3" in result.output
+    assert "must be one for each of 300 train records, got shape (3, 1)" in result.output
     assert "CIRCUIT must be given, or --list" in run("compress").output
+
+
+@pytest.mark.parametrize(
+    ("passes", "text"),
+    [
+        ("merge,share:abc", "share must say how many tables, 1 to 65536, as in share:64, got share:abc"),
+        ("merge,nest:0", "nest must say how many masters, 1 to 65536, as in nest:64, got nest:0"),
+        ("merge,nest", "nest must say how many masters, as in nest:48"),
+        ("fold:all", "fold must stand alone or as fold:silent, got fold:all"),
+        ("prune:junk", "prune must be told one of edges, states, blocks, got prune:junk"),
+        ("prune:states=2", "must be followed by the share to drop, at least 0 and below 1, got '2'"),
+        ("grow:99999999999999", "grow must say how many units a unit becomes, 1 to 65536"),
+        ("sparsify:tiles", "sparsify:WHAT must be states or edges, or a number of records of at least 0, got 'tiles'"),
+    ],
+)
+def test_what_a_pass_is_told_is_checked_before_the_first(files: Path, tmp_path: Path, passes: str, text: str) -> None:
+    words = ["--data", files / "x.npy", "--passes", passes, "--budget-weights", 10**9, "--out", tmp_path / "p.pcedge"]
+    result = run("compress", files / "c.pcedge", *words)
+    assert result.exit_code == 2
+    assert text in result.output
+    assert "pass 1" not in result.output
+
+
+def test_a_budget_that_is_not_kept_exits_with_1(files: Path, tmp_path: Path) -> None:
+    words = ["compress", files / "c.pcedge", "--data", files / "x.npy", "--passes", "merge:5", "--refit", 0,
+             "--budget-weights", 20, "--out", tmp_path / "p.pcedge"]  # fmt: skip
+    result = as_json(*words, status=1)
+    assert result["budget"]["kept"] is False and result["budget"]["after"] > 20
+    assert (tmp_path / "p.pcedge").exists()
+    assert "weights is not kept, it is" in run(*words).output
+
+
+def test_a_refit_never_ends_worse_than_it_began(files: Path, tmp_path: Path) -> None:
+    result = as_json("compress", files / "c.pcedge", "--data", files / "x.npy", "--passes", "merge", "--budget-weights",
+                     10**6, "--refit", 40, "--out", tmp_path / "p.pcedge")  # fmt: skip
+    step = result["passes"][0]
+    assert step["bits_refitted"] <= step["bits_after"]
+    loss = as_json("compress", files / "c.pcedge", "--data", files / "x.npy", "--passes", "merge", "--max-loss", 0.01,
+                   "--refit", 3, "--out", tmp_path / "p.pcedge")  # fmt: skip
+    assert loss["budget"]["before"] == 0
+    assert loss["budget"]["after"] == loss["bits_per_variable_after"] - loss["bits_per_variable_before"] <= 0.01
+
+
+def test_a_budget_of_memory_is_that_of_the_engine_named(files: Path, tmp_path: Path) -> None:
+    words = ["compress", files / "c.pcedge", "--data", files / "x.npy", "--passes", "fold", "--refit", 0,
+             "--budget-kbit", 100, "--out", tmp_path / "p.pcedge"]  # fmt: skip
+    made = as_json(*words, "--macs", 16, "--streams", 4)["budget"]["after"]
+    assert run("quantize", tmp_path / "p.pcedge", "--out", tmp_path / "m.onnx").exit_code == 0
+    told = as_json("estimate", tmp_path / "m.onnx", "--macs", 16, "--streams", 4)
+    assert told["memory_bits"]["rom"] / 1000 == made > as_json(*words)["budget"]["after"]
