@@ -57,7 +57,7 @@ def make(name: str, circuits: Path, kept: Path | None, device: str) -> tuple[Cir
     setting = tomllib.loads(SETTINGS.read_text())[name]
     config = QuantizationConfig(
         setting["weight_bits"], setting.get("leaf_bits", 12), setting["state_bits"],
-        rounding=setting.get("rounding", "code-length"), leaf_masters=setting.get("masters"),
+        rounding=setting.get("rounding", "code-length"),
     )  # fmt: skip
     circuit = load_circuit(circuits / f"{setting.get('circuit', 'mnist-16')}.pcedge")
     file = None if kept is None else kept / f"{name}.pcedge"
@@ -81,8 +81,7 @@ def make(name: str, circuits: Path, kept: Path | None, device: str) -> tuple[Cir
             passes=setting["passes"], gradual=setting["gradual"], anchor=setting.get("anchor", 0.0),
             records=setting.get("records"), holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
         )  # fmt: skip
-        family = replace(config, leaf_masters=setting.get("refined_masters", config.leaf_masters))
-        fitted = refine(fitted, train, family, told, progress=partial(tell, name))
+        fitted = refine(fitted, train, config, told, progress=partial(tell, name))
     integers = quantize(fitted, config)
     spent = {"seconds": time.perf_counter() - start, "device": device_name(device), "config": asdict(config)}
     if file is not None:
@@ -150,7 +149,7 @@ def compare_roundings(circuits: Path, widths: tuple[int, ...] = (8, 6, 5, 4, 3))
 def write_table() -> None:
     known, settings = json.loads(FIGURES.read_text()), tomllib.loads(SETTINGS.read_text())
     entropy = known["W8"]["float_bits"]
-    rows, points = [], []
+    rows = []
     for name, setting in settings.items():
         if name not in known:
             continue
@@ -163,16 +162,8 @@ def write_table() -> None:
             chosen = figures["config"]
             widths = f"mixed W, L{chosen['leaf_bits']} A{chosen['state_bits']}"
             tables = figures["tables"]
-        states, rom = setting.get("circuit", "mnist-16").split("-")[1], figures["memory_bits"]["rom"] / 1000
+        rom = figures["memory_bits"]["rom"] / 1000
         wrong = " / ".join(str(count) for count in figures["mismatches"].values())
-        if "tables" in setting:
-            points.append((rom, [
-                f"{rom:,.0f}", f"{figures['file_bits']:.4f}", f"{over:+.4f}", states, widths, str(tables),
-                str(setting.get("masters", "")),
-                f"{figures['float_bits']:.4f}", wrong,
-            ]))  # fmt: skip
-        if setting.get("curve"):
-            continue
         reach = f"≤ {setting['reach']:+.3f}" if "reach" in setting else ""
         rows.append([
             name, widths, str(tables), refined, f"{figures['file_bits']:.4f}", f"**{over:+.4f}**",
@@ -194,13 +185,7 @@ def write_table() -> None:
             rows,
         ),
         "",
-        "Bits a pixel over ROM: circuits of 8 to 16 states with shared leaf tables, all refined. *Own float* is the "
-        "float entropy of the circuit with these states; *over E* is that of the 16-state circuit.",
-        "",
-        *table(
-            ["ROM, kbit", "file", "over E", "states", "widths", "leaf tables", "masters", "own float", "mismatches"],
-            [row for _, row in sorted(points)],
-        ),
+        "Bits over ROM from 250 to 3,000 kbit: section MNIST by compression.",
     ]  # fmt: skip
     if "roundings" in known:
         found = known["roundings"]

@@ -180,7 +180,7 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
     row = {name: sum(isinstance(layer, kind) for layer in made.layers)
            for made, when in ((before, "before"), (folded, "after"))
            for kind, name in ((SumLayer, f"sum_layers_{when}"), (InputLayer, f"input_layers_{when}"))}  # fmt: skip
-    return Outcome(folded, None if argument else 0.0, (row,))
+    return Outcome(folded, (row,))
 
 
 FOLD = Pass(

@@ -353,15 +353,13 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
         assert target is not None
         count = smallest_step(lambda steps: build(steps).last, len(path.steps), target)
     chosen = build(count)
-    records = max(1.0, float(flows[-1].sum())) if flows[-1] is not None else 1.0
-    nats = float(chosen.losses.sum()) / records
     sizes = chosen.sizes()
     trace = tuple(
         {"layer": latent.layer, "states_before": latent.states, "states": int(size)}
         for latent, size in zip(path.latents, sizes, strict=True)
         if size != latent.states
     )
-    return Outcome(chosen.last, nats / np.log(2) / len(circuit.cardinalities), trace)
+    return Outcome(chosen.last, trace)
 
 
 def _check(told: str | None) -> None:

@@ -35,7 +35,6 @@ class Evidence:
         train: records of shape (N, variables), -1 where missing.
         valid: records that judge, likewise.
         weights: of every train record in flows, (N,) positive; None counts each once.
-        teacher: the circuit that records were sampled from, where no data were there.
         seed: of what is drawn.
         count: counts the flows of some records; as `expected_flows`.
         score: computes log p of some records in nats, (N,); as `log_likelihood`.
@@ -46,7 +45,6 @@ class Evidence:
     train: IntArray
     valid: IntArray
     weights: FloatArray | None = None
-    teacher: Circuit | None = None
     seed: int = 0
     count: Callable[[Circuit, IntArray], Flows] = expected_flows
     score: Callable[[Circuit, IntArray], FloatArray] = log_likelihood
@@ -136,8 +134,6 @@ class Outcome:
     """Hold what a pass made."""
 
     circuit: Circuit
-    #: bits a variable that the pass expects the train records to lose; None where it does not tell
-    predicted: float | None = None
     #: a row for each step, for JSON
     trace: tuple[dict[str, Any], ...] = ()
 

@@ -329,7 +329,7 @@ def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: 
 
         fraction = 1 - KEPT ** smallest_step(build, STEPS, target)
     pruned = prune(circuit, flows, fraction, shape, even=False)
-    return Outcome(pruned.circuit, None, ({"fraction": fraction, "dropped_edges": pruned.edges},))
+    return Outcome(pruned.circuit, ({"fraction": fraction, "dropped_edges": pruned.edges},))
 
 
 PRUNE = Pass(

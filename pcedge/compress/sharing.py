@@ -132,7 +132,7 @@ def tables_for(circuit: Circuit, budget_bits: float | None, leaf_bits: int) -> i
 def _run(circuit: Circuit, evidence: Evidence, target: Target | None, argument: str | None) -> Outcome:
     SHARE_PASS.check(argument)
     tables = TABLES if argument is None else int(argument)
-    return Outcome(share_leaves(circuit, evidence.flows(circuit), tables, evidence.seed), None, ({"tables": tables},))
+    return Outcome(share_leaves(circuit, evidence.flows(circuit), tables, evidence.seed), ({"tables": tables},))
 
 
 SHARE_PASS = Pass(

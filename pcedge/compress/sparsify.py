@@ -291,7 +291,7 @@ def sparsify(circuit: Circuit, evidence: Evidence, target: Target | float, level
         alive = step.living(target)
         circuit = step.taken(target, alive)
         trace.append({"tau": target, "live": int(alive.sum())})
-    return Outcome(rebuilt(circuit, groups.kept(alive), sparse), None, tuple(trace))
+    return Outcome(rebuilt(circuit, groups.kept(alive), sparse), tuple(trace))
 
 
 def _towards(circuit: Circuit, evidence: Evidence, target: Target, groups: _Groups, sparse: str) -> Outcome:
@@ -314,9 +314,9 @@ def _towards(circuit: Circuit, evidence: Evidence, target: Target, groups: _Grou
             made = step.built(tau, living)
             cost = target.cost(made)
             if target.unit == "loss" and cost > target.value:  # the M-step alone loses more; what was before holds it
-                return Outcome(rebuilt(circuit, groups.kept(alive), sparse), None, tuple(trace))
+                return Outcome(rebuilt(circuit, groups.kept(alive), sparse), tuple(trace))
             trace.append({"tau": tau, "live": int(living.sum()), "cost": cost})
-            return Outcome(made, None, tuple(trace))
+            return Outcome(made, tuple(trace))
         trace.append({"tau": tau, "live": int(living.sum()), "cost": cost})
         circuit, alive = step.taken(tau, living), living
         distance = abs(cost - target.value) / target.value if target.value > 0 else 0.0

@@ -154,7 +154,7 @@ def compress(
     if weights is not None and len(weights) > len(train):
         weights = weights[: len(train)] if data is None else _held_weights(weights, data, config)
     evidence = Evidence(
-        train, valid, weights, teacher, config.seed, partial(_count, config), partial(_score, config),
+        train, valid, weights, config.seed, partial(_count, config), partial(_score, config),
         partial(_refit, config, Splits(train, valid)), FLOW_RECORDS,
     )  # fmt: skip
     bits_before = evidence.bits(circuit)
