@@ -38,7 +38,7 @@ def zoo(name: str | None, out: Path | None) -> Result:
     result = {"circuits": [{"name": key, **entry} for key, entry in known.items()]}
     if out is not None:
         return result | {"out": str(out)}, f"{out}: {known[str(name)]['bytes']} bytes", 0
-    columns = ["name", "variables", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
+    columns = ["name", "vars", "symbols", "states", "bytes", "float bits", "integer bits", "file bits"]
     rows: list[list[object]] = [
         [key, *(entry[field] for field in ("variables", "symbols", "states", "bytes")),
          *("" if entry[field] is None else entry[field] for field in ("float_bits", "integer_bits", "file_bits"))]

@@ -35,7 +35,7 @@ def test_a_shipped_circuit_is_what_the_list_says(name: str) -> None:
         entry["digest"], entry["variables"], entry["symbols"],
     )  # fmt: skip
     assert circuit.structured
-    assert len(zoo_bytes(name)) == entry["bytes"] < 1_000_000
+    assert len(zoo_bytes(name)) == entry["bytes"] < 1_500_000
     assert 0 < entry["integer_bits"] < entry["file_bits"] < entry["integer_bits"] * 1.1
     assert entry["float_bits"] is None or 0.99 < entry["integer_bits"] / entry["float_bits"] < 1.01
     assert entry["records"] > 0

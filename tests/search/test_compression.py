@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pcedge.learn import hidden_chow_liu_tree
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.program import Program
 from pcedge.search.compression import CompressConfig, compress, shared_anyhow
+from pcedge.search.compression_checkpoint import MAGIC
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +165,10 @@ def test_a_killed_run_goes_on_after_its_last_pass(circuit: Circuit, data: Splits
     file.write_bytes(data_of)
     with pytest.raises(FormatError, match="must be the whole checkpoint of a compression, it is not"):
         compress(circuit, data, replace(config, seed=1), checkpoint=file)
+    for body in (b"{}\n", b"[1]\n", b"\xff\n", b'{"mark": "x", "steps": [{}]}\n'):
+        file.write_bytes(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        with pytest.raises(FormatError, match="must hold the state of a compression"):
+            compress(circuit, data, config, checkpoint=file)
 
 
 def test_what_cannot_be_reached_is_said(circuit: Circuit, data: Splits) -> None:

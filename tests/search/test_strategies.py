@@ -19,7 +19,7 @@ from pcedge.search.strategies import Observed, Proposals, Space, evolve
 
 CIRCUIT = make_circuit(3, 8, 4, 6, "hidden")
 RECORDS = sample(CIRCUIT, 60, seed=1)
-BUDGET = Budget(memory_bits=13_100)
+BUDGET = Budget(memory_bits=11_300)
 QUICK = SearchConfig(generations=3, offspring=3, survivors=2, few=16, many=40)
 
 
@@ -49,7 +49,7 @@ def test_a_strategy_that_ends() -> None:
         yield list(space.starts[:1])
 
     found = search(CIRCUIT, RECORDS, BUDGET, settings=QUICK, strategy=first)
-    assert len(found.history) == 1 and found.memory_bits["rom"] <= 13_100
+    assert len(found.history) == 1 and found.memory_bits["rom"] <= 11_300
     executor = Counting()
     whole = quantize_within(
         CIRCUIT, held_out=RECORDS, budget=BUDGET, settings=QUICK, strategy=first, executor=executor
@@ -87,7 +87,7 @@ def test_a_strategy_is_closed_after_its_generations() -> None:
             lambda starts: [
                 replace(starts[0], weight_bits=(8,) * len(starts[0].weight_bits), leaf_bits=12, tables=None)
             ],
-            r"^a strategy must propose at most 13100 bits of memory, it proposed \d+$",
+            r"^a strategy must propose at most 11300 bits of memory, it proposed \d+$",
         ),
     ],
 )
