@@ -1,7 +1,7 @@
 """Measure quantized circuits against the float one: python benchmarks/quantization.py SETTING... ; --table writes it.
 
-A setting is described in quantization.toml, and its figures go to quantization.json. The circuits are those of
-`benchmarks/learning.py mnist-16 mnist-8 … --out DIR`. Data: PCEDGE_DATA (default ../shared/data).
+A setting is described in quantization.toml, and its figures go to quantization.json. The circuit is that of
+`benchmarks/learning.py mnist-16 --out DIR`. Data: PCEDGE_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def make(name: str, circuits: Path, kept: Path | None, device: str) -> tuple[Cir
         setting["weight_bits"], setting.get("leaf_bits", 12), setting["state_bits"],
         rounding=setting.get("rounding", "code-length"),
     )  # fmt: skip
-    circuit = load_circuit(circuits / f"{setting.get('circuit', 'mnist-16')}.pcedge")
+    circuit = load_circuit(circuits / "mnist-16.pcedge")
     file = None if kept is None else kept / f"{name}.pcedge"
     if file is not None and file.exists():
         spent = json.loads(file.with_suffix(".json").read_text())
@@ -78,7 +78,7 @@ def make(name: str, circuits: Path, kept: Path | None, device: str) -> tuple[Cir
         fitted = share_leaves(fitted, count_flows(fitted, train[:CALIBRATION], learn), tables=setting["tables"])
     if setting.get("passes"):
         told = RefineConfig(
-            passes=setting["passes"], gradual=setting["gradual"], anchor=setting.get("anchor", 0.0),
+            passes=setting["passes"], gradual=setting["gradual"], anchor=0.0,
             records=setting.get("records"), holdout=LEARN.holdout, seed=LEARN.seed, learn=learn,
         )  # fmt: skip
         fitted = refine(fitted, train, config, told, progress=partial(tell, name))

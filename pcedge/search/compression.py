@@ -199,8 +199,10 @@ def _one(
         if chosen:
             told = str(_tables(circuit, config))
     # What keeps the budget already is left as it is; a limit of loss is kept by every circuit that did nothing yet.
-    limited = target is not None and config.unit != "loss" and "target" in each.needs and not has_value(told)
-    done = limited and target is not None and target.reached(circuit)
+    counted = None if target is None or config.unit == "loss" else target
+    before = None if counted is None else counted.cost(circuit)
+    limited = "target" in each.needs and not has_value(told)
+    done = limited and counted is not None and before is not None and before <= counted.value
     outcome = None if done else each.run(circuit, evidence, target, told)
     if each.name == "share" and chosen and outcome is not None and config.unit == "kbit":
         # Which tables leaves share changes the memory a little: fewer, until the budget holds.
@@ -211,19 +213,21 @@ def _one(
     made = circuit if outcome is None else outcome.circuit
     some = evidence.train[:: max(1, len(evidence.train) // PREDICT_RECORDS)]
     predicted = evidence.bits(made, some) - evidence.bits(circuit, some)
-    bits = [evidence.bits(circuit), evidence.bits(made)]
-    refitted = 0
+    start_bits = evidence.bits(circuit)
+    made_bits = start_bits if made is circuit else evidence.bits(made)
+    last_bits, refitted = made_bits, 0
     if config.refit and each.refits and evidence.refit is not None:
         if watcher is not None:
             watcher(number, len(passes), "refit")
         trained, refitted = evidence.refit(made, config.refit), config.refit
-        if evidence.bits(trained) <= bits[-1]:  # or what the refit began with was better
-            made = trained
-        bits.append(evidence.bits(made))
-    costs = (None, None) if target is None or config.unit == "loss" else (target.cost(circuit), target.cost(made))
+        trained_bits = evidence.bits(trained)
+        if trained_bits <= made_bits:  # or what the refit began with was better
+            made, last_bits = trained, trained_bits
+    after = None if counted is None else before if made is circuit else counted.cost(made)
     return Step(
-        each.name, told, each.keeps, (count_weights(circuit), count_weights(made)), costs, predicted,
-        bits[0], bits[1], bits[-1], refitted, time.monotonic() - start, () if outcome is None else outcome.trace,
+        each.name, told, each.keeps, (count_weights(circuit), count_weights(made)), (before, after), predicted,
+        start_bits, made_bits, last_bits, refitted, time.monotonic() - start,
+        () if outcome is None else outcome.trace,
     ), made  # fmt: skip
 
 
