@@ -164,7 +164,7 @@ def main() -> None:
         print(name, json.dumps(figures), flush=True)
         known = json.loads(given.figures.read_text()) if given.figures.exists() else {}
         given.figures.write_text(json.dumps(known | {name: figures}, indent=1) + "\n")
-        if given.out is not None and circuit.parameters < 4_000_000:
+        if given.out is not None and circuit.parameters < 10_000_000:
             given.out.mkdir(parents=True, exist_ok=True)
             save_circuit(circuit, given.out / f"{name}.pcedge")
     if given.table:

@@ -40,7 +40,7 @@ def jobs_of(names: list[str], seeds: int) -> list[Any]:
                 chains = [c for c in CHAINS if merges or not ("merge" in c or "sparsify" in c)]
                 if name.startswith("mnist"):
                     chains = (
-                        ["fold,merge,fold", "prune:states,fold", "sparsify"]
+                        ["fold,merge,fold", "merge", "prune:states,fold", "prune:edges", "sparsify"]
                         if name == "mnist-16"
                         else ["fold,merge,fold"]
                     )
@@ -48,23 +48,25 @@ def jobs_of(names: list[str], seeds: int) -> list[Any]:
                 if merges:
                     found += [Job(name, unit, value, chain, seed, 4) for chain in MULTIPLES]
                 if SETS[name].learn is not None:
-                    found += [Job(name, unit, value, c, seed) for c in CONTROLS[:2] if (unit, c) != ("kbit", "direct")]
+                    found += [Job(name, unit, value, c, seed) for c in CONTROLS[:2]]
     # One seed of everything first: a run that is cut short has whole rows.
     return sorted(found, key=lambda job: job.seed)
 
 
-def _work(job: Any, folder: Path, kept: Path) -> dict[str, Any]:
+def _work(job: Any, folder: Path, kept: Path, device: str) -> dict[str, Any]:
     import torch
     from passes_jobs import run
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     try:
-        return run(job, folder, kept)
+        return run(job, folder, kept, device)
     except Exception as error:  # a pass that does not apply is a row too
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def measure(names: list[str], seeds: int, folder: Path, workers: int, limit: float, figures: Path) -> None:
+def measure(
+    names: list[str], seeds: int, folder: Path, workers: int, limit: float, figures: Path, device: str
+) -> None:  # fmt: skip
     """Run all jobs that have no figures yet, and write each as it comes."""
     from passes_jobs import base_of
 
@@ -77,7 +79,7 @@ def measure(names: list[str], seeds: int, folder: Path, workers: int, limit: flo
                 base_of, *zip(*[(name, seed, folder, kept) for name in names for seed in range(seeds)], strict=True)
             )
         )
-        running = {pool.submit(_work, job, folder, kept): job for job in waiting}
+        running = {pool.submit(_work, job, folder, kept, device): job for job in waiting}
         try:
             for done in as_completed(running, timeout=max(1.0, limit - (time.monotonic() - start))):
                 known[running[done].key] = done.result()
@@ -96,12 +98,13 @@ def main() -> None:
     parser.add_argument("--circuits", type=Path, default=Path(), help="folder of the float circuits of MNIST")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--limit", type=float, default=float("inf"), help="seconds after which no more is measured")
+    parser.add_argument("--device", default="cpu", help="where circuits are trained, such as cuda")
     parser.add_argument("--figures", type=Path, default=FIGURES)
     parser.add_argument("--table", action="store_true", help="write the figures to docs/passes.md")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if given.names:
-        measure(given.names, given.seeds, given.circuits, given.workers, given.limit, given.figures)
+        measure(given.names, given.seeds, given.circuits, given.workers, given.limit, given.figures, given.device)
     if given.table:
         from passes_page import write_page
 

@@ -107,10 +107,12 @@ NLTCS = LearnConfig(latents=32, batch=2000, iterations=320, validate_every=8, pa
 ECG = LearnConfig(latents=16, blur=0.2, iterations=60, dtype="float32")
 
 SETS = {
-    "digits": Set(lambda: _flat(load_data("digits")), _trained(LearnConfig()), LearnConfig(), _digits_labels),
-    "nltcs": Set(lambda: _flat(load_data(DATA / "debd/nltcs.npz")), _trained(NLTCS), NLTCS),
+    "digits": Set(
+        lambda: _flat(load_data("digits")), _trained(LearnConfig()), LearnConfig(), _digits_labels, (150, 100),
+    ),
+    "nltcs": Set(lambda: _flat(load_data(DATA / "debd/nltcs.npz")), _trained(NLTCS), NLTCS, kbit=(40, 20)),
     "psdd": Set(lambda: _flat(load_data(DATA / "debd/nltcs.npz")), _psdd, None),
-    "ecg": Set(_ecg, _trained(ECG), ECG),
+    "ecg": Set(_ecg, _trained(ECG), ECG, kbit=(120, 80)),
     "mnist-16": Set(
         _mnist, _file("mnist-16"), MNIST, _mnist_labels, (600, 850, 1200, 1750),
     ),
@@ -158,27 +160,32 @@ def base_of(name: str, seed: int, folder: Path, kept: Path) -> Circuit:
     return load_circuit(path)
 
 
-def run(job: Job, folder: Path, kept: Path) -> dict[str, Any]:
+def run(job: Job, folder: Path, kept: Path, device: str = "cpu") -> dict[str, Any]:
     """Make a circuit and measure it."""
     each, start = SETS[job.circuit], time.perf_counter()
     base, splits = base_of(job.circuit, job.seed, folder, kept), each.load()
     budget = job.value * count_weights(base) if job.unit == "weights" else job.value
     if job.row == "no pass":
-        made = _train(base, splits, LearnConfig(**_steps(splits, REFIT), seed=job.seed))
+        made = _train(base, splits, LearnConfig(**_steps(splits, REFIT), seed=job.seed, device=device))
     elif job.row == "direct":
-        made = _direct(each, splits, job, budget)
+        made = _direct(each, splits, job, budget, device)
     else:
         chain = "merge,fold" if job.row == "random start" else job.row
         chain += ",share" if job.unit == "kbit" else ""
-        config = CompressConfig(
-            chain, job.unit, budget, multiple=job.multiple, refit=REFIT, seed=job.seed, widths=WIDTHS,  # type: ignore[arg-type]
-        )  # fmt: skip
-        made = compress(base, splits, config).circuit
+        made = compress(base, splits, _config(chain, job, budget, device)).circuit
         if job.row == "random start":
             assert each.learn is not None
-            made = _train(_random(made, job.seed), splits, replace(each.learn, seed=job.seed))
+            made = _train(_random(made, job.seed), splits, replace(each.learn, seed=job.seed, device=device))
+            if job.unit == "kbit":
+                made = compress(made, splits, _config("share", job, budget, device)).circuit
     seconds = time.perf_counter() - start
     return measure(base, made, splits, each, job) | {"seconds": seconds, "budget": budget}
+
+
+def _config(chain: str, job: Job, budget: float, device: str) -> CompressConfig:
+    return CompressConfig(
+        chain, job.unit, budget, multiple=job.multiple, refit=REFIT, seed=job.seed, device=device, widths=WIDTHS,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _steps(splits: Splits, steps: int) -> dict[str, Any]:
@@ -189,16 +196,28 @@ def _train(circuit: Circuit, splits: Splits, learn: LearnConfig) -> Circuit:
     return fit(splits, learn, circuit=circuit)
 
 
-def _direct(each: Set, splits: Splits, job: Job, budget: float) -> Circuit:
-    """Train the most states that keep the budget, from clusters."""
+def _direct(each: Set, splits: Splits, job: Job, budget: float, device: str) -> Circuit:
+    """Train the most states that keep the budget, from clusters; within a budget of ROM, leaves share tables."""
     assert each.learn is not None
-    variables, most = splits.train.shape[1], each.learn.latents
-    states = most
-    if job.unit == "weights":
-        while states > 1 and (variables - 1) * states**2 + states > budget:
-            states -= 1
+    learn = replace(each.learn, seed=job.seed, device=device)
+    variables, states = splits.train.shape[1], learn.latents
     sizes = [int(max(part.max() for part in (splits.train, splits.valid, splits.test) if part is not None)) + 1]
-    return fit(splits, replace(each.learn, latents=states, seed=job.seed), cardinalities=sizes * variables)
+    sizes *= variables
+    most = budget if job.unit == "weights" else 1000 * budget / WIDTHS.weight_bits
+    while states > 1 and (variables - 1) * states**2 + states > most:
+        states -= 1
+    if job.unit == "weights":
+        return fit(splits, replace(learn, latents=states), cardinalities=sizes)
+    few = Splits(splits.train[:1000], splits.valid[:100] if splits.valid is not None else None)
+    shared = _config("share", job, budget, device)
+    while states > 1:
+        made = fit(few, replace(learn, latents=states, iterations=1), cardinalities=sizes)
+        cost = compress(made, few, shared).cost
+        if cost is not None and cost[1] <= budget:
+            break
+        states -= 1
+    made = fit(splits, replace(learn, latents=states), cardinalities=sizes)
+    return compress(made, splits, shared).circuit
 
 
 def _random(circuit: Circuit, seed: int) -> Circuit:
