@@ -56,6 +56,8 @@ class Fabric:
     bram: int
     #: the vendor's name of a block RAM
     bram_kind: str
+    #: pins that a design can use
+    io: int
     #: single-port RAMs of 256 Kbit, which only iCE40 UltraPlus has
     spram: int = 0
 
@@ -109,6 +111,8 @@ class OpenTarget:
     resources: Fabric
     #: None for a device alone, whose pins nextpnr chooses
     board: Board | None = None
+    #: of Gowin, whose pins nextpnr does not choose: those of a clock, of an input and of an output
+    pads: tuple[str, ...] = ()
 
     @property
     def frequency_mhz(self) -> float:
@@ -183,6 +187,9 @@ def read_open_target(text: str, where: str) -> OpenTarget:
                 name: Pin(**_fields(Pin, pin, f"board.pins.{_short(name)}")) for name, pin in board["pins"].items()
             }
             fields["board"] = Board(**board)
+        if not isinstance(fields.setdefault("pads", []), list):
+            raise TypeError("pads must be a list")
+        fields["pads"] = tuple(fields["pads"])
         target = OpenTarget(**_fields(OpenTarget, fields, "it"))
         _check(target)
     except (ValueError, TypeError, RecursionError) as error:
@@ -214,6 +221,10 @@ def _check(target: OpenTarget) -> None:
         if name != "bram_kind" and (type(count) is not int or not 0 <= count <= MOST_RESOURCES):
             raise ValueError(f"{name} of resources must be a whole number in 0..{MOST_RESOURCES}, got {shown(count)}")
     _word("bram_kind", target.resources.bram_kind)
+    if len(target.pads) != (3 if target.family == "gowin" else 0):
+        raise ValueError(f"pads must name three pins of gowin, and none of others, got {len(target.pads)}")
+    for pad in target.pads:
+        _word("a pad", pad)
     if target.board is not None:
         _check_board(target.board)
 

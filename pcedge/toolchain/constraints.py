@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from pcedge.errors import UsageError
-from pcedge.export.open_target import FAMILIES, OpenTarget
+from pcedge.export.open_target import FAMILIES, OpenTarget, Pin
+from pcedge.toolchain.fence import PORTS
 
 _LPF_PULL = {"up": "UP", "down": "DOWN", "none": "NONE"}
 
 
 def constraints(target: OpenTarget) -> str:
-    """Write the pins of a board as its family's constraint file: LPF, PCF or CST.
+    """Write the pins of a board as its family's constraint file: LPF, PCF or CST; nothing where nextpnr chooses them.
 
     Raises:
-        UsageError: the target is a device without a board, or asks for a pull-down where the family has none.
+        UsageError: the target asks for a pull-down where the family has none.
     """
-    board = target.board
-    if board is None:
-        raise UsageError(f"pins must be of a board, {target.name} is a device alone")
-    lines: list[str] = []
+    board, lines = target.board, list[str]()
     form = FAMILIES[target.family].constraints
-    for port, pin in board.pins.items():
+    pins = dict(zip(PORTS, map(Pin, target.pads), strict=False)) if board is None else board.pins
+    for port, pin in pins.items():
         if form == "lpf":
             lines.append(f'LOCATE COMP "{port}" SITE "{pin.pin}";')
             lines.append(f'IOBUF PORT "{port}" IO_TYPE={pin.standard} PULLMODE={_LPF_PULL[pin.pull]};')
@@ -31,8 +30,4 @@ def constraints(target: OpenTarget) -> str:
         else:
             lines.append(f'IO_LOC "{port}" {pin.pin};')
             lines.append(f'IO_PORT "{port}" IO_TYPE={pin.standard} PULL_MODE={_LPF_PULL[pin.pull]};')
-    if form == "lpf":
-        lines.append(f'FREQUENCY PORT "clk" {board.oscillator_mhz:g} MHZ;')
-    elif form == "pcf":
-        lines.append(f"set_frequency clk {board.oscillator_mhz:g}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)

@@ -42,6 +42,8 @@ class Netlist:
     cells: Mapping[str, int]
     #: `lut`, `ff`, `dsp` and `bram`, by the unit's name: the stem of its source file
     units: Mapping[str, Mapping[str, int]]
+    #: the unit of every cell, by the cell's name
+    unit_of: Mapping[str, str]
     #: which tool made it
     tool: str
 
@@ -94,6 +96,19 @@ def amounts(family: str, kinds: Mapping[str, str], units: Mapping[str, str]) -> 
             if kind.startswith(beginnings):
                 count[resource] += _TABLES.get(kind, 1) if resource == "lut" else 1
     return dict(sorted(counts.items()))
+
+
+def read_ports(path: Path, top: str) -> dict[str, tuple[str, int]]:
+    """Read the ports of a module in yosys' JSON: `input`, `output` or `inout`, and the number of bits, by name.
+
+    Raises:
+        FormatError: it does not hold the module.
+    """
+    try:
+        ports = json.loads(path.read_bytes())["modules"][top]["ports"]
+        return {str(name): (str(port["direction"]), len(port["bits"])) for name, port in ports.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError("netlist", f"{path} must hold {top} as yosys writes it ({error!r})") from error
 
 
 def _named(name: str, cell: Mapping[str, Any], scopes: Mapping[str, str]) -> str | None:

@@ -16,16 +16,17 @@ from pcedge.export.open_target import OpenTarget
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.children import Run, finish, finish_all
 from pcedge.toolchain.constraints import constraints
+from pcedge.toolchain.fence import FENCE, fence
 from pcedge.toolchain.kept import gather, is_kept, keep, named, read_by, state_of
-from pcedge.toolchain.netlists import Netlist, amounts, read_netlist
+from pcedge.toolchain.netlists import Netlist, amounts, read_netlist, read_ports
 from pcedge.toolchain.timing_reports import PlacedReport, Step, Used, read_report
 
 #: how each family is synthesised
 _SYNTHESIS = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin"}
 
 #: what takes a netlist to a device, and what makes a bitstream of that, by family
-_PLACERS = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-gowin"}
-_PACKERS = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin-pack"}
+PLACERS = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-gowin"}
+PACKERS = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin-pack"}
 
 #: names of what nextpnr leaves for the packer, and of bitstreams
 _ROUTED = {"ecp5": "routed.config", "ice40": "routed.asc", "gowin": "routed.json"}
@@ -68,7 +69,7 @@ class Timing:
 def synthesize(
     sources: Sequence[Path], top: str, target: OpenTarget, folder: Path, *,
     parameters: Mapping[str, int | str] | None = None, defines: Mapping[str, str] | None = None,
-    include: Sequence[Path] = (), flags: Sequence[str] = (),
+    include: Sequence[Path] = (), flags: Sequence[str] = (), fenced: bool = False,
 ) -> Netlist:  # fmt: skip
     """Synthesise a top for a device, or give the netlist that is there where nothing has changed.
 
@@ -84,6 +85,8 @@ def synthesize(
         defines: macros, by name.
         include: folders of more headers and images.
         flags: for yosys' synthesis command of the family, as `-abc2`.
+        fenced: whether registers stand between the ports and three pins, see `toolchain.fence`; the netlist's top is
+            `pcedge_fence` then, and so is the unit that holds what the fence takes.
 
     Raises:
         UsageError: a source is not there, two have one name, or a name is none.
@@ -91,6 +94,9 @@ def synthesize(
         ToolError: it failed; its own text is in the message.
         FormatError: it left no netlist of the top.
     """
+    if fenced:
+        around = _fence(sources, top, folder, parameters or {}, defines or {}, include)
+        sources, top, parameters, include = [*sources, around], FENCE, {}, [*include, *_folders(sources)]
     inputs = [*sources, *read_by(sources, include)]
     names = named(inputs)[: len(sources)]
     script = _script(names, top, target, parameters or {}, defines or {}, flags)
@@ -107,7 +113,29 @@ def synthesize(
             raise ToolError(f"yosys must leave {json.name} and {verilog.name} in {folder}, it left none")
         keep(stamp, state, [json, verilog])
     cells, kinds, units = read_netlist(json, top)
-    return Netlist(json, verilog, top, cells, amounts(target.family, kinds, units), tool)
+    return Netlist(json, verilog, top, cells, amounts(target.family, kinds, units), units, tool)
+
+
+def ports_of(
+    sources: Sequence[Path], top: str, folder: Path, *, parameters: Mapping[str, int | str] | None = None,
+    defines: Mapping[str, str] | None = None, include: Sequence[Path] = (),
+) -> dict[str, tuple[str, int]]:  # fmt: skip
+    """Give direction and number of bits of a top's ports, by name; the arguments and errors are as of `synthesize`."""
+    inputs = [*sources, *read_by(sources, include)]
+    names = named(inputs)[: len(sources)]
+    script = "\n".join(
+        [*_reading(names, top, parameters or {}, defines or {}), "blackbox", "write_json ../ports.json", ""]
+    )
+    state = state_of(inputs, {"script": script, "yosys": open_tools.version("yosys")})
+    folder = folder.resolve() / "ports"
+    ports, stamp = folder / "ports.json", folder / "ports.sha256"
+    if not is_kept(stamp, state, [ports]):
+        gather(inputs, folder / "inputs")
+        (folder / "ports.ys").write_text(script, encoding="utf-8")
+        command = (*open_tools.command("yosys"), "-s", "../ports.ys")
+        finish(Run(f"reading {top}", command, folder / "inputs", folder / "ports.log"))
+        keep(stamp, state, [ports])
+    return read_ports(ports, top)
 
 
 def place_and_route(
@@ -158,10 +186,10 @@ def place_with_seeds(
         raise UsageError(f"placement without pins must be for ecp5, {target.name} is of {target.family}")
     if wrong := [seed for seed in seeds if not 1 <= seed <= MOST_SEED]:
         raise UsageError(f"a seed must be in 1..{MOST_SEED}, got {wrong[0]}")
-    name = _PLACERS[target.family]
+    name = PLACERS[target.family]
     command, tool = open_tools.command(name), open_tools.version(name)
     asked = target.frequency_mhz if frequency_mhz is None else frequency_mhz
-    pins = "" if target.board is None or out_of_context else constraints(target)
+    pins = "" if out_of_context else constraints(target)
     folder = folder.resolve()
     runs: dict[int, Run] = {}
     states: dict[int, str] = {}
@@ -205,7 +233,7 @@ def pack(timing: Timing, target: OpenTarget, folder: Path) -> Path | None:
     routed = timing.bitstream_source
     if routed is None:
         return None
-    name = _PACKERS[target.family]
+    name = PACKERS[target.family]
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / _BITSTREAMS[target.family]
@@ -236,6 +264,7 @@ def counted(timing: Timing, netlist: Netlist, target: OpenTarget) -> dict[str, i
         return sum(used.used for kind, used in timing.utilisation.items() if kind in kinds)
 
     totals: dict[str, int | str] = dict(netlist.totals)
+    around = netlist.units.get(FENCE, {})
     if target.family == "ecp5":
         totals |= {"lut": sites("TRELLIS_COMB"), "ff": sites("TRELLIS_FF")}
         totals |= {"dsp": sites("MULT18X18D"), "bram": sites("DP16KD")}
@@ -244,14 +273,31 @@ def counted(timing: Timing, netlist: Netlist, target: OpenTarget) -> dict[str, i
         totals |= {"spram": sites("ICESTORM_SPRAM")}
     else:
         totals |= {"lut": sites("LUT4", "ALU", "RAM16SDP4"), "ff": sites("DFF"), "bram": sites("BSRAM")}
+    for resource, count in around.items():
+        totals[resource] = int(totals[resource]) - (0 if resource in ("dsp", "bram") else count)
     return totals | {"bram_kind": target.resources.bram_kind}
 
 
-def _script(
-    names: Sequence[str], top: str, target: OpenTarget, parameters: Mapping[str, int | str],
-    defines: Mapping[str, str], flags: Sequence[str],
-) -> str:  # fmt: skip
-    """Write what yosys does, a command a line."""
+def _fence(
+    sources: Sequence[Path], top: str, folder: Path, parameters: Mapping[str, int | str], defines: Mapping[str, str],
+    include: Sequence[Path],
+) -> Path:  # fmt: skip
+    """Write the fence of a top."""
+    ports = ports_of(sources, top, folder, parameters=parameters, defines=defines, include=include)
+    path = folder / "fence" / f"{FENCE}.sv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(fence(top, ports, parameters), encoding="utf-8")
+    return path
+
+
+def _folders(sources: Sequence[Path]) -> list[Path]:
+    return list(dict.fromkeys(path.parent for path in sources))
+
+
+def _reading(
+    names: Sequence[str], top: str, parameters: Mapping[str, int | str], defines: Mapping[str, str]
+) -> list[str]:
+    """Write how yosys reads a design, a command a line."""
     for name in (top, *parameters, *defines):
         if not _NAME.fullmatch(name):
             raise UsageError(f"names of modules, parameters and macros must be letters, digits and _, got {name!r}")
@@ -266,7 +312,15 @@ def _script(
     if parameters:
         values = (f'-set {name} "{v}"' if isinstance(v, str) else f"-set {name} {v}" for name, v in parameters.items())
         lines.append(f"chparam {' '.join(values)} $abstract\\{top}")
-    lines.append(f"hierarchy -check -top {top}")
+    return [*lines, f"hierarchy -check -top {top}"]
+
+
+def _script(
+    names: Sequence[str], top: str, target: OpenTarget, parameters: Mapping[str, int | str],
+    defines: Mapping[str, str], flags: Sequence[str],
+) -> str:  # fmt: skip
+    """Write what yosys does to synthesise, a command a line."""
+    lines = _reading(names, top, parameters, defines)
     synthesis = _SYNTHESIS[target.family]
     if target.family == "gowin":
         synthesis += f" -family {target.device.split('-')[0].lower().rstrip('rz')}"

@@ -39,6 +39,17 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """Say when a signal arrives at an input that a clock samples, from a register or from a pin."""
+
+    delay_ns: float
+    #: the net on which it arrives
+    net: str
+    #: where the sources name the net
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Clocked:
     """Hold what a report says of one clock."""
 
@@ -56,8 +67,8 @@ class PlacedReport:
     paths: Mapping[str, tuple[Step, ...]]
     #: by the kind of site, as nextpnr names it
     utilisation: Mapping[str, Used]
-    #: the latest arrival at an input of each cell, in nanoseconds; empty where the report does not have it
-    arrivals: Mapping[str, float]
+    #: the latest arrival at a clocked input of each cell, by the cell's name; empty where the report does not have it
+    arrivals: Mapping[str, Arrival]
 
 
 def read_report(path: Path) -> PlacedReport:
@@ -82,11 +93,13 @@ def read_report(path: Path) -> PlacedReport:
             kind: Used(int(count["used"]), int(count["available"]))
             for kind, count in sorted(table["utilization"].items())
         }
-        arrivals: dict[str, float] = {}
+        arrivals: dict[str, Arrival] = {}
         for net in table.get("detailed_net_timings", ()):
             for end in net["endpoints"]:
                 if end["event"].startswith("posedge "):
-                    arrivals[end["cell"]] = max(arrivals.get(end["cell"], 0.0), *map(float, _pair(end["delay"])))
+                    late = max(map(float, end["delay"]))
+                    if end["cell"] not in arrivals or arrivals[end["cell"]].delay_ns < late:
+                        arrivals[end["cell"]] = Arrival(late, str(net["net"]), tuple(map(str, net["sources"])))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError("nextpnr-report", f"{path} must be the report of nextpnr ({error!r})") from error
     return PlacedReport(clocks, paths, utilisation, arrivals)
@@ -96,10 +109,6 @@ def _step(step: Mapping[str, Any]) -> Step:
     start, end = (f"{step[end]['cell']}.{step[end]['port']}" for end in ("from", "to"))
     sources = tuple(map(str, step.get("sources", ())))
     return Step(str(step["type"]), float(step["delay"]), start, end, str(step.get("net", "")), sources)
-
-
-def _pair(delay: Any) -> list[Any]:
-    return delay if isinstance(delay, list) else [delay]
 
 
 def _plain(name: str) -> str:
