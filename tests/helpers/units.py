@@ -38,10 +38,12 @@ class Unit:
     #: whether the inputs wait for in_ready, and the outputs for out_ready
     in_ready: bool = False
     out_ready: bool = False
+    #: the port that says when there are outputs
+    valid: str = "out_valid"
 
     def text(self, place: int) -> str:
         """Make the instance."""
-        ports = [".clk(clk)", ".rst(rst)", f".in_valid(in_valid[{place}])", f".out_valid(out_valid[{place}])"]
+        ports = [".clk(clk)", ".rst(rst)", f".in_valid(in_valid[{place}])", f".{self.valid}(out_valid[{place}])"]
         if self.in_ready:
             ports.append(f".in_ready(in_ready[{place}])")
         if self.out_ready:
@@ -152,7 +154,7 @@ class Bench:
         """Build the binary, unless one of the same sources is there."""
         command = verilator()
         assert command
-        sources = sorted(SOURCES.glob("*.sv*"))
+        sources = [*sorted(SOURCES.glob("*.sv*")), *sorted(HARNESS.parent.glob("*.sv"))]
         top = self.top()
         digest = hashlib.sha256("".join([top, HARNESS.read_text(), *(s.read_text() for s in sources)]).encode())
         folder = BUILDS / digest.hexdigest()[:16]
@@ -163,9 +165,10 @@ class Bench:
                 (work / "units.sv").write_text(top)
                 flags = f"-O0 -DPCEDGE_UNITS={len(self.units)} -DPCEDGE_WORDS={self.bits // 32}"
                 done = subprocess.run(
-                    [*command, "--cc", "--exe", "--build", "--assert", "-Wall", "-Wno-UNUSEDSIGNAL", "-O3",
-                     "--x-assign", "unique", "--x-initial", "unique", "--Mdir", "obj", "-o", "units", "--top-module", "units",
-                     "-y", str(SOURCES), "-CFLAGS", flags, "units.sv", str(HARNESS)],
+                    [*command, "--cc", "--exe", "--build", "--assert", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-PINMISSING",
+                     "-O3", "--x-assign", "unique", "--x-initial", "unique", "--Mdir", "obj", "-o", "units",
+                     "--top-module", "units",
+                     "-y", str(SOURCES), "-y", str(HARNESS.parent), "-CFLAGS", flags, "units.sv", str(HARNESS)],
                     cwd=work, env=environment(), capture_output=True, text=True, check=False,
                 )  # fmt: skip
                 assert done.returncode == 0, done.stderr[-6000:] + done.stdout[-3000:]
@@ -175,19 +178,19 @@ class Bench:
         return folder / "units"
 
     def run(
-        self, stimuli: Mapping[str, Sequence[Values]], seed: int = 1, gap: int = 0, stall: int = 0
+        self, stimuli: Mapping[str, Sequence[Values | None]], seed: int = 1, gap: int = 0, stall: int = 0
     ) -> dict[str, Trace]:
         """Drive some units, and give what each does.
 
         Args:
-            stimuli: the inputs of units by name, in their order.
+            stimuli: the inputs of units by name, in their order; None is a cycle without one.
             seed: of gaps and stalls.
             gap: of 256 cycles, those in which no input is offered.
             stall: of 256 cycles, those in which no output is taken.
         """
         names = list(self.units)
         lines = [
-            f"{names.index(name)} {self.units[name].pack(values):x}\n"
+            f"{names.index(name)} {'idle' if values is None else format(self.units[name].pack(values), 'x')}\n"
             for name, many in stimuli.items()
             for values in many
         ]

@@ -20,7 +20,8 @@ module pc_delay #(
     localparam int PLACES = CYCLES - 1;
     localparam int PLACE_BITS = $clog2(PLACES);
     logic [WIDTH-1:0] ring[PLACES];
-    logic [PLACE_BITS-1:0] place = '0;
+    logic [PLACE_BITS-1:0] place;
+    initial place = '0;
     always_ff @(posedge clk) begin
       out <= ring[place];
       ring[place] <= in;

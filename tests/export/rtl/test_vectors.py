@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import pytest
-from helpers.paths import VECTORS
-from helpers.rtl_units import BENCH, KEPT_LANES, LANES, ROWS, WIDE, needs_verilator
+from helpers.rtl_units import KEPT_LANES, LANES, ROWS, VECTOR_UNITS, WIDE, needs_verilator
 from helpers.units import join, signed, split
+from helpers.vector_files import Row, cut, rows_of
 
 from pcedge import arithmetic
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
-Row = dict[str, Any]
-
-
-def rows_of(name: str) -> Iterator[Row]:
-    """Read a file of vectors; a column has a number or a list."""
-    lists = {"weights", "vector", "result", "accumulated", "mantissa", "first", "second"}
-    with (VECTORS / f"{name}.csv").open(encoding="ascii", newline="") as file:
-        for row in csv.DictReader(file):
-            yield {k: list(map(int, v.split())) if k in lists else int(v) for k, v in row.items()}
-
-
-def vector_rows(entries: list[int], lanes: int) -> list[list[int]]:
-    """Cut a vector into rows."""
-    return [entries[k : k + lanes] for k in range(0, len(entries), lanes)]
-
 
 def normalise_stimuli(case: Row, lanes: int, number: int, width: int = WIDE) -> list[dict[str, int]]:
     """Make the rows of one vector."""
-    rows = vector_rows(case["accumulated"], lanes)
+    rows = cut(case["accumulated"], lanes)
     common = {"in_exponent": case["exponent"], "in_revive": case.get("revive", 0), "in_keep": case.get("keep", 0),
               "in_lift": case.get("lift", 0)}  # fmt: skip
     return [
@@ -47,9 +28,9 @@ def normalise_stimuli(case: Row, lanes: int, number: int, width: int = WIDE) -> 
 def check_normalise(unit: str, cases: list[Row], state_bits: int, lanes: int, width: int = WIDE, **how: int) -> None:
     """Send vectors through a pc_normalise and compare."""
     stimuli = [s for n, case in enumerate(cases) for s in normalise_stimuli(case, lanes, n, width)]
-    outputs = iter(BENCH.run({unit: stimuli}, **how)[unit].outputs)
+    outputs = iter(VECTOR_UNITS.run({unit: stimuli}, **how)[unit].outputs)
     for number, case in enumerate(cases):
-        rows = vector_rows(case["mantissa"], lanes)
+        rows = cut(case["mantissa"], lanes)
         for place, row in enumerate(rows):
             got = next(outputs)
             assert split(got["out_mantissas"], state_bits, lanes) == row + [0] * (lanes - len(row)), case
@@ -106,7 +87,7 @@ class TestNormalise:
                               ("kept_normalise_16", 8)):  # fmt: skip
             lanes = KEPT_LANES if unit.startswith("kept") else LANES
             stimuli = [s for n in range(20) for s in normalise_stimuli(case, lanes, n)]
-            assert BENCH.run({unit: stimuli}, gap=80)[unit].latencies() == {latency}
+            assert VECTOR_UNITS.run({unit: stimuli}, gap=80)[unit].latencies() == {latency}
 
 
 def mix_stimuli(case: Row, rows: int, columns: int, weight_bits: int, state_bits: int) -> list[dict[str, int]]:
@@ -115,7 +96,7 @@ def mix_stimuli(case: Row, rows: int, columns: int, weight_bits: int, state_bits
     matrix = np.zeros((-(-case["rows"] // rows) * rows, -(-case["columns"] // columns) * columns), dtype=np.int64)
     matrix[: case["rows"], : case["columns"]] = np.array(case["weights"]).reshape(case["rows"], case["columns"])
     targets, sources = (columns, rows) if down else (rows, columns)
-    parts = vector_rows(case["vector"], sources)
+    parts = cut(case["vector"], sources)
     stimuli = []
     for target in range((matrix.shape[1] if down else matrix.shape[0]) // targets):
         for place, part in enumerate(parts):
@@ -133,10 +114,10 @@ def mix_stimuli(case: Row, rows: int, columns: int, weight_bits: int, state_bits
 def check_mix(unit: str, rows: int, columns: int, cases: list[Row], **how: int) -> None:
     """Send products of matrices and vectors through a pc_mix and compare."""
     stimuli = [s for case in cases for s in mix_stimuli(case, rows, columns, 17, 16)]
-    outputs = iter(BENCH.run({unit: stimuli}, **how)[unit].outputs)
+    outputs = iter(VECTOR_UNITS.run({unit: stimuli}, **how)[unit].outputs)
     for case in cases:
         targets = columns if case.get("transposed", 0) else rows
-        for place, row in enumerate(vector_rows(case["result"], targets)):
+        for place, row in enumerate(cut(case["result"], targets)):
             got = next(outputs)
             assert split(got["out_sums"], 40, columns) == row + [0] * (columns - len(row)), case
             assert got["out_tag"] == place & 255
@@ -146,17 +127,17 @@ def check_mix(unit: str, rows: int, columns: int, cases: list[Row], **how: int) 
 class TestMix:
     @pytest.mark.parametrize(("unit", "rows", "columns"), [("mix_square", 4, 4), ("mix_wide", 2, 4), ("mix_one", 1, 1)])
     def test_conformance(self, unit: str, rows: int, columns: int) -> None:
-        cases = list(rows_of("accumulate"))
+        cases = list(rows_of("accumulate", "result"))
         assert len(cases) > 300
         check_mix(unit, rows, columns, cases)
         check_mix(unit, rows, columns, cases[::7], gap=128)
 
     def test_conformance_where_what_is_possible_stays(self) -> None:
-        kept = [row | {"keep": 1} for row in rows_of("kept_mix")]
+        kept = [row | {"keep": 1} for row in rows_of("kept_mix", "result")]
         assert len(kept) > 200
         # places beyond the matrix have tails too: their mantissas are zero
         check_mix("kept_mix", 2, 4, [self.without_empty_targets(case) for case in kept])
-        check_mix("kept_mix", 2, 4, list(rows_of("accumulate")))
+        check_mix("kept_mix", 2, 4, list(rows_of("accumulate", "result")))
 
     @staticmethod
     def without_empty_targets(case: Row) -> Row:
@@ -172,14 +153,14 @@ class TestMix:
         cases = [
             row | {"keep": 1, "lift": lift, "weights": [w << lift for w in row["weights"]],
                    "result": [r << lift for r in row["result"]]}
-            for row in map(self.without_empty_targets, rows_of("kept_mix")) if row["weight_bits"] + lift <= 16
+            for row in map(self.without_empty_targets, rows_of("kept_mix", "result")) if row["weight_bits"] + lift <= 16
         ]  # fmt: skip
         check_mix("kept_mix", 2, 4, cases)
 
     def test_latencies(self) -> None:
         once = {"in_first": 1, "in_last": 1}
         for unit, latency in (("mix_square", 6), ("mix_wide", 5), ("mix_one", 4), ("kept_mix", 7)):
-            assert BENCH.run({unit: [once] * 50}, gap=80)[unit].latencies() == {latency}
+            assert VECTOR_UNITS.run({unit: [once] * 50}, gap=80)[unit].latencies() == {latency}
 
 
 class TestMultiply:
@@ -193,7 +174,7 @@ class TestMultiply:
              "in_first_exponent": int(exponents[0, n]), "in_second_exponent": int(exponents[1, n])}
             for n in range(300)
         ]  # fmt: skip
-        trace = BENCH.run({"multiply": stimuli}, gap=30)["multiply"]
+        trace = VECTOR_UNITS.run({"multiply": stimuli}, gap=30)["multiply"]
         assert trace.latencies() == {2}
         for n, got in enumerate(trace.outputs):
             assert split(got["out_entries"], 32, 4) == (first[n] * second[n]).tolist()
@@ -203,10 +184,10 @@ class TestMultiply:
     @pytest.mark.parametrize("bits", range(8, 17))
     def test_conformance_where_what_is_possible_stays(self, bits: int) -> None:
         cases = [row for row in rows_of("kept_product") if row["state_bits"] == bits]
-        groups = vector_rows(cases, 5)  # type: ignore[arg-type]
+        groups = cut(cases, 5)
         stimuli = [{"in_first": join([c["one"] for c in g], bits), "in_second": join([c["two"] for c in g], bits),
-                    "in_keep": 1} for g in groups]  # type: ignore[index]  # fmt: skip
-        trace = BENCH.run({f"kept_multiply_{bits}": stimuli})[f"kept_multiply_{bits}"]
+                    "in_keep": 1} for g in groups]  # fmt: skip
+        trace = VECTOR_UNITS.run({f"kept_multiply_{bits}": stimuli})[f"kept_multiply_{bits}"]
         assert trace.latencies() == {3}
         got = [entry for out in trace.outputs for entry in split(out["out_entries"], 2 * bits, 5)]
         assert got == [case["product"] for case in cases]
@@ -221,12 +202,12 @@ class TestAlign:
         for case in cases:
             done = 0
             for own, other in (("first", "second"), ("second", "first")):
-                for row in vector_rows(case[own], lanes):
+                for row in cut(case[own], lanes):
                     exponents = {"in_exponent": case[f"{own}_exponent"], "in_other": case[f"{other}_exponent"]}
                     stimuli.append({"in_mantissas": join(row, 16), "in_keep": int(unit != "align")} | exponents)
                     expected.append((case["mantissa"][done : done + len(row)], case["exponent"]))
                     done += len(row)
-        trace = BENCH.run({unit: stimuli}, gap=20)[unit]
+        trace = VECTOR_UNITS.run({unit: stimuli}, gap=20)[unit]
         assert trace.latencies() == {3 if unit == "align" else 4}
         for got, (row, exponent) in zip(trace.outputs, expected, strict=True):
             assert split(got["out_mantissas"], 16, lanes) == row + [0] * (lanes - len(row))
@@ -238,7 +219,7 @@ class TestFifo:
     @pytest.mark.parametrize(("gap", "stall"), [(0, 0), (0, 200), (200, 0), (128, 128)])
     def test_words_come_out_once_and_in_order(self, depth: int, gap: int, stall: int) -> None:
         words = [(n * 37) & 4095 for n in range(600)]
-        trace = BENCH.run({f"fifo_{depth}": [{"in": w} for w in words]}, gap=gap, stall=stall, seed=depth)
+        trace = VECTOR_UNITS.run({f"fifo_{depth}": [{"in": w} for w in words]}, gap=gap, stall=stall, seed=depth)
         one = trace[f"fifo_{depth}"]
         assert [out["out"] for out in one.outputs] == words
         inside = [sum(t < cycle for t in one.taken) - sum(g < cycle for g in one.given) for cycle in one.taken[::5]]

@@ -1,6 +1,6 @@
 // Drives units, each by itself, with what a file says, and prints what they give.
 //
-// units FILE SEED GAP STALL: a line of FILE is the number of a unit and the hexadecimal digits of what goes in. An input
+// units FILE SEED GAP STALL: a line of FILE is the number of a unit and the hexadecimal digits of what goes in, or `idle` for a cycle without. An input
 // waits GAP of 256 cycles, an output is not taken in STALL of 256. A line of the output is unit, cycle, and the digits of
 // what came out, or `in` where the unit took its next input.
 #include "Vunits.h"
@@ -74,7 +74,9 @@ int main(int count, char **words) {
   for (long cycle = 0; idle < PATIENCE; ++cycle) {
     ++idle;
     for (int i = 0; i < UNITS; ++i) {
-      if (!offered[i] && !inputs[i].empty() && !random.one_of_256(gap)) {
+      if (!offered[i] && !inputs[i].empty() && inputs[i].front() == "idle") {
+        inputs[i].pop_front();
+      } else if (!offered[i] && !inputs[i].empty() && !random.one_of_256(gap)) {
         fill(top->in_data[i], inputs[i].front());
         offered[i] = true;
       }
