@@ -124,7 +124,8 @@ def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
     }
     even, odd, variables = _tables(circuit, memories.numbers)
     return RtlImage(
-        program, size, pack(columns), columns, (starts[0], starts[1]), len(rows), _stacked(memories.tiles.parts, size.macs),
+        program, size, pack(columns), columns, (starts[0], starts[1]), len(rows),
+        _stacked(memories.tiles.parts, size.macs),
         _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd, variables,
         _stacked(memories.tails.parts, 0), max(placed.rows for placed in places),
         max(placed.slots for placed in places), max(row.get("rows", 1) for row in rows),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pcedge.drivers.size import EngineSize
 from pcedge.errors import UsageError
+from pcedge.export.open_target import find_open_target
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,22 @@ class RtlSize:
     def tile_rows(self) -> int:
         """Give the rows of a tile, whose columns are the lanes."""
         return self.macs // self.lanes
+
+
+def size_for(engine: EngineSize | None) -> RtlSize:
+    """Choose lanes for an engine of so many macs and streams: tiles as square as they can be, two tables a cycle."""
+    if engine is None:
+        return RtlSize()
+    lanes = engine.lanes
+    return RtlSize(engine.macs, engine.streams, lanes, min(2, lanes))
+
+
+def is_rtl_target(target: str) -> bool:
+    """Tell whether a target is `rtl`, or a device of the open flow, which implies it."""
+    if target == "rtl":
+        return True
+    try:
+        find_open_target(target)
+    except UsageError:
+        return False
+    return True

@@ -13,7 +13,7 @@ module pc_engine #(
     input logic clk,
     input logic rst,
     input logic start,
-    input logic [2:0] job,
+    input logic [3:0] job,
     input logic [STREAMS*32-1:0] records,
     input logic [STREAMS-1:0] in_valid,
     output logic [STREAMS-1:0] in_ready,
@@ -24,13 +24,14 @@ module pc_engine #(
     output logic [STREAMS*32-1:0] out_data,
     output logic [STREAMS-1:0] out_last,
     output logic busy,
-    output logic bad_symbol,
-    output logic bad_frame,
-    output logic bad_lane,
-    output logic [31:0] cycles
+    output logic [31:0] status,
+    output logic [63:0] cycles
 );
-  localparam logic [2:0] LIKELIHOOD = 3'd0, ENCODE = 3'd1, DECODE = 3'd2, SAMPLE = 3'd3;
-  logic [2:0] job_now;
+  localparam logic [3:0] LIKELIHOOD = 4'd0, ENCODE = 4'd1, DECODE = 4'd2, SAMPLE = 4'd3, TELL = 4'd6;
+  logic [3:0] job_now;
+  logic bad_symbol, bad_frame, bad_lane, bad_job;
+  assign status = {25'd0, bad_symbol, bad_lane, bad_job, 3'd0, bad_frame};
+  wire works = start && (job <= SAMPLE);  // a job without work tells, or is none of this engine's
   wire codes = job_now != LIKELIHOOD;
   wire decodes = job_now == DECODE || job_now == SAMPLE;
   wire starts_decoding = job == DECODE || job == SAMPLE;
@@ -50,7 +51,7 @@ module pc_engine #(
   logic [STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
-      .clk(clk), .rst(rst), .start(start), .code(job != LIKELIHOOD), .records(records), .ready(ready), .coded(coded),
+      .clk(clk), .rst(rst), .start(works), .code(job != LIKELIHOOD), .records(records), .ready(ready), .coded(coded),
       .room(room), .step_address(step_address), .step_data(step_data), .a_slot(a_slot), .a_exponent(a_exponent),
       .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken),
       .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done),
@@ -211,7 +212,7 @@ module pc_engine #(
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   pc_symbols symbols (
-      .clk(clk), .rst(rst), .start(start), .gives(starts_decoding), .in_valid(decodes ? '0 : in_valid),
+      .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .in_valid(decodes ? '0 : in_valid),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
       .record_done(record_done), .record_stream(record_stream), .read(pass_valid && pass_ready && !pass.given),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
@@ -248,7 +249,7 @@ module pc_engine #(
   assign interval_done = weighed_valid && !weighed.probe && !weighed.leaf;
   assign interval_stream = weighed.stream;
   pc_coder coder (
-      .clk(clk), .rst(rst), .start(start), .encodes(job == ENCODE), .decodes(starts_decoding), .checks(job == DECODE),
+      .clk(clk), .rst(rst), .start(works), .encodes(job == ENCODE), .decodes(starts_decoding), .checks(job == DECODE),
       .records(records),
       .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
       .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
@@ -303,6 +304,7 @@ module pc_engine #(
       cycles <= '0;
       bad_symbol <= 1'b0;
       bad_frame <= 1'b0;
+      bad_job <= !works && job != TELL;
     end
     if (rst) busy <= 1'b0;
   end

@@ -12,7 +12,7 @@
 `include "pc_types.svh"
 module pc_writer #(
     parameter  int WIDTH = 32,
-    localparam int VECTORS = 4,
+    localparam int VECTORS = 4,  // a power of two, three are used
     localparam int GROUPS = (WIDTH + 7) / 8,
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
     localparam int PLACES = VECTORS * MOST_ROWS,
@@ -42,7 +42,8 @@ module pc_writer #(
   // ---- slots
   logic [2:0] taken;
   logic give;
-  assign free = taken < 3'(VECTORS);
+  // three stages hold whole vectors below, so three at a time have a place whatever the port does
+  assign free = taken < 3'd3;
   always_ff @(posedge clk) begin
     if (rst) taken <= '0;
     else taken <= taken + 3'(reserve) - 3'(give);

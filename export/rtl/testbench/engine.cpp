@@ -1,31 +1,41 @@
-// Run jobs through the Verilated engine: engine JOBS RESULTS [STALLS SEED].
+// The engine in a simulation of its registers and streams: what EngineCsim's testbench does, for RTL.
 //
-// JOBS holds one job after the other, 32-bit little-endian words: the job, the records of every stream, and for every
-// stream its number of words and then the words, each with one behind it that is 1 where a packet ends. RESULTS gets for
-// every job its status bits, its cycles, and for every stream the number of words that came out and the words likewise.
-// STALLS of 256: how often a side that could move a word does not, drawn from SEED.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iostream>
-#include <memory>
-#include <random>
-#include <vector>
-
+// engine serve STREAMS [SHARE SEED]: jobs from standard input to standard output, until it ends; the ends of streams
+//   are not ready in SHARE of 256 cases.
+//
+// It reads, all numbers of 32 bits, lowest byte first: job; records of every stream; then for every stream a count and
+// so many words, each followed by its TLAST. It writes: status; cycles, two numbers; the info registers; then the words
+// of every stream in the same form. Info comes from info.u32 in the working folder, where the images are too. Exit 2:
+// wrong usage, a file that cannot be read, or a job that does not end.
 #include "Vpc_engine.h"
 #include "verilated.h"
 
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+double sc_time_stamp() { return 0; }
+
 namespace {
 
-constexpr unsigned STREAMS = PC_STREAMS;
-constexpr std::uint64_t MOST_CYCLES = 20'000'000'000ull;
+/// No job takes so many cycles without a word in or out.
+constexpr std::uint64_t PATIENCE = 4'000'000;
+
+[[noreturn]] void fail(const std::string &what) {
+  std::fprintf(stderr, "%s\n", what.c_str());
+  std::exit(2);
+}
 
 template <class T> void set(T &port, std::uint64_t value) { port = static_cast<T>(value); }
+
 template <class T> void put_word(T &port, unsigned place, std::uint32_t word) {
   const unsigned shift = 32 * place;
-  port = static_cast<T>((static_cast<std::uint64_t>(port) & ~(0xffffffffull << shift)) |
-                        static_cast<std::uint64_t>(word) << shift);
+  set(port, (static_cast<std::uint64_t>(port) & ~(0xffffffffull << shift)) |
+                static_cast<std::uint64_t>(word) << shift);
 }
 template <std::size_t N> void put_word(VlWide<N> &port, unsigned place, std::uint32_t word) {
   port[place] = word;
@@ -37,117 +47,168 @@ template <std::size_t N> std::uint32_t get_word(const VlWide<N> &port, unsigned 
   return port[place];
 }
 
-struct word_t {
-  std::uint32_t word;
-  bool last;
+struct beat_t {
+  std::uint32_t data, last;
 };
 
-struct reader_t {
-  std::ifstream file;
-  bool more() { return file.peek() != std::ifstream::traits_type::eof(); }
-  std::uint32_t next() {
-    std::uint32_t word = 0;
-    if (!file.read(reinterpret_cast<char *>(&word), sizeof word)) {
-      std::cerr << "JOBS ends within a job\n";
-      std::exit(2);
+bool take(void *words, std::size_t count) { return std::fread(words, 4, count, stdin) == count; }
+
+void give(const void *words, std::size_t count) {
+  if (std::fwrite(words, 4, count, stdout) != count)
+    fail("cannot write");
+}
+
+/// \brief One job: what goes in, what comes out.
+struct call_t {
+  std::uint32_t job = 0;
+  std::vector<std::uint32_t> records;
+  std::vector<std::vector<beat_t>> in, out;
+
+  explicit call_t(unsigned streams) : records(streams), in(streams), out(streams) {}
+
+  bool read() {
+    if (!take(&job, 1))
+      return false;
+    bool whole = take(records.data(), records.size());
+    for (auto &words : in) {
+      std::uint32_t count = 0;
+      whole = whole && take(&count, 1);
+      words.clear();
+      // One by one: what announces more than it has takes no more memory than it has.
+      for (std::uint32_t i = 0; whole && i < count; ++i) {
+        beat_t beat;
+        whole = take(&beat, 2);
+        words.push_back(beat);
+      }
     }
-    return word;
+    if (!whole)
+      fail("a request must be whole");
+    for (auto &words : out)
+      words.clear();
+    return true;
   }
 };
 
-} // namespace
-
-int main(int count, char **arguments) {
-  if (count != 3 && count != 5) {
-    std::cerr << "usage: engine JOBS RESULTS [STALLS SEED]\n";
-    return 2;
+class engine_t {
+public:
+  engine_t() : top(std::make_unique<Vpc_engine>(&context)) {
+    top->clk = 0;
+    top->start = 0;
+    top->in_valid = 0;
+    top->out_ready = 0;
+    top->rst = 1;
+    top->eval();
+    for (int i = 0; i < 4; ++i)
+      tick();
+    top->rst = 0;
+    tick();
   }
-  reader_t jobs{std::ifstream(arguments[1], std::ios::binary)};
-  std::ofstream results(arguments[2], std::ios::binary);
-  if (!jobs.file || !results) {
-    std::cerr << "cannot open " << arguments[1] << " or " << arguments[2] << "\n";
-    return 2;
-  }
-  const unsigned stalls = count == 5 ? static_cast<unsigned>(std::atoi(arguments[3])) : 0;
-  std::minstd_rand dice(count == 5 ? static_cast<unsigned>(std::atoi(arguments[4])) + 1u : 1u);
-  const auto moves = [&] { return stalls == 0 || (dice() >> 8) % 256 >= stalls; };
-  const auto put = [&](std::uint32_t word) {
-    results.write(reinterpret_cast<const char *>(&word), sizeof word);
-  };
 
-  const auto context = std::make_unique<VerilatedContext>();
-  const auto top = std::make_unique<Vpc_engine>(context.get());
-  std::uint64_t cycle = 0;
-  const auto tick = [&] {
+  std::uint64_t cycles() const { return counted; }
+  std::uint32_t status() const { return top->status; }
+
+  void run(call_t &call, unsigned share, std::minstd_rand &dice) {
+    const unsigned streams = static_cast<unsigned>(call.in.size());
+    const auto moves = [&] { return share == 0 || (dice() >> 8) % 256 >= share; };
+    set(top->job, call.job);
+    for (unsigned n = 0; n < streams; ++n)
+      put_word(top->records, n, call.records[n]);
+    top->start = 1;
+    tick();
+    top->start = 0;
+    std::vector<std::size_t> at(streams, 0);
+    std::uint64_t offered = 0, quiet = 0;
+    counted = 0;
+    while (top->busy) {
+      std::uint64_t ready = 0;
+      for (unsigned n = 0; n < streams; ++n) {
+        // A word that is offered stays until it is taken.
+        if (!(offered >> n & 1) && at[n] < call.in[n].size() && moves()) {
+          offered |= 1ull << n;
+          const beat_t &beat = call.in[n][at[n]];
+          put_word(top->in_data, n, beat.data);
+          set(top->in_last, (top->in_last & ~(1ull << n)) | static_cast<std::uint64_t>(beat.last != 0) << n);
+        }
+        if (moves())
+          ready |= 1ull << n;
+      }
+      set(top->in_valid, offered);
+      set(top->out_ready, ready);
+      top->eval();
+      ++quiet;
+      for (unsigned n = 0; n < streams; ++n) {
+        if (static_cast<std::uint64_t>(top->out_valid) >> n & ready >> n & 1) {
+          call.out[n].push_back({get_word(top->out_data, n),
+                                 static_cast<std::uint32_t>(static_cast<std::uint64_t>(top->out_last) >> n & 1)});
+          quiet = 0;
+        }
+        if (offered >> n & static_cast<std::uint64_t>(top->in_ready) >> n & 1) {
+          offered &= ~(1ull << n);
+          ++at[n];
+          quiet = 0;
+        }
+      }
+      tick();
+      ++counted;
+      if (quiet > PATIENCE)
+        fail("the job stands still after " + std::to_string(counted) + " cycles");
+    }
+    for (unsigned n = 0; n < streams; ++n)
+      if (at[n] < call.in[n].size())
+        fail("the engine must take all words of a job");
+    set(top->in_valid, 0);
+  }
+
+private:
+  void tick() {
     top->clk = 1;
     top->eval();
     top->clk = 0;
     top->eval();
-    ++cycle;
-  };
-  top->clk = 0;
-  top->start = 0;
-  top->in_valid = 0;
-  top->out_ready = 0;
-  top->rst = 1;
-  top->eval();
-  for (int i = 0; i < 4; ++i) tick();
-  top->rst = 0;
-  while (jobs.more()) {
-    set(top->job, jobs.next());
-    for (unsigned s = 0; s < STREAMS; ++s) put_word(top->records, s, jobs.next());
-    std::vector<std::vector<word_t>> in(STREAMS), out(STREAMS);
-    for (auto &words : in) {
-      const std::uint32_t number = jobs.next();
-      for (std::uint32_t i = 0; i < number; ++i) {
-        const std::uint32_t word = jobs.next();
-        words.push_back({word, jobs.next() != 0});
-      }
+  }
+
+  VerilatedContext context;
+  std::unique_ptr<Vpc_engine> top;
+  std::uint64_t counted = 0;
+};
+
+std::vector<std::uint32_t> info_words() {
+  std::vector<std::uint32_t> words;
+  std::FILE *file = std::fopen("info.u32", "rb");
+  if (!file)
+    fail("cannot open info.u32");
+  std::uint32_t word = 0;
+  while (std::fread(&word, sizeof word, 1, file) == 1)
+    words.push_back(word);
+  std::fclose(file);
+  return words;
+}
+
+} // namespace
+
+int main(int count, char **arguments) {
+  if ((count != 3 && count != 5) || std::string(arguments[1]) != "serve")
+    fail("usage: engine serve STREAMS [SHARE SEED]");
+  const auto number = [&](int place) { return static_cast<unsigned>(std::strtoul(arguments[place], nullptr, 10)); };
+  const unsigned streams = number(2), share = count == 5 ? number(3) : 0;
+  if (streams < 1 || streams > 64 || share > 255)
+    fail("STREAMS must be in 1..64, SHARE in 0..255");
+  std::minstd_rand dice(count == 5 ? number(4) + 1 : 1);
+  const std::vector<std::uint32_t> info = info_words();
+  engine_t engine;
+  call_t call(streams);
+  while (call.read()) {
+    engine.run(call, share, dice);
+    const std::uint32_t said[3] = {engine.status(), static_cast<std::uint32_t>(engine.cycles()),
+                                   static_cast<std::uint32_t>(engine.cycles() >> 32)};
+    give(said, 3);
+    give(info.data(), info.size());
+    for (const auto &words : call.out) {
+      const std::uint32_t size = static_cast<std::uint32_t>(words.size());
+      give(&size, 1);
+      give(words.data(), 2 * words.size());
     }
-    std::vector<std::size_t> at(STREAMS, 0);
-    top->start = 1;
-    tick();
-    top->start = 0;
-    const std::uint64_t begin = cycle;
-    std::uint64_t valid = 0;
-    while (true) {
-      std::uint64_t ready = 0;
-      for (unsigned s = 0; s < STREAMS; ++s) {
-        // a word that is offered stays until it is taken
-        if (!(valid >> s & 1) && at[s] < in[s].size() && moves()) valid |= 1ull << s;
-        if (valid >> s & 1) {
-          put_word(top->in_data, s, in[s][at[s]].word);
-          set(top->in_last, (top->in_last & ~(1ull << s)) | static_cast<std::uint64_t>(in[s][at[s]].last) << s);
-        }
-        if (moves()) ready |= 1ull << s;
-      }
-      set(top->in_valid, valid);
-      set(top->out_ready, ready);
-      top->eval();
-      for (unsigned s = 0; s < STREAMS; ++s) {
-        if (static_cast<std::uint64_t>(top->out_valid) >> s & 1 && ready >> s & 1)
-          out[s].push_back({get_word(top->out_data, s), (static_cast<std::uint64_t>(top->out_last) >> s & 1) != 0});
-        if (valid >> s & 1 && static_cast<std::uint64_t>(top->in_ready) >> s & 1) {
-          valid &= ~(1ull << s);
-          ++at[s];
-        }
-      }
-      tick();
-      if (!top->busy) break;
-      if (cycle - begin > MOST_CYCLES || (cycle - begin > 2'000'000 && std::getenv("PC_SHORT"))) {
-        std::cerr << "the job is not done after " << cycle - begin << " cycles\n";
-        return 1;
-      }
-    }
-    put(static_cast<std::uint32_t>(top->bad_symbol | top->bad_frame << 1 | top->bad_lane << 2));
-    put(top->cycles);
-    for (const auto &words : out) {
-      put(static_cast<std::uint32_t>(words.size()));
-      for (const auto &word : words) {
-        put(word.word);
-        put(word.last);
-      }
-    }
+    std::fflush(stdout);
   }
   return 0;
 }
