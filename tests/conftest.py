@@ -29,7 +29,12 @@ from helpers.paths import ROOT  # noqa: E402
 
 # derandomize: a run is the same everywhere; the seeds that failed are in hypothesis' own report.
 settings.register_profile(
-    "pcedge", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "pcedge",
+    max_examples=200 if NIGHTLY else 50,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("pcedge")
 
