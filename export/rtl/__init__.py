@@ -1,1 +1,1 @@
-"""RTL: SystemVerilog of the engine, models of cells for netlists, and the projects of target rtl."""
+"""The engine in SystemVerilog: sources with sizes as parameters, the images of one circuit, and models of cells."""
