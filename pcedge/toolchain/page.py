@@ -126,6 +126,8 @@ def _build(build: Mapping[str, Any], name: str, number: int) -> str:
     bitstream = f"Bitstream <code>{escape(build['bitstream'])}</code>." if build["bitstream"] else "No bitstream."
     if build["fenced"]:
         bitstream = "No bitstream: the top has more ports than the package has pins, and stands between registers."
+    if build["untimed"]:
+        bitstream += " Paths through multipliers are not in the frequency: nextpnr knows no delays of this family's."
     parts = [
         f'<h2 id="build-{number}">{escape(name)}</h2>',
         f'<p class="soft">{escape(build["top"])} for {escape(build["part"])}, seed {build["seed"]}. {bitstream}</p>',

@@ -115,7 +115,7 @@ def stand_ins(folder: Path, monkeypatch: pytest.MonkeyPatch, **texts: str) -> Pa
 def rtl_project(folder: Path, **manifest: object) -> Path:
     """Write a project of RTL, with rates and memories as an exported one has them."""
     table = {
-        "format": "pcedge-project", "version": 1, "kernel": "engine", "digest": "0" * 64, "variables": 4,
+        "format": "pcedge-project", "version": 1, "kernel": "rtl", "digest": "0" * 64, "variables": 4,
         "golden_records": 1, "golden_bytes": 1, "steps": {"likelihood": 1, "code": 1}, "tops": ["pcedge_top"],
         "target": {"name": "ecp5-25k", "flow": "rtl", "part": "LFE5U-25F-6BG381C"},
         "jobs": {"encode": {"cycles_per_symbol": 2.5}}, "memories": {"weights": 20_000, "state": 4096},
