@@ -1,8 +1,8 @@
 """A fence of registers around a top with more ports than a package has pins: three pins are left.
 
-Inputs come from one shift register and outputs leave through another, so no port is a constant and none is unused, and
-every path of the top is one from register to register. The fence's own paths are shorter than any of a top. What is placed has the area and the timing of the top; it is no
-design for a board.
+Inputs come from one shift register and outputs leave through another, so no port is a constant, none is unused, and
+every path of the top is one from register to register. The fence's own paths have one table. What is placed has the
+area and the timing of the top; it is no design for a board.
 """
 
 from __future__ import annotations

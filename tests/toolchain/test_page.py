@@ -16,7 +16,8 @@ BUILD: dict[str, Any] = {
     "format": "pcedge-build", "out": "build/digits", "target": "ecp5-25k", "family": "ecp5",
     "part": "LFE5U-25F-6BG381C", "top": "pcedge_top", "digest": "0" * 64, "fenced": False, "fmax_mhz": 72.25,
     "asked_mhz": 80.0, "met": False, "lut": 10132, "ff": 8134, "dsp": 28, "bram": 31, "bram_kind": "DP16KD",
-    "untimed": [], "available": {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}, "cells": {"LUT4": 6270, "TRELLIS_FF": 8134},
+    "untimed": [], "available": {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56},
+    "cells": {"LUT4": 6270, "TRELLIS_FF": 8134},
     "units": {
         "pcedge_matrix": {
             "lut": 4000, "ff": 3000, "dsp": 16, "bram": 8, "fmax_mhz": 90.5, "arrival_ns": 11.05, "register": "r",
