@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pcedge.export.open_target import find_open_target
 from pcedge.toolchain import verilator
 from pcedge.toolchain.cells import FLAGS, netlist_sources
 from pcedge.toolchain.open_flow import synthesize
+from pcedge.toolchain.open_tools import yosys_share
 
 pytestmark = [pytest.mark.rtl, needs("yosys", "verilator")]
 
@@ -36,7 +38,7 @@ MODES = {
     "ecp5": [
         *(f".DATA_WIDTH_A(32'd{width})" for width in (1, 2, 4, 9, 18, 36)),
         *(f".DATA_WIDTH_B(32'd{width})" for width in (1, 2, 4, 9, 18, 36)),
-        '.WRITEMODE_A("READBEFOREWRITE")', '.WRITEMODE_B("WRITETHROUGH")', '.RESETMODE("SYNC")',
+        '.WRITEMODE_A("READBEFOREWRITE")', '.WRITEMODE_B("WRITETHROUGH")', '.RESETMODE("SYNC")', '.CLKBMUX("INV")',
     ],
     "ice40": [
         *(f".{side}_MODE(2'h{mode})" for side in ("READ", "WRITE") for mode in range(4)),
@@ -63,6 +65,21 @@ def test_netlists_do_what_their_sources_do(family: str, tmp_path: Path) -> None:
     models = netlist_sources(netlist, family)[1:]
     both = verilator.build(
         [renamed, *models, source, PROBES / "both.sv"], "both", [PROBES / "both.cpp"], tmp_path / "simulator",
+        flags=FLAGS, optimise="-O0",
+    )  # fmt: skip
+    done = subprocess.run([both, str(CYCLES)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"compared: {CYCLES} cycles, 19992 changes\n", "")
+
+
+def test_modes_of_the_multiplier_that_no_probe_reaches(tmp_path: Path) -> None:
+    """Registers of the addend, two of the product, subtraction, holds and loads, beside yosys' model."""
+    theirs = (yosys_share() / "ice40/cells_sim.v").read_text()
+    begin = theirs.index("module SB_MAC16 (")
+    module = theirs[begin : theirs.index("endmodule", begin)].replace("SB_MAC16", "yosys_mac16")
+    (tmp_path / "yosys_mac16.v").write_text(f"{module}endmodule\n")
+    ours = Path(str(files("pcedge.export.rtl").joinpath("cells", "ice40.v")))
+    both = verilator.build(
+        [tmp_path / "yosys_mac16.v", ours, PROBES / "mac.sv"], "both", [PROBES / "both.cpp"], tmp_path / "simulator",
         flags=FLAGS, optimise="-O0",
     )  # fmt: skip
     done = subprocess.run([both, str(CYCLES)], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -233,7 +233,11 @@ module SB_MAC16 #(
     always @(posedge clock, posedge ORSTBOT)
         if (ORSTBOT) sum_held[15:0] <= 16'd0;
         else if (CE && !OHOLDBOT) sum_held[15:0] <= result[15:0];
-    always @* if (ADDS && ADDSUBTOP != ADDSUBBOT) $fatal(1, "SB_MAC16: both halves must add, or both subtract");
+    always @* begin
+        if (ADDS && ADDSUBTOP != ADDSUBBOT) $fatal(1, "SB_MAC16: both halves must add, or both subtract");
+        // With 3 the carry of the lower half is turned over when it subtracts: that is no number of 32 bits.
+        if (ADDS && ADDSUBTOP && TOPADDSUB_CARRYSELECT == 3) $fatal(1, "SB_MAC16: what subtracts must have the carry 2");
+    end
 
     assign O = TOPOUTPUT_SELECT == 0 ? result : TOPOUTPUT_SELECT == 1 ? sum_held : stage_2;
     assign {CO, ACCUMCO, SIGNEXTOUT} = 3'd0;

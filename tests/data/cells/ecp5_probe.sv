@@ -35,16 +35,14 @@ module dual #(parameter int WIDTH = 9, parameter int DEPTH = 2048, parameter IMA
   end
 endmodule
 
-// Words of 36 bits with an enable for each byte of nine.
+// Words of 36 bits with an enable for each byte of nine; they are read at the other edge of the clock.
 module bytes (
   input logic clk, input logic [3:0] write, input logic [13:0] to, input logic [13:0] from,
   input logic [35:0] data, output logic [35:0] q);
   (* ram_style = "block" *) logic [35:0] memory [512];
   initial $readmemh("36.hex", memory);
-  always_ff @(posedge clk) begin
-    for (int i = 0; i < 4; i++) if (write[i]) memory[to[8:0]][9*i +: 9] <= data[9*i +: 9];
-    q <= memory[from[8:0]];
-  end
+  always_ff @(posedge clk) for (int i = 0; i < 4; i++) if (write[i]) memory[to[8:0]][9*i +: 9] <= data[9*i +: 9];
+  always_ff @(negedge clk) q <= memory[from[8:0]];
 endmodule
 
 // Written four bytes at a time, and read one at a time.
