@@ -40,7 +40,7 @@ class Netlist:
     top: str
     #: number of cells, by kind: LUT4, TRELLIS_FF, DP16KD, …
     cells: Mapping[str, int]
-    #: `lut`, `ff`, `dsp` and `bram`, by the unit's name: the stem of its source file
+    #: `lut`, `ff`, `dsp` and `bram`, by the unit's name: see `read_netlist`
     units: Mapping[str, Mapping[str, int]]
     #: the unit of every cell, by the cell's name
     unit_of: Mapping[str, str]
@@ -56,11 +56,32 @@ class Netlist:
         return dict(total)
 
 
+@dataclass(frozen=True)
+class _Scopes:
+    """Hold the instances of a design by their paths, and which of them are its units."""
+
+    #: module and source of each instance by its path; the top's is empty
+    modules: Mapping[str, tuple[str, str]]
+    #: path of the instance whose own instances are the units
+    base: str
+
+    def unit(self, path: str) -> str:
+        """Name the unit that an instance belongs to."""
+        below = path.removeprefix(self.base).removeprefix(".") if path.startswith(self.base) else ""
+        return below.split(".")[0] or self.modules[path][0]
+
+    def of_source(self, source: str) -> str | None:
+        """Name the one unit that has modules of a source; None where several have, or none."""
+        units = {self.unit(path) for path, (_, file) in self.modules.items() if file == source}
+        return units.pop() if len(units) == 1 else None
+
+
 def read_netlist(path: Path, top: str) -> tuple[dict[str, int], dict[str, str], dict[str, str]]:
     """Read a netlist in yosys' JSON.
 
-    A cell belongs to the source file that yosys names for it, else to that of the instance in whose name it lies. What
-    neither names, as tables of merged logic, belongs where the cells are that it drives; what drives none, to the top.
+    Units are the instances of the first module that has several, by their names, and the modules above and that one
+    itself, by theirs. A cell belongs where its name says, else to the unit whose source yosys names for it, where that is
+    one. What neither tells, as of merged logic, belongs where the cells are that it drives; what drives none, to the top.
 
     Args:
         path: the file.
@@ -76,15 +97,28 @@ def read_netlist(path: Path, top: str) -> tuple[dict[str, int], dict[str, str], 
         module = json.loads(path.read_bytes())["modules"][top]
         cells: dict[str, Any] = {name: cell for name, cell in module["cells"].items()}
         kinds = {name: str(cell["type"]) for name, cell in cells.items() if cell["type"] not in _FREE}
-        scopes = {
-            name: _stem(str(cell["attributes"]["module_src"])) for name, cell in cells.items()
-            if cell["type"] == "$scopeinfo" and "module_src" in cell["attributes"]
-        }  # fmt: skip
+        scopes = _scopes(cells, top, _stem(str(module["attributes"].get("src", top))))
         known = {name: _named(name, cells[name], scopes) for name in kinds}
-        units = _spread(cells, known, _stem(str(module["attributes"].get("src", top))))
+        units = _spread(cells, known, top)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError("netlist", f"{path} must be a netlist of {top} as yosys writes it ({error!r})") from error
     return dict(sorted(Counter(kinds.values()).items())), kinds, units
+
+
+def _scopes(cells: Mapping[str, Any], top: str, source: str) -> _Scopes:
+    """Read the instances that yosys leaves notes of, and go down from the top while there is only one."""
+    modules = {"": (top, source)}
+    for name, cell in cells.items():
+        if cell["type"] == "$scopeinfo" and "module_hdlname" in cell["attributes"]:
+            about = cell["attributes"]
+            modules[name] = str(about["module_hdlname"]), _stem(str(about.get("module_src", "")))
+    base = ""
+    while True:
+        start = f"{base}." if base else ""
+        inner = [name for name in modules if name and name.startswith(start) and "." not in name.removeprefix(start)]
+        if len(inner) != 1:
+            return _Scopes(modules, base)
+        base = inner[0]
 
 
 def amounts(family: str, kinds: Mapping[str, str], units: Mapping[str, str]) -> dict[str, dict[str, int]]:
@@ -111,16 +145,20 @@ def read_ports(path: Path, top: str) -> dict[str, tuple[str, int]]:
         raise FormatError("netlist", f"{path} must hold {top} as yosys writes it ({error!r})") from error
 
 
-def _named(name: str, cell: Mapping[str, Any], scopes: Mapping[str, str]) -> str | None:
-    """Give the unit that yosys names for a cell."""
-    for place in str(cell["attributes"].get("src", "")).split("|"):
-        if place and "/" not in place and "\\" not in place:  # others are of yosys' own maps of cells
-            return _stem(place)
-    while "." in name:
-        name = name.rpartition(".")[0]
-        if name in scopes:
-            return scopes[name]
-    return None
+def _named(name: str, cell: Mapping[str, Any], scopes: _Scopes) -> str | None:
+    """Give the unit that a cell's name or its source tells."""
+    places = str(cell["attributes"].get("src", "")).split("|")
+    own = [
+        _stem(place) for place in places if place and "/" not in place and "\\" not in place
+    ]  # others are yosys' maps
+    if scopes.modules[""][1] in own:  # a register behind a port of the top may have a name from within
+        return scopes.unit("")
+    path = name
+    while "." in path:
+        path = path.rpartition(".")[0]
+        if path in scopes.modules:
+            return scopes.unit(path)
+    return next(filter(None, map(scopes.of_source, own)), None)
 
 
 def _spread(cells: Mapping[str, Any], known: Mapping[str, str | None], top: str) -> dict[str, str]:

@@ -153,8 +153,8 @@ def _units(build: Mapping[str, Any]) -> str:
     )
     columns = ["unit", *_AMOUNTS.values(), "LUT", "MHz", "its slowest signal"]
     return (
-        "<h3>Units</h3><p class=\"soft\">Cells of the netlist before packing, by source file; tables that no source "
-        "names count where the registers are that they feed. MHz: what the latest arrival at a register leaves, "
+        "<h3>Units</h3><p class=\"soft\">Cells of the netlist before packing, by instance; tables that have no name "
+        "of their own count where the registers are that they feed. MHz: what the latest arrival at a register leaves, "
         "setup not counted.</p>" + _table(columns, rows, numbers={1, 2, 3, 4, 6}, bars={5}, summed=True)
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,6 +38,35 @@ def test_a_build_for_machines(project: Path) -> None:
         assert name in built
     assert (built["seed"], built["fmax_mhz"], built["asked_mhz"], built["met"]) == (4, 99.0, 90.0, True)
     assert as_json("build", project, "--seed", 3, status=1)["error"] == "ToolError"
+
+
+def test_a_build_of_a_circuit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_ins(tmp_path / "tools", monkeypatch)
+    words = (
+        "build",
+        "digits",
+        "--target",
+        "ecp5-25k",
+        "--macs",
+        4,
+        "--streams",
+        2,
+        "--out",
+        tmp_path / "m",
+        "--seed",
+        2,
+    )
+    built = as_json(*words)
+    assert (built["fmax_mhz"], built["target"], built["top"]) == (120.25, "ecp5-25k", "pcedge_top")
+    manifest = json.loads((tmp_path / "m/manifest.json").read_bytes())
+    assert (manifest["macs"], manifest["streams"], built["digest"]) == (4, 2, manifest["digest"])
+    inputs = {path.name for path in (tmp_path / "m/build/ecp5-25k/inputs").iterdir()}
+    assert {"pcedge_top.sv", "params.svh"} < inputs and any(name.endswith(".hex") for name in inputs)
+    assert as_json(*words) == built  # the project is written again, and is the same
+    assert [(tmp_path / "m/build/ecp5-25k" / name / "calls").read_text() for name in ("ports", ".", "seed-2")] == [
+        "yosys ", "yosys ", "nextpnr ",
+    ]  # fmt: skip
+    assert as_json("build", tmp_path / "m", "--target", "ecp5-25k", "--seed", 2) == built
 
 
 def test_a_project_for_no_device(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ def cell(kind, src, **pins):
     return {{"type": kind, "attributes": attributes, "port_directions": directions,
              "connections": {{pin: [bit] for pin, bit in pins.items()}}}}
 cells = {{"r": cell("TRELLIS_FF", "pcedge_product.sv:9.1-9.2", CLK=2, DI=3, Q=4), "t": cell("LUT4", "", A=4, Z=3)}}
+about = {{"module_hdlname": "pcedge_product", "module_src": "pcedge_product.sv:1.1-9.9"}}
+cells["unit"] = {{"type": "$scopeinfo", "attributes": about}}
 ports = {{"clk": {{"direction": "input", "bits": [2]}}, "sum": {{"direction": "output", "bits": [4]}}}}
 module = {{"attributes": {{"src": "pcedge_top.sv:1.1-9.9"}}, "ports": ports, "cells": cells}}
 table = json.dumps({{"modules": {{"pcedge_top": module}}}})

@@ -230,3 +230,37 @@ def test_a_top_that_is_wider_than_the_package(project: Path) -> None:
         build_project(project, narrow)
     text = (project / "build/ecp5-25k/fence/pcedge_fence.sv").read_text()
     assert "  pcedge_top fenced (\n    .clk(clk),\n    .sum(result[0:0])\n  );" in text
+
+
+def test_units_are_instances(tmp_path: Path) -> None:
+    """The fence and the top have one instance each, so the units are those of the engine."""
+
+    def scope(module: str) -> dict[str, object]:
+        return {"type": "$scopeinfo", "attributes": {"module_hdlname": module, "module_src": f"{module}.sv:1.1-9.9"}}
+
+    def cell(kind: str, source: str = "", **pins: int) -> dict[str, object]:
+        directions = {pin: "output" if pin == "Q" else "input" for pin in pins}
+        connections = {pin: [bit] for pin, bit in pins.items()}
+        attributes = {"src": f"{source}.sv:3.1-3.9|/share/map.v:1.1-2.2"} if source else {}
+        return {"type": kind, "attributes": attributes, "port_directions": directions, "connections": connections}
+
+    cells = {
+        "t": scope("pcedge_top"), "t.engine": scope("pc_engine"), "t.engine.mix": scope("pc_mix"),
+        "t.engine.coder": scope("pc_coder"), "t.engine.mix.queue": scope("pc_fifo"),
+        "t.engine.coder.queue": scope("pc_fifo"),
+        "t.engine.mix.queue.memory.0": cell("DP16KD"), "t.engine.coder.x_LUT4_Z": cell("LUT4"),
+        "t.engine.busy_FF": cell("TRELLIS_FF"), "t.given_FF": cell("TRELLIS_FF", "fence"),
+        "held_FF": cell("TRELLIS_FF", "fence"),
+        "out_FF": cell("TRELLIS_FF", "pc_coder", D=5),  # named by a port of the top
+        "queue_FF": cell("TRELLIS_FF", "pc_fifo", Q=6),  # two units have queues, but it feeds one
+        "q_LUT4_Z": cell("LUT4", "", Q=5, A=6), "lost": cell("LUT4"),
+    }  # fmt: skip
+    path = tmp_path / "n.json"
+    path.write_text(json.dumps({"modules": {"fence": {"attributes": {"src": "fence.sv:1.1"}, "cells": cells}}}))
+    counts, kinds, units = read_netlist(path, "fence")
+    assert counts == {"DP16KD": 1, "LUT4": 3, "TRELLIS_FF": 5} and set(kinds) == set(units)
+    assert units == {
+        "t.engine.mix.queue.memory.0": "mix", "t.engine.coder.x_LUT4_Z": "coder", "t.engine.busy_FF": "pc_engine",
+        "t.given_FF": "fence", "held_FF": "fence", "out_FF": "coder", "queue_FF": "coder", "q_LUT4_Z": "coder",
+        "lost": "fence",
+    }  # fmt: skip
