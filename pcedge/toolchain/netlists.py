@@ -80,8 +80,9 @@ def read_netlist(path: Path, top: str) -> tuple[dict[str, int], dict[str, str], 
     """Read a netlist in yosys' JSON.
 
     Units are the instances of the first module that has several, by their names, and the modules above and that one
-    itself, by theirs. A cell belongs where its name says, else to the unit whose source yosys names for it, where that is
-    one. What neither tells, as of merged logic, belongs where the cells are that it drives; what drives none, to the top.
+    itself, by theirs. A cell belongs where its name says, else to the unit whose source yosys names for it, where that
+    is one. What neither tells, as of merged logic, belongs where the cells are that it drives; what drives none, to the
+    top.
 
     Args:
         path: the file.
