@@ -307,7 +307,9 @@ def _tables(
     circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]]
 ) -> tuple[Integers, Integers, PackedTable]:  # fmt: skip
     """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once."""
-    even, odd, starts = [], [], {}
+    even: list[Integers] = []
+    odd: list[Integers] = []
+    starts: dict[int, tuple[int, int, int]] = {}
     ends = [0, 0]
     for symbols, group in sorted(numbers.items()):
         tables = np.stack([np.frombuffer(row, dtype=np.int64) for row in group])[:, :-1]

