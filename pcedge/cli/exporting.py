@@ -51,8 +51,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     shell_complete=targets("rtl", "c99", "program", *FLOAT_TARGETS),
     help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; rtl: SystemVerilog for "
     "any tool, or for a device of pcedge build, such as ecp5-25k; c99: a source for microcontrollers; program: one "
-    "file for decoders, which numpy alone reads; or of a float circuit onnx-float: its log-likelihood in plain ONNX, and "
-    "pyjuice: a .jpc file.",
+    "file for decoders, which numpy alone reads; or of a float circuit onnx-float: its log-likelihood in plain ONNX, "
+    "and pyjuice: a .jpc file.",
 )
 @click.option(
     "--out",

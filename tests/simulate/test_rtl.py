@@ -128,14 +128,13 @@ class TestDigits:
                 device.run(Job.ENCODE, [1] * 8, packets, [[400]] * 8)
         records[1, 40:] = -1
         expected = np.stack(engine.likelihood(records), axis=1)
-        found = np.array([reply[0].view(np.int32) for reply in replies]) & (1 << 32) - 1
-        assert_array_equal(found, expected & (1 << 32) - 1)
+        assert_array_equal(np.array([reply[0] for reply in replies]), expected & (1 << 32) - 1)
 
     def test_refuses_jobs_that_it_does_not_have(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
         project, _ = digits
         with (
             project.device() as device,
-            pytest.raises(ToolError, match="the engine must end READ with status 0, it says <Status.BAD_JOB: 16>"),
+            pytest.raises(ToolError, match="the engine must end READ with status 0, it says <Status"),
         ):
             device.run(Job.READ, [], [], [])
 
