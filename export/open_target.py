@@ -32,13 +32,15 @@ class Family:
     multiplies: tuple[int, int]
     #: form of the constraint file that nextpnr reads
     constraints: str
+    #: resources whose delays nextpnr does not know: paths through them are not in its frequency
+    untimed: tuple[str, ...] = ()
 
 
 #: Lattice FPGA-TN-02204 (ECP5 memory) and FPGA-TN-02205 (sysDSP), FPGA-TN-02002 and -02007 (iCE40), Gowin UG285, UG287
 FAMILIES = {
     "ecp5": Family(18 * 1024, (18, 18), "lpf"),
     "ice40": Family(4 * 1024, (16, 16), "pcf"),
-    "gowin": Family(18 * 1024, (18, 18), "cst"),
+    "gowin": Family(18 * 1024, (18, 18), "cst", ("dsp",)),
 }
 
 

@@ -1,1 +1,1 @@
-"""The engine in SystemVerilog: sources with sizes as parameters, and the images of one circuit."""
+"""The engine in SystemVerilog: sources with sizes as parameters, the images of one circuit, and models of cells."""

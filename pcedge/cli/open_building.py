@@ -25,7 +25,7 @@ def build_open(
     from pcedge.export.project.manifest import read_manifest
     from pcedge.toolchain.building import build_project
 
-    said = read_manifest(folder).table["target"].get("name")
+    said = read_manifest(folder).table.get("target", {}).get("name")
     if target is None and said is None:
         raise click.UsageError("a project that was exported for no device must come with --target")
     device = find_open_target(str(said) if target is None else target)
@@ -55,6 +55,10 @@ def _for_people(built: Built) -> list[object]:
             lines.append(f"seed {seed}: " + (result.get("error") or f"{result['fmax_mhz']:.1f} MHz"))
     for job, rate in figures["jobs"].items():
         lines.append(f"{job}: {rate['cycles_per_symbol']:g} cycles, {rate['symbols_per_second']:,} {_RATES}")
+    if figures["untimed"]:
+        lines.append(
+            "nextpnr knows no delays of this family's multipliers: paths through them are not in the frequency"
+        )
     if built.fenced:
         lines.append("no bitstream: the top has more ports than pins, it was placed between registers")
     lines.append(f"bitstream: {built.bitstream}" if built.bitstream else f"figures: {built.folder / 'build.json'}")

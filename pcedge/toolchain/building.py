@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.errors import FormatError, PcedgeError, UsageError
-from pcedge.export.open_target import OpenTarget
-from pcedge.export.project.manifest import MANIFEST, Manifest, read_manifest
+from pcedge.export.open_target import FAMILIES, OpenTarget
+from pcedge.export.project.manifest import MANIFEST, RTL, Manifest, read_manifest
 from pcedge.files import write_whole
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.fence import FENCE
@@ -72,7 +72,7 @@ class Built:
             "format": BUILD_FORMAT, "out": str(self.project), "target": self.target.name, "family": self.target.family,
             "part": self.target.part, "top": self.top, "digest": self.manifest.digest, "fenced": self.fenced,
             "fmax_mhz": round(self.best.fmax_mhz, 3), "asked_mhz": round(self.best.asked_mhz, 3), "met": self.best.met,
-            **amounts,
+            **amounts, "untimed": [name for name in FAMILIES[self.target.family].untimed if amounts[name]],
             "available": {name: getattr(self.target.resources, name) for name in amounts if name != "bram_kind"},
             "cells": dict(self.netlist.cells), "units": unit_figures(self.netlist, self.best),
             "critical_path": [
@@ -101,7 +101,7 @@ def is_rtl(folder: Path) -> bool:
     Raises:
         FormatError: the directory is no project.
     """
-    return any(name.startswith("rtl/") for name in read_manifest(folder).files)
+    return read_manifest(folder).kernel == RTL
 
 
 def rtl_sources(folder: Path) -> list[Path]:

@@ -124,3 +124,22 @@ def _named(tool: OpenTool) -> str | None:
         raise MissingToolError(f"{VARIABLE} must name a folder with programs, got {named!r}")
     path = shutil.which(tool.program, path=os.pathsep.join([str(Path(named) / "bin"), named]))
     return str(Path(path).absolute()) if path else None
+
+
+def yosys_share() -> Path:
+    """Find the folder of yosys' own models of cells.
+
+    Raises:
+        MissingToolError: yosys is missing, or has none beside it.
+    """
+    program = _named(TOOLS["yosys"])
+    if program:
+        folder = Path(program).resolve().parent.parent / "share/yosys"
+    else:
+        version("yosys")
+        spec = importlib.util.find_spec(TOOLS["yosys"].module)
+        assert spec is not None and spec.origin is not None  # version has seen it
+        folder = Path(spec.origin).parent / "share"
+    if not (folder / "ice40/cells_sim.v").is_file():
+        raise MissingToolError(f"simulation of netlists needs yosys' models of cells, {folder} must hold them")
+    return folder

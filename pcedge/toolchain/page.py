@@ -126,6 +126,8 @@ def _build(build: Mapping[str, Any], name: str, number: int) -> str:
     bitstream = f"Bitstream <code>{escape(build['bitstream'])}</code>." if build["bitstream"] else "No bitstream."
     if build["fenced"]:
         bitstream = "No bitstream: the top has more ports than the package has pins, and stands between registers."
+    if build["untimed"]:
+        bitstream += " Paths through multipliers are not in the frequency: nextpnr knows no delays of this family's."
     parts = [
         f'<h2 id="build-{number}">{escape(name)}</h2>',
         f'<p class="soft">{escape(build["top"])} for {escape(build["part"])}, seed {build["seed"]}. {bitstream}</p>',
@@ -152,7 +154,7 @@ def _units(build: Mapping[str, Any]) -> str:
     columns = ["unit", *_AMOUNTS.values(), "LUT", "MHz", "its slowest signal"]
     return (
         "<h3>Units</h3><p class=\"soft\">Cells of the netlist before packing, by source file; tables that no source "
-        "names count where the registers are that they feed. MHz: what the latest arrival at a register of the unit leaves, "
+        "names count where the registers are that they feed. MHz: what the latest arrival at a register leaves, "
         "setup not counted.</p>" + _table(columns, rows, numbers={1, 2, 3, 4, 6}, bars={5}, summed=True)
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
@@ -69,7 +70,8 @@ def area_against_rate(builds: Sequence[Mapping[str, Any]], names: Sequence[str])
         axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    # Who made it and what it is says the page itself.
+    return re.sub(r"(?s)\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :])
 
 
 def _repeat(values: Sequence[str]) -> list[str]:

@@ -202,7 +202,9 @@ def _open_survey() -> list[Tool]:
         ("litex", "systems with LiteX", "ip"),
     ):
         tools.append(Tool(module, needed_for, f"extra {extra}", _package(module)))
-    tools.append(Tool("g++", "simulation of RTL", "PATH, or PCEDGE_CXX", shutil.which("g++")))
+    tools.append(
+        Tool("g++", "simulation of RTL", "PATH, or clang++ there", shutil.which("g++") or shutil.which("clang++"))
+    )
     tools.append(Tool("make", "simulation of RTL", "PATH", shutil.which("make")))
     return tools
 

@@ -13,7 +13,6 @@ from pcedge.files import scratch
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.children import Run, finish
 from pcedge.toolchain.kept import HEADERS, gather, is_kept, keep, named, read_by, state_of
-from pcedge.toolchain.tools import compiler
 
 #: what the wheel's make rules lack, because it was configured without a compiler
 _MAKE = (
@@ -66,8 +65,7 @@ def build(
     # Images are no part of it: they are read when it starts.
     inputs = [*sources, *harness, *read_by(sources, include, HEADERS)]
     named(inputs)
-    program, make = open_tools.command("verilator"), _make()
-    cxx = compiler()
+    program, make, cxx = open_tools.command("verilator"), _on_path("make"), _on_path("g++", "clang++")
     words = [
         "--cc", "--exe", "--assert", "--top-module", top, "--prefix", f"V{top}", "-Mdir", "../objects",
         "-o", f"../{top}", "-CFLAGS", _CXX, "--threads", str(threads),
@@ -85,7 +83,7 @@ def build(
     executable.unlink(missing_ok=True)
     variables = _variables(program[0])
     rules = [
-        *_MAKE, f"CXX={' '.join(cxx)}", f"LINK={' '.join(cxx)}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
+        *_MAKE, f"CXX={cxx}", f"LINK={cxx}", f"PYTHON3={sys.executable}", f"OPT_FAST={optimise}",
     ]  # fmt: skip
     if cache := shutil.which("ccache"):
         rules.append(f"OBJCACHE={cache}")
@@ -109,19 +107,18 @@ def _variables(program: str) -> dict[str, str]:
     return {"VERILATOR_ROOT": str(root)} if (root / "include/verilated.mk").is_file() else {}
 
 
-def _make() -> str:
-    path = shutil.which("make")
-    if not path:
-        raise MissingToolError(
-            "simulation of RTL needs make: put it on PATH, distributions bring it in the package make"
-        )
-    return path
+def _on_path(*names: str) -> str:
+    """Find the first of some programs that is there; the compiler is what Verilator's rules are written for."""
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    raise MissingToolError(f"simulation of RTL needs {' or '.join(names)} on PATH; distributions have packages of it")
 
 
-def _identity(cxx: Sequence[str]) -> str:
-    """A compiler that was replaced at its place is another one."""
-    status = Path(cxx[0]).stat()
-    return f"{' '.join(cxx)} {status.st_size} {status.st_mtime_ns}"
+def _identity(program: str) -> str:
+    """Tell a compiler from one that has taken its place."""
+    status = Path(program).stat()
+    return f"{program} {status.st_size} {status.st_mtime_ns}"
 
 
 def _value(value: int | str) -> str:
