@@ -1,4 +1,4 @@
-"""The top of the engine in SystemVerilog behind another's AXI: cocotb and cocotbext-axi as master, sources and sinks."""
+"""The top of the engine in SystemVerilog behind another's AXI: cocotb and cocotbext-axi are master and sinks."""
 
 import json
 import os
