@@ -313,7 +313,7 @@ def _tables(
     ends = [0, 0]
     for symbols, group in sorted(numbers.items()):
         tables = np.stack([np.frombuffer(row, dtype=np.int64) for row in group])[:, :-1]
-        starts[symbols] = (symbols, *ends)
+        starts[symbols] = (symbols, ends[0], ends[1])
         for side, parts in enumerate((even, odd)):
             words = tables[:, side::2]
             parts.append(words.ravel())
