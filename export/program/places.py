@@ -13,10 +13,12 @@ class Allocator:
     """Give addresses to values while they live, lowest first, so that the memory stays small."""
 
     def __init__(self) -> None:
+        """Begin with all free."""
         self.taken: list[tuple[int, int]] = []  # (start, end), ascending
         self.peak = 0
 
     def take(self, size: int) -> int:
+        """Give the lowest address of so many that are free."""
         start = 0
         for begin, end in self.taken:
             if begin - start >= size:
@@ -27,6 +29,7 @@ class Allocator:
         return start
 
     def give(self, start: int) -> None:
+        """Take back what begins there."""
         del self.taken[bisect.bisect_left(self.taken, (start, 0))]
 
 

@@ -307,11 +307,13 @@ def _tables(
     circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]]
 ) -> tuple[Integers, Integers, PackedTable]:  # fmt: skip
     """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once."""
-    even, odd, starts = [], [], {}
+    even: list[Integers] = []
+    odd: list[Integers] = []
+    starts: dict[int, tuple[int, int, int]] = {}
     ends = [0, 0]
     for symbols, group in sorted(numbers.items()):
         tables = np.stack([np.frombuffer(row, dtype=np.int64) for row in group])[:, :-1]
-        starts[symbols] = (symbols, *ends)
+        starts[symbols] = (symbols, ends[0], ends[1])
         for side, parts in enumerate((even, odd)):
             words = tables[:, side::2]
             parts.append(words.ravel())

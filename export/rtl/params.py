@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcedge.arithmetic import ceil_log2
+from pcedge.drivers.contract import REGISTERS
 from pcedge.export.program.packing import PackedTable
 from pcedge.export.rtl.lowering import Kind, RtlImage
+from pcedge.export.rtl.top import info_words
 from pcedge.schedule.steps import Zeros
 from pcedge.tails import TAIL_BITS
 
@@ -66,6 +68,12 @@ def _lines(image: RtlImage) -> Iterator[str]:
     yield f"localparam logic [31:0] LEAST_EXPONENT = {LEAST_EXPONENT};"
     for kind in Kind:
         yield f"localparam logic [3:0] KIND_{kind.name} = 4'd{int(kind)};"
+    for register in REGISTERS:
+        yield f"localparam int REGISTER_{register.name.upper()} = {register.offset};"
+    words = info_words(image)
+    yield f"localparam int INFO_WORDS = {len(words)};"
+    yield f"localparam logic [{32 * len(words) - 1}:0] INFO = {{"
+    yield ",\n".join(f"  32'h{word:08x}" for word in reversed(words.tolist())) + "\n};"
     for zeros in Zeros:
         yield f"localparam logic [1:0] ZEROS_{zeros.name} = 2'd{int(zeros)};"
     widths = {

@@ -21,11 +21,9 @@ from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.params import hex_files, params_code
 from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
-
-#: the module at the top
-TOP = "pcedge_top"
 
 
 def write_rtl(
@@ -71,8 +69,10 @@ def plan_rtl(
     contents = {
         **dict(sorted(sources.items())),
         "rtl/params.svh": params_code(image).encode(),
+        f"rtl/{TOP}.sv": top_code(size.streams).encode(),
         **{f"rtl/{name}": text.encode() for name, text in hex_files(image).items()},
         "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
+        "golden/info.u32": info_words(image).tobytes(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),

@@ -49,10 +49,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     default="vitis-hls",
     show_default=True,
     shell_complete=targets("rtl", "c99", "program", *FLOAT_TARGETS),
-    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; rtl: SystemVerilog, for "
-    "any tool, or for a device of pcedge build, such as ecp5-25k; c99: a source for microcontrollers; program: one file "
-    "for decoders, which numpy alone reads; or of a float circuit onnx-float: its log-likelihood in plain ONNX, and "
-    "pyjuice: a .jpc file.",
+    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; rtl: SystemVerilog for "
+    "any tool, or for a device of pcedge build, such as ecp5-25k; c99: a source for microcontrollers; program: one "
+    "file for decoders, which numpy alone reads; or of a float circuit onnx-float: its log-likelihood in plain ONNX, "
+    "and pyjuice: a .jpc file.",
 )
 @click.option(
     "--out",
@@ -146,8 +146,8 @@ def export(
         return result | header_entry, text, status
     if is_rtl_target(target):
         if memories == "reload" or search_bits is not None:
-            wrong = "search-bits" if search_bits is not None else "memories reload"
-            raise click.UsageError(f"--{wrong} must go with a target of HLS, {target} is of RTL")
+            named = "search-bits" if search_bits is not None else "memories reload"
+            raise click.UsageError(f"--{named} must go with a target of HLS, {target} is of RTL")
         result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
         return result | header_entry, text, status
     if kernel == "unrolled":

@@ -69,6 +69,17 @@ def fifo(width: int, depth: int) -> Unit:
     return Unit("pc_fifo", {"WIDTH": width, "DEPTH": depth}, {"in": width}, {"out": width}, True, True)
 
 
+def accumulate(lanes: int, rows: int) -> Unit:
+    """Make a tested_accumulate, which gives each row that is read."""
+    lane_bits, row_bits = max(1, (lanes - 1).bit_length()), max(1, (rows - 1).bit_length())
+    return Unit(
+        "tested_accumulate",
+        {"LANES": lanes, "ROWS": rows, "WIDTH": 34},
+        {"in_add": 1, "in_lane": lane_bits, "in_row": row_bits, "in_value": 34, "in_clear": 1, "read_row": row_bits},
+        {"read_sums": lanes * 34},
+    )
+
+
 def scale(sum_bits: int, scale_bits: int) -> Unit:
     """Make a pc_interval_scale."""
     return Unit(
@@ -224,6 +235,7 @@ VECTOR_UNITS = Bench(
     | {f"kept_normalise_{bits}": normalise(bits, KEPT_LANES, 43, keep=1) for bits in range(8, 17)}
     | {"kept_normalise_row": normalise(16, KEPT_LANES, 1, keep=1), "normalise_small": normalise(8, 2, 3, width=17)}
     | {"mix_square": mix(4, 4), "mix_wide": mix(2, 4), "mix_one": mix(1, 1), "kept_mix": mix(2, 4, keep=1)}
+    | {f"accumulate_{lanes}_{rows}": accumulate(lanes, rows) for lanes, rows in ((4, 8), (1, 64), (3, 43))}
     | {"multiply": multiply(4), "align": align(4), "kept_align": align(5, keep=1)}
     | {f"kept_multiply_{bits}": multiply(5, bits, 1) for bits in range(8, 17)}
     | {f"fifo_{depth}": fifo(12, depth) for depth in (2, 3, 9, 16)}

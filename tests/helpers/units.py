@@ -13,7 +13,6 @@ from pathlib import Path
 from unittest import mock
 
 from helpers.paths import ROOT
-
 from pcedge.errors import MissingToolError
 from pcedge.toolchain import open_tools, verilator
 from pcedge.toolchain.tools import compiler

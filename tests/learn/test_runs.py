@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.learned import equal, parameters
+from helpers.nightly import cases
 from safetensors.numpy import load, save
 from strategies import TREES, make_circuit
 
@@ -189,7 +190,8 @@ def test_a_state_that_no_run_reaches_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_parameters_of_one(tmp_path):
+@pytest.mark.parametrize("batch", cases([101], [101, 4096]))
+def test_two_processes_make_the_parameters_of_one(batch, tmp_path):
     script = tmp_path / "run.py"
     np.save(tmp_path / "x.npy", records(500))
     script.write_text(
@@ -201,16 +203,15 @@ def test_two_processes_make_the_parameters_of_one(tmp_path):
         "save_circuit(circuit, sys.argv[1] + os.environ.get('RANK', ''))\n"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    for batch in (101, 4096):
-        out = str(tmp_path / f"c{batch}")
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        for command in ([sys.executable], launch):
-            subprocess.run([*command, str(script), out, str(batch)], check=True, env=environment, cwd=tmp_path,
-                           capture_output=True, timeout=300)  # fmt: skip
-        alone, first, second = (load_circuit(Path(out + rank)) for rank in ("", "0", "1"))
-        assert equal(first, second)
-        for a, b in zip(parameters(alone), parameters(first), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    out = str(tmp_path / f"c{batch}")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for command in ([sys.executable], launch):
+        subprocess.run([*command, str(script), out, str(batch)], check=True, env=environment, cwd=tmp_path,
+                       capture_output=True, timeout=300)  # fmt: skip
+    alone, first, second = (load_circuit(Path(out + rank)) for rank in ("", "0", "1"))
+    assert equal(first, second)
+    for a, b in zip(parameters(alone), parameters(first), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.nightly import NIGHTLY
 from strategies import make_circuit
 
 from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit, sample, save_circuit
@@ -126,8 +127,11 @@ def test_memory_is_counted_as_it_is_exported(circuit: Circuit, records: np.ndarr
     assert budget - choices.memory_bits(spent(choices, start, limits)) < min(left, 1_000)
 
 
-def test_workers_and_interruptions_change_nothing(circuit: Circuit, records: np.ndarray, found, tmp_path: Path) -> None:
-    parallel = search(circuit, records, BUDGET, settings=replace(QUICK, workers=2))
+def test_workers_and_interruptions_change_nothing(tmp_path: Path) -> None:
+    circuit, budget = make_circuit(3, 8, 4, 6, "hidden"), Budget(memory_bits=11_300)
+    records = sample(circuit, 60, seed=1)
+    found = search(circuit, records, budget, settings=QUICK)
+    parallel = search(circuit, records, budget, settings=replace(QUICK, workers=2))
     assert parallel.candidate == found.candidate and parallel.history == found.history
     kept = tmp_path / "s.json"
 
@@ -136,12 +140,12 @@ def test_workers_and_interruptions_change_nothing(circuit: Circuit, records: np.
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search(circuit, records, BUDGET, settings=QUICK, checkpoint=kept, progress=stop)
+        search(circuit, records, budget, settings=QUICK, checkpoint=kept, progress=stop)
     seen: list[int] = []
     resumed = search(
         circuit,
         records,
-        BUDGET,
+        budget,
         settings=QUICK,
         checkpoint=kept,
         progress=lambda generation, *_: seen.append(generation),
@@ -149,10 +153,10 @@ def test_workers_and_interruptions_change_nothing(circuit: Circuit, records: np.
     assert seen == [1, 2]
     assert resumed.candidate == found.candidate and resumed.history == found.history
     with pytest.raises(UsageError, match=r"must be of the same circuit, data, budget, widths and settings$"):
-        search(circuit, records, Budget(memory_bits=150_000), settings=QUICK, checkpoint=kept)
+        search(circuit, records, Budget(memory_bits=11_400), settings=QUICK, checkpoint=kept)
     kept.write_text('{"version": 1}')
     with pytest.raises(FormatError, match=r"^checkpoint: .* must hold the state of a search \(KeyError\('search'\)\)$"):
-        search(circuit, records, BUDGET, settings=QUICK, checkpoint=kept)
+        search(circuit, records, budget, settings=QUICK, checkpoint=kept)
 
 
 def test_multipliers(circuit: Circuit, records: np.ndarray) -> None:
@@ -257,8 +261,12 @@ def test_a_changed_checkpoint_is_refused(tmp_path: Path) -> None:
     # A single number that would still be a candidate, and texts that no reader may fail on.
     run = CliRunner()
     path, out = tmp_path / "c.json", tmp_path / "m.onnx"
-    arguments = ["quantize", "digits", "--data", "digits", "--budget-kbit", "120", "--generations", "0"]
-    arguments += ["--leaf-tables", "64", "--checkpoint", str(path), "--out", str(out)]
+    circuit = make_circuit(7, 4, 2, 6, "hidden")
+    save_circuit(circuit, tmp_path / "small.pcedge")
+    x = sample(circuit, 40, seed=1).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", train=x, valid=x)
+    arguments = ["quantize", str(tmp_path / "small.pcedge"), "--data", str(tmp_path / "x.npz"), "--budget-kbit", "3"]
+    arguments += ["--generations", "0", "--checkpoint", str(path), "--out", str(out)]
     path.write_text("[" * 200_000)
     done = run.invoke(group, arguments)
     assert done.exit_code == 1 and "must hold the state of a search" in done.output + done.stderr
@@ -283,7 +291,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_refused(tmp_path: Path) -> None:
     assert len(read_rounds(path, mark)) == 2
     places = np.random.default_rng(0).permutation(8 * len(whole))
     assert len(places) > 500
-    for place in places:
+    for place in places if NIGHTLY else places[:1000]:
         damaged = bytearray(whole)
         damaged[place // 8] ^= 1 << place % 8
         path.write_bytes(damaged)

@@ -100,7 +100,15 @@ module pc_coder #(
   logic [STREAMS-1:0] flushes, digits, open_lanes;
   logic flush, flush_some, encoder_ready;
   logic [STREAM_BITS-1:0] flush_stream;
-  wire encodes_now = interval_valid && encoding;
+  // an interval that meets a flush's second cycle waits one; the next interval is two away at the least
+  logic late;
+  logic [STREAM_BITS-1:0] late_stream;
+  logic [P:0] late_start, late_end;
+  wire encodes_now = encoding && (interval_valid || late);
+  always_ff @(posedge clk) begin
+    late <= encoding && interval_valid && !encoder_ready && !rst;
+    {late_stream, late_start, late_end} <= {interval_stream, interval_start, interval_end};
+  end
   pc_pick #(.COUNT(STREAMS)) flush_pick (
       .clk(clk), .rst(rst), .ask(flushes), .take(flush), .some(flush_some), .place(flush_stream));
   assign flush = flush_some && !encodes_now && encoder_ready;
@@ -110,8 +118,8 @@ module pc_coder #(
   logic [P-1:0] moved_bytes;
   pc_range_encoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS)) encoder (
       .clk(clk), .rst(rst || start), .in_valid(encodes_now || flush), .in_ready(encoder_ready),
-      .in_stream(encodes_now ? interval_stream : flush_stream), .in_flush(!encodes_now), .in_start(interval_start),
-      .in_end(interval_end), .out_valid(moved), .out_stream(moved_stream), .out_flush(moved_flush),
+      .in_stream(late ? late_stream : encodes_now ? interval_stream : flush_stream), .in_flush(!encodes_now),
+      .in_start(late ? late_start : interval_start), .in_end(late ? late_end : interval_end), .out_valid(moved), .out_stream(moved_stream), .out_flush(moved_flush),
       .out_count(moved_count), .out_carry(moved_carry), .out_bytes(moved_bytes));
 
   // a stream's digits wait for room at its output

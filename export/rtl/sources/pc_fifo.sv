@@ -48,4 +48,50 @@ module pc_fifo #(
       out_valid <= 1'b0;
     end
   end
+
+`ifdef FORMAL
+  // Any word may be watched: it comes out once, after as many as were inside before it. All by induction, so that what
+  // holds between the registers is said too.
+  (* anyseq *) logic marks;
+  logic watched, stalled, begun;
+  logic [WIDTH-1:0] word, stalled_out;
+  logic [COUNT_BITS:0] words, ahead;  // words inside; those of them that come out before the one that is watched
+  wire [COUNT_BITS:0] place = (COUNT_BITS + 1)'(first) + ahead - 1'b1;
+  wire [COUNT_BITS:0] where = place >= (COUNT_BITS + 1)'(PLACES) ? place - (COUNT_BITS + 1)'(PLACES) : place;
+  wire [COUNT_BITS:0] behind = (COUNT_BITS + 1)'(first) + (COUNT_BITS + 1)'(count);
+  wire leaves = out_valid && out_ready;
+  initial begun = 1'b0;
+  always_ff @(posedge clk) begin
+    begun <= begun || rst;
+    words <= words + (COUNT_BITS + 1)'(take) - (COUNT_BITS + 1)'(leaves);
+    if (watched && leaves) begin
+      ahead <= ahead - 1'b1;
+      if (ahead == '0) watched <= 1'b0;
+    end
+    if (take && marks && !watched) begin
+      watched <= 1'b1;
+      word <= in;
+      ahead <= words - (COUNT_BITS + 1)'(leaves);
+    end
+    stalled <= out_valid && !out_ready;
+    stalled_out <= out;
+    if (rst) begin
+      words <= '0;
+      watched <= 1'b0;
+      stalled <= 1'b0;
+    end
+    if (!begun) assume (rst);
+    else if (!rst) begin
+      assert (words == (COUNT_BITS + 1)'(count) + (COUNT_BITS + 1)'(out_valid));  // none is lost, none is doubled
+      assert (out_valid == (words != '0));
+      assert (in_ready == (count != COUNT_BITS'(PLACES)));
+      assert (!watched || ahead < words);
+      assert (!watched || ahead != '0 || out == word);
+      assert (!watched || ahead == '0 || memory[PLACE_BITS'(where)] == word);
+      assert (!stalled || (out_valid && out == stalled_out));
+      assert (count <= COUNT_BITS'(PLACES) && first <= TOP && last <= TOP);
+      assert (last == PLACE_BITS'(behind >= (COUNT_BITS + 1)'(PLACES) ? behind - (COUNT_BITS + 1)'(PLACES) : behind));
+    end
+  end
+`endif
 endmodule

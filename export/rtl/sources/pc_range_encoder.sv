@@ -75,13 +75,31 @@ module pc_range_encoder #(
     if (out_valid) busy[out_stream] <= 1'b0;
     if (take) busy[in_stream] <= 1'b1;
     if (rst) busy <= '0;
-    else begin
-      assert (!take || !busy[in_stream]);
-      assert (!take || in_flush || (in_start < in_end && in_end <= {1'b1, {SCALE_BITS{1'b0}}}));
-      // docs/arithmetic.md, Range coder, 1 and 2
-      assert (!out_valid || out_flush || new_range[B-1:B-8] != '0);
-      assert (!out_valid || out_flush || {1'b0, new_low} + {2'b0, new_range} < {2'b10, {B{1'b0}}});
+  end
+  wire right = in_flush || (in_start < in_end && in_end <= {1'b1, {SCALE_BITS{1'b0}}});
+  // docs/arithmetic.md, Range coder, 1 and 2
+  wire enough = new_range[B-1:B-8] != '0;
+  wire bounded = {1'b0, new_low} + {2'b0, new_range} < {2'b10, {B{1'b0}}};
+`ifdef FORMAL
+  logic begun;
+  initial begun = 1'b0;
+  always_ff @(posedge clk) begin
+    begun <= begun || rst;
+    if (!begun) assume (rst);
+    else if (!rst) begin
+      assume (!take || (!busy[in_stream] && right));
+      assert (!out_valid || out_flush || (enough && bounded));
+      for (int s = 0; s < STREAMS; s = s + 1)
+        assert (fresh[s] || (range_of[s][B-1:B-8] != '0 &&
+                {1'b0, low_of[s]} + {2'b0, range_of[s]} < {2'b10, {B{1'b0}}}));
     end
   end
+`else
+  always_ff @(posedge clk)
+    if (!rst) begin
+      assert (!take || (!busy[in_stream] && right));
+      assert (!out_valid || out_flush || (enough && bounded));
+    end
+`endif
 `endif
 endmodule

@@ -166,4 +166,66 @@ module pc_range_locate #(
     out_range <= load_8 ? '1 : range_8 << {count_8, 3'd0};
   end
   wire unused = &{1'b0, in_range[P-1:0], high_less[P], shifted[P-1:0]};
+
+`ifdef FORMAL
+  // The products are any words for which this holds, which tests/export/rtl/test_formal.py proves of products:
+  // unit * size >= unit, and the interval that was found begins at or below the offset.
+  logic valid_4, valid_5, held_9, load_9;
+  logic [1:0] operation_4;
+  logic [B-1:0] range_4, range_5, offset_5, offset_9;
+  logic [B:0] start_5, start_9;
+  logic [B-1:0] size_6, size_9;
+  pc_valid #(
+      .WIDTH (B + 2),
+      .CYCLES(4)
+  ) formal_range (
+      .clk(clk),
+      .rst(rst),
+      .in_valid(take),
+      .in({in_range, in_operation}),
+      .out_valid(valid_4),
+      .out({range_4, operation_4})
+  );
+  pc_delay #(
+      .WIDTH (2 * B + 1),
+      .CYCLES(4)
+  ) formal_start (
+      .clk(clk),
+      .in ({offset_5, start_5}),
+      .out({offset_9, start_9})
+  );
+  pc_delay #(
+      .WIDTH (B),
+      .CYCLES(3)
+  ) formal_size (
+      .clk(clk),
+      .in (size_6),
+      .out(size_9)
+  );
+  pc_delay #(
+      .WIDTH (1),
+      .CYCLES(3)
+  ) formal_hold (
+      .clk(clk),
+      .in (hold_6),
+      .out(held_9)
+  );
+  always_ff @(posedge clk) begin
+    valid_5 <= valid_4 && operation_4 == TAKE && !rst;
+    {range_5, offset_5, start_5} <= {range_4, offset_4, product};
+    size_6 <= product[B-1:0];
+    load_9 <= load_8;
+    if (valid_4 && operation_4 == TAKE) assume (product <= {1'b0, offset_4});
+    if (valid_5) assume (product >= {{(P + 1) {1'b0}}, range_5[B-1:P]} && product <= {1'b0, range_5});
+    if (!rst && probe_valid) assert (probe_reached == (start_6 <= {1'b0, offset_6f}));
+    if (!rst && out_valid && !load_9) begin
+      assert (out_left == ({1'b0, offset_9} - start_9 >= {1'b0, size_9}));
+      // docs/arithmetic.md, Range coder, 6: the offset stays below the range
+      if (held_9 || !out_left) assert (out_offset < out_range);
+    end
+  end
+  logic [B:0] start_6;
+  logic [B-1:0] offset_6f;
+  always_ff @(posedge clk) {start_6, offset_6f} <= {start_5, offset_5};
+`endif
 endmodule

@@ -120,4 +120,47 @@ module pc_range_narrow #(
     out_low <= count_6 == '0 ? low_6 : {1'b0, moved};
   end
   wire unused = &{1'b0, in_range[P-1:0], product[B]};
+
+`ifdef FORMAL
+  // The products are any words for which this holds, which tests/export/rtl/test_formal.py proves of products:
+  // unit * start + unit * size <= range, unit * size >= unit, unit * 0 = 0.
+  logic valid_4, valid_5;
+  logic [B-1:0] range_4, range_5;
+  logic [B:0] product_start, product_6, low_5f, low_6f;
+  logic flush_4;
+  pc_valid #(
+      .WIDTH (B + 1),
+      .CYCLES(4)
+  ) formal_range (
+      .clk(clk),
+      .rst(rst),
+      .in_valid(take),
+      .in({in_range, in_flush}),
+      .out_valid(valid_4),
+      .out({range_4, flush_4})
+  );
+  // the number that all digits and low make is the one before, and unit * start
+  logic [B:0] sum_6;
+  wire [B:0] digits = {out_carry, out_bytes, {P{1'b0}}};
+  wire [B:0] left = digits & ~({(B + 1) {1'b1}} >> ({out_count, 3'd0} + 7'd1));
+  always_ff @(posedge clk) begin
+    valid_5 <= valid_4 && !flush_4 && !rst;
+    range_5 <= range_4;
+    product_start <= product;
+    product_6 <= product_start;
+    low_5f <= low_4;
+    low_6f <= low_5f;
+    if (valid_4 && flush_4) assume (product == '0);
+    if (valid_5) begin
+      assume ({1'b0, product_start} + {1'b0, product} <= {2'b0, range_5});
+      assume (product >= {{(P + 1) {1'b0}}, range_5[B-1:P]});
+    end
+    sum_6 <= low_6f + product_6;
+    if (out_valid && !out_flush && !rst) begin
+      assert (out_count <= 2'(P / 8));
+      if (out_count == '0) assert (out_low == sum_6);
+      else assert (left + (out_low >> {out_count, 3'd0}) == sum_6);
+    end
+  end
+`endif
 endmodule

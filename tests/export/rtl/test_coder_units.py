@@ -166,7 +166,8 @@ class TestRangeSteps:
     def takes(cases: list[Row], p: int) -> list[dict[str, int]]:
         return [
             {"in_tag": n, "in_operation": TAKE, "in_offset": c["offset"], "in_range": c["range"],
-             "in_start": c["start"], "in_end": c["end"], "in_bytes": int.from_bytes(bytes(c["bytes"]), "big"), "in_hold": n & 1}
+             "in_start": c["start"], "in_end": c["end"], "in_bytes": int.from_bytes(bytes(c["bytes"]), "big"),
+             "in_hold": n & 1}
             for n, c in enumerate(cases)
         ]  # fmt: skip
 

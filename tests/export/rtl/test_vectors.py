@@ -163,6 +163,41 @@ class TestMix:
             assert VECTOR_UNITS.run({unit: [once] * 50}, gap=80)[unit].latencies() == {latency}
 
 
+class TestAccumulate:
+    @pytest.mark.parametrize(("lanes", "rows"), [(4, 8), (1, 64), (3, 43)])
+    def test_conformance_down_by_sparse_rows(self, lanes: int, rows: int) -> None:
+        """Every product that is not zero is added by itself, source after source; then the rows are read."""
+        size = lanes * rows
+        cases = [row for row in rows_of("accumulate", "result") if row["transposed"] and row["columns"] <= size]
+        assert len(cases) > 60
+        stimuli: list[dict[str, int] | None] = []
+        reads = []
+        for case in cases:
+            matrix = np.array(case["weights"]).reshape(case["rows"], case["columns"])
+            clear = 1
+            for source, target in zip(*np.nonzero(matrix), strict=True):
+                place = {"in_lane": int(target) % lanes, "in_row": int(target) // lanes}
+                value = int(matrix[source, target]) * case["vector"][source]
+                stimuli.append({"in_add": 1, "in_value": value, "in_clear": clear, **place})
+                clear = 0
+            stimuli.append(None)
+            for place, row in enumerate(cut(case["result"], lanes)):
+                reads.append((len(stimuli) - stimuli.count(None), list(row) + [0] * (lanes - len(row))))
+                stimuli.append({"read_row": place})
+            stimuli.append(None)
+        name = f"accumulate_{lanes}_{rows}"
+        outputs = VECTOR_UNITS.run({name: stimuli})[name].outputs
+        for number, row in reads:
+            assert split(outputs[number]["read_sums"], 34, lanes) == row
+
+    def test_one_sum_in_every_cycle(self) -> None:
+        values = [1, 5, 2**33, 7, 0, 3]
+        stimuli = [{"in_add": 1, "in_clear": int(n == 0), "in_value": v, "in_row": 5, "in_lane": 3, "read_row": 5}
+                   for n, v in enumerate(values)]  # fmt: skip
+        outputs = VECTOR_UNITS.run({"accumulate_4_8": stimuli})["accumulate_4_8"].outputs
+        assert [split(got["read_sums"], 34, 4)[3] for got in outputs[2:]] == np.cumsum(values)[:-2].tolist()
+
+
 class TestMultiply:
     def test_random_products(self) -> None:
         rng = np.random.default_rng(1)

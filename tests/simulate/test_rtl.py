@@ -1,0 +1,188 @@
+"""The engine in SystemVerilog, in Verilator: every job is the reference's, whatever sizes, circuit and stalls."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import run
+from helpers.nightly import cases
+from helpers.rtl_units import needs_verilator
+from numpy.testing import assert_array_equal
+from strategies import make_circuit
+
+from pcedge.data import load_data
+from pcedge.drivers.contract import Job, Status
+from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import decode_lanes, encode_lanes
+from pcedge.errors import DataError, MismatchError, StreamError, ToolError
+from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.simulate.projects import simulators
+from pcedge.simulate.rtl import RtlProject
+from pcedge.verify import verify
+
+pytestmark = [pytest.mark.rtl, needs_verilator]
+
+
+def drawn(seed: int, coder: str, tails: bool) -> IntegerCircuit:
+    """Draw a circuit with steps of every kind: lists, gather lists, sums over several layers, many alphabets."""
+    circuit = make_circuit(seed, 7, 5, 9, "random", 0.3)
+    return quantize(circuit, QuantizationConfig(6, 10, 12, coder, tails=tails))
+
+
+def some_records(engine: ReferenceEngine, count: int) -> np.ndarray:
+    """Draw records, one in four of them of any symbols."""
+    dice = np.random.default_rng(5)
+    any_symbols = dice.integers(0, engine.circuit.cardinalities, (count // 4, len(engine.circuit.order)))
+    return np.concatenate([engine.sample(count - count // 4, seed=3), any_symbols])
+
+
+def all_jobs(project: RtlProject, engine: ReferenceEngine, records: np.ndarray, stalls: tuple[int, int] | None) -> int:
+    """Demand the reference's results of every job; give the cycles of encoding."""
+    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
+    with project.device(stalls) as device:
+        assert device.info.digest == engine.circuit.digest
+        assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
+        lanes = device.info.streams
+        coded = encode_lanes(engine, records, lanes)
+        assert device.encode_lanes(records, lanes) == coded
+        cycles = device.cycles
+        assert_array_equal(device.decode_lanes(coded, len(records)), records)
+        dice = np.random.default_rng(7)
+        noise = [dice.integers(0, 256, 400, dtype=np.uint8).tobytes() for _ in range(lanes)]
+        found = device.decode_lanes(noise, 2 * lanes, job=Job.SAMPLE)
+        assert_array_equal(found, decode_lanes(engine, noise, 2 * lanes, strict=False))
+    return cycles
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_compiler() -> Iterator[None]:
+    """Take the compiler without the headers that tests of HLS compile ahead."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PCEDGE_CXX", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[RtlProject, ReferenceEngine]:
+    """Compile the engine of the shipped digits."""
+    circuit = load_zoo("digits")
+    folder = write_rtl(circuit, tmp_path_factory.mktemp("rtl") / "digits", size=RtlSize(16, 8, 4, 2))
+    project = RtlProject(folder)
+    project.compile()
+    return project, ReferenceEngine(circuit)
+
+
+class TestDigits:
+    def test_every_job_is_the_references(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = digits
+        test = load_data("digits").test
+        assert test is not None
+        records = test.reshape(len(test), -1).astype(np.int64)
+        cycles = all_jobs(project, engine, records, None)
+        assert cycles / records.size < 30
+
+    def test_stalls_change_no_bit(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = digits
+        all_jobs(project, engine, some_records(engine, 24), (100, 3))
+
+    def test_golden_vectors(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, _ = digits
+        assert list(simulators(project.folder)) == ["rtl"]
+        assert project.golden().startswith("16 records, 1024 symbols, ")
+        place = project.folder / "golden/likelihood.i64"
+        right = place.read_bytes()
+        place.write_bytes(right[:16] + bytes([right[16] ^ 1]) + right[17:])
+        with pytest.raises(MismatchError, match="rtl: likelihood of record 1 must be "):
+            project.golden()
+        place.write_bytes(right)
+
+    def test_damage_is_said(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = digits
+        records = some_records(engine, 16)
+        coded = encode_lanes(engine, records, 8)
+        with project.device() as device:
+            for wrong in (coded[2] + b"\0", coded[2][:-1], b"\xff" * len(coded[2])):
+                with pytest.raises(StreamError, match="lanes 0 to 7 must be what an encoder writes, one is not"):
+                    device.decode_lanes([*coded[:2], wrong, *coded[3:]], len(records))
+            # What was wrong is over with its job.
+            assert_array_equal(device.decode_lanes(coded, len(records)), records)
+
+    def test_broken_records_keep_their_places(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = digits
+        records = some_records(engine, 8)
+        packets = [[row.astype(np.uint32)] for row in records]
+        packets[1] = [packets[1][0][:40]]
+        packets[2] = [np.concatenate([packets[2][0], packets[2][0][:9]])]
+        allowed = Status.BAD_FRAME
+        with project.device() as device:
+            replies = device.run(Job.LIKELIHOOD, [1] * 8, packets, [[2]] * 8, allowed=allowed)
+            assert device.status == allowed
+            assert_array_equal(device.likelihood(records), engine.likelihood(records))
+            assert device.status == 0
+            packets = [[row.astype(np.uint32)] for row in records]
+            packets[3][0][5] = 17
+            with pytest.raises(DataError, match="symbols must be within the alphabets of their variables"):
+                device.run(Job.ENCODE, [1] * 8, packets, [[400]] * 8)
+        records[1, 40:] = -1
+        expected = np.stack(engine.likelihood(records), axis=1)
+        assert_array_equal(np.array([reply[0] for reply in replies]), expected & (1 << 32) - 1)
+
+    def test_refuses_jobs_that_it_does_not_have(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, _ = digits
+        with (
+            project.device() as device,
+            pytest.raises(ToolError, match="the engine must end READ with status 0, it says <Status"),
+        ):
+            device.run(Job.READ, [], [], [])
+
+
+class TestCircuits:
+    @pytest.mark.parametrize(
+        ("seed", "coder", "tails", "size"),
+        cases(
+            [(4, "wide", True, (8, 3, 4, 1))],
+            [
+                *((seed, "wide", True, (8, 3, 4, 1)) for seed in range(4, 7)),
+                (4, "small", False, (1, 1, 1, 1)),
+                (5, "small", True, (4, 5, 2, 2)),
+                (1, "wide", False, (64, 2, 8, 4)),
+                (2, "small", True, (32, 4, 32, 2)),
+            ],
+        ),
+    )
+    def test_steps_of_every_kind(
+        self, tmp_path: Path, seed: int, coder: str, tails: bool, size: tuple[int, int, int, int]
+    ) -> None:
+        circuit = drawn(seed, coder, tails)
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(*size)))
+        engine = ReferenceEngine(circuit)
+        all_jobs(project, engine, some_records(engine, 40), None)
+        all_jobs(project, engine, some_records(engine, 24), (90, 1))
+
+
+class TestCommands:
+    def test_from_export_to_verify(self, tmp_path: Path) -> None:
+        circuit = drawn(4, "small", False)
+        model, folder = tmp_path / "m.onnx", tmp_path / "project"
+        write_onnx(circuit, model)
+        done = run("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
+        assert (done.exit_code, done.exception) == (0, None)
+        assert "SystemVerilog for rtl; next: pcedge simulate" in done.output
+        done = run("simulate", folder)
+        assert (done.exit_code, done.exception) == (0, None)
+        assert "equal; cycles a symbol: likelihood" in done.output
+        report = verify(circuit, some_records(ReferenceEngine(circuit), 12), ["rtl"], project=folder)
+        assert report.mismatches == 0
+        assert {comparison.rung for comparison in report.comparisons} == {"rtl"}
+
+    def test_refuses_what_rtl_has_not(self, tmp_path: Path) -> None:
+        model = tmp_path / "m.onnx"
+        write_onnx(load_zoo("nltcs"), model)
+        base = ["export", model, "--target", "ecp5-25k", "--out", tmp_path / "p"]
+        for more, text in ((["--search-bits", "2"], "--search-bits"), (["--memories", "reload"], "--memories reload")):
+            done = run(*base, *more)
+            assert done.exit_code == 2
+            assert f"{text} must go with a target of HLS" in " ".join(done.output.split())
