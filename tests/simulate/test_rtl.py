@@ -9,7 +9,7 @@ from helpers.commands import run
 from helpers.nightly import cases
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
-from strategies import make_circuit
+from strategies import TREES, make_circuit, steep
 
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
@@ -30,6 +30,14 @@ def drawn(seed: int, coder: str, tails: bool) -> IntegerCircuit:
     """Draw a circuit with steps of every kind: lists, gather lists, sums over several layers, many alphabets."""
     circuit = make_circuit(seed, 7, 5, 9, "random", 0.3)
     return quantize(circuit, QuantizationConfig(6, 10, 12, coder, tails=tails))
+
+
+def with_tails() -> IntegerCircuit:
+    """Make a circuit with tails of leaves and of sums."""
+    circuit = steep(make_circuit(391, 6, 4, 6, TREES[391 % len(TREES)], 0.25), 12)
+    made = quantize(circuit, QuantizationConfig(8, 11, 12, "small"))
+    assert {layer.shape.kind for index, layer in enumerate(made.layers) if made.has_tails(index)} == {"input", "sum"}
+    return made
 
 
 def some_records(engine: ReferenceEngine, count: int) -> np.ndarray:
@@ -165,7 +173,7 @@ class TestCircuits:
 
 class TestCommands:
     def test_from_export_to_verify(self, tmp_path: Path) -> None:
-        circuit = drawn(4, "small", False)
+        circuit = with_tails()
         model, folder = tmp_path / "m.onnx", tmp_path / "project"
         write_onnx(circuit, model)
         done = run("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
@@ -174,7 +182,7 @@ class TestCommands:
         done = run("simulate", folder)
         assert (done.exit_code, done.exception) == (0, None)
         assert "equal; cycles a symbol: likelihood" in done.output
-        report = verify(circuit, some_records(ReferenceEngine(circuit), 12), ["rtl"], project=folder)
+        report = verify(circuit, some_records(ReferenceEngine(circuit), 120), ["rtl"], project=folder)
         assert report.mismatches == 0
         assert {comparison.rung for comparison in report.comparisons} == {"rtl"}
 
