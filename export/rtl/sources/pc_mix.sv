@@ -71,7 +71,7 @@ module pc_mix #(
         wire drop = KEEP && in_keep && whole == STATE_BITS'(1);  // only possible: it weighs nothing
         logic [WEIGHT_BITS-1:0] weight;
         logic [STATE_BITS-1:0] mantissa;
-        logic [WEIGHT_BITS+STATE_BITS-1:0] product;
+        (* keep *) logic [WEIGHT_BITS+STATE_BITS-1:0] product;  // see pc_product
         always_ff @(posedge clk) begin
           weight <= in_down ? down_weight : up_weight;
           mantissa <= drop ? '0 : whole;

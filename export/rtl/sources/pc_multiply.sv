@@ -31,7 +31,7 @@ module pc_multiply #(
   localparam logic [STATE_BITS-1:0] POSSIBLE = STATE_BITS'(1);
 
   logic [LANES*STATE_BITS-1:0] first, second;
-  logic [LANES*WIDTH-1:0] product;
+  (* keep *) logic [LANES*WIDTH-1:0] product;  // see pc_product
   logic signed [EXPONENT_BITS-1:0] first_exponent, second_exponent;
   logic signed [EXPONENT_BITS:0] exponent;
 

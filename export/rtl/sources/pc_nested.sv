@@ -30,7 +30,7 @@ module pc_nested #(
   end
   for (genvar lane = 0; lane < LANES; ++lane) begin : g_lane
     logic [ENTRY_BITS-1:0] master, scale, shift_1, shift_2;
-    logic [2*ENTRY_BITS-1:0] product;
+    (* keep *) logic [2*ENTRY_BITS-1:0] product;  // see pc_product
     always_ff @(posedge clk) begin
       master <= in_master[ENTRY_BITS*lane+:ENTRY_BITS];
       scale <= in_scale[ENTRY_BITS*lane+:ENTRY_BITS];

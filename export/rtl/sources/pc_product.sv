@@ -17,9 +17,11 @@ module pc_product #(
   localparam int OUT_BITS = FIRST_BITS + SECOND_BITS;
 
   logic [WIDE-1:0] first, second;
-  logic [WIDE-1:0] low, middle_1, middle_2, high;
+  // Kept: where two registers stand behind a multiplier, yosys 0.70 folds both into iCE40's, and leaves bits of the second
+  // without a driver ("Driver-driver conflict ... Resolved using constant").
+  (* keep *) logic [WIDE-1:0] low, middle_1, middle_2, high;
   logic [WIDE:0] middle;
-  logic [2*WIDE-1:0] ends;
+  logic [OUT_BITS-1:0] ends;
   logic [2*WIDE-PART_BITS-1:0] upper;
   logic [PART_BITS-1:0] lower;
   always_ff @(posedge clk) begin
@@ -30,9 +32,9 @@ module pc_product #(
     middle_2 <= first[PART_BITS-1:0] * second[WIDE-1:PART_BITS];
     high <= first[WIDE-1:PART_BITS] * second[WIDE-1:PART_BITS];
     middle <= middle_1 + middle_2;
-    ends <= {high, low};
-    upper <= ends[2*WIDE-1:PART_BITS] + (2 * WIDE - PART_BITS)'(middle);
-    lower <= ends[PART_BITS-1:0];
+    ends <= OUT_BITS'({high, low});
+    upper <= (2 * WIDE - PART_BITS)'(ends >> PART_BITS) + (2 * WIDE - PART_BITS)'(middle);
+    lower <= PART_BITS'(ends);
   end
   if (OUT_BITS > PART_BITS) begin : g_wide
     assign out = OUT_BITS'({upper, lower});

@@ -76,6 +76,7 @@ module pc_range_encoder #(
     if (take) busy[in_stream] <= 1'b1;
     if (rst) busy <= '0;
   end
+  wire known = 32'(in_stream) < STREAMS;
   wire right = in_flush || (in_start < in_end && in_end <= {1'b1, {SCALE_BITS{1'b0}}});
   // docs/arithmetic.md, Range coder, 1 and 2
   wire enough = new_range[B-1:B-8] != '0;
@@ -87,7 +88,7 @@ module pc_range_encoder #(
     begun <= begun || rst;
     if (!begun) assume (rst);
     else if (!rst) begin
-      assume (!take || (!busy[in_stream] && right));
+      assume (!take || (known && !busy[in_stream] && right));
       assert (!out_valid || out_flush || (enough && bounded));
       for (int s = 0; s < STREAMS; s = s + 1)
         assert (fresh[s] || (range_of[s][B-1:B-8] != '0 &&
@@ -97,7 +98,7 @@ module pc_range_encoder #(
 `else
   always_ff @(posedge clk)
     if (!rst) begin
-      assert (!take || (!busy[in_stream] && right));
+      assert (!take || (known && !busy[in_stream] && right));
       assert (!out_valid || out_flush || (enough && bounded));
     end
 `endif

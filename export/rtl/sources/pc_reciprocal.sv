@@ -14,8 +14,9 @@ module pc_reciprocal (
 
   logic [15:0] read_start, start, start_3, start_4;
   logic [16:0] divisor_1, divisor;
-  logic [32:0] product, error;
-  logic [33:0] result;
+  (* keep *) logic [32:0] product;  // see pc_product
+  (* keep *) logic [33:0] result;
+  logic [32:0] error;
   logic [4:0] whole;  // 2^16 is no entry's: it has 2^17
   always_ff @(posedge clk) begin
     read_start <= start_of[in_divisor[14:7]];

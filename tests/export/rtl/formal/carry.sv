@@ -1,4 +1,4 @@
-// The bytes of a lane are its digits with all carries added up, whatever digits, gaps and stalls, for lanes of up to four
+// The bytes of a lane are its digits with all carries added up, whatever digits, gaps and stalls, for lanes of up to three
 // digits; and a byte stays until it is taken.
 module carry (
     input logic clk,
@@ -11,7 +11,7 @@ module carry (
 );
   logic rst, in_ready, out_valid, out_last, stalled, done;
   logic [7:0] out_byte, stalled_byte;
-  logic [39:0] number, bytes;
+  logic [23:0] number, bytes;
   logic [2:0] digits, given;
   initial begin
     rst = 1'b1;
@@ -43,8 +43,8 @@ module carry (
   );
   // what an operation adds to the number: two digits, or the first of them
   wire [24:0] two = {7'd0, in_carry, in_bytes, 1'b0} >> 1;
-  wire [40:0] next = in_count == 2'd2 ? {1'b0, number << 16} + 41'(two) :
-      in_count == 2'd1 ? {1'b0, number << 8} + 41'(two >> 8) : {1'b0, number};
+  wire [24:0] next = in_count == 2'd2 ? {1'b0, number << 16} + two :
+      in_count == 2'd1 ? {1'b0, number << 8} + (two >> 8) : {1'b0, number};
   // a byte of ff that took a carry, and more ff behind it: low + range < 2^(B+1) says that no carry comes then
   logic full;
   wire full_1 = in_bytes[15:8] == 8'hff && (in_carry || full);
@@ -58,9 +58,13 @@ module carry (
     if (take) begin
       assume (!(full && in_carry && in_count != '0));
       full <= in_count == 2'd2 ? full_2 : in_count == 2'd1 ? full_1 : full;
-      assume (!done && digits + 3'(in_count) <= 3'd4);
-      assume (next < (41'd1 << (8 * (digits + 3'(in_count)))));
-      number <= next[39:0];
+      assume (!done && digits + 3'(in_count) <= 3'd3);
+      case (digits + 3'(in_count))
+        3'd1: assume (next[24:8] == '0);
+        3'd2: assume (next[24:16] == '0);
+        default: assume (!next[24]);
+      endcase
+      number <= next[23:0];
       digits <= digits + 3'(in_count);
       done <= in_flush;
     end
@@ -69,13 +73,13 @@ module carry (
     if (!rst) begin
       if (stalled) assert (out_valid && out_byte == stalled_byte);
       if (out_valid && out_ready) begin
-        bytes <= {bytes[31:0], out_byte};
+        bytes <= {bytes[15:0], out_byte};
         given <= given + 1'b1;
         assert (given < digits);
         assert (out_last == (done && given + 1'b1 == digits));
-        if (out_last) assert ({bytes[31:0], out_byte} == number);
+        if (out_last) assert ({bytes[15:0], out_byte} == number);
       end
-      cover (out_valid && out_ready && out_last && digits == 3'd4 && number[31:16] == 16'h0100);
+      cover (out_valid && out_ready && out_last && digits == 3'd3 && number[23:8] == 16'h0100);
     end
   end
 endmodule
