@@ -201,7 +201,7 @@ def place_with_seeds(
         if is_kept(place / "routed.sha256", states[seed], _left(place, target, out_of_context)):
             continue
         place.mkdir(parents=True, exist_ok=True)
-        gather([netlist.json], place / "inputs")
+        gather([netlist.json], place / "inputs", link=True)
         if pins:
             (place / "inputs" / _pins_file(target)).write_text(pins, encoding="utf-8")
         what = f"place and route of {netlist.top} for {target.name} with seed {seed}"
