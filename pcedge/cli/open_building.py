@@ -60,8 +60,8 @@ def _for_people(built: Built) -> list[object]:
             "nextpnr knows no delays of this family's multipliers: paths through them are not in the frequency"
         )
     if built.fenced:
-        lines.append("no bitstream: the top has more ports than pins, it was placed between registers")
-    lines.append(f"bitstream: {built.bitstream}" if built.bitstream else f"figures: {built.folder / 'build.json'}")
+        lines.append("the top has more ports than pins: it stands between registers, and its bitstream is for no board")
+    lines.append(f"bitstream: {built.bitstream}")
     return lines
 
 

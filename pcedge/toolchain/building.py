@@ -60,7 +60,7 @@ class Built:
     #: the placed design, or why there is none, by seed
     results: Mapping[int, Timing | PcedgeError]
     best: Timing
-    #: None for a fenced top, which has the pins of no board
+    #: of a fenced top it is for no board
     bitstream: Path | None
     manifest: Manifest
 
@@ -123,7 +123,7 @@ def build_project(
     folder: Path, target: OpenTarget, seeds: Sequence[int] = (1,), frequency_mhz: float | None = None, *,
     parallel: int = 1, said: Callable[[str], None] = lambda text: None,
 ) -> Built:  # fmt: skip
-    """Take a project of RTL to a placed and routed design, and to a bitstream where its pins are those of a board.
+    """Take a project of RTL to a placed and routed design and its bitstream.
 
     Everything lies in `build/TARGET/` of the project, `build.json` with the figures among it. What is there and was
     made from the same is not made again.
@@ -161,7 +161,7 @@ def build_project(
     if not placed:
         raise next(result for result in results.values() if isinstance(result, PcedgeError))
     best = max(placed, key=lambda timing: (timing.fmax_mhz, -timing.seed))
-    bitstream = None if fenced else pack(best, target, out)
+    bitstream = pack(best, target, out)
     built = Built(folder, out, target, top, fenced, netlist, results, best, bitstream, manifest)
     write_whole(out / BUILD, (json.dumps(built.as_dict(), indent=2) + "\n").encode())
     return built

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -32,8 +33,8 @@ def read_by(
     )  # fmt: skip
 
 
-def gather(sources: Sequence[Path], folder: Path) -> list[str]:
-    """Copy files into one folder, whose other files go; give their names.
+def gather(sources: Sequence[Path], folder: Path, link: bool = False) -> list[str]:
+    """Copy files into one folder, whose other files go, or link them, as large ones are; give their names.
 
     Tools run in it: so no tool sees a path with a space, which make and yosys do not take, nor one that differs from
     machine to machine, and names of images in `$readmemh` are found.
@@ -45,7 +46,11 @@ def gather(sources: Sequence[Path], folder: Path) -> list[str]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path, name in zip(sources, names, strict=True):
-        shutil.copyfile(path, folder / name)
+        if link:
+            with contextlib.suppress(OSError):  # a file system without links
+                os.link(path, folder / name)
+        if not (folder / name).exists():
+            shutil.copyfile(path, folder / name)
     return names
 
 

@@ -201,19 +201,24 @@ def place_with_seeds(
         if is_kept(place / "routed.sha256", states[seed], _left(place, target, out_of_context)):
             continue
         place.mkdir(parents=True, exist_ok=True)
-        gather([netlist.json], place / "inputs")
+        gather([netlist.json], place / "inputs", link=True)
         if pins:
             (place / "inputs" / _pins_file(target)).write_text(pins, encoding="utf-8")
         what = f"place and route of {netlist.top} for {target.name} with seed {seed}"
         runs[seed] = Run(what, (*command, *words), place / "inputs", place / "routed.log")
     numbers = list(runs)
-    failed = finish_all(list(runs.values()), parallel, lambda number: ended(numbers[number]))
+
+    def routed(number: int) -> None:
+        seed = numbers[number]  # noted at once: an interrupt of later ones takes nothing from it
+        place = folder / f"seed-{seed}"
+        keep(place / "routed.sha256", states[seed], _left(place, target, out_of_context))
+        ended(seed)
+
+    failed = finish_all(list(runs.values()), parallel, routed)
     results: dict[int, Timing | PcedgeError] = {}
     for seed in dict.fromkeys(seeds):
         place = folder / f"seed-{seed}"
         error = failed[numbers.index(seed)] if seed in runs else None
-        if error is None and seed in runs:
-            keep(place / "routed.sha256", states[seed], _left(place, target, out_of_context))
         results[seed] = error or _timing(place, target, asked, seed, out_of_context, tool)
     return results
 

@@ -123,9 +123,9 @@ def _build(build: Mapping[str, Any], name: str, number: int) -> str:
         ),
     ]  # fmt: skip
     shown = "".join(f'<div class="card"><b>{value}</b><span>{text}</span></div>' for value, text in cards)
-    bitstream = f"Bitstream <code>{escape(build['bitstream'])}</code>." if build["bitstream"] else "No bitstream."
+    bitstream = f"Bitstream <code>{escape(str(build['bitstream']))}</code>."
     if build["fenced"]:
-        bitstream = "No bitstream: the top has more ports than the package has pins, and stands between registers."
+        bitstream += " It is for no board: the top has more ports than there are pins, and stands between registers."
     if build["untimed"]:
         bitstream += " Paths through multipliers are not in the frequency: nextpnr knows no delays of this family's."
     parts = [

@@ -106,6 +106,17 @@ def test_the_best_of_some_seeds(project: Path, tmp_path: Path) -> None:
         build_project(project, ECP5, [3])
 
 
+def test_an_interrupt_takes_no_seed_that_was_done(project: Path) -> None:
+    def interrupt(text: str) -> None:
+        if "seed 2 is routed" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_project(project, ECP5, [1, 2, 4], said=interrupt)
+    assert len(build_project(project, ECP5, [1, 2, 4]).results) == 3
+    assert calls(project) == "yosys yosys nextpnr nextpnr nextpnr "  # ports, synthesis, and each seed once
+
+
 def test_tools_in_their_own_words(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_ins(tmp_path / "tools", monkeypatch, yosys="#!/bin/sh\necho 'u.sv:3: ERROR: syntax error'\nexit 1\n")
     with pytest.raises(ToolError) as failed:

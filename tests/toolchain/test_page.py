@@ -105,10 +105,10 @@ def test_names_of_builds(tmp_path: Path) -> None:
 
 def test_a_build_without_rates_or_memories(tmp_path: Path) -> None:
     bare = copy.deepcopy(BUILD) | {
-        "jobs": {}, "memories": {}, "bits_per_symbol": None, "critical_path": [], "bitstream": None, "fenced": True,
+        "jobs": {}, "memories": {}, "bits_per_symbol": None, "critical_path": [], "fenced": True,
         "untimed": ["dsp"],
     }  # fmt: skip
     text = page(tmp_path, bare)
     assert "<svg" not in text and "Memory map" not in text and "Critical path" not in text
-    assert "stands between registers" in text and "Paths through multipliers are not in the frequency" in text
+    assert "It is for no board" in text and "Paths through multipliers are not in the frequency" in text
     Reader(text)

@@ -85,7 +85,8 @@ def test_a_mistake_in_words_of_yosys(tmp_path: Path) -> None:
 def test_other_families(name: str, tmp_path: Path) -> None:
     """A top with more ports than the package has pins, or that nextpnr gives none, stands in a fence."""
     built = as_json("build", rtl_project(tmp_path / "p"), "--target", name)
-    assert built["fenced"] and built["bitstream"] is None and built["fmax_mhz"] > 10
+    assert built["fenced"] and built["fmax_mhz"] > 10
+    assert Path(built["bitstream"]).stat().st_size > 10_000
     assert built["untimed"] == (["dsp"] if name.startswith("gowin") else [])
     assert (built["dsp"], built["bram"]) == ((1, 2) if name.startswith("ice40") else (1, 1))
     assert "pcedge_fence" not in built["units"] and set(built["units"]) == {"pcedge_top", "pcedge_product"}
