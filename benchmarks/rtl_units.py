@@ -114,7 +114,7 @@ def main() -> None:
         return
     columns = ["unit", "sizes", "LUT", "FF", "MULT", "EBR", "MHz by seed", "LUT", "FF", "DSP", "RAM"]
     lines = [
-        "Columns 3 to 7: ECP5-25, speed 6, area by synthesis (a carry cell is two LUT, a memory of look-up tables six), "
+        "Columns 3 to 7: ECP5-25, speed 6, area by synthesis (a carry cell is two LUT, a memory of tables six), "
         "clock after place and route between registers. The last four: iCE40 UP5K, by synthesis.", "",
         *table(columns, rows),
     ]  # fmt: skip

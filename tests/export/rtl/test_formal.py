@@ -1,4 +1,4 @@
-"""Properties of hardware units, proved by sby and yices; each fails, with a counterexample, for a copy that is broken."""
+"""Properties of hardware units, proved by sby and yices; for each broken copy there is a counterexample."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ CASES = {
     "rows": Case(
         "rows", (*PIPES, "pc_fifo", "pc_leading", "pc_scale_entry", "pc_normalise", "rows"), "bmc", 13, {},
         (
-            ("pc_normalise", ".WIDTH(ROW_BITS),\n        .DEPTH(ROWS + 6)", ".WIDTH(ROW_BITS),\n        .DEPTH(ROWS + 1)"),
+            ("pc_normalise", "(ROW_BITS),\n        .DEPTH(ROWS + 6)", "(ROW_BITS),\n        .DEPTH(ROWS + 1)"),
             ("pc_normalise", ".out_ready(row_last),", ".out_ready(1'b1),"),
         ),
     ),

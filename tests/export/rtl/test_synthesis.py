@@ -1,4 +1,4 @@
-"""Units go through yosys for ECP5 and iCE40 without a latch and without a warning, and take what they say of multipliers."""
+"""Units go through yosys for ECP5 and iCE40 without a latch and without a warning, and with all their multipliers."""
 
 from __future__ import annotations
 
