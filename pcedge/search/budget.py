@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import Circuit
+from pcedge.compress.rows import share_rows
 from pcedge.compress.sharing import share_leaves
 from pcedge.errors import UsageError
 from pcedge.export.program.lowering import lower
@@ -76,6 +77,7 @@ def quantize_within(
     budget: Budget | None = None,
     settings: SearchConfig | None = None,
     tables: int | None = None,
+    rows: int | None = None,
     refinement: RefineConfig | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -95,6 +97,7 @@ def quantize_within(
         budget: the limits; None searches nothing.
         settings: how long and how widely to search.
         tables: leaf tables that all leaves may share at most.
+        rows: rows that all dense sums may share at most, each turned; not with a budget.
         refinement: how parameters are fitted; None leaves them.
         seed: of what is drawn.
         device: `cpu` or a torch device, for the flows.
@@ -120,19 +123,27 @@ def quantize_within(
     """
     config = config or QuantizationConfig()
     fitted, chosen = circuit, None
-    if train is None and (refinement is not None or (tables is not None and budget is None)):
+    if train is None and (refinement is not None or rows is not None or (tables is not None and budget is None)):
         raise UsageError("a refinement and shared tables must have train records, got none")
+    if budget is not None and (rows is not None or config.row_table):
+        raise UsageError("a budget must come without a row table, which a search does not count")
+    if rows is not None:
+        config = replace(config, row_table=True)
     if budget is not None:
         if held_out is None:
             raise UsageError("a budget must have held-out records, got none")
         chosen = _search(circuit, config, held_out, budget, settings, tables, train, refinement, device, checkpoint,
                          watcher, strategy, executor)  # fmt: skip
         fitted, config = chosen.circuit, chosen.config
-    elif tables is not None and train is not None:
+    elif train is not None and (tables is not None or rows is not None):
         some = train[:CALIBRATION]
         if watcher is not None:
             watcher.begin("flows", len(some))
-        fitted = share_leaves(circuit, calibration_flows(circuit, some, device), tables=tables, seed=seed)
+        flows = calibration_flows(circuit, some, device)
+        if tables is not None:
+            fitted = share_leaves(fitted, flows, tables=tables, seed=seed)
+        if rows is not None:  # last: it renumbers states, which flows do not follow
+            fitted = share_rows(fitted, flows, rows, seed)
     before = quantize(fitted, config) if chosen is None else chosen.integers
     if refinement is None or train is None:
         return Quantized(before, before, chosen, None, False)
