@@ -120,9 +120,9 @@ def lines_of(found: list[dict[str, Any]], about: str) -> list[str]:
 def write(command: str, circuits: list[tuple[str, list[dict[str, Any]]]]) -> None:
     """Write the section of all circuits, each with what it is and its figures."""
     note = (
-        "ROM is all that is only read, programs too, as lowered for one multiplier; tiles of more rows need copies of a "
-        "table. Bits of a table: clustered → refined. Last column: against matrix by matrix, linear between its widths, "
-        "which flatters the table."
+        "ROM is all that is only read, programs too, as lowered for one multiplier; tiles of more rows need copies of "
+        "a table. Bits of a table: clustered → refined. Last column: against matrix by matrix, linear between its "
+        "widths, which flatters the table."
     )
     lines = [line for about, found in circuits for line in lines_of(found, about)]
     write_section("Row tables", command, [note, "", *lines[:-1]])

@@ -174,9 +174,7 @@ def renumbered(circuit: Circuit, used: dict[int, FloatArray]) -> tuple[Circuit, 
         place = linear_sum_assignment(flow.T @ wanted, maximize=True)[1]
         order = np.argsort(place)
         layers[index] = replace(layer, weights=weights[:, order])
-        layers[child] = _reordered(layers[child], order)
-        if child in used:
-            used[child] = used[child][order]
+        _reorder(layers, users, used, child, order)
         moved.add(index)
     return replace(circuit, layers=tuple(layers)), used
 
@@ -204,14 +202,36 @@ def _movable(layer: Layer) -> bool:
     return isinstance(layer, ProductLayer) or not isinstance(layer.weights, SparseRows)
 
 
-def _reordered(layer: Layer, order: IntArray) -> Layer:
-    """Put the units of a layer in another order."""
+def _reorder(
+    layers: list[Layer], users: dict[int, list[int]], used: dict[int, FloatArray], index: int, order: IntArray
+) -> None:
+    """Put the units of a layer in another order, and with a product's those that it alone has, one a unit.
+
+    So gather lists stay what they were: a product whose unit u multiplies unit u of every child needs none.
+    """
+    layer = layers[index]
     if isinstance(layer, ProductLayer):
-        return replace(layer, gather=layer.gather[order])
-    if isinstance(layer, InputLayer):
-        return replace(layer, probabilities=layer.probabilities[order])
-    assert not isinstance(layer.weights, SparseRows)
-    return replace(layer, weights=layer.weights[order])
+        gather = layer.gather[order]
+        for column, child in enumerate(layer.children):
+            own = layer.gather[:, column]
+            if users[child] == [index] and _movable(layers[child]) and _one_each(own, layers[child].shape.units):
+                below = np.empty_like(own)
+                below[own] = own[order]
+                _reorder(layers, users, used, child, below)
+                gather[:, column] = own
+        layers[index] = replace(layer, gather=gather)
+    elif isinstance(layer, InputLayer):
+        layers[index] = replace(layer, probabilities=layer.probabilities[order])
+    else:
+        assert not isinstance(layer.weights, SparseRows)
+        layers[index] = replace(layer, weights=layer.weights[order])
+        if index in used:
+            used[index] = used[index][order]
+
+
+def _one_each(gather: IntArray, units: int) -> bool:
+    """Tell whether a list names every unit once."""
+    return len(gather) == units and len(np.unique(gather)) == units
 
 
 def _started(counts: dict[int, FloatArray], count: int, generator: np.random.Generator) -> RowClusters:

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from strategies import float_circuits, integer_circuits, make_circuit, records_for
 
-from pcedge.circuit import Circuit, InputLayer, SumLayer, load_circuit
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit
 from pcedge.circuit.inference import log_likelihood
 from pcedge.cli import group
 from pcedge.compress import expected_flows, share_rows
@@ -88,6 +88,16 @@ class TestSharing:
         records = rng.integers(0, circuit.cardinalities, (8, len(circuit.cardinalities)))
         moved, _ = renumbered(circuit, used)
         np.testing.assert_allclose(log_likelihood(moved, records), log_likelihood(circuit, records), atol=1e-9)
+
+    def test_products_need_no_more_lists_than_before(self, shared: Circuit) -> None:
+        before = load_circuit("digits")
+        plain, named = quantize(before, CONFIG), quantize(shared, CONFIG)
+        assert lower(named).memory_bits()["indices"] == lower(plain).memory_bits()["indices"]
+        assert all(
+            np.array_equal(one.gather, other.gather)
+            for one, other in zip(plain.layers, named.layers, strict=True)
+            if isinstance(one, ProductLayer) and isinstance(other, ProductLayer)
+        )
 
     def test_costs_what_the_rows_lose(self, digits: Any) -> None:
         circuit = load_circuit("digits")
