@@ -175,7 +175,7 @@ def quantize(
             tables=leaf_tables, rows=row_table, refinement=refinement, seed=seed, device=device,
             checkpoint=checkpoint, watcher=watch,
         )  # fmt: skip
-    model, chosen = outcome.integers, outcome.chosen
+    model, chosen, source = outcome.integers, outcome.chosen, outcome.source
     if outcome.left_out:
         announce("what --refine found does not keep the budget, so it is left out")
     with whole_file(out) as fresh:

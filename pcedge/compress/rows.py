@@ -95,11 +95,9 @@ def share_rows(circuit: Circuit, flows: Sequence[FloatArray | None], rows: int =
     """
     if type(rows) is not int or rows < 1:
         raise UsageError(f"share_rows must have a table of at least 1 row, got {rows!r}")
-    counted = flow_layers(circuit, flows)
-    used = {index: parameters_of(counted[index]).sum(axis=1) for index in tied_sums(circuit)}
+    circuit, used = renumbered(circuit, _used(circuit, flows))
     if not used:
         return circuit
-    circuit, used = renumbered(circuit, used)
     tied = tied_sums(circuit)
     counts = by_length({index: layer * used[index][:, None] for index, layer in tied.items()})
     clusters = _started(counts, rows, np.random.default_rng([seed, 21]))
@@ -107,6 +105,21 @@ def share_rows(circuit: Circuit, flows: Sequence[FloatArray | None], rows: int =
         clusters.assign(counts)
         clusters.average(counts)
     return with_rows(circuit, {length: clusters.expanded(length) for length in counts})
+
+
+def renumber(circuit: Circuit, flows: Sequence[FloatArray | None]) -> Circuit:
+    """Number the states of a circuit as `share_rows` does, and do nothing else: what that gives compares with this.
+
+    Raises:
+        UsageError: flows that do not fit the circuit.
+    """
+    return renumbered(circuit, _used(circuit, flows))[0]
+
+
+def _used(circuit: Circuit, flows: Sequence[FloatArray | None]) -> dict[int, FloatArray]:
+    """Tell how often the rows of the sums are used that may be of a table."""
+    counted = flow_layers(circuit, flows)
+    return {index: parameters_of(counted[index]).sum(axis=1) for index in tied_sums(circuit)}
 
 
 def tied_sums(circuit: Circuit) -> dict[int, FloatArray]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import Circuit
-from pcedge.compress.rows import share_rows
+from pcedge.compress.rows import renumber, share_rows
 from pcedge.compress.sharing import share_leaves
 from pcedge.errors import UsageError
 from pcedge.export.program.lowering import lower
@@ -57,6 +57,8 @@ class Quantized:
     pass_kept: int | None
     #: whether the refined circuit did not keep the budget, so that the unrefined one is given
     left_out: bool
+    #: the float circuit with states in the order of the integers: another one than was given with a row table
+    source: Circuit
 
 
 def keeps_budget(circuit: IntegerCircuit, budget: Budget) -> bool:
@@ -122,7 +124,7 @@ def quantize_within(
         (True, False)
     """
     config = config or QuantizationConfig()
-    fitted, chosen = circuit, None
+    source, fitted, chosen = circuit, circuit, None
     if train is None and (refinement is not None or rows is not None or (tables is not None and budget is None)):
         raise UsageError("a refinement and shared tables must have train records, got none")
     if budget is not None and (rows is not None or config.row_table):
@@ -143,10 +145,10 @@ def quantize_within(
         if tables is not None:
             fitted = share_leaves(fitted, flows, tables=tables, seed=seed)
         if rows is not None:  # last: it renumbers states, which flows do not follow
-            fitted = share_rows(fitted, flows, rows, seed)
+            source, fitted = renumber(circuit, flows), share_rows(fitted, flows, rows, seed)
     before = quantize(fitted, config) if chosen is None else chosen.integers
     if refinement is None or train is None:
-        return Quantized(before, before, chosen, None, False)
+        return Quantized(before, before, chosen, None, False, source)
     best_pass: list[int] = []
     if watcher is not None:
         watcher.begin("refine", len(train))
@@ -158,8 +160,8 @@ def quantize_within(
     refined = refine(fitted, train, config, refinement, valid=valid, progress=tell, kept=best_pass.append)
     model = quantize(refined, config, possible=fitted)
     if chosen is not None and budget is not None and not keeps_budget(model, budget):
-        return Quantized(before, before, chosen, best_pass[0], True)
-    return Quantized(model, before, chosen, best_pass[0], False)
+        return Quantized(before, before, chosen, best_pass[0], True, source)
+    return Quantized(model, before, chosen, best_pass[0], False, source)
 
 
 def _search(

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 from strategies import float_circuits, integer_circuits, make_circuit, records_for
 
-from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit
+from pcedge.circuit import Circuit, InputLayer, ProductLayer, SumLayer, load_circuit, sample, save_circuit
 from pcedge.circuit.inference import log_likelihood
 from pcedge.cli import group
 from pcedge.compress import expected_flows, share_rows
@@ -204,6 +204,17 @@ class TestCommand:
         assert result["memory_bits"]["row_table"] == told["row_table"] * 16 * 5
         plain = lower(replace(circuit, row_lengths=())).memory_bits()
         assert result["memory_bits"]["rom"] < plain["rom"] and "row_table" not in plain
+
+    def test_bounds_are_over_the_renumbered_circuit(self, tmp_path: Path) -> None:
+        """Products that share a child renumber their lists, so that layers of the float circuit given differ."""
+        circuit = make_circuit(3, 6, 5, 4, "random")
+        save_circuit(circuit, tmp_path / "c.pcedge")
+        np.save(tmp_path / "x.npy", sample(circuit, 200).astype(np.uint8))
+        out = tmp_path / "m.onnx"
+        more = ("--data", tmp_path / "x.npy", "--row-table", 8, "--weight-bits", 4, "--out", out, "--json")
+        done = self.run("quantize", tmp_path / "c.pcedge", *more)
+        assert done.exit_code == 0, done.output
+        assert read_onnx(out).row_lengths
 
     @pytest.mark.parametrize(
         "more, text",
