@@ -11,7 +11,11 @@ TORCH ?= torch==2.13.0
 # has not begun when its own are done: no core waits at the end.
 WORKERS = -n auto --dist worksteal
 
-.PHONY: demo test test-fast pythons nightly lint tree docs release check clean
+.PHONY: everything demo test test-fast pythons nightly lint tree docs release check clean
+
+# The packages of lint, docs and test in one go. Each installation of the checkout on its own builds the native engine
+# anew, and pip translates to byte code on one core only.
+everything: $(VENV)/.everything
 
 demo: $(VENV)/.demo
 	$(BIN)/pcedge demo --out pcedge-demo
@@ -65,6 +69,12 @@ check: lint test
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.everything: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what is needed into $(VENV), once …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$(TORCH)" -e ".[test,lint,docs$(addprefix $(comma),$(ZIG))]"
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > $(VENV)/compileall.txt || true
+	@touch $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.docs $@
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what is needed into $(VENV), once …"

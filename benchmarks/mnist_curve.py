@@ -74,6 +74,8 @@ def make(name: str, folder: Path, device: str) -> None:
     """Make one circuit of the curve."""
     settings = tomllib.loads(SETTINGS.read_text())
     setting, start = settings[name], time.perf_counter()
+    if "merge" not in setting:
+        raise SystemExit(f"{name} is made by commands: {setting['chain']}")
     train, valid = hold_out(images("train").astype(np.int64), LEARN.holdout, LEARN.seed)
     circuit = teacher_of(folder, settings, device)
     for step in setting["merge"]:
@@ -126,8 +128,14 @@ def write_table() -> None:
     known, settings = json.loads(FIGURES.read_text()), tomllib.loads(SETTINGS.read_text())
     rows = []
     for name, figures in sorted(known.items(), key=lambda item: item[1]["memory_bits"]["rom"]):
-        chain = " → ".join(f"merge:{step['states']:g}" + (f" ×{step['multiple']}" if step["multiple"] > 1 else "")
-                           for step in settings[name]["merge"])  # fmt: skip
+        chain = (
+            settings[name].get("chain")
+            or " → ".join(
+                f"merge:{step['states']:g}" + (f" ×{step['multiple']}" if step["multiple"] > 1 else "")
+                for step in settings[name]["merge"]
+            )
+            + " → fold → share → W by search → refine"
+        )
         memory = figures["memory_bits"]
         wrong = " / ".join(str(figures["mismatches"][rung]) for rung in ("ort", "csim", "engine"))
         rows.append([
@@ -135,8 +143,7 @@ def write_table() -> None:
             f"**{figures['file_bits'] - ENTROPY:+.4f}**", settings[name].get("reach", ""),
             f"{figures['weights']:,}", str(figures["tables"]), f"{memory['weights'] / figures['weights']:.1f}",
             f"{memory['programs'] / 1000:,.0f}", f"{figures['cycles']['16x4']:.1f}", f"{figures['cycles']['64x4']:.1f}",
-            chain + " → fold → share → W by search → refine"
-            + ("" if settings[name].get("refined", True) else " (did not keep the budget, left out)"), wrong,
+            chain + ("" if settings[name].get("refined", True) else " (did not keep the budget, left out)"), wrong,
         ])  # fmt: skip
     lines = [
         f"MNIST, 10,000 test images, every byte of a file with S = {LANES} lanes; *over E*: over {ENTROPY}, the float "

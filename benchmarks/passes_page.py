@@ -48,6 +48,8 @@ def verdicts(rows: Rows, controls: Rows) -> dict[str, str]:
         best = min(value for value in rivals if value is not None)
         gain = best - (mean(found, "bits") or 0.0)
         said[row] = "wins" if gain > margin else "loses" if gain < -margin else "within the range"
+        if min(len(found), *(len(other) for other in controls.values())) < 2:
+            said[row] = "ahead, one seed" if gain > 0 else "behind, one seed"
     return said
 
 

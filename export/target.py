@@ -24,6 +24,9 @@ MOST_BYTES, MOST_LETTERS, MOST_RESOURCES = 1 << 16, 200, 10**9
 #: clock periods, in nanoseconds: from a terahertz to a kilohertz
 CLOCK_NS = (0.001, 1_000_000)
 
+#: what target files of devices of the open flow say in `flow`; `pcedge.export.open_target` reads them
+OPEN_FLOW = "rtl"
+
 # A part is written into Tcl and configuration files, where other characters have a meaning of their own.
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -60,7 +63,7 @@ class Target:
 
     #: name, as in `--target`
     name: str
-    #: tool flow; `vitis-hls` is the only one so far
+    #: tool flow: `vitis-hls`
     flow: str
     #: the vendor's name of the device
     part: str
@@ -85,6 +88,10 @@ def find_target(target: str) -> Target:
     known = targets()
     if target in known:
         return known[target]
+    if target in shipped(OPEN_FLOW):
+        raise UsageError(
+            f"{target} is a device of the open flow, which takes no HLS: the target must be one of {', '.join(known)}"
+        )
     if not target.endswith(".toml"):
         raise UsageError(f"the target must be one of {', '.join(known)} or a .toml file, got {target!r}")
     try:
@@ -101,12 +108,20 @@ def find_target(target: str) -> Target:
 
 def targets() -> dict[str, Target]:
     """Read the shipped target files, by name, the default first."""
-    entries = []
-    for entry in files("pcedge.export").joinpath("targets").iterdir():
-        if entry.name.endswith(".toml"):
-            entries.append(read_target(entry.read_text(encoding="utf-8"), entry.name))
+    entries = [read_target(text, f"{name}.toml") for name, text in shipped("vitis-hls").items()]
     entries.sort(key=lambda target: (target.name != DEFAULT_TARGET, target.name))
     return {target.name: target for target in entries}
+
+
+def shipped(flow: str) -> dict[str, str]:
+    """Give the texts of the shipped target files of a flow, by name."""
+    folder = files("pcedge.export").joinpath("targets")
+    texts = {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }
+    return {name: text for name, text in texts.items() if tomllib.loads(text)["flow"] == flow}
 
 
 def read_target(text: str, where: str) -> Target:

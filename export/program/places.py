@@ -9,7 +9,7 @@ from pcedge.arithmetic import ceil_log2
 from pcedge.schedule.steps import Interval, Schedule
 
 
-class _Allocator:
+class Allocator:
     """Give addresses to values while they live, lowest first, so that the memory stays small."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Places:
 
 def lowest_first(schedule: Schedule) -> Places:
     """Give every value the lowest address and the lowest slot that are free."""
-    state, slots = _Allocator(), _Allocator()
+    state, slots = Allocator(), Allocator()
     locations: dict[int, tuple[int, int]] = {}
     for step, frees in zip(schedule.steps, schedule.frees, strict=True):
         if not isinstance(step, Interval):

@@ -20,8 +20,9 @@ MANIFEST = "manifest.json"
 PROJECT_FORMAT = "pcedge-project"
 MANIFEST_VERSION = 1
 
-#: names of the unrolled kernel and of the program in C99 in a manifest; one that names none is of the engine
-UNROLLED, C99, ENGINE_KERNEL = "unrolled", "c99", "engine"
+#: names of kernels in a manifest: unrolled, the program in C99, the engine in SystemVerilog; one that names none is of
+#: the engine in HLS
+UNROLLED, C99, RTL, ENGINE_KERNEL = "unrolled", "c99", "rtl", "engine"
 
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
@@ -142,8 +143,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     """
     files = tuple(check_names(table.get("files"), where))
     kernel = table.get("kernel", ENGINE_KERNEL)
-    if kernel not in (ENGINE_KERNEL, UNROLLED, C99):
-        _refuse(where, f"kernel must be {ENGINE_KERNEL}, {UNROLLED} or {C99}, {_got(kernel)}")
+    if kernel not in (ENGINE_KERNEL, UNROLLED, C99, RTL):
+        _refuse(where, f"kernel must be {ENGINE_KERNEL}, {UNROLLED}, {C99} or {RTL}, {_got(kernel)}")
     digest = table.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")
@@ -152,7 +153,7 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     target = table.get("target", {})
     if not isinstance(target, dict) or not isinstance(target.get("part", ""), str):
         _refuse(where, f"target must be a table with a part, {_got(target)}")
-    engine = kernel == ENGINE_KERNEL
+    engine = kernel in (ENGINE_KERNEL, RTL)
     return Manifest(
         table=table,
         files=files,
@@ -164,7 +165,7 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
         part=target.get("part"),
         steps=_steps(table, where) if engine else {},
         size=_size(table, where) if engine else None,
-        capacity=_capacity(table, where) if engine else None,
+        capacity=_capacity(table, where) if kernel == ENGINE_KERNEL else None,
         stage=_stage(table, where),
     )
 

@@ -1,4 +1,4 @@
-"""The commands around the vendor's tools: `build` runs them, `report` reads what they wrote."""
+"""The commands around tools of hardware: `build` runs them, `report` reads what they wrote."""
 
 from __future__ import annotations
 
@@ -7,15 +7,45 @@ from typing import Any
 
 import click
 
-from pcedge.cli import streams
-from pcedge.cli.output import Command, Result, announce, table
+from pcedge.cli import streams as said
+from pcedge.cli.completing import devices
+from pcedge.cli.inputs import ModelPath
+from pcedge.cli.output import Command, Result, announce, options_given, table
 from pcedge.errors import DataError, MissingToolError, ToolError
 
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+#: options of `build` by the flow that has them
+_VENDOR, _OPEN = ("steps", "chosen", "tool"), ("target", "seeds", "seed", "frequency", "parallel")
+
+#: options of `build` that only a circuit has, and not a project
+_CIRCUIT = ("out", "kernel", "macs", "streams", "search_bits", "memories")
 
 
-@click.command(cls=Command, example="pcedge build build/m --steps csim,synthesis,cosim")
-@click.argument("folder", type=FOLDER)
+class Source(ModelPath):
+    """Take a project's folder, or a circuit as `export` does."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let folders through."""
+        return Path(value) if Path(value).is_dir() else super().convert(value, param, ctx)
+
+
+@click.command(cls=Command, example="pcedge build m.onnx --target ecp5-25k --macs 16 --streams 8 --out build/m")
+@click.argument("source", type=Source(exists=True, dir_okay=True))
+@click.option(
+    "--target", shell_complete=devices,
+    help="Of RTL: ecp5-25k, ecp5-85k, ice40-up5k, gowin-gw2a-18, gowin-gw1n-9, a board, or a TOML file of your own.",
+)  # fmt: skip
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Place with so many; keep the best."
+)
+@click.option("--seed", type=click.IntRange(1), default=1, show_default=True, help="The first seed.")
+@click.option("--frequency", type=click.FloatRange(min=0, min_open=True), help="MHz to reach.  [default: the target's]")
+@click.option("--parallel", type=click.IntRange(1), default=1, show_default=True, help="Seeds at a time.")
+@click.option("--out", type=click.Path(path_type=Path), help="Of a circuit: the project directory.")
+@click.option("--kernel", type=click.Choice(["engine", "unrolled"]), default="engine", help="Of a circuit: see export.")
+@click.option("--macs", type=int, help="Of a circuit: see export.")
+@click.option("--streams", type=int, help="Of a circuit: see export.")
+@click.option("--search-bits", type=int, help="Of a circuit: see export.")
+@click.option("--memories", type=click.Choice(["baked", "reload"]), help="Of a circuit: see export.")
 @click.option(
     "--steps", default="csim,synthesis", show_default=True,
     help="Some of csim, synthesis, cosim (of the RTL), ip (export), impl (place and route).",
@@ -25,8 +55,62 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--tool", default="auto", show_default=True, type=click.Choice(["auto", "vitis", "vitis_hls"]),
     help="vitis: components, with vitis-run and v++; vitis_hls: run_hls.tcl.",
 )  # fmt: skip
-def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Result:
-    """Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3."""
+def build(
+    source: Path | str, target: str | None, seeds: int, seed: int, frequency: float | None, parallel: int,
+    out: Path | None, kernel: str, macs: int | None, streams: int | None, search_bits: int | None, memories: str | None,
+    steps: str, chosen: tuple[str, ...], tool: str,
+) -> Result:  # fmt: skip
+    """Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.
+
+    Where no tool of the vendor is installed, what would be run is printed; exit 3.
+    """
+    from pcedge.cli.open_building import build_open
+    from pcedge.toolchain.building import is_rtl
+
+    if not isinstance(source, Path):
+        refuse("a project", *_VENDOR)
+        if target is None or out is None:
+            raise click.UsageError("a circuit must come with --target, a device, and --out")
+        sizes = {"macs": macs, "streams": streams, "search_bits": search_bits, "memories": memories}
+        export_for(source, target, out, kernel, sizes)
+        return build_open(out, target, seeds, seed, frequency, parallel)
+    refuse("a circuit", *_CIRCUIT)
+    if is_rtl(source):
+        refuse("an HLS project", *_VENDOR)
+        return build_open(source, target, seeds, seed, frequency, parallel)
+    refuse("a project of RTL or a circuit", *_OPEN)
+    return _build_vendor(source, steps, chosen, tool)
+
+
+def refuse(goes_with: str, *names: str) -> None:
+    """Refuse options that have no effect here.
+
+    Raises:
+        click.UsageError: one of them is on the command line.
+    """
+    if wrong := options_given(*names):
+        name = {"chosen": "top"}.get(wrong[0], wrong[0]).replace("_", "-")
+        raise click.UsageError(f"--{name} must go with {goes_with}")
+
+
+def export_for(model: str, target: str, out: Path, kernel: str, sizes: dict[str, Any]) -> None:
+    """Write the project of a circuit for a device, as `export` does.
+
+    Raises:
+        UsageError: the target is no device of the open flow.
+    """
+    from pcedge.cli.exporting import export
+    from pcedge.export.open_target import find_open_target
+
+    find_open_target(target)
+    others: dict[str, Any] = dict.fromkeys(("adders", "data", "records", "dtype", "shape", "header"))
+    assert export.callback is not None
+    announce(f"{out}: project for {target}")
+    export.callback(model=model, target=target, out=out, kernel=kernel, fit=(), **sizes, **others)
+
+
+def _build_vendor(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Result:
+    """Run the vendor's tools on an HLS project."""
     from pcedge.export.vitis.files import STEPS, with_needed
     from pcedge.toolchain.vitis import choose_flow, execute, plan, reports, tops_of
 
@@ -42,7 +126,7 @@ def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Resul
         flow = choose_flow(tool)
     except MissingToolError as error:
         commands = plan(tops, names, "vitis" if tool == "auto" else tool)
-        streams.say(f"pcedge: {error}")
+        said.say(f"pcedge: {error}")
         result |= {"error": type(error).__name__, "message": str(error), "exit": error.exit_code}
         result |= {"tool": None, "commands": [command.as_dict() for command in commands]}
         lines = [f"nothing was run; in {folder} this would have been:", *(command.shell() for command in commands)]
@@ -61,10 +145,23 @@ def build(folder: Path, steps: str, chosen: tuple[str, ...], tool: str) -> Resul
     return result, text + _for_people(by_top), 0
 
 
-@click.command(cls=Command, example="pcedge report build/m")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-def report(path: Path) -> Result:
-    """Read the reports of the vendor's tools: those of a project, or one file of C synthesis or Vivado."""
+@click.command(cls=Command, example="pcedge report build/m build/n --html builds.html")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Of builds of RTL: one page, no network.")
+def report(paths: tuple[Path, ...], html: Path | None) -> Result:
+    """Read reports: those of a project, or one file of C synthesis or Vivado; compare builds of RTL projects."""
+    from pcedge.cli.open_building import report_builds
+    from pcedge.toolchain.building import is_rtl
+
+    if len(paths) > 1 or html is not None or (paths[0].is_dir() and is_rtl(paths[0])):
+        if wrong := [path for path in paths if not path.is_dir() or not is_rtl(path)]:
+            raise click.UsageError(f"what is compared must be projects of RTL, {wrong[0]} is none")
+        return report_builds(paths, html)
+    return _report_vendor(paths[0])
+
+
+def _report_vendor(path: Path) -> Result:
+    """Read the reports of the vendor's tools."""
     from pcedge.toolchain.reports import as_dict, read_report
     from pcedge.toolchain.vitis import Found, reports
 

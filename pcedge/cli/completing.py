@@ -33,6 +33,13 @@ def targets(*more: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
+def devices(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the names of devices and boards of the open flow, and of files."""
+    from pcedge.export.open_target import open_targets
+
+    return begun(open_targets(), incomplete)
+
+
 def begun(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
     """Give the names that begin as a word does, and the files that do."""
     return [*(CompletionItem(n) for n in names if n.startswith(incomplete)), CompletionItem(incomplete, type="file")]

@@ -16,12 +16,13 @@ from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pcedge.arrays import IntArray
+    from pcedge.drivers.size import EngineSize
     from pcedge.integer.circuit import IntegerCircuit
 
 #: names of testbenches, by what `simulators` calls them
 _TESTBENCHES = {
     "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench",
-    "c99": "the test program",
+    "c99": "the test program", "rtl": "the engine in SystemVerilog",
 }  # fmt: skip
 
 #: options of `export` that only the parallel engine has
@@ -47,10 +48,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     "--target",
     default="vitis-hls",
     show_default=True,
-    shell_complete=targets("c99", "program", *FLOAT_TARGETS),
-    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; c99: a source for "
-    "microcontrollers; program: one file for decoders, which numpy alone reads; or of a float circuit onnx-float: its "
-    "log-likelihood in plain ONNX, and pyjuice: a .jpc file.",
+    shell_complete=targets("rtl", "c99", "program", *FLOAT_TARGETS),
+    help="vitis-hls, zcu104, kv260, pynq-z2, arty-a7, alveo-u50, or a TOML file of your own; rtl: SystemVerilog, for "
+    "any tool, or for a device of pcedge build, such as ecp5-25k; c99: a source for microcontrollers; program: one file "
+    "for decoders, which numpy alone reads; or of a float circuit onnx-float: its log-likelihood in plain ONNX, and "
+    "pyjuice: a .jpc file.",
 )
 @click.option(
     "--out",
@@ -103,6 +105,7 @@ def export(
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
+    from pcedge.export.rtl.size import is_rtl_target
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     chosen = [name for name, value in options.items() if value is not None]
@@ -140,6 +143,12 @@ def export(
         golden = draw_records(ReferenceEngine(circuit), records)
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
+        return result | header_entry, text, status
+    if is_rtl_target(target):
+        if memories == "reload" or search_bits is not None:
+            wrong = "search-bits" if search_bits is not None else "memories reload"
+            raise click.UsageError(f"--{wrong} must go with a target of HLS, {target} is of RTL")
+        result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
         return result | header_entry, text, status
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
@@ -182,7 +191,7 @@ def image(model: str, project: Path, out: Path) -> Result:
 @click.command(cls=Command, example="pcedge simulate build/m")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def simulate(folder: Path) -> Result:
-    """Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
+    """Compile a project's testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
 
     The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
     both exact widths.
@@ -241,6 +250,22 @@ def _float(model: str, out: Path, target: str) -> Result:
     if abs(circuit.log_constant) > 1e-12:
         text += f"; the imported file's own log-likelihood is {circuit.log_constant:.12g} nats more"
     return result, text, 0
+
+
+def _export_rtl(
+    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None
+) -> Result:
+    """Write the engine in SystemVerilog."""
+    from pcedge.export.rtl.project import write_rtl
+    from pcedge.export.rtl.size import size_for
+
+    size = size_for(engine)
+    folder = write_rtl(circuit, out, size=size, records=golden)
+    result = {
+        "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
+        "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+    }  # fmt: skip
+    return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
 
 def _export_unrolled(

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 TABLE = {
     "build": (
         "building", "build",
-        "Run the vendor's tools on a project; where none is installed, print what would be run, and exit 3.",
+        "Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.",
     ),
     "classify": (
         "querying", "classify", "Classify records by the integer likelihood of each class; no float takes part.",
@@ -84,7 +84,7 @@ TABLE = {
     ),
     "report": (
         "building", "report",
-        "Read the reports of the vendor's tools: those of a project, or one file of C synthesis or Vivado.",
+        "Read reports: those of a project, or one file of C synthesis or Vivado; compare builds of RTL projects.",
     ),
     "sample": (
         "scoring", "sample",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "src"
@@ -69,15 +70,20 @@ def build(target: Path) -> None:
     command = compiler()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        objects = _engines(command, "base", (), folder)
-        has = []
         machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
-        for isa, flags in ISAS.get(machine, {}).items():
-            try:
-                objects += _engines(command, isa, flags, folder)
-            except BuildError:
-                continue
-            has.append(f"-DPCE_HAS_{isa.upper()}")
+        isas = ISAS.get(machine, {})
+        has = []
+        # Each takes seconds, and none needs another.
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            base = pool.submit(_engines, command, "base", (), folder)
+            others = {isa: pool.submit(_engines, command, isa, flags, folder) for isa, flags in isas.items()}
+            objects = base.result()
+            for isa, engines in others.items():
+                try:
+                    objects += engines.result()
+                except BuildError:
+                    continue
+                has.append(f"-DPCE_HAS_{isa.upper()}")
         objects.append(_compile(command, has, "library", folder / "library.o"))
         made = folder / NAME
         _run([*command, "-shared", "-o", str(made), *map(str, objects)])

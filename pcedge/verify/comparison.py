@@ -12,6 +12,8 @@ from pcedge.circuit.layers import MISSING
 from pcedge.codec import packet_rows, packets
 from pcedge.codec.packet_rows import UnpackedRows
 from pcedge.codec.packets import PacketLayout, Unpacked
+from pcedge.drivers.device import Device
+from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.integer.circuit import IntegerCircuit
 
@@ -32,7 +34,7 @@ HIDDEN_SHARE = 0.3
 class Comparison:
     """Hold one comparison of a rung with the reference."""
 
-    #: `ort`, `csim`, `engine`, `unrolled`, `predictor` `native` or `mcu`
+    #: one of `RUNGS` and `MORE_RUNGS`
     rung: str
     #: what was compared
     output: str
@@ -151,3 +153,38 @@ def _first_byte(expected: bytes, got: bytes) -> int:
         if left != right:
             return offset
     return min(len(expected), len(got))
+
+
+def compare_coding(
+    engine: ReferenceEngine,
+    rung: str,
+    prefix: str,
+    encode: Callable[[IntArray, int], list[bytes]],
+    decode: Callable[[list[bytes], int], IntArray],
+    records: IntArray,
+) -> list[Comparison]:
+    """Compare the bytes that a rung writes, and what each reads of the other's; nothing without complete records."""
+    complete = records[(records != MISSING).all(axis=1)]
+    if not len(complete):
+        return []
+    lanes = min(VERIFY_LANES, len(complete))
+    reference, coded = encode_lanes(engine, complete, lanes), encode(complete, lanes)
+    out = [
+        compare_lanes(rung, f"{prefix}encode = reference bytes (lanes)", reference, coded),
+        compare_records(rung, f"{prefix}decode of reference streams", complete, decode(reference, len(complete))),
+    ]
+    if not out[0].mismatches:
+        decoded = decode_lanes(engine, coded, len(complete))
+        out.append(compare_records(rung, f"reference decode of {prefix}encode streams", complete, decoded))
+    return out
+
+
+def compare_device(rung: str, engine: ReferenceEngine, device: Device, records: IntArray) -> list[Comparison]:
+    """Compare what a device computes: likelihoods, also with missing symbols, and lanes both ways."""
+    out = []
+    for name, data in (("likelihood", records), ("likelihood, partial evidence", hide(records))):
+        pairs = zip(engine.likelihood(data), device.likelihood(data), strict=True)
+        differs = np.flatnonzero(np.any([left != right for left, right in pairs], axis=0))
+        first = f"record {differs[0]}" if len(differs) else None
+        out.append(Comparison(rung, name, len(data), len(differs), first))
+    return out + compare_coding(engine, rung, "", device.encode_lanes, device.decode_lanes, records)

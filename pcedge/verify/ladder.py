@@ -17,14 +17,14 @@ from pcedge.circuit.layers import MISSING
 from pcedge.data.predictor import Predictor
 from pcedge.drivers import packets as device_packets
 from pcedge.drivers.size import EngineSize
-from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, MissingToolError, NotStructuredError, UsageError
 from pcedge.export.c99.project import write_c99
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
-from pcedge.export.project.manifest import C99, UNROLLED
+from pcedge.export.project.manifest import C99, RTL, UNROLLED
 from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
+from pcedge.export.rtl.project import write_rtl
 from pcedge.export.unrolled.project import results, write_unrolled
 from pcedge.files import scratch
 from pcedge.integer.circuit import IntegerCircuit
@@ -32,9 +32,17 @@ from pcedge.simulate.csim import Csim
 from pcedge.simulate.mcu import C99Project
 from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
+from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
-from pcedge.verify.comparison import VERIFY_LANES, Comparison, compare_lanes, compare_packets, compare_records, hide
+from pcedge.verify.comparison import (
+    VERIFY_LANES,
+    Comparison,
+    compare_coding,
+    compare_device,
+    compare_packets,
+    hide,
+)
 from pcedge.verify.mcu import compare_mcu
 from pcedge.verify.native import compare_native
 from pcedge.verify.prediction import compare_stage
@@ -44,10 +52,10 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `unrolled` that of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage,
-#: `native` the native engine, which is skipped where there is no library, `mcu` the program in C99 on emulated
-#: microcontrollers
-MORE_RUNGS = ("engine", "unrolled", "predictor", "native", "mcu")
+#: streams, `rtl` the engine in SystemVerilog by Verilator, `unrolled` C simulation of a small circuit's unrolled kernel,
+#: `predictor` that of a circuit's predictor stage, `native` the native engine, which is skipped where there is no
+#: library, `mcu` the program in C99 on emulated microcontrollers
+MORE_RUNGS = ("engine", "rtl", "unrolled", "predictor", "native", "mcu")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
@@ -129,7 +137,7 @@ def verify(
         raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
-    coding = next((rung for rung in rungs if rung in ("csim", "engine")), None)
+    coding = next((rung for rung in rungs if rung in ("csim", "engine", "rtl")), None)
     if coding:
         try:
             _ = circuit.tree  # the kernels code, so say now what only the last rung would
@@ -169,6 +177,15 @@ def verify(
             fresh = temporary / "project"
             folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
+    if "rtl" in rungs:
+        say("rtl: lowering, verilating and compiling")
+        with scratch() as temporary:
+            given = project is not None and kernel_of(Path(project)) == RTL
+            rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, temporary / "project"))
+            if rtl.manifest.digest != circuit.digest.hex():
+                raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
+            with rtl.device() as device:
+                comparisons += compare_device("rtl", engine, device, records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with scratch() as temporary:
@@ -242,31 +259,7 @@ def _compare_csim(engine: ReferenceEngine, csim: Csim, records: IntArray) -> lis
     out.append(
         _compare(engine, "csim", "intervals lo, hi", records, engine.intervals(records), csim.intervals(records), trace)
     )
-    return out + _compare_coding(engine, "csim", "pc_", csim.encode, csim.decode, records)
-
-
-def _compare_coding(
-    engine: ReferenceEngine,
-    rung: str,
-    prefix: str,
-    encode: Callable[[IntArray, int], list[bytes]],
-    decode: Callable[[list[bytes], int], IntArray],
-    records: IntArray,
-) -> list[Comparison]:
-    """Compare the bytes that a rung writes, and what each reads of the other's; nothing without complete records."""
-    complete = records[(records != MISSING).all(axis=1)]
-    if not len(complete):
-        return []
-    lanes = min(VERIFY_LANES, len(complete))
-    reference, coded = encode_lanes(engine, complete, lanes), encode(complete, lanes)
-    out = [
-        compare_lanes(rung, f"{prefix}encode = reference bytes (lanes)", reference, coded),
-        compare_records(rung, f"{prefix}decode of reference streams", complete, decode(reference, len(complete))),
-    ]
-    if not out[0].mismatches:
-        decoded = decode_lanes(engine, coded, len(complete))
-        out.append(compare_records(rung, f"reference decode of {prefix}encode streams", complete, decoded))
-    return out
+    return out + compare_coding(engine, "csim", "pc_", csim.encode, csim.decode, records)
 
 
 def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray) -> list[Comparison]:
@@ -276,13 +269,7 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
             device.load(image_words(engine.circuit, manifest.capacity))
         if device.info.digest != engine.circuit.digest:
             raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
-        out = []
-        for name, data in (("likelihood", records), ("likelihood, partial evidence", hide(records))):
-            pairs = zip(engine.likelihood(data), device.likelihood(data), strict=True)
-            differs = np.flatnonzero(np.any([left != right for left, right in pairs], axis=0))
-            first = f"record {differs[0]}" if len(differs) else None
-            out.append(Comparison("engine", name, len(data), len(differs), first))
-        out += _compare_coding(engine, "engine", "", device.encode_lanes, device.decode_lanes, records)
+        out = compare_device("engine", engine, device, records)
         out += compare_packets(
             "engine", "", engine, records[(records != MISSING).all(axis=1)],
             partial(device_packets.encode_packets, device, engine),

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from helpers.nightly import NIGHTLY
 
 from benchmarks import mutate, mutate_workers
 from benchmarks.mutate_workers import Tally, make_case, run_cases
@@ -27,7 +28,7 @@ from benchmarks.mutations import BYTES, TEXT, damage, damage_tree, to_json
 from pcedge.errors import DataError
 
 #: cases of each parser here; benchmarks/mutate.py runs 10,000
-CASES = 100
+CASES = 200 if NIGHTLY else 40
 #: what each sabotage must be counted as
 SABOTAGE = {
     "right": "", "refused": "", "value error": "unclean", "recursion": "unclean", "exit": "unclean",
@@ -208,7 +209,8 @@ def test_every_reader_refuses_or_accepts_rightly() -> None:
     assert not wrong, "python -m benchmarks.mutate --parser NAME --case N shows more"
     for name, tally in tallies.items():
         assert tally.cases == CASES
-        assert 0 < tally.accepted < CASES, name  # some damage means nothing, and most is found
+        assert tally.accepted < CASES, name  # most damage is found
+        assert tally.accepted or not NIGHTLY, name  # and some means nothing, of some formats little
 
 
 @pytest.mark.csim

@@ -434,7 +434,7 @@ def test_digits_is_a_data_set_by_name(tmp_path: Path) -> None:
 
 def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.tile(np.load(files / "x.npy"), (4000, 1, 1)))
-    code = "import sys; from pcedge.cli import main; sys.argv = sys.argv[1:]; main()"
+    code = "import sys; from pcedge.cli import main; sys.argv = sys.argv[1:]; sys.stderr.write('begun\\n'); main()"
     words = [
         "pcedge",
         "encode",
@@ -448,8 +448,9 @@ def test_interrupt_exits_130(files: Path, tmp_path: Path) -> None:
         "--json",
     ]
     child = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stderr is not None and child.stderr.readline() == b"begun\n"
     try:
-        child.wait(timeout=12)
+        child.wait(timeout=4)
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGINT)
     told, said = child.communicate(timeout=30)

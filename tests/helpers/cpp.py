@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+
+import pytest
 
 from pcedge.toolchain import tools
 
@@ -12,6 +15,11 @@ STRICT = (*tools.CXX_FLAGS, "-Werror", "-Wconversion", "-Wsign-conversion")
 
 #: the other family of integers; without it, all signals have exact widths
 PLAIN = ("-DPCEDGE_PLAIN_INTEGERS",)
+
+
+def compile_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what a test compiles take the other family, in half the time."""
+    monkeypatch.setenv("PCEDGE_CXX", shlex.join([*tools.compiler(), *PLAIN]))
 
 
 #: a layer of an hls4ml model as its sources have it (`export/hls4ml/layer.py`), with an array as hls4ml's

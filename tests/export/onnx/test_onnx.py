@@ -164,13 +164,13 @@ class TestEquality:
             results = ReferenceEvaluator(session.model).run(None, {"symbols": records})
             assert_equal(dict(zip(wanted, results, strict=True)), wanted)
 
-    @examples(usual=120, nightly=480)
+    @examples(usual=60, nightly=480)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4, max_symbols=4))
     def test_onnxruntime_equals_numpy(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 12, missing=data.draw(st.booleans())))
         assert_equal(OrtSession(circuit, quick=True).run(records), expected(circuit, records))
 
-    @settings(max_examples=30)
+    @examples(usual=15, nightly=60)
     @given(data=st.data(), circuit=integer_circuits(max_variables=8, max_symbols=5))
     def test_plain_onnxruntime_and_the_onnx_reference_equal_numpy(
         self, data: st.DataObject, circuit: IntegerCircuit
@@ -182,7 +182,7 @@ class TestEquality:
         results = ReferenceEvaluator(session.model).run(None, {"symbols": records})
         assert_equal(dict(zip(wanted, results, strict=True)), wanted)
 
-    @settings(max_examples=20)
+    @examples(usual=12, nightly=40)
     @given(data=st.data(), circuit=unstructured_circuits())
     def test_an_unstructured_circuit_has_a_likelihood_only(self, data: st.DataObject, circuit: Circuit) -> None:
         integers = quantize(circuit)
@@ -208,7 +208,7 @@ class TestEquality:
 
 
 class TestTrace:
-    @settings(max_examples=40)
+    @examples(usual=20, nightly=80)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4))
     def test_every_step_equals_the_reference(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 6, missing=True, min_records=1))

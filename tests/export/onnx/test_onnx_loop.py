@@ -119,7 +119,7 @@ class TestEquality:
         results = ReferenceEvaluator(session.model).run(None, {"symbols": records})
         assert_equal(dict(zip(expected(circuit, records), results, strict=True)), expected(circuit, records))
 
-    @examples(usual=40, nightly=80)
+    @examples(usual=20, nightly=80)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4, max_symbols=4))
     def test_onnxruntime_equals_numpy(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 12, missing=data.draw(st.booleans())))
@@ -140,7 +140,7 @@ class TestEquality:
         assert session.loops
         assert_equal(session.run(records), expected(circuit, records))
 
-    @settings(max_examples=40)
+    @examples(usual=20, nightly=80)
     @given(data=st.data(), circuit=integer_circuits(max_variables=6, max_states=4))
     def test_every_step_equals_the_reference(self, data: st.DataObject, circuit: IntegerCircuit) -> None:
         records = data.draw(records_for(circuit, 6, missing=True, min_records=1))

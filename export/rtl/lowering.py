@@ -1,0 +1,332 @@
+"""Lowering to the engine in SystemVerilog: rows of the program, and the memories they address (docs/rtl.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import assert_never
+
+import numpy as np
+
+from pcedge.arrays import IntArray
+from pcedge.circuit.rows import SparseRows
+from pcedge.errors import UsageError
+from pcedge.export.program.packing import Column, PackedTable, pack
+from pcedge.export.rtl.rows import Integers, RowPlaces, Shape, place_rows
+from pcedge.export.rtl.size import RtlSize
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
+from pcedge.schedule.program import Program
+from pcedge.schedule.steps import (
+    Align,
+    Down,
+    Init,
+    Interval,
+    Leaf,
+    ListSum,
+    Multiply,
+    Schedule,
+    Step,
+    Up,
+    Zeros,
+)  # fmt: skip
+
+
+class Kind(IntEnum):
+    """Number what a row of the program does; `pc_params.svh` has the same numbers."""
+
+    INIT = 0
+    LEAF = 1
+    UP = 2
+    DOWN = 3
+    #: sums of listed entries, each times a weight where the row says so
+    LIST = 4
+    MULTIPLY = 5
+    ALIGN = 6
+    #: codes a symbol; where it is fused, the LEAF of the same variable behind it too
+    INTERVAL = 7
+    #: products of entries that two lists name
+    GATHER = 8
+    #: the record is done
+    END = 9
+
+
+#: what a row says besides its kind
+FIELDS = (
+    "kind", "zeros", "flag", "target", "target_slot", "a", "a_slot", "b", "b_slot", "rows", "last", "a_rows", "blocks",
+    "weights", "list", "variable", "leaves", "tails",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class RtlImage:
+    """Hold all that the engine reads of one circuit."""
+
+    program: Program
+    size: RtlSize
+    #: rows of both programs, each ended by an END, and what each of `FIELDS` is in them
+    steps: PackedTable
+    columns: dict[str, Column]
+    #: the first row of the likelihood and of the code
+    starts: tuple[int, int]
+    #: rows of both
+    count: int
+    #: tiles of weights, (tiles, macs), up to 2^W
+    tiles: Integers
+    #: entries of lists, (entries, 4): last of its list, no entry, a position, and a second position or a weight
+    lists: Integers
+    #: numbers of leaf tables, (words, table lanes), −1 where a lane has no unit
+    leaves: Integers
+    #: cumulative entries of even and of odd symbols, (words,) each, 0 to 2^L
+    even: Integers
+    odd: Integers
+    #: `cardinality`, and where the tables of that many symbols begin: `even`, `odd`
+    variables: PackedTable
+    #: exponents of tails, a run a layer with tails
+    tails: Integers
+    #: rows and slots of a stream
+    rows: int
+    slots: int
+    #: rows of the longest vector
+    most_rows: int
+
+    @property
+    def circuit(self) -> IntegerCircuit:
+        """Give the circuit."""
+        return self.program.circuit
+
+
+def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
+    """Lay out both programs of a circuit, and what they read.
+
+    Raises:
+        NotStructuredError: the circuit is not structured-decomposable.
+        UsageError: a vector that may be revived is read in parts.
+    """
+    program = Program.of(source).with_given(())
+    circuit = program.circuit
+    _ = circuit.tree
+    memories = _Memories(circuit, size)
+    rows: list[dict[str, int]] = []
+    places = []
+    starts = []
+    for schedule in (program.likelihood, program.code):
+        starts.append(len(rows))
+        placed = place_rows(schedule, size.lanes)
+        places.append(placed)
+        rows += _rows(program, schedule, placed, memories)
+    columns = {
+        name: Column(
+            np.array([row.get(name, 0) for row in rows], dtype=np.int64),
+            np.array([name in row for row in rows], dtype=bool),
+        )
+        for name in FIELDS
+    }
+    even, odd, variables = _tables(circuit, memories.numbers)
+    return RtlImage(
+        program, size, pack(columns), columns, (starts[0], starts[1]), len(rows),
+        _stacked(memories.tiles.parts, size.macs),
+        _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd, variables,
+        _stacked(memories.tails.parts, 0), max(placed.rows for placed in places),
+        max(placed.slots for placed in places), max(row.get("rows", 1) for row in rows),
+    )  # fmt: skip
+
+
+@dataclass
+class _Store:
+    """Collect runs of one memory, each different one once."""
+
+    parts: list[IntArray] = field(default_factory=list)
+    known: dict[bytes, int] = field(default_factory=dict)
+    end: int = 0
+
+    def put(self, run: IntArray) -> int:
+        """Give the address of a run."""
+        address = self.known.setdefault(run.tobytes(), self.end)
+        if address == self.end and len(run):
+            self.parts.append(run)
+            self.end += len(run)
+        return address
+
+
+@dataclass
+class _Memories:
+    """Collect what rows address."""
+
+    circuit: IntegerCircuit
+    size: RtlSize
+    tiles: _Store = field(default_factory=_Store)
+    lists: _Store = field(default_factory=_Store)
+    leaves: _Store = field(default_factory=_Store)
+    tails: _Store = field(default_factory=_Store)
+    #: number of every leaf table among those of as many symbols
+    numbers: dict[int, dict[bytes, int]] = field(default_factory=dict)
+    laid: dict[tuple[object, ...], int] = field(default_factory=dict)
+
+    def matrix(self, layer: int, units: Shape, columns: Shape) -> tuple[int, int]:
+        """Give the first tile of a dense matrix and its blocks of rows."""
+        rows, lanes = self.size.tile_rows, self.size.lanes
+        positions = units.positions
+        blocks = int(positions.max()) // rows + 1
+        key = ("matrix", layer, units.segments, columns.segments)
+        if key not in self.laid:
+            found = self.circuit.layers[layer]
+            assert isinstance(found, IntegerSum) and isinstance(found.weights, np.ndarray)
+            padded = np.zeros((blocks * rows, columns.rows * lanes), dtype=np.int64)
+            padded[np.ix_(positions, columns.positions)] = found.weights
+            tiles = padded.reshape(blocks, rows, columns.rows, lanes).swapaxes(1, 2)
+            self.laid[key] = self.tiles.put(np.ascontiguousarray(tiles.reshape(-1, rows * lanes)))
+        return self.laid[key], blocks
+
+    def sums(self, lists: SparseRows, units: Shape, source: Shape, *, weighted: bool) -> int:
+        """Give the first entry of lists whose entries are added up, one list a lane."""
+        positions = source.positions
+        entries: list[list[int]] = []
+        of_lane = dict(zip(units.positions.tolist(), range(lists.shape[0]), strict=True))
+        for lane in range(units.rows * units.lanes):
+            row = of_lane.get(lane)
+            span = range(0) if row is None else range(int(lists.indptr[row]), int(lists.indptr[row + 1]))
+            for at in span:
+                weight = int(lists.values[at]) if weighted else 0
+                entries.append([int(at == span[-1]), 0, int(positions[lists.indices[at]]), weight])
+            if not span:
+                entries.append([1, 1, 0, 0])
+        return self.lists.put(np.array(entries, dtype=np.int64))
+
+    def gathers(self, step: Multiply, units: Shape, sources: Sequence[Shape]) -> int:
+        """Give the first entry of a list of pairs, one a lane."""
+        entries = np.tile(np.array([1, 1, 0, 0], dtype=np.int64), (units.rows * units.lanes, 1))
+        for column, gather, source in zip((2, 3), step.gathers, sources, strict=True):
+            chosen = source.positions[: step.units] if gather is None else source.positions[gather]
+            entries[units.positions, column] = chosen
+        entries[units.positions, 1] = 0
+        return self.lists.put(entries)
+
+    def leaf(self, layer: int, units: Shape) -> int:
+        """Give the first word of the numbers of a variable's tables."""
+        found = self.circuit.layers[layer]
+        assert isinstance(found, IntegerInput)
+        group = self.numbers.setdefault(found.cumulative.shape[1] - 1, {})
+        words = np.full(units.rows * units.lanes, -1, dtype=np.int64)
+        words[units.positions] = [group.setdefault(row.tobytes(), len(group)) for row in found.cumulative]
+        return self.leaves.put(words.reshape(-1, self.size.table_lanes))
+
+
+def _rows(
+    program: Program, schedule: Schedule, placed: RowPlaces, memories: _Memories
+) -> list[dict[str, int]]:  # fmt: skip
+    rows = []
+    steps = list(schedule.steps)
+    index = 0
+    while index < len(steps):
+        step = steps[index]
+        row = _row(program, schedule, step, placed, memories)
+        following = steps[index + 1] if index + 1 < len(steps) else None
+        if isinstance(step, Interval) and isinstance(following, Leaf) and following.variable == step.variable:
+            leaf = _row(program, schedule, following, placed, memories)
+            if leaf["leaves"] == row["leaves"] and leaf["rows"] == row["a_rows"]:
+                row = leaf | row | {"flag": 1, "zeros": leaf["zeros"]}
+                index += 1
+        rows.append(row)
+        index += 1
+    end = {"kind": int(Kind.END), "zeros": 0, "flag": 0}
+    if schedule.result >= 0:
+        end |= dict(zip(("a", "a_slot"), placed.places[schedule.result], strict=True))
+    return [*rows, end]
+
+
+def _row(
+    program: Program, schedule: Schedule, step: Step, placed: RowPlaces, memories: _Memories
+) -> dict[str, int]:  # fmt: skip
+    zeros = program.zeros(schedule, step)
+    row = {"kind": int(step.op), "zeros": int(zeros), "flag": 0}
+    parts = [placed.part(source) for source in step.sources]
+    for name, source, (_, first) in zip("ab", step.sources, parts, strict=False):
+        row |= {name: first, f"{name}_slot": placed.places[source.value][1]}
+    shapes = [shape for shape, _ in parts]
+    if isinstance(step, Interval):
+        return row | {
+            "a_rows": shapes[0].rows, "variable": step.variable, "leaves": memories.leaf(step.layer, shapes[0])
+        }  # fmt: skip
+    target = placed.shape(step.target)
+    if zeros in (Zeros.REVIVE, Zeros.TAIL) and len(target.segments) > 1:
+        raise UsageError(
+            f"a vector that may be revived, or has tails, must be read as a whole, got parts of {target.segments} units"
+        )
+    row |= dict(zip(("target", "target_slot"), placed.places[step.target], strict=True))
+    row |= {"rows": target.rows, "last": (target.segments[-1] - 1) % target.lanes if len(target.segments) == 1
+            else target.lanes - 1}  # fmt: skip
+    match step:
+        case Init():
+            return row
+        case Leaf():
+            tails = program.circuit.layers[step.layer]
+            assert isinstance(tails, IntegerInput)
+            row |= {"variable": step.variable, "leaves": memories.leaf(step.layer, target), "a_rows": target.rows}
+            if zeros == Zeros.TAIL and tails.tails is not None:
+                row["tails"] = memories.tails.put(np.asarray(tails.tails, dtype=np.int64))
+            return row
+        case Up() | Down():
+            return row | _mixture(program.circuit, step, target, shapes[0], memories)
+        case ListSum():
+            lists = memories.sums(step.lists, target, shapes[0], weighted=False)
+            return row | {"kind": int(Kind.LIST), "list": lists}
+        case Multiply():
+            if all(gather is None for gather in step.gathers):
+                return row
+            return row | {"kind": int(Kind.GATHER), "list": memories.gathers(step, target, shapes)}
+        case Align():
+            return row | {"a_rows": shapes[0].rows}
+        case _:
+            assert_never(step)
+
+
+def _mixture(
+    circuit: IntegerCircuit, step: Up | Down, target: Shape, source: Shape, memories: _Memories
+) -> dict[str, int]:  # fmt: skip
+    layer = circuit.layers[step.layer]
+    assert isinstance(layer, IntegerSum)
+    up = isinstance(step, Up)
+    if isinstance(layer.weights, SparseRows):
+        rows = layer.weights if up else _transposed(layer.weights)
+        lists = memories.sums(rows, target, source, weighted=True)
+        return {"kind": int(Kind.LIST), "flag": 1, "list": lists}
+    units, columns = (target, source) if up else (source, target)
+    address, blocks = memories.matrix(step.layer, units, columns)
+    return {"weights": address, "blocks": blocks, "a_rows": source.rows}
+
+
+def _transposed(rows: SparseRows) -> SparseRows:
+    order = np.argsort(rows.indices, kind="stable")
+    counts = np.bincount(rows.indices, minlength=rows.columns)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    return SparseRows(indptr, rows.row_of_entry[order], rows.values[order], rows.shape[0])
+
+
+def _tables(
+    circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]]
+) -> tuple[Integers, Integers, PackedTable]:  # fmt: skip
+    """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once."""
+    even, odd, starts = [], [], {}
+    ends = [0, 0]
+    for symbols, group in sorted(numbers.items()):
+        tables = np.stack([np.frombuffer(row, dtype=np.int64) for row in group])[:, :-1]
+        starts[symbols] = (symbols, *ends)
+        for side, parts in enumerate((even, odd)):
+            words = tables[:, side::2]
+            parts.append(words.ravel())
+            ends[side] += words.size
+    columns = {
+        name: Column(np.array([starts[symbols][at] for symbols in circuit.cardinalities]), _all(circuit.cardinalities))
+        for at, name in enumerate(("cardinality", "even", "odd"))
+    }
+    return np.concatenate(even), np.concatenate(odd), pack(columns)
+
+
+def _all(items: Sequence[object]) -> np.ndarray:
+    return np.ones(len(items), dtype=bool)
+
+
+def _stacked(parts: list[IntArray], columns: int) -> Integers:
+    empty = np.zeros((0, columns) if columns else 0, dtype=np.int64)
+    return np.concatenate([empty, *parts]).astype(np.int64)

@@ -1,0 +1,132 @@
+// pc_interval_scale: what the bounds of one context share (docs/arithmetic.md, Intervals: n and R).
+//
+// Ports    in_valid, in_tag, in_total: the sum of the context's mantissas, not zero; in_floors: V f of the variable, so
+//          that each may have its own number of symbols. out_valid, out_tag, out_scale: R;
+//          out_zeros: SUM_BITS - len(total), which stands for n = len + L - X, whatever L is: a weighted entry is moved
+//          so far to the left, and its highest X bits are kept.
+// Widths   in_total SUM_BITS, at most 46; in_floors P = SCALE_BITS; out_scale P + 1.
+// Latency  15: leading zeros 2, shift 2, divisor 1, reciprocal 6, product 4. Initiation interval 1.
+// Made of  4 multipliers of 18 x 18 at P 24, 3 at P 16, and the ROM of pc_reciprocal.
+module pc_interval_scale #(
+    parameter int SUM_BITS   = 20,
+    parameter int SCALE_BITS = 24,
+    parameter int PART_BITS  = 18,
+    parameter int TAG_BITS   = 1
+) (
+    input  logic                  clk,
+    input  logic                  rst,
+    input  logic                  in_valid,
+    input  logic [  TAG_BITS-1:0] in_tag,
+    input  logic [  SUM_BITS-1:0] in_total,
+    input  logic [SCALE_BITS-1:0] in_floors,
+    output logic                  out_valid,
+    output logic [  TAG_BITS-1:0] out_tag,
+    output logic [           5:0] out_zeros,
+    output logic [  SCALE_BITS:0] out_scale
+);
+  localparam int GROUPS = (SUM_BITS + 7) / 8;
+  localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1;
+  localparam int KEPT = SUM_BITS > 17 ? SUM_BITS : 17;
+
+  logic [GROUP_BITS-1:0] groups;
+  logic [2:0] rest, held_rest;
+  logic none;
+  pc_leading #(
+      .WIDTH(SUM_BITS)
+  ) leading (
+      .clk(clk),
+      .in(in_total),
+      .out_groups(groups),
+      .out_rest(rest),
+      .out_zero(none)
+  );
+  logic [SUM_BITS-1:0] total_2;
+  pc_delay #(
+      .WIDTH (SUM_BITS),
+      .CYCLES(2)
+  ) counts (
+      .clk(clk),
+      .in (in_total),
+      .out(total_2)
+  );
+  logic [KEPT-1:0] scaled;
+  pc_scale_entry #(
+      .WIDTH(SUM_BITS),
+      .OUT_BITS(KEPT)
+  ) shift (
+      .clk(clk),
+      .in(total_2),
+      .groups(groups),
+      .held_rest(held_rest),
+      .out(scaled)
+  );
+  // rounded up, so that the reciprocal stays below the truth; up to 2^16
+  logic [16:0] divisor;
+  always_ff @(posedge clk) begin
+    held_rest <= rest;
+    divisor <= 17'(scaled[KEPT-1-:16]) + 17'(|scaled[KEPT-17:0]);
+  end
+  logic [17:0] reciprocal;
+  pc_reciprocal inverse (
+      .clk(clk),
+      .in_divisor(divisor),
+      .out_result(reciprocal)
+  );
+  // 2^P less the floors, which are at least 1
+  logic [SCALE_BITS-1:0] room, room_11;
+  always_ff @(posedge clk) room <= -in_floors;
+  pc_delay #(
+      .WIDTH (SCALE_BITS),
+      .CYCLES(10),
+      .MEMORY(1)
+  ) waits (
+      .clk(clk),
+      .in (room),
+      .out(room_11)
+  );
+  logic [SCALE_BITS+17:0] product;
+  pc_product #(
+      .FIRST_BITS (18),
+      .SECOND_BITS(SCALE_BITS),
+      .PART_BITS  (PART_BITS)
+  ) scale (
+      .clk(clk),
+      .in_first(reciprocal),
+      .in_second(room_11),
+      .out(product)
+  );
+  assign out_scale = product[SCALE_BITS+17:17];
+  pc_delay #(
+      .WIDTH (6),
+      .CYCLES(13),
+      .MEMORY(1)
+  ) zeros (
+      .clk(clk),
+      .in (6'({groups, rest})),
+      .out(out_zeros)
+  );
+  pc_delay #(
+      .WIDTH (TAG_BITS),
+      .CYCLES(15),
+      .MEMORY(1)
+  ) tags (
+      .clk(clk),
+      .in (in_tag),
+      .out(out_tag)
+  );
+  logic same;
+  pc_valid #(
+      .CYCLES(15)
+  ) leaves (
+      .clk(clk),
+      .rst(rst),
+      .in_valid(in_valid),
+      .in(1'b0),
+      .out_valid(out_valid),
+      .out(same)
+  );
+  wire unused = &{1'b0, none, same, product[16:0]};
+`ifndef SYNTHESIS
+  always_ff @(posedge clk) if (in_valid && !rst) assert (in_total != '0);
+`endif
+endmodule

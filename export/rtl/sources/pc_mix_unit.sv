@@ -1,0 +1,242 @@
+// pc_mix_unit: UP and DOWN by tiles of weights, TILE_ROWS rows of LANES columns a cycle (docs/rtl.md, Mixing).
+//
+// UP: a tile's rows are targets and its columns sources; DOWN, the other way round, of the same tile. Tiles of the last
+// source end a sum; TILE_ROWS sums UP, LANES sums DOWN. Beats: UP blocks * a_rows, DOWN rows * blocks.
+//
+// Ports    task_*: a step; it is taken when task_ready. row_address and tile_address ask, data comes 2 cycles later.
+//          out_*: rows of accumulators for the writer, whose slot is reserved with `reserve`.
+// Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
+// Latency  from a tile's address to its sum: 6 + ceil(log2 max(LANES, TILE_ROWS)), then 2 to out.
+`include "pc_types.svh"
+module pc_mix_unit #(
+    localparam int WEIGHT = WEIGHT_BITS + 1,
+    localparam int ADDRESS_BITS = STREAM_BITS + ROW_ADDRESS_BITS,
+    localparam int PRODUCT_BITS = WEIGHT + STATE_BITS,
+    localparam int LEVELS = $clog2(LANES > TILE_ROWS ? LANES : TILE_ROWS),
+    localparam int GROUPS = LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
+    localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1
+) (
+    input logic clk,
+    input logic rst,
+    input logic task_valid,
+    output logic task_ready,
+    input task_t task_in,
+    output logic [STREAM_BITS-1:0] row_stream,
+    output logic [ROW_ADDRESS_BITS-1:0] row_address,
+    input logic [LANES*STATE_BITS-1:0] row_data,
+    output logic [TILE_BITS-1:0] tile_address,
+    input logic [MACS*WEIGHT-1:0] tile_data,
+    output logic reserve,
+    input logic free,
+    output logic out_valid,
+    output logic out_last,
+    output logic [LANES*MIX_BITS-1:0] out_row,
+    output meta_t out_meta
+);
+  // ---- which tile
+  task_t now;
+  logic busy;
+  logic [BLOCK_BITS-1:0] block;   // of TILE_ROWS rows of the matrix
+  logic [ROW_COUNT_BITS-1:0] column;  // of LANES columns
+  logic [GROUP_BITS-1:0] group;
+  logic [ROW_ADDRESS_BITS-1:0] source;
+  logic [TILE_BITS-1:0] tile;
+  wire up = now.step.kind == KIND_UP;
+  wire [ROW_COUNT_BITS-1:0] columns = up ? now.step.a_rows : now.step.rows;
+  wire last_block = block == now.step.blocks - 1'b1;
+  wire last_column = column == columns - 1'b1;
+  wire last_source = up ? last_column : last_block;
+  wire last_beat = last_block && last_column;
+  wire last_group = group == GROUP_BITS'(GROUPS - 1);
+  assign task_ready = (!busy || last_beat) && free;
+  assign reserve = task_valid && task_ready;
+  always_ff @(posedge clk) begin
+    if (busy) begin
+      if (up) begin
+        tile <= tile + 1'b1;
+        column <= last_column ? '0 : column + 1'b1;
+        source <= last_column ? now.step.a : source + 1'b1;
+        if (last_column) begin
+          block <= block + 1'b1;
+          group <= last_group ? '0 : group + 1'b1;
+        end
+      end else begin
+        block <= last_block ? '0 : block + 1'b1;
+        group <= last_block || last_group ? '0 : group + 1'b1;
+        source <= last_block ? now.step.a : source + ROW_ADDRESS_BITS'(last_group);
+        // a column's tiles lie `columns` apart, the next column's begin one behind its first
+        tile <= last_block ? now.step.weights + TILE_BITS'(column) + 1'b1 : tile + TILE_BITS'(columns);
+        if (last_block) column <= column + 1'b1;
+      end
+      if (last_beat) busy <= 1'b0;
+    end
+    if (reserve) begin
+      now <= task_in;
+      busy <= 1'b1;
+      block <= '0;
+      column <= '0;
+      group <= '0;
+      source <= task_in.step.a;
+      tile <= task_in.step.weights;
+    end
+    if (rst) busy <= 1'b0;
+  end
+  assign row_stream = now.stream;
+  assign row_address = source;
+  assign tile_address = tile;
+
+  // ---- what belongs to a tile on its way
+  typedef struct packed {
+    logic up;
+    logic keep;
+    logic tail;
+    logic first;  // source
+    logic last;
+    logic row_last;  // the row of sums is whole
+    logic step_last;
+    logic [GROUP_BITS-1:0] group;
+  } beat_t;
+  localparam int BEAT_BITS = 7 + GROUP_BITS;
+  beat_t beat_0, beat_2, beat_3, beat_s;
+  assign beat_0.up = up;
+  assign beat_0.keep = KEEPS != 0 && now.step.zeros[1];
+  assign beat_0.tail = KEEPS != 0 && now.step.zeros == ZEROS_TAIL;
+  assign beat_0.first = up ? column == '0 : block == '0;
+  assign beat_0.last = last_source;
+  assign beat_0.row_last = !up || last_group || last_block;
+  assign beat_0.step_last = last_beat;
+  assign beat_0.group = group;
+  logic valid_2, valid_3, valid_s;
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(2)) to_2 (
+      .clk(clk), .rst(rst), .in_valid(busy), .in(beat_0), .out_valid(valid_2), .out(beat_2)
+  );
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(1)) to_3 (
+      .clk(clk), .rst(rst), .in_valid(valid_2), .in(beat_2), .out_valid(valid_3), .out(beat_3)
+  );
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(1 + LEVELS)) to_s (
+      .clk(clk), .rst(rst), .in_valid(valid_3), .in(beat_3), .out_valid(valid_s), .out(beat_s)
+  );
+
+  // ---- operands: a source for every weight
+  logic [MACS*STATE_BITS-1:0] operand;
+  logic [MACS*WEIGHT-1:0] weight;
+  logic [MACS-1:0] some;  // the source's mantissa is not 0
+  wire [TILE_ROWS*STATE_BITS-1:0] part = (TILE_ROWS * STATE_BITS)'(
+      row_data >> (GROUPS > 1 ? 32'(beat_2.group) * (TILE_ROWS * STATE_BITS) : 0));
+  for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_row
+    for (genvar c = 0; c < LANES; ++c) begin : g_column
+      localparam int AT = r * LANES + c;
+      wire [STATE_BITS-1:0] mantissa =
+          beat_2.up ? row_data[c*STATE_BITS+:STATE_BITS] : part[r*STATE_BITS+:STATE_BITS];
+      always_ff @(posedge clk) begin
+        operand[AT*STATE_BITS+:STATE_BITS] <=
+            beat_2.keep && mantissa == STATE_BITS'(1) ? '0 : mantissa;
+        some[AT] <= mantissa != '0;
+      end
+    end
+  end
+  always_ff @(posedge clk) weight <= tile_data;
+
+  // ---- products, and sums of them: over columns up, over rows down
+  logic [MACS*PRODUCT_BITS-1:0] product;
+  logic [MACS-1:0] possible;
+  for (genvar at = 0; at < MACS; ++at) begin : g_product
+    wire [WEIGHT-1:0] w = weight[at*WEIGHT+:WEIGHT];
+    wire [STATE_BITS-1:0] v = operand[at*STATE_BITS+:STATE_BITS];
+    always_ff @(posedge clk) begin
+      // a weight of 0 with a tail is 2^-4 of a weight of 1
+      product[at*PRODUCT_BITS+:PRODUCT_BITS] <=
+          beat_3.tail && w == '0 ? PRODUCT_BITS'(v >> 4) : PRODUCT_BITS'(w) * PRODUCT_BITS'(v);
+      possible[at] <= some[at] && (beat_3.tail || w != '0);
+    end
+  end
+  localparam int UP_BITS = PRODUCT_BITS + $clog2(LANES);
+  localparam int DOWN_BITS = PRODUCT_BITS + $clog2(TILE_ROWS);
+  logic [LANES*MIX_BITS-1:0] sums_up, sums_down;
+  logic [LANES-1:0] ways_up, ways_down;
+  for (genvar r = 0; r < LANES; ++r) begin : g_up
+    if (r < TILE_ROWS) begin : g_sum
+      logic [UP_BITS-1:0] sum;
+      logic [LANES*PRODUCT_BITS-1:0] terms;
+      assign terms = product[r*LANES*PRODUCT_BITS+:LANES*PRODUCT_BITS];
+      pc_adder_tree #(.COUNT(LANES), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
+      logic [UP_BITS-1:0] late;
+      pc_delay #(.WIDTH(UP_BITS), .CYCLES(LEVELS - $clog2(LANES))) wait_ (.clk(clk), .in(sum), .out(late));
+      assign sums_up[r*MIX_BITS+:MIX_BITS] = MIX_BITS'(late);
+      pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|possible[r*LANES+:LANES]), .out(ways_up[r]));
+    end else begin : g_none
+      assign sums_up[r*MIX_BITS+:MIX_BITS] = '0;
+      assign ways_up[r] = 1'b0;
+    end
+  end
+  for (genvar c = 0; c < LANES; ++c) begin : g_down
+    logic [TILE_ROWS*PRODUCT_BITS-1:0] terms;
+    logic [TILE_ROWS-1:0] ways;
+    for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_term
+      assign terms[r*PRODUCT_BITS+:PRODUCT_BITS] = product[(r*LANES+c)*PRODUCT_BITS+:PRODUCT_BITS];
+      assign ways[r] = possible[r*LANES+c];
+    end
+    logic [DOWN_BITS-1:0] sum, late;
+    pc_adder_tree #(.COUNT(TILE_ROWS), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
+    pc_delay #(.WIDTH(DOWN_BITS), .CYCLES(LEVELS - $clog2(TILE_ROWS))) wait_ (.clk(clk), .in(sum), .out(late));
+    assign sums_down[c*MIX_BITS+:MIX_BITS] = MIX_BITS'(late);
+    pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|ways), .out(ways_down[c]));
+  end
+
+  // ---- accumulators
+  logic [LANES*MIX_BITS-1:0] total;
+  logic [LANES-1:0] way;
+  beat_t beat_a;
+  logic valid_a;
+  for (genvar lane = 0; lane < LANES; ++lane) begin : g_total
+    wire [MIX_BITS-1:0] term = beat_s.up ? sums_up[lane*MIX_BITS+:MIX_BITS] : sums_down[lane*MIX_BITS+:MIX_BITS];
+    wire step_way = beat_s.up ? ways_up[lane] : ways_down[lane];
+    always_ff @(posedge clk)
+      if (valid_s) begin
+        total[lane*MIX_BITS+:MIX_BITS] <= (beat_s.first ? '0 : total[lane*MIX_BITS+:MIX_BITS]) + term;
+        way[lane] <= step_way || (!beat_s.first && way[lane]);
+      end
+  end
+  always_ff @(posedge clk) begin
+    valid_a <= valid_s && beat_s.last && !rst;
+    beat_a  <= beat_s;
+  end
+
+  // ---- rows: a sum of nothing that is possible is 1; UP puts groups side by side
+  logic [LANES*MIX_BITS-1:0] sums, row;
+  always_comb begin
+    for (int lane = 0; lane < LANES; lane = lane + 1) begin
+      sums[lane*MIX_BITS+:MIX_BITS] = total[lane*MIX_BITS+:MIX_BITS];
+      if (beat_a.keep && way[lane] && total[lane*MIX_BITS+:MIX_BITS] == '0)
+        sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1);
+    end
+  end
+  localparam int GROUP_WIDTH = TILE_ROWS * MIX_BITS;
+  always_ff @(posedge clk) begin
+    out_valid <= valid_a && beat_a.row_last && !rst;
+    out_last  <= beat_a.step_last;
+    if (valid_a) begin
+      if (!beat_a.up) row <= sums;
+      else
+        for (int g = 0; g < GROUPS; g = g + 1) begin
+          if (GROUP_BITS'(g) == beat_a.group) row[g*GROUP_WIDTH+:GROUP_WIDTH] <= sums[GROUP_WIDTH-1:0];
+          else if (beat_a.group == '0) row[g*GROUP_WIDTH+:GROUP_WIDTH] <= '0;
+        end
+    end
+  end
+  assign out_row = row;
+
+  // ---- where it goes: a step's meta waits until its last row, at most as many as the writer has slots
+  meta_t meta;
+  assign meta.stream = task_in.stream;
+  assign meta.target = task_in.step.target;
+  assign meta.target_slot = task_in.step.target_slot;
+  assign meta.zeros = task_in.step.zeros;
+  assign meta.bypass = 1'b0;
+  assign meta.masked = task_in.step.zeros == ZEROS_REVIVE || task_in.step.zeros == ZEROS_TAIL;
+  assign meta.last = task_in.step.last;
+  assign meta.exponent = 33'(task_in.a_exponent) - 33'(WEIGHT_BITS);
+  pc_metas metas (
+      .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
+  );
+endmodule

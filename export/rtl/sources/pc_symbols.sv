@@ -1,0 +1,183 @@
+// pc_symbols: the symbols of every stream's records, two sides each: one is at work, one comes in or goes out
+// (docs/rtl.md, Ports).
+//
+// Ports    start, gives: a job begins; it takes records, or gives them (a decoder's).
+//          in_*: a word a symbol, of every stream; a record ends with in_last. One that ends early has missing symbols
+//          in its place, what comes behind its last one is dropped; both set bad_frame.
+//          ready: the stream's next record may begin. record_done: its work is done, the sides change places.
+//          read_*: a symbol of the record at work, 2 cycles later. write_*: a symbol that a decoder found.
+//          out_*: the records of a decoder, a word a symbol.
+`include "pc_types.svh"
+module pc_symbols #(
+    localparam int PLACES = 2 * STREAMS * VARIABLES,
+    localparam int PLACE_BITS = $clog2(PLACES)
+) (
+    input logic clk,
+    input logic rst,
+    input logic start,
+    input logic gives,
+    input logic [STREAMS-1:0] in_valid,
+    output logic [STREAMS-1:0] in_ready,
+    input logic [STREAMS*32-1:0] in_data,
+    input logic [STREAMS-1:0] in_last,
+    output logic [STREAMS-1:0] ready,
+    output logic [STREAMS-1:0] side,
+    input logic record_done,
+    input logic [STREAM_BITS-1:0] record_stream,
+    input logic read,
+    input logic [STREAM_BITS-1:0] read_stream,
+    input logic read_side,
+    input logic [VARIABLE_BITS-1:0] read_variable,
+    output logic [SYMBOL_BITS-1:0] read_data,
+    input logic write,
+    input logic [STREAM_BITS-1:0] write_stream,
+    input logic [VARIABLE_BITS-1:0] write_variable,
+    input logic [SYMBOL_BITS-1:0] write_symbol,
+    output logic [STREAMS-1:0] out_valid,
+    input logic [STREAMS-1:0] out_ready,
+    output logic [STREAMS*32-1:0] out_data,
+    output logic [STREAMS-1:0] out_last,
+    output logic bad_frame,
+    output logic empty
+);
+  localparam logic [VARIABLE_BITS-1:0] LAST = VARIABLE_BITS'(VARIABLES - 1);
+  function automatic logic [PLACE_BITS-1:0] place_of(
+      input logic [STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
+    place_of = PLACE_BITS'((2 * 32'(stream) + 32'(side_)) * VARIABLES + 32'(variable));
+  endfunction
+  logic gives_now;
+  logic [STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
+  logic [STREAMS-1:0] other;  // the side that comes in or goes out
+  logic [STREAMS*VARIABLE_BITS-1:0] count;
+  logic [STREAMS-1:0] filling, dropping;
+  wire [STREAMS-1:0] full_here = (side & full_1) | (~side & full_0);
+  wire [STREAMS-1:0] full_other = (other & full_1) | (~other & full_0);
+  assign ready = gives_now ? ~full_here : full_here;
+  assign empty = full_0 == '0 && full_1 == '0 && out_valid == '0;
+
+  // ---- records come in: one word a cycle, of one stream
+  logic take;
+  logic [STREAM_BITS-1:0] in_stream;
+  wire [STREAMS-1:0] wants = gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & (in_valid | filling);
+  pc_pick #(.COUNT(STREAMS)) in_pick (
+      .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .place(in_stream));
+  logic [31:0] word;
+  logic word_last, is_filling, is_dropping;
+  logic [VARIABLE_BITS-1:0] in_variable;
+  always_comb begin
+    word = '0;
+    word_last = 1'b0;
+    is_filling = 1'b0;
+    is_dropping = 1'b0;
+    in_variable = '0;
+    in_ready = '0;
+    for (int s = 0; s < STREAMS; s = s + 1)
+      if (STREAM_BITS'(s) == in_stream) begin
+        word = in_data[32*s+:32];
+        word_last = in_last[s];
+        is_filling = filling[s];
+        is_dropping = dropping[s];
+        in_variable = count[s*VARIABLE_BITS+:VARIABLE_BITS];
+        in_ready[s] = take && !filling[s];
+      end
+  end
+  // a word beyond the symbols is the last symbol but one of its width, which is beyond every alphabet
+  localparam logic [SYMBOL_BITS-1:0] BEYOND = {{(SYMBOL_BITS - 1) {1'b1}}, 1'b0};
+  wire [SYMBOL_BITS-1:0] in_symbol = is_filling || word == '1 ? '1
+      : word >= 32'((1 << SYMBOL_BITS) - 1) ? BEYOND : word[SYMBOL_BITS-1:0];
+  wire whole = take && !is_dropping && in_variable == LAST;
+
+  // ---- records go out: at most one word of a stream under way
+  logic read_out;
+  logic [STREAM_BITS-1:0] out_stream, out_stream_2;
+  logic [STREAMS-1:0] under_way;
+  wire [STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
+  pc_pick #(.COUNT(STREAMS)) out_pick (
+      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .place(out_stream));
+  logic [VARIABLE_BITS-1:0] out_variable;
+  logic out_side;
+  always_comb begin
+    out_variable = '0;
+    out_side = 1'b0;
+    for (int s = 0; s < STREAMS; s = s + 1)
+      if (STREAM_BITS'(s) == out_stream) begin
+        out_variable = count[s*VARIABLE_BITS+:VARIABLE_BITS];
+        out_side = other[s];
+      end
+  end
+  logic out_come, out_end_2;
+  pc_valid #(.WIDTH(STREAM_BITS + 1), .CYCLES(2)) out_late (
+      .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == LAST}), .out_valid(out_come),
+      .out({out_stream_2, out_end_2}));
+
+  // ---- the memory
+  logic [SYMBOL_BITS-1:0] memory[PLACES];
+  wire put = write || (take && !is_dropping);
+  logic write_side;
+  always_comb begin
+    write_side = 1'b0;
+    for (int s = 0; s < STREAMS; s = s + 1)
+      if (STREAM_BITS'(s) == (write ? write_stream : in_stream)) write_side = write ? side[s] : other[s];
+  end
+  wire [PLACE_BITS-1:0] put_place = place_of(
+      write ? write_stream : in_stream, write_side, write ? write_variable : in_variable);
+  wire [PLACE_BITS-1:0] get_place =
+      read ? place_of(read_stream, read_side, read_variable) : place_of(out_stream, out_side, out_variable);
+  logic [SYMBOL_BITS-1:0] got;
+  always_ff @(posedge clk) begin
+    if (put) memory[put_place] <= write ? write_symbol : in_symbol;
+    got <= memory[get_place];
+    read_data <= got;
+  end
+
+  always_ff @(posedge clk) begin
+    if (start) gives_now <= gives;
+    for (int s = 0; s < STREAMS; s = s + 1) begin
+      if (take && STREAM_BITS'(s) == in_stream) begin
+        if (is_dropping) dropping[s] <= !word_last;
+        else begin
+          count[s*VARIABLE_BITS+:VARIABLE_BITS] <= whole ? '0 : in_variable + 1'b1;
+          filling[s] <= !whole && (is_filling || word_last);
+          dropping[s] <= whole && !is_filling && !word_last;
+          if (whole) begin
+            other[s] <= !other[s];
+            if (other[s]) full_1[s] <= 1'b1;
+            else full_0[s] <= 1'b1;
+          end
+        end
+      end
+      if (record_done && STREAM_BITS'(s) == record_stream) begin
+        side[s] <= !side[s];
+        if (side[s]) full_1[s] <= gives_now;
+        else full_0[s] <= gives_now;
+      end
+      if (read_out && STREAM_BITS'(s) == out_stream) under_way[s] <= 1'b1;
+      if (out_come && STREAM_BITS'(s) == out_stream_2) begin
+        under_way[s] <= 1'b0;
+        out_valid[s] <= 1'b1;
+        out_data[32*s+:32] <= 32'(read_data);
+        out_last[s] <= out_end_2;
+        count[s*VARIABLE_BITS+:VARIABLE_BITS] <= out_end_2 ? '0 : count[s*VARIABLE_BITS+:VARIABLE_BITS] + 1'b1;
+        if (out_end_2) begin
+          other[s] <= !other[s];
+          if (other[s]) full_1[s] <= 1'b0;
+          else full_0[s] <= 1'b0;
+        end
+      end
+      if (out_valid[s] && out_ready[s]) out_valid[s] <= 1'b0;
+    end
+    bad_frame <= take && !is_dropping && !is_filling && (whole != word_last);
+    if (rst || start) begin
+      full_0 <= '0;
+      full_1 <= '0;
+      side <= '0;
+      other <= '0;
+      count <= '0;
+      filling <= '0;
+      dropping <= '0;
+      under_way <= '0;
+      out_valid <= '0;
+      bad_frame <= 1'b0;
+    end
+  end
+endmodule

@@ -1,0 +1,302 @@
+// pc_table_unit: readings of leaf tables, TABLE_LANES tables a cycle (docs/rtl.md, Tables).
+//
+// A pass goes through the leaves of one variable. It reads of every table the entries of a symbol and of the next one:
+// even symbols' entries are in one memory, odd ones' in another, so neighbours come at once. Their difference is a
+// LEAF's count; weighted with the context, both ends of an interval. A decoder's probe weighs one entry.
+//
+// Ports    pass_*: a pass. symbol_*: of the record, 2 cycles later; variable_*, leaf_*, even_*, odd_*, tail_*: memories,
+//          2 cycles each. row_*: a row of the context, always granted. out_*: rows of counts for the writer.
+//          weighed_*: what a pass with a context found. bad: a symbol was beyond its variable's.
+// Latency  4 from a pass to its first beat, hidden behind the beats of the pass before; 10 + log2 TABLE_LANES from a
+//          beat to what was weighed.
+`include "pc_types.svh"
+module pc_table_unit #(
+    localparam int GROUPS = LANES / TABLE_LANES,
+    localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
+    localparam int LANE_LEVELS = $clog2(TABLE_LANES),
+    localparam int ENTRY = LEAF_BITS + 1,
+    localparam int NUMBER = NUMBER_BITS + 1
+) (
+    input logic clk,
+    input logic rst,
+    input logic pass_valid,
+    output logic pass_ready,
+    input pass_t pass_in,
+    output logic [STREAM_BITS-1:0] symbol_stream,
+    output logic symbol_side,
+    output logic [VARIABLE_BITS-1:0] symbol_variable,
+    input logic [SYMBOL_BITS-1:0] symbol_data,
+    output logic [VARIABLE_BITS-1:0] variable_address,
+    input logic [VARIABLE_WIDTH-1:0] variable_data,
+    output logic [TAIL_ADDRESS_BITS-1:0] tail_address,
+    input logic [3:0] tail_data,
+    output logic [LEAF_ADDRESS_BITS-1:0] leaf_address,
+    input logic [TABLE_LANES*NUMBER-1:0] leaf_data,
+    output logic [TABLE_LANES*EVEN_BITS-1:0] even_address,
+    input logic [TABLE_LANES*ENTRY-1:0] even_data,
+    output logic [TABLE_LANES*ODD_BITS-1:0] odd_address,
+    input logic [TABLE_LANES*ENTRY-1:0] odd_data,
+    output logic row_read,
+    output logic [STREAM_BITS-1:0] row_stream,
+    output logic [ROW_ADDRESS_BITS-1:0] row_address,
+    input logic [LANES*STATE_BITS-1:0] row_data,
+    output logic reserve,
+    input logic free,
+    output logic out_valid,
+    output logic out_last,
+    output logic [LANES*COUNT_BITS-1:0] out_row,
+    output meta_t out_meta,
+    output logic weighed_valid,
+    output weighed_t weighed,
+    output logic bad
+);
+  localparam logic [SYMBOL_BITS-1:0] MISSING = '1;
+
+  // ---- set-up: the variable's record and the symbol. The next pass waits here while one is at work
+  pass_t next;
+  logic next_valid;
+  logic [2:0] ready_in;  // one bit a cycle until all of it is known
+  logic begins;
+  variable_t next_record;
+  logic [SYMBOL_BITS-1:0] next_symbol;
+  logic next_missing, next_ends, next_beyond;
+  assign pass_ready = (!next_valid || begins) && free;
+  wire accept = pass_valid && pass_ready;
+  assign reserve = accept && pass_in.leaf;
+  assign symbol_stream = pass_in.work.stream;
+  assign symbol_side = pass_in.side;
+  assign symbol_variable = pass_in.work.step.variable;
+  assign variable_address = pass_in.work.step.variable;
+  variable_t record;
+  assign record = variable_of(variable_data, next.work.step.variable);
+  wire [SYMBOL_BITS-1:0] found = next.given ? next.symbol : symbol_data;
+  wire missing = !next.given && !next.weigh && found == MISSING;
+  wire beyond = !missing && (SYMBOL_BITS + 1)'(found) >= (SYMBOL_BITS + 1)'(record.cardinality);
+  always_ff @(posedge clk) begin
+    bad <= 1'b0;
+    ready_in <= {1'b0, ready_in[2:1]};
+    if (ready_in[1]) begin
+      next_record <= record;
+      next_missing <= missing;
+      next_symbol <= missing ? '0 : beyond ? SYMBOL_BITS'(record.cardinality - 1'b1) : found;
+      next_beyond <= beyond;
+      bad <= beyond && !next.given;
+    end
+    if (ready_in[0]) next_ends <= (SYMBOL_BITS + 1)'(next_symbol) + 1'b1 == (SYMBOL_BITS + 1)'(next_record.cardinality);
+    if (begins) next_valid <= 1'b0;
+    if (accept) begin
+      next <= pass_in;
+      next_valid <= 1'b1;
+      ready_in <= 3'b100;
+    end
+    if (rst) begin
+      next_valid <= 1'b0;
+      ready_in <= '0;
+      bad <= 1'b0;
+    end
+  end
+
+  // ---- beats
+  pass_t now;
+  logic busy, missing_now, ends_now, beyond_now;
+  variable_t record_now;
+  logic [SYMBOL_BITS-1:0] symbol_now;
+  logic [ROW_COUNT_BITS-1:0] row;
+  logic [GROUP_BITS-1:0] group;
+  logic [LEAF_ADDRESS_BITS-1:0] leaf;
+  wire last_group = group == GROUP_BITS'(GROUPS - 1);
+  wire last_beat = last_group && row == now.work.step.a_rows - 1'b1;
+  assign begins = next_valid && ready_in == '0 && (!busy || last_beat);
+  assign leaf_address = leaf;
+  assign row_read = busy && now.weigh && group == '0;
+  assign row_stream = now.work.stream;
+  assign row_address = now.work.step.a + ROW_ADDRESS_BITS'(row);
+  assign tail_address = now.work.step.tails + TAIL_ADDRESS_BITS'(symbol_now);
+  always_ff @(posedge clk) begin
+    if (busy) begin
+      leaf <= leaf + 1'b1;
+      group <= last_group ? '0 : group + 1'b1;
+      if (last_group) row <= row + 1'b1;
+      if (last_beat) busy <= 1'b0;
+    end
+    if (begins) begin
+      now <= next;
+      record_now <= next_record;
+      symbol_now <= next_symbol;
+      missing_now <= next_missing;
+      ends_now <= next_ends;
+      beyond_now <= next_beyond;
+      busy <= 1'b1;
+      row <= '0;
+      group <= '0;
+      leaf <= next.work.step.leaves;
+    end
+    if (rst) busy <= 1'b0;
+  end
+
+  // ---- what belongs to a beat on its way
+  typedef struct packed {
+    logic probe;
+    logic weigh;
+    logic leaf;
+    logic missing;
+    logic beyond;
+    logic ends;   // the next symbol's entry is 2^L
+    logic first;
+    logic last;
+    logic row_last;
+    logic tail;
+    logic [GROUP_BITS-1:0] group;
+    logic [STREAM_BITS-1:0] stream;
+    logic [SYMBOL_BITS-1:0] symbol;
+    logic [SYMBOL_BITS:0] cardinality;
+  } beat_t;
+  localparam int BEAT_BITS = 11 + GROUP_BITS + STREAM_BITS + 2 * SYMBOL_BITS;
+  beat_t b0, b2, b3, b5, b7, b8, b9, bs;
+  assign b0.probe = now.probe;
+  assign b0.weigh = now.weigh;
+  assign b0.leaf = now.leaf;
+  assign b0.missing = missing_now;
+  assign b0.ends = ends_now;
+  assign b0.beyond = beyond_now;
+  assign b0.first = group == '0 && row == '0;
+  assign b0.last = last_beat;
+  assign b0.row_last = last_group;
+  assign b0.tail = HAS_TAILS != 0 && now.work.step.zeros == ZEROS_TAIL;
+  assign b0.group = group;
+  assign b0.stream = now.work.stream;
+  assign b0.symbol = symbol_now;
+  assign b0.cardinality = (SYMBOL_BITS + 1)'(record_now.cardinality);
+  logic v2, v3, v5, v7, v8, v9, vs;
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(2)) d2 (
+      .clk(clk), .rst(rst), .in_valid(busy), .in(b0), .out_valid(v2), .out(b2));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(1)) d3 (
+      .clk(clk), .rst(rst), .in_valid(v2), .in(b2), .out_valid(v3), .out(b3));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(2)) d5 (
+      .clk(clk), .rst(rst), .in_valid(v3), .in(b3), .out_valid(v5), .out(b5));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(2)) d7 (
+      .clk(clk), .rst(rst), .in_valid(v5), .in(b5), .out_valid(v7), .out(b7));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(1)) d8 (
+      .clk(clk), .rst(rst), .in_valid(v7), .in(b7), .out_valid(v8), .out(b8));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(1)) d9 (
+      .clk(clk), .rst(rst), .in_valid(v8), .in(b8), .out_valid(v9), .out(b9));
+  pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(LANE_LEVELS)) ds (
+      .clk(clk), .rst(rst), .in_valid(v9), .in(b9), .out_valid(vs), .out(bs));
+
+  // where a table begins: its number times its entries. Beats of a pass follow each other, and the set-up of the next
+  // one takes longer than its beats are on their way to here, so the record is still the pass's own in stage 4
+  logic [EVEN_BITS-1:0] evens_3, even_base_3;
+  logic [ODD_BITS-1:0] odds_3, odd_base_3;
+  variable_t r1, r2;
+  logic [SYMBOL_BITS-1:0] s1, s2;
+  always_ff @(posedge clk) begin
+    r1 <= record_now;
+    r2 <= r1;
+    s1 <= symbol_now;
+    s2 <= s1;
+    evens_3 <= (EVEN_BITS'(r2.cardinality) + EVEN_BITS'(1)) >> 1;
+    odds_3 <= ODD_BITS'(r2.cardinality >> 1);
+    even_base_3 <= r2.even + EVEN_BITS'((32'(s2) + 32'd1) >> 1);
+    odd_base_3 <= ODD_BITS'(r2.odd) + ODD_BITS'(s2 >> 1);
+  end
+  logic [TABLE_LANES-1:0] unit_3, unit_8;
+  logic [TABLE_LANES*EVEN_BITS-1:0] even_at;
+  logic [TABLE_LANES*ODD_BITS-1:0] odd_at;
+  logic [LANES*STATE_BITS-1:0] held_row;
+  logic [TABLE_LANES*STATE_BITS-1:0] context_3, context_8;
+  wire [LANES*STATE_BITS-1:0] row_now = b2.group == '0 ? row_data : held_row;
+  always_ff @(posedge clk) begin
+    if (v2 && b2.group == '0) held_row <= row_data;
+    context_3 <= (TABLE_LANES * STATE_BITS)'(row_now >> (GROUPS > 1 ? 32'(b2.group) * (TABLE_LANES * STATE_BITS) : 0));
+  end
+  pc_delay #(.WIDTH(TABLE_LANES*STATE_BITS), .CYCLES(5)) context_late (.clk(clk), .in(context_3), .out(context_8));
+  pc_delay #(.WIDTH(TABLE_LANES), .CYCLES(5)) unit_late (.clk(clk), .in(unit_3), .out(unit_8));
+  logic [3:0] tail_3, tail_8;
+  always_ff @(posedge clk) begin
+    tail_3 <= tail_data;
+  end
+  pc_delay #(.WIDTH(4), .CYCLES(5)) tail_late (.clk(clk), .in(tail_3), .out(tail_8));
+
+  // ---- entries, products, sums
+  localparam int PRODUCT_BITS = STATE_BITS + ENTRY;
+  logic [TABLE_LANES*PRODUCT_BITS-1:0] low_9, high_9;
+  logic [TABLE_LANES*STATE_BITS-1:0] context_9;
+  logic [TABLE_LANES*COUNT_BITS-1:0] count_9;
+  for (genvar l = 0; l < TABLE_LANES; ++l) begin : g_lane
+    logic [NUMBER_BITS-1:0] number_3;
+    logic [EVEN_BITS-1:0] even_product, even_base_4;
+    logic [ODD_BITS-1:0] odd_product, odd_base_4;
+    always_ff @(posedge clk) begin
+      unit_3[l] <= !leaf_data[l*NUMBER+NUMBER_BITS];
+      number_3 <= leaf_data[l*NUMBER+:NUMBER_BITS];
+      even_product <= EVEN_BITS'(number_3 * evens_3);
+      odd_product <= ODD_BITS'(number_3 * odds_3);
+      even_base_4 <= even_base_3;
+      odd_base_4 <= odd_base_3;
+      even_at[l*EVEN_BITS+:EVEN_BITS] <= even_product + even_base_4;
+      odd_at[l*ODD_BITS+:ODD_BITS] <= odd_product + odd_base_4;
+    end
+    wire [ENTRY-1:0] even_entry = even_data[l*ENTRY+:ENTRY];
+    wire [ENTRY-1:0] odd_entry = odd_data[l*ENTRY+:ENTRY];
+    logic [ENTRY-1:0] low_8, high_8;
+    wire [ENTRY-1:0] count = b8.missing ? ENTRY'(1) << LEAF_BITS : high_8 - low_8;
+    always_ff @(posedge clk) begin
+      low_8 <= b7.symbol[0] ? odd_entry : even_entry;
+      high_8 <= b7.ends ? ENTRY'(1) << LEAF_BITS : b7.symbol[0] ? even_entry : odd_entry;
+      // lanes without a unit have a context of 0
+      low_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(low_8);
+      high_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(high_8);
+      if (!unit_8[l]) count_9[l*COUNT_BITS+:COUNT_BITS] <= '0;
+      else if (HAS_TAILS != 0 && b8.tail)
+        count_9[l*COUNT_BITS+:COUNT_BITS] <=
+            count == '0 ? COUNT_BITS'(1) << (TAIL_BITS - 32'(tail_8)) : COUNT_BITS'(count) << TAIL_BITS;
+      else count_9[l*COUNT_BITS+:COUNT_BITS] <= COUNT_BITS'(count);
+    end
+  end
+  always_ff @(posedge clk) context_9 <= context_8;
+  assign even_address = even_at;
+  assign odd_address = odd_at;
+  localparam int SUM_BITS = PRODUCT_BITS + LANE_LEVELS;
+  logic [SUM_BITS-1:0] low_s, high_s;
+  logic [STATE_BITS+LANE_LEVELS-1:0] context_s;
+  pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(PRODUCT_BITS)) low_tree (.clk(clk), .in(low_9), .out(low_s));
+  pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(PRODUCT_BITS)) high_tree (.clk(clk), .in(high_9), .out(high_s));
+  pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(STATE_BITS)) context_tree (.clk(clk), .in(context_9), .out(context_s));
+  always_ff @(posedge clk) begin
+    weighed_valid <= vs && bs.weigh && bs.last && !rst;
+    if (vs) begin
+      weighed.low <= (bs.first ? '0 : weighed.low) + WEIGHTED_BITS'(low_s);
+      weighed.high <= (bs.first ? '0 : weighed.high) + WEIGHTED_BITS'(high_s);
+      weighed.total <= (bs.first ? '0 : weighed.total) + CONTEXT_BITS'(context_s);
+    end
+    weighed.probe <= bs.probe;
+    weighed.leaf <= bs.leaf;
+    weighed.beyond <= bs.beyond;
+    weighed.stream <= bs.stream;
+    weighed.symbol <= bs.symbol;
+    weighed.cardinality <= bs.cardinality;
+  end
+
+  // ---- rows of counts
+  localparam int GROUP_WIDTH = TABLE_LANES * COUNT_BITS;
+  always_ff @(posedge clk) begin
+    out_valid <= v9 && b9.leaf && b9.row_last && !rst;
+    out_last <= b9.last;
+    if (v9)
+      for (int g = 0; g < GROUPS; g = g + 1)
+        if (GROUP_BITS'(g) == b9.group) out_row[g*GROUP_WIDTH+:GROUP_WIDTH] <= count_9;
+  end
+  meta_t meta;
+  wire tail_in = HAS_TAILS != 0 && pass_in.work.step.zeros == ZEROS_TAIL;
+  assign meta.stream = pass_in.work.stream;
+  assign meta.target = pass_in.work.step.target;
+  assign meta.target_slot = pass_in.work.step.target_slot;
+  assign meta.zeros = pass_in.work.step.zeros;
+  assign meta.bypass = 1'b0;
+  assign meta.masked = pass_in.work.step.zeros == ZEROS_REVIVE;
+  assign meta.last = pass_in.work.step.last;
+  assign meta.exponent = 33'(-LEAF_BITS) - (tail_in ? 33'(TAIL_BITS) : 33'd0);
+  pc_metas metas (
+      .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
+  );
+endmodule

@@ -1,0 +1,221 @@
+// pc_writer: normalises vectors that come row by row, and asks for the row memory's write port
+// (docs/arithmetic.md, State vectors and Tails).
+//
+// A vector's shift is known when its last row is there, so rows wait in a buffer, VECTORS vectors of MOST_ROWS rows.
+// `reserve` takes a slot when a unit begins a step; `free` says that one is left.
+//
+// Ports    in_*: a row of accumulators; with in_last the vector's meta is valid. write_*: a row of mantissas, PORT_LATENCY
+//          cycles after `grant` answered `ask`: writers that are granted one at a time never write at once.
+//          done, done_stream: with a vector's last row.
+// Bypass   rows of ALIGN are mantissas already: they pass as they are.
+// Latency  5 from a vector's last row to the first `ask`, 3 from `grant` to `write`.
+`include "pc_types.svh"
+module pc_writer #(
+    parameter  int WIDTH = 32,
+    localparam int VECTORS = 4,  // a power of two, three are used
+    localparam int GROUPS = (WIDTH + 7) / 8,
+    localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
+    localparam int PLACES = VECTORS * MOST_ROWS,
+    localparam int PLACE_BITS = $clog2(PLACES),
+    localparam int COUNT_BITS = MOST_ROWS > 1 ? $clog2(MOST_ROWS) : 1
+) (
+    input logic clk,
+    input logic rst,
+    input logic reserve,
+    output logic free,
+    input logic in_valid,
+    input logic in_last,
+    input logic [LANES*WIDTH-1:0] in_row,
+    input meta_t in_meta,
+    output logic ask,
+    input logic grant,
+    output logic write,
+    output logic [STREAM_BITS-1:0] write_stream,
+    output logic [ROW_ADDRESS_BITS-1:0] write_row,
+    output logic [LANES*STATE_BITS-1:0] write_data,
+    output logic write_exponent,
+    output logic [SLOT_BITS-1:0] write_slot,
+    output logic [31:0] exponent,
+    output logic done,
+    output logic [STREAM_BITS-1:0] done_stream
+);
+  // ---- slots
+  logic [2:0] taken;
+  logic give;
+  // three stages hold whole vectors below, so three at a time have a place whatever the port does
+  assign free = taken < 3'd3;
+  always_ff @(posedge clk) begin
+    if (rst) taken <= '0;
+    else taken <= taken + 3'(reserve) - 3'(give);
+  end
+
+  // ---- rows come in: stored, and their OR
+  logic [LANES*WIDTH-1:0] buffer[PLACES];
+  logic [1:0] in_slot;
+  logic [COUNT_BITS-1:0] in_count;
+  logic [WIDTH-1:0] row_or;
+  always_comb begin
+    row_or = '0;
+    for (int lane = 0; lane < LANES; lane = lane + 1) row_or = row_or | in_row[lane*WIDTH+:WIDTH];
+  end
+  logic or_valid, or_last, or_first;
+  logic [WIDTH-1:0] or_row, or_all;
+  meta_t or_meta;
+  logic [1:0] or_slot;
+  logic [COUNT_BITS-1:0] or_count;
+  wire [WIDTH-1:0] or_now = or_row | (or_first ? '0 : or_all);
+  always_ff @(posedge clk) begin
+    if (in_valid) buffer[PLACE_BITS'(in_slot * MOST_ROWS) + PLACE_BITS'(in_count)] <= in_row;
+    if (in_valid) in_count <= in_last ? '0 : in_count + 1'b1;
+    if (in_valid && in_last) in_slot <= in_slot + 1'b1;
+    or_valid <= in_valid && !rst;
+    or_last  <= in_last;
+    or_first <= in_count == '0;
+    or_row   <= row_or;
+    or_meta  <= in_meta;
+    or_slot  <= in_slot;
+    or_count <= in_count;
+    if (or_valid) or_all <= or_now;
+    if (rst) begin
+      in_slot  <= '0;
+      in_count <= '0;
+    end
+  end
+
+  // ---- a whole vector: how far it is shifted. Three stages behind each other, each holds until the next is free.
+  typedef struct packed {
+    meta_t meta;
+    logic [1:0] slot;
+    logic [COUNT_BITS-1:0] last;  // number of the last row
+    logic [WIDTH-1:0] all;
+  } whole_t;
+  whole_t w0, w1, w2;
+  logic v0, v1, v2;
+  logic end_row;  // the vector in stage 2 leaves
+  wire go2 = !v2 || end_row;
+  wire go1 = !v1 || go2;
+  wire go0 = !v0 || go1;
+  logic [7:0] zeros, zeros_1;  // before the first one of WIDTH bits
+  always_comb begin
+    zeros = 8'(WIDTH);
+    for (int bit_ = 0; bit_ < WIDTH; bit_ = bit_ + 1) if (w0.all[bit_]) zeros = 8'(WIDTH - 1 - bit_);
+  end
+  // s = len - A; the new exponent is max(e + s, -2^30)
+  logic signed [33:0] moved;
+  assign moved = 34'(signed'(w1.meta.exponent)) + 34'(signed'(10'(WIDTH - STATE_BITS))) - 34'(signed'({2'b0, zeros_1}));
+  logic [31:0] exponent_2;
+  logic [7:0] zeros_2;
+  logic none_2, alone_2;
+  always_ff @(posedge clk) begin
+    if (go0) begin
+      v0 <= or_valid && or_last;
+      w0.meta <= or_meta;
+      w0.slot <= or_slot;
+      w0.last <= or_count;
+      w0.all <= or_now;
+    end
+    if (go1) begin
+      v1 <= v0;
+      w1 <= w0;
+      zeros_1 <= zeros;
+    end
+    if (go2) begin
+      v2 <= v1;
+      w2 <= w1;
+      zeros_2 <= zeros_1;
+      none_2 <= w1.all == '0;
+      alone_2 <= w1.all == WIDTH'(1);
+      if (w1.meta.bypass) exponent_2 <= w1.meta.exponent[31:0];
+      else if (w1.all == '0)
+        exponent_2 <= w1.meta.zeros == ZEROS_REVIVE ? floored(34'(signed'(w1.meta.exponent))) : LEAST_EXPONENT;
+      else exponent_2 <= floored(moved);
+    end
+    if (rst) {v0, v1, v2} <= '0;
+  end
+  function automatic logic [31:0] floored(input logic signed [33:0] value);
+    floored = value < -34'sd1073741824 ? LEAST_EXPONENT : value[31:0];
+  endfunction
+
+  // ---- rows go out
+  logic [COUNT_BITS-1:0] out_count;
+  assign ask = v2;
+  assign end_row = grant && out_count == w2.last;
+  assign give = end_row;
+  always_ff @(posedge clk) begin
+    if (grant) out_count <= end_row ? '0 : out_count + 1'b1;
+    if (rst) out_count <= '0;
+  end
+
+  typedef struct packed {
+    meta_t meta;
+    logic [COUNT_BITS-1:0] count;
+    logic last;
+    logic none;
+    logic alone;
+    logic [7:0] zeros;
+    logic [31:0] exponent;
+  } out_t;
+  out_t o0, o1, o2;
+  logic e0, e1, e2;
+  logic [LANES*WIDTH-1:0] row_0;
+  always_ff @(posedge clk) begin
+    row_0 <= buffer[PLACE_BITS'(w2.slot * MOST_ROWS) + PLACE_BITS'(out_count)];
+    o0.meta <= w2.meta;
+    o0.count <= out_count;
+    o0.last <= end_row;
+    o0.none <= none_2;
+    o0.alone <= alone_2;
+    o0.zeros <= zeros_2;
+    o0.exponent <= exponent_2;
+    o1 <= o0;
+    o2 <= o1;
+    e0 <= grant && !rst;
+    e1 <= e0 && !rst;
+    e2 <= e1 && !rst;
+  end
+
+  // what of a shifted row is kept: v >> s with the greatest entry's first one in the highest bit
+  logic [LANES*STATE_BITS-1:0] shifted;
+  logic [LANES-1:0] some_1, some_2, one_1, one_2;
+  logic [LANES*STATE_BITS-1:0] low_1, low_2;
+  for (genvar lane = 0; lane < LANES; ++lane) begin : g_lane
+    wire [WIDTH-1:0] entry = row_0[lane*WIDTH+:WIDTH];
+    pc_scale_entry #(
+        .WIDTH(WIDTH),
+        .OUT_BITS(STATE_BITS)
+    ) scale (
+        .clk(clk),
+        .in(entry),
+        .groups(GROUP_BITS'(o0.zeros >> 3)),
+        .held_rest(o1.zeros[2:0]),
+        .out(shifted[lane*STATE_BITS+:STATE_BITS])
+    );
+    always_ff @(posedge clk) begin
+      some_1[lane] <= entry != '0;
+      one_1[lane]  <= entry == WIDTH'(1);
+      low_1[lane*STATE_BITS+:STATE_BITS] <= STATE_BITS'(entry);
+    end
+    wire is_unit = !(o2.last && o2.meta.masked) || STATE_LANE_BITS'(lane) <= o2.meta.last;
+    wire [STATE_BITS-1:0] plain = shifted[lane*STATE_BITS+:STATE_BITS];
+    // a mantissa of 1 says that an entry is possible, and nothing of how much it is
+    wire possible = KEEPS != 0 && o2.meta.zeros[1] && some_2[lane] && (plain == '0 || (one_2[lane] && !o2.alone));
+    assign write_data[lane*STATE_BITS+:STATE_BITS] =
+        o2.meta.bypass ? low_2[lane*STATE_BITS+:STATE_BITS]
+        : !is_unit ? '0
+        : o2.none ? (o2.meta.zeros == ZEROS_REVIVE ? {1'b1, {(STATE_BITS - 1) {1'b0}}} : '0)
+        : possible ? STATE_BITS'(1) : plain;
+  end
+  always_ff @(posedge clk) begin
+    some_2 <= some_1;
+    one_2  <= one_1;
+    low_2  <= low_1;
+  end
+  assign write = e2;
+  assign write_stream = o2.meta.stream;
+  assign write_row = o2.meta.target + ROW_ADDRESS_BITS'(o2.count);
+  assign write_exponent = e2 && o2.last;
+  assign write_slot = o2.meta.target_slot;
+  assign exponent = o2.exponent;
+  assign done = e2 && o2.last;
+  assign done_stream = o2.meta.stream;
+endmodule

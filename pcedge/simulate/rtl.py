@@ -1,0 +1,139 @@
+"""Simulation of a project's engine in SystemVerilog by Verilator: a device behind simulated registers and streams."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.arithmetic import Vector
+from pcedge.arrays import IntArray
+from pcedge.drivers.contract import DIGEST_WORDS, ENGINE_VERSION, INFO_NAMES, INFO_WORDS, MAGIC
+from pcedge.drivers.device import Device
+from pcedge.errors import FormatError, MismatchError
+from pcedge.export.project.lanes import unpack_lanes
+from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.simulate.board import Board
+from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.verilator import build
+
+#: the module that is simulated
+ENGINE = "pc_engine"
+
+#: what Verilator says of generated functions, whose fields are as wide as a place in them, of parameters of units that
+#: have the names of sizes, and of comparisons that one size makes trivial
+_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "VARHIDDEN", "UNSIGNED", "CMPCONST")
+_FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
+
+
+@dataclass(frozen=True)
+class RtlProject:
+    """Run the engine of a project directory; it is compiled when its sources or a tool have changed."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Manifest:
+        """Read the project's manifest.
+
+        Raises:
+            FormatError: the directory is no project of an engine in SystemVerilog, or its manifest is damaged.
+        """
+        return read_manifest(self.folder, RTL)
+
+    def compile(self) -> Path:
+        """Compile the sources where they or the tools have changed; give the executable.
+
+        Raises:
+            FormatError: the directory is no project of this kind.
+            MissingToolError: Verilator, make or a C++ compiler is missing.
+            ToolError: one of them failed; its text is in the message.
+        """
+        _ = self.manifest
+        work = self.folder / "build" / "verilator"
+        work.mkdir(parents=True, exist_ok=True)
+        sources = [path for path in rtl_sources(self.folder) if path.stem != "pcedge_top"]
+        executable = build(sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS)
+        # It is started where its images are.
+        for path in (self.folder / "rtl").glob("*.hex"):
+            shutil.copy(path, work)
+        (work / "info.u32").write_bytes(self._info().tobytes())
+        return executable
+
+    def _info(self) -> NDArray[np.uint32]:
+        """Give what the info registers say."""
+        table = self.manifest.table
+        widths = table["widths"]
+        known = {
+            "magic": MAGIC, "version": ENGINE_VERSION, "streams": table["streams"], "macs": table["macs"],
+            "search_bits": 1,
+            "tile_columns": table["lanes"], "variables": table["variables"], "record": table["variables"],
+            "likelihood_steps": table["steps"]["likelihood"], "code_steps": table["steps"]["code"],
+            **{name: widths[name] for name in INFO_NAMES if name in widths},
+        }  # fmt: skip
+        words = np.zeros(INFO_WORDS, dtype="<u4")
+        for place, name in enumerate(INFO_NAMES):
+            words[place] = known.get(name, 0)
+        words[-DIGEST_WORDS:] = np.frombuffer(bytes.fromhex(table["digest"]), dtype="<u4")
+        return words
+
+    def golden(self) -> str:
+        """Compare likelihoods, lanes and decoded records with the golden vectors; say what was compared.
+
+        Raises:
+            MismatchError: they differ; the message names the job and the record or lane.
+            FormatError: the golden files are not those of the manifest.
+        """
+        folder, manifest = self.folder / "golden", self.manifest
+        try:
+            records = np.fromfile(folder / "symbols.i32", "<i4").reshape(-1, manifest.variables).astype(np.int64)
+            known = np.fromfile(folder / "likelihood.i64", "<i8").reshape(-1, 2)
+            lanes = unpack_lanes((folder / "lanes.bin").read_bytes())
+        except (OSError, ValueError) as error:
+            raise FormatError("project-golden", f"{folder} must hold golden vectors ({error})") from error
+        if (len(records), sum(map(len, lanes))) != (manifest.golden_records, manifest.golden_bytes):
+            raise FormatError("project-golden", f"{folder} must hold the records and bytes that the manifest counts")
+        cycles = {}
+        with self.device() as device:
+            found = np.stack(device.likelihood(records), axis=1)
+            cycles["likelihood"] = device.cycles
+            if len(wrong := np.flatnonzero((found != known).any(axis=1))):
+                first = int(wrong[0])
+                raise MismatchError(f"rtl: likelihood of record {first} must be {known[first]}, got {found[first]}")
+            coded = device.encode_lanes(records, len(lanes))
+            cycles["encode"] = device.cycles
+            for lane, (ours, theirs) in enumerate(zip(coded, lanes, strict=True)):
+                if ours != theirs:
+                    raise MismatchError(f"rtl: lane {lane} must be the {len(theirs)} bytes that the reference wrote")
+            back = device.decode_lanes(lanes, len(records))
+            cycles["decode"] = device.cycles
+            if len(wrong := np.argwhere(back != records)):
+                raise MismatchError(f"rtl: decoded record {wrong[0][0]} differs first in variable {wrong[0][1]}")
+        each = ", ".join(f"{name} {count / records.size:.2f}" for name, count in cycles.items())
+        size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
+        return f"{size}: equal; cycles a symbol: {each}"
+
+    def likelihood(self, records: IntArray) -> Vector:
+        """Run the job likelihood; give mantissas and exponents, (N,) each."""
+        with self.device() as device:
+            return device.likelihood(records)
+
+    @contextmanager
+    def device(self, stalls: tuple[int, int] | None = None) -> Iterator[Device]:
+        """Open the engine as a device.
+
+        Args:
+            stalls: share of 256, and a seed: so often both ends of a stream are not ready.
+        """
+        streams = self.manifest.table["streams"]
+        executable = self.compile()
+        board = Board(executable, streams, stalls, executable.parent)
+        try:
+            yield Device(board, board.ports)
+        finally:
+            board.close()
