@@ -42,6 +42,8 @@ def special(name: str) -> IntegerCircuit:
             weights[0] = np.eye(states)[variable % states]
         if name == "certain children":
             weights = np.eye(states)[rng.permutation(states)[:units]]
+        if name == "row table":
+            weights = np.stack([np.roll(weights[unit % 2], unit) for unit in range(units)])
         sparse = name == "sparse sums" or (name == "mixed cardinalities" and variable % 2)
         made.append(SumLayer((len(made) - 1,), SparseRows.from_dense(weights) if sparse else weights))
         below = (len(made) - 1,)
