@@ -70,6 +70,12 @@ def integers() -> list[IntegerCircuit]:
     return [quantize(circuit, configs[number % 3]) for number, circuit in enumerate(circuits())]
 
 
+def in_rows(made: Sequence[IntegerCircuit]) -> list[IntegerCircuit]:
+    """Store the dense sums of those circuits that have some as turned rows of a table."""
+    lengths = [sorted({layer.weights.shape[1] for layer in one.dense_sums.values()} - {1}) for one in made]
+    return [replace(one, row_lengths=tuple(some)) for one, some in zip(made, lengths, strict=True) if some]
+
+
 def records_of(cardinalities: Sequence[int], count: int) -> np.ndarray:
     """Draw records."""
     return np.random.default_rng(1).integers(0, cardinalities, (count, len(cardinalities)))
@@ -210,8 +216,10 @@ class OnnxFile(Parser):
     name = "onnx"
 
     def make(self) -> list[Case]:
-        """Write every form, in both formats."""
-        models = [to_onnx(circuit, version=version) for circuit in integers() for version in ("2", "3")]
+        """Write every form, in both formats, and what has dense sums in those of row tables too."""
+        made = [(circuit, version) for circuit in integers() for version in ("2", "3")]
+        made += [(circuit, version) for circuit in in_rows(integers()) for version in ("4", "5")]
+        models = [to_onnx(circuit, version=version) for circuit, version in made]
         return [Case({"m.onnx": model.SerializeToString(deterministic=True)}, 0) for model in models]
 
     def damaged(self, dice: Random) -> Case:
@@ -305,7 +313,7 @@ def _initializer(model: onnx.ModelProto, dice: Random) -> None:
     elif kind == 1:
         tensors.add().CopyFrom(tensor)
     elif kind == 2:
-        tensor.name = dice.choice([one.name for one in tensors] + ["x", "", "masters_9", "tables_99999"])
+        tensor.name = dice.choice([one.name for one in tensors] + ["x", "", "masters_9", "tables_99999", "numbers_1x9"])
     elif kind == 3:
         place = dice.randrange(max(1, len(tensor.dims)))
         values = (0, 1, 2, 2**20, 2**31, 2**40, 2**62, -1)
@@ -344,7 +352,7 @@ def _grow(model: onnx.ModelProto, dice: Random) -> None:
     place = dice.choice([place for place, layer in enumerate(layers) if "block" in layer])
     named = described["blocks"][layers[place]["block"][0]]
     # The tables that an input's numbers name are as good to repeat.
-    names = [named, f"tables_{named.removeprefix('states_').partition('x')[0]}"]
+    names = [named, f"tables_{named.removeprefix('states_').partition('x')[0]}", named.replace("weights", "turns")]
     tensors = [tensor for tensor in model.graph.initializer if tensor.name in names]
     for tensor in dice.sample(tensors, dice.randrange(1, len(tensors) + 1)) if tensors else ():
         values = numpy_helper.to_array(tensor)

@@ -15,7 +15,7 @@ import numpy as np
 import pcedge
 from benchmarks.mutated import DATA, Case, Parser, damage_one, resealed
 from benchmarks.mutated_arrays import described
-from benchmarks.mutated_circuits import TRIED, integers, records_of
+from benchmarks.mutated_circuits import TRIED, in_rows, integers, records_of
 from benchmarks.mutated_streams import DisagreementError, Streams, agreed, damaged_segment, engines_of
 from benchmarks.mutations import damage
 from pcedge.codec import encode
@@ -111,7 +111,7 @@ class ProgramFile(Parser):
 
     def make(self) -> list[Case]:
         """Write every form, with tails and without."""
-        circuits = [*integers(), replace(integers()[0], tails=False)]
+        circuits = [*integers(), replace(integers()[0], tails=False), *in_rows(integers())]
         return [Case({"p.pcp": data}, 0) for data in dict.fromkeys(map(to_bytes, circuits))]
 
     def damaged(self, dice: Random) -> Case:

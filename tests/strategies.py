@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,19 @@ def integer_circuits(
     if draw(st.booleans()):
         seed = draw(st.integers(0, 2**32 - 1))
         order = shuffled_order(circuit, seed)
-    return quantize(circuit, draw(configs(coder)), order=order)
+    integers = quantize(circuit, draw(configs(coder)), order=order)
+    return replace(integers, row_lengths=draw(row_lengths(integers)))
+
+
+@st.composite
+def row_lengths(draw: st.DrawFn, circuit: IntegerCircuit) -> tuple[int, ...]:
+    """Draw what of a circuit's sums is stored as turned rows of a table: nothing, or rows of some lengths."""
+    there = sorted({layer.weights.shape[1] for layer in circuit.dense_sums.values()} - {1})
+    if not there or draw(st.booleans()):
+        return ()
+    seed = draw(st.integers(0, 2**32 - 1))
+    chosen = np.random.default_rng(seed).random(len(there)) < 0.7
+    return tuple(length for length, some in zip(there, chosen.tolist(), strict=True) if some)
 
 
 def shuffled_order(circuit: Circuit, seed: int) -> tuple[int, ...]:

@@ -65,6 +65,17 @@ class Leaves:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """Hold a row table: its rows, where those of each length begin, and the numbers and turns of sums."""
+
+    table: Banks
+    starts: tuple[int, ...]
+    turned: Banks
+    #: what addresses of `turned` begin with: those of weights are below
+    base: int
+
+
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Hold everything that the interpreter reads."""
 
@@ -80,6 +91,7 @@ class Layout:
     weights: Banks
     indices: Banks
     leaves: Leaves
+    rows: Rows | None
 
     @property
     def circuit(self) -> IntegerCircuit:
@@ -109,7 +121,16 @@ def lay_out(source: IntegerCircuit | Program) -> Layout:
     weights = _lay_banks(lowered.weights, program.circuit.weight_bits)
     return Layout(
         lowered, tuple(forms), tuple(places), likelihood, code, factor, weights,
-        _lay_banks(lowered.indices, INDEX_BITS), _lay_leaves(program.circuit, leaves),
+        _lay_banks(lowered.indices, INDEX_BITS), _lay_leaves(program.circuit, leaves), _lay_rows(lowered),
+    )  # fmt: skip
+
+
+def _lay_rows(lowered: Lowered) -> Rows | None:
+    if lowered.rows is None:
+        return None
+    return Rows(
+        _lay_banks(lowered.rows.banks, lowered.circuit.weight_bits), tuple(lowered.rows.starts.entries.tolist()),
+        _lay_banks(lowered.turned, INDEX_BITS), lowered.turned_base,
     )  # fmt: skip
 
 

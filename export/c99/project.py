@@ -170,8 +170,10 @@ def table_bytes(layout: Layout) -> dict[str, int]:
     if stage_of(layout.circuit) is not None:  # tokens are coded from the contexts of their classes
         programs, more = programs[:1], {"contexts": 2 * token_contexts(layout.circuit)[0].size}
     lists = (leaves.list_of, leaves.leaves, leaves.wholes, *leaves.nested)
+    rows = layout.rows
     return {
-        "weights": len(layout.weights.data),
+        # Of a row table its rows, and the numbers and turns that stand for weights.
+        "weights": len(layout.weights.data) + (len(rows.table.data) + len(rows.turned.data) if rows else 0),
         "tables": len(leaves.tables),
         "lists": len(layout.indices.data) if layout.lowered.indices else 0,
         "leaves": sum(len(memory.data) for memory in lists),

@@ -16,7 +16,7 @@ from pcedge.circuit.layers import MISSING
 from pcedge.data.predictor import Predictor
 from pcedge.data.symbolizer import Symbolizer
 from pcedge.export.c99.arrays import array, structs, unsigned_type
-from pcedge.export.c99.layout import Layout, Packed
+from pcedge.export.c99.layout import Layout, Packed, Rows
 from pcedge.export.c99.numbers import lay_out_numbers
 from pcedge.export.c99.symbols import lay_out_symbols
 from pcedge.export.project.directory import template
@@ -165,6 +165,7 @@ def _tables(layout: Layout) -> list[str]:
         "LEAF_TAILS": int(layout.has(Op.LEAF, Zeros.TAIL)),
         "LISTED": int(bool(lowered.indices)),
         "NESTED": int(bool(leaves.nested)),
+        "ROWS": int(layout.rows is not None),
         "GROUPS": len(leaves.groups),
         "WEIGHT_BANKS": f"{len(layout.weights.rows)}U",
         "INDEX_BANKS": f"{len(layout.indices.rows)}U",
@@ -182,6 +183,8 @@ def _tables(layout: Layout) -> list[str]:
     lines += structs("stored_place_t", "PLACES", layout.places)
     lines += structs("bank_t", "WEIGHT_BANKS", layout.weights.rows)
     lines += array("uint8_t", "WEIGHTS", layout.weights.data.tolist())
+    if layout.rows is not None:
+        lines += _row_tables(layout.rows)
     if lowered.indices:
         lines += structs("bank_t", "INDEX_BANKS", layout.indices.rows)
         lines += array("uint8_t", "INDICES", layout.indices.data.tolist())
@@ -206,6 +209,15 @@ def _tables(layout: Layout) -> list[str]:
         *array("uint8_t", "SCORES", arithmetic.score_table().tolist()),
         "#endif",
     ]
+
+
+def _row_tables(rows: Rows) -> list[str]:
+    lines = _defines({"ROW_BANKS": f"{len(rows.table.rows)}U", "TURNED_BANKS": f"{len(rows.turned.rows)}U"})
+    lines += [f"#define TURNED_BASE {rows.base}U", *array("uint32_t", "ROW_STARTS", rows.starts)]
+    lines += structs("bank_t", "ROW_BANKS", rows.table.rows)
+    lines += array("uint8_t", "ROWS", rows.table.data.tolist())
+    lines += structs("bank_t", "TURNED_BANKS", rows.turned.rows)
+    return lines + array("uint8_t", "TURNED", rows.turned.data.tolist())
 
 
 def _memory(name: str, memory: Packed) -> list[str]:

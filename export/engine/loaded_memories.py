@@ -8,7 +8,6 @@ from pcedge.drivers.layout import NESTED_FIELDS, PROGRAMS, SECTIONS, STEP_FIELDS
 from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.memories import (
     HEAD,
-    PORTS,
     bind,
     entry_type,
     list_functions,
@@ -17,6 +16,7 @@ from pcedge.export.engine.memories import (
     within,
 )
 from pcedge.export.program.image import Capacity
+from pcedge.export.program.row_memories import PORTS
 
 #: what an image says of its circuit in words of their own
 _REGISTERS = ("record", "likelihood_steps", "code_steps", "likelihood_result", "likelihood_result_exponent", "floor")
@@ -28,6 +28,18 @@ MANY_READERS = "ram_1wnr"
 
 #: memories of which every two lanes have a copy of two ports, for they are the largest that all lanes read
 COPIED = ("tables", "uppers")
+
+#: what kernels ask of a row table, where there is none
+NO_ROW_TABLE = (
+    "  static constexpr bool row_table = false;\n  static constexpr unsigned turned_base = 0;\n"
+    "  static constexpr int row_number_bits = 1;\n  static constexpr int row_stride_bits = 1;\n"
+    + "".join(
+        f"  static std::uint32_t {name}({arguments}) {{ return 0; }}\n"
+        for name, arguments in (
+            ("turned_row", "std::uint32_t"), ("row_start", "std::uint32_t"), ("row_weight", "unsigned, std::uint32_t"),
+        )
+    )
+)  # fmt: skip
 
 #: functions that read a memory, where its name is another
 _READERS = {"weights": "weight", "indices": "index", "tails": "tail"}
@@ -44,6 +56,8 @@ def reload_code(capacity: Capacity) -> tuple[str, str]:
     header.append(
         f"  static constexpr bool reloadable = true;\n  static constexpr unsigned sections = {len(SECTIONS)};\n"
     )
+    # Matrices are whole: what is loaded has no row table.
+    header.append(NO_ROW_TABLE)
     # A column of each table whose rows an image counts in its header too.
     for table, column in {"variables": "cardinality", **dict.fromkeys(PROGRAMS, "kind")}.items():
         number = SECTIONS.index(f"{table}_{column}")

@@ -14,6 +14,7 @@ from pcedge.export.program.banks import Bank, Memory
 from pcedge.export.program.lowering import Lowered
 from pcedge.export.program.packing import Field, PackedTable
 from pcedge.export.program.phrase_memory import LISTS, PhraseMemory
+from pcedge.export.program.row_memories import PORTS, stride_of
 from pcedge.export.program.steps import INDEX_BITS, StepMemory
 
 #: integers on a line of a generated memory
@@ -21,9 +22,6 @@ _COLUMNS = 24
 
 #: the vendor's kind of read-only memory that more than two places read in a cycle
 MANY_READERS = "rom_np"
-
-#: ports of a memory
-PORTS = 2
 
 HEAD = """\
 // Weights, leaf tables, lists and programs of one circuit. Generated.
@@ -171,6 +169,7 @@ def memories_code(lowered: Lowered) -> tuple[str, str]:
     cpp.header.append(circuit_code(numbers, circuit.digest))
     _banks(cpp, "weights", "weight", lowered.weights, circuit.weight_bits, macs)
     _tiles(cpp, lowered.weights, circuit.weight_bits, macs)
+    _row_table(cpp, lowered)
     _banks(cpp, "indices", "index", lowered.indices, INDEX_BITS, storage=MANY_READERS)
     leaves = lowered.leaves
     for name, reader, memory in (("tables", "table", leaves.tables), ("uppers", "upper", leaves.uppers)):
@@ -213,19 +212,53 @@ def _stored_memory(cpp: _Cpp, name: str, memory: Memory) -> str:
     return name
 
 
+def _row_table(cpp: _Cpp, lowered: Lowered) -> None:
+    """Write the row table, a copy for every two rows of a tile, and the numbers and turns of rows."""
+    rows, (height, columns) = lowered.rows, lowered.shape.tile
+    numbers = max((len(table.rows) for table in lowered.circuit.row_tables.values()), default=1)
+    lengths = max(lowered.circuit.row_lengths, default=1)
+    cpp.header += [
+        f"  static constexpr bool row_table = {str(rows is not None).lower()};\n",
+        f"  static constexpr unsigned turned_base = {lowered.turned_base};\n",
+        f"  static constexpr int row_number_bits = {max(1, ceil_log2(numbers))};\n",
+        f"  static constexpr int row_stride_bits = {stride_of(lengths, columns).bit_length()};\n",
+    ]
+    _banks(cpp, "turned", "turned_row", lowered.turned, INDEX_BITS, height)
+    starts = Memory(np.zeros(1, dtype=np.int64)) if rows is None else rows.starts
+    name = _stored_memory(cpp, "row_starts", starts)
+    cpp.function(
+        "row_start", [f"return {name}[{within('place', len(starts.entries), 'row_starts')}];" if name else "return 0;"]
+    )
+    copies = 1 if rows is None else rows.copies
+    for copy in range(copies):
+        banks = () if rows is None else rows.banks
+        _banks(cpp, f"row_table{copy}", f"row_weight{copy}", banks, lowered.circuit.weight_bits, columns, split=True)
+    choice = "".join(f"    case {copy}: return row_weight{copy}(place);\n" for copy in range(1, copies))
+    cpp.header.append(
+        "  static std::uint32_t row_weight(unsigned copy, std::uint32_t place) {\n#pragma HLS INLINE\n"
+        f"    switch (copy) {{\n{choice}    default: return row_weight0(place);\n    }}\n  }}\n"
+    )
+
+
 def _banks(
-    cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1, storage: str = ""
-) -> None:
-    """Write banks, and the function that reads an address of all of them."""
+    cpp: _Cpp, name: str, reader: str, banks: tuple[Bank, ...], top: int, columns: int = 1, storage: str = "",
+    split: bool = False,
+) -> None:  # fmt: skip
+    """Write banks, and the function that reads an address of all of them; split, each column is a memory of its own."""
     lines = []
     pragmas = "".join(bind(f"{name}_{number}", storage) for number in range(len(banks)))
+    if split and columns > 1:
+        pragmas += "".join(
+            f"#pragma HLS ARRAY_PARTITION variable = {name}_{number} complete dim = 2\n" for number in range(len(banks))
+        )
     for number, bank in enumerate(banks):
         cpp.array(f"{name}_{number}", bank.code.width, bank.entries, columns)
         offset = f"place - {bank.base}u" if bank.base else "place"
         marked = ""
         if bank.code.row:
-            cpp.array(f"marks_{number}", 1, bank.marks)
-            marked = f", marks_{number}[({offset}) / {bank.code.row}u] != 0"
+            marks = f"marks_{number}" if name == "weights" else f"{name}_marks_{number}"
+            cpp.array(marks, 1, bank.marks)
+            marked = f", {marks}[({offset}) / {bank.code.row}u] != 0"
         row = within(offset if columns == 1 else f"({offset}) / {columns}u", len(bank.entries) // columns, name)
         where = f"[{row}]" if columns == 1 else f"[{row}][({offset}) % {columns}u]"
         value = f"return {_stored(bank, top)}({name}_{number}{where}{marked});"

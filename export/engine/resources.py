@@ -12,10 +12,10 @@ from pcedge.drivers.size import EngineSize
 from pcedge.export.engine.amounts import Amounts, ResourceEstimate
 from pcedge.export.engine.config import in_look_up_tables
 from pcedge.export.engine.loaded_memories import COPIED, MANY_READ, copies, word_sizes
-from pcedge.export.engine.memories import PORTS
 from pcedge.export.program.image import Capacity
 from pcedge.export.program.lowering import Lowered
 from pcedge.export.program.phrase_memory import PhraseMemory
+from pcedge.export.program.row_memories import PORTS
 from pcedge.export.program.steps import Programs
 from pcedge.export.target import FAMILIES
 
@@ -305,7 +305,24 @@ def _weights(lowered: Lowered) -> Amounts:
     for bank in lowered.weights:
         total += memory(-(-len(bank.entries) // shape.macs), shape.macs * bank.code.width)
         total += memory(len(bank.marks), 1)
+    total += _row_table(lowered)
     return total + multiplexer(len(lowered.weights), lowered.circuit.widths.weight) * shape.macs
+
+
+def _row_table(lowered: Lowered) -> Amounts:
+    """Count a row table: a column of a tile is a memory of its own, with a port for every row of the tile."""
+    if lowered.rows is None:
+        return Amounts()
+    (rows, columns), starts, weight = lowered.shape.tile, lowered.rows.starts, lowered.circuit.widths.weight
+    total = memory(len(starts.entries), starts.width)
+    for bank in lowered.turned:
+        total += memory(-(-len(bank.entries) // rows), rows * bank.code.width)
+    for bank in lowered.rows.banks:
+        total += memory(-(-len(bank.entries) // columns), bank.code.width, rows) * columns
+        total += memory(len(bank.marks), 1, rows)
+    # Each lane takes any bank's word; a row's place is a narrow product, and two sums.
+    lane = multiplexer(len(lowered.rows.banks) + 1, weight) + shifter(weight, columns - 1)
+    return total + lane * (rows * columns) + adder(max(1, starts.width)) * (3 * rows)
 
 
 def _tables(lowered: Lowered) -> Amounts:

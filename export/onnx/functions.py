@@ -105,6 +105,25 @@ _BODIES = {
         offset = Concat <axis = 0> (first, inner, last)
         tables = Add (scaled, offset)
     }""",
+    # Rows [R, n], and of the units of blocks [B, units] the number and the turn of their rows: weights [B, units, n].
+    "Rows": """(rows, numbers, turns) => (weights) {
+        last = Constant <value_ints = [-1]> ()
+        none = Constant <value_int = 0> ()
+        one = Constant <value_int = 1> ()
+        size = Shape <start = 1, end = 2> (rows)
+        length = Squeeze (size)
+        count = Range (none, length, one)
+        number = Cast <to = 7> (numbers)
+        turn = Cast <to = 7> (turns)
+        named = Unsqueeze (number, last)
+        first = Mul (named, size)
+        shift = Unsqueeze (turn, last)
+        moved = Add (shift, count)
+        place = Mod (moved, size)
+        places = Add (first, place)
+        flat = Reshape (rows, last)
+        weights = Gather (flat, places)
+    }""",
     "Root": """<layers> (symbols) => (mantissa, exponent) {
         half = Constant <value = int64[1, 1, 1] {$half}> ()
         scale = Constant <value = int64[1, 1, 1] {$root_exponent}> ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +33,12 @@ TABLES, STATES, WHOLE_TABLES = "tables_{}", "states_{}x{}", "tables_{}x{}"
 
 #: names of the initializers of masters with some entries, and of master, shift and scale of the tables made of them
 MASTERS, NESTED = "masters_{}", "nested_{}"
+
+#: names of the initializers of the row table's rows of one length, and of the numbers and turns of blocks of one shape
+ROWS, NUMBERS, TURNS = "rows_{}", "numbers_{}x{}", "turns_{}x{}"
+
+#: name of the initializers of weights of dense sums
+WEIGHTS = "weights_{}x{}"
 
 #: name of the initializer of the tails of leaves with so many symbols
 TAILS = "tails_{}"
@@ -98,7 +105,11 @@ class Parameters:
         self.states: dict[str, list[str]] = {}
         #: of the tables that come from masters, which the graph computes too, the two initializers of theirs
         self.nested: dict[str, list[str]] = {}
+        #: of the weights that the graph takes from the row table the three initializers that they come from
+        self.turned: dict[str, list[str]] = {}
         self._masters: dict[str, NDArray[np.generic]] = {}
+        #: numbers and turns of the blocks of such weights
+        self._parts: dict[str, list[tuple[IntArray, IntArray]]] = {}
         largest_value = {
             "tables": 1 << circuit.leaf_bits,
             "weights": 1 << circuit.weight_bits,
@@ -123,6 +134,7 @@ class Parameters:
             name = kind if block.ndim == 1 else f"{kind}_{block.shape[0]}x{block.shape[1]}"
             family = self._families.setdefault(name, _Blocks(smallest(largest_value[kind])))
             self.blocks[index] = (name, family.put(block, size))
+        self._row_table(circuit, smallest(largest_value["weights"]))
 
         for nested in circuit.nested:
             entries = nested.symbols + 1
@@ -132,6 +144,18 @@ class Parameters:
             largest = (largest_value["tables"], max(largest_value["tables"], len(nested.masters) - 1))
             for name, values, top in zip(names, arrays, largest, strict=True):
                 self._masters[name] = np.ascontiguousarray(values).astype(smallest(top))
+
+    def _row_table(self, circuit: IntegerCircuit, dtype: type[np.generic]) -> None:
+        """Place the rows of the table, and the numbers and turns of each different block that takes its rows there."""
+        for length, table in circuit.row_tables.items():
+            self._masters[ROWS.format(length)] = table.rows.astype(dtype)
+        for index, part in circuit.row_parts().items():
+            units, columns = circuit.layers[index].weights.shape  # type: ignore[union-attr]
+            name, row = self.blocks[index]
+            self.turned[name] = [ROWS.format(columns), NUMBERS.format(units, columns), TURNS.format(units, columns)]
+            parts = self._parts.setdefault(name, [])
+            if row == len(parts):
+                parts.append(part)
 
     def _leaves(self, index: int, cumulative: IntArray, largest: int) -> None:
         """Place the tables of an input layer, each different one once, and the rows that its units have there."""
@@ -159,6 +183,9 @@ class Parameters:
         for name, family in self._families.items():
             if name in self.nested:
                 continue
+            if name in self.turned:
+                tensors += self._turned_blocks(name)
+                continue
             values = np.concatenate(family.blocks) if name == SPARSE_WEIGHTS else np.stack(family.blocks)
             if name in sizes:
                 values = values.astype(smallest(sizes[name] - 1))
@@ -168,6 +195,14 @@ class Parameters:
         for (dtype, shape, data), name in self._indices.items():
             tensors.append(numpy_helper.from_array(np.frombuffer(data, dtype=dtype).reshape(shape), name))
         return tensors
+
+    def _turned_blocks(self, name: str) -> Iterator[TensorProto]:
+        """Make the tensors of numbers and turns that stand for the blocks of one shape."""
+        rows, *own = self.turned[name]
+        for tensor, parts, most in zip(
+            own, zip(*self._parts[name], strict=True), self._masters[rows].shape, strict=True
+        ):
+            yield numpy_helper.from_array(np.stack(parts).astype(smallest(most - 1)), tensor)
 
 
 def _plain(layer: ProductLayer, units: list[int]) -> bool:

@@ -17,6 +17,11 @@ from pcedge.schedule.program import Program
 
 #: format of stacks, and that of deep and of large circuits, which loops over steps
 FORMAT_VERSION, LOOP_VERSION = "2", "3"
+#: the same of circuits with a row table, which readers of the others do not know
+ROWS_VERSION, LOOP_ROWS_VERSION = "4", "5"
+#: formats that loop over steps, those with a row table, and all
+LOOPED, WITH_ROWS = (LOOP_VERSION, LOOP_ROWS_VERSION), (ROWS_VERSION, LOOP_ROWS_VERSION)
+VERSIONS = (FORMAT_VERSION, LOOP_VERSION, *WITH_ROWS)
 
 #: layers on the longest way from the root to a leaf, and in all, above which a circuit is written as loops: its stacks
 #: would be many thousand nodes, which onnxruntime takes minutes to load, or take minutes to be put together
@@ -33,14 +38,21 @@ METADATA = (
 
 
 def format_of(circuit: IntegerCircuit) -> str:
-    """Choose the format of a circuit: `3` if it is deep or large, else `2`."""
-    return LOOP_VERSION if len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP else FORMAT_VERSION
+    """Choose the format of a circuit: `3` if it is deep or large, else `2`; with a row table `5` and `4`."""
+    return version_of(circuit, len(circuit.layers) > LARGE or depth(circuit.shapes) > DEEP)
+
+
+def version_of(circuit: IntegerCircuit, looped: bool) -> str:
+    """Give the format of a circuit that is written as stacks or as loops."""
+    return (WITH_ROWS if circuit.row_lengths else (FORMAT_VERSION, LOOP_VERSION))[int(looped)]
 
 
 def widths_and_tails(circuit: IntegerCircuit) -> dict[str, Any]:
-    """Describe what the metadata say of every circuit: its widths, and that its likelihood has tails if it has."""
+    """Describe what the metadata say of every circuit: its widths, its tails, and what is of a row table, if any."""
     described: dict[str, Any] = {"widths": {name: int(getattr(circuit, name)) for name in WIDTHS}}
-    return described | {"tails": True} if circuit.tails else described
+    if circuit.tails:
+        described["tails"] = True
+    return described | {"rows": list(circuit.row_lengths)} if circuit.row_lengths else described
 
 
 def describe(
@@ -88,7 +100,7 @@ def with_metadata(
         properties["symbolizer"] = circuit.symbolizer.to_json()
         check_size(characters=len(properties["symbolizer"]))
     # To bound the steps of a large circuit takes longer than all else, and nothing that runs the file needs it.
-    if version == FORMAT_VERSION:
+    if version not in LOOPED:
         properties["needed"] = json.dumps(program.needed, separators=(",", ":"))
     if circuit.tails:
         properties["likelihood_digest"] = circuit.likelihood_digest.hex()

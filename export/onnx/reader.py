@@ -13,13 +13,23 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from pcedge.circuit.row_table import expand
 from pcedge.data.maps import DataMap, map_from_json
 from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError, FormatError, UsageError, WidthError
 from pcedge.export.onnx.equality import check_equal
-from pcedge.export.onnx.initializers import MASTERS, NESTED, TABLES, check_size
+from pcedge.export.onnx.initializers import MASTERS, NESTED, NUMBERS, ROWS, TABLES, TURNS, WEIGHTS, check_size
 from pcedge.export.onnx.loop_reader import AN_ENTRY, MOMENT, loop_layers, structure_error
-from pcedge.export.onnx.metadata import FORMAT_VERSION, LOOP_VERSION, METADATA, WIDTHS, text_digest
+from pcedge.export.onnx.metadata import (
+    FORMAT_VERSION,
+    LOOP_VERSION,
+    LOOPED,
+    METADATA,
+    VERSIONS,
+    WIDTHS,
+    WITH_ROWS,
+    text_digest,
+)
 from pcedge.export.onnx.stack_reader import StoredParameters, initializer_error, integer, stacked_layers
 from pcedge.export.onnx.writer import to_onnx
 from pcedge.files import is_safetensors
@@ -103,7 +113,9 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     described = _description(metadata["pcedge.circuit"], version)
     widths = _widths(described["widths"])
     nested = _nested(tensors, widths["leaf_bits"])
-    if version == LOOP_VERSION:
+    if version in WITH_ROWS and version not in LOOPED:
+        _take_rows(tensors)
+    if version in LOOPED:
         layers, order = loop_layers(tensors.tensors, budget, size)
     else:
         layers, order = stacked_layers(described, tensors, size)
@@ -113,7 +125,7 @@ def _circuit(model: onnx.ModelProto, size: int, where: str) -> IntegerCircuit:
     try:
         circuit = IntegerCircuit(
             layers, order=order, symbolizer=symbolizer, nested=nested, log_constant=constant,
-            tails="tails" in described, grid=grid, **widths,
+            tails="tails" in described, grid=grid, row_lengths=_lengths(described), **widths,
         )  # fmt: skip
         expected = to_onnx(circuit, version=version)
     except (CircuitError, WidthError) as error:
@@ -161,11 +173,11 @@ def _metadata(model: onnx.ModelProto) -> dict[str, str]:
             raise FormatError(
                 "onnx-metadata", f"the model must have the metadata {key!r}, it has {sorted(metadata)[:8]}"
             )
-    if metadata["pcedge.format"] not in (FORMAT_VERSION, LOOP_VERSION):
+    if metadata["pcedge.format"] not in VERSIONS:
         raise FormatError(
             "onnx-version",
             f"the format must be {FORMAT_VERSION!r}, got {metadata['pcedge.format'][:80]!r}; that of deep and large "
-            f"circuits is {LOOP_VERSION!r}",
+            f"circuits is {LOOP_VERSION!r}, with a row table {' and '.join(map(repr, WITH_ROWS))}",
         )
     return metadata
 
@@ -224,7 +236,7 @@ def _check_needed(text: str | None, expected: onnx.ModelProto) -> None:
     check_size(characters=len(text))
     texts = [entry.value for entry in expected.metadata_props if entry.key == "pcedge.needed"]
     if not texts:
-        raise FormatError("onnx-needed", f"a model of format {LOOP_VERSION!r} must not say needed widths, it does")
+        raise FormatError("onnx-needed", "a model of loops must not say needed widths, it does")
     wanted = json.loads(texts[0])
     try:
         needed = json.loads(text)
@@ -243,13 +255,25 @@ def _description(text: str, version: str) -> dict[str, Any]:
         described = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise structure_error(f"the description must be JSON ({error})") from error
-    keys = {"widths"} if version == LOOP_VERSION else {"widths", "order", "blocks", "layers"}
+    keys = {"widths"} if version in LOOPED else {"widths", "order", "blocks", "layers"}
+    more = "" if version in LOOPED else ", order, blocks and layers"
+    if version in WITH_ROWS:
+        keys, more = keys | {"rows"}, more + ", and of rows"
     if not isinstance(described, dict) or set(described) - {"tails"} != keys:
-        more = "" if version == LOOP_VERSION else ", order, blocks and layers"
         raise structure_error(f"the description must be an object of widths{more}")
     if described.get("tails", True) is not True:
         raise structure_error(f"tails must be true where they are named, got {str(described['tails'])[:40]}")
     return described
+
+
+def _lengths(described: dict[str, Any]) -> tuple[int, ...]:
+    """Take the lengths of the row table; a format without one has none."""
+    if "rows" not in described:
+        return ()
+    lengths = described["rows"]
+    if not isinstance(lengths, list) or not lengths:
+        raise structure_error(f"rows must be a list of lengths, got {str(lengths)[:40]}")
+    return tuple(integer("rows: a length", length, 2**31) for length in lengths)
 
 
 def _widths(widths: Any) -> dict[str, int]:
@@ -304,3 +328,22 @@ def _nested(tensors: StoredParameters, leaf_bits: int) -> tuple[NestedTables, ..
             raise FormatError("onnx-parameters", str(error)) from error
         tables.append(nested)
     return tuple(tables)
+
+
+def _take_rows(tensors: StoredParameters) -> None:
+    """Take rows of a table by numbers and turns, and add them to the tensors as the graph computes them."""
+    for name in sorted(tensors.tensors):
+        shape = name.removeprefix(NUMBERS.split("{")[0])
+        if shape == name:
+            continue
+        units, _, columns = shape.partition("x")
+        where = f"rows of blocks {shape[:20]}"
+        rows = tensors.tensor(where, ROWS.format(columns), 2)
+        numbers, turns = (tensors.tensor(where, form.format(units, columns), 2) for form in (NUMBERS, TURNS))
+        tensors.budget.take(AN_ENTRY * numbers.size * rows.shape[1])
+        tensors.budget.check(MOMENT * numbers.size * rows.shape[1])
+        try:
+            whole = expand(rows, numbers.astype(np.int64), turns.astype(np.int64))
+        except CircuitError as error:
+            raise FormatError("onnx-parameters", str(error)) from error
+        tensors.tensors[WEIGHTS.format(units, columns)] = whole

@@ -19,11 +19,11 @@ from pcedge.export.onnx.functions import DOMAIN, DOMAIN_VERSION, FALL, IR_VERSIO
 from pcedge.export.onnx.initializers import SPARSE_WEIGHTS, Parameters, check_size, parameters_of
 from pcedge.export.onnx.loop import loop_model
 from pcedge.export.onnx.metadata import (
-    FORMAT_VERSION,
-    LOOP_VERSION,
+    LOOPED,
     METADATA,
     describe,
     format_of,
+    version_of,
     widths_and_tails,
     with_metadata,
 )
@@ -94,7 +94,8 @@ def to_onnx(
     Args:
         circuit: the circuit, or its program where that is at hand.
         notes: further entries of the metadata, as in `write_onnx`.
-        version: the format, `2` or `3`; None takes `3` for a deep or large circuit.
+        version: the format, `2` or `3`, of a circuit with a row table `4` or `5`; None takes the second for a deep or
+            large circuit.
 
     Raises:
         FormatError: the circuit is too large for an ONNX file.
@@ -119,9 +120,9 @@ def to_onnx(
     taken = sorted(set(notes or {}) & set(METADATA))
     if taken:
         raise UsageError(f"a note must have a name that the format does not use, got {taken[0]!r}")
-    if (version or format_of(program.circuit)) == LOOP_VERSION:
-        description = widths_and_tails(program.circuit)
-        return with_metadata(loop_model(program.circuit), program, description, notes or {}, LOOP_VERSION)
+    if (version or format_of(program.circuit)) in LOOPED:
+        description, version = widths_and_tails(program.circuit), version_of(program.circuit, looped=True)
+        return with_metadata(loop_model(program.circuit), program, description, notes or {}, version)
     return _Writer(program).model(notes or {})
 
 
@@ -177,6 +178,8 @@ class _Writer:
         self._node("Transpose", ["symbols"], ["symbols.by_variable"], perm=[1, 0])
         for tables, arrays in self.parameters.nested.items():
             self._node("Nested", arrays, [tables], DOMAIN)
+        for weights, arrays in self.parameters.turned.items():
+            self._node("Rows", arrays, [weights], DOMAIN)
         for tables, arrays in self.parameters.states.items():
             self._node("Tables", arrays, [tables], DOMAIN)
         schedules = _schedules(self.program)
@@ -206,7 +209,8 @@ class _Writer:
             functions=onnx_functions(circuit, {node.op_type for node in self.nodes if node.domain == DOMAIN}),
             producer_name="pcedge",
         )
-        return with_metadata(model, self.program, describe(circuit, self.parameters, self.lists), notes, FORMAT_VERSION)
+        description = describe(circuit, self.parameters, self.lists)
+        return with_metadata(model, self.program, description, notes, version_of(circuit, looped=False))
 
     def _node(
         self, op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from reprlib import repr as shown
 
 import numpy as np
@@ -169,12 +169,15 @@ def _words(saved: object, names: Sequence[str], what: str, least: int = 0) -> di
 
 
 def make_image(source: IntegerCircuit | Program, shape: EngineSize) -> Image:
-    """Lay out a circuit's memories for an engine's sizes.
+    """Lay out a circuit's memories for an engine's sizes; of a row table the whole matrices.
 
     Raises:
         NotStructuredError: the circuit cannot be coded.
     """
     program = Program.of(source)
+    if program.circuit.row_lengths:
+        # What is loaded has room for any circuit: a matrix each, wherever its rows are from.
+        program = Program.of(replace(program.circuit, row_lengths=()))
     circuit = program.circuit
     arrangement = arrange(program, plain=True)
     leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes, plain=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import assert_never
@@ -21,6 +21,7 @@ from pcedge.export.program.packing import Column, column_field
 from pcedge.export.program.phrase_memory import PhraseMemory
 from pcedge.export.program.phrases import find_phrases
 from pcedge.export.program.places import Places, cheapest, lowest_first
+from pcedge.export.program.row_memories import RowMemories, row_memories, stored_rows
 from pcedge.export.program.steps import INDEX_BITS, Programs, StepMemory, smallest_programs, step_memory
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
@@ -51,6 +52,12 @@ class Lowered:
     programs: Programs
     #: dense blocks row by row, and values of sparse rows
     weights: tuple[Bank, ...]
+    #: numbers and turns of the sums that take their rows from a table; their addresses follow those of `weights`
+    turned: tuple[Bank, ...]
+    #: where these addresses begin
+    turned_base: int
+    #: the table; None where the circuit has none
+    rows: RowMemories | None
     #: gather lists, and lists as lengths followed by entries
     indices: tuple[Bank, ...]
     leaves: LeafMemories
@@ -87,11 +94,15 @@ class Lowered:
         return self.programs.code
 
     def memory_bits(self) -> dict[str, int]:
-        """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read."""
+        """Count the bits of every memory as it is generated; `rom` is the sum of all that are only read.
+
+        `weights` has all copies of a `row_table` in it, and the numbers and turns of rows.
+        """
         operands = 0 if self.programs.operands is None else self.programs.operands.bits
+        row_table = 0 if self.rows is None else self.rows.bits
         programs = {"likelihood_program": self.likelihood_program, "code_program": self.code_program}
         read_only = {
-            "weights": sum(bank.bits for bank in self.weights),
+            "weights": sum(bank.bits for bank in (*self.weights, *self.turned)) + row_table,
             "tables": self.leaves.table_bits,
             "leaves": 0 if self.leaves.leaves is None else self.leaves.leaves.bits,
             "variables": self.leaves.variables.bits,
@@ -103,6 +114,7 @@ class Lowered:
             **{name: program.bits for name, program in programs.items()},
             "operands": operands,
             "dictionaries": sum(program.dictionary_bits for program in programs.values()),
+            **({} if self.rows is None else {"row_table": row_table}),
             "rom": sum(read_only.values()),
             "state": self.state_words * self.circuit.widths.state_bits,
             "exponents": self.exponent_slots * EXPONENT_BITS,
@@ -151,7 +163,7 @@ class Arrangement:
             top: W.
             leaves: the leaf memories.
         """
-        banks, addresses, up, walk = self.with_weights(weights, top)
+        stored, addresses, up, walk = self.with_weights(weights, top)
         columns = [program.columns["weights"] for program in (up, walk)]
         # Of the addresses only their width changes the size of a packed row.
         key = tuple(column_field(column).bits for column in columns)
@@ -159,18 +171,45 @@ class Arrangement:
             key += (self.phrased[0].table(addresses).bits,)
         if key not in self.program_bits:
             self.program_bits[key] = self.programs(up, walk, addresses).bits
-        return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*banks, *self.indices))
+        return self.program_bits[key] + leaves.bits + sum(bank.bits for bank in (*stored.weights, *self.indices))
 
     def with_weights(
-        self, weights: Sequence[NDArray[np.int64]], top: int
-    ) -> tuple[tuple[Bank, ...], NDArray[np.int64], _Assembled, _Assembled]:
-        """Lay weights in banks and write their addresses into the programs; give those of every layer's too."""
-        blocks = Blocks()
-        numbers = [blocks.put(block) for block in weights]
-        banks, addresses = lay_in_banks(blocks.blocks, top)
+        self, weights: Sequence[NDArray[np.int64]], top: int, by_rows: Container[int] = ()
+    ) -> tuple[StoredWeights, NDArray[np.int64], _Assembled, _Assembled]:
+        """Lay weights in banks and write their addresses into the programs; give those of every layer's too.
+
+        Args:
+            weights: those of every layer in `weighted`; of a layer in `by_rows` the numbers and turns of its rows.
+            top: W.
+            by_rows: layers that take their rows from a table.
+        """
         where = np.zeros(max(self.weighted, default=-1) + 1, dtype=np.int64)
-        where[list(self.weighted)] = addresses[numbers]
-        return banks, where, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
+        pools = Blocks(), Blocks()
+        numbers = [
+            (layer, layer in by_rows, pools[layer in by_rows].put(block))
+            for layer, block in zip(self.weighted, weights, strict=True)
+        ]
+        (banks, addresses), (turned, others) = (
+            lay_in_banks(pool.blocks, bits) for pool, bits in zip(pools, (top, INDEX_BITS), strict=True)
+        )
+        end = max((bank.base + len(bank.entries) for bank in banks), default=0)
+        # A multiple of the commonest size, as within a bank.
+        sizes = [block.size for block in pools[1].blocks]
+        common = int(np.bincount(sizes).argmax()) if sizes else 1
+        base = -(-end // common) * common
+        for layer, turns, number in numbers:
+            where[layer] = base + others[number] if turns else addresses[number]
+        stored = StoredWeights(banks, turned, base)
+        return stored, where, self.up.with_addresses({"weights": where}), self.walk.with_addresses({"weights": where})
+
+
+@dataclass(frozen=True, eq=False)
+class StoredWeights:
+    """Hold the weights of all layers in banks, and behind their addresses numbers and turns of rows of a table."""
+
+    weights: tuple[Bank, ...]
+    turned: tuple[Bank, ...]
+    turned_base: int
 
 
 def arrange(
@@ -228,12 +267,12 @@ def lower(
     arranged, shape = arrangement or arrange(program), shape or EngineSize()
     if leaves is None:
         leaves = leaf_memories(circuit, search_bits=shape.search_bits, lanes=shape.lanes)
-    weights, addresses, up, walk = arranged.with_weights(
-        [stored_weights(circuit, i, shape.tile) for i in arranged.weighted], circuit.weight_bits
-    )
+    by_rows = stored_rows(circuit, shape.tile[0])
+    weights = [by_rows[i] if i in by_rows else stored_weights(circuit, i, shape.tile) for i in arranged.weighted]
+    stored, addresses, up, walk = arranged.with_weights(weights, circuit.weight_bits, by_rows)
     return Lowered(
-        program, shape, arranged.likelihood, arranged.code, arranged.programs(up, walk, addresses), weights,
-        arranged.indices, leaves,
+        program, shape, arranged.likelihood, arranged.code, arranged.programs(up, walk, addresses), stored.weights,
+        stored.turned, stored.turned_base, row_memories(circuit, shape.tile), arranged.indices, leaves,
         max(up.places.state, walk.places.state), max(up.places.slots, walk.places.slots),
         max(step.units for schedule in (arranged.likelihood, arranged.code) for step in schedule.steps),
         up.places.locations[arranged.likelihood.result],

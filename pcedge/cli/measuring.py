@@ -92,7 +92,7 @@ def _bits(value: float | None) -> str:
 
 
 def parts(model: IntegerCircuit) -> dict[str, Any]:
-    """Count sum layers by the bits of their weights, different leaf tables, and masters that these come from.
+    """Count sum layers by the bits of their weights, leaf tables, masters that these come from, and a table's rows.
 
     The bits are the least W that holds a layer's weights, at least 2: where a layer has a W of its own, its weights
     are multiples of 2^(W_max - W).
@@ -111,6 +111,7 @@ def parts(model: IntegerCircuit) -> dict[str, Any]:
         "layer_weight_bits": {str(bits): widths[bits] for bits in sorted(widths)},
         "leaf_tables": sum(len(np.unique(np.concatenate(group), axis=0)) for group in tables.values()),
         "leaf_masters": sum(len(nested.masters) for nested in model.nested),
+        "row_table": sum(len(table.rows) for table in model.row_tables.values()),
     }
 
 

@@ -70,12 +70,16 @@ SAY_EVERY = 10.0
     "--tails/--no-tails", default=True, show_default=True,
     help="Whether likelihoods keep every record possible that the float circuit calls possible.",
 )  # fmt: skip
-@click.option("--data", type=DATA, help="Train records, for --refine, --leaf-tables and a budget.")
+@click.option("--data", type=DATA, help="Train records, for --refine, --leaf-tables, --row-table and a budget.")
 @click.option("--missing", type=int, help="The value of --data that marks a missing symbol.")
 @click.option("--leaf-tables", type=click.IntRange(1), help="Let all leaves share at most so many tables.")
 @click.option(
     "--leaf-masters", type=click.IntRange(1), help="Store leaf tables as shifts and scales of so many masters."
 )
+@click.option(
+    "--row-table", type=click.IntRange(1),
+    help="Let all rows of dense sums share one table of at most so many rows, each turned (needs scipy).",
+)  # fmt: skip
 @click.option(
     "--refine",
     default="none",
@@ -84,7 +88,9 @@ SAY_EVERY = 10.0
     help="Train the integers: em is expectation maximisation with rounded weights (needs the extra train).",
 )
 @click.option("--passes", type=click.IntRange(1), help="Passes of --refine over the data.  [default: 40]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine, --leaf-tables.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of --refine and what is shared."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, or a torch device such as cuda.")
 @click.option(
     "--budget-kbit", type=click.FloatRange(0, min_open=True), help="All ROM of the exported project, in 1,000 bits."
@@ -100,9 +106,9 @@ SAY_EVERY = 10.0
 def quantize(
     circuit: str, weight_bits: int | None, leaf_bits: int | None, state_bits: int, coder: str, floor: int | None,
     small_weights: str, rounding: str, tails: bool, data: str | None, missing: int | None, leaf_tables: int | None,
-    leaf_masters: int | None, refine: str, passes: int | None, seed: int, device: str, budget_kbit: float | None,
-    budget_multiplier_bits: int | None, generations: int, workers: int, checkpoint: Path | None, dtype: str | None,
-    shape: str | None, header: bool | None, out: Path,
+    leaf_masters: int | None, row_table: int | None, refine: str, passes: int | None, seed: int, device: str,
+    budget_kbit: float | None, budget_multiplier_bits: int | None, generations: int, workers: int,
+    checkpoint: Path | None, dtype: str | None, shape: str | None, header: bool | None, out: Path,
 ) -> Result:  # fmt: skip
     """Round a float circuit to integers, trained on data if you like, and write it as ONNX.
 
@@ -123,7 +129,7 @@ def quantize(
     weight_bits = usual[0] if weight_bits is None else weight_bits
     config = QuantizationConfig(
         weight_bits, usual[1] if leaf_bits is None else leaf_bits, state_bits, coder, floor, small_weights, rounding,
-        leaf_masters=leaf_masters, tails=tails,
+        leaf_masters=leaf_masters, tails=tails, row_table=row_table is not None,
     )  # fmt: skip
     if passes is not None and refine == "none":
         raise click.UsageError("--passes must come with --refine")
@@ -135,16 +141,18 @@ def quantize(
     budget = None
     if budget_kbit is not None or budget_multiplier_bits is not None:
         budget = Budget(None if budget_kbit is None else round(1000 * budget_kbit), budget_multiplier_bits)
-    if data is not None and refine == "none" and leaf_tables is None and budget is None:
-        raise click.UsageError("--data must come with --refine, --leaf-tables or a budget")
+    shared = leaf_tables is not None or row_table is not None
+    if data is not None and refine == "none" and not shared and budget is None:
+        raise click.UsageError("--data must come with --refine, --leaf-tables, --row-table or a budget")
     if data is None and budget is not None:
         raise click.UsageError("a budget must come with --data, the records that the search measures")
-    if leaf_masters is not None and budget is not None:
-        raise click.UsageError("a budget must come without --leaf-masters")
+    for name, given in (("--leaf-masters", leaf_masters), ("--row-table", row_table)):
+        if given is not None and budget is not None:
+            raise click.UsageError(f"a budget must come without {name}")
     must_come_with("a budget", budget is not None, "checkpoint", "generations", "workers")
     must_come_with("--data", data is not None, "header")
-    if data is None and (refine != "none" or leaf_tables is not None or missing is not None):
-        raise click.UsageError("--refine, --leaf-tables and --missing must come with --data")
+    if data is None and (refine != "none" or shared or missing is not None):
+        raise click.UsageError("--refine, --leaf-tables, --row-table and --missing must come with --data")
     refinement = None if refine == "none" else _refinement(passes, seed, device)
     if refinement is not None:
         check_device(refinement.learn)
@@ -164,9 +172,10 @@ def quantize(
     with _Watch(len(source.cardinalities), checkpoint) as watch:
         outcome = quantize_within(
             source, config, train=train, valid=valid, held_out=held_out, budget=budget, settings=settings,
-            tables=leaf_tables, refinement=refinement, seed=seed, device=device, checkpoint=checkpoint, watcher=watch,
+            tables=leaf_tables, rows=row_table, refinement=refinement, seed=seed, device=device,
+            checkpoint=checkpoint, watcher=watch,
         )  # fmt: skip
-    model, chosen = outcome.integers, outcome.chosen
+    model, chosen, source = outcome.integers, outcome.chosen, outcome.source
     if outcome.left_out:
         announce("what --refine found does not keep the budget, so it is left out")
     with whole_file(out) as fresh:

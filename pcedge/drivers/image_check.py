@@ -33,7 +33,8 @@ from pcedge.drivers.layout import (
 )
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import CircuitError, FormatError, WidthError
-from pcedge.integer.circuit import IntegerInput, check_rows, check_table
+from pcedge.integer.circuit import IntegerInput, check_table
+from pcedge.integer.weights import check_rows
 from pcedge.schedule.steps import Op, Zeros
 from pcedge.tails import TAIL_BITS
 

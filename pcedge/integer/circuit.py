@@ -16,7 +16,8 @@ from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
 from pcedge.circuit.batches import stacked
 from pcedge.circuit.layers import ProductLayer
-from pcedge.circuit.rows import SparseRows, batches, entries, joined, row_sums
+from pcedge.circuit.row_table import RowTable, check_lengths
+from pcedge.circuit.rows import SparseRows, batches, entries, joined
 from pcedge.circuit.structure import (
     Region,
     Regions,
@@ -33,6 +34,7 @@ from pcedge.data.maps import DataMap
 from pcedge.data.value_grid import ValueGrid
 from pcedge.errors import CircuitError
 from pcedge.integer.nested import NestedTables
+from pcedge.integer.weights import check_integers, check_rows
 from pcedge.tails import TAIL_BITS
 
 #: version of the meaning of an integer circuit; part of its digest
@@ -102,6 +104,8 @@ class IntegerCircuit:
         tails: whether no entry of the likelihood becomes 0 by truncation, and layers may have tails
             (docs/arithmetic.md, section Tails); no part of the digest, for coding is the same.
         grid: what the symbols stand for; no part of the digest, for streams hold symbols.
+        row_lengths: dense sums of so many columns, ascending, are stored as turned rows of one table; a way to store
+            them, not a part of the meaning or the digest (docs/arithmetic.md, section Row tables).
 
     Raises:
         CircuitError: a rule of the structure or of the parameters is broken.
@@ -121,6 +125,7 @@ class IntegerCircuit:
     log_constant: float = 0.0
     tails: bool = False
     grid: ValueGrid | None = None
+    row_lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -145,6 +150,7 @@ class IntegerCircuit:
         check_symbolizer(self.symbolizer, self.cardinalities)
         check_grid(self.grid, self.symbolizer, self.cardinalities)
         self._check_nested()
+        check_lengths(self.row_lengths, [layer.weights.shape[1] for layer in self.dense_sums.values()])
         self._check_tails()
         if self.structured:
             _ = self.regions
@@ -212,6 +218,41 @@ class IntegerCircuit:
             self.weight_bits, self.leaf_bits, self.state_bits, self.scale_bits, self.range_bits, self.floor,
             max(self.cardinalities), terms, TAIL_BITS if tailed else 0,
         )  # fmt: skip
+
+    @cached_property
+    def dense_sums(self) -> dict[int, IntegerSum]:
+        """Give the sum layers whose rows are dense, by their index."""
+        return {
+            index: layer
+            for index, layer in enumerate(self.layers)
+            if isinstance(layer, IntegerSum) and not isinstance(layer.weights, SparseRows)
+        }
+
+    @cached_property
+    def row_tables(self) -> dict[int, RowTable]:
+        """Give for every length in `row_lengths` its part of the row table, with the rows of the layers in order."""
+        return {
+            length: RowTable.of(np.concatenate([w for w in self._dense_weights() if w.shape[1] == length]))
+            for length in self.row_lengths
+        }
+
+    def row_parts(self) -> dict[int, tuple[IntArray, IntArray]]:
+        """Give the numbers and turns of every layer that takes its rows from the table, by its index."""
+        parts: dict[int, tuple[IntArray, IntArray]] = {}
+        ends = dict.fromkeys(self.row_lengths, 0)
+        for index, layer in self.dense_sums.items():
+            units, length = layer.weights.shape
+            if length in ends:
+                first = ends[length]
+                ends[length] = last = first + units
+                table = self.row_tables[length]
+                parts[index] = table.numbers[first:last], table.turns[first:last]
+        return parts
+
+    def _dense_weights(self) -> Iterator[IntArray]:
+        for layer in self.dense_sums.values():
+            assert not isinstance(layer.weights, SparseRows)
+            yield layer.weights
 
     @cached_property
     def edges(self) -> tuple[IntArray, IntArray]:
@@ -328,7 +369,7 @@ def _check_sums(layers: tuple[IntegerLayer, ...], weight_bits: int) -> None:
         batch = [weights[number] for number in numbers]
         try:
             for block in batch:
-                _check_integers("", entries(block))
+                check_integers("", entries(block))
             check_rows("", joined(batch), weight_bits)
         except CircuitError:
             for number in numbers:
@@ -349,36 +390,3 @@ def check_table(layer_name: str, layer: IntegerInput, leaf_bits: int) -> None:
         raise CircuitError(f"{where} {unit} must sum to {1 << leaf_bits}, got {table[unit, -1] - table[unit, 0]}")
     for unit in np.flatnonzero((np.diff(table, axis=1) < 0).any(axis=1)):
         raise CircuitError(f"{where} {unit} must never fall, it does")
-
-
-def check_rows(layer_name: str, weights: IntArray | SparseRows, weight_bits: int) -> None:
-    """Check that the rows of a sum layer's weights each sum to 2^W, and that columns of sparse rows ascend.
-
-    Raises:
-        CircuitError: one does not.
-    """
-    where = f"{layer_name}: weights of unit"
-    _check_integers(layer_name, entries(weights))
-    if isinstance(weights, SparseRows):
-        if (np.diff(weights.indptr) <= 0).any() or weights.indptr[0] != 0 or weights.indptr[-1] != len(weights.values):
-            raise CircuitError(f"{layer_name}: every sparse row must hold at least one entry")
-        if len(weights.indices) != len(weights.values):
-            raise CircuitError(f"{layer_name}: every weight must have a column, got {len(weights.indices)} columns")
-        keys = weights.row_of_entry * weights.columns + weights.indices
-        if (np.diff(keys) <= 0).any():
-            raise CircuitError(f"{layer_name}: the columns of a row must ascend without repetition")
-        if (weights.indices < 0).any() or (weights.indices >= weights.columns).any():
-            raise CircuitError(f"{layer_name}: columns must be in 0..{weights.columns - 1}")
-    values = entries(weights)
-    if values.min() < 0:
-        raise CircuitError(f"{layer_name}: weights must not be negative, got {values.min()}")
-    if values.max() > 1 << weight_bits:
-        raise CircuitError(f"{layer_name}: weights must be at most {1 << weight_bits}, got {values.max()}")
-    totals = row_sums(weights)
-    for unit in np.flatnonzero(totals != 1 << weight_bits):
-        raise CircuitError(f"{where} {unit} must sum to {1 << weight_bits}, got {totals[unit]}")
-
-
-def _check_integers(layer_name: str, weights: NDArray[np.generic]) -> None:
-    if weights.dtype != np.int64:
-        raise CircuitError(f"{layer_name}: weights must be int64")

@@ -57,6 +57,9 @@ class QuantizationConfig:
     #: whether the likelihood has tails: no record that the float circuit calls possible becomes impossible in integers
     #: (docs/quantization.md, section Tails). Coding does not change, but for weights that `auto` keeps.
     tails: bool = True
+    #: whether rows of dense sums are stored as turned rows of one table, of each length where that takes fewer bits.
+    #: Rows that are equal but for their turn are rounded alike; `share_rows` makes a circuit with few different ones.
+    row_table: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -69,8 +72,11 @@ class QuantizationConfig:
                 raise WidthError(f"{name} must be in {low}..{high}, got {value}")
         if self.leaf_masters is not None and (type(self.leaf_masters) is not int or self.leaf_masters < 1):
             raise UsageError(f"leaf_masters must be at least 1, got {self.leaf_masters!r}")
-        if type(self.tails) is not bool:
-            raise UsageError(f"tails must be true or false, got {self.tails!r}")
+        for name in ("tails", "row_table"):
+            if type(getattr(self, name)) is not bool:
+                raise UsageError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        if self.row_table and self.layer_weight_bits:
+            raise UsageError("a row table must come without layer_weight_bits: its rows have one W")
         if self.floor is not None and type(self.floor) is not int:
             raise WidthError(f"floor must be an integer, got {self.floor!r}")
         if not isinstance(self.coder, str) or self.coder not in CODERS:

@@ -20,6 +20,7 @@ from pcedge.quantize.config import CODERS, QuantizationConfig
 from pcedge.quantize.nested import nest, nested_groups
 from pcedge.quantize.rows import round_rows, round_tables
 from pcedge.quantize.tails import with_tails
+from pcedge.quantize.turned import round_turned, shorter_lengths
 
 #: a layer of either circuit
 Kind = TypeVar("Kind", Layer, IntegerLayer)
@@ -74,6 +75,8 @@ def quantize(
         raise CircuitError(f"the coding order must name each of the {variables} variables once, got {list(order)[:8]}…")
     scale_bits, range_bits = CODERS[config.coder]
     integers = _quantize_layers(layers, config, bits, counts)
+    if config.row_table:
+        integers = round_turned(layers, integers, config, counts)
     nested: tuple[NestedTables, ...] = ()
     if config.leaf_masters is not None:
         integers, nested = _nest_leaves(layers, integers, config)
@@ -86,7 +89,7 @@ def quantize(
         _order_children(integers, shapes, order),
         config.weight_bits, config.leaf_bits, config.state_bits, scale_bits, range_bits,
         config.floor_for(max(circuit.cardinalities)), order, circuit.symbolizer, nested,
-        circuit.log_constant, config.tails, circuit.grid,
+        circuit.log_constant, config.tails, circuit.grid, shorter_lengths(integers, config) if config.row_table else (),
     )  # fmt: skip
 
 

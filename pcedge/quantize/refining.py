@@ -14,6 +14,7 @@ from pcedge.arrays import FloatArray, IntArray
 from pcedge.circuit.layers import Circuit, InputLayer, Layer, SumLayer
 from pcedge.circuit.rows import SparseRows
 from pcedge.compress.nesting import LEAST_SYMBOLS, nested_again, shapes_of
+from pcedge.compress.rows import tied_sums
 from pcedge.compress.sharing import cluster_tables
 from pcedge.errors import DataError
 from pcedge.learn.em import records_at_a_time
@@ -26,6 +27,7 @@ from pcedge.quantize.config import QuantizationConfig
 from pcedge.quantize.post_training import weight_bits_of
 from pcedge.quantize.refine_config import Progress, RefineConfig
 from pcedge.quantize.rows import round_rows
+from pcedge.quantize.tied_rows import TiedRows
 
 #: a dropped weight counts as this much in the likelihood, so that a record which needs it keeps a finite gradient
 DROPPED = 1e-6
@@ -90,6 +92,8 @@ class _Run:
         self.part = records_at_a_time(self.model)
         self.bits_of = dict(zip(range(len(circuit.layers)), weight_bits_of(circuit, config), strict=True))
         self.generator = np.random.default_rng([settings.seed, 3])
+        #: the table of dense sums' rows; without one every row is rounded by itself
+        self.rows = TiedRows(circuit, self.model, config, DROPPED) if config.row_table else None
         self.turn = self._turns()
         self.positive = self.model.parameters > 0
         self.settings = settings
@@ -102,10 +106,15 @@ class _Run:
         ]
 
     def _turns(self) -> dict[int, FloatArray]:
-        """Draw when each row of a sum layer is rounded, 0..1."""
+        """Draw when each row of a sum layer is rounded, 0..1; of a table when its rows are."""
         layers = enumerate(self.circuit.layers)
+        of_table = {} if self.rows is None else tied_sums(self.circuit)
+        if self.rows is not None:
+            self.rows.draw(self.generator)
         return {
-            index: self.generator.random(layer.shape.units) for index, layer in layers if isinstance(layer, SumLayer)
+            index: self.generator.random(layer.shape.units)
+            for index, layer in layers
+            if isinstance(layer, SumLayer) and index not in of_table
         }
 
     def open(self, share: float) -> None:
@@ -119,6 +128,8 @@ class _Run:
             if array is not None and index in self.turn:
                 array[...] = _by_entry(self.turn[index] >= share, self.circuit.layers[index])
         values.copy_(torch.where(torch.tensor(free > 0, device=values.device), loose, values))
+        if self.rows is not None:
+            self.rows.open(self.model, share, OPENED)
 
     def step(self, share: float) -> float:
         """Make one pass; give the train bits a variable before its M-step."""
@@ -137,6 +148,8 @@ class _Run:
         self.model.update(counts)
         for tied in self.tied:
             tied.update(self.model, counts)
+        if self.rows is not None:
+            self.rows.update(self.model, counts)
         self.put(self.model.parameters, share)
         return bits
 
@@ -160,6 +173,8 @@ class _Run:
                 now = _by_entry(self.turn[index] < share, self.circuit.layers[index])
                 layers[index][...] = np.where(now, new, layers[index])
         self.model.parameters.copy_(torch.tensor(values, dtype=self.model.dtype, device=self.model.device))
+        if self.rows is not None:
+            self.rows.put(self.model, share)
 
     def bits(self, records: IntArray) -> float:
         """Give the bits a variable of some records."""

@@ -24,7 +24,9 @@ from pcedge.limits import MemoryBudget, Source, read_source
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import Init, Interval, Leaf, ListSum, Multiply, Schedule, Step, Zeros
 
-MAGIC, VERSION = b"PCPR", 1
+MAGIC = b"PCPR"
+#: version of the file of a circuit, and of one with a row table
+VERSION, ROWS_VERSION = 1, 2
 
 #: bytes of magic, version, digest and number of sections
 _HEADER = 44
@@ -39,6 +41,10 @@ SECTIONS = (
     "widths", "order", "symbolizer", "constant", "layers", "children", "gathers", "leaves", "tables", "weights",
     "indptr", "indices", "nested", "masters", "parts", "likelihood", "code", "lists", "needed",
 )  # fmt: skip
+
+#: the section that the file of a circuit with a row table has behind them, its lengths; by version all but tails
+ROWS = "rows"
+_NAMES = {VERSION: SECTIONS, ROWS_VERSION: (*SECTIONS, ROWS)}
 
 #: the section that the file of a circuit with tails has beside them, at the end: for every layer that has tails its
 #: number, and of an input the exponents of its symbols
@@ -58,9 +64,8 @@ STEP_FIELDS = (
 #: moment for an entry of a leaf table
 _A_BYTE, _A_LAYER, _MOMENT = 64, 12_000, 64
 
-#: how the canonical text of a grid begins, in the section of the symbolizer
+#: how the text of a grid begins, in the section of the symbolizer
 _GRID = '{"axes":'
-
 _WIDTHS = ("weight_bits", "leaf_bits", "state_bits", "scale_bits", "range_bits", "floor")
 
 
@@ -114,12 +119,13 @@ def pack(digest: bytes, sections: Mapping[str, IntArray | bytes]) -> bytes:
         FormatError: a number does not fit 32 bits.
     """
     directory, bodies = [], []
-    for name in (*SECTIONS, TAILS) if TAILS in sections else SECTIONS:
+    version = ROWS_VERSION if ROWS in sections else VERSION
+    for name in (*_NAMES[version], TAILS) if TAILS in sections else _NAMES[version]:
         array = _narrow(name, sections[name])
         directory.append(np.array([array.itemsize, array.size & 0xFFFFFFFF, array.size >> 32], dtype="<u4").tobytes())
         body = array.tobytes()
         bodies.append(body + bytes(-len(body) % 4))
-    head = MAGIC + VERSION.to_bytes(4, "little") + digest + len(directory).to_bytes(4, "little")
+    head = MAGIC + version.to_bytes(4, "little") + digest + len(directory).to_bytes(4, "little")
     data = head + b"".join(directory) + b"".join(bodies)
     return data + zlib.crc32(data).to_bytes(4, "little")
 
@@ -137,7 +143,7 @@ def from_bytes(data: bytes, where: str = "the program") -> Program:
         where: how errors name it.
 
     Raises:
-        FormatError: the bytes break the format, or their steps are not those of their circuit; `rule` names what.
+        FormatError: the bytes break the format, or their steps are not those of their circuit.
     """
     sections = _parse(data, where)
     budget = MemoryBudget("program", len(data), where, lambda message: FormatError("program-size", message))
@@ -152,7 +158,6 @@ def from_bytes(data: bytes, where: str = "the program") -> Program:
     if circuit.digest != data[8:40]:
         raise FormatError("program-digest", f"the circuit of {where} must have the digest {data[8:40].hex()}")
     program = Program.of(circuit)
-    # One circuit has one file: steps, widths and layout are compared as they are written.
     if to_bytes(program) != data:
         raise FormatError("program-canonical", f"{where} must hold the steps and widths that its circuit gives")
     return program
@@ -162,15 +167,15 @@ def _parse(data: bytes, where: str) -> dict[str, NDArray[Any]]:
     if data[:4] != MAGIC:
         raise FormatError("program-magic", f"{where} must begin with {MAGIC!r}, got {data[:4]!r}")
     version = int.from_bytes(data[4:8], "little")
-    if version != VERSION:
-        raise FormatError("program-version", f"{where} must be of version {VERSION}, got {version}")
+    if version not in _NAMES:
+        raise FormatError("program-version", f"{where} must be of version {VERSION} or {ROWS_VERSION}, got {version}")
     if len(data) < _HEADER + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise FormatError("program-checksum", f"{where} must be whole, its checksum says that it is damaged")
     count = int.from_bytes(data[40:44], "little")
-    names = (*SECTIONS, TAILS)[:count]
-    if not len(SECTIONS) <= count <= len(SECTIONS) + 1:
+    least, names = len(_NAMES[version]), (*_NAMES[version], TAILS)[:count]
+    if not least <= count <= least + 1:
         raise FormatError(
-            "program-sections", f"{where} must have {len(SECTIONS)} sections, or one more with tails, got {count}"
+            "program-sections", f"{where} must have {least} sections, or one more with tails, got {count}"
         )
     offset = _HEADER + _ENTRY * count
     sections: dict[str, NDArray[Any]] = {}
@@ -235,10 +240,11 @@ def _sections(program: Program) -> dict[str, IntArray | bytes]:
     tails: dict[str, IntArray | bytes] = {}
     if circuit.tails:
         tails[TAILS] = _join([_tails(index, layer) for index, layer in enumerate(circuit.layers)])
+    if circuit.row_lengths:
+        tails[ROWS] = _join([circuit.row_lengths])
     return tails | {
         "widths": _join([[int(getattr(circuit, name)) for name in _WIDTHS]]),
         "order": _join([circuit.order]),
-        # A circuit has one of them at most.
         "symbolizer": b"" if meaning is None else meaning.to_json().encode(),
         "constant": repr(circuit.log_constant).encode() if circuit.log_constant else b"",
         "layers": _join([rows]),
@@ -344,7 +350,7 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> Integer
     for kind, variable, units, columns, fan_in, entries in readers["layers"].take(count, len(LAYER_FIELDS)).tolist():
         children = tuple(readers["children"].take(fan_in).tolist())
         if kind == 0:
-            # Units may share a table in the file, and have it each in the circuit.
+            # Units may share a table in the file.
             budget.take(8 * units * columns)
             budget.check(_MOMENT * units * columns)
             inner = _rows_at(sections["tables"], readers["leaves"].take(units), columns - 1)
@@ -375,7 +381,8 @@ def _circuit(sections: dict[str, NDArray[Any]], budget: MemoryBudget) -> Integer
     return IntegerCircuit(
         tuple(layers), order=tuple(readers["order"].take(len(sections["order"])).tolist()),
         symbolizer=map_from_json(text) if text and grid is None else None, nested=tuple(nested), grid=grid,
-        log_constant=float(constant) if constant else 0.0, tails=TAILS in readers, **widths,
+        log_constant=float(constant) if constant else 0.0, tails=TAILS in readers,
+        row_lengths=tuple(sections[ROWS].tolist()) if ROWS in sections else (), **widths,
     )  # fmt: skip
 
 

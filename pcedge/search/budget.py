@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import Circuit
+from pcedge.compress.rows import renumber, share_rows
 from pcedge.compress.sharing import share_leaves
 from pcedge.errors import UsageError
 from pcedge.export.program.lowering import lower
@@ -56,6 +57,8 @@ class Quantized:
     pass_kept: int | None
     #: whether the refined circuit did not keep the budget, so that the unrefined one is given
     left_out: bool
+    #: the float circuit with states in the order of the integers: another one than was given with a row table
+    source: Circuit
 
 
 def keeps_budget(circuit: IntegerCircuit, budget: Budget) -> bool:
@@ -76,6 +79,7 @@ def quantize_within(
     budget: Budget | None = None,
     settings: SearchConfig | None = None,
     tables: int | None = None,
+    rows: int | None = None,
     refinement: RefineConfig | None = None,
     seed: int = 0,
     device: str = "cpu",
@@ -95,6 +99,7 @@ def quantize_within(
         budget: the limits; None searches nothing.
         settings: how long and how widely to search.
         tables: leaf tables that all leaves may share at most.
+        rows: rows that all dense sums may share at most, each turned; not with a budget.
         refinement: how parameters are fitted; None leaves them.
         seed: of what is drawn.
         device: `cpu` or a torch device, for the flows.
@@ -119,23 +124,31 @@ def quantize_within(
         (True, False)
     """
     config = config or QuantizationConfig()
-    fitted, chosen = circuit, None
-    if train is None and (refinement is not None or (tables is not None and budget is None)):
+    source, fitted, chosen = circuit, circuit, None
+    if train is None and (refinement is not None or rows is not None or (tables is not None and budget is None)):
         raise UsageError("a refinement and shared tables must have train records, got none")
+    if budget is not None and (rows is not None or config.row_table):
+        raise UsageError("a budget must come without a row table, which a search does not count")
+    if rows is not None:
+        config = replace(config, row_table=True)
     if budget is not None:
         if held_out is None:
             raise UsageError("a budget must have held-out records, got none")
         chosen = _search(circuit, config, held_out, budget, settings, tables, train, refinement, device, checkpoint,
                          watcher, strategy, executor)  # fmt: skip
         fitted, config = chosen.circuit, chosen.config
-    elif tables is not None and train is not None:
+    elif train is not None and (tables is not None or rows is not None):
         some = train[:CALIBRATION]
         if watcher is not None:
             watcher.begin("flows", len(some))
-        fitted = share_leaves(circuit, calibration_flows(circuit, some, device), tables=tables, seed=seed)
+        flows = calibration_flows(circuit, some, device)
+        if tables is not None:
+            fitted = share_leaves(fitted, flows, tables=tables, seed=seed)
+        if rows is not None:  # last: it renumbers states, which flows do not follow
+            source, fitted = renumber(circuit, flows), share_rows(fitted, flows, rows, seed)
     before = quantize(fitted, config) if chosen is None else chosen.integers
     if refinement is None or train is None:
-        return Quantized(before, before, chosen, None, False)
+        return Quantized(before, before, chosen, None, False, source)
     best_pass: list[int] = []
     if watcher is not None:
         watcher.begin("refine", len(train))
@@ -147,8 +160,8 @@ def quantize_within(
     refined = refine(fitted, train, config, refinement, valid=valid, progress=tell, kept=best_pass.append)
     model = quantize(refined, config, possible=fitted)
     if chosen is not None and budget is not None and not keeps_budget(model, budget):
-        return Quantized(before, before, chosen, best_pass[0], True)
-    return Quantized(model, before, chosen, best_pass[0], False)
+        return Quantized(before, before, chosen, best_pass[0], True, source)
+    return Quantized(model, before, chosen, best_pass[0], False, source)
 
 
 def _search(

@@ -19,7 +19,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.inference import check_records
 from pcedge.errors import ToolError
 from pcedge.export.onnx.loop import loop_model, traced_steps
-from pcedge.export.onnx.metadata import LOOP_VERSION
+from pcedge.export.onnx.metadata import LOOPED
 from pcedge.export.onnx.reader import from_onnx
 from pcedge.export.onnx.writer import placements, to_onnx
 from pcedge.extras import needing
@@ -86,8 +86,8 @@ class OrtSession:
 
     @property
     def loops(self) -> bool:
-        """Tell whether the model loops over its steps: whether it is of format 3."""
-        return any(e.key == "pcedge.format" and e.value == LOOP_VERSION for e in self.model.metadata_props)
+        """Tell whether the model loops over its steps: whether it is of format 3 or 5."""
+        return any(e.key == "pcedge.format" and e.value in LOOPED for e in self.model.metadata_props)
 
     def run(self, x: ArrayLike, *, batch: int | None = None) -> dict[str, IntArray]:
         """Compute all outputs: `mantissa` and `exponent`, (N,); of a structured circuit also `lo` and `hi`, (N, D).

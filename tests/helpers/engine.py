@@ -30,7 +30,14 @@ CIRCUITS = [
     *(small(seed, 3 + 2 * seed, 1 + seed, 4 + seed) for seed in range(5)),
     *(
         special(name)
-        for name in ("mixed cardinalities", "sparse sums", "certain children", "nested tables", "one table")
+        for name in (
+            "mixed cardinalities",
+            "sparse sums",
+            "certain children",
+            "nested tables",
+            "one table",
+            "row table",
+        )
     ),
 ]
 

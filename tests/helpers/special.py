@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pcedge.circuit import Circuit, InputLayer, ProductLayer, SparseRows, SumLayer
@@ -13,7 +15,7 @@ def special(name: str) -> IntegerCircuit:
     """Make circuits at the corners of what the memories hold."""
     rng = np.random.default_rng(3)
     variables = 6
-    unequal = name == "unequal latents"
+    unequal = name in ("unequal latents", "row table")
     sizes = [6, 3, 2, 5, 4, 2, 1] if unequal else [5] * variables + [1]
     cardinalities = [256, 2, 9, 9, 1, 2] if name in ("mixed cardinalities", "nested tables") else [7] * variables
     made: list[object] = []
@@ -40,11 +42,20 @@ def special(name: str) -> IntegerCircuit:
             weights[0] = np.eye(states)[variable % states]
         if name == "certain children":
             weights = np.eye(states)[rng.permutation(states)[:units]]
+        if name == "row table":
+            weights = np.stack([np.roll(weights[unit % 2], unit) for unit in range(units)])
         sparse = name == "sparse sums" or (name == "mixed cardinalities" and variable % 2)
         made.append(SumLayer((len(made) - 1,), SparseRows.from_dense(weights) if sparse else weights))
         below = (len(made) - 1,)
     masters = 2 if name == "nested tables" else None
-    return quantize(Circuit(tuple(made)), QuantizationConfig(8, 10, 12, "small", leaf_masters=masters))  # type: ignore[arg-type]
+    circuit = quantize(Circuit(tuple(made)), QuantizationConfig(8, 10, 12, "small", leaf_masters=masters))  # type: ignore[arg-type]
+    return in_rows(circuit) if name == "row table" else circuit
+
+
+def in_rows(circuit: IntegerCircuit) -> IntegerCircuit:
+    """Store all dense sums of a circuit as turned rows of a table."""
+    lengths = {layer.weights.shape[1] for layer in circuit.dense_sums.values()} - {1}
+    return replace(circuit, row_lengths=tuple(sorted(lengths)))
 
 
 def rounded_up() -> IntegerCircuit:
@@ -66,5 +77,5 @@ def rounded_up() -> IntegerCircuit:
 
 SPECIAL = (
     "mixed cardinalities", "one table", "early ends", "a certain child", "certain children", "sparse sums",
-    "trailing zeros", "nested tables", "unequal latents",
+    "trailing zeros", "nested tables", "unequal latents", "row table",
 )  # fmt: skip

@@ -108,6 +108,7 @@ PRODUCTS = {
     "products": ("a * b", "o.a[from] * o.b[from]"),
     "predictor stage": ("coefficient * narrow", "weight * input", "weight * term", "weight * below"),
     "as narrow as its factors: where a table begins": ("uint_t<F, N>(number) * uint_t<F, W>(words)",),
+    "as narrow as its factors: where a row of a table begins": ("uint_t<F, N>(number) * uint_t<F, S>(stride)",),
     "ceil_div, by constants": ("+ b - 1) / b",),
     "as narrow as its factors: floors": ("uint_t<F, S>(symbols) * uint_t<F, P>(floor)",),
 }

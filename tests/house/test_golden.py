@@ -14,6 +14,8 @@ from pcedge.data.value_grid import ValueGrid
 from pcedge.drivers.size import EngineSize
 from pcedge.export.program.image import capacity_of, image_words
 
+#: lengths and rows of the row table that `rows.onnx` and `rows.pcp` hold
+ROW_LENGTHS, TABLE_ROWS = (4, 7, 8, 11), [3, 2, 4, 4]
 DIGESTS = json.loads((GOLDEN / "digests.json").read_text())
 
 
@@ -35,6 +37,16 @@ def test_onnx_and_program(tmp_path: Path) -> None:
         assert circuit.digest.hex() == DIGESTS["golden"]
         write(circuit, tmp_path / name)
         if name == "program.pcp":  # protobuf may order the bytes of equal models in another way
+            assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
+
+
+def test_row_table(tmp_path: Path) -> None:
+    for name, write in (("rows.onnx", pcedge.write_onnx), ("rows.pcp", pcedge.write_program)):
+        circuit = pcedge.load(GOLDEN / name)
+        assert circuit.digest.hex() == DIGESTS["rows"] and circuit.row_lengths == ROW_LENGTHS
+        assert [len(table.rows) for table in circuit.row_tables.values()] == TABLE_ROWS
+        write(circuit, tmp_path / name)
+        if name == "rows.pcp":
             assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes()
 
 

@@ -236,8 +236,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         "more, text",
         [
-            (("--refine", "em"), "--refine, --leaf-tables and --missing must come with --data"),
-            (("--leaf-tables", 4), "--refine, --leaf-tables and --missing must come with --data"),
+            (("--refine", "em"), "--refine, --leaf-tables, --row-table and --missing must come with --data"),
+            (("--leaf-tables", 4), "--refine, --leaf-tables, --row-table and --missing must come with --data"),
             (("--data", "digits", "--passes", 4), "--passes must come with --refine"),
             (("--rounding", "up"), "'up' is not one of 'code-length', 'largest-remainder'"),
         ],

@@ -77,7 +77,8 @@ class TestRefused:
         [
             (lambda d: b"PCPX" + d[4:], "program-magic"),
             (lambda d: b"", "program-magic"),
-            (lambda d: d[:4] + b"\2\0\0\0" + d[8:], "program-version"),
+            (lambda d: d[:4] + b"\3\0\0\0" + d[8:], "program-version"),
+            (lambda d: sealed(d[:4] + b"\2\0\0\0" + d[8:]), "program-sections"),
             (lambda d: d[:-1], "program-checksum"),
             (lambda d: d[:60] + bytes([d[60] ^ 1]) + d[61:], "program-checksum"),
             (lambda d: sealed(d[:40] + b"\3\0\0\0" + d[44:]), "program-sections"),

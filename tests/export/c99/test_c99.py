@@ -17,6 +17,7 @@ from helpers.commands import as_json, run
 from helpers.cpp import break_source
 from helpers.engine_contract import CIRCUITS, any_records
 from helpers.paths import GOLDEN
+from helpers.special import in_rows
 from strategies import make_circuit, make_unstructured, steep
 
 import pcedge
@@ -93,6 +94,9 @@ ALL: dict[str, IntegerCircuit] = {
     "few bits": wide_sum(),
     "tailed sums": tailed_sums(8),
     "tailed sums of many bits": tailed_sums(14),
+    **{f"{kind} in rows": in_rows(made(seed)) for kind, seed in (("plain", 0), ("sharp", 1), ("wide", 5))},
+    "tailed sums in rows": in_rows(tailed_sums(8)),
+    "unstructured in rows": in_rows(quantize(make_unstructured(2, 6, 4, 0.0), QuantizationConfig(weight_bits=3))),
     "unstructured, sharp": quantize(make_unstructured(2, 6, 4, 0.6), QuantizationConfig(weight_bits=8)),
     "one leaf": quantize(Circuit((InputLayer(0, np.array([[0.25, 0.75]])),))),
     "one symbol": quantize(Circuit((InputLayer(0, np.array([[1.0]])),))),

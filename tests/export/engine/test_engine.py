@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 from click.testing import CliRunner
 from helpers.engine import run_all
 from helpers.nightly import NIGHTLY
-from helpers.special import special
+from helpers.special import in_rows, special
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
-from pcedge.circuit import load_circuit
+from pcedge.circuit import load_circuit, sample
 from pcedge.cli import group
 from pcedge.codec import encode
+from pcedge.compress import expected_flows, share_rows
 from pcedge.data import load_data
 from pcedge.drivers.size import EngineSize
 from pcedge.engines import ReferenceEngine
@@ -70,11 +72,29 @@ def test_every_size_gives_the_same_bytes(
 
 
 @pytest.mark.csim
-@pytest.mark.parametrize("name", ["sparse sums", "nested tables", "unequal latents"])
+@pytest.mark.parametrize("name", ["sparse sums", "nested tables", "unequal latents", "row table"])
 def test_special_circuits(name: str, tmp_path: Path) -> None:
     circuit = special(name)
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (23, len(circuit.cardinalities)))
     compare(circuit, records, EngineSize(8, 3), tmp_path / "p")
+
+
+@pytest.mark.csim
+@pytest.mark.parametrize("macs, exact", [(1, True), (2, False), (16, True), (64, False)])
+def test_rows_of_a_table_by_tiles_of_any_size(macs: int, exact: bool, tmp_path: Path) -> None:
+    """Rows shorter and longer than a tile, of no whole number of tiles, zeros that are tails, and sums by lists."""
+    made = make_circuit(2, 6, 7, 5, "hidden", 0.25)
+    flows = expected_flows(made, sample(made, 300))
+    circuit = quantize(share_rows(made, flows, rows=8), QuantizationConfig(4, 9, 12))
+    layers = tuple(
+        replace(layer, tails=True) if index in circuit.dense_sums else layer
+        for index, layer in enumerate(circuit.layers)
+    )
+    circuit = in_rows(replace(circuit, layers=layers))
+    assert len(circuit.row_lengths) > 1
+    assert sum(int((table.turns > 0).sum()) for table in circuit.row_tables.values()) > 5
+    records = np.random.default_rng(1).integers(0, circuit.cardinalities, (9, len(circuit.cardinalities)))
+    compare(circuit, records, EngineSize(macs, 2), tmp_path / "p", exact=exact)
 
 
 @pytest.mark.csim

@@ -68,8 +68,8 @@ class TestChoice:
 
     def test_another_format_is_refused(self) -> None:
         model = loop(small_circuit())
-        metadata(model, "pcedge.format", "4")
-        with pytest.raises(FormatError, match=r"^onnx-version: the format must be '2', got '4'; that of deep"):
+        metadata(model, "pcedge.format", "6")
+        with pytest.raises(FormatError, match=r"^onnx-version: the format must be '2', got '6'; that of deep"):
             from_onnx(model)
 
 

@@ -27,7 +27,7 @@ from pcedge.export.engine.project import write_project
 from pcedge.export.program.banks import Bank, BankCode, lay_in_banks
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.leaves import LeafMemories
-from pcedge.export.program.lowering import lower
+from pcedge.export.program.lowering import Lowered, lower
 from pcedge.export.program.packing import Column, pack
 from pcedge.export.program.steps import INDEX_BITS
 from pcedge.integer import IntegerCircuit
@@ -89,6 +89,27 @@ def read_banks(banks: tuple[Bank, ...], top: int, place: int, size: int) -> NDAr
     return bank.code.load(bank.entries[start : start + size], marks, top)
 
 
+def read_rows(program: Lowered, place: int, units: int, length: int) -> NDArray[np.int64]:
+    """Read a block whose rows are turned rows of a table as the kernels do."""
+    assert program.rows is not None and place >= program.turned_base
+    columns = program.shape.tile[1]
+    start, bits = int(program.rows.starts.entries[length]), (length - 1).bit_length()
+    stride = (length + 2 * columns - 2) // columns * columns
+    stored = read_banks(program.turned, INDEX_BITS, place - program.turned_base, units)
+    rows = []
+    for entry in stored.tolist():
+        number, turn = entry >> bits, entry & ((1 << bits) - 1)
+        row = read_banks(program.rows.banks, program.circuit.weight_bits, start + number * stride, stride)
+        for column in range(length):
+            # What a tile reads at once lies side by side, from any column on.
+            first = column + turn if column + turn < length else column + turn - length
+            side = row[first : first + columns]
+            assert len(side) == columns
+            rows.append(side[0])
+            assert_array_equal(side, [row[(first + lane) % length] for lane in range(columns)])
+    return np.array(rows)
+
+
 def cumulative(leaves: LeafMemories, leaf_bits: int, variable: int, unit: int) -> list[int]:
     """Read a leaf table as engine_t::cumulative does."""
     row = {name: int(leaves.variables.column(name)[variable]) for name in leaves.variables.fields}
@@ -148,7 +169,11 @@ def test_memories_hold_the_circuit(circuit: IntegerCircuit) -> None:
                     assert found["values"]
                 if step.op is Op.DOWN or lists is None:
                     assert found["a_units"] == step.sources[0].units
-                read = read_banks(program.weights, circuit.weight_bits, found["weights"], weights.size)
+                if lists is None and weights.shape[1] in circuit.row_lengths:
+                    read = read_rows(program, found["weights"], *weights.shape)
+                else:
+                    assert found["weights"] < max(1, program.turned_base)
+                    read = read_banks(program.weights, circuit.weight_bits, found["weights"], weights.size)
                 assert_array_equal(read, weights.ravel())
             assert found["lists"] == (lists is not None)
             if lists is not None:
@@ -237,8 +262,10 @@ def check_counted(circuit: IntegerCircuit) -> None:
     def of(*names: str) -> int:
         return sum(bits for name, bits in found.items() if re.sub(r"_\d+$", "", name) in names)
 
+    weights = ("marks", "turned", "row_starts", "row_table0", "row_table0_marks")
     for key in ("weights", "indices", "leaves", "variables"):
-        assert counted[key] == of(key, *(["marks"] if key == "weights" else []))
+        assert counted[key] == of(key, *(weights if key == "weights" else []))
+    assert counted.get("row_table", 0) == of("row_starts", "row_table0", "row_table0_marks")
     assert counted["tables"] == of("tables", "uppers", "tails", "nested")
     for name in ("likelihood", "code"):
         parts = (f"{name}_{part}" for part in ("program", "forms", "places", "rows", "phrases"))
@@ -248,6 +275,25 @@ def check_counted(circuit: IntegerCircuit) -> None:
     dictionaries = (f"{name}_{part}" for name in ("likelihood", "code") for part in ("forms", "places", "phrases"))
     assert counted["dictionaries"] == of(*dictionaries)
     assert counted["rom"] == sum(found.values())
+
+
+@pytest.mark.parametrize("macs", [2, 16, 64])
+def test_every_row_of_a_tile_reads_its_own_copy(macs: int) -> None:
+    circuit = special("row table")
+    program = lower(circuit, shape=EngineSize(macs))
+    height = program.shape.tile[0]
+    places = program.likelihood_program.column("weights")
+    for step, place in zip(program.likelihood.steps, places.tolist(), strict=True):
+        if step.op is Op.UP and circuit.dense_sums[step.layer].weights.shape[1] in circuit.row_lengths:
+            weights = circuit.dense_sums[step.layer].weights
+            assert (place - program.turned_base) % height == program.turned_base % height == 0
+            assert_array_equal(read_rows(program, place, *weights.shape), weights.ravel())
+    assert program.rows is not None and program.rows.copies == -(-height // 2)
+    once = sum(bank.bits for bank in program.rows.banks)
+    counted = program.memory_bits()
+    assert counted["row_table"] == program.rows.copies * once + program.rows.starts.bits
+    header = memories_code(program)[0]
+    assert len(set(re.findall(r" row_table(\d+)_0\[", header))) == program.rows.copies
 
 
 @given(integer_circuits())

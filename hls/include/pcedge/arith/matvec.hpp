@@ -2,7 +2,8 @@
 #ifndef PCEDGE_MATVEC_HPP
 #define PCEDGE_MATVEC_HPP
 
-#include "integers.hpp"
+#include "bounded.hpp"
+#include "normalise.hpp"
 
 namespace pcedge {
 
@@ -111,6 +112,37 @@ template <unsigned ROWS, unsigned COLUMNS> struct dense_address_t {
   static std::uint32_t column_step(std::uint32_t column) {
 #pragma HLS INLINE
     return (column & (COLUMNS - 1)) + 1 < COLUMNS ? 1u : TILE - COLUMNS + 1;
+  }
+};
+
+/// \brief The rows of a block that are turned rows of a table: a row of length n is stored as its
+/// number in the table, and in the low bits its turn t; its entry j is entry (j + t) mod n there.
+/// \tparam F family of integers
+/// \tparam N width of a row's number
+/// \tparam S width of a row's entries in memory
+/// \tparam COLUMNS of a tile: so many neighbours of a row lie behind each other, from any turn on
+template <class F, int N, int S, unsigned COLUMNS> struct turned_rows_t {
+  std::uint32_t start;  ///< of the rows of this length
+  std::uint32_t length; ///< n
+  std::uint32_t stride; ///< entries that a row takes in memory
+  std::uint32_t bits;   ///< of a turn
+
+  static turned_rows_t of(std::uint32_t start, std::uint32_t length) {
+#pragma HLS INLINE
+    const std::uint32_t stride = (length + 2 * COLUMNS - 2) / COLUMNS * COLUMNS;
+    return {start, length, stride, std::uint32_t(bit_length<F, 32>(uint_t<F, 32>(length - 1)))};
+  }
+
+  /// \brief Where an entry lies.
+  /// \param stored of its row
+  std::uint32_t place(std::uint32_t stored, std::uint32_t entry) const {
+#pragma HLS INLINE
+    const std::uint32_t number = stored >> bits, turn = stored & ((1u << bits) - 1);
+    const std::uint32_t sum = entry + turn;
+    PCEDGE_FITS(number, N, "a row's number");
+    PCEDGE_FITS(stride, S, "a row's entries");
+    return start + std::uint32_t(uint_t<F, N + S>(uint_t<F, N>(number) * uint_t<F, S>(stride))) +
+           (sum >= length ? sum - length : sum);
   }
 };
 

@@ -11,8 +11,10 @@ namespace pcedge {
 /// Counts clock cycles.
 using cycle_t = std::uint64_t;
 
-/// Steps fetched in a cycle: a memory has two ports.
-constexpr unsigned FETCHES = 2;
+/// Ports of a memory: so many rows of a tile read one copy of a row table.
+constexpr unsigned PORTS = 2;
+/// Steps fetched in a cycle.
+constexpr unsigned FETCHES = PORTS;
 
 /// \brief A word between the engine and its ports.
 struct word_t {
@@ -185,9 +187,12 @@ template <class C_, class M_> struct machine_t {
     count_t target, cleared; ///< where it stands: the first target of a beat
     unsigned source, end;    ///< the first source, or entry of lists, and the end of a list
     std::uint32_t tile, first_tile,
-        stride;          ///< address of a beat's tile, of source 0, and to the next
-    std::uint32_t index; ///< of a list: this entry's, or the next one's length
-    weight_t weight;     ///< of this entry
+        stride;                   ///< address of a beat's tile, of source 0, and to the next
+    std::uint32_t index;          ///< of a list: this entry's, or the next one's length
+    weight_t weight;              ///< of this entry
+    bool turned;                  ///< whether rows are turned rows of a table,
+    typename E::turned_rows rows; ///< where these lie,
+    std::uint32_t first_row;      ///< and the address of the first row's number and turn
   };
 
   /// An interval at work.

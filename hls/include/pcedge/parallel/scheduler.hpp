@@ -84,6 +84,9 @@ template <class K> void start(K &k, typename K::worker_t &w, unsigned unit) {
     // Tiles follow each other along the sources upwards, along the targets down.
     w.tile = w.first_tile = s.step.weights / (K::TR * K::TC);
     w.stride = s.step.kind == DOWN ? ceil_div(s.step.units, K::TC) : 1;
+    w.turned = K::E::is_turned(s.step);
+    w.rows = K::E::turned_of(s.step);
+    w.first_row = s.step.weights - K::M::turned_base;
   }
   w.all = w.sum = 0;
   w.some = false;

@@ -33,6 +33,37 @@ lanes_loop:
   }
 }
 
+/// \brief The weights of a tile: one word of memory, or of rows of a table those that lie behind
+/// each other from the rows' turns on, each in a bank of its own.
+template <class K>
+void read_tile(const typename K::worker_t &w, bool down,
+               typename K::weight_t (&weights)[K::TR][K::TC]) {
+#pragma HLS INLINE
+  using M = typename K::M;
+  const unsigned target = unsigned(w.target);
+  const unsigned row = down ? w.source : target, column = down ? target : w.source;
+  const unsigned rows = down ? w.step.a_units : w.step.units;
+rows_loop:
+  for (unsigned r = 0; r < K::TR; ++r) {
+#pragma HLS UNROLL
+    std::uint32_t start = 0;
+    // Beyond the last row stands the first of the table, turned by nothing.
+    if (w.turned)
+      start = w.rows.place(M::turned_row(w.first_row + row + r), column);
+  columns_loop:
+    for (unsigned bank = 0; bank < K::TC; ++bank) {
+#pragma HLS UNROLL
+      const unsigned c = w.turned ? (bank - start) & (K::TC - 1) : bank;
+      typename K::weight_t weight = 0;
+      if (!w.turned)
+        weight = typename K::weight_t(M::tile(w.tile, r * K::TC + c));
+      else if (row + r < rows && column + c < w.rows.length)
+        weight = typename K::weight_t(M::row_weight(r / PORTS, start + c));
+      weights[r][c] = weight;
+    }
+  }
+}
+
 /// \brief What a tile adds to the targets of each lane: balanced sums over its columns up, over its
 /// rows down. A source beyond the vector adds zero.
 /// \param some whether the targets of each lane are possible, in a step that keeps
@@ -46,6 +77,8 @@ void tile_sums(const typename K::worker_t &w, const typename K::operands_t &o, b
   bool ways[K::TR];
 #pragma HLS ARRAY_PARTITION variable = ways complete
   acc_t across[K::TR][K::TC], along[K::TC][K::TR];
+  typename K::weight_t weights[K::TR][K::TC];
+#pragma HLS ARRAY_PARTITION variable = weights complete dim = 0
 #pragma HLS ARRAY_PARTITION variable = sources complete
 #pragma HLS ARRAY_PARTITION variable = across complete dim = 0
 #pragma HLS ARRAY_PARTITION variable = along complete dim = 0
@@ -54,6 +87,7 @@ sources_loop:
 #pragma HLS UNROLL
     sources[e] = w.source + e < w.step.a_units ? o.a[e] : mantissa_t(0);
   }
+  read_tile<K>(w, down, weights);
 rows_loop:
   for (unsigned r = 0; r < K::TR; ++r) {
 #pragma HLS UNROLL
@@ -61,7 +95,7 @@ rows_loop:
   columns_loop:
     for (unsigned c = 0; c < K::TC; ++c) {
 #pragma HLS UNROLL
-      const typename K::weight_t weight = K::M::tile(w.tile, r * K::TC + c);
+      const typename K::weight_t weight = weights[r][c];
       across[r][c] = along[c][r] =
           tailed_entry<typename K::F, K::C::accumulator_bits, K::C::weight_bits + 1, K::A>(
               weight, live_mantissa<typename K::F, K::A>(sources[down ? r : c], w.step.keeps),

@@ -187,6 +187,22 @@ template <class C, class M> struct engine_t {
     finish(step, all, wide_exponent_t(step.tails ? -L - T : -L));
   }
 
+  using turned_rows = turned_rows_t<F, M::row_number_bits, M::row_stride_bits, C::tile_columns>;
+
+  /// \brief Tell whether the rows of a step's block are turned rows of a table.
+  static bool is_turned(const step_t &step) {
+#pragma HLS INLINE
+    return M::row_table && (step.kind == UP || step.kind == DOWN) && !step.lists &&
+           step.weights >= M::turned_base;
+  }
+
+  /// \brief Where the rows of such a step lie; of any other anything.
+  static turned_rows turned_of(const step_t &step) {
+#pragma HLS INLINE
+    const std::uint32_t length = step.kind == DOWN ? step.units : step.a_units;
+    return turned_rows::of(M::row_start(is_turned(step) ? length : 0), length);
+  }
+
   /// \brief UP, LIST and dense DOWN: every target entry is a weighted sum of source entries.
   void mix(const step_t &step) {
     const bool down = step.kind == DOWN;
@@ -196,6 +212,9 @@ template <class C, class M> struct engine_t {
     const unsigned entries = step.list + step.units;
     auto address = dense_address_t<C::tile_rows, C::tile_columns>::begin(step.weights, step.units,
                                                                          step.a_units, down);
+    const bool turned = is_turned(step);
+    const turned_rows rows = turned_of(step);
+    const std::uint32_t first_row = step.weights - M::turned_base;
   targets:
     for (unsigned k = 0; k < step.units; ++k) {
 #pragma HLS LOOP_TRIPCOUNT min = 1 max = C::max_units
@@ -210,7 +229,12 @@ template <class C, class M> struct engine_t {
         const unsigned source = step.lists ? M::index(entries + i) : i;
         const unsigned place = step.lists ? step.weights + i : address.place;
         const bool weighted = !step.lists || step.values;
-        const weight_t weight = weighted ? weight_t(M::weight(place)) : weight_t(1);
+        weight_t weight = 1;
+        if (turned)
+          weight = weight_t(M::row_weight(
+              0, rows.place(M::turned_row(first_row + (down ? i : k)), down ? k : i)));
+        else if (weighted)
+          weight = weight_t(M::weight(place));
         const mantissa_t mantissa = state[step.a + source];
         sum = acc_t(sum +
                     tailed_entry<F, ACC, C::weight_bits + 1, A>(
