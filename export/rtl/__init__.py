@@ -1,0 +1,1 @@
+"""Hardware in SystemVerilog: units of which engines are made (`sources/`, README.md)."""
