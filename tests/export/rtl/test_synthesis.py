@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.units import SOURCES
+from helpers.units import UNITS
 
 from pcedge.errors import MissingToolError
 from pcedge.export.open_target import find_open_target
@@ -40,9 +40,6 @@ SIZES: dict[str, tuple[dict[str, int], int]] = {
     "pc_probe": ({}, 4),
     "pc_score": ({}, 0),
 }
-
-#: sources of the engine need sizes that an exporter writes
-UNITS = [path for path in sorted(SOURCES.glob("*.sv")) if "pc_types.svh" not in path.read_text(encoding="utf-8")]
 
 #: what yosys says that is of its own making: of its cells' library, and of a network without registers
 NOISE = ("ABC: Warning: The network is combinational.", "Lexer warning: The SystemVerilog keyword `bit'")

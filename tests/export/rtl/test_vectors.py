@@ -8,7 +8,7 @@ from helpers.rtl_units import KEPT_LANES, LANES, ROWS, VECTOR_UNITS, WIDE, needs
 from helpers.units import join, signed, split
 from helpers.vector_files import Row, cut, rows_of
 
-from pcedge import arithmetic
+from pcedge import arithmetic, tails
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
@@ -226,6 +226,14 @@ class TestMultiply:
         assert trace.latencies() == {3}
         got = [entry for out in trace.outputs for entry in split(out["out_entries"], 2 * bits, 5)]
         assert got == [case["product"] for case in cases]
+
+    def test_random_products_where_what_is_possible_stays(self) -> None:
+        """Also of mantissas whose lowest bits are those of 1."""
+        first, second = np.random.default_rng(2).choice((0, 1, 2, 257, 2**15 + 1, 2**16 - 1), (2, 200, 5))
+        stimuli = [{"in_first": join(a.tolist(), 16), "in_second": join(b.tolist(), 16), "in_keep": 1}
+                   for a, b in zip(first, second, strict=True)]  # fmt: skip
+        outputs = VECTOR_UNITS.run({"kept_multiply_16": stimuli})["kept_multiply_16"].outputs
+        assert [split(got["out_entries"], 32, 5) for got in outputs] == tails.multiply(first, second).tolist()
 
 
 class TestAlign:
