@@ -165,7 +165,7 @@ def _tables(layout: Layout) -> list[str]:
         "LEAF_TAILS": int(layout.has(Op.LEAF, Zeros.TAIL)),
         "LISTED": int(bool(lowered.indices)),
         "NESTED": int(bool(leaves.nested)),
-        "ROWS": int(layout.rows is not None),
+        "ROW_TABLE": int(layout.rows is not None),
         "GROUPS": len(leaves.groups),
         "WEIGHT_BANKS": f"{len(layout.weights.rows)}U",
         "INDEX_BANKS": f"{len(layout.indices.rows)}U",
