@@ -95,7 +95,7 @@ TABLE = {
     ),
     "simulate": (
         "exporting", "simulate",
-        "Compile a project's HLS testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",
+        "Compile a project's testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",
     ),
     "train": (
         "training", "train",

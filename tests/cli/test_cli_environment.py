@@ -249,7 +249,10 @@ def test_narrow_tables_keep_a_column_whole() -> None:
         ),
         ("decode m.onnx x.pce o --format x", "Invalid value for '--format': 'x' is not one of 'npy', 'csv', 'tsv',"),
         ("nothing", "No such command 'nothing'; python -m pcedge --help shows what it takes"),
-        ("quantize c.pcedge --out x.onnx --data x.npy", "--data must come with --refine, --leaf-tables or a budget;"),
+        (
+            "quantize c.pcedge --out x.onnx --data x.npy",
+            "--data must come with --refine, --leaf-tables, --row-table or a budget;",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line(words: str, text: str, folder: Path) -> None:

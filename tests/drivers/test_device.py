@@ -63,8 +63,8 @@ def records_of(circuit: IntegerCircuit, count: int = 23) -> np.ndarray:
 
 
 @pytest.mark.csim
-def test_ten_circuits_through_one_engine(csim: EngineCsim, device: Device, capacity: Capacity) -> None:
-    assert device.info.reload and device.info.record == 0 and len(CIRCUITS) == 10
+def test_circuits_through_one_engine(csim: EngineCsim, device: Device, capacity: Capacity) -> None:
+    assert device.info.reload and device.info.record == 0 and len(CIRCUITS) == 11
     executable = csim.executable.stat()
     for circuit in [*CIRCUITS, CIRCUITS[0]]:
         device.load(image_words(circuit, capacity))

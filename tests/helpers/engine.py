@@ -1,4 +1,4 @@
-"""One engine for ten circuits, and what a device must give for every job."""
+"""One engine for eleven circuits, and what a device must give for every job."""
 
 from __future__ import annotations
 

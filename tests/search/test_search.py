@@ -211,7 +211,7 @@ def test_command(tmp_path: Path) -> None:
     assert (result["held_out"]["records"], result["held_out"]["impossible"]) == (held, 0)
     for more, text in (
         (("--budget-kbit", 100), "a budget must come with --data, the records that the search measures"),
-        (("--data", "digits"), "--data must come with --refine, --leaf-tables or a budget"),
+        (("--data", "digits"), "--data must come with --refine, --leaf-tables, --row-table or a budget"),
         (("--checkpoint", "s.json"), "--checkpoint must come with a budget"),
         (("--generations", 10), "--generations must come with a budget"),
         (("--workers", 1), "--workers must come with a budget"),
