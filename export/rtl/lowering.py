@@ -69,8 +69,6 @@ class RtlImage:
     columns: dict[str, Column]
     #: the first row of the likelihood and of the code
     starts: tuple[int, int]
-    #: rows of both
-    count: int
     #: tiles of weights, (tiles, macs), up to 2^W
     tiles: Integers
     #: entries of lists, (entries, 4): last of its list, no entry, a position, and a second position or a weight
@@ -94,6 +92,11 @@ class RtlImage:
     def circuit(self) -> IntegerCircuit:
         """Give the circuit."""
         return self.program.circuit
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Count the rows of the likelihood and of the code, each with its END."""
+        return self.starts[1], self.steps.rows - self.starts[1]
 
 
 def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
@@ -124,7 +127,7 @@ def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
     }
     even, odd, variables = _tables(circuit, memories.numbers)
     return RtlImage(
-        program, size, pack(columns), columns, (starts[0], starts[1]), len(rows),
+        program, size, pack(columns), columns, (starts[0], starts[1]),
         _stacked(memories.tiles.parts, size.macs),
         _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd, variables,
         _stacked(memories.tails.parts, 0), max(placed.rows for placed in places),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from pcedge.arithmetic import ceil_log2
 from pcedge.drivers.contract import REGISTERS
 from pcedge.export.program.packing import PackedTable
@@ -43,7 +45,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "ROWS": image.rows, "SLOTS": image.slots, "SLOT_BITS": bits_of(image.slots),
         "ROW_ADDRESS_BITS": bits_of(image.rows), "MOST_ROWS": image.most_rows,
         "ROW_COUNT_BITS": max(1, image.most_rows.bit_length()), "BLOCK_BITS": max(1, int(blocks).bit_length()),
-        "STEPS": image.count, "STEP_BITS": bits_of(image.count), "STEP_WIDTH": max(1, image.steps.row_bits),
+        "STEPS": image.steps.rows, "STEP_BITS": bits_of(image.steps.rows), "STEP_WIDTH": max(1, image.steps.row_bits),
         "LIKELIHOOD_START": image.starts[0], "CODE_START": image.starts[1],
         "TILES": max(1, len(image.tiles)), "TILE_BITS": bits_of(len(image.tiles)),
         "LISTS": max(1, len(image.lists)), "LIST_BITS": bits_of(len(image.lists)),
@@ -132,7 +134,7 @@ def hex_files(image: RtlImage) -> dict[str, str]:
         "lists.hex": _words(
             image.lists, [1, 1, sizes["POSITION_BITS"], sizes["LIST_B_BITS"]]
         ),
-        "leaves.hex": _words(image.leaves.clip(-1) + (image.leaves < 0) * (1 + (1 << number)),
+        "leaves.hex": _words(np.where(image.leaves < 0, 1 << number, image.leaves),
                              [number + 1] * image.size.table_lanes),
         "even.hex": _words(image.even[:, None], [image.circuit.leaf_bits + 1]),
         "odd.hex": _words(image.odd[:, None], [image.circuit.leaf_bits + 1]),

@@ -96,7 +96,7 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "streams": image.size.streams,
         "lanes": image.size.lanes,
         "table_lanes": image.size.table_lanes,
-        "steps": {"likelihood": image.starts[1], "code": image.count - image.starts[1]},
+        "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
         "golden_records": records,
         "golden_bytes": lane_bytes,
     }

@@ -35,7 +35,7 @@ def info_words(image: RtlImage) -> NDArray[np.uint32]:
         "search_bits": 1, "tile_columns": image.size.lanes, "variables": len(circuit.order),
         "state_words": image.rows * image.size.lanes, "exponent_slots": image.slots,
         "max_units": image.most_rows * image.size.lanes, "record": len(circuit.order),
-        "likelihood_steps": image.starts[1], "code_steps": len(image.columns["kind"].values) - image.starts[1],
+        "likelihood_steps": image.counts[0], "code_steps": image.counts[1],
         **{name: widths[name] for name in INFO_NAMES if name in widths},
     }  # fmt: skip
     words = np.zeros(INFO_WORDS, dtype="<u4")
