@@ -6,10 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pcedge import __version__
-from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
@@ -17,7 +16,7 @@ from pcedge.errors import DataError
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
-from pcedge.export.project.lanes import pack_lanes, unpack_lanes
+from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.params import hex_files, params_code
@@ -56,7 +55,11 @@ def plan_rtl(
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
     image = lower_rtl(engine.program, size)
-    given = golden_records(engine, records)
+    given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
+    given = given[(given != MISSING).all(axis=1)]
+    if not len(given):
+        raise DataError("golden vectors must have at least one record without missing symbols, got none")
+    lanes = encode_lanes(engine, given, size.streams)
     room = files("pcedge.export.rtl")
     sources = {
         f"rtl/{source.name}": source.read_bytes()
@@ -68,40 +71,17 @@ def plan_rtl(
         "rtl/params.svh": params_code(image).encode(),
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
         **{f"rtl/{name}": text.encode() for name, text in hex_files(image).items()},
-        **golden_files(engine, given, size.streams, info_words(image)),
-    }
-    return plan_project(manifest_table(image, given, contents["golden/lanes.bin"]), contents)
-
-
-def golden_records(engine: ReferenceEngine, records: ArrayLike | None) -> IntArray:
-    """Give records for golden vectors: those given that have no missing symbol, or some that are drawn.
-
-    Raises:
-        DataError: the records do not fit, or there are none without missing symbols.
-    """
-    given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
-    given = given[(given != MISSING).all(axis=1)]
-    if not len(given):
-        raise DataError("golden vectors must have at least one record without missing symbols, got none")
-    return given
-
-
-def golden_files(
-    engine: ReferenceEngine, records: IntArray, streams: int, info: NDArray[np.uint32]
-) -> dict[str, bytes]:  # fmt: skip
-    """Give the circuit, the testbench, and what every job must give."""
-    return {
-        "testbench/engine.cpp": files("pcedge.export.rtl").joinpath("testbench", "engine.cpp").read_bytes(),
-        "golden/info.u32": info.tobytes(),
-        "golden/symbols.i32": records.astype("<i4").tobytes(),
-        "golden/likelihood.i64": np.stack(engine.likelihood(records), axis=1).astype("<i8").tobytes(),
-        "golden/lanes.bin": pack_lanes(encode_lanes(engine, records, streams)),
+        "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
+        "golden/info.u32": info_words(image).tobytes(),
+        "golden/symbols.i32": given.astype("<i4").tobytes(),
+        "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
+        "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
+    return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
 
 
-def manifest_table(image: RtlImage, records: IntArray, lanes: bytes) -> dict[str, object]:
-    """Give what the manifest says of the engine and of its golden vectors."""
+def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, object]:
     circuit = image.circuit
     return {
         "format": PROJECT_FORMAT,
@@ -117,6 +97,6 @@ def manifest_table(image: RtlImage, records: IntArray, lanes: bytes) -> dict[str
         "lanes": image.size.lanes,
         "table_lanes": image.size.table_lanes,
         "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
-        "golden_records": len(records),
-        "golden_bytes": sum(map(len, unpack_lanes(lanes))),
+        "golden_records": records,
+        "golden_bytes": lane_bytes,
     }

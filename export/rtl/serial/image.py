@@ -11,11 +11,14 @@ from pcedge.arrays import IntArray
 from pcedge.errors import UsageError
 from pcedge.export.rtl.lowering import Kind, RtlImage, lower_rtl
 from pcedge.export.rtl.size import RtlSize
-from pcedge.integer.circuit import IntegerCircuit
+from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.program import Program
 
 #: lanes of a row, entries of a word
 LANES = 4
+
+#: bits of an entry
+ENTRY_BITS = 16
 
 #: words of the memory: four SB_SPRAM256KA side by side
 MEMORY_WORDS = 16384
@@ -84,7 +87,7 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     if len(words) > MEMORY_WORDS:
         each = ", ".join(f"{name} {count}" for name, count in parts.items())
         raise UsageError(
-            f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got {len(words)} ({each})"
+            f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got {len(words)}: {each}"
         )
     return SerialImage(lowered, words, parts)
 
@@ -94,16 +97,16 @@ class _Runs:
 
     def __init__(self, image: RtlImage) -> None:
         self.image = image
-        #: tables of leaves: the first entry of each, by number of symbols and number
+        #: tables of leaves, and the first entry of each
         self.tables: list[IntArray] = []
-        self.table_at: dict[tuple[int, int], int] = {}
+        self.table_at: dict[bytes, int] = {}
         self.entries = 0
         #: what steps address: name and words, and of each step which run it has
         self.runs: dict[tuple[str, bytes], IntArray] = {}
         self.of_step: list[tuple[str, bytes] | None] = []
         self.columns = {name: column.values for name, column in image.columns.items()}
-        symbols = int(image.circuit.widths.cardinality)
-        self.zeros = self._table((0, 0), np.zeros(symbols + 2, dtype=np.int64))
+        self.inputs = {layer.variable: layer for layer in image.circuit.layers if isinstance(layer, IntegerInput)}
+        self.zeros = self._table(np.zeros(image.circuit.widths.cardinality + 1, dtype=np.int64))
 
     def step(self, index: int) -> IntArray:
         """Give the words of a step, without the place of what it addresses."""
@@ -114,7 +117,7 @@ class _Runs:
         name = ""
         if kind in (Kind.LEAF, Kind.INTERVAL):
             cardinality = int(self.image.circuit.cardinalities[at["variable"]])
-            name, run = "places", self._places(at, cardinality)
+            name, run = "places", self._places(at)
         elif kind in (Kind.UP, Kind.DOWN):
             name, run = "weights", self._weights(at, kind)
         elif kind in (Kind.LIST, Kind.GATHER):
@@ -147,38 +150,30 @@ class _Runs:
             runs.append(run + place * LANES if key[0] == "places" else run)
             parts[key[0]] = parts.get(key[0], 0) + len(run)
             word += len(run)
-        for step, key in zip(steps, self.of_step, strict=True):
-            if key is not None:
-                step[0, 3] = where[key]
+        for step, named in zip(steps, self.of_step, strict=True):
+            if named is not None:
+                step[0, 3] = where[named]
         tables = np.concatenate([*self.tables, np.zeros(-self.entries % LANES, dtype=np.int64)])
         words = np.concatenate([steps.reshape(-1, LANES), tables.reshape(-1, LANES), *runs])
         # What does not fit 16 bits is a model that does not fit the memory, which is refused.
         return (words & 0xFFFF).astype(np.uint16), parts
 
-    def _table(self, key: tuple[int, int], table: IntArray) -> int:
+    def _table(self, table: IntArray) -> int:
+        key = table.tobytes()
         if key not in self.table_at:
             self.table_at[key] = self.entries
             self.tables.append(table)
             self.entries += len(table)
         return self.table_at[key]
 
-    def _places(self, at: dict[str, int], cardinality: int) -> IntArray:
+    def _places(self, at: dict[str, int]) -> IntArray:
         """Give the first entries of a variable's tables; a lane without a unit has a table of zeros."""
-        image = self.image
-        numbers = image.leaves[at["leaves"] : at["leaves"] + at["a_rows"] * LANES, 0]
-        even, odd = (int(self.image.variables.column(name)[at["variable"]]) for name in ("even", "odd"))
-        places = []
-        for number in numbers.tolist():
-            if number < 0:
-                places.append(self.zeros)
-                continue
-            table = np.empty(cardinality + 1, dtype=np.int64)
-            evens, odds = (cardinality + 1) // 2, cardinality // 2
-            table[0:cardinality:2] = image.even[even + number * evens :][:evens]
-            table[1:cardinality:2] = image.odd[odd + number * odds :][:odds]
-            table[cardinality] = 1 << image.circuit.leaf_bits
-            places.append(self._table((cardinality, number), table))
-        return np.array(places, dtype=np.int64).reshape(-1, LANES)
+        layer = self.inputs[at["variable"]]
+        # The leaves' numbers say which lanes have a unit.
+        units = self.image.leaves[at["leaves"] : at["leaves"] + at["a_rows"] * LANES, 0] >= 0
+        places = np.full(len(units), self.zeros, dtype=np.int64)
+        places[units] = [self._table(table) for table in layer.cumulative]
+        return places.reshape(-1, LANES)
 
     def _weights(self, at: dict[str, int], kind: Kind) -> IntArray:
         """Give a matrix unit by unit of the target, each over the source's rows: DOWN has it transposed."""

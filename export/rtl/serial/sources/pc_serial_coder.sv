@@ -41,7 +41,7 @@ module pc_serial_coder #(
 );
   localparam logic [2:0] ENCODE = 3'd0, FLUSH = 3'd1, PROBE = 3'd2, TAKE = 3'd3, OPEN = 3'd4, CLOSE = 3'd5;
   typedef enum logic [3:0] {
-    IDLE, SHIFT, DIVISOR, ERROR, FLOORS, SCALE, FLOOR_BELOW, LOW, HIGH, START, SIZE, CHECK, BYTES, LOAD, ENDS, DRAIN
+    IDLE, SHIFT, DIVISOR, ERROR, FLOORS, SCALE, LOW, COMPARE, HIGH, START, SIZE, CHECK, BYTES, LOAD, DIVIDE, ENDS
   } stage_t;
   stage_t stage;
   logic [2:0] operation;
@@ -73,78 +73,86 @@ module pc_serial_coder #(
   logic [P:0] start, ends, floors;
   logic [B:0] low;          // of a decoder: the offset
   logic [B-1:0] range;
-  logic multiplies, under_way, product_done;
-  logic [31:0] first, second, first_now, second_now;
-  logic [63:0] product;
+  logic multiplies, had;
+  logic [3:0] under_way;
+  logic [X-1:0] first;
+  logic [P:0] second;
+  logic [X+P:0] product;
   wire [P-1:0] unit = range[B-1:P];
   always_comb begin
     multiplies = 1'b1;
-    first_now  = 32'(unit);
-    second_now = 32'(start);
+    first  = X'(unit);
+    second = start;
     case (stage)
+      SHIFT: begin
+        // beside the shifts: the floors of all symbols below
+        multiplies = !had;
+        first  = X'(symbol);
+        second = (P + 1)'(FLOOR);
+      end
       DIVISOR: begin
-        first_now  = 32'(divisor_now);
-        second_now = 32'(first_guess);
+        first  = X'(divisor_now);
+        second = (P + 1)'(first_guess);
       end
       ERROR: begin
-        first_now  = 32'(error);
-        second_now = 32'(first_guess);
+        first  = X'(error);
+        second = (P + 1)'(first_guess);
       end
       FLOORS: begin
-        first_now  = 32'(cardinality);
-        second_now = 32'(FLOOR);
+        first  = X'(cardinality);
+        second = (P + 1)'(FLOOR);
       end
       SCALE: begin
-        first_now  = 32'(error);
-        second_now = 32'(room);
-      end
-      FLOOR_BELOW: begin
-        first_now  = 32'(symbol);
-        second_now = 32'(FLOOR);
+        first  = X'(error);
+        second = room;
       end
       LOW: begin
-        first_now  = 32'(low_entry[ENTRY_BITS-1-:X]);
-        second_now = 32'(scale);
+        first  = low_entry[ENTRY_BITS-1-:X];
+        second = scale;
       end
       HIGH: begin
-        first_now  = 32'(high_entry[ENTRY_BITS-1-:X]);
-        second_now = 32'(scale);
+        first  = high_entry[ENTRY_BITS-1-:X];
+        second = scale;
       end
       START: ;
-      SIZE: second_now = 32'(ends);  // the size, by then
+      SIZE: second = ends;  // the size, by then
       default: multiplies = 1'b0;
     endcase
   end
-  wire begins = multiplies && !under_way;
-  wire done = under_way && product_done;
-  always_ff @(posedge clk) begin
-    if (begins) {first, second} <= {first_now, second_now};
-    under_way <= (begins || under_way && !product_done) && !rst;
-  end
-  pc_serial_product part (
-      .clk(clk), .rst(rst), .start(begins), .in_first(first), .in_second(second), .done(product_done), .out(product));
+  wire begins = multiplies && under_way == '0;
+  wire done = under_way[3];
+  always_ff @(posedge clk) under_way <= rst ? '0 : {under_way[2:0], begins};
+  pc_product #(.FIRST_BITS(X), .SECOND_BITS(P + 1), .PART_BITS(16)) products (
+      .clk(clk), .in_first(first), .in_second(second), .out(product));
   wire [32:0] error_now = 33'h1_0000_0000 - product[32:0];  // d * t is off 2^31 by less than 2^-8 of it
   wire [P:0] bound = floors + product[P+X:X];
 
   // ---- the coder's state
-  wire decodes = operation == PROBE || operation == TAKE;
-  wire [B+1:0] moved = decodes ? {1'b0, low} - {1'b0, product[B:0]} : {1'b0, low} + {1'b0, product[B:0]};
+  wire decodes = operation == TAKE;
+  wire [B:0] moved = decodes ? low - product[B:0] : low + product[B:0];
   wire left = low[B-1:0] >= range;
+  // what a bound must not exceed: the offset by the unit
+  logic [P:0] quotient;
+  logic [P-1:0] rest;
+  wire [P:0] rest_next = {rest, quotient[P]};
+  wire [P:0] rest_less = rest_next - {1'b0, unit};
+  wire fits = rest_next >= {1'b0, unit};
+  logic [4:0] turns;
   wire narrow = range[B-1:B-8] == '0;
   wire [8:0] last_digit = low[B:B-8] + 9'(|low[B-9:0]);
-  logic carry_ready, stream_unused, ended, exact;
+  logic carry_ready, ended, exact;
   logic [2:0] bytes_left;
   logic [3:0] beyond;  // zeros that were taken behind the lane's end
   wire digit = (stage == BYTES && operation == ENCODE && narrow) || stage == ENDS;
-  wire reads = (stage == BYTES && operation == TAKE && narrow) || stage == LOAD;
+  wire reads = (stage == BYTES && operation == TAKE && narrow) || (stage == LOAD && bytes_left != '1);
   wire read = reads && (ended || byte_valid);
-  assign byte_ready = (reads && !ended) || (stage == DRAIN && !ended);
-  assign in_ready = stage == IDLE;
-  pc_carry #(.SCALE_BITS(8), .STREAMS(1)) carry (
-      .clk(clk), .rst(rst), .in_valid(digit), .in_ready(carry_ready), .in_stream(1'b0), .in_flush(stage == ENDS),
-      .in_count(2'd1), .in_carry(stage == ENDS ? last_digit[8] : low[B]),
-      .in_bytes(stage == ENDS ? last_digit[7:0] : low[B-1:B-8]), .out_valid(out_valid), .out_ready(out_ready),
-      .out_stream(stream_unused), .out_byte(out_byte), .out_last(out_last));
+  logic drains;
+  assign byte_ready = !ended && (reads || drains);
+  assign in_ready = stage == IDLE && !drains;
+  pc_serial_carry carry (
+      .clk(clk), .rst(rst), .in_valid(digit), .in_ready(carry_ready), .in_digit(stage == ENDS ? last_digit : low[B:B-8]),
+      .in_flush(stage == ENDS), .out_valid(out_valid), .out_ready(out_ready), .out_byte(out_byte),
+      .out_last(out_last));
 
   always_ff @(posedge clk) begin
     if (byte_valid && byte_ready && byte_last) ended <= 1'b1;
@@ -159,19 +167,27 @@ module pc_serial_coder #(
         symbol <= in_symbol;
         cardinality <= in_cardinality;
         bytes_left <= 3'(B / 8 - 1);
-        stage <= in_operation == FLUSH ? ENDS : in_operation == OPEN ? LOAD : in_operation == CLOSE ? DRAIN : SHIFT;
+        had <= 1'b0;
+        stage <= in_operation == FLUSH ? ENDS : in_operation == OPEN ? LOAD : in_operation == CLOSE ? IDLE : SHIFT;
+        drains <= in_operation == CLOSE;
         if (in_operation == OPEN) begin
           ended  <= 1'b0;
           beyond <= '0;
         end
         if (checks && in_operation == CLOSE && !(ended && beyond == 4'(B / 8 - 1))) bad_lane <= 1'b1;
       end
-      SHIFT:
-      if (total[TOTAL_BITS-1]) stage <= !fresh ? FLOOR_BELOW : exact ? DIVISOR : SHIFT;
-      else begin
-        total <= total << 1;
-        low_entry <= low_entry << 1;
-        high_entry <= high_entry << 1;
+      SHIFT: begin
+        if (done) begin
+          floors <= (P + 1)'(product);
+          had <= 1'b1;
+        end
+        if (total[TOTAL_BITS-1]) begin
+          if (had && (exact || !fresh)) stage <= fresh ? DIVISOR : LOW;
+        end else begin
+          total <= total << 1;
+          low_entry <= low_entry << 1;
+          high_entry <= high_entry << 1;
+        end
       end
       DIVISOR:
       if (done) begin
@@ -191,18 +207,17 @@ module pc_serial_coder #(
       SCALE:
       if (done) begin
         scale <= product[P+17:17];
-        stage <= FLOOR_BELOW;
-      end
-      FLOOR_BELOW:
-      if (done) begin
-        floors <= product[P:0];
-        stage  <= LOW;
+        stage <= LOW;
       end
       LOW:
       if (done) begin
         start <= bound;
         floors <= floors + (P + 1)'(FLOOR);
-        stage <= operation == PROBE ? START : HIGH;
+        stage <= operation == PROBE ? COMPARE : HIGH;
+      end
+      COMPARE: begin
+        reached <= start <= quotient;
+        stage   <= IDLE;
       end
       HIGH:
       if (done) begin
@@ -211,9 +226,8 @@ module pc_serial_coder #(
       end
       START:
       if (done) begin
-        reached <= !moved[B+1];
-        if (operation != PROBE) low <= moved[B:0];
-        stage <= operation == PROBE ? IDLE : SIZE;
+        low   <= moved;
+        stage <= SIZE;
       end
       SIZE:
       if (done) begin
@@ -228,16 +242,29 @@ module pc_serial_coder #(
         stage <= BYTES;
       end
       BYTES:
-      if (!narrow) stage <= IDLE;
-      LOAD:
-      if (read) begin
-        bytes_left <= bytes_left - 1'b1;
-        if (bytes_left == '0) stage <= IDLE;
+      if (!narrow) begin
+        stage <= decodes ? DIVIDE : IDLE;
+        {rest, quotient} <= {1'b0, low[B-1:0]};
+      end
+      LOAD: begin
+        if (read) bytes_left <= bytes_left - 1'b1;
+        // one cycle after the last byte the offset is whole
+        if (bytes_left == '1) begin
+          stage <= DIVIDE;
+          {rest, quotient} <= {1'b0, low[B-1:0]};
+        end
+      end
+      DIVIDE: begin
+        rest <= P'(fits ? rest_less : rest_next);
+        quotient <= {quotient[P-1:0], fits};
+        turns <= turns - 1'b1;
+        if (turns == '0) stage <= IDLE;
       end
       ENDS: if (carry_ready) stage <= IDLE;
-      DRAIN: if (ended) stage <= IDLE;
       default: stage <= IDLE;
     endcase
+    if (stage != DIVIDE) turns <= 5'(P);
+    if (ended) drains <= 1'b0;
     // the table of guesses and the divisor are a cycle behind the sum
     exact <= stage == SHIFT && total[TOTAL_BITS-1];
     if (digit && carry_ready && stage == BYTES) begin
@@ -260,7 +287,8 @@ module pc_serial_coder #(
       range <= '1;
       bad_lane <= 1'b0;
       ended <= 1'b0;
+      drains <= 1'b0;
     end
   end
-  wire unused = &{1'b0, stream_unused, error_now[32], error_now[13:0], product};
+  wire unused = &{1'b0, error_now[32], error_now[13:0], product};
 endmodule
