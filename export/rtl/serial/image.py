@@ -87,7 +87,8 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     if len(words) > MEMORY_WORDS:
         each = ", ".join(f"{name} {count}" for name, count in parts.items())
         raise UsageError(
-            f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got {len(words)}: {each}"
+            f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got "
+            f"{len(words)}: {each}"
         )
     return SerialImage(lowered, words, parts)
 
