@@ -79,6 +79,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
     "of an unrolled kernel 32, half of them with missing symbols]",
 )
+@click.option(
+    "--engine", "which", type=click.Choice(["parallel", "serial"]),
+    help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
+)  # fmt: skip
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
@@ -92,8 +96,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
-    macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    dtype: str | None, shape: str | None, header: bool | None,
+    which: str | None, macs: int | None, streams: int | None, search_bits: int | None, memories: str | None,
+    fit: tuple[str, ...], dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -105,12 +109,17 @@ def export(
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
+    from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
+    if which is not None and (kernel == "unrolled" or not is_rtl_target(target)):
+        raise click.UsageError("--engine must go with an engine of RTL: --target rtl, or a device of pcedge build")
+    if which == "serial" and chosen:
+        raise click.UsageError(f"--{chosen[0]} must go with --engine parallel")
     if chosen and kernel == "unrolled":
         raise click.UsageError(f"--{chosen[0]} must go with --kernel engine")
     if fit and memories != "reload":
@@ -143,6 +152,9 @@ def export(
         golden = draw_records(ReferenceEngine(circuit), records)
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
+        return result | header_entry, text, status
+    if which == "serial" or (which is None and not chosen and kernel == "engine" and is_serial_target(target)):
+        result, text, status = _export_serial(circuit, out, target, golden)
         return result | header_entry, text, status
     if is_rtl_target(target):
         if search_bits is not None:
@@ -276,6 +288,20 @@ def _export_rtl(
         "memories": "baked" if fit is None else "reload",
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
+
+
+def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None) -> Result:
+    """Write the serial engine in SystemVerilog."""
+    from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.rtl.serial.project import MODEL, write_serial
+
+    folder = write_serial(circuit, out, records=golden)
+    memories = read_manifest(folder).table["memories"]
+    result = {
+        "out": str(folder), "target": target, "digest": circuit.digest.hex(), "engine": "serial", "memories": memories,
+    }  # fmt: skip
+    text = f"{folder}: serial engine for {target}, its model of {sum(memories.values()):,} bits in {MODEL}; "
+    return result, text + f"next: pcedge simulate {folder}", 0
 
 
 def _export_unrolled(
