@@ -86,6 +86,9 @@ def estimate(
             f"{cost.symbols_per_second(name):>12.3g}"
         )
     lines += [f"multipliers: {in_words(size.multipliers)}", f"memory: {memory_in_words(cost.memory_bits)}"]
+    if circuit.row_lengths and "row_table" not in cost.memory_bits:
+        reason = "images hold these" if memories == "reload" else "at this size they take less ROM"
+        lines.append(f"the row table is stored as whole matrices: {reason}")
     if cost.stage is not None:
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.memory_bits.items()]
         widths = [f"{name} {one} × {other} bits" for name, (one, other) in cost.stage.multipliers.items()]
