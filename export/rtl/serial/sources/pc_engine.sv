@@ -119,12 +119,12 @@ module pc_engine (
   logic [4*STATE_BITS-1:0] out_a, out_b;
   logic write;
   logic [ROW_ADDRESS_BITS-1:0] write_row;
-  logic [1:0] write_lane;
-  logic [STATE_BITS-1:0] mantissa;
+  logic write_half;
+  logic [2*STATE_BITS-1:0] mantissas;
   pc_serial_state #(.ROWS(ROWS), .STATE_BITS(STATE_BITS)) vectors (
       .clk(clk), .row_a(listed ? a + ROW_ADDRESS_BITS'(a_at >> 2) : row_a),
       .row_b(listed ? b + ROW_ADDRESS_BITS'(b_at >> 2) : row_b), .out_a(out_a), .out_b(out_b), .write(write),
-      .write_row(write_row), .write_lane(write_lane), .in(mantissa));
+      .write_row(write_row), .write_half(write_half), .in(mantissas));
   always_ff @(posedge clk) begin
     if (listed) begin
       v1 <= list_valid && state == BEATS;
@@ -169,7 +169,7 @@ module pc_engine (
       .clk(clk), .rst(rst), .begins(begins && !writer_busy), .push(valid && last && pushes), .entry(sum),
       .finish(finish), .target(target), .most(most), .revive(revive || kind == KIND_INIT), .last(last_lane),
       .bypass(aligns), .split(split), .zeros_a(zeros_a), .zeros_b(zeros_b), .busy(writer_busy), .known(known),
-      .none(none), .zeros(zeros), .write(write), .write_row(write_row), .write_lane(write_lane), .out(mantissa));
+      .none(none), .zeros(zeros), .write(write), .write_row(write_row), .write_half(write_half), .out(mantissas));
   logic [31:0] exponent_found;
   pc_serial_exponents exponents (
       .clk(clk), .rst(rst), .begins(state == SETTLE && !writer_busy), .kind(kind), .flag(flag),
@@ -182,6 +182,9 @@ module pc_engine (
   logic [SYMBOL_BITS-1:0] symbol, symbols_data, symbol_found;
   // a decoder's search: the symbol is one of `span` from symbol_found on, and `half` of them is what is tried
   logic [SYMBOL_BITS:0] span, half;
+  localparam logic [SYMBOL_BITS:0] TOP = (SYMBOL_BITS + 1)'(1) << (SYMBOL_BITS - 1);
+  logic [SYMBOL_BITS-1:0] first_tried;  // of the step; 0 for none
+  logic opens;  // it is tried now
   wire [SYMBOL_BITS:0] candidate = (SYMBOL_BITS + 1)'(symbol_found) + half;
   wire halves = {half, 1'b0} > {1'b0, span};
   pc_serial_symbols symbols (
@@ -255,6 +258,7 @@ module pc_engine (
       FETCH_C: begin
         {a_slot, target_slot} <= {found[8+:SLOT_BITS], found[0+:SLOT_BITS]};
         b_slot <= found[16+:SLOT_BITS];
+        first_tried <= SYMBOL_BITS'(found[31:24]);
         variable <= found[32+:VARIABLE_BITS];
         cardinality <= found[48+:SYMBOL_BITS+1];
         place <= place + MEMORY_BITS'(2);
@@ -270,7 +274,8 @@ module pc_engine (
         fresh <= 1'b1;
         symbol_found <= '0;
         span <= cardinality;
-        half <= (SYMBOL_BITS + 1)'(1) << (SYMBOL_BITS - 1);
+        half <= first_tried != '0 ? (SYMBOL_BITS + 1)'(first_tried) : TOP;
+        opens <= first_tried != '0;
         if (!writer_busy)
           state <= kind == KIND_END ? (job_now == LIKELIHOOD ? RESULT : decodes ? GIVES : NEXT)
               : is_interval && decodes ? SEARCH : BEATS;
@@ -282,7 +287,7 @@ module pc_engine (
         word   <= leaves;
         x      <= candidate;
         probes <= half != '0;
-        if (halves) half <= half >> 1;
+        if (halves && !opens) half <= half >> 1;
         else state <= BEATS;
       end
       BEATS: begin
@@ -334,6 +339,8 @@ module pc_engine (
           span <= half;
           half <= half >> 1;
         end
+        opens <= 1'b0;
+        if (opens) half <= TOP;
         state <= SEARCH;
       end
       RESULT: if (result_valid && out_ready && result_half) state <= NEXT;
