@@ -157,10 +157,11 @@ def export(
         result, text, status = _export_serial(circuit, out, target, golden)
         return result | header_entry, text, status
     if is_rtl_target(target):
-        if memories == "reload" or search_bits is not None:
-            named = "search-bits" if search_bits is not None else "memories reload"
-            raise click.UsageError(f"--{named} must go with a target of HLS, {target} is of RTL")
-        result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
+        if search_bits is not None:
+            raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
+        others = [read_integer(name) for name in fit] if memories == "reload" else None
+        sized = engine if macs is not None or streams is not None else None
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, others)
         return result | header_entry, text, status
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
@@ -186,14 +187,21 @@ def export(
 def image(model: str, project: Path, out: Path) -> Result:
     """Write what a reloadable engine loads for a circuit."""
     from pcedge.export.program.image import image_words
+    from pcedge.export.project.manifest import MANIFEST, RTL, read_manifest
+    from pcedge.export.rtl.capacity import capacity_from, rtl_image_words
     from pcedge.simulate.csim import Csim
+    from pcedge.simulate.unrolled import kernel_of
 
     _need_project(project)
-    manifest = Csim(project).manifest
-    if manifest.capacity is None:
+    rtl = kernel_of(project) == RTL
+    manifest = read_manifest(project, RTL) if rtl else Csim(project).manifest
+    if not manifest.reload:
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
     circuit = read_integer(model)
-    words = image_words(circuit, manifest.capacity)
+    if manifest.capacity is None:
+        words = rtl_image_words(circuit, capacity_from(manifest.table.get("capacity"), str(project / MANIFEST)))
+    else:
+        words = image_words(circuit, manifest.capacity)
     with whole_file(out) as fresh:
         fresh.write_bytes(words.tobytes())
     result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
@@ -265,17 +273,19 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None
-) -> Result:
-    """Write the engine in SystemVerilog."""
+    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
+    fit: list[IntegerCircuit] | None,
+) -> Result:  # fmt: skip
+    """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden)
+    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or ())
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+        "memories": "baked" if fit is None else "reload",
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
