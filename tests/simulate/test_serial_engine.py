@@ -17,6 +17,8 @@ from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, StreamError, ToolError
 from pcedge.export import load_zoo, write_onnx, write_serial
+from pcedge.export.rtl.serial.cycles import cycles_of
+from pcedge.export.rtl.serial.image import lower_serial
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
@@ -77,6 +79,19 @@ class TestJobs:
     def test_every_job_is_the_references(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
         project, engine = small
         all_jobs(project, engine, some_records(engine, 40), None)
+
+    def test_cycles_are_counted_without_a_simulator(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = small
+        records = engine.sample(9, seed=3)
+        image = lower_serial(engine.circuit)
+        with project.device() as device:
+            device.likelihood(records)
+            assert device.cycles == 9 * cycles_of(image, "likelihood") + 1
+            device.encode_lanes(records, 1)
+            # this small circuit's steps wait for the coder here and there
+            assert 0 <= device.cycles - 9 * cycles_of(image, "encode") < 0.01 * device.cycles
+            device.decode_lanes(device.encode_lanes(records, 1), 9)
+            assert device.cycles == pytest.approx(9 * cycles_of(image, "decode"), rel=0.05)
 
     def test_stalls_change_no_bit(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
         project, engine = small
@@ -149,7 +164,10 @@ class TestCircuits:
         records = test.reshape(len(test), -1).astype(np.int64)
         project = RtlProject(write_serial(circuit, tmp_path / "project"))
         cycles = all_jobs(project, ReferenceEngine(circuit), records, None)
-        assert cycles["encode"] < 300
+        image = lower_serial(circuit)
+        # three lanes, each with its flush
+        assert cycles["encode"] == pytest.approx(cycles_of(image, "encode") / 64, rel=1e-3)
+        assert cycles["decode"] == pytest.approx(cycles_of(image, "decode") / 64, rel=0.05)
 
 
 class TestCommands:

@@ -11,7 +11,7 @@ from pcedge.arrays import IntArray
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export.rtl.lowering import Kind, RtlImage, lower_rtl
-from pcedge.export.rtl.serial.search import first_tried
+from pcedge.export.rtl.serial.search import Search, plan_searches
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.program import Program
@@ -49,6 +49,10 @@ class SerialImage:
     words: Words
     #: words by what is in them
     parts: dict[str, int]
+    #: words that each step addresses
+    lengths: tuple[int, ...]
+    #: of every variable how a decoder finds its symbol
+    searches: tuple[Search, ...]
 
     @property
     def starts(self) -> tuple[int, int]:
@@ -83,7 +87,8 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     for name, count in (("rows", lowered.rows), ("exponents", lowered.slots)):
         if count > _MOST_ROWS:
             raise UsageError(f"vectors of the serial engine must take at most {_MOST_ROWS} {name}, got {count}")
-    runs = _Runs(lowered, first_tried(engine))
+    searches = plan_searches(engine)
+    runs = _Runs(lowered, searches)
     steps = np.stack([runs.step(index) for index in range(lowered.steps.rows)])
     # Places of what follows the steps are known when all of it is there.
     words, parts = runs.joined(steps)
@@ -93,14 +98,14 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
             f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got "
             f"{len(words)}: {each}"
         )
-    return SerialImage(lowered, words, parts)
+    return SerialImage(lowered, words, parts, runs.lengths, tuple(searches))
 
 
 class _Runs:
     """Collect runs of words that steps address, each different one once."""
 
-    def __init__(self, image: RtlImage, firsts: list[int]) -> None:
-        self.image, self.firsts = image, firsts
+    def __init__(self, image: RtlImage, searches: list[Search]) -> None:
+        self.image, self.searches = image, searches
         #: tables of leaves, and the first entry of each
         self.tables: list[IntArray] = []
         self.table_at: dict[bytes, int] = {}
@@ -112,6 +117,11 @@ class _Runs:
         self.inputs = {layer.variable: layer for layer in image.circuit.layers if isinstance(layer, IntegerInput)}
         self.zeros = self._table(np.zeros(image.circuit.widths.cardinality + 1, dtype=np.int64))
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Count the words that each step addresses."""
+        return tuple(0 if key is None else len(self.runs[key]) for key in self.of_step)
+
     def step(self, index: int) -> IntArray:
         """Give the words of a step, without the place of what it addresses."""
         at = {name: int(values[index]) for name, values in self.columns.items()}
@@ -121,7 +131,7 @@ class _Runs:
         name = ""
         if kind in (Kind.LEAF, Kind.INTERVAL):
             cardinality = int(self.image.circuit.cardinalities[at["variable"]])
-            first = self.firsts[at["variable"]]
+            first = self.searches[at["variable"]].first
             name, run = "places", self._places(at)
         elif kind in (Kind.UP, Kind.DOWN):
             name, run = "weights", self._weights(at, kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,19 +14,28 @@ from pcedge.engines.reference import ReferenceEngine
 _MOST = 256
 
 
-def first_tried(engine: ReferenceEngine) -> list[int]:
-    """Give of every variable the symbol that a decoder tries first, 0 for none: the mean number of trials is least.
+@dataclass(frozen=True)
+class Search:
+    """Say how a decoder finds the symbol of a variable."""
 
-    The mean is over what the circuit says of the variable alone.
-    """
+    #: the symbol that it tries first; 0 for none
+    first: int
+    #: trials, the mean over what the circuit says of the variable alone
+    trials: float
+
+
+def plan_searches(engine: ReferenceEngine) -> list[Search]:
+    """Choose of every variable the symbol that is tried first so that the mean number of trials is least."""
     found = []
     for variable, symbols in enumerate(engine.circuit.cardinalities):
         records = np.full((symbols, len(engine.circuit.order)), MISSING, dtype=np.int64)
         records[:, variable] = np.arange(symbols)
         mantissas, exponents = engine.likelihood(records)
         shares = np.ldexp(mantissas.astype(np.float64), np.clip(exponents, -1000, 1000))
-        firsts = [0, *range(1, min(symbols, _MOST))]
-        found.append(min(firsts, key=lambda first: float(shares @ trials(symbols, first))))
+        shares /= max(shares.sum(), np.finfo(np.float64).tiny)
+        means = {first: float(shares @ trials(symbols, first)) for first in (0, *range(1, min(symbols, _MOST)))}
+        first = min(means, key=means.__getitem__)
+        found.append(Search(first, means[first]))
     return found
 
 
