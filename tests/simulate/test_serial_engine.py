@@ -11,6 +11,7 @@ from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
+from pcedge.codec.stream import decode
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
@@ -23,6 +24,7 @@ from pcedge.export.rtl.serial.project import MODEL
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.rtl import RtlProject
+from pcedge.simulate.serial import SerialBoard
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
@@ -168,6 +170,25 @@ class TestCircuits:
         # three lanes, each with its flush
         assert cycles["encode"] == pytest.approx(cycles_of(image, "encode") / 64, rel=1e-3)
         assert cycles["decode"] == pytest.approx(cycles_of(image, "decode") / 64, rel=0.05)
+
+
+@pytest.mark.nightly
+def test_a_board_is_loaded_by_its_host(tmp_path: Path, small: tuple[RtlProject, ReferenceEngine]) -> None:
+    pytest.importorskip("serial", reason="needs pyserial (pcedge[device])")
+    project, engine = small
+    np.save(tmp_path / "x.npy", engine.sample(5, seed=2))
+    folder, model = project.folder, project.folder / MODEL
+    with SerialBoard(folder).port() as port:
+        done = run("device", folder, "--port", port, "--encode", tmp_path / "x.npy", "--out", tmp_path / "x.pce")
+        assert done.exit_code != 0
+        assert "NOT_LOADED" in done.output
+        done = run("device", folder, "--port", port, "--load", model)
+        assert (done.exit_code, done.exception) == (0, None)
+        done = run("device", folder, "--port", port, "--encode", tmp_path / "x.npy", "--out", tmp_path / "x.pce")
+        assert (done.exit_code, done.exception) == (0, None)
+        assert_array_equal(decode(engine, (tmp_path / "x.pce").read_bytes()), np.load(tmp_path / "x.npy"))
+        done = run("device", folder, "--port", port, "--load", folder / "golden/lanes.bin", "--info")
+        assert done.exit_code != 0
 
 
 class TestCommands:

@@ -1,7 +1,7 @@
 // pc_engine: the serial engine: one record, one step at a time, four multipliers (docs/rtl.md, Serial engine).
 //
 // Ports    start, job, records: a job begins with so many records; busy until its last word is out. A job LOAD takes the
-//          model, before which there is none.
+//          model, before which there is none; rst does not take it away.
 //          in_*, out_*: a word of 32 bits with valid, ready and last; what they hold is that of docs/engine.md, section
 //          Streams. status: bits of docs/registers.md. cycles: of the last job. info_word: the info register info_place.
 `include "pc_types.svh"
@@ -221,6 +221,8 @@ module pc_engine (
   // ---- the order of things
   wire works = job <= SAMPLE;
   wire more = left != 32'd1;
+  // a reset leaves the memory as it is; what is configured begins without a model
+  initial loaded = 1'b0;
   always_ff @(posedge clk) begin
     if (busy) cycles <= cycles + 1'b1;
     if (frame) bad_frame <= 1'b1;
@@ -386,7 +388,6 @@ module pc_engine (
     if (rst) begin
       state <= IDLE;
       busy <= 1'b0;
-      loaded <= 1'b0;
     end
   end
 endmodule
