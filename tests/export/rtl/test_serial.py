@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from strategies import make_circuit
 
+from pcedge.engines import ReferenceEngine
 from pcedge.errors import MissingToolError, UsageError
 from pcedge.export import load_zoo, write_serial
 from pcedge.export.open_target import find_open_target
@@ -16,6 +17,7 @@ from pcedge.export.rtl.lowering import Kind
 from pcedge.export.rtl.serial import image as serial
 from pcedge.export.rtl.serial.image import LANES, STEP_WORDS, lower_serial
 from pcedge.export.rtl.serial.params import model_words
+from pcedge.export.rtl.serial.search import plan_searches, trials
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
@@ -78,6 +80,41 @@ class TestModel:
             starts = image.words[place : place + columns["a_rows"].values[index]].ravel().astype(int)
             assert set(entries[starts].tolist()) == {0}
             assert set(entries[starts + cardinality].tolist()) <= {0, 1 << circuit.leaf_bits}
+
+
+class TestSearch:
+    @pytest.mark.parametrize("symbols", [1, 2, 3, 17, 24, 300])
+    def test_trials_are_those_of_the_engine(self, symbols: int) -> None:
+        for first in {0, min(1, symbols - 1), symbols // 2, min(symbols - 1, 255)}:
+            assert trials(symbols, first).tolist() == [_search(symbols, first, x) for x in range(symbols)]
+
+    def test_the_first_one_makes_the_mean_least(self) -> None:
+        engine = ReferenceEngine(load_zoo("digits"))
+        searches = plan_searches(engine)
+        plain = np.mean([trials(17, 0)[x] for x in engine.sample(200, seed=1).ravel()])
+        chosen = np.mean([[trials(17, searches[v].first)[x] for v, x in enumerate(row)]
+                          for row in engine.sample(200, seed=1)])  # fmt: skip
+        assert chosen < plain - 1
+        assert chosen == pytest.approx(np.mean([search.trials for search in searches]), abs=0.1)
+
+
+def _search(symbols: int, first: int, x: int) -> int:
+    """Count the trials as pc_engine's states do them."""
+    top = 1 << (symbols.bit_length() - 1)
+    found, span, half, opens, count = 0, symbols, first or top, first > 0, 0
+    while True:
+        if not opens and 2 * half > span:
+            half >>= 1
+            continue
+        if half == 0:
+            assert found == x
+            return count
+        count += 1
+        if x >= found + half:
+            found, span = found + half, span - half
+        else:
+            span, half = half, half >> 1
+        half, opens = top if opens else half, False
 
 
 class TestRefusals:
