@@ -157,7 +157,7 @@ def build_project(
     said(f"{target.name}: reading {top}")
     fenced = target.board is None and _needs_fence(ports_of(sources, top, out), target)
     said(f"{target.name}: synthesis, log in {out / 'synthesis.log'}")
-    netlist = synthesize(sources, top, target, out, fenced=fenced)
+    netlist = synthesize(sources, top, target, out, fenced=fenced, names_cells=target.board is not None)
     check_fit(netlist, target)
     said(f"{target.name}: place and route with {len(seeds)} seed{'s' if len(seeds) > 1 else ''}, logs in {out}/seed-*")
     results = place_with_seeds(
