@@ -24,6 +24,12 @@ from pcedge.export.rtl.timing import Unit, Work, mix_levels, table_levels, works
 #: jobs that are counted
 JOBS = ("likelihood", "encode", "decode", "sample")
 
+#: jobs whose rates are told; a sample takes what decoding takes
+RATED = ("likelihood", "encode", "decode")
+
+#: variables of a record whose beginning and end do not count
+ENOUGH = 512
+
 
 @dataclass(frozen=True)
 class _Pass:
@@ -369,3 +375,21 @@ class _Run:
                     self.taken[unit] -= 1
                     self.calendar.at(now + timing.WRITTEN, self._done, vector[0])
                 return
+
+
+def cycles_per_symbol(image: RtlImage) -> dict[str, float]:
+    """Give the cycles a symbol of every job in a long run, all streams busy; symbols leave what `coded` assumes.
+
+    Of few variables a record's beginning and end are taken off; of many they do not count.
+    """
+    variables, streams = len(image.circuit.order), image.size.streams
+    found = {}
+    for job in RATED:
+        model = CycleModel(image)
+        first = model.count(job, [1] * streams)
+        records = 1
+        if variables < ENOUGH:
+            records = 2
+            first = CycleModel(image).count(job, [1 + records] * streams) - first
+        found[job] = round(first / (records * streams * variables), 3)
+    return found

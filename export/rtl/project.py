@@ -14,11 +14,14 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError
 from pcedge.export.onnx.writer import onnx_bytes
+from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
+from pcedge.export.rtl.memories import memories_of
 from pcedge.export.rtl.params import hex_files, params_code
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import TOP, info_words, top_code
@@ -32,24 +35,27 @@ def write_rtl(
     *,
     size: RtlSize | None = None,
     records: ArrayLike | None = None,
+    target: str = RTL,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(plan_rtl(circuit, size=size, records=records), out)
+    return write_plan(plan_rtl(circuit, size=size, records=records, target=target), out)
 
 
 def plan_rtl(
-    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None
-) -> ProjectPlan:
+    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
+    target: str = RTL,
+) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
         size: of the engine; None takes 16 macs and 4 streams.
         records: data for the golden vectors, (N, …); None draws some from the circuit.
+        target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit.
+        UsageError: the engine cannot hold the circuit, or no device has that name.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
@@ -78,7 +84,15 @@ def plan_rtl(
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
-    return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
+    manifest = _manifest(image, len(given), sum(map(len, lanes)))
+    return plan_project(manifest | {"target": _target(target)}, contents)
+
+
+def _target(name: str) -> dict[str, str]:
+    if name == RTL:
+        return {"name": RTL}
+    device = find_open_target(name)
+    return {"name": device.name, "part": device.part}
 
 
 def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, object]:
@@ -99,4 +113,7 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
         "golden_records": records,
         "golden_bytes": lane_bytes,
+        "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image).items()},
+        "memories": {memory.name: memory.bits for memory in memories_of(image)},
+        "bits_per_symbol": round(8 * lane_bytes / (records * len(circuit.order)), 4),
     }
