@@ -26,7 +26,8 @@ from pcedge.errors import PcedgeError
 from pcedge.export import RtlSize, load_zoo, write_rtl
 from pcedge.export.open_target import find_open_target
 from pcedge.export.rtl.area import RESOURCES, estimate_area, numbers_of, sources_digest
-from pcedge.export.rtl.lowering import RtlImage, lower_rtl
+from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.params import sizes_of
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
@@ -191,7 +192,7 @@ class Point:
     """Hold a build: what it took, and what it is fitted to."""
 
     family: str
-    image: RtlImage
+    sizes: Mapping[str, int]
     figures: Mapping[str, Any]
 
 
@@ -201,7 +202,7 @@ def solve(points: list[Point], resource: str) -> dict[str, float]:
 
     rows, targets = [], []
     for point in points:
-        numbers = numbers_of(point.image, point.family)
+        numbers = numbers_of(point.sizes, point.family)
         memory = numbers.pop("memory_lut"), numbers.pop("memory_ff")
         took = point.figures[resource]
         rows.append(np.array(list(numbers.values())) / took)
@@ -211,7 +212,7 @@ def solve(points: list[Point], resource: str) -> dict[str, float]:
 
 
 def predicted(point: Point, resource: str, factors: Mapping[str, float]) -> float:
-    numbers = numbers_of(point.image, point.family)
+    numbers = numbers_of(point.sizes, point.family)
     return numbers[f"memory_{resource}"] + sum(factor * numbers[name] for name, factor in factors.items())
 
 
@@ -224,11 +225,11 @@ def fit() -> None:
     """Fit, and write what `pcedge estimate` reads."""
     found = kept()
     points = []
-    images = {design.name: lower_rtl(circuit_of(design.circuit), design.size) for design in DESIGNS}
+    engines = {design.name: sizes_of(lower_rtl(circuit_of(design.circuit), design.size)) for design in DESIGNS}
     for key, figures in found["builds"].items():
         name, family = key.rsplit(" ", 1)
         if family in FAMILIES and "lut" in figures:
-            points.append(Point(family, images[name], figures))
+            points.append(Point(family, engines[name], figures))
     families: dict[str, Any] = {}
     rows = []
     for family in FAMILIES:
@@ -250,7 +251,7 @@ def fit() -> None:
             }
         for resource in ("dsp", "bram"):  # these are counted, nothing is fitted
             off = [
-                abs(getattr(estimate_area(point.image, family), resource) - point.figures[resource])
+                abs(getattr(estimate_area(point.sizes, family), resource) - point.figures[resource])
                 / max(1, point.figures[resource]) for point in own
             ]  # fmt: skip
             entry["errors"][resource] = {"left_out": round(statistics.mean(off), 3), "fitted": None}
@@ -271,7 +272,7 @@ def fit() -> None:
     )
     columns = ["family", "builds", "LUT", "FF", "DSP", "block RAM", "LUT, own family", "FF, own family", "MHz"]
     lines = [
-        f"{len(points)} builds of {len(images)} engines. LUT and FF: mean relative error of a fit to the two other "
+        f"{len(points)} builds of {len(engines)} engines. LUT and FF: mean relative error of a fit to the two other "
         "families; of a fit to the family's other builds. DSP and block RAM are counted: mean relative difference.", "",
         *table(columns, rows),
         "", *_xilinx(found["builds"]),

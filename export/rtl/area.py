@@ -15,9 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from pcedge.arithmetic import ceil_div
-from pcedge.export.rtl.lowering import RtlImage
-from pcedge.export.rtl.memories import Memory, mapped, memories_of
-from pcedge.export.rtl.params import sizes_of
+from pcedge.export.rtl.memories import Memory, engine_memories, mapped
 
 #: tables of four inputs of 16 x 4 bits of memory, by family; of iCE40, which has none, of a bit beside its register
 TABLES_OF_MEMORY = {"ecp5": 6, "gowin": 4}
@@ -51,28 +49,27 @@ class AreaEstimate:
         return {name: getattr(self, name) for name in RESOURCES}
 
 
-def estimate_area(image: RtlImage, family: str) -> AreaEstimate:
+def estimate_area(size: Mapping[str, int], family: str) -> AreaEstimate:
     """Estimate what an engine takes of a device of a family."""
     found = calibration()
     fit = found["families"].get(family)
     amounts: dict[str, int | None] = {"lut": None, "ff": None}
     if fit is not None:
-        numbers = numbers_of(image, family)
+        numbers = numbers_of(size, family)
         for name in amounts:
             amounts[name] = round(
                 numbers[f"memory_{name}"] + sum(factor * numbers[of] for of, factor in fit[name].items())
             )
     return AreaEstimate(
-        family, amounts["lut"], amounts["ff"], sum(multipliers(image).values()),
-        sum(mapped(memory, family).bram for memory in [*memories_of(image), *small_memories(image)]),
+        family, amounts["lut"], amounts["ff"], sum(multipliers(size).values()),
+        sum(mapped(memory, family).bram for memory in [*engine_memories(size), *small_memories(size)]),
         None if fit is None else fit["fmax_mhz"], {} if fit is None else fit["errors"], found["builds"],
         found["sources"] == sources_digest(),
     )  # fmt: skip
 
 
-def multipliers(image: RtlImage) -> dict[str, int]:
+def multipliers(size: Mapping[str, int]) -> dict[str, int]:
     """Count multipliers by unit: at most 18 bits a side, so that one is one of any family."""
-    size = sizes_of(image)
     wide = 4 if size["SCALE_BITS"] > 18 else 1
     return {
         "mix": size["MACS"], "vector": size["LANES"], "tables": 4 * size["TABLE_LANES"],
@@ -81,11 +78,10 @@ def multipliers(image: RtlImage) -> dict[str, int]:
     }  # fmt: skip
 
 
-def numbers_of(image: RtlImage, family: str) -> dict[str, float]:
+def numbers_of(size: Mapping[str, int], family: str) -> dict[str, float]:
     """Give what tables and registers are fitted to, and what memories take of both."""
-    size = sizes_of(image)
     tables = registers = logic = 0
-    for memory in [*memories_of(image), *small_memories(image)]:
+    for memory in [*engine_memories(size), *small_memories(size)]:
         made = mapped(memory, family)
         tables += made.table_bits
         registers += made.register_bits
@@ -102,9 +98,8 @@ def numbers_of(image: RtlImage, family: str) -> dict[str, float]:
     }  # fmt: skip
 
 
-def small_memories(image: RtlImage) -> list[Memory]:
+def small_memories(size: Mapping[str, int]) -> list[Memory]:
     """List the memories that are too small for block RAM, or for that of some families."""
-    size = sizes_of(image)
     streams, scale, symbol = size["STREAMS"], size["SCALE_BITS"], size["SYMBOL_BITS"]
     step = (
         7 + 3 * size["ROW_ADDRESS_BITS"] + 3 * size["SLOT_BITS"] + 2 * size["ROW_COUNT_BITS"]

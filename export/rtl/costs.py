@@ -10,7 +10,8 @@ from pcedge.export.project.manifest import RTL
 from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import lower_rtl
-from pcedge.export.rtl.memories import BLOCKS, Memory, mapped, memories_of
+from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
+from pcedge.export.rtl.params import sizes_of
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -91,8 +92,9 @@ def estimate_rtl(source: IntegerCircuit | Program, size: RtlSize, target: str = 
     """
     device = None if target == RTL else find_open_target(target)
     image = lower_rtl(source, size)
+    sizes = sizes_of(image)
     families = list(BLOCKS) if device is None else [device.family]
     return RtlCost(
-        device, size, len(image.circuit.order), cycles_per_symbol(image), multipliers(image), memories_of(image),
-        image.rows * size.lanes, {family: estimate_area(image, family) for family in families},
+        device, size, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes), engine_memories(sizes),
+        image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
     )  # fmt: skip

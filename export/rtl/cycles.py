@@ -1,7 +1,7 @@
 """The clock cycles of a job on the engine in SystemVerilog, exactly: what Verilator counts (docs/rtl.md, Cycle model).
 
-Every part follows its source: pc_scheduler, the three units, pc_writer; coder and symbols are in `coder_cycles`. No
-side stalls: words come as fast as they are taken, and leave as fast as they are there.
+Every part follows its source: pc_scheduler, the three units, pc_writer; the coder is in `coder_cycles`, symbols are
+in `symbol_cycles`. No side stalls: words come as fast as they are taken, and leave as fast as they are there.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pcedge.errors import ToolError, UsageError
 from pcedge.export.rtl import timing
 from pcedge.export.rtl.clock import Calendar, Pick
 from pcedge.export.rtl.coded import assume_streams, code_streams
-from pcedge.export.rtl.coder_cycles import Coder, Decoder, Encoder, Results, Symbols, SymbolsIn, SymbolsOut
+from pcedge.export.rtl.coder_cycles import Coder, Decoder, Encoder, Results
 from pcedge.export.rtl.lowering import RtlImage
+from pcedge.export.rtl.symbol_cycles import Symbols, SymbolsIn, SymbolsOut
 from pcedge.export.rtl.timing import Unit, Work, mix_levels, table_levels, works_of
 
 #: jobs that are counted

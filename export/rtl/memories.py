@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pcedge.arithmetic import ceil_div
-from pcedge.export.rtl.lowering import RtlImage
-from pcedge.export.rtl.params import sizes_of
 
 #: words that may lie in one of a block RAM
 BESIDE = (1, 2, 4, 8)
@@ -35,9 +33,12 @@ class Memory:
         return self.words * self.width
 
 
-def memories_of(image: RtlImage) -> list[Memory]:
-    """List the memories that may be block RAM: images, rows, exponents and symbols."""
-    size = sizes_of(image)
+def engine_memories(size: Mapping[str, int]) -> list[Memory]:
+    """List the memories that may be block RAM: images, rows, exponents and symbols.
+
+    Args:
+        size: all sizes of an engine by their names, as `params.sizes_of` gives them.
+    """
     streams = size["STREAMS"]
     images = [
         Memory("steps", size["STEPS"], size["STEP_WIDTH"]),

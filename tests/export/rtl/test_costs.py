@@ -20,7 +20,8 @@ from pcedge.export.project.manifest import read_manifest
 from pcedge.export.rtl.costs import estimate_rtl
 from pcedge.export.rtl.cycles import CycleModel, cycles_per_symbol
 from pcedge.export.rtl.lowering import lower_rtl
-from pcedge.export.rtl.memories import BLOCKS, Memory, mapped, memories_of
+from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
+from pcedge.export.rtl.params import sizes_of
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
@@ -103,7 +104,7 @@ class TestMemories:
         from pcedge.export import load_zoo
 
         image = lower_rtl(load_zoo("digits"), RtlSize(16, 8, 4, 2))
-        assert sum(mapped(memory, "ecp5").bram for memory in memories_of(image)) == 31
+        assert sum(mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))) == 31
 
 
 class TestRates:
@@ -120,7 +121,7 @@ class TestRates:
         table = read_manifest(folder).table
         image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
         assert table["jobs"] == {job: {"cycles_per_symbol": rate} for job, rate in cycles_per_symbol(image).items()}
-        assert table["memories"] == {memory.name: memory.bits for memory in memories_of(image)}
+        assert table["memories"] == {memory.name: memory.bits for memory in engine_memories(sizes_of(image))}
         symbols = 7 * table["golden_records"]
         assert table["bits_per_symbol"] == round(8 * table["golden_bytes"] / symbols, 4)
         assert table["target"] == {"name": "ecp5-25k", "part": "LFE5U-25F-6BG381C"}
