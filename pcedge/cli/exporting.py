@@ -281,7 +281,7 @@ def _export_rtl(
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or ())
+    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), target=target)
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
