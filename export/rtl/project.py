@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
-from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.params import hex_files, params_code
 from pcedge.export.rtl.size import RtlSize
@@ -32,40 +34,39 @@ def write_rtl(
     *,
     size: RtlSize | None = None,
     records: ArrayLike | None = None,
+    jobs: Sequence[str] = BUILT_JOBS,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(plan_rtl(circuit, size=size, records=records), out)
+    return write_plan(plan_rtl(circuit, size=size, records=records, jobs=jobs), out)
 
 
 def plan_rtl(
-    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None
-) -> ProjectPlan:
+    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
+    jobs: Sequence[str] = BUILT_JOBS,
+) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
         size: of the engine; None takes 16 macs and 4 streams.
         records: data for the golden vectors, (N, …); None draws some from the circuit.
+        jobs: what the engine is built for, of likelihood, encode, decode, sample; it ends the others with BAD_JOB.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit.
+        UsageError: the engine cannot hold the circuit, or a job is none.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
-    image = lower_rtl(engine.program, size)
+    image = lower_rtl(engine.program, size, jobs)
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]
     if not len(given):
         raise DataError("golden vectors must have at least one record without missing symbols, got none")
     lanes = encode_lanes(engine, given, size.streams)
     room = files("pcedge.export.rtl")
-    sources = {
-        f"rtl/{source.name}": source.read_bytes()
-        for source in room.joinpath("sources").iterdir()
-        if source.name.endswith((".sv", ".svh"))
-    }
+    sources = {f"rtl/{name}": text.encode() for name, text in needed_sources("pc_axi", image.jobs).items()}
     contents = {
         **dict(sorted(sources.items())),
         "rtl/params.svh": params_code(image).encode(),
@@ -79,6 +80,27 @@ def plan_rtl(
         "model.onnx": onnx_bytes(engine.program),
     }
     return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
+
+
+def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]:
+    """Give the header and the sources that a module is made of for some jobs, itself too, by the files' names."""
+    left_out = {
+        "pc_coder": set(jobs) == {"likelihood"},
+        "pc_encoders": "encode" not in jobs,
+        "pc_decoders": not {"decode", "sample"} & set(jobs),
+        "pc_search": not {"decode", "sample"} & set(jobs),
+    }
+    room = files("pcedge.export.rtl").joinpath("sources")
+    every = {source.name: source.read_text("utf-8") for source in room.iterdir() if source.name.endswith(".sv")}
+    found, left = set(), [f"{top}.sv"]
+    every = {name: text for name, text in every.items() if not left_out.get(name.removesuffix(".sv"))}
+    while left:
+        name = left.pop()
+        if name in every and name not in found:
+            found.add(name)
+            left += [f"{word}.sv" for word in re.findall(r"^ *(pc_\w+) (?:#|\w+ \()", every[name], re.MULTILINE)]
+    header = "pc_types.svh"
+    return {header: room.joinpath(header).read_text("utf-8"), **{name: every[name] for name in sorted(found)}}
 
 
 def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, object]:
@@ -96,7 +118,9 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "streams": image.size.streams,
         "lanes": image.size.lanes,
         "table_lanes": image.size.table_lanes,
-        "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
+        "built_jobs": list(image.jobs),
+        "shared_product": image.shared_product,
+        "steps": {name: count for name, count in zip(("likelihood", "code"), image.counts, strict=True) if count},
         "golden_records": records,
         "golden_bytes": lane_bytes,
     }

@@ -26,7 +26,7 @@ _TESTBENCHES = {
 }  # fmt: skip
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit")
+_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -81,6 +81,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 )
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
+@click.option(
+    "--jobs",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, with commas "
+    "between them; it refuses the others.  [default: all]",
+)
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--memories",
@@ -92,8 +97,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
-    macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    dtype: str | None, shape: str | None, header: bool | None,
+    macs: int | None, streams: int | None, jobs: str | None, search_bits: int | None, memories: str | None,
+    fit: tuple[str, ...], dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -107,7 +112,8 @@ def export(
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
     from pcedge.export.rtl.size import is_rtl_target
 
-    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
+    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
+               "jobs": jobs}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -148,8 +154,11 @@ def export(
         if memories == "reload" or search_bits is not None:
             named = "search-bits" if search_bits is not None else "memories reload"
             raise click.UsageError(f"--{named} must go with a target of HLS, {target} is of RTL")
-        result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
+        sized = engine if macs is not None or streams is not None else None
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, jobs)
         return result | header_entry, text, status
+    if jobs is not None:
+        raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
         return result | header_entry, text, status
@@ -253,17 +262,21 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None
-) -> Result:
+    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
+    jobs: str | None,
+) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog."""
+    from pcedge.export.project.manifest import BUILT_JOBS
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden)
+    built = BUILT_JOBS if jobs is None else jobs.split(",")
+    folder = write_rtl(circuit, out, size=size, records=golden, jobs=built)
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+        "built_jobs": [job for job in BUILT_JOBS if job in built],
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
