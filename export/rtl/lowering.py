@@ -123,12 +123,15 @@ class RtlImage:
         return max(0, SHARED_CYCLES - self.shortest_pass) if self.shared_product else 0
 
 
-def lower_rtl(source: IntegerCircuit | Program, size: RtlSize, jobs: Sequence[str] = BUILT_JOBS) -> RtlImage:
+def lower_rtl(
+    source: IntegerCircuit | Program, size: RtlSize, lift: int = 0, jobs: Sequence[str] = BUILT_JOBS
+) -> RtlImage:
     """Lay out the programs of a circuit that jobs run, and what they read.
 
     Args:
         source: the circuit, or its program.
         size: of the engine.
+        lift: weights are multiplied by 2^lift.
         jobs: of `BUILT_JOBS`, those that it is built for.
 
     Raises:
@@ -140,7 +143,7 @@ def lower_rtl(source: IntegerCircuit | Program, size: RtlSize, jobs: Sequence[st
     program = Program.of(source).with_given(())
     circuit = program.circuit
     _ = circuit.tree
-    memories = _Memories(circuit, size)
+    memories = _Memories(circuit, size, lift)
     rows: list[dict[str, int]] = []
     places = []
     starts = []
@@ -194,6 +197,7 @@ class _Memories:
 
     circuit: IntegerCircuit
     size: RtlSize
+    lift: int = 0
     tiles: _Store = field(default_factory=_Store)
     lists: _Store = field(default_factory=_Store)
     leaves: _Store = field(default_factory=_Store)
@@ -212,7 +216,7 @@ class _Memories:
             found = self.circuit.layers[layer]
             assert isinstance(found, IntegerSum) and isinstance(found.weights, np.ndarray)
             padded = np.zeros((blocks * rows, columns.rows * lanes), dtype=np.int64)
-            padded[np.ix_(positions, columns.positions)] = found.weights
+            padded[np.ix_(positions, columns.positions)] = found.weights << self.lift
             tiles = padded.reshape(blocks, rows, columns.rows, lanes).swapaxes(1, 2)
             self.laid[key] = self.tiles.put(np.ascontiguousarray(tiles.reshape(-1, rows * lanes)))
         return self.laid[key], blocks
@@ -226,7 +230,7 @@ class _Memories:
             row = of_lane.get(lane)
             span = range(0) if row is None else range(int(lists.indptr[row]), int(lists.indptr[row + 1]))
             for at in span:
-                weight = int(lists.values[at]) if weighted else 0
+                weight = int(lists.values[at]) << self.lift if weighted else 0
                 entries.append([int(at == span[-1]), 0, int(positions[lists.indices[at]]), weight])
             if not span:
                 entries.append([1, 1, 0, 0])

@@ -14,14 +14,15 @@ from pcedge import __version__
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import DataError
+from pcedge.errors import DataError, UsageError
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
-from pcedge.export.rtl.params import hex_files, params_code
+from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
@@ -34,15 +35,17 @@ def write_rtl(
     *,
     size: RtlSize | None = None,
     records: ArrayLike | None = None,
+    reload: bool = False,
+    fit: Sequence[IntegerCircuit | Program] = (),
     jobs: Sequence[str] = BUILT_JOBS,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(plan_rtl(circuit, size=size, records=records, jobs=jobs), out)
+    return write_plan(plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs), out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
-    jobs: Sequence[str] = BUILT_JOBS,
+    reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
 ) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
@@ -50,16 +53,22 @@ def plan_rtl(
         circuit: a structured-decomposable integer circuit, or its program.
         size: of the engine; None takes 16 macs and 4 streams.
         records: data for the golden vectors, (N, …); None draws some from the circuit.
+        reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
+        fit: with `reload`, further circuits that the memories must have room for.
         jobs: what the engine is built for, of likelihood, encode, decode, sample; it ends the others with BAD_JOB.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, or a job is none.
+        UsageError: the engine cannot hold the circuit, a job is none, or a reloadable engine is not for all.
+        WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
-    image = lower_rtl(engine.program, size, jobs)
+    if reload and tuple(jobs) != BUILT_JOBS:
+        raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
+    image = lower_rtl(engine.program, size, jobs=jobs)
+    capacity = capacity_of([engine.program, *fit], size) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]
     if not len(given):
@@ -69,17 +78,27 @@ def plan_rtl(
     sources = {f"rtl/{name}": text.encode() for name, text in needed_sources("pc_axi", image.jobs).items()}
     contents = {
         **dict(sorted(sources.items())),
-        "rtl/params.svh": params_code(image).encode(),
+        "rtl/params.svh": _params(image, capacity).encode(),
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
-        **{f"rtl/{name}": text.encode() for name, text in hex_files(image).items()},
+        **({} if capacity else {f"rtl/{name}": text.encode() for name, text in hex_files(image).items()}),
         "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
-        "golden/info.u32": info_words(image).tobytes(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
-    return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
+    if capacity is not None:
+        contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
+    loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
+    manifest = _manifest(image, len(given), sum(map(len, lanes)))
+    return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+
+
+def _params(image: RtlImage, capacity: RtlCapacity | None) -> str:
+    if capacity is None:
+        return params_code(image)
+    info = info_words(image, capacity.sizes)
+    return loaded_params_code(capacity.sizes, capacity.tables(), info, capacity.layout)
 
 
 def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]:

@@ -9,7 +9,7 @@
 // comes at least 8 cycles later (asserted; pc_table_unit sees to it).
 //
 // Ports    search_*: an INTERVAL of a decoder; asks, takes, pass: a pass through the tables. weighed_*: what one found.
-//          found_*: a symbol. issued, issued_stream: an INTERVAL went to the tables. opens: streams that have records.
+//          found_*: a symbol. floors: f. issued, issued_stream: an INTERVAL went to the tables. opens: streams that have records.
 //          lane_ends: a stream's last record is done. coded: a stream's symbols are all behind its coder. ready: the
 //          stream may begin a record; room: it may code a symbol. in_*, out_*: bytes of lanes, in a word each.
 `include "pc_types.svh"
@@ -26,6 +26,7 @@ module pc_coder #(
     input logic encodes,
     input logic decodes,
     input logic checks,
+    input logic [P-1:0] floors,
     input logic [STREAMS-1:0] opens,
     input logic search_valid,
     output logic search_ready,
@@ -78,10 +79,10 @@ module pc_coder #(
 `ifndef SYNTHESIS
   always_ff @(posedge clk) if (!rst) assert (!weighed_valid || !weighed_1 || interval_ready);
 `endif
-  // times FLOOR, which is a number: sums of what is shifted, for yosys would take a multiplier
+  // Times the floor. Where that is a number: sums of what is shifted, for yosys would take a multiplier.
   function automatic logic [P:0] floors_of(input logic [P:0] symbols);
-    floors_of = '0;
-    for (int at = 0; at <= P; at = at + 1) if (((FLOOR >> at) & 1) != 0) floors_of = floors_of + (symbols << at);
+    floors_of = RELOAD != 0 ? (P + 1)'(symbols * floors) : '0;
+    for (int at = 0; at <= P; at = at + 1) if (RELOAD == 0 && ((FLOOR >> at) & 1) != 0) floors_of = floors_of + (symbols << at);
   endfunction
   logic interval_valid, interval_ready, interval_probe, interval_beyond;
   logic [STREAM_BITS-1:0] interval_stream;
@@ -98,7 +99,7 @@ module pc_coder #(
   ) interval (
       .clk(clk), .rst(rst), .in_valid(weighed_1), .in_ready(interval_ready),
       .in_tag({of_1.beyond, of_1.probe, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
-      .in_below(below_1), .in_floors(floors_1), .in_floor(P'(FLOOR)), .out_valid(interval_valid),
+      .in_below(below_1), .in_floors(floors_1), .in_floor(floors), .out_valid(interval_valid),
       .out_tag({interval_beyond, interval_probe, interval_stream}), .out_start(interval_start),
       .out_end(interval_end), .ask(interval_ask), .ask_first(interval_first), .ask_second(interval_second),
       .product(product));

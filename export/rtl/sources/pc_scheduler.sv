@@ -5,8 +5,8 @@
 // three at most wait there. Rows of a step get their stream's place in the row memory.
 //
 // Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream; opens: that it
-//          has some.
-//          ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
+//          has some. code_start: the first row of the code's. more: records that are not done, of each stream some, and
+//          more than one. ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
 //          step_*: program rows, 2 cycles. exponent_*: slots, 2 cycles.
 //          task_*: a step for unit 0 mix, 1 vector, 2 table. done_*: a step is done.
 //          record_done, record_stream: a record's last step; lane_ends: it was the last record of its stream.
@@ -19,6 +19,7 @@ module pc_scheduler #(
     input logic rst,
     input logic start,
     input logic code,
+    input logic [STEP_BITS-1:0] code_start,
     input logic [STREAMS*32-1:0] records,
     input logic [STREAMS-1:0] opens,
     input logic [STREAMS-1:0] ready,
@@ -39,6 +40,7 @@ module pc_scheduler #(
     output logic record_done,
     output logic [STREAM_BITS-1:0] record_stream,
     output logic [STREAMS-1:0] lane_ends,
+    output logic [2*STREAMS-1:0] more,
     output logic idle
 );
   localparam logic [1:0] MIX = 2'd0, VECTOR = 2'd1, TABLE = 2'd2, END = 2'd3;
@@ -183,10 +185,13 @@ module pc_scheduler #(
   // ---- streams
   assign record_done = ends || result_valid;
   assign record_stream = ends ? issue_stream : result_stream;
-  logic [STREAMS-1:0] last;  // a record takes more cycles than this is late
+  // what is known of a stream's count is a cycle late, and a record takes more
+  logic [STREAMS-1:0] last, three, many;  // the count is 1; is at least 3; more than one are not done
   always_comb
-    for (int s = 0; s < STREAMS; s = s + 1)
+    for (int s = 0; s < STREAMS; s = s + 1) begin
       lane_ends[s] = record_done && STREAM_BITS'(s) == record_stream && last[s];
+      more[2*s+:2] = {many[s], pending[s]};
+    end
   assign idle = active == '0 && pending == '0 && !start;
   always_ff @(posedge clk) begin
     if (start) code_now <= code;
@@ -197,7 +202,7 @@ module pc_scheduler #(
         have[s] <= 1'b0;
         busy[s] <= 1'b0;
         ended[s] <= 1'b0;
-        place[s*STEP_BITS+:STEP_BITS] <= STEP_BITS'(code_now ? CODE_START : LIKELIHOOD_START);
+        place[s*STEP_BITS+:STEP_BITS] <= code_now ? code_start : STEP_BITS'(LIKELIHOOD_START);
       end
       if (fetched_now[s]) begin
         fetching[s] <= 1'b1;
@@ -219,9 +224,11 @@ module pc_scheduler #(
         active[s] <= 1'b0;
         left[32*s+:32] <= left[32*s+:32] - 1'b1;
         if (last[s]) pending[s] <= 1'b0;
+        many[s] <= three[s];
       end
-      if (start) pending[s] <= opens[s];
+      if (start) {many[s], pending[s]} <= {records[32*s+1+:31] != '0, opens[s]};
       last[s] <= left[32*s+:32] == 32'd1;
+      three[s] <= left[32*s+:32] > 32'd2;
     end
     if (rst) begin
       active <= '0;
@@ -230,6 +237,7 @@ module pc_scheduler #(
       fetching <= '0;
       left <= '0;
       pending <= '0;
+      many <= '0;
     end
   end
 endmodule
