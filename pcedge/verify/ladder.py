@@ -45,6 +45,7 @@ from pcedge.verify.comparison import (
 )
 from pcedge.verify.mcu import compare_mcu
 from pcedge.verify.native import compare_native
+from pcedge.verify.netlist import compare_netlists
 from pcedge.verify.prediction import compare_stage
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
@@ -52,10 +53,10 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `rtl` the engine in SystemVerilog by Verilator, `unrolled` C simulation of a small circuit's unrolled
-#: kernel, `predictor` that of a circuit's predictor stage, `native` the native engine, which is skipped where there is
-#: no library, `mcu` the program in C99 on emulated microcontrollers
-MORE_RUNGS = ("engine", "rtl", "unrolled", "predictor", "native", "mcu")
+#: streams, `rtl` the engine in SystemVerilog by Verilator, `netlist` what synthesis makes of that, `unrolled` C
+#: simulation of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage, `native` the native
+#: engine, which is skipped where there is no library, `mcu` the program in C99 on emulated microcontrollers
+MORE_RUNGS = ("engine", "rtl", "netlist", "unrolled", "predictor", "native", "mcu")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
@@ -79,6 +80,8 @@ class LadderReport:
     skipped: tuple[tuple[str, str], ...] = ()
     #: of the rung mcu, for every core: bytes of ROM, RAM and stack, instructions a symbol
     mcu: Mapping[str, Any] = field(default_factory=dict)
+    #: of the rung netlist, for every family: how many cells of each kind and mode the jobs went through
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mismatches(self) -> int:
@@ -92,6 +95,7 @@ class LadderReport:
         }  # fmt: skip
         if self.skipped:
             report["skipped"] = [{"rung": rung, "reason": reason} for rung, reason in self.skipped]
+        report |= {"cells": dict(self.cells)} if self.cells else {}
         return report | ({"mcu": dict(self.mcu)} if self.mcu else {})
 
 
@@ -137,7 +141,7 @@ def verify(
         raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
-    coding = next((rung for rung in rungs if rung in ("csim", "engine", "rtl")), None)
+    coding = next((rung for rung in rungs if rung in ("csim", "engine", "rtl", "netlist")), None)
     if coding:
         try:
             _ = circuit.tree  # the kernels code, so say now what only the last rung would
@@ -177,15 +181,21 @@ def verify(
             fresh = temporary / "project"
             folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
-    if "rtl" in rungs:
-        say("rtl: lowering, verilating and compiling")
+    skipped: list[tuple[str, str]] = []
+    cells: Mapping[str, Any] = {}
+    if {"rtl", "netlist"} & {*rungs}:
         with scratch() as temporary:
             given = project is not None and kernel_of(Path(project)) == RTL
             rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, temporary / "project"))
             if rtl.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
-            with rtl.device() as device:
-                comparisons += compare_device("rtl", engine, device, records)
+            if "rtl" in rungs:
+                say("rtl: lowering, verilating and compiling")
+                with rtl.device() as device:
+                    comparisons += compare_device("rtl", engine, device, records)
+            if "netlist" in rungs:
+                compared, skipped, cells = compare_netlists(engine, rtl.folder, records, say)
+                comparisons += compared
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with scratch() as temporary:
@@ -200,9 +210,8 @@ def verify(
             stage = StageCsim(folder)
             if stage.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
-            compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
-            comparisons += [Comparison("predictor", *one) for one in compared]
-    skipped: list[tuple[str, str]] = []
+            lines = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
+            comparisons += [Comparison("predictor", *one) for one in lines]
     if "native" in rungs:
         say("native engine")
         try:
@@ -219,10 +228,10 @@ def verify(
             c99 = C99Project(Path(str(project)) if given else write_c99(engine.program, temporary / "project"))
             if c99.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{c99.folder} must be a project of this circuit, its digest is another one's")
-            cells = None if predictor is None else _cells(predictor, rows)
-            compared, figures = compare_mcu(engine, c99, records, hide(records), say, cells=cells)
-            comparisons += [Comparison("mcu", *one) for one in compared]
-    return LadderReport(tuple(comparisons), tuple(skipped), figures)
+            numbers = None if predictor is None else _cells(predictor, rows)
+            lines, figures = compare_mcu(engine, c99, records, hide(records), say, cells=numbers)
+            comparisons += [Comparison("mcu", *one) for one in lines]
+    return LadderReport(tuple(comparisons), tuple(skipped), figures, cells)
 
 
 def _cells(predictor: Predictor, rows: NDArray[Any] | None) -> NDArray[Any]:
