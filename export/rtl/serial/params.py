@@ -42,7 +42,8 @@ def serial_params(image: SerialImage) -> str:
     lines = "\n".join(["// Sizes and widths of one serial engine. Generated.", *_lines(image)])
     return (
         f"{lines}\nlocalparam logic [31:0] SIGNATURE = 32'h{_signature(image):08x};\n"
-        f"// of this circuit's model, which pcedge_flash reads\nlocalparam int MODEL_WORDS = {len(model_words(image))};\n"
+        "// of this circuit's model, which pcedge_flash reads\n"
+        f"localparam int MODEL_WORDS = {len(model_words(image))};\n"
     )
 
 
