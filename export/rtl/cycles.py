@@ -1,7 +1,7 @@
 """The clock cycles of a job on the engine in SystemVerilog, exactly: what Verilator counts (docs/rtl.md, Cycle model).
 
-Every part follows its source: pc_scheduler, the three units, pc_writer; coder and symbols are in `coder_cycles`. No
-side stalls: words come as fast as they are taken, and leave as fast as they are there.
+Every part follows its source: pc_scheduler, the three units, pc_writer; the coder is in `coder_cycles`, symbols are
+in `symbol_cycles`. No side stalls: words come as fast as they are taken, and leave as fast as they are there.
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ from pcedge.errors import ToolError, UsageError
 from pcedge.export.rtl import timing
 from pcedge.export.rtl.clock import Calendar, Pick
 from pcedge.export.rtl.coded import assume_streams, code_streams
-from pcedge.export.rtl.coder_cycles import Coder, Decoder, Encoder, Results, Symbols, SymbolsIn, SymbolsOut
+from pcedge.export.rtl.coder_cycles import Coder, Decoder, Encoder, Results
 from pcedge.export.rtl.lowering import RtlImage
+from pcedge.export.rtl.symbol_cycles import Symbols, SymbolsIn, SymbolsOut
 from pcedge.export.rtl.timing import Unit, Work, mix_levels, table_levels, works_of
 
 #: jobs that are counted
 JOBS = ("likelihood", "encode", "decode", "sample")
+
+#: jobs whose rates are told; a sample takes what decoding takes
+RATED = ("likelihood", "encode", "decode")
+
+#: variables of a record whose beginning and end do not count
+ENOUGH = 512
 
 
 @dataclass(frozen=True)
@@ -369,3 +376,21 @@ class _Run:
                     self.taken[unit] -= 1
                     self.calendar.at(now + timing.WRITTEN, self._done, vector[0])
                 return
+
+
+def cycles_per_symbol(image: RtlImage) -> dict[str, float]:
+    """Give the cycles a symbol of every job in a long run, all streams busy; symbols leave what `coded` assumes.
+
+    Of few variables a record's beginning and end are taken off; of many they do not count.
+    """
+    variables, streams = len(image.circuit.order), image.size.streams
+    found = {}
+    for job in RATED:
+        model = CycleModel(image)
+        first = model.count(job, [1] * streams)
+        records = 1
+        if variables < ENOUGH:
+            records = 2
+            first = CycleModel(image).count(job, [1 + records] * streams) - first
+        found[job] = round(first / (records * streams * variables), 3)
+    return found
