@@ -48,7 +48,7 @@ from pcedge.toolchain.open_flow import place_with_seeds, synthesize
 SHARED = Path(os.environ.get("PCEDGE_SHARED_DATA") or Path(__file__).parents[1] / "../shared/data").resolve()
 BUILD = Path(__file__).parents[1] / "build/rtl-unrolled"
 
-NETS = ("NIPS5", "NIPS10", "NIPS20", "NIPS80", "NLTCS_200")
+NETS = ("NIPS5", "NIPS10", "NIPS20", "NIPS80", "NLTCS_200", "dense")
 
 #: nets that are placed and routed too
 PLACED = ("NIPS5", "NIPS10")
@@ -229,7 +229,8 @@ def main() -> None:
             (measure_detector if name == "detector" else measure_depths)(seeds)
         if name in OTHERS:
             continue
-        circuit = import_circuit(SHARED / f"spn/{name}.spn").circuit
+        dense = name == "dense"
+        circuit = rtl_detector.detector(8) if dense else import_circuit(SHARED / f"spn/{name}.spn").circuit
         for form in options.forms:
             keep(f"{name}/{form}", measure(name, form, circuit, seeds))
     write_page(json.loads((BUILD / "results.json").read_text()), NETS, FORMS)

@@ -100,13 +100,14 @@ class Revived:
 class Kept:
     """Give a shifted entry `moved`, but 1 where only that is left of it.
 
-    With `cut`, where `whole` is not 0 and `moved` is; with `lone`, where `whole` is 1 and so is not the largest entry:
+    With `cut`, where `whole` is not 0, which is `sure` or not, and `moved` is; with `lone`, where `whole` is 1 and so is not the largest entry:
     `excess` is not 0, if there is one.
     """
 
     whole: Operand
     moved: Operand
     cut: bool
+    sure: bool
     lone: bool
     excess: Operand | None
 
