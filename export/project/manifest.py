@@ -100,7 +100,7 @@ class Manifest:
     @property
     def reload(self) -> bool:
         """Tell whether the memories are loaded."""
-        return self.capacity is not None
+        return self.capacity is not None or (self.kernel == RTL and bool(self.table.get("reload")))
 
     def to_json(self) -> bytes:
         """Write the file; what was read and what is written again are the same bytes."""

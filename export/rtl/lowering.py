@@ -99,8 +99,8 @@ class RtlImage:
         return self.starts[1], self.steps.rows - self.starts[1]
 
 
-def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
-    """Lay out both programs of a circuit, and what they read.
+def lower_rtl(source: IntegerCircuit | Program, size: RtlSize, lift: int = 0) -> RtlImage:
+    """Lay out both programs of a circuit, and what they read; weights are multiplied by 2^lift.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
@@ -109,7 +109,7 @@ def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
     program = Program.of(source).with_given(())
     circuit = program.circuit
     _ = circuit.tree
-    memories = _Memories(circuit, size)
+    memories = _Memories(circuit, size, lift)
     rows: list[dict[str, int]] = []
     places = []
     starts = []
@@ -158,6 +158,7 @@ class _Memories:
 
     circuit: IntegerCircuit
     size: RtlSize
+    lift: int = 0
     tiles: _Store = field(default_factory=_Store)
     lists: _Store = field(default_factory=_Store)
     leaves: _Store = field(default_factory=_Store)
@@ -176,7 +177,7 @@ class _Memories:
             found = self.circuit.layers[layer]
             assert isinstance(found, IntegerSum) and isinstance(found.weights, np.ndarray)
             padded = np.zeros((blocks * rows, columns.rows * lanes), dtype=np.int64)
-            padded[np.ix_(positions, columns.positions)] = found.weights
+            padded[np.ix_(positions, columns.positions)] = found.weights << self.lift
             tiles = padded.reshape(blocks, rows, columns.rows, lanes).swapaxes(1, 2)
             self.laid[key] = self.tiles.put(np.ascontiguousarray(tiles.reshape(-1, rows * lanes)))
         return self.laid[key], blocks
@@ -190,7 +191,7 @@ class _Memories:
             row = of_lane.get(lane)
             span = range(0) if row is None else range(int(lists.indptr[row]), int(lists.indptr[row + 1]))
             for at in span:
-                weight = int(lists.values[at]) if weighted else 0
+                weight = int(lists.values[at]) << self.lift if weighted else 0
                 entries.append([int(at == span[-1]), 0, int(positions[lists.indices[at]]), weight])
             if not span:
                 entries.append([1, 1, 0, 0])

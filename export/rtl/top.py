@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,11 @@ from pcedge.export.rtl.lowering import RtlImage
 #: the module at the top
 TOP = "pcedge_top"
 
+#: memories of an image
+SECTIONS = 8
+
 #: ports of AXI4-Lite: direction, bits, name
-_LITE = (
+LITE = (
     ("input", 10, "awaddr"), ("input", 3, "awprot"), ("input", 1, "awvalid"), ("output", 1, "awready"),
     ("input", 32, "wdata"), ("input", 4, "wstrb"), ("input", 1, "wvalid"), ("output", 1, "wready"),
     ("output", 2, "bresp"), ("output", 1, "bvalid"), ("input", 1, "bready"), ("input", 10, "araddr"),
@@ -27,8 +30,8 @@ _STREAM = (("input", 32, "tdata"), ("input", 4, "tkeep"), ("input", 1, "tlast"),
            ("output", 1, "tready"))  # fmt: skip
 
 
-def info_words(image: RtlImage) -> NDArray[np.uint32]:
-    """Give what the info registers say (docs/registers.md)."""
+def info_words(image: RtlImage, sizes: Mapping[str, int] | None = None) -> NDArray[np.uint32]:
+    """Give what the info registers say (docs/registers.md); of a reloadable engine, whose sizes these are, its room."""
     circuit, widths = image.circuit, image.circuit.widths.as_dict()
     known = {
         "magic": MAGIC, "version": ENGINE_VERSION, "streams": image.size.streams, "macs": image.size.macs,
@@ -38,6 +41,13 @@ def info_words(image: RtlImage) -> NDArray[np.uint32]:
         "likelihood_steps": image.counts[0], "code_steps": image.counts[1],
         **{name: widths[name] for name in INFO_NAMES if name in widths},
     }  # fmt: skip
+    if sizes is not None:
+        names = {"weight_bits": "WEIGHT_BITS", "cardinality": "SYMBOLS", "variables": "VARIABLES",
+                 "exponent_slots": "SLOTS"}  # fmt: skip
+        known |= {name: sizes[size] for name, size in names.items()} | {
+            "reload": 1, "state_words": sizes["ROWS"] * image.size.lanes, "sections": SECTIONS,
+            "max_units": sizes["MOST_ROWS"] * image.size.lanes,
+        }  # fmt: skip
     words = np.zeros(INFO_WORDS, dtype="<u4")
     words[: len(INFO_NAMES)] = [known.get(name, 0) for name in INFO_NAMES]
     words[-DIGEST_WORDS:] = np.frombuffer(circuit.digest, dtype="<u4")
@@ -54,7 +64,7 @@ def _lines(streams: int) -> Iterator[str]:
     yield f"module {TOP} ("
     yield "    input  logic        clk,"
     yield "    input  logic        rst,"
-    for direction, bits, name in _LITE:
+    for direction, bits, name in LITE:
         yield f"    {direction:6} logic {_range(bits):6} s_axi_{name},"
     for stream in range(streams):
         for direction, bits, name in _STREAM:
@@ -66,7 +76,7 @@ def _lines(streams: int) -> Iterator[str]:
     yield ");"
     yield "  pc_axi axi ("
     yield "      .clk(clk), .rst(rst), .irq(irq),"
-    for _, _, name in _LITE:
+    for _, _, name in LITE:
         if not name.endswith("prot"):
             yield f"      .s_axi_{name}(s_axi_{name}),"
     sides = [f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tlast", "tvalid", "tready")]

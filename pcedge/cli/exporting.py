@@ -84,6 +84,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
     "of an unrolled kernel 32, half of them with missing symbols]",
 )
+@click.option(
+    "--engine", "which", type=click.Choice(["parallel", "serial"]),
+    help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
+)  # fmt: skip
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
@@ -97,8 +101,9 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
-    records: int | None, macs: int | None, streams: int | None, search_bits: int | None, memories: str | None,
-    fit: tuple[str, ...], dtype: str | None, shape: str | None, header: bool | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, search_bits: int | None,
+    memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
+    header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -110,12 +115,17 @@ def export(
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
+    from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
+    if which is not None and (kernel == "unrolled" or not is_rtl_target(target)):
+        raise click.UsageError("--engine must go with an engine of RTL: --target rtl, or a device of pcedge build")
+    if which == "serial" and chosen:
+        raise click.UsageError(f"--{chosen[0]} must go with --engine parallel")
     if chosen and kernel == "unrolled":
         raise click.UsageError(f"--{chosen[0]} must go with --kernel engine")
     if latency is not None and not (kernel == "unrolled" and is_rtl_target(target)):
@@ -154,11 +164,15 @@ def export(
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
         return result | header_entry, text, status
+    if which == "serial" or (which is None and not chosen and is_serial_target(target)):
+        result, text, status = _export_serial(circuit, out, target, golden)
+        return result | header_entry, text, status
     if is_rtl_target(target):
-        if memories == "reload" or search_bits is not None:
-            named = "search-bits" if search_bits is not None else "memories reload"
-            raise click.UsageError(f"--{named} must go with a target of HLS, {target} is of RTL")
-        result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
+        if search_bits is not None:
+            raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
+        others = [read_integer(name) for name in fit] if memories == "reload" else None
+        sized = engine if macs is not None or streams is not None else None
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, others)
         return result | header_entry, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
@@ -181,14 +195,21 @@ def export(
 def image(model: str, project: Path, out: Path) -> Result:
     """Write what a reloadable engine loads for a circuit."""
     from pcedge.export.program.image import image_words
+    from pcedge.export.project.manifest import MANIFEST, RTL, read_manifest
+    from pcedge.export.rtl.capacity import capacity_from, rtl_image_words
     from pcedge.simulate.csim import Csim
+    from pcedge.simulate.unrolled import kernel_of
 
     _need_project(project)
-    manifest = Csim(project).manifest
-    if manifest.capacity is None:
+    rtl = kernel_of(project) == RTL
+    manifest = read_manifest(project, RTL) if rtl else Csim(project).manifest
+    if not manifest.reload:
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
     circuit = read_integer(model)
-    words = image_words(circuit, manifest.capacity)
+    if manifest.capacity is None:
+        words = rtl_image_words(circuit, capacity_from(manifest.table.get("capacity"), str(project / MANIFEST)))
+    else:
+        words = image_words(circuit, manifest.capacity)
     with whole_file(out) as fresh:
         fresh.write_bytes(words.tobytes())
     result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
@@ -260,19 +281,35 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None
-) -> Result:
-    """Write the engine in SystemVerilog."""
+    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
+    fit: list[IntegerCircuit] | None,
+) -> Result:  # fmt: skip
+    """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden)
+    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), target=target)
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+        "memories": "baked" if fit is None else "reload",
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
+
+
+def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None) -> Result:
+    """Write the serial engine in SystemVerilog."""
+    from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.rtl.serial.project import MODEL, write_serial
+
+    folder = write_serial(circuit, out, records=golden)
+    memories = read_manifest(folder).table["memories"]
+    result = {
+        "out": str(folder), "target": target, "digest": circuit.digest.hex(), "engine": "serial", "memories": memories,
+    }  # fmt: skip
+    text = f"{folder}: serial engine for {target}, its model of {sum(memories.values()):,} bits in {MODEL}; "
+    return result, text + f"next: pcedge simulate {folder}", 0
 
 
 def _export_unrolled(

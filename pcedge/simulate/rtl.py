@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.drivers.contract import Job
 from pcedge.drivers.device import Device
 from pcedge.errors import FormatError, MismatchError
 from pcedge.export.project.lanes import unpack_lanes
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.rtl.serial.project import MODEL
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import build
@@ -65,7 +68,6 @@ class RtlProject:
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
-        shutil.copy(self.folder / "golden/info.u32", work)
         return executable
 
     def golden(self) -> str:
@@ -86,6 +88,8 @@ class RtlProject:
             raise FormatError("project-golden", f"{folder} must hold the records and bytes that the manifest counts")
         cycles = {}
         with self.device() as device:
+            if manifest.reload:
+                device.load(self.image())
             found = np.stack(device.likelihood(records), axis=1)
             cycles["likelihood"] = device.cycles
             if len(wrong := np.flatnonzero((found != known).any(axis=1))):
@@ -104,9 +108,23 @@ class RtlProject:
         size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
         return f"{size}: equal; cycles a symbol: {each}"
 
+    def image(self) -> NDArray[np.uint32]:
+        """Read the image of a reloadable project's own circuit.
+
+        Raises:
+            FormatError: there is none.
+        """
+        place = self.folder / "golden/image.u32"
+        try:
+            return np.fromfile(place, "<u4").astype(np.uint32)
+        except OSError as error:
+            raise FormatError("project-golden", f"{place} must be the project's image ({error})") from error
+
     def likelihood(self, records: IntArray) -> Vector:
         """Run the job likelihood; give mantissas and exponents, (N,) each."""
         with self.device() as device:
+            if self.manifest.reload:
+                device.load(self.image())
             return device.likelihood(records)
 
     @contextmanager
@@ -120,6 +138,10 @@ class RtlProject:
         executable = self.compile()
         board = Board(executable, streams, stalls, executable.parent)
         try:
-            yield Device(board, board.ports)
+            device = Device(board, board.ports)
+            if self.manifest.table.get("engine") == "serial":
+                # Its model is in no memory that a bitstream initialises.
+                device.run(Job.LOAD, [], [[np.fromfile(self.folder / MODEL, "<u4").astype(np.uint32)]], [])
+            yield device
         finally:
             board.close()

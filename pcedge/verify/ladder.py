@@ -191,6 +191,8 @@ def verify(
             if rtl.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
             with rtl.device() as device:
+                if rtl.manifest.reload:
+                    device.load(rtl.image())
                 comparisons += compare_device("rtl", engine, device, records)
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")

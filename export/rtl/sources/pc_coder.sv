@@ -23,6 +23,7 @@ module pc_coder #(
     input logic encodes,
     input logic decodes,
     input logic checks,
+    input logic [P-1:0] floors,
     input logic [STREAMS*32-1:0] records,
     input logic search_valid,
     output logic search_ready,
@@ -68,8 +69,8 @@ module pc_coder #(
   always_ff @(posedge clk) begin
     weighed_1 <= weighed_valid && !rst;
     of_1 <= weighed;
-    below_1 <= (P + 1)'(32'(weighed.symbol) * FLOOR);
-    floors_1 <= P'(32'(weighed.cardinality) * FLOOR);
+    below_1 <= (P + 1)'(weighed.symbol * floors);
+    floors_1 <= P'(weighed.cardinality * floors);
   end
   logic interval_valid, interval_ready_unused, interval_probe, interval_beyond;
   logic [STREAM_BITS-1:0] interval_stream;
@@ -79,7 +80,7 @@ module pc_coder #(
   ) interval (
       .clk(clk), .rst(rst), .in_valid(weighed_1), .in_ready(interval_ready_unused),
       .in_tag({of_1.beyond, of_1.probe, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
-      .in_below(below_1), .in_floors(floors_1), .in_floor(P'(FLOOR)), .out_valid(interval_valid),
+      .in_below(below_1), .in_floors(floors_1), .in_floor(floors), .out_valid(interval_valid),
       .out_tag({interval_beyond, interval_probe, interval_stream}), .out_start(interval_start),
       .out_end(interval_end));
 

@@ -4,6 +4,7 @@
 // source end a sum; TILE_ROWS sums UP, LANES sums DOWN. Beats: UP blocks * a_rows, DOWN rows * blocks.
 //
 // Ports    task_*: a step; it is taken when task_ready. row_address and tile_address ask, data comes 2 cycles later.
+//          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows of accumulators for the writer, whose slot is reserved with `reserve`.
 // Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
 // Latency  from a tile's address to its sum: 6 + ceil(log2 max(LANES, TILE_ROWS)), then 2 to out.
@@ -26,6 +27,7 @@ module pc_mix_unit #(
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [TILE_BITS-1:0] tile_address,
     input logic [MACS*WEIGHT-1:0] tile_data,
+    input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
     input logic free,
     output logic out_valid,
@@ -146,7 +148,7 @@ module pc_mix_unit #(
     always_ff @(posedge clk) begin
       // a weight of 0 with a tail is 2^-4 of a weight of 1
       product[at*PRODUCT_BITS+:PRODUCT_BITS] <=
-          beat_3.tail && w == '0 ? PRODUCT_BITS'(v >> 4) : PRODUCT_BITS'(w) * PRODUCT_BITS'(v);
+          beat_3.tail && w == '0 ? PRODUCT_BITS'(v >> 4) << lift : PRODUCT_BITS'(w) * PRODUCT_BITS'(v);
       possible[at] <= some[at] && (beat_3.tail || w != '0);
     end
   end
@@ -208,7 +210,7 @@ module pc_mix_unit #(
     for (int lane = 0; lane < LANES; lane = lane + 1) begin
       sums[lane*MIX_BITS+:MIX_BITS] = total[lane*MIX_BITS+:MIX_BITS];
       if (beat_a.keep && way[lane] && total[lane*MIX_BITS+:MIX_BITS] == '0)
-        sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1);
+        sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1) << lift;
     end
   end
   localparam int GROUP_WIDTH = TILE_ROWS * MIX_BITS;

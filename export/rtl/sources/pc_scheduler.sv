@@ -4,7 +4,8 @@
 // robin, one a cycle. Two steps at most wait at a unit.
 //
 // Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream.
-//          ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
+//          code_start: the first row of the code's. more: records that are not done, of each stream some, and more
+//          than one. ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
 //          step_*: program rows, 2 cycles. exponent_*: slots, 2 cycles.
 //          task_*: a step for unit 0 mix, 1 vector, 2 table. done_*: a step is done.
 //          record_done, record_stream: a record's last step.
@@ -17,6 +18,7 @@ module pc_scheduler #(
     input logic rst,
     input logic start,
     input logic code,
+    input logic [STEP_BITS-1:0] code_start,
     input logic [STREAMS*32-1:0] records,
     input logic [STREAMS-1:0] ready,
     input logic [STREAMS-1:0] coded,
@@ -35,6 +37,7 @@ module pc_scheduler #(
     input logic [STREAM_BITS-1:0] result_stream,
     output logic record_done,
     output logic [STREAM_BITS-1:0] record_stream,
+    output logic [2*STREAMS-1:0] more,
     output logic idle
 );
   localparam logic [1:0] MIX = 2'd0, VECTOR = 2'd1, TABLE = 2'd2, END = 2'd3;
@@ -158,6 +161,9 @@ module pc_scheduler #(
   assign record_done = ends || result_valid;
   assign record_stream = ends ? issue_stream : result_stream;
   assign idle = active == '0 && left == '0 && !start;
+  for (genvar s = 0; s < STREAMS; ++s) begin : g_more
+    assign more[2*s+:2] = {left[32*s+1+:31] != '0, left[32*s+:32] != '0};
+  end
   always_ff @(posedge clk) begin
     if (start) code_now <= code;
     for (int s = 0; s < STREAMS; s = s + 1) begin
@@ -167,7 +173,7 @@ module pc_scheduler #(
         have[s] <= 1'b0;
         busy[s] <= 1'b0;
         ended[s] <= 1'b0;
-        place[s*STEP_BITS+:STEP_BITS] <= STEP_BITS'(code_now ? CODE_START : LIKELIHOOD_START);
+        place[s*STEP_BITS+:STEP_BITS] <= code_now ? code_start : STEP_BITS'(LIKELIHOOD_START);
       end
       if (fetch && STREAM_BITS'(s) == fetch_stream) begin
         fetching[s] <= 1'b1;

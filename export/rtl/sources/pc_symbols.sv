@@ -1,9 +1,11 @@
 // pc_symbols: the symbols of every stream's records, two sides each: one is at work, one comes in or goes out
-// (docs/rtl.md, Ports).
+// (docs/engine.md, Streams).
 //
 // Ports    start, gives: a job begins; it takes records, or gives them (a decoder's).
+//          last_variable: the record's; more: records that are not done, as pc_scheduler says it.
 //          in_*: a word a symbol, of every stream; a record ends with in_last. One that ends early has missing symbols
-//          in its place, what comes behind its last one is dropped; both set bad_frame.
+//          in its place, what comes behind its last one is dropped; both set bad_frame. dropping: the rest of a record is
+//          dropped.
 //          ready: the stream's next record may begin. record_done: its work is done, the sides change places.
 //          read_*: a symbol of the record at work, 2 cycles later. write_*: a symbol that a decoder found.
 //          out_*: the records of a decoder, a word a symbol.
@@ -16,6 +18,8 @@ module pc_symbols #(
     input logic rst,
     input logic start,
     input logic gives,
+    input logic [VARIABLE_BITS-1:0] last_variable,
+    input logic [2*STREAMS-1:0] more,
     input logic [STREAMS-1:0] in_valid,
     output logic [STREAMS-1:0] in_ready,
     input logic [STREAMS*32-1:0] in_data,
@@ -38,9 +42,9 @@ module pc_symbols #(
     output logic [STREAMS*32-1:0] out_data,
     output logic [STREAMS-1:0] out_last,
     output logic bad_frame,
+    output logic [STREAMS-1:0] dropping,
     output logic empty
 );
-  localparam logic [VARIABLE_BITS-1:0] LAST = VARIABLE_BITS'(VARIABLES - 1);
   function automatic logic [PLACE_BITS-1:0] place_of(
       input logic [STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
     place_of = PLACE_BITS'((2 * 32'(stream) + 32'(side_)) * VARIABLES + 32'(variable));
@@ -49,7 +53,7 @@ module pc_symbols #(
   logic [STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
   logic [STREAMS-1:0] other;  // the side that comes in or goes out
   logic [STREAMS*VARIABLE_BITS-1:0] count;
-  logic [STREAMS-1:0] filling, dropping;
+  logic [STREAMS-1:0] filling;
   wire [STREAMS-1:0] full_here = (side & full_1) | (~side & full_0);
   wire [STREAMS-1:0] full_other = (other & full_1) | (~other & full_0);
   assign ready = gives_now ? ~full_here : full_here;
@@ -58,7 +62,11 @@ module pc_symbols #(
   // ---- records come in: one word a cycle, of one stream
   logic take;
   logic [STREAM_BITS-1:0] in_stream;
-  wire [STREAMS-1:0] wants = gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & (in_valid | filling);
+  // a record that has begun is one of those that are not done; the next one is too if none is at work, or there are more
+  logic [STREAMS-1:0] due;
+  always_comb for (int s = 0; s < STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
+  wire [STREAMS-1:0] wants =
+      gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
   pc_pick #(.COUNT(STREAMS)) in_pick (
       .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .place(in_stream));
   logic [31:0] word;
@@ -85,7 +93,7 @@ module pc_symbols #(
   localparam logic [SYMBOL_BITS-1:0] BEYOND = {{(SYMBOL_BITS - 1) {1'b1}}, 1'b0};
   wire [SYMBOL_BITS-1:0] in_symbol = is_filling || word == '1 ? '1
       : word >= 32'((1 << SYMBOL_BITS) - 1) ? BEYOND : word[SYMBOL_BITS-1:0];
-  wire whole = take && !is_dropping && in_variable == LAST;
+  wire whole = take && !is_dropping && in_variable == last_variable;
 
   // ---- records go out: at most one word of a stream under way
   logic read_out;
@@ -107,7 +115,7 @@ module pc_symbols #(
   end
   logic out_come, out_end_2;
   pc_valid #(.WIDTH(STREAM_BITS + 1), .CYCLES(2)) out_late (
-      .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == LAST}), .out_valid(out_come),
+      .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == last_variable}), .out_valid(out_come),
       .out({out_stream_2, out_end_2}));
 
   // ---- the memory

@@ -4,6 +4,7 @@
 // Beats: INIT rows, MULTIPLY 2 rows, ALIGN rows, LIST entries, GATHER 2 entries, END 1.
 //
 // Ports    task_*: a step. row_*: a read, data 2 cycles after its grant. list_*: an entry of a list, 2 cycles later.
+//          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows for the writer. result_*: mantissa and exponent of a likelihood, of an END.
 // Latency  from a grant: 2 to the row, 2 to the product, 1 to the sum.
 `include "pc_types.svh"
@@ -23,6 +24,7 @@ module pc_vector_unit #(
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [LIST_BITS-1:0] list_address,
     input logic [LIST_WIDTH-1:0] list_data,
+    input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
     input logic free,
     output logic out_valid,
@@ -217,7 +219,8 @@ module pc_vector_unit #(
   wire tailed = read_4.kind == KIND_INIT || read_4.kind == KIND_ALIGN;
   wire [VECTOR_BITS-1:0] sum_now = (is_list && open ? sum : '0) + product[VECTOR_BITS-1:0];
   wire way_now = possible[0] || (is_list && open && way);
-  wire [VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0 ? VECTOR_BITS'(1) : sum_now;
+  wire [VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0
+      ? VECTOR_BITS'(1) << (is_list && read_4.weighted ? lift : '0) : sum_now;
   always_ff @(posedge clk) begin
     out_valid <= valid_4 && read_4.row_whole && read_4.kind != KIND_END && !rst;
     out_last  <= read_4.step_last;
