@@ -100,7 +100,7 @@ class Revived:
 class Kept:
     """Give a shifted entry `moved`, but 1 where only that is left of it.
 
-    With `cut`, where `moved` is 0 and `whole` is not, of which the latter may be `sure`; with `lone`, where `whole` is 1
+    With `cut`, where `moved` is 0 and `whole` is not, which may be `sure`; with `lone`, where `whole` is 1
     and so is not the largest entry: `excess` is not 0, if there is one.
     """
 
