@@ -17,7 +17,7 @@ from pcedge.drivers.layout import MOST_WORD, widths_word
 from pcedge.drivers.rtl_image import RTL_MAGIC
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.program.packing import Column, Field, PackedTable
-from pcedge.export.rtl.lowering import FIELDS, SHARED_CYCLES, RtlImage, lower_rtl
+from pcedge.export.rtl.lowering import FIELDS, OWN_CYCLES, SHARED_CYCLES, RtlImage, lower_rtl
 from pcedge.export.rtl.params import Layout, bits_of, memories_of, sizes_of, step_widths, variable_widths
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import SECTIONS
@@ -121,7 +121,7 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> R
         "LIST_B_BITS": max(bits_of(sizes["MOST_ROWS"] * size.lanes), widths.weight_bits + 1), "FLOOR": 1,
         "LIKELIHOOD_START": 0, "CODE_START": 1, "RELOAD": 1, "SHARED_PRODUCT": int(size.shared_product is True),
         # a circuit's pass may be as short as a beat
-        "PASS_GAP": SHARED_CYCLES - 1 if size.shared_product else 0,
+        "PASS_GAP": (SHARED_CYCLES if size.shared_product else OWN_CYCLES) - 1,
     }  # fmt: skip
     sizes["STEP_WIDTH"] = _row_bits(step_widths(sizes))
     sizes["VARIABLE_WIDTH"] = _row_bits(variable_widths(sizes))

@@ -1,9 +1,9 @@
-"""The cycles of pc_coder and pc_symbols, for the cycle model (docs/rtl.md, Cycle model)."""
+"""The cycles of pc_coder, for the cycle model (docs/rtl.md, Cycle model)."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from pcedge.export.rtl import timing
@@ -28,23 +28,6 @@ class Coder(Protocol):
 
     def cycle(self, now: int) -> bool:
         """Do what begins in this cycle; tell whether that is something, or may be in the next."""
-
-
-class Symbols(Protocol):
-    """Hold the symbols of the records at work."""
-
-    #: streams whose next record may begin
-    ready: int
-
-    @property
-    def idle(self) -> bool:
-        """Tell whether nothing is left."""
-
-    def record_done(self, stream: int) -> None:
-        """Change the sides of a stream."""
-
-    def cycle(self, now: int, read: bool) -> bool:
-        """Move a word, if the memory is not read; tell whether one moved or waits."""
 
 
 class Results:
@@ -76,22 +59,23 @@ class Results:
 class Encoder:
     """Intervals to bytes."""
 
-    def __init__(self, coded: Sequence[CodedStream], calendar: Calendar, picks: Mapping[str, Pick]) -> None:
-        """Begin the lanes of the streams that have records."""
+    def __init__(
+        self, coded: Sequence[CodedStream], calendar: Calendar, picks: Mapping[str, Pick], asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin the lanes of the streams that have records; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = self.room = self.ready = (1 << streams) - 1
         #: the stream of an interval in this cycle
         self.interval: int | None = None
         #: streams whose lane is to end
         self.flushes = 0
-        self._late: int | None = None
         self._free_from = 0
         self._digits = 0
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
         self._left = [len(stream.carry) for stream in coded]
         self._carry_from = 0
-        self._calendar, self._picks = calendar, picks
+        self._calendar, self._picks, self._others_ask = calendar, picks, asks
 
     @property
     def idle(self) -> bool:
@@ -109,17 +93,13 @@ class Encoder:
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
         acted = False
-        stream = self._late if self._late is not None else self.interval
-        if stream is not None:
-            if now >= self._free_from:
-                self._narrow(now, stream)
-                self._late = None
-            else:
-                self._late = stream
+        if self.interval is not None:
+            self._narrow(now, self.interval)
+            self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
         elif self.flushes:
-            if now >= self._free_from:
+            if now >= self._free_from and now not in self._others_ask:
                 stream = self._picks["flush"].take(self.flushes)
                 self.flushes &= ~(1 << stream)
                 self._narrow(now, stream)
@@ -130,7 +110,6 @@ class Encoder:
         return acted
 
     def _narrow(self, now: int, stream: int) -> None:
-        self._free_from = now + timing.ENCODER
         self._calendar.at(now + timing.NARROWED, self._waits, stream)
 
     def _waits(self, stream: int) -> None:
@@ -154,14 +133,16 @@ class Encoder:
 class Decoder:
     """Bytes to symbols: windows of bytes, and the search."""
 
-    def __init__(self, coded: Sequence[CodedStream], places: int, calendar: Calendar, loads: Pick) -> None:
-        """Begin with empty windows of so many bytes."""
+    def __init__(
+        self, coded: Sequence[CodedStream], places: int, calendar: Calendar, loads: Pick, asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin with empty windows of so many bytes; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = (1 << streams) - 1
         self.room = self.ready = 0
         #: passes that the tables are asked for: stream, whether it is a probe
         self.passes: deque[tuple[int, Work, bool]] = deque()
-        self._places, self._calendar, self._loads = places, calendar, loads
+        self._places, self._calendar, self._loads, self._others_ask = places, calendar, loads, asks
         self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.searches)
         self._draining = 0
         self._sizes = [stream.size for stream in coded]
@@ -256,7 +237,7 @@ class Decoder:
     def _come(self, event: tuple[int, bool]) -> None:
         self._events.append(event)
 
-    def _asks(self, what: tuple[int, Work, bool]) -> None:
+    def _passes(self, what: tuple[int, Work, bool]) -> None:
         self.passes.append(what)
 
     @property
@@ -303,7 +284,7 @@ class Decoder:
                 else:
                     found = self._task[stream]
                     assert found is not None
-                    calendar.at(now + 1, self._asks, (stream, found, event == PROBE))
+                    calendar.at(now + 1, self._passes, (stream, found, event == PROBE))
                     if event == LAST:
                         self._plan[stream] = ()
         return acted, took
@@ -312,113 +293,8 @@ class Decoder:
         """Load a window into the decoder."""
         if not self._loadable:
             return False
-        if self._located != now and now != self._taken + 1:
+        if self._located != now and now != self._taken + 1 and now not in self._others_ask:
             stream = self._loads.take(self._loadable)
             self._loadable &= ~(1 << stream)
             self._calendar.at(now + timing.TAKEN, self._took, stream)
         return True
-
-
-class SymbolsIn:
-    """Records that come in: one word a cycle, of one stream."""
-
-    def __init__(self, words: Sequence[int], variables: int, picks: Pick) -> None:
-        """Begin with so many words of every stream."""
-        self.ready = 0
-        self._left, self._variables, self._picks = list(words), variables, picks
-        self._count = [0] * len(words)
-        self._full = [[False, False] for _ in words]
-        self._side = [0] * len(words)
-        self._other = [0] * len(words)
-        self._wants = sum(1 << s for s, count in enumerate(words) if count)
-
-    @property
-    def idle(self) -> bool:
-        """Tell that a job waits for no symbols of these."""
-        return True
-
-    def record_done(self, stream: int) -> None:
-        """Change the sides of a stream."""
-        self._full[stream][self._side[stream]] = False
-        self._side[stream] ^= 1
-        self._update(stream)
-
-    def _update(self, stream: int) -> None:
-        bit = 1 << stream
-        full = self._full[stream]
-        self.ready = self.ready | bit if full[self._side[stream]] else self.ready & ~bit
-        wants = self._left[stream] and not full[self._other[stream]]
-        self._wants = self._wants | bit if wants else self._wants & ~bit
-
-    def cycle(self, now: int, read: bool) -> bool:
-        """Take a word."""
-        if not self._wants:
-            return False
-        stream = self._picks.take(self._wants)
-        self._left[stream] -= 1
-        self._count[stream] += 1
-        if self._count[stream] == self._variables:
-            self._count[stream] = 0
-            self._full[stream][self._other[stream]] = True
-            self._other[stream] ^= 1
-            self._update(stream)
-        return True
-
-
-class SymbolsOut:
-    """Records that a decoder found: at most one word of a stream under way, one read a cycle."""
-
-    def __init__(self, streams: int, variables: int, calendar: Calendar, picks: Pick) -> None:
-        """Begin with room on both sides of every stream."""
-        self.ready = (1 << streams) - 1
-        self._variables, self._calendar, self._picks = variables, calendar, picks
-        self._count = [0] * streams
-        self._full = [[False, False] for _ in range(streams)]
-        self._side = [0] * streams
-        self._other = [0] * streams
-        self._gives = self._under_way = 0
-        self._records = 0
-
-    @property
-    def idle(self) -> bool:
-        """Tell whether all words are out."""
-        return not (self._records or self._under_way)
-
-    def record_done(self, stream: int) -> None:
-        """Change the sides of a stream."""
-        self._full[stream][self._side[stream]] = True
-        self._records += 1
-        self._side[stream] ^= 1
-        self._update(stream)
-
-    def _update(self, stream: int) -> None:
-        bit = 1 << stream
-        full = self._full[stream]
-        self.ready = self.ready & ~bit if full[self._side[stream]] else self.ready | bit
-        gives = full[self._other[stream]] and not self._under_way & bit
-        self._gives = self._gives | bit if gives else self._gives & ~bit
-
-    def cycle(self, now: int, read: bool) -> bool:
-        """Read a word, where the tables read none."""
-        if not self._gives:
-            return False
-        if not read:
-            stream = self._picks.take(self._gives)
-            self._under_way |= 1 << stream
-            self._gives &= ~(1 << stream)
-            self._calendar.at(now + timing.GIVEN, self._come, stream)
-        return True
-
-    def _come(self, stream: int) -> None:
-        self._count[stream] += 1
-        if self._count[stream] == self._variables:
-            self._count[stream] = 0
-            self._full[stream][self._other[stream]] = False
-            self._records -= 1
-            self._other[stream] ^= 1
-        self._update(stream)
-        self._calendar.at(self._calendar.now + timing.GIVEN_NEXT - timing.GIVEN, self._left, stream)
-
-    def _left(self, stream: int) -> None:
-        self._under_way &= ~(1 << stream)
-        self._update(stream)

@@ -72,6 +72,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     type=click.Choice(["auto", "shared", "plain"]),
     help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
 )
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    help="Cycles of --kernel unrolled in RTL, from a record to its result.  [default: what 100 MHz needs, by estimate]",
+)
 @click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
 @click.option(
     "--records",
@@ -100,10 +105,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @reading_options
 def export(
-    model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
-    which: str | None, macs: int | None, streams: int | None, jobs: str | None, search_bits: int | None,
-    memories: str | None,
-    fit: tuple[str, ...], dtype: str | None, shape: str | None, header: bool | None,
+    model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
+    search_bits: int | None, memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
+    header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -129,6 +134,8 @@ def export(
         raise click.UsageError(f"--{chosen[0]} must go with --engine parallel")
     if chosen and kernel == "unrolled":
         raise click.UsageError(f"--{chosen[0]} must go with --kernel engine")
+    if latency is not None and not (kernel == "unrolled" and is_rtl_target(target)):
+        raise click.UsageError("--latency must go with --kernel unrolled and a target of RTL")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
@@ -160,7 +167,10 @@ def export(
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
         return result | header_entry, text, status
-    if which == "serial" or (which is None and not chosen and kernel == "engine" and is_serial_target(target)):
+    if kernel == "unrolled":
+        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
+        return result | header_entry, text, status
+    if which == "serial" or (which is None and not chosen and is_serial_target(target)):
         result, text, status = _export_serial(circuit, out, target, golden)
         return result | header_entry, text, status
     if is_rtl_target(target):
@@ -172,9 +182,6 @@ def export(
         return result | header_entry, text, status
     if jobs is not None:
         raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
-    if kernel == "unrolled":
-        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
-        return result | header_entry, text, status
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
     folder = write_project(
@@ -292,7 +299,9 @@ def _export_rtl(
 
     size = size_for(engine)
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
-    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built)
+    folder = write_rtl(
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
+    )
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
@@ -316,26 +325,36 @@ def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntA
 
 
 def _export_unrolled(
-    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any
-) -> Result:
+    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any,
+    latency: int | None,
+) -> Result:  # fmt: skip
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.rtl.size import is_rtl_target
     from pcedge.export.unrolled.adders import has_da4ml
+    from pcedge.export.unrolled.rtl import write_unrolled_rtl
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
-    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
+    if is_rtl_target(target):
+        folder = write_unrolled_rtl(circuit, out, latency=latency, records=golden, adders=adders, target=target)
+    else:
+        folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
     manifest = read_manifest(folder).table
     counts = manifest["counts"]
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "kernel": "unrolled",
         "adders": manifest["adders"], "edges": manifest["edges"], "counts": counts,
     }  # fmt: skip
+    cycles = ""
+    if "latency_cycles" in manifest:
+        result["latency_cycles"] = manifest["latency_cycles"]
+        cycles = f"; a record a cycle, latency {manifest['latency_cycles']} cycles"
     text = (
         f"{folder}: unrolled kernel for {target}, {manifest['edges']} edges: {counts['adders']} adders "
         f"({counts['left_adders']} if none were shared, {counts['plain_adders']} if no small sum were a table either), "
-        f"{counts['multipliers']} multipliers, {counts['tables']} tables; "
+        f"{counts['multipliers']} multipliers, {counts['tables']} tables{cycles}; "
         f"next: pcedge simulate {folder}"
     )
     return result, text, 0

@@ -165,8 +165,8 @@ class Link:
                 "that of the board, and is a bitstream with the bridge on it?"
             )
         return ToolError(
-            f"a board must answer on {self.name} within {self.seconds:.2g} s, nothing came: is it the board's port, and "
-            "is a bitstream with the bridge on it?"
+            f"a board must answer on {self.name} within {self.seconds:.2g} s, nothing came: is it the board's port, "
+            "and is a bitstream with the bridge on it?"
         )
 
 

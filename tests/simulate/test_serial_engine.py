@@ -1,5 +1,6 @@
 """The serial engine in SystemVerilog, in Verilator: every job is the reference's, after its model was loaded."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +12,22 @@ from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
+from pcedge.codec.stream import decode
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, StreamError, ToolError
 from pcedge.export import load_zoo, write_onnx, write_serial
+from pcedge.export.rtl.serial.cycles import cycles_of
+from pcedge.export.rtl.serial.image import lower_serial
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.simulate.rtl import RtlProject
+from pcedge.simulate.rtl import _FLAGS, RtlProject
+from pcedge.simulate.serial import SerialBoard
+from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.verilator import build
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
@@ -77,6 +84,19 @@ class TestJobs:
     def test_every_job_is_the_references(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
         project, engine = small
         all_jobs(project, engine, some_records(engine, 40), None)
+
+    def test_cycles_are_counted_without_a_simulator(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, engine = small
+        records = engine.sample(9, seed=3)
+        image = lower_serial(engine.circuit)
+        with project.device() as device:
+            device.likelihood(records)
+            assert device.cycles == 9 * cycles_of(image, "likelihood") + 1
+            device.encode_lanes(records, 1)
+            # this small circuit's steps wait for the coder here and there
+            assert 0 <= device.cycles - 9 * cycles_of(image, "encode") < 0.01 * device.cycles
+            device.decode_lanes(device.encode_lanes(records, 1), 9)
+            assert device.cycles == pytest.approx(9 * cycles_of(image, "decode"), rel=0.05)
 
     def test_stalls_change_no_bit(self, small: tuple[RtlProject, ReferenceEngine]) -> None:
         project, engine = small
@@ -149,7 +169,43 @@ class TestCircuits:
         records = test.reshape(len(test), -1).astype(np.int64)
         project = RtlProject(write_serial(circuit, tmp_path / "project"))
         cycles = all_jobs(project, ReferenceEngine(circuit), records, None)
-        assert cycles["encode"] < 300
+        image = lower_serial(circuit)
+        # three lanes, each with its flush
+        assert cycles["encode"] == pytest.approx(cycles_of(image, "encode") / 64, rel=1e-3)
+        assert cycles["decode"] == pytest.approx(cycles_of(image, "decode") / 64, rel=0.05)
+
+
+@pytest.mark.nightly
+def test_a_board_is_loaded_by_its_host(tmp_path: Path, small: tuple[RtlProject, ReferenceEngine]) -> None:
+    pytest.importorskip("serial", reason="needs pyserial (pcedge[device])")
+    project, engine = small
+    np.save(tmp_path / "x.npy", engine.sample(5, seed=2))
+    folder, model = project.folder, project.folder / MODEL
+    with SerialBoard(folder).port() as port:
+        done = run("device", folder, "--port", port, "--encode", tmp_path / "x.npy", "--out", tmp_path / "x.pce")
+        assert done.exit_code != 0
+        assert "NOT_LOADED" in done.output
+        done = run("device", folder, "--port", port, "--load", model)
+        assert (done.exit_code, done.exception) == (0, None)
+        done = run("device", folder, "--port", port, "--encode", tmp_path / "x.npy", "--out", tmp_path / "x.pce")
+        assert (done.exit_code, done.exception) == (0, None)
+        assert_array_equal(decode(engine, (tmp_path / "x.pce").read_bytes()), np.load(tmp_path / "x.npy"))
+        done = run("device", folder, "--port", port, "--load", folder / "golden/lanes.bin", "--info")
+        assert done.exit_code != 0
+
+
+def test_a_flash_memory_gives_the_model(tmp_path: Path, small: tuple[RtlProject, ReferenceEngine]) -> None:
+    project, engine = small
+    harness = Path(__file__).parents[1] / "export/rtl/flash.cpp"
+    executable = build(rtl_sources(project.folder), "pcedge_flash", [harness], tmp_path, flags=(*_FLAGS, "-Wno-fatal"))
+    record = engine.sample(1, seed=4)
+    model = project.folder / MODEL
+    command = [str(executable), str(model), "0x100000", *map(str, record[0])]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    cycles, status, *found = map(int, said)
+    assert 64 * model.stat().st_size // 4 < cycles < 65 * model.stat().st_size // 4 + 1000
+    assert status == 0
+    assert found == [int(part[0]) for part in engine.likelihood(record)]
 
 
 class TestCommands:

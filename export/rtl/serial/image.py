@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.arrays import IntArray
+from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export.rtl.lowering import Kind, RtlImage, lower_rtl
+from pcedge.export.rtl.serial.search import Search, plan_searches
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput
 from pcedge.schedule.program import Program
@@ -47,6 +49,10 @@ class SerialImage:
     words: Words
     #: words by what is in them
     parts: dict[str, int]
+    #: words that each step addresses
+    lengths: tuple[int, ...]
+    #: of every variable how a decoder finds its symbol
+    searches: tuple[Search, ...]
 
     @property
     def starts(self) -> tuple[int, int]:
@@ -68,7 +74,8 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
         NotStructuredError: the circuit is not structured-decomposable.
         UsageError: the engine cannot hold the circuit; the message says what is too large.
     """
-    lowered = lower_rtl(source, SIZE)
+    engine = ReferenceEngine(source)
+    lowered = lower_rtl(engine.program, SIZE)
     circuit = lowered.circuit
     if circuit.tails:
         raise UsageError("a circuit of the serial engine must have no tails: quantize it without them")
@@ -80,7 +87,8 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
     for name, count in (("rows", lowered.rows), ("exponents", lowered.slots)):
         if count > _MOST_ROWS:
             raise UsageError(f"vectors of the serial engine must take at most {_MOST_ROWS} {name}, got {count}")
-    runs = _Runs(lowered)
+    searches = plan_searches(engine)
+    runs = _Runs(lowered, searches)
     steps = np.stack([runs.step(index) for index in range(lowered.steps.rows)])
     # Places of what follows the steps are known when all of it is there.
     words, parts = runs.joined(steps)
@@ -90,14 +98,14 @@ def lower_serial(source: IntegerCircuit | Program) -> SerialImage:
             f"the model must fit {MEMORY_WORDS} words of {LANES} entries for the serial engine, got "
             f"{len(words)}: {each}"
         )
-    return SerialImage(lowered, words, parts)
+    return SerialImage(lowered, words, parts, runs.lengths, tuple(searches))
 
 
 class _Runs:
     """Collect runs of words that steps address, each different one once."""
 
-    def __init__(self, image: RtlImage) -> None:
-        self.image = image
+    def __init__(self, image: RtlImage, searches: list[Search]) -> None:
+        self.image, self.searches = image, searches
         #: tables of leaves, and the first entry of each
         self.tables: list[IntArray] = []
         self.table_at: dict[bytes, int] = {}
@@ -109,15 +117,21 @@ class _Runs:
         self.inputs = {layer.variable: layer for layer in image.circuit.layers if isinstance(layer, IntegerInput)}
         self.zeros = self._table(np.zeros(image.circuit.widths.cardinality + 1, dtype=np.int64))
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Count the words that each step addresses."""
+        return tuple(0 if key is None else len(self.runs[key]) for key in self.of_step)
+
     def step(self, index: int) -> IntArray:
         """Give the words of a step, without the place of what it addresses."""
         at = {name: int(values[index]) for name, values in self.columns.items()}
         kind = Kind(at["kind"])
-        cardinality = 0
+        cardinality = first = 0
         run: IntArray | None = None
         name = ""
         if kind in (Kind.LEAF, Kind.INTERVAL):
             cardinality = int(self.image.circuit.cardinalities[at["variable"]])
+            first = self.searches[at["variable"]].first
             name, run = "places", self._places(at)
         elif kind in (Kind.UP, Kind.DOWN):
             name, run = "weights", self._weights(at, kind)
@@ -133,7 +147,7 @@ class _Runs:
         return np.array(
             [
                 [low | rows << 8, at["a"] | at["target"] << 8, at["b"] | a_rows << 8, 0],
-                [at["target_slot"] | at["a_slot"] << 8, at["b_slot"], at["variable"], cardinality],
+                [at["target_slot"] | at["a_slot"] << 8, at["b_slot"] | first << 8, at["variable"], cardinality],
             ]
         )
 

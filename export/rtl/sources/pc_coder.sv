@@ -97,7 +97,7 @@ module pc_coder #(
       .SUM_BITS(CONTEXT_BITS), .WEIGHTED_BITS(WEIGHTED_BITS), .SCALE_BITS(SCALE_BITS), .TAG_BITS(TAG_BITS),
       .SHARED(SHARED)
   ) interval (
-      .clk(clk), .rst(rst), .in_valid(weighed_1), .in_ready(interval_ready),
+      .clk(clk), .rst(rst || start), .in_valid(weighed_1), .in_ready(interval_ready),
       .in_tag({of_1.beyond, of_1.probe, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
       .in_below(below_1), .in_floors(floors_1), .in_floor(floors), .out_valid(interval_valid),
       .out_tag({interval_beyond, interval_probe, interval_stream}), .early_valid(early_valid),

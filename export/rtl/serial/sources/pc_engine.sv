@@ -1,7 +1,7 @@
 // pc_engine: the serial engine: one record, one step at a time, four multipliers (docs/rtl.md, Serial engine).
 //
 // Ports    start, job, records: a job begins with so many records; busy until its last word is out. A job LOAD takes the
-//          model, before which there is none.
+//          model, before which there is none; rst does not take it away.
 //          in_*, out_*: a word of 32 bits with valid, ready and last; what they hold is that of docs/engine.md, section
 //          Streams. status: bits of docs/registers.md. cycles: of the last job. info_word: the info register info_place.
 `include "pc_types.svh"
@@ -86,8 +86,10 @@ module pc_engine (
   wire beat_first = mixes ? column == '0 : !tables || entry == '0;
   wire beat_last = !mixes || row_ends;
   wire beat_final = beat_last && entry == most;
-  wire [15:0] table_place =
-      (phase == 3'd1 ? found[15:0] : phase == 3'd2 ? held[15:0] : phase == 3'd3 ? held[31:16] : held[47:32]) + 16'(x);
+  // a table's first entry and the symbol: bank 0 may have the entry behind it, in the next word
+  wire [15:0] table_start = phase == 3'd1 ? found[15:0] : held[15:0];
+  wire [15:0] table_place = table_start + 16'(x);
+  wire [15:0] place_behind = table_start + 16'(x) + 16'd1;
   wire reads_table = state == BEATS && tables && phase != '0;
 
   // places of lists come one cycle after their address
@@ -102,8 +104,7 @@ module pc_engine (
     if (state == FETCH_A) addresses = {4{place}};
     if (state == FETCH_B) addresses = {4{place | MEMORY_BITS'(1)}};
     if (reads_table) begin
-      addresses = {4{table_place[MEMORY_BITS+1:2]}};
-      if (table_place[1:0] == 2'd3) addresses[MEMORY_BITS-1:0] = table_place[MEMORY_BITS+1:2] + 1'b1;
+      addresses = {{3{table_place[MEMORY_BITS+1:2]}}, place_behind[MEMORY_BITS+1:2]};
     end
     if (state == LOADS) begin
       addresses = {4{load_at[MEMORY_BITS+1:2]}};
@@ -118,12 +119,12 @@ module pc_engine (
   logic [4*STATE_BITS-1:0] out_a, out_b;
   logic write;
   logic [ROW_ADDRESS_BITS-1:0] write_row;
-  logic [1:0] write_lane;
-  logic [STATE_BITS-1:0] mantissa;
+  logic write_half;
+  logic [2*STATE_BITS-1:0] mantissas;
   pc_serial_state #(.ROWS(ROWS), .STATE_BITS(STATE_BITS)) vectors (
       .clk(clk), .row_a(listed ? a + ROW_ADDRESS_BITS'(a_at >> 2) : row_a),
       .row_b(listed ? b + ROW_ADDRESS_BITS'(b_at >> 2) : row_b), .out_a(out_a), .out_b(out_b), .write(write),
-      .write_row(write_row), .write_lane(write_lane), .in(mantissa));
+      .write_row(write_row), .write_half(write_half), .in(mantissas));
   always_ff @(posedge clk) begin
     if (listed) begin
       v1 <= list_valid && state == BEATS;
@@ -145,53 +146,19 @@ module pc_engine (
     pair1 <= table_place[1:0];
     if (rst) v1 <= 1'b0;
   end
-  wire [STATE_BITS-1:0] a_value = none1 ? '0 : out_a[a_lane1*STATE_BITS+:STATE_BITS];
-  wire [STATE_BITS-1:0] b_value = out_b[b_lane1*STATE_BITS+:STATE_BITS];
-  wire [1:0] pair_next = pair1 + 1'b1;
-  wire [15:0] entry_low = found[16*pair1+:16];
-  wire [15:0] entry_high = found[16*pair_next+:16];
 
-  // ---- stage 2: operands; 3: products; 4, 5: their sums; 6: the entry
-  logic [15:0] y0, y1, y2, y3, x2;
-  logic [STATE_BITS-1:0] x0, x1, x3;
-  localparam int PRODUCT = STATE_BITS + 16;
-  (* keep *) logic [PRODUCT-1:0] p0, p1, p3;
-  (* keep *) logic [31:0] p2;
-  logic [PRODUCT:0] s01, s23;
-  logic [PRODUCT+1:0] sum;
-  logic [MIX_BITS-1:0] total_sum;
+  // ---- products and sums
+  logic valid, last, final_, weighed;
+  logic [MIX_BITS-1:0] sum;
   logic [CONTEXT_BITS-1:0] total;
   logic [WEIGHTED_BITS-1:0] low_sum, high_sum;
-  logic [6:2] valid, first, last, final_;
-  always_ff @(posedge clk) begin
-    valid <= rst ? '0 : {valid[5:2], v1};
-    first <= {first[5:2], first1};
-    last <= {last[5:2], last1};
-    final_ <= rst ? '0 : {final_[5:2], final1 && v1};
-    x0 <= mixes ? out_a[0+:STATE_BITS] : a_value;
-    x1 <= mixes ? out_a[STATE_BITS+:STATE_BITS] : a_value;
-    x2 <= mixes ? 16'(out_a[2*STATE_BITS+:STATE_BITS]) : missing ? entry_low : entry_high - entry_low;
-    x3 <= out_a[3*STATE_BITS+:STATE_BITS];
-    y0 <= mixes ? found[15:0] : tables ? entry_low : multiplies ? 16'(b_value) : weight1;
-    y1 <= mixes ? found[31:16] : tables ? entry_high : '0;
-    y2 <= mixes ? found[47:32] : 16'(tables);
-    y3 <= mixes ? found[63:48] : '0;
-    p0 <= x0 * y0;
-    p1 <= x1 * y1;
-    p2 <= x2 * y2;
-    p3 <= x3 * y3;
-    if (valid[2]) total <= (first[2] ? '0 : total) + CONTEXT_BITS'(x0);
-    if (valid[3]) begin
-      low_sum  <= (first[3] ? '0 : low_sum) + WEIGHTED_BITS'(p0);
-      high_sum <= (first[3] ? '0 : high_sum) + WEIGHTED_BITS'(p1);
-    end
-    // of tables the first two weigh, and the third is the count
-    s01 <= tables ? '0 : (PRODUCT + 1)'(p0) + (PRODUCT + 1)'(p1);
-    s23 <= (PRODUCT + 1)'(p2) + (PRODUCT + 1)'(p3);
-    sum <= (PRODUCT + 2)'(s01) + (PRODUCT + 2)'(s23);
-    if (valid[5]) total_sum <= (first[5] || tables ? '0 : total_sum) + MIX_BITS'(sum);
-  end
-  wire passed = valid[6] && final_[6];  // the step's last entry
+  pc_serial_sums sums (
+      .clk(clk), .rst(rst), .mixes(mixes), .tables(tables), .multiplies(multiplies), .missing(missing),
+      .in_valid(v1), .in_first(first1), .in_last(last1), .in_final(final1), .found(found), .out_a(out_a),
+      .out_b(out_b), .a_lane(a_lane1), .b_lane(b_lane1), .pair(pair1), .none(none1), .weight(weight1),
+      .valid(valid), .last(last), .final_(final_), .entry(sum), .weighed(weighed), .total(total), .low(low_sum),
+      .high(high_sum));
+  wire passed = pushes ? valid && final_ : weighed;  // all that the step reads
 
   // ---- the writer, and exponents
   logic writer_busy, known, none;
@@ -199,58 +166,32 @@ module pc_engine (
   wire begins = state == SETTLE || state == SEARCH;
   wire finish = (passed && pushes) || (state == BEATS && kind == KIND_INIT);
   pc_serial_writer #(.WIDTH(MIX_BITS), .STATE_BITS(STATE_BITS), .ROWS(ROWS), .MOST_ROWS(MOST_ROWS)) writer (
-      .clk(clk), .rst(rst), .begins(begins && !writer_busy), .push(valid[6] && last[6] && pushes), .entry(total_sum),
+      .clk(clk), .rst(rst), .begins(begins && !writer_busy), .push(valid && last && pushes), .entry(sum),
       .finish(finish), .target(target), .most(most), .revive(revive || kind == KIND_INIT), .last(last_lane),
       .bypass(aligns), .split(split), .zeros_a(zeros_a), .zeros_b(zeros_b), .busy(writer_busy), .known(known),
-      .none(none), .zeros(zeros), .write(write), .write_row(write_row), .write_lane(write_lane), .out(mantissa));
-  logic [31:0] exponents[SLOTS];
-  logic [31:0] slot_found;
-  logic signed [33:0] exponent, apart;
-  logic [SLOT_BITS-1:0] slot_written;
-  logic [2:0] exponent_at;
-  logic writes_exponent, keeps_ones, passes;
-  wire uses_a = kind != KIND_INIT && !tables;
-  wire signed [33:0] slot_value = 34'(signed'(slot_found));
-  wire signed [33:0] least = 34'(signed'(LEAST_EXPONENT));
-  localparam int GAIN = MIX_BITS - STATE_BITS;
-  // a source whose exponent is the lesser one is moved to the right; beyond its bits nothing is left
-  wire [33:0] away = apart < 0 ? 34'(-apart) : 34'(apart);
-  wire [5:0] moved = 6'(GAIN) - (away > 34'(STATE_BITS) ? 6'(STATE_BITS) : 6'(away));
-  assign zeros_a = apart < 0 ? moved : 6'(GAIN);
-  assign zeros_b = apart < 0 ? 6'(GAIN) : moved;
-  always_ff @(posedge clk) begin
-    slot_found <= exponents[exponent_at[0] ? b_slot : a_slot];
-    exponent_at <= {exponent_at[1:0], state == SETTLE && !writer_busy};
-    if (state == SETTLE && !writer_busy)
-      case (kind)
-        KIND_UP, KIND_DOWN: exponent <= -34'(WEIGHT_BITS);
-        KIND_LIST: exponent <= flag ? -34'(WEIGHT_BITS) : '0;
-        KIND_INIT: exponent <= 34'(1 - STATE_BITS);
-        KIND_LEAF, KIND_INTERVAL: exponent <= -34'(LEAF_BITS);
-        default: exponent <= '0;
-      endcase
-    if (exponent_at[0] && uses_a) exponent <= exponent + slot_value;
-    if (exponent_at[1] && multiplies) exponent <= exponent + slot_value;
-    if (exponent_at[1] && aligns) begin
-      apart <= exponent - slot_value;
-      if (slot_value > exponent) exponent <= slot_value;
-    end
-    if (finish) {slot_written, keeps_ones, passes} <= {target_slot, revive || kind == KIND_INIT, aligns};
-    if (known)
-      exponent <= none ? (keeps_ones ? exponent : least) : passes ? exponent : exponent + 34'(GAIN) - 34'(zeros);
-    writes_exponent <= known && !rst;
-    if (writes_exponent) exponents[slot_written] <= exponent < least ? LEAST_EXPONENT : exponent[31:0];
-  end
+      .none(none), .zeros(zeros), .write(write), .write_row(write_row), .write_half(write_half), .out(mantissas));
+  logic [31:0] exponent_found;
+  pc_serial_exponents exponents (
+      .clk(clk), .rst(rst), .begins(state == SETTLE && !writer_busy), .kind(kind), .flag(flag),
+      .target_slot(target_slot), .a_slot(a_slot), .b_slot(b_slot), .finish(finish),
+      .keeps_ones(revive || kind == KIND_INIT), .known(known), .none(none), .zeros(zeros), .zeros_a(zeros_a),
+      .zeros_b(zeros_b), .found(exponent_found));
 
   // ---- symbols
   logic record_done, symbols_ready, symbols_valid, symbols_last, frame;
-  logic [SYMBOL_BITS-1:0] symbol, symbols_data, symbol_found, mask;
-  wire [SYMBOL_BITS-1:0] candidate = symbol_found | mask;
+  logic [SYMBOL_BITS-1:0] symbol, symbols_data, symbol_found;
+  // a decoder's search: the symbol is one of `span` from symbol_found on, and `half` of them is what is tried
+  logic [SYMBOL_BITS:0] span, half;
+  localparam logic [SYMBOL_BITS:0] TOP = (SYMBOL_BITS + 1)'(1) << (SYMBOL_BITS - 1);
+  logic [SYMBOL_BITS-1:0] first_tried;  // of the step; 0 for none
+  logic opens;  // it is tried now
+  wire [SYMBOL_BITS:0] candidate = (SYMBOL_BITS + 1)'(symbol_found) + half;
+  wire halves = {half, 1'b0} > {1'b0, span};
   pc_serial_symbols symbols (
       .clk(clk), .rst(rst || start), .take(state == TAKES), .give(state == GIVES), .done(record_done),
       .in_valid(in_valid), .in_ready(symbols_ready), .in_data(in_data), .in_last(in_last), .out_valid(symbols_valid),
       .out_ready(out_ready), .out_data(symbols_data), .out_last(symbols_last), .variable(variable), .symbol(symbol),
-      .write(state == SEARCH && mask == '0), .found(symbol_found), .bad_frame(frame));
+      .write(state == SEARCH && half == '0), .found(symbol_found), .bad_frame(frame));
   wire is_missing = !is_interval && symbol == '1;
   wire beyond = !is_missing && (SYMBOL_BITS + 1)'(symbol) >= cardinality;
 
@@ -274,12 +215,14 @@ module pc_engine (
   assign out_valid = decodes ? symbols_valid : job_now == ENCODE ? coder_valid : result_valid;
   assign out_last = decodes ? symbols_last : job_now == ENCODE ? coder_last : result_half;
   assign out_data = decodes ? 32'(symbols_data) : job_now == ENCODE ? 32'(coder_byte)
-      : result_half ? slot_found : 32'(out_a[STATE_BITS-1:0]);
+      : result_half ? exponent_found : 32'(out_a[STATE_BITS-1:0]);
   assign result_valid = state == RESULT && result_there;
 
   // ---- the order of things
   wire works = job <= SAMPLE;
   wire more = left != 32'd1;
+  // a reset leaves the memory as it is; what is configured begins without a model
+  initial loaded = 1'b0;
   always_ff @(posedge clk) begin
     if (busy) cycles <= cycles + 1'b1;
     if (frame) bad_frame <= 1'b1;
@@ -317,6 +260,7 @@ module pc_engine (
       FETCH_C: begin
         {a_slot, target_slot} <= {found[8+:SLOT_BITS], found[0+:SLOT_BITS]};
         b_slot <= found[16+:SLOT_BITS];
+        first_tried <= SYMBOL_BITS'(found[31:24]);
         variable <= found[32+:VARIABLE_BITS];
         cardinality <= found[48+:SYMBOL_BITS+1];
         place <= place + MEMORY_BITS'(2);
@@ -331,7 +275,9 @@ module pc_engine (
         probes <= 1'b0;
         fresh <= 1'b1;
         symbol_found <= '0;
-        mask <= SYMBOL_BITS'(1) << (SYMBOL_BITS - 1);
+        span <= cardinality;
+        half <= first_tried != '0 ? (SYMBOL_BITS + 1)'(first_tried) : TOP;
+        opens <= first_tried != '0;
         if (!writer_busy)
           state <= kind == KIND_END ? (job_now == LIKELIHOOD ? RESULT : decodes ? GIVES : NEXT)
               : is_interval && decodes ? SEARCH : BEATS;
@@ -341,10 +287,10 @@ module pc_engine (
         phase  <= '0;
         row_a  <= a;
         word   <= leaves;
-        x      <= (SYMBOL_BITS + 1)'(candidate);
-        probes <= mask != '0;
-        if (mask == '0 || (SYMBOL_BITS + 1)'(candidate) < cardinality) state <= BEATS;
-        else mask <= mask >> 1;
+        x      <= candidate;
+        probes <= half != '0;
+        if (halves && !opens) half <= half >> 1;
+        else state <= BEATS;
       end
       BEATS: begin
         if (!listed && (mixes || (tables && phase == '0))) word <= word + 1'b1;
@@ -354,7 +300,7 @@ module pc_engine (
           if (row_ends) entry <= entry + 1'b1;
         end else if (tables) begin
           phase <= phase == 3'd4 ? '0 : phase + 1'b1;
-          if (phase == 3'd1) held <= found[63:16];
+          held <= phase == 3'd1 ? found[63:16] : held >> 16;
           if (phase != '0) entry <= entry + 1'b1;
           if (phase == 3'd4) row_a <= row_a + 1'b1;
           if (phase == '0) begin
@@ -388,8 +334,15 @@ module pc_engine (
       end
       ANSWER:
       if (coder_ready) begin
-        if (reached) symbol_found <= candidate;
-        mask  <= mask >> 1;
+        if (reached) begin
+          symbol_found <= SYMBOL_BITS'(candidate);
+          span <= span - half;
+        end else begin
+          span <= half;
+          half <= half >> 1;
+        end
+        opens <= 1'b0;
+        if (opens) half <= TOP;
         state <= SEARCH;
       end
       RESULT: if (result_valid && out_ready && result_half) state <= NEXT;
@@ -435,7 +388,6 @@ module pc_engine (
     if (rst) begin
       state <= IDLE;
       busy <= 1'b0;
-      loaded <= 1'b0;
     end
   end
 endmodule
