@@ -65,8 +65,10 @@ class Encoder:
         """Begin the lanes of the streams that have records; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = self.room = self.ready = (1 << streams) - 1
-        #: the stream of an interval in this cycle
+        #: the stream of an interval in this cycle, and the cycle in which one is known that comes in the next
         self.interval: int | None = None
+        self._early = self._flush_at = -1
+        self._flush = 0
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
@@ -74,7 +76,7 @@ class Encoder:
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
         self._left = [len(stream.carry) for stream in coded]
-        self._carry_from = 0
+        self._front_from = self._carry_from = 0
         self._calendar, self._picks, self._others_ask = calendar, picks, asks
 
     @property
@@ -82,9 +84,13 @@ class Encoder:
         """Tell whether all lanes are out."""
         return not self._open
 
-    def came(self, stream: int) -> None:
+    def early(self, what: object) -> None:
+        """Know that an interval comes in the next cycle."""
+        self._early = self._calendar.now
+
+    def came(self, what: tuple[int, bool]) -> None:
         """Take an interval."""
-        self.interval = stream
+        self.interval = what[0]
 
     def lane_ended(self, stream: int) -> None:
         """End a lane."""
@@ -98,13 +104,17 @@ class Encoder:
             self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
-        elif self.flushes:
+        if self._flush_at == now:  # what meets another's product comes again
             if now >= self._free_from and now not in self._others_ask:
-                stream = self._picks["flush"].take(self.flushes)
-                self.flushes &= ~(1 << stream)
-                self._narrow(now, stream)
+                self._picks["flush"].take(self.flushes)
+                self.flushes &= ~(1 << self._flush)
+                self._narrow(now, self._flush)
             acted = True
-        if self._digits and now >= self._carry_from:
+        elif self.flushes:
+            if self._early != now:
+                self._flush, self._flush_at = self._picks["flush"].next(self.flushes), now + timing.AHEAD
+            acted = True
+        if self._digits and now >= self._front_from:
             self._carry(now)
             acted = True
         return acted
@@ -119,12 +129,14 @@ class Encoder:
         stream = self._picks["carry"].take(self._digits)
         self._digits &= ~(1 << stream)
         self.coded |= 1 << stream
-        taken = next(self._carries[stream])
+        cycles = next(self._carries[stream])
         self._left[stream] -= 1
-        self._carry_from = now + 1 + taken
-        self._calendar.wake(self._carry_from)
+        # it stands before pc_carry until that is idle
+        begins = max(now + 1, self._carry_from)
+        self._front_from, self._carry_from = begins + 1, begins + 1 + cycles
+        self._calendar.wake(self._front_from)
         if not self._left[stream]:
-            self._calendar.at(now + taken + timing.CLOSED, self._closed, stream)
+            self._calendar.at(begins + cycles + timing.CLOSED, self._closed, stream)
 
     def _closed(self, stream: int) -> None:
         self._open &= ~(1 << stream)
@@ -153,7 +165,8 @@ class Decoder:
         self._used = [iter([places, places, *stream.used]) for stream in coded]
         self._loads_left = [2] * streams
         self._loadable = 0
-        self._located = self._taken = -1
+        self._taken = self._early = self._load_at = -1
+        self._load = 0
         self._searches = [iter(stream.searches) for stream in coded]
         self._events: deque[tuple[int, bool]] = deque()
         self._plan: list[tuple[int, ...]] = [()] * streams
@@ -220,11 +233,14 @@ class Decoder:
 
     # ---- intervals and the search
 
+    def early(self, what: object) -> None:
+        """Know that an interval comes in the next cycle."""
+        self._early = self._calendar.now
+
     def came(self, what: tuple[int, bool]) -> None:
         """Take an interval."""
         stream, probe = what
         now = self._calendar.now
-        self._located = now
         if probe:
             self._calendar.at(now + timing.PROBED, self._probed, stream)
         else:
@@ -290,11 +306,20 @@ class Decoder:
         return acted, took
 
     def cycle(self, now: int) -> bool:
-        """Load a window into the decoder."""
-        if not self._loadable:
+        """Load a window into the decoder: one that was chosen in the cycle before."""
+        loads = self._load_at == now
+        if not self._loadable and not loads:
             return False
-        if self._located != now and now != self._taken + 1 and now not in self._others_ask:
-            stream = self._loads.take(self._loadable)
-            self._loadable &= ~(1 << stream)
-            self._calendar.at(now + timing.TAKEN, self._took, stream)
+        ask = self._loadable & ~(1 << self._load) if loads else self._loadable
+        if loads and now != self._taken + 1 and now not in self._others_ask:
+            self._loadable &= ~(1 << self._load)
+            self._calendar.at(now + timing.TAKEN, self._took, self._load)
+            if ask:
+                self._load = self._loads.take(ask)
+            else:
+                self._loads.clear()
+        elif ask:
+            self._load = self._loads.next(ask)
+        if ask and self._early != now:
+            self._load_at = now + timing.AHEAD
         return True

@@ -27,7 +27,7 @@ ISSUED = 2
 MAY = 1
 #: steps that wait at a unit, and from a unit's take of one to the pick that knows of it
 CREDIT = 2
-CREDITED = 1
+CREDITED = 2
 
 # ---- pc_writer
 #: vectors that a writer takes at a time
@@ -70,7 +70,9 @@ NARROWED = 8
 #: an encoder takes so many cycles an interval, and so does a decoder
 RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
-CLOSED = 3
+CLOSED = 4
+#: who codes is known so long ahead: an interval, a flush, a load
+AHEAD = 1
 #: from an interval that a decoder takes to its answer: a probe's, and a symbol's
 PROBED, TAKEN = 6, 10
 #: passes that wait for the tables
@@ -78,7 +80,7 @@ PASSES = 3
 
 # ---- pc_symbols
 #: from the pick of a stream whose word comes in to its next one
-WORD = 1
+WORD = 2
 #: from a pass that is taken to the read of its symbol
 SYMBOL = 1
 #: from the read of a decoder's symbol to the output, and until the stream's next one may be read
