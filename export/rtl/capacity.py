@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from reprlib import repr as shown
 
 import numpy as np
@@ -92,7 +92,8 @@ class RtlCapacity:
 
     def as_dict(self) -> dict[str, object]:
         """Give all numbers by name, for a manifest."""
-        return {"size": asdict(self.size), "widths": self.widths.as_dict(), "sizes": self.sizes}
+        size = {name: int(value) for name, value in asdict(self.size).items()}
+        return {"size": size, "widths": self.widths.as_dict(), "sizes": self.sizes}
 
 
 def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> RtlCapacity:
@@ -102,6 +103,7 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> R
         WidthError: they differ in a width that an engine fixes.
         NotStructuredError: a circuit cannot be coded.
     """
+    size = replace(size, shared_product=bool(size.shared_product))
     images = [lower_rtl(source, size) for source in sources]
     first = images[0].circuit.widths
     limits = dict(first.as_dict())
@@ -183,7 +185,8 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
             ):
                 raise ValueError(f"{name} must be a table of whole numbers, got {shown(table)}")
         sizes = dict(saved["sizes"])
-        size = RtlSize(**{field.name: saved["size"][field.name] for field in fields(RtlSize)})
+        chosen = {field.name: saved["size"][field.name] for field in fields(RtlSize)}
+        size = RtlSize(**chosen | {"shared_product": bool(chosen["shared_product"])})
         capacity = RtlCapacity(size, Widths(**saved["widths"]), sizes)
         expected = _row_bits(step_widths(sizes)), _row_bits(variable_widths(sizes))
         if (sizes["STEP_WIDTH"], sizes["VARIABLE_WIDTH"]) != expected:
