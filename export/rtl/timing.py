@@ -17,10 +17,14 @@ from pcedge.export.rtl.lowering import Kind, RtlImage
 from pcedge.export.rtl.size import RtlSize
 
 # ---- pc_scheduler
-#: from the fetch of a step to the cycle in which it may be issued
-FETCH = 5
-#: from issue to the head of a unit's queue
+#: from the pick of a step that is fetched to the cycle in which it is there
+FETCH = 6
+#: from the pick of a step that is issued to the head of a unit's queue
 ISSUE = 5
+#: from that pick to what follows of it: the next fetch, a record's end, a step that waits
+ISSUED = 2
+#: from what a step waits for to the pick of it
+MAY = 1
 #: steps that wait at a unit
 CREDIT = 2
 
@@ -53,12 +57,17 @@ COUNTS = 10
 WEIGHED = 10
 
 # ---- pc_coder
-#: from what was weighed to the interval
-INTERVAL = 24
+#: from what was weighed to pc_interval's input
+WEIGHED_HELD = 1
+#: from an input of pc_interval to the interval; with a shared product there is one every so many cycles after a job's
+#: start, from this one on, and it asks for products so many cycles after an input
+INTERVAL = 21
+SHARED_INTERVAL, SHARED_EVERY, SHARED_FROM = 26, 8, 2
+SHARED_ASKS = (7, 12, 17, 21, 22)
 #: from an interval that an encoder takes to the digits that wait for the output
 NARROWED = 8
-#: an encoder takes so many cycles an interval
-ENCODER = 2
+#: an encoder takes so many cycles an interval, and so does a decoder
+RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
 CLOSED = 3
 #: from an interval that a decoder takes to its answer: a probe's, and a symbol's
@@ -67,6 +76,8 @@ PROBED, TAKEN = 6, 10
 PASSES = 3
 
 # ---- pc_symbols
+#: from a pass that is taken to the read of its symbol
+SYMBOL = 1
 #: from the read of a decoder's symbol to the output, and until the stream's next one may be read
 GIVEN, GIVEN_NEXT = 3, 4
 
