@@ -177,7 +177,7 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
             raise ValueError(f"it must have size, widths and sizes, got {shown(saved)}")
         for name, table in saved.items():
             if not isinstance(table, Mapping) or any(
-                type(n) is not int or not 0 <= n <= MOST_WORD for n in table.values()
+                not isinstance(n, int) or not 0 <= n <= MOST_WORD for n in table.values()
             ):
                 raise ValueError(f"{name} must be a table of whole numbers, got {shown(table)}")
         sizes = dict(saved["sizes"])

@@ -25,6 +25,8 @@ class RtlSize:
     lanes: int = 4
     #: leaf tables that are read in a cycle, a power of two, at most `lanes`
     table_lanes: int = 2
+    #: whether the job score is there
+    score: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
