@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 #: what a board imports
-DOORS = tuple(f"pcedge.drivers{name}" for name in ("", ".device", ".packets", ".pynq", ".image_check"))
+DOORS = tuple(f"pcedge.drivers{name}" for name in ("", ".device", ".packets", ".pynq", ".serial", ".image_check"))
 
 #: a board opens no ONNX file and none of HDF5: what would only be imported for one, and a command's messages, stay out
 LEFT_OUT = ["pcedge.export", "pcedge.front", "pcedge.cli", "pcedge.codec.hdf5_filter"]

@@ -21,8 +21,10 @@ PROJECT_FORMAT = "pcedge-project"
 MANIFEST_VERSION = 1
 
 #: names of kernels in a manifest: unrolled, the program in C99, the engine in SystemVerilog; one that names none is of
-#: the engine in HLS
+#: the engine in HLS; and unrolled in SystemVerilog
 UNROLLED, C99, RTL, ENGINE_KERNEL = "unrolled", "c99", "rtl", "engine"
+UNROLLED_RTL = "unrolled-rtl"
+_KERNELS = (ENGINE_KERNEL, UNROLLED, C99, RTL, UNROLLED_RTL)
 
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
@@ -143,8 +145,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     """
     files = tuple(check_names(table.get("files"), where))
     kernel = table.get("kernel", ENGINE_KERNEL)
-    if kernel not in (ENGINE_KERNEL, UNROLLED, C99, RTL):
-        _refuse(where, f"kernel must be {ENGINE_KERNEL}, {UNROLLED}, {C99} or {RTL}, {_got(kernel)}")
+    if kernel not in _KERNELS:
+        _refuse(where, f"kernel must be {', '.join(_KERNELS[:-1])} or {_KERNELS[-1]}, {_got(kernel)}")
     digest = table.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")

@@ -15,13 +15,16 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError
 from pcedge.export.onnx.writer import onnx_bytes
+from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
+from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
-from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code
+from pcedge.export.rtl.memories import engine_memories
+from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
@@ -36,14 +39,15 @@ def write_rtl(
     records: ArrayLike | None = None,
     reload: bool = False,
     fit: Sequence[IntegerCircuit | Program] = (),
+    target: str = RTL,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit), out)
+    return write_plan(plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, target=target), out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
-    reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (),
+    reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), target: str = RTL,
 ) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
@@ -53,10 +57,11 @@ def plan_rtl(
         records: data for the golden vectors, (N, …); None draws some from the circuit.
         reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
         fit: with `reload`, further circuits that the memories must have room for.
+        target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit.
+        UsageError: the engine cannot hold the circuit, or no device has that name.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
@@ -89,8 +94,17 @@ def plan_rtl(
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
-    manifest = _manifest(image, len(given), sum(map(len, lanes)))
+    sizes = sizes_of(image) if capacity is None else capacity.sizes
+    about = {"target": _target(target), "memories": {memory.name: memory.bits for memory in engine_memories(sizes)}}
+    manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
     return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+
+
+def _target(name: str) -> dict[str, str]:
+    if name == RTL:
+        return {"name": RTL}
+    device = find_open_target(name)
+    return {"name": device.name, "part": device.part}
 
 
 def _params(image: RtlImage, capacity: RtlCapacity | None) -> str:
@@ -118,4 +132,6 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
         "golden_records": records,
         "golden_bytes": lane_bytes,
+        "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image).items()},
+        "bits_per_symbol": round(8 * lane_bytes / (records * len(circuit.order)), 4),
     }

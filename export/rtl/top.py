@@ -17,7 +17,7 @@ TOP = "pcedge_top"
 SECTIONS = 8
 
 #: ports of AXI4-Lite: direction, bits, name
-_LITE = (
+LITE = (
     ("input", 10, "awaddr"), ("input", 3, "awprot"), ("input", 1, "awvalid"), ("output", 1, "awready"),
     ("input", 32, "wdata"), ("input", 4, "wstrb"), ("input", 1, "wvalid"), ("output", 1, "wready"),
     ("output", 2, "bresp"), ("output", 1, "bvalid"), ("input", 1, "bready"), ("input", 10, "araddr"),
@@ -64,7 +64,7 @@ def _lines(streams: int) -> Iterator[str]:
     yield f"module {TOP} ("
     yield "    input  logic        clk,"
     yield "    input  logic        rst,"
-    for direction, bits, name in _LITE:
+    for direction, bits, name in LITE:
         yield f"    {direction:6} logic {_range(bits):6} s_axi_{name},"
     for stream in range(streams):
         for direction, bits, name in _STREAM:
@@ -76,7 +76,7 @@ def _lines(streams: int) -> Iterator[str]:
     yield ");"
     yield "  pc_axi axi ("
     yield "      .clk(clk), .rst(rst), .irq(irq),"
-    for _, _, name in _LITE:
+    for _, _, name in LITE:
         if not name.endswith("prot"):
             yield f"      .s_axi_{name}(s_axi_{name}),"
     sides = [f"{side}_axis_{name}" for side in "sm" for name in ("tdata", "tlast", "tvalid", "tready")]

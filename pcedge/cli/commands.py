@@ -177,8 +177,8 @@ def info(model: str, against: str | None, data: str | None, missing: int | None,
     default="ort,csim",
     show_default=True,
     shell_complete=rungs,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu; by default predictor too where the "
-    "circuit has one.",
+    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu, rtl; by default predictor too where "
+    "the circuit has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(

@@ -32,6 +32,10 @@ TABLE = {
         "demo", "demo",
         "Quantize, export, simulate, verify and compress the shipped digits; leaves a project and report.json.",
     ),
+    "device": (
+        "on_board", "device",
+        "Run a job on the engine of a board on a serial line, which must hold the circuit MODEL, a file or a project.",
+    ),
     "doctor": (
         "commands", "doctor",
         "Show which tools were found, where, what overrides each, and what each is needed for.",

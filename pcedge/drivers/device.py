@@ -253,13 +253,17 @@ class Device:
 
     def encode(self, engine: LaneCoder, x: ArrayLike, lanes: int | None = None) -> bytes:
         """Compress records to a stream as `pcedge.codec.encode` does; `engine` says shapes, alphabets and digest."""
-        self.need_circuit(engine)
-        return stream.encode(_OnDevice(engine.circuit, self).with_given(engine.given), x, lanes)
+        return stream.encode(self.coder(engine), x, lanes)
 
     def decode(self, engine: LaneCoder, data: bytes) -> NDArray[np.generic]:
         """Restore the records of a stream as `pcedge.codec.decode` does."""
         self.need_circuit(engine)
         return stream.decode(_OnDevice(engine.circuit, self), data)
+
+    def coder(self, engine: LaneCoder) -> LaneCoder:
+        """Give what codes lanes here in place of an engine of the same circuit, for functions of `pcedge.codec`."""
+        self.need_circuit(engine)
+        return _OnDevice(engine.circuit, self).with_given(engine.given)
 
     def rows(self, records: ArrayLike) -> Words:
         """Give records, (N, variables), as words; −1 is missing."""

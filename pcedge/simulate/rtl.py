@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.drivers.contract import Job
 from pcedge.drivers.device import Device
 from pcedge.errors import FormatError, MismatchError
 from pcedge.export.project.lanes import unpack_lanes
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.rtl.serial.project import MODEL
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import build
@@ -136,6 +138,10 @@ class RtlProject:
         executable = self.compile()
         board = Board(executable, streams, stalls, executable.parent)
         try:
-            yield Device(board, board.ports)
+            device = Device(board, board.ports)
+            if self.manifest.table.get("engine") == "serial":
+                # Its model is in no memory that a bitstream initialises.
+                device.run(Job.LOAD, [], [[np.fromfile(self.folder / MODEL, "<u4").astype(np.uint32)]], [])
+            yield device
         finally:
             board.close()

@@ -1,8 +1,9 @@
 """Builds of RTL projects: a project's SystemVerilog through the open flow, and what came out of it, kept as JSON.
 
 A project of RTL is a directory with a manifest whose files are `rtl/*.sv`, headers and images among them. Its top is
-`pcedge_top`, or `pcedge_board` for a target with a board. Of the manifest `jobs`, `memories` and `bits_per_symbol` are
-read where they are there: cycles that a symbol takes, by job; bits, by memory; and the mean code length.
+`pcedge_top`; for a target with a board it is `pcedge_board`, which is written around that. Of the manifest `jobs`,
+`memories` and `bits_per_symbol` are read where they are there: cycles that a symbol takes, by job; bits, by memory; and
+the mean code length.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.errors import FormatError, PcedgeError, UsageError
 from pcedge.export.open_target import FAMILIES, OpenTarget
-from pcedge.export.project.manifest import MANIFEST, RTL, Manifest, read_manifest
+from pcedge.export.project.manifest import MANIFEST, RTL, UNROLLED_RTL, Manifest, read_manifest
+from pcedge.export.rtl.board import BOARD_TOP, board_for
 from pcedge.files import write_whole
 from pcedge.toolchain import open_tools
+from pcedge.toolchain.boards import write_bridge
 from pcedge.toolchain.fence import FENCE
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import (
@@ -31,8 +35,8 @@ from pcedge.toolchain.open_flow import (
     synthesize,
 )  # fmt: skip
 
-#: tops of a project of RTL, for a device alone and for a board
-TOP, BOARD_TOP = "pcedge_top", "pcedge_board"
+#: top of a project of RTL
+TOP = "pcedge_top"
 
 #: what a build leaves in `build/TARGET/`
 BUILD = "build.json"
@@ -79,7 +83,8 @@ class Built:
                 {"kind": s.kind, "delay_ns": round(s.delay_ns, 3), "from": s.start, "to": s.end, "net": s.net,
                  "sources": list(s.sources)} for s in self.best.critical_path
             ],
-            "jobs": rates, "memories": dict(_table(self.manifest, "memories")),
+            "jobs": rates, **_latency(self.manifest, self.best.fmax_mhz),
+            "memories": dict(_table(self.manifest, "memories")),
             "bits_per_symbol": self.manifest.table.get("bits_per_symbol"),
             "seed": self.best.seed,
             "seeds": {
@@ -101,7 +106,7 @@ def is_rtl(folder: Path) -> bool:
     Raises:
         FormatError: the directory is no project.
     """
-    return read_manifest(folder).kernel == RTL
+    return read_manifest(folder).kernel in (RTL, UNROLLED_RTL)
 
 
 def rtl_sources(folder: Path) -> list[Path]:
@@ -138,19 +143,22 @@ def build_project(
 
     Raises:
         FormatError: the directory is no project of RTL, or lacks the top.
-        UsageError: the design does not fit the device.
+        UsageError: the design does not fit the device, or the board's clock does not make its baud.
         MissingToolError: a tool is missing.
         ToolError: a tool failed, place and route with every seed; its own text is in the message.
     """
     manifest, sources = read_manifest(folder), rtl_sources(folder)
     out = folder.resolve() / "build" / target.name
-    top = TOP if target.board is None else BOARD_TOP
-    if not any(path.stem == top for path in sources):
-        raise FormatError("project-sources", f"{folder} must have rtl/{top}.sv for {target.name}: export it for that")
+    if not any(path.stem == TOP for path in sources):
+        raise FormatError("project-sources", f"{folder} must have rtl/{TOP}.sv: export the project again")
+    top = TOP
+    if target.board is not None:
+        top, (bridge, _) = BOARD_TOP, write_bridge(board_for(target, _streams(manifest)), out / "board")
+        sources = [*sources, *bridge]
     said(f"{target.name}: reading {top}")
     fenced = target.board is None and _needs_fence(ports_of(sources, top, out), target)
     said(f"{target.name}: synthesis, log in {out / 'synthesis.log'}")
-    netlist = synthesize(sources, top, target, out, fenced=fenced)
+    netlist = synthesize(sources, top, target, out, fenced=fenced, names_cells=target.board is not None)
     check_fit(netlist, target)
     said(f"{target.name}: place and route with {len(seeds)} seed{'s' if len(seeds) > 1 else ''}, logs in {out}/seed-*")
     results = place_with_seeds(
@@ -231,6 +239,14 @@ def _unit(cell: str, units: Mapping[str, str]) -> str:
     return ""
 
 
+def _streams(manifest: Manifest) -> int:
+    """Give the streams of an engine, which a bridge is made for."""
+    streams = manifest.table.get("streams")
+    if type(streams) is not int or not 1 <= streams <= MOST_STREAMS:
+        raise FormatError("project-manifest", f"streams must be a number in 1..{MOST_STREAMS}, got {streams!r}")
+    return streams
+
+
 def _table(manifest: Manifest, name: str) -> Mapping[str, Any]:
     table = manifest.table.get(name, {})
     if not isinstance(table, dict):
@@ -247,3 +263,13 @@ def _rates(manifest: Manifest, fmax_mhz: float) -> dict[str, dict[str, float]]:
             raise FormatError("project-manifest", f"jobs.{job} must have cycles_per_symbol, a number above 0")
         rates[job] = {"cycles_per_symbol": cycles, "symbols_per_second": round(1e6 * fmax_mhz / cycles)}
     return rates
+
+
+def _latency(manifest: Manifest, fmax_mhz: float) -> dict[str, float]:
+    """Give the latency of a kernel that has one of its own, in cycles and in nanoseconds."""
+    cycles = manifest.table.get("latency_cycles")
+    if cycles is None:
+        return {}
+    if type(cycles) is not int or cycles < 1:
+        raise FormatError("project-manifest", "latency_cycles must be a whole number above 0")
+    return {"latency_cycles": cycles, "latency_ns": round(1000 * cycles / fmax_mhz, 3)}

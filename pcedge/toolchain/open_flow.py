@@ -24,6 +24,9 @@ from pcedge.toolchain.timing_reports import PlacedReport, Step, Used, read_repor
 #: how each family is synthesised
 _SYNTHESIS = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin"}
 
+#: yosys' models of a family's cells, for designs that name some: its commands of synthesis read them too late for that
+_CELLS = {"ecp5": "+/ecp5/cells_bb.v", "ice40": "+/ice40/cells_sim.v", "gowin": "+/gowin/cells_sim.v"}
+
 #: what takes a netlist to a device, and what makes a bitstream of that, by family
 PLACERS = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-gowin"}
 PACKERS = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowin-pack"}
@@ -69,7 +72,7 @@ class Timing:
 def synthesize(
     sources: Sequence[Path], top: str, target: OpenTarget, folder: Path, *,
     parameters: Mapping[str, int | str] | None = None, defines: Mapping[str, str] | None = None,
-    include: Sequence[Path] = (), flags: Sequence[str] = (), fenced: bool = False,
+    include: Sequence[Path] = (), flags: Sequence[str] = (), fenced: bool = False, names_cells: bool = False,
 ) -> Netlist:  # fmt: skip
     """Synthesise a top for a device, or give the netlist that is there where nothing has changed.
 
@@ -87,6 +90,7 @@ def synthesize(
         flags: for yosys' synthesis command of the family, as `-abc2`.
         fenced: whether registers stand between the ports and three pins, see `toolchain.fence`; the netlist's top is
             `pcedge_fence` then, and so is the unit that holds what the fence takes.
+        names_cells: whether sources name cells of the family, as a PLL.
 
     Raises:
         UsageError: a source is not there, two have one name, or a name is none.
@@ -100,6 +104,8 @@ def synthesize(
     inputs = [*sources, *read_by(sources, include)]
     names = named(inputs)[: len(sources)]
     script = _script(names, top, target, parameters or {}, defines or {}, flags)
+    if names_cells:
+        script = f"read_verilog -lib {_CELLS[target.family]}\n{script}"
     tool = open_tools.version("yosys")
     state = state_of(inputs, {"script": script, "yosys": tool})
     folder = folder.resolve()

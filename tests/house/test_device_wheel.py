@@ -19,7 +19,7 @@ import importlib, importlib.util, pathlib, sys
 home, numpy_home, golden = sys.argv[1:]
 sys.path[:0] = [home]
 sys.path.append(numpy_home)
-import pcedge.drivers, pcedge.drivers.image_check, pcedge.drivers.packets
+import pcedge.drivers, pcedge.drivers.image_check, pcedge.drivers.packets, pcedge.drivers.serial
 print(*(name for name in sys.modules if name.partition(".")[0] == "pcedge"))
 for path in sorted(pathlib.Path(home, "pcedge").rglob("*.py")):
     name = ".".join(path.relative_to(home).with_suffix("").parts).removesuffix(".__init__")

@@ -172,9 +172,15 @@ def test_packages_come_first(project: Path) -> None:
     assert [path.name for path in rtl_sources(project)] == ["pcedge_top.sv", "pcedge_product.sv"]
 
 
-def test_a_board_needs_its_own_top(project: Path) -> None:
-    with pytest.raises(FormatError, match=r"must have rtl/pcedge_board\.sv for ulx3s-85f: export it for that$"):
-        build_project(project, find_open_target("ulx3s-85f"))
+def test_a_board_needs_an_engine(project: Path) -> None:
+    board = find_open_target("ulx3s-85f")
+    with pytest.raises(FormatError, match=r"^project-manifest: streams must be a number in 1\.\.64, got None$"):
+        build_project(project, board)
+    (project / "rtl/pcedge_top.sv").rename(project / "rtl/other.sv")
+    manifest = project / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("rtl/pcedge_top.sv", "rtl/other.sv"))
+    with pytest.raises(FormatError, match=r"must have rtl/pcedge_top\.sv: export the project again$"):
+        build_project(project, board)
 
 
 def test_a_design_that_does_not_fit(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from helpers.open_tools import UNIT, needs, rtl_project, stand_ins
 
 from pcedge.errors import ToolError
 from pcedge.export.open_target import find_open_target
-from pcedge.toolchain.open_flow import pack, place_and_route, synthesize
+from pcedge.toolchain.building import build_project
+from pcedge.toolchain.open_flow import synthesize
 
 pytestmark = [pytest.mark.rtl, needs("yosys", "nextpnr-ecp5", "ecppack")]
 
@@ -93,20 +95,62 @@ def test_other_families(name: str, tmp_path: Path) -> None:
     assert built["ff"] == sum(unit["ff"] for unit in built["units"].values())
 
 
+#: an engine for the bridge: a register that keeps what is written, and a stream that sends back what comes
+ECHO = """module pcedge_top (
+  input logic clk, input logic rst, output logic irq,
+  input logic [9:0] s_axi_awaddr, input logic [2:0] s_axi_awprot, input logic s_axi_awvalid, output logic s_axi_awready,
+  input logic [31:0] s_axi_wdata, input logic [3:0] s_axi_wstrb, input logic s_axi_wvalid, output logic s_axi_wready,
+  output logic [1:0] s_axi_bresp, output logic s_axi_bvalid, input logic s_axi_bready,
+  input logic [9:0] s_axi_araddr, input logic [2:0] s_axi_arprot, input logic s_axi_arvalid, output logic s_axi_arready,
+  output logic [31:0] s_axi_rdata, output logic [1:0] s_axi_rresp, output logic s_axi_rvalid, input logic s_axi_rready,
+  input logic [31:0] s_axis_0_tdata, input logic [3:0] s_axis_0_tkeep, input logic s_axis_0_tlast,
+  input logic s_axis_0_tvalid, output logic s_axis_0_tready,
+  output logic [31:0] m_axis_0_tdata, output logic [3:0] m_axis_0_tkeep, output logic m_axis_0_tlast,
+  output logic m_axis_0_tvalid, input logic m_axis_0_tready);
+  wire write = s_axi_awvalid && s_axi_wvalid && !s_axi_bvalid;
+  assign {s_axi_awready, s_axi_wready} = {2{write}};
+  assign {irq, s_axi_bresp, s_axi_rresp} = '0;
+  assign s_axi_arready = !s_axi_rvalid;
+  logic [31:0] kept;
+  always_ff @(posedge clk) begin
+    s_axi_bvalid <= write;
+    if (write) kept <= s_axi_wdata;
+    s_axi_rvalid <= s_axi_arvalid && s_axi_arready || s_axi_rvalid && !s_axi_rready;
+    if (s_axi_arvalid && s_axi_arready) s_axi_rdata <= kept;
+    if (rst) begin
+      s_axi_rvalid <= 1'b0;
+      kept <= '0;
+    end
+  end
+  assign {m_axis_0_tdata, m_axis_0_tkeep, m_axis_0_tlast} = {s_axis_0_tdata, s_axis_0_tkeep, s_axis_0_tlast};
+  assign {m_axis_0_tvalid, s_axis_0_tready} = {s_axis_0_tvalid, m_axis_0_tready};
+endmodule
+"""
+
+
 @pytest.mark.parametrize(
-    "name", cases([], ["ulx3s-85f", "colorlight-i5", "icebreaker", "tang-nano-9k", "tang-nano-20k"])
-)
-def test_boards(name: str, tmp_path: Path) -> None:
-    """The pins of a board's ports, a bitstream and a clock that is met, for a line that is sent back."""
-    top = (
-        "module pcedge_board(input logic clk, input logic uart_rx, output logic uart_tx, output logic led);\n"
-        "  logic [23:0] count;\n"
-        "  always_ff @(posedge clk) begin count <= count + 1; uart_tx <= uart_rx; led <= count[23]; end\nendmodule\n"
-    )
-    (tmp_path / "pcedge_board.sv").write_text(top)
+    ("name", "clock_ns"),
+    cases(
+        [],
+        [
+            *((name, None) for name in ("ulx3s-85f", "colorlight-i5", "icebreaker", "tang-nano-9k", "tang-nano-20k")),
+            ("ulx3s-85f", 20.0), ("icebreaker", 50.0), ("tang-nano-20k", 20.0),
+        ],
+    ),
+)  # fmt: skip
+def test_boards(name: str, clock_ns: float | None, tmp_path: Path) -> None:
+    """The bridge at the pins of every board, by its oscillator and by a PLL: a bitstream, and a clock that is met."""
+    project = rtl_project(tmp_path / "p", streams=1)
+    top = project / "rtl/pcedge_top.sv"
+    top.write_text(ECHO)
     target = find_open_target(name)
-    netlist = synthesize([tmp_path / "pcedge_board.sv"], "pcedge_board", target, tmp_path / "out")
-    timing = place_and_route(netlist, target, tmp_path / "out")
-    assert timing.met and timing.bitstream_source is not None
-    bitstream = pack(timing, target, tmp_path / "out")
-    assert bitstream is not None and bitstream.stat().st_size > 10_000
+    if clock_ns is not None:
+        target = replace(target, clock_ns=clock_ns)
+    built = build_project(project, target).as_dict()
+    assert built["met"] and built["top"] == "pcedge_board" and not built["fenced"]
+    assert built["fmax_mhz"] > 1.1 * built["asked_mhz"]
+    assert set(built["units"]) == {"pcedge_board", "receiver", "sender", "bridge", "engine"}
+    assert built["bram"] in (1, 2) and built["dsp"] == 0
+    assert Path(built["bitstream"]).stat().st_size > 10_000
+    plls = [kind for kind in built["cells"] if "PLL" in kind]
+    assert len(plls) == (clock_ns is not None)
