@@ -26,6 +26,12 @@ UNROLLED, C99, RTL, ENGINE_KERNEL = "unrolled", "c99", "rtl", "engine"
 UNROLLED_RTL = "unrolled-rtl"
 _KERNELS = (ENGINE_KERNEL, UNROLLED, C99, RTL, UNROLLED_RTL)
 
+#: the jobs that an engine in SystemVerilog may be built for
+BUILT_JOBS = ("likelihood", "encode", "decode", "sample")
+
+#: with those that it has only where they are named
+EVERY_JOB = (*BUILT_JOBS, "score")
+
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
 
@@ -96,6 +102,8 @@ class Manifest:
     capacity: Capacity | None
     #: of a project with a predictor stage its golden numbers and bytes, and the columns of a row
     stage: Mapping[str, int] | None = None
+    #: of an engine in SystemVerilog the jobs that it is built for
+    built_jobs: tuple[str, ...] = ()
 
     @property
     def reload(self) -> bool:
@@ -156,6 +164,7 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     if not isinstance(target, dict) or not isinstance(target.get("part", ""), str):
         _refuse(where, f"target must be a table with a part, {_got(target)}")
     engine = kernel in (ENGINE_KERNEL, RTL)
+    jobs = _built_jobs(table, where) if kernel == RTL else BUILT_JOBS
     return Manifest(
         table=table,
         files=files,
@@ -165,7 +174,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
         golden_records=records,
         golden_bytes=golden_bytes,
         part=target.get("part"),
-        steps=_steps(table, where) if engine else {},
+        steps=_steps(table, where, jobs) if engine else {},
+        built_jobs=jobs if kernel == RTL else (),
         size=_size(table, where) if engine else None,
         capacity=_capacity(table, where) if kernel == ENGINE_KERNEL else None,
         stage=_stage(table, where),
@@ -237,11 +247,20 @@ def tops_named(manifest: Manifest, where: str) -> list[str]:
     return list(tops)
 
 
-def _steps(table: Mapping[str, Any], where: str) -> dict[str, int]:
+def _steps(table: Mapping[str, Any], where: str, jobs: tuple[str, ...]) -> dict[str, int]:
     steps = table.get("steps")
     if not isinstance(steps, dict):
         _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
-    return {name: _count(steps, name, f"{where}: steps") for name in ("likelihood", "code")}
+    # a program that no job runs is not there
+    runs = {"likelihood": "likelihood" in jobs, "code": set(jobs) != {"likelihood"}}
+    return {name: _count(steps, name, f"{where}: steps") for name, there in runs.items() if there}
+
+
+def _built_jobs(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    jobs = table.get("built_jobs", list(BUILT_JOBS))
+    if not isinstance(jobs, list) or not jobs or list(jobs) != [job for job in EVERY_JOB if job in jobs]:
+        _refuse(where, f"built_jobs must be some of {', '.join(EVERY_JOB)}, in this order, {_got(jobs)}")
+    return tuple(jobs)
 
 
 def _stage(table: Mapping[str, Any], where: str) -> dict[str, int] | None:

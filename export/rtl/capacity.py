@@ -17,7 +17,8 @@ from pcedge.drivers.layout import MOST_WORD, widths_word
 from pcedge.drivers.rtl_image import RTL_MAGIC
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.program.packing import Column, Field, PackedTable
-from pcedge.export.rtl.lowering import FIELDS, RtlImage, lower_rtl
+from pcedge.export.project.manifest import BUILT_JOBS
+from pcedge.export.rtl.lowering import FIELDS, SHARED_CYCLES, RtlImage, lower_rtl
 from pcedge.export.rtl.params import Layout, bits_of, memories_of, sizes_of, step_widths, variable_widths
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import SECTIONS
@@ -32,7 +33,7 @@ _MOST = ("weight_bits", "cardinality", "terms", "tail_bits")
 
 #: sizes that follow from the widths, and those that a circuit says itself
 _DERIVED = ("WEIGHT_BITS", "MIX_BITS", "CONTEXT_BITS", "WEIGHTED_BITS", "SYMBOL_BITS", "STEP_WIDTH", "VARIABLE_WIDTH")
-_OWN = ("FLOOR", "LIKELIHOOD_START", "CODE_START", "RELOAD")
+_OWN = ("FLOOR", "LIKELIHOOD_START", "CODE_START", "RELOAD", "SHARED_PRODUCT", "PASS_GAP")
 
 #: what an engine has or has not, in words
 _PARTS = {"KEEPS": "tails", "HAS_TAILS": "tails of leaves", "HAS_LISTS": "lists", "HAS_ALIGN": "ALIGN"}
@@ -95,14 +96,16 @@ class RtlCapacity:
         return {"size": asdict(self.size), "widths": self.widths.as_dict(), "sizes": self.sizes}
 
 
-def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> RtlCapacity:
+def capacity_of(
+    sources: Sequence[IntegerCircuit | Program], size: RtlSize, jobs: Sequence[str] = BUILT_JOBS
+) -> RtlCapacity:
     """Find the least capacity that has room for every one of some circuits.
 
     Raises:
         WidthError: they differ in a width that an engine fixes.
         NotStructuredError: a circuit cannot be coded.
     """
-    images = [lower_rtl(source, size) for source in sources]
+    images = [lower_rtl(source, size, jobs=jobs) for source in sources]
     first = images[0].circuit.widths
     limits = dict(first.as_dict())
     for image in images:
@@ -117,7 +120,9 @@ def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> R
         "WEIGHT_BITS": widths.weight_bits, "MIX_BITS": signals["accumulator"], "CONTEXT_BITS": signals["context_sum"],
         "WEIGHTED_BITS": signals["weighted"], "SYMBOL_BITS": signals["symbol"], "SYMBOLS": widths.cardinality,
         "LIST_B_BITS": max(bits_of(sizes["MOST_ROWS"] * size.lanes), widths.weight_bits + 1), "FLOOR": 1,
-        "LIKELIHOOD_START": 0, "CODE_START": 1, "RELOAD": 1,
+        "LIKELIHOOD_START": 0, "CODE_START": 1, "RELOAD": 1, "SHARED_PRODUCT": int(size.shared_product is True),
+        # a circuit's pass may be as short as a beat
+        "PASS_GAP": SHARED_CYCLES - 1 if size.shared_product else 0,
     }  # fmt: skip
     sizes["STEP_WIDTH"] = _row_bits(step_widths(sizes))
     sizes["VARIABLE_WIDTH"] = _row_bits(variable_widths(sizes))
@@ -177,7 +182,7 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
             raise ValueError(f"it must have size, widths and sizes, got {shown(saved)}")
         for name, table in saved.items():
             if not isinstance(table, Mapping) or any(
-                not isinstance(n, int) or not 0 <= n <= MOST_WORD for n in table.values()
+                n is not None and (not isinstance(n, int) or not 0 <= n <= MOST_WORD) for n in table.values()
             ):
                 raise ValueError(f"{name} must be a table of whole numbers, got {shown(table)}")
         sizes = dict(saved["sizes"])

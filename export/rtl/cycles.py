@@ -385,7 +385,7 @@ def cycles_per_symbol(image: RtlImage) -> dict[str, float]:
     """
     variables, streams = len(image.circuit.order), image.size.streams
     found = {}
-    for job in RATED:
+    for job in [job for job in RATED if job in image.jobs]:
         model = CycleModel(image)
         first = model.count(job, [1] * streams)
         records = 1

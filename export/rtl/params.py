@@ -12,6 +12,7 @@ from pcedge.arithmetic import ceil_log2
 from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, INFO_NAMES, INFO_WORDS, REGISTERS, Job
 from pcedge.drivers.layout import MOST_WORD
 from pcedge.export.program.packing import PackedTable
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.export.rtl.lowering import Kind, RtlImage
 from pcedge.export.rtl.top import info_words
 from pcedge.schedule.steps import Zeros
@@ -61,6 +62,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
     widths = circuit.widths
     signals = widths.signals()
     blocks = image.columns["blocks"].values.max()
+    tables = max(1, int(image.variable_columns["tables"].values.max()).bit_length())
     return {
         "STREAMS": size.streams, "STREAM_BITS": bits_of(size.streams), "MACS": size.macs, "LANES": size.lanes,
         "TILE_ROWS": size.tile_rows, "TABLE_LANES": size.table_lanes, "STATE_LANE_BITS": bits_of(size.lanes),
@@ -70,11 +72,11 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "WEIGHTED_BITS": signals["weighted"], "SYMBOL_BITS": signals["symbol"], "SYMBOLS": widths.cardinality,
         "VARIABLES": len(circuit.order), "VARIABLE_BITS": bits_of(len(circuit.order)),
         "ROWS": image.rows, "SLOTS": image.slots, "SLOT_BITS": bits_of(image.slots),
-        "ROW_ADDRESS_BITS": bits_of(image.rows), "MOST_ROWS": image.most_rows,
+        "ROW_ADDRESS_BITS": bits_of(image.rows * size.streams), "MOST_ROWS": image.most_rows,
         "ROW_COUNT_BITS": max(1, image.most_rows.bit_length()), "BLOCK_BITS": max(1, int(blocks).bit_length()),
         "STEPS": image.steps.rows, "STEP_BITS": bits_of(image.steps.rows), "STEP_WIDTH": max(1, image.steps.row_bits),
         "LIKELIHOOD_START": image.starts[0], "CODE_START": image.starts[1],
-        "RELOAD": 0, "HAS_SCORE": int(size.score), "LIFT_BITS": 5,
+        "RELOAD": 0, "LIFT_BITS": 5,
         "TILES": max(1, len(image.tiles)), "TILE_BITS": bits_of(len(image.tiles)),
         "LISTS": max(1, len(image.lists)), "LIST_BITS": bits_of(len(image.lists)),
         "POSITION_BITS": bits_of(image.most_rows * size.lanes),
@@ -83,11 +85,15 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "NUMBER_BITS": max(1, int(image.leaves.max(initial=0)).bit_length()),
         "EVENS": len(image.even), "EVEN_BITS": bits_of(len(image.even)),
         "ODDS": max(1, len(image.odd)), "ODD_BITS": bits_of(len(image.odd)),
-        "VARIABLE_WIDTH": max(1, image.variables.row_bits),
+        "VARIABLE_WIDTH": max(1, image.variables.row_bits), "TABLES_BITS": tables,
         "TAILS": max(1, len(image.tails)), "TAIL_ADDRESS_BITS": bits_of(len(image.tails)), "TAIL_BITS": TAIL_BITS,
         "KEEPS": int(circuit.tails), "HAS_TAILS": int(len(image.tails) > 0),
         "HAS_LISTS": int(len(image.lists) > 0),
         "HAS_ALIGN": int((image.columns["kind"].values == Kind.ALIGN).any()),
+        **{f"HAS_{job.upper()}": int(job in image.jobs) for job in EVERY_JOB},
+        "HAS_SEARCH": int(bool({"decode", "sample"} & set(image.jobs))),
+        "HAS_CODE": int(bool({"encode", "decode", "sample"} & set(image.jobs))),
+        "SHARED_PRODUCT": int(image.shared_product), "PASS_GAP": image.pass_gap,
     }  # fmt: skip
 
 
@@ -166,7 +172,10 @@ def step_widths(sizes: dict[str, int]) -> dict[str, int]:
 
 def variable_widths(sizes: dict[str, int]) -> dict[str, int]:
     """Give the bits of every number of a variable."""
-    return {"cardinality": sizes["SYMBOL_BITS"] + 1, "even": sizes["EVEN_BITS"], "odd": sizes["ODD_BITS"]}
+    return {
+        "cardinality": sizes["SYMBOL_BITS"] + 1, "tables": sizes["TABLES_BITS"], "even": sizes["EVEN_BITS"],
+        "odd": sizes["ODD_BITS"],
+    }  # fmt: skip
 
 
 def _struct(name: str, widths: dict[str, int]) -> Iterator[str]:

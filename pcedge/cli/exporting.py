@@ -26,7 +26,7 @@ _TESTBENCHES = {
 }  # fmt: skip
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit")
+_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -90,6 +90,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 )  # fmt: skip
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
+@click.option(
+    "--jobs",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
+    "commas between them; it refuses the others.  [default: all but score]",
+)
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--memories",
@@ -101,8 +106,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
-    records: int | None, which: str | None, macs: int | None, streams: int | None, search_bits: int | None,
-    memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
+    search_bits: int | None, memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
     header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
@@ -118,7 +123,8 @@ def export(
     from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target
 
-    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
+    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
+               "jobs": jobs}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -172,8 +178,10 @@ def export(
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
         others = [read_integer(name) for name in fit] if memories == "reload" else None
         sized = engine if macs is not None or streams is not None else None
-        result, text, status = _export_rtl(circuit, out, target, sized, golden, others)
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, others, jobs)
         return result | header_entry, text, status
+    if jobs is not None:
+        raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
     folder = write_project(
@@ -282,18 +290,22 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 def _export_rtl(
     circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
-    fit: list[IntegerCircuit] | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
+    from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), target=target)
+    built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
+    folder = write_rtl(
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
+    )
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
-        "memories": "baked" if fit is None else "reload",
+        "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 

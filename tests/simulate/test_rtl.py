@@ -18,6 +18,7 @@ from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, MismatchError, StreamError, ToolError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.projects import simulators
@@ -181,11 +182,41 @@ class TestCircuits:
         self, tmp_path: Path, seed: int, coder: str, tails: bool, size: tuple[int, int, int, int]
     ) -> None:
         circuit = drawn(seed, coder, tails)
-        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(*size, score=True)))
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(*size), jobs=EVERY_JOB))
         engine = ReferenceEngine(circuit)
         scores(project, engine, some_records(engine, 40))
         all_jobs(project, engine, some_records(engine, 40), None)
         all_jobs(project, engine, some_records(engine, 24), (90, 1))
+
+    @pytest.mark.parametrize("names", cases(["encode"], ["encode", "encode,decode", "likelihood", "sample"]))
+    def test_builds_of_chosen_jobs(self, tmp_path: Path, names: str) -> None:
+        """With one multiplier for all coding, and passes so short that they wait for it."""
+        jobs = tuple(names.split(","))
+        circuit = drawn(4, "wide", True)
+        size = RtlSize(4, 2, 4, 2, shared_product=True)
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=size, jobs=jobs))
+        assert project.manifest.built_jobs == jobs
+        assert project.golden().startswith("16 records, ")
+        engine = ReferenceEngine(circuit)
+        records = some_records(engine, 24)
+        coded = encode_lanes(engine, records, 2)
+        for stalls in (None, (90, 1)):
+            with project.device(stalls) as device:
+                works = {
+                    "likelihood": lambda: device.likelihood(records),
+                    "encode": lambda: device.encode_lanes(records, 2),
+                    "decode": lambda: device.decode_lanes(coded, len(records)),
+                    "sample": lambda: device.decode_lanes(coded, len(records), job=Job.SAMPLE),
+                }
+                right = {"likelihood": engine.likelihood(records), "encode": coded}
+                for job, work in works.items():
+                    if job in jobs:
+                        np.testing.assert_equal(work(), right.get(job, records))
+                    else:
+                        with pytest.raises(
+                            ToolError, match=f"end {job.upper()} with status 0, it says <Status.BAD_JOB"
+                        ):
+                            device.run(Job[job.upper()], [], [], [])
 
 
 class TestCommands:
@@ -193,7 +224,13 @@ class TestCommands:
         circuit = with_tails()
         model, folder = tmp_path / "m.onnx", tmp_path / "project"
         write_onnx(circuit, model)
-        done = run("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
+        command = ("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
+        done = run(*command, "--jobs", "encode,guess")
+        assert done.exit_code == 2
+        assert "jobs must be some of likelihood, encode, decode, sample, got encode, guess" in " ".join(
+            done.output.split()
+        )
+        done = run(*command)
         assert (done.exit_code, done.exception) == (0, None)
         assert "SystemVerilog for rtl; next: pcedge simulate" in done.output
         done = run("simulate", folder)

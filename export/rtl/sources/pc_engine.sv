@@ -6,9 +6,7 @@
 //          info_place: a word of the info registers; info_word: what it says.
 `include "pc_types.svh"
 module pc_engine #(
-    localparam int ADDRESS_BITS = STREAM_BITS + ROW_ADDRESS_BITS,
     localparam int STATE_ROWS = STREAMS * ROWS,
-    localparam int STATE_ADDRESS_BITS = STATE_ROWS > 1 ? $clog2(STATE_ROWS) : 1,
     localparam int ROW_WIDTH = LANES * STATE_BITS
 ) (
     input logic clk,
@@ -34,12 +32,18 @@ module pc_engine #(
   logic [3:0] job_now;
   logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
   assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
-  wire has_work = job <= SAMPLE || (HAS_SCORE != 0 && job == JOB_SCORE);
+  // a job without work tells, or is none of this engine's
+  wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
+  wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
+  wire starts_decoding = (HAS_DECODE != 0 && job == DECODE) || (HAS_SAMPLE != 0 && job == SAMPLE);
+  wire has_work = starts_likelihood || starts_encoding || starts_decoding;
   wire has_job = has_work || job == JOB_TELL || (RELOAD != 0 && (job == JOB_LOAD || job == JOB_READ));
-  wire works = start && has_work && loaded;  // a job without work tells, or is none of this engine's
-  wire codes = job_now != LIKELIHOOD && job_now != JOB_SCORE;
-  wire decodes = job_now == DECODE || job_now == SAMPLE;
-  wire starts_decoding = job == DECODE || job == SAMPLE;
+  wire works = start && has_work && loaded;
+  logic codes_now, decodes_now;
+  wire codes = HAS_CODE != 0 && (HAS_LIKELIHOOD == 0 || codes_now);
+  wire decodes = HAS_SEARCH != 0 && (HAS_ENCODE + HAS_LIKELIHOOD == 0 || decodes_now);
+  logic [STREAMS-1:0] opens;
+  always_comb for (int s = 0; s < STREAMS; s = s + 1) opens[s] = records[32*s+:32] != '0;
 
   // ---- the circuit, which a reloadable engine takes on stream 0
   logic loads, load_busy, load_in_ready, load_out_valid, load_out_last, drain_busy;
@@ -83,7 +87,7 @@ module pc_engine #(
   end
 
   // ---- scheduler and what it reads
-  logic [STREAMS-1:0] ready, coded, room, done, side;
+  logic [STREAMS-1:0] ready, coded, room, done, side, lane_ends;
   logic [2*STREAMS-1:0] more;  // records that are not done: of each stream, some; more than one
   logic [STEP_BITS-1:0] step_address;
   logic [STEP_WIDTH-1:0] step_data;
@@ -99,13 +103,14 @@ module pc_engine #(
   logic [STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
-      .clk(clk), .rst(rst), .start(works),       .code(job != LIKELIHOOD && job != JOB_SCORE), .code_start(code_start), .records(records), .ready(ready), .coded(coded),
+      .clk(clk), .rst(rst), .start(works), .code(!starts_likelihood), .code_start(code_start), .records(records),
+      .opens(opens), .ready(ready), .coded(coded),
       .room(room), .step_address(step_address), .step_data(step_data), .a_slot(a_slot), .a_exponent(a_exponent),
       .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken), .more(more),
       .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done),
-      .record_stream(record_stream), .idle(scheduler_idle));
+      .record_stream(record_stream), .lane_ends(lane_ends), .idle(scheduler_idle));
 
-  // ---- a queue of two steps before every unit
+  // ---- a queue of steps before every unit
   task_t mix_task, vector_task, table_task;
   logic mix_some, vector_some, table_some, mix_take, vector_take, table_take;
   logic [2:0] queue_ready_unused;
@@ -121,19 +126,14 @@ module pc_engine #(
   assign task_taken = {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
 
   // ---- rows and exponents
-  function automatic logic [STATE_ADDRESS_BITS-1:0] state_at(
-      input logic [STREAM_BITS-1:0] stream, input logic [ROW_ADDRESS_BITS-1:0] row);
-    state_at = STATE_ADDRESS_BITS'(32'(stream) * ROWS + 32'(row));
-  endfunction
-  logic [STREAM_BITS-1:0] mix_stream, vector_stream, table_stream, write_stream;
+  logic [STREAM_BITS-1:0] write_stream;
   logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
   logic [ROW_WIDTH-1:0] data_0, data_1, write_data;
   logic write, vector_ask, table_read;
   wire vector_grant = vector_ask && !table_read;
   pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH)) row_memory (
-      .clk(clk), .write(write), .write_row(state_at(write_stream, write_row)), .write_data(write_data),
-      .read_0(state_at(mix_stream, mix_row)), .data_0(data_0),
-      .read_1(table_read ? state_at(table_stream, table_row) : state_at(vector_stream, vector_row)), .data_1(data_1));
+      .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
+      .read_1(table_read ? table_row : vector_row), .data_1(data_1));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
   logic [31:0] exponent;
@@ -151,8 +151,8 @@ module pc_engine #(
   logic [LANES*MIX_BITS-1:0] mix_rows;
   meta_t mix_meta, vector_meta, table_meta;
   pc_mix_unit mix (
-      .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_stream(mix_stream),
-      .row_address(mix_row), .row_data(data_0), .tile_address(tile_address), .tile_data(tile_data), .lift(lift),
+      .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_address(mix_row),
+      .row_data(data_0), .tile_address(tile_address), .tile_data(tile_data), .lift(lift),
       .reserve(reserve[0]), .free(free[0]), .out_valid(row_valid[0]), .out_last(row_last[0]), .out_row(mix_rows),
       .out_meta(mix_meta));
   logic [LIST_BITS-1:0] list_address;
@@ -163,15 +163,15 @@ module pc_engine #(
   logic [LANES*VECTOR_BITS-1:0] vector_rows;
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
-      .row_ask(vector_ask), .row_grant(vector_grant), .row_stream(vector_stream), .row_address(vector_row),
-      .row_data(data_1), .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]), .free(free[1]),
+      .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
+      .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]), .free(free[1]),
       .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows), .out_meta(vector_meta),
       .result_valid(result_valid), .result_stream(result_stream), .result_mantissa(result_mantissa),
       .result_exponent(result_exponent));
   logic pass_valid, pass_ready, bad;
   pass_t pass;
   logic [STREAM_BITS-1:0] symbol_stream;
-  logic symbol_side;
+  logic symbol_read, symbol_side;
   logic [VARIABLE_BITS-1:0] symbol_variable, variable_address;
   logic [SYMBOL_BITS-1:0] symbol_data;
   logic [VARIABLE_WIDTH-1:0] variable_data;
@@ -187,11 +187,12 @@ module pc_engine #(
   weighed_t weighed;
   pc_table_unit tables (
       .clk(clk), .rst(rst), .pass_valid(pass_valid), .pass_ready(pass_ready), .pass_in(pass),
-      .symbol_stream(symbol_stream), .symbol_side(symbol_side), .symbol_variable(symbol_variable),
+      .symbol_read(symbol_read), .symbol_stream(symbol_stream), .symbol_side(symbol_side),
+      .symbol_variable(symbol_variable),
       .symbol_data(symbol_data), .variable_address(variable_address), .variable_data(variable_data),
       .tail_address(tail_address), .tail_data(tail_data), .leaf_address(leaf_address), .leaf_data(leaf_data),
       .even_address(even_address), .even_data(even_data), .odd_address(odd_address), .odd_data(odd_data),
-      .row_read(table_read), .row_stream(table_stream), .row_address(table_row), .row_data(data_1),
+      .row_read(table_read), .row_address(table_row), .row_data(data_1),
       .reserve(reserve[2]), .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
       .out_meta(table_meta), .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
   pc_memory #(.WORDS(VARIABLES), .WIDTH(VARIABLE_WIDTH), .FILE("variables.hex")) variable_memory (
@@ -284,7 +285,7 @@ module pc_engine #(
       .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
       .in_valid(takes_records ? in_valid : '0),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
-      .record_done(record_done), .record_stream(record_stream), .read(pass_valid && pass_ready && !pass.given),
+      .record_done(record_done), .record_stream(record_stream), .read(symbol_read),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
       .write(found), .write_stream(found_stream), .write_variable(found_variable), .write_symbol(found_symbol),
       .out_valid(symbols_out_valid), .out_ready(decodes ? out_ready : '0), .out_data(symbols_out),
@@ -318,18 +319,25 @@ module pc_engine #(
   assign table_take = searches ? search_ready : !coder_asks && pass_ready;
   assign interval_done = weighed_valid && !weighed.probe && !weighed.leaf;
   assign interval_stream = weighed.stream;
-  pc_coder coder (
-      .clk(clk), .rst(rst), .start(works), .encodes(job == ENCODE), .decodes(starts_decoding), .checks(job == DECODE),
-      .floors(floors), .records(records),
-      .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
-      .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
-      .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
-      .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
-      .record_done(record_done && codes), .record_stream(record_stream), .coded(coded), .ready(coder_ready), .room(coder_room),
-     
-      .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
-      .out_valid(coder_out_valid), .out_ready(job_now == ENCODE ? out_ready : '0), .out_data(coder_out),
-      .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
+  if (HAS_CODE != 0) begin : g_code
+    pc_coder coder (
+        .clk(clk), .rst(rst), .start(works), .encodes(starts_encoding), .decodes(starts_decoding),
+        .checks(job == DECODE), .floors(floors), .opens(opens),
+        .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
+        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
+        .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
+        .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
+        .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
+        .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
+        .out_valid(coder_out_valid), .out_ready(codes && !decodes ? out_ready : '0), .out_data(coder_out),
+        .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
+  end else begin : g_no_code
+    wire unused_floors = |floors;
+    assign {search_ready, coder_asks, coder_pass, found, found_stream, found_variable, found_symbol} = '0;
+    assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
+    assign {coded, coder_ready, coder_room, coder_idle} = '1;
+    wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};
+  end
   assign ready = symbols_ready & coder_ready;
   assign in_ready = decodes ? coder_in_ready | drain_ready
       : takes_records ? symbols_in_ready | drain_ready : STREAMS'(load_in_ready) | drain_ready;
@@ -355,7 +363,7 @@ module pc_engine #(
   assign room = ~result_waits & coder_room;
   always_ff @(posedge clk) begin
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (result_valid && STREAM_BITS'(s) == result_stream) begin
+      if (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream) begin
         result_waits[s] <= 1'b1;
         result_ready[s] <= 1'b0;
         mantissas[s*STATE_BITS+:STATE_BITS] <= result_mantissa;
@@ -397,6 +405,8 @@ module pc_engine #(
     if (start) begin
       busy <= 1'b1;
       job_now <= job;
+      codes_now <= job != LIKELIHOOD;
+      decodes_now <= starts_decoding;
       cycles <= '0;
       bad_symbol <= 1'b0;
       bad_frame <= 1'b0;

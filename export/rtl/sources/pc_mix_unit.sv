@@ -11,7 +11,6 @@
 `include "pc_types.svh"
 module pc_mix_unit #(
     localparam int WEIGHT = WEIGHT_BITS + 1,
-    localparam int ADDRESS_BITS = STREAM_BITS + ROW_ADDRESS_BITS,
     localparam int PRODUCT_BITS = WEIGHT + STATE_BITS,
     localparam int LEVELS = $clog2(LANES > TILE_ROWS ? LANES : TILE_ROWS),
     localparam int GROUPS = LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
@@ -22,7 +21,6 @@ module pc_mix_unit #(
     input logic task_valid,
     output logic task_ready,
     input task_t task_in,
-    output logic [STREAM_BITS-1:0] row_stream,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [TILE_BITS-1:0] tile_address,
@@ -83,7 +81,6 @@ module pc_mix_unit #(
     end
     if (rst) busy <= 1'b0;
   end
-  assign row_stream = now.stream;
   assign row_address = source;
   assign tile_address = tile;
 

@@ -10,6 +10,7 @@ module pc_range_decoder #(
     parameter  int SCALE_BITS  = 24,
     parameter  int STREAMS     = 8,
     parameter  int PART_BITS   = 18,
+    parameter  bit SHARED      = 0,
     localparam int STREAM_BITS = STREAMS > 1 ? $clog2(STREAMS) : 1
 ) (
     input  logic                    clk,
@@ -31,7 +32,11 @@ module pc_range_decoder #(
     output logic                    out_left,
     input  logic [ STREAM_BITS-1:0] read_stream,
     output logic [  SCALE_BITS-1:0] read_unit,
-    output logic [2*SCALE_BITS-1:0] read_offset
+    output logic [2*SCALE_BITS-1:0] read_offset,
+    output logic                   ask,
+    output logic [ SCALE_BITS-1:0] ask_first,
+    output logic [   SCALE_BITS:0] ask_second,
+    input  logic [ 2*SCALE_BITS:0] product
 );
   localparam int B = 2 * SCALE_BITS;
   logic [B-1:0] range_of[STREAMS];
@@ -41,7 +46,8 @@ module pc_range_decoder #(
   pc_range_locate #(
       .SCALE_BITS(SCALE_BITS),
       .PART_BITS (PART_BITS),
-      .TAG_BITS  (STREAM_BITS)
+      .TAG_BITS  (STREAM_BITS),
+      .SHARED    (SHARED)
   ) step (
       .clk(clk),
       .rst(rst),
@@ -63,7 +69,11 @@ module pc_range_decoder #(
       .out_offset(new_offset),
       .out_range(new_range),
       .out_used(out_used),
-      .out_left(out_left)
+      .out_left(out_left),
+      .ask(ask),
+      .ask_first(ask_first),
+      .ask_second(ask_second),
+      .product(product)
   );
   always_ff @(posedge clk)
     if (out_valid) begin

@@ -10,6 +10,7 @@ module pc_range_encoder #(
     parameter  int SCALE_BITS  = 24,
     parameter  int STREAMS     = 8,
     parameter  int PART_BITS   = 18,
+    parameter  bit SHARED      = 0,
     localparam int STREAM_BITS = STREAMS > 1 ? $clog2(STREAMS) : 1
 ) (
     input  logic                   clk,
@@ -25,7 +26,11 @@ module pc_range_encoder #(
     output logic                   out_flush,
     output logic [            1:0] out_count,
     output logic                   out_carry,
-    output logic [ SCALE_BITS-1:0] out_bytes
+    output logic [ SCALE_BITS-1:0] out_bytes,
+    output logic                   ask,
+    output logic [ SCALE_BITS-1:0] ask_first,
+    output logic [   SCALE_BITS:0] ask_second,
+    input  logic [ 2*SCALE_BITS:0] product
 );
   localparam int B = 2 * SCALE_BITS;
 
@@ -38,7 +43,8 @@ module pc_range_encoder #(
   pc_range_narrow #(
       .SCALE_BITS(SCALE_BITS),
       .PART_BITS (PART_BITS),
-      .TAG_BITS  (STREAM_BITS)
+      .TAG_BITS  (STREAM_BITS),
+      .SHARED    (SHARED)
   ) step (
       .clk(clk),
       .rst(rst),
@@ -57,7 +63,11 @@ module pc_range_encoder #(
       .out_flush(out_flush),
       .out_count(out_count),
       .out_carry(out_carry),
-      .out_bytes(out_bytes)
+      .out_bytes(out_bytes),
+      .ask(ask),
+      .ask_first(ask_first),
+      .ask_second(ask_second),
+      .product(product)
   );
   always_ff @(posedge clk) begin
     if (out_valid) begin
@@ -77,7 +87,15 @@ module pc_range_encoder #(
     if (rst) busy <= '0;
   end
   wire known = 32'(in_stream) < STREAMS;
-  wire right = in_flush || (in_start < in_end && in_end <= {1'b1, {SCALE_BITS{1'b0}}});
+  // with SHARED the end comes a cycle after the start
+  logic narrows_1;
+  logic [SCALE_BITS:0] start_1;
+  always_ff @(posedge clk) begin
+    narrows_1 <= take && !in_flush && !rst;
+    start_1 <= in_start;
+  end
+  wire [SCALE_BITS:0] start = SHARED ? start_1 : in_start;
+  wire right = (SHARED ? !narrows_1 : !take || in_flush) || (start < in_end && in_end <= {1'b1, {SCALE_BITS{1'b0}}});
   // docs/arithmetic.md, Range coder, 1 and 2
   wire enough = new_range[B-1:B-8] != '0;
   wire bounded = {1'b0, new_low} + {2'b0, new_range} < {2'b10, {B{1'b0}}};
@@ -88,7 +106,8 @@ module pc_range_encoder #(
     begun <= begun || rst;
     if (!begun) assume (rst);
     else if (!rst) begin
-      assume (!take || (known && !busy[in_stream] && right));
+      assume (!take || (known && !busy[in_stream]));
+      assume (right);
       assert (!out_valid || out_flush || (enough && bounded));
       for (int s = 0; s < STREAMS; s = s + 1)
         assert (fresh[s] || (range_of[s][B-1:B-8] != '0 &&
@@ -98,7 +117,8 @@ module pc_range_encoder #(
 `else
   always_ff @(posedge clk)
     if (!rst) begin
-      assert (!take || (known && !busy[in_stream] && right));
+      assert (!take || (known && !busy[in_stream]));
+      assert (right);
       assert (!out_valid || out_flush || (enough && bounded));
     end
 `endif

@@ -47,9 +47,13 @@ module pc_symbols #(
 );
   function automatic logic [PLACE_BITS-1:0] place_of(
       input logic [STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
-    place_of = PLACE_BITS'((2 * 32'(stream) + 32'(side_)) * VARIABLES + 32'(variable));
+    place_of = '0;  // a constant for every side, for yosys would take a multiplier
+    for (int s = 0; s < 2 * STREAMS; s = s + 1)
+      if ((STREAM_BITS + 1)'(s) == {stream, side_}) place_of = place_of | PLACE_BITS'(s * VARIABLES);
+    place_of = place_of + PLACE_BITS'(variable);
   endfunction
-  logic gives_now;
+  logic gives_later;
+  wire gives_now = HAS_SEARCH != 0 && gives_later;
   logic [STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
   logic [STREAMS-1:0] other;  // the side that comes in or goes out
   logic [STREAMS*VARIABLE_BITS-1:0] count;
@@ -63,12 +67,12 @@ module pc_symbols #(
   logic take;
   logic [STREAM_BITS-1:0] in_stream;
   // a record that has begun is one of those that are not done; the next one is too if none is at work, or there are more
-  logic [STREAMS-1:0] due;
+  logic [STREAMS-1:0] due, in_chosen, out_chosen;
   always_comb for (int s = 0; s < STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
   wire [STREAMS-1:0] wants =
       gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
   pc_pick #(.COUNT(STREAMS)) in_pick (
-      .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .place(in_stream));
+      .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .chosen(in_chosen), .place(in_stream));
   logic [31:0] word;
   logic word_last, is_filling, is_dropping;
   logic [VARIABLE_BITS-1:0] in_variable;
@@ -101,7 +105,7 @@ module pc_symbols #(
   logic [STREAMS-1:0] under_way;
   wire [STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
   pc_pick #(.COUNT(STREAMS)) out_pick (
-      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .place(out_stream));
+      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .chosen(out_chosen), .place(out_stream));
   logic [VARIABLE_BITS-1:0] out_variable;
   logic out_side;
   always_comb begin
@@ -139,7 +143,7 @@ module pc_symbols #(
   end
 
   always_ff @(posedge clk) begin
-    if (start) gives_now <= gives;
+    if (start) gives_later <= gives;
     for (int s = 0; s < STREAMS; s = s + 1) begin
       if (take && STREAM_BITS'(s) == in_stream) begin
         if (is_dropping) dropping[s] <= !word_last;

@@ -19,7 +19,6 @@ module pc_vector_unit #(
     input task_t task_in,
     output logic row_ask,
     input logic row_grant,
-    output logic [STREAM_BITS-1:0] row_stream,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [LIST_BITS-1:0] list_address,
@@ -98,7 +97,6 @@ module pc_vector_unit #(
     else if (into_second) row_address = now.step.b + ROW_ADDRESS_BITS'(row - now.step.a_rows);
     else if (ends) row_address = now.step.a;
   end
-  assign row_stream = now.stream;
   always_ff @(posedge clk) begin
     if (row_grant) begin
       if (paired) second <= !second;
