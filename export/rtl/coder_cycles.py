@@ -70,17 +70,24 @@ class Encoder:
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
+        #: an interval comes in the next cycle; the stream that was picked in the cycle before to end its lane
+        self._comes = False
+        self._flushed: int | None = None
         self._digits = 0
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
         self._left = [len(stream.carry) for stream in coded]
-        self._carry_from = 0
+        self._front_from = self._carry_from = 0
         self._calendar, self._picks, self._others_ask = calendar, picks, asks
 
     @property
     def idle(self) -> bool:
         """Tell whether all lanes are out."""
         return not self._open
+
+    def comes(self, _: None) -> None:
+        """Learn that an interval comes in the next cycle."""
+        self._comes = True
 
     def came(self, stream: int) -> None:
         """Take an interval."""
@@ -92,19 +99,20 @@ class Encoder:
 
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
-        acted = False
+        acted = self._comes or bool(self.flushes)
+        flushed, comes = self._flushed, self._comes
+        self._flushed, self._comes = None, False
+        if self.flushes and flushed is None and not comes:
+            self._flushed = self._picks["flush"].take(self.flushes)
         if self.interval is not None:
             self._narrow(now, self.interval)
             self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
-        elif self.flushes:
-            if now >= self._free_from and now not in self._others_ask:
-                stream = self._picks["flush"].take(self.flushes)
-                self.flushes &= ~(1 << stream)
-                self._narrow(now, stream)
-            acted = True
-        if self._digits and now >= self._carry_from:
+        elif flushed is not None and now >= self._free_from and now not in self._others_ask:
+            self.flushes &= ~(1 << flushed)
+            self._narrow(now, flushed)
+        if self._digits and now >= self._front_from:
             self._carry(now)
             acted = True
         return acted
@@ -121,10 +129,12 @@ class Encoder:
         self.coded |= 1 << stream
         taken = next(self._carries[stream])
         self._left[stream] -= 1
-        self._carry_from = now + 1 + taken
-        self._calendar.wake(self._carry_from)
+        begins = max(now + 1, self._carry_from)
+        self._front_from = begins + 1
+        self._carry_from = begins + 1 + taken
+        self._calendar.wake(self._front_from)
         if not self._left[stream]:
-            self._calendar.at(now + taken + timing.CLOSED, self._closed, stream)
+            self._calendar.at(begins + taken + timing.CLOSED, self._closed, stream)
 
     def _closed(self, stream: int) -> None:
         self._open &= ~(1 << stream)
@@ -153,7 +163,10 @@ class Decoder:
         self._used = [iter([places, places, *stream.used]) for stream in coded]
         self._loads_left = [2] * streams
         self._loadable = 0
-        self._located = self._taken = -1
+        self._taken = -2
+        #: an interval comes in the next cycle; the stream that was picked in the cycle before to be loaded
+        self._comes = False
+        self._picked: int | None = None
         self._searches = [iter(stream.searches) for stream in coded]
         self._events: deque[tuple[int, bool]] = deque()
         self._plan: list[tuple[int, ...]] = [()] * streams
@@ -220,11 +233,14 @@ class Decoder:
 
     # ---- intervals and the search
 
+    def comes(self, _: None) -> None:
+        """Learn that an interval comes in the next cycle."""
+        self._comes = True
+
     def came(self, what: tuple[int, bool]) -> None:
         """Take an interval."""
         stream, probe = what
         now = self._calendar.now
-        self._located = now
         if probe:
             self._calendar.at(now + timing.PROBED, self._probed, stream)
         else:
@@ -291,10 +307,13 @@ class Decoder:
 
     def cycle(self, now: int) -> bool:
         """Load a window into the decoder."""
-        if not self._loadable:
-            return False
-        if self._located != now and now != self._taken + 1 and now not in self._others_ask:
-            stream = self._loads.take(self._loadable)
-            self._loadable &= ~(1 << stream)
-            self._calendar.at(now + timing.TAKEN, self._took, stream)
-        return True
+        picked, comes, loadable = self._picked, self._comes, self._loadable
+        self._picked, self._comes = None, False
+        if picked is not None:
+            loadable &= ~(1 << picked)
+        if loadable and not comes:
+            self._picked = self._loads.take(loadable)
+        if picked is not None and now != self._taken + 1 and now not in self._others_ask:
+            self._loadable &= ~(1 << picked)
+            self._calendar.at(now + timing.TAKEN, self._took, picked)
+        return comes or picked is not None or bool(loadable)

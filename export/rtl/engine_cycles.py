@@ -245,8 +245,11 @@ class _Run:
     # ---- units: a step's vector asks for the port when its last row is there
 
     def _take(self, unit: Unit) -> tuple[int, Work]:
-        self.credit[unit] += 1
+        self.calendar.at(self.calendar.now + timing.CREDITED, self._credited, unit)
         return self.queues[unit].popleft()
+
+    def _credited(self, unit: Unit) -> None:
+        self.credit[unit] += 1
 
     def _mix(self, now: int) -> None:
         stream, work = self._take(Unit.MIX)
@@ -330,8 +333,10 @@ class _Run:
             found = until + self.weighed
             comes = self._interval(found + timing.WEIGHED_HELD)
             if self.encoder is not None:
+                calendar.at(comes - 1, self.encoder.comes, None)
                 calendar.at(comes, self.encoder.came, made.stream)
             elif self.decoder is not None:
+                calendar.at(comes - 1, self.decoder.comes, None)
                 calendar.at(comes, self.decoder.came, (made.stream, made.probe))
             if not made.leaf and not made.probe:
                 calendar.at(found + 1, self._done, made.stream)

@@ -27,7 +27,7 @@ class Symbols(Protocol):
 
 
 class SymbolsIn:
-    """Records that come in: one word a cycle, of one stream."""
+    """Records that come in: one word a cycle, of the stream that was picked in the cycle before."""
 
     def __init__(self, words: Sequence[int], variables: int, picks: Pick) -> None:
         """Begin with so many words of every stream."""
@@ -38,6 +38,7 @@ class SymbolsIn:
         self._side = [0] * len(words)
         self._other = [0] * len(words)
         self._wants = sum(1 << s for s, count in enumerate(words) if count)
+        self._turn = -1
 
     @property
     def idle(self) -> bool:
@@ -59,9 +60,12 @@ class SymbolsIn:
 
     def cycle(self, now: int, read: bool) -> bool:
         """Take a word."""
-        if not self._wants:
-            return False
-        stream = self._picks.take(self._wants)
+        stream, asks = self._turn, self._wants
+        if stream >= 0:
+            asks &= ~(1 << stream)
+        self._turn = self._picks.take(asks) if asks else -1
+        if stream < 0:
+            return self._turn >= 0
         self._left[stream] -= 1
         self._count[stream] += 1
         if self._count[stream] == self._variables:

@@ -25,8 +25,8 @@ ISSUE = 5
 ISSUED = 2
 #: from what a step waits for to the pick of it
 MAY = 1
-#: steps that wait at a unit
-CREDIT = 2
+#: steps that wait at a unit, and from the cycle in which one is taken to that in which another may be issued
+CREDIT, CREDITED = 2, 2
 
 # ---- pc_writer
 #: vectors that a writer takes at a time
@@ -69,7 +69,7 @@ NARROWED = 8
 #: an encoder takes so many cycles an interval, and so does a decoder
 RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
-CLOSED = 3
+CLOSED = 4
 #: from an interval that a decoder takes to its answer: a probe's, and a symbol's
 PROBED, TAKEN = 6, 10
 #: passes that wait for the tables
