@@ -68,7 +68,9 @@ class _Run:
         self.coder: Coder = self.results
         self.encoder: Encoder | None = None
         self.decoder: Decoder | None = None
-        self.symbols: Symbols = SymbolsIn([count * variables for count in records], variables, picks["symbols_in"])
+        self.symbols: Symbols = SymbolsIn(
+            [count * variables for count in records], variables, calendar, picks["symbols_in"]
+        )
         if coded is not None and job == "encode":
             self.coder = self.encoder = Encoder(coded, calendar, picks, self.asks)
         elif coded is not None:

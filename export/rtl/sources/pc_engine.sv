@@ -33,7 +33,7 @@ module pc_engine #(
   logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
   assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
-  wire starts_likelihood = HAS_LIKELIHOOD != 0 && job == LIKELIHOOD;
+  wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
   wire starts_decoding = (HAS_DECODE != 0 && job == DECODE) || (HAS_SAMPLE != 0 && job == SAMPLE);
   wire has_work = starts_likelihood || starts_encoding || starts_decoding;
@@ -278,7 +278,7 @@ module pc_engine #(
   logic symbols_empty, frame, found;
   logic [STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
-  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE);
+  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
   logic [STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
@@ -336,8 +336,22 @@ module pc_engine #(
   assign in_ready = decodes ? coder_in_ready | drain_ready
       : takes_records ? symbols_in_ready | drain_ready : STREAMS'(load_in_ready) | drain_ready;
 
-  // ---- likelihoods: two words a record
-  logic [STREAMS-1:0] result_waits, result_half;
+  // ---- likelihoods: two words a record; scores: one, which takes the second one's place
+  logic [STREAMS-1:0] result_waits, result_half, result_ready;
+  logic scored;
+  logic [STREAM_BITS-1:0] score_stream;
+  logic [31:0] score;
+  wire scores = HAS_SCORE != 0 && job_now == JOB_SCORE;
+  if (HAS_SCORE != 0) begin : g_score
+    pc_score #(.STATE_BITS(STATE_BITS), .TAG_BITS(STREAM_BITS)) scorer (
+        .clk(clk), .rst(rst || start), .in_valid(result_valid && scores), .in_tag(result_stream),
+        .in_mantissa(result_mantissa), .in_exponent(result_exponent), .out_valid(scored), .out_tag(score_stream),
+        .out_score(score));
+  end else begin : g_no_score
+    assign scored = 1'b0;
+    assign score_stream = '0;
+    assign score = '0;
+  end
   logic [STREAMS*STATE_BITS-1:0] mantissas;
   logic [STREAMS*32-1:0] exponents;
   assign room = ~result_waits & coder_room;
@@ -345,8 +359,14 @@ module pc_engine #(
     for (int s = 0; s < STREAMS; s = s + 1) begin
       if (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream) begin
         result_waits[s] <= 1'b1;
+        result_ready[s] <= 1'b0;
         mantissas[s*STATE_BITS+:STATE_BITS] <= result_mantissa;
         exponents[s*32+:32] <= result_exponent;
+      end
+      if (scored && STREAM_BITS'(s) == score_stream) begin
+        result_ready[s] <= 1'b1;
+        result_half[s] <= 1'b1;
+        exponents[s*32+:32] <= score;
       end
       if (!codes && out_valid[s] && out_ready[s]) begin
         result_half[s] <= !result_half[s];
@@ -360,7 +380,8 @@ module pc_engine #(
   end
   for (genvar s = 0; s < STREAMS; ++s) begin : g_out
     wire image = RELOAD != 0 && s == 0 && load_out_valid;
-    assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s] : result_waits[s]);
+    assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s]
+        : result_waits[s] && (!scores || result_ready[s]));
     assign out_last[s] = image ? load_out_last
         : decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
     assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
@@ -371,7 +392,7 @@ module pc_engine #(
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame) bad_frame <= 1'b1;
-    if (busy && job_now <= SAMPLE && !not_loaded) cycles <= cycles + 1'b1;
+    if (busy && (job_now <= SAMPLE || scores) && !not_loaded) cycles <= cycles + 1'b1;
     if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty) && dropping == '0 &&
         !load_busy && !drain_busy)
       busy <= 1'b0;
