@@ -60,21 +60,14 @@ class Pick:
         self._all = (1 << count) - 1
         self._behind = 0
 
-    def next(self, ask: int) -> int:
-        """Give the place of the one that would be taken; at least one bit must be set."""
-        lowest = self._lowest(ask)
-        return lowest.bit_length() - 1
-
     def take(self, ask: int) -> int:
         """Give the place of the one that is taken; at least one bit must be set."""
-        lowest = self._lowest(ask)
+        chosen = ask & self._behind or ask
+        lowest = chosen & -chosen
         self._behind = self._all & -(lowest << 1)
         return lowest.bit_length() - 1
 
-    def clear(self) -> None:
-        """Take none, though nobody asks: all are behind it."""
-        self._behind = 0
 
-    def _lowest(self, ask: int) -> int:
-        chosen = ask & self._behind or ask
-        return chosen & -chosen
+def bit_mask(streams: int, having: Callable[[int], bool]) -> int:
+    """Give a bit for each stream that has something."""
+    return sum(1 << stream for stream in range(streams) if having(stream))

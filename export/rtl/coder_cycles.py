@@ -65,13 +65,14 @@ class Encoder:
         """Begin the lanes of the streams that have records; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = self.room = self.ready = (1 << streams) - 1
-        #: the stream of an interval in this cycle, and the cycle in which one is known that comes in the next
+        #: the stream of an interval in this cycle
         self.interval: int | None = None
-        self._early = self._flush_at = -1
-        self._flush = 0
         #: streams whose lane is to end
         self.flushes = 0
         self._free_from = 0
+        #: an interval comes in the next cycle; the stream that was picked in the cycle before to end its lane
+        self._comes = False
+        self._flushed: int | None = None
         self._digits = 0
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
@@ -84,13 +85,13 @@ class Encoder:
         """Tell whether all lanes are out."""
         return not self._open
 
-    def early(self, what: object) -> None:
-        """Know that an interval comes in the next cycle."""
-        self._early = self._calendar.now
+    def comes(self, _: None) -> None:
+        """Learn that an interval comes in the next cycle."""
+        self._comes = True
 
-    def came(self, what: tuple[int, bool]) -> None:
+    def came(self, stream: int) -> None:
         """Take an interval."""
-        self.interval = what[0]
+        self.interval = stream
 
     def lane_ended(self, stream: int) -> None:
         """End a lane."""
@@ -98,22 +99,19 @@ class Encoder:
 
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
-        acted = False
+        acted = self._comes or bool(self.flushes)
+        flushed, comes = self._flushed, self._comes
+        self._flushed, self._comes = None, False
+        if self.flushes and flushed is None and not comes:
+            self._flushed = self._picks["flush"].take(self.flushes)
         if self.interval is not None:
             self._narrow(now, self.interval)
             self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
-        if self._flush_at == now:  # what meets another's product comes again
-            if now >= self._free_from and now not in self._others_ask:
-                self._picks["flush"].take(self.flushes)
-                self.flushes &= ~(1 << self._flush)
-                self._narrow(now, self._flush)
-            acted = True
-        elif self.flushes:
-            if self._early != now:
-                self._flush, self._flush_at = self._picks["flush"].next(self.flushes), now + timing.AHEAD
-            acted = True
+        elif flushed is not None and now >= self._free_from and now not in self._others_ask:
+            self.flushes &= ~(1 << flushed)
+            self._narrow(now, flushed)
         if self._digits and now >= self._front_from:
             self._carry(now)
             acted = True
@@ -129,14 +127,14 @@ class Encoder:
         stream = self._picks["carry"].take(self._digits)
         self._digits &= ~(1 << stream)
         self.coded |= 1 << stream
-        cycles = next(self._carries[stream])
+        taken = next(self._carries[stream])
         self._left[stream] -= 1
-        # it stands before pc_carry until that is idle
         begins = max(now + 1, self._carry_from)
-        self._front_from, self._carry_from = begins + 1, begins + 1 + cycles
+        self._front_from = begins + 1
+        self._carry_from = begins + 1 + taken
         self._calendar.wake(self._front_from)
         if not self._left[stream]:
-            self._calendar.at(begins + cycles + timing.CLOSED, self._closed, stream)
+            self._calendar.at(begins + taken + timing.CLOSED, self._closed, stream)
 
     def _closed(self, stream: int) -> None:
         self._open &= ~(1 << stream)
@@ -165,8 +163,10 @@ class Decoder:
         self._used = [iter([places, places, *stream.used]) for stream in coded]
         self._loads_left = [2] * streams
         self._loadable = 0
-        self._taken = self._early = self._load_at = -1
-        self._load = 0
+        self._taken = -2
+        #: an interval comes in the next cycle; the stream that was picked in the cycle before to be loaded
+        self._comes = False
+        self._picked: int | None = None
         self._searches = [iter(stream.searches) for stream in coded]
         self._events: deque[tuple[int, bool]] = deque()
         self._plan: list[tuple[int, ...]] = [()] * streams
@@ -233,9 +233,9 @@ class Decoder:
 
     # ---- intervals and the search
 
-    def early(self, what: object) -> None:
-        """Know that an interval comes in the next cycle."""
-        self._early = self._calendar.now
+    def comes(self, _: None) -> None:
+        """Learn that an interval comes in the next cycle."""
+        self._comes = True
 
     def came(self, what: tuple[int, bool]) -> None:
         """Take an interval."""
@@ -306,20 +306,14 @@ class Decoder:
         return acted, took
 
     def cycle(self, now: int) -> bool:
-        """Load a window into the decoder: one that was chosen in the cycle before."""
-        loads = self._load_at == now
-        if not self._loadable and not loads:
-            return False
-        ask = self._loadable & ~(1 << self._load) if loads else self._loadable
-        if loads and now != self._taken + 1 and now not in self._others_ask:
-            self._loadable &= ~(1 << self._load)
-            self._calendar.at(now + timing.TAKEN, self._took, self._load)
-            if ask:
-                self._load = self._loads.take(ask)
-            else:
-                self._loads.clear()
-        elif ask:
-            self._load = self._loads.next(ask)
-        if ask and self._early != now:
-            self._load_at = now + timing.AHEAD
-        return True
+        """Load a window into the decoder."""
+        picked, comes, loadable = self._picked, self._comes, self._loadable
+        self._picked, self._comes = None, False
+        if picked is not None:
+            loadable &= ~(1 << picked)
+        if loadable and not comes:
+            self._picked = self._loads.take(loadable)
+        if picked is not None and now != self._taken + 1 and now not in self._others_ask:
+            self._loadable &= ~(1 << picked)
+            self._calendar.at(now + timing.TAKEN, self._took, picked)
+        return comes or picked is not None or bool(loadable)

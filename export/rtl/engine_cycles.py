@@ -334,9 +334,12 @@ class _Run:
             self.context_from, self.context_until = now + 1, until
             found = until + self.weighed
             comes = self._interval(found + timing.WEIGHED_HELD)
-            for coder in filter(None, (self.encoder, self.decoder)):
-                calendar.at(comes - timing.AHEAD, coder.early, None)
-                calendar.at(comes, coder.came, (made.stream, made.probe))
+            if self.encoder is not None:
+                calendar.at(comes - 1, self.encoder.comes, None)
+                calendar.at(comes, self.encoder.came, made.stream)
+            elif self.decoder is not None:
+                calendar.at(comes - 1, self.decoder.comes, None)
+                calendar.at(comes, self.decoder.came, (made.stream, made.probe))
             if not made.leaf and not made.probe:
                 calendar.at(found + 1, self._done, made.stream)
         if made.leaf:

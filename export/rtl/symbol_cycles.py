@@ -27,7 +27,7 @@ class Symbols(Protocol):
 
 
 class SymbolsIn:
-    """Records that come in: one word a cycle, of one stream."""
+    """Records that come in: one word a cycle, of the stream that was picked in the cycle before."""
 
     def __init__(self, words: Sequence[int], variables: int, calendar: Calendar, picks: Pick) -> None:
         """Begin with so many words of every stream."""

@@ -71,8 +71,6 @@ NARROWED = 8
 RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
 CLOSED = 4
-#: who codes is known so long ahead: an interval, a flush, a load
-AHEAD = 1
 #: from an interval that a decoder takes to its answer: a probe's, and a symbol's
 PROBED, TAKEN = 6, 10
 #: passes that wait for the tables

@@ -51,11 +51,11 @@ module pc_decoders #(
   logic [STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
     for (int s = 0; s < STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
-  logic load, load_some, load_waits;
+  logic load, load_some, load_next, load_waits;
   logic [STREAMS-1:0] load_chosen;
   logic [STREAM_BITS-1:0] load_stream;
   pc_pick #(.COUNT(STREAMS)) load_pick (
-      .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole & ~load_now), .take(load), .some(load_some),
+      .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole & ~load_now), .take(load_next), .some(load_some),
       .chosen(load_chosen), .place(load_stream));
   logic locate_ready;
   // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
@@ -66,10 +66,11 @@ module pc_decoders #(
     found_bytes = '0;
     for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
   end
+  assign load_next = load_some && !early_valid;
   always_ff @(posedge clk) begin
     next_bytes <= found_bytes;
-    load_waits <= load_some && !early_valid && !rst && !start;
-    load_now <= load_some && !early_valid && !rst && !start ? load_chosen : '0;
+    load_waits <= load_next && !rst && !start;
+    load_now <= load_next && !rst && !start ? load_chosen : '0;
   end
   assign load = load_waits && locate_ready && !others_ask;
   logic took, took_left;

@@ -37,13 +37,14 @@ module pc_encoders #(
 );
   // ---- ranges: a flush goes where no interval does, and asks for no product
   logic [STREAMS-1:0] flushes, digits, open_lanes, flush_unused, carry_unused;
-  logic flush, flush_some, flush_waits, narrow_ready;
+  logic flush, flush_some, flush_next, flush_waits, narrow_ready;
   logic [STREAM_BITS-1:0] flush_stream, flush_stream_1;
   pc_pick #(.COUNT(STREAMS)) flush_pick (
-      .clk(clk), .rst(rst), .ask(flushes), .take(flush), .some(flush_some), .chosen(flush_unused), .place(flush_stream));
+      .clk(clk), .rst(rst), .ask(flushes), .take(flush_next), .some(flush_some), .chosen(flush_unused), .place(flush_stream));
   // its stream is said a cycle ahead, as an interval's is; where it meets another's product then, it comes again
+  assign flush_next = flush_some && !early_valid && !flush_waits;
   always_ff @(posedge clk) begin
-    flush_waits <= flush_some && !early_valid && !flush_waits && !rst && !start;
+    flush_waits <= flush_next && !rst && !start;
     flush_stream_1 <= flush_stream;
   end
   assign flush = flush_waits && narrow_ready && !others_ask;
