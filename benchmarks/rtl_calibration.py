@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def designs(options: argparse.Namespace) -> Iterator[tuple[Design, str]]:
                 yield design, family
 
 
+@cache
 def project_of(design: Design) -> Path:
     """Write a design's project."""
     return write_rtl(circuit_of(design.circuit), BUILD / design.name, size=design.size)
