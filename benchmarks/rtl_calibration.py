@@ -108,7 +108,7 @@ def count_xilinx(project: Path, folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     names = " ".join(path.name for path in rtl_sources(project))
     commands = (
-        f"read_verilog -sv -defer {names}; hierarchy -check -top {TOP}; synth_xilinx -family xc7; "
+        f"read_verilog -sv -defer {names}; hierarchy -check -top {TOP}; synth_xilinx -flatten -family xc7; "
         f"tee -q -o {folder}/stat.json stat -json"
     )
     with (folder / "synthesis.log").open("w") as log:
@@ -173,7 +173,7 @@ def write_scripts(design: Design, family: str, folder: Path) -> None:
         (out / "inputs" / path.name).write_bytes(path.read_bytes())
     names = " ".join(path.name for path in rtl_sources(project))
     synthesis = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin",
-                 "xilinx": "synth_xilinx -family xc7"}[family]  # fmt: skip
+                 "xilinx": "synth_xilinx -flatten -family xc7"}[family]  # fmt: skip
     lines = [f"read_verilog -sv -defer {names}", f"hierarchy -check -top {TOP}", f"{synthesis} -top {TOP}",
              "tee -q -o ../stat.json stat -json", ""]  # fmt: skip
     (out / "synthesis.ys").write_text("\n".join(lines))
