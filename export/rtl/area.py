@@ -71,10 +71,12 @@ def estimate_area(size: Mapping[str, int], family: str) -> AreaEstimate:
 def multipliers(size: Mapping[str, int]) -> dict[str, int]:
     """Count multipliers by unit: at most 18 bits a side, so that one is one of any family."""
     wide = 4 if size["SCALE_BITS"] > 18 else 1
+    # intervals: reciprocal and scale, bounds; then encoders and decoders
+    own = (8 if wide == 4 else 4) + wide * (size["HAS_ENCODE"] + size["HAS_SEARCH"])
+    coder = wide if size["SHARED_PRODUCT"] else own
     return {
-        "mix": size["MACS"], "vector": size["LANES"], "tables": 4 * size["TABLE_LANES"],
-        # reciprocal and scale, bounds; encoder and decoder
-        "coder": (8 if wide == 4 else 4) + 2 * wide,
+        "mix": size["MACS"], "vector": size["LANES"], "tables": 2 * size["TABLE_LANES"] if size["HAS_CODE"] else 0,
+        "coder": coder if size["HAS_CODE"] else 0,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from reprlib import repr as shown
 
 import numpy as np
@@ -18,7 +18,7 @@ from pcedge.drivers.rtl_image import RTL_MAGIC
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.program.packing import Column, Field, PackedTable
 from pcedge.export.project.manifest import BUILT_JOBS
-from pcedge.export.rtl.lowering import FIELDS, SHARED_CYCLES, RtlImage, lower_rtl
+from pcedge.export.rtl.lowering import FIELDS, OWN_CYCLES, SHARED_CYCLES, RtlImage, lower_rtl
 from pcedge.export.rtl.params import Layout, bits_of, memories_of, sizes_of, step_widths, variable_widths
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import SECTIONS
@@ -93,7 +93,8 @@ class RtlCapacity:
 
     def as_dict(self) -> dict[str, object]:
         """Give all numbers by name, for a manifest."""
-        return {"size": asdict(self.size), "widths": self.widths.as_dict(), "sizes": self.sizes}
+        size = {name: int(value) for name, value in asdict(self.size).items()}
+        return {"size": size, "widths": self.widths.as_dict(), "sizes": self.sizes}
 
 
 def capacity_of(
@@ -105,6 +106,7 @@ def capacity_of(
         WidthError: they differ in a width that an engine fixes.
         NotStructuredError: a circuit cannot be coded.
     """
+    size = replace(size, shared_product=bool(size.shared_product))
     images = [lower_rtl(source, size, jobs=jobs) for source in sources]
     first = images[0].circuit.widths
     limits = dict(first.as_dict())
@@ -122,7 +124,7 @@ def capacity_of(
         "LIST_B_BITS": max(bits_of(sizes["MOST_ROWS"] * size.lanes), widths.weight_bits + 1), "FLOOR": 1,
         "LIKELIHOOD_START": 0, "CODE_START": 1, "RELOAD": 1, "SHARED_PRODUCT": int(size.shared_product is True),
         # a circuit's pass may be as short as a beat
-        "PASS_GAP": SHARED_CYCLES - 1 if size.shared_product else 0,
+        "PASS_GAP": (SHARED_CYCLES if size.shared_product else OWN_CYCLES) - 1,
     }  # fmt: skip
     sizes["STEP_WIDTH"] = _row_bits(step_widths(sizes))
     sizes["VARIABLE_WIDTH"] = _row_bits(variable_widths(sizes))
@@ -186,7 +188,8 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
             ):
                 raise ValueError(f"{name} must be a table of whole numbers, got {shown(table)}")
         sizes = dict(saved["sizes"])
-        size = RtlSize(**{field.name: saved["size"][field.name] for field in fields(RtlSize)})
+        chosen = {field.name: saved["size"][field.name] for field in fields(RtlSize)}
+        size = RtlSize(**chosen | {"shared_product": bool(chosen["shared_product"])})
         capacity = RtlCapacity(size, Widths(**saved["widths"]), sizes)
         expected = _row_bits(step_widths(sizes)), _row_bits(variable_widths(sizes))
         if (sizes["STEP_WIDTH"], sizes["VARIABLE_WIDTH"]) != expected:

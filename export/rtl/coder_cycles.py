@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 from pcedge.export.rtl import timing
@@ -59,22 +59,23 @@ class Results:
 class Encoder:
     """Intervals to bytes."""
 
-    def __init__(self, coded: Sequence[CodedStream], calendar: Calendar, picks: Mapping[str, Pick]) -> None:
-        """Begin the lanes of the streams that have records."""
+    def __init__(
+        self, coded: Sequence[CodedStream], calendar: Calendar, picks: Mapping[str, Pick], asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin the lanes of the streams that have records; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = self.room = self.ready = (1 << streams) - 1
         #: the stream of an interval in this cycle
         self.interval: int | None = None
         #: streams whose lane is to end
         self.flushes = 0
-        self._late: int | None = None
         self._free_from = 0
         self._digits = 0
         self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
         self._carries = [iter(stream.carry) for stream in coded]
         self._left = [len(stream.carry) for stream in coded]
         self._carry_from = 0
-        self._calendar, self._picks = calendar, picks
+        self._calendar, self._picks, self._others_ask = calendar, picks, asks
 
     @property
     def idle(self) -> bool:
@@ -92,17 +93,13 @@ class Encoder:
     def cycle(self, now: int) -> bool:
         """Narrow a range, and give digits to pc_carry."""
         acted = False
-        stream = self._late if self._late is not None else self.interval
-        if stream is not None:
-            if now >= self._free_from:
-                self._narrow(now, stream)
-                self._late = None
-            else:
-                self._late = stream
+        if self.interval is not None:
+            self._narrow(now, self.interval)
+            self._free_from = now + timing.RANGE
             self.interval = None
             acted = True
         elif self.flushes:
-            if now >= self._free_from:
+            if now >= self._free_from and now not in self._others_ask:
                 stream = self._picks["flush"].take(self.flushes)
                 self.flushes &= ~(1 << stream)
                 self._narrow(now, stream)
@@ -113,7 +110,6 @@ class Encoder:
         return acted
 
     def _narrow(self, now: int, stream: int) -> None:
-        self._free_from = now + timing.ENCODER
         self._calendar.at(now + timing.NARROWED, self._waits, stream)
 
     def _waits(self, stream: int) -> None:
@@ -137,14 +133,16 @@ class Encoder:
 class Decoder:
     """Bytes to symbols: windows of bytes, and the search."""
 
-    def __init__(self, coded: Sequence[CodedStream], places: int, calendar: Calendar, loads: Pick) -> None:
-        """Begin with empty windows of so many bytes."""
+    def __init__(
+        self, coded: Sequence[CodedStream], places: int, calendar: Calendar, loads: Pick, asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin with empty windows of so many bytes; in the cycles of `asks` others use the shared product."""
         streams = len(coded)
         self.coded = (1 << streams) - 1
         self.room = self.ready = 0
         #: passes that the tables are asked for: stream, whether it is a probe
         self.passes: deque[tuple[int, Work, bool]] = deque()
-        self._places, self._calendar, self._loads = places, calendar, loads
+        self._places, self._calendar, self._loads, self._others_ask = places, calendar, loads, asks
         self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.searches)
         self._draining = 0
         self._sizes = [stream.size for stream in coded]
@@ -239,7 +237,7 @@ class Decoder:
     def _come(self, event: tuple[int, bool]) -> None:
         self._events.append(event)
 
-    def _asks(self, what: tuple[int, Work, bool]) -> None:
+    def _passes(self, what: tuple[int, Work, bool]) -> None:
         self.passes.append(what)
 
     @property
@@ -286,7 +284,7 @@ class Decoder:
                 else:
                     found = self._task[stream]
                     assert found is not None
-                    calendar.at(now + 1, self._asks, (stream, found, event == PROBE))
+                    calendar.at(now + 1, self._passes, (stream, found, event == PROBE))
                     if event == LAST:
                         self._plan[stream] = ()
         return acted, took
@@ -295,7 +293,7 @@ class Decoder:
         """Load a window into the decoder."""
         if not self._loadable:
             return False
-        if self._located != now and now != self._taken + 1:
+        if self._located != now and now != self._taken + 1 and now not in self._others_ask:
             stream = self._loads.take(self._loadable)
             self._loadable &= ~(1 << stream)
             self._calendar.at(now + timing.TAKEN, self._took, stream)

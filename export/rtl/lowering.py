@@ -55,6 +55,9 @@ class Kind(IntEnum):
 #: cycles that lie between two contexts whose intervals share a multiplier (`pc_interval`)
 SHARED_CYCLES = 8
 
+#: and where they do not: both ends go through one unit, and start and size through one product
+OWN_CYCLES = 2
+
 #: what a row says besides its kind
 FIELDS = (
     "kind", "zeros", "flag", "target", "target_slot", "a", "a_slot", "b", "b_slot", "rows", "last", "a_rows", "blocks",
@@ -120,7 +123,7 @@ class RtlImage:
     @property
     def pass_gap(self) -> int:
         """Count the cycles that a pass waits after the one before, so that contexts are far enough apart."""
-        return max(0, SHARED_CYCLES - self.shortest_pass) if self.shared_product else 0
+        return max(0, (SHARED_CYCLES if self.shared_product else OWN_CYCLES) - self.shortest_pass)
 
 
 def lower_rtl(

@@ -100,7 +100,11 @@ def plan_rtl(
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
-    about = {"target": _target(target), "memories": {memory.name: memory.bits for memory in engine_memories(sizes)}}
+    about = {
+        "target": _target(target),
+        "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image, sizes).items()},
+        "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
+    }
     manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
     return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
 
@@ -160,6 +164,5 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "steps": {name: count for name, count in zip(("likelihood", "code"), image.counts, strict=True) if count},
         "golden_records": records,
         "golden_bytes": lane_bytes,
-        "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image).items()},
         "bits_per_symbol": round(8 * lane_bytes / (records * len(circuit.order)), 4),
     }

@@ -17,12 +17,17 @@ from pcedge.export.rtl.lowering import Kind, RtlImage
 from pcedge.export.rtl.size import RtlSize
 
 # ---- pc_scheduler
-#: from the fetch of a step to the cycle in which it may be issued
-FETCH = 5
-#: from issue to the head of a unit's queue
+#: from the pick of a step that is fetched to the cycle in which it is there
+FETCH = 6
+#: from the pick of a step that is issued to the head of a unit's queue
 ISSUE = 5
-#: steps that wait at a unit
+#: from that pick to what follows of it: the next fetch, a record's end, a step that waits
+ISSUED = 2
+#: from what a step waits for to the pick of it
+MAY = 1
+#: steps that wait at a unit, and from a unit's take of one to the pick that knows of it
 CREDIT = 2
+CREDITED = 1
 
 # ---- pc_writer
 #: vectors that a writer takes at a time
@@ -53,12 +58,17 @@ COUNTS = 10
 WEIGHED = 10
 
 # ---- pc_coder
-#: from what was weighed to the interval
-INTERVAL = 24
+#: from what was weighed to pc_interval's input
+WEIGHED_HELD = 1
+#: from an input of pc_interval to the interval; with a shared product there is one every so many cycles after a job's
+#: start, from this one on, and it asks for products so many cycles after an input
+INTERVAL = 21
+SHARED_INTERVAL, SHARED_EVERY, SHARED_FROM = 26, 8, 2
+SHARED_ASKS = (7, 12, 17, 21, 22)
 #: from an interval that an encoder takes to the digits that wait for the output
 NARROWED = 8
-#: an encoder takes so many cycles an interval
-ENCODER = 2
+#: an encoder takes so many cycles an interval, and so does a decoder
+RANGE = 2
 #: from the last cycle of pc_carry's at a lane's end to the output without that lane
 CLOSED = 3
 #: from an interval that a decoder takes to its answer: a probe's, and a symbol's
@@ -67,6 +77,10 @@ PROBED, TAKEN = 6, 10
 PASSES = 3
 
 # ---- pc_symbols
+#: from the pick of a stream whose word comes in to its next one
+WORD = 1
+#: from a pass that is taken to the read of its symbol
+SYMBOL = 1
 #: from the read of a decoder's symbol to the output, and until the stream's next one may be read
 GIVEN, GIVEN_NEXT = 3, 4
 

@@ -310,7 +310,8 @@ class _Unroller:
                 self.define("m", ops.Kind(self.bits), ops.Right(name, gap)) for name in view.names
             ]
             if self.keep:
-                moved = [self.possible.shifted(*pair, 2, None, True) for pair in zip(view.names, moved, strict=True)]
+                entries = zip(view.names, moved, view.least, strict=True)
+                moved = [self.possible.shifted(*entry, None, True) for entry in entries]
             names += moved
         tops = views[0].top + views[1].top
         least = tuple(min(value, int(self.keep)) for value in views[0].least + views[1].least)
@@ -344,7 +345,9 @@ class _Unroller:
         for (row, _), floor in zip(rows, least, strict=True):
             if row not in mantissas:
                 moved: ops.Operand = self.define("m", ops.Kind(bits), ops.Scaled(row, excess, long, short))
-                mantissas[row] = self.possible.shifted(row, moved, floor, beside, long > bits) if self.keep else moved
+                # A shift by as much as it may be leaves something of a row that is large enough.
+                cut = floor >> max(0, long - bits) == 0
+                mantissas[row] = self.possible.shifted(row, moved, floor, beside, cut) if self.keep else moved
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
         if self.keep:

@@ -139,7 +139,8 @@ def _tell(tell: ops.Tell) -> str:
 def _kept(kept: ops.Kept, cast: str) -> str:
     conditions = []
     if kept.cut:
-        conditions.append(f"({_name(kept.whole)} != 0) & ({_name(kept.moved)} == 0)")
+        some = "" if kept.sure else f"({_name(kept.whole)} != 0) & "
+        conditions.append(f"{some}({_name(kept.moved)} == 0)")
     if kept.lone:
         beside = "" if kept.excess is None else f" & ({_name(kept.excess)} != 0)"
         conditions.append(f"({_name(kept.whole)} == 1){beside}")

@@ -88,6 +88,9 @@ class _Lowering:
                 return self.lookup(operation, bits, signed)
             case ops.Live():
                 value = take(operation.value)
+                if isinstance(operation.value, str):
+                    text = f"{{{value}[{bits - 1}:1], {value}[0] && {value}[{bits - 1}:1] != 0}}"
+                    return text, given.names, levels(bits)
                 return f"{value} == {constant(1, bits)} ? {constant(0, bits)} : {value}", given.names, levels(bits)
             case ops.Dropped():
                 return f"{bits}'({take(operation.value)} >> {WEIGHT_TAIL_BITS})", given.names, 0.0
@@ -164,11 +167,12 @@ class _Lowering:
         return (f"!({text})" if tell.which == "none" else text), given.names, levels(total)
 
     def kept(self, kept: ops.Kept, given: _Operands, bits: int) -> tuple[str, list[str], float]:
-        whole, moved = given.take(kept.whole), given.take(kept.moved)
+        moved = given.take(kept.moved)
         conditions = []
         if kept.cut:
-            conditions.append(f"({whole} != 0 && {moved} == 0)")
+            conditions.append(f"({moved} == 0)" if kept.sure else f"({given.take(kept.whole)} != 0 && {moved} == 0)")
         if kept.lone:
+            whole = given.take(kept.whole)
             beside = "" if kept.excess is None else f" && {given.take(kept.excess)} != 0"
             conditions.append(f"({whole} == 1{beside})")
         condition = " || ".join(conditions)

@@ -100,13 +100,14 @@ class Revived:
 class Kept:
     """Give a shifted entry `moved`, but 1 where only that is left of it.
 
-    With `cut`, where `whole` is not 0 and `moved` is; with `lone`, where `whole` is 1 and so is not the largest entry:
-    `excess` is not 0, if there is one.
+    With `cut`, where `moved` is 0 and `whole` is not, which may be `sure`; with `lone`, where `whole` is 1
+    and so is not the largest entry: `excess` is not 0, if there is one.
     """
 
     whole: Operand
     moved: Operand
     cut: bool
+    sure: bool
     lone: bool
     excess: Operand | None
 

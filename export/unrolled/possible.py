@@ -76,10 +76,10 @@ class Possible:
             least: the least value of the entry before.
             beside: by how much the vector is longer than one bit, `TRUE` if it always is; None where the entry beside
                 others cannot be 1.
-            cut: whether the shift may be to the right.
+            cut: whether the shift may leave nothing.
         """
         lone = beside is not None and least < 2
         if not cut and not lone:
             return moved
         excess = None if beside is ops.TRUE or not lone else beside
-        return self.define("m", ops.Kind(self.bits), ops.Kept(whole, moved, cut, lone, excess))
+        return self.define("m", ops.Kind(self.bits), ops.Kept(whole, moved, cut, least > 0, lone, excess))

@@ -165,7 +165,7 @@ def _top_lines(record_bits: int, outputs: Sequence[Cell]) -> Iterator[str]:
     yield "      " + ", ".join(f".out_{cell.name}({cell.name})" for cell in outputs)
     yield "  );"
     words = ", ".join(f"32'({cell.name})" for cell in reversed(outputs))
-    yield f"  assign m_axis_tdata = {{32'd0, {words}}};"
+    yield f"  assign m_axis_tdata = {{{RESULT_BITS - 32 * len(outputs)}'d0, {words}}};"
     yield f"  assign m_axis_tkeep = {RESULT_BITS // 8}'h{(1 << RESULT_BITS // 8) - 1:x};"
     yield "endmodule"
 

@@ -177,8 +177,8 @@ def info(model: str, against: str | None, data: str | None, missing: int | None,
     default="ort,csim",
     show_default=True,
     shell_complete=rungs,
-    help="Rungs below numpy: ort, csim, engine, unrolled, predictor, native, mcu, rtl; by default predictor too where "
-    "the circuit has one.",
+    help="Rungs below numpy: ort, csim, engine, rtl, netlist, unrolled, predictor, native, mcu; by default predictor "
+    "too where the circuit has one.",
 )
 @click.option("--records", type=click.IntRange(1), help="Compare the first records only.")
 @click.option(
@@ -222,6 +222,10 @@ def verify(
     text: list[object] = [table("equality with the numpy reference", ["rung", "output", "vectors", "mismatches"], rows)]
     text += [f"{c.rung}, {c.output}: first mismatch: {c.first}" for c in report.comparisons if c.first]
     text += [f"{rung}: skipped: {reason}" for rung, reason in report.skipped]
+    text += [
+        table(f"cells of {family} that all jobs went through", ["cell", "number"], [[c, n] for c, n in counts.items()])
+        for family, counts in report.cells.items()
+    ]
     text += [mcu_line(core, figures) for core, figures in report.mcu.items()]
     counted = {"records": len(x), "complete_records": complete} | header_entry
     if complete < len(x):

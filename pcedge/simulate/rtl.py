@@ -26,6 +26,9 @@ from pcedge.toolchain.verilator import build
 #: the module that is simulated
 ENGINE = "pc_engine"
 
+#: what stands around it
+AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top")
+
 #: what Verilator says of generated functions, whose fields are as wide as a place in them, of parameters of units that
 #: have the names of sizes, and of comparisons that one size makes trivial
 _OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "VARHIDDEN", "UNSIGNED", "CMPCONST")
@@ -61,7 +64,7 @@ class RtlProject:
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in ("pc_axi", "pcedge_top")]
+        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
         executable = build(
             sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS, optimise=_OPTIMISE
         )

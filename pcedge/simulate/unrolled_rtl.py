@@ -108,21 +108,30 @@ class UnrolledRtl:
 
     def measured(self, records: IntArray, stalls: tuple[int, int] = (0, 0)) -> tuple[IntArray, int]:
         """Run records as `run` does; give also the cycles from the first record to its result."""
-        executable = self.compile()
-        beats = pack_records(records, self.manifest)
-        with scratch() as folder:
-            source, out = (folder / "in").resolve(), (folder / "out").resolve()
-            source.write_bytes(beats.tobytes())
-            words: list[str | Path] = [executable, source, out, str(beats.shape[1]), str(stalls[0]), str(stalls[1])]
-            said = run(words, executable.parent, "the kernel in Verilator")
-            data = np.frombuffer(out.read_bytes(), dtype="<u4").reshape(-1, len(_NAMES)).astype(np.int64)
-        found = re.fullmatch(r"latency (\d+), cycles \d+", said.strip())
-        if found is None or len(data) != len(records):
-            raise ToolError(
-                f"the kernel's testbench must give {len(records)} results and its latency, it says {said!r}"
-            )
-        data[:, 1] = data[:, 1].astype(np.uint32).astype(np.int32)
-        return data, int(found[1])
+        words, latency = run_beats(self.compile(), pack_records(records, self.manifest), stalls)
+        data = words.astype(np.int64)
+        data[:, 1] = words[:, 1].astype(np.int32)
+        return data, latency
+
+
+def run_beats(
+    executable: Path, beats: NDArray[np.uint8], stalls: tuple[int, int] = (0, 0)
+) -> tuple[NDArray[np.uint32], int]:
+    """Send beats of bytes (N, bytes) through a compiled kernel; give three words of every result, and the latency.
+
+    Raises:
+        ToolError: the testbench fails, or gives other results than one a beat.
+    """
+    with scratch() as folder:
+        source, out = (folder / "in").resolve(), (folder / "out").resolve()
+        source.write_bytes(beats.tobytes())
+        words: list[str | Path] = [executable, source, out, str(beats.shape[1]), *map(str, stalls)]
+        said = run(words, executable.parent, "the kernel in Verilator")
+        data = np.frombuffer(out.read_bytes(), dtype="<u4").reshape(-1, len(_NAMES))
+    found = re.fullmatch(r"latency (\d+), cycles \d+", said.strip())
+    if found is None or len(data) != len(beats):
+        raise ToolError(f"the kernel's testbench must give {len(beats)} results and its latency, it says {said!r}")
+    return data, int(found[1])
 
 
 def pack_records(records: IntArray, manifest: Manifest) -> NDArray[np.uint8]:

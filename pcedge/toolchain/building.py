@@ -153,7 +153,9 @@ def build_project(
         raise FormatError("project-sources", f"{folder} must have rtl/{TOP}.sv: export the project again")
     top = TOP
     if target.board is not None:
-        top, (bridge, _) = BOARD_TOP, write_bridge(board_for(target, _streams(manifest)), out / "board")
+        serial = manifest.table.get("engine") == "serial"
+        code = board_for(target, _streams(manifest), serial=serial)
+        top, (bridge, _) = BOARD_TOP, write_bridge(code, out / "board")
         sources = [*sources, *bridge]
     said(f"{target.name}: reading {top}")
     fenced = target.board is None and _needs_fence(ports_of(sources, top, out), target)

@@ -46,6 +46,7 @@ from pcedge.verify.comparison import (
 )
 from pcedge.verify.mcu import compare_mcu
 from pcedge.verify.native import compare_native
+from pcedge.verify.netlist import compare_netlists
 from pcedge.verify.prediction import compare_stage
 from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy, trace_ort
 
@@ -53,10 +54,11 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `rtl` the engine in SystemVerilog by Verilator, or the unrolled kernel of a project that has one, `unrolled`
-#: C simulation of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage, `native` the
-#: native engine, which is skipped where there is no library, `mcu` the program in C99 on emulated microcontrollers
-MORE_RUNGS = ("engine", "rtl", "unrolled", "predictor", "native", "mcu")
+#: streams, `rtl` the engine in SystemVerilog by Verilator, or the unrolled kernel of a project that has one, `netlist`
+#: what synthesis makes of that engine, `unrolled` C simulation of a small circuit's unrolled kernel, `predictor` that
+#: of a circuit's predictor stage, `native` the native engine, which is skipped where there is no library, `mcu` the
+#: program in C99 on emulated microcontrollers
+MORE_RUNGS = ("engine", "rtl", "netlist", "unrolled", "predictor", "native", "mcu")
 
 #: the engine that is compared where no project is given
 VERIFY_SHAPE = EngineSize(16, 4)
@@ -80,6 +82,8 @@ class LadderReport:
     skipped: tuple[tuple[str, str], ...] = ()
     #: of the rung mcu, for every core: bytes of ROM, RAM and stack, instructions a symbol
     mcu: Mapping[str, Any] = field(default_factory=dict)
+    #: of the rung netlist, for every family: how many cells of each kind and mode the jobs went through
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mismatches(self) -> int:
@@ -93,6 +97,7 @@ class LadderReport:
         }  # fmt: skip
         if self.skipped:
             report["skipped"] = [{"rung": rung, "reason": reason} for rung, reason in self.skipped]
+        report |= {"cells": dict(self.cells)} if self.cells else {}
         return report | ({"mcu": dict(self.mcu)} if self.mcu else {})
 
 
@@ -139,7 +144,7 @@ def verify(
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
     unrolled_rtl = project is not None and "rtl" in rungs and kernel_of(Path(project)) == UNROLLED_RTL
-    coders = ("csim", "engine") if unrolled_rtl else ("csim", "engine", "rtl")
+    coders = ("csim", "engine", "netlist") if unrolled_rtl else ("csim", "engine", "rtl", "netlist")
     coding = next((rung for rung in rungs if rung in coders), None)
     if coding:
         try:
@@ -183,17 +188,23 @@ def verify(
     if unrolled_rtl:
         say("rtl: verilating and compiling")
         comparisons += _compare_unrolled(engine, UnrolledRtl(Path(str(project))), records, "rtl")
-    elif "rtl" in rungs:
-        say("rtl: lowering, verilating and compiling")
+    skipped: list[tuple[str, str]] = []
+    cells: Mapping[str, Any] = {}
+    if {*rungs} & ({"netlist"} if unrolled_rtl else {"rtl", "netlist"}):
         with scratch() as temporary:
             given = project is not None and kernel_of(Path(project)) == RTL
             rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, temporary / "project"))
             if rtl.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
-            with rtl.device() as device:
-                if rtl.manifest.reload:
-                    device.load(rtl.image())
-                comparisons += compare_device("rtl", engine, device, records)
+            if "rtl" in rungs and not unrolled_rtl:
+                say("rtl: lowering, verilating and compiling")
+                with rtl.device() as device:
+                    if rtl.manifest.reload:
+                        device.load(rtl.image())
+                    comparisons += compare_device("rtl", engine, device, records)
+            if "netlist" in rungs:
+                compared, skipped, cells = compare_netlists(engine, rtl.folder, records, say)
+                comparisons += compared
     if "unrolled" in rungs:
         say("unrolled: exporting and compiling")
         with scratch() as temporary:
@@ -208,9 +219,8 @@ def verify(
             stage = StageCsim(folder)
             if stage.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{folder} must be a project of this circuit, its digest is another one's")
-            compared = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
-            comparisons += [Comparison("predictor", *one) for one in compared]
-    skipped: list[tuple[str, str]] = []
+            lines = compare_stage(circuit, stage, data, min(VERIFY_LANES, len(data)))
+            comparisons += [Comparison("predictor", *one) for one in lines]
     if "native" in rungs:
         say("native engine")
         try:
@@ -227,10 +237,10 @@ def verify(
             c99 = C99Project(Path(str(project)) if given else write_c99(engine.program, temporary / "project"))
             if c99.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{c99.folder} must be a project of this circuit, its digest is another one's")
-            cells = None if predictor is None else _cells(predictor, rows)
-            compared, figures = compare_mcu(engine, c99, records, hide(records), say, cells=cells)
-            comparisons += [Comparison("mcu", *one) for one in compared]
-    return LadderReport(tuple(comparisons), tuple(skipped), figures)
+            numbers = None if predictor is None else _cells(predictor, rows)
+            lines, figures = compare_mcu(engine, c99, records, hide(records), say, cells=numbers)
+            comparisons += [Comparison("mcu", *one) for one in lines]
+    return LadderReport(tuple(comparisons), tuple(skipped), figures, cells)
 
 
 def _cells(predictor: Predictor, rows: NDArray[Any] | None) -> NDArray[Any]:

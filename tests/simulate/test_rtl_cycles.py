@@ -69,6 +69,8 @@ class TestEqualsVerilator:
             [
                 *((seed, "wide", True, (8, 3, 4, 1)) for seed in range(4, 7)),
                 (4, "small", False, (1, 1, 1, 1)),
+                # a pass of one beat behind a longer one: its interval was lost once, and decoding stood still
+                (5, "small", True, (4, 5, 2, 2)),
                 (1, "wide", False, (64, 2, 8, 4)),
                 (2, "small", True, (32, 4, 32, 2)),
                 (3, "wide", False, (16, 8, 4, 4)),
@@ -89,6 +91,17 @@ class TestEqualsVerilator:
 
 
 class TestModel:
+    def test_passes_end_so_far_apart_that_no_interval_is_lost(self) -> None:
+        circuit = drawn(5, "small", True)
+        assert [lower_rtl(circuit, RtlSize(*size)).pass_gap for size in ((4, 5, 2, 2), (4, 5, 2, 1))] == [1, 0]
+        assert lower_rtl(circuit, RtlSize(4, 5, 2, 2, shared_product=True)).pass_gap == 7
+
+    def test_refuses_a_job_that_is_not_built(self) -> None:
+        model = CycleModel(lower_rtl(drawn(4, "wide", True), RtlSize(4, 2, 2, 2), jobs=["encode"]))
+        assert model.count("encode", [1, 1]) > 0
+        with pytest.raises(UsageError, match="the job must be one that the engine is built for, encode, got decode"):
+            model.count("decode", [1, 1])
+
     def test_a_job_without_records_ends_at_once(self) -> None:
         model = CycleModel(lower_rtl(drawn(4, "wide", True), RtlSize(4, 2, 2, 2)))
         assert [model.count(job, [0, 0]) for job in ("likelihood", "encode", "decode")] == [1, 1, 1]

@@ -1,5 +1,6 @@
 """The serial engine in SystemVerilog, in Verilator: every job is the reference's, after its model was loaded."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from pcedge.export.rtl.serial.image import lower_serial
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.simulate.rtl import RtlProject
+from pcedge.simulate.rtl import _FLAGS, RtlProject
 from pcedge.simulate.serial import SerialBoard
+from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.verilator import build
 
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
@@ -189,6 +192,20 @@ def test_a_board_is_loaded_by_its_host(tmp_path: Path, small: tuple[RtlProject, 
         assert_array_equal(decode(engine, (tmp_path / "x.pce").read_bytes()), np.load(tmp_path / "x.npy"))
         done = run("device", folder, "--port", port, "--load", folder / "golden/lanes.bin", "--info")
         assert done.exit_code != 0
+
+
+def test_a_flash_memory_gives_the_model(tmp_path: Path, small: tuple[RtlProject, ReferenceEngine]) -> None:
+    project, engine = small
+    harness = Path(__file__).parents[1] / "export/rtl/flash.cpp"
+    executable = build(rtl_sources(project.folder), "pcedge_flash", [harness], tmp_path, flags=(*_FLAGS, "-Wno-fatal"))
+    record = engine.sample(1, seed=4)
+    model = project.folder / MODEL
+    command = [str(executable), str(model), "0x100000", *map(str, record[0])]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    cycles, status, *found = map(int, said)
+    assert 64 * model.stat().st_size // 4 < cycles < 65 * model.stat().st_size // 4 + 1000
+    assert status == 0
+    assert found == [int(part[0]) for part in engine.likelihood(record)]
 
 
 class TestCommands:

@@ -40,7 +40,11 @@ def serial_sizes(image: SerialImage) -> dict[str, int]:
 def serial_params(image: SerialImage) -> str:
     """Write `params.svh`: sizes and widths, and the signature of models that fit them."""
     lines = "\n".join(["// Sizes and widths of one serial engine. Generated.", *_lines(image)])
-    return f"{lines}\nlocalparam logic [31:0] SIGNATURE = 32'h{_signature(image):08x};\n"
+    return (
+        f"{lines}\nlocalparam logic [31:0] SIGNATURE = 32'h{_signature(image):08x};\n"
+        "// of this circuit's model, which pcedge_flash reads\n"
+        f"localparam int MODEL_WORDS = {len(model_words(image))};\n"
+    )
 
 
 def model_words(image: SerialImage) -> NDArray[np.uint32]:

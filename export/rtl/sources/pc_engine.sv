@@ -98,17 +98,17 @@ module pc_engine #(
   logic signed [31:0] a_exponent, b_exponent;
   logic [2:0] task_valid, task_taken;
   task_t task_out;
-  logic result_valid, record_done, scheduler_idle;
-  logic [STREAM_BITS-1:0] result_stream, record_stream;
+  logic result_valid, scheduler_idle;
+  logic [STREAM_BITS-1:0] result_stream;
+  logic [STREAMS-1:0] record_done;
   logic [STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
       .clk(clk), .rst(rst), .start(works), .code(!starts_likelihood), .code_start(code_start), .records(records),
-      .opens(opens), .ready(ready), .coded(coded),
+      .opens(opens), .side(side), .ready(ready), .coded(coded),
       .room(room), .step_address(step_address), .step_data(step_data), .a_slot(a_slot), .a_exponent(a_exponent),
       .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken), .more(more),
-      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done),
-      .record_stream(record_stream), .lane_ends(lane_ends), .idle(scheduler_idle));
+      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done), .lane_ends(lane_ends), .idle(scheduler_idle));
 
   // ---- a queue of steps before every unit
   task_t mix_task, vector_task, table_task;
@@ -123,7 +123,8 @@ module pc_engine #(
   pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) table_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[2]), .in_ready(queue_ready_unused[2]), .in(task_out),
       .out_valid(table_some), .out_ready(table_take), .out(table_task));
-  assign task_taken = {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
+  always_ff @(posedge clk)
+    task_taken <= rst ? '0 : {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
 
   // ---- rows and exponents
   logic [STREAM_BITS-1:0] write_stream;
@@ -285,7 +286,7 @@ module pc_engine #(
       .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
       .in_valid(takes_records ? in_valid : '0),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
-      .record_done(record_done), .record_stream(record_stream), .read(symbol_read),
+      .record_done(record_done), .read(symbol_read),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
       .write(found), .write_stream(found_stream), .write_variable(found_variable), .write_symbol(found_symbol),
       .out_valid(symbols_out_valid), .out_ready(decodes ? out_ready : '0), .out_data(symbols_out),
@@ -297,18 +298,11 @@ module pc_engine #(
   logic [STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
   logic [STREAMS*8-1:0] coder_out;
   logic coder_idle, searches;
-  wire [STREAM_BITS-1:0] step_stream = table_task.stream;
-  logic step_side;
-  always_comb begin
-    step_side = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == step_stream) step_side = side[s];
-  end
   wire is_interval = table_task.step.kind == KIND_INTERVAL;
   assign step_pass.probe = 1'b0;
   assign step_pass.weigh = is_interval;
   assign step_pass.leaf = !is_interval || table_task.step.flag;
   assign step_pass.given = 1'b0;
-  assign step_pass.side = step_side;
   assign step_pass.symbol = '0;
   assign step_pass.work = table_task;
   assign searches = decodes && is_interval;  // a decoder finds the symbol first

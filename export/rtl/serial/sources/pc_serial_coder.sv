@@ -129,7 +129,10 @@ module pc_serial_coder #(
 
   // ---- the coder's state
   wire decodes = operation == TAKE;
-  wire [B:0] moved = decodes ? low - product[B:0] : low + product[B:0];
+  // unit * start, which an encoder adds and a decoder takes away, a cycle after it is there
+  logic [B:0] term;
+  logic adds;
+  wire [B:0] moved = low + term + (B + 1)'(decodes);
   wire left = low[B-1:0] >= range;
   // what a bound must not exceed: the offset by the unit
   logic [P:0] quotient;
@@ -226,7 +229,8 @@ module pc_serial_coder #(
       end
       START:
       if (done) begin
-        low   <= moved;
+        term  <= decodes ? ~product[B:0] : product[B:0];
+        adds  <= 1'b1;
         stage <= SIZE;
       end
       SIZE:
@@ -265,6 +269,10 @@ module pc_serial_coder #(
     endcase
     if (stage != DIVIDE) turns <= 5'(P);
     if (ended) drains <= 1'b0;
+    if (adds) begin
+      adds <= 1'b0;
+      low  <= moved;
+    end
     // the table of guesses and the divisor are a cycle behind the sum
     exact <= stage == SHIFT && total[TOTAL_BITS-1];
     if (digit && carry_ready && stage == BYTES) begin
@@ -288,6 +296,7 @@ module pc_serial_coder #(
       bad_lane <= 1'b0;
       ended <= 1'b0;
       drains <= 1'b0;
+      adds <= 1'b0;
     end
   end
   wire unused = &{1'b0, error_now[32], error_now[13:0], product};

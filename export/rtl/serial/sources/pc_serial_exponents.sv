@@ -44,10 +44,10 @@ module pc_serial_exponents (
     at <= {at[0], begins};
     if (begins)
       case (kind)
-        KIND_UP, KIND_DOWN: exponent <= -34'(WEIGHT_BITS);
-        KIND_LIST: exponent <= flag ? -34'(WEIGHT_BITS) : '0;
+        KIND_UP, KIND_DOWN: exponent <= 34'(-WEIGHT_BITS);
+        KIND_LIST: exponent <= flag ? 34'(-WEIGHT_BITS) : '0;
         KIND_INIT: exponent <= 34'(1 - STATE_BITS);
-        KIND_LEAF, KIND_INTERVAL: exponent <= -34'(LEAF_BITS);
+        KIND_LEAF, KIND_INTERVAL: exponent <= 34'(-LEAF_BITS);
         default: exponent <= '0;
       endcase
     if ((at[0] && uses_a) || (at[1] && uses_b)) exponent <= exponent + value;

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.rtl_units import needs_verilator
+from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
+from pcedge.drivers.contract import Job
+from pcedge.drivers.device import Device
 from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import MissingToolError, UsageError
 from pcedge.export import load_zoo, write_serial
 from pcedge.export.open_target import find_open_target
@@ -17,12 +22,17 @@ from pcedge.export.rtl.lowering import Kind
 from pcedge.export.rtl.serial import image as serial
 from pcedge.export.rtl.serial.image import LANES, STEP_WORDS, lower_serial
 from pcedge.export.rtl.serial.params import model_words
+from pcedge.export.rtl.serial.project import MODEL
 from pcedge.export.rtl.serial.search import plan_searches, trials
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.simulate.board import Board
+from pcedge.simulate.rtl import AROUND
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.building import check_fit, rtl_sources
+from pcedge.toolchain.cells import FLAGS, netlist_sources
 from pcedge.toolchain.open_flow import synthesize
+from pcedge.toolchain.verilator import build
 
 
 def drawn(**changes: object) -> IntegerCircuit:
@@ -161,3 +171,35 @@ def test_fits_ice40(tmp_path: Path) -> None:
     assert netlist.cells["SB_SPRAM256KA"] == 4
     # four for a step, four for the coder's products of 26 x 25 bits: yosys folds no register into them and loses none
     assert netlist.totals["dsp"] == 2 * LANES
+
+
+@pytest.mark.rtl
+@pytest.mark.nightly
+@needs_verilator
+@pytest.mark.skipif(not has_yosys(), reason="needs yosys (pcedge[rtl])")
+def test_the_netlist_does_what_the_sources_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All jobs on what yosys makes of it for iCE40: it reads SystemVerilog in its own way, and maps memories."""
+    monkeypatch.delenv("PCEDGE_CXX", raising=False)
+    circuit = drawn(coder="wide")
+    engine = ReferenceEngine(circuit)
+    folder = write_serial(circuit, tmp_path / "project")
+    sources = [path for path in rtl_sources(folder) if path.stem not in AROUND]
+    netlist = synthesize(sources, "pc_engine", find_open_target("ice40-up5k"), tmp_path / "out")
+    work = tmp_path / "simulation"
+    work.mkdir()
+    executable = build(
+        netlist_sources(netlist, "ice40"), "pc_engine", [folder / "testbench/engine.cpp"], work, flags=FLAGS,
+        optimise="-O0",
+    )  # fmt: skip
+    records = engine.sample(6, seed=3)
+    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
+    board = Board(executable, 1, None, work)
+    try:
+        device = Device(board, board.ports, timeout=600)
+        device.run(Job.LOAD, [], [[np.fromfile(folder / MODEL, "<u4").astype(np.uint32)]], [])
+        assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
+        lanes = encode_lanes(engine, records, 1)
+        assert device.encode_lanes(records, 1) == lanes
+        assert_array_equal(device.decode_lanes(lanes, len(records)), records)
+    finally:
+        board.close()
