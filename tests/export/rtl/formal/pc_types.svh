@@ -7,6 +7,7 @@ localparam int STEP_BITS = 3;
 localparam int STEP_WIDTH = 4;
 localparam int SLOT_BITS = 1;
 localparam int ROWS = 1;
+localparam int HAS_LIKELIHOOD = 1;
 localparam int ROW_ADDRESS_BITS = 1;
 localparam int LIKELIHOOD_START = 0;
 localparam logic [3:0] KIND_INIT = 4'd0;
@@ -30,6 +31,7 @@ function automatic logic [STEP_T_BITS-1:0] step_of(input logic [STEP_WIDTH-1:0] 
 endfunction
 typedef struct packed {
   logic [STREAM_BITS-1:0] stream;
+  logic side;
   logic signed [31:0] a_exponent;
   logic signed [31:0] b_exponent;
   step_t step;

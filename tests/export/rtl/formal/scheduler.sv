@@ -20,8 +20,8 @@ module scheduler #(
     input logic [STREAMS-1:0] finishes
 );
   localparam logic [STEP_BITS-1:0] LIKELIHOOD_END = 3'd1, CODE_START = 3'd2, CODE_END = 3'd4;
-  logic rst, idle, code_now, record_done, record_stream, result_valid, result_stream;
-  logic [STREAMS-1:0] done, lane_ends;
+  logic rst, idle, code_now, result_valid, result_stream;
+  logic [STREAMS-1:0] done, record_done, lane_ends;
   logic [2*STREAMS-1:0] more;
   logic [STEP_BITS-1:0] step_address, address_1, address_2;
   logic [2:0] task_valid;
@@ -37,11 +37,11 @@ module scheduler #(
   end
   pc_scheduler unit (
       .clk(clk), .rst(rst), .start(start), .code(code), .code_start(CODE_START),
-      .records({30'd0, records_1, 30'd0, records_0}), .opens({records_1 != '0, records_0 != '0}), .ready(ready),
+      .records({30'd0, records_1, 30'd0, records_0}), .opens({records_1 != '0, records_0 != '0}), .side('0), .ready(ready),
       .coded(coded), .room(room), .step_address(step_address), .step_data(is_end ? KIND_END : kind), .a_slot(a_slot),
       .a_exponent('0), .b_slot(b_slot), .b_exponent('0), .task_valid(task_valid), .task_out(task_out),
       .task_taken(takes), .done(done), .result_valid(result_valid), .result_stream(result_stream),
-      .record_done(record_done), .record_stream(record_stream), .lane_ends(lane_ends), .more(more), .idle(idle));
+      .record_done(record_done), .lane_ends(lane_ends), .more(more), .idle(idle));
 
   // ---- what streams' steps do: none, waits at a unit, is at work
   logic [STREAMS-1:0] waits, works, last;  // last: it is an END
@@ -61,8 +61,8 @@ module scheduler #(
   wire of_0 = some && !task_out.stream;
   wire of_1 = some && task_out.stream;
   wire [1:0] to = task_valid[2] ? 2'd2 : task_valid[1] ? 2'd1 : 2'd0;
-  wire ended_0 = record_done && !record_stream && !rst;
-  wire ended_1 = record_done && record_stream && !rst;
+  wire ended_0 = record_done[0] && !rst;
+  wire ended_1 = record_done[1] && !rst;
   wire ends = task_out.step.kind == KIND_END;
   initial begin
     rst = 1'b1;
@@ -111,7 +111,7 @@ module scheduler #(
     end
     calm <= ready != '1 || coded != '1 || room != '1 || takes != (waits_0 | waits_1) ||
         (finishes != works && !(works == 2'b11 && last == 2'b11 && finishes != '0)) ? '0 : calm == '1 ? calm : calm + 1'b1;
-    quiet <= some || record_done || start || idle ? '0 : quiet == '1 ? quiet : quiet + 1'b1;
+    quiet <= some || record_done != '0 || start || idle ? '0 : quiet == '1 ? quiet : quiet + 1'b1;
     if (!rst) begin
       assert (task_valid == '0 || task_valid == 3'd1 || task_valid == 3'd2 || task_valid == 3'd4);
       if (of_0) begin
