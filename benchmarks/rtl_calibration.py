@@ -3,8 +3,8 @@
 A build takes minutes. Its figures are kept in rtl_calibration.json by the digest of the engine's sources and of the
 build, so that a run that was stopped goes on; `--only NAME`, `--family NAME`. `--place` places and routes those of few
 tables on ECP5-25 and Gowin for their clock. `--fit` writes export/rtl/calibration.json and the section of the results,
-of the builds that are there. `--scripts DIR` writes what yosys reads, a folder a build, for another machine, and
-`--read DIR` takes the netlists from there.
+of the builds that are there. `--scripts DIR` writes what yosys reads, a folder a build, for another machine, where
+`run.sh` there runs as many at a time as it has processors, and `--read DIR` takes the counts of cells from there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.building import TOP, rtl_sources
-from pcedge.toolchain.netlists import amounts, read_netlist
+from pcedge.toolchain.netlists import amounts
 from pcedge.toolchain.open_flow import place_and_route, synthesize
 
 ROOT = Path(__file__).parent.parent
@@ -113,13 +113,7 @@ def count_xilinx(project: Path, folder: Path) -> dict[str, int]:
         subprocess.run(
             [*open_tools.command("yosys"), "-p", commands], cwd=project / "rtl", stdout=log, stderr=log, check=True
         )
-    cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
-    return {
-        name: sum(
-            count * factor for cell, count in cells.items() for start, factor in kinds.items() if cell.startswith(start)
-        )
-        for name, kinds in XILINX.items()
-    }  # fmt: skip
+    return totals_of(folder / "stat.json", "xilinx")
 
 
 def kept() -> dict[str, Any]:
@@ -159,29 +153,51 @@ def place(design: Design, family: str) -> None:
     keep(design.name, family, {"fmax_mhz": round(timing.fmax_mhz, 2)})
 
 
+#: how another machine runs the scripts: yosys by its name, or what YOSYS says
+RUN = """#!/bin/sh
+# Needs yosys 0.70, as pip install pyosys==0.70 brings it; YOSYS names another command.
+cd "$(dirname "$0")"
+export YOSYS="${YOSYS:-yosys}"
+ls -d */ | xargs -P "$(nproc)" -I{} sh -c 'cd {}inputs && $YOSYS -s ../synthesis.ys > ../synthesis.log 2>&1'
+"""
+
+
 def write_scripts(design: Design, family: str, folder: Path) -> None:
-    """Write what yosys needs for a build: its inputs and a script, which leaves netlist.json beside it."""
+    """Write what yosys needs for a build: its inputs and a script, which leaves stat.json beside it."""
     project = project_of(design)
-    out = folder / f"{design.name} {family}".replace(" ", "_")
+    out = folder / f"{design.name}_{family}"
     (out / "inputs").mkdir(parents=True, exist_ok=True)
     for path in (project / "rtl").iterdir():
         (out / "inputs" / path.name).write_bytes(path.read_bytes())
     names = " ".join(path.name for path in rtl_sources(project))
-    synthesis = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin"}[family]
+    synthesis = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin",
+                 "xilinx": "synth_xilinx -family xc7"}[family]  # fmt: skip
     lines = [f"read_verilog -sv -defer {names}", f"hierarchy -check -top {TOP}", f"{synthesis} -top {TOP}",
-             "write_json ../netlist.json", ""]  # fmt: skip
+             "tee -q -o ../stat.json stat -json", ""]  # fmt: skip
     (out / "synthesis.ys").write_text("\n".join(lines))
+    (folder / "run.sh").write_text(RUN)
 
 
 def read_scripts(design: Design, family: str, folder: Path) -> None:
-    """Take the netlist that another machine made."""
-    path = folder / f"{design.name} {family}".replace(" ", "_") / "netlist.json"
+    """Take the cells that another machine counted."""
+    path = folder / f"{design.name}_{family}" / "stat.json"
     if path.exists():
-        _, kinds, units = read_netlist(path, TOP)
-        total = dict.fromkeys(RESOURCES, 0)
-        for counts in amounts(family, kinds, units).values():
-            total = {name: total[name] + counts[name] for name in RESOURCES}
-        keep(design.name, family, total)
+        keep(design.name, family, totals_of(path, family))
+
+
+def totals_of(path: Path, family: str) -> dict[str, int]:
+    """Give what yosys' count of cells comes to."""
+    cells = json.loads(path.read_text())["design"]["num_cells_by_type"]
+    if family == "xilinx":
+        return {
+            name: sum(
+                count * factor
+                for cell, count in cells.items() for start, factor in kinds.items() if cell.startswith(start)
+            )
+            for name, kinds in XILINX.items()
+        }  # fmt: skip
+    kinds = {f"{cell} {n}": cell for cell, count in cells.items() for n in range(count)}
+    return amounts(family, kinds, dict.fromkeys(kinds, TOP))[TOP]
 
 
 # ---- the fit
@@ -307,10 +323,7 @@ def main() -> None:
         done = kept()["builds"].get(f"{design.name} {family}", {})
         try:
             if options.scripts or options.read:
-                if family in FAMILIES:
-                    (write_scripts if options.scripts else read_scripts)(
-                        design, family, options.scripts or options.read
-                    )
+                (write_scripts if options.scripts else read_scripts)(design, family, options.scripts or options.read)
             elif options.place:
                 if family in ("ecp5", "gowin") and "fmax_mhz" not in done:
                     place(design, family)

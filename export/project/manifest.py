@@ -29,6 +29,9 @@ _KERNELS = (ENGINE_KERNEL, UNROLLED, C99, RTL, UNROLLED_RTL)
 #: the jobs that an engine in SystemVerilog may be built for
 BUILT_JOBS = ("likelihood", "encode", "decode", "sample")
 
+#: with those that it has only where they are named
+EVERY_JOB = (*BUILT_JOBS, "score")
+
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
 
@@ -255,8 +258,8 @@ def _steps(table: Mapping[str, Any], where: str, jobs: tuple[str, ...]) -> dict[
 
 def _built_jobs(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
     jobs = table.get("built_jobs", list(BUILT_JOBS))
-    if not isinstance(jobs, list) or not jobs or list(jobs) != [job for job in BUILT_JOBS if job in jobs]:
-        _refuse(where, f"built_jobs must be some of {', '.join(BUILT_JOBS)}, in this order, {_got(jobs)}")
+    if not isinstance(jobs, list) or not jobs or list(jobs) != [job for job in EVERY_JOB if job in jobs]:
+        _refuse(where, f"built_jobs must be some of {', '.join(EVERY_JOB)}, in this order, {_got(jobs)}")
     return tuple(jobs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from reprlib import repr as shown
 
 import numpy as np
@@ -17,6 +17,7 @@ from pcedge.drivers.layout import MOST_WORD, widths_word
 from pcedge.drivers.rtl_image import RTL_MAGIC
 from pcedge.errors import FormatError, WidthError
 from pcedge.export.program.packing import Column, Field, PackedTable
+from pcedge.export.project.manifest import BUILT_JOBS
 from pcedge.export.rtl.lowering import FIELDS, OWN_CYCLES, SHARED_CYCLES, RtlImage, lower_rtl
 from pcedge.export.rtl.params import Layout, bits_of, memories_of, sizes_of, step_widths, variable_widths
 from pcedge.export.rtl.size import RtlSize
@@ -92,17 +93,21 @@ class RtlCapacity:
 
     def as_dict(self) -> dict[str, object]:
         """Give all numbers by name, for a manifest."""
-        return {"size": asdict(self.size), "widths": self.widths.as_dict(), "sizes": self.sizes}
+        size = {name: int(value) for name, value in asdict(self.size).items()}
+        return {"size": size, "widths": self.widths.as_dict(), "sizes": self.sizes}
 
 
-def capacity_of(sources: Sequence[IntegerCircuit | Program], size: RtlSize) -> RtlCapacity:
+def capacity_of(
+    sources: Sequence[IntegerCircuit | Program], size: RtlSize, jobs: Sequence[str] = BUILT_JOBS
+) -> RtlCapacity:
     """Find the least capacity that has room for every one of some circuits.
 
     Raises:
         WidthError: they differ in a width that an engine fixes.
         NotStructuredError: a circuit cannot be coded.
     """
-    images = [lower_rtl(source, size) for source in sources]
+    size = replace(size, shared_product=bool(size.shared_product))
+    images = [lower_rtl(source, size, jobs=jobs) for source in sources]
     first = images[0].circuit.widths
     limits = dict(first.as_dict())
     for image in images:
@@ -179,11 +184,12 @@ def capacity_from(saved: object, where: str = "manifest.json") -> RtlCapacity:
             raise ValueError(f"it must have size, widths and sizes, got {shown(saved)}")
         for name, table in saved.items():
             if not isinstance(table, Mapping) or any(
-                type(n) is not int or not 0 <= n <= MOST_WORD for n in table.values()
+                n is not None and (not isinstance(n, int) or not 0 <= n <= MOST_WORD) for n in table.values()
             ):
                 raise ValueError(f"{name} must be a table of whole numbers, got {shown(table)}")
         sizes = dict(saved["sizes"])
-        size = RtlSize(**{field.name: saved["size"][field.name] for field in fields(RtlSize)})
+        chosen = {field.name: saved["size"][field.name] for field in fields(RtlSize)}
+        size = RtlSize(**chosen | {"shared_product": bool(chosen["shared_product"])})
         capacity = RtlCapacity(size, Widths(**saved["widths"]), sizes)
         expected = _row_bits(step_widths(sizes)), _row_bits(variable_widths(sizes))
         if (sizes["STEP_WIDTH"], sizes["VARIABLE_WIDTH"]) != expected:

@@ -68,7 +68,9 @@ class _Run:
         self.coder: Coder = self.results
         self.encoder: Encoder | None = None
         self.decoder: Decoder | None = None
-        self.symbols: Symbols = SymbolsIn([count * variables for count in records], variables, picks["symbols_in"])
+        self.symbols: Symbols = SymbolsIn(
+            [count * variables for count in records], variables, calendar, picks["symbols_in"]
+        )
         if coded is not None and job == "encode":
             self.coder = self.encoder = Encoder(coded, calendar, picks, self.asks)
         elif coded is not None:
@@ -245,8 +247,11 @@ class _Run:
     # ---- units: a step's vector asks for the port when its last row is there
 
     def _take(self, unit: Unit) -> tuple[int, Work]:
-        self.credit[unit] += 1
+        self.calendar.at(self.calendar.now + timing.CREDITED, self._credited, unit)
         return self.queues[unit].popleft()
+
+    def _credited(self, unit: Unit) -> None:
+        self.credit[unit] += 1
 
     def _mix(self, now: int) -> None:
         stream, work = self._take(Unit.MIX)

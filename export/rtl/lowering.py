@@ -13,7 +13,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import UsageError
 from pcedge.export.program.packing import Column, PackedTable, pack
-from pcedge.export.project.manifest import BUILT_JOBS
+from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
 from pcedge.export.rtl.rows import Integers, RowPlaces, Shape, place_rows
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
@@ -71,7 +71,7 @@ class RtlImage:
 
     program: Program
     size: RtlSize
-    #: of `BUILT_JOBS`, in their order
+    #: of `EVERY_JOB`, in their order
     jobs: tuple[str, ...]
     #: rows of both programs, each ended by an END, and what each of `FIELDS` is in them
     steps: PackedTable
@@ -135,14 +135,14 @@ def lower_rtl(
         source: the circuit, or its program.
         size: of the engine.
         lift: weights are multiplied by 2^lift.
-        jobs: of `BUILT_JOBS`, those that it is built for.
+        jobs: of `EVERY_JOB`, those that it is built for.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
         UsageError: a vector that may be revived is read in parts; a job is none, or there is none.
     """
-    if not jobs or set(jobs) - set(BUILT_JOBS):
-        raise UsageError(f"jobs must be some of {', '.join(BUILT_JOBS)}, got {', '.join(jobs) or 'none'}")
+    if not jobs or set(jobs) - set(EVERY_JOB):
+        raise UsageError(f"jobs must be some of {', '.join(EVERY_JOB)}, got {', '.join(jobs) or 'none'}")
     program = Program.of(source).with_given(())
     circuit = program.circuit
     _ = circuit.tree
@@ -150,7 +150,9 @@ def lower_rtl(
     rows: list[dict[str, int]] = []
     places = []
     starts = []
-    codes = set(jobs) - {"likelihood"}
+    if "score" in jobs and "likelihood" not in jobs:
+        raise UsageError(f"score must go with likelihood, got {', '.join(jobs)}")
+    codes = set(jobs) - {"likelihood", "score"}
     for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))
         if not runs:
@@ -166,7 +168,7 @@ def lower_rtl(
         for name in FIELDS
     }
     even, odd, variables = _tables(circuit, memories.numbers)
-    chosen = tuple(job for job in BUILT_JOBS if job in jobs)
+    chosen = tuple(job for job in EVERY_JOB if job in jobs)
     return RtlImage(
         program, size, chosen, pack(columns), columns, (starts[0], starts[1]),
         _stacked(memories.tiles.parts, size.macs),

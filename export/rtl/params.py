@@ -12,7 +12,7 @@ from pcedge.arithmetic import ceil_log2
 from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, INFO_NAMES, INFO_WORDS, REGISTERS, Job
 from pcedge.drivers.layout import MOST_WORD
 from pcedge.export.program.packing import PackedTable
-from pcedge.export.project.manifest import BUILT_JOBS
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.export.rtl.lowering import Kind, RtlImage
 from pcedge.export.rtl.top import info_words
 from pcedge.schedule.steps import Zeros
@@ -75,7 +75,8 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "ROW_ADDRESS_BITS": bits_of(image.rows * size.streams), "MOST_ROWS": image.most_rows,
         "ROW_COUNT_BITS": max(1, image.most_rows.bit_length()), "BLOCK_BITS": max(1, int(blocks).bit_length()),
         "STEPS": image.steps.rows, "STEP_BITS": bits_of(image.steps.rows), "STEP_WIDTH": max(1, image.steps.row_bits),
-        "LIKELIHOOD_START": image.starts[0], "CODE_START": image.starts[1], "RELOAD": 0, "LIFT_BITS": 5,
+        "LIKELIHOOD_START": image.starts[0], "CODE_START": image.starts[1],
+        "RELOAD": 0, "LIFT_BITS": 5,
         "TILES": max(1, len(image.tiles)), "TILE_BITS": bits_of(len(image.tiles)),
         "LISTS": max(1, len(image.lists)), "LIST_BITS": bits_of(len(image.lists)),
         "POSITION_BITS": bits_of(image.most_rows * size.lanes),
@@ -89,7 +90,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "KEEPS": int(circuit.tails), "HAS_TAILS": int(len(image.tails) > 0),
         "HAS_LISTS": int(len(image.lists) > 0),
         "HAS_ALIGN": int((image.columns["kind"].values == Kind.ALIGN).any()),
-        **{f"HAS_{job.upper()}": int(job in image.jobs) for job in BUILT_JOBS},
+        **{f"HAS_{job.upper()}": int(job in image.jobs) for job in EVERY_JOB},
         "HAS_SEARCH": int(bool({"decode", "sample"} & set(image.jobs))),
         "HAS_CODE": int(bool({"encode", "decode", "sample"} & set(image.jobs))),
         "SHARED_PRODUCT": int(image.shared_product), "PASS_GAP": image.pass_gap,

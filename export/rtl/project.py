@@ -44,9 +44,8 @@ def write_rtl(
     target: str = RTL,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(
-        plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target), out
-    )
+    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target)
+    return write_plan(plan, out)
 
 
 def plan_rtl(
@@ -62,7 +61,8 @@ def plan_rtl(
         records: data for the golden vectors, (N, …); None draws some from the circuit.
         reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
         fit: with `reload`, further circuits that the memories must have room for.
-        jobs: what the engine is built for, of likelihood, encode, decode, sample; it ends the others with BAD_JOB.
+        jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
+            the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
 
     Raises:
@@ -74,10 +74,10 @@ def plan_rtl(
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
-    if reload and tuple(jobs) != BUILT_JOBS:
+    if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
     image = lower_rtl(engine.program, size, jobs=jobs)
-    capacity = capacity_of([engine.program, *fit], size) if reload else None
+    capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]
     if not len(given):
@@ -126,7 +126,7 @@ def _params(image: RtlImage, capacity: RtlCapacity | None) -> str:
 def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]:
     """Give the header and the sources that a module is made of for some jobs, itself too, by the files' names."""
     left_out = {
-        "pc_coder": set(jobs) == {"likelihood"},
+        "pc_coder": set(jobs) <= {"likelihood", "score"},
         "pc_encoders": "encode" not in jobs,
         "pc_decoders": not {"decode", "sample"} & set(jobs),
         "pc_search": not {"decode", "sample"} & set(jobs),

@@ -29,14 +29,15 @@ class Symbols(Protocol):
 class SymbolsIn:
     """Records that come in: one word a cycle, of one stream."""
 
-    def __init__(self, words: Sequence[int], variables: int, picks: Pick) -> None:
+    def __init__(self, words: Sequence[int], variables: int, calendar: Calendar, picks: Pick) -> None:
         """Begin with so many words of every stream."""
         self.ready = 0
-        self._left, self._variables, self._picks = list(words), variables, picks
+        self._left, self._variables, self._calendar, self._picks = list(words), variables, calendar, picks
         self._count = [0] * len(words)
         self._full = [[False, False] for _ in words]
         self._side = [0] * len(words)
         self._other = [0] * len(words)
+        self._coming = 0
         self._wants = sum(1 << s for s, count in enumerate(words) if count)
 
     @property
@@ -54,7 +55,7 @@ class SymbolsIn:
         bit = 1 << stream
         full = self._full[stream]
         self.ready = self.ready | bit if full[self._side[stream]] else self.ready & ~bit
-        wants = self._left[stream] and not full[self._other[stream]]
+        wants = self._left[stream] and not full[self._other[stream]] and not self._coming & bit
         self._wants = self._wants | bit if wants else self._wants & ~bit
 
     def cycle(self, now: int, read: bool) -> bool:
@@ -62,14 +63,20 @@ class SymbolsIn:
         if not self._wants:
             return False
         stream = self._picks.take(self._wants)
+        self._coming |= 1 << stream
+        self._wants &= ~(1 << stream)
+        self._calendar.at(now + timing.WORD, self._came, stream)
+        return True
+
+    def _came(self, stream: int) -> None:
+        self._coming &= ~(1 << stream)
         self._left[stream] -= 1
         self._count[stream] += 1
         if self._count[stream] == self._variables:
             self._count[stream] = 0
             self._full[stream][self._other[stream]] = True
             self._other[stream] ^= 1
-            self._update(stream)
-        return True
+        self._update(stream)
 
 
 class SymbolsOut:

@@ -25,8 +25,9 @@ ISSUE = 5
 ISSUED = 2
 #: from what a step waits for to the pick of it
 MAY = 1
-#: steps that wait at a unit
+#: steps that wait at a unit, and from a unit's take of one to the pick that knows of it
 CREDIT = 2
+CREDITED = 1
 
 # ---- pc_writer
 #: vectors that a writer takes at a time
@@ -76,6 +77,8 @@ PROBED, TAKEN = 6, 10
 PASSES = 3
 
 # ---- pc_symbols
+#: from the pick of a stream whose word comes in to its next one
+WORD = 1
 #: from a pass that is taken to the read of its symbol
 SYMBOL = 1
 #: from the read of a decoder's symbol to the output, and until the stream's next one may be read

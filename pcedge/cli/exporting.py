@@ -92,8 +92,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(
     "--jobs",
-    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, with commas "
-    "between them; it refuses the others.  [default: all]",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
+    "commas between them; it refuses the others.  [default: all but score]",
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
@@ -293,7 +293,7 @@ def _export_rtl(
     fit: list[IntegerCircuit] | None, jobs: str | None,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
-    from pcedge.export.project.manifest import BUILT_JOBS
+    from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
@@ -305,7 +305,7 @@ def _export_rtl(
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
-        "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in BUILT_JOBS if job in built],
+        "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 

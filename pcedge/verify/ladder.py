@@ -55,9 +55,9 @@ RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
 #: streams, `rtl` the engine in SystemVerilog by Verilator, or the unrolled kernel of a project that has one, `netlist`
-#: what synthesis makes of that engine, `unrolled` C simulation of a small circuit's unrolled kernel, `predictor` that of
-#: a circuit's predictor stage, `native` the native engine, which is skipped where there is no library, `mcu` the program
-#: in C99 on emulated microcontrollers
+#: what synthesis makes of that engine, `unrolled` C simulation of a small circuit's unrolled kernel, `predictor` that
+#: of a circuit's predictor stage, `native` the native engine, which is skipped where there is no library, `mcu` the
+#: program in C99 on emulated microcontrollers
 MORE_RUNGS = ("engine", "rtl", "netlist", "unrolled", "predictor", "native", "mcu")
 
 #: the engine that is compared where no project is given

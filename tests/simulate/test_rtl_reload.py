@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from helpers.commands import run
 from helpers.engine import CIRCUITS
+from helpers.nightly import cases
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
-from strategies import make_circuit
+from strategies import SHARPNESS, TREES, make_circuit, shuffled_order, steep
 
 from pcedge.drivers.contract import DIGEST_WORDS, IMAGE_NAMES, Job, Status
 from pcedge.drivers.device import Device
@@ -22,6 +23,7 @@ from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import FormatError, ToolError, UsageError, WidthError
 from pcedge.export import RtlSize, write_onnx, write_rtl
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_from, capacity_of, rtl_image_words
+from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.rtl import RtlProject
 
@@ -86,6 +88,39 @@ def test_one_engine_is_every_circuit(project: RtlProject, capacity: RtlCapacity)
                 assert device.info.floor == circuit.floor
                 all_jobs(device, engine, engine.sample(7, seed=1))
                 assert_array_equal(device.read_back(len(image)), image)
+
+
+def drawn(seed: int) -> IntegerCircuit:
+    """Draw a circuit of any shape and of any widths that circuits of one engine need not share."""
+    dice = np.random.default_rng([20, seed])
+    variables, states, symbols = (int(dice.integers(low, high)) for low, high in ((1, 13), (1, 7), (2, 18)))
+    circuit = make_circuit(seed, variables, states, symbols, TREES[seed % len(TREES)], SHARPNESS[seed % len(SHARPNESS)])
+    if dice.random() < 0.2:
+        circuit = steep(circuit, 8)
+    order = shuffled_order(circuit, seed) if dice.random() < 0.5 else None
+    config = QuantizationConfig(
+        weight_bits=int(dice.integers(2, 13)), leaf_bits=11, state_bits=13, coder="wide",
+        floor=[None, 1, 7][int(dice.integers(3))], leaf_masters=[None, None, 1, 3][int(dice.integers(4))],
+        tails=bool(dice.integers(2)),
+    )  # fmt: skip
+    return quantize(circuit, config, order=order)
+
+
+@pytest.mark.parametrize(
+    ("count", "size"),
+    cases([(12, RtlSize(4, 2, 2, 2))], [(12, RtlSize(4, 2, 2, 2)), (500, RtlSize(16, 5, 8, 4))]),
+)
+def test_drawn_circuits_through_one_build(count: int, size: RtlSize, tmp_path: Path) -> None:
+    """Every job of every circuit, with stalls and without; numbers say which, for the build has room for all."""
+    circuits = [drawn(seed) for seed in range(count)]
+    built = RtlProject(write_rtl(circuits[0], tmp_path / "p", size=size, reload=True, fit=circuits[1:]))
+    room = capacity_from(built.manifest.table["capacity"])
+    with built.device() as device, built.device((110, 6)) as stalled:
+        for number, circuit in enumerate(circuits):
+            engine, one = ReferenceEngine(circuit), stalled if number % 2 else device
+            one.load(rtl_image_words(circuit, room))
+            records = np.random.default_rng(number).integers(0, circuit.cardinalities, (9, len(circuit.order)))
+            all_jobs(one, engine, np.concatenate([engine.sample(2 + number % 7, seed=number), records]))
 
 
 def test_golden_vectors_and_manifest(project: RtlProject, capacity: RtlCapacity) -> None:

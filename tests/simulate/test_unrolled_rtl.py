@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.commands import run
 from helpers.nightly import cases
+from helpers.paths import SHARED
 from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit, steep
@@ -20,6 +21,7 @@ from pcedge.errors import FormatError, MismatchError
 from pcedge.export import write_onnx, write_unrolled_rtl
 from pcedge.export.project.manifest import MANIFEST
 from pcedge.export.unrolled.project import results
+from pcedge.importers import import_circuit
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.projects import simulators
@@ -85,6 +87,13 @@ class TestCircuits:
         found = project.run(records)
         assert (found[:, 0] != 0).tolist() == [True, True, False, True]
         assert found[2, 2] == 2**32 - 1
+
+    @pytest.mark.parametrize("name", cases((), ("NIPS5", "NIPS10", "NIPS20", "NLTCS_200", "NIPS80")))
+    def test_spns(self, name: str, tmp_path: Path) -> None:
+        path = SHARED / f"spn/{name}.spn"
+        if not path.exists():
+            pytest.skip(f"{path} does not exist; PCEDGE_SHARED_DATA names the folder of the data")
+        check(quantize(import_circuit(path).circuit), tmp_path / "p", adders="auto")
 
     @pytest.mark.parametrize("latency", cases((9,), (2, 9)))
     def test_latency_is_what_was_asked_for(self, latency: int, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ module pc_coder #(
     floors_of = RELOAD != 0 ? (P + 1)'(symbols * floors) : '0;
     for (int at = 0; at <= P; at = at + 1) if (RELOAD == 0 && ((FLOOR >> at) & 1) != 0) floors_of = floors_of + (symbols << at);
   endfunction
-  logic interval_valid, interval_ready, interval_probe, interval_beyond;
-  logic [STREAM_BITS-1:0] interval_stream;
+  logic interval_valid, interval_ready, interval_probe, interval_beyond, early_valid, early_probe, early_beyond;
+  logic [STREAM_BITS-1:0] interval_stream, early_stream;
   logic [P:0] interval_start, interval_end;
   logic interval_ask, encoder_ask, decoder_ask;
   logic [FIRST_BITS-1:0] interval_first;
@@ -100,7 +100,8 @@ module pc_coder #(
       .clk(clk), .rst(rst || start), .in_valid(weighed_1), .in_ready(interval_ready),
       .in_tag({of_1.beyond, of_1.probe, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
       .in_below(below_1), .in_floors(floors_1), .in_floor(floors), .out_valid(interval_valid),
-      .out_tag({interval_beyond, interval_probe, interval_stream}), .out_start(interval_start),
+      .out_tag({interval_beyond, interval_probe, interval_stream}), .early_valid(early_valid),
+      .early_tag({early_beyond, early_probe, early_stream}), .out_start(interval_start),
       .out_end(interval_end), .ask(interval_ask), .ask_first(interval_first), .ask_second(interval_second),
       .product(product));
   if (SHARED) begin : g_shared
@@ -129,8 +130,8 @@ module pc_coder #(
     pc_encoders encoders (
         .clk(clk), .rst(rst), .start(start), .encodes(encodes), .opens(opens),
         .lane_ends(encoding ? lane_ends : '0), .interval_valid(interval_valid && encoding),
-        .interval_stream(interval_stream), .interval_start(interval_start), .interval_end(interval_end),
-        .others_ask(interval_ask), .coded_valid(encoded), .coded_stream(encoded_stream), .out_valid(out_valid),
+        .early_valid(early_valid), .early_stream(early_stream), .interval_start(interval_start),
+        .interval_end(interval_end), .others_ask(interval_ask), .coded_valid(encoded), .coded_stream(encoded_stream), .out_valid(out_valid),
         .out_ready(out_ready), .out_data(out_data), .out_last(out_last), .idle(encoders_idle), .ask(encoder_ask),
         .ask_first(encoder_first), .ask_second(encoder_second), .product(product[2*P:0]));
   end else begin : g_no_encode
@@ -150,7 +151,8 @@ module pc_coder #(
     pc_decoders decoders (
         .clk(clk), .rst(rst), .start(start), .decodes(decodes), .opens(opens), .checks(checking),
         .lane_ends(decoding ? lane_ends : '0), .interval_valid(interval_valid && decoding),
-        .interval_take(!interval_probe), .interval_stream(interval_stream), .interval_start(interval_start),
+        .interval_take(!interval_probe), .early_valid(early_valid), .early_stream(early_stream),
+        .interval_start(interval_start),
         .interval_end(interval_end), .others_ask(interval_ask), .probe_valid(probe_valid), .probe_stream(probe_stream),
         .probe_reached(probe_reached), .coded_valid(decoded), .coded_stream(decoded_stream), .ready(loaded),
         .room(filled), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data), .in_last(in_last),
@@ -172,6 +174,7 @@ module pc_coder #(
     wire unused = &{1'b0, decodes, checking, search_valid, search, takes, in_valid, in_data, in_last, interval_probe,
                     interval_beyond};
   end
+  wire unused_tags = &{1'b0, early_beyond, early_probe, interval_stream};
   assign ready = decoding ? loaded : '1;
   assign room = decoding ? filled : '1;
   always_ff @(posedge clk) begin

@@ -2,7 +2,7 @@
 // streams (docs/rtl.md, Coding).
 //
 // Ports    start, decodes: a job begins, it decodes; opens: streams that have records; checks: lanes must be an encoder's.
-//          lane_ends: a stream's last symbol is coded. interval_*: a bound to compare with, or with take a symbol's
+//          lane_ends: a stream's last symbol is coded. early_*: of whom an interval comes in the next cycle. interval_*: a bound to compare with, or with take a symbol's
 //          interval, with SHARED_PRODUCT the end a cycle later. others_ask: another one asks for a product in this cycle.
 //          probe_*: what a comparison said. coded_valid, coded_stream: an interval is taken. ready: the stream may begin a
 //          record; room: it may code a symbol. in_*: bytes of lanes, a word each. ask_*, product: pc_range_locate's.
@@ -20,7 +20,8 @@ module pc_decoders #(
     input logic [STREAMS-1:0] lane_ends,
     input logic interval_valid,
     input logic interval_take,
-    input logic [STREAM_BITS-1:0] interval_stream,
+    input logic early_valid,
+    input logic [STREAM_BITS-1:0] early_stream,
     input logic [P:0] interval_start,
     input logic [P:0] interval_end,
     input logic others_ask,
@@ -50,27 +51,33 @@ module pc_decoders #(
   logic [STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
     for (int s = 0; s < STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
-  logic load, load_some;
-  logic [STREAMS-1:0] load_unused;
+  logic load, load_some, load_waits;
+  logic [STREAMS-1:0] load_chosen;
   logic [STREAM_BITS-1:0] load_stream;
   pc_pick #(.COUNT(STREAMS)) load_pick (
-      .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole), .take(load), .some(load_some),
-      .chosen(load_unused), .place(load_stream));
+      .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole & ~load_now), .take(load), .some(load_some),
+      .chosen(load_chosen), .place(load_stream));
   logic locate_ready;
-  // a load goes where no interval does, and asks for no product
-  assign load = load_some && !interval_valid && locate_ready && !others_ask;
-  wire [STREAM_BITS-1:0] at_stream = interval_valid ? interval_stream : load_stream;
-  logic [P-1:0] next_bytes;
+  // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
+  logic [STREAMS-1:0] load_now;
+  wire [STREAM_BITS-1:0] at_stream = early_valid ? early_stream : load_stream;
+  logic [P-1:0] found_bytes, next_bytes;
   always_comb begin
-    next_bytes = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == at_stream) next_bytes = window[s*P+:P];
+    found_bytes = '0;
+    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
   end
+  always_ff @(posedge clk) begin
+    next_bytes <= found_bytes;
+    load_waits <= load_some && !early_valid && !rst && !start;
+    load_now <= load_some && !early_valid && !rst && !start ? load_chosen : '0;
+  end
+  assign load = load_waits && locate_ready && !others_ask;
   logic took, took_left;
   logic [STREAM_BITS-1:0] took_stream;
   logic [1:0] took_used;
   logic [P-1:0] read_unit_unused;
   logic [2*P-1:0] read_offset_unused;
-  pc_range_decoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS), .SHARED(SHARED_PRODUCT != 0)) decoder (
+  pc_range_decoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || load), .in_ready(locate_ready), .in_stream(at_stream),
       .in_operation(!interval_valid ? 2'd2 : interval_take ? 2'd1 : 2'd0), .in_start(interval_start),
       .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid),
@@ -100,7 +107,7 @@ module pc_decoders #(
           have[2*s+:2] <= have[2*s+:2] + 1'b1;
         end
       end
-      if (load && STREAM_BITS'(s) == load_stream) loading[s] <= 1'b1;
+      if (load && load_now[s]) loading[s] <= 1'b1;
       if (took && STREAM_BITS'(s) == took_stream) begin
         window[s*P+:P] <= window[s*P+:P] << {took_used, 3'd0};
         if (took_used > have[2*s+:2]) begin

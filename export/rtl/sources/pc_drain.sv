@@ -34,7 +34,7 @@ module pc_drain (
   always_ff @(posedge clk) begin
     if (busy && counts) begin
       case (job_now)
-        JOB_LIKELIHOOD, JOB_ENCODE: left <= here;
+        JOB_LIKELIHOOD, JOB_ENCODE, JOB_SCORE: left <= here;
         JOB_DECODE, JOB_SAMPLE, JOB_UNPACK: left <= 32'(here != '0);
         JOB_PACK: left <= here == '0 ? '0 : here + 1'b1;
         JOB_LOAD: left <= 32'(stream == '0);

@@ -3,7 +3,8 @@
 // A stream's digits wait in a place of their own until its output has room, so a stream that is not read holds no other.
 //
 // Ports    start, encodes: a job begins, it encodes; opens: streams that have records. lane_ends: a stream's last symbol is
-//          coded. interval_*: a symbol's, with SHARED_PRODUCT the end a cycle later. others_ask: another one asks for a
+//          coded. early_*: of whom a symbol's interval comes in the next cycle. interval_*: it, with SHARED_PRODUCT
+//          the end a cycle later. others_ask: another one asks for a
 //          product in this cycle. coded_valid, coded_stream: a symbol's digits are on their way. out_*: bytes of lanes.
 //          idle: all lanes are out. ask_*, product: pc_range_narrow's.
 `include "pc_types.svh"
@@ -17,7 +18,8 @@ module pc_encoders #(
     input logic [STREAMS-1:0] opens,
     input logic [STREAMS-1:0] lane_ends,
     input logic interval_valid,
-    input logic [STREAM_BITS-1:0] interval_stream,
+    input logic early_valid,
+    input logic [STREAM_BITS-1:0] early_stream,
     input logic [P:0] interval_start,
     input logic [P:0] interval_end,
     input logic others_ask,
@@ -35,18 +37,23 @@ module pc_encoders #(
 );
   // ---- ranges: a flush goes where no interval does, and asks for no product
   logic [STREAMS-1:0] flushes, digits, open_lanes, flush_unused, carry_unused;
-  logic flush, flush_some, narrow_ready;
-  logic [STREAM_BITS-1:0] flush_stream;
+  logic flush, flush_some, flush_waits, narrow_ready;
+  logic [STREAM_BITS-1:0] flush_stream, flush_stream_1;
   pc_pick #(.COUNT(STREAMS)) flush_pick (
       .clk(clk), .rst(rst), .ask(flushes), .take(flush), .some(flush_some), .chosen(flush_unused), .place(flush_stream));
-  assign flush = flush_some && !interval_valid && narrow_ready && !others_ask;
+  // its stream is said a cycle ahead, as an interval's is; where it meets another's product then, it comes again
+  always_ff @(posedge clk) begin
+    flush_waits <= flush_some && !early_valid && !flush_waits && !rst && !start;
+    flush_stream_1 <= flush_stream;
+  end
+  assign flush = flush_waits && narrow_ready && !others_ask;
   logic moved, moved_flush, moved_carry;
   logic [STREAM_BITS-1:0] moved_stream;
   logic [1:0] moved_count;
   logic [P-1:0] moved_bytes;
-  pc_range_encoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS), .SHARED(SHARED_PRODUCT != 0)) encoder (
+  pc_range_encoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) encoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || flush), .in_ready(narrow_ready),
-      .in_stream(interval_valid ? interval_stream : flush_stream), .in_flush(!interval_valid),
+      .in_stream(early_valid ? early_stream : flush_stream), .in_flush(!interval_valid),
       .in_start(interval_start), .in_end(interval_end), .out_valid(moved), .out_stream(moved_stream),
       .out_flush(moved_flush), .out_count(moved_count), .out_carry(moved_carry), .out_bytes(moved_bytes), .ask(ask),
       .ask_first(ask_first), .ask_second(ask_second), .product(product));
@@ -60,19 +67,32 @@ module pc_encoders #(
   logic [STREAMS-1:0] out_room;
   pc_pick #(.COUNT(STREAMS)) carry_pick (
       .clk(clk), .rst(rst), .ask(digits & out_room), .take(carry_take), .some(carry_some), .chosen(carry_unused), .place(carry_stream));
-  assign carry_take = carry_some && carry_ready;
-  logic carry_flush, carry_carry;
-  logic [1:0] carry_count;
-  logic [P-1:0] carry_bytes;
-  assign {carry_flush, carry_carry, carry_count, carry_bytes} = waiting[carry_stream];
-  logic byte_valid, byte_ready, byte_last;
-  logic [STREAM_BITS-1:0] byte_stream;
-  logic [7:0] byte_out;
+  // one operation stands before pc_carry, a byte or two behind it
+  logic front_valid, front_flush, front_carry;
+  logic [STREAM_BITS-1:0] front_stream;
+  logic [1:0] front_count;
+  logic [P-1:0] front_bytes;
+  assign carry_take = carry_some && !front_valid;
+  always_ff @(posedge clk) begin
+    if (carry_take || carry_ready) front_valid <= carry_take;
+    if (carry_take) begin
+      {front_flush, front_carry, front_count, front_bytes} <= waiting[carry_stream];
+      front_stream <= carry_stream;
+    end
+    if (rst || start) front_valid <= 1'b0;
+  end
+  logic back_valid, back_ready, back_last, byte_valid, byte_ready, byte_last;
+  logic [STREAM_BITS-1:0] back_stream, byte_stream;
+  logic [7:0] back_out, byte_out;
   pc_carry #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS)) carry (
-      .clk(clk), .rst(rst || start), .in_valid(carry_some), .in_ready(carry_ready), .in_stream(carry_stream),
-      .in_flush(carry_flush), .in_count(carry_count), .in_carry(carry_carry), .in_bytes(carry_bytes),
-      .out_valid(byte_valid), .out_ready(byte_ready), .out_stream(byte_stream), .out_byte(byte_out),
-      .out_last(byte_last));
+      .clk(clk), .rst(rst || start), .in_valid(front_valid), .in_ready(carry_ready), .in_stream(front_stream),
+      .in_flush(front_flush), .in_count(front_count), .in_carry(front_carry), .in_bytes(front_bytes),
+      .out_valid(back_valid), .out_ready(back_ready), .out_stream(back_stream), .out_byte(back_out),
+      .out_last(back_last));
+  pc_fifo #(.WIDTH(STREAM_BITS + 9), .DEPTH(2)) back (
+      .clk(clk), .rst(rst || start), .in_valid(back_valid), .in_ready(back_ready),
+      .in({back_stream, back_last, back_out}), .out_valid(byte_valid), .out_ready(byte_ready),
+      .out({byte_stream, byte_last, byte_out}));
   logic [STREAMS-1:0] byte_readies;
   for (genvar s = 0; s < STREAMS; ++s) begin : g_bytes
     logic byte_in;
@@ -100,7 +120,7 @@ module pc_encoders #(
       if (carry_take && STREAM_BITS'(s) == carry_stream) digits[s] <= 1'b0;
       if (moved && STREAM_BITS'(s) == moved_stream) digits[s] <= 1'b1;
       if (lane_ends[s]) flushes[s] <= 1'b1;
-      if (flush && STREAM_BITS'(s) == flush_stream) flushes[s] <= 1'b0;
+      if (flush && STREAM_BITS'(s) == flush_stream_1) flushes[s] <= 1'b0;
       if (out_valid[s] && out_ready[s] && out_last[s]) open_lanes[s] <= 1'b0;
       if (start) open_lanes[s] <= encodes && opens[s];
     end

@@ -33,7 +33,7 @@ module pc_engine #(
   logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
   assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
-  wire starts_likelihood = HAS_LIKELIHOOD != 0 && job == LIKELIHOOD;
+  wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
   wire starts_decoding = (HAS_DECODE != 0 && job == DECODE) || (HAS_SAMPLE != 0 && job == SAMPLE);
   wire has_work = starts_likelihood || starts_encoding || starts_decoding;
@@ -98,17 +98,17 @@ module pc_engine #(
   logic signed [31:0] a_exponent, b_exponent;
   logic [2:0] task_valid, task_taken;
   task_t task_out;
-  logic result_valid, record_done, scheduler_idle;
-  logic [STREAM_BITS-1:0] result_stream, record_stream;
+  logic result_valid, scheduler_idle;
+  logic [STREAM_BITS-1:0] result_stream;
+  logic [STREAMS-1:0] record_done;
   logic [STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
       .clk(clk), .rst(rst), .start(works), .code(!starts_likelihood), .code_start(code_start), .records(records),
-      .opens(opens), .ready(ready), .coded(coded),
+      .opens(opens), .side(side), .ready(ready), .coded(coded),
       .room(room), .step_address(step_address), .step_data(step_data), .a_slot(a_slot), .a_exponent(a_exponent),
       .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken), .more(more),
-      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done),
-      .record_stream(record_stream), .lane_ends(lane_ends), .idle(scheduler_idle));
+      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done), .lane_ends(lane_ends), .idle(scheduler_idle));
 
   // ---- a queue of steps before every unit
   task_t mix_task, vector_task, table_task;
@@ -123,7 +123,8 @@ module pc_engine #(
   pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) table_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[2]), .in_ready(queue_ready_unused[2]), .in(task_out),
       .out_valid(table_some), .out_ready(table_take), .out(table_task));
-  assign task_taken = {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
+  always_ff @(posedge clk)
+    task_taken <= rst ? '0 : {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
 
   // ---- rows and exponents
   logic [STREAM_BITS-1:0] write_stream;
@@ -277,7 +278,7 @@ module pc_engine #(
   logic symbols_empty, frame, found;
   logic [STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
-  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE);
+  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
   logic [STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
@@ -285,7 +286,7 @@ module pc_engine #(
       .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
       .in_valid(takes_records ? in_valid : '0),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
-      .record_done(record_done), .record_stream(record_stream), .read(symbol_read),
+      .record_done(record_done), .read(symbol_read),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
       .write(found), .write_stream(found_stream), .write_variable(found_variable), .write_symbol(found_symbol),
       .out_valid(symbols_out_valid), .out_ready(decodes ? out_ready : '0), .out_data(symbols_out),
@@ -297,18 +298,11 @@ module pc_engine #(
   logic [STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
   logic [STREAMS*8-1:0] coder_out;
   logic coder_idle, searches;
-  wire [STREAM_BITS-1:0] step_stream = table_task.stream;
-  logic step_side;
-  always_comb begin
-    step_side = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == step_stream) step_side = side[s];
-  end
   wire is_interval = table_task.step.kind == KIND_INTERVAL;
   assign step_pass.probe = 1'b0;
   assign step_pass.weigh = is_interval;
   assign step_pass.leaf = !is_interval || table_task.step.flag;
   assign step_pass.given = 1'b0;
-  assign step_pass.side = step_side;
   assign step_pass.symbol = '0;
   assign step_pass.work = table_task;
   assign searches = decodes && is_interval;  // a decoder finds the symbol first
@@ -342,8 +336,22 @@ module pc_engine #(
   assign in_ready = decodes ? coder_in_ready | drain_ready
       : takes_records ? symbols_in_ready | drain_ready : STREAMS'(load_in_ready) | drain_ready;
 
-  // ---- likelihoods: two words a record
-  logic [STREAMS-1:0] result_waits, result_half;
+  // ---- likelihoods: two words a record; scores: one, which takes the second one's place
+  logic [STREAMS-1:0] result_waits, result_half, result_ready;
+  logic scored;
+  logic [STREAM_BITS-1:0] score_stream;
+  logic [31:0] score;
+  wire scores = HAS_SCORE != 0 && job_now == JOB_SCORE;
+  if (HAS_SCORE != 0) begin : g_score
+    pc_score #(.STATE_BITS(STATE_BITS), .TAG_BITS(STREAM_BITS)) scorer (
+        .clk(clk), .rst(rst || start), .in_valid(result_valid && scores), .in_tag(result_stream),
+        .in_mantissa(result_mantissa), .in_exponent(result_exponent), .out_valid(scored), .out_tag(score_stream),
+        .out_score(score));
+  end else begin : g_no_score
+    assign scored = 1'b0;
+    assign score_stream = '0;
+    assign score = '0;
+  end
   logic [STREAMS*STATE_BITS-1:0] mantissas;
   logic [STREAMS*32-1:0] exponents;
   assign room = ~result_waits & coder_room;
@@ -351,8 +359,14 @@ module pc_engine #(
     for (int s = 0; s < STREAMS; s = s + 1) begin
       if (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream) begin
         result_waits[s] <= 1'b1;
+        result_ready[s] <= 1'b0;
         mantissas[s*STATE_BITS+:STATE_BITS] <= result_mantissa;
         exponents[s*32+:32] <= result_exponent;
+      end
+      if (scored && STREAM_BITS'(s) == score_stream) begin
+        result_ready[s] <= 1'b1;
+        result_half[s] <= 1'b1;
+        exponents[s*32+:32] <= score;
       end
       if (!codes && out_valid[s] && out_ready[s]) begin
         result_half[s] <= !result_half[s];
@@ -366,7 +380,8 @@ module pc_engine #(
   end
   for (genvar s = 0; s < STREAMS; ++s) begin : g_out
     wire image = RELOAD != 0 && s == 0 && load_out_valid;
-    assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s] : result_waits[s]);
+    assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s]
+        : result_waits[s] && (!scores || result_ready[s]));
     assign out_last[s] = image ? load_out_last
         : decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
     assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
@@ -377,7 +392,7 @@ module pc_engine #(
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame) bad_frame <= 1'b1;
-    if (busy && job_now <= SAMPLE && !not_loaded) cycles <= cycles + 1'b1;
+    if (busy && (job_now <= SAMPLE || scores) && !not_loaded) cycles <= cycles + 1'b1;
     if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty) && dropping == '0 &&
         !load_busy && !drain_busy)
       busy <= 1'b0;

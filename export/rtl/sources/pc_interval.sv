@@ -3,7 +3,7 @@
 //
 // Ports    in_valid, in_ready, in_tag, in_total, in_lower: q(x), in_upper: q(x + 1); in_below: x f, in_floors: V f,
 //          in_floor: f. out_valid, out_tag, out_start: b(x), out_end: b(x + 1); with SHARED out_end is a cycle later.
-//          With SHARED products are had from outside: of ask_first and ask_second when ask, product 4 cycles later.
+//          early_valid, early_tag: a cycle before. With SHARED products are had from outside: of ask_first and ask_second when ask, product 4 cycles later.
 // Widths   in_total SUM_BITS; in_lower, in_upper WEIGHTED_BITS = SUM_BITS + L; in_floor and in_floors P = SCALE_BITS;
 //          in_below, out_start, out_end P + 1.
 // Latency  21. Initiation interval 2, for both ends go through one pc_interval_bound: in_ready is zero in the cycle after
@@ -34,6 +34,8 @@ module pc_interval #(
     input  logic [   SCALE_BITS-1:0] in_floor,
     output logic                     out_valid,
     output logic [     TAG_BITS-1:0] out_tag,
+    output logic                     early_valid,
+    output logic [     TAG_BITS-1:0] early_tag,
     output logic [     SCALE_BITS:0] out_start,
     output logic [     SCALE_BITS:0] out_end,
     output logic                     ask,
@@ -141,14 +143,18 @@ module pc_interval #(
       .product(product)
   );
   assign out_end = bound;
-  pc_delay #(
+  pc_valid #(
       .WIDTH (TAG_BITS),
-      .CYCLES(SHARED ? 5 : 6)
+      .CYCLES(SHARED ? 4 : 5)
   ) tags (
       .clk(clk),
-      .in (scale_tag),
-      .out(out_tag)
+      .rst(rst),
+      .in_valid(scale_valid),
+      .in(scale_tag),
+      .out_valid(early_valid),
+      .out(early_tag)
   );
+  always_ff @(posedge clk) out_tag <= early_tag;
   if (SHARED) begin : g_shared
     logic [2:0] phase;
     logic phase_0;

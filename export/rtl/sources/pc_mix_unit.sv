@@ -42,11 +42,21 @@ module pc_mix_unit #(
   logic [ROW_ADDRESS_BITS-1:0] source;
   logic [TILE_BITS-1:0] tile;
   wire up = now.step.kind == KIND_UP;
-  wire [ROW_COUNT_BITS-1:0] columns = up ? now.step.a_rows : now.step.rows;
-  wire last_block = block == now.step.blocks - 1'b1;
-  wire last_column = column == columns - 1'b1;
+  logic [ROW_COUNT_BITS-1:0] columns, most_column;
+  logic [BLOCK_BITS-1:0] most_block;
+  wire last_block = block == most_block;
+  wire last_column = column == most_column;
+  wire [ROW_COUNT_BITS-1:0] columns_in = task_in.step.kind == KIND_UP ? task_in.step.a_rows : task_in.step.rows;
   wire last_source = up ? last_column : last_block;
-  wire last_beat = last_block && last_column;
+  logic [BLOCK_BITS+ROW_COUNT_BITS-1:0] left;  // beats
+  logic last_beat;
+  // a product as a sum, for yosys would take a multiplier
+  function automatic logic [BLOCK_BITS+ROW_COUNT_BITS-1:0] beats_of(
+      input logic [BLOCK_BITS-1:0] blocks, input logic [ROW_COUNT_BITS-1:0] columns_);
+    beats_of = '0;
+    for (int at = 0; at < ROW_COUNT_BITS; at = at + 1)
+      if (columns_[at]) beats_of = beats_of + ((BLOCK_BITS + ROW_COUNT_BITS)'(blocks) << at);
+  endfunction
   wire last_group = group == GROUP_BITS'(GROUPS - 1);
   assign task_ready = (!busy || last_beat) && free;
   assign reserve = task_valid && task_ready;
@@ -69,8 +79,12 @@ module pc_mix_unit #(
         if (last_block) column <= column + 1'b1;
       end
       if (last_beat) busy <= 1'b0;
+      left <= left - 1'b1;
+      last_beat <= left == (BLOCK_BITS + ROW_COUNT_BITS)'(2);
     end
     if (reserve) begin
+      left <= beats_of(task_in.step.blocks, columns_in);
+      last_beat <= task_in.step.blocks == BLOCK_BITS'(1) && columns_in == ROW_COUNT_BITS'(1);
       now <= task_in;
       busy <= 1'b1;
       block <= '0;
@@ -78,6 +92,9 @@ module pc_mix_unit #(
       group <= '0;
       source <= task_in.step.a;
       tile <= task_in.step.weights;
+      columns <= columns_in;
+      most_column <= columns_in - 1'b1;
+      most_block <= task_in.step.blocks - 1'b1;
     end
     if (rst) busy <= 1'b0;
   end

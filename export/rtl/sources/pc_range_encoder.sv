@@ -4,6 +4,7 @@
 // Ports    in_valid, in_ready, in_stream; in_start, in_end: the interval of 2^P; or in_flush: the lane ends, its last
 //          digit leaves, and the stream begins anew, as after a reset.
 //          out_valid, out_stream, out_flush: the operation is done; out_count, out_carry, out_bytes: pc_range_narrow's.
+//          With AHEAD in_stream comes a cycle before all else of an operation, and out_valid of its last one before that.
 // Latency  7. Initiation interval 2. A stream's next operation must come when the last one is out, at the earliest in the
 //          cycle after (asserted): a step in flight a stream keeps that by itself.
 module pc_range_encoder #(
@@ -11,6 +12,7 @@ module pc_range_encoder #(
     parameter  int STREAMS     = 8,
     parameter  int PART_BITS   = 18,
     parameter  bit SHARED      = 0,
+    parameter  bit AHEAD       = 0,
     localparam int STREAM_BITS = STREAMS > 1 ? $clog2(STREAMS) : 1
 ) (
     input  logic                   clk,
@@ -40,6 +42,24 @@ module pc_range_encoder #(
   logic [B-1:0] new_range;
   logic [B:0] new_low;
 
+  // the stream's state, of a stream that is known a cycle ahead from a register
+  logic [STREAM_BITS-1:0] at_stream;
+  logic [B-1:0] found_range, at_range;
+  logic [B:0] found_low, at_low;
+  assign found_range = fresh[in_stream] ? '1 : range_of[in_stream];
+  assign found_low = fresh[in_stream] ? '0 : low_of[in_stream];
+  if (AHEAD) begin : g_ahead
+    always_ff @(posedge clk) begin
+      at_stream <= in_stream;
+      at_range <= found_range;
+      at_low <= found_low;
+    end
+  end else begin : g_now
+    assign at_stream = in_stream;
+    assign at_range = found_range;
+    assign at_low = found_low;
+  end
+
   pc_range_narrow #(
       .SCALE_BITS(SCALE_BITS),
       .PART_BITS (PART_BITS),
@@ -50,9 +70,9 @@ module pc_range_encoder #(
       .rst(rst),
       .in_valid(in_valid),
       .in_ready(in_ready),
-      .in_tag(in_stream),
-      .in_low(fresh[in_stream] ? '0 : low_of[in_stream]),
-      .in_range(fresh[in_stream] ? '1 : range_of[in_stream]),
+      .in_tag(at_stream),
+      .in_low(at_low),
+      .in_range(at_range),
       .in_start(in_start),
       .in_end(in_end),
       .in_flush(in_flush),
@@ -83,10 +103,10 @@ module pc_range_encoder #(
   wire take = in_valid && in_ready;
   always_ff @(posedge clk) begin
     if (out_valid) busy[out_stream] <= 1'b0;
-    if (take) busy[in_stream] <= 1'b1;
+    if (take) busy[at_stream] <= 1'b1;
     if (rst) busy <= '0;
   end
-  wire known = 32'(in_stream) < STREAMS;
+  wire known = 32'(at_stream) < STREAMS;
   // with SHARED the end comes a cycle after the start
   logic narrows_1;
   logic [SCALE_BITS:0] start_1;
@@ -106,7 +126,7 @@ module pc_range_encoder #(
     begun <= begun || rst;
     if (!begun) assume (rst);
     else if (!rst) begin
-      assume (!take || (known && !busy[in_stream]));
+      assume (!take || (known && !busy[at_stream]));
       assume (right);
       assert (!out_valid || out_flush || (enough && bounded));
       for (int s = 0; s < STREAMS; s = s + 1)
@@ -117,7 +137,7 @@ module pc_range_encoder #(
 `else
   always_ff @(posedge clk)
     if (!rst) begin
-      assert (!take || (known && !busy[in_stream]));
+      assert (!take || (known && !busy[at_stream]));
       assert (right);
       assert (!out_valid || out_flush || (enough && bounded));
     end

@@ -6,10 +6,10 @@
 //
 // Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream; opens: that it
 //          has some. code_start: the first row of the code's. more: records that are not done, of each stream some, and
-//          more than one. ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
+//          more than one. side: of its symbols. ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
 //          step_*: program rows, 2 cycles. exponent_*: slots, 2 cycles.
 //          task_*: a step for unit 0 mix, 1 vector, 2 table. done_*: a step is done.
-//          record_done, record_stream: a record's last step; lane_ends: it was the last record of its stream.
+//          record_done: of every stream, a record's last step; lane_ends: it was the last record of its stream.
 `include "pc_types.svh"
 module pc_scheduler #(
     localparam int UNITS = 3,
@@ -22,6 +22,7 @@ module pc_scheduler #(
     input logic [STEP_BITS-1:0] code_start,
     input logic [STREAMS*32-1:0] records,
     input logic [STREAMS-1:0] opens,
+    input logic [STREAMS-1:0] side,
     input logic [STREAMS-1:0] ready,
     input logic [STREAMS-1:0] coded,
     input logic [STREAMS-1:0] room,
@@ -37,8 +38,7 @@ module pc_scheduler #(
     input logic [STREAMS-1:0] done,
     input logic result_valid,
     input logic [STREAM_BITS-1:0] result_stream,
-    output logic record_done,
-    output logic [STREAM_BITS-1:0] record_stream,
+    output logic [STREAMS-1:0] record_done,
     output logic [STREAMS-1:0] lane_ends,
     output logic [2*STREAMS-1:0] more,
     output logic idle
@@ -64,20 +64,24 @@ module pc_scheduler #(
   // ---- fetch: one is picked, its place is read in the next cycle
   logic pick, fetch;
   logic [STREAMS-1:0] picked, fetched_now;
-  logic [STREAM_BITS-1:0] pick_stream, fetch_stream, stream_3;
+  logic [STREAM_BITS-1:0] pick_unused, fetch_stream, stream_3;
   pc_pick #(.COUNT(STREAMS)) fetch_pick (
       .clk(clk), .rst(rst), .ask(active & ~have & ~fetching & ~ended & ~fetched_now), .take(pick), .some(pick),
-      .chosen(picked), .place(pick_stream)
+      .chosen(picked), .place(pick_unused)
   );
   always_ff @(posedge clk) begin
     fetch <= pick && !rst;
     fetched_now <= rst ? '0 : picked;
-    fetch_stream <= pick_stream;
   end
   logic [STEP_BITS-1:0] fetch_place;
   always_comb begin
     fetch_place = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (fetched_now[s]) fetch_place = fetch_place | place[s*STEP_BITS+:STEP_BITS];
+    fetch_stream = '0;
+    for (int s = 0; s < STREAMS; s = s + 1)
+      if (fetched_now[s]) begin
+        fetch_place = fetch_place | place[s*STEP_BITS+:STEP_BITS];
+        fetch_stream = fetch_stream | STREAM_BITS'(s);
+      end
   end
   logic [STEP_BITS-1:0] place_1, place_3;
   logic valid_1, valid_3;
@@ -120,14 +124,18 @@ module pc_scheduler #(
   assign can = ~issued & (can_end | (free[0] ? can_mix : '0) | (free[1] ? can_vector : '0) | (free[2] ? can_table : '0));
   logic issue_some, issue;
   logic [STREAMS-1:0] issue_chosen;
-  logic [STREAM_BITS-1:0] issue_place, issue_stream;
+  logic [STREAM_BITS-1:0] place_unused, issue_stream;
   pc_pick #(.COUNT(STREAMS)) issue_pick (
-      .clk(clk), .rst(rst), .ask(can), .take(issue_some), .some(issue_some), .chosen(issue_chosen), .place(issue_place)
+      .clk(clk), .rst(rst), .ask(can), .take(issue_some), .some(issue_some), .chosen(issue_chosen),
+      .place(place_unused)
   );
   always_ff @(posedge clk) begin
     issue <= issue_some && !rst;
     issued <= rst ? '0 : issue_chosen;
-    issue_stream <= issue_place;
+  end
+  always_comb begin
+    issue_stream = '0;
+    for (int s = 0; s < STREAMS; s = s + 1) if (issued[s]) issue_stream = issue_stream | STREAM_BITS'(s);
   end
   logic [1:0] issue_unit;
   always_comb begin
@@ -137,7 +145,7 @@ module pc_scheduler #(
   wire ends = issue && issue_unit == END && code_now;
   wire goes = issue && !ends;
   wire [1:0] goes_unit = issue_unit == END ? VECTOR : issue_unit;
-  logic goes_2, goes_3, goes_4;
+  logic goes_2, goes_3, goes_4, side_4;
   logic [1:0] unit_2, unit_3, unit_4;
   logic [STREAM_BITS-1:0] at_2, at_3, at_4;
   step_t do_2, do_3, do_4;
@@ -157,6 +165,7 @@ module pc_scheduler #(
     goes_4 <= goes_3 && !rst;
     unit_4 <= unit_3;
     at_4   <= at_3;
+    side_4 <= side[at_3];
     do_4   <= do_3;
     do_4.target <= do_3.target + base_3;
     do_4.a <= do_3.a + base_3;
@@ -169,6 +178,7 @@ module pc_scheduler #(
       if (STREAM_BITS'(s) == stream) base_of = base_of | ROW_ADDRESS_BITS'(s * ROWS);
   endfunction
   assign task_out.stream = at_4;
+  assign task_out.side = side_4;
   assign task_out.step = do_4;
   assign task_out.a_exponent = a_exponent;
   assign task_out.b_exponent = b_exponent;
@@ -183,13 +193,13 @@ module pc_scheduler #(
   end
 
   // ---- streams
-  assign record_done = ends || result_valid;
-  assign record_stream = ends ? issue_stream : result_stream;
   // what is known of a stream's count is a cycle late, and a record takes more
   logic [STREAMS-1:0] last, three, many;  // the count is 1; is at least 3; more than one are not done
   always_comb
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      lane_ends[s] = record_done && STREAM_BITS'(s) == record_stream && last[s];
+      record_done[s] = (issued[s] && code_now && unit[2*s+:2] == END)
+          || (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream);
+      lane_ends[s] = record_done[s] && last[s];
       more[2*s+:2] = {many[s], pending[s]};
     end
   assign idle = active == '0 && pending == '0 && !start;
@@ -220,7 +230,7 @@ module pc_scheduler #(
         ended[s] <= unit[2*s+:2] == END;
       end
       if (done[s]) busy[s] <= 1'b0;
-      if (record_done && STREAM_BITS'(s) == record_stream) begin
+      if (record_done[s]) begin
         active[s] <= 1'b0;
         left[32*s+:32] <= left[32*s+:32] - 1'b1;
         if (last[s]) pending[s] <= 1'b0;

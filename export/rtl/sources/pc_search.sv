@@ -70,7 +70,6 @@ module pc_search #(
   assign next.weigh = 1'b1;
   assign next.leaf = is_last && next_work.step.flag;
   assign next.given = 1'b1;
-  assign next.side = 1'b0;
   assign next.symbol = is_last ? symbol_now : candidate;
   assign next.work = next_work;
   logic [PASS_T_BITS-1:0] pass_out;

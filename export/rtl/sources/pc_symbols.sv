@@ -26,8 +26,7 @@ module pc_symbols #(
     input logic [STREAMS-1:0] in_last,
     output logic [STREAMS-1:0] ready,
     output logic [STREAMS-1:0] side,
-    input logic record_done,
-    input logic [STREAM_BITS-1:0] record_stream,
+    input logic [STREAMS-1:0] record_done,
     input logic read,
     input logic [STREAM_BITS-1:0] read_stream,
     input logic read_side,
@@ -71,8 +70,17 @@ module pc_symbols #(
   always_comb for (int s = 0; s < STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
   wire [STREAMS-1:0] wants =
       gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
+  // one is picked, its word is taken in the next cycle and stored in the one behind
+  logic in_some;
+  logic [STREAM_BITS-1:0] in_place;
+  logic [STREAMS-1:0] turn;
   pc_pick #(.COUNT(STREAMS)) in_pick (
-      .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .chosen(in_chosen), .place(in_stream));
+      .clk(clk), .rst(rst), .ask(wants & ~turn), .take(in_some), .some(in_some), .chosen(in_chosen), .place(in_place));
+  always_ff @(posedge clk) begin
+    turn <= rst || start ? '0 : in_chosen;
+    in_stream <= in_place;
+  end
+  assign take = (turn & (in_valid | filling)) != '0;
   logic [31:0] word;
   logic word_last, is_filling, is_dropping;
   logic [VARIABLE_BITS-1:0] in_variable;
@@ -84,19 +92,21 @@ module pc_symbols #(
     in_variable = '0;
     in_ready = '0;
     for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == in_stream) begin
-        word = in_data[32*s+:32];
-        word_last = in_last[s];
-        is_filling = filling[s];
-        is_dropping = dropping[s];
-        in_variable = count[s*VARIABLE_BITS+:VARIABLE_BITS];
-        in_ready[s] = take && !filling[s];
+      if (turn[s]) begin
+        word = word | in_data[32*s+:32];
+        word_last = word_last || in_last[s];
+        is_filling = is_filling || filling[s];
+        is_dropping = is_dropping || dropping[s];
+        in_variable = in_variable | count[s*VARIABLE_BITS+:VARIABLE_BITS];
+        in_ready[s] = !filling[s];
       end
   end
   // a word beyond the symbols is the last symbol but one of its width, which is beyond every alphabet
   localparam logic [SYMBOL_BITS-1:0] BEYOND = {{(SYMBOL_BITS - 1) {1'b1}}, 1'b0};
-  wire [SYMBOL_BITS-1:0] in_symbol = is_filling || word == '1 ? '1
-      : word >= 32'((1 << SYMBOL_BITS) - 1) ? BEYOND : word[SYMBOL_BITS-1:0];
+  logic fill_1;
+  logic [31:0] word_1;
+  wire is_beyond = (word_1 >> SYMBOL_BITS) != '0 || word_1[SYMBOL_BITS-1:0] == '1;
+  wire [SYMBOL_BITS-1:0] in_symbol = fill_1 || word_1 == '1 ? '1 : is_beyond ? BEYOND : word_1[SYMBOL_BITS-1:0];
   wire whole = take && !is_dropping && in_variable == last_variable;
 
   // ---- records go out: at most one word of a stream under way
@@ -124,20 +134,28 @@ module pc_symbols #(
 
   // ---- the memory
   logic [SYMBOL_BITS-1:0] memory[PLACES];
-  wire put = write || (take && !is_dropping);
   logic write_side;
   always_comb begin
     write_side = 1'b0;
     for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == (write ? write_stream : in_stream)) write_side = write ? side[s] : other[s];
+      if (write ? STREAM_BITS'(s) == write_stream : turn[s]) write_side = write ? side[s] : other[s];
   end
-  wire [PLACE_BITS-1:0] put_place = place_of(
-      write ? write_stream : in_stream, write_side, write ? write_variable : in_variable);
+  // a record is read long after its last symbol came
+  logic put_1, write_1;
+  logic [SYMBOL_BITS-1:0] write_symbol_1;
+  logic [PLACE_BITS-1:0] put_place_1;
+  wire [PLACE_BITS-1:0] read_place = place_of(read_stream, read_side, read_variable);
   wire [PLACE_BITS-1:0] get_place =
-      read ? place_of(read_stream, read_side, read_variable) : place_of(out_stream, out_side, out_variable);
+      read || HAS_SEARCH == 0 ? read_place : place_of(out_stream, out_side, out_variable);
   logic [SYMBOL_BITS-1:0] got;
   always_ff @(posedge clk) begin
-    if (put) memory[put_place] <= write ? write_symbol : in_symbol;
+    put_1 <= write || (take && !is_dropping);
+    write_1 <= write;
+    write_symbol_1 <= write_symbol;
+    fill_1 <= is_filling;
+    word_1 <= word;
+    put_place_1 <= place_of(write ? write_stream : in_stream, write_side, write ? write_variable : in_variable);
+    if (put_1) memory[put_place_1] <= HAS_SEARCH != 0 && write_1 ? write_symbol_1 : in_symbol;
     got <= memory[get_place];
     read_data <= got;
   end
@@ -145,7 +163,7 @@ module pc_symbols #(
   always_ff @(posedge clk) begin
     if (start) gives_later <= gives;
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (take && STREAM_BITS'(s) == in_stream) begin
+      if (take && turn[s]) begin
         if (is_dropping) dropping[s] <= !word_last;
         else begin
           count[s*VARIABLE_BITS+:VARIABLE_BITS] <= whole ? '0 : in_variable + 1'b1;
@@ -158,7 +176,7 @@ module pc_symbols #(
           end
         end
       end
-      if (record_done && STREAM_BITS'(s) == record_stream) begin
+      if (record_done[s]) begin
         side[s] <= !side[s];
         if (side[s]) full_1[s] <= gives_now;
         else full_0[s] <= gives_now;

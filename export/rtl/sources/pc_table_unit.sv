@@ -68,7 +68,7 @@ module pc_table_unit #(
   assign reserve = accept && pass_in.leaf;
   assign symbol_read = ready_in[2] && !next.given;
   assign symbol_stream = next.work.stream;
-  assign symbol_side = next.side;
+  assign symbol_side = next.work.side;
   assign symbol_variable = next.work.step.variable;
   assign variable_address = next.work.step.variable;
   variable_t record;

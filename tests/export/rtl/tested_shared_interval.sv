@@ -21,7 +21,9 @@ module tested_shared_interval #(
     output logic [     SCALE_BITS:0] out_start,
     output logic [     SCALE_BITS:0] out_end
 );
-  logic valid, ask;
+  logic valid, ask, early_valid;
+  logic [TAG_BITS-1:0] early_tag;
+  wire unused = &{1'b0, early_valid, early_tag};
   logic [TAG_BITS-1:0] tag;
   logic [SCALE_BITS:0] start, second;
   logic [SCALE_BITS+1:0] first;
@@ -48,6 +50,8 @@ module tested_shared_interval #(
       .out_tag(tag),
       .out_start(start),
       .out_end(out_end),
+      .early_valid(early_valid),
+      .early_tag(early_tag),
       .ask(ask),
       .ask_first(first),
       .ask_second(second),
