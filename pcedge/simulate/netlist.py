@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import ENGINE
+from pcedge.simulate.rtl import AROUND, ENGINE, opened
 from pcedge.toolchain import cells
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.netlists import Netlist
@@ -70,7 +69,7 @@ class NetlistProject:
             ToolError: it failed; its text is in the message.
         """
         _ = self.manifest
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in ("pc_axi", "pcedge_top")]
+        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
         return synthesize(sources, ENGINE, self.target, self._work)
 
     def compile(self) -> Path:
@@ -83,11 +82,7 @@ class NetlistProject:
         """
         sources = cells.netlist_sources(self.synthesize(), self.family)
         harness = self.folder / "testbench/engine.cpp"
-        executable = build(
-            sources, ENGINE, [harness], self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise
-        )
-        shutil.copy(self.folder / "golden/info.u32", executable.parent)
-        return executable
+        return build(sources, ENGINE, [harness], self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise)
 
     @contextmanager
     def device(self) -> Iterator[Device]:
@@ -95,7 +90,7 @@ class NetlistProject:
         executable = self.compile()
         board = Board(executable, self.manifest.table["streams"], None, executable.parent)
         try:
-            yield Device(board, board.ports)
+            yield opened(self.folder, self.manifest, board)
         finally:
             board.close()
 
