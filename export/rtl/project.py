@@ -13,11 +13,13 @@ from pcedge.circuit.layers import MISSING
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError
+from pcedge.export.engine.contract import systemrdl
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.params import hex_files, params_code
 from pcedge.export.rtl.size import RtlSize
@@ -72,12 +74,15 @@ def plan_rtl(
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
         **{f"rtl/{name}": text.encode() for name, text in hex_files(image).items()},
         "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
+        "testbench/golden.cpp": room.joinpath("testbench", "golden.cpp").read_bytes(),
+        "registers.rdl": systemrdl().encode(),
         "golden/info.u32": info_words(image).tobytes(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
+    contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
 
 
