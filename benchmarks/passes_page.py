@@ -37,19 +37,20 @@ def spread(found: list[dict[str, Any]]) -> float:
 
 
 def verdicts(rows: Rows, controls: Rows) -> dict[str, str]:
-    """Say of every pass whether it beats all controls by more than the seeds' range."""
+    """Say of every pass whether it beats each control by more than the range of their seeds and its own."""
     said = {}
     for row, found in rows.items():
         if row in controls:
             said[row] = "control"
             continue
-        margin = max([spread(found), *(spread(other) for other in controls.values())])
-        rivals = [mean(other, "bits") for other in controls.values()]
-        best = min(value for value in rivals if value is not None)
-        gain = best - (mean(found, "bits") or 0.0)
-        said[row] = "wins" if gain > margin else "loses" if gain < -margin else "within the range"
+        # The range of a control that is far behind says nothing of one that is near: each is compared by itself.
+        gains = [(mean(other, "bits") or 0.0) - (mean(found, "bits") or 0.0) for other in controls.values()]
+        margins = [max(spread(found), spread(other)) for other in controls.values()]
+        wins = all(gain > margin for gain, margin in zip(gains, margins, strict=True))
+        loses = any(gain < -margin for gain, margin in zip(gains, margins, strict=True))
+        said[row] = "wins" if wins else "loses" if loses else "within the range"
         if min(len(found), *(len(other) for other in controls.values())) < 2:
-            said[row] = "ahead, one seed" if gain > 0 else "behind, one seed"
+            said[row] = "ahead, one seed" if min(gains) > 0 else "behind, one seed"
     return said
 
 

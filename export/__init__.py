@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from pcedge.export.onnx.float_graph import float_onnx, write_float_onnx
     from pcedge.export.pyjuice.jpc import write_jpc
     from pcedge.export.rtl.project import write_rtl
+    from pcedge.export.rtl.serial.project import write_serial
     from pcedge.export.rtl.size import RtlSize
     from pcedge.export.target import Resources, Target, find_target, targets
     from pcedge.export.unrolled.project import write_unrolled
+    from pcedge.export.unrolled.rtl import write_unrolled_rtl
 
 __getattr__ = lazy_names(__name__, {
     "c99.project": ("write_c99",),
@@ -36,6 +38,7 @@ __getattr__ = lazy_names(__name__, {
     "engine.project": ("write_project",),
     "pyjuice.jpc": ("write_jpc",),
     "rtl.project": ("write_rtl",),
+    "rtl.serial.project": ("write_serial",),
     "rtl.size": ("RtlSize",),
     "onnx.float_graph": ("float_onnx", "write_float_onnx"),
     "hls4ml": ("append_to_hls4ml", "to_hls4ml"),
@@ -44,6 +47,7 @@ __getattr__ = lazy_names(__name__, {
     ),
     "target": ("Resources", "Target", "find_target", "targets"),
     "unrolled.project": ("write_unrolled",),
+    "unrolled.rtl": ("write_unrolled_rtl",),
 })  # fmt: skip
 
 __all__ = [
@@ -51,7 +55,7 @@ __all__ = [
     "float_onnx", "from_onnx",
     "load_zoo", "placements", "read_notes", "read_onnx", "targets", "to_hls4ml", "to_onnx", "write_c99",
     "write_float_onnx", "write_jpc", "write_onnx",
-    "write_project", "write_rtl", "write_unrolled", "zoo",
+    "write_project", "write_rtl", "write_serial", "write_unrolled", "write_unrolled_rtl", "zoo",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pcedge.export.engine.cycles import JOBS, Estimate, busy_cycles, estimate, s
 from pcedge.export.engine.resources import estimate_resources
 from pcedge.export.program.image import capacity_of
 from pcedge.export.program.lowering import lower
+from pcedge.export.program.storage import cheapest_rows
 from pcedge.export.project.prediction import stage_costs
 from pcedge.export.project.stage import StageCode
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
@@ -126,7 +127,7 @@ def estimate_cost(
         raise UsageError("fit must come with the memories reload")
     program, board = Program.of(circuit), find_target(target)
     size = size or EngineSize(search_bits=default_search_bits(program.circuit, 1))
-    lowered = lower(program, shape=size)
+    lowered = lower(cheapest_rows(program, size), shape=size)
     capacity = capacity_of([program, *fit], size) if memories == "reload" else None
     memory = lowered.memory_bits() if capacity is None else capacity.memory_kinds()
     widths, sizes = (program.circuit.widths, lowered.sizes) if capacity is None else (capacity.widths, capacity.sizes)

@@ -19,6 +19,7 @@ from pcedge.export.engine.memories import memories_code
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.program.image import Capacity, capacity_of, image_words, make_image
 from pcedge.export.program.lowering import Lowered, lower
+from pcedge.export.program.storage import cheapest_rows
 from pcedge.export.project.directory import (
     GOLDEN_RECORDS,
     ProjectPlan,
@@ -96,7 +97,7 @@ def plan_engine(
     program = Program.of(circuit)
     engine = ReferenceEngine(program)
     shape = shape or EngineSize()
-    lowered = lower(program, shape=shape)
+    lowered = lower(cheapest_rows(program, shape), shape=shape)
     image = make_image(program, shape) if reload else None
     capacity = capacity_of([image, *(make_image(other, shape) for other in fit)], shape) if image else None
     drawn = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=False)

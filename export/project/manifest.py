@@ -21,8 +21,16 @@ PROJECT_FORMAT = "pcedge-project"
 MANIFEST_VERSION = 1
 
 #: names of kernels in a manifest: unrolled, the program in C99, the engine in SystemVerilog; one that names none is of
-#: the engine in HLS
+#: the engine in HLS; and unrolled in SystemVerilog
 UNROLLED, C99, RTL, ENGINE_KERNEL = "unrolled", "c99", "rtl", "engine"
+UNROLLED_RTL = "unrolled-rtl"
+_KERNELS = (ENGINE_KERNEL, UNROLLED, C99, RTL, UNROLLED_RTL)
+
+#: the jobs that an engine in SystemVerilog may be built for
+BUILT_JOBS = ("likelihood", "encode", "decode", "sample")
+
+#: with those that it has only where they are named
+EVERY_JOB = (*BUILT_JOBS, "score")
 
 #: bytes of a manifest, at most; that of an unrolled kernel with 4,096 variables has 300,000
 MOST_BYTES = 1 << 20
@@ -94,11 +102,13 @@ class Manifest:
     capacity: Capacity | None
     #: of a project with a predictor stage its golden numbers and bytes, and the columns of a row
     stage: Mapping[str, int] | None = None
+    #: of an engine in SystemVerilog the jobs that it is built for
+    built_jobs: tuple[str, ...] = ()
 
     @property
     def reload(self) -> bool:
         """Tell whether the memories are loaded."""
-        return self.capacity is not None
+        return self.capacity is not None or (self.kernel == RTL and bool(self.table.get("reload")))
 
     def to_json(self) -> bytes:
         """Write the file; what was read and what is written again are the same bytes."""
@@ -143,8 +153,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     """
     files = tuple(check_names(table.get("files"), where))
     kernel = table.get("kernel", ENGINE_KERNEL)
-    if kernel not in (ENGINE_KERNEL, UNROLLED, C99, RTL):
-        _refuse(where, f"kernel must be {ENGINE_KERNEL}, {UNROLLED}, {C99} or {RTL}, {_got(kernel)}")
+    if kernel not in _KERNELS:
+        _refuse(where, f"kernel must be {', '.join(_KERNELS[:-1])} or {_KERNELS[-1]}, {_got(kernel)}")
     digest = table.get("digest")
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         _refuse(where, f"digest must be the 64 digits of a SHA-256, {_got(digest)}")
@@ -154,6 +164,7 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
     if not isinstance(target, dict) or not isinstance(target.get("part", ""), str):
         _refuse(where, f"target must be a table with a part, {_got(target)}")
     engine = kernel in (ENGINE_KERNEL, RTL)
+    jobs = _built_jobs(table, where) if kernel == RTL else BUILT_JOBS
     return Manifest(
         table=table,
         files=files,
@@ -163,7 +174,8 @@ def make_manifest(table: Mapping[str, Any], where: str = MANIFEST) -> Manifest:
         golden_records=records,
         golden_bytes=golden_bytes,
         part=target.get("part"),
-        steps=_steps(table, where) if engine else {},
+        steps=_steps(table, where, jobs) if engine else {},
+        built_jobs=jobs if kernel == RTL else (),
         size=_size(table, where) if engine else None,
         capacity=_capacity(table, where) if kernel == ENGINE_KERNEL else None,
         stage=_stage(table, where),
@@ -235,11 +247,20 @@ def tops_named(manifest: Manifest, where: str) -> list[str]:
     return list(tops)
 
 
-def _steps(table: Mapping[str, Any], where: str) -> dict[str, int]:
+def _steps(table: Mapping[str, Any], where: str, jobs: tuple[str, ...]) -> dict[str, int]:
     steps = table.get("steps")
     if not isinstance(steps, dict):
         _refuse(where, f"steps must hold likelihood and code, {_got(steps)}")
-    return {name: _count(steps, name, f"{where}: steps") for name in ("likelihood", "code")}
+    # a program that no job runs is not there
+    runs = {"likelihood": "likelihood" in jobs, "code": set(jobs) != {"likelihood"}}
+    return {name: _count(steps, name, f"{where}: steps") for name, there in runs.items() if there}
+
+
+def _built_jobs(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    jobs = table.get("built_jobs", list(BUILT_JOBS))
+    if not isinstance(jobs, list) or not jobs or list(jobs) != [job for job in EVERY_JOB if job in jobs]:
+        _refuse(where, f"built_jobs must be some of {', '.join(EVERY_JOB)}, in this order, {_got(jobs)}")
+    return tuple(jobs)
 
 
 def _stage(table: Mapping[str, Any], where: str) -> dict[str, int] | None:

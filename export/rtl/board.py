@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from pcedge.drivers.frames import QUIET_SECONDS
 from pcedge.errors import UsageError
 from pcedge.export.open_target import OpenTarget
-from pcedge.export.rtl.clock import clock_code, clock_of
+from pcedge.export.rtl.pll import clock_code, clock_of
 from pcedge.export.rtl.top import LITE, TOP
 
 #: name of the module, and of its source
 BOARD_TOP = "pcedge_board"
+
+#: the top of a serial engine that takes its model out of a flash memory, and the board's pins of that
+FLASH_TOP = "pcedge_flash"
+FLASH_PINS = (("output", "flash_cs_n"), ("output", "flash_sck"), ("output", "flash_mosi"), ("input", "flash_miso"))
 
 #: cycles a bit, at least; and how far the line may be from what was asked for
 LEAST_DIVISOR, MOST_OFF = 4, 0.02
@@ -64,25 +68,33 @@ def bridge_sources() -> dict[str, bytes]:
             if item.name.endswith(".sv")}  # fmt: skip
 
 
-def board_code(size: BridgeSize, clock: str = "") -> str:
+def board_code(size: BridgeSize, clock: str = "", *, flash: bool = False) -> str:
     """Write `pcedge_board.sv`.
 
     Args:
         size: of the bridge.
         clock: SystemVerilog that makes `clock` and `locked` of the port `clk`; empty takes the port itself.
+        flash: whether the engine is a serial one that takes its model out of the board's flash memory.
     """
-    return "\n".join([*_lines(size, clock), ""])
+    return "\n".join([*_lines(size, clock, FLASH_PINS if flash else ()), ""])
 
 
-def board_for(target: OpenTarget, streams: int) -> str:
-    """Write `pcedge_board.sv` for a board; the errors are those of `bridge_size`."""
-    return board_code(bridge_size(target, streams), clock_code(clock_of(target)))
+def board_for(target: OpenTarget, streams: int, *, serial: bool = False) -> str:
+    """Write `pcedge_board.sv` for a board; the errors are those of `bridge_size`.
+
+    A serial engine takes its model out of a flash memory where the board has the pins of one.
+    """
+    size = bridge_size(target, streams)
+    pins = {} if target.board is None else target.board.pins
+    flash = serial and all(name in pins for _, name in FLASH_PINS)
+    return board_code(size, clock_code(clock_of(target)), flash=flash)
 
 
-def _lines(size: BridgeSize, clock: str) -> Iterator[str]:
+def _lines(size: BridgeSize, clock: str, flash: Sequence[tuple[str, str]]) -> Iterator[str]:
     streams = size.streams
+    more = "".join(f", {direction} logic {name}" for direction, name in flash)
     yield f"// {BOARD_TOP}: the engine behind a serial line. Generated."
-    yield f"module {BOARD_TOP} (input logic clk, input logic uart_rx, output logic uart_tx, output logic led);"
+    yield f"module {BOARD_TOP} (input logic clk, input logic uart_rx, output logic uart_tx, output logic led{more});"
     yield "  logic clock, locked;"
     yield clock or "  assign clock = clk;\n  assign locked = 1'b1;"
     yield "  // it begins with 0 where a device is configured: all is reset before anything moves"
@@ -123,7 +135,11 @@ def _lines(size: BridgeSize, clock: str) -> Iterator[str]:
     yield "      .from_data(from_data), .from_last(from_last), .from_valid(from_valid), .from_ready(from_ready));"
     yield "  logic engine_reset;"
     yield "  always_ff @(posedge clock) engine_reset <= rst || engine_rst;"
-    yield f"  {TOP} engine ("
+    if flash:
+        yield "  logic booted_unused;"
+    yield f"  {FLASH_TOP if flash else TOP} engine ("
+    for name in ("booted", *(name for _, name in flash)) if flash else ():
+        yield f"      .{name}({'booted_unused' if name == 'booted' else name}),"
     yield "      .clk(clock), .rst(engine_reset), .irq(irq_unused),"
     for stream in range(streams):
         yield f"      .s_axis_{stream}_tdata(to_data), .s_axis_{stream}_tlast(to_last), .s_axis_{stream}_tkeep(4'hf),"

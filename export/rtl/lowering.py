@@ -13,6 +13,7 @@ from pcedge.arrays import IntArray
 from pcedge.circuit.rows import SparseRows
 from pcedge.errors import UsageError
 from pcedge.export.program.packing import Column, PackedTable, pack
+from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
 from pcedge.export.rtl.rows import Integers, RowPlaces, Shape, place_rows
 from pcedge.export.rtl.size import RtlSize
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
@@ -51,6 +52,12 @@ class Kind(IntEnum):
     END = 9
 
 
+#: cycles that lie between two contexts whose intervals share a multiplier (`pc_interval`)
+SHARED_CYCLES = 8
+
+#: and where they do not: both ends go through one unit, and start and size through one product
+OWN_CYCLES = 2
+
 #: what a row says besides its kind
 FIELDS = (
     "kind", "zeros", "flag", "target", "target_slot", "a", "a_slot", "b", "b_slot", "rows", "last", "a_rows", "blocks",
@@ -64,10 +71,12 @@ class RtlImage:
 
     program: Program
     size: RtlSize
+    #: of `EVERY_JOB`, in their order
+    jobs: tuple[str, ...]
     #: rows of both programs, each ended by an END, and what each of `FIELDS` is in them
     steps: PackedTable
     columns: dict[str, Column]
-    #: the first row of the likelihood and of the code
+    #: the first row of the likelihood and of the code; a program that no job runs has no rows
     starts: tuple[int, int]
     #: tiles of weights, (tiles, macs), up to 2^W
     tiles: Integers
@@ -78,8 +87,9 @@ class RtlImage:
     #: cumulative entries of even and of odd symbols, (words,) each, 0 to 2^L
     even: Integers
     odd: Integers
-    #: `cardinality`, and where the tables of that many symbols begin: `even`, `odd`
+    #: `cardinality`, how many tables of that many symbols there are, `tables`, and where they begin: `even`, `odd`
     variables: PackedTable
+    variable_columns: dict[str, Column]
     #: exponents of tails, a run a layer with tails
     tails: Integers
     #: rows and slots of a stream
@@ -98,23 +108,55 @@ class RtlImage:
         """Count the rows of the likelihood and of the code, each with its END."""
         return self.starts[1], self.steps.rows - self.starts[1]
 
+    @property
+    def shortest_pass(self) -> int:
+        """Count the beats of the shortest pass through the tables with a context; 0 where there is none."""
+        rows = self.columns["a_rows"].values[self.columns["kind"].values == Kind.INTERVAL]
+        return int(rows.min(initial=1 << 30)) * (self.size.lanes // self.size.table_lanes) if len(rows) else 0
 
-def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
-    """Lay out both programs of a circuit, and what they read.
+    @property
+    def shared_product(self) -> bool:
+        """Tell whether intervals and range coders share a multiplier: where no pass waits for it, or by the size."""
+        chosen = self.size.shared_product
+        return self.shortest_pass >= SHARED_CYCLES if chosen is None else chosen
+
+    @property
+    def pass_gap(self) -> int:
+        """Count the cycles that a pass waits after the one before, so that contexts are far enough apart."""
+        return max(0, (SHARED_CYCLES if self.shared_product else OWN_CYCLES) - self.shortest_pass)
+
+
+def lower_rtl(
+    source: IntegerCircuit | Program, size: RtlSize, lift: int = 0, jobs: Sequence[str] = BUILT_JOBS
+) -> RtlImage:
+    """Lay out the programs of a circuit that jobs run, and what they read.
+
+    Args:
+        source: the circuit, or its program.
+        size: of the engine.
+        lift: weights are multiplied by 2^lift.
+        jobs: of `EVERY_JOB`, those that it is built for.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: a vector that may be revived is read in parts.
+        UsageError: a vector that may be revived is read in parts; a job is none, or there is none.
     """
+    if not jobs or set(jobs) - set(EVERY_JOB):
+        raise UsageError(f"jobs must be some of {', '.join(EVERY_JOB)}, got {', '.join(jobs) or 'none'}")
     program = Program.of(source).with_given(())
     circuit = program.circuit
     _ = circuit.tree
-    memories = _Memories(circuit, size)
+    memories = _Memories(circuit, size, lift)
     rows: list[dict[str, int]] = []
     places = []
     starts = []
-    for schedule in (program.likelihood, program.code):
+    if "score" in jobs and "likelihood" not in jobs:
+        raise UsageError(f"score must go with likelihood, got {', '.join(jobs)}")
+    codes = set(jobs) - {"likelihood", "score"}
+    for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))
+        if not runs:
+            continue
         placed = place_rows(schedule, size.lanes)
         places.append(placed)
         rows += _rows(program, schedule, placed, memories)
@@ -126,10 +168,12 @@ def lower_rtl(source: IntegerCircuit | Program, size: RtlSize) -> RtlImage:
         for name in FIELDS
     }
     even, odd, variables = _tables(circuit, memories.numbers)
+    chosen = tuple(job for job in EVERY_JOB if job in jobs)
     return RtlImage(
-        program, size, pack(columns), columns, (starts[0], starts[1]),
+        program, size, chosen, pack(columns), columns, (starts[0], starts[1]),
         _stacked(memories.tiles.parts, size.macs),
-        _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd, variables,
+        _stacked(memories.lists.parts, 4), _stacked(memories.leaves.parts, size.table_lanes), even, odd,
+        pack(variables), variables,
         _stacked(memories.tails.parts, 0), max(placed.rows for placed in places),
         max(placed.slots for placed in places), max(row.get("rows", 1) for row in rows),
     )  # fmt: skip
@@ -158,6 +202,7 @@ class _Memories:
 
     circuit: IntegerCircuit
     size: RtlSize
+    lift: int = 0
     tiles: _Store = field(default_factory=_Store)
     lists: _Store = field(default_factory=_Store)
     leaves: _Store = field(default_factory=_Store)
@@ -176,7 +221,7 @@ class _Memories:
             found = self.circuit.layers[layer]
             assert isinstance(found, IntegerSum) and isinstance(found.weights, np.ndarray)
             padded = np.zeros((blocks * rows, columns.rows * lanes), dtype=np.int64)
-            padded[np.ix_(positions, columns.positions)] = found.weights
+            padded[np.ix_(positions, columns.positions)] = found.weights << self.lift
             tiles = padded.reshape(blocks, rows, columns.rows, lanes).swapaxes(1, 2)
             self.laid[key] = self.tiles.put(np.ascontiguousarray(tiles.reshape(-1, rows * lanes)))
         return self.laid[key], blocks
@@ -190,7 +235,7 @@ class _Memories:
             row = of_lane.get(lane)
             span = range(0) if row is None else range(int(lists.indptr[row]), int(lists.indptr[row + 1]))
             for at in span:
-                weight = int(lists.values[at]) if weighted else 0
+                weight = int(lists.values[at]) << self.lift if weighted else 0
                 entries.append([int(at == span[-1]), 0, int(positions[lists.indices[at]]), weight])
             if not span:
                 entries.append([1, 1, 0, 0])
@@ -308,24 +353,27 @@ def _transposed(rows: SparseRows) -> SparseRows:
 
 def _tables(
     circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]]
-) -> tuple[Integers, Integers, PackedTable]:  # fmt: skip
-    """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once."""
+) -> tuple[Integers, Integers, dict[str, Column]]:  # fmt: skip
+    """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once.
+
+    Entries of a symbol lie side by side, a table each.
+    """
     even: list[Integers] = []
     odd: list[Integers] = []
-    starts: dict[int, tuple[int, int, int]] = {}
+    starts: dict[int, tuple[int, int, int, int]] = {}
     ends = [0, 0]
     for symbols, group in sorted(numbers.items()):
         tables = np.stack([np.frombuffer(row, dtype=np.int64) for row in group])[:, :-1]
-        starts[symbols] = (symbols, ends[0], ends[1])
+        starts[symbols] = (symbols, len(group), ends[0], ends[1])
         for side, parts in enumerate((even, odd)):
             words = tables[:, side::2]
-            parts.append(words.ravel())
+            parts.append(words.T.ravel())
             ends[side] += words.size
     columns = {
         name: Column(np.array([starts[symbols][at] for symbols in circuit.cardinalities]), _all(circuit.cardinalities))
-        for at, name in enumerate(("cardinality", "even", "odd"))
+        for at, name in enumerate(("cardinality", "tables", "even", "odd"))
     }
-    return np.concatenate(even), np.concatenate(odd), pack(columns)
+    return np.concatenate(even), np.concatenate(odd), columns
 
 
 def _all(items: Sequence[object]) -> np.ndarray:

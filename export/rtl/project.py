@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,16 +14,20 @@ from pcedge import __version__
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
-from pcedge.errors import DataError
+from pcedge.errors import DataError, UsageError
 from pcedge.export.engine.contract import systemrdl
 from pcedge.export.onnx.writer import onnx_bytes
+from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
 from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
-from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
+from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.core import core_files
+from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
-from pcedge.export.rtl.params import hex_files, params_code
+from pcedge.export.rtl.memories import engine_memories
+from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import RtlSize
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
@@ -34,56 +40,113 @@ def write_rtl(
     *,
     size: RtlSize | None = None,
     records: ArrayLike | None = None,
+    reload: bool = False,
+    fit: Sequence[IntegerCircuit | Program] = (),
+    jobs: Sequence[str] = BUILT_JOBS,
+    target: str = RTL,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    return write_plan(plan_rtl(circuit, size=size, records=records), out)
+    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target)
+    return write_plan(plan, out)
 
 
 def plan_rtl(
-    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None
-) -> ProjectPlan:
+    circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
+    reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
+    target: str = RTL,
+) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
         size: of the engine; None takes 16 macs and 4 streams.
         records: data for the golden vectors, (N, …); None draws some from the circuit.
+        reload: whether the engine's memories are loaded over a stream; otherwise they are read-only.
+        fit: with `reload`, further circuits that the memories must have room for.
+        jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
+            the others with BAD_JOB.
+        target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit.
+        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, or no device
+            has that name.
+        WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
-    image = lower_rtl(engine.program, size)
+    if reload and not set(jobs) >= set(BUILT_JOBS):
+        raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
+    image = lower_rtl(engine.program, size, jobs=jobs)
+    capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]
     if not len(given):
         raise DataError("golden vectors must have at least one record without missing symbols, got none")
     lanes = encode_lanes(engine, given, size.streams)
     room = files("pcedge.export.rtl")
-    sources = {
-        f"rtl/{source.name}": source.read_bytes()
-        for source in room.joinpath("sources").iterdir()
-        if source.name.endswith((".sv", ".svh"))
-    }
+    sources = {f"rtl/{name}": text.encode() for name, text in needed_sources("pc_axi", image.jobs).items()}
     contents = {
         **dict(sorted(sources.items())),
-        "rtl/params.svh": params_code(image).encode(),
+        "rtl/params.svh": _params(image, capacity).encode(),
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
-        **{f"rtl/{name}": text.encode() for name, text in hex_files(image).items()},
+        **({} if capacity else {f"rtl/{name}": text.encode() for name, text in hex_files(image).items()}),
         "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
         "testbench/golden.cpp": room.joinpath("testbench", "golden.cpp").read_bytes(),
         "registers.rdl": systemrdl().encode(),
-        "golden/info.u32": info_words(image).tobytes(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),
         "model.onnx": onnx_bytes(engine.program),
     }
+    if capacity is not None:
+        contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
     contents |= core_files(contents, image.circuit.digest.hex(), __version__)
-    return plan_project(_manifest(image, len(given), sum(map(len, lanes))), contents)
+    loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
+    sizes = sizes_of(image) if capacity is None else capacity.sizes
+    about = {
+        "target": _target(target),
+        "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image, sizes).items()},
+        "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
+    }
+    manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
+    return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+
+
+def _target(name: str) -> dict[str, str]:
+    if name == RTL:
+        return {"name": RTL}
+    device = find_open_target(name)
+    return {"name": device.name, "part": device.part}
+
+
+def _params(image: RtlImage, capacity: RtlCapacity | None) -> str:
+    if capacity is None:
+        return params_code(image)
+    info = info_words(image, capacity.sizes)
+    return loaded_params_code(capacity.sizes, capacity.tables(), info, capacity.layout)
+
+
+def needed_sources(top: str, jobs: Sequence[str] = BUILT_JOBS) -> dict[str, str]:
+    """Give the header and the sources that a module is made of for some jobs, itself too, by the files' names."""
+    left_out = {
+        "pc_coder": set(jobs) <= {"likelihood", "score"},
+        "pc_encoders": "encode" not in jobs,
+        "pc_decoders": not {"decode", "sample"} & set(jobs),
+        "pc_search": not {"decode", "sample"} & set(jobs),
+    }
+    room = files("pcedge.export.rtl").joinpath("sources")
+    every = {source.name: source.read_text("utf-8") for source in room.iterdir() if source.name.endswith(".sv")}
+    found, left = set(), [f"{top}.sv"]
+    every = {name: text for name, text in every.items() if not left_out.get(name.removesuffix(".sv"))}
+    while left:
+        name = left.pop()
+        if name in every and name not in found:
+            found.add(name)
+            left += [f"{word}.sv" for word in re.findall(r"^ *(pc_\w+) (?:#|\w+ \()", every[name], re.MULTILINE)]
+    header = "pc_types.svh"
+    return {header: room.joinpath(header).read_text("utf-8"), **{name: every[name] for name in sorted(found)}}
 
 
 def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, object]:
@@ -101,7 +164,10 @@ def _manifest(image: RtlImage, records: int, lane_bytes: int) -> dict[str, objec
         "streams": image.size.streams,
         "lanes": image.size.lanes,
         "table_lanes": image.size.table_lanes,
-        "steps": dict(zip(("likelihood", "code"), image.counts, strict=True)),
+        "built_jobs": list(image.jobs),
+        "shared_product": image.shared_product,
+        "steps": {name: count for name, count in zip(("likelihood", "code"), image.counts, strict=True) if count},
         "golden_records": records,
         "golden_bytes": lane_bytes,
+        "bits_per_symbol": round(8 * lane_bytes / (records * len(circuit.order)), 4),
     }

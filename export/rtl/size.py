@@ -25,6 +25,9 @@ class RtlSize:
     lanes: int = 4
     #: leaf tables that are read in a cycle, a power of two, at most `lanes`
     table_lanes: int = 2
+    #: whether one wide multiplier does intervals and range coders, with passes at least 8 cycles apart; None shares it
+    #: where passes take that long anyway
+    shared_product: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

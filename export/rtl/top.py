@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from pcedge.export.rtl.lowering import RtlImage
 
 #: the module at the top
 TOP = "pcedge_top"
+
+#: memories of an image
+SECTIONS = 8
 
 #: ports of AXI4-Lite: direction, bits, name
 LITE = (
@@ -27,8 +30,8 @@ _STREAM = (("input", 32, "tdata"), ("input", 4, "tkeep"), ("input", 1, "tlast"),
            ("output", 1, "tready"))  # fmt: skip
 
 
-def info_words(image: RtlImage) -> NDArray[np.uint32]:
-    """Give what the info registers say (docs/registers.md)."""
+def info_words(image: RtlImage, sizes: Mapping[str, int] | None = None) -> NDArray[np.uint32]:
+    """Give what the info registers say (docs/registers.md); of a reloadable engine, whose sizes these are, its room."""
     circuit, widths = image.circuit, image.circuit.widths.as_dict()
     known = {
         "magic": MAGIC, "version": ENGINE_VERSION, "streams": image.size.streams, "macs": image.size.macs,
@@ -38,6 +41,13 @@ def info_words(image: RtlImage) -> NDArray[np.uint32]:
         "likelihood_steps": image.counts[0], "code_steps": image.counts[1],
         **{name: widths[name] for name in INFO_NAMES if name in widths},
     }  # fmt: skip
+    if sizes is not None:
+        names = {"weight_bits": "WEIGHT_BITS", "cardinality": "SYMBOLS", "variables": "VARIABLES",
+                 "exponent_slots": "SLOTS"}  # fmt: skip
+        known |= {name: sizes[size] for name, size in names.items()} | {
+            "reload": 1, "state_words": sizes["ROWS"] * image.size.lanes, "sections": SECTIONS,
+            "max_units": sizes["MOST_ROWS"] * image.size.lanes,
+        }  # fmt: skip
     words = np.zeros(INFO_WORDS, dtype="<u4")
     words[: len(INFO_NAMES)] = [known.get(name, 0) for name in INFO_NAMES]
     words[-DIGEST_WORDS:] = np.frombuffer(circuit.digest, dtype="<u4")

@@ -8,13 +8,13 @@ from typing import assert_never
 
 import numpy as np
 
-from pcedge.arithmetic import ZERO_EXPONENT
 from pcedge.arrays import IntArray
 from pcedge.circuit.rows import dense
 from pcedge.engines.reference import ReferenceEngine
+from pcedge.export.unrolled import operations as ops
 from pcedge.export.unrolled.adders import ZERO, AdderGraph, plain, plain_adders, shared, width
 from pcedge.export.unrolled.lookups import Lookups
-from pcedge.export.unrolled.possible import Possible
+from pcedge.export.unrolled.possible import Possible, Row
 from pcedge.export.unrolled.signals import Counts, Signals
 from pcedge.export.unrolled.tables import FoldedTables
 from pcedge.integer.circuit import IntegerSum
@@ -33,26 +33,29 @@ from pcedge.schedule.steps import (
 )  # fmt: skip
 from pcedge.tails import WEIGHT_TAIL_BITS
 
-#: C++ type of a number of bits
-LENGTH = "pcedge::uint_t<F, pcedge::LENGTH_BITS>"
 
-
-def write_body(engine: ReferenceEngine, adders: str) -> tuple[tuple[str, ...], Counts]:
-    """Write the statements that compute a circuit's likelihood and score from the symbols `codes`.
+def write_body(engine: ReferenceEngine, adders: str) -> tuple[tuple[ops.Statement, ...], ops.Result, Counts]:
+    """Make the signals of a circuit's likelihood, each from the symbols and from signals before it.
 
     Args:
         engine: of the circuit.
         adders: `shared` or `plain`.
 
     Returns:
-        The statements in order, which leave `result`, and what they are made of.
+        The signals in order, the root, and what they are made of.
     """
     unroller = _Unroller(engine, adders)
-    return unroller.body(), unroller.count()
+    result = unroller.body()
+    return tuple(unroller.statements), result, unroller.count()
+
+
+def signed(low: int, high: int) -> ops.Kind:
+    """Give the kind of an exponent in low..high."""
+    return ops.Kind(width(min(low, -1), high), True)
 
 
 class _Unroller:
-    """Walk a schedule and append statements."""
+    """Walk a schedule and append signals."""
 
     def __init__(self, engine: ReferenceEngine, adders: str) -> None:
         self.circuit = engine.circuit
@@ -64,30 +67,24 @@ class _Unroller:
         self.steps = [step for step in self.schedule.steps if not isinstance(step, Interval)]
         self.adders = adders
         self.folded = FoldedTables(engine, self.schedule)
-        self.lines: list[str] = []
+        self.statements: list[ops.Statement] = []
         self.vectors: dict[int, Signals] = {}
         #: equal steps make one value
         self.same: dict[object, int] = {}
         self.alias: dict[int, int] = {}
-        self.products: dict[tuple[str, str], tuple[str, int]] = {}
+        self.products: dict[frozenset[ops.Operand], Row] = {}
         #: finished rows of sums, by step
-        self.rows: dict[int, list[tuple[str, int]]] = {}
+        self.rows: dict[int, list[Row]] = {}
         self.numbers: dict[str, int] = {}
         self.adder_count = self.adder_bits = 0
-        self.lookups = Lookups(self.define, self.fresh, self.lines, self.circuit.cardinalities, self.bits)
+        self.lookups = Lookups(self.define, self.fresh, self.circuit.cardinalities, self.bits)
 
-    def body(self) -> tuple[str, ...]:
+    def body(self) -> ops.Result:
         for step in self.steps:
             if not self.folded.is_table(step.target):
                 self.compute(step)
         root = self.vector(self.schedule.result)
-        self.lines += [
-            f"result.mantissa = {self.unsigned(self.bits)}({root.names[0]});",
-            f"result.exponent = F::select(result.mantissa == 0, {self.signed(32)}({ZERO_EXPONENT}), "
-            f"{self.signed(32)}({self.exponent_text(root)}));",
-            f"result.score = pcedge::score_of<F, {self.bits}>(result.mantissa, result.exponent);",
-        ]
-        return tuple(self.lines)
+        return ops.Result(root.names[0], self.exponent_of(root))
 
     def count(self) -> Counts:
         matrices = {step.target: self.matrix(step) for step in self.steps if isinstance(step, Up)}
@@ -106,25 +103,15 @@ class _Unroller:
         self.numbers[letter] = number + 1
         return f"{letter}{number}"
 
-    @staticmethod
-    def unsigned(bits: int) -> str:
-        return f"pcedge::uint_t<F, {bits}>"
-
-    @staticmethod
-    def signed(bits: int) -> str:
-        return f"pcedge::sint_t<F, {bits}>"
-
-    def define(self, letter: str, kind: str, text: str) -> str:
+    def define(self, letter: str, kind: ops.Kind, operation: ops.Operation) -> str:
         name = self.fresh(letter)
-        self.lines.append(f"const {kind} {name} = {text};")
+        self.statements.append(ops.Signal(name, kind, operation))
         return name
 
-    def exponent_text(self, vector: Signals) -> str:
-        """Write a vector's exponent as an expression."""
-        kind = self.signed(width(min(vector.low, -1), vector.high))
-        if not vector.exponent:
-            return f"{kind}({vector.offset})"
-        return f"{kind}({vector.exponent} + {kind}({vector.offset}))" if vector.offset else vector.exponent
+    @staticmethod
+    def exponent_of(vector: Signals) -> ops.Exponent:
+        """Give a vector's exponent."""
+        return ops.Exponent(vector.exponent, vector.offset, signed(vector.low, vector.high))
 
     def vector(self, value: int) -> Signals:
         value = self.alias.get(value, value)
@@ -155,7 +142,7 @@ class _Unroller:
         if first != step.target:
             self.alias[step.target] = first
             return
-        self.lines.append(f"// {describe(step)}")
+        self.statements.append(ops.Remark(describe(step)))
         match step:
             case Multiply():
                 self.vectors[step.target] = self.multiply(step)
@@ -195,27 +182,24 @@ class _Unroller:
         zero = a.may_be_zero or b.may_be_zero
         return self.normalise(rows, least, bound, zero, (exponent, offset, low, high))
 
-    def with_possible(
-        self, rows: list[tuple[str, int]], least: list[int], some: list[str]
-    ) -> tuple[list[tuple[str, int]], list[int]]:
+    def with_possible(self, rows: list[Row], least: list[int], some: list[ops.Operand]) -> tuple[list[Row], list[int]]:
         """Make rows that are zero and possible 1; give rows and their least values."""
         made = [self.possible.row(row, low, bit) for row, low, bit in zip(rows, least, some, strict=True)]
-        return made, [max(low, int(bit == "true")) for low, bit in zip(least, some, strict=True)]
+        return made, [max(low, int(bit is ops.TRUE)) for low, bit in zip(least, some, strict=True)]
 
-    def product(self, a: tuple[str, int], b: tuple[str, int]) -> tuple[str, int]:
+    def product(self, a: Row, b: Row) -> Row:
         """Multiply two entries; equal products are made once."""
-        key = (min(a[0], b[0]), max(a[0], b[0]))
+        key = frozenset((a[0], b[0]))
         if key not in self.products:
-            kind = self.unsigned(2 * self.bits)
-            self.products[key] = (self.define("p", kind, f"{kind}({a[0]} * {b[0]})"), a[1] * b[1])
+            self.products[key] = (self.define("p", ops.Kind(2 * self.bits), ops.Product(a[0], b[0])), a[1] * b[1])
         return self.products[key]
 
     def add_exponents(self, a: Signals, b: Signals) -> tuple[str, int, int, int]:
         low, high = a.low + b.low, a.high + b.high
         offset = a.offset + b.offset
         if a.exponent and b.exponent:
-            kind = self.signed(width(min(low - offset, -1), high - offset))
-            return self.define("e", kind, f"{kind}({a.exponent} + {b.exponent})"), offset, low, high
+            kind = signed(low - offset, high - offset)
+            return self.define("e", kind, ops.Plus(a.exponent, b.exponent)), offset, low, high
         return a.exponent or b.exponent, offset, low, high
 
     def matrix(self, step: Up) -> IntArray:
@@ -271,7 +255,7 @@ class _Unroller:
         exponent = (source.exponent, source.offset - fall, source.low - fall, source.high - fall)
         return self.normalise(rows, least, bound, source.may_be_zero, exponent)
 
-    def sums(self, matrix: IntArray, source: Signals) -> list[tuple[str, int]]:
+    def sums(self, matrix: IntArray, source: Signals) -> list[Row]:
         """Write the adders of a matrix; give the rows' names and greatest values."""
         # Entries of one name are one input: their weights add up.
         names = list(dict.fromkeys(source.names))
@@ -286,57 +270,48 @@ class _Unroller:
         self.adder_bits += graph.bits(top)
         return self.write_graph(graph, names, top, merged)
 
-    def write_graph(
-        self, graph: AdderGraph, names: list[str], top: list[int], matrix: IntArray
-    ) -> list[tuple[str, int]]:
+    def write_graph(self, graph: AdderGraph, names: list[ops.Operand], top: list[int], matrix: IntArray) -> list[Row]:
         nodes = list(names)
         spans = graph.ranges(top)
-
-        def operand(node: int, bits: int) -> str:
-            if node == ZERO:
-                return f"{self.unsigned(bits)}(0)"
-            # Said aloud: the adder takes a negative operand modulo 2^bits.
-            return f"{self.unsigned(bits)}({nodes[node]})" if spans[node][0] < 0 else nodes[node]
-
         for add, (low, high) in zip(graph.adds, spans[graph.inputs :], strict=True):
-            bits = width(low, high)
-            verb = ("signed_" if low < 0 else "") + ("minus" if add.subtract else "plus")
-            first, second = operand(add.a, bits), operand(add.b, bits)
-            call = f"pcedge::{verb}<F, {bits}>({first}, {add.shift_a}, {second}, {add.shift_b})"
-            nodes.append(self.define("a", (self.signed if low < 0 else self.unsigned)(bits), call))
-        rows = []
+            kind = ops.Kind(width(low, high), low < 0)
+            first, second = (
+                ops.Constant(0, ops.Kind(kind.bits)) if node == ZERO else nodes[node] for node in (add.a, add.b)
+            )
+            minus = [node != ZERO and spans[node][0] < 0 for node in (add.a, add.b)]
+            added = ops.ShiftAdd(first, add.shift_a, minus[0], second, add.shift_b, minus[1], add.subtract)
+            nodes.append(self.define("a", kind, added))
+        rows: list[Row] = []
         for (node, shift), weights in zip(graph.outputs, matrix.tolist(), strict=True):
             largest = sum(w * v for w, v in zip(weights, top, strict=True))
-            kind = self.unsigned(max(1, largest.bit_length()))
+            kind = ops.Kind(max(1, largest.bit_length()))
             if node == ZERO:
-                rows.append((f"{kind}(0)", largest))
+                rows.append((ops.Constant(0, kind), largest))
             elif shift == 0:
                 rows.append((nodes[node], largest))
             else:
-                moved = f"{nodes[node]} >> {-shift}" if shift < 0 else f"{kind}({nodes[node]}) << {shift}"
-                rows.append((self.define("s", kind, f"{kind}({moved})"), largest))
+                rows.append((self.define("s", kind, ops.Shifted(nodes[node], shift)), largest))
         return rows
 
     def align(self, step: Align) -> Signals:
         views = [self.view(ref) for ref in step.sources]
         low, high = min(view.low for view in views), max(view.high for view in views)
-        kind = self.signed(width(min(low, -1), high))
+        kind = signed(low, high)
         exponents = []
         for view in views:
-            text = f"{kind}({self.exponent_text(view)})"
-            if view.may_be_zero:
-                # The exponent of nothing must not be the greater one.
-                text = f"F::select({self.zero(view)}, {kind}({low}), {text})"
-            exponents.append(self.define("e", kind, text))
-        common = self.define("e", kind, f"F::select({exponents[0]} < {exponents[1]}, {exponents[1]}, {exponents[0]})")
-        names: list[str] = []
-        bits = width(min(low, -1), high)
+            # The exponent of nothing must not be the greater one.
+            nothing = self.zero(view) if view.may_be_zero else None
+            exponents.append(self.define("e", kind, ops.Ranked(self.exponent_of(view), nothing, low)))
+        common = self.define("e", kind, ops.Larger(*exponents))
+        names: list[ops.Operand] = []
         for view, exponent in zip(views, exponents, strict=True):
-            gap = self.define("g", LENGTH, f"pcedge::alignment<F, {bits}, {self.bits}>({exponent}, {common})")
-            entry = self.unsigned(self.bits)
-            moved = [self.define("m", entry, f"{entry}({name} >> {gap})") for name in view.names]
+            gap = self.define("g", ops.LENGTH, ops.Gap(exponent, common, kind.bits))
+            moved: list[ops.Operand] = [
+                self.define("m", ops.Kind(self.bits), ops.Right(name, gap)) for name in view.names
+            ]
             if self.keep:
-                moved = [self.possible.shifted(*pair, 2, None, True) for pair in zip(view.names, moved, strict=True)]
+                entries = zip(view.names, moved, view.least, strict=True)
+                moved = [self.possible.shifted(*entry, None, True) for entry in entries]
             names += moved
         tops = views[0].top + views[1].top
         least = tuple(min(value, int(self.keep)) for value in views[0].least + views[1].least)
@@ -345,11 +320,10 @@ class _Unroller:
 
     def zero(self, view: Signals) -> str:
         """Name the bit that tells whether all entries of a vector are zero."""
-        text = " | ".join(dict.fromkeys(view.names))
-        return self.define("z", "F::bit", f"({text}) == 0")
+        return self.define("z", ops.BIT, ops.Tell("none", tuple(dict.fromkeys(view.names))))
 
     def normalise(
-        self, rows: list[tuple[str, int]], least: list[int], bound: int, zero: bool, exponent: tuple[str, int, int, int]
+        self, rows: list[Row], least: list[int], bound: int, zero: bool, exponent: tuple[str, int, int, int]
     ) -> Signals:
         """Shift a vector to its mantissas; `bound` is the least that its largest entry can be, unless all are zero."""
         bits = self.bits
@@ -357,24 +331,23 @@ class _Unroller:
         zero = zero or bound == 0
         name, offset, low, high = exponent
         offset, low, high = offset + short - bits, low + short - bits, high + long - bits
-        wide = self.unsigned(long)
-        excess = f"{LENGTH}(0)"
+        excess: ops.Operand = ops.Constant(0, ops.LENGTH)
         if short < long:
-            different = list(dict.fromkeys(row for row, _ in rows))
+            different = tuple(dict.fromkeys(row for row, _ in rows))
             union = different[0]
             if len(different) > 1:
-                union = self.define("o", wide, f"{wide}({' | '.join(different)})")
-            excess = self.define("x", LENGTH, f"pcedge::excess_length<F, {long}, {short}>({union})")
-            kind = self.signed(width(min(low - offset, -1), max(high - offset, long - short)))
-            name = self.define("e", kind, f"{kind}({f'{name} + ' if name else ''}{kind}({excess}))")
-        mantissas: dict[str, str] = {}
-        beside = "" if short > 1 else None if long == 1 else f" & ({excess} != 0)"
+                union = self.define("o", ops.Kind(long), ops.Union(different))
+            excess = self.define("x", ops.LENGTH, ops.Excess(union, long, short))
+            kind = signed(low - offset, max(high - offset, long - short))
+            name = self.define("e", kind, ops.Plus(name, excess, cast=True))
+        mantissas: dict[ops.Operand, ops.Operand] = {}
+        beside = ops.TRUE if short > 1 else None if long == 1 else excess
         for (row, _), floor in zip(rows, least, strict=True):
             if row not in mantissas:
-                text = f"pcedge::scale_entry<F, {long}, {short}, {bits}>({row}, {excess})"
-                moved = self.define("m", self.unsigned(bits), text)
-                kept = self.possible.shifted(row, moved, floor, beside, long > bits) if self.keep else moved
-                mantissas[row] = kept
+                moved: ops.Operand = self.define("m", ops.Kind(bits), ops.Scaled(row, excess, long, short))
+                # A shift by as much as it may be leaves something of a row that is large enough.
+                cut = floor >> max(0, long - bits) == 0
+                mantissas[row] = self.possible.shifted(row, moved, floor, beside, cut) if self.keep else moved
         alone = len(rows) == 1 and not zero
         floors = [1 << (bits - 1)] if alone else [value >> max(0, long - bits) for value in least]
         if self.keep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import UsageError
 from pcedge.export.unrolled.adders import has_da4ml
 from pcedge.export.unrolled.body import write_body
+from pcedge.export.unrolled.cpp import write_cpp
+from pcedge.export.unrolled.operations import Result, Statement
 from pcedge.export.unrolled.signals import Counts
 from pcedge.export.unrolled.tables import code_bits
 from pcedge.integer.circuit import IntegerCircuit, IntegerSum
@@ -33,11 +36,17 @@ class Kernel:
     circuit: IntegerCircuit
     #: how the sums are made: shared or plain
     adders: str
-    #: statements of the function's body, in order
-    body: tuple[str, ...]
+    #: its signals in order, and the root
+    statements: tuple[Statement, ...]
+    result: Result
     counts: Counts
     #: weights that are not zero, and inputs of products
     edges: int
+
+    @cached_property
+    def body(self) -> tuple[str, ...]:
+        """Give the lines of the C++ function's body."""
+        return write_cpp(self.statements, self.result, self.circuit.state_bits)
 
     @property
     def record(self) -> list[tuple[int, int]]:
@@ -90,5 +99,5 @@ def unroll(source: IntegerCircuit | Program, adders: str = "auto") -> Kernel:
         )
     if adders == "auto":
         adders = "shared" if has_da4ml() else "plain"
-    body, counts = write_body(ReferenceEngine(program), adders)
-    return Kernel(circuit, adders, body, counts, count)
+    statements, result, counts = write_body(ReferenceEngine(program), adders)
+    return Kernel(circuit, adders, statements, result, counts, count)

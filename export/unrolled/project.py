@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pcedge import __version__, arithmetic
-from pcedge.arithmetic import ceil_log2
 from pcedge.arrays import IntArray
 from pcedge.circuit.layers import MISSING
 from pcedge.engines.reference import ReferenceEngine
@@ -29,6 +28,7 @@ from pcedge.export.project.golden import draw_records
 from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, UNROLLED
 from pcedge.export.project.prediction import STAGE, STAGE_HEADERS, STAGE_TOPS, plan_stage
 from pcedge.export.target import DEFAULT_TARGET, Target, find_target
+from pcedge.export.unrolled.beats import RESULT_BITS, beat_bits
 from pcedge.export.unrolled.kernel import Kernel, unroll
 from pcedge.export.vitis.files import Sources
 from pcedge.integer.circuit import IntegerCircuit
@@ -43,9 +43,6 @@ HEADERS = (
     "arith/integers.hpp", "arith/normalise.hpp", "arith/score_table.inc", "arith/unrolled.hpp", "program/port.hpp",
     "program/stream.hpp", "testbench/files.hpp",
 )  # fmt: skip
-
-#: bits of a result's beat: mantissa, exponent and score of 32 bits each, and as many zeros, for a DMA's width
-RESULT_BITS = 128
 
 #: share of symbols that the second half of drawn golden records lacks
 MISSING_SHARE = 0.3
@@ -95,7 +92,7 @@ def plan_unrolled(
     """
     chosen = find_target(target)
     engine = ReferenceEngine(circuit)
-    given = _draw(engine) if records is None else engine.check(records, allow_missing=True)
+    given = draw(engine) if records is None else engine.check(records, allow_missing=True)
     if not len(given):
         raise DataError("golden vectors must have at least one record, got none")
     kernel = unroll(engine.program, adders)
@@ -128,16 +125,11 @@ def results(engine: ReferenceEngine, records: IntArray) -> IntArray:
     return np.stack([mantissa, exponent, arithmetic.score(mantissa, exponent, engine.circuit.state_bits)], axis=1)
 
 
-def _draw(engine: ReferenceEngine) -> IntArray:
+def draw(engine: ReferenceEngine) -> IntArray:
     """Draw records from the circuit; then the same with some symbols missing."""
     complete = draw_records(engine, GOLDEN_RECORDS)
     missing = np.random.default_rng(0).random(complete.shape) < MISSING_SHARE
     return np.concatenate([complete, np.where(missing, MISSING, complete)])
-
-
-def beat_bits(bits: int) -> int:
-    """Give the width of a beat of so many bits: the least power of two of bytes, which DMAs and converters take."""
-    return max(8, 1 << ceil_log2(bits))
 
 
 def record_bits(kernel: Kernel) -> int:

@@ -1,8 +1,10 @@
-"""What the body of an unrolled kernel computes: vectors as names of its variables, and counts of its operators."""
+"""What the body of an unrolled kernel computes: vectors of signals, and counts of its operators."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from pcedge.export.unrolled.operations import Operand
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Signals:
-    """Hold the C++ names of a vector's entries, and what is known of their values."""
+    """Hold a vector's entries, and what is known of their values."""
 
-    names: tuple[str, ...]
+    names: tuple[Operand, ...]
     #: greatest and least value of every entry; least holds also for zero vectors
     top: tuple[int, ...]
     least: tuple[int, ...]
-    #: the exponent is the variable of this name, if any, plus a constant
+    #: the exponent is the signal of this name, if any, plus a constant
     exponent: str
     offset: int
     #: the exponent's range, also that of a zero vector, where it means nothing

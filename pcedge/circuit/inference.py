@@ -165,7 +165,13 @@ def sample(circuit: Circuit, count: int, seed: int = 0, evidence: ArrayLike | No
 
     Raises:
         DataError: the evidence does not fit, or is impossible.
+        UsageError: `circuit` is not a float circuit, or count or seed is negative.
     """
+    if not isinstance(circuit, Circuit):
+        raise UsageError(
+            f"sample must have a float circuit, got {type(circuit).__name__}; the job sample of an engine"
+            " draws from an integer one"
+        )
     if count < 0 or seed < 0:
         raise UsageError(f"count and seed must not be negative, got {count} and {seed}")
     variables = len(circuit.cardinalities)

@@ -17,7 +17,7 @@ from pcedge.errors import DataError, MissingToolError, ToolError
 _VENDOR, _OPEN = ("steps", "chosen", "tool"), ("target", "seeds", "seed", "frequency", "parallel")
 
 #: options of `build` that only a circuit has, and not a project
-_CIRCUIT = ("out", "kernel", "macs", "streams", "search_bits", "memories")
+_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "search_bits", "memories")
 
 
 class Source(ModelPath):
@@ -42,6 +42,7 @@ class Source(ModelPath):
 @click.option("--parallel", type=click.IntRange(1), default=1, show_default=True, help="Seeds at a time.")
 @click.option("--out", type=click.Path(path_type=Path), help="Of a circuit: the project directory.")
 @click.option("--kernel", type=click.Choice(["engine", "unrolled"]), default="engine", help="Of a circuit: see export.")
+@click.option("--engine", "which", type=click.Choice(["parallel", "serial"]), help="Of a circuit: see export.")
 @click.option("--macs", type=int, help="Of a circuit: see export.")
 @click.option("--streams", type=int, help="Of a circuit: see export.")
 @click.option("--search-bits", type=int, help="Of a circuit: see export.")
@@ -57,8 +58,8 @@ class Source(ModelPath):
 )  # fmt: skip
 def build(
     source: Path | str, target: str | None, seeds: int, seed: int, frequency: float | None, parallel: int,
-    out: Path | None, kernel: str, macs: int | None, streams: int | None, search_bits: int | None, memories: str | None,
-    steps: str, chosen: tuple[str, ...], tool: str,
+    out: Path | None, kernel: str, which: str | None, macs: int | None, streams: int | None, search_bits: int | None,
+    memories: str | None, steps: str, chosen: tuple[str, ...], tool: str,
 ) -> Result:  # fmt: skip
     """Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.
 
@@ -71,7 +72,7 @@ def build(
         refuse("a project", *_VENDOR)
         if target is None or out is None:
             raise click.UsageError("a circuit must come with --target, a device, and --out")
-        sizes = {"macs": macs, "streams": streams, "search_bits": search_bits, "memories": memories}
+        sizes = {"which": which, "macs": macs, "streams": streams, "search_bits": search_bits, "memories": memories}
         export_for(source, target, out, kernel, sizes)
         return build_open(out, target, seeds, seed, frequency, parallel)
     refuse("a circuit", *_CIRCUIT)
@@ -89,7 +90,7 @@ def refuse(goes_with: str, *names: str) -> None:
         click.UsageError: one of them is on the command line.
     """
     if wrong := options_given(*names):
-        name = {"chosen": "top"}.get(wrong[0], wrong[0]).replace("_", "-")
+        name = {"chosen": "top", "which": "engine"}.get(wrong[0], wrong[0]).replace("_", "-")
         raise click.UsageError(f"--{name} must go with {goes_with}")
 
 
@@ -103,7 +104,7 @@ def export_for(model: str, target: str, out: Path, kernel: str, sizes: dict[str,
     from pcedge.export.open_target import find_open_target
 
     find_open_target(target)
-    others: dict[str, Any] = dict.fromkeys(("adders", "data", "records", "dtype", "shape", "header"))
+    others: dict[str, Any] = dict.fromkeys(("adders", "latency", "data", "records", "dtype", "shape", "header"))
     assert export.callback is not None
     announce(f"{out}: project for {target}")
     export.callback(model=model, target=target, out=out, kernel=kernel, fit=(), **sizes, **others)

@@ -11,10 +11,12 @@ import click
 from pcedge.cli.completing import targets
 from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import MODEL
-from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, table
+from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_come_with, options_given, table
 
 if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost
+    from pcedge.export.rtl.area import AreaEstimate
+    from pcedge.integer.circuit import IntegerCircuit
 
 #: jobs, in the order of the table
 JOBS = ("likelihood", "encode", "decode")
@@ -24,10 +26,14 @@ JOBS = ("likelihood", "encode", "decode")
 @click.argument("model", type=MODEL)
 @click.option(
     "--target", default="vitis-hls", show_default=True, shell_complete=targets(),
-    help="A target's name or TOML file: its clock.",
+    help="A target's name or TOML file: its clock. rtl, or a device as ecp5-25k: the engine in SystemVerilog.",
 )  # fmt: skip
 @click.option("--macs", default=1, show_default=True, type=int, help="A power of two in 1..4096, a cycle.")
 @click.option("--streams", default=1, show_default=True, type=int, help="Records in flight, 1..64.")
+@click.option(
+    "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
+)
+@click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
@@ -38,8 +44,8 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
 def estimate(
-    model: str, target: str, macs: int, streams: int, search_bits: int | None, rate: float | None, memories: str,
-    fit: tuple[str, ...], job: str,
+    model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
+    search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
     """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
 
@@ -47,8 +53,15 @@ def estimate(
     """
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.export.engine.costs import STAGE_UNIT, OutOfReach, estimate_cost, smallest_for
+    from pcedge.export.rtl.size import is_rtl_target
     from pcedge.schedule import Program
 
+    if is_rtl_target(target):
+        if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
+            raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
+        return _of_rtl(read_integer(model), target, macs, streams, lanes, table_lanes)
+    if wrong := options_given("lanes", "table_lanes"):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--rate", rate is not None, "job", without=("macs", "streams"))
@@ -86,6 +99,9 @@ def estimate(
             f"{cost.symbols_per_second(name):>12.3g}"
         )
     lines += [f"multipliers: {in_words(size.multipliers)}", f"memory: {memory_in_words(cost.memory_bits)}"]
+    if circuit.row_lengths and "row_table" not in cost.memory_bits:
+        reason = "images hold these" if memories == "reload" else "at this size they take less ROM"
+        lines.append(f"the row table is stored as whole matrices: {reason}")
     if cost.stage is not None:
         kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.memory_bits.items()]
         widths = [f"{name} {one} × {other} bits" for name, (one, other) in cost.stage.multipliers.items()]
@@ -99,6 +115,73 @@ def estimate(
             f"takes at most {cost.clock_hz / max(1, cost.stage.passes):.3g} numbers a second"
         )
     return result, ["\n".join(lines), *shown], 0
+
+
+def _of_rtl(
+    circuit: IntegerCircuit, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None
+) -> Result:  # fmt: skip
+    """Estimate the engine in SystemVerilog."""
+    from pcedge.drivers.size import EngineSize
+    from pcedge.export.rtl.costs import estimate_rtl
+    from pcedge.export.rtl.memories import mapped
+    from pcedge.export.rtl.size import RtlSize, size_for
+
+    size = size_for(EngineSize(macs, streams))
+    lanes = size.lanes if lanes is None else lanes
+    size = RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes)
+    cost = estimate_rtl(circuit, size, target)
+    clock = cost.clock_mhz
+    shown: list[object] = [
+        f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes"
+    ]
+    rows: list[list[object]] = [
+        [
+            name,
+            f"{cycles:.2f}",
+            f"{cycles * cost.variables:.1f}",
+            "" if clock is None else f"{1e6 * clock / cycles:,.0f}",
+        ]
+        for name, cycles in cost.cycles_per_symbol.items()
+    ]
+    at = "" if clock is None else f"; {clock:g} MHz are asked"
+    shown.append(table(f"cycles, as simulation counts them{at}", ["job", "a symbol", "a record", "symbols/s"], rows))
+    shown.append(f"multipliers: {in_words(cost.multipliers)}")
+    families = list(cost.areas)
+    rows = [
+        [memory.name, memory.words, memory.width, memory.reads, *(mapped(memory, family).bram for family in families)]
+        for memory in cost.memories
+    ]
+    shown.append(table("memories, and block RAMs", ["memory", "words", "bits", "reads", *families], rows))
+    rows = []
+    for family, area in cost.areas.items():
+        errors = {name: f" ± {100 * error['left_out']:.0f} %" for name, error in area.errors.items()}
+        amounts = ["" if n is None else f"{n:,}{errors.get(name, '')}" for name, n in area.total.items()]
+        rows.append(
+            [family, *amounts, "" if area.fmax_mhz is None else f"{area.fmax_mhz:.0f}{errors.get('fmax_mhz', '')}"]
+        )
+    if cost.target is not None:
+        held = cost.target.resources
+        rows.append([cost.target.name, held.lut, held.ff, held.dsp, held.bram, "" if clock is None else f"{clock:g}"])
+    shown.append(table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows))
+    shown += _calibrated(list(cost.areas.values()))
+    result = cost.as_dict()
+    if cost.target is not None and (missing := result["resources"]["missing"]):
+        shown.append(f"by this estimate {cost.target.name} has too little of: {', '.join(missing)}")
+    return result, shown, 0
+
+
+def _calibrated(areas: list[AreaEstimate]) -> list[object]:
+    """Say what the estimate rests on."""
+    lines: list[object] = ["nothing was synthesised: cycles, multipliers and block RAMs are counted"]
+    fitted = [area for area in areas if area.lut is not None]
+    if fitted:
+        lines.append(
+            f"look-up tables and registers are fitted to {fitted[0].builds} builds; errors are those of fits without "
+            "the family" + ("" if fitted[0].current else "; these builds were of earlier sources")
+        )
+    if uncalibrated := [area.family for area in areas if area.lut is None]:
+        lines.append(f"look-up tables and registers are not calibrated: {', '.join(uncalibrated)}")
+    return lines
 
 
 def _resources(cost: Cost) -> tuple[dict[str, object] | None, list[object]]:

@@ -26,7 +26,7 @@ _TESTBENCHES = {
 }  # fmt: skip
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit")
+_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -72,6 +72,11 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     type=click.Choice(["auto", "shared", "plain"]),
     help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
 )
+@click.option(
+    "--latency",
+    type=click.IntRange(1),
+    help="Cycles of --kernel unrolled in RTL, from a record to its result.  [default: what 100 MHz needs, by estimate]",
+)
 @click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
 @click.option(
     "--records",
@@ -79,8 +84,17 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
     "of an unrolled kernel 32, half of them with missing symbols]",
 )
+@click.option(
+    "--engine", "which", type=click.Choice(["parallel", "serial"]),
+    help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
+)  # fmt: skip
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
+@click.option(
+    "--jobs",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
+    "commas between them; it refuses the others.  [default: all but score]",
+)
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--memories",
@@ -91,9 +105,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @reading_options
 def export(
-    model: str, target: str, out: Path, kernel: str, adders: str | None, data: str | None, records: int | None,
-    macs: int | None, streams: int | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
-    dtype: str | None, shape: str | None, header: bool | None,
+    model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
+    search_bits: int | None, memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
+    header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -105,14 +120,22 @@ def export(
     from pcedge.export import write_project
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
+    from pcedge.export.rtl.serial.project import is_serial_target
     from pcedge.export.rtl.size import is_rtl_target
 
-    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None}
+    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
+               "jobs": jobs}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
+    if which is not None and (kernel == "unrolled" or not is_rtl_target(target)):
+        raise click.UsageError("--engine must go with an engine of RTL: --target rtl, or a device of pcedge build")
+    if which == "serial" and chosen:
+        raise click.UsageError(f"--{chosen[0]} must go with --engine parallel")
     if chosen and kernel == "unrolled":
         raise click.UsageError(f"--{chosen[0]} must go with --kernel engine")
+    if latency is not None and not (kernel == "unrolled" and is_rtl_target(target)):
+        raise click.UsageError("--latency must go with --kernel unrolled and a target of RTL")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
@@ -144,15 +167,21 @@ def export(
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
         return result | header_entry, text, status
-    if is_rtl_target(target):
-        if memories == "reload" or search_bits is not None:
-            named = "search-bits" if search_bits is not None else "memories reload"
-            raise click.UsageError(f"--{named} must go with a target of HLS, {target} is of RTL")
-        result, text, status = _export_rtl(circuit, out, target, engine if chosen else None, golden)
-        return result | header_entry, text, status
     if kernel == "unrolled":
-        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows)
+        result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
         return result | header_entry, text, status
+    if which == "serial" or (which is None and not chosen and is_serial_target(target)):
+        result, text, status = _export_serial(circuit, out, target, golden)
+        return result | header_entry, text, status
+    if is_rtl_target(target):
+        if search_bits is not None:
+            raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
+        others = [read_integer(name) for name in fit] if memories == "reload" else None
+        sized = engine if macs is not None or streams is not None else None
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, others, jobs)
+        return result | header_entry, text, status
+    if jobs is not None:
+        raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
     reload = memories == "reload"
     others = [read_integer(name) for name in fit]
     folder = write_project(
@@ -174,14 +203,21 @@ def export(
 def image(model: str, project: Path, out: Path) -> Result:
     """Write what a reloadable engine loads for a circuit."""
     from pcedge.export.program.image import image_words
+    from pcedge.export.project.manifest import MANIFEST, RTL, read_manifest
+    from pcedge.export.rtl.capacity import capacity_from, rtl_image_words
     from pcedge.simulate.csim import Csim
+    from pcedge.simulate.unrolled import kernel_of
 
     _need_project(project)
-    manifest = Csim(project).manifest
-    if manifest.capacity is None:
+    rtl = kernel_of(project) == RTL
+    manifest = read_manifest(project, RTL) if rtl else Csim(project).manifest
+    if not manifest.reload:
         raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
     circuit = read_integer(model)
-    words = image_words(circuit, manifest.capacity)
+    if manifest.capacity is None:
+        words = rtl_image_words(circuit, capacity_from(manifest.table.get("capacity"), str(project / MANIFEST)))
+    else:
+        words = image_words(circuit, manifest.capacity)
     with whole_file(out) as fresh:
         fresh.write_bytes(words.tobytes())
     result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
@@ -253,42 +289,72 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None
-) -> Result:
-    """Write the engine in SystemVerilog."""
+    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None,
+) -> Result:  # fmt: skip
+    """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
+    from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
 
     size = size_for(engine)
-    folder = write_rtl(circuit, out, size=size, records=golden)
+    built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
+    folder = write_rtl(
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
+    )
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
+        "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
     }  # fmt: skip
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
 
+def _export_serial(circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None) -> Result:
+    """Write the serial engine in SystemVerilog."""
+    from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.rtl.serial.project import MODEL, write_serial
+
+    folder = write_serial(circuit, out, records=golden)
+    memories = read_manifest(folder).table["memories"]
+    result = {
+        "out": str(folder), "target": target, "digest": circuit.digest.hex(), "engine": "serial", "memories": memories,
+    }  # fmt: skip
+    text = f"{folder}: serial engine for {target}, its model of {sum(memories.values()):,} bits in {MODEL}; "
+    return result, text + f"next: pcedge simulate {folder}", 0
+
+
 def _export_unrolled(
-    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any
-) -> Result:
+    circuit: IntegerCircuit, out: Path, target: str, golden: IntArray | None, adders: str, rows: Any,
+    latency: int | None,
+) -> Result:  # fmt: skip
     """Write the project of an unrolled kernel; say what it is made of."""
     from pcedge.export import write_unrolled
     from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.rtl.size import is_rtl_target
     from pcedge.export.unrolled.adders import has_da4ml
+    from pcedge.export.unrolled.rtl import write_unrolled_rtl
 
     if adders == "auto" and not has_da4ml():
         announce("sums share no adders: pip install 'pcedge[da]' brings da4ml, which lets them")
-    folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
+    if is_rtl_target(target):
+        folder = write_unrolled_rtl(circuit, out, latency=latency, records=golden, adders=adders, target=target)
+    else:
+        folder = write_unrolled(circuit, out, target=target, records=golden, adders=adders, rows=rows)
     manifest = read_manifest(folder).table
     counts = manifest["counts"]
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "kernel": "unrolled",
         "adders": manifest["adders"], "edges": manifest["edges"], "counts": counts,
     }  # fmt: skip
+    cycles = ""
+    if "latency_cycles" in manifest:
+        result["latency_cycles"] = manifest["latency_cycles"]
+        cycles = f"; a record a cycle, latency {manifest['latency_cycles']} cycles"
     text = (
         f"{folder}: unrolled kernel for {target}, {manifest['edges']} edges: {counts['adders']} adders "
         f"({counts['left_adders']} if none were shared, {counts['plain_adders']} if no small sum were a table either), "
-        f"{counts['multipliers']} multipliers, {counts['tables']} tables; "
+        f"{counts['multipliers']} multipliers, {counts['tables']} tables{cycles}; "
         f"next: pcedge simulate {folder}"
     )
     return result, text, 0

@@ -44,6 +44,10 @@ class _Circuit(ModelPath):
 @click.option("--port", required=True, help="The serial port, as /dev/ttyUSB0 or COM3.")
 @click.option("--baud", type=click.IntRange(1), default=1_000_000, show_default=True, help="As in the board's target.")
 @click.option("--info", is_flag=True, help="Say what is on the board.")
+@click.option(
+    "--load", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="First load a serial engine's model, model.bin of its project; alone, or with a job.",
+)  # fmt: skip
 @click.option("--encode", type=DATA, help="Compress a file of numbers to --out, as pcedge encode does.")
 @click.option("--decode", type=click.Path(exists=True, dir_okay=False), help="Restore the file of a stream in --out.")
 @click.option("--likelihood", type=DATA, help="Compute the log-likelihood in nats; of every record in --out.")
@@ -56,9 +60,9 @@ class _Circuit(ModelPath):
 )  # fmt: skip
 @reading_options
 def device(
-    model: str, port: str, baud: int, info: bool, encode: str | None, decode: str | None, likelihood: str | None,
-    out: Path | None, lanes: int | None, missing: float | None, timeout: float, dtype: str | None, shape: str | None,
-    header: bool | None,
+    model: str, port: str, baud: int, info: bool, load: Path | None, encode: str | None, decode: str | None,
+    likelihood: str | None, out: Path | None, lanes: int | None, missing: float | None, timeout: float,
+    dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Run a job on the engine of a board on a serial line, which must hold the circuit MODEL, a file or a project."""
     from pcedge.data.predictor import Predictor
@@ -67,21 +71,25 @@ def device(
 
     asked = {"info": info, "encode": encode, "decode": decode, "likelihood": likelihood}
     chosen = [name for name in _JOBS if asked[name]]
-    if len(chosen) != 1:
+    if len(chosen) != 1 and not (load is not None and not chosen):
         raise click.UsageError(f"one of --{', --'.join(_JOBS)} must be given, got {len(chosen)}")
-    (job,) = chosen
+    job = chosen[0] if chosen else "load"
     if (job in ("encode", "decode")) and out is None:
         raise click.UsageError(f"--{job} must come with --out")
-    if job == "info" and out is not None:
-        raise click.UsageError("--out must come without --info, which writes nothing")
+    if job in ("info", "load") and out is not None:
+        raise click.UsageError(f"--out must come without --{job}, which writes nothing")
     if lanes is not None and job != "encode":
         raise click.UsageError("--lanes must go with --encode")
     if missing is not None and job != "likelihood":
         raise click.UsageError("--missing must go with --likelihood")
     engine = ReferenceEngine(read_integer(model))
-    if isinstance(engine.circuit.symbolizer, Predictor) and job != "info":
+    if isinstance(engine.circuit.symbolizer, Predictor) and job not in ("info", "load"):
         raise UsageError(f"--{job} must have a circuit without a predictor stage: the bridge carries symbols only")
     with open_serial(port, baud=baud, engine=engine, timeout=timeout) as board:
+        if load is not None:
+            _load(board, load)
+        if job == "load":
+            return {"port": port, "loaded": str(load)}, f"{load}: the model is loaded", 0
         if job == "info":
             return _info(board, port)
         reading = reading_of(engine.circuit, dtype, shape, missing, header, partial=job == "likelihood")
@@ -93,6 +101,23 @@ def device(
             assert likelihood is not None
             result, text, status = _likelihood(board, engine, likelihood, reading, out, missing)
         return {"port": port, **result, "cycles": board.cycles}, text, status
+
+
+def _load(board: Device, path: Path) -> None:
+    """Load the model of a serial engine.
+
+    Raises:
+        FormatError: the file is no list of words.
+    """
+    import numpy as np
+
+    from pcedge.drivers.contract import Job
+    from pcedge.errors import FormatError
+
+    data = path.read_bytes()
+    if not data or len(data) % 4:
+        raise FormatError("serial-model", f"{path} must be words of four bytes, it has {len(data)} bytes")
+    board.run(Job.LOAD, [], [[np.frombuffer(data, dtype="<u4").astype(np.uint32)]], [])
 
 
 def _info(board: Device, port: str) -> Result:

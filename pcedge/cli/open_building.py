@@ -22,11 +22,11 @@ def build_open(
 ) -> Result:
     """Build a project of RTL for a device."""
     from pcedge.export.open_target import find_open_target
-    from pcedge.export.project.manifest import read_manifest
+    from pcedge.export.project.manifest import RTL, read_manifest
     from pcedge.toolchain.building import build_project
 
     said = read_manifest(folder).table.get("target", {}).get("name")
-    if target is None and said is None:
+    if target is None and said in (None, RTL):
         raise click.UsageError("a project that was exported for no device must come with --target")
     device = find_open_target(str(said) if target is None else target)
     built = build_project(

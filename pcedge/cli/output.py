@@ -217,7 +217,7 @@ def warn(text: str) -> None:
 
 #: parts of the memories that hold a circuit, and the parts of these
 PARTS = {
-    "weights": (), "tables": (), "leaves": (), "variables": (), "indices": (),
+    "weights": ("row_table",), "tables": (), "leaves": (), "variables": (), "indices": (),
     "programs": ("likelihood_program", "code_program", "operands", "dictionaries"),
 }  # fmt: skip
 

@@ -211,7 +211,12 @@ def quantize(
             f"\nsearch: {generations} generations, candidates compared on {searched['compared_records']} of "
             f"{searched['held_out_records']} held-out records"
         )
-    if chosen is not None or refinement is not None:
+    if row_table is not None and not model.row_lengths:
+        text += (
+            "\nrow table: none is stored, for no rows take fewer bits as numbers and turns of one than by themselves; "
+            "fewer --row-table may"
+        )
+    if chosen is not None or refinement is not None or row_table is not None:
         announce("measuring held-out records")
         result["held_out"] = measure_held_out(source, model, held_out, seed)
         if refinement is not None:

@@ -41,6 +41,7 @@ class Job(IntEnum):
     TELL = 6
     PACK = 7
     UNPACK = 8
+    SCORE = 9
 
 
 #: what each job does
@@ -54,6 +55,7 @@ JOBS = {
     Job.TELL: "fill the info registers and nothing else",
     Job.PACK: "fill a packet of so many bytes with records",
     Job.UNPACK: "restore what one packet holds",
+    Job.SCORE: "score of records; engines in SystemVerilog may have it",
 }
 
 

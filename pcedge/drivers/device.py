@@ -34,6 +34,7 @@ from pcedge.drivers.contract import (
     Status,
 )  # fmt: skip
 from pcedge.drivers.image_check import check_image
+from pcedge.drivers.rtl_image import image_of
 from pcedge.drivers.size import EngineSize
 from pcedge.engines.base import LaneCoder, Progress
 from pcedge.errors import DataError, FormatError, StreamError, ToolError, UsageError
@@ -124,7 +125,7 @@ class Device:
             FormatError: it is damaged, or leads beyond its memories (`check_image`); nothing was sent.
             ToolError: the engine refuses it, or gives other words back.
         """
-        words = _image_words(image)
+        words = image_of(image)
         if self.info.reload:  # else the engine says that it takes none
             check_image(words, EngineSize(self.info.macs, self.info.streams, self.info.search_bits))
         # A load that does not end leaves nothing to count on.
@@ -146,16 +147,30 @@ class Device:
         Raises:
             DataError: a symbol is beyond the alphabet of its variable.
         """
+        results = self._of_each(Job.LIKELIHOOD, records, 2)
+        return results[:, 0].astype(np.int64), results[:, 1].view(np.int32).astype(np.int64)
+
+    def score(self, records: ArrayLike) -> IntArray:
+        """Give scores, (N,) int64 in parts of 2^-8 bit, of records (N, variables); −1 is missing.
+
+        Raises:
+            DataError: a symbol is beyond the alphabet of its variable.
+            ToolError: the engine does not have the job.
+        """
+        return self._of_each(Job.SCORE, records, 1)[:, 0].astype(np.int64)
+
+    def _of_each(self, job: Job, records: ArrayLike, words: int) -> Words:
+        """Run a job that gives so many words for each record: (N, words)."""
         rows = self.rows(records)
         streams = self.info.streams
         counts = [len(range(k, len(rows), streams)) for k in range(streams)]
         packets = [list(rows[k::streams]) for k in range(streams)]
-        replies = self.run(Job.LIKELIHOOD, counts, packets, [[2] * count for count in counts])
-        results = np.zeros((len(rows), 2), dtype=np.uint32)
+        replies = self.run(job, counts, packets, [[words] * count for count in counts])
+        results = np.zeros((len(rows), words), dtype=np.uint32)
         for k in range(streams):
             if counts[k]:
                 results[k::streams] = np.stack(replies[k])
-        return results[:, 0].astype(np.int64), results[:, 1].view(np.int32).astype(np.int64)
+        return results
 
     def encode_lanes(self, records: IntArray, lanes: int) -> list[bytes]:
         """Encode records; record i goes to lane i mod `lanes`, and lanes that are more than streams take turns.
@@ -369,20 +384,6 @@ class _OnDevice:
         self, lanes: list[bytes], count: int, progress: Progress | None = None, known: IntArray | None = None
     ) -> IntArray:
         return self.device.decode_lanes(lanes, count)
-
-
-def _image_words(image: ArrayLike) -> Words:
-    """Give an image as words.
-
-    Raises:
-        UsageError: it is none.
-    """
-    given = np.asarray(image)
-    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
-        raise UsageError(f"an image must be a list of 32-bit words, got {given.dtype} of shape {given.shape}")
-    if int(given.min()) < 0 or int(given.max()) > 0xFFFFFFFF:
-        raise UsageError("an image must have words of 32 bits, got larger or negative ones")
-    return np.ascontiguousarray(given, dtype=np.uint32)
 
 
 def _need_lanes(lanes: int) -> None:

@@ -31,6 +31,7 @@ from pcedge.drivers.layout import (
     shape_word,
     table_words,
 )
+from pcedge.drivers.rtl_image import RTL_MAGIC, check_rtl_image
 from pcedge.drivers.size import EngineSize
 from pcedge.errors import CircuitError, FormatError, WidthError
 from pcedge.integer.circuit import IntegerInput, check_table
@@ -66,7 +67,7 @@ class _Value:
 
 
 def check_image(words: NDArray[np.uint32], shape: EngineSize) -> None:
-    """Check that an engine can run an image.
+    """Check that an engine can run an image; of one for an engine in SystemVerilog, that it is whole.
 
     Args:
         words: the image, (words,).
@@ -75,6 +76,9 @@ def check_image(words: NDArray[np.uint32], shape: EngineSize) -> None:
     Raises:
         FormatError: it is no image, it is damaged, or a number of it leads nowhere; the message says which.
     """
+    if words.ndim == 1 and len(words) and words[0] == RTL_MAGIC:
+        check_rtl_image(words)
+        return
     image = read_words(words, shape)
     header, leaves = image.header, _Leaves(image)
     for program in PROGRAMS:

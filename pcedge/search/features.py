@@ -44,7 +44,7 @@ def features(circuit: IntegerCircuit) -> dict[str, float]:
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: no sum has two children to choose of.
+        UsageError: no sum has two children to choose of, or sums take their rows from a table.
 
     Example:
         >>> from pcedge.export import load_zoo
@@ -53,6 +53,12 @@ def features(circuit: IntegerCircuit) -> dict[str, float]:
         (8.0, 1.0)
     """
     _ = circuit.regions
+    if circuit.row_lengths:
+        rows = sum(len(table.rows) for table in circuit.row_tables.values())
+        raise UsageError(
+            f"predict must have a circuit whose sums have weights of their own, this one has a table of {rows} rows, "
+            "and no circuit with one was measured: refine it with quantize --row-table, which measures it"
+        )
     sums = [layer for layer in circuit.layers if isinstance(layer, IntegerSum)]
     if not any(entries(layer.weights).size > layer.shape.units for layer in sums):
         raise UsageError("predict must have a circuit with a sum of two children or more, this one has none")

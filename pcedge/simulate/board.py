@@ -90,7 +90,7 @@ class Board:
             return int(records > 0)
         if job == Job.PACK:
             return records + 1 if records else 0
-        return records if job in (Job.LIKELIHOOD, Job.ENCODE) else 0
+        return records if job in (Job.LIKELIHOOD, Job.ENCODE, Job.SCORE) else 0
 
     def _run(self) -> None:
         counts = [self.registers.get(RECORDS + 4 * index, 0) for index in range(len(self.ports))]

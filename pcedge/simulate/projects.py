@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcedge.export.project.manifest import C99, RTL, UNROLLED
+from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL
 from pcedge.simulate.base import Comparing
 from pcedge.simulate.csim import Csim
 from pcedge.simulate.mcu import C99Project
@@ -12,6 +12,7 @@ from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+from pcedge.simulate.unrolled_rtl import UnrolledRtl
 
 
 def simulators(folder: Path) -> dict[str, Comparing]:
@@ -27,6 +28,8 @@ def simulators(folder: Path) -> dict[str, Comparing]:
         return {"c99": C99Project(folder)}
     if kernel_of(folder) == RTL:
         return {"rtl": RtlProject(folder)}
+    if kernel_of(folder) == UNROLLED_RTL:
+        return {"rtl": UnrolledRtl(folder)}
     if kernel_of(folder) == UNROLLED:
         by_name["kernels"] = UnrolledCsim(folder)
         manifest = UnrolledCsim(folder).manifest

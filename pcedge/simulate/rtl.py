@@ -9,19 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pcedge.arithmetic import Vector
 from pcedge.arrays import IntArray
+from pcedge.drivers.contract import Job
 from pcedge.drivers.device import Device
 from pcedge.errors import FormatError, MismatchError
 from pcedge.export.project.lanes import unpack_lanes
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.rtl.serial.project import MODEL
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import build
 
 #: the module that is simulated
 ENGINE = "pc_engine"
+
+#: what stands around it
+AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top")
 
 #: what Verilator says of generated functions, whose fields are as wide as a place in them, of parameters of units that
 #: have the names of sizes, and of comparisons that one size makes trivial
@@ -58,14 +64,13 @@ class RtlProject:
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in ("pc_axi", "pcedge_top")]
+        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
         executable = build(
             sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS, optimise=_OPTIMISE
         )
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
-        shutil.copy(self.folder / "golden/info.u32", work)
         return executable
 
     def golden(self) -> str:
@@ -86,27 +91,47 @@ class RtlProject:
             raise FormatError("project-golden", f"{folder} must hold the records and bytes that the manifest counts")
         cycles = {}
         with self.device() as device:
-            found = np.stack(device.likelihood(records), axis=1)
-            cycles["likelihood"] = device.cycles
-            if len(wrong := np.flatnonzero((found != known).any(axis=1))):
-                first = int(wrong[0])
-                raise MismatchError(f"rtl: likelihood of record {first} must be {known[first]}, got {found[first]}")
-            coded = device.encode_lanes(records, len(lanes))
-            cycles["encode"] = device.cycles
-            for lane, (ours, theirs) in enumerate(zip(coded, lanes, strict=True)):
-                if ours != theirs:
-                    raise MismatchError(f"rtl: lane {lane} must be the {len(theirs)} bytes that the reference wrote")
-            back = device.decode_lanes(lanes, len(records))
-            cycles["decode"] = device.cycles
-            if len(where := np.argwhere(back != records)):
-                raise MismatchError(f"rtl: decoded record {where[0][0]} differs first in variable {where[0][1]}")
+            if manifest.reload:
+                device.load(self.image())
+            if "likelihood" in manifest.built_jobs:
+                found = np.stack(device.likelihood(records), axis=1)
+                cycles["likelihood"] = device.cycles
+                if len(wrong := np.flatnonzero((found != known).any(axis=1))):
+                    first = int(wrong[0])
+                    raise MismatchError(f"rtl: likelihood of record {first} must be {known[first]}, got {found[first]}")
+            if "encode" in manifest.built_jobs:
+                coded = device.encode_lanes(records, len(lanes))
+                cycles["encode"] = device.cycles
+                for lane, (ours, theirs) in enumerate(zip(coded, lanes, strict=True)):
+                    if ours != theirs:
+                        what = f"the {len(theirs)} bytes that the reference wrote"
+                        raise MismatchError(f"rtl: lane {lane} must be {what}")
+            if decoders := [job for job in (Job.DECODE, Job.SAMPLE) if job.name.lower() in manifest.built_jobs]:
+                back = device.decode_lanes(lanes, len(records), job=decoders[0])
+                cycles[decoders[0].name.lower()] = device.cycles
+                if len(where := np.argwhere(back != records)):
+                    raise MismatchError(f"rtl: decoded record {where[0][0]} differs first in variable {where[0][1]}")
         each = ", ".join(f"{name} {count / records.size:.2f}" for name, count in cycles.items())
         size = f"{len(records)} records, {records.size} symbols, {sum(map(len, lanes))} bytes"
         return f"{size}: equal; cycles a symbol: {each}"
 
+    def image(self) -> NDArray[np.uint32]:
+        """Read the image of a reloadable project's own circuit.
+
+        Raises:
+            FormatError: there is none.
+        """
+        place = self.folder / "golden/image.u32"
+        try:
+            return np.fromfile(place, "<u4").astype(np.uint32)
+        except OSError as error:
+            raise FormatError("project-golden", f"{place} must be the project's image ({error})") from error
+
     def likelihood(self, records: IntArray) -> Vector:
         """Run the job likelihood; give mantissas and exponents, (N,) each."""
         with self.device() as device:
+            if self.manifest.reload:
+                device.load(self.image())
             return device.likelihood(records)
 
     @contextmanager
@@ -120,6 +145,10 @@ class RtlProject:
         executable = self.compile()
         board = Board(executable, streams, stalls, executable.parent)
         try:
-            yield Device(board, board.ports)
+            device = Device(board, board.ports)
+            if self.manifest.table.get("engine") == "serial":
+                # Its model is in no memory that a bitstream initialises.
+                device.run(Job.LOAD, [], [[np.fromfile(self.folder / MODEL, "<u4").astype(np.uint32)]], [])
+            yield device
         finally:
             board.close()

@@ -18,7 +18,7 @@ from typing import Any
 from pcedge.drivers.contract import MOST_STREAMS
 from pcedge.errors import FormatError, PcedgeError, UsageError
 from pcedge.export.open_target import FAMILIES, OpenTarget
-from pcedge.export.project.manifest import MANIFEST, RTL, Manifest, read_manifest
+from pcedge.export.project.manifest import MANIFEST, RTL, UNROLLED_RTL, Manifest, read_manifest
 from pcedge.export.rtl.board import BOARD_TOP, board_for
 from pcedge.files import write_whole
 from pcedge.toolchain import open_tools
@@ -83,7 +83,8 @@ class Built:
                 {"kind": s.kind, "delay_ns": round(s.delay_ns, 3), "from": s.start, "to": s.end, "net": s.net,
                  "sources": list(s.sources)} for s in self.best.critical_path
             ],
-            "jobs": rates, "memories": dict(_table(self.manifest, "memories")),
+            "jobs": rates, **_latency(self.manifest, self.best.fmax_mhz),
+            "memories": dict(_table(self.manifest, "memories")),
             "bits_per_symbol": self.manifest.table.get("bits_per_symbol"),
             "seed": self.best.seed,
             "seeds": {
@@ -105,7 +106,7 @@ def is_rtl(folder: Path) -> bool:
     Raises:
         FormatError: the directory is no project.
     """
-    return read_manifest(folder).kernel == RTL
+    return read_manifest(folder).kernel in (RTL, UNROLLED_RTL)
 
 
 def rtl_sources(folder: Path) -> list[Path]:
@@ -152,7 +153,9 @@ def build_project(
         raise FormatError("project-sources", f"{folder} must have rtl/{TOP}.sv: export the project again")
     top = TOP
     if target.board is not None:
-        top, (bridge, _) = BOARD_TOP, write_bridge(board_for(target, _streams(manifest)), out / "board")
+        serial = manifest.table.get("engine") == "serial"
+        code = board_for(target, _streams(manifest), serial=serial)
+        top, (bridge, _) = BOARD_TOP, write_bridge(code, out / "board")
         sources = [*sources, *bridge]
     said(f"{target.name}: reading {top}")
     fenced = target.board is None and _needs_fence(ports_of(sources, top, out), target)
@@ -262,3 +265,13 @@ def _rates(manifest: Manifest, fmax_mhz: float) -> dict[str, dict[str, float]]:
             raise FormatError("project-manifest", f"jobs.{job} must have cycles_per_symbol, a number above 0")
         rates[job] = {"cycles_per_symbol": cycles, "symbols_per_second": round(1e6 * fmax_mhz / cycles)}
     return rates
+
+
+def _latency(manifest: Manifest, fmax_mhz: float) -> dict[str, float]:
+    """Give the latency of a kernel that has one of its own, in cycles and in nanoseconds."""
+    cycles = manifest.table.get("latency_cycles")
+    if cycles is None:
+        return {}
+    if type(cycles) is not int or cycles < 1:
+        raise FormatError("project-manifest", "latency_cycles must be a whole number above 0")
+    return {"latency_cycles": cycles, "latency_ns": round(1000 * cycles / fmax_mhz, 3)}

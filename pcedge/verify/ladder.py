@@ -22,7 +22,7 @@ from pcedge.errors import DataError, MissingToolError, NotStructuredError, Usage
 from pcedge.export.c99.project import write_c99
 from pcedge.export.engine.project import write_project
 from pcedge.export.program.image import image_words
-from pcedge.export.project.manifest import C99, RTL, UNROLLED
+from pcedge.export.project.manifest import C99, RTL, UNROLLED, UNROLLED_RTL
 from pcedge.export.project.prediction import draw_rows, golden_rows, stage_of
 from pcedge.export.rtl.project import write_rtl
 from pcedge.export.unrolled.project import results, write_unrolled
@@ -35,6 +35,7 @@ from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
+from pcedge.simulate.unrolled_rtl import UnrolledRtl
 from pcedge.verify.comparison import (
     VERIFY_LANES,
     Comparison,
@@ -53,9 +54,10 @@ from pcedge.verify.trace import Trace, first_difference, trace_csim, trace_numpy
 RUNGS = ("ort", "csim")
 
 #: rungs that are climbed where they are named: `engine` is C simulation of the engine with several multipliers and
-#: streams, `rtl` the engine in SystemVerilog by Verilator, `netlist` what synthesis makes of that, `unrolled` C
-#: simulation of a small circuit's unrolled kernel, `predictor` that of a circuit's predictor stage, `native` the native
-#: engine, which is skipped where there is no library, `mcu` the program in C99 on emulated microcontrollers
+#: streams, `rtl` the engine in SystemVerilog by Verilator, or the unrolled kernel of a project that has one, `netlist`
+#: what synthesis makes of that engine, `unrolled` C simulation of a small circuit's unrolled kernel, `predictor` that
+#: of a circuit's predictor stage, `native` the native engine, which is skipped where there is no library, `mcu` the
+#: program in C99 on emulated microcontrollers
 MORE_RUNGS = ("engine", "rtl", "netlist", "unrolled", "predictor", "native", "mcu")
 
 #: the engine that is compared where no project is given
@@ -141,7 +143,9 @@ def verify(
         raise UsageError(f"verify must have at least one rung of {', '.join(RUNGS)}")
     if not isinstance(circuit, IntegerCircuit):
         raise UsageError(f"verify must have an integer circuit, got {type(circuit).__name__}")
-    coding = next((rung for rung in rungs if rung in ("csim", "engine", "rtl", "netlist")), None)
+    unrolled_rtl = project is not None and "rtl" in rungs and kernel_of(Path(project)) == UNROLLED_RTL
+    coders = ("csim", "engine", "netlist") if unrolled_rtl else ("csim", "engine", "rtl", "netlist")
+    coding = next((rung for rung in rungs if rung in coders), None)
     if coding:
         try:
             _ = circuit.tree  # the kernels code, so say now what only the last rung would
@@ -181,17 +185,22 @@ def verify(
             fresh = temporary / "project"
             folder = Path(project) if project else write_project(engine.program, fresh, shape=VERIFY_SHAPE)
             comparisons += _compare_engine(engine, EngineCsim(folder), records)
+    if unrolled_rtl:
+        say("rtl: verilating and compiling")
+        comparisons += _compare_unrolled(engine, UnrolledRtl(Path(str(project))), records, "rtl")
     skipped: list[tuple[str, str]] = []
     cells: Mapping[str, Any] = {}
-    if {"rtl", "netlist"} & {*rungs}:
+    if {*rungs} & ({"netlist"} if unrolled_rtl else {"rtl", "netlist"}):
         with scratch() as temporary:
             given = project is not None and kernel_of(Path(project)) == RTL
             rtl = RtlProject(Path(str(project)) if given else write_rtl(engine.program, temporary / "project"))
             if rtl.manifest.digest != circuit.digest.hex():
                 raise UsageError(f"{rtl.folder} must be a project of this circuit, its digest is another one's")
-            if "rtl" in rungs:
+            if "rtl" in rungs and not unrolled_rtl:
                 say("rtl: lowering, verilating and compiling")
                 with rtl.device() as device:
+                    if rtl.manifest.reload:
+                        device.load(rtl.image())
                     comparisons += compare_device("rtl", engine, device, records)
             if "netlist" in rungs:
                 compared, skipped, cells = compare_netlists(engine, rtl.folder, records, say)
@@ -287,7 +296,9 @@ def _compare_engine(engine: ReferenceEngine, csim: EngineCsim, records: IntArray
     return out
 
 
-def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntArray) -> list[Comparison]:
+def _compare_unrolled(
+    engine: ReferenceEngine, csim: UnrolledCsim | UnrolledRtl, records: IntArray, rung: str = "unrolled"
+) -> list[Comparison]:
     if csim.manifest.digest != engine.circuit.likelihood_digest.hex():
         raise UsageError(f"{csim.folder} must be a project of this circuit, its digest is another one's")
     out = []
@@ -299,7 +310,7 @@ def _compare_unrolled(engine: ReferenceEngine, csim: UnrolledCsim, records: IntA
         if differs.size:
             record, column = (int(index) for index in differs[0])
             first = f"record {record}, {names[column]}: expected {expected[record, column]}, got {got[record, column]}"
-        out.append(Comparison("unrolled", name, len(data), len(np.unique(differs[:, 0])), first))
+        out.append(Comparison(rung, name, len(data), len(np.unique(differs[:, 0])), first))
     return out
 
 

@@ -254,3 +254,8 @@ class TestDraws:
         text = "the evidence of record 1 must have a positive probability, it has 0"
         with pytest.raises(DataError, match=whole(text)):
             sample(circuit, 2, 0, [[0], [1]])
+
+    def test_draws_from_a_float_circuit(self):
+        text = "sample must have a float circuit, got str; the job sample of an engine draws from an integer one"
+        with pytest.raises(UsageError, match=whole(text)):
+            sample("digits", 5)

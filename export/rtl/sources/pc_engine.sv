@@ -3,11 +3,10 @@
 // Ports    start, job, records: a job begins with so many records a stream; busy until its last word is out.
 //          in_*, out_*: of every stream a word of 32 bits with valid, ready and last; what they hold is that of
 //          docs/engine.md, section Streams. status: bits of docs/registers.md. cycles: of the last job.
+//          info_place: a word of the info registers; info_word: what it says.
 `include "pc_types.svh"
 module pc_engine #(
-    localparam int ADDRESS_BITS = STREAM_BITS + ROW_ADDRESS_BITS,
     localparam int STATE_ROWS = STREAMS * ROWS,
-    localparam int STATE_ADDRESS_BITS = STATE_ROWS > 1 ? $clog2(STATE_ROWS) : 1,
     localparam int ROW_WIDTH = LANES * STATE_BITS
 ) (
     input logic clk,
@@ -25,39 +24,93 @@ module pc_engine #(
     output logic [STREAMS-1:0] out_last,
     output logic busy,
     output logic [31:0] status,
-    output logic [63:0] cycles
+    output logic [63:0] cycles,
+    input logic [5:0] info_place,
+    output logic [31:0] info_word
 );
-  localparam logic [3:0] LIKELIHOOD = 4'd0, ENCODE = 4'd1, DECODE = 4'd2, SAMPLE = 4'd3, TELL = 4'd6;
+  localparam logic [3:0] LIKELIHOOD = JOB_LIKELIHOOD, ENCODE = JOB_ENCODE, DECODE = JOB_DECODE, SAMPLE = JOB_SAMPLE;
   logic [3:0] job_now;
-  logic bad_symbol, bad_frame, bad_lane, bad_job;
-  assign status = {25'd0, bad_symbol, bad_lane, bad_job, 3'd0, bad_frame};
-  wire works = start && (job <= SAMPLE);  // a job without work tells, or is none of this engine's
-  wire codes = job_now != LIKELIHOOD;
-  wire decodes = job_now == DECODE || job_now == SAMPLE;
-  wire starts_decoding = job == DECODE || job == SAMPLE;
+  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
+  assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
+  // a job without work tells, or is none of this engine's
+  wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
+  wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
+  wire starts_decoding = (HAS_DECODE != 0 && job == DECODE) || (HAS_SAMPLE != 0 && job == SAMPLE);
+  wire has_work = starts_likelihood || starts_encoding || starts_decoding;
+  wire has_job = has_work || job == JOB_TELL || (RELOAD != 0 && (job == JOB_LOAD || job == JOB_READ));
+  wire works = start && has_work && loaded;
+  logic codes_now, decodes_now;
+  wire codes = HAS_CODE != 0 && (HAS_LIKELIHOOD == 0 || codes_now);
+  wire decodes = HAS_SEARCH != 0 && (HAS_ENCODE + HAS_LIKELIHOOD == 0 || decodes_now);
+  logic [STREAMS-1:0] opens;
+  always_comb for (int s = 0; s < STREAMS; s = s + 1) opens[s] = records[32*s+:32] != '0;
+
+  // ---- the circuit, which a reloadable engine takes on stream 0
+  logic loads, load_busy, load_in_ready, load_out_valid, load_out_last, drain_busy;
+  logic [31:0] load_at, load_out, circuit_word;
+  logic [SECTIONS-1:0] load_put;
+  logic [SECTION_MOST-1:0] load_word;
+  logic [SECTIONS*SECTION_MOST-1:0] load_got;
+  logic [STEP_BITS-1:0] code_start;
+  logic [VARIABLE_BITS-1:0] last_variable;
+  logic [SCALE_BITS-1:0] floors;
+  logic [LIFT_BITS-1:0] lift;  // bits by which weights are larger than the circuit's
+  logic [STREAMS-1:0] drain_ready;
+  if (RELOAD != 0) begin : g_reload
+    pc_loader loader (
+        .clk(clk), .rst(rst), .load(start && job == JOB_LOAD), .read(start && job == JOB_READ && loaded),
+        .busy(load_busy), .in_valid(in_valid[0] && job_now == JOB_LOAD), .in_ready(load_in_ready),
+        .in_data(in_data[31:0]), .in_last(in_last[0]), .out_valid(load_out_valid), .out_ready(out_ready[0]),
+        .out_data(load_out), .out_last(load_out_last), .loads(loads), .at(load_at), .put(load_put), .word(load_word),
+        .got(load_got), .bad_image(bad_image), .too_large(too_large), .loaded(loaded), .code_start(code_start),
+        .last_variable(last_variable), .floors(floors), .lift(lift), .info_place(info_place), .info_word(circuit_word));
+    pc_drain drain (
+        .clk(clk), .rst(rst), .start(start && (!has_job || (job != JOB_LOAD && job != JOB_TELL && !loaded))), .job(job),
+        .records(records), .in_valid(in_valid), .in_ready(drain_ready), .in_last(in_last), .busy(drain_busy));
+  end else begin : g_baked
+    assign {loads, load_busy, load_in_ready, load_out_valid, load_out_last, drain_busy} = '0;
+    assign {bad_image, too_large} = '0;
+    assign {load_at, load_out, circuit_word} = '0;
+    assign load_put = '0;
+    assign load_word = '0;
+    assign drain_ready = '0;
+    assign loaded = 1'b1;
+    assign code_start = STEP_BITS'(CODE_START);
+    assign last_variable = VARIABLE_BITS'(VARIABLES - 1);
+    assign floors = SCALE_BITS'(FLOOR);
+    assign lift = '0;
+  end
+  always_comb begin
+    info_word = '0;
+    for (int n = 0; n < INFO_WORDS; n = n + 1) if (info_place == 6'(n)) info_word = INFO[32*n+:32];
+    if (RELOAD != 0 && INFO_LOADED[info_place]) info_word = circuit_word;
+  end
 
   // ---- scheduler and what it reads
-  logic [STREAMS-1:0] ready, coded, room, done, side;
+  logic [STREAMS-1:0] ready, coded, room, done, side, lane_ends;
+  logic [2*STREAMS-1:0] more;  // records that are not done: of each stream, some; more than one
   logic [STEP_BITS-1:0] step_address;
   logic [STEP_WIDTH-1:0] step_data;
-  pc_rom #(.WORDS(STEPS), .WIDTH(STEP_WIDTH), .FILE("steps.hex")) step_rom (
-      .clk(clk), .address(step_address), .data(step_data));
+  pc_memory #(.WORDS(STEPS), .WIDTH(STEP_WIDTH), .FILE("steps.hex")) step_memory (
+      .clk(clk), .address(step_address), .data(step_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_STEPS]), .load_word(load_word[STEP_WIDTH-1:0]));
   logic [STREAM_BITS+SLOT_BITS-1:0] a_slot, b_slot;
   logic signed [31:0] a_exponent, b_exponent;
   logic [2:0] task_valid, task_taken;
   task_t task_out;
-  logic result_valid, record_done, scheduler_idle;
-  logic [STREAM_BITS-1:0] result_stream, record_stream;
+  logic result_valid, scheduler_idle;
+  logic [STREAM_BITS-1:0] result_stream;
+  logic [STREAMS-1:0] record_done;
   logic [STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
-      .clk(clk), .rst(rst), .start(works), .code(job != LIKELIHOOD), .records(records), .ready(ready), .coded(coded),
+      .clk(clk), .rst(rst), .start(works), .code(!starts_likelihood), .code_start(code_start), .records(records),
+      .opens(opens), .side(side), .ready(ready), .coded(coded),
       .room(room), .step_address(step_address), .step_data(step_data), .a_slot(a_slot), .a_exponent(a_exponent),
-      .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken),
-      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done),
-      .record_stream(record_stream), .idle(scheduler_idle));
+      .b_slot(b_slot), .b_exponent(b_exponent), .task_valid(task_valid), .task_out(task_out), .task_taken(task_taken), .more(more),
+      .done(done), .result_valid(result_valid), .result_stream(result_stream), .record_done(record_done), .lane_ends(lane_ends), .idle(scheduler_idle));
 
-  // ---- a queue of two steps before every unit
+  // ---- a queue of steps before every unit
   task_t mix_task, vector_task, table_task;
   logic mix_some, vector_some, table_some, mix_take, vector_take, table_take;
   logic [2:0] queue_ready_unused;
@@ -70,22 +123,18 @@ module pc_engine #(
   pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) table_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[2]), .in_ready(queue_ready_unused[2]), .in(task_out),
       .out_valid(table_some), .out_ready(table_take), .out(table_task));
-  assign task_taken = {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
+  always_ff @(posedge clk)
+    task_taken <= rst ? '0 : {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
 
   // ---- rows and exponents
-  function automatic logic [STATE_ADDRESS_BITS-1:0] state_at(
-      input logic [STREAM_BITS-1:0] stream, input logic [ROW_ADDRESS_BITS-1:0] row);
-    state_at = STATE_ADDRESS_BITS'(32'(stream) * ROWS + 32'(row));
-  endfunction
-  logic [STREAM_BITS-1:0] mix_stream, vector_stream, table_stream, write_stream;
+  logic [STREAM_BITS-1:0] write_stream;
   logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
   logic [ROW_WIDTH-1:0] data_0, data_1, write_data;
   logic write, vector_ask, table_read;
   wire vector_grant = vector_ask && !table_read;
   pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH)) row_memory (
-      .clk(clk), .write(write), .write_row(state_at(write_stream, write_row)), .write_data(write_data),
-      .read_0(state_at(mix_stream, mix_row)), .data_0(data_0),
-      .read_1(table_read ? state_at(table_stream, table_row) : state_at(vector_stream, vector_row)), .data_1(data_1));
+      .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
+      .read_1(table_read ? table_row : vector_row), .data_1(data_1));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
   logic [31:0] exponent;
@@ -96,32 +145,34 @@ module pc_engine #(
   // ---- units
   logic [TILE_BITS-1:0] tile_address;
   logic [MACS*(WEIGHT_BITS+1)-1:0] tile_data;
-  pc_rom #(.WORDS(TILES), .WIDTH(MACS * (WEIGHT_BITS + 1)), .FILE("weights.hex")) weight_rom (
-      .clk(clk), .address(tile_address), .data(tile_data));
+  pc_memory #(.WORDS(TILES), .WIDTH(MACS * (WEIGHT_BITS + 1)), .FILE("weights.hex")) weight_memory (
+      .clk(clk), .address(tile_address), .data(tile_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_WEIGHTS]), .load_word(load_word[MACS * (WEIGHT_BITS + 1)-1:0]));
   logic [2:0] reserve, free, row_valid, row_last, ask, grant, written, written_exponent, writer_done;
   logic [LANES*MIX_BITS-1:0] mix_rows;
   meta_t mix_meta, vector_meta, table_meta;
   pc_mix_unit mix (
-      .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_stream(mix_stream),
-      .row_address(mix_row), .row_data(data_0), .tile_address(tile_address), .tile_data(tile_data),
+      .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_address(mix_row),
+      .row_data(data_0), .tile_address(tile_address), .tile_data(tile_data), .lift(lift),
       .reserve(reserve[0]), .free(free[0]), .out_valid(row_valid[0]), .out_last(row_last[0]), .out_row(mix_rows),
       .out_meta(mix_meta));
   logic [LIST_BITS-1:0] list_address;
   logic [LIST_WIDTH-1:0] list_data;
-  pc_rom #(.WORDS(LISTS), .WIDTH(LIST_WIDTH), .FILE("lists.hex")) list_rom (
-      .clk(clk), .address(list_address), .data(list_data));
+  pc_memory #(.WORDS(LISTS), .WIDTH(LIST_WIDTH), .FILE("lists.hex")) list_memory (
+      .clk(clk), .address(list_address), .data(list_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_LISTS]), .load_word(load_word[LIST_WIDTH-1:0]));
   logic [LANES*VECTOR_BITS-1:0] vector_rows;
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
-      .row_ask(vector_ask), .row_grant(vector_grant), .row_stream(vector_stream), .row_address(vector_row),
-      .row_data(data_1), .list_address(list_address), .list_data(list_data), .reserve(reserve[1]), .free(free[1]),
+      .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
+      .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]), .free(free[1]),
       .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows), .out_meta(vector_meta),
       .result_valid(result_valid), .result_stream(result_stream), .result_mantissa(result_mantissa),
       .result_exponent(result_exponent));
   logic pass_valid, pass_ready, bad;
   pass_t pass;
   logic [STREAM_BITS-1:0] symbol_stream;
-  logic symbol_side;
+  logic symbol_read, symbol_side;
   logic [VARIABLE_BITS-1:0] symbol_variable, variable_address;
   logic [SYMBOL_BITS-1:0] symbol_data;
   logic [VARIABLE_WIDTH-1:0] variable_data;
@@ -137,23 +188,40 @@ module pc_engine #(
   weighed_t weighed;
   pc_table_unit tables (
       .clk(clk), .rst(rst), .pass_valid(pass_valid), .pass_ready(pass_ready), .pass_in(pass),
-      .symbol_stream(symbol_stream), .symbol_side(symbol_side), .symbol_variable(symbol_variable),
+      .symbol_read(symbol_read), .symbol_stream(symbol_stream), .symbol_side(symbol_side),
+      .symbol_variable(symbol_variable),
       .symbol_data(symbol_data), .variable_address(variable_address), .variable_data(variable_data),
       .tail_address(tail_address), .tail_data(tail_data), .leaf_address(leaf_address), .leaf_data(leaf_data),
       .even_address(even_address), .even_data(even_data), .odd_address(odd_address), .odd_data(odd_data),
-      .row_read(table_read), .row_stream(table_stream), .row_address(table_row), .row_data(data_1),
+      .row_read(table_read), .row_address(table_row), .row_data(data_1),
       .reserve(reserve[2]), .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
       .out_meta(table_meta), .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
-  pc_rom #(.WORDS(VARIABLES), .WIDTH(VARIABLE_WIDTH), .FILE("variables.hex")) variable_rom (
-      .clk(clk), .address(variable_address), .data(variable_data));
-  pc_rom #(.WORDS(TAILS), .WIDTH(4), .FILE("tails.hex")) tail_rom (
-      .clk(clk), .address(tail_address), .data(tail_data));
-  pc_rom #(.WORDS(LEAF_WORDS), .WIDTH(TABLE_LANES * (NUMBER_BITS + 1)), .FILE("leaves.hex")) leaf_rom (
-      .clk(clk), .address(leaf_address), .data(leaf_data));
+  pc_memory #(.WORDS(VARIABLES), .WIDTH(VARIABLE_WIDTH), .FILE("variables.hex")) variable_memory (
+      .clk(clk), .address(variable_address), .data(variable_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_VARIABLES]), .load_word(load_word[VARIABLE_WIDTH-1:0]));
+  pc_memory #(.WORDS(TAILS), .WIDTH(4), .FILE("tails.hex")) tail_memory (
+      .clk(clk), .address(tail_address), .data(tail_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_TAILS]), .load_word(load_word[4-1:0]));
+  pc_memory #(.WORDS(LEAF_WORDS), .WIDTH(TABLE_LANES * (NUMBER_BITS + 1)), .FILE("leaves.hex")) leaf_memory (
+      .clk(clk), .address(leaf_address), .data(leaf_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_LEAVES]), .load_word(load_word[TABLE_LANES * (NUMBER_BITS + 1)-1:0]));
   pc_table_memory #(.WORDS(EVENS), .FILE("even.hex")) evens (
-      .clk(clk), .address(even_address), .data(even_data));
+      .clk(clk), .address(even_address), .data(even_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_EVEN]), .load_word(load_word[LEAF_BITS:0]));
   pc_table_memory #(.WORDS(ODDS), .FILE("odd.hex")) odds (
-      .clk(clk), .address(odd_address), .data(odd_data));
+      .clk(clk), .address(odd_address), .data(odd_data), .loads(loads), .load_at(load_at),
+      .load_put(load_put[SECTION_ODD]), .load_word(load_word[LEAF_BITS:0]));
+
+  // what a loader reads
+  localparam int MOST = SECTION_MOST;
+  assign load_got[SECTION_STEPS*MOST+:MOST] = MOST'(step_data);
+  assign load_got[SECTION_WEIGHTS*MOST+:MOST] = MOST'(tile_data);
+  assign load_got[SECTION_LISTS*MOST+:MOST] = MOST'(list_data);
+  assign load_got[SECTION_LEAVES*MOST+:MOST] = MOST'(leaf_data);
+  assign load_got[SECTION_EVEN*MOST+:MOST] = MOST'(even_data[LEAF_BITS:0]);
+  assign load_got[SECTION_ODD*MOST+:MOST] = MOST'(odd_data[LEAF_BITS:0]);
+  assign load_got[SECTION_VARIABLES*MOST+:MOST] = MOST'(variable_data);
+  assign load_got[SECTION_TAILS*MOST+:MOST] = MOST'(tail_data);
 
   // ---- writers, one row a cycle
   logic [3*STREAM_BITS-1:0] writer_stream, done_stream;
@@ -208,17 +276,21 @@ module pc_engine #(
   logic [STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
   logic [STREAMS*32-1:0] symbols_out;
   logic symbols_empty, frame, found;
+  logic [STREAMS-1:0] dropping;
+  // words that come when no job takes them are the next one's
+  wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
   logic [STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   pc_symbols symbols (
-      .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .in_valid(decodes ? '0 : in_valid),
+      .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
+      .in_valid(takes_records ? in_valid : '0),
       .in_ready(symbols_in_ready), .in_data(in_data), .in_last(in_last), .ready(symbols_ready), .side(side),
-      .record_done(record_done), .record_stream(record_stream), .read(pass_valid && pass_ready && !pass.given),
+      .record_done(record_done), .read(symbol_read),
       .read_stream(symbol_stream), .read_side(symbol_side), .read_variable(symbol_variable), .read_data(symbol_data),
       .write(found), .write_stream(found_stream), .write_variable(found_variable), .write_symbol(found_symbol),
       .out_valid(symbols_out_valid), .out_ready(decodes ? out_ready : '0), .out_data(symbols_out),
-      .out_last(symbols_out_last), .bad_frame(frame), .empty(symbols_empty));
+      .out_last(symbols_out_last), .bad_frame(frame), .dropping(dropping), .empty(symbols_empty));
 
   // ---- the coder, and passes through the tables that a decoder asks for
   logic coder_asks, coder_takes;
@@ -226,18 +298,11 @@ module pc_engine #(
   logic [STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
   logic [STREAMS*8-1:0] coder_out;
   logic coder_idle, searches;
-  wire [STREAM_BITS-1:0] step_stream = table_task.stream;
-  logic step_side;
-  always_comb begin
-    step_side = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == step_stream) step_side = side[s];
-  end
   wire is_interval = table_task.step.kind == KIND_INTERVAL;
   assign step_pass.probe = 1'b0;
   assign step_pass.weigh = is_interval;
   assign step_pass.leaf = !is_interval || table_task.step.flag;
   assign step_pass.given = 1'b0;
-  assign step_pass.side = step_side;
   assign step_pass.symbol = '0;
   assign step_pass.work = table_task;
   assign searches = decodes && is_interval;  // a decoder finds the symbol first
@@ -248,32 +313,60 @@ module pc_engine #(
   assign table_take = searches ? search_ready : !coder_asks && pass_ready;
   assign interval_done = weighed_valid && !weighed.probe && !weighed.leaf;
   assign interval_stream = weighed.stream;
-  pc_coder coder (
-      .clk(clk), .rst(rst), .start(works), .encodes(job == ENCODE), .decodes(starts_decoding), .checks(job == DECODE),
-      .records(records),
-      .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
-      .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
-      .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
-      .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
-      .record_done(record_done && codes), .record_stream(record_stream), .coded(coded), .ready(coder_ready), .room(coder_room),
-     
-      .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
-      .out_valid(coder_out_valid), .out_ready(job_now == ENCODE ? out_ready : '0), .out_data(coder_out),
-      .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
+  if (HAS_CODE != 0) begin : g_code
+    pc_coder coder (
+        .clk(clk), .rst(rst), .start(works), .encodes(starts_encoding), .decodes(starts_decoding),
+        .checks(job == DECODE), .floors(floors), .opens(opens),
+        .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
+        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
+        .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
+        .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
+        .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
+        .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
+        .out_valid(coder_out_valid), .out_ready(codes && !decodes ? out_ready : '0), .out_data(coder_out),
+        .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
+  end else begin : g_no_code
+    wire unused_floors = |floors;
+    assign {search_ready, coder_asks, coder_pass, found, found_stream, found_variable, found_symbol} = '0;
+    assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
+    assign {coded, coder_ready, coder_room, coder_idle} = '1;
+    wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};
+  end
   assign ready = symbols_ready & coder_ready;
-  assign in_ready = decodes ? coder_in_ready : symbols_in_ready;
+  assign in_ready = decodes ? coder_in_ready | drain_ready
+      : takes_records ? symbols_in_ready | drain_ready : STREAMS'(load_in_ready) | drain_ready;
 
-  // ---- likelihoods: two words a record
-  logic [STREAMS-1:0] result_waits, result_half;
+  // ---- likelihoods: two words a record; scores: one, which takes the second one's place
+  logic [STREAMS-1:0] result_waits, result_half, result_ready;
+  logic scored;
+  logic [STREAM_BITS-1:0] score_stream;
+  logic [31:0] score;
+  wire scores = HAS_SCORE != 0 && job_now == JOB_SCORE;
+  if (HAS_SCORE != 0) begin : g_score
+    pc_score #(.STATE_BITS(STATE_BITS), .TAG_BITS(STREAM_BITS)) scorer (
+        .clk(clk), .rst(rst || start), .in_valid(result_valid && scores), .in_tag(result_stream),
+        .in_mantissa(result_mantissa), .in_exponent(result_exponent), .out_valid(scored), .out_tag(score_stream),
+        .out_score(score));
+  end else begin : g_no_score
+    assign scored = 1'b0;
+    assign score_stream = '0;
+    assign score = '0;
+  end
   logic [STREAMS*STATE_BITS-1:0] mantissas;
   logic [STREAMS*32-1:0] exponents;
   assign room = ~result_waits & coder_room;
   always_ff @(posedge clk) begin
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (result_valid && STREAM_BITS'(s) == result_stream) begin
+      if (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream) begin
         result_waits[s] <= 1'b1;
+        result_ready[s] <= 1'b0;
         mantissas[s*STATE_BITS+:STATE_BITS] <= result_mantissa;
         exponents[s*32+:32] <= result_exponent;
+      end
+      if (scored && STREAM_BITS'(s) == score_stream) begin
+        result_ready[s] <= 1'b1;
+        result_half[s] <= 1'b1;
+        exponents[s*32+:32] <= score;
       end
       if (!codes && out_valid[s] && out_ready[s]) begin
         result_half[s] <= !result_half[s];
@@ -286,9 +379,12 @@ module pc_engine #(
     end
   end
   for (genvar s = 0; s < STREAMS; ++s) begin : g_out
-    assign out_valid[s] = decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s] : result_waits[s];
-    assign out_last[s] = decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
-    assign out_data[s*32+:32] = decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
+    wire image = RELOAD != 0 && s == 0 && load_out_valid;
+    assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s]
+        : result_waits[s] && (!scores || result_ready[s]));
+    assign out_last[s] = image ? load_out_last
+        : decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
+    assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
         : result_half[s] ? exponents[s*32+:32] : 32'(mantissas[s*STATE_BITS+:STATE_BITS]);
   end
 
@@ -296,15 +392,20 @@ module pc_engine #(
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame) bad_frame <= 1'b1;
-    if (busy) cycles <= cycles + 1'b1;
-    if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty)) busy <= 1'b0;
+    if (busy && (job_now <= SAMPLE || scores) && !not_loaded) cycles <= cycles + 1'b1;
+    if (busy && scheduler_idle && coder_idle && result_waits == '0 && (!decodes || symbols_empty) && dropping == '0 &&
+        !load_busy && !drain_busy)
+      busy <= 1'b0;
     if (start) begin
       busy <= 1'b1;
       job_now <= job;
+      codes_now <= job != LIKELIHOOD;
+      decodes_now <= starts_decoding;
       cycles <= '0;
       bad_symbol <= 1'b0;
       bad_frame <= 1'b0;
-      bad_job <= !works && job != TELL;
+      bad_job <= !has_job;
+      not_loaded <= has_job && job != JOB_LOAD && job != JOB_TELL && !loaded;
     end
     if (rst) busy <= 1'b0;
   end

@@ -1,15 +1,18 @@
 // pc_interval_bound: the lower end of a symbol's interval (docs/arithmetic.md, Intervals: b(x)).
 //
-// Ports    in_valid, in_tag, in_weighted: q(x), WEIGHTED_BITS = SUM_BITS + L; in_zeros, in_scale: from pc_interval_scale
-//          of this context; in_floors: x f, P + 1 bits, P = SCALE_BITS. out_valid, out_tag, out_bound: P + 1 bits.
+// Ports    in_valid, in_tag, in_weighted: q(x), WEIGHTED_BITS = SUM_BITS + L; in_zeros, from pc_interval_scale
+//          of this context, and in_scale, two cycles later; in_floors: x f, P + 1 bits, P = SCALE_BITS. out_valid,
+//          out_tag, out_bound: P + 1 bits. With SHARED the product is had from outside: of ask_first and ask_second when
+//          ask, 4 cycles later.
 // Latency  7: shift 2, product 4, floors 1. Initiation interval 1: an encoder sends both ends of its symbol, a decoder
 //          the probes of its search.
-// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16.
+// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16; with SHARED none.
 module pc_interval_bound #(
     parameter int WEIGHTED_BITS = 32,
     parameter int SCALE_BITS    = 24,
     parameter int PART_BITS     = 18,
-    parameter int TAG_BITS      = 1
+    parameter int TAG_BITS      = 1,
+    parameter bit SHARED        = 0
 ) (
     input  logic                     clk,
     input  logic                     rst,
@@ -21,7 +24,11 @@ module pc_interval_bound #(
     input  logic [     SCALE_BITS:0] in_floors,
     output logic                     out_valid,
     output logic [     TAG_BITS-1:0] out_tag,
-    output logic [     SCALE_BITS:0] out_bound
+    output logic [     SCALE_BITS:0] out_bound,
+    output logic                     ask,
+    output logic [   SCALE_BITS+1:0] ask_first,
+    output logic [     SCALE_BITS:0] ask_second,
+    input  logic [ 2*SCALE_BITS+2:0] product
 );
   localparam int INPUT_BITS = SCALE_BITS + 2;  // X
   localparam int GROUPS = (WEIGHTED_BITS + 7) / 8;
@@ -40,15 +47,7 @@ module pc_interval_bound #(
       .held_rest(held_rest),
       .out(moved)
   );
-  logic [SCALE_BITS:0] scale, floors;
-  pc_delay #(
-      .WIDTH (SCALE_BITS + 1),
-      .CYCLES(2)
-  ) scales (
-      .clk(clk),
-      .in (in_scale),
-      .out(scale)
-  );
+  logic [SCALE_BITS:0] floors;
   pc_delay #(
       .WIDTH (SCALE_BITS + 1),
       .CYCLES(6),
@@ -58,18 +57,38 @@ module pc_interval_bound #(
       .in (in_floors),
       .out(floors)
   );
-  logic [INPUT_BITS+SCALE_BITS:0] product;
-  pc_product #(
-      .FIRST_BITS (INPUT_BITS),
-      .SECOND_BITS(SCALE_BITS + 1),
-      .PART_BITS  (PART_BITS)
-  ) scaled (
-      .clk(clk),
-      .in_first(moved),
-      .in_second(scale),
-      .out(product)
-  );
-  always_ff @(posedge clk) out_bound <= floors + product[INPUT_BITS+SCALE_BITS:INPUT_BITS];
+  logic [INPUT_BITS+SCALE_BITS:0] scaled;
+  if (SHARED) begin : g_shared
+    logic same;
+    pc_valid #(
+        .CYCLES(2)
+    ) asks (
+        .clk(clk),
+        .rst(rst),
+        .in_valid(in_valid),
+        .in(1'b0),
+        .out_valid(ask),
+        .out(same)
+    );
+    assign ask_first = moved;
+    assign ask_second = in_scale;
+    assign scaled = product;
+    wire unused = same;
+  end else begin : g_own
+    pc_product #(
+        .FIRST_BITS (INPUT_BITS),
+        .SECOND_BITS(SCALE_BITS + 1),
+        .PART_BITS  (PART_BITS)
+    ) own (
+        .clk(clk),
+        .in_first(moved),
+        .in_second(in_scale),
+        .out(scaled)
+    );
+    assign {ask, ask_first, ask_second} = '0;
+    wire unused = &{1'b0, product};
+  end
+  always_ff @(posedge clk) out_bound <= floors + scaled[INPUT_BITS+SCALE_BITS:INPUT_BITS];
   pc_valid #(
       .WIDTH (TAG_BITS),
       .CYCLES(7)
@@ -81,5 +100,5 @@ module pc_interval_bound #(
       .out_valid(out_valid),
       .out(out_tag)
   );
-  wire unused = &{1'b0, in_zeros, product[INPUT_BITS-1:0]};
+  wire unused = &{1'b0, in_zeros, scaled[INPUT_BITS-1:0]};
 endmodule

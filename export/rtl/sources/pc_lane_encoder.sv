@@ -40,6 +40,9 @@ module pc_lane_encoder #(
   logic [SCALE_BITS-1:0] bytes;
   logic [DIGIT_BITS-1:0] digits;
 
+  logic ask_unused;
+  logic [SCALE_BITS-1:0] first_unused;
+  logic [SCALE_BITS:0] second_unused;
   wire open = under_way != COUNT_BITS'(DEPTH) && !busy[in_stream];
   assign in_ready = step_ready && open;
   wire take = in_valid && in_ready;
@@ -65,7 +68,11 @@ module pc_lane_encoder #(
       .out_flush(flush),
       .out_count(count),
       .out_carry(carry),
-      .out_bytes(bytes)
+      .out_bytes(bytes),
+      .ask(ask_unused),
+      .ask_first(first_unused),
+      .ask_second(second_unused),
+      .product('0)
   );
   pc_fifo #(
       .WIDTH(DIGIT_BITS),
@@ -111,6 +118,6 @@ module pc_lane_encoder #(
 `ifndef SYNTHESIS
   always_ff @(posedge clk) if (!rst) assert (!some || room);
 `else
-  wire unused = room;
+  wire unused = &{1'b0, room, ask_unused, first_unused, second_unused};
 `endif
 endmodule

@@ -4,13 +4,13 @@
 // source end a sum; TILE_ROWS sums UP, LANES sums DOWN. Beats: UP blocks * a_rows, DOWN rows * blocks.
 //
 // Ports    task_*: a step; it is taken when task_ready. row_address and tile_address ask, data comes 2 cycles later.
+//          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows of accumulators for the writer, whose slot is reserved with `reserve`.
 // Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
 // Latency  from a tile's address to its sum: 6 + ceil(log2 max(LANES, TILE_ROWS)), then 2 to out.
 `include "pc_types.svh"
 module pc_mix_unit #(
     localparam int WEIGHT = WEIGHT_BITS + 1,
-    localparam int ADDRESS_BITS = STREAM_BITS + ROW_ADDRESS_BITS,
     localparam int PRODUCT_BITS = WEIGHT + STATE_BITS,
     localparam int LEVELS = $clog2(LANES > TILE_ROWS ? LANES : TILE_ROWS),
     localparam int GROUPS = LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
@@ -21,11 +21,11 @@ module pc_mix_unit #(
     input logic task_valid,
     output logic task_ready,
     input task_t task_in,
-    output logic [STREAM_BITS-1:0] row_stream,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [TILE_BITS-1:0] tile_address,
     input logic [MACS*WEIGHT-1:0] tile_data,
+    input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
     input logic free,
     output logic out_valid,
@@ -42,11 +42,21 @@ module pc_mix_unit #(
   logic [ROW_ADDRESS_BITS-1:0] source;
   logic [TILE_BITS-1:0] tile;
   wire up = now.step.kind == KIND_UP;
-  wire [ROW_COUNT_BITS-1:0] columns = up ? now.step.a_rows : now.step.rows;
-  wire last_block = block == now.step.blocks - 1'b1;
-  wire last_column = column == columns - 1'b1;
+  logic [ROW_COUNT_BITS-1:0] columns, most_column;
+  logic [BLOCK_BITS-1:0] most_block;
+  wire last_block = block == most_block;
+  wire last_column = column == most_column;
+  wire [ROW_COUNT_BITS-1:0] columns_in = task_in.step.kind == KIND_UP ? task_in.step.a_rows : task_in.step.rows;
   wire last_source = up ? last_column : last_block;
-  wire last_beat = last_block && last_column;
+  logic [BLOCK_BITS+ROW_COUNT_BITS-1:0] left;  // beats
+  logic last_beat;
+  // a product as a sum, for yosys would take a multiplier
+  function automatic logic [BLOCK_BITS+ROW_COUNT_BITS-1:0] beats_of(
+      input logic [BLOCK_BITS-1:0] blocks, input logic [ROW_COUNT_BITS-1:0] columns_);
+    beats_of = '0;
+    for (int at = 0; at < ROW_COUNT_BITS; at = at + 1)
+      if (columns_[at]) beats_of = beats_of + ((BLOCK_BITS + ROW_COUNT_BITS)'(blocks) << at);
+  endfunction
   wire last_group = group == GROUP_BITS'(GROUPS - 1);
   assign task_ready = (!busy || last_beat) && free;
   assign reserve = task_valid && task_ready;
@@ -69,8 +79,12 @@ module pc_mix_unit #(
         if (last_block) column <= column + 1'b1;
       end
       if (last_beat) busy <= 1'b0;
+      left <= left - 1'b1;
+      last_beat <= left == (BLOCK_BITS + ROW_COUNT_BITS)'(2);
     end
     if (reserve) begin
+      left <= beats_of(task_in.step.blocks, columns_in);
+      last_beat <= task_in.step.blocks == BLOCK_BITS'(1) && columns_in == ROW_COUNT_BITS'(1);
       now <= task_in;
       busy <= 1'b1;
       block <= '0;
@@ -78,10 +92,12 @@ module pc_mix_unit #(
       group <= '0;
       source <= task_in.step.a;
       tile <= task_in.step.weights;
+      columns <= columns_in;
+      most_column <= columns_in - 1'b1;
+      most_block <= task_in.step.blocks - 1'b1;
     end
     if (rst) busy <= 1'b0;
   end
-  assign row_stream = now.stream;
   assign row_address = source;
   assign tile_address = tile;
 
@@ -146,7 +162,7 @@ module pc_mix_unit #(
     always_ff @(posedge clk) begin
       // a weight of 0 with a tail is 2^-4 of a weight of 1
       product[at*PRODUCT_BITS+:PRODUCT_BITS] <=
-          beat_3.tail && w == '0 ? PRODUCT_BITS'(v >> 4) : PRODUCT_BITS'(w) * PRODUCT_BITS'(v);
+          beat_3.tail && w == '0 ? PRODUCT_BITS'(v >> 4) << lift : PRODUCT_BITS'(w) * PRODUCT_BITS'(v);
       possible[at] <= some[at] && (beat_3.tail || w != '0);
     end
   end
@@ -208,7 +224,7 @@ module pc_mix_unit #(
     for (int lane = 0; lane < LANES; lane = lane + 1) begin
       sums[lane*MIX_BITS+:MIX_BITS] = total[lane*MIX_BITS+:MIX_BITS];
       if (beat_a.keep && way[lane] && total[lane*MIX_BITS+:MIX_BITS] == '0)
-        sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1);
+        sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1) << lift;
     end
   end
   localparam int GROUP_WIDTH = TILE_ROWS * MIX_BITS;

@@ -4,12 +4,15 @@
 // Ports    in_valid, in_ready, in_stream, in_operation (PROBE 0, TAKE 1, LOAD 2), in_start, in_end, in_bytes, in_hold;
 //          probe_valid, probe_stream, probe_reached; out_valid, out_stream, out_used, out_left: pc_range_locate's.
 //          read_stream; read_unit, read_offset: a stream's state, in the same cycle, for pc_probe.
+//          With AHEAD in_stream comes a cycle before all else of an operation, and out_valid of its last one before that.
 // Latency  a probe's 6, else 9. Initiation interval 1, of TAKE 2. After a TAKE or LOAD a stream's next operation must
 //          come when that is out, at the earliest in the cycle after (asserted); its bytes are taken then.
 module pc_range_decoder #(
     parameter  int SCALE_BITS  = 24,
     parameter  int STREAMS     = 8,
     parameter  int PART_BITS   = 18,
+    parameter  bit SHARED      = 0,
+    parameter  bit AHEAD       = 0,
     localparam int STREAM_BITS = STREAMS > 1 ? $clog2(STREAMS) : 1
 ) (
     input  logic                    clk,
@@ -31,26 +34,49 @@ module pc_range_decoder #(
     output logic                    out_left,
     input  logic [ STREAM_BITS-1:0] read_stream,
     output logic [  SCALE_BITS-1:0] read_unit,
-    output logic [2*SCALE_BITS-1:0] read_offset
+    output logic [2*SCALE_BITS-1:0] read_offset,
+    output logic                   ask,
+    output logic [ SCALE_BITS-1:0] ask_first,
+    output logic [   SCALE_BITS:0] ask_second,
+    input  logic [ 2*SCALE_BITS:0] product
 );
   localparam int B = 2 * SCALE_BITS;
   logic [B-1:0] range_of[STREAMS];
   logic [B-1:0] offset_of[STREAMS];
   logic [B-1:0] new_range, new_offset;
 
+  // the stream's state, of a stream that is known a cycle ahead from a register
+  logic [STREAM_BITS-1:0] at_stream;
+  logic [B-1:0] found_range, at_range;
+  logic [B-1:0] found_offset, at_offset;
+  assign found_range = range_of[in_stream];
+  assign found_offset = offset_of[in_stream];
+  if (AHEAD) begin : g_ahead
+    always_ff @(posedge clk) begin
+      at_stream <= in_stream;
+      at_range <= found_range;
+      at_offset <= found_offset;
+    end
+  end else begin : g_now
+    assign at_stream = in_stream;
+    assign at_range = found_range;
+    assign at_offset = found_offset;
+  end
+
   pc_range_locate #(
       .SCALE_BITS(SCALE_BITS),
       .PART_BITS (PART_BITS),
-      .TAG_BITS  (STREAM_BITS)
+      .TAG_BITS  (STREAM_BITS),
+      .SHARED    (SHARED)
   ) step (
       .clk(clk),
       .rst(rst),
       .in_valid(in_valid),
       .in_ready(in_ready),
-      .in_tag(in_stream),
+      .in_tag(at_stream),
       .in_operation(in_operation),
-      .in_offset(offset_of[in_stream]),
-      .in_range(range_of[in_stream]),
+      .in_offset(at_offset),
+      .in_range(at_range),
       .in_start(in_start),
       .in_end(in_end),
       .in_bytes(in_bytes),
@@ -63,7 +89,11 @@ module pc_range_decoder #(
       .out_offset(new_offset),
       .out_range(new_range),
       .out_used(out_used),
-      .out_left(out_left)
+      .out_left(out_left),
+      .ask(ask),
+      .ask_first(ask_first),
+      .ask_second(ask_second),
+      .product(product)
   );
   always_ff @(posedge clk)
     if (out_valid) begin
@@ -78,10 +108,10 @@ module pc_range_decoder #(
   wire take = in_valid && in_ready;
   always_ff @(posedge clk) begin
     if (out_valid) busy[out_stream] <= 1'b0;
-    if (take && in_operation != 2'd0) busy[in_stream] <= 1'b1;
+    if (take && in_operation != 2'd0) busy[at_stream] <= 1'b1;
     if (rst) busy <= '0;
     else begin
-      assert (!take || !busy[in_stream]);
+      assert (!take || !busy[at_stream]);
       assert (!take || in_operation != 2'd3);
     end
   end

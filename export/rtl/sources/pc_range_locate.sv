@@ -10,14 +10,17 @@
 //          end is at or below the one that was coded.
 //          out_valid, out_tag, out_offset, out_range, out_used: bytes that were taken; out_left: no encoder wrote these
 //          bytes. Of TAKE and LOAD.
+//          With SHARED in_end comes a cycle after in_start, and products are had from outside: of ask_first and ask_second
+//          when ask, product 4 cycles later. A LOAD asks for none, but product must be 0 as for one that asks for 0.
 // Widths   P = SCALE_BITS, 16 or 24; offset and range B = 2 P bits.
 // Latency  a probe's 6, else 9. Initiation interval 1 for PROBE and LOAD, 2 for TAKE, whose start and size go through one
 //          pc_product: in_ready is zero in the cycle after it.
-// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16. For several probes a cycle: pc_probe.
+// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16; with SHARED none. For several probes a cycle: pc_probe.
 module pc_range_locate #(
     parameter  int SCALE_BITS = 24,
     parameter  int PART_BITS  = 18,
     parameter  int TAG_BITS   = 1,
+    parameter  bit SHARED     = 0,
     localparam int P = SCALE_BITS,
     localparam int B = 2 * SCALE_BITS
 ) (
@@ -41,7 +44,11 @@ module pc_range_locate #(
     output logic [       B-1:0] out_offset,
     output logic [       B-1:0] out_range,
     output logic [         1:0] out_used,
-    output logic                out_left
+    output logic                out_left,
+    output logic                ask,
+    output logic [       P-1:0] ask_first,
+    output logic [         P:0] ask_second,
+    input  logic [         B:0] product
 );
   localparam logic [1:0] PROBE = 2'd0;
   localparam logic [1:0] TAKE = 2'd1;
@@ -51,23 +58,34 @@ module pc_range_locate #(
   assign in_ready = !second;
   wire take = in_valid && in_ready;
   logic [P-1:0] unit_1;
-  logic [P:0] size;
   always_ff @(posedge clk) begin
     second <= take && in_operation == TAKE && !rst;
     unit_1 <= in_range[B-1:P];
-    size <= in_end - in_start;
   end
-  logic [B:0] product;
-  pc_product #(
-      .FIRST_BITS (P),
-      .SECOND_BITS(P + 1),
-      .PART_BITS  (PART_BITS)
-  ) part (
-      .clk(clk),
-      .in_first(second ? unit_1 : in_range[B-1:P]),
-      .in_second(second ? size : in_operation == LOAD ? '0 : in_start),
-      .out(product)
-  );
+  logic [B:0] located;
+  if (SHARED) begin : g_shared
+    logic [P:0] start_1;
+    always_ff @(posedge clk) start_1 <= in_start;
+    assign ask = second || (in_valid && in_operation != LOAD);
+    assign ask_first = second ? unit_1 : in_range[B-1:P];
+    assign ask_second = second ? in_end - start_1 : in_start;
+    assign located = product;
+  end else begin : g_own
+    logic [P:0] size;
+    always_ff @(posedge clk) size <= in_end - in_start;
+    pc_product #(
+        .FIRST_BITS (P),
+        .SECOND_BITS(P + 1),
+        .PART_BITS  (PART_BITS)
+    ) part (
+        .clk(clk),
+        .in_first(second ? unit_1 : in_range[B-1:P]),
+        .in_second(second ? size : in_operation == LOAD ? '0 : in_start),
+        .out(located)
+    );
+    assign {ask, ask_first, ask_second} = '0;
+    wire unused = &{1'b0, product};
+  end
 
   // unit * start is there in cycle 4, unit * size in cycle 5
   logic [B-1:0] offset_4;
@@ -94,11 +112,11 @@ module pc_range_locate #(
       .out_valid(valid_6),
       .out({tag_6, operation_6, hold_6})
   );
-  wire [P:0] less = {1'b0, offset_4[P-1:0]} - {1'b0, product[P-1:0]};
+  wire [P:0] less = {1'b0, offset_4[P-1:0]} - {1'b0, located[P-1:0]};
   logic [1:0] count;
   always_comb begin
     count = 2'd0;
-    for (int k = 1; k <= P / 8; k = k + 1) if ((product[B-1:0] >> (B - 8 * k)) == '0) count = 2'(k);
+    for (int k = 1; k <= P / 8; k = k + 1) if ((located[B-1:0] >> (B - 8 * k)) == '0) count = 2'(k);
   end
   logic [P-1:0] low_5, high_5;
   logic [P:0] product_5;
@@ -110,9 +128,9 @@ module pc_range_locate #(
   always_ff @(posedge clk) begin
     {borrow_5, low_5} <= less;
     high_5 <= offset_4[B-1:P];
-    product_5 <= product[B:P];
+    product_5 <= located[B:P];
     {below_6, offset_6} <= {high_less[P+1], high_less[P-1:0], low_5};
-    range_6 <= product[B-1:0];
+    range_6 <= located[B-1:0];
     count_6 <= count;
   end
   assign probe_valid = valid_6 && operation_6 == PROBE;
@@ -212,11 +230,11 @@ module pc_range_locate #(
   );
   always_ff @(posedge clk) begin
     valid_5 <= valid_4 && operation_4 == TAKE && !rst;
-    {range_5, offset_5, start_5} <= {range_4, offset_4, product};
-    size_6 <= product[B-1:0];
+    {range_5, offset_5, start_5} <= {range_4, offset_4, located};
+    size_6 <= located[B-1:0];
     load_9 <= load_8;
-    if (valid_4 && operation_4 == TAKE) assume (product <= {1'b0, offset_4});
-    if (valid_5) assume (product >= {{(P + 1) {1'b0}}, range_5[B-1:P]} && product <= {1'b0, range_5});
+    if (valid_4 && operation_4 == TAKE) assume (located <= {1'b0, offset_4});
+    if (valid_5) assume (located >= {{(P + 1) {1'b0}}, range_5[B-1:P]} && located <= {1'b0, range_5});
     if (!rst && probe_valid) assert (probe_reached == (start_6 <= {1'b0, offset_6f}));
     if (!rst && out_valid && !load_9) begin
       assert (out_left == ({1'b0, offset_9} - start_9 >= {1'b0, size_9}));

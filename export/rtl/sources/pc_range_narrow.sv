@@ -6,14 +6,17 @@
 //          out_valid, out_tag, out_low, out_range, out_flush; out_count digits left, 0 to P / 8, one at a flush: the first
 //          is {out_carry, the highest byte of out_bytes}, the others are the bytes below it, without carries. At a flush
 //          out_low and out_range mean nothing.
+//          With SHARED in_end comes a cycle after in_start, and products are had from outside: of ask_first and ask_second
+//          when ask, product 4 cycles later. A flush asks for none, but product must be 0 as for one that asks for 0.
 // Widths   P = SCALE_BITS, 16 or 24; range B = 2 P bits, low B + 1.
 // Latency  7: product 4, sum 2 (the bytes are counted beside it), shift 1. Initiation interval 2, for start and size go
-//          through one pc_product: in_ready is zero in the cycle after an input.
-// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16.
+//          through one pc_product: in_ready is zero in the cycle after an interval.
+// Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16; with SHARED none.
 module pc_range_narrow #(
     parameter  int SCALE_BITS = 24,
     parameter  int PART_BITS  = 18,
     parameter  int TAG_BITS   = 1,
+    parameter  bit SHARED     = 0,
     localparam int P = SCALE_BITS,
     localparam int B = 2 * SCALE_BITS
 ) (
@@ -34,29 +37,44 @@ module pc_range_narrow #(
     output logic                out_flush,
     output logic [         1:0] out_count,
     output logic                out_carry,
-    output logic [       P-1:0] out_bytes
+    output logic [       P-1:0] out_bytes,
+    output logic                ask,
+    output logic [       P-1:0] ask_first,
+    output logic [         P:0] ask_second,
+    input  logic [         B:0] product
 );
   logic second;  // the size's cycle
   assign in_ready = !second;
   wire take = in_valid && in_ready;
   logic [P-1:0] unit_1;
-  logic [P:0] size;
   always_ff @(posedge clk) begin
-    second <= take && !rst;
+    second <= take && !in_flush && !rst;
     unit_1 <= in_range[B-1:P];
-    size <= in_end - in_start;
   end
-  logic [B:0] product;
-  pc_product #(
-      .FIRST_BITS (P),
-      .SECOND_BITS(P + 1),
-      .PART_BITS  (PART_BITS)
-  ) narrow (
-      .clk(clk),
-      .in_first(second ? unit_1 : in_range[B-1:P]),
-      .in_second(second ? size : in_flush ? '0 : in_start),
-      .out(product)
-  );
+  logic [B:0] narrowed;
+  if (SHARED) begin : g_shared
+    logic [P:0] start_1;
+    always_ff @(posedge clk) start_1 <= in_start;
+    assign ask = second || (in_valid && !in_flush);
+    assign ask_first = second ? unit_1 : in_range[B-1:P];
+    assign ask_second = second ? in_end - start_1 : in_start;
+    assign narrowed = product;
+  end else begin : g_own
+    logic [P:0] size;
+    always_ff @(posedge clk) size <= in_end - in_start;
+    pc_product #(
+        .FIRST_BITS (P),
+        .SECOND_BITS(P + 1),
+        .PART_BITS  (PART_BITS)
+    ) narrow (
+        .clk(clk),
+        .in_first(second ? unit_1 : in_range[B-1:P]),
+        .in_second(second ? size : in_flush ? '0 : in_start),
+        .out(narrowed)
+    );
+    assign {ask, ask_first, ask_second} = '0;
+    wire unused = &{1'b0, product};
+  end
 
   // unit * start is there in cycle 4, unit * size in cycle 5
   logic [B:0] low_4;
@@ -84,12 +102,12 @@ module pc_range_narrow #(
       .out({tag_6, flush_6})
   );
 
-  wire [P:0] sum = {1'b0, low_4[P-1:0]} + {1'b0, product[P-1:0]};
+  wire [P:0] sum = {1'b0, low_4[P-1:0]} + {1'b0, narrowed[P-1:0]};
   // as many bytes leave as the new range begins with zero ones; it has at least P bits
   logic [1:0] count;
   always_comb begin
     count = 2'd0;
-    for (int k = 1; k <= P / 8; k = k + 1) if ((product[B-1:0] >> (B - 8 * k)) == '0) count = 2'(k);
+    for (int k = 1; k <= P / 8; k = k + 1) if ((narrowed[B-1:0] >> (B - 8 * k)) == '0) count = 2'(k);
   end
   logic [P-1:0] sum_5, product_5;
   logic [B-P:0] high_5;
@@ -100,9 +118,9 @@ module pc_range_narrow #(
   always_ff @(posedge clk) begin
     {carry_5, sum_5} <= sum;
     high_5 <= low_4[B:P];
-    product_5 <= product[B-1:P];
+    product_5 <= narrowed[B-1:P];
     low_6 <= {high_5 + (P + 1)'(product_5) + (P + 1)'(carry_5), sum_5};
-    range_6 <= product[B-1:0];
+    range_6 <= narrowed[B-1:0];
     count_6 <= count;
   end
 
@@ -119,7 +137,7 @@ module pc_range_narrow #(
     out_range <= range_6 << {count_6, 3'd0};
     out_low <= count_6 == '0 ? low_6 : {1'b0, moved};
   end
-  wire unused = &{1'b0, in_range[P-1:0], product[B]};
+  wire unused = &{1'b0, in_range[P-1:0], narrowed[B]};
 
 `ifdef FORMAL
   // The products are any words for which this holds, which tests/export/rtl/test_formal.py proves of products:
@@ -146,14 +164,14 @@ module pc_range_narrow #(
   always_ff @(posedge clk) begin
     valid_5 <= valid_4 && !flush_4 && !rst;
     range_5 <= range_4;
-    product_start <= product;
+    product_start <= narrowed;
     product_6 <= product_start;
     low_5f <= low_4;
     low_6f <= low_5f;
-    if (valid_4 && flush_4) assume (product == '0);
+    if (valid_4 && flush_4) assume (narrowed == '0);
     if (valid_5) begin
-      assume ({1'b0, product_start} + {1'b0, product} <= {2'b0, range_5});
-      assume (product >= {{(P + 1) {1'b0}}, range_5[B-1:P]});
+      assume ({1'b0, product_start} + {1'b0, narrowed} <= {2'b0, range_5});
+      assume (narrowed >= {{(P + 1) {1'b0}}, range_5[B-1:P]});
     end
     sum_6 <= low_6f + product_6;
     if (out_valid && !out_flush && !rst) begin

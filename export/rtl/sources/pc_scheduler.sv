@@ -1,13 +1,15 @@
 // pc_scheduler: where every stream is in its program, and which step goes to which unit (docs/rtl.md, Scheduling).
 //
 // A stream has one step at work; the next one is fetched meanwhile. A step is issued when the one before is done, round
-// robin, one a cycle. Two steps at most wait at a unit.
+// robin, one a cycle, while fewer than two wait at its unit; the one that was chosen last is counted a cycle later, so
+// three at most wait there. Rows of a step get their stream's place in the row memory.
 //
-// Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream.
-//          ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
+// Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream; opens: that it
+//          has some. code_start: the first row of the code's. more: records that are not done, of each stream some, and
+//          more than one. side: of its symbols. ready: the stream's next record may begin. coded: the coder has done with all symbols so far.
 //          step_*: program rows, 2 cycles. exponent_*: slots, 2 cycles.
 //          task_*: a step for unit 0 mix, 1 vector, 2 table. done_*: a step is done.
-//          record_done, record_stream: a record's last step.
+//          record_done: of every stream, a record's last step; lane_ends: it was the last record of its stream.
 `include "pc_types.svh"
 module pc_scheduler #(
     localparam int UNITS = 3,
@@ -17,7 +19,10 @@ module pc_scheduler #(
     input logic rst,
     input logic start,
     input logic code,
+    input logic [STEP_BITS-1:0] code_start,
     input logic [STREAMS*32-1:0] records,
+    input logic [STREAMS-1:0] opens,
+    input logic [STREAMS-1:0] side,
     input logic [STREAMS-1:0] ready,
     input logic [STREAMS-1:0] coded,
     input logic [STREAMS-1:0] room,
@@ -33,8 +38,9 @@ module pc_scheduler #(
     input logic [STREAMS-1:0] done,
     input logic result_valid,
     input logic [STREAM_BITS-1:0] result_stream,
-    output logic record_done,
-    output logic [STREAM_BITS-1:0] record_stream,
+    output logic [STREAMS-1:0] record_done,
+    output logic [STREAMS-1:0] lane_ends,
+    output logic [2*STREAMS-1:0] more,
     output logic idle
 );
   localparam logic [1:0] MIX = 2'd0, VECTOR = 2'd1, TABLE = 2'd2, END = 2'd3;
@@ -53,20 +59,29 @@ module pc_scheduler #(
   logic [STREAMS-1:0] codes;  // the step is an INTERVAL
   logic [STREAMS*STEP_BITS-1:0] place;
   logic [STREAMS*32-1:0] left;
+  logic [STREAMS-1:0] pending;  // some are left
 
-  // ---- fetch
-  logic fetch, fetch_some;
-  logic [STREAM_BITS-1:0] fetch_stream, stream_3;
+  // ---- fetch: one is picked, its place is read in the next cycle
+  logic pick, fetch;
+  logic [STREAMS-1:0] picked, fetched_now;
+  logic [STREAM_BITS-1:0] pick_unused, fetch_stream, stream_3;
   pc_pick #(.COUNT(STREAMS)) fetch_pick (
-      .clk(clk), .rst(rst), 
-      .ask(active & ~have & ~fetching & ~ended), .take(fetch), .some(fetch_some), .place(fetch_stream)
+      .clk(clk), .rst(rst), .ask(active & ~have & ~fetching & ~ended & ~fetched_now), .take(pick), .some(pick),
+      .chosen(picked), .place(pick_unused)
   );
-  assign fetch = fetch_some;
+  always_ff @(posedge clk) begin
+    fetch <= pick && !rst;
+    fetched_now <= rst ? '0 : picked;
+  end
   logic [STEP_BITS-1:0] fetch_place;
   always_comb begin
     fetch_place = '0;
+    fetch_stream = '0;
     for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == fetch_stream) fetch_place = place[s*STEP_BITS+:STEP_BITS];
+      if (fetched_now[s]) begin
+        fetch_place = fetch_place | place[s*STEP_BITS+:STEP_BITS];
+        fetch_stream = fetch_stream | STREAM_BITS'(s);
+      end
   end
   logic [STEP_BITS-1:0] place_1, place_3;
   logic valid_1, valid_3;
@@ -92,84 +107,114 @@ module pc_scheduler #(
   logic [STEP_T_BITS-1:0] steps[STREAMS];
   always_ff @(posedge clk) if (valid_4) steps[stream_4] <= step_4;
 
-  // ---- issue
-  logic [1:0] credit[UNITS];
-  logic [STREAMS-1:0] can;
-  always_comb begin
+  // ---- issue: what may be issued but for the units' queues is known a cycle ahead, and stays so until it is issued
+  logic [UNITS-1:0] free;
+  logic [STREAMS-1:0] can, issued;
+  logic [STREAMS-1:0] can_mix, can_vector, can_table, can_end;
+  wire [STREAMS-1:0] may = have & ~busy & ~issued;
+  always_ff @(posedge clk) begin
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      can[s] = have[s] && !busy[s];
-      case (unit[2*s+:2])
-        MIX: can[s] = can[s] && credit[0] != 2'd0;
-        VECTOR: can[s] = can[s] && credit[1] != 2'd0;
-        TABLE: can[s] = can[s] && credit[2] != 2'd0 && (!codes[s] || (coded[s] && room[s]));
-        default: can[s] = can[s] && (code_now ? coded[s] : room[s] && credit[1] != 2'd0);
-      endcase
+      can_mix[s] <= may[s] && unit[2*s+:2] == MIX;
+      can_vector[s] <= may[s] && (unit[2*s+:2] == VECTOR || (unit[2*s+:2] == END && !code_now && room[s]));
+      can_table[s] <= may[s] && unit[2*s+:2] == TABLE && (!codes[s] || (coded[s] && room[s]));
+      can_end[s] <= may[s] && unit[2*s+:2] == END && code_now && coded[s];
     end
+    if (rst) {can_mix, can_vector, can_table, can_end} <= '0;
   end
-  logic issue;
-  logic [STREAM_BITS-1:0] issue_stream;
+  assign can = ~issued & (can_end | (free[0] ? can_mix : '0) | (free[1] ? can_vector : '0) | (free[2] ? can_table : '0));
+  logic issue_some, issue;
+  logic [STREAMS-1:0] issue_chosen;
+  logic [STREAM_BITS-1:0] place_unused, issue_stream;
   pc_pick #(.COUNT(STREAMS)) issue_pick (
-      .clk(clk), .rst(rst), .ask(can), .take(issue), .some(issue), .place(issue_stream)
+      .clk(clk), .rst(rst), .ask(can), .take(issue_some), .some(issue_some), .chosen(issue_chosen),
+      .place(place_unused)
   );
+  always_ff @(posedge clk) begin
+    issue <= issue_some && !rst;
+    issued <= rst ? '0 : issue_chosen;
+  end
+  always_comb begin
+    issue_stream = '0;
+    for (int s = 0; s < STREAMS; s = s + 1) if (issued[s]) issue_stream = issue_stream | STREAM_BITS'(s);
+  end
   logic [1:0] issue_unit;
   always_comb begin
     issue_unit = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == issue_stream) issue_unit = unit[2*s+:2];
+    for (int s = 0; s < STREAMS; s = s + 1) if (issued[s]) issue_unit = issue_unit | unit[2*s+:2];
   end
   wire ends = issue && issue_unit == END && code_now;
   wire goes = issue && !ends;
   wire [1:0] goes_unit = issue_unit == END ? VECTOR : issue_unit;
-  logic goes_1, goes_2, goes_3, goes_4;
-  logic [1:0] unit_1, unit_2, unit_3, unit_4;
-  logic [STREAM_BITS-1:0] at_1, at_2, at_3, at_4;
+  logic goes_2, goes_3, goes_4, side_4;
+  logic [1:0] unit_2, unit_3, unit_4;
+  logic [STREAM_BITS-1:0] at_2, at_3, at_4;
   step_t do_2, do_3, do_4;
+  logic [ROW_ADDRESS_BITS-1:0] base_3;
   assign a_slot = {at_2, do_2.a_slot};
   assign b_slot = {at_2, do_2.b_slot};
   always_ff @(posedge clk) begin
-    goes_1 <= goes && !rst;
-    unit_1 <= goes_unit;
-    at_1   <= issue_stream;
-    goes_2 <= goes_1 && !rst;
-    unit_2 <= unit_1;
-    at_2   <= at_1;
-    do_2   <= steps[at_1];
+    goes_2 <= goes && !rst;
+    unit_2 <= goes_unit;
+    at_2   <= issue_stream;
+    do_2   <= steps[issue_stream];
     goes_3 <= goes_2 && !rst;
     unit_3 <= unit_2;
     at_3   <= at_2;
     do_3   <= do_2;
+    base_3 <= base_of(at_2);
     goes_4 <= goes_3 && !rst;
     unit_4 <= unit_3;
     at_4   <= at_3;
+    side_4 <= side[at_3];
     do_4   <= do_3;
+    do_4.target <= do_3.target + base_3;
+    do_4.a <= do_3.a + base_3;
+    do_4.b <= do_3.b + base_3;
   end
+  // a constant for every stream, for yosys would take a multiplier
+  function automatic logic [ROW_ADDRESS_BITS-1:0] base_of(input logic [STREAM_BITS-1:0] stream);
+    base_of = '0;
+    for (int s = 0; s < STREAMS; s = s + 1)
+      if (STREAM_BITS'(s) == stream) base_of = base_of | ROW_ADDRESS_BITS'(s * ROWS);
+  endfunction
   assign task_out.stream = at_4;
+  assign task_out.side = side_4;
   assign task_out.step = do_4;
   assign task_out.a_exponent = a_exponent;
   assign task_out.b_exponent = b_exponent;
+  logic [1:0] waits[UNITS];
   for (genvar u = 0; u < UNITS; ++u) begin : g_unit
     assign task_valid[u] = goes_4 && unit_4 == 2'(u);
+    wire [1:0] waiting = waits[u] + 2'(goes && goes_unit == 2'(u)) - 2'(task_taken[u]);
     always_ff @(posedge clk) begin
-      if (rst) credit[u] <= 2'd2;
-      else credit[u] <= credit[u] - 2'(goes && goes_unit == 2'(u)) + 2'(task_taken[u]);
+      waits[u] <= rst ? '0 : waiting;
+      free[u] <= rst || waiting < 2'd2;
     end
   end
 
   // ---- streams
-  assign record_done = ends || result_valid;
-  assign record_stream = ends ? issue_stream : result_stream;
-  assign idle = active == '0 && left == '0 && !start;
+  // what is known of a stream's count is a cycle late, and a record takes more
+  logic [STREAMS-1:0] last, three, many;  // the count is 1; is at least 3; more than one are not done
+  always_comb
+    for (int s = 0; s < STREAMS; s = s + 1) begin
+      record_done[s] = (issued[s] && code_now && unit[2*s+:2] == END)
+          || (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream);
+      lane_ends[s] = record_done[s] && last[s];
+      more[2*s+:2] = {many[s], pending[s]};
+    end
+  assign idle = active == '0 && pending == '0 && !start;
   always_ff @(posedge clk) begin
     if (start) code_now <= code;
     for (int s = 0; s < STREAMS; s = s + 1) begin
       if (start) left[32*s+:32] <= records[32*s+:32];
-      else if (!active[s] && left[32*s+:32] != '0 && ready[s]) begin
+      else if (!active[s] && pending[s] && ready[s]) begin
         active[s] <= 1'b1;
         have[s] <= 1'b0;
         busy[s] <= 1'b0;
         ended[s] <= 1'b0;
-        place[s*STEP_BITS+:STEP_BITS] <= STEP_BITS'(code_now ? CODE_START : LIKELIHOOD_START);
+        place[s*STEP_BITS+:STEP_BITS] <= code_now ? code_start : STEP_BITS'(LIKELIHOOD_START);
       end
-      if (fetch && STREAM_BITS'(s) == fetch_stream) begin
+      if (fetched_now[s]) begin
         fetching[s] <= 1'b1;
         place[s*STEP_BITS+:STEP_BITS] <= place[s*STEP_BITS+:STEP_BITS] + 1'b1;
       end
@@ -179,16 +224,21 @@ module pc_scheduler #(
         unit[2*s+:2] <= unit_of(step_4.kind);
         codes[s] <= step_4.kind == KIND_INTERVAL;
       end
-      if (issue && STREAM_BITS'(s) == issue_stream) begin
+      if (issued[s]) begin
         have[s] <= 1'b0;
         busy[s] <= 1'b1;
         ended[s] <= unit[2*s+:2] == END;
       end
       if (done[s]) busy[s] <= 1'b0;
-      if (record_done && STREAM_BITS'(s) == record_stream) begin
+      if (record_done[s]) begin
         active[s] <= 1'b0;
         left[32*s+:32] <= left[32*s+:32] - 1'b1;
+        if (last[s]) pending[s] <= 1'b0;
+        many[s] <= three[s];
       end
+      if (start) {many[s], pending[s]} <= {records[32*s+1+:31] != '0, opens[s]};
+      last[s] <= left[32*s+:32] == 32'd1;
+      three[s] <= left[32*s+:32] > 32'd2;
     end
     if (rst) begin
       active <= '0;
@@ -196,6 +246,8 @@ module pc_scheduler #(
       busy <= '0;
       fetching <= '0;
       left <= '0;
+      pending <= '0;
+      many <= '0;
     end
   end
 endmodule

@@ -1,9 +1,11 @@
 // pc_symbols: the symbols of every stream's records, two sides each: one is at work, one comes in or goes out
-// (docs/rtl.md, Ports).
+// (docs/engine.md, Streams).
 //
 // Ports    start, gives: a job begins; it takes records, or gives them (a decoder's).
+//          last_variable: the record's; more: records that are not done, as pc_scheduler says it.
 //          in_*: a word a symbol, of every stream; a record ends with in_last. One that ends early has missing symbols
-//          in its place, what comes behind its last one is dropped; both set bad_frame.
+//          in its place, what comes behind its last one is dropped; both set bad_frame. dropping: the rest of a record is
+//          dropped.
 //          ready: the stream's next record may begin. record_done: its work is done, the sides change places.
 //          read_*: a symbol of the record at work, 2 cycles later. write_*: a symbol that a decoder found.
 //          out_*: the records of a decoder, a word a symbol.
@@ -16,14 +18,15 @@ module pc_symbols #(
     input logic rst,
     input logic start,
     input logic gives,
+    input logic [VARIABLE_BITS-1:0] last_variable,
+    input logic [2*STREAMS-1:0] more,
     input logic [STREAMS-1:0] in_valid,
     output logic [STREAMS-1:0] in_ready,
     input logic [STREAMS*32-1:0] in_data,
     input logic [STREAMS-1:0] in_last,
     output logic [STREAMS-1:0] ready,
     output logic [STREAMS-1:0] side,
-    input logic record_done,
-    input logic [STREAM_BITS-1:0] record_stream,
+    input logic [STREAMS-1:0] record_done,
     input logic read,
     input logic [STREAM_BITS-1:0] read_stream,
     input logic read_side,
@@ -38,18 +41,22 @@ module pc_symbols #(
     output logic [STREAMS*32-1:0] out_data,
     output logic [STREAMS-1:0] out_last,
     output logic bad_frame,
+    output logic [STREAMS-1:0] dropping,
     output logic empty
 );
-  localparam logic [VARIABLE_BITS-1:0] LAST = VARIABLE_BITS'(VARIABLES - 1);
   function automatic logic [PLACE_BITS-1:0] place_of(
       input logic [STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
-    place_of = PLACE_BITS'((2 * 32'(stream) + 32'(side_)) * VARIABLES + 32'(variable));
+    place_of = '0;  // a constant for every side, for yosys would take a multiplier
+    for (int s = 0; s < 2 * STREAMS; s = s + 1)
+      if ((STREAM_BITS + 1)'(s) == {stream, side_}) place_of = place_of | PLACE_BITS'(s * VARIABLES);
+    place_of = place_of + PLACE_BITS'(variable);
   endfunction
-  logic gives_now;
+  logic gives_later;
+  wire gives_now = HAS_SEARCH != 0 && gives_later;
   logic [STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
   logic [STREAMS-1:0] other;  // the side that comes in or goes out
   logic [STREAMS*VARIABLE_BITS-1:0] count;
-  logic [STREAMS-1:0] filling, dropping;
+  logic [STREAMS-1:0] filling;
   wire [STREAMS-1:0] full_here = (side & full_1) | (~side & full_0);
   wire [STREAMS-1:0] full_other = (other & full_1) | (~other & full_0);
   assign ready = gives_now ? ~full_here : full_here;
@@ -58,9 +65,22 @@ module pc_symbols #(
   // ---- records come in: one word a cycle, of one stream
   logic take;
   logic [STREAM_BITS-1:0] in_stream;
-  wire [STREAMS-1:0] wants = gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & (in_valid | filling);
+  // a record that has begun is one of those that are not done; the next one is too if none is at work, or there are more
+  logic [STREAMS-1:0] due, in_chosen, out_chosen;
+  always_comb for (int s = 0; s < STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
+  wire [STREAMS-1:0] wants =
+      gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
+  // one is picked, its word is taken in the next cycle and stored in the one behind
+  logic in_some;
+  logic [STREAM_BITS-1:0] in_place;
+  logic [STREAMS-1:0] turn;
   pc_pick #(.COUNT(STREAMS)) in_pick (
-      .clk(clk), .rst(rst), .ask(wants), .take(take), .some(take), .place(in_stream));
+      .clk(clk), .rst(rst), .ask(wants & ~turn), .take(in_some), .some(in_some), .chosen(in_chosen), .place(in_place));
+  always_ff @(posedge clk) begin
+    turn <= rst || start ? '0 : in_chosen;
+    in_stream <= in_place;
+  end
+  assign take = (turn & (in_valid | filling)) != '0;
   logic [31:0] word;
   logic word_last, is_filling, is_dropping;
   logic [VARIABLE_BITS-1:0] in_variable;
@@ -72,20 +92,22 @@ module pc_symbols #(
     in_variable = '0;
     in_ready = '0;
     for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == in_stream) begin
-        word = in_data[32*s+:32];
-        word_last = in_last[s];
-        is_filling = filling[s];
-        is_dropping = dropping[s];
-        in_variable = count[s*VARIABLE_BITS+:VARIABLE_BITS];
-        in_ready[s] = take && !filling[s];
+      if (turn[s]) begin
+        word = word | in_data[32*s+:32];
+        word_last = word_last || in_last[s];
+        is_filling = is_filling || filling[s];
+        is_dropping = is_dropping || dropping[s];
+        in_variable = in_variable | count[s*VARIABLE_BITS+:VARIABLE_BITS];
+        in_ready[s] = !filling[s];
       end
   end
   // a word beyond the symbols is the last symbol but one of its width, which is beyond every alphabet
   localparam logic [SYMBOL_BITS-1:0] BEYOND = {{(SYMBOL_BITS - 1) {1'b1}}, 1'b0};
-  wire [SYMBOL_BITS-1:0] in_symbol = is_filling || word == '1 ? '1
-      : word >= 32'((1 << SYMBOL_BITS) - 1) ? BEYOND : word[SYMBOL_BITS-1:0];
-  wire whole = take && !is_dropping && in_variable == LAST;
+  logic fill_1;
+  logic [31:0] word_1;
+  wire is_beyond = (word_1 >> SYMBOL_BITS) != '0 || word_1[SYMBOL_BITS-1:0] == '1;
+  wire [SYMBOL_BITS-1:0] in_symbol = fill_1 || word_1 == '1 ? '1 : is_beyond ? BEYOND : word_1[SYMBOL_BITS-1:0];
+  wire whole = take && !is_dropping && in_variable == last_variable;
 
   // ---- records go out: at most one word of a stream under way
   logic read_out;
@@ -93,7 +115,7 @@ module pc_symbols #(
   logic [STREAMS-1:0] under_way;
   wire [STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
   pc_pick #(.COUNT(STREAMS)) out_pick (
-      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .place(out_stream));
+      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .chosen(out_chosen), .place(out_stream));
   logic [VARIABLE_BITS-1:0] out_variable;
   logic out_side;
   always_comb begin
@@ -107,33 +129,41 @@ module pc_symbols #(
   end
   logic out_come, out_end_2;
   pc_valid #(.WIDTH(STREAM_BITS + 1), .CYCLES(2)) out_late (
-      .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == LAST}), .out_valid(out_come),
+      .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == last_variable}), .out_valid(out_come),
       .out({out_stream_2, out_end_2}));
 
   // ---- the memory
   logic [SYMBOL_BITS-1:0] memory[PLACES];
-  wire put = write || (take && !is_dropping);
   logic write_side;
   always_comb begin
     write_side = 1'b0;
     for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == (write ? write_stream : in_stream)) write_side = write ? side[s] : other[s];
+      if (write ? STREAM_BITS'(s) == write_stream : turn[s]) write_side = write ? side[s] : other[s];
   end
-  wire [PLACE_BITS-1:0] put_place = place_of(
-      write ? write_stream : in_stream, write_side, write ? write_variable : in_variable);
+  // a record is read long after its last symbol came
+  logic put_1, write_1;
+  logic [SYMBOL_BITS-1:0] write_symbol_1;
+  logic [PLACE_BITS-1:0] put_place_1;
+  wire [PLACE_BITS-1:0] read_place = place_of(read_stream, read_side, read_variable);
   wire [PLACE_BITS-1:0] get_place =
-      read ? place_of(read_stream, read_side, read_variable) : place_of(out_stream, out_side, out_variable);
+      read || HAS_SEARCH == 0 ? read_place : place_of(out_stream, out_side, out_variable);
   logic [SYMBOL_BITS-1:0] got;
   always_ff @(posedge clk) begin
-    if (put) memory[put_place] <= write ? write_symbol : in_symbol;
+    put_1 <= write || (take && !is_dropping);
+    write_1 <= write;
+    write_symbol_1 <= write_symbol;
+    fill_1 <= is_filling;
+    word_1 <= word;
+    put_place_1 <= place_of(write ? write_stream : in_stream, write_side, write ? write_variable : in_variable);
+    if (put_1) memory[put_place_1] <= HAS_SEARCH != 0 && write_1 ? write_symbol_1 : in_symbol;
     got <= memory[get_place];
     read_data <= got;
   end
 
   always_ff @(posedge clk) begin
-    if (start) gives_now <= gives;
+    if (start) gives_later <= gives;
     for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (take && STREAM_BITS'(s) == in_stream) begin
+      if (take && turn[s]) begin
         if (is_dropping) dropping[s] <= !word_last;
         else begin
           count[s*VARIABLE_BITS+:VARIABLE_BITS] <= whole ? '0 : in_variable + 1'b1;
@@ -146,7 +176,7 @@ module pc_symbols #(
           end
         end
       end
-      if (record_done && STREAM_BITS'(s) == record_stream) begin
+      if (record_done[s]) begin
         side[s] <= !side[s];
         if (side[s]) full_1[s] <= gives_now;
         else full_0[s] <= gives_now;

@@ -4,6 +4,9 @@
 // even symbols' entries are in one memory, odd ones' in another, so neighbours come at once. Their difference is a
 // LEAF's count; weighted with the context, both ends of an interval. A decoder's probe weighs one entry.
 //
+// Passes with a context end at least 8 cycles after each other where their products are shared (pc_coder): one begins
+// PASS_GAP cycles after the last one's end at the earliest, which is 8 less the beats of the shortest.
+//
 // Ports    pass_*: a pass. symbol_*: of the record, 2 cycles later; variable_*, leaf_*, even_*, odd_*, tail_*: memories,
 //          2 cycles each. row_*: a row of the context, always granted. out_*: rows of counts for the writer.
 //          weighed_*: what a pass with a context found. bad: a symbol was beyond its variable's.
@@ -22,6 +25,7 @@ module pc_table_unit #(
     input logic pass_valid,
     output logic pass_ready,
     input pass_t pass_in,
+    output logic symbol_read,
     output logic [STREAM_BITS-1:0] symbol_stream,
     output logic symbol_side,
     output logic [VARIABLE_BITS-1:0] symbol_variable,
@@ -37,7 +41,6 @@ module pc_table_unit #(
     output logic [TABLE_LANES*ODD_BITS-1:0] odd_address,
     input logic [TABLE_LANES*ENTRY-1:0] odd_data,
     output logic row_read,
-    output logic [STREAM_BITS-1:0] row_stream,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic reserve,
@@ -59,14 +62,15 @@ module pc_table_unit #(
   logic begins;
   variable_t next_record;
   logic [SYMBOL_BITS-1:0] next_symbol;
-  logic next_missing, next_ends, next_beyond;
+  logic next_missing, next_beyond;
   assign pass_ready = (!next_valid || begins) && free;
   wire accept = pass_valid && pass_ready;
   assign reserve = accept && pass_in.leaf;
-  assign symbol_stream = pass_in.work.stream;
-  assign symbol_side = pass_in.side;
-  assign symbol_variable = pass_in.work.step.variable;
-  assign variable_address = pass_in.work.step.variable;
+  assign symbol_read = ready_in[2] && !next.given;
+  assign symbol_stream = next.work.stream;
+  assign symbol_side = next.work.side;
+  assign symbol_variable = next.work.step.variable;
+  assign variable_address = next.work.step.variable;
   variable_t record;
   assign record = variable_of(variable_data, next.work.step.variable);
   wire [SYMBOL_BITS-1:0] found = next.given ? next.symbol : symbol_data;
@@ -75,14 +79,13 @@ module pc_table_unit #(
   always_ff @(posedge clk) begin
     bad <= 1'b0;
     ready_in <= {1'b0, ready_in[2:1]};
-    if (ready_in[1]) begin
+    if (ready_in[0]) begin
       next_record <= record;
       next_missing <= missing;
       next_symbol <= missing ? '0 : beyond ? SYMBOL_BITS'(record.cardinality - 1'b1) : found;
       next_beyond <= beyond;
       bad <= beyond && !next.given;
     end
-    if (ready_in[0]) next_ends <= (SYMBOL_BITS + 1)'(next_symbol) + 1'b1 == (SYMBOL_BITS + 1)'(next_record.cardinality);
     if (begins) next_valid <= 1'b0;
     if (accept) begin
       next <= pass_in;
@@ -98,18 +101,18 @@ module pc_table_unit #(
 
   // ---- beats
   pass_t now;
-  logic busy, missing_now, ends_now, beyond_now;
+  logic busy, missing_now, beyond_now;
   variable_t record_now;
   logic [SYMBOL_BITS-1:0] symbol_now;
   logic [ROW_COUNT_BITS-1:0] row;
   logic [GROUP_BITS-1:0] group;
   logic [LEAF_ADDRESS_BITS-1:0] leaf;
+  logic [2:0] gap;  // cycles that a pass with a context waits still
+  logic last_row, last_beat;
   wire last_group = group == GROUP_BITS'(GROUPS - 1);
-  wire last_beat = last_group && row == now.work.step.a_rows - 1'b1;
-  assign begins = next_valid && ready_in == '0 && (!busy || last_beat);
+  assign begins = next_valid && ready_in == '0 && (!busy || (last_beat && PASS_GAP == 0)) && gap == '0;
   assign leaf_address = leaf;
   assign row_read = busy && now.weigh && group == '0;
-  assign row_stream = now.work.stream;
   assign row_address = now.work.step.a + ROW_ADDRESS_BITS'(row);
   assign tail_address = now.work.step.tails + TAIL_ADDRESS_BITS'(symbol_now);
   always_ff @(posedge clk) begin
@@ -117,21 +120,30 @@ module pc_table_unit #(
       leaf <= leaf + 1'b1;
       group <= last_group ? '0 : group + 1'b1;
       if (last_group) row <= row + 1'b1;
+      if (last_group) last_row <= row + ROW_COUNT_BITS'(2) == now.work.step.a_rows;
+      // of the next beat: the last group is one ahead of its first
+      last_beat <= GROUPS > 1 ? last_row && group == GROUP_BITS'(GROUPS - 2)
+          : row + ROW_COUNT_BITS'(2) == now.work.step.a_rows;
       if (last_beat) busy <= 1'b0;
     end
+    gap <= busy && last_beat && now.weigh && PASS_GAP != 0 ? 3'(PASS_GAP - 1) : gap - 3'(gap != '0);
     if (begins) begin
       now <= next;
       record_now <= next_record;
       symbol_now <= next_symbol;
       missing_now <= next_missing;
-      ends_now <= next_ends;
       beyond_now <= next_beyond;
       busy <= 1'b1;
       row <= '0;
+      last_row <= next.work.step.a_rows == ROW_COUNT_BITS'(1);
+      last_beat <= GROUPS == 1 && next.work.step.a_rows == ROW_COUNT_BITS'(1);
       group <= '0;
       leaf <= next.work.step.leaves;
     end
-    if (rst) busy <= 1'b0;
+    if (rst) begin
+      busy <= 1'b0;
+      gap  <= '0;
+    end
   end
 
   // ---- what belongs to a beat on its way
@@ -141,7 +153,6 @@ module pc_table_unit #(
     logic leaf;
     logic missing;
     logic beyond;
-    logic ends;   // the next symbol's entry is 2^L
     logic first;
     logic last;
     logic row_last;
@@ -151,13 +162,12 @@ module pc_table_unit #(
     logic [SYMBOL_BITS-1:0] symbol;
     logic [SYMBOL_BITS:0] cardinality;
   } beat_t;
-  localparam int BEAT_BITS = 11 + GROUP_BITS + STREAM_BITS + 2 * SYMBOL_BITS;
+  localparam int BEAT_BITS = 10 + GROUP_BITS + STREAM_BITS + 2 * SYMBOL_BITS;
   beat_t b0, b2, b3, b5, b7, b8, b9, bs;
   assign b0.probe = now.probe;
   assign b0.weigh = now.weigh;
   assign b0.leaf = now.leaf;
   assign b0.missing = missing_now;
-  assign b0.ends = ends_now;
   assign b0.beyond = beyond_now;
   assign b0.first = group == '0 && row == '0;
   assign b0.last = last_beat;
@@ -183,22 +193,36 @@ module pc_table_unit #(
   pc_valid #(.WIDTH(BEAT_BITS), .CYCLES(LANE_LEVELS)) ds (
       .clk(clk), .rst(rst), .in_valid(v9), .in(b9), .out_valid(vs), .out(bs));
 
-  // where a table begins: its number times its entries. Beats of a pass follow each other, and the set-up of the next
-  // one takes longer than its beats are on their way to here, so the record is still the pass's own in stage 4
-  logic [EVEN_BITS-1:0] evens_3, even_base_3;
-  logic [ODD_BITS-1:0] odds_3, odd_base_3;
-  variable_t r1, r2;
-  logic [SYMBOL_BITS-1:0] s1, s2;
+  // Entries of a symbol lie side by side, a table each: where they begin is the tables times half of the symbol. That is
+  // a sum of two halves of what is shifted, for a multiplier would be idle but in one cycle of a pass.
+  localparam int PAIR_BITS = SYMBOL_BITS > 1 ? SYMBOL_BITS - 1 : 1;
+  localparam int BASE_BITS = EVEN_BITS > ODD_BITS ? EVEN_BITS : ODD_BITS;
+  function automatic logic [BASE_BITS-1:0] times(
+      input logic [TABLES_BITS-1:0] tables, input logic [PAIR_BITS-1:0] pair, input logic upper);
+    times = '0;
+    for (int at = 0; at < PAIR_BITS; at = at + 1)
+      if (pair[at] && (at >= PAIR_BITS / 2) == upper) times = times + (BASE_BITS'(tables) << at);
+  endfunction
+  logic [BASE_BITS-1:0] lower_1, upper_1, pairs_2;
+  logic [EVEN_BITS-1:0] even_start_2, even_base_3;
+  logic [ODD_BITS-1:0] odd_start_2, odd_base_3;
+  variable_t r1;
+  logic [SYMBOL_BITS-1:0] s1;
+  logic ends_2, ends_3, ends_7;  // the next symbol's entry is 2^L
   always_ff @(posedge clk) begin
     r1 <= record_now;
-    r2 <= r1;
     s1 <= symbol_now;
-    s2 <= s1;
-    evens_3 <= (EVEN_BITS'(r2.cardinality) + EVEN_BITS'(1)) >> 1;
-    odds_3 <= ODD_BITS'(r2.cardinality >> 1);
-    even_base_3 <= r2.even + EVEN_BITS'((32'(s2) + 32'd1) >> 1);
-    odd_base_3 <= ODD_BITS'(r2.odd) + ODD_BITS'(s2 >> 1);
+    lower_1 <= times(record_now.tables, PAIR_BITS'(symbol_now >> 1), 1'b0);
+    upper_1 <= times(record_now.tables, PAIR_BITS'(symbol_now >> 1), 1'b1);
+    pairs_2 <= lower_1 + upper_1;
+    even_start_2 <= r1.even + (s1[0] ? EVEN_BITS'(r1.tables) : '0);
+    odd_start_2 <= r1.odd;
+    ends_2 <= (SYMBOL_BITS + 1)'(s1) + 1'b1 == (SYMBOL_BITS + 1)'(r1.cardinality);
+    even_base_3 <= even_start_2 + EVEN_BITS'(pairs_2);
+    odd_base_3 <= odd_start_2 + ODD_BITS'(pairs_2);
+    ends_3 <= ends_2;
   end
+  pc_delay #(.WIDTH(1), .CYCLES(4)) ends_late (.clk(clk), .in(ends_3), .out(ends_7));
   logic [TABLE_LANES-1:0] unit_3, unit_8;
   logic [TABLE_LANES*EVEN_BITS-1:0] even_at;
   logic [TABLE_LANES*ODD_BITS-1:0] odd_at;
@@ -224,17 +248,15 @@ module pc_table_unit #(
   logic [TABLE_LANES*COUNT_BITS-1:0] count_9;
   for (genvar l = 0; l < TABLE_LANES; ++l) begin : g_lane
     logic [NUMBER_BITS-1:0] number_3;
-    logic [EVEN_BITS-1:0] even_product, even_base_4;
-    logic [ODD_BITS-1:0] odd_product, odd_base_4;
+    logic [EVEN_BITS-1:0] even_4;
+    logic [ODD_BITS-1:0] odd_4;
     always_ff @(posedge clk) begin
       unit_3[l] <= !leaf_data[l*NUMBER+NUMBER_BITS];
       number_3 <= leaf_data[l*NUMBER+:NUMBER_BITS];
-      even_product <= EVEN_BITS'(number_3 * evens_3);
-      odd_product <= ODD_BITS'(number_3 * odds_3);
-      even_base_4 <= even_base_3;
-      odd_base_4 <= odd_base_3;
-      even_at[l*EVEN_BITS+:EVEN_BITS] <= even_product + even_base_4;
-      odd_at[l*ODD_BITS+:ODD_BITS] <= odd_product + odd_base_4;
+      even_4 <= even_base_3 + EVEN_BITS'(number_3);
+      odd_4 <= odd_base_3 + ODD_BITS'(number_3);
+      even_at[l*EVEN_BITS+:EVEN_BITS] <= even_4;  // block RAMs lie far apart
+      odd_at[l*ODD_BITS+:ODD_BITS] <= odd_4;
     end
     wire [ENTRY-1:0] even_entry = even_data[l*ENTRY+:ENTRY];
     wire [ENTRY-1:0] odd_entry = odd_data[l*ENTRY+:ENTRY];
@@ -242,7 +264,7 @@ module pc_table_unit #(
     wire [ENTRY-1:0] count = b8.missing ? ENTRY'(1) << LEAF_BITS : high_8 - low_8;
     always_ff @(posedge clk) begin
       low_8 <= b7.symbol[0] ? odd_entry : even_entry;
-      high_8 <= b7.ends ? ENTRY'(1) << LEAF_BITS : b7.symbol[0] ? even_entry : odd_entry;
+      high_8 <= ends_7 ? ENTRY'(1) << LEAF_BITS : b7.symbol[0] ? even_entry : odd_entry;
       // lanes without a unit have a context of 0
       low_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(low_8);
       high_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(high_8);

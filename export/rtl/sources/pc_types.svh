@@ -19,22 +19,22 @@ localparam int META_T_BITS = STREAM_BITS + ROW_ADDRESS_BITS + SLOT_BITS + 4 + ST
 // a step that a unit is to do
 typedef struct packed {
   logic [STREAM_BITS-1:0] stream;
+  logic side;     // of the record's symbols
   logic signed [31:0] a_exponent;
   logic signed [31:0] b_exponent;
   step_t step;
 } task_t;
-localparam int TASK_T_BITS = STREAM_BITS + 64 + STEP_T_BITS;
+localparam int TASK_T_BITS = STREAM_BITS + 65 + STEP_T_BITS;
 // one reading of a variable's leaf tables
 typedef struct packed {
   logic probe;    // a decoder's: how much lies below `symbol`
   logic weigh;    // with a context: what an interval is made of
   logic leaf;     // counts of the symbol, for a writer
   logic given;    // the symbol is `symbol`; else that of the record
-  logic side;     // of the record's symbols
   logic [SYMBOL_BITS-1:0] symbol;
   task_t work;
 } pass_t;
-localparam int PASS_T_BITS = 5 + SYMBOL_BITS + TASK_T_BITS;
+localparam int PASS_T_BITS = 4 + SYMBOL_BITS + TASK_T_BITS;
 
 // what a reading with a context found
 typedef struct packed {

@@ -4,6 +4,7 @@
 // Beats: INIT rows, MULTIPLY 2 rows, ALIGN rows, LIST entries, GATHER 2 entries, END 1.
 //
 // Ports    task_*: a step. row_*: a read, data 2 cycles after its grant. list_*: an entry of a list, 2 cycles later.
+//          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows for the writer. result_*: mantissa and exponent of a likelihood, of an END.
 // Latency  from a grant: 2 to the row, 2 to the product, 1 to the sum.
 `include "pc_types.svh"
@@ -18,11 +19,11 @@ module pc_vector_unit #(
     input task_t task_in,
     output logic row_ask,
     input logic row_grant,
-    output logic [STREAM_BITS-1:0] row_stream,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [LANES*STATE_BITS-1:0] row_data,
     output logic [LIST_BITS-1:0] list_address,
     input logic [LIST_WIDTH-1:0] list_data,
+    input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
     input logic free,
     output logic out_valid,
@@ -96,7 +97,6 @@ module pc_vector_unit #(
     else if (into_second) row_address = now.step.b + ROW_ADDRESS_BITS'(row - now.step.a_rows);
     else if (ends) row_address = now.step.a;
   end
-  assign row_stream = now.stream;
   always_ff @(posedge clk) begin
     if (row_grant) begin
       if (paired) second <= !second;
@@ -172,8 +172,16 @@ module pc_vector_unit #(
     if (valid_2 && !read_2.second) first <= by_entry ? (LANES * STATE_BITS)'(entry_value) : row_data;
     y <= by_entry ? (LANES * STATE_BITS)'(entry_value) : row_data;
     x <= first;
-    coefficient <= read_2.kind != KIND_LIST ? COEFFICIENT_BITS'(by_entry ? entry_value : row_data[STATE_BITS-1:0])
+    coefficient <= HAS_LISTS == 0 || read_2.kind != KIND_LIST ? COEFFICIENT_BITS'(by_entry ? entry_value : row_data[STATE_BITS-1:0])
                    : read_2.weighted ? COEFFICIENT_BITS'(read_2.weight) : COEFFICIENT_BITS'(1);
+    // INIT is a product too, so that nothing stands behind the multipliers; a factor of 1 could count as none
+    if (read_2.kind == KIND_INIT) begin
+      for (int l = 0; l < LANES; l = l + 1) begin
+        x[l*STATE_BITS+:STATE_BITS] <= STATE_LANE_BITS'(l) <= read_2.units ? STATE_BITS'(1) << (STATE_BITS - 2) : '0;
+        y[l*STATE_BITS+:STATE_BITS] <= STATE_BITS'(2);
+      end
+      coefficient <= COEFFICIENT_BITS'(2);
+    end
   end
   function automatic logic [STATE_BITS-1:0] live(input logic [STATE_BITS-1:0] mantissa, input logic keep);
     live = keep && mantissa == STATE_BITS'(1) ? '0 : mantissa;
@@ -184,27 +192,21 @@ module pc_vector_unit #(
     wire [STATE_BITS-1:0] m = y[l*STATE_BITS+:STATE_BITS];
     wire [STATE_BITS-1:0] n = x[l*STATE_BITS+:STATE_BITS];
     wire [STATE_BITS-1:0] shifted = m >> read_3.shift;
-    wire is_unit = STATE_LANE_BITS'(l) <= read_3.units;
     logic [VECTOR_BITS-1:0] multiplied;
     if (l == 0) begin : g_first
       // LIST: the entry that was read now times its weight; else the two that were read
-      wire [STATE_BITS-1:0] left = read_3.kind == KIND_LIST ? m : n;
+      wire is_list_3 = HAS_LISTS != 0 && read_3.kind == KIND_LIST;
+      wire [STATE_BITS-1:0] left = is_list_3 ? m : n;
       wire [COEFFICIENT_BITS-1:0] right =
-          read_3.kind != KIND_LIST && read_3.keep && coefficient == COEFFICIENT_BITS'(1) ? '0 : coefficient;
+          !is_list_3 && read_3.keep && coefficient == COEFFICIENT_BITS'(1) ? '0 : coefficient;
       assign multiplied = VECTOR_BITS'(live(left, read_3.keep)) * VECTOR_BITS'(right);
     end else begin : g_other
       assign multiplied = VECTOR_BITS'(PRODUCT_BITS'(live(m, read_3.keep)) * PRODUCT_BITS'(live(n, read_3.keep)));
     end
     always_ff @(posedge clk) begin
-      case (read_3.kind)
-        KIND_INIT: product[l*VECTOR_BITS+:VECTOR_BITS] <= is_unit ? VECTOR_BITS'(1) << (STATE_BITS - 1) : '0;
-        KIND_ALIGN:
-        if (HAS_ALIGN != 0)
-          product[l*VECTOR_BITS+:VECTOR_BITS] <=
-              VECTOR_BITS'(read_3.keep && m != '0 && shifted == '0 ? STATE_BITS'(1) : shifted);
-        default: product[l*VECTOR_BITS+:VECTOR_BITS] <= multiplied;
-      endcase
-      if (l == 0) possible[l] <= read_3.kind == KIND_LIST ? m != '0 && coefficient != '0 : m != '0 && n != '0;
+      product[l*VECTOR_BITS+:VECTOR_BITS] <= HAS_ALIGN == 0 || read_3.kind != KIND_ALIGN ? multiplied
+          : VECTOR_BITS'(read_3.keep && m != '0 && shifted == '0 ? STATE_BITS'(1) : shifted);
+      if (l == 0) possible[l] <= HAS_LISTS != 0 && read_3.kind == KIND_LIST ? m != '0 && coefficient != '0 : m != '0 && n != '0;
       else possible[l] <= m != '0 && n != '0;
     end
   end
@@ -217,7 +219,8 @@ module pc_vector_unit #(
   wire tailed = read_4.kind == KIND_INIT || read_4.kind == KIND_ALIGN;
   wire [VECTOR_BITS-1:0] sum_now = (is_list && open ? sum : '0) + product[VECTOR_BITS-1:0];
   wire way_now = possible[0] || (is_list && open && way);
-  wire [VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0 ? VECTOR_BITS'(1) : sum_now;
+  wire [VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0
+      ? VECTOR_BITS'(1) << (is_list && read_4.weighted ? lift : '0) : sum_now;
   always_ff @(posedge clk) begin
     out_valid <= valid_4 && read_4.row_whole && read_4.kind != KIND_END && !rst;
     out_last  <= read_4.step_last;

@@ -95,16 +95,21 @@ module pc_writer #(
   wire go2 = !v2 || end_row;
   wire go1 = !v1 || go2;
   wire go0 = !v0 || go1;
-  logic [7:0] zeros, zeros_1;  // before the first one of WIDTH bits
+  // zeros before the first one of WIDTH bits: in every group of 8, then of the first group that has a one
+  logic [GROUPS-1:0] group_1;
+  logic [3*GROUPS-1:0] rest_1;
+  logic [7:0] zeros, zeros_2;
+  logic [8*GROUPS-1:0] padded;
+  assign padded = {w0.all, {(8 * GROUPS - WIDTH) {1'b0}}};
+  function automatic logic [2:0] zeros_of(input logic [7:0] group);
+    zeros_of = 3'd7;
+    for (int at = 0; at < 8; at = at + 1) if (group[at]) zeros_of = 3'(7 - at);
+  endfunction
   always_comb begin
     zeros = 8'(WIDTH);
-    for (int bit_ = 0; bit_ < WIDTH; bit_ = bit_ + 1) if (w0.all[bit_]) zeros = 8'(WIDTH - 1 - bit_);
+    for (int g = 0; g < GROUPS; g = g + 1)  // group 0 is the lowest
+      if (group_1[g]) zeros = 8'(8 * (GROUPS - 1 - g)) + 8'(rest_1[3*g+:3]);
   end
-  // s = len - A; the new exponent is max(e + s, -2^30)
-  logic signed [33:0] moved;
-  assign moved = 34'(signed'(w1.meta.exponent)) + 34'(signed'(10'(WIDTH - STATE_BITS))) - 34'(signed'({2'b0, zeros_1}));
-  logic [31:0] exponent_2;
-  logic [7:0] zeros_2;
   logic none_2, alone_2;
   always_ff @(posedge clk) begin
     if (go0) begin
@@ -117,18 +122,17 @@ module pc_writer #(
     if (go1) begin
       v1 <= v0;
       w1 <= w0;
-      zeros_1 <= zeros;
+      for (int g = 0; g < GROUPS; g = g + 1) begin
+        group_1[g] <= padded[8*g+:8] != '0;
+        rest_1[3*g+:3] <= zeros_of(padded[8*g+:8]);
+      end
     end
     if (go2) begin
       v2 <= v1;
       w2 <= w1;
-      zeros_2 <= zeros_1;
+      zeros_2 <= zeros;
       none_2 <= w1.all == '0;
       alone_2 <= w1.all == WIDTH'(1);
-      if (w1.meta.bypass) exponent_2 <= w1.meta.exponent[31:0];
-      else if (w1.all == '0)
-        exponent_2 <= w1.meta.zeros == ZEROS_REVIVE ? floored(34'(signed'(w1.meta.exponent))) : LEAST_EXPONENT;
-      else exponent_2 <= floored(moved);
     end
     if (rst) {v0, v1, v2} <= '0;
   end
@@ -153,7 +157,6 @@ module pc_writer #(
     logic none;
     logic alone;
     logic [7:0] zeros;
-    logic [31:0] exponent;
   } out_t;
   out_t o0, o1, o2;
   logic e0, e1, e2;
@@ -166,7 +169,6 @@ module pc_writer #(
     o0.none <= none_2;
     o0.alone <= alone_2;
     o0.zeros <= zeros_2;
-    o0.exponent <= exponent_2;
     o1 <= o0;
     o2 <= o1;
     e0 <= grant && !rst;
@@ -215,7 +217,16 @@ module pc_writer #(
   assign write_row = o2.meta.target + ROW_ADDRESS_BITS'(o2.count);
   assign write_exponent = e2 && o2.last;
   assign write_slot = o2.meta.target_slot;
-  assign exponent = o2.exponent;
+  // s = len - A; the new exponent is max(e + s, -2^30)
+  logic signed [33:0] moved_1;
+  logic [31:0] exponent_2;
+  always_ff @(posedge clk) begin
+    moved_1 <= 34'(signed'(o0.meta.exponent)) + (o0.none ? '0
+        : 34'(signed'(10'(WIDTH - STATE_BITS))) - 34'(signed'({2'b0, o0.zeros})));
+    exponent_2 <= o1.meta.bypass ? o1.meta.exponent[31:0]
+        : o1.none && o1.meta.zeros != ZEROS_REVIVE ? LEAST_EXPONENT : floored(moved_1);
+  end
+  assign exponent = exponent_2;
   assign done = e2 && o2.last;
   assign done_stream = o2.meta.stream;
 endmodule

@@ -5,8 +5,8 @@
 //
 // It reads, all numbers of 32 bits, lowest byte first: job; records of every stream; then for every stream a count and
 // so many words, each followed by its TLAST. It writes: status; cycles, two numbers; the info registers; then the words
-// of every stream in the same form. Info comes from info.u32 in the working folder, where the images are too. Exit 2:
-// wrong usage, a file that cannot be read, or a job that does not end.
+// of every stream in the same form. Images of memories that are only read lie in the working folder. Exit 2: wrong
+// usage, or a job that does not end.
 #include "Vpc_engine.h"
 #include "verilated.h"
 
@@ -24,6 +24,9 @@ namespace {
 
 /// No job takes so many cycles without a word in or out.
 constexpr std::uint64_t PATIENCE = 4'000'000;
+
+/// Words of the info registers.
+constexpr unsigned INFO_WORDS = 40;
 
 [[noreturn]] void fail(const std::string &what) {
   std::fprintf(stderr, "%s\n", what.c_str());
@@ -104,8 +107,18 @@ public:
     tick();
   }
 
-  std::uint64_t cycles() const { return counted; }
+  std::uint64_t cycles() const { return top->cycles; }
   std::uint32_t status() const { return top->status; }
+
+  std::vector<std::uint32_t> info() {
+    std::vector<std::uint32_t> words;
+    for (unsigned place = 0; place < INFO_WORDS; ++place) {
+      set(top->info_place, place);
+      top->eval();
+      words.push_back(top->info_word);
+    }
+    return words;
+  }
 
   void run(call_t &call, unsigned share, std::minstd_rand &dice) {
     const unsigned streams = static_cast<unsigned>(call.in.size());
@@ -172,18 +185,6 @@ private:
   std::uint64_t counted = 0;
 };
 
-std::vector<std::uint32_t> info_words() {
-  std::vector<std::uint32_t> words;
-  std::FILE *file = std::fopen("info.u32", "rb");
-  if (!file)
-    fail("cannot open info.u32");
-  std::uint32_t word = 0;
-  while (std::fread(&word, sizeof word, 1, file) == 1)
-    words.push_back(word);
-  std::fclose(file);
-  return words;
-}
-
 } // namespace
 
 int main(int count, char **arguments) {
@@ -194,7 +195,6 @@ int main(int count, char **arguments) {
   if (streams < 1 || streams > 64 || share > 255)
     fail("STREAMS must be in 1..64, SHARE in 0..255");
   std::minstd_rand dice(count == 5 ? number(4) + 1 : 1);
-  const std::vector<std::uint32_t> info = info_words();
   engine_t engine;
   call_t call(streams);
   while (call.read()) {
@@ -202,6 +202,7 @@ int main(int count, char **arguments) {
     const std::uint32_t said[3] = {engine.status(), static_cast<std::uint32_t>(engine.cycles()),
                                    static_cast<std::uint32_t>(engine.cycles() >> 32)};
     give(said, 3);
+    const std::vector<std::uint32_t> info = engine.info();
     give(info.data(), info.size());
     for (const auto &words : call.out) {
       const std::uint32_t size = static_cast<std::uint32_t>(words.size());

@@ -73,7 +73,8 @@ def test_every_size_gives_the_same_bytes(
 
 @pytest.mark.csim
 @pytest.mark.parametrize("name", ["sparse sums", "nested tables", "unequal latents", "row table"])
-def test_special_circuits(name: str, tmp_path: Path) -> None:
+def test_special_circuits(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pcedge.export.engine.project.cheapest_rows", lambda program, shape: program)
     circuit = special(name)
     records = np.random.default_rng(1).integers(0, circuit.cardinalities, (23, len(circuit.cardinalities)))
     compare(circuit, records, EngineSize(8, 3), tmp_path / "p")
@@ -81,8 +82,11 @@ def test_special_circuits(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.csim
 @pytest.mark.parametrize("macs, exact", [(1, True), (2, False), (16, True), (64, False)])
-def test_rows_of_a_table_by_tiles_of_any_size(macs: int, exact: bool, tmp_path: Path) -> None:
+def test_rows_of_a_table_by_tiles_of_any_size(
+    macs: int, exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows shorter and longer than a tile, of no whole number of tiles, zeros that are tails, and sums by lists."""
+    monkeypatch.setattr("pcedge.export.engine.project.cheapest_rows", lambda program, shape: program)
     made = make_circuit(2, 6, 7, 5, "hidden", 0.25)
     flows = expected_flows(made, sample(made, 300))
     circuit = quantize(share_rows(made, flows, rows=8), QuantizationConfig(4, 9, 12))

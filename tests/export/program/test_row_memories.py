@@ -16,6 +16,7 @@ from pcedge.export.engine.resources import estimate_resources
 from pcedge.export.program.image import capacity_of, image_words, make_image
 from pcedge.export.program.lowering import lower
 from pcedge.export.program.row_memories import stride_of
+from pcedge.export.program.storage import cheapest_rows
 
 SIZES = [EngineSize(1), EngineSize(8, 2), EngineSize(64, 3)]
 
@@ -64,3 +65,18 @@ def test_resources_grow_with_the_rows_of_a_tile() -> None:
 def test_a_circuit_without_a_table_asks_for_none() -> None:
     header, source = memories_code(lower(special("one table")))
     assert "row_table = false" in header and "row_table0_" not in source and "turned_0" not in source
+
+
+def test_an_engine_stores_whole_matrices_where_copies_of_a_table_take_more() -> None:
+    """One row a matrix, so a table pays at one mac; a tile of 64 rows takes 32 copies of it."""
+    circuit = special("row table")
+    plain = replace(circuit, row_lengths=())
+    stored = {}
+    for macs in (1, 4, 1024):
+        shape = EngineSize(macs)
+        program = cheapest_rows(circuit, shape)
+        stored[macs] = program.circuit.row_lengths
+        least = min(lower(one, shape=shape).memory_bits()["rom"] for one in (circuit, plain))
+        assert macs == 1 or lower(program, shape=shape).memory_bits()["rom"] == least
+        assert program.circuit.digest == circuit.digest
+    assert stored[1] == circuit.row_lengths and stored[1024] == ()

@@ -281,7 +281,7 @@ def test_changed_manifests_are_typed(projects: Path, circuit: IntegerCircuit) ->
         (("golden_records",), 10**300, "golden_records must be a whole number in 1..4294967295, got 1000"),
         (("variables",), None, "variables must be a whole number in 1..4294967295, got none"),
         (("target",), [], "target must be a table with a part, got []"),
-        (("kernel",), "other", "kernel must be engine, unrolled, c99 or rtl, got 'other'"),
+        (("kernel",), "other", "kernel must be engine, unrolled, c99, rtl or unrolled-rtl, got 'other'"),
     ],
 )  # fmt: skip
 def test_numbers_of_a_manifest(

@@ -93,26 +93,33 @@ class TestIntervals:
             amount = sum_bits - got["out_zeros"] + case["leaf_bits"] - (scale_bits + 2)
             assert (amount, got["out_scale"], got["out_tag"]) == (case["amount"], case["scale"], n & 255), case
 
-    @pytest.mark.parametrize("scale_bits", CODERS)
-    @pytest.mark.parametrize("leaf_bits", [8, 12, 16])
-    def test_bound_conformance(self, scale_bits: int, leaf_bits: int) -> None:
+    @pytest.mark.parametrize(
+        ("name", "scale_bits", "leaf_bits", "latency"),
+        [
+            *((f"interval_{p}_{bits}", p, bits, 21) for p in CODERS for bits in (8, 12, 16)),
+            *((f"shared_interval_{p}_{bits}", p, bits, 27) for p, bits in ((16, 8), (24, 12), (24, 16))),
+        ],
+    )
+    def test_bound_conformance(self, name: str, scale_bits: int, leaf_bits: int, latency: int) -> None:
         cases = [r for r in rows_of("interval") if (r["scale_bits"], r["leaf_bits"]) == (scale_bits, leaf_bits)]
         assert len(cases) > 70
         stimuli = [{"in_tag": n & 255, "in_total": sum(case["context"]), "in_lower": case["weighted"],
                     "in_upper": case["weighted"], "in_below": case["symbol"] * case["floor"], "in_floor": case["floor"],
                     "in_floors": case["cardinality"] * case["floor"]} for n, case in enumerate(cases)]  # fmt: skip
-        name = f"interval_{scale_bits}_{leaf_bits}"
         for gap in (0, 128):
             trace = CODER_UNITS.run({name: stimuli}, gap=gap)[name]
-            assert trace.latencies() == {23}
+            assert trace.latencies() == {latency}
             for n, (case, got) in enumerate(zip(cases, trace.outputs, strict=True)):
                 assert (got["out_start"], got["out_tag"]) == (case["bound"], n & 255), case
                 assert got["out_end"] == case["bound"] + case["floor"], case
 
-    @pytest.mark.parametrize("name", ["interval_24_12", "interval_16_12", "interval_16_parts"])
+    @pytest.mark.parametrize(
+        "name",
+        ["interval_24_12", "interval_16_12", "interval_16_parts", "shared_interval_24_12", "shared_interval_16_12"],
+    )
     def test_random_intervals(self, name: str) -> None:
         """Both ends of symbols of random mixtures, of variables with different numbers of symbols."""
-        leaf_bits, p, state_bits = (9, 24, 8) if name.endswith("parts") else (12, int(name[9:11]), 16)
+        leaf_bits, p, state_bits = (9, 24, 8) if name.endswith("parts") else (12, int(name.split("_")[-2]), 16)
         rng = np.random.default_rng(7)
         stimuli, expected = [], []
         for _ in range(150):
@@ -138,7 +145,16 @@ class TestIntervals:
 
 
 class TestRangeSteps:
-    @pytest.mark.parametrize(("name", "p"), [("narrow_16", 16), ("narrow_24", 24), ("narrow_16_parts", 24)])
+    @pytest.mark.parametrize(
+        ("name", "p"),
+        [
+            ("narrow_16", 16),
+            ("narrow_24", 24),
+            ("narrow_16_parts", 24),
+            ("shared_narrow_16", 16),
+            ("shared_narrow_24", 24),
+        ],
+    )
     @pytest.mark.parametrize("gap", [0, 128])
     def test_encode_conformance(self, name: str, p: int, gap: int) -> None:
         cases = [row for row in rows_of("encode") if row["scale_bits"] == p]
@@ -173,10 +189,11 @@ class TestRangeSteps:
 
     @pytest.mark.parametrize("p", CODERS)
     @pytest.mark.parametrize("gap", [0, 128])
-    def test_decode_conformance(self, p: int, gap: int) -> None:
+    @pytest.mark.parametrize("kind", ["locate", "shared_locate"])
+    def test_decode_conformance(self, kind: str, p: int, gap: int) -> None:
         cases = [row for row in rows_of("decode") if row["scale_bits"] == p]
         assert len(cases) == 160
-        trace = CODER_UNITS.run({f"locate_{p}": self.takes(cases, p)}, gap=gap)[f"locate_{p}"]
+        trace = CODER_UNITS.run({f"{kind}_{p}": self.takes(cases, p)}, gap=gap)[f"{kind}_{p}"]
         assert trace.latencies() == {9}
         for n, (case, got) in enumerate(zip(cases, trace.outputs, strict=True)):
             assert (got["out_offset"], got["out_range"]) == (case["new_offset"], case["new_range"]), case
@@ -211,7 +228,7 @@ class TestRangeSteps:
                                 "in_unit": unit, "in_bound": bound})  # fmt: skip
                 expected.append(int(unit * bound <= case["offset"]))
         both = {name: [{key: s[key] for key in s if key in CODER_UNITS.units[name].inputs} for s in stimuli]
-                for name in (f"probe_{p}", f"located_probe_{p}")}  # fmt: skip
+                for name in (f"probe_{p}", f"located_probe_{p}", f"shared_probe_{p}")}  # fmt: skip
         assert 0.2 < np.mean(expected) < 0.8
         for name, trace in CODER_UNITS.run(both, gap=10).items():
             assert [got.get("out_reached", got.get("probe_reached")) for got in trace.outputs] == expected, name

@@ -88,7 +88,7 @@ CASES = {
         (
             ("pc_carry", "digit == 8'hff && !carry", "digit == 8'hff"),
             ("pc_carry", "carry ? 8'h00 : 8'hff", "8'hff"),
-            ("pc_carry", "open ? {held, run + 32'd1}", "open ? {held, run}"),
+            ("pc_carry", "open ? {held, run + 32'd1, 1'b0, run_none}", "open ? {held, run, run_none, run_one}"),
             ("pc_carry", "if (state == RUN && free) begin", "if (state == RUN) begin"),
         ),
     ),

@@ -37,6 +37,7 @@ def test_a_soc_encodes_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     from litex.tools.remote.comm_uart import CommUART
 
     monkeypatch.delenv("PCEDGE_CXX", raising=False)
+    monkeypatch.chdir(tmp_path)  # LiteX leaves contents of memories where it runs
     circuit = load_zoo("digits")
     engine = ReferenceEngine(circuit)
     project = write_rtl(circuit, tmp_path / "project", size=RtlSize(4, 1, 2, 2))

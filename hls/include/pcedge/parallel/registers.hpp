@@ -34,7 +34,8 @@ enum job_t {
   TELL = 6, ///< fill the info registers and nothing else
   PACK = 7, ///< fill a packet of so many bytes with records
   UNPACK = 8, ///< restore what one packet holds
-  JOBS = 9
+  SCORE = 9, ///< score of records; engines in SystemVerilog may have it
+  JOBS = 10
 };
 
 /// What the status register says: bits that are set until the next job.

@@ -55,7 +55,7 @@ inline std::uint32_t packets_of(std::uint32_t job, std::uint32_t records, unsign
     return records > 0 ? 1 : 0;
   if (job == PACK)
     return records > 0 ? records + 1 : 0;
-  return job == LIKELIHOOD || job == ENCODE ? records : 0;
+  return job == LIKELIHOOD || job == ENCODE || job == SCORE ? records : 0;
 }
 
 /// \brief Take a stream's packets from its port. A flushing pipeline: a word goes on to the engine,
@@ -115,7 +115,7 @@ void serve(K &k, std::uint32_t job, const std::uint32_t *records, hls::stream<wo
   using image = image_t<typename K::C, M, M::reloadable>;
   k.status = FINE;
   cycles = 0;
-  if (job >= JOBS || (!M::reloadable && (job == LOAD || job == READ)))
+  if (job >= JOBS || job == SCORE || (!M::reloadable && (job == LOAD || job == READ)))
     k.status = BAD_JOB;
   else if (job != LOAD && job != TELL && M::record == 0)
     k.status = NOT_LOADED;

@@ -1,0 +1,300 @@
+"""The cycles of pc_coder, for the cycle model (docs/rtl.md, Cycle model)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Container, Mapping, Sequence
+from typing import Protocol
+
+from pcedge.export.rtl import timing
+from pcedge.export.rtl.clock import Calendar, Pick
+from pcedge.export.rtl.coded import LAST, PROBE, SKIP, CodedStream
+from pcedge.export.rtl.timing import Work
+
+
+class Coder(Protocol):
+    """Say of all streams, a bit each, what the scheduler asks."""
+
+    #: symbols so far are behind the coder
+    coded: int
+    #: one more symbol, or likelihood, has room
+    room: int
+    #: the next record may begin
+    ready: int
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether nothing is under way."""
+
+    def cycle(self, now: int) -> bool:
+        """Do what begins in this cycle; tell whether that is something, or may be in the next."""
+
+
+class Results:
+    """Likelihoods on their way out: the coder of the job that has none."""
+
+    def __init__(self, streams: int, calendar: Calendar) -> None:
+        """Begin with room for all."""
+        self.coded = self.room = self.ready = self._all = (1 << streams) - 1
+        self._calendar = calendar
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether no likelihood waits."""
+        return self.room == self._all
+
+    def come(self, stream: int) -> None:
+        """Take a likelihood; its words leave one after the other."""
+        self.room &= ~(1 << stream)
+        self._calendar.at(self._calendar.now + timing.RESULT_WORDS, self._left, stream)
+
+    def _left(self, stream: int) -> None:
+        self.room |= 1 << stream
+
+    def cycle(self, now: int) -> bool:
+        """Do nothing: words leave as the calendar says."""
+        return False
+
+
+class Encoder:
+    """Intervals to bytes."""
+
+    def __init__(
+        self, coded: Sequence[CodedStream], calendar: Calendar, picks: Mapping[str, Pick], asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin the lanes of the streams that have records; in the cycles of `asks` others use the shared product."""
+        streams = len(coded)
+        self.coded = self.room = self.ready = (1 << streams) - 1
+        #: the stream of an interval in this cycle
+        self.interval: int | None = None
+        #: streams whose lane is to end
+        self.flushes = 0
+        self._free_from = 0
+        self._digits = 0
+        self._open = sum(1 << s for s, stream in enumerate(coded) if len(stream.carry) > 1)
+        self._carries = [iter(stream.carry) for stream in coded]
+        self._left = [len(stream.carry) for stream in coded]
+        self._carry_from = 0
+        self._calendar, self._picks, self._others_ask = calendar, picks, asks
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether all lanes are out."""
+        return not self._open
+
+    def came(self, stream: int) -> None:
+        """Take an interval."""
+        self.interval = stream
+
+    def lane_ended(self, stream: int) -> None:
+        """End a lane."""
+        self.flushes |= 1 << stream
+
+    def cycle(self, now: int) -> bool:
+        """Narrow a range, and give digits to pc_carry."""
+        acted = False
+        if self.interval is not None:
+            self._narrow(now, self.interval)
+            self._free_from = now + timing.RANGE
+            self.interval = None
+            acted = True
+        elif self.flushes:
+            if now >= self._free_from and now not in self._others_ask:
+                stream = self._picks["flush"].take(self.flushes)
+                self.flushes &= ~(1 << stream)
+                self._narrow(now, stream)
+            acted = True
+        if self._digits and now >= self._carry_from:
+            self._carry(now)
+            acted = True
+        return acted
+
+    def _narrow(self, now: int, stream: int) -> None:
+        self._calendar.at(now + timing.NARROWED, self._waits, stream)
+
+    def _waits(self, stream: int) -> None:
+        self._digits |= 1 << stream
+
+    def _carry(self, now: int) -> None:
+        stream = self._picks["carry"].take(self._digits)
+        self._digits &= ~(1 << stream)
+        self.coded |= 1 << stream
+        taken = next(self._carries[stream])
+        self._left[stream] -= 1
+        self._carry_from = now + 1 + taken
+        self._calendar.wake(self._carry_from)
+        if not self._left[stream]:
+            self._calendar.at(now + taken + timing.CLOSED, self._closed, stream)
+
+    def _closed(self, stream: int) -> None:
+        self._open &= ~(1 << stream)
+
+
+class Decoder:
+    """Bytes to symbols: windows of bytes, and the search."""
+
+    def __init__(
+        self, coded: Sequence[CodedStream], places: int, calendar: Calendar, loads: Pick, asks: Container[int]
+    ) -> None:  # fmt: skip
+        """Begin with empty windows of so many bytes; in the cycles of `asks` others use the shared product."""
+        streams = len(coded)
+        self.coded = (1 << streams) - 1
+        self.room = self.ready = 0
+        #: passes that the tables are asked for: stream, whether it is a probe
+        self.passes: deque[tuple[int, Work, bool]] = deque()
+        self._places, self._calendar, self._loads, self._others_ask = places, calendar, loads, asks
+        self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.searches)
+        self._draining = 0
+        self._sizes = [stream.size for stream in coded]
+        self._have = [0] * streams
+        self._at = [0] * streams
+        #: the cycle from which no byte comes any more
+        self._ended: list[int | None] = [None] * streams
+        self._used = [iter([places, places, *stream.used]) for stream in coded]
+        self._loads_left = [2] * streams
+        self._loadable = 0
+        self._located = self._taken = -1
+        self._searches = [iter(stream.searches) for stream in coded]
+        self._events: deque[tuple[int, bool]] = deque()
+        self._plan: list[tuple[int, ...]] = [()] * streams
+        self._stage = [0] * streams
+        self._task: list[Work | None] = [None] * streams
+        self._probe: int | None = None
+        self._again: int | None = None
+        for stream in range(streams):
+            if self._begun >> stream & 1:
+                self._fill(stream)
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether all lanes are read to their ends."""
+        return not (self._begun or self._draining)
+
+    # ---- windows
+
+    def _fill(self, stream: int) -> None:
+        """Take bytes from now on until the window is full, or none comes any more."""
+        now, wanted = self._calendar.now, self._places - self._have[stream]
+        if self._ended[stream] is not None or not wanted:
+            return
+        self.room &= ~(1 << stream)
+        left = self._sizes[stream] - self._at[stream]
+        count = min(wanted, left)
+        self._at[stream] += count
+        self._have[stream] += count
+        if count == left:
+            self._ended[stream] = now + count
+        self._calendar.at(now + count, self._whole, stream)
+
+    def _whole(self, stream: int) -> None:
+        self.room |= 1 << stream
+        if self._loads_left[stream]:
+            self._loadable |= 1 << stream
+
+    def _took(self, stream: int) -> None:
+        """Take bytes out of the window, for a symbol or to begin."""
+        self._have[stream] = max(0, self._have[stream] - next(self._used[stream]))
+        if self._loads_left[stream]:
+            self._loads_left[stream] -= 1
+            if not self._loads_left[stream]:
+                self.ready |= 1 << stream
+            elif self._ended[stream] is not None:
+                self._loadable |= 1 << stream
+        else:
+            self.coded |= 1 << stream
+        self._fill(stream)
+
+    def lane_ended(self, stream: int) -> None:
+        """Read what is left of a lane whose last record ended in the cycle before."""
+        now = self._calendar.now
+        self._begun &= ~(1 << stream)
+        ended = self._ended[stream]
+        if ended is None or ended >= now:
+            # bytes that the window was still to take are drained, one a cycle as they were
+            self._draining |= 1 << stream
+            last = now + self._sizes[stream] - self._at[stream] if ended is None else ended
+            self._calendar.at(last, self._drained, stream)
+
+    def _drained(self, stream: int) -> None:
+        self._draining &= ~(1 << stream)
+
+    # ---- intervals and the search
+
+    def came(self, what: tuple[int, bool]) -> None:
+        """Take an interval."""
+        stream, probe = what
+        now = self._calendar.now
+        self._located = now
+        if probe:
+            self._calendar.at(now + timing.PROBED, self._probed, stream)
+        else:
+            self._taken = now
+            self._calendar.at(now + timing.TAKEN, self._took, stream)
+
+    def _probed(self, stream: int) -> None:
+        self._probe = stream
+
+    def _come(self, event: tuple[int, bool]) -> None:
+        self._events.append(event)
+
+    def _passes(self, what: tuple[int, Work, bool]) -> None:
+        self.passes.append(what)
+
+    @property
+    def searches(self) -> bool:
+        """Tell whether a search may go on in this cycle."""
+        return bool(self._events) or self._probe is not None or self._again is not None
+
+    def search(self, now: int, room: bool, head: tuple[int, Work] | None) -> tuple[bool, bool]:
+        """Go on with the searches.
+
+        Args:
+            now: the cycle.
+            room: whether another pass may be asked for.
+            head: an INTERVAL that waits.
+
+        Returns:
+            Whether something happened, and whether the INTERVAL was taken.
+        """
+        calendar, took, acted = self._calendar, False, False
+        again = self._again
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            calendar.at(now + 1, self._come, (probe, False))
+        elif again is not None:
+            calendar.at(now + 1, self._come, (again, False))
+            self._again = None
+        elif head is not None:
+            stream, work = head
+            self._task[stream] = work
+            calendar.at(now + 1, self._come, (stream, True))
+            took = True
+        acted = probe is not None or again is not None or took
+        if room and self._events:
+            stream, begins = self._events[0]
+            if begins and not self._plan[stream]:
+                self._plan[stream], self._stage[stream] = next(self._searches[stream]), 0
+            event = self._plan[stream][self._stage[stream]]
+            if event != SKIP or again is None:
+                acted = True
+                self._events.popleft()
+                self._stage[stream] += 1
+                if event == SKIP:
+                    self._again = stream
+                else:
+                    found = self._task[stream]
+                    assert found is not None
+                    calendar.at(now + 1, self._passes, (stream, found, event == PROBE))
+                    if event == LAST:
+                        self._plan[stream] = ()
+        return acted, took
+
+    def cycle(self, now: int) -> bool:
+        """Load a window into the decoder."""
+        if not self._loadable:
+            return False
+        if self._located != now and now != self._taken + 1 and now not in self._others_ask:
+            stream = self._loads.take(self._loadable)
+            self._loadable &= ~(1 << stream)
+            self._calendar.at(now + timing.TAKEN, self._took, stream)
+        return True

@@ -1,0 +1,100 @@
+"""What a circuit costs on the engine in SystemVerilog before synthesis: cycles, memories, area (docs/rtl.md)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pcedge.export.open_target import OpenTarget, find_open_target
+from pcedge.export.project.manifest import RTL
+from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
+from pcedge.export.rtl.cycles import cycles_per_symbol
+from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
+from pcedge.export.rtl.params import sizes_of
+from pcedge.export.rtl.size import RtlSize
+from pcedge.integer.circuit import IntegerCircuit
+from pcedge.schedule.program import Program
+
+
+@dataclass(frozen=True)
+class RtlCost:
+    """Hold what a circuit costs on an engine; nothing was synthesised."""
+
+    #: None for `rtl`, which is no device
+    target: OpenTarget | None
+    size: RtlSize
+    variables: int
+    #: by job
+    cycles_per_symbol: dict[str, float]
+    multipliers: dict[str, int]
+    memories: list[Memory]
+    #: words of lanes of a stream's row memory
+    state_words: int
+    #: of the target's family, or of all
+    areas: dict[str, AreaEstimate]
+
+    @property
+    def clock_mhz(self) -> float | None:
+        """Give the clock that the target asks for."""
+        return None if self.target is None else 1e3 / self.target.clock_ns
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all numbers by name; those that the estimate of an HLS engine has too have its names."""
+        clock = self.clock_mhz
+        jobs = {
+            name: {
+                "cycles_per_record": round(cycles * self.variables, 3), "cycles_per_symbol": cycles,
+                "symbols_per_second": None if clock is None else 1e6 * clock / cycles,
+            } for name, cycles in self.cycles_per_symbol.items()
+        }  # fmt: skip
+        result: dict[str, Any] = {
+            **asdict(self.size), "target": RTL if self.target is None else self.target.name, "memories": "baked",
+            "clock_mhz": clock, "jobs": jobs, "multipliers": self.multipliers, "state_words": self.state_words,
+            "memory_bits": {memory.name: memory.bits for memory in self.memories},
+            "memory_map": {
+                memory.name: {"words": memory.words, "width": memory.width, "reads": memory.reads,
+                              "bram": {family: mapped(memory, family).bram for family in self.areas}}
+                for memory in self.memories
+            },
+            "initiation_interval": {name: job["cycles_per_record"] for name, job in jobs.items()},
+        }  # fmt: skip
+        areas = {family: self._area(area) for family, area in self.areas.items()}
+        return result | {"resources": areas if self.target is None else areas[self.target.family]}
+
+    def _area(self, area: AreaEstimate) -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "calibrated": area.lut is not None, "family": area.family, "total": area.total, "fmax_mhz": area.fmax_mhz,
+            "errors": area.errors, "builds": area.builds, "builds_of_these_sources": area.current,
+        }  # fmt: skip
+        if self.target is not None:
+            device = {name: getattr(self.target.resources, name) for name in area.total}
+            share = {
+                name: None if amount is None or not device[name] else 100 * amount / device[name]
+                for name, amount in area.total.items()
+            }
+            missing = [name for name, amount in area.total.items() if amount is not None and amount > device[name]]
+            result |= {"device": device, "share": share, "missing": missing}
+        return result
+
+
+def estimate_rtl(source: IntegerCircuit | Program, size: RtlSize, target: str = RTL) -> RtlCost:
+    """Count the cycles and memories of an engine, and estimate what it takes of a device.
+
+    Args:
+        source: a structured-decomposable integer circuit, or its program.
+        size: of the engine.
+        target: `rtl`, or a device of the open flow: a shipped one's name, or the path of a TOML file.
+
+    Raises:
+        NotStructuredError: the circuit is not structured-decomposable.
+        UsageError: the engine cannot hold the circuit, or no device has that name.
+    """
+    device = None if target == RTL else find_open_target(target)
+    image = lower_rtl(source, size)
+    sizes = sizes_of(image)
+    families = list(BLOCKS) if device is None else [device.family]
+    return RtlCost(
+        device, size, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes), engine_memories(sizes),
+        image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
+    )  # fmt: skip

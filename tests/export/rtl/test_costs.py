@@ -1,0 +1,170 @@
+"""What an engine in SystemVerilog costs before synthesis: cycles a symbol, memories as yosys maps them, area."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import run
+from helpers.nightly import cases
+from helpers.units import UNITS
+from strategies import make_circuit
+
+from pcedge.errors import MissingToolError, UsageError
+from pcedge.export import RtlSize, write_onnx, write_rtl
+from pcedge.export.open_target import find_open_target
+from pcedge.export.project.manifest import read_manifest
+from pcedge.export.rtl.costs import estimate_rtl
+from pcedge.export.rtl.cycles import CycleModel, cycles_per_symbol
+from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
+from pcedge.export.rtl.params import sizes_of
+from pcedge.integer import IntegerCircuit
+from pcedge.quantize import QuantizationConfig, quantize
+from pcedge.toolchain import open_tools
+from pcedge.toolchain.open_flow import synthesize
+
+#: memories around what yosys takes for as dear as a block RAM, and of shapes in which words lie side by side
+MEMORIES = (
+    Memory("small", 128, 16), Memory("dear", 230, 16), Memory("wide", 1012, 144), Memory("beside", 7461, 13),
+    Memory("two", 7461, 13, 2), Memory("two_small", 100, 13, 2), Memory("steps", 473, 41),
+    Memory("rows", 488, 64, 2, written=True), Memory("few_rows", 30, 32, 2, written=True),
+    Memory("exponents", 128, 32, 2, written=True), Memory("symbols", 1024, 5, written=True),
+)  # fmt: skip
+
+
+def has_yosys() -> bool:
+    """Tell whether there is a yosys."""
+    try:
+        open_tools.command("yosys")
+    except MissingToolError:
+        return False
+    return True
+
+
+def small() -> IntegerCircuit:
+    """Make a small circuit."""
+    return quantize(make_circuit(4, 7, 5, 9, "random", 0.3), QuantizationConfig(6, 10, 12, "wide", tails=True))
+
+
+def top_of(memories: tuple[Memory, ...], folder: Path) -> Path:
+    """Write a top with every memory, of the engine's sources, and its image."""
+    dice = np.random.default_rng(3)
+    lines = [
+        "module memories (input logic clk, input logic write, input logic [15:0] address, input logic [143:0] data,"
+    ]
+    lines.append(f"  output logic [{len(memories) - 1}:0] all);")
+    for place, memory in enumerate(memories):
+        bits = max(1, math.ceil(math.log2(memory.words)))
+        name, width, outs = memory.name, memory.width, memory.reads
+        lines.append(f"  logic [{outs * width - 1}:0] {name}_out;")
+        lines.append(f"  always_ff @(posedge clk) all[{place}] <= ^{name}_out;")
+        ports = [f".clk(clk), .address(address[{bits - 1}:0]), .data({name}_out)"]
+        if outs == 2:
+            ports = [".clk(clk)"] + [
+                f".address_{n}(address[{bits - 1 + n}:{n}]), .data_{n}({name}_out[{n * width}+:{width}])"
+                for n in range(2)
+            ]
+        if memory.written:
+            words = [f".read_{n}(address[{bits - 1 + n}:{n}])" for n in range(2)]
+            outputs = [f".data_0({name}_out[0+:{width}])", f".data_1({name}_out[{width}+:{width}])"]
+            if outs == 1:
+                outputs[1] = ".data_1()"
+            write = f".clk(clk), .write(write), .write_row(address[{bits + 1}:2]), .write_data(data[{width - 1}:0])"
+            lines.append(f"  pc_row_memory #(.ROWS({memory.words}), .ROW_BITS({width})) {name} (")
+            lines.append(f"    {write}, {', '.join([*words, *outputs])});")
+            continue
+        rows = dice.integers(0, 256, (memory.words, -(-width // 8)), dtype=np.uint8)
+        values = [int.from_bytes(row.tobytes(), "little") & ((1 << width) - 1) for row in rows]
+        (folder / f"{name}.hex").write_text("".join(f"{value:x}\n" for value in values))
+        module = "pc_rom" if outs == 1 else "pc_rom2"
+        lines.append(f'  {module} #(.WORDS({memory.words}), .WIDTH({width}), .FILE("{name}.hex")) {name} (')
+        lines.append(f"    {', '.join(ports)});")
+    path = folder / "memories.sv"
+    path.write_text("\n".join([*lines, "endmodule", ""]))
+    return path
+
+
+class TestMemories:
+    @pytest.mark.rtl
+    @pytest.mark.skipif(not has_yosys(), reason="needs yosys (pcedge[rtl])")
+    @pytest.mark.parametrize("target", cases(["ecp5-25k"], ["ecp5-25k", "ice40-up5k", "gowin-gw2a-18"]))
+    def test_as_many_block_rams_as_yosys_takes(self, target: str, tmp_path: Path) -> None:
+        device = find_open_target(target)
+        top = top_of(MEMORIES, tmp_path)
+        sources = [path for path in UNITS if path.stem in ("pc_rom", "pc_rom2", "pc_row_memory")]
+        netlist = synthesize([top, *sources], "memories", device, tmp_path / "out")
+        found = {memory.name: netlist.units.get(memory.name, {"bram": 0})["bram"] for memory in MEMORIES}
+        assert {memory.name: mapped(memory, device.family).bram for memory in MEMORIES} == found
+
+    def test_digits_are_as_many_as_were_synthesised(self) -> None:
+        from pcedge.export import load_zoo
+
+        image = lower_rtl(load_zoo("digits"), RtlSize(16, 8, 4, 2))
+        assert sum(mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))) == 31
+
+
+class TestRates:
+    def test_a_long_run_takes_as_many(self) -> None:
+        image = lower_rtl(small(), RtlSize(8, 3, 4, 1))
+        rates = cycles_per_symbol(image)
+        for job, rate in rates.items():
+            long = CycleModel(image).count(job, [30] * 3) / (30 * 3 * 7)
+            assert abs(rate / long - 1) < 0.05
+
+    def test_the_manifest_has_them(self, tmp_path: Path) -> None:
+        circuit = small()
+        folder = write_rtl(circuit, tmp_path / "p", size=RtlSize(8, 3, 4, 1), target="ecp5-25k")
+        table = read_manifest(folder).table
+        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
+        assert table["jobs"] == {job: {"cycles_per_symbol": rate} for job, rate in cycles_per_symbol(image).items()}
+        assert table["memories"] == {memory.name: memory.bits for memory in engine_memories(sizes_of(image))}
+        symbols = 7 * table["golden_records"]
+        assert table["bits_per_symbol"] == round(8 * table["golden_bytes"] / symbols, 4)
+        assert table["target"] == {"name": "ecp5-25k", "part": "LFE5U-25F-6BG381C"}
+
+
+class TestEstimate:
+    def test_of_a_device(self, tmp_path: Path) -> None:
+        circuit = small()
+        write_onnx(circuit, tmp_path / "m.onnx")
+        words = ("estimate", tmp_path / "m.onnx", "--target", "ecp5-25k", "--macs", 8, "--streams", 3, "--lanes", 4,
+                 "--table-lanes", 1)  # fmt: skip
+        done = run(*words)
+        assert (done.exit_code, done.exception) == (0, None)
+        assert "nothing was synthesised" in done.output
+        told = json.loads(run(*words, "--json").stdout)
+        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
+        rates = cycles_per_symbol(image)
+        assert {job: figures["cycles_per_symbol"] for job, figures in told["jobs"].items()} == rates
+        assert told["jobs"]["encode"]["symbols_per_second"] == pytest.approx(1e8 / rates["encode"])
+        assert told["resources"]["total"]["dsp"] == sum(told["multipliers"].values())
+        assert told["resources"]["device"] == {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}
+        assert told["resources"]["missing"] == ["dsp"]
+
+    def test_of_no_device(self) -> None:
+        cost = estimate_rtl(small(), RtlSize(4, 2, 2, 1))
+        told = cost.as_dict()
+        assert told["clock_mhz"] is None and told["jobs"]["decode"]["symbols_per_second"] is None
+        assert set(told["resources"]) == set(BLOCKS)
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--target", "rtl", "--search-bits", 2), "--search-bits must go with a target of HLS, rtl is of RTL"),
+            (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
+            (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..1, got 3"),
+        ],
+    )
+    def test_refusals(self, words: tuple[object, ...], said: str, tmp_path: Path) -> None:
+        write_onnx(small(), tmp_path / "m.onnx")
+        done = run("estimate", tmp_path / "m.onnx", *words)
+        assert done.exit_code == 2
+        assert said in " ".join(done.output.split())
+
+    def test_refuses_what_is_no_target(self) -> None:
+        with pytest.raises(UsageError):
+            estimate_rtl(small(), RtlSize(4, 2, 2, 1), "ecp6")
