@@ -16,7 +16,7 @@ from pcedge.export.rtl.top import LITE, TOP
 REGION_BYTES = 0x400
 
 
-class LitexEngine(LiteXModule):  # type: ignore[misc, no-any-unimported]
+class LitexEngine(LiteXModule):  # type: ignore[misc]
     """Put the engine of a project into a SoC.
 
     Attributes:

@@ -17,8 +17,9 @@ from pcedge.drivers.device import Device
 from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
+from pcedge.export.rtl.serial.project import MODEL
 from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import AROUND, ENGINE, MODEL, RtlProject
+from pcedge.simulate.rtl import AROUND, ENGINE, RtlProject
 from pcedge.toolchain import cells
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.netlists import Netlist
