@@ -32,6 +32,9 @@ DEVICES = {"ecp5": "ecp5-25k", "ice40": "ice40-up5k"}
 #: compiling takes far longer than running, and -O1 ten times as long as -O0
 _OPTIMISE = "-O0"
 
+#: seconds that a job may take: a netlist runs a hundred times slower than its source
+_JOB_SECONDS = 7200.0
+
 #: parameters that hold contents of memories, and say no mode
 _CONTENTS = ("INIT", "WID")
 
@@ -94,7 +97,7 @@ class NetlistProject:
         executable = self.compile()
         board = Board(executable, self.manifest.table["streams"], None, executable.parent)
         try:
-            device = Device(board, board.ports)
+            device = Device(board, board.ports, _JOB_SECONDS)
             if self.manifest.reload:
                 device.load(RtlProject(self.folder).image())
             elif self.manifest.table.get("engine") == "serial":
