@@ -15,7 +15,7 @@ from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import AROUND, ENGINE, opened
+from pcedge.simulate.rtl import AROUND, ENGINE, RtlProject, opened
 from pcedge.toolchain import cells
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.netlists import Netlist
@@ -27,6 +27,9 @@ DEVICES = {"ecp5": "ecp5-25k", "ice40": "ice40-up5k"}
 
 #: compiling takes far longer than running, and -O1 ten times as long as -O0
 _OPTIMISE = "-O0"
+
+#: seconds that a job may take: a netlist runs a hundred times slower than its source
+_JOB_SECONDS = 7200.0
 
 #: parameters that hold contents of memories, and say no mode
 _CONTENTS = ("INIT", "WID")
@@ -86,11 +89,14 @@ class NetlistProject:
 
     @contextmanager
     def device(self) -> Iterator[Device]:
-        """Open the engine as a device; the errors are those of `compile`."""
+        """Open the engine as a device, with its circuit loaded; the errors are those of `compile`."""
         executable = self.compile()
         board = Board(executable, self.manifest.table["streams"], None, executable.parent)
         try:
-            yield opened(self.folder, self.manifest, board)
+            device = opened(self.folder, self.manifest, board, _JOB_SECONDS)
+            if self.manifest.reload:
+                device.load(RtlProject(self.folder).image())
+            yield device
         finally:
             board.close()
 

@@ -150,9 +150,9 @@ class RtlProject:
             board.close()
 
 
-def opened(folder: Path, manifest: Manifest, board: Board) -> Device:
+def opened(folder: Path, manifest: Manifest, board: Board, timeout: float = 60.0) -> Device:
     """Open a simulated engine as a device; a serial one is loaded: no memory of it is initialised."""
-    device = Device(board, board.ports)
+    device = Device(board, board.ports, timeout)
     if manifest.table.get("engine") == "serial":
         device.run(Job.LOAD, [], [[np.fromfile(folder / MODEL, "<u4").astype(np.uint32)]], [])
     return device
