@@ -399,7 +399,7 @@ module pc_engine #(
     if (start) begin
       busy <= 1'b1;
       job_now <= job;
-      codes_now <= job != LIKELIHOOD;
+      codes_now <= !starts_likelihood;
       decodes_now <= starts_decoding;
       cycles <= '0;
       bad_symbol <= 1'b0;
