@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def designs(options: argparse.Namespace) -> Iterator[tuple[Design, str]]:
                 yield design, family
 
 
+@cache
 def project_of(design: Design) -> Path:
     """Write a design's project."""
     return write_rtl(circuit_of(design.circuit), BUILD / design.name, size=design.size)
@@ -106,7 +108,7 @@ def count_xilinx(project: Path, folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     names = " ".join(path.name for path in rtl_sources(project))
     commands = (
-        f"read_verilog -sv -defer {names}; hierarchy -check -top {TOP}; synth_xilinx -family xc7; "
+        f"read_verilog -sv -defer {names}; hierarchy -check -top {TOP}; synth_xilinx -flatten -family xc7; "
         f"tee -q -o {folder}/stat.json stat -json"
     )
     with (folder / "synthesis.log").open("w") as log:
@@ -171,7 +173,7 @@ def write_scripts(design: Design, family: str, folder: Path) -> None:
         (out / "inputs" / path.name).write_bytes(path.read_bytes())
     names = " ".join(path.name for path in rtl_sources(project))
     synthesis = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -dsp -spram", "gowin": "synth_gowin",
-                 "xilinx": "synth_xilinx -family xc7"}[family]  # fmt: skip
+                 "xilinx": "synth_xilinx -flatten -family xc7"}[family]  # fmt: skip
     lines = [f"read_verilog -sv -defer {names}", f"hierarchy -check -top {TOP}", f"{synthesis} -top {TOP}",
              "tee -q -o ../stat.json stat -json", ""]  # fmt: skip
     (out / "synthesis.ys").write_text("\n".join(lines))

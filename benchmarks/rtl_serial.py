@@ -1,11 +1,12 @@
 """The serial engine of digits on an iCE40 UP5K: all test images in Verilator, place and route, symbols a second.
 
-`python -m benchmarks.rtl_serial FOLDER [SEEDS]` keeps projects and builds in FOLDER: what is there is not made again.
+`python -m benchmarks.rtl_serial FOLDER [SEEDS [TARGET…]]` keeps projects and builds in FOLDER, and makes none again.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from pcedge.simulate.rtl import RtlProject
 from pcedge.toolchain.building import Built, build_project
 from pcedge.toolchain.open_flow import Timing
 
-#: the device alone, and a board with its bridge and its flash memory
-TARGETS = ("ice40-up5k", "icebreaker")
+#: what it is built for: the device alone; boards can be named
+TARGETS = ("ice40-up5k",)
 
 #: what place and route is asked for, in MHz
 ASKED = 30.0
@@ -63,7 +64,7 @@ def row_of(built: Built, cycles: dict[str, float]) -> list[str]:
     return [built.target.name, *counts, seeds, *rates]
 
 
-def main(folder: Path, seeds: int) -> None:
+def main(folder: Path, seeds: int, targets: Sequence[str]) -> None:
     """Measure, and write the section."""
     circuit = load_zoo("digits")
     project = folder / "digits"
@@ -71,7 +72,7 @@ def main(folder: Path, seeds: int) -> None:
         write_serial(circuit, project)
     cycles = simulate(project)
     rows = []
-    for name in TARGETS:
+    for name in targets:
         built = build_project(project, find_open_target(name), range(1, seeds + 1), ASKED, said=print)
         rows.append(row_of(built, cycles))
     image = lower_serial(circuit)
@@ -93,4 +94,4 @@ def main(folder: Path, seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1, sys.argv[3:] or TARGETS)

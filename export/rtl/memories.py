@@ -104,7 +104,7 @@ def mapped(memory: Memory, family: str) -> Mapped:
     bram = min(one, both)
     if memory.written:
         padded = ceil_div(memory.words, 16) * 16 * ceil_div(memory.width, 4) * 4 if blocks.double else memory.bits
-        if padded > blocks.written_bits * ceil_div(bram, memory.reads):
+        if padded >= blocks.written_bits * ceil_div(bram, memory.reads):
             return Mapped(bram)
         bits = padded * memory.reads
         return Mapped(0, table_bits=bits) if blocks.double else Mapped(0, register_bits=bits)

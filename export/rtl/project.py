@@ -15,6 +15,7 @@ from pcedge.circuit.layers import MISSING
 from pcedge.engines.lanes import encode_lanes
 from pcedge.engines.reference import ReferenceEngine
 from pcedge.errors import DataError, UsageError
+from pcedge.export.engine.contract import systemrdl
 from pcedge.export.onnx.writer import onnx_bytes
 from pcedge.export.open_target import find_open_target
 from pcedge.export.project.directory import GOLDEN_RECORDS, ProjectPlan, plan_project, write_plan
@@ -22,6 +23,7 @@ from pcedge.export.project.golden import draw_records
 from pcedge.export.project.lanes import pack_lanes
 from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
+from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.memories import engine_memories
@@ -91,6 +93,8 @@ def plan_rtl(
         f"rtl/{TOP}.sv": top_code(size.streams).encode(),
         **({} if capacity else {f"rtl/{name}": text.encode() for name, text in hex_files(image).items()}),
         "testbench/engine.cpp": room.joinpath("testbench", "engine.cpp").read_bytes(),
+        "testbench/golden.cpp": room.joinpath("testbench", "golden.cpp").read_bytes(),
+        "registers.rdl": systemrdl().encode(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes(lanes),
@@ -98,6 +102,7 @@ def plan_rtl(
     }
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
+    contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
     about = {

@@ -81,13 +81,11 @@ def _within(cells: Sequence[Cell], outputs: Sequence[str], limit: float) -> Stag
         stage[cell.name], ready[cell.name] = first, begin + cell.delay
         longest = max(longest, ready[cell.name] + SETUP)
     last = max(stage[name] for name in outputs)
-    _read_late(cells, stage, ready, outputs, last)
+    _read_late(cells, stage, outputs, last)
     return Stages(stage, last + 1, longest)
 
 
-def _read_late(
-    cells: Sequence[Cell], stage: dict[str, int], ready: Mapping[str, float], outputs: Sequence[str], last: int
-) -> None:
+def _read_late(cells: Sequence[Cell], stage: dict[str, int], outputs: Sequence[str], last: int) -> None:
     """Read tables as late as they may be: a symbol that waits is narrower than its entry."""
     needed = dict.fromkeys(outputs, last)
     for cell in reversed(cells):

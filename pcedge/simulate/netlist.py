@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pcedge.errors import FormatError
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import ENGINE
+from pcedge.simulate.rtl import AROUND, ENGINE, RtlProject, opened
 from pcedge.toolchain import cells
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.netlists import Netlist
@@ -28,6 +27,9 @@ DEVICES = {"ecp5": "ecp5-25k", "ice40": "ice40-up5k"}
 
 #: compiling takes far longer than running, and -O1 ten times as long as -O0
 _OPTIMISE = "-O0"
+
+#: seconds that a job may take: a netlist runs a hundred times slower than its source
+_JOB_SECONDS = 7200.0
 
 #: parameters that hold contents of memories, and say no mode
 _CONTENTS = ("INIT", "WID")
@@ -70,7 +72,7 @@ class NetlistProject:
             ToolError: it failed; its text is in the message.
         """
         _ = self.manifest
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in ("pc_axi", "pcedge_top")]
+        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
         return synthesize(sources, ENGINE, self.target, self._work)
 
     def compile(self) -> Path:
@@ -83,19 +85,18 @@ class NetlistProject:
         """
         sources = cells.netlist_sources(self.synthesize(), self.family)
         harness = self.folder / "testbench/engine.cpp"
-        executable = build(
-            sources, ENGINE, [harness], self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise
-        )
-        shutil.copy(self.folder / "golden/info.u32", executable.parent)
-        return executable
+        return build(sources, ENGINE, [harness], self._work / "simulator", flags=cells.FLAGS, optimise=self.optimise)
 
     @contextmanager
     def device(self) -> Iterator[Device]:
-        """Open the engine as a device; the errors are those of `compile`."""
+        """Open the engine as a device, with its circuit loaded; the errors are those of `compile`."""
         executable = self.compile()
         board = Board(executable, self.manifest.table["streams"], None, executable.parent)
         try:
-            yield Device(board, board.ports)
+            device = opened(self.folder, self.manifest, board, _JOB_SECONDS)
+            if self.manifest.reload:
+                device.load(RtlProject(self.folder).image())
+            yield device
         finally:
             board.close()
 

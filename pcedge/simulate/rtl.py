@@ -145,10 +145,14 @@ class RtlProject:
         executable = self.compile()
         board = Board(executable, streams, stalls, executable.parent)
         try:
-            device = Device(board, board.ports)
-            if self.manifest.table.get("engine") == "serial":
-                # Its model is in no memory that a bitstream initialises.
-                device.run(Job.LOAD, [], [[np.fromfile(self.folder / MODEL, "<u4").astype(np.uint32)]], [])
-            yield device
+            yield opened(self.folder, self.manifest, board)
         finally:
             board.close()
+
+
+def opened(folder: Path, manifest: Manifest, board: Board, timeout: float = 60.0) -> Device:
+    """Open a simulated engine as a device; a serial one is loaded: no memory of it is initialised."""
+    device = Device(board, board.ports, timeout)
+    if manifest.table.get("engine") == "serial":
+        device.run(Job.LOAD, [], [[np.fromfile(folder / MODEL, "<u4").astype(np.uint32)]], [])
+    return device

@@ -54,7 +54,7 @@ def prove(
     Args:
         folder: for the run.
         top: the module.
-        sources: SystemVerilog, read with FORMAL defined.
+        sources: SystemVerilog, read with FORMAL defined; headers are there to be included.
         mode: prove, by induction; bmc, cycles from the reset on; or cover.
         depth: cycles.
         parameters: of the top.
@@ -67,7 +67,7 @@ def prove(
     sizes = " ".join(f"-set {name} {value}" for name, value in (parameters or {}).items())
     lines = [
         "[options]", f"mode {mode}", f"depth {depth}", "[engines]", "smtbmc yices", "[script]",
-        f"read_verilog -formal -sv -defer {' '.join(path.name for path in sources)}",
+        f"read_verilog -formal -sv -defer {' '.join(path.name for path in sources if path.suffix != '.svh')}",
         *([f"chparam {sizes} $abstract\\{top}"] if sizes else []), f"hierarchy -top {top}", f"prep -top {top} -flatten",
         "[files]", *map(str, sources), "",
     ]  # fmt: skip

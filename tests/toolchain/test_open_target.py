@@ -53,11 +53,7 @@ def test_shipped_devices_and_boards() -> None:
             'LOCATE COMP "uart_tx" SITE "J17";\nIOBUF PORT "uart_tx" IO_TYPE=LVCMOS33 PULLMODE=NONE;\n'
             'LOCATE COMP "led" SITE "U16";\nIOBUF PORT "led" IO_TYPE=LVCMOS33 PULLMODE=NONE;\n',
         ),
-        (
-            "icebreaker",
-            "set_io clk 35\nset_io uart_rx 6\nset_io uart_tx 9\nset_io led 11\n"
-            "set_io flash_cs_n 16\nset_io flash_sck 15\nset_io flash_mosi 14\nset_io flash_miso 17\n",
-        ),
+        ("icebreaker", "set_io clk 35\nset_io uart_rx 6\nset_io uart_tx 9\nset_io led 11\n"),
         (
             "tang-nano-9k",
             'IO_LOC "clk" 52;\nIO_PORT "clk" IO_TYPE=LVCMOS33 PULL_MODE=NONE;\n'

@@ -24,6 +24,9 @@ namespace {
   std::exit(2);
 }
 
+/// No board is in reset for longer after power-on.
+constexpr unsigned long long RESET_CYCLES = 1000;
+
 /// \brief A line of eight data bits and a stop bit, that bytes are sent on.
 class sender_t {
 public:
@@ -122,7 +125,8 @@ int main(int count, char **arguments) {
       if (ends[0].revents && read(0, &end, 1) <= 0)
         return 0;
     }
-    if (sender.rests() && !come.empty()) {
+    // A line that falls while a board is reset has no start bit.
+    if (cycle > RESET_CYCLES && sender.rests() && !come.empty()) {
       sender.send(come.front());
       come.pop_front();
     }

@@ -22,7 +22,7 @@ from pcedge.export.project.manifest import MANIFEST_VERSION, PROJECT_FORMAT, RTL
 from pcedge.export.rtl.serial.cycles import cycles_of
 from pcedge.export.rtl.serial.image import ENTRY_BITS, LANES, SerialImage, lower_serial
 from pcedge.export.rtl.serial.params import model_words, serial_params
-from pcedge.export.rtl.top import TOP, info_words, top_code
+from pcedge.export.rtl.top import TOP, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 
@@ -76,7 +76,6 @@ def plan_serial(circuit: IntegerCircuit | Program, *, records: ArrayLike | None 
         f"rtl/{TOP}.sv": top_code(1).encode(),
         MODEL: model_words(image).tobytes(),
         "testbench/engine.cpp": shared.joinpath("testbench", "engine.cpp").read_bytes(),
-        "golden/info.u32": info_words(image.lowered).tobytes(),
         "golden/symbols.i32": given.astype("<i4").tobytes(),
         "golden/likelihood.i64": np.stack(engine.likelihood(given), axis=1).astype("<i8").tobytes(),
         "golden/lanes.bin": pack_lanes([lane]),

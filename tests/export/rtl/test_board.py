@@ -8,7 +8,7 @@ import pytest
 from helpers.open_tools import needs
 
 from pcedge.errors import UsageError
-from pcedge.export.open_target import OpenTarget, find_open_target, open_targets
+from pcedge.export.open_target import OpenTarget, Pin, find_open_target, open_targets
 from pcedge.export.rtl.board import FLASH_PINS, board_code, board_for, bridge_size, bridge_sources
 from pcedge.export.rtl.pll import clock_code, clock_of
 
@@ -29,15 +29,21 @@ def test_shipped_boards_have_a_bridge(target: OpenTarget) -> None:
     code = board_for(target, 4)
     assert f".DIVISOR({size.divisor})" in code and "pll" not in code
     # every pin of the target is a port of the top
-    flash = {name for _, name in FLASH_PINS}
-    assert set(target.board.pins) - flash == {"clk", "uart_rx", "uart_tx", "led"}
-    # those of a flash memory only where a serial engine reads it
-    with_flash = board_for(target, 1, serial=True)
-    assert ("pcedge_flash engine" in with_flash) == (flash < set(target.board.pins))
-    assert "pcedge_top engine" in code
-    assert all(f" {port}" in with_flash.split(");")[0] for port in target.board.pins)
-    assert not any(f" {port}" in code.split(");")[0] for port in flash)
+    assert set(target.board.pins) == {"clk", "uart_rx", "uart_tx", "led"}
+    assert all(f" {port}" in code.split(");")[0] for port in target.board.pins)
     assert set(bridge_sources()) == {"pc_bridge.sv", "pc_uart_receiver.sv", "pc_uart_sender.sv"}
+
+
+def test_a_serial_engine_reads_a_flash_memory_where_the_board_has_its_pins() -> None:
+    target = find_open_target("icebreaker")
+    assert target.board is not None
+    flash = {name: Pin(str(14 + place)) for place, (_, name) in enumerate(FLASH_PINS)}
+    with_flash = replace(target, board=replace(target.board, pins={**target.board.pins, **flash}))
+    code = board_for(with_flash, 1, serial=True)
+    assert "pcedge_flash engine" in code and all(f".{name}({name})" in code for name in flash)
+    assert all(f" {name}" in code.split(");")[0] for name in flash)
+    for other in (board_for(with_flash, 1), board_for(target, 1, serial=True)):
+        assert "pcedge_top engine" in other and "flash" not in other
 
 
 @pytest.mark.parametrize(

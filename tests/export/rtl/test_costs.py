@@ -106,6 +106,11 @@ class TestMemories:
         image = lower_rtl(load_zoo("digits"), RtlSize(16, 8, 4, 2))
         assert sum(mapped(memory, "ecp5").bram for memory in engine_memories(sizes_of(image))) == 31
 
+    def test_what_is_as_dear_in_tables_is_block_ram(self) -> None:
+        """64 words of 30 bits, as rows of a writer of one lane: yosys takes block RAM."""
+        assert mapped(Memory("rows", 64, 30, written=True), "ecp5").bram == 1
+        assert mapped(Memory("rows", 48, 30, written=True), "ecp5").bram == 0
+
 
 class TestRates:
     def test_a_long_run_takes_as_many(self) -> None:

@@ -11,8 +11,6 @@ from helpers.rtl_units import needs_verilator
 from numpy.testing import assert_array_equal
 from strategies import make_circuit
 
-from pcedge.drivers.contract import Job
-from pcedge.drivers.device import Device
 from pcedge.engines import ReferenceEngine
 from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import MissingToolError, UsageError
@@ -22,17 +20,13 @@ from pcedge.export.rtl.lowering import Kind
 from pcedge.export.rtl.serial import image as serial
 from pcedge.export.rtl.serial.image import LANES, STEP_WORDS, lower_serial
 from pcedge.export.rtl.serial.params import model_words
-from pcedge.export.rtl.serial.project import MODEL
 from pcedge.export.rtl.serial.search import plan_searches, trials
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
-from pcedge.simulate.board import Board
-from pcedge.simulate.rtl import AROUND
+from pcedge.simulate.netlist import NetlistProject
 from pcedge.toolchain import open_tools
 from pcedge.toolchain.building import check_fit, rtl_sources
-from pcedge.toolchain.cells import FLAGS, netlist_sources
 from pcedge.toolchain.open_flow import synthesize
-from pcedge.toolchain.verilator import build
 
 
 def drawn(**changes: object) -> IntegerCircuit:
@@ -183,23 +177,10 @@ def test_the_netlist_does_what_the_sources_do(tmp_path: Path, monkeypatch: pytes
     circuit = drawn(coder="wide")
     engine = ReferenceEngine(circuit)
     folder = write_serial(circuit, tmp_path / "project")
-    sources = [path for path in rtl_sources(folder) if path.stem not in AROUND]
-    netlist = synthesize(sources, "pc_engine", find_open_target("ice40-up5k"), tmp_path / "out")
-    work = tmp_path / "simulation"
-    work.mkdir()
-    executable = build(
-        netlist_sources(netlist, "ice40"), "pc_engine", [folder / "testbench/engine.cpp"], work, flags=FLAGS,
-        optimise="-O0",
-    )  # fmt: skip
     records = engine.sample(6, seed=3)
     hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.3, -1, records)
-    board = Board(executable, 1, None, work)
-    try:
-        device = Device(board, board.ports, timeout=600)
-        device.run(Job.LOAD, [], [[np.fromfile(folder / MODEL, "<u4").astype(np.uint32)]], [])
+    with NetlistProject(folder, "ice40").device() as device:
         assert_array_equal(device.likelihood(hidden), engine.likelihood(hidden))
         lanes = encode_lanes(engine, records, 1)
         assert device.encode_lanes(records, 1) == lanes
         assert_array_equal(device.decode_lanes(lanes, len(records)), records)
-    finally:
-        board.close()

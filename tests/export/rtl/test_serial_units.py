@@ -79,7 +79,7 @@ def test_intervals(coder: tuple[int, Path]) -> None:
 def test_encode(coder: tuple[int, Path]) -> None:
     bits, executable = coder
     rows = cases_of("encode", bits)
-    lines = [f"e {case['low']} {case['range']} {case['start']} {case['end'] - case['start']}" for case in cases]
+    lines = [f"e {case['low']} {case['range']} {case['start']} {case['end'] - case['start']}" for case in rows]
     for case, got in zip(rows, said(executable, lines), strict=True):
         assert got == [case["new_low"], case["new_range"], case["flush"], *case["digits"]], case
 

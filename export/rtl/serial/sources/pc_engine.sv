@@ -3,7 +3,7 @@
 // Ports    start, job, records: a job begins with so many records; busy until its last word is out. A job LOAD takes the
 //          model, before which there is none; rst does not take it away.
 //          in_*, out_*: a word of 32 bits with valid, ready and last; what they hold is that of docs/engine.md, section
-//          Streams. status: bits of docs/registers.md. cycles: of the last job. info_word: the info register info_place.
+//          Streams. status: bits of docs/registers.md. cycles: of the last job, modulo 2^32. info_word: the info register info_place.
 `include "pc_types.svh"
 module pc_engine (
     input logic clk,
@@ -221,10 +221,12 @@ module pc_engine (
   // ---- the order of things
   wire works = job <= SAMPLE;
   wire more = left != 32'd1;
+  logic [31:0] counted;
+  assign cycles = 64'(counted);
   // a reset leaves the memory as it is; what is configured begins without a model
   initial loaded = 1'b0;
   always_ff @(posedge clk) begin
-    if (busy) cycles <= cycles + 1'b1;
+    if (busy) counted <= counted + 1'b1;
     if (frame) bad_frame <= 1'b1;
     case (state)
       IDLE: busy <= 1'b0;
@@ -366,7 +368,7 @@ module pc_engine (
       busy <= 1'b1;
       job_now <= job;
       left <= records;
-      cycles <= '0;
+      counted <= '0;
       bad_symbol <= 1'b0;
       bad_frame <= 1'b0;
       bad_image <= 1'b0;

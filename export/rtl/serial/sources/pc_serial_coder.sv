@@ -138,8 +138,8 @@ module pc_serial_coder #(
   logic [P:0] quotient;
   logic [P-1:0] rest;
   wire [P:0] rest_next = {rest, quotient[P]};
-  wire [P:0] rest_less = rest_next - {1'b0, unit};
-  wire fits = rest_next >= {1'b0, unit};
+  wire [P+1:0] rest_less = {1'b0, rest_next} - {2'b0, unit};
+  wire fits = !rest_less[P+1];
   logic [4:0] turns;
   wire narrow = range[B-1:B-8] == '0;
   wire [8:0] last_digit = low[B:B-8] + 9'(|low[B-9:0]);
@@ -238,13 +238,14 @@ module pc_serial_coder #(
         range <= product[B-1:0];
         stage <= decodes ? CHECK : BYTES;
       end
-      CHECK: begin
-        if (left) begin
-          low <= {1'b0, range - 1'b1};
-          if (checks) bad_lane <= 1'b1;
-        end
-        stage <= BYTES;
-      end
+      CHECK:
+      // an offset that has left the range becomes its last: the range, less 1 a cycle later
+      if (left && !adds) begin
+        low  <= {1'b0, range};
+        term <= {{B{1'b1}}, 1'b0};
+        adds <= 1'b1;
+        if (checks) bad_lane <= 1'b1;
+      end else if (!adds) stage <= BYTES;
       BYTES:
       if (!narrow) begin
         stage <= decodes ? DIVIDE : IDLE;
