@@ -118,15 +118,15 @@ def count_xilinx(project: Path, folder: Path) -> dict[str, int]:
     return totals_of(folder / "stat.json", "xilinx")
 
 
-def kept() -> dict[str, Any]:
-    """Read the figures of builds of the sources as they are."""
-    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    return found if found.get("sources") == sources_digest() else {"sources": sources_digest(), "builds": {}}
+def kept(sources: str | None = None) -> dict[str, Any]:
+    """Read the figures of builds, of whichever sources they are or of those with a digest only."""
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {"sources": sources, "builds": {}}
+    return found if sources in (None, found["sources"]) else {"sources": sources, "builds": {}}
 
 
-def keep(name: str, family: str, figures: Mapping[str, Any]) -> None:
-    """Keep the figures of a build."""
-    found = kept()
+def keep(name: str, family: str, figures: Mapping[str, Any], sources: str) -> None:
+    """Keep the figures of a build of sources with a digest; those of builds of others are gone."""
+    found = kept(sources)
     entry = found["builds"].setdefault(f"{name} {family}", {})
     entry |= figures
     found["builds"] = dict(sorted(found["builds"].items()))
@@ -139,10 +139,10 @@ def measure(design: Design, family: str) -> None:
     project = project_of(design)
     out = project / "build" / family
     if family == "xilinx":
-        keep(design.name, family, count_xilinx(project, out))
+        keep(design.name, family, count_xilinx(project, out), sources_digest())
     else:
         netlist = synthesize(rtl_sources(project), TOP, find_open_target(FAMILIES[family]), out)
-        keep(design.name, family, netlist.totals)
+        keep(design.name, family, netlist.totals, sources_digest())
 
 
 def place(design: Design, family: str) -> None:
@@ -152,8 +152,11 @@ def place(design: Design, family: str) -> None:
     out = project / "build" / f"{family}-placed"
     netlist = synthesize(rtl_sources(project), TOP, target, out, fenced=True)
     timing = place_and_route(netlist, target, out)
-    keep(design.name, family, {"fmax_mhz": round(timing.fmax_mhz, 2)})
+    keep(design.name, family, {"fmax_mhz": round(timing.fmax_mhz, 2)}, sources_digest())
 
+
+#: names the file beside the scripts that has the digest of the sources they are of
+SOURCES = "sources.sha256"
 
 #: how another machine runs the scripts: yosys by its name, or what YOSYS says
 RUN = """#!/bin/sh
@@ -178,13 +181,14 @@ def write_scripts(design: Design, family: str, folder: Path) -> None:
              "tee -q -o ../stat.json stat -json", ""]  # fmt: skip
     (out / "synthesis.ys").write_text("\n".join(lines))
     (folder / "run.sh").write_text(RUN)
+    (folder / SOURCES).write_text(sources_digest() + "\n")
 
 
 def read_scripts(design: Design, family: str, folder: Path) -> None:
     """Take the cells that another machine counted."""
     path = folder / f"{design.name}_{family}" / "stat.json"
     if path.exists():
-        keep(design.name, family, totals_of(path, family))
+        keep(design.name, family, totals_of(path, family), (folder / SOURCES).read_text().strip())
 
 
 def totals_of(path: Path, family: str) -> dict[str, int]:
@@ -322,7 +326,7 @@ def main() -> None:
     if options.fit:
         return fit()
     for design, family in designs(options):
-        done = kept()["builds"].get(f"{design.name} {family}", {})
+        done = kept(sources_digest())["builds"].get(f"{design.name} {family}", {})
         try:
             if options.scripts or options.read:
                 (write_scripts if options.scripts else read_scripts)(design, family, options.scripts or options.read)
