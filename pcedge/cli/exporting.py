@@ -167,6 +167,8 @@ def export(
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
         return result | header_entry, text, status
+    if is_rtl_target(target) and stage_of(circuit) is not None:
+        announce("SystemVerilog takes symbols: the circuit's predictor stage is not in it and stays on the host")
     if kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
         return result | header_entry, text, status
