@@ -15,9 +15,9 @@ NAME = "pcedge_engine"
 #: the module that the simulation is of: the registers and streams, those of all streams side by side
 BENCH_TOP = "pc_axi"
 
-#: what Verilator says of generated functions, of parameters of units that have the names of sizes, of comparisons that
-#: one size makes trivial, and of outputs that one size leaves open
-_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "VARHIDDEN", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY")
+#: what Verilator says of generated functions, of comparisons that one size makes trivial, and of outputs that one size
+#: leaves open
+_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY")
 
 #: what a wheel's rules of make lack, which was configured without a compiler, and what none minds
 _MAKE = "CFG_CXXFLAGS_PCH_I=-include CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20 CFG_LDLIBS_THREADS=-pthread OPT_FAST=-O1"

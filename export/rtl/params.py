@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,23 @@ Words = NDArray[np.uint32]
 #: exponents of state vectors stop here (docs/arithmetic.md)
 LEAST_EXPONENT = "32'hC0000000"
 
+#: sizes whose names units have as parameters, which are other sizes there; in `params.svh` they begin with PC_, because
+#: yosys takes a size of the compilation unit for a module's parameter of that name, whatever an instance gives it
+_OF_UNITS = frozenset({
+    "LANES", "LEAF_BITS", "MOST_ROWS", "ROWS", "SCALE_BITS", "STATE_BITS", "STREAMS", "STREAM_BITS", "TAIL_BITS",
+    "WEIGHTED_BITS", "WEIGHT_BITS",
+})  # fmt: skip
+
 
 def bits_of(count: int) -> int:
     """Give the bits of an address of so many words: at least one."""
     return max(1, ceil_log2(count))
+
+
+def size_lines(sizes: Mapping[str, int]) -> Iterator[str]:
+    """Write sizes as constants of a compilation unit."""
+    for name, value in sizes.items():
+        yield f"localparam int {'PC_' if name in _OF_UNITS else ''}{name} = {value};"
 
 
 def params_code(image: RtlImage) -> str:
@@ -107,8 +120,7 @@ def _text(
 def _lines(
     sizes: dict[str, int], tables: dict[str, PackedTable], words: Words, layout: Layout
 ) -> Iterator[str]:  # fmt: skip
-    for name, value in sizes.items():
-        yield f"localparam int {name} = {value};"
+    yield from size_lines(sizes)
     yield f"localparam logic [31:0] LEAST_EXPONENT = {LEAST_EXPONENT};"
     for kind in Kind:
         yield f"localparam logic [3:0] KIND_{kind.name} = 4'd{int(kind)};"

@@ -20,7 +20,7 @@ from pcedge.toolchain.compiled import unusable
 from pcedge.toolchain.verilator import build
 
 #: what Verilator says of the engine's sources, see `simulate.rtl`, and of ports that a board leaves open
-_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "VARHIDDEN", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY")
+_OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST", "PINCONNECTEMPTY")
 _FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
 
 #: cycles a bit: as few as a receiver takes

@@ -39,6 +39,8 @@ _BITSTREAMS = {"ecp5": "bitstream.bit", "ice40": "bitstream.bin", "gowin": "bits
 MOST_SEED = 2**31 - 1
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+#: yosys goes on where a parameter has not the value that an instance gives it, and cuts what is connected
+_RESIZED = re.compile(r"^Warning: Resizing cell port (.*)\.$", re.MULTILINE)
 _TEXT = re.compile(r"[A-Za-z0-9_./ -]*")
 
 
@@ -95,7 +97,7 @@ def synthesize(
     Raises:
         UsageError: a source is not there, two have one name, or a name is none.
         MissingToolError: yosys is missing.
-        ToolError: it failed; its own text is in the message.
+        ToolError: it failed, or took an instance's port for one of another width; its own text is in the message.
         FormatError: it left no netlist of the top.
     """
     if fenced:
@@ -114,12 +116,22 @@ def synthesize(
         gather(inputs, folder / "inputs")
         (folder / "synthesis.ys").write_text(script, encoding="utf-8")
         command = (*open_tools.command("yosys"), "-s", "../synthesis.ys")
-        finish(Run(f"synthesis of {top} for {target.name}", command, folder / "inputs", folder / "synthesis.log"))
+        log = folder / "synthesis.log"
+        _check_ports(finish(Run(f"synthesis of {top} for {target.name}", command, folder / "inputs", log)), log)
         if not (json.is_file() and verilog.is_file()):
             raise ToolError(f"yosys must leave {json.name} and {verilog.name} in {folder}, it left none")
         keep(stamp, state, [json, verilog])
     cells, kinds, units = read_netlist(json, top)
     return Netlist(json, verilog, top, cells, amounts(target.family, kinds, units), units, tool)
+
+
+def _check_ports(said: str, log: Path) -> None:
+    """Refuse a netlist of instances that have not the widths of what is connected: it is not what its sources are."""
+    if resized := _RESIZED.findall(said):
+        raise ToolError(
+            f"ports of instances must be as wide as what they are connected to, yosys resized {len(resized)}, the "
+            f"first {resized[0]}; its log is {log}"
+        )
 
 
 def ports_of(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.open_tools import rtl_project, stand_ins
+from helpers.open_tools import YOSYS, rtl_project, stand_ins
 
 from pcedge.errors import FormatError, MissingToolError, ToolError, UsageError
 from pcedge.export.open_target import find_open_target
@@ -54,6 +54,22 @@ def test_a_script_for_yosys(project: Path, tmp_path: Path) -> None:
     assert netlist.cells == {"LUT4": 1, "TRELLIS_FF": 1}
     # The table has no source of its own: it feeds the register.
     assert netlist.units == {"pcedge_product": {"lut": 1, "ff": 1, "dsp": 0, "bram": 0}}
+
+
+def test_an_instance_of_another_width_than_its_source_says(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Yosys does so where a parameter has another value than an instance gives it, and goes on; nothing is kept."""
+    said = "Warning: Resizing cell port pcedge_top.unit.address from 9 bits to 6 bits."
+    stand_ins(tmp_path / "others", monkeypatch, yosys=YOSYS + f"print({said!r})\n")
+    out = tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(ToolError) as caught:
+            synthesize(rtl_sources(project), "pcedge_top", ECP5, out)
+        assert str(caught.value) == (
+            "ports of instances must be as wide as what they are connected to, yosys resized 1, the first "
+            f"pcedge_top.unit.address from 9 bits to 6 bits; its log is {out / 'synthesis.log'}"
+        )
 
 
 def test_what_has_not_changed_is_not_made_again(project: Path, tmp_path: Path) -> None:

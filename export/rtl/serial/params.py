@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pcedge.drivers.contract import REGISTERS
 from pcedge.export.rtl.lowering import Kind
-from pcedge.export.rtl.params import LEAST_EXPONENT, bits_of
+from pcedge.export.rtl.params import LEAST_EXPONENT, bits_of, size_lines
 from pcedge.export.rtl.serial.image import MEMORY_WORDS, SerialImage
 from pcedge.export.rtl.top import info_words
 
@@ -58,8 +58,7 @@ def _signature(image: SerialImage) -> int:
 
 
 def _lines(image: SerialImage) -> Iterator[str]:
-    for name, value in serial_sizes(image).items():
-        yield f"localparam int {name} = {value};"
+    yield from size_lines(serial_sizes(image))
     yield f"localparam logic [31:0] LEAST_EXPONENT = {LEAST_EXPONENT};"
     for kind in Kind:
         yield f"localparam logic [3:0] KIND_{kind.name} = 4'd{int(kind)};"

@@ -14,11 +14,11 @@
 //          stream may begin a record; room: it may code a symbol. in_*, out_*: bytes of lanes, in a word each.
 `include "pc_types.svh"
 module pc_coder #(
-    localparam int P = SCALE_BITS,
+    localparam int P = PC_SCALE_BITS,
     localparam int FIRST_BITS = P + 2,
     localparam int SECOND_BITS = P + 1,
     localparam bit SHARED = SHARED_PRODUCT != 0,
-    localparam int TAG_BITS = 2 + STREAM_BITS
+    localparam int TAG_BITS = 2 + PC_STREAM_BITS
 ) (
     input logic clk,
     input logic rst,
@@ -27,7 +27,7 @@ module pc_coder #(
     input logic decodes,
     input logic checks,
     input logic [P-1:0] floors,
-    input logic [STREAMS-1:0] opens,
+    input logic [PC_STREAMS-1:0] opens,
     input logic search_valid,
     output logic search_ready,
     input task_t search,
@@ -37,23 +37,23 @@ module pc_coder #(
     input logic weighed_valid,
     input weighed_t weighed,
     output logic found,
-    output logic [STREAM_BITS-1:0] found_stream,
+    output logic [PC_STREAM_BITS-1:0] found_stream,
     output logic [VARIABLE_BITS-1:0] found_variable,
     output logic [SYMBOL_BITS-1:0] found_symbol,
     input logic issued,
-    input logic [STREAM_BITS-1:0] issued_stream,
-    input logic [STREAMS-1:0] lane_ends,
-    output logic [STREAMS-1:0] coded,
-    output logic [STREAMS-1:0] ready,
-    output logic [STREAMS-1:0] room,
-    input logic [STREAMS-1:0] in_valid,
-    output logic [STREAMS-1:0] in_ready,
-    input logic [STREAMS*32-1:0] in_data,
-    input logic [STREAMS-1:0] in_last,
-    output logic [STREAMS-1:0] out_valid,
-    input logic [STREAMS-1:0] out_ready,
-    output logic [STREAMS*8-1:0] out_data,
-    output logic [STREAMS-1:0] out_last,
+    input logic [PC_STREAM_BITS-1:0] issued_stream,
+    input logic [PC_STREAMS-1:0] lane_ends,
+    output logic [PC_STREAMS-1:0] coded,
+    output logic [PC_STREAMS-1:0] ready,
+    output logic [PC_STREAMS-1:0] room,
+    input logic [PC_STREAMS-1:0] in_valid,
+    output logic [PC_STREAMS-1:0] in_ready,
+    input logic [PC_STREAMS*32-1:0] in_data,
+    input logic [PC_STREAMS-1:0] in_last,
+    output logic [PC_STREAMS-1:0] out_valid,
+    input logic [PC_STREAMS-1:0] out_ready,
+    output logic [PC_STREAMS*8-1:0] out_data,
+    output logic [PC_STREAMS-1:0] out_last,
     output logic bad_lane,
     output logic idle
 );
@@ -85,7 +85,7 @@ module pc_coder #(
     for (int at = 0; at <= P; at = at + 1) if (RELOAD == 0 && ((FLOOR >> at) & 1) != 0) floors_of = floors_of + (symbols << at);
   endfunction
   logic interval_valid, interval_ready, interval_probe, interval_beyond, early_valid, early_probe, early_beyond;
-  logic [STREAM_BITS-1:0] interval_stream, early_stream;
+  logic [PC_STREAM_BITS-1:0] interval_stream, early_stream;
   logic [P:0] interval_start, interval_end;
   logic interval_ask, encoder_ask, decoder_ask;
   logic [FIRST_BITS-1:0] interval_first;
@@ -94,7 +94,7 @@ module pc_coder #(
   logic [P:0] encoder_second, decoder_second;
   logic [FIRST_BITS+SECOND_BITS-1:0] product;
   pc_interval #(
-      .SUM_BITS(CONTEXT_BITS), .WEIGHTED_BITS(WEIGHTED_BITS), .SCALE_BITS(SCALE_BITS), .TAG_BITS(TAG_BITS),
+      .SUM_BITS(CONTEXT_BITS), .WEIGHTED_BITS(PC_WEIGHTED_BITS), .SCALE_BITS(PC_SCALE_BITS), .TAG_BITS(TAG_BITS),
       .SHARED(SHARED)
   ) interval (
       .clk(clk), .rst(rst || start), .in_valid(weighed_1), .in_ready(interval_ready),
@@ -125,7 +125,7 @@ module pc_coder #(
 
   // ---- encoders
   logic encoded, encoders_idle;
-  logic [STREAM_BITS-1:0] encoded_stream;
+  logic [PC_STREAM_BITS-1:0] encoded_stream;
   if (HAS_ENCODE != 0) begin : g_encode
     pc_encoders encoders (
         .clk(clk), .rst(rst), .start(start), .encodes(encodes), .opens(opens),
@@ -143,11 +143,11 @@ module pc_coder #(
 
   // ---- decoders, and their search
   logic decoded, decoders_idle;
-  logic [STREAM_BITS-1:0] decoded_stream;
-  logic [STREAMS-1:0] loaded, filled;
+  logic [PC_STREAM_BITS-1:0] decoded_stream;
+  logic [PC_STREAMS-1:0] loaded, filled;
   if (HAS_DECODE != 0) begin : g_decode
     logic probe_valid, probe_reached, probe_beyond;
-    logic [STREAM_BITS-1:0] probe_stream;
+    logic [PC_STREAM_BITS-1:0] probe_stream;
     pc_decoders decoders (
         .clk(clk), .rst(rst), .start(start), .decodes(decodes), .opens(opens), .checks(checking),
         .lane_ends(decoding ? lane_ends : '0), .interval_valid(interval_valid && decoding),
@@ -178,10 +178,10 @@ module pc_coder #(
   assign ready = decoding ? loaded : '1;
   assign room = decoding ? filled : '1;
   always_ff @(posedge clk) begin
-    for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (issued && STREAM_BITS'(s) == issued_stream) coded[s] <= 1'b0;
-      if (encoded && STREAM_BITS'(s) == encoded_stream) coded[s] <= 1'b1;
-      if (decoded && STREAM_BITS'(s) == decoded_stream) coded[s] <= 1'b1;
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
+      if (issued && PC_STREAM_BITS'(s) == issued_stream) coded[s] <= 1'b0;
+      if (encoded && PC_STREAM_BITS'(s) == encoded_stream) coded[s] <= 1'b1;
+      if (decoded && PC_STREAM_BITS'(s) == decoded_stream) coded[s] <= 1'b1;
     end
     if (rst || start) coded <= '1;
   end

@@ -8,34 +8,34 @@
 //          record; room: it may code a symbol. in_*: bytes of lanes, a word each. ask_*, product: pc_range_locate's.
 `include "pc_types.svh"
 module pc_decoders #(
-    localparam int P = SCALE_BITS,
+    localparam int P = PC_SCALE_BITS,
     localparam int BYTES = P / 8
 ) (
     input logic clk,
     input logic rst,
     input logic start,
     input logic decodes,
-    input logic [STREAMS-1:0] opens,
+    input logic [PC_STREAMS-1:0] opens,
     input logic checks,
-    input logic [STREAMS-1:0] lane_ends,
+    input logic [PC_STREAMS-1:0] lane_ends,
     input logic interval_valid,
     input logic interval_take,
     input logic early_valid,
-    input logic [STREAM_BITS-1:0] early_stream,
+    input logic [PC_STREAM_BITS-1:0] early_stream,
     input logic [P:0] interval_start,
     input logic [P:0] interval_end,
     input logic others_ask,
     output logic probe_valid,
-    output logic [STREAM_BITS-1:0] probe_stream,
+    output logic [PC_STREAM_BITS-1:0] probe_stream,
     output logic probe_reached,
     output logic coded_valid,
-    output logic [STREAM_BITS-1:0] coded_stream,
-    output logic [STREAMS-1:0] ready,
-    output logic [STREAMS-1:0] room,
-    input logic [STREAMS-1:0] in_valid,
-    output logic [STREAMS-1:0] in_ready,
-    input logic [STREAMS*32-1:0] in_data,
-    input logic [STREAMS-1:0] in_last,
+    output logic [PC_STREAM_BITS-1:0] coded_stream,
+    output logic [PC_STREAMS-1:0] ready,
+    output logic [PC_STREAMS-1:0] room,
+    input logic [PC_STREAMS-1:0] in_valid,
+    output logic [PC_STREAMS-1:0] in_ready,
+    input logic [PC_STREAMS*32-1:0] in_data,
+    input logic [PC_STREAMS-1:0] in_last,
     output logic bad_lane,
     output logic idle,
     output logic ask,
@@ -44,27 +44,27 @@ module pc_decoders #(
     input logic [2*P:0] product
 );
   // ---- a window of the bytes that are next
-  logic [STREAMS*P-1:0] window;
-  logic [STREAMS*2-1:0] have;
-  logic [STREAMS-1:0] begun, ended, loaded_once, loaded, loading, draining;
-  logic [STREAMS-1:0] whole;  // the window is full, or all that comes is zeros
-  logic [STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
+  logic [PC_STREAMS*P-1:0] window;
+  logic [PC_STREAMS*2-1:0] have;
+  logic [PC_STREAMS-1:0] begun, ended, loaded_once, loaded, loading, draining;
+  logic [PC_STREAMS-1:0] whole;  // the window is full, or all that comes is zeros
+  logic [PC_STREAMS*4-1:0] beyond;  // zeros that were taken behind the lane's end
   always_comb
-    for (int s = 0; s < STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
+    for (int s = 0; s < PC_STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
   logic load, load_some, load_next, load_waits;
-  logic [STREAMS-1:0] load_chosen;
-  logic [STREAM_BITS-1:0] load_stream;
-  pc_pick #(.COUNT(STREAMS)) load_pick (
+  logic [PC_STREAMS-1:0] load_chosen;
+  logic [PC_STREAM_BITS-1:0] load_stream;
+  pc_pick #(.COUNT(PC_STREAMS)) load_pick (
       .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole & ~load_now), .take(load_next), .some(load_some),
       .chosen(load_chosen), .place(load_stream));
   logic locate_ready;
   // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
-  logic [STREAMS-1:0] load_now;
-  wire [STREAM_BITS-1:0] at_stream = early_valid ? early_stream : load_stream;
+  logic [PC_STREAMS-1:0] load_now;
+  wire [PC_STREAM_BITS-1:0] at_stream = early_valid ? early_stream : load_stream;
   logic [P-1:0] found_bytes, next_bytes;
   always_comb begin
     found_bytes = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
+    for (int s = 0; s < PC_STREAMS; s = s + 1) if (PC_STREAM_BITS'(s) == at_stream) found_bytes = window[s*P+:P];
   end
   assign load_next = load_some && !early_valid;
   always_ff @(posedge clk) begin
@@ -74,11 +74,12 @@ module pc_decoders #(
   end
   assign load = load_waits && locate_ready && !others_ask;
   logic took, took_left;
-  logic [STREAM_BITS-1:0] took_stream;
+  logic [PC_STREAM_BITS-1:0] took_stream;
   logic [1:0] took_used;
   logic [P-1:0] read_unit_unused;
   logic [2*P-1:0] read_offset_unused;
-  pc_range_decoder #(.SCALE_BITS(SCALE_BITS), .STREAMS(STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
+  pc_range_decoder #(
+      .SCALE_BITS(PC_SCALE_BITS), .STREAMS(PC_STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || load), .in_ready(locate_ready), .in_stream(at_stream),
       .in_operation(!interval_valid ? 2'd2 : interval_take ? 2'd1 : 2'd0), .in_start(interval_start),
       .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid),
@@ -88,16 +89,16 @@ module pc_decoders #(
   logic took_symbol;
   always_comb begin
     took_symbol = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       in_ready[s] = draining[s] || (begun[s] && !ended[s] && have[2*s+:2] != 2'(BYTES));
-      if (STREAM_BITS'(s) == took_stream) took_symbol = took && loaded[s];
+      if (PC_STREAM_BITS'(s) == took_stream) took_symbol = took && loaded[s];
     end
   end
   assign coded_valid = took_symbol;
   assign coded_stream = took_stream;
   always_ff @(posedge clk) begin
     bad_lane <= start ? 1'b0 : bad_lane;
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       if (in_valid[s] && in_ready[s]) begin
         if (in_last[s]) begin
           ended[s] <= 1'b1;
@@ -109,7 +110,7 @@ module pc_decoders #(
         end
       end
       if (load && load_now[s]) loading[s] <= 1'b1;
-      if (took && STREAM_BITS'(s) == took_stream) begin
+      if (took && PC_STREAM_BITS'(s) == took_stream) begin
         window[s*P+:P] <= window[s*P+:P] << {took_used, 3'd0};
         if (took_used > have[2*s+:2]) begin
           have[2*s+:2] <= '0;

@@ -7,14 +7,14 @@ module pc_drain (
     input logic rst,
     input logic start,
     input logic [3:0] job,
-    input logic [STREAMS*32-1:0] records,
-    input logic [STREAMS-1:0] in_valid,
-    output logic [STREAMS-1:0] in_ready,
-    input logic [STREAMS-1:0] in_last,
+    input logic [PC_STREAMS*32-1:0] records,
+    input logic [PC_STREAMS-1:0] in_valid,
+    output logic [PC_STREAMS-1:0] in_ready,
+    input logic [PC_STREAMS-1:0] in_last,
     output logic busy
 );
   logic [3:0] job_now;
-  logic [STREAM_BITS-1:0] stream;
+  logic [PC_STREAM_BITS-1:0] stream;
   logic [31:0] left, here;
   logic counts;  // how many packets the stream has is read now
   logic some, last;
@@ -23,8 +23,8 @@ module pc_drain (
     some = 1'b0;
     last = 1'b0;
     in_ready = '0;
-    for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == stream) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
+      if (PC_STREAM_BITS'(s) == stream) begin
         here = records[32*s+:32];
         some = in_valid[s];
         last = in_last[s];
@@ -46,7 +46,7 @@ module pc_drain (
     end else if (busy) begin
       counts <= 1'b1;
       stream <= stream + 1'b1;
-      if (stream == STREAM_BITS'(STREAMS - 1)) busy <= 1'b0;
+      if (stream == PC_STREAM_BITS'(PC_STREAMS - 1)) busy <= 1'b0;
     end
     if (start) begin
       busy <= 1'b1;

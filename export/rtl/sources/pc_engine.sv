@@ -6,22 +6,22 @@
 //          info_place: a word of the info registers; info_word: what it says.
 `include "pc_types.svh"
 module pc_engine #(
-    localparam int STATE_ROWS = STREAMS * ROWS,
-    localparam int ROW_WIDTH = LANES * STATE_BITS
+    localparam int STATE_ROWS = PC_STREAMS * PC_ROWS,
+    localparam int ROW_WIDTH = PC_LANES * PC_STATE_BITS
 ) (
     input logic clk,
     input logic rst,
     input logic start,
     input logic [3:0] job,
-    input logic [STREAMS*32-1:0] records,
-    input logic [STREAMS-1:0] in_valid,
-    output logic [STREAMS-1:0] in_ready,
-    input logic [STREAMS*32-1:0] in_data,
-    input logic [STREAMS-1:0] in_last,
-    output logic [STREAMS-1:0] out_valid,
-    input logic [STREAMS-1:0] out_ready,
-    output logic [STREAMS*32-1:0] out_data,
-    output logic [STREAMS-1:0] out_last,
+    input logic [PC_STREAMS*32-1:0] records,
+    input logic [PC_STREAMS-1:0] in_valid,
+    output logic [PC_STREAMS-1:0] in_ready,
+    input logic [PC_STREAMS*32-1:0] in_data,
+    input logic [PC_STREAMS-1:0] in_last,
+    output logic [PC_STREAMS-1:0] out_valid,
+    input logic [PC_STREAMS-1:0] out_ready,
+    output logic [PC_STREAMS*32-1:0] out_data,
+    output logic [PC_STREAMS-1:0] out_last,
     output logic busy,
     output logic [31:0] status,
     output logic [63:0] cycles,
@@ -42,8 +42,8 @@ module pc_engine #(
   logic codes_now, decodes_now;
   wire codes = HAS_CODE != 0 && (HAS_LIKELIHOOD == 0 || codes_now);
   wire decodes = HAS_SEARCH != 0 && (HAS_ENCODE + HAS_LIKELIHOOD == 0 || decodes_now);
-  logic [STREAMS-1:0] opens;
-  always_comb for (int s = 0; s < STREAMS; s = s + 1) opens[s] = records[32*s+:32] != '0;
+  logic [PC_STREAMS-1:0] opens;
+  always_comb for (int s = 0; s < PC_STREAMS; s = s + 1) opens[s] = records[32*s+:32] != '0;
 
   // ---- the circuit, which a reloadable engine takes on stream 0
   logic loads, load_busy, load_in_ready, load_out_valid, load_out_last, drain_busy;
@@ -53,9 +53,9 @@ module pc_engine #(
   logic [SECTIONS*SECTION_MOST-1:0] load_got;
   logic [STEP_BITS-1:0] code_start;
   logic [VARIABLE_BITS-1:0] last_variable;
-  logic [SCALE_BITS-1:0] floors;
+  logic [PC_SCALE_BITS-1:0] floors;
   logic [LIFT_BITS-1:0] lift;  // bits by which weights are larger than the circuit's
-  logic [STREAMS-1:0] drain_ready;
+  logic [PC_STREAMS-1:0] drain_ready;
   if (RELOAD != 0) begin : g_reload
     pc_loader loader (
         .clk(clk), .rst(rst), .load(start && job == JOB_LOAD), .read(start && job == JOB_READ && loaded),
@@ -77,7 +77,7 @@ module pc_engine #(
     assign loaded = 1'b1;
     assign code_start = STEP_BITS'(CODE_START);
     assign last_variable = VARIABLE_BITS'(VARIABLES - 1);
-    assign floors = SCALE_BITS'(FLOOR);
+    assign floors = PC_SCALE_BITS'(FLOOR);
     assign lift = '0;
   end
   always_comb begin
@@ -87,21 +87,21 @@ module pc_engine #(
   end
 
   // ---- scheduler and what it reads
-  logic [STREAMS-1:0] ready, coded, room, done, side, lane_ends;
-  logic [2*STREAMS-1:0] more;  // records that are not done: of each stream, some; more than one
+  logic [PC_STREAMS-1:0] ready, coded, room, done, side, lane_ends;
+  logic [2*PC_STREAMS-1:0] more;  // records that are not done: of each stream, some; more than one
   logic [STEP_BITS-1:0] step_address;
   logic [STEP_WIDTH-1:0] step_data;
   pc_memory #(.WORDS(STEPS), .WIDTH(STEP_WIDTH), .FILE("steps.hex")) step_memory (
       .clk(clk), .address(step_address), .data(step_data), .loads(loads), .load_at(load_at),
       .load_put(load_put[SECTION_STEPS]), .load_word(load_word[STEP_WIDTH-1:0]));
-  logic [STREAM_BITS+SLOT_BITS-1:0] a_slot, b_slot;
+  logic [PC_STREAM_BITS+SLOT_BITS-1:0] a_slot, b_slot;
   logic signed [31:0] a_exponent, b_exponent;
   logic [2:0] task_valid, task_taken;
   task_t task_out;
   logic result_valid, scheduler_idle;
-  logic [STREAM_BITS-1:0] result_stream;
-  logic [STREAMS-1:0] record_done;
-  logic [STATE_BITS-1:0] result_mantissa;
+  logic [PC_STREAM_BITS-1:0] result_stream;
+  logic [PC_STREAMS-1:0] record_done;
+  logic [PC_STATE_BITS-1:0] result_mantissa;
   logic [31:0] result_exponent;
   pc_scheduler scheduler (
       .clk(clk), .rst(rst), .start(works), .code(!starts_likelihood), .code_start(code_start), .records(records),
@@ -127,7 +127,7 @@ module pc_engine #(
     task_taken <= rst ? '0 : {table_some && table_take, vector_some && vector_take, mix_some && mix_take};
 
   // ---- rows and exponents
-  logic [STREAM_BITS-1:0] write_stream;
+  logic [PC_STREAM_BITS-1:0] write_stream;
   logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
   logic [ROW_WIDTH-1:0] data_0, data_1, write_data;
   logic write, vector_ask, table_read;
@@ -138,18 +138,18 @@ module pc_engine #(
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
   logic [31:0] exponent;
-  pc_row_memory #(.ROWS(2 ** (STREAM_BITS + SLOT_BITS)), .ROW_BITS(32)) exponent_memory (
+  pc_row_memory #(.ROWS(2 ** (PC_STREAM_BITS + SLOT_BITS)), .ROW_BITS(32)) exponent_memory (
       .clk(clk), .write(write_exponent), .write_row({write_stream, write_slot}), .write_data(exponent),
       .read_0(a_slot), .data_0(a_exponent), .read_1(b_slot), .data_1(b_exponent));
 
   // ---- units
   logic [TILE_BITS-1:0] tile_address;
-  logic [MACS*(WEIGHT_BITS+1)-1:0] tile_data;
-  pc_memory #(.WORDS(TILES), .WIDTH(MACS * (WEIGHT_BITS + 1)), .FILE("weights.hex")) weight_memory (
+  logic [MACS*(PC_WEIGHT_BITS+1)-1:0] tile_data;
+  pc_memory #(.WORDS(TILES), .WIDTH(MACS * (PC_WEIGHT_BITS + 1)), .FILE("weights.hex")) weight_memory (
       .clk(clk), .address(tile_address), .data(tile_data), .loads(loads), .load_at(load_at),
-      .load_put(load_put[SECTION_WEIGHTS]), .load_word(load_word[MACS * (WEIGHT_BITS + 1)-1:0]));
+      .load_put(load_put[SECTION_WEIGHTS]), .load_word(load_word[MACS * (PC_WEIGHT_BITS + 1)-1:0]));
   logic [2:0] reserve, free, row_valid, row_last, ask, grant, written, written_exponent, writer_done;
-  logic [LANES*MIX_BITS-1:0] mix_rows;
+  logic [PC_LANES*MIX_BITS-1:0] mix_rows;
   meta_t mix_meta, vector_meta, table_meta;
   pc_mix_unit mix (
       .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_address(mix_row),
@@ -161,7 +161,7 @@ module pc_engine #(
   pc_memory #(.WORDS(LISTS), .WIDTH(LIST_WIDTH), .FILE("lists.hex")) list_memory (
       .clk(clk), .address(list_address), .data(list_data), .loads(loads), .load_at(load_at),
       .load_put(load_put[SECTION_LISTS]), .load_word(load_word[LIST_WIDTH-1:0]));
-  logic [LANES*VECTOR_BITS-1:0] vector_rows;
+  logic [PC_LANES*PC_VECTOR_BITS-1:0] vector_rows;
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
       .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
@@ -171,7 +171,7 @@ module pc_engine #(
       .result_exponent(result_exponent));
   logic pass_valid, pass_ready, bad;
   pass_t pass;
-  logic [STREAM_BITS-1:0] symbol_stream;
+  logic [PC_STREAM_BITS-1:0] symbol_stream;
   logic symbol_read, symbol_side;
   logic [VARIABLE_BITS-1:0] symbol_variable, variable_address;
   logic [SYMBOL_BITS-1:0] symbol_data;
@@ -182,8 +182,8 @@ module pc_engine #(
   logic [TABLE_LANES*(NUMBER_BITS+1)-1:0] leaf_data;
   logic [TABLE_LANES*EVEN_BITS-1:0] even_address;
   logic [TABLE_LANES*ODD_BITS-1:0] odd_address;
-  logic [TABLE_LANES*(LEAF_BITS+1)-1:0] even_data, odd_data;
-  logic [LANES*COUNT_BITS-1:0] table_rows;
+  logic [TABLE_LANES*(PC_LEAF_BITS+1)-1:0] even_data, odd_data;
+  logic [PC_LANES*PC_COUNT_BITS-1:0] table_rows;
   logic weighed_valid;
   weighed_t weighed;
   pc_table_unit tables (
@@ -207,10 +207,10 @@ module pc_engine #(
       .load_put(load_put[SECTION_LEAVES]), .load_word(load_word[TABLE_LANES * (NUMBER_BITS + 1)-1:0]));
   pc_table_memory #(.WORDS(EVENS), .FILE("even.hex")) evens (
       .clk(clk), .address(even_address), .data(even_data), .loads(loads), .load_at(load_at),
-      .load_put(load_put[SECTION_EVEN]), .load_word(load_word[LEAF_BITS:0]));
+      .load_put(load_put[SECTION_EVEN]), .load_word(load_word[PC_LEAF_BITS:0]));
   pc_table_memory #(.WORDS(ODDS), .FILE("odd.hex")) odds (
       .clk(clk), .address(odd_address), .data(odd_data), .loads(loads), .load_at(load_at),
-      .load_put(load_put[SECTION_ODD]), .load_word(load_word[LEAF_BITS:0]));
+      .load_put(load_put[SECTION_ODD]), .load_word(load_word[PC_LEAF_BITS:0]));
 
   // what a loader reads
   localparam int MOST = SECTION_MOST;
@@ -218,13 +218,13 @@ module pc_engine #(
   assign load_got[SECTION_WEIGHTS*MOST+:MOST] = MOST'(tile_data);
   assign load_got[SECTION_LISTS*MOST+:MOST] = MOST'(list_data);
   assign load_got[SECTION_LEAVES*MOST+:MOST] = MOST'(leaf_data);
-  assign load_got[SECTION_EVEN*MOST+:MOST] = MOST'(even_data[LEAF_BITS:0]);
-  assign load_got[SECTION_ODD*MOST+:MOST] = MOST'(odd_data[LEAF_BITS:0]);
+  assign load_got[SECTION_EVEN*MOST+:MOST] = MOST'(even_data[PC_LEAF_BITS:0]);
+  assign load_got[SECTION_ODD*MOST+:MOST] = MOST'(odd_data[PC_LEAF_BITS:0]);
   assign load_got[SECTION_VARIABLES*MOST+:MOST] = MOST'(variable_data);
   assign load_got[SECTION_TAILS*MOST+:MOST] = MOST'(tail_data);
 
   // ---- writers, one row a cycle
-  logic [3*STREAM_BITS-1:0] writer_stream, done_stream;
+  logic [3*PC_STREAM_BITS-1:0] writer_stream, done_stream;
   logic [3*ROW_ADDRESS_BITS-1:0] writer_row;
   logic [3*ROW_WIDTH-1:0] writer_data;
   logic [3*SLOT_BITS-1:0] writer_slot;
@@ -233,29 +233,31 @@ module pc_engine #(
   pc_writer #(.WIDTH(MIX_BITS)) mix_writer (
       .clk(clk), .rst(rst), .reserve(reserve[0]), .free(free[0]), .in_valid(row_valid[0]), .in_last(row_last[0]),
       .in_row(mix_rows), .in_meta(mix_meta), .ask(ask[0]), .grant(grant[0]), .write(written[0]),
-      .write_stream(writer_stream[0+:STREAM_BITS]), .write_row(writer_row[0+:ROW_ADDRESS_BITS]),
+      .write_stream(writer_stream[0+:PC_STREAM_BITS]), .write_row(writer_row[0+:ROW_ADDRESS_BITS]),
       .write_data(writer_data[0+:ROW_WIDTH]), .write_exponent(written_exponent[0]),
       .write_slot(writer_slot[0+:SLOT_BITS]), .exponent(writer_exponent[0+:32]), .done(writer_done[0]),
-      .done_stream(done_stream[0+:STREAM_BITS]));
-  pc_writer #(.WIDTH(VECTOR_BITS)) vector_writer (
+      .done_stream(done_stream[0+:PC_STREAM_BITS]));
+  pc_writer #(.WIDTH(PC_VECTOR_BITS)) vector_writer (
       .clk(clk), .rst(rst), .reserve(reserve[1]), .free(free[1]), .in_valid(row_valid[1]), .in_last(row_last[1]),
       .in_row(vector_rows), .in_meta(vector_meta), .ask(ask[1]), .grant(grant[1]), .write(written[1]),
-      .write_stream(writer_stream[STREAM_BITS+:STREAM_BITS]),
+      .write_stream(writer_stream[PC_STREAM_BITS+:PC_STREAM_BITS]),
       .write_row(writer_row[ROW_ADDRESS_BITS+:ROW_ADDRESS_BITS]), .write_data(writer_data[ROW_WIDTH+:ROW_WIDTH]),
       .write_exponent(written_exponent[1]), .write_slot(writer_slot[SLOT_BITS+:SLOT_BITS]),
-      .exponent(writer_exponent[32+:32]), .done(writer_done[1]), .done_stream(done_stream[STREAM_BITS+:STREAM_BITS]));
-  pc_writer #(.WIDTH(COUNT_BITS)) table_writer (
+      .exponent(writer_exponent[32+:32]), .done(writer_done[1]),
+      .done_stream(done_stream[PC_STREAM_BITS+:PC_STREAM_BITS]));
+  pc_writer #(.WIDTH(PC_COUNT_BITS)) table_writer (
       .clk(clk), .rst(rst), .reserve(reserve[2]), .free(free[2]), .in_valid(row_valid[2]), .in_last(row_last[2]),
       .in_row(table_rows), .in_meta(table_meta), .ask(ask[2]), .grant(grant[2]), .write(written[2]),
-      .write_stream(writer_stream[2*STREAM_BITS+:STREAM_BITS]),
+      .write_stream(writer_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]),
       .write_row(writer_row[2*ROW_ADDRESS_BITS+:ROW_ADDRESS_BITS]), .write_data(writer_data[2*ROW_WIDTH+:ROW_WIDTH]),
       .write_exponent(written_exponent[2]), .write_slot(writer_slot[2*SLOT_BITS+:SLOT_BITS]),
-      .exponent(writer_exponent[64+:32]), .done(writer_done[2]), .done_stream(done_stream[2*STREAM_BITS+:STREAM_BITS]));
+      .exponent(writer_exponent[64+:32]), .done(writer_done[2]),
+      .done_stream(done_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]));
   logic [1:0] writer;
   always_comb begin
     writer = written[0] ? 2'd0 : written[1] ? 2'd1 : 2'd2;
     write = written != '0;
-    write_stream = writer_stream[writer*STREAM_BITS+:STREAM_BITS];
+    write_stream = writer_stream[writer*PC_STREAM_BITS+:PC_STREAM_BITS];
     write_row = writer_row[writer*ROW_ADDRESS_BITS+:ROW_ADDRESS_BITS];
     write_data = writer_data[writer*ROW_WIDTH+:ROW_WIDTH];
     write_exponent = written_exponent != '0;
@@ -263,23 +265,24 @@ module pc_engine #(
     exponent = writer_exponent[writer*32+:32];
   end
   logic interval_done;
-  logic [STREAM_BITS-1:0] interval_stream;
+  logic [PC_STREAM_BITS-1:0] interval_stream;
   always_comb begin
     done = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (write && writer_done != '0 && STREAM_BITS'(s) == done_stream[writer*STREAM_BITS+:STREAM_BITS]) done[s] = 1'b1;
-      if (interval_done && STREAM_BITS'(s) == interval_stream) done[s] = 1'b1;
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
+      if (write && writer_done != '0 && PC_STREAM_BITS'(s) == done_stream[writer*PC_STREAM_BITS+:PC_STREAM_BITS])
+        done[s] = 1'b1;
+      if (interval_done && PC_STREAM_BITS'(s) == interval_stream) done[s] = 1'b1;
     end
   end
 
   // ---- symbols
-  logic [STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
-  logic [STREAMS*32-1:0] symbols_out;
+  logic [PC_STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
+  logic [PC_STREAMS*32-1:0] symbols_out;
   logic symbols_empty, frame, found;
-  logic [STREAMS-1:0] dropping;
+  logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
   wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
-  logic [STREAM_BITS-1:0] found_stream;
+  logic [PC_STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   pc_symbols symbols (
@@ -295,8 +298,8 @@ module pc_engine #(
   // ---- the coder, and passes through the tables that a decoder asks for
   logic coder_asks, coder_takes;
   pass_t coder_pass, step_pass;
-  logic [STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
-  logic [STREAMS*8-1:0] coder_out;
+  logic [PC_STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
+  logic [PC_STREAMS*8-1:0] coder_out;
   logic coder_idle, searches;
   wire is_interval = table_task.step.kind == KIND_INTERVAL;
   assign step_pass.probe = 1'b0;
@@ -334,16 +337,16 @@ module pc_engine #(
   end
   assign ready = symbols_ready & coder_ready;
   assign in_ready = decodes ? coder_in_ready | drain_ready
-      : takes_records ? symbols_in_ready | drain_ready : STREAMS'(load_in_ready) | drain_ready;
+      : takes_records ? symbols_in_ready | drain_ready : PC_STREAMS'(load_in_ready) | drain_ready;
 
   // ---- likelihoods: two words a record; scores: one, which takes the second one's place
-  logic [STREAMS-1:0] result_waits, result_half, result_ready;
+  logic [PC_STREAMS-1:0] result_waits, result_half, result_ready;
   logic scored;
-  logic [STREAM_BITS-1:0] score_stream;
+  logic [PC_STREAM_BITS-1:0] score_stream;
   logic [31:0] score;
   wire scores = HAS_SCORE != 0 && job_now == JOB_SCORE;
   if (HAS_SCORE != 0) begin : g_score
-    pc_score #(.STATE_BITS(STATE_BITS), .TAG_BITS(STREAM_BITS)) scorer (
+    pc_score #(.STATE_BITS(PC_STATE_BITS), .TAG_BITS(PC_STREAM_BITS)) scorer (
         .clk(clk), .rst(rst || start), .in_valid(result_valid && scores), .in_tag(result_stream),
         .in_mantissa(result_mantissa), .in_exponent(result_exponent), .out_valid(scored), .out_tag(score_stream),
         .out_score(score));
@@ -352,18 +355,18 @@ module pc_engine #(
     assign score_stream = '0;
     assign score = '0;
   end
-  logic [STREAMS*STATE_BITS-1:0] mantissas;
-  logic [STREAMS*32-1:0] exponents;
+  logic [PC_STREAMS*PC_STATE_BITS-1:0] mantissas;
+  logic [PC_STREAMS*32-1:0] exponents;
   assign room = ~result_waits & coder_room;
   always_ff @(posedge clk) begin
-    for (int s = 0; s < STREAMS; s = s + 1) begin
-      if (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
+      if (HAS_LIKELIHOOD != 0 && result_valid && PC_STREAM_BITS'(s) == result_stream) begin
         result_waits[s] <= 1'b1;
         result_ready[s] <= 1'b0;
-        mantissas[s*STATE_BITS+:STATE_BITS] <= result_mantissa;
+        mantissas[s*PC_STATE_BITS+:PC_STATE_BITS] <= result_mantissa;
         exponents[s*32+:32] <= result_exponent;
       end
-      if (scored && STREAM_BITS'(s) == score_stream) begin
+      if (scored && PC_STREAM_BITS'(s) == score_stream) begin
         result_ready[s] <= 1'b1;
         result_half[s] <= 1'b1;
         exponents[s*32+:32] <= score;
@@ -378,14 +381,14 @@ module pc_engine #(
       result_half <= '0;
     end
   end
-  for (genvar s = 0; s < STREAMS; ++s) begin : g_out
+  for (genvar s = 0; s < PC_STREAMS; ++s) begin : g_out
     wire image = RELOAD != 0 && s == 0 && load_out_valid;
     assign out_valid[s] = image || (decodes ? symbols_out_valid[s] : codes ? coder_out_valid[s]
         : result_waits[s] && (!scores || result_ready[s]));
     assign out_last[s] = image ? load_out_last
         : decodes ? symbols_out_last[s] : codes ? coder_out_last[s] : result_half[s];
     assign out_data[s*32+:32] = image ? load_out : decodes ? symbols_out[s*32+:32] : codes ? 32'(coder_out[s*8+:8])
-        : result_half[s] ? exponents[s*32+:32] : 32'(mantissas[s*STATE_BITS+:STATE_BITS]);
+        : result_half[s] ? exponents[s*32+:32] : 32'(mantissas[s*PC_STATE_BITS+:PC_STATE_BITS]);
   end
 
   // ---- the job

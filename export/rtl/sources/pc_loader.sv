@@ -37,7 +37,7 @@ module pc_loader #(
     output logic loaded,
     output logic [STEP_BITS-1:0] code_start,
     output logic [VARIABLE_BITS-1:0] last_variable,
-    output logic [SCALE_BITS-1:0] floors,
+    output logic [PC_SCALE_BITS-1:0] floors,
     output logic [LIFT_BITS-1:0] lift,
     input logic [5:0] info_place,
     output logic [31:0] info_word
@@ -134,7 +134,7 @@ module pc_loader #(
           if (in_data == '0) bad_image <= 1'b1;
         end
         if (place == 5'(IMAGE_NESTED)) lift <= LIFT_BITS'(in_data);
-        if (place == 5'(IMAGE_FLOOR)) floors <= SCALE_BITS'(in_data);
+        if (place == 5'(IMAGE_FLOOR)) floors <= PC_SCALE_BITS'(in_data);
         if (place == 5'(IMAGE_WORDS + DIGEST_WORDS - 1)) begin
           place <= '0;
           state <= COUNTS;

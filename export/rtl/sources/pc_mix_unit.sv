@@ -1,19 +1,19 @@
-// pc_mix_unit: UP and DOWN by tiles of weights, TILE_ROWS rows of LANES columns a cycle (docs/rtl.md, Mixing).
+// pc_mix_unit: UP and DOWN by tiles of weights, TILE_ROWS rows of PC_LANES columns a cycle (docs/rtl.md, Mixing).
 //
 // UP: a tile's rows are targets and its columns sources; DOWN, the other way round, of the same tile. Tiles of the last
-// source end a sum; TILE_ROWS sums UP, LANES sums DOWN. Beats: UP blocks * a_rows, DOWN rows * blocks.
+// source end a sum; TILE_ROWS sums UP, PC_LANES sums DOWN. Beats: UP blocks * a_rows, DOWN rows * blocks.
 //
 // Ports    task_*: a step; it is taken when task_ready. row_address and tile_address ask, data comes 2 cycles later.
 //          lift: bits by which weights are larger than the circuit's.
 //          out_*: rows of accumulators for the writer, whose slot is reserved with `reserve`.
 // Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
-// Latency  from a tile's address to its sum: 6 + ceil(log2 max(LANES, TILE_ROWS)), then 2 to out.
+// Latency  from a tile's address to its sum: 6 + ceil(log2 max(PC_LANES, TILE_ROWS)), then 2 to out.
 `include "pc_types.svh"
 module pc_mix_unit #(
-    localparam int WEIGHT = WEIGHT_BITS + 1,
-    localparam int PRODUCT_BITS = WEIGHT + STATE_BITS,
-    localparam int LEVELS = $clog2(LANES > TILE_ROWS ? LANES : TILE_ROWS),
-    localparam int GROUPS = LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
+    localparam int WEIGHT = PC_WEIGHT_BITS + 1,
+    localparam int PRODUCT_BITS = WEIGHT + PC_STATE_BITS,
+    localparam int LEVELS = $clog2(PC_LANES > TILE_ROWS ? PC_LANES : TILE_ROWS),
+    localparam int GROUPS = PC_LANES / TILE_ROWS,  // UP: groups of sums a row; DOWN: parts of a row of sources
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1
 ) (
     input logic clk,
@@ -22,7 +22,7 @@ module pc_mix_unit #(
     output logic task_ready,
     input task_t task_in,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
-    input logic [LANES*STATE_BITS-1:0] row_data,
+    input logic [PC_LANES*PC_STATE_BITS-1:0] row_data,
     output logic [TILE_BITS-1:0] tile_address,
     input logic [MACS*WEIGHT-1:0] tile_data,
     input logic [LIFT_BITS-1:0] lift,
@@ -30,14 +30,14 @@ module pc_mix_unit #(
     input logic free,
     output logic out_valid,
     output logic out_last,
-    output logic [LANES*MIX_BITS-1:0] out_row,
+    output logic [PC_LANES*MIX_BITS-1:0] out_row,
     output meta_t out_meta
 );
   // ---- which tile
   task_t now;
   logic busy;
   logic [BLOCK_BITS-1:0] block;   // of TILE_ROWS rows of the matrix
-  logic [ROW_COUNT_BITS-1:0] column;  // of LANES columns
+  logic [ROW_COUNT_BITS-1:0] column;  // of PC_LANES columns
   logic [GROUP_BITS-1:0] group;
   logic [ROW_ADDRESS_BITS-1:0] source;
   logic [TILE_BITS-1:0] tile;
@@ -134,19 +134,19 @@ module pc_mix_unit #(
   );
 
   // ---- operands: a source for every weight
-  logic [MACS*STATE_BITS-1:0] operand;
+  logic [MACS*PC_STATE_BITS-1:0] operand;
   logic [MACS*WEIGHT-1:0] weight;
   logic [MACS-1:0] some;  // the source's mantissa is not 0
-  wire [TILE_ROWS*STATE_BITS-1:0] part = (TILE_ROWS * STATE_BITS)'(
-      row_data >> (GROUPS > 1 ? 32'(beat_2.group) * (TILE_ROWS * STATE_BITS) : 0));
+  wire [TILE_ROWS*PC_STATE_BITS-1:0] part = (TILE_ROWS * PC_STATE_BITS)'(
+      row_data >> (GROUPS > 1 ? 32'(beat_2.group) * (TILE_ROWS * PC_STATE_BITS) : 0));
   for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_row
-    for (genvar c = 0; c < LANES; ++c) begin : g_column
-      localparam int AT = r * LANES + c;
-      wire [STATE_BITS-1:0] mantissa =
-          beat_2.up ? row_data[c*STATE_BITS+:STATE_BITS] : part[r*STATE_BITS+:STATE_BITS];
+    for (genvar c = 0; c < PC_LANES; ++c) begin : g_column
+      localparam int AT = r * PC_LANES + c;
+      wire [PC_STATE_BITS-1:0] mantissa =
+          beat_2.up ? row_data[c*PC_STATE_BITS+:PC_STATE_BITS] : part[r*PC_STATE_BITS+:PC_STATE_BITS];
       always_ff @(posedge clk) begin
-        operand[AT*STATE_BITS+:STATE_BITS] <=
-            beat_2.keep && mantissa == STATE_BITS'(1) ? '0 : mantissa;
+        operand[AT*PC_STATE_BITS+:PC_STATE_BITS] <=
+            beat_2.keep && mantissa == PC_STATE_BITS'(1) ? '0 : mantissa;
         some[AT] <= mantissa != '0;
       end
     end
@@ -158,7 +158,7 @@ module pc_mix_unit #(
   logic [MACS-1:0] possible;
   for (genvar at = 0; at < MACS; ++at) begin : g_product
     wire [WEIGHT-1:0] w = weight[at*WEIGHT+:WEIGHT];
-    wire [STATE_BITS-1:0] v = operand[at*STATE_BITS+:STATE_BITS];
+    wire [PC_STATE_BITS-1:0] v = operand[at*PC_STATE_BITS+:PC_STATE_BITS];
     always_ff @(posedge clk) begin
       // a weight of 0 with a tail is 2^-4 of a weight of 1
       product[at*PRODUCT_BITS+:PRODUCT_BITS] <=
@@ -166,31 +166,31 @@ module pc_mix_unit #(
       possible[at] <= some[at] && (beat_3.tail || w != '0);
     end
   end
-  localparam int UP_BITS = PRODUCT_BITS + $clog2(LANES);
+  localparam int UP_BITS = PRODUCT_BITS + $clog2(PC_LANES);
   localparam int DOWN_BITS = PRODUCT_BITS + $clog2(TILE_ROWS);
-  logic [LANES*MIX_BITS-1:0] sums_up, sums_down;
-  logic [LANES-1:0] ways_up, ways_down;
-  for (genvar r = 0; r < LANES; ++r) begin : g_up
+  logic [PC_LANES*MIX_BITS-1:0] sums_up, sums_down;
+  logic [PC_LANES-1:0] ways_up, ways_down;
+  for (genvar r = 0; r < PC_LANES; ++r) begin : g_up
     if (r < TILE_ROWS) begin : g_sum
       logic [UP_BITS-1:0] sum;
-      logic [LANES*PRODUCT_BITS-1:0] terms;
-      assign terms = product[r*LANES*PRODUCT_BITS+:LANES*PRODUCT_BITS];
-      pc_adder_tree #(.COUNT(LANES), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
+      logic [PC_LANES*PRODUCT_BITS-1:0] terms;
+      assign terms = product[r*PC_LANES*PRODUCT_BITS+:PC_LANES*PRODUCT_BITS];
+      pc_adder_tree #(.COUNT(PC_LANES), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
       logic [UP_BITS-1:0] late;
-      pc_delay #(.WIDTH(UP_BITS), .CYCLES(LEVELS - $clog2(LANES))) wait_ (.clk(clk), .in(sum), .out(late));
+      pc_delay #(.WIDTH(UP_BITS), .CYCLES(LEVELS - $clog2(PC_LANES))) wait_ (.clk(clk), .in(sum), .out(late));
       assign sums_up[r*MIX_BITS+:MIX_BITS] = MIX_BITS'(late);
-      pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|possible[r*LANES+:LANES]), .out(ways_up[r]));
+      pc_delay #(.WIDTH(1), .CYCLES(LEVELS)) way (.clk(clk), .in(|possible[r*PC_LANES+:PC_LANES]), .out(ways_up[r]));
     end else begin : g_none
       assign sums_up[r*MIX_BITS+:MIX_BITS] = '0;
       assign ways_up[r] = 1'b0;
     end
   end
-  for (genvar c = 0; c < LANES; ++c) begin : g_down
+  for (genvar c = 0; c < PC_LANES; ++c) begin : g_down
     logic [TILE_ROWS*PRODUCT_BITS-1:0] terms;
     logic [TILE_ROWS-1:0] ways;
     for (genvar r = 0; r < TILE_ROWS; ++r) begin : g_term
-      assign terms[r*PRODUCT_BITS+:PRODUCT_BITS] = product[(r*LANES+c)*PRODUCT_BITS+:PRODUCT_BITS];
-      assign ways[r] = possible[r*LANES+c];
+      assign terms[r*PRODUCT_BITS+:PRODUCT_BITS] = product[(r*PC_LANES+c)*PRODUCT_BITS+:PRODUCT_BITS];
+      assign ways[r] = possible[r*PC_LANES+c];
     end
     logic [DOWN_BITS-1:0] sum, late;
     pc_adder_tree #(.COUNT(TILE_ROWS), .WIDTH(PRODUCT_BITS)) tree (.clk(clk), .in(terms), .out(sum));
@@ -200,11 +200,11 @@ module pc_mix_unit #(
   end
 
   // ---- accumulators
-  logic [LANES*MIX_BITS-1:0] total;
-  logic [LANES-1:0] way;
+  logic [PC_LANES*MIX_BITS-1:0] total;
+  logic [PC_LANES-1:0] way;
   beat_t beat_a;
   logic valid_a;
-  for (genvar lane = 0; lane < LANES; ++lane) begin : g_total
+  for (genvar lane = 0; lane < PC_LANES; ++lane) begin : g_total
     wire [MIX_BITS-1:0] term = beat_s.up ? sums_up[lane*MIX_BITS+:MIX_BITS] : sums_down[lane*MIX_BITS+:MIX_BITS];
     wire step_way = beat_s.up ? ways_up[lane] : ways_down[lane];
     always_ff @(posedge clk)
@@ -219,9 +219,9 @@ module pc_mix_unit #(
   end
 
   // ---- rows: a sum of nothing that is possible is 1; UP puts groups side by side
-  logic [LANES*MIX_BITS-1:0] sums, row;
+  logic [PC_LANES*MIX_BITS-1:0] sums, row;
   always_comb begin
-    for (int lane = 0; lane < LANES; lane = lane + 1) begin
+    for (int lane = 0; lane < PC_LANES; lane = lane + 1) begin
       sums[lane*MIX_BITS+:MIX_BITS] = total[lane*MIX_BITS+:MIX_BITS];
       if (beat_a.keep && way[lane] && total[lane*MIX_BITS+:MIX_BITS] == '0)
         sums[lane*MIX_BITS+:MIX_BITS] = MIX_BITS'(1) << lift;
@@ -251,7 +251,7 @@ module pc_mix_unit #(
   assign meta.bypass = 1'b0;
   assign meta.masked = task_in.step.zeros == ZEROS_REVIVE || task_in.step.zeros == ZEROS_TAIL;
   assign meta.last = task_in.step.last;
-  assign meta.exponent = 33'(task_in.a_exponent) - 33'(WEIGHT_BITS);
+  assign meta.exponent = 33'(task_in.a_exponent) - 33'(PC_WEIGHT_BITS);
   pc_metas metas (
       .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
   );

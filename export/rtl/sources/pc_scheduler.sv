@@ -13,19 +13,19 @@
 `include "pc_types.svh"
 module pc_scheduler #(
     localparam int UNITS = 3,
-    localparam int SLOT_ADDRESS_BITS = STREAM_BITS + SLOT_BITS
+    localparam int SLOT_ADDRESS_BITS = PC_STREAM_BITS + SLOT_BITS
 ) (
     input logic clk,
     input logic rst,
     input logic start,
     input logic code,
     input logic [STEP_BITS-1:0] code_start,
-    input logic [STREAMS*32-1:0] records,
-    input logic [STREAMS-1:0] opens,
-    input logic [STREAMS-1:0] side,
-    input logic [STREAMS-1:0] ready,
-    input logic [STREAMS-1:0] coded,
-    input logic [STREAMS-1:0] room,
+    input logic [PC_STREAMS*32-1:0] records,
+    input logic [PC_STREAMS-1:0] opens,
+    input logic [PC_STREAMS-1:0] side,
+    input logic [PC_STREAMS-1:0] ready,
+    input logic [PC_STREAMS-1:0] coded,
+    input logic [PC_STREAMS-1:0] room,
     output logic [STEP_BITS-1:0] step_address,
     input logic [STEP_WIDTH-1:0] step_data,
     output logic [SLOT_ADDRESS_BITS-1:0] a_slot,
@@ -35,12 +35,12 @@ module pc_scheduler #(
     output logic [UNITS-1:0] task_valid,
     output task_t task_out,
     input logic [UNITS-1:0] task_taken,
-    input logic [STREAMS-1:0] done,
+    input logic [PC_STREAMS-1:0] done,
     input logic result_valid,
-    input logic [STREAM_BITS-1:0] result_stream,
-    output logic [STREAMS-1:0] record_done,
-    output logic [STREAMS-1:0] lane_ends,
-    output logic [2*STREAMS-1:0] more,
+    input logic [PC_STREAM_BITS-1:0] result_stream,
+    output logic [PC_STREAMS-1:0] record_done,
+    output logic [PC_STREAMS-1:0] lane_ends,
+    output logic [2*PC_STREAMS-1:0] more,
     output logic idle
 );
   localparam logic [1:0] MIX = 2'd0, VECTOR = 2'd1, TABLE = 2'd2, END = 2'd3;
@@ -54,18 +54,18 @@ module pc_scheduler #(
   endfunction
 
   logic code_now;
-  logic [STREAMS-1:0] active, have, busy, fetching, ended;
-  logic [STREAMS*2-1:0] unit;
-  logic [STREAMS-1:0] codes;  // the step is an INTERVAL
-  logic [STREAMS*STEP_BITS-1:0] place;
-  logic [STREAMS*32-1:0] left;
-  logic [STREAMS-1:0] pending;  // some are left
+  logic [PC_STREAMS-1:0] active, have, busy, fetching, ended;
+  logic [PC_STREAMS*2-1:0] unit;
+  logic [PC_STREAMS-1:0] codes;  // the step is an INTERVAL
+  logic [PC_STREAMS*STEP_BITS-1:0] place;
+  logic [PC_STREAMS*32-1:0] left;
+  logic [PC_STREAMS-1:0] pending;  // some are left
 
   // ---- fetch: one is picked, its place is read in the next cycle
   logic pick, fetch;
-  logic [STREAMS-1:0] picked, fetched_now;
-  logic [STREAM_BITS-1:0] pick_unused, fetch_stream, stream_3;
-  pc_pick #(.COUNT(STREAMS)) fetch_pick (
+  logic [PC_STREAMS-1:0] picked, fetched_now;
+  logic [PC_STREAM_BITS-1:0] pick_unused, fetch_stream, stream_3;
+  pc_pick #(.COUNT(PC_STREAMS)) fetch_pick (
       .clk(clk), .rst(rst), .ask(active & ~have & ~fetching & ~ended & ~fetched_now), .take(pick), .some(pick),
       .chosen(picked), .place(pick_unused)
   );
@@ -77,43 +77,43 @@ module pc_scheduler #(
   always_comb begin
     fetch_place = '0;
     fetch_stream = '0;
-    for (int s = 0; s < STREAMS; s = s + 1)
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
       if (fetched_now[s]) begin
         fetch_place = fetch_place | place[s*STEP_BITS+:STEP_BITS];
-        fetch_stream = fetch_stream | STREAM_BITS'(s);
+        fetch_stream = fetch_stream | PC_STREAM_BITS'(s);
       end
   end
   logic [STEP_BITS-1:0] place_1, place_3;
   logic valid_1, valid_3;
-  logic [STREAM_BITS-1:0] stream_1;
+  logic [PC_STREAM_BITS-1:0] stream_1;
   assign step_address = place_1;
   always_ff @(posedge clk) begin
     place_1 <= fetch_place;
     stream_1 <= fetch_stream;
     valid_1 <= fetch && !rst;
   end
-  pc_valid #(.WIDTH(STREAM_BITS + STEP_BITS), .CYCLES(2)) fetched (
+  pc_valid #(.WIDTH(PC_STREAM_BITS + STEP_BITS), .CYCLES(2)) fetched (
       .clk(clk), .rst(rst), .in_valid(valid_1), .in({stream_1, place_1}), .out_valid(valid_3), .out({stream_3, place_3})
   );
   step_t step_3, step_4;
   assign step_3 = step_of(step_data, place_3);
   logic valid_4;
-  logic [STREAM_BITS-1:0] stream_4;
+  logic [PC_STREAM_BITS-1:0] stream_4;
   always_ff @(posedge clk) begin
     valid_4 <= valid_3 && !rst;
     stream_4 <= stream_3;
     step_4 <= step_3;
   end
-  logic [STEP_T_BITS-1:0] steps[STREAMS];
+  logic [STEP_T_BITS-1:0] steps[PC_STREAMS];
   always_ff @(posedge clk) if (valid_4) steps[stream_4] <= step_4;
 
   // ---- issue: what may be issued but for the units' queues is known a cycle ahead, and stays so until it is issued
   logic [UNITS-1:0] free;
-  logic [STREAMS-1:0] can, issued;
-  logic [STREAMS-1:0] can_mix, can_vector, can_table, can_end;
-  wire [STREAMS-1:0] may = have & ~busy & ~issued;
+  logic [PC_STREAMS-1:0] can, issued;
+  logic [PC_STREAMS-1:0] can_mix, can_vector, can_table, can_end;
+  wire [PC_STREAMS-1:0] may = have & ~busy & ~issued;
   always_ff @(posedge clk) begin
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       can_mix[s] <= may[s] && unit[2*s+:2] == MIX;
       can_vector[s] <= may[s] && (unit[2*s+:2] == VECTOR || (unit[2*s+:2] == END && !code_now && room[s]));
       can_table[s] <= may[s] && unit[2*s+:2] == TABLE && (!codes[s] || (coded[s] && room[s]));
@@ -123,9 +123,9 @@ module pc_scheduler #(
   end
   assign can = ~issued & (can_end | (free[0] ? can_mix : '0) | (free[1] ? can_vector : '0) | (free[2] ? can_table : '0));
   logic issue_some, issue;
-  logic [STREAMS-1:0] issue_chosen;
-  logic [STREAM_BITS-1:0] place_unused, issue_stream;
-  pc_pick #(.COUNT(STREAMS)) issue_pick (
+  logic [PC_STREAMS-1:0] issue_chosen;
+  logic [PC_STREAM_BITS-1:0] place_unused, issue_stream;
+  pc_pick #(.COUNT(PC_STREAMS)) issue_pick (
       .clk(clk), .rst(rst), .ask(can), .take(issue_some), .some(issue_some), .chosen(issue_chosen),
       .place(place_unused)
   );
@@ -135,19 +135,19 @@ module pc_scheduler #(
   end
   always_comb begin
     issue_stream = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (issued[s]) issue_stream = issue_stream | STREAM_BITS'(s);
+    for (int s = 0; s < PC_STREAMS; s = s + 1) if (issued[s]) issue_stream = issue_stream | PC_STREAM_BITS'(s);
   end
   logic [1:0] issue_unit;
   always_comb begin
     issue_unit = '0;
-    for (int s = 0; s < STREAMS; s = s + 1) if (issued[s]) issue_unit = issue_unit | unit[2*s+:2];
+    for (int s = 0; s < PC_STREAMS; s = s + 1) if (issued[s]) issue_unit = issue_unit | unit[2*s+:2];
   end
   wire ends = issue && issue_unit == END && code_now;
   wire goes = issue && !ends;
   wire [1:0] goes_unit = issue_unit == END ? VECTOR : issue_unit;
   logic goes_2, goes_3, goes_4, side_4;
   logic [1:0] unit_2, unit_3, unit_4;
-  logic [STREAM_BITS-1:0] at_2, at_3, at_4;
+  logic [PC_STREAM_BITS-1:0] at_2, at_3, at_4;
   step_t do_2, do_3, do_4;
   logic [ROW_ADDRESS_BITS-1:0] base_3;
   assign a_slot = {at_2, do_2.a_slot};
@@ -172,10 +172,10 @@ module pc_scheduler #(
     do_4.b <= do_3.b + base_3;
   end
   // a constant for every stream, for yosys would take a multiplier
-  function automatic logic [ROW_ADDRESS_BITS-1:0] base_of(input logic [STREAM_BITS-1:0] stream);
+  function automatic logic [ROW_ADDRESS_BITS-1:0] base_of(input logic [PC_STREAM_BITS-1:0] stream);
     base_of = '0;
-    for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == stream) base_of = base_of | ROW_ADDRESS_BITS'(s * ROWS);
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
+      if (PC_STREAM_BITS'(s) == stream) base_of = base_of | ROW_ADDRESS_BITS'(s * PC_ROWS);
   endfunction
   assign task_out.stream = at_4;
   assign task_out.side = side_4;
@@ -194,18 +194,18 @@ module pc_scheduler #(
 
   // ---- streams
   // what is known of a stream's count is a cycle late, and a record takes more
-  logic [STREAMS-1:0] last, three, many;  // the count is 1; is at least 3; more than one are not done
+  logic [PC_STREAMS-1:0] last, three, many;  // the count is 1; is at least 3; more than one are not done
   always_comb
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       record_done[s] = (issued[s] && code_now && unit[2*s+:2] == END)
-          || (HAS_LIKELIHOOD != 0 && result_valid && STREAM_BITS'(s) == result_stream);
+          || (HAS_LIKELIHOOD != 0 && result_valid && PC_STREAM_BITS'(s) == result_stream);
       lane_ends[s] = record_done[s] && last[s];
       more[2*s+:2] = {many[s], pending[s]};
     end
   assign idle = active == '0 && pending == '0 && !start;
   always_ff @(posedge clk) begin
     if (start) code_now <= code;
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       if (start) left[32*s+:32] <= records[32*s+:32];
       else if (!active[s] && pending[s] && ready[s]) begin
         active[s] <= 1'b1;
@@ -218,7 +218,7 @@ module pc_scheduler #(
         fetching[s] <= 1'b1;
         place[s*STEP_BITS+:STEP_BITS] <= place[s*STEP_BITS+:STEP_BITS] + 1'b1;
       end
-      if (valid_4 && STREAM_BITS'(s) == stream_4) begin
+      if (valid_4 && PC_STREAM_BITS'(s) == stream_4) begin
         fetching[s] <= 1'b0;
         have[s] <= 1'b1;
         unit[2*s+:2] <= unit_of(step_4.kind);

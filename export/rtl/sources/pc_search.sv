@@ -17,28 +17,28 @@ module pc_search #(
     input logic takes,
     output pass_t pass,
     input logic cardinality_valid,
-    input logic [STREAM_BITS-1:0] cardinality_stream,
+    input logic [PC_STREAM_BITS-1:0] cardinality_stream,
     input logic [SYMBOL_BITS:0] cardinality_in,
     input logic probe_valid,
-    input logic [STREAM_BITS-1:0] probe_stream,
+    input logic [PC_STREAM_BITS-1:0] probe_stream,
     input logic probe_reached,
     output logic found,
-    output logic [STREAM_BITS-1:0] found_stream,
+    output logic [PC_STREAM_BITS-1:0] found_stream,
     output logic [VARIABLE_BITS-1:0] found_variable,
     output logic [SYMBOL_BITS-1:0] found_symbol
 );
   // ---- events, at most one a stream
-  logic [TASK_T_BITS-1:0] tasks[STREAMS];
-  logic [SYMBOL_BITS-1:0] symbols[STREAMS];
-  logic [BIT_BITS-1:0] bits[STREAMS];
-  logic [SYMBOL_BITS:0] cardinality[STREAMS];
+  logic [TASK_T_BITS-1:0] tasks[PC_STREAMS];
+  logic [SYMBOL_BITS-1:0] symbols[PC_STREAMS];
+  logic [BIT_BITS-1:0] bits[PC_STREAMS];
+  logic [SYMBOL_BITS:0] cardinality[PC_STREAMS];
   logic event_valid, event_reached, event_begins, event_take, event_ready_unused;
-  logic [STREAM_BITS-1:0] event_stream;
+  logic [PC_STREAM_BITS-1:0] event_stream;
   logic again;  // an event that goes round once more
-  logic [STREAM_BITS-1:0] again_stream;
+  logic [PC_STREAM_BITS-1:0] again_stream;
   assign search_ready = !probe_valid && !again;
-  wire [STREAM_BITS-1:0] in_stream = probe_valid ? probe_stream : again ? again_stream : search.stream;
-  pc_fifo #(.WIDTH(STREAM_BITS + 2), .DEPTH(STREAMS + 2)) events (
+  wire [PC_STREAM_BITS-1:0] in_stream = probe_valid ? probe_stream : again ? again_stream : search.stream;
+  pc_fifo #(.WIDTH(PC_STREAM_BITS + 2), .DEPTH(PC_STREAMS + 2)) events (
       .clk(clk), .rst(rst), .in_valid(probe_valid || again || search_valid), .in_ready(event_ready_unused),
       .in({!probe_valid && !again, probe_valid && probe_reached, in_stream}),
       .out_valid(event_valid), .out_ready(event_take), .out({event_begins, event_reached, event_stream}));

@@ -11,7 +11,7 @@
 //          out_*: the records of a decoder, a word a symbol.
 `include "pc_types.svh"
 module pc_symbols #(
-    localparam int PLACES = 2 * STREAMS * VARIABLES,
+    localparam int PLACES = 2 * PC_STREAMS * VARIABLES,
     localparam int PLACE_BITS = $clog2(PLACES)
 ) (
     input logic clk,
@@ -19,62 +19,62 @@ module pc_symbols #(
     input logic start,
     input logic gives,
     input logic [VARIABLE_BITS-1:0] last_variable,
-    input logic [2*STREAMS-1:0] more,
-    input logic [STREAMS-1:0] in_valid,
-    output logic [STREAMS-1:0] in_ready,
-    input logic [STREAMS*32-1:0] in_data,
-    input logic [STREAMS-1:0] in_last,
-    output logic [STREAMS-1:0] ready,
-    output logic [STREAMS-1:0] side,
-    input logic [STREAMS-1:0] record_done,
+    input logic [2*PC_STREAMS-1:0] more,
+    input logic [PC_STREAMS-1:0] in_valid,
+    output logic [PC_STREAMS-1:0] in_ready,
+    input logic [PC_STREAMS*32-1:0] in_data,
+    input logic [PC_STREAMS-1:0] in_last,
+    output logic [PC_STREAMS-1:0] ready,
+    output logic [PC_STREAMS-1:0] side,
+    input logic [PC_STREAMS-1:0] record_done,
     input logic read,
-    input logic [STREAM_BITS-1:0] read_stream,
+    input logic [PC_STREAM_BITS-1:0] read_stream,
     input logic read_side,
     input logic [VARIABLE_BITS-1:0] read_variable,
     output logic [SYMBOL_BITS-1:0] read_data,
     input logic write,
-    input logic [STREAM_BITS-1:0] write_stream,
+    input logic [PC_STREAM_BITS-1:0] write_stream,
     input logic [VARIABLE_BITS-1:0] write_variable,
     input logic [SYMBOL_BITS-1:0] write_symbol,
-    output logic [STREAMS-1:0] out_valid,
-    input logic [STREAMS-1:0] out_ready,
-    output logic [STREAMS*32-1:0] out_data,
-    output logic [STREAMS-1:0] out_last,
+    output logic [PC_STREAMS-1:0] out_valid,
+    input logic [PC_STREAMS-1:0] out_ready,
+    output logic [PC_STREAMS*32-1:0] out_data,
+    output logic [PC_STREAMS-1:0] out_last,
     output logic bad_frame,
-    output logic [STREAMS-1:0] dropping,
+    output logic [PC_STREAMS-1:0] dropping,
     output logic empty
 );
   function automatic logic [PLACE_BITS-1:0] place_of(
-      input logic [STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
+      input logic [PC_STREAM_BITS-1:0] stream, input logic side_, input logic [VARIABLE_BITS-1:0] variable);
     place_of = '0;  // a constant for every side, for yosys would take a multiplier
-    for (int s = 0; s < 2 * STREAMS; s = s + 1)
-      if ((STREAM_BITS + 1)'(s) == {stream, side_}) place_of = place_of | PLACE_BITS'(s * VARIABLES);
+    for (int s = 0; s < 2 * PC_STREAMS; s = s + 1)
+      if ((PC_STREAM_BITS + 1)'(s) == {stream, side_}) place_of = place_of | PLACE_BITS'(s * VARIABLES);
     place_of = place_of + PLACE_BITS'(variable);
   endfunction
   logic gives_later;
   wire gives_now = HAS_SEARCH != 0 && gives_later;
-  logic [STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
-  logic [STREAMS-1:0] other;  // the side that comes in or goes out
-  logic [STREAMS*VARIABLE_BITS-1:0] count;
-  logic [STREAMS-1:0] filling;
-  wire [STREAMS-1:0] full_here = (side & full_1) | (~side & full_0);
-  wire [STREAMS-1:0] full_other = (other & full_1) | (~other & full_0);
+  logic [PC_STREAMS-1:0] full_0, full_1;  // by side: symbols are in it that are not done with
+  logic [PC_STREAMS-1:0] other;  // the side that comes in or goes out
+  logic [PC_STREAMS*VARIABLE_BITS-1:0] count;
+  logic [PC_STREAMS-1:0] filling;
+  wire [PC_STREAMS-1:0] full_here = (side & full_1) | (~side & full_0);
+  wire [PC_STREAMS-1:0] full_other = (other & full_1) | (~other & full_0);
   assign ready = gives_now ? ~full_here : full_here;
   assign empty = full_0 == '0 && full_1 == '0 && out_valid == '0;
 
   // ---- records come in: one word a cycle, of one stream
   logic take;
-  logic [STREAM_BITS-1:0] in_stream;
+  logic [PC_STREAM_BITS-1:0] in_stream;
   // a record that has begun is one of those that are not done; the next one is too if none is at work, or there are more
-  logic [STREAMS-1:0] due, in_chosen, out_chosen;
-  always_comb for (int s = 0; s < STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
-  wire [STREAMS-1:0] wants =
+  logic [PC_STREAMS-1:0] due, in_chosen, out_chosen;
+  always_comb for (int s = 0; s < PC_STREAMS; s = s + 1) due[s] = more[2*s+1] || (more[2*s] && !full_here[s]);
+  wire [PC_STREAMS-1:0] wants =
       gives_now ? '0 : dropping & in_valid | ~dropping & ~full_other & due & (in_valid | filling);
   // one is picked, its word is taken in the next cycle and stored in the one behind
   logic in_some;
-  logic [STREAM_BITS-1:0] in_place;
-  logic [STREAMS-1:0] turn;
-  pc_pick #(.COUNT(STREAMS)) in_pick (
+  logic [PC_STREAM_BITS-1:0] in_place;
+  logic [PC_STREAMS-1:0] turn;
+  pc_pick #(.COUNT(PC_STREAMS)) in_pick (
       .clk(clk), .rst(rst), .ask(wants & ~turn), .take(in_some), .some(in_some), .chosen(in_chosen), .place(in_place));
   always_ff @(posedge clk) begin
     turn <= rst || start ? '0 : in_chosen;
@@ -91,7 +91,7 @@ module pc_symbols #(
     is_dropping = 1'b0;
     in_variable = '0;
     in_ready = '0;
-    for (int s = 0; s < STREAMS; s = s + 1)
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
       if (turn[s]) begin
         word = word | in_data[32*s+:32];
         word_last = word_last || in_last[s];
@@ -111,24 +111,24 @@ module pc_symbols #(
 
   // ---- records go out: at most one word of a stream under way
   logic read_out;
-  logic [STREAM_BITS-1:0] out_stream, out_stream_2;
-  logic [STREAMS-1:0] under_way;
-  wire [STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
-  pc_pick #(.COUNT(STREAMS)) out_pick (
+  logic [PC_STREAM_BITS-1:0] out_stream, out_stream_2;
+  logic [PC_STREAMS-1:0] under_way;
+  wire [PC_STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
+  pc_pick #(.COUNT(PC_STREAMS)) out_pick (
       .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .chosen(out_chosen), .place(out_stream));
   logic [VARIABLE_BITS-1:0] out_variable;
   logic out_side;
   always_comb begin
     out_variable = '0;
     out_side = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1)
-      if (STREAM_BITS'(s) == out_stream) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
+      if (PC_STREAM_BITS'(s) == out_stream) begin
         out_variable = count[s*VARIABLE_BITS+:VARIABLE_BITS];
         out_side = other[s];
       end
   end
   logic out_come, out_end_2;
-  pc_valid #(.WIDTH(STREAM_BITS + 1), .CYCLES(2)) out_late (
+  pc_valid #(.WIDTH(PC_STREAM_BITS + 1), .CYCLES(2)) out_late (
       .clk(clk), .rst(rst), .in_valid(read_out), .in({out_stream, out_variable == last_variable}), .out_valid(out_come),
       .out({out_stream_2, out_end_2}));
 
@@ -137,8 +137,8 @@ module pc_symbols #(
   logic write_side;
   always_comb begin
     write_side = 1'b0;
-    for (int s = 0; s < STREAMS; s = s + 1)
-      if (write ? STREAM_BITS'(s) == write_stream : turn[s]) write_side = write ? side[s] : other[s];
+    for (int s = 0; s < PC_STREAMS; s = s + 1)
+      if (write ? PC_STREAM_BITS'(s) == write_stream : turn[s]) write_side = write ? side[s] : other[s];
   end
   // a record is read long after its last symbol came
   logic put_1, write_1;
@@ -162,7 +162,7 @@ module pc_symbols #(
 
   always_ff @(posedge clk) begin
     if (start) gives_later <= gives;
-    for (int s = 0; s < STREAMS; s = s + 1) begin
+    for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       if (take && turn[s]) begin
         if (is_dropping) dropping[s] <= !word_last;
         else begin
@@ -181,8 +181,8 @@ module pc_symbols #(
         if (side[s]) full_1[s] <= gives_now;
         else full_0[s] <= gives_now;
       end
-      if (read_out && STREAM_BITS'(s) == out_stream) under_way[s] <= 1'b1;
-      if (out_come && STREAM_BITS'(s) == out_stream_2) begin
+      if (read_out && PC_STREAM_BITS'(s) == out_stream) under_way[s] <= 1'b1;
+      if (out_come && PC_STREAM_BITS'(s) == out_stream_2) begin
         under_way[s] <= 1'b0;
         out_valid[s] <= 1'b1;
         out_data[32*s+:32] <= 32'(read_data);

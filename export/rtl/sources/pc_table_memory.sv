@@ -5,7 +5,7 @@
 module pc_table_memory #(
     parameter  int WORDS = 2,
     parameter      FILE  = "",
-    parameter  int WIDTH = LEAF_BITS + 1,
+    parameter  int WIDTH = PC_LEAF_BITS + 1,
     localparam int ADDRESS_BITS = WORDS > 1 ? $clog2(WORDS) : 1
 ) (
     input logic clk,

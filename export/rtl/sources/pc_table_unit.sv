@@ -14,10 +14,10 @@
 //          beat to what was weighed.
 `include "pc_types.svh"
 module pc_table_unit #(
-    localparam int GROUPS = LANES / TABLE_LANES,
+    localparam int GROUPS = PC_LANES / TABLE_LANES,
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
     localparam int LANE_LEVELS = $clog2(TABLE_LANES),
-    localparam int ENTRY = LEAF_BITS + 1,
+    localparam int ENTRY = PC_LEAF_BITS + 1,
     localparam int NUMBER = NUMBER_BITS + 1
 ) (
     input logic clk,
@@ -26,7 +26,7 @@ module pc_table_unit #(
     output logic pass_ready,
     input pass_t pass_in,
     output logic symbol_read,
-    output logic [STREAM_BITS-1:0] symbol_stream,
+    output logic [PC_STREAM_BITS-1:0] symbol_stream,
     output logic symbol_side,
     output logic [VARIABLE_BITS-1:0] symbol_variable,
     input logic [SYMBOL_BITS-1:0] symbol_data,
@@ -42,12 +42,12 @@ module pc_table_unit #(
     input logic [TABLE_LANES*ENTRY-1:0] odd_data,
     output logic row_read,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
-    input logic [LANES*STATE_BITS-1:0] row_data,
+    input logic [PC_LANES*PC_STATE_BITS-1:0] row_data,
     output logic reserve,
     input logic free,
     output logic out_valid,
     output logic out_last,
-    output logic [LANES*COUNT_BITS-1:0] out_row,
+    output logic [PC_LANES*PC_COUNT_BITS-1:0] out_row,
     output meta_t out_meta,
     output logic weighed_valid,
     output weighed_t weighed,
@@ -158,11 +158,11 @@ module pc_table_unit #(
     logic row_last;
     logic tail;
     logic [GROUP_BITS-1:0] group;
-    logic [STREAM_BITS-1:0] stream;
+    logic [PC_STREAM_BITS-1:0] stream;
     logic [SYMBOL_BITS-1:0] symbol;
     logic [SYMBOL_BITS:0] cardinality;
   } beat_t;
-  localparam int BEAT_BITS = 10 + GROUP_BITS + STREAM_BITS + 2 * SYMBOL_BITS;
+  localparam int BEAT_BITS = 10 + GROUP_BITS + PC_STREAM_BITS + 2 * SYMBOL_BITS;
   beat_t b0, b2, b3, b5, b7, b8, b9, bs;
   assign b0.probe = now.probe;
   assign b0.weigh = now.weigh;
@@ -198,10 +198,10 @@ module pc_table_unit #(
   localparam int PAIR_BITS = SYMBOL_BITS > 1 ? SYMBOL_BITS - 1 : 1;
   localparam int BASE_BITS = EVEN_BITS > ODD_BITS ? EVEN_BITS : ODD_BITS;
   function automatic logic [BASE_BITS-1:0] times(
-      input logic [TABLES_BITS-1:0] tables, input logic [PAIR_BITS-1:0] pair, input logic upper);
+      input logic [TABLES_BITS-1:0] factor, input logic [PAIR_BITS-1:0] pair, input logic upper);
     times = '0;
     for (int at = 0; at < PAIR_BITS; at = at + 1)
-      if (pair[at] && (at >= PAIR_BITS / 2) == upper) times = times + (BASE_BITS'(tables) << at);
+      if (pair[at] && (at >= PAIR_BITS / 2) == upper) times = times + (BASE_BITS'(factor) << at);
   endfunction
   logic [BASE_BITS-1:0] lower_1, upper_1, pairs_2;
   logic [EVEN_BITS-1:0] even_start_2, even_base_3;
@@ -226,14 +226,15 @@ module pc_table_unit #(
   logic [TABLE_LANES-1:0] unit_3, unit_8;
   logic [TABLE_LANES*EVEN_BITS-1:0] even_at;
   logic [TABLE_LANES*ODD_BITS-1:0] odd_at;
-  logic [LANES*STATE_BITS-1:0] held_row;
-  logic [TABLE_LANES*STATE_BITS-1:0] context_3, context_8;
-  wire [LANES*STATE_BITS-1:0] row_now = b2.group == '0 ? row_data : held_row;
+  logic [PC_LANES*PC_STATE_BITS-1:0] held_row;
+  logic [TABLE_LANES*PC_STATE_BITS-1:0] context_3, context_8;
+  wire [PC_LANES*PC_STATE_BITS-1:0] row_now = b2.group == '0 ? row_data : held_row;
   always_ff @(posedge clk) begin
     if (v2 && b2.group == '0) held_row <= row_data;
-    context_3 <= (TABLE_LANES * STATE_BITS)'(row_now >> (GROUPS > 1 ? 32'(b2.group) * (TABLE_LANES * STATE_BITS) : 0));
+    context_3 <=
+        (TABLE_LANES * PC_STATE_BITS)'(row_now >> (GROUPS > 1 ? 32'(b2.group) * (TABLE_LANES * PC_STATE_BITS) : 0));
   end
-  pc_delay #(.WIDTH(TABLE_LANES*STATE_BITS), .CYCLES(5)) context_late (.clk(clk), .in(context_3), .out(context_8));
+  pc_delay #(.WIDTH(TABLE_LANES*PC_STATE_BITS), .CYCLES(5)) context_late (.clk(clk), .in(context_3), .out(context_8));
   pc_delay #(.WIDTH(TABLE_LANES), .CYCLES(5)) unit_late (.clk(clk), .in(unit_3), .out(unit_8));
   logic [3:0] tail_3, tail_8;
   always_ff @(posedge clk) begin
@@ -242,10 +243,10 @@ module pc_table_unit #(
   pc_delay #(.WIDTH(4), .CYCLES(5)) tail_late (.clk(clk), .in(tail_3), .out(tail_8));
 
   // ---- entries, products, sums
-  localparam int PRODUCT_BITS = STATE_BITS + ENTRY;
+  localparam int PRODUCT_BITS = PC_STATE_BITS + ENTRY;
   logic [TABLE_LANES*PRODUCT_BITS-1:0] low_9, high_9;
-  logic [TABLE_LANES*STATE_BITS-1:0] context_9;
-  logic [TABLE_LANES*COUNT_BITS-1:0] count_9;
+  logic [TABLE_LANES*PC_STATE_BITS-1:0] context_9;
+  logic [TABLE_LANES*PC_COUNT_BITS-1:0] count_9;
   for (genvar l = 0; l < TABLE_LANES; ++l) begin : g_lane
     logic [NUMBER_BITS-1:0] number_3;
     logic [EVEN_BITS-1:0] even_4;
@@ -261,18 +262,20 @@ module pc_table_unit #(
     wire [ENTRY-1:0] even_entry = even_data[l*ENTRY+:ENTRY];
     wire [ENTRY-1:0] odd_entry = odd_data[l*ENTRY+:ENTRY];
     logic [ENTRY-1:0] low_8, high_8;
-    wire [ENTRY-1:0] count = b8.missing ? ENTRY'(1) << LEAF_BITS : high_8 - low_8;
+    wire [ENTRY-1:0] count = b8.missing ? ENTRY'(1) << PC_LEAF_BITS : high_8 - low_8;
     always_ff @(posedge clk) begin
       low_8 <= b7.symbol[0] ? odd_entry : even_entry;
-      high_8 <= ends_7 ? ENTRY'(1) << LEAF_BITS : b7.symbol[0] ? even_entry : odd_entry;
+      high_8 <= ends_7 ? ENTRY'(1) << PC_LEAF_BITS : b7.symbol[0] ? even_entry : odd_entry;
       // lanes without a unit have a context of 0
-      low_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(low_8);
-      high_9[l*PRODUCT_BITS+:PRODUCT_BITS] <= PRODUCT_BITS'(context_8[l*STATE_BITS+:STATE_BITS]) * PRODUCT_BITS'(high_8);
-      if (!unit_8[l]) count_9[l*COUNT_BITS+:COUNT_BITS] <= '0;
+      low_9[l*PRODUCT_BITS+:PRODUCT_BITS] <=
+          PRODUCT_BITS'(context_8[l*PC_STATE_BITS+:PC_STATE_BITS]) * PRODUCT_BITS'(low_8);
+      high_9[l*PRODUCT_BITS+:PRODUCT_BITS] <=
+          PRODUCT_BITS'(context_8[l*PC_STATE_BITS+:PC_STATE_BITS]) * PRODUCT_BITS'(high_8);
+      if (!unit_8[l]) count_9[l*PC_COUNT_BITS+:PC_COUNT_BITS] <= '0;
       else if (HAS_TAILS != 0 && b8.tail)
-        count_9[l*COUNT_BITS+:COUNT_BITS] <=
-            count == '0 ? COUNT_BITS'(1) << (TAIL_BITS - 32'(tail_8)) : COUNT_BITS'(count) << TAIL_BITS;
-      else count_9[l*COUNT_BITS+:COUNT_BITS] <= COUNT_BITS'(count);
+        count_9[l*PC_COUNT_BITS+:PC_COUNT_BITS] <=
+            count == '0 ? PC_COUNT_BITS'(1) << (PC_TAIL_BITS - 32'(tail_8)) : PC_COUNT_BITS'(count) << PC_TAIL_BITS;
+      else count_9[l*PC_COUNT_BITS+:PC_COUNT_BITS] <= PC_COUNT_BITS'(count);
     end
   end
   always_ff @(posedge clk) context_9 <= context_8;
@@ -280,15 +283,15 @@ module pc_table_unit #(
   assign odd_address = odd_at;
   localparam int SUM_BITS = PRODUCT_BITS + LANE_LEVELS;
   logic [SUM_BITS-1:0] low_s, high_s;
-  logic [STATE_BITS+LANE_LEVELS-1:0] context_s;
+  logic [PC_STATE_BITS+LANE_LEVELS-1:0] context_s;
   pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(PRODUCT_BITS)) low_tree (.clk(clk), .in(low_9), .out(low_s));
   pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(PRODUCT_BITS)) high_tree (.clk(clk), .in(high_9), .out(high_s));
-  pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(STATE_BITS)) context_tree (.clk(clk), .in(context_9), .out(context_s));
+  pc_adder_tree #(.COUNT(TABLE_LANES), .WIDTH(PC_STATE_BITS)) context_tree (.clk(clk), .in(context_9), .out(context_s));
   always_ff @(posedge clk) begin
     weighed_valid <= vs && bs.weigh && bs.last && !rst;
     if (vs) begin
-      weighed.low <= (bs.first ? '0 : weighed.low) + WEIGHTED_BITS'(low_s);
-      weighed.high <= (bs.first ? '0 : weighed.high) + WEIGHTED_BITS'(high_s);
+      weighed.low <= (bs.first ? '0 : weighed.low) + PC_WEIGHTED_BITS'(low_s);
+      weighed.high <= (bs.first ? '0 : weighed.high) + PC_WEIGHTED_BITS'(high_s);
       weighed.total <= (bs.first ? '0 : weighed.total) + CONTEXT_BITS'(context_s);
     end
     weighed.probe <= bs.probe;
@@ -300,7 +303,7 @@ module pc_table_unit #(
   end
 
   // ---- rows of counts
-  localparam int GROUP_WIDTH = TABLE_LANES * COUNT_BITS;
+  localparam int GROUP_WIDTH = TABLE_LANES * PC_COUNT_BITS;
   always_ff @(posedge clk) begin
     out_valid <= v9 && b9.leaf && b9.row_last && !rst;
     out_last <= b9.last;
@@ -317,7 +320,7 @@ module pc_table_unit #(
   assign meta.bypass = 1'b0;
   assign meta.masked = pass_in.work.step.zeros == ZEROS_REVIVE;
   assign meta.last = pass_in.work.step.last;
-  assign meta.exponent = 33'(-LEAF_BITS) - (tail_in ? 33'(TAIL_BITS) : 33'd0);
+  assign meta.exponent = 33'(-PC_LEAF_BITS) - (tail_in ? 33'(PC_TAIL_BITS) : 33'd0);
   pc_metas metas (
       .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
   );

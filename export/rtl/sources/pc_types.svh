@@ -5,7 +5,7 @@
 
 // where a vector goes that a writer normalises, and how
 typedef struct packed {
-  logic [STREAM_BITS-1:0] stream;
+  logic [PC_STREAM_BITS-1:0] stream;
   logic [ROW_ADDRESS_BITS-1:0] target;
   logic [SLOT_BITS-1:0] target_slot;
   logic [1:0] zeros;
@@ -14,17 +14,17 @@ typedef struct packed {
   logic [STATE_LANE_BITS-1:0] last;
   logic signed [32:0] exponent;
 } meta_t;
-localparam int META_T_BITS = STREAM_BITS + ROW_ADDRESS_BITS + SLOT_BITS + 4 + STATE_LANE_BITS + 33;
+localparam int META_T_BITS = PC_STREAM_BITS + ROW_ADDRESS_BITS + SLOT_BITS + 4 + STATE_LANE_BITS + 33;
 
 // a step that a unit is to do
 typedef struct packed {
-  logic [STREAM_BITS-1:0] stream;
+  logic [PC_STREAM_BITS-1:0] stream;
   logic side;     // of the record's symbols
   logic signed [31:0] a_exponent;
   logic signed [31:0] b_exponent;
   step_t step;
 } task_t;
-localparam int TASK_T_BITS = STREAM_BITS + 65 + STEP_T_BITS;
+localparam int TASK_T_BITS = PC_STREAM_BITS + 65 + STEP_T_BITS;
 // one reading of a variable's leaf tables
 typedef struct packed {
   logic probe;    // a decoder's: how much lies below `symbol`
@@ -41,17 +41,17 @@ typedef struct packed {
   logic probe;
   logic beyond;   // a probe of a symbol that the variable does not have
   logic leaf;     // the pass has a LEAF too, which says when the step is done
-  logic [STREAM_BITS-1:0] stream;
+  logic [PC_STREAM_BITS-1:0] stream;
   logic [SYMBOL_BITS-1:0] symbol;
   logic [SYMBOL_BITS:0] cardinality;
   logic [CONTEXT_BITS-1:0] total;     // of the context
-  logic [WEIGHTED_BITS-1:0] low;      // weighted entries of the symbol
-  logic [WEIGHTED_BITS-1:0] high;     // and of the next one
+  logic [PC_WEIGHTED_BITS-1:0] low;      // weighted entries of the symbol
+  logic [PC_WEIGHTED_BITS-1:0] high;     // and of the next one
 } weighed_t;
 
 // entries that the vector unit accumulates: products of two mantissas, or sums like those of mixing
-localparam int VECTOR_BITS = HAS_LISTS != 0 && MIX_BITS > 2 * STATE_BITS ? MIX_BITS : 2 * STATE_BITS;
+localparam int PC_VECTOR_BITS = HAS_LISTS != 0 && MIX_BITS > 2 * PC_STATE_BITS ? MIX_BITS : 2 * PC_STATE_BITS;
 // a place in a list: last of its list, no entry, a position, and a second position or a weight
 localparam int LIST_WIDTH = 2 + POSITION_BITS + LIST_B_BITS;
-localparam int COUNT_BITS = LEAF_BITS + 1 + (HAS_TAILS != 0 ? TAIL_BITS : 0);
+localparam int PC_COUNT_BITS = PC_LEAF_BITS + 1 + (HAS_TAILS != 0 ? PC_TAIL_BITS : 0);
 `endif

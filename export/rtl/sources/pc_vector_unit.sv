@@ -9,8 +9,8 @@
 // Latency  from a grant: 2 to the row, 2 to the product, 1 to the sum.
 `include "pc_types.svh"
 module pc_vector_unit #(
-    localparam int LANE_SHIFT = $clog2(LANES),
-    localparam int COEFFICIENT_BITS = LIST_B_BITS > STATE_BITS ? LIST_B_BITS : STATE_BITS
+    localparam int LANE_SHIFT = $clog2(PC_LANES),
+    localparam int COEFFICIENT_BITS = LIST_B_BITS > PC_STATE_BITS ? LIST_B_BITS : PC_STATE_BITS
 ) (
     input logic clk,
     input logic rst,
@@ -20,7 +20,7 @@ module pc_vector_unit #(
     output logic row_ask,
     input logic row_grant,
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
-    input logic [LANES*STATE_BITS-1:0] row_data,
+    input logic [PC_LANES*PC_STATE_BITS-1:0] row_data,
     output logic [LIST_BITS-1:0] list_address,
     input logic [LIST_WIDTH-1:0] list_data,
     input logic [LIFT_BITS-1:0] lift,
@@ -28,11 +28,11 @@ module pc_vector_unit #(
     input logic free,
     output logic out_valid,
     output logic out_last,
-    output logic [LANES*VECTOR_BITS-1:0] out_row,
+    output logic [PC_LANES*PC_VECTOR_BITS-1:0] out_row,
     output meta_t out_meta,
     output logic result_valid,
-    output logic [STREAM_BITS-1:0] result_stream,
-    output logic [STATE_BITS-1:0] result_mantissa,
+    output logic [PC_STREAM_BITS-1:0] result_stream,
+    output logic [PC_STATE_BITS-1:0] result_mantissa,
     output logic [31:0] result_exponent
 );
   // ---- the step at work
@@ -78,7 +78,7 @@ module pc_vector_unit #(
   end
 
   // ---- which row
-  wire last_lane = lane == STATE_LANE_BITS'(LANES - 1);
+  wire last_lane = lane == STATE_LANE_BITS'(PC_LANES - 1);
   wire last_row = row == now.step.rows - 1'b1;
   wire whole = !paired || second;  // the entry or row has all of its reads
   wire row_whole = whole && (listed ? entry_last && last_lane : 1'b1);
@@ -146,8 +146,9 @@ module pc_vector_unit #(
   assign read_0.none = listed && entry_none;
   assign read_0.list_last = entry_last;
   assign read_0.lane = lane;
-  assign read_0.chosen = STATE_LANE_BITS'(second ? entry_b[POSITION_BITS-1:0] : entry_a) & STATE_LANE_BITS'(LANES - 1);
-  assign read_0.units = last_row ? now.step.last : STATE_LANE_BITS'(LANES - 1);
+  assign read_0.chosen =
+      STATE_LANE_BITS'(second ? entry_b[POSITION_BITS-1:0] : entry_a) & STATE_LANE_BITS'(PC_LANES - 1);
+  assign read_0.units = last_row ? now.step.last : STATE_LANE_BITS'(PC_LANES - 1);
   assign read_0.weight = entry_b;
   assign read_0.shift = !behind ? 5'd0 : away > 33'd31 ? 5'd31 : away[4:0];
   logic valid_2, valid_3, valid_4;
@@ -162,65 +163,67 @@ module pc_vector_unit #(
   );
 
   // ---- operands. Entry by entry, lane 0 multiplies
-  localparam int PRODUCT_BITS = 2 * STATE_BITS;
+  localparam int PRODUCT_BITS = 2 * PC_STATE_BITS;
   wire by_entry = HAS_LISTS != 0 && (read_2.kind == KIND_LIST || read_2.kind == KIND_GATHER);
-  wire [STATE_BITS-1:0] entry_value =
-      read_2.none ? '0 : STATE_BITS'(row_data >> (32'(read_2.chosen) * STATE_BITS));
-  logic [LANES*STATE_BITS-1:0] first, x, y;
+  wire [PC_STATE_BITS-1:0] entry_value =
+      read_2.none ? '0 : PC_STATE_BITS'(row_data >> (32'(read_2.chosen) * PC_STATE_BITS));
+  logic [PC_LANES*PC_STATE_BITS-1:0] first, x, y;
   logic [COEFFICIENT_BITS-1:0] coefficient;
   always_ff @(posedge clk) begin
-    if (valid_2 && !read_2.second) first <= by_entry ? (LANES * STATE_BITS)'(entry_value) : row_data;
-    y <= by_entry ? (LANES * STATE_BITS)'(entry_value) : row_data;
+    if (valid_2 && !read_2.second) first <= by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
+    y <= by_entry ? (PC_LANES * PC_STATE_BITS)'(entry_value) : row_data;
     x <= first;
-    coefficient <= HAS_LISTS == 0 || read_2.kind != KIND_LIST ? COEFFICIENT_BITS'(by_entry ? entry_value : row_data[STATE_BITS-1:0])
-                   : read_2.weighted ? COEFFICIENT_BITS'(read_2.weight) : COEFFICIENT_BITS'(1);
+    coefficient <= HAS_LISTS == 0 || read_2.kind != KIND_LIST
+        ? COEFFICIENT_BITS'(by_entry ? entry_value : row_data[PC_STATE_BITS-1:0])
+        : read_2.weighted ? COEFFICIENT_BITS'(read_2.weight) : COEFFICIENT_BITS'(1);
     // INIT is a product too, so that nothing stands behind the multipliers; a factor of 1 could count as none
     if (read_2.kind == KIND_INIT) begin
-      for (int l = 0; l < LANES; l = l + 1) begin
-        x[l*STATE_BITS+:STATE_BITS] <= STATE_LANE_BITS'(l) <= read_2.units ? STATE_BITS'(1) << (STATE_BITS - 2) : '0;
-        y[l*STATE_BITS+:STATE_BITS] <= STATE_BITS'(2);
+      for (int l = 0; l < PC_LANES; l = l + 1) begin
+        x[l*PC_STATE_BITS+:PC_STATE_BITS] <=
+            STATE_LANE_BITS'(l) <= read_2.units ? PC_STATE_BITS'(1) << (PC_STATE_BITS - 2) : '0;
+        y[l*PC_STATE_BITS+:PC_STATE_BITS] <= PC_STATE_BITS'(2);
       end
       coefficient <= COEFFICIENT_BITS'(2);
     end
   end
-  function automatic logic [STATE_BITS-1:0] live(input logic [STATE_BITS-1:0] mantissa, input logic keep);
-    live = keep && mantissa == STATE_BITS'(1) ? '0 : mantissa;
+  function automatic logic [PC_STATE_BITS-1:0] live(input logic [PC_STATE_BITS-1:0] mantissa, input logic keep);
+    live = keep && mantissa == PC_STATE_BITS'(1) ? '0 : mantissa;
   endfunction
-  logic [LANES*VECTOR_BITS-1:0] product;
-  logic [LANES-1:0] possible;
-  for (genvar l = 0; l < LANES; ++l) begin : g_lane
-    wire [STATE_BITS-1:0] m = y[l*STATE_BITS+:STATE_BITS];
-    wire [STATE_BITS-1:0] n = x[l*STATE_BITS+:STATE_BITS];
-    wire [STATE_BITS-1:0] shifted = m >> read_3.shift;
-    logic [VECTOR_BITS-1:0] multiplied;
+  logic [PC_LANES*PC_VECTOR_BITS-1:0] product;
+  logic [PC_LANES-1:0] possible;
+  for (genvar l = 0; l < PC_LANES; ++l) begin : g_lane
+    wire [PC_STATE_BITS-1:0] m = y[l*PC_STATE_BITS+:PC_STATE_BITS];
+    wire [PC_STATE_BITS-1:0] n = x[l*PC_STATE_BITS+:PC_STATE_BITS];
+    wire [PC_STATE_BITS-1:0] shifted = m >> read_3.shift;
+    logic [PC_VECTOR_BITS-1:0] multiplied;
     if (l == 0) begin : g_first
       // LIST: the entry that was read now times its weight; else the two that were read
       wire is_list_3 = HAS_LISTS != 0 && read_3.kind == KIND_LIST;
-      wire [STATE_BITS-1:0] left = is_list_3 ? m : n;
+      wire [PC_STATE_BITS-1:0] left = is_list_3 ? m : n;
       wire [COEFFICIENT_BITS-1:0] right =
           !is_list_3 && read_3.keep && coefficient == COEFFICIENT_BITS'(1) ? '0 : coefficient;
-      assign multiplied = VECTOR_BITS'(live(left, read_3.keep)) * VECTOR_BITS'(right);
+      assign multiplied = PC_VECTOR_BITS'(live(left, read_3.keep)) * PC_VECTOR_BITS'(right);
     end else begin : g_other
-      assign multiplied = VECTOR_BITS'(PRODUCT_BITS'(live(m, read_3.keep)) * PRODUCT_BITS'(live(n, read_3.keep)));
+      assign multiplied = PC_VECTOR_BITS'(PRODUCT_BITS'(live(m, read_3.keep)) * PRODUCT_BITS'(live(n, read_3.keep)));
     end
     always_ff @(posedge clk) begin
-      product[l*VECTOR_BITS+:VECTOR_BITS] <= HAS_ALIGN == 0 || read_3.kind != KIND_ALIGN ? multiplied
-          : VECTOR_BITS'(read_3.keep && m != '0 && shifted == '0 ? STATE_BITS'(1) : shifted);
+      product[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] <= HAS_ALIGN == 0 || read_3.kind != KIND_ALIGN ? multiplied
+          : PC_VECTOR_BITS'(read_3.keep && m != '0 && shifted == '0 ? PC_STATE_BITS'(1) : shifted);
       if (l == 0) possible[l] <= HAS_LISTS != 0 && read_3.kind == KIND_LIST ? m != '0 && coefficient != '0 : m != '0 && n != '0;
       else possible[l] <= m != '0 && n != '0;
     end
   end
 
   // ---- sums and rows
-  logic [VECTOR_BITS-1:0] sum;
+  logic [PC_VECTOR_BITS-1:0] sum;
   logic way, open;
   wire is_list = HAS_LISTS != 0 && read_4.kind == KIND_LIST;
   wire listed_4 = HAS_LISTS != 0 && (read_4.kind == KIND_LIST || read_4.kind == KIND_GATHER);
   wire tailed = read_4.kind == KIND_INIT || read_4.kind == KIND_ALIGN;
-  wire [VECTOR_BITS-1:0] sum_now = (is_list && open ? sum : '0) + product[VECTOR_BITS-1:0];
+  wire [PC_VECTOR_BITS-1:0] sum_now = (is_list && open ? sum : '0) + product[PC_VECTOR_BITS-1:0];
   wire way_now = possible[0] || (is_list && open && way);
-  wire [VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0
-      ? VECTOR_BITS'(1) << (is_list && read_4.weighted ? lift : '0) : sum_now;
+  wire [PC_VECTOR_BITS-1:0] entry_now = read_4.keep && way_now && sum_now == '0
+      ? PC_VECTOR_BITS'(1) << (is_list && read_4.weighted ? lift : '0) : sum_now;
   always_ff @(posedge clk) begin
     out_valid <= valid_4 && read_4.row_whole && read_4.kind != KIND_END && !rst;
     out_last  <= read_4.step_last;
@@ -231,19 +234,20 @@ module pc_vector_unit #(
     end
     if (rst) open <= 1'b0;
     if (valid_4 && read_4.whole)
-      for (int l = 0; l < LANES; l = l + 1) begin
+      for (int l = 0; l < PC_LANES; l = l + 1) begin
         if (listed_4) begin
-          if (STATE_LANE_BITS'(l) == read_4.lane) out_row[l*VECTOR_BITS+:VECTOR_BITS] <= entry_now;
+          if (STATE_LANE_BITS'(l) == read_4.lane) out_row[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] <= entry_now;
         end else
-          out_row[l*VECTOR_BITS+:VECTOR_BITS] <=
-              read_4.keep && !tailed && possible[l] && product[l*VECTOR_BITS+:VECTOR_BITS] == '0 ? VECTOR_BITS'(1)
-              : product[l*VECTOR_BITS+:VECTOR_BITS];
+          out_row[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] <=
+              read_4.keep && !tailed && possible[l] && product[l*PC_VECTOR_BITS+:PC_VECTOR_BITS] == '0
+                  ? PC_VECTOR_BITS'(1)
+              : product[l*PC_VECTOR_BITS+:PC_VECTOR_BITS];
       end
   end
 
   // ---- a likelihood
   logic [31:0] end_exponent;
-  logic [STREAM_BITS-1:0] end_stream;
+  logic [PC_STREAM_BITS-1:0] end_stream;
   always_ff @(posedge clk) begin
     if (begins && task_in.step.kind == KIND_END) begin
       end_exponent <= task_in.a_exponent;
@@ -252,7 +256,7 @@ module pc_vector_unit #(
     end
     if (rst || result_valid) end_waits <= 1'b0;
     result_valid <= valid_2 && read_2.kind == KIND_END && !rst;
-    result_mantissa <= row_data[STATE_BITS-1:0];
+    result_mantissa <= row_data[PC_STATE_BITS-1:0];
     result_exponent <= end_exponent;
     result_stream <= end_stream;
   end
@@ -262,10 +266,10 @@ module pc_vector_unit #(
   logic signed [32:0] exponent;
   always_comb begin
     case (task_in.step.kind)
-      KIND_INIT: exponent = 33'(1 - STATE_BITS);
+      KIND_INIT: exponent = 33'(1 - PC_STATE_BITS);
       KIND_ALIGN:
       exponent = task_in.a_exponent > task_in.b_exponent ? 33'(task_in.a_exponent) : 33'(task_in.b_exponent);
-      KIND_LIST: exponent = 33'(task_in.a_exponent) - (task_in.step.flag ? 33'(WEIGHT_BITS) : 33'd0);
+      KIND_LIST: exponent = 33'(task_in.a_exponent) - (task_in.step.flag ? 33'(PC_WEIGHT_BITS) : 33'd0);
       default: exponent = 33'(task_in.a_exponent) + 33'(task_in.b_exponent);
     endcase
   end

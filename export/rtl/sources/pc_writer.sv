@@ -1,7 +1,7 @@
 // pc_writer: normalises vectors that come row by row, and asks for the row memory's write port
 // (docs/arithmetic.md, State vectors and Tails).
 //
-// A vector's shift is known when its last row is there, so rows wait in a buffer, VECTORS vectors of MOST_ROWS rows.
+// A vector's shift is known when its last row is there, so rows wait in a buffer, VECTORS vectors of PC_MOST_ROWS rows.
 // `reserve` takes a slot when a unit begins a step; `free` says that one is left.
 //
 // Ports    in_*: a row of accumulators; with in_last the vector's meta is valid. write_*: a row of mantissas, PORT_LATENCY
@@ -15,9 +15,9 @@ module pc_writer #(
     localparam int VECTORS = 4,  // a power of two, three are used
     localparam int GROUPS = (WIDTH + 7) / 8,
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
-    localparam int PLACES = VECTORS * MOST_ROWS,
+    localparam int PLACES = VECTORS * PC_MOST_ROWS,
     localparam int PLACE_BITS = $clog2(PLACES),
-    localparam int COUNT_BITS = MOST_ROWS > 1 ? $clog2(MOST_ROWS) : 1
+    localparam int COUNT_BITS = PC_MOST_ROWS > 1 ? $clog2(PC_MOST_ROWS) : 1
 ) (
     input logic clk,
     input logic rst,
@@ -25,19 +25,19 @@ module pc_writer #(
     output logic free,
     input logic in_valid,
     input logic in_last,
-    input logic [LANES*WIDTH-1:0] in_row,
+    input logic [PC_LANES*WIDTH-1:0] in_row,
     input meta_t in_meta,
     output logic ask,
     input logic grant,
     output logic write,
-    output logic [STREAM_BITS-1:0] write_stream,
+    output logic [PC_STREAM_BITS-1:0] write_stream,
     output logic [ROW_ADDRESS_BITS-1:0] write_row,
-    output logic [LANES*STATE_BITS-1:0] write_data,
+    output logic [PC_LANES*PC_STATE_BITS-1:0] write_data,
     output logic write_exponent,
     output logic [SLOT_BITS-1:0] write_slot,
     output logic [31:0] exponent,
     output logic done,
-    output logic [STREAM_BITS-1:0] done_stream
+    output logic [PC_STREAM_BITS-1:0] done_stream
 );
   // ---- slots
   logic [2:0] taken;
@@ -50,13 +50,13 @@ module pc_writer #(
   end
 
   // ---- rows come in: stored, and their OR
-  logic [LANES*WIDTH-1:0] buffer[PLACES];
+  logic [PC_LANES*WIDTH-1:0] buffer[PLACES];
   logic [1:0] in_slot;
   logic [COUNT_BITS-1:0] in_count;
   logic [WIDTH-1:0] row_or;
   always_comb begin
     row_or = '0;
-    for (int lane = 0; lane < LANES; lane = lane + 1) row_or = row_or | in_row[lane*WIDTH+:WIDTH];
+    for (int lane = 0; lane < PC_LANES; lane = lane + 1) row_or = row_or | in_row[lane*WIDTH+:WIDTH];
   end
   logic or_valid, or_last, or_first;
   logic [WIDTH-1:0] or_row, or_all;
@@ -65,7 +65,7 @@ module pc_writer #(
   logic [COUNT_BITS-1:0] or_count;
   wire [WIDTH-1:0] or_now = or_row | (or_first ? '0 : or_all);
   always_ff @(posedge clk) begin
-    if (in_valid) buffer[PLACE_BITS'(in_slot * MOST_ROWS) + PLACE_BITS'(in_count)] <= in_row;
+    if (in_valid) buffer[PLACE_BITS'(in_slot * PC_MOST_ROWS) + PLACE_BITS'(in_count)] <= in_row;
     if (in_valid) in_count <= in_last ? '0 : in_count + 1'b1;
     if (in_valid && in_last) in_slot <= in_slot + 1'b1;
     or_valid <= in_valid && !rst;
@@ -160,9 +160,9 @@ module pc_writer #(
   } out_t;
   out_t o0, o1, o2;
   logic e0, e1, e2;
-  logic [LANES*WIDTH-1:0] row_0;
+  logic [PC_LANES*WIDTH-1:0] row_0;
   always_ff @(posedge clk) begin
-    row_0 <= buffer[PLACE_BITS'(w2.slot * MOST_ROWS) + PLACE_BITS'(out_count)];
+    row_0 <= buffer[PLACE_BITS'(w2.slot * PC_MOST_ROWS) + PLACE_BITS'(out_count)];
     o0.meta <= w2.meta;
     o0.count <= out_count;
     o0.last <= end_row;
@@ -177,35 +177,35 @@ module pc_writer #(
   end
 
   // what of a shifted row is kept: v >> s with the greatest entry's first one in the highest bit
-  logic [LANES*STATE_BITS-1:0] shifted;
-  logic [LANES-1:0] some_1, some_2, one_1, one_2;
-  logic [LANES*STATE_BITS-1:0] low_1, low_2;
-  for (genvar lane = 0; lane < LANES; ++lane) begin : g_lane
+  logic [PC_LANES*PC_STATE_BITS-1:0] shifted;
+  logic [PC_LANES-1:0] some_1, some_2, one_1, one_2;
+  logic [PC_LANES*PC_STATE_BITS-1:0] low_1, low_2;
+  for (genvar lane = 0; lane < PC_LANES; ++lane) begin : g_lane
     wire [WIDTH-1:0] entry = row_0[lane*WIDTH+:WIDTH];
     pc_scale_entry #(
         .WIDTH(WIDTH),
-        .OUT_BITS(STATE_BITS)
+        .OUT_BITS(PC_STATE_BITS)
     ) scale (
         .clk(clk),
         .in(entry),
         .groups(GROUP_BITS'(o0.zeros >> 3)),
         .held_rest(o1.zeros[2:0]),
-        .out(shifted[lane*STATE_BITS+:STATE_BITS])
+        .out(shifted[lane*PC_STATE_BITS+:PC_STATE_BITS])
     );
     always_ff @(posedge clk) begin
       some_1[lane] <= entry != '0;
       one_1[lane]  <= entry == WIDTH'(1);
-      low_1[lane*STATE_BITS+:STATE_BITS] <= STATE_BITS'(entry);
+      low_1[lane*PC_STATE_BITS+:PC_STATE_BITS] <= PC_STATE_BITS'(entry);
     end
     wire is_unit = !(o2.last && o2.meta.masked) || STATE_LANE_BITS'(lane) <= o2.meta.last;
-    wire [STATE_BITS-1:0] plain = shifted[lane*STATE_BITS+:STATE_BITS];
+    wire [PC_STATE_BITS-1:0] plain = shifted[lane*PC_STATE_BITS+:PC_STATE_BITS];
     // a mantissa of 1 says that an entry is possible, and nothing of how much it is
     wire possible = KEEPS != 0 && o2.meta.zeros[1] && some_2[lane] && (plain == '0 || (one_2[lane] && !o2.alone));
-    assign write_data[lane*STATE_BITS+:STATE_BITS] =
-        o2.meta.bypass ? low_2[lane*STATE_BITS+:STATE_BITS]
+    assign write_data[lane*PC_STATE_BITS+:PC_STATE_BITS] =
+        o2.meta.bypass ? low_2[lane*PC_STATE_BITS+:PC_STATE_BITS]
         : !is_unit ? '0
-        : o2.none ? (o2.meta.zeros == ZEROS_REVIVE ? {1'b1, {(STATE_BITS - 1) {1'b0}}} : '0)
-        : possible ? STATE_BITS'(1) : plain;
+        : o2.none ? (o2.meta.zeros == ZEROS_REVIVE ? {1'b1, {(PC_STATE_BITS - 1) {1'b0}}} : '0)
+        : possible ? PC_STATE_BITS'(1) : plain;
   end
   always_ff @(posedge clk) begin
     some_2 <= some_1;
@@ -222,7 +222,7 @@ module pc_writer #(
   logic [31:0] exponent_2;
   always_ff @(posedge clk) begin
     moved_1 <= 34'(signed'(o0.meta.exponent)) + (o0.none ? '0
-        : 34'(signed'(10'(WIDTH - STATE_BITS))) - 34'(signed'({2'b0, o0.zeros})));
+        : 34'(signed'(10'(WIDTH - PC_STATE_BITS))) - 34'(signed'({2'b0, o0.zeros})));
     exponent_2 <= o1.meta.bypass ? o1.meta.exponent[31:0]
         : o1.none && o1.meta.zeros != ZEROS_REVIVE ? LEAST_EXPONENT : floored(moved_1);
   end

@@ -20,9 +20,9 @@ SOURCES, SHARED = ROOT / "export/rtl/serial/sources", ROOT / "export/rtl/sources
 
 #: as wide as the vectors are; FLOOR is no parameter here, for each of them has its own
 PARAMS = """localparam int CONTEXT_BITS = 23;
-localparam int WEIGHTED_BITS = 39;
+localparam int PC_WEIGHTED_BITS = 39;
 localparam int SYMBOL_BITS = 9;
-localparam int SCALE_BITS = {bits};
+localparam int PC_SCALE_BITS = {bits};
 int FLOOR;
 """
 

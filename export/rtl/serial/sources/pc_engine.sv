@@ -116,15 +116,16 @@ module pc_engine (
   logic v1, first1, last1, final1, none1;
   logic [1:0] a_lane1, b_lane1, pair1;
   logic [15:0] weight1;
-  logic [4*STATE_BITS-1:0] out_a, out_b;
+  logic [4*PC_STATE_BITS-1:0] out_a, out_b;
   logic write;
   logic [ROW_ADDRESS_BITS-1:0] write_row;
   logic write_half;
-  logic [2*STATE_BITS-1:0] mantissas;
-  pc_serial_state #(.ROWS(ROWS), .STATE_BITS(STATE_BITS)) vectors (
-      .clk(clk), .row_a(listed ? a + ROW_ADDRESS_BITS'(a_at >> 2) : row_a),
-      .row_b(listed ? b + ROW_ADDRESS_BITS'(b_at >> 2) : row_b), .out_a(out_a), .out_b(out_b), .write(write),
-      .write_row(write_row), .write_half(write_half), .in(mantissas));
+  logic [2*PC_STATE_BITS-1:0] mantissas;
+  wire [ROW_ADDRESS_BITS-1:0] read_a = listed ? a + ROW_ADDRESS_BITS'(a_at >> 2) : row_a;
+  wire [ROW_ADDRESS_BITS-1:0] read_b = listed ? b + ROW_ADDRESS_BITS'(b_at >> 2) : row_b;
+  pc_serial_state #(.ROWS(PC_ROWS), .STATE_BITS(PC_STATE_BITS)) vectors (
+      .clk(clk), .row_a(read_a), .row_b(read_b), .out_a(out_a), .out_b(out_b), .write(write), .write_row(write_row),
+      .write_half(write_half), .in(mantissas));
   always_ff @(posedge clk) begin
     if (listed) begin
       v1 <= list_valid && state == BEATS;
@@ -151,7 +152,7 @@ module pc_engine (
   logic valid, last, final_, weighed;
   logic [MIX_BITS-1:0] sum;
   logic [CONTEXT_BITS-1:0] total;
-  logic [WEIGHTED_BITS-1:0] low_sum, high_sum;
+  logic [PC_WEIGHTED_BITS-1:0] low_sum, high_sum;
   pc_serial_sums sums (
       .clk(clk), .rst(rst), .mixes(mixes), .tables(tables), .multiplies(multiplies), .missing(missing),
       .in_valid(v1), .in_first(first1), .in_last(last1), .in_final(final1), .found(found), .out_a(out_a),
@@ -165,13 +166,13 @@ module pc_engine (
   logic [5:0] zeros, zeros_a, zeros_b;
   wire begins = state == SETTLE || state == SEARCH;
   wire finish = (passed && pushes) || (state == BEATS && kind == KIND_INIT);
-  pc_serial_writer #(.WIDTH(MIX_BITS), .STATE_BITS(STATE_BITS), .ROWS(ROWS), .MOST_ROWS(MOST_ROWS)) writer (
+  pc_serial_writer #(.WIDTH(MIX_BITS), .STATE_BITS(PC_STATE_BITS), .ROWS(PC_ROWS), .MOST_ROWS(PC_MOST_ROWS)) writer (
       .clk(clk), .rst(rst), .begins(begins && !writer_busy), .push(valid && last && pushes), .entry(sum),
       .finish(finish), .target(target), .most(most), .revive(revive || kind == KIND_INIT), .last(last_lane),
       .bypass(aligns), .split(split), .zeros_a(zeros_a), .zeros_b(zeros_b), .busy(writer_busy), .known(known),
       .none(none), .zeros(zeros), .write(write), .write_row(write_row), .write_half(write_half), .out(mantissas));
   logic [31:0] exponent_found;
-  pc_serial_exponents exponents (
+  pc_serial_exponents exponent_memory (
       .clk(clk), .rst(rst), .begins(state == SETTLE && !writer_busy), .kind(kind), .flag(flag),
       .target_slot(target_slot), .a_slot(a_slot), .b_slot(b_slot), .finish(finish),
       .keeps_ones(revive || kind == KIND_INIT), .known(known), .none(none), .zeros(zeros), .zeros_a(zeros_a),
@@ -215,7 +216,7 @@ module pc_engine (
   assign out_valid = decodes ? symbols_valid : job_now == ENCODE ? coder_valid : result_valid;
   assign out_last = decodes ? symbols_last : job_now == ENCODE ? coder_last : result_half;
   assign out_data = decodes ? 32'(symbols_data) : job_now == ENCODE ? 32'(coder_byte)
-      : result_half ? exponent_found : 32'(out_a[STATE_BITS-1:0]);
+      : result_half ? exponent_found : 32'(out_a[PC_STATE_BITS-1:0]);
   assign result_valid = state == RESULT && result_there;
 
   // ---- the order of things

@@ -13,8 +13,8 @@
 // Cycles   ENCODE about 85, behind the steps that follow; PROBE 35, with a fresh context 65.
 `include "pc_types.svh"
 module pc_serial_coder #(
-    localparam int P = SCALE_BITS,
-    localparam int B = 2 * SCALE_BITS
+    localparam int P = PC_SCALE_BITS,
+    localparam int B = 2 * PC_SCALE_BITS
 ) (
     input  logic                     clk,
     input  logic                     rst,
@@ -24,8 +24,8 @@ module pc_serial_coder #(
     input  logic [              2:0] in_operation,
     input  logic                     in_fresh,
     input  logic [ CONTEXT_BITS-1:0] in_total,
-    input  logic [WEIGHTED_BITS-1:0] in_low,
-    input  logic [WEIGHTED_BITS-1:0] in_high,
+    input  logic [PC_WEIGHTED_BITS-1:0] in_low,
+    input  logic [PC_WEIGHTED_BITS-1:0] in_high,
     input  logic [  SYMBOL_BITS-1:0] in_symbol,
     input  logic [    SYMBOL_BITS:0] in_cardinality,
     output logic                     reached,
@@ -50,7 +50,7 @@ module pc_serial_coder #(
   // ---- the context, moved to the left until its sum has all bits
   localparam int TOTAL_BITS = CONTEXT_BITS > 17 ? CONTEXT_BITS : 17;
   localparam int X = P + 2;
-  localparam int ENTRY_BITS = WEIGHTED_BITS > X ? WEIGHTED_BITS : X;
+  localparam int ENTRY_BITS = PC_WEIGHTED_BITS > X ? PC_WEIGHTED_BITS : X;
   logic [TOTAL_BITS-1:0] total;
   logic [ENTRY_BITS-1:0] low_entry, high_entry;
   logic [SYMBOL_BITS-1:0] symbol;
@@ -152,7 +152,7 @@ module pc_serial_coder #(
   logic drains;
   assign byte_ready = !ended && (reads || drains);
   assign in_ready = stage == IDLE && !drains;
-  pc_serial_carry carry (
+  pc_serial_carry carries (
       .clk(clk), .rst(rst), .in_valid(digit), .in_ready(carry_ready), .in_digit(stage == ENDS ? last_digit : low[B:B-8]),
       .in_flush(stage == ENDS), .out_valid(out_valid), .out_ready(out_ready), .out_byte(out_byte),
       .out_last(out_last));
@@ -165,8 +165,8 @@ module pc_serial_coder #(
         operation <= in_operation;
         fresh <= in_fresh;
         total <= TOTAL_BITS'(in_total) << (TOTAL_BITS - CONTEXT_BITS);
-        low_entry <= ENTRY_BITS'(in_low) << (ENTRY_BITS - WEIGHTED_BITS);
-        high_entry <= ENTRY_BITS'(in_high) << (ENTRY_BITS - WEIGHTED_BITS);
+        low_entry <= ENTRY_BITS'(in_low) << (ENTRY_BITS - PC_WEIGHTED_BITS);
+        high_entry <= ENTRY_BITS'(in_high) << (ENTRY_BITS - PC_WEIGHTED_BITS);
         symbol <= in_symbol;
         cardinality <= in_cardinality;
         bytes_left <= 3'(B / 8 - 1);

@@ -23,7 +23,7 @@ module pc_serial_exponents (
     output logic [          5:0] zeros_b,
     output logic [         31:0] found
 );
-  localparam int GAIN = MIX_BITS - STATE_BITS;
+  localparam int GAIN = MIX_BITS - PC_STATE_BITS;
   logic [31:0] exponents[SLOTS];
   logic signed [33:0] exponent, apart;
   logic [SLOT_BITS-1:0] slot;
@@ -36,7 +36,7 @@ module pc_serial_exponents (
   wire signed [33:0] least = 34'(signed'(LEAST_EXPONENT));
   // a source whose exponent is the lesser one is moved to the right; beyond its bits nothing is left
   wire [33:0] away = apart < 0 ? 34'(-apart) : 34'(apart);
-  wire [5:0] moved = 6'(GAIN) - (away > 34'(STATE_BITS) ? 6'(STATE_BITS) : 6'(away));
+  wire [5:0] moved = 6'(GAIN) - (away > 34'(PC_STATE_BITS) ? 6'(PC_STATE_BITS) : 6'(away));
   assign zeros_a = apart < 0 ? moved : 6'(GAIN);
   assign zeros_b = apart < 0 ? 6'(GAIN) : moved;
   always_ff @(posedge clk) begin
@@ -44,10 +44,10 @@ module pc_serial_exponents (
     at <= {at[0], begins};
     if (begins)
       case (kind)
-        KIND_UP, KIND_DOWN: exponent <= 34'(-WEIGHT_BITS);
-        KIND_LIST: exponent <= flag ? 34'(-WEIGHT_BITS) : '0;
-        KIND_INIT: exponent <= 34'(1 - STATE_BITS);
-        KIND_LEAF, KIND_INTERVAL: exponent <= 34'(-LEAF_BITS);
+        KIND_UP, KIND_DOWN: exponent <= 34'(-PC_WEIGHT_BITS);
+        KIND_LIST: exponent <= flag ? 34'(-PC_WEIGHT_BITS) : '0;
+        KIND_INIT: exponent <= 34'(1 - PC_STATE_BITS);
+        KIND_LEAF, KIND_INTERVAL: exponent <= 34'(-PC_LEAF_BITS);
         default: exponent <= '0;
       endcase
     if ((at[0] && uses_a) || (at[1] && uses_b)) exponent <= exponent + value;

@@ -11,7 +11,7 @@
 // Latency  5 to an entry, 3 to weighed.
 `include "pc_types.svh"
 module pc_serial_sums #(
-    localparam int PRODUCT = STATE_BITS + 16
+    localparam int PRODUCT = PC_STATE_BITS + 16
 ) (
     input  logic                     clk,
     input  logic                     rst,
@@ -24,8 +24,8 @@ module pc_serial_sums #(
     input  logic                     in_last,
     input  logic                     in_final,
     input  logic [             63:0] found,
-    input  logic [ 4*STATE_BITS-1:0] out_a,
-    input  logic [ 4*STATE_BITS-1:0] out_b,
+    input  logic [ 4*PC_STATE_BITS-1:0] out_a,
+    input  logic [ 4*PC_STATE_BITS-1:0] out_b,
     input  logic [              1:0] a_lane,
     input  logic [              1:0] b_lane,
     input  logic [              1:0] pair,
@@ -37,18 +37,18 @@ module pc_serial_sums #(
     output logic [     MIX_BITS-1:0] entry,
     output logic                     weighed,
     output logic [ CONTEXT_BITS-1:0] total,
-    output logic [WEIGHTED_BITS-1:0] low,
-    output logic [WEIGHTED_BITS-1:0] high
+    output logic [PC_WEIGHTED_BITS-1:0] low,
+    output logic [PC_WEIGHTED_BITS-1:0] high
 );
-  wire [STATE_BITS-1:0] a_value = none ? '0 : out_a[a_lane*STATE_BITS+:STATE_BITS];
-  wire [STATE_BITS-1:0] b_value = out_b[b_lane*STATE_BITS+:STATE_BITS];
+  wire [PC_STATE_BITS-1:0] a_value = none ? '0 : out_a[a_lane*PC_STATE_BITS+:PC_STATE_BITS];
+  wire [PC_STATE_BITS-1:0] b_value = out_b[b_lane*PC_STATE_BITS+:PC_STATE_BITS];
   wire [1:0] pair_next = pair + 1'b1;
   wire [15:0] entry_low = found[16*pair+:16];
   wire [15:0] entry_high = found[16*pair_next+:16];
 
   // ---- stage 2: operands; 3: products; 4, 5: their sums; 6: the entry
   logic [15:0] y0, y1, y2, y3, x2;
-  logic [STATE_BITS-1:0] x0, x1, x3;
+  logic [PC_STATE_BITS-1:0] x0, x1, x3;
   (* keep *) logic [PRODUCT-1:0] p0, p1, p3;  // kept out of the multipliers' cells, see pc_product
   (* keep *) logic [31:0] p2;
   logic [PRODUCT:0] s01, s23;
@@ -59,10 +59,10 @@ module pc_serial_sums #(
     firsts <= {firsts[5:2], in_first};
     lasts <= {lasts[5:2], in_last};
     finals <= rst ? '0 : {finals[5:2], in_final && in_valid};
-    x0 <= mixes ? out_a[0+:STATE_BITS] : a_value;
-    x1 <= mixes ? out_a[STATE_BITS+:STATE_BITS] : a_value;
-    x2 <= mixes ? 16'(out_a[2*STATE_BITS+:STATE_BITS]) : missing ? entry_low : entry_high - entry_low;
-    x3 <= out_a[3*STATE_BITS+:STATE_BITS];
+    x0 <= mixes ? out_a[0+:PC_STATE_BITS] : a_value;
+    x1 <= mixes ? out_a[PC_STATE_BITS+:PC_STATE_BITS] : a_value;
+    x2 <= mixes ? 16'(out_a[2*PC_STATE_BITS+:PC_STATE_BITS]) : missing ? entry_low : entry_high - entry_low;
+    x3 <= out_a[3*PC_STATE_BITS+:PC_STATE_BITS];
     y0 <= mixes ? found[15:0] : tables ? entry_low : multiplies ? 16'(b_value) : weight;
     y1 <= mixes ? found[31:16] : tables ? entry_high : '0;
     y2 <= mixes ? found[47:32] : 16'(tables);
@@ -73,8 +73,8 @@ module pc_serial_sums #(
     p3 <= x3 * y3;
     if (valids[2]) total <= (firsts[2] ? '0 : total) + CONTEXT_BITS'(x0);
     if (valids[3]) begin
-      low  <= (firsts[3] ? '0 : low) + WEIGHTED_BITS'(p0);
-      high <= (firsts[3] ? '0 : high) + WEIGHTED_BITS'(p1);
+      low  <= (firsts[3] ? '0 : low) + PC_WEIGHTED_BITS'(p0);
+      high <= (firsts[3] ? '0 : high) + PC_WEIGHTED_BITS'(p1);
     end
     // of tables the first two weigh, and the third is the count
     s01 <= tables ? '0 : (PRODUCT + 1)'(p0) + (PRODUCT + 1)'(p1);

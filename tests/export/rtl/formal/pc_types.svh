@@ -1,12 +1,12 @@
 // Sizes of a tiny engine, and steps that say which row of the program they are, for proofs about the scheduler.
 `ifndef PC_TYPES_SVH
 `define PC_TYPES_SVH
-localparam int STREAMS = 2;
-localparam int STREAM_BITS = 1;
+localparam int PC_STREAMS = 2;
+localparam int PC_STREAM_BITS = 1;
 localparam int STEP_BITS = 3;
 localparam int STEP_WIDTH = 4;
 localparam int SLOT_BITS = 1;
-localparam int ROWS = 1;
+localparam int PC_ROWS = 1;
 localparam int HAS_LIKELIHOOD = 1;
 localparam int ROW_ADDRESS_BITS = 1;
 localparam int LIKELIHOOD_START = 0;
@@ -30,7 +30,7 @@ function automatic logic [STEP_T_BITS-1:0] step_of(input logic [STEP_WIDTH-1:0] 
   step_of = {row, 5'd0, place};
 endfunction
 typedef struct packed {
-  logic [STREAM_BITS-1:0] stream;
+  logic [PC_STREAM_BITS-1:0] stream;
   logic side;
   logic signed [31:0] a_exponent;
   logic signed [31:0] b_exponent;

@@ -12,21 +12,21 @@ module scheduler #(
     input logic [1:0] records_0,
     input logic [1:0] records_1,
     input logic [3:0] kind,
-    input logic [STREAMS-1:0] ready,
-    input logic [STREAMS-1:0] coded,
-    input logic [STREAMS-1:0] room,
+    input logic [PC_STREAMS-1:0] ready,
+    input logic [PC_STREAMS-1:0] coded,
+    input logic [PC_STREAMS-1:0] room,
     input logic [2:0] takes,
     input logic second,  // which of two that wait is taken
-    input logic [STREAMS-1:0] finishes
+    input logic [PC_STREAMS-1:0] finishes
 );
   localparam logic [STEP_BITS-1:0] LIKELIHOOD_END = 3'd1, CODE_START = 3'd2, CODE_END = 3'd4;
   logic rst, idle, code_now, result_valid, result_stream;
-  logic [STREAMS-1:0] done, record_done, lane_ends;
-  logic [2*STREAMS-1:0] more;
+  logic [PC_STREAMS-1:0] done, record_done, lane_ends;
+  logic [2*PC_STREAMS-1:0] more;
   logic [STEP_BITS-1:0] step_address, address_1, address_2;
   logic [2:0] task_valid;
   task_t task_out;
-  logic [STREAM_BITS+SLOT_BITS-1:0] a_slot, b_slot;
+  logic [PC_STREAM_BITS+SLOT_BITS-1:0] a_slot, b_slot;
   logic resting;  // it was idle, and no job has begun since
   wire start = begin_ && resting && !rst;
   wire is_end = address_2 == LIKELIHOOD_END || address_2 == CODE_END;
@@ -44,7 +44,7 @@ module scheduler #(
       .record_done(record_done), .lane_ends(lane_ends), .more(more), .idle(idle));
 
   // ---- what streams' steps do: none, waits at a unit, is at work
-  logic [STREAMS-1:0] waits, works, last;  // last: it is an END
+  logic [PC_STREAMS-1:0] waits, works, last;  // last: it is an END
   logic [1:0] at_0, at_1;  // the unit that a stream's step waits at
   logic [STEP_BITS-1:0] next_0, next_1;  // the row that must be issued next
   logic [1:0] left_0, left_1;
