@@ -69,9 +69,9 @@ def test_without_yosys_it_says_what_brings_it(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.rtl
 @needs("yosys", "verilator")
 def test_the_netlist_is_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Synthesis and compilation of the smallest engine take a minute, of which C++ takes half."""
+    """Synthesis and compilation of a small engine take a minute, of which C++ takes half; it has several streams."""
     monkeypatch.delenv("PCEDGE_CXX", raising=False)
-    folder = write_rtl(CIRCUIT, tmp_path / "project", size=RtlSize(1, 1, 1, 1))
+    folder = write_rtl(CIRCUIT, tmp_path / "project", size=RtlSize(1, 4, 1, 1))
     report = verify(CIRCUIT, ReferenceEngine(CIRCUIT).sample(20), ["netlist"], project=folder)
     assert report.mismatches == 0
     assert [one.output for one in report.comparisons if one.output.startswith("ecp5: ")][:2] == [
