@@ -106,7 +106,7 @@ def export_for(model: str, target: str, out: Path, kernel: str, sizes: dict[str,
     from pcedge.export.open_target import find_open_target
 
     find_open_target(target)
-    given = ("adders", "latency", "jobs", "data", "records", "dtype", "shape", "header")
+    given = ("adders", "latency", "data", "records", "dtype", "shape", "header")
     others: dict[str, Any] = dict.fromkeys(given)
     assert export.callback is not None
     announce(f"{out}: project for {target}")
