@@ -154,6 +154,7 @@ def _tailed(seed: int) -> IntegerCircuit:
 
 
 @pytest.mark.rtl
+@pytest.mark.nightly
 @pytest.mark.skipif(not has_yosys(), reason="needs yosys (pcedge[rtl])")
 def test_fits_ice40(tmp_path: Path) -> None:
     target = find_open_target("ice40-up5k")
