@@ -193,7 +193,7 @@ def _tables(report: dict[str, Any], out: Path) -> list[Any]:
     sizes: list[list[object]] = [["ROM, kbit", memory["rom"] / 1000]]
     for name, within in PARTS.items():
         sizes += [[f"  (of it {name})", memory[name] / 1000]] if memory[name] else []
-        sizes += [[f"    (of it {kind.replace('_', ' ')})", memory[kind] / 1000] for kind in within]
+        sizes += [[f"    (of it {kind.replace('_', ' ')})", memory[kind] / 1000] for kind in within if kind in memory]
     sizes += [[f"RAM: {name}, kbit", memory[name] / 1000] for name in ("state", "exponents")]
     sizes += [[f"{name}, bytes", size] for name, size in report["bytes"].items()]
     times: list[list[object]] = [[name, seconds] for name, seconds in report["seconds"].items()]

@@ -59,6 +59,7 @@ def demand_equal(circuit: IntegerCircuit, size: RtlSize, folder: Path, counts: t
 @pytest.mark.rtl
 @needs_verilator
 class TestEqualsVerilator:
+    @pytest.mark.nightly
     def test_digits(self, tmp_path: Path) -> None:
         demand_equal(load_zoo("digits"), RtlSize(16, 8, 4, 2), tmp_path / "digits", (8, 20))
 
