@@ -164,33 +164,29 @@ def export(
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
-    if target == "c99":
-        result, text, status = _export_c99(circuit, out, golden, rows)
-        return result | header_entry, text, status
     if is_rtl_target(target) and stage_of(circuit) is not None:
         announce("SystemVerilog takes symbols: the circuit's predictor stage is not in it and stays on the host")
-    if kernel == "unrolled":
+    reload, others = memories == "reload", [read_integer(name) for name in fit]
+    if target == "c99":
+        result, text, status = _export_c99(circuit, out, golden, rows)
+    elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
-        return result | header_entry, text, status
-    if which == "serial" or (which is None and not chosen and is_serial_target(target)):
+    elif which == "serial" or (which is None and not chosen and is_serial_target(target)):
         result, text, status = _export_serial(circuit, out, target, golden)
-        return result | header_entry, text, status
-    if is_rtl_target(target):
+    elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
-        others = [read_integer(name) for name in fit] if memories == "reload" else None
         sized = engine if macs is not None or streams is not None else None
-        result, text, status = _export_rtl(circuit, out, target, sized, golden, others, jobs)
-        return result | header_entry, text, status
-    if jobs is not None:
+        result, text, status = _export_rtl(circuit, out, target, sized, golden, others if reload else None, jobs)
+    elif jobs is not None:
         raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
-    reload = memories == "reload"
-    others = [read_integer(name) for name in fit]
-    folder = write_project(
-        circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
-    )
-    result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
-    return result | header_entry, f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+    else:
+        folder = write_project(
+            circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
+        )
+        result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
+        text, status = f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
+    return result | header_entry, text, status
 
 
 @click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")
