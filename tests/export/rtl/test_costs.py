@@ -150,6 +150,21 @@ class TestEstimate:
         assert told["resources"]["device"] == {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}
         assert told["resources"]["missing"] == ["dsp"]
 
+    def test_of_some_jobs(self, tmp_path: Path) -> None:
+        circuit = small()
+        write_onnx(circuit, tmp_path / "m.onnx")
+        words = ("--target", "rtl", "--macs", 8, "--streams", 3, "--lanes", 4, "--table-lanes", 4, "--jobs", "encode")
+        told = json.loads(run("estimate", tmp_path / "m.onnx", *words, "--json").stdout)
+        assert list(told["jobs"]) == told["built_jobs"] == ["encode"]
+        # an engine that is exported with the same words is the one that was estimated
+        done = run("export", tmp_path / "m.onnx", *words, "--out", tmp_path / "p")
+        assert (done.exit_code, done.exception) == (0, None)
+        table = read_manifest(tmp_path / "p").table
+        assert table["jobs"]["encode"]["cycles_per_symbol"] == told["jobs"]["encode"]["cycles_per_symbol"]
+        assert {k: v["words"] * v["width"] for k, v in told["memory_map"].items()} == table["memories"]
+        done = run("export", tmp_path / "m.onnx", "--lanes", 4, "--out", tmp_path / "h")
+        assert done.exit_code == 2 and "--lanes must go with a target of RTL, vitis-hls is of HLS" in done.output
+
     def test_of_no_device(self) -> None:
         cost = estimate_rtl(small(), RtlSize(4, 2, 2, 1))
         told = cost.as_dict()
@@ -160,6 +175,8 @@ class TestEstimate:
         ("words", "said"),
         [
             (("--target", "rtl", "--search-bits", 2), "--search-bits must go with a target of HLS, rtl is of RTL"),
+            (("--target", "rtl", "--jobs", "guess"), "jobs must be some of likelihood, encode, decode"),
+            (("--target", "zcu104", "--jobs", "encode"), "--jobs must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..1, got 3"),
         ],
