@@ -10,7 +10,7 @@ from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import BUILT_JOBS, RTL
 from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
-from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
 from pcedge.export.rtl.params import sizes_of
 from pcedge.export.rtl.size import RtlSize
@@ -98,10 +98,10 @@ def estimate_rtl(
         UsageError: the engine cannot hold the circuit, or no device has that name.
     """
     device = None if target == RTL else find_open_target(target)
-    image = lower_rtl(source, size, jobs=jobs)
+    image = lower_for(source, size, target, jobs)
     sizes = sizes_of(image)
     families = list(BLOCKS) if device is None else [device.family]
     return RtlCost(
-        device, size, image.jobs, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes),
+        device, image.size, image.jobs, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes),
         engine_memories(sizes), image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
     )  # fmt: skip
