@@ -61,8 +61,8 @@ def estimate(
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
-        size = size_for(EngineSize(macs, streams), lanes, table_lanes)
-        return _of_rtl(read_integer(model), target, size, jobs)
+        chosen = size_for(EngineSize(macs, streams), lanes, table_lanes)
+        return _of_rtl(read_integer(model), target, chosen, jobs)
     if wrong := options_given("lanes", "table_lanes", "jobs"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     if fit and memories != "reload":
