@@ -125,7 +125,7 @@ module pc_decoders #(
       end
       if (lane_ends[s]) begin
         begun[s] <= 1'b0;
-        draining[s] <= !ended[s];
+        draining[s] <= !(ended[s] || (in_valid[s] && in_ready[s] && in_last[s]));
         // an encoder leaves out the zeros that its reader sees behind the end: all bytes of the range but one
         if (checks && (!ended[s] || have[2*s+:2] != '0 || beyond[4*s+:4] != 4'(2 * BYTES - 1))) bad_lane <= 1'b1;
       end
