@@ -284,13 +284,22 @@ module pc_engine #(
   // ---- symbols
   logic [PC_STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
   logic [PC_STREAMS*32-1:0] symbols_out;
-  logic symbols_empty, frame, found;
+  logic symbols_empty, frame, found, finds;
   logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
   wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE);
   logic [PC_STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
+  logic [PC_STREAM_BITS-1:0] finds_stream;
+  logic [VARIABLE_BITS-1:0] finds_variable;
+  logic [SYMBOL_BITS-1:0] finds_symbol;
+  always_ff @(posedge clk) begin  // nobody reads it so soon
+    found <= finds && !rst;
+    found_stream <= finds_stream;
+    found_variable <= finds_variable;
+    found_symbol <= finds_symbol;
+  end
   pc_symbols symbols (
       .clk(clk), .rst(rst), .start(works), .gives(starts_decoding), .last_variable(last_variable), .more(more),
       .in_valid(takes_records ? in_valid : '0),
@@ -327,8 +336,8 @@ module pc_engine #(
         .clk(clk), .rst(rst), .start(works), .encodes(starts_encoding), .decodes(starts_decoding),
         .checks(job == DECODE), .floors(floors), .opens(opens),
         .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
-        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
-        .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
+        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(finds),
+        .found_stream(finds_stream), .found_variable(finds_variable), .found_symbol(finds_symbol),
         .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
         .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
         .in_valid(decodes ? in_valid : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
@@ -336,7 +345,7 @@ module pc_engine #(
         .out_last(coder_out_last), .bad_lane(bad_lane), .idle(coder_idle));
   end else begin : g_no_code
     wire unused_floors = |floors;
-    assign {search_ready, coder_asks, coder_pass, found, found_stream, found_variable, found_symbol} = '0;
+    assign {search_ready, coder_asks, coder_pass, finds, finds_stream, finds_variable, finds_symbol} = '0;
     assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
     assign {coded, coder_ready, coder_room, coder_idle} = '1;
     wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};

@@ -58,7 +58,7 @@ module pc_table_unit #(
 
   // ---- set-up: the variable's record and the symbol. The next pass waits here while one is at work
   pass_t next;
-  logic next_valid;
+  logic next_valid, next_reads;  // its symbol is read in this cycle
   logic [2:0] ready_in;  // one bit a cycle until all of it is known
   logic begins;
   variable_t next_record;
@@ -67,7 +67,7 @@ module pc_table_unit #(
   assign pass_ready = (!next_valid || begins) && free;
   wire accept = pass_valid && pass_ready;
   assign reserve = accept && pass_in.leaf;
-  assign symbol_read = ready_in[2] && !next.given;
+  assign symbol_read = next_reads;
   assign symbol_stream = next.work.stream;
   assign symbol_side = next.work.side;
   assign symbol_variable = next.work.step.variable;
@@ -88,6 +88,7 @@ module pc_table_unit #(
       bad <= beyond && !next.given;
     end
     if (begins) next_valid <= 1'b0;
+    next_reads <= accept && !pass_in.given && !rst;
     if (accept) begin
       next <= pass_in;
       next_valid <= 1'b1;
