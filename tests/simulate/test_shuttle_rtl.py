@@ -1,4 +1,4 @@
-"""Statlog Shuttle through SystemVerilog, in Verilator: by the zoo's circuit with its symbolizer, and by a predictor stage."""
+"""Statlog Shuttle through SystemVerilog, in Verilator: by the zoo's circuit and its symbolizer, and by a predictor."""
 
 from __future__ import annotations
 
