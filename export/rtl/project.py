@@ -30,6 +30,7 @@ from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.stage.project import plan_rtl_stage
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -45,18 +46,19 @@ def write_rtl(
     fit: Sequence[IntegerCircuit | Program] = (),
     jobs: Sequence[str] = BUILT_JOBS,
     target: str = RTL,
+    rows: ArrayLike | None = None,
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target)
+    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, rows=rows)
     return write_plan(plan, out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
     reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
-    target: str = RTL,
+    target: str = RTL, rows: ArrayLike | None = None,
 ) -> ProjectPlan:  # fmt: skip
-    """Write the engine of a circuit as the files of a project; nothing is written.
+    """Write the engine of a circuit, and its predictor stage, as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
@@ -67,11 +69,12 @@ def plan_rtl(
         jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
             the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
+        rows: data for the golden vectors of the circuit's predictor stage, (rows, …); None draws some.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, or no device
-            has that name.
+        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, no device
+            has that name, or there are rows of a circuit without a stage.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
@@ -104,6 +107,8 @@ def plan_rtl(
     }
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
+    stage = plan_rtl_stage(engine.circuit, rows)
+    contents |= stage.contents if stage else {}
     contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
@@ -113,7 +118,9 @@ def plan_rtl(
         "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
     }
     manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
-    return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+    return plan_project(
+        manifest | {"reload": capacity is not None} | loaded | (stage.manifest if stage else {}), contents
+    )
 
 
 def _target(name: str) -> dict[str, str]:

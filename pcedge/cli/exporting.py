@@ -161,20 +161,21 @@ def export(
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
-    if is_rtl_target(target) and stage_of(circuit) is not None:
-        announce("SystemVerilog takes symbols: the circuit's predictor stage is not in it and stays on the host")
+    serial = which == "serial" or (which is None and not chosen and is_serial_target(target))
+    if is_rtl_target(target) and (serial or kernel == "unrolled") and stage_of(circuit) is not None:
+        announce("the circuit's predictor stage stays on the host: of RTL only the parallel engine has one beside it")
     reload, others = memories == "reload", [read_integer(name) for name in fit]
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
     elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
-    elif which == "serial" or (which is None and not chosen and is_serial_target(target)):
+    elif serial:
         result, text, status = _export_serial(circuit, out, target, golden)
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
         size = size_for(engine if macs is not None or streams is not None else None, lanes, table_lanes)
-        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs)
+        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows)
     elif wrong := options_given("lanes", "table_lanes", "jobs"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     else:
@@ -221,7 +222,7 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 def _export_rtl(
     circuit: IntegerCircuit, out: Path, target: str, size: RtlSize, golden: IntArray | None,
-    fit: list[IntegerCircuit] | None, jobs: str | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None, rows: Any,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
@@ -229,8 +230,8 @@ def _export_rtl(
 
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
     folder = write_rtl(
-        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
-    )
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
+        rows=rows)  # fmt: skip
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
