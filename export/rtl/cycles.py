@@ -54,7 +54,7 @@ class CycleModel:
         self._engine = Engine(
             image.size, works_of(image), len(image.circuit.order), image.circuit.scale_bits // 8,
             sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
-            {name: Pick(self._streams) for name in names},
+            sizes["TABLE_COPY"] != 0, {name: Pick(self._streams) for name in names},
         )  # fmt: skip
 
     def count(

@@ -134,6 +134,17 @@ def table_levels(size: RtlSize) -> int:
     return ceil_log2(size.table_lanes)
 
 
+def needs_table_copy(image: RtlImage) -> bool:
+    """Tell whether tables read rows of a copy of their own: where the port that they share is what jobs wait for."""
+    groups = image.size.lanes // image.size.table_lanes
+    for works in works_of(image):
+        beats = {unit: sum(work.beats for work in works if work.unit == unit) for unit in Unit}
+        contexts = sum(work.beats for work in works if work.weighs) // groups
+        if contexts and beats[Unit.VECTOR] + contexts > max(beats[Unit.MIX], beats[Unit.TABLE]):
+            return True
+    return False
+
+
 def _work(image: RtlImage, row: int, ends: IntArray) -> Work:
     of = {name: int(column.values[row]) for name, column in image.columns.items()}
     kind, rows, lanes = Kind(of["kind"]), of["rows"], image.size.lanes
