@@ -92,8 +92,8 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(
     "--jobs",
-    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
-    "commas between them; it refuses the others.  [default: all but score]",
+    help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
+    "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
