@@ -28,7 +28,7 @@ from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.lowering import RtlImage, lower_rtl
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
-from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.size import LEVELS, RtlSize
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -44,16 +44,19 @@ def write_rtl(
     fit: Sequence[IntegerCircuit | Program] = (),
     jobs: Sequence[str] = BUILT_JOBS,
     target: str = RTL,
+    harden: str = "none",
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target)
+    plan = plan_rtl(
+        circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, harden=harden
+    )
     return write_plan(plan, out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
     reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
-    target: str = RTL,
+    target: str = RTL, harden: str = "none",
 ) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit as the files of a project; nothing is written.
 
@@ -66,16 +69,19 @@ def plan_rtl(
         jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
             the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
+        harden: one of `size.LEVELS`. Sources are the same; what compiles or builds the project hardens them first.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
         UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, or no device
-            has that name.
+            or level has that name.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
+    if harden not in LEVELS:
+        raise UsageError(f"a level of hardening must be one of {', '.join(LEVELS)}, got {harden!r}")
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
     image = lower_rtl(engine.program, size, jobs=jobs)
@@ -102,11 +108,13 @@ def plan_rtl(
     }
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
-    contents |= core_files(contents, image.circuit.digest.hex(), __version__)
+    if harden == "none":  # a core's tools take sources as they are
+        contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
     about = {
         "target": _target(target),
+        "harden": harden,
         "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image, sizes).items()},
         "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
     }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.completing import targets
-from pcedge.cli.files import read_float, read_integer
+from pcedge.cli.exporting_files import FLOAT_TARGETS, float_file, program_file
+from pcedge.cli.files import read_integer
 from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
 from pcedge.errors import DataError, UsageError
@@ -26,7 +27,7 @@ _TESTBENCHES = {
 }  # fmt: skip
 
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs")
+_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs", "harden")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -36,10 +37,6 @@ _REPORT = "report.json"
 
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
-
-
-#: what a float circuit can be written as, by target, and what reads it
-FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 
 
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
@@ -55,35 +52,27 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
     "and pyjuice: a .jpc file.",
 )
 @click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
+    "--out", required=True, type=click.Path(path_type=Path),
     help="The project directory; of --target program, onnx-float and pyjuice the file.",
-)
+)  # fmt: skip
 @click.option(
-    "--kernel",
-    type=click.Choice(["engine", "unrolled"]),
-    default="engine",
-    show_default=True,
+    "--kernel", type=click.Choice(["engine", "unrolled"]), default="engine", show_default=True,
     help="engine: any size, codes; unrolled: a small circuit's likelihood and score, a record a cycle.",
-)
+)  # fmt: skip
 @click.option(
-    "--adders",
-    type=click.Choice(["auto", "shared", "plain"]),
+    "--adders", type=click.Choice(["auto", "shared", "plain"]),
     help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
-)
+)  # fmt: skip
 @click.option(
-    "--latency",
-    type=click.IntRange(1),
+    "--latency", type=click.IntRange(1),
     help="Cycles of --kernel unrolled in RTL, from a record to its result.  [default: what 100 MHz needs, by estimate]",
-)
+)  # fmt: skip
 @click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
 @click.option(
-    "--records",
-    type=click.IntRange(1),
+    "--records", type=click.IntRange(1),
     help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
     "of an unrolled kernel 32, half of them with missing symbols]",
-)
+)  # fmt: skip
 @click.option(
     "--engine", "which", type=click.Choice(["parallel", "serial"]),
     help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
@@ -97,18 +86,21 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
-    "--memories",
-    type=click.Choice(["baked", "reload"]),
+    "--memories", type=click.Choice(["baked", "reload"]),
     help="baked: this circuit in read-only memories; reload: any that fits, loaded over a stream, with the top "
     "pc_engine alone.  [default: baked]",
-)
+)  # fmt: skip
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
+@click.option(
+    "--harden", type=click.Choice(["none", "parity", "tmr"]),
+    help="With a target of RTL: parity checks memories, tmr has every register three times too.  [default: none]",
+)  # fmt: skip
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
     records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
-    search_bits: int | None, memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
-    header: bool | None,
+    search_bits: int | None, memories: str | None, fit: tuple[str, ...], harden: str | None, dtype: str | None,
+    shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -124,7 +116,7 @@ def export(
     from pcedge.export.rtl.size import is_rtl_target
 
     options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
-               "jobs": jobs}  # fmt: skip
+               "jobs": jobs, "harden": harden}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -140,9 +132,9 @@ def export(
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
     if target in FLOAT_TARGETS:
-        return _float(model, out, target)
+        return float_file(model, out, target, _ENGINE_OPTIONS)
     if target == "program":
-        return _program(model, out)
+        return program_file(model, out, _ENGINE_OPTIONS)
     if out.exists() and not out.is_dir():
         raise click.BadParameter(f"Directory {str(out)!r} is a file.", param_hint="'--out'")
     if target == "c99" and (wrong := options_given("kernel", "adders", *_ENGINE_OPTIONS)):
@@ -177,12 +169,22 @@ def export(
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
         sized = engine if macs is not None or streams is not None else None
-        result, text, status = _export_rtl(circuit, out, target, sized, golden, others if reload else None, jobs)
-    elif jobs is not None:
-        raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
+        result, text, status = _export_rtl(
+            circuit, out, target, sized, golden, others if reload else None, jobs, harden or "none"
+        )
+    elif jobs is not None or harden is not None:
+        name = "jobs" if jobs is not None else "harden"
+        raise click.UsageError(f"--{name} must go with a target of RTL, {target} is of HLS")
     else:
         folder = write_project(
-            circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
+            circuit,
+            out,
+            target=target,
+            records=golden,
+            shape=engine,
+            reload=reload,
+            fit=others,
+            rows=rows,
         )
         result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
         text, status = f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
@@ -253,58 +255,31 @@ def _need_project(folder: Path) -> None:
         raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
 
 
-def _program(model: str, out: Path) -> Result:
-    """Write the program of a circuit."""
-    from pcedge.schedule import write_program
-
-    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target program makes none")
-    circuit = read_integer(model)
-    with whole_file(out) as fresh:
-        write_program(circuit, fresh)
-        size = fresh.stat().st_size
-    result = {"out": str(out), "target": "program", "digest": circuit.digest.hex(), "bytes": size}
-    return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
-
-
-def _float(model: str, out: Path, target: str) -> Result:
-    """Write a float circuit for other software."""
-    from pcedge.export import write_float_onnx, write_jpc
-
-    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target {target} makes none")
-    circuit = read_float(model, f", and --target {target} writes float circuits")
-    if target == "pyjuice" and out.suffix != ".jpc":
-        raise click.BadParameter(f"{str(out)!r} must end in .jpc, pyjuice.load takes no other.", param_hint="'--out'")
-    with whole_file(out) as fresh:
-        (write_float_onnx if target == "onnx-float" else write_jpc)(circuit, fresh)
-        size = fresh.stat().st_size
-    result = {"out": str(out), "target": target, "bytes": size, "log_constant": circuit.log_constant}
-    text = f"{out}: {size} bytes for {FLOAT_TARGETS[target]}"
-    if abs(circuit.log_constant) > 1e-12:
-        text += f"; the imported file's own log-likelihood is {circuit.log_constant:.12g} nats more"
-    return result, text, 0
-
-
 def _export_rtl(
     circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
-    fit: list[IntegerCircuit] | None, jobs: str | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None, harden: str,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
     from pcedge.export.rtl.size import size_for
+    from pcedge.toolchain.building import hardened_top
 
     size = size_for(engine)
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
     folder = write_rtl(
-        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target
-    )
+        circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
+        harden=harden,
+    )  # fmt: skip
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,
         "memories": "baked" if fit is None else "reload", "built_jobs": [job for job in EVERY_JOB if job in built],
+        "harden": harden,
     }  # fmt: skip
+    if harden != "none":
+        announce(f"{folder}: hardening")
+        result["source"] = str(hardened_top(folder))
     return result, f"{folder}: SystemVerilog for {target}; next: pcedge simulate {folder}", 0
 
 

@@ -18,6 +18,7 @@ from pcedge.simulate.board import Board
 from pcedge.simulate.rtl import AROUND, ENGINE, RtlProject, opened
 from pcedge.toolchain import cells
 from pcedge.toolchain.building import rtl_sources
+from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
 from pcedge.toolchain.verilator import build
@@ -73,7 +74,7 @@ class NetlistProject:
         """
         _ = self.manifest
         sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
-        return synthesize(sources, ENGINE, self.target, self._work)
+        return synthesize(hardened(self.folder, sources, ENGINE), ENGINE, self.target, self._work)
 
     def compile(self) -> Path:
         """Compile the netlist with the models of its cells; give the executable.

@@ -21,7 +21,8 @@ from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.export.rtl.serial.project import MODEL
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
-from pcedge.toolchain.verilator import build
+from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.verilator import LENIENT, build
 
 #: the module that is simulated
 ENGINE = "pc_engine"
@@ -58,16 +59,18 @@ class RtlProject:
 
         Raises:
             FormatError: the directory is no project of this kind.
-            MissingToolError: Verilator, make or a C++ compiler is missing.
+            MissingToolError: Verilator, make or a C++ compiler is missing, or yosys of a hardened engine.
             ToolError: one of them failed; its text is in the message.
         """
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
+        engine = hardened(self.folder, sources, ENGINE)
         executable = build(
-            sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=_FLAGS, optimise=_OPTIMISE
-        )
+            engine, ENGINE, [self.folder / "testbench/engine.cpp"], work,
+            flags=_FLAGS if engine == sources else LENIENT, optimise=_OPTIMISE,
+        )  # fmt: skip
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
