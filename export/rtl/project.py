@@ -25,10 +25,12 @@ from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PROJECT
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.cycles import cycles_per_symbol
-from pcedge.export.rtl.lowering import RtlImage, lower_rtl
+from pcedge.export.rtl.fitting import lower_for
+from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import LEVELS, RtlSize
+from pcedge.export.rtl.stage.project import plan_rtl_stage
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
@@ -44,11 +46,12 @@ def write_rtl(
     fit: Sequence[IntegerCircuit | Program] = (),
     jobs: Sequence[str] = BUILT_JOBS,
     target: str = RTL,
+    rows: ArrayLike | None = None,
     harden: str = "none",
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
     plan = plan_rtl(
-        circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, harden=harden
+        circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, rows=rows, harden=harden
     )
     return write_plan(plan, out)
 
@@ -56,9 +59,9 @@ def write_rtl(
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
     reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
-    target: str = RTL, harden: str = "none",
+    target: str = RTL, rows: ArrayLike | None = None, harden: str = "none",
 ) -> ProjectPlan:  # fmt: skip
-    """Write the engine of a circuit as the files of a project; nothing is written.
+    """Write the engine of a circuit, and its predictor stage, as the files of a project; nothing is written.
 
     Args:
         circuit: a structured-decomposable integer circuit, or its program.
@@ -69,12 +72,13 @@ def plan_rtl(
         jobs: what the engine is built for, of likelihood, encode, decode, sample, and score with likelihood; it ends
             the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
+        rows: data for the golden vectors of the circuit's predictor stage, (rows, …); None draws some.
         harden: one of `size.LEVELS`. Sources are the same; what compiles or builds the project hardens them first.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, or no device
-            or level has that name.
+        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, no device or
+            level has that name, or there are rows of a circuit without a stage.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
@@ -84,7 +88,8 @@ def plan_rtl(
         raise UsageError(f"a level of hardening must be one of {', '.join(LEVELS)}, got {harden!r}")
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
-    image = lower_rtl(engine.program, size, jobs=jobs)
+    image = lower_for(engine.program, size, target, jobs, reload=reload)
+    size = image.size
     capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]
@@ -108,6 +113,8 @@ def plan_rtl(
     }
     if capacity is not None:
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
+    stage = plan_rtl_stage(engine.circuit, rows)
+    contents |= stage.contents if stage else {}
     if harden == "none":  # a core's tools take sources as they are
         contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
@@ -119,7 +126,9 @@ def plan_rtl(
         "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
     }
     manifest = _manifest(image, len(given), sum(map(len, lanes))) | about
-    return plan_project(manifest | {"reload": capacity is not None} | loaded, contents)
+    return plan_project(
+        manifest | {"reload": capacity is not None} | loaded | (stage.manifest if stage else {}), contents
+    )
 
 
 def _target(name: str) -> dict[str, str]:

@@ -26,16 +26,16 @@ ISSUED = 2
 #: from what a step waits for to the pick of it
 MAY = 1
 #: steps that wait at a unit, and from a unit's take of one to the pick that knows of it
-CREDIT = 2
+CREDIT = 4
 CREDITED = 2
 
 # ---- pc_writer
-#: vectors that a writer takes at a time
-SLOTS = 3
+#: vectors that a writer takes at a time, and its rows at least
+VECTORS, PLACES = 15, 16
 #: from a vector's last row to the first ask for the port
 ASK = 4
 #: from the last row's grant to the cycle in which the stream's next step may be issued
-WRITTEN = 4
+WRITTEN = 2
 
 # ---- pc_mix_unit
 #: from a tile to its row of sums, without the levels of the adder tree
@@ -117,6 +117,11 @@ def works_of(image: RtlImage) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
     ends = np.flatnonzero(image.lists[:, 0])
     rows = [_work(image, row, ends) for row in range(image.steps.rows)]
     return tuple(rows[: image.starts[1]]), tuple(rows[image.starts[1] :])
+
+
+def writer_places(most_rows: int) -> int:
+    """Give the rows of a writer's ring: four of the longest vectors."""
+    return max(PLACES, 1 << ceil_log2(4 * most_rows))
 
 
 def mix_levels(size: RtlSize) -> int:

@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pcedge.cli.completing import targets
-from pcedge.cli.exporting_files import FLOAT_TARGETS, float_file, program_file
-from pcedge.cli.files import read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
+from pcedge.cli.files import read_float, read_integer
+from pcedge.cli.inputs import DATA, MODEL, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
-from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pcedge.arrays import IntArray
-    from pcedge.drivers.size import EngineSize
+    from pcedge.export.rtl.size import RtlSize
     from pcedge.integer.circuit import IntegerCircuit
 
-#: names of testbenches, by what `simulators` calls them
-_TESTBENCHES = {
-    "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench",
-    "c99": "the test program", "rtl": "the engine in SystemVerilog",
-}  # fmt: skip
-
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs", "harden")
+_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "search_bits", "memories", "fit", "jobs", "harden")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -37,6 +29,10 @@ _REPORT = "report.json"
 
 #: golden records of --data, at most, where the user names no number
 GIVEN_RECORDS = 64
+
+
+#: what a float circuit can be written as, by target, and what reads it
+FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 
 
 @click.command(cls=Command, example="pcedge export m.onnx --target vitis-hls --out build/m")
@@ -52,27 +48,35 @@ GIVEN_RECORDS = 64
     "and pyjuice: a .jpc file.",
 )
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path),
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
     help="The project directory; of --target program, onnx-float and pyjuice the file.",
-)  # fmt: skip
+)
 @click.option(
-    "--kernel", type=click.Choice(["engine", "unrolled"]), default="engine", show_default=True,
+    "--kernel",
+    type=click.Choice(["engine", "unrolled"]),
+    default="engine",
+    show_default=True,
     help="engine: any size, codes; unrolled: a small circuit's likelihood and score, a record a cycle.",
-)  # fmt: skip
+)
 @click.option(
-    "--adders", type=click.Choice(["auto", "shared", "plain"]),
+    "--adders",
+    type=click.Choice(["auto", "shared", "plain"]),
     help="Sums of --kernel unrolled; shared needs the extra da, auto takes it where it is installed.  [default: auto]",
-)  # fmt: skip
+)
 @click.option(
-    "--latency", type=click.IntRange(1),
+    "--latency",
+    type=click.IntRange(1),
     help="Cycles of --kernel unrolled in RTL, from a record to its result.  [default: what 100 MHz needs, by estimate]",
-)  # fmt: skip
+)
 @click.option("--data", type=DATA, help="Records for the golden vectors.  [default: drawn from the circuit]")
 @click.option(
-    "--records", type=click.IntRange(1),
+    "--records",
+    type=click.IntRange(1),
     help="Golden records: of --data at most so many; without it so many are drawn.  [default: 64 of --data; 16 drawn, "
     "of an unrolled kernel 32, half of them with missing symbols]",
-)  # fmt: skip
+)
 @click.option(
     "--engine", "which", type=click.Choice(["parallel", "serial"]),
     help="Of RTL: serial does one step at a time and fits small devices.  [default: serial for iCE40, else parallel]",
@@ -80,16 +84,21 @@ GIVEN_RECORDS = 64
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(
+    "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
+)
+@click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
+@click.option(
     "--jobs",
     help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, with "
     "commas between them; it refuses the others.  [default: all but score]",
 )
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
-    "--memories", type=click.Choice(["baked", "reload"]),
+    "--memories",
+    type=click.Choice(["baked", "reload"]),
     help="baked: this circuit in read-only memories; reload: any that fits, loaded over a stream, with the top "
     "pc_engine alone.  [default: baked]",
-)  # fmt: skip
+)
 @click.option("--fit", multiple=True, type=MODEL, help="With --memories reload: another circuit that must fit.")
 @click.option(
     "--harden", type=click.Choice(["none", "parity", "tmr"]),
@@ -98,9 +107,9 @@ GIVEN_RECORDS = 64
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
-    records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
-    search_bits: int | None, memories: str | None, fit: tuple[str, ...], harden: str | None, dtype: str | None,
-    shape: str | None, header: bool | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, lanes: int | None,
+    table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
+    harden: str | None, dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -113,10 +122,11 @@ def export(
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
     from pcedge.export.rtl.serial.project import is_serial_target
-    from pcedge.export.rtl.size import is_rtl_target
+    from pcedge.export.rtl.size import is_rtl_target, size_for
 
-    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
-               "jobs": jobs, "harden": harden}  # fmt: skip
+    options = {"macs": macs, "streams": streams, "lanes": lanes, "table-lanes": table_lanes,
+               "search-bits": search_bits, "memories": memories, "fit": fit or None, "jobs": jobs,
+               "harden": harden}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -132,9 +142,9 @@ def export(
         raise click.UsageError("--fit must go with --memories reload")
     must_come_with("--data", data is not None, "header")
     if target in FLOAT_TARGETS:
-        return float_file(model, out, target, _ENGINE_OPTIONS)
+        return _float(model, out, target)
     if target == "program":
-        return program_file(model, out, _ENGINE_OPTIONS)
+        return _program(model, out)
     if out.exists() and not out.is_dir():
         raise click.BadParameter(f"Directory {str(out)!r} is a file.", param_hint="'--out'")
     if target == "c99" and (wrong := options_given("kernel", "adders", *_ENGINE_OPTIONS)):
@@ -156,121 +166,79 @@ def export(
         header_entry = said_header(data, reading)
     elif records is not None:
         golden = draw_records(ReferenceEngine(circuit), records)
-    if is_rtl_target(target) and stage_of(circuit) is not None:
-        announce("SystemVerilog takes symbols: the circuit's predictor stage is not in it and stays on the host")
+    serial = which == "serial" or (which is None and not chosen and is_serial_target(target))
+    if is_rtl_target(target) and (serial or kernel == "unrolled") and stage_of(circuit) is not None:
+        announce("the circuit's predictor stage stays on the host: of RTL only the parallel engine has one beside it")
     reload, others = memories == "reload", [read_integer(name) for name in fit]
     if target == "c99":
         result, text, status = _export_c99(circuit, out, golden, rows)
     elif kernel == "unrolled":
         result, text, status = _export_unrolled(circuit, out, target, golden, adders or "auto", rows, latency)
-    elif which == "serial" or (which is None and not chosen and is_serial_target(target)):
+    elif serial:
         result, text, status = _export_serial(circuit, out, target, golden)
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
-        sized = engine if macs is not None or streams is not None else None
-        result, text, status = _export_rtl(
-            circuit, out, target, sized, golden, others if reload else None, jobs, harden or "none"
-        )
-    elif jobs is not None or harden is not None:
-        name = "jobs" if jobs is not None else "harden"
-        raise click.UsageError(f"--{name} must go with a target of RTL, {target} is of HLS")
+        size = size_for(engine if macs is not None or streams is not None else None, lanes, table_lanes)
+        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows,
+                                           harden or "none")  # fmt: skip
+    elif wrong := options_given("lanes", "table_lanes", "jobs", "harden"):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     else:
         folder = write_project(
-            circuit,
-            out,
-            target=target,
-            records=golden,
-            shape=engine,
-            reload=reload,
-            fit=others,
-            rows=rows,
+            circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
         )
         result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
         text, status = f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
     return result | header_entry, text, status
 
 
-@click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")
-@click.argument("model", type=MODEL)
-@click.option(
-    "--project",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A project that was exported with --memories reload.",
-)
-@click.option("--out", required=True, type=OUT, help="The image: 32-bit words, lowest byte first.")
-def image(model: str, project: Path, out: Path) -> Result:
-    """Write what a reloadable engine loads for a circuit."""
-    from pcedge.export.program.image import image_words
-    from pcedge.export.project.manifest import MANIFEST, RTL, read_manifest
-    from pcedge.export.rtl.capacity import capacity_from, rtl_image_words
-    from pcedge.simulate.csim import Csim
-    from pcedge.simulate.unrolled import kernel_of
+def _program(model: str, out: Path) -> Result:
+    """Write the program of a circuit."""
+    from pcedge.schedule import write_program
 
-    _need_project(project)
-    rtl = kernel_of(project) == RTL
-    manifest = read_manifest(project, RTL) if rtl else Csim(project).manifest
-    if not manifest.reload:
-        raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
+    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target program makes none")
     circuit = read_integer(model)
-    if manifest.capacity is None:
-        words = rtl_image_words(circuit, capacity_from(manifest.table.get("capacity"), str(project / MANIFEST)))
-    else:
-        words = image_words(circuit, manifest.capacity)
     with whole_file(out) as fresh:
-        fresh.write_bytes(words.tobytes())
-    result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
-    return result, f"{out}: {len(words)} words for the engine of {project}", 0
+        write_program(circuit, fresh)
+        size = fresh.stat().st_size
+    result = {"out": str(out), "target": "program", "digest": circuit.digest.hex(), "bytes": size}
+    return result, f"{out}: program of {size} bytes; next: pcedge decode {out} STREAM OUT", 0
 
 
-@click.command(cls=Command, example="pcedge simulate build/m")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def simulate(folder: Path) -> Result:
-    """Compile a project's testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
+def _float(model: str, out: Path, target: str) -> Result:
+    """Write a float circuit for other software."""
+    from pcedge.export import write_float_onnx, write_jpc
 
-    The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
-    both exact widths.
-    """
-    from pcedge.simulate.projects import simulators
-    from pcedge.toolchain.compiled import compared
-
-    _need_project(folder)
-    lines: dict[str, str] = {}
-    records = 0
-    for name, simulator in simulators(folder).items():
-        announce(f"compiling {_TESTBENCHES[name]}")
-        simulator.compile()
-        lines[name], records = simulator.golden(), simulator.manifest.golden_records
-    result = {"out": str(folder), "mismatches": 0, "golden_records": records}
-    result["compared"] = {name: compared(line) for name, line in lines.items()}
-    return result, "\n".join(lines.values()), 0
-
-
-def _need_project(folder: Path) -> None:
-    """Say in plain words that a folder is no project; what is wrong with a damaged one the reader says."""
-    from pcedge.export.project.manifest import MANIFEST
-
-    if not (folder / MANIFEST).is_file():
-        raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
+    if wrong := options_given("kernel", "adders", "data", "records", *_ENGINE_OPTIONS):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a project, --target {target} makes none")
+    circuit = read_float(model, f", and --target {target} writes float circuits")
+    if target == "pyjuice" and out.suffix != ".jpc":
+        raise click.BadParameter(f"{str(out)!r} must end in .jpc, pyjuice.load takes no other.", param_hint="'--out'")
+    with whole_file(out) as fresh:
+        (write_float_onnx if target == "onnx-float" else write_jpc)(circuit, fresh)
+        size = fresh.stat().st_size
+    result = {"out": str(out), "target": target, "bytes": size, "log_constant": circuit.log_constant}
+    text = f"{out}: {size} bytes for {FLOAT_TARGETS[target]}"
+    if abs(circuit.log_constant) > 1e-12:
+        text += f"; the imported file's own log-likelihood is {circuit.log_constant:.12g} nats more"
+    return result, text, 0
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
-    fit: list[IntegerCircuit] | None, jobs: str | None, harden: str,
+    circuit: IntegerCircuit, out: Path, target: str, size: RtlSize, golden: IntArray | None,
+    fit: list[IntegerCircuit] | None, jobs: str | None, rows: Any, harden: str,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
-    from pcedge.export.rtl.size import size_for
     from pcedge.toolchain.building import hardened_top
 
-    size = size_for(engine)
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
     folder = write_rtl(
         circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,
-        harden=harden,
-    )  # fmt: skip
+        rows=rows, harden=harden)  # fmt: skip
     result = {
         "out": str(folder), "target": target, "digest": circuit.digest.hex(), "macs": size.macs,
         "streams": size.streams, "lanes": size.lanes, "table_lanes": size.table_lanes,

@@ -19,6 +19,7 @@ from pcedge.errors import FormatError, MismatchError
 from pcedge.export.project.lanes import unpack_lanes
 from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.export.rtl.serial.project import MODEL
+from pcedge.export.rtl.stage.project import STAGE_TOP
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
 from pcedge.toolchain.hardening import hardened
@@ -27,16 +28,16 @@ from pcedge.toolchain.verilator import LENIENT, build
 #: the module that is simulated
 ENGINE = "pc_engine"
 
-#: what stands around it
-AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top")
+#: what stands around it, or beside it
+_AROUND = ("pc_axi", "pc_serial_boot", "pc_serial_flash", "pcedge_flash", "pcedge_top", STAGE_TOP)
 
 #: what Verilator says of generated functions, whose fields are as wide as a place in them, and of comparisons that one
 #: size makes trivial; not of names that hide others (VARHIDDEN), which yosys does not let them
 _OFF = ("DECLFILENAME", "UNUSEDPARAM", "UNUSEDSIGNAL", "UNSIGNED", "CMPCONST")
-_FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
+FLAGS = ("-Wall", *(f"-Wno-{name}" for name in _OFF))
 
 #: it compiles in half the time of -O2, and jobs take about as long
-_OPTIMISE = "-O1"
+OPTIMISE = "-O1"
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,10 @@ class RtlProject:
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
-        sources = [path for path in rtl_sources(self.folder) if path.stem not in AROUND]
+        sources = engine_sources(self.folder)
         engine = hardened(self.folder, sources, ENGINE)
-        executable = build(
-            engine, ENGINE, [self.folder / "testbench/engine.cpp"], work,
-            flags=_FLAGS if engine == sources else LENIENT, optimise=_OPTIMISE,
-        )  # fmt: skip
+        flags = FLAGS if engine == sources else LENIENT
+        executable = build(engine, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=flags, optimise=OPTIMISE)
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)
@@ -151,6 +150,15 @@ class RtlProject:
             yield opened(self.folder, self.manifest, board)
         finally:
             board.close()
+
+
+def engine_sources(folder: Path) -> list[Path]:
+    """Give the sources of a project that its engine is made of.
+
+    Raises:
+        FormatError: the directory is no project of RTL, or lacks a file that its manifest names.
+    """
+    return [path for path in rtl_sources(folder) if path.stem not in _AROUND and not path.stem.startswith("pc_stage")]
 
 
 def opened(folder: Path, manifest: Manifest, board: Board, timeout: float = 60.0) -> Device:

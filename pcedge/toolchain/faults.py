@@ -101,6 +101,7 @@ def put_faults(module: dict[str, Any]) -> Faults:
         given = wiring.wire(len(bits), name)
         wiring.cell("$dff", {"WIDTH": len(bits), "CLK_POLARITY": 1}, {"CLK": clock, "D": given}, {"Q": bits})
         module["ports"][name] = {"direction": "input", "bits": given}
+        module["netnames"][f"{name}_now"] = {"hide_name": 0, "bits": bits, "attributes": {}}
     return Faults(tuple(registers), places, len(flips))
 
 

@@ -34,6 +34,7 @@ from pcedge.simulate.ort import OrtSession, Progress
 from pcedge.simulate.parallel import EngineCsim
 from pcedge.simulate.rtl import RtlProject
 from pcedge.simulate.stage import StageCsim
+from pcedge.simulate.stage_rtl import StageRtl
 from pcedge.simulate.unrolled import UnrolledCsim, kernel_of
 from pcedge.simulate.unrolled_rtl import UnrolledRtl
 from pcedge.verify.comparison import (
@@ -202,6 +203,11 @@ def verify(
                     if rtl.manifest.reload:
                         device.load(rtl.image())
                     comparisons += compare_device("rtl", engine, device, records)
+                if predictor is not None and rtl.manifest.stage is not None:
+                    say("rtl: the predictor stage")
+                    data = _cells(predictor, rows)
+                    lines = compare_stage(circuit, StageRtl(rtl.folder), data, min(VERIFY_LANES, len(data)))
+                    comparisons += [Comparison("rtl", *one) for one in lines]
             if "netlist" in rungs:
                 compared, skipped, cells = compare_netlists(engine, rtl.folder, records, say)
                 comparisons += compared
