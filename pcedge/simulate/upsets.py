@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
     #: the job's words are right, and so are those of the same job after it
     MASKED = "masked"
-    #: the status of one of the two jobs says that something was wrong
+    #: the job's status says that something was wrong, or that of the same job after it, if the first one was right
     DETECTED = "detected"
     #: one of them does not end, or not with all of its packets: the driver gives up in time
     HANG = "hang"
@@ -245,11 +245,14 @@ NO_WORD = 0xFFFFFFFF
 
 def _outcome(turns: list[list[int]]) -> Outcome:
     """Judge the job with the fault and the one after it: how each ended, its status, whether all words are right."""
-    if any(status for _, status, _ in turns):
-        return Outcome.DETECTED
-    if any(how == 1 for how, _, _ in turns):
-        return Outcome.HANG
-    return Outcome.MASKED if all(same for _, _, same in turns) else Outcome.SILENT
+    for how, status, same in turns:  # the second is run, with how below 2, where the first one is right
+        if status:
+            return Outcome.DETECTED
+        if how == 1:
+            return Outcome.HANG
+        if not same:
+            return Outcome.SILENT
+    return Outcome.MASKED
 
 
 def _packets(packets: list[list[int]]) -> Words:

@@ -373,9 +373,9 @@ void with_faults(const job_t &job, std::uint32_t number, const std::vector<fault
     if (!engine.child)
       return;
     first.same = !first.how && out == job.out;
-    if (first.how)
+    if (first.how || first.status != 0 || !first.same) {
       second = {2, 0, 0};
-    else if (first.status != 0 || !first.same || engine.state() != at_end[0]) {
+    } else if (engine.state() != at_end[0]) {
       engine.states = nullptr;
       second.how = !engine.run(job, &job.out, most, out, second.status);
       second.same = !second.how && out == job.out;
