@@ -109,12 +109,14 @@ class UpsetProject:
         harness = Path(str(files("pcedge.export.rtl").joinpath("testbench", "upsets.cpp")))
         return build([source], _TOP, [harness], work / "simulator", flags=_FLAGS, optimise="-O1"), faults
 
-    def run(self, tasks: Sequence[Task], count: int, seed: int, executable: Path, faults: Faults) -> Campaign:
+    def run(
+        self, tasks: Sequence[Task], counts: tuple[int, int], seed: int, executable: Path, faults: Faults
+    ) -> Campaign:
         """Flip so many bits of registers, and so many of memories, each in an engine of its own.
 
         Args:
             tasks: one of them is drawn for each bit.
-            count: of bits of registers, and of memories.
+            counts: of bits of registers, and of memories.
             seed: of the draw.
             executable: what `compile` gave, as `faults` is.
             faults: what can be flipped.
@@ -124,7 +126,7 @@ class UpsetProject:
             ToolError: the simulator failed.
         """
         cycles = self._measure(tasks, executable)
-        drawn = draw_faults(faults, cycles, count, seed)
+        drawn = draw_faults(faults, cycles, counts, seed)
         words = self._call(tasks, drawn, executable)[-6 * len(drawn) :].reshape(-1, 2, 3)
         return Campaign(self.level, faults, tuple(drawn), tuple(_outcome(pair.tolist()) for pair in words))
 
@@ -207,13 +209,13 @@ def tasks_of(engine: ReferenceEngine, records: IntArray, streams: int) -> list[T
     ]
 
 
-def draw_faults(faults: Faults, cycles: Sequence[int], count: int, seed: int) -> list[Fault]:
+def draw_faults(faults: Faults, cycles: Sequence[int], counts: tuple[int, int], seed: int) -> list[Fault]:
     """Draw bits, evenly over those of registers and over those of memories, and a cycle of a task for each.
 
     Args:
         faults: what there is.
         cycles: of every task.
-        count: of bits of registers, and of memories.
+        counts: of bits of registers, and of memories.
         seed: the same one gives the same faults.
     """
     dice = np.random.default_rng(seed)
@@ -222,7 +224,7 @@ def draw_faults(faults: Faults, cycles: Sequence[int], count: int, seed: int) ->
     state = [register.width for register in registers]
     stored = [memory.words * memory.width for memory in faults.memories] + [register.width for register in given]
     drawn = []
-    for in_memory, sizes in ((False, state), (True, stored)):
+    for in_memory, sizes, count in ((False, state, counts[0]), (True, stored, counts[1])):
         ends = np.cumsum(sizes)
         for place in dice.integers(0, ends[-1], count).tolist():
             task = int(dice.integers(0, len(cycles)))

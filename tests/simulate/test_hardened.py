@@ -49,11 +49,11 @@ def test_a_status_bit_of_its_own() -> None:
 
 def test_faults_are_drawn_evenly() -> None:
     """All bits of registers and of memories come, as often as each other, and a seed gives the same ones."""
-    drawn = draw_faults(FEW, [5, 7], 6000, 1)
-    assert drawn == draw_faults(FEW, [5, 7], 6000, 1) != draw_faults(FEW, [5, 7], 6000, 2)
+    drawn = draw_faults(FEW, [5, 7], (6000, 5000), 1)
+    assert drawn == draw_faults(FEW, [5, 7], (6000, 5000), 1) != draw_faults(FEW, [5, 7], (6000, 5000), 2)
     registers = [fault for fault in drawn if not fault.in_memory]
     stored = [fault for fault in drawn if fault.in_memory]
-    assert len(registers) == len(stored) == 6000
+    assert (len(registers), len(stored)) == (6000, 5000)
     places = np.bincount([fault.number for fault in registers], minlength=62)
     assert {*np.flatnonzero(places)} == {*range(3), *range(32, 62)}
     assert places[places > 0].min() > 120 and places.max() < 250  # 182 each
@@ -156,7 +156,7 @@ def test_no_fault_is_silent_that_is_held(level: str, engine: ReferenceEngine, tm
     project = UpsetProject(write_rtl(small(), tmp_path / "p", size=SIZE, harden=level))
     executable, faults = project.compile()
     tasks = tasks_of(engine, engine.sample(4, seed=5), SIZE.streams)
-    campaign = project.run(tasks, 1000, 1, executable, faults)
+    campaign = project.run(tasks, (1000, 300), 1, executable, faults)
     registers, stored = campaign.count(False), campaign.count(True)
     assert (stored[Outcome.SILENT] > 0) == (level == "none"), stored
     assert (registers[Outcome.SILENT] > 0) == (level != "tmr"), registers
