@@ -30,8 +30,8 @@ module pc_engine #(
 );
   localparam logic [3:0] LIKELIHOOD = JOB_LIKELIHOOD, ENCODE = JOB_ENCODE, DECODE = JOB_DECODE, SAMPLE = JOB_SAMPLE;
   logic [3:0] job_now;
-  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
-  assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
+  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded, upset;
+  assign status = {24'd0, upset, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
   wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
@@ -450,6 +450,7 @@ module pc_engine #(
   end
 
   // ---- the job
+  pc_guard guard (.clk(clk), .rst(rst), .start(start), .busy(busy), .upset(upset));
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame || packet_frame) bad_frame <= 1'b1;
