@@ -1,25 +1,22 @@
-"""What the cycles of coding depend on besides the program: the digits of every symbol, and the rounds of its search.
+"""What the cycles of coding depend on besides the program: the digits of every symbol, and the tries of its search.
 
 All of it is known where the records are, and the bytes that a decoder has beyond what it takes. Without them a symbol
-is assumed to leave one digit, which no carry and no 255 holds back, and its search to skip nothing.
+is assumed to leave one digit, which no carry and no 255 holds back, and a decoder to find what the circuit draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
 from pcedge import arithmetic
-from pcedge.arithmetic import Widths, ceil_log2
+from pcedge.arithmetic import Widths
 from pcedge.arrays import IntArray
 from pcedge.engines.reference import ReferenceEngine
+from pcedge.export.rtl.tries import tries_of
 from pcedge.schedule.steps import Interval
-
-#: an event of a search: a pass of a probe, a probe beyond the alphabet that is skipped, the pass of the symbol
-PROBE, SKIP, LAST = 0, 1, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +29,12 @@ class CodedStream:
     used: Sequence[int]
     #: bytes of the lane
     size: int
-    #: events of every symbol's search
-    searches: Sequence[tuple[int, ...]]
+    #: tries until every symbol is found
+    tries: Sequence[int]
 
 
 def code_streams(
-    engine: ReferenceEngine, records: IntArray, streams: int, sizes: Sequence[int] | None = None
+    engine: ReferenceEngine, records: IntArray, streams: int, firsts: Sequence[int], sizes: Sequence[int] | None = None
 ) -> list[CodedStream]:
     """Follow the coders of all streams.
 
@@ -45,6 +42,7 @@ def code_streams(
         engine: the circuit's engine.
         records: (N, variables), without missing symbols; record i goes to stream i mod `streams`.
         streams: how many.
+        firsts: of every variable the symbol that is tried first.
         sizes: bytes of every stream's lane; None takes those that an encoder writes.
     """
     lo, hi = (ends[:, engine.program.coded] for ends in engine.intervals(records))
@@ -56,32 +54,36 @@ def code_streams(
         for start, end in zip(lo[row : row + streams].T, hi[row : row + streams].T, strict=True):
             _narrow(digits, low, width, start, end, widths)
     flushes = arithmetic.range_flush(low, widths).tolist()
-    order = _variables(engine)
-    tops = ceil_log2(widths.cardinality)
     found = []
     for stream in range(streams):
-        own = records[stream::streams]
         carry, size = _carry_cycles(digits[stream], flushes[stream])
-        searches = [
-            _search(int(row[variable]), engine.circuit.cardinalities[variable], tops)
-            for row in own for variable in order
-        ]  # fmt: skip
         found.append(
-            CodedStream(carry, [len(d) for d in digits[stream]], size if sizes is None else sizes[stream], searches)
-        )
+            CodedStream(
+                carry, [len(d) for d in digits[stream]], size if sizes is None else sizes[stream],
+                _tries(engine, records[stream::streams], firsts),
+            )
+        )  # fmt: skip
     return found
 
 
-def assume_streams(engine: ReferenceEngine, records: Sequence[int]) -> list[CodedStream]:
-    """Assume what symbols leave: one digit each; a decoder's search has all of its rounds."""
-    tops = ceil_log2(engine.circuit.widths.cardinality)
-    found = []
+def assume_streams(engine: ReferenceEngine, records: Sequence[int], firsts: Sequence[int]) -> list[CodedStream]:
+    """Assume what symbols leave: one digit each; a decoder finds what the circuit draws."""
+    drawn = engine.sample(sum(records))
+    found, start = [], 0
     for count in records:
         symbols = count * len(_variables(engine))
-        found.append(
-            CodedStream([1] * symbols + [2], [1] * symbols, symbols + 1, [(PROBE,) * tops + (LAST,)] * symbols)
-        )
+        tries = _tries(engine, drawn[start : start + count], firsts)
+        start += count
+        found.append(CodedStream([1] * symbols + [2], [1] * symbols, symbols + 1, tries))
     return found
+
+
+def _tries(engine: ReferenceEngine, records: IntArray, firsts: Sequence[int]) -> list[int]:
+    """Count the tries of records' symbols, in the order of coding."""
+    order = _variables(engine)
+    cardinalities = engine.circuit.cardinalities
+    counts = [tries_of(cardinalities[variable])[firsts[variable]][records[:, variable]] for variable in order]
+    return [int(count) for count in np.stack(counts, axis=1).ravel()]
 
 
 def _variables(engine: ReferenceEngine) -> list[int]:
@@ -120,14 +122,3 @@ def _carry_cycles(symbols: list[list[int]], flush: int) -> tuple[list[int], int]
         cycles.append(taken)
     cycles[-1] += filled + run  # at the end all that waits leaves
     return cycles, sum(map(len, symbols)) + 1
-
-
-@cache
-def _search(symbol: int, cardinality: int, tops: int) -> tuple[int, ...]:
-    """Give the events of a search for a symbol, from the highest bit down."""
-    events = []
-    for bit in range(tops - 1, -1, -1):
-        candidate = (symbol >> bit | 1) << bit
-        # the first probe goes out before the variable's alphabet is known
-        events.append(PROBE if bit == tops - 1 or candidate < cardinality else SKIP)
-    return (*events, LAST)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pcedge.export.rtl import timing
 from pcedge.export.rtl.clock import Calendar, Pick
-from pcedge.export.rtl.coded import LAST, PROBE, SKIP, CodedStream
+from pcedge.export.rtl.coded import CodedStream
 from pcedge.export.rtl.timing import Work
 
 
@@ -150,10 +150,10 @@ class Decoder:
         streams = len(coded)
         self.coded = (1 << streams) - 1
         self.room = self.ready = 0
-        #: passes that the tables are asked for: stream, whether it is a probe
-        self.passes: deque[tuple[int, Work, bool]] = deque()
+        #: passes that the tables are asked for
+        self.passes: deque[tuple[int, Work]] = deque()
         self._places, self._calendar, self._loads, self._others_ask = places, calendar, loads, asks
-        self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.searches)
+        self._begun = sum(1 << s for s, stream in enumerate(coded) if stream.tries)
         self._draining = 0
         self._sizes = [stream.size for stream in coded]
         self._have = [0] * streams
@@ -167,13 +167,15 @@ class Decoder:
         #: an interval comes in the next cycle; the stream that was picked in the cycle before to be loaded
         self._comes = False
         self._picked: int | None = None
-        self._searches = [iter(stream.searches) for stream in coded]
-        self._events: deque[tuple[int, bool]] = deque()
-        self._plan: list[tuple[int, ...]] = [()] * streams
-        self._stage = [0] * streams
-        self._task: list[Work | None] = [None] * streams
-        self._probe: int | None = None
-        self._again: int | None = None
+        self._searches = [iter(stream.tries) for stream in coded]
+        self._events: deque[int] = deque()
+        #: the event at work; by stream, tries that are left, and the INTERVAL
+        self._event: int | None = None
+        self._tries = [0] * streams
+        self._task: dict[int, Work] = {}
+        self._tried: int | None = None
+        #: streams whose counts are not written
+        self._pending = 0
         for stream in range(streams):
             if self._begun >> stream & 1:
                 self._fill(stream)
@@ -240,31 +242,29 @@ class Decoder:
         """Learn that an interval comes in the next cycle."""
         self._comes = True
 
-    def came(self, what: tuple[int, bool]) -> None:
-        """Take an interval."""
-        stream, probe = what
+    def came(self, stream: int) -> None:
+        """Try an interval."""
         now = self._calendar.now
-        if probe:
-            self._calendar.at(now + timing.PROBED, self._probed, stream)
-        else:
-            self._taken = now
+        self._taken = now
+        self._tries[stream] -= 1
+        self._calendar.at(now + timing.TRIED, self._say, stream)
+        if not self._tries[stream]:
             self._calendar.at(now + timing.TAKEN, self._took, stream)
 
-    def _probed(self, stream: int) -> None:
-        self._probe = stream
+    def _say(self, stream: int) -> None:
+        self._tried = stream
 
-    def _come(self, event: tuple[int, bool]) -> None:
-        self._events.append(event)
-
-    def _passes(self, what: tuple[int, Work, bool]) -> None:
-        self.passes.append(what)
+    def wrote(self, stream: int) -> bool:
+        """Learn that counts of a stream are written; tell whether they are a search's."""
+        self._pending &= ~(1 << stream)
+        return stream in self._task
 
     @property
     def searches(self) -> bool:
         """Tell whether a search may go on in this cycle."""
-        return bool(self._events) or self._probe is not None or self._again is not None
+        return bool(self._events) or self._tried is not None or self._event is not None
 
-    def search(self, now: int, room: bool, head: tuple[int, Work] | None) -> tuple[bool, bool]:
+    def search(self, now: int, room: bool, head: tuple[int, Work] | None) -> tuple[bool, bool, int | None]:
         """Go on with the searches.
 
         Args:
@@ -273,40 +273,31 @@ class Decoder:
             head: an INTERVAL that waits.
 
         Returns:
-            Whether something happened, and whether the INTERVAL was taken.
+            Whether something happened, whether the INTERVAL was taken, and whose symbol was found.
         """
-        calendar, took, acted = self._calendar, False, False
-        again = self._again
-        probe, self._probe = self._probe, None
-        if probe is not None:
-            calendar.at(now + 1, self._come, (probe, False))
-        elif again is not None:
-            calendar.at(now + 1, self._come, (again, False))
-            self._again = None
+        calendar, took, found = self._calendar, False, None
+        tried, self._tried = self._tried, None
+        if tried is not None:
+            calendar.at(now + 1, self._events.append, tried)
         elif head is not None:
             stream, work = head
-            self._task[stream] = work
-            calendar.at(now + 1, self._come, (stream, True))
+            self._task[stream], self._tries[stream] = work, next(self._searches[stream])
+            calendar.at(now + 1, self._events.append, stream)
             took = True
-        acted = probe is not None or again is not None or took
-        if room and self._events:
-            stream, begins = self._events[0]
-            if begins and not self._plan[stream]:
-                self._plan[stream], self._stage[stream] = next(self._searches[stream]), 0
-            event = self._plan[stream][self._stage[stream]]
-            if event != SKIP or again is None:
-                acted = True
-                self._events.popleft()
-                self._stage[stream] += 1
-                if event == SKIP:
-                    self._again = stream
-                else:
-                    found = self._task[stream]
-                    assert found is not None
-                    calendar.at(now + 1, self._passes, (stream, found, event == PROBE))
-                    if event == LAST:
-                        self._plan[stream] = ()
-        return acted, took
+        acted = tried is not None or took
+        at = self._event
+        if at is not None and not self._pending >> at & 1 and (room or not self._tries[at]):
+            acted, self._event = True, None
+            if self._tries[at]:
+                work = self._task[at]
+                self._pending |= work.leaf << at
+                calendar.at(now + 1, self.passes.append, (at, work))
+            else:
+                del self._task[at]
+                found = at
+        if self._event is None and self._events:
+            acted, self._event = True, self._events.popleft()
+        return acted, took, found
 
     def cycle(self, now: int) -> bool:
         """Load a window into the decoder."""

@@ -51,6 +51,7 @@ class CycleModel:
         names = ("fetch", "issue", "symbols_in", "symbols_out", "flush", "carry", "load")
         self._jobs, self._streams = image.jobs, image.size.streams
         self._reference = ReferenceEngine(image.program)
+        self._firsts = image.variable_columns["first"].values.tolist()
         self._engine = Engine(
             image.size, works_of(image, sizes["PAIR_COPY"] != 0), len(image.circuit.order),
             image.circuit.scale_bits // 8,
@@ -85,8 +86,10 @@ class CycleModel:
         coded = None
         if job != "likelihood":
             coded = (
-                assume_streams(self._reference, records) if data is None
-                else code_streams(self._reference, self._reference.check(data, allow_missing=False), streams, sizes)
+                assume_streams(self._reference, records, self._firsts) if data is None
+                else code_streams(
+                    self._reference, self._reference.check(data, allow_missing=False), streams, self._firsts, sizes
+                )
             )  # fmt: skip
         return run_job(self._engine, job, records, coded)
 

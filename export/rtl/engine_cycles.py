@@ -22,8 +22,6 @@ class _Pass:
 
     stream: int
     work: Work
-    leaf: bool
-    probe: bool
 
 
 @dataclass(frozen=True)
@@ -170,6 +168,11 @@ class _Run:
         self.busy &= ~(1 << stream)
         if self.have >> stream & 1:
             self.calendar.at(self.calendar.now + timing.MAY, self._may_issue, stream)
+
+    def _counts(self, stream: int) -> None:
+        """Go on behind counts that are written, but in a search."""
+        if self.decoder is None or not self.decoder.wrote(stream):
+            self._done(stream)
 
     def _may_fetch(self, stream: int) -> None:
         self.fetchable |= 1 << stream
@@ -318,24 +321,25 @@ class _Run:
         if made is None and self._free(2):
             if asked:
                 assert decoder is not None
-                stream, work, probe = decoder.passes.popleft()
-                made = _Pass(stream, work, not probe and work.leaf, probe)
+                made = _Pass(*decoder.passes.popleft())
             elif head is not None and not searches:
                 stream, work = self._take(Unit.TABLE)
-                made = _Pass(stream, work, work.leaf, False)
+                made = _Pass(stream, work)
                 self.read_symbol = now + timing.SYMBOL
             if made is not None:
                 self.next_pass = made
                 self.next_from = now + timing.SET_UP
                 self.calendar.wake(self.next_from)
-                if made.leaf:
+                if made.work.leaf:
                     self._reserve(2, made.work)
                 acted = True
         if decoder is not None:
-            went_on, took = decoder.search(now, room, head if searches else None)
+            went_on, took, found = decoder.search(now, room, head if searches else None)
             acted |= went_on
             if took:
                 self._take(Unit.TABLE)
+            if found is not None:
+                self.calendar.at(now + timing.FOUND, self._done, found)
         return acted
 
     def _begin_pass(self, now: int, made: _Pass) -> None:
@@ -353,10 +357,10 @@ class _Run:
                 calendar.at(comes, self.encoder.came, made.stream)
             elif self.decoder is not None:
                 calendar.at(comes - 1, self.decoder.comes, None)
-                calendar.at(comes, self.decoder.came, (made.stream, made.probe))
-            if not made.leaf and not made.probe:
+                calendar.at(comes, self.decoder.came, made.stream)
+            if not work.leaf and self.decoder is None:
                 calendar.at(found + 1, self._done, made.stream)
-        if made.leaf:
+        if work.leaf:
             calendar.at(until + timing.COUNTS + timing.ASK, self.vectors[2].append, [made.stream, work.rows])
 
     def _interval(self, ready: int) -> int:
@@ -378,5 +382,5 @@ class _Run:
                 if not vector[1]:
                     waiting.popleft()
                     self.held[unit] -= 1
-                    self.calendar.at(now + timing.WRITTEN, self._done, vector[0])
+                    self.calendar.at(now + timing.WRITTEN, self._counts if unit == 2 else self._done, vector[0])
                 return

@@ -16,6 +16,7 @@ from pcedge.export.program.packing import Column, PackedTable, pack
 from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
 from pcedge.export.rtl.rows import Integers, RowPlaces, Shape, place_rows
 from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.tries import first_tries
 from pcedge.integer.circuit import IntegerCircuit, IntegerInput, IntegerSum
 from pcedge.schedule.program import Program
 from pcedge.schedule.steps import (
@@ -87,7 +88,8 @@ class RtlImage:
     #: cumulative entries of even and of odd symbols, (words,) each, 0 to 2^L
     even: Integers
     odd: Integers
-    #: `cardinality`, how many tables of that many symbols there are, `tables`, and where they begin: `even`, `odd`
+    #: `cardinality`, how many tables of that many symbols there are, `tables`, and where they begin: `even`, `odd`;
+    #: `first`, the symbol that a decoder tries first
     variables: PackedTable
     variable_columns: dict[str, Column]
     #: exponents of tails, a run a layer with tails
@@ -156,11 +158,12 @@ def lower_rtl(
         if job in jobs and beside not in jobs:
             raise UsageError(f"{job} must go with {beside}, got {', '.join(jobs)}")
     codes = set(jobs) - {"likelihood", "score"}
+    searches = bool(codes - {"encode"})
     for schedule, runs in ((program.likelihood, "likelihood" in jobs), (program.code, bool(codes))):
         starts.append(len(rows))
         if not runs:
             continue
-        placed = place_rows(schedule, size.lanes)
+        placed = place_rows(schedule, size.lanes, searches=searches)
         places.append(placed)
         rows += _rows(program, schedule, placed, memories)
     columns = {
@@ -170,7 +173,8 @@ def lower_rtl(
         )
         for name in FIELDS
     }
-    even, odd, variables = _tables(circuit, memories.numbers)
+    firsts = first_tries(circuit) if searches else (0,) * len(circuit.cardinalities)
+    even, odd, variables = _tables(circuit, memories.numbers, firsts)
     chosen = tuple(job for job in EVERY_JOB if job in jobs)
     return RtlImage(
         program, size, chosen, pack(columns), columns, (starts[0], starts[1]),
@@ -355,7 +359,7 @@ def _transposed(rows: SparseRows) -> SparseRows:
 
 
 def _tables(
-    circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]]
+    circuit: IntegerCircuit, numbers: dict[int, dict[bytes, int]], firsts: Sequence[int]
 ) -> tuple[Integers, Integers, dict[str, Column]]:  # fmt: skip
     """Put the entries of even symbols in one memory, of odd ones in another, so that neighbours are read at once.
 
@@ -375,7 +379,7 @@ def _tables(
     columns = {
         name: Column(np.array([starts[symbols][at] for symbols in circuit.cardinalities]), _all(circuit.cardinalities))
         for at, name in enumerate(("cardinality", "tables", "even", "odd"))
-    }
+    } | {"first": Column(np.array(firsts), _all(firsts))}
     return np.concatenate(even), np.concatenate(odd), columns
 
 

@@ -189,7 +189,7 @@ def variable_widths(sizes: dict[str, int]) -> dict[str, int]:
     """Give the bits of every number of a variable."""
     return {
         "cardinality": sizes["SYMBOL_BITS"] + 1, "tables": sizes["TABLES_BITS"], "even": sizes["EVEN_BITS"],
-        "odd": sizes["ODD_BITS"],
+        "odd": sizes["ODD_BITS"], "first": sizes["SYMBOL_BITS"],
     }  # fmt: skip
 
 

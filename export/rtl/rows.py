@@ -64,18 +64,29 @@ class RowPlaces:
         return Shape(sizes[first:last], self.lanes), self.places[source.value][0] + before
 
 
-def place_rows(schedule: Schedule, lanes: int) -> RowPlaces:
-    """Cut the values of a schedule so that every part that is read begins a row, and give them rows and slots."""
+def place_rows(schedule: Schedule, lanes: int, *, searches: bool = False) -> RowPlaces:
+    """Cut the values of a schedule so that every part that is read begins a row, and give them rows and slots.
+
+    Args:
+        schedule: the program.
+        lanes: entries of a row.
+        searches: whether a decoder runs it, which writes a LEAF behind its INTERVAL while it still reads the context.
+    """
     cuts = _cut(schedule)
     unplaced = RowPlaces(lanes, cuts, {}, 0, 0)
     rows, slots = Allocator(), Allocator()
     places: dict[int, tuple[int, int]] = {}
+    kept: list[int] = []
     for step, frees in zip(schedule.steps, schedule.frees, strict=True):
         if not isinstance(step, Interval):
             places[step.target] = (rows.take(unplaced.shape(step.target).rows), slots.take(1))
-        for value in frees:
+        elif searches:
+            kept += frees
+            continue
+        for value in [*kept, *frees]:
             rows.give(places[value][0])
             slots.give(places[value][1])
+        kept = []
     return RowPlaces(lanes, cuts, places, rows.peak, slots.peak)
 
 

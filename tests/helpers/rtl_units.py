@@ -127,7 +127,7 @@ def locate(scale_bits: int) -> Unit:
         "pc_range_locate",
         {"SCALE_BITS": scale_bits, "TAG_BITS": 8},
         {"in_tag": 8, "in_operation": 2, "in_offset": bits, "in_range": bits, "in_start": scale_bits + 1,
-         "in_end": scale_bits + 1, "in_bytes": scale_bits, "in_hold": 1},
+         "in_end": scale_bits + 1, "in_bytes": scale_bits, "in_hold": 1, "in_top": 1},
         {"out_tag": 8, "out_offset": bits, "out_range": bits, "out_used": 2, "out_left": 1},
         in_ready=True,
     )  # fmt: skip
@@ -149,6 +149,12 @@ def located_probe(scale_bits: int) -> Unit:
     return Unit(
         unit.module, unit.parameters, unit.inputs, {"probe_tag": 8, "probe_reached": 1}, True, valid="probe_valid"
     )
+
+
+def tries(scale_bits: int) -> Unit:
+    """Make a pc_range_locate of which is seen what its tries say."""
+    outputs = {"out_tag": 8, "out_valid": 1, "tried_below": 1, "tried_above": 1}
+    return replace(locate(scale_bits), outputs=outputs, valid="tried_valid")
 
 
 def lane_encoder(scale_bits: int, streams: int, depth: int = 16) -> Unit:
@@ -185,7 +191,7 @@ def decoder(scale_bits: int, streams: int, outputs: str) -> Unit:
         "pc_range_decoder",
         {"SCALE_BITS": scale_bits, "STREAMS": streams},
         {"in_stream": width, "in_operation": 2, "in_start": scale_bits + 1, "in_end": scale_bits + 1,
-         "in_bytes": scale_bits, "in_hold": 1, "read_stream": width},
+         "in_bytes": scale_bits, "in_hold": 1, "in_top": 1, "read_stream": width},
         seen,
         in_ready=True,
         valid=f"{outputs}_valid",
@@ -263,6 +269,8 @@ CODER_UNITS = Bench(
     | {f"shared_locate_{p}": shared(locate(p), "tested_shared_locate") for p in (16, 24)}
     | {f"shared_probe_{p}": shared(located_probe(p), "tested_shared_locate") for p in (16, 24)}
     | {f"locate_{p}": locate(p) for p in (16, 24)}
+    | {f"tries_{p}": tries(p) for p in (16, 24)}
+    | {f"shared_tries_{p}": shared(tries(p), "tested_shared_locate") for p in (16, 24)}
     | {f"located_probe_{p}": located_probe(p) for p in (16, 24)}
     | {f"probe_{p}": probe(p) for p in (16, 24)}
     | {f"lanes_{p}_{s}": lane_encoder(p, s, 5 + s) for p in (16, 24) for s in (1, 5)}

@@ -14,9 +14,10 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import UsageError
 from pcedge.export import RtlSize, load_zoo, write_rtl
 from pcedge.export.rtl import timing
-from pcedge.export.rtl.coded import LAST, PROBE, SKIP, code_streams
+from pcedge.export.rtl.coded import code_streams
 from pcedge.export.rtl.cycles import CycleModel
 from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.tries import first_tries, tries_of
 from pcedge.integer import IntegerCircuit
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.schedule.steps import Interval
@@ -118,15 +119,19 @@ class TestModel:
         circuit = drawn(5, "small", True)
         engine = ReferenceEngine(circuit)
         records = engine.sample(9, seed=1)
-        streams = code_streams(engine, records, 4)
+        streams = code_streams(engine, records, 4, first_tries(circuit))
         assert [stream.size for stream in streams] == [len(lane) for lane in encode_lanes(engine, records, 4)]
         assert [sum(stream.used) + 1 for stream in streams] == [stream.size for stream in streams]
 
-    def test_a_search_skips_what_no_symbol_is(self) -> None:
+    def test_a_search_begins_with_what_is_likely(self) -> None:
         circuit = drawn(5, "small", True)
         assert circuit.cardinalities[0] == 4 and circuit.widths.cardinality == 9
         engine = ReferenceEngine(circuit)
-        streams = code_streams(engine, engine.sample(1), 1)
+        firsts = first_tries(circuit)
         order = [step.variable for step in engine.program.code.steps if isinstance(step, Interval)]
-        # of 4 symbols: the first probe of 8, then 4 is known to be none
-        assert streams[0].searches[order.index(0)] == (PROBE, SKIP, PROBE, PROBE, LAST)
+        records = np.tile(np.array(firsts), (4, 1))
+        # the one of 4 that is tried first, then those behind it, and before
+        records[:, 0] = [firsts[0], *(symbol for symbol in range(4) if symbol != firsts[0])]
+        found = [code_streams(engine, record[None], 1, firsts)[0].tries for record in records]
+        assert [tries[order.index(0)] for tries in found] == [1, *np.delete(tries_of(4)[firsts[0]], firsts[0])]
+        assert all(count == 1 for tries in found for at, count in enumerate(tries) if at != order.index(0))

@@ -1,16 +1,17 @@
 // pc_coder: intervals, the range coders of all streams, and a decoder's search for its symbols (docs/rtl.md, Coding).
 //
 // Encoding, what the tables weighed becomes an interval, the interval narrows the stream's range, and digits leave.
-// Decoding, a symbol is found bit by bit: a probe through the tables tells whether the position has reached a bound.
-// The last pass is an encoder's, and its interval is taken out of the range. Of both is built what a job needs.
+// Decoding, symbols are tried: each try is an encoder's pass, and its interval is taken out of the range if the position
+// lies in it; else it is known on which side the symbol lies. Of both is built what a job needs.
 //
 // With SHARED_PRODUCT one multiplier does all: intervals begin in every eighth cycle, and modulo 8 no two products of a
 // symbol are asked for in the same cycle (asserted). What was weighed waits for that cycle, in one place, so the next one
 // comes at least 8 cycles later (asserted; pc_table_unit sees to it).
 //
 // Ports    search_*: an INTERVAL of a decoder; asks, takes, pass: a pass through the tables. weighed_*: what one found.
-//          found_*: a symbol. floors: f. packs, unpacks, closes, sure, room_*,
-//          says_*: of packets, as pc_packers and pc_decoders have it; marked: what was not in a packet is marked so. issued, issued_stream: an INTERVAL went to the tables. opens: streams that have records.
+//          written_*: its counts are written. searching: streams whose symbol is not found; found_*: a symbol.
+//          floors: f. packs, unpacks, closes, sure, room_*, says_*: of packets, as pc_packers and pc_decoders have it;
+//          marked: what was not in a packet is marked so. issued, issued_stream: an INTERVAL went to the tables. opens: streams that have records.
 //          lane_ends: a stream's last record is done. coded: a stream's symbols are all behind its coder. ready: the
 //          stream may begin a record; room: it may code a symbol. in_*, out_*: bytes of lanes, in a word each.
 `include "pc_types.svh"
@@ -19,7 +20,7 @@ module pc_coder #(
     localparam int FIRST_BITS = P + 2,
     localparam int SECOND_BITS = P + 1,
     localparam bit SHARED = SHARED_PRODUCT != 0,
-    localparam int TAG_BITS = 2 + PC_STREAM_BITS
+    localparam int TAG_BITS = 1 + PC_STREAM_BITS
 ) (
     input logic clk,
     input logic rst,
@@ -48,6 +49,9 @@ module pc_coder #(
     output pass_t pass,
     input logic weighed_valid,
     input weighed_t weighed,
+    input logic written_valid,
+    input logic [PC_STREAM_BITS-1:0] written_stream,
+    output logic [PC_STREAMS-1:0] searching,
     output logic found,
     output logic [PC_STREAM_BITS-1:0] found_stream,
     output logic [VARIABLE_BITS-1:0] found_variable,
@@ -78,7 +82,7 @@ module pc_coder #(
 
   // ---- intervals: a missing symbol has none
   wire weighs = weighed_valid && !(HAS_PACKETS != 0 && weighed.missing);
-  logic weighed_1;
+  logic weighed_1, top_1;
   weighed_t of_1;
   logic [P:0] below_1;
   logic [P-1:0] floors_1;
@@ -86,6 +90,7 @@ module pc_coder #(
     weighed_1 <= (weighs || (weighed_1 && !interval_ready)) && !rst;
     if (weighs) begin
       of_1 <= weighed;
+      top_1 <= (SYMBOL_BITS + 1)'(weighed.symbol) + 1'b1 == weighed.cardinality;
       below_1 <= floors_of((P + 1)'(weighed.symbol));
       floors_1 <= P'(floors_of((P + 1)'(weighed.cardinality)));
     end
@@ -98,7 +103,7 @@ module pc_coder #(
     floors_of = RELOAD != 0 ? (P + 1)'(symbols * floors) : '0;
     for (int at = 0; at <= P; at = at + 1) if (RELOAD == 0 && ((FLOOR >> at) & 1) != 0) floors_of = floors_of + (symbols << at);
   endfunction
-  logic interval_valid, interval_ready, interval_probe, interval_beyond, early_valid, early_probe, early_beyond;
+  logic interval_valid, interval_ready, interval_top, early_valid, early_top;
   logic [PC_STREAM_BITS-1:0] interval_stream, early_stream;
   logic [P:0] interval_start, interval_end;
   logic interval_ask, encoder_ask, decoder_ask;
@@ -112,10 +117,10 @@ module pc_coder #(
       .SHARED(SHARED)
   ) interval (
       .clk(clk), .rst(rst || start), .in_valid(weighed_1), .in_ready(interval_ready),
-      .in_tag({of_1.beyond, of_1.probe, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
+      .in_tag({top_1, of_1.stream}), .in_total(of_1.total), .in_lower(of_1.low), .in_upper(of_1.high),
       .in_below(below_1), .in_floors(floors_1), .in_floor(floors), .out_valid(interval_valid),
-      .out_tag({interval_beyond, interval_probe, interval_stream}), .early_valid(early_valid),
-      .early_tag({early_beyond, early_probe, early_stream}), .out_start(interval_start),
+      .out_tag({interval_top, interval_stream}), .early_valid(early_valid),
+      .early_tag({early_top, early_stream}), .out_start(interval_start),
       .out_end(interval_end), .ask(interval_ask), .ask_first(interval_first), .ask_second(interval_second),
       .product(product));
   if (SHARED) begin : g_shared
@@ -183,37 +188,37 @@ module pc_coder #(
   logic [PC_STREAM_BITS-1:0] decoded_stream;
   logic [PC_STREAMS-1:0] loaded, filled;
   if (HAS_DECODE != 0) begin : g_decode
-    logic probe_valid, probe_reached, probe_beyond;
-    logic [PC_STREAM_BITS-1:0] probe_stream;
+    logic tried_valid, tried_below, tried_above;
+    logic [PC_STREAM_BITS-1:0] tried_stream;
     pc_decoders decoders (
         .clk(clk), .rst(rst), .start(start), .decodes(decodes), .opens(opens), .checks(checking),
         .unpacks(unpacking), .closes(closes), .sure(sure), .floors(floors), .says_valid(says_valid),
         .says_stream(says_stream), .says_over(says_over),
         .lane_ends(decoding ? lane_ends : '0), .interval_valid(interval_valid && decoding),
-        .interval_take(!interval_probe), .early_valid(early_valid), .early_stream(early_stream),
+        .interval_top(interval_top), .early_valid(early_valid), .early_stream(early_stream),
         .interval_start(interval_start),
-        .interval_end(interval_end), .others_ask(interval_ask), .probe_valid(probe_valid), .probe_stream(probe_stream),
-        .probe_reached(probe_reached), .coded_valid(decoded), .coded_stream(decoded_stream), .ready(loaded),
+        .interval_end(interval_end), .others_ask(interval_ask), .tried_valid(tried_valid), .tried_stream(tried_stream),
+        .tried_below(tried_below), .tried_above(tried_above), .coded_valid(decoded), .coded_stream(decoded_stream),
+        .ready(loaded),
         .room(filled), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data), .in_last(in_last),
         .bad_lane(bad_lane), .idle(decoders_idle), .ask(decoder_ask), .ask_first(decoder_first),
         .ask_second(decoder_second), .product(product[2*P:0]));
-    // a bound beyond the variable's symbols is not reached
-    pc_delay #(.WIDTH(1), .CYCLES(6)) beyond_late (.clk(clk), .in(interval_beyond), .out(probe_beyond));
     pc_search finder (
         .clk(clk), .rst(rst || start), .search_valid(search_valid), .search_ready(search_ready), .search(search),
-        .asks(asks), .takes(takes), .pass(pass), .cardinality_valid(weighed_valid),
-        .cardinality_stream(weighed.stream), .cardinality_in(weighed.cardinality), .probe_valid(probe_valid),
-        .probe_stream(probe_stream), .probe_reached(probe_reached && !probe_beyond), .found(found),
+        .asks(asks), .takes(takes), .pass(pass), .weighed_valid(weighed_valid),
+        .weighed_stream(weighed.stream), .weighed_symbol(weighed.symbol), .weighed_cardinality(weighed.cardinality),
+        .tried_valid(tried_valid), .tried_stream(tried_stream), .tried_below(tried_below), .tried_above(tried_above),
+        .written_valid(written_valid), .written_stream(written_stream), .searching(searching), .found(found),
         .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol));
   end else begin : g_no_decode
     assign {decoded, decoded_stream, loaded, filled, in_ready, bad_lane, says_valid, says_stream, says_over} = '0;
     assign {decoder_ask, decoder_first, decoder_second} = '0;
-    assign {asks, pass, search_ready, found, found_stream, found_variable, found_symbol} = '0;
+    assign {asks, pass, search_ready, searching, found, found_stream, found_variable, found_symbol} = '0;
     assign decoders_idle = 1'b1;
-    wire unused = &{1'b0, decodes, checking, search_valid, search, takes, in_valid, in_data, in_last, interval_probe,
-                    interval_beyond};
+    wire unused = &{1'b0, decodes, checking, search_valid, search, takes, in_valid, in_data, in_last, interval_top,
+                    written_valid, written_stream};
   end
-  wire unused_tags = &{1'b0, early_beyond, early_probe, interval_stream, marked, closes, sure, unpacking};
+  wire unused_tags = &{1'b0, early_top, interval_stream, marked, closes, sure, unpacking};
   assign ready = decoding ? loaded : '1;
   assign room = decoding ? filled : '1;
   always_ff @(posedge clk) begin

@@ -4,9 +4,9 @@
 // Ports    start, decodes: a job begins, it decodes; opens: streams that have records; checks: lanes must be an encoder's.
 //          unpacks: they are packets' payloads: closes: one without bytes; sure: rule 1 says what is in it; floors: f;
 //          says_*, in the place of coded_*: whether the packet holds no such symbol.
-//          lane_ends: a stream's last symbol is coded. early_*: of whom an interval comes in the next cycle. interval_*: a bound to compare with, or with take a symbol's
-//          interval, with SHARED_PRODUCT the end a cycle later. others_ask: another one asks for a product in this cycle.
-//          probe_*: what a comparison said. coded_valid, coded_stream: an interval is taken. ready: the stream may begin a
+//          lane_ends: a stream's last symbol is coded. early_*: of whom an interval comes in the next cycle. interval_*: of a
+//          symbol that is tried, the highest one with top, with SHARED_PRODUCT the end a cycle later. others_ask: another one asks for a product in this cycle.
+//          tried_*: where the symbol lies. coded_valid, coded_stream: an interval is taken. ready: the stream may begin a
 //          record; room: it may code a symbol. in_*: bytes of lanes, a word each. ask_*, product: pc_range_locate's.
 `include "pc_types.svh"
 module pc_decoders #(
@@ -25,15 +25,16 @@ module pc_decoders #(
     input logic [P-1:0] floors,
     input logic [PC_STREAMS-1:0] lane_ends,
     input logic interval_valid,
-    input logic interval_take,
+    input logic interval_top,
     input logic early_valid,
     input logic [PC_STREAM_BITS-1:0] early_stream,
     input logic [P:0] interval_start,
     input logic [P:0] interval_end,
     input logic others_ask,
-    output logic probe_valid,
-    output logic [PC_STREAM_BITS-1:0] probe_stream,
-    output logic probe_reached,
+    output logic tried_valid,
+    output logic [PC_STREAM_BITS-1:0] tried_stream,
+    output logic tried_below,
+    output logic tried_above,
     output logic coded_valid,
     output logic [PC_STREAM_BITS-1:0] coded_stream,
     output logic says_valid,
@@ -86,17 +87,22 @@ module pc_decoders #(
   logic took, took_left;
   logic [PC_STREAM_BITS-1:0] took_stream;
   logic [1:0] took_used;
+  logic probe_valid_unused, probe_unused;
+  logic [PC_STREAM_BITS-1:0] probe_stream_unused;
   logic [P-1:0] take_unit;
   logic [PC_STREAM_BITS-1:0] take_stream;
   logic [2*P-1:0] read_offset_unused, took_offset, took_range;
   pc_range_decoder #(
       .SCALE_BITS(PC_SCALE_BITS), .STREAMS(PC_STREAMS), .SHARED(SHARED_PRODUCT != 0), .AHEAD(1)) decoder (
       .clk(clk), .rst(rst || start), .in_valid(interval_valid || load), .in_ready(locate_ready), .in_stream(at_stream),
-      .in_operation(!interval_valid ? 2'd2 : interval_take ? 2'd1 : 2'd0), .in_start(interval_start),
-      .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid),
-      .probe_stream(probe_stream), .probe_reached(probe_reached), .out_valid(took), .out_stream(took_stream),
+      .in_operation({1'b1, interval_valid}), .in_top(interval_top), .in_start(interval_start),
+      .in_end(interval_end), .in_bytes(next_bytes), .in_hold(1'b1), .probe_valid(probe_valid_unused),
+      .probe_stream(probe_stream_unused), .probe_reached(probe_unused), .tried_valid(tried_valid),
+      .tried_below(tried_below), .tried_above(tried_above), .out_valid(took), .out_stream(took_stream),
       .out_used(took_used), .out_left(took_left), .out_offset(took_offset), .out_range(took_range),
-      .read_stream(take_stream), .read_unit(take_unit), .read_offset(read_offset_unused), .ask(ask), .ask_first(ask_first), .ask_second(ask_second), .product(product));
+      .read_stream(take_stream), .read_unit(take_unit),
+      .read_offset(read_offset_unused), .ask(ask), .ask_first(ask_first), .ask_second(ask_second), .product(product));
+  assign tried_stream = took_stream;
   logic took_symbol;
   always_comb begin
     took_symbol = 1'b0;
@@ -134,7 +140,7 @@ module pc_decoders #(
     end
     wire [2*P:0] after = {1'b0, offset_1} + (2 * P + 1)'(~({(2 * P + 1) {1'b1}} << open_of(beyond_1)));
     always_ff @(posedge clk) begin
-      take_1 <= interval_valid && interval_take && !rst;
+      take_1 <= interval_valid && !rst;
       stream_1 <= take_stream;
       unit_1 <= take_unit;
       take_2 <= take_1 && !rst;

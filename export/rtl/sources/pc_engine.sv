@@ -275,13 +275,17 @@ module pc_engine #(
     write_slot = writer_slot[writer*SLOT_BITS+:SLOT_BITS];
     exponent = writer_exponent[writer*32+:32];
   end
-  logic interval_done;
+  logic interval_done, found;
+  logic [PC_STREAMS-1:0] searching;  // a decoder looks for the stream's symbol
+  logic [PC_STREAM_BITS-1:0] found_stream;
   logic [PC_STREAM_BITS-1:0] interval_stream;
   always_comb begin
     done = '0;
     for (int s = 0; s < PC_STREAMS; s = s + 1) begin
       for (int u = 0; u < 3; u = u + 1)
-        if (writer_done[u] && PC_STREAM_BITS'(s) == done_stream[u*PC_STREAM_BITS+:PC_STREAM_BITS]) done[s] = 1'b1;
+        if (writer_done[u] && PC_STREAM_BITS'(s) == done_stream[u*PC_STREAM_BITS+:PC_STREAM_BITS])
+          done[s] = u != 2 || !searching[s];
+      if (found && PC_STREAM_BITS'(s) == found_stream) done[s] = 1'b1;
       if (interval_done && PC_STREAM_BITS'(s) == interval_stream) done[s] = 1'b1;
     end
   end
@@ -289,12 +293,11 @@ module pc_engine #(
   // ---- symbols
   logic [PC_STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
   logic [PC_STREAMS*32-1:0] symbols_out;
-  logic symbols_empty, frame, found, finds;
+  logic symbols_empty, frame, finds;
   logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
   wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE ||
                                 (HAS_PACK != 0 && job_now == JOB_PACK));
-  logic [PC_STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
   logic [PC_STREAM_BITS-1:0] finds_stream;
@@ -354,11 +357,11 @@ module pc_engine #(
   logic [PC_STREAMS-1:0] coder_in_ready, coder_out_valid, coder_out_last, coder_ready, coder_room;
   logic [PC_STREAMS*32-1:0] coder_out;
   logic coder_idle, searches;
-  assign step_pass.probe = 1'b0;
   assign step_pass.weigh = is_interval;
   assign step_pass.leaf = !is_interval || table_task.step.flag;
   assign step_pass.given = skips_now;
   assign step_pass.symbol = skips_now ? '1 : '0;
+  assign step_pass.opens = 1'b0;
   assign step_pass.work = table_task;
   assign searches = decodes && is_interval && !skips_now;  // a decoder finds the symbol first
   logic search_ready;
@@ -367,7 +370,7 @@ module pc_engine #(
   assign pass_valid = coder_asks || (table_some && !searches && !(skips_now && found));
   assign coder_takes = coder_asks && pass_ready;
   assign table_take = searches ? search_ready : !coder_asks && pass_ready && !(skips_now && found);
-  assign interval_done = weighed_valid && !weighed.probe && !weighed.leaf;
+  assign interval_done = weighed_valid && !weighed.leaf && (!decodes || weighed.missing);
   assign interval_stream = weighed.stream;
   if (HAS_CODE != 0) begin : g_code
     pc_coder coder (
@@ -376,7 +379,9 @@ module pc_engine #(
         .room_valid(room_valid), .room_stream(room_stream), .room_bytes(room_bytes), .says_valid(says_valid),
         .says_stream(says_stream), .says_over(says_over), .marked(marked), .floors(floors), .opens(opens),
         .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
-        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(finds),
+        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed),
+        .written_valid(writer_done[2]), .written_stream(done_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]),
+        .searching(searching), .found(finds),
         .found_stream(finds_stream), .found_variable(finds_variable), .found_symbol(finds_symbol),
         .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
         .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
@@ -387,7 +392,7 @@ module pc_engine #(
     wire unused_floors = |floors;
     assign {says_valid, says_stream, says_over} = '0;
     wire unused_packets = &{1'b0, closes, sure, room_valid, room_stream, room_bytes, marked};
-    assign {search_ready, coder_asks, coder_pass, finds, finds_stream, finds_variable, finds_symbol} = '0;
+    assign {search_ready, coder_asks, coder_pass, searching, finds, finds_stream, finds_variable, finds_symbol} = '0;
     assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
     assign {coded, coder_ready, coder_room, coder_idle} = '1;
     wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};

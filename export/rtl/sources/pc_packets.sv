@@ -45,7 +45,7 @@ module pc_packets (
     output logic [PC_STREAMS-1:0] marked
 );
   logic packing, unpacking;
-  logic [PC_STREAMS-1:0] headed, skipping, skips, marks, chosen;
+  logic [PC_STREAMS-1:0] headed, skipping, skips, waits, marks, chosen;  // waits: what is to be marked is found first
   logic [PC_STREAMS*32-1:0] count;  // symbols of the first record that are before the packet's place
   logic [VARIABLE_BITS-1:0] variables[PC_STREAMS];
   assign heads = ~headed | skipping;
@@ -103,10 +103,14 @@ module pc_packets (
       if (says_valid && PC_STREAM_BITS'(s) == says_stream) begin
         if (says_over) begin
           over[s] <= 1'b1;
-          marks[s] <= 1'b1;
+          waits[s] <= 1'b1;
         end else marked[s] <= 1'b1;
       end
       if (mark_valid && mark_ready && chosen[s]) marks[s] <= 1'b0;
+      if (found && waits[s] && PC_STREAM_BITS'(s) == found_stream) begin
+        waits[s] <= 1'b0;
+        marks[s] <= 1'b1;
+      end
     end
     if (start) begin
       packing <= packs;
@@ -115,6 +119,7 @@ module pc_packets (
     end
     if (rst || start) begin
       over <= '0;
+      waits <= '0;
       marks <= '0;
       skips <= '0;
       skipping <= '0;

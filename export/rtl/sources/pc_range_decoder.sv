@@ -1,12 +1,14 @@
 // pc_range_decoder: the range decoders of STREAMS lanes, which share one pc_range_locate and with it one multiplier.
 // Their states lie in two memories of STREAMS places.
 //
-// Ports    in_valid, in_ready, in_stream, in_operation (PROBE 0, TAKE 1, LOAD 2), in_start, in_end, in_bytes, in_hold;
+// Ports    in_valid, in_ready, in_stream, in_operation (PROBE 0, TAKE 1, LOAD 2, TRY 3), in_start, in_end, in_bytes, in_hold,
+//          in_top;
 //          probe_valid, probe_stream, probe_reached; out_valid, out_stream, out_used, out_left, out_offset,
-//          out_range: pc_range_locate's.
+//          out_range; tried_valid, tried_below,
+//          tried_above, of out_stream too: pc_range_locate's.
 //          read_stream; read_unit, read_offset: a stream's state, in the same cycle, for pc_probe.
 //          With AHEAD in_stream comes a cycle before all else of an operation, and out_valid of its last one before that.
-// Latency  a probe's 6, else 9. Initiation interval 1, of TAKE 2. After a TAKE or LOAD a stream's next operation must
+// Latency  a probe's 6, else 9. Initiation interval 1, of TAKE and TRY 2. After a TAKE, TRY or LOAD a stream's next operation must
 //          come when that is out, at the earliest in the cycle after (asserted); its bytes are taken then.
 module pc_range_decoder #(
     parameter  int SCALE_BITS  = 24,
@@ -26,6 +28,7 @@ module pc_range_decoder #(
     input  logic [    SCALE_BITS:0] in_end,
     input  logic [  SCALE_BITS-1:0] in_bytes,
     input  logic                    in_hold,
+    input  logic                    in_top,
     output logic                    probe_valid,
     output logic [ STREAM_BITS-1:0] probe_stream,
     output logic                    probe_reached,
@@ -35,6 +38,9 @@ module pc_range_decoder #(
     output logic                    out_left,
     output logic [2*SCALE_BITS-1:0] out_offset,
     output logic [2*SCALE_BITS-1:0] out_range,
+    output logic                    tried_valid,
+    output logic                    tried_below,
+    output logic                    tried_above,
     input  logic [ STREAM_BITS-1:0] read_stream,
     output logic [  SCALE_BITS-1:0] read_unit,
     output logic [2*SCALE_BITS-1:0] read_offset,
@@ -84,6 +90,7 @@ module pc_range_decoder #(
       .in_end(in_end),
       .in_bytes(in_bytes),
       .in_hold(in_hold),
+      .in_top(in_top),
       .probe_valid(probe_valid),
       .probe_tag(probe_stream),
       .probe_reached(probe_reached),
@@ -93,6 +100,9 @@ module pc_range_decoder #(
       .out_range(new_range),
       .out_used(out_used),
       .out_left(out_left),
+      .tried_valid(tried_valid),
+      .tried_below(tried_below),
+      .tried_above(tried_above),
       .ask(ask),
       .ask_first(ask_first),
       .ask_second(ask_second),
@@ -112,12 +122,11 @@ module pc_range_decoder #(
   logic [STREAMS-1:0] busy;
   wire take = in_valid && in_ready;
   always_ff @(posedge clk) begin
-    if (out_valid) busy[out_stream] <= 1'b0;
+    if (out_valid || tried_valid) busy[out_stream] <= 1'b0;
     if (take && in_operation != 2'd0) busy[at_stream] <= 1'b1;
     if (rst) busy <= '0;
     else begin
       assert (!take || !busy[at_stream]);
-      assert (!take || in_operation != 2'd3);
     end
   end
 `endif

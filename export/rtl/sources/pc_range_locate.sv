@@ -5,16 +5,19 @@
 //            PROBE 0  in_start: a bound of 2^P
 //            TAKE 1   in_start, in_end: the interval that was found; in_bytes: the next P / 8 bytes of the lane, first in
 //                     the highest bits, zeros beyond its end; in_hold: an offset that has left the range becomes its last
+//            TRY 3    as TAKE, of an interval that may be another symbol's: then nothing is taken, and it is told on which
+//                     side the symbol lies. With in_top no symbol lies above, and what does is held or left, as of TAKE.
 //            LOAD 2   in_bytes, as many; in_offset: what was loaded before. Two of them begin a lane of B / 8 bytes.
 //          probe_valid, probe_tag, probe_reached: whether unit * start <= offset, so whether the symbol with this lower
 //          end is at or below the one that was coded.
 //          out_valid, out_tag, out_offset, out_range, out_used: bytes that were taken; out_left: no encoder wrote these
-//          bytes. Of TAKE and LOAD.
+//          bytes. Of TAKE and LOAD, and of a TRY that found its symbol.
+//          tried_valid, out_tag, tried_below, tried_above: what a TRY found, of a symbol neither, with out_valid then.
 //          With SHARED in_end comes a cycle after in_start, and products are had from outside: of ask_first and ask_second
 //          when ask, product 4 cycles later. A LOAD asks for none, but product must be 0 as for one that asks for 0.
 // Widths   P = SCALE_BITS, 16 or 24; offset and range B = 2 P bits.
-// Latency  a probe's 6, else 9. Initiation interval 1 for PROBE and LOAD, 2 for TAKE, whose start and size go through one
-//          pc_product: in_ready is zero in the cycle after it.
+// Latency  a probe's 6, else 9. Initiation interval 1 for PROBE and LOAD, 2 for TAKE and TRY, whose start and size go
+//          through one pc_product: in_ready is zero in the cycle after it.
 // Made of  4 multipliers of 18 x 18 at P 24, 1 at P 16; with SHARED none. For several probes a cycle: pc_probe.
 module pc_range_locate #(
     parameter  int SCALE_BITS = 24,
@@ -36,6 +39,7 @@ module pc_range_locate #(
     input  logic [         P:0] in_end,
     input  logic [       P-1:0] in_bytes,
     input  logic                in_hold,
+    input  logic                in_top,
     output logic                probe_valid,
     output logic [TAG_BITS-1:0] probe_tag,
     output logic                probe_reached,
@@ -45,6 +49,9 @@ module pc_range_locate #(
     output logic [       B-1:0] out_range,
     output logic [         1:0] out_used,
     output logic                out_left,
+    output logic                tried_valid,
+    output logic                tried_below,
+    output logic                tried_above,
     output logic                ask,
     output logic [       P-1:0] ask_first,
     output logic [         P:0] ask_second,
@@ -53,13 +60,14 @@ module pc_range_locate #(
   localparam logic [1:0] PROBE = 2'd0;
   localparam logic [1:0] TAKE = 2'd1;
   localparam logic [1:0] LOAD = 2'd2;
+  localparam logic [1:0] TRY = 2'd3;
 
   logic second;  // the size's cycle
   assign in_ready = !second;
   wire take = in_valid && in_ready;
   logic [P-1:0] unit_1;
   always_ff @(posedge clk) begin
-    second <= take && in_operation == TAKE && !rst;
+    second <= take && (in_operation == TAKE || in_operation == TRY) && !rst;
     unit_1 <= in_range[B-1:P];
   end
   logic [B:0] located;
@@ -98,19 +106,19 @@ module pc_range_locate #(
       .in (in_offset),
       .out(offset_4)
   );
-  logic valid_6, hold_6;
+  logic valid_6, hold_6, top_6;
   logic [1:0] operation_6;
   logic [TAG_BITS-1:0] tag_6;
   pc_valid #(
-      .WIDTH (TAG_BITS + 3),
+      .WIDTH (TAG_BITS + 4),
       .CYCLES(6)
   ) beside (
       .clk(clk),
       .rst(rst),
       .in_valid(take),
-      .in({in_tag, in_operation, in_hold}),
+      .in({in_tag, in_operation, in_hold, in_top}),
       .out_valid(valid_6),
-      .out({tag_6, operation_6, hold_6})
+      .out({tag_6, operation_6, hold_6, top_6})
   );
   wire [P:0] less = {1'b0, offset_4[P-1:0]} - {1'b0, located[P-1:0]};
   logic [1:0] count;
@@ -139,6 +147,7 @@ module pc_range_locate #(
 
   // whether the offset has left the range, and the last one in it, half by half
   logic valid_7, hold_7, load_7, greater_7, equal_7, reached_7;
+  logic try_7, top_7, below_7, try_8, below_8, above_8;
   logic [TAG_BITS-1:0] tag_7;
   logic [B-1:0] offset_7, range_7;
   logic [P-1:0] last_7;
@@ -165,6 +174,7 @@ module pc_range_locate #(
     valid_7 <= valid_6 && operation_6 != PROBE && !rst;
     {tag_7, hold_7, load_7} <= {tag_6, hold_6, operation_6 == LOAD};
     {offset_7, range_7, count_7} <= {offset_6, range_6, count_6};
+    {try_7, top_7, below_7} <= {operation_6 == TRY, top_6, below_6};
     greater_7 <= offset_6[B-1:P] > range_6[B-1:P];
     equal_7 <= offset_6[B-1:P] == range_6[B-1:P];
     reached_7 <= offset_6[P-1:0] >= range_6[P-1:0];
@@ -172,11 +182,15 @@ module pc_range_locate #(
 
     valid_8 <= valid_7 && !rst;
     {tag_8, load_8, left_8} <= {tag_7, load_7, left_now};
+    {try_8, below_8} <= {try_7, try_7 && below_7};
+    above_8 <= try_7 && !below_7 && left_now && !top_7;
     offset_8 <= hold_7 && left_now ? last : offset_7;
     range_8 <= range_7;
     count_8 <= load_7 ? 2'(P / 8) : count_7;
 
-    out_valid <= valid_8 && !rst;
+    out_valid <= valid_8 && !below_8 && !above_8 && !rst;
+    tried_valid <= valid_8 && try_8 && !rst;
+    {tried_below, tried_above} <= {below_8, above_8};
     out_tag <= tag_8;
     out_left <= left_8;
     out_used <= count_8;
@@ -229,7 +243,7 @@ module pc_range_locate #(
       .out(held_9)
   );
   always_ff @(posedge clk) begin
-    valid_5 <= valid_4 && operation_4 == TAKE && !rst;
+    valid_5 <= valid_4 && (operation_4 == TAKE || operation_4 == TRY) && !rst;
     {range_5, offset_5, start_5} <= {range_4, offset_4, located};
     size_6 <= located[B-1:0];
     load_9 <= load_8;
@@ -241,7 +255,21 @@ module pc_range_locate #(
       // docs/arithmetic.md, Range coder, 6: the offset stays below the range
       if (held_9 || !out_left) assert (out_offset < out_range);
     end
+    if (!rst && tried_valid) begin
+      assert (tried_below == ({1'b0, offset_9} < start_9));
+      assert (tried_above == (!tried_below && !top_9 && {1'b0, offset_9} - start_9 >= {1'b0, size_9}));
+      assert (out_valid == (!tried_below && !tried_above));
+    end
   end
+  logic top_9;
+  pc_delay #(
+      .WIDTH (1),
+      .CYCLES(3)
+  ) formal_top (
+      .clk(clk),
+      .in (top_6),
+      .out(top_9)
+  );
   logic [B:0] start_6;
   logic [B-1:0] offset_6f;
   always_ff @(posedge clk) {start_6, offset_6f} <= {start_5, offset_5};

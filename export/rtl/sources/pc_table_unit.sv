@@ -2,7 +2,8 @@
 //
 // A pass goes through the leaves of one variable. It reads of every table the entries of a symbol and of the next one:
 // even symbols' entries are in one memory, odd ones' in another, so neighbours come at once. Their difference is a
-// LEAF's count; weighted with the context, both ends of an interval. A decoder's probe weighs one entry.
+// LEAF's count; weighted with the context, both ends of an interval. A decoder tries a symbol so: the first one is the
+// variable's own.
 //
 // Passes with a context end at least 8 cycles after each other where their products are shared (pc_coder): one begins
 // PASS_GAP cycles after the last one's end at the earliest, which is 8 less the beats of the shortest.
@@ -64,7 +65,7 @@ module pc_table_unit #(
   logic begins;
   variable_t next_record;
   logic [SYMBOL_BITS-1:0] next_symbol;
-  logic next_missing, next_beyond;
+  logic next_missing;
   assign pass_ready = (!next_valid || begins) && free;
   wire accept = pass_valid && pass_ready;
   assign reserve = accept && pass_in.leaf;
@@ -75,7 +76,8 @@ module pc_table_unit #(
   assign variable_address = next.work.step.variable;
   variable_t record;
   assign record = variable_of(variable_data, next.work.step.variable);
-  wire [SYMBOL_BITS-1:0] found = next.given ? next.symbol : symbol_data;
+  wire [SYMBOL_BITS-1:0] found =
+      !next.given ? symbol_data : HAS_SEARCH != 0 && next.opens ? SYMBOL_BITS'(record.first) : next.symbol;
   wire missing = found == MISSING && ((!next.given && !next.weigh) || (HAS_PACKETS != 0 && skips));
   wire beyond = !missing && (SYMBOL_BITS + 1)'(found) >= (SYMBOL_BITS + 1)'(record.cardinality);
   always_ff @(posedge clk) begin
@@ -85,7 +87,6 @@ module pc_table_unit #(
       next_record <= record;
       next_missing <= missing;
       next_symbol <= missing ? '0 : beyond ? SYMBOL_BITS'(record.cardinality - 1'b1) : found;
-      next_beyond <= beyond;
       bad <= beyond && !next.given;
     end
     if (begins) next_valid <= 1'b0;
@@ -104,7 +105,7 @@ module pc_table_unit #(
 
   // ---- beats
   pass_t now;
-  logic busy, missing_now, beyond_now;
+  logic busy, missing_now;
   variable_t record_now;
   logic [SYMBOL_BITS-1:0] symbol_now;
   logic [ROW_COUNT_BITS-1:0] row;
@@ -135,7 +136,6 @@ module pc_table_unit #(
       record_now <= next_record;
       symbol_now <= next_symbol;
       missing_now <= next_missing;
-      beyond_now <= next_beyond;
       busy <= 1'b1;
       row <= '0;
       last_row <= next.work.step.a_rows == ROW_COUNT_BITS'(1);
@@ -152,11 +152,9 @@ module pc_table_unit #(
 
   // ---- what belongs to a beat on its way
   typedef struct packed {
-    logic probe;
     logic weigh;
     logic leaf;
     logic missing;
-    logic beyond;
     logic first;
     logic last;
     logic row_last;
@@ -166,13 +164,11 @@ module pc_table_unit #(
     logic [SYMBOL_BITS-1:0] symbol;
     logic [SYMBOL_BITS:0] cardinality;
   } beat_t;
-  localparam int BEAT_BITS = 10 + GROUP_BITS + PC_STREAM_BITS + 2 * SYMBOL_BITS;
+  localparam int BEAT_BITS = 8 + GROUP_BITS + PC_STREAM_BITS + 2 * SYMBOL_BITS;
   beat_t b0, b2, b3, b5, b7, b8, b9, bs;
-  assign b0.probe = now.probe;
   assign b0.weigh = now.weigh;
   assign b0.leaf = now.leaf;
   assign b0.missing = missing_now;
-  assign b0.beyond = beyond_now;
   assign b0.first = group == '0 && row == '0;
   assign b0.last = last_beat;
   assign b0.row_last = last_group;
@@ -298,9 +294,7 @@ module pc_table_unit #(
       weighed.high <= (bs.first ? '0 : weighed.high) + PC_WEIGHTED_BITS'(high_s);
       weighed.total <= (bs.first ? '0 : weighed.total) + CONTEXT_BITS'(context_s);
     end
-    weighed.probe <= bs.probe;
     weighed.leaf <= bs.leaf;
-    weighed.beyond <= bs.beyond;
     weighed.missing <= HAS_PACKETS != 0 && bs.missing;
     weighed.stream <= bs.stream;
     weighed.symbol <= bs.symbol;

@@ -30,10 +30,10 @@ typedef struct packed {
 localparam int TASK_T_BITS = PC_STREAM_BITS + 65 + STEP_T_BITS;
 // one reading of a variable's leaf tables
 typedef struct packed {
-  logic probe;    // a decoder's: how much lies below `symbol`
   logic weigh;    // with a context: what an interval is made of
   logic leaf;     // counts of the symbol, for a writer
-  logic given;    // the symbol is `symbol`; else that of the record
+  logic given;    // the symbol is `symbol`, or the variable's first; else that of the record
+  logic opens;    // a decoder's first one
   logic [SYMBOL_BITS-1:0] symbol;
   task_t work;
 } pass_t;
@@ -41,9 +41,7 @@ localparam int PASS_T_BITS = 4 + SYMBOL_BITS + TASK_T_BITS;
 
 // what a reading with a context found
 typedef struct packed {
-  logic probe;
   logic missing;  // the symbol is: it has no interval
-  logic beyond;   // a probe of a symbol that the variable does not have
   logic leaf;     // the pass has a LEAF too, which says when the step is done
   logic [PC_STREAM_BITS-1:0] stream;
   logic [SYMBOL_BITS-1:0] symbol;

@@ -14,7 +14,7 @@ from pcedge.engines.range_coder import RangeEncoder
 pytestmark = [pytest.mark.rtl, needs_verilator]
 
 CODERS = (16, 24)
-PROBE, TAKE, LOAD = range(3)
+PROBE, TAKE, LOAD, TRY = range(4)
 
 
 def widths(scale_bits: int) -> arithmetic.Widths:
@@ -233,6 +233,31 @@ class TestRangeSteps:
         for name, trace in CODER_UNITS.run(both, gap=10).items():
             assert [got.get("out_reached", got.get("probe_reached")) for got in trace.outputs] == expected, name
             assert trace.latencies() == {6}
+
+    @pytest.mark.parametrize("p", CODERS)
+    def test_tries(self, p: int) -> None:
+        """The symbol's own interval, those beside it and any, of the highest symbol too, which nothing lies above."""
+        rng = np.random.default_rng(p)
+        stimuli, expected = [], []
+        for n, case in enumerate(row for row in rows_of("decode") if row["scale_bits"] == p):
+            unit, start, end, full = case["range"] >> p, case["start"], case["end"], 1 << p
+            offset, near = case["offset"], case["offset"] // unit
+            ends = [(start, end), (end, full), (0, start), (near, near + 1), (near + 1, full), (max(near - 1, 0), near)]
+            ends.append(tuple(sorted(int(any_) for any_ in rng.choice(full, 2, replace=False))))
+            for low, high in ends:
+                if not low < high <= full:
+                    continue
+                top = len(stimuli) % 3 == 0
+                stimuli.append({"in_tag": n, "in_operation": TRY, "in_offset": offset, "in_range": case["range"],
+                                "in_start": low, "in_end": high, "in_hold": 1, "in_top": int(top)})  # fmt: skip
+                below, above = offset < unit * low, offset >= unit * high and not top
+                expected.append((n, int(not (below or above)), int(below), int(above)))
+        for name in (f"tries_{p}", f"shared_tries_{p}"):
+            trace = CODER_UNITS.run({name: stimuli}, gap=10)[name]
+            assert [tuple(got.values()) for got in trace.outputs] == expected, name
+            assert trace.latencies() == {9}
+        # a symbol, and each side, often
+        assert min(np.mean([each[1:] for each in expected], axis=0)) > 0.15
 
 
 Operations = list[tuple[int, int | None, int]]

@@ -17,6 +17,7 @@ module tested_shared_locate #(
     input  logic [         P:0] in_end,
     input  logic [       P-1:0] in_bytes,
     input  logic                in_hold,
+    input  logic                in_top,
     output logic                probe_valid,
     output logic [TAG_BITS-1:0] probe_tag,
     output logic                probe_reached,
@@ -25,7 +26,10 @@ module tested_shared_locate #(
     output logic [       B-1:0] out_offset,
     output logic [       B-1:0] out_range,
     output logic [         1:0] out_used,
-    output logic                out_left
+    output logic                out_left,
+    output logic                tried_valid,
+    output logic                tried_below,
+    output logic                tried_above
 );
   logic ask;
   logic [P-1:0] first;
@@ -49,6 +53,7 @@ module tested_shared_locate #(
       .in_end(end_1),
       .in_bytes(in_bytes),
       .in_hold(in_hold),
+      .in_top(in_top),
       .probe_valid(probe_valid),
       .probe_tag(probe_tag),
       .probe_reached(probe_reached),
@@ -58,6 +63,9 @@ module tested_shared_locate #(
       .out_range(out_range),
       .out_used(out_used),
       .out_left(out_left),
+      .tried_valid(tried_valid),
+      .tried_below(tried_below),
+      .tried_above(tried_above),
       .ask(ask),
       .ask_first(first),
       .ask_second(second),

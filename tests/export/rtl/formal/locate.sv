@@ -8,14 +8,14 @@ module locate (
     input logic [24:0] in_start,
     input logic [24:0] in_end,
     input logic [23:0] in_bytes,
-    input logic        in_hold
+    input logic        in_hold,
+    input logic        in_top
 );
   logic rst;
   initial rst = 1'b1;
   always_ff @(posedge clk) begin
     rst <= 1'b0;
     assume (in_range[47:40] != '0);
-    assume (in_operation != 2'd3);
   end
   pc_range_locate unit (
       .clk(clk),
@@ -28,6 +28,7 @@ module locate (
       .in_start(in_start),
       .in_end(in_end),
       .in_bytes(in_bytes),
-      .in_hold(in_hold)
+      .in_hold(in_hold),
+      .in_top(in_top)
   );
 endmodule
