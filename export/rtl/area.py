@@ -14,8 +14,9 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from pcedge.arithmetic import ceil_div
+from pcedge.arithmetic import ceil_div, ceil_log2
 from pcedge.export.rtl.memories import Memory, engine_memories, mapped
+from pcedge.export.rtl.timing import writer_places
 
 #: tables of four inputs of 16 x 4 bits of memory, by family; of iCE40, which has none, of a bit beside its register
 TABLES_OF_MEMORY = {"ecp5": 6, "gowin": 4}
@@ -110,11 +111,13 @@ def small_memories(size: Mapping[str, int]) -> list[Memory]:
     )  # fmt: skip
     task = size["STREAM_BITS"] + 64 + step
     meta = size["STREAM_BITS"] + size["ROW_ADDRESS_BITS"] + size["SLOT_BITS"] + size["STATE_LANE_BITS"] + 37
-    rows = 4 * size["MOST_ROWS"]
+    rows = writer_places(size["MOST_ROWS"])
+    count = max(1, ceil_log2(size["MOST_ROWS"]))
     widths = {"mix": size["MIX_BITS"], "vector": _vector_bits(size), "table": _count_bits(size)}
     written = {
         **{f"{name} rows": (rows, size["LANES"] * width) for name, width in widths.items()},
-        **{f"{name} metas": (4, meta) for name in widths}, **{f"{name} steps": (2, task) for name in widths},
+        **{f"{name} metas": (16, meta) for name in widths}, **{f"{name} steps": (4, task) for name in widths},
+        **{f"{name} vectors": (12, count + width) for name, width in widths.items()},
         "steps of streams": (streams, step), "digits": (streams, 4 + scale), "runs": (streams, 40),
         "encoders": (streams, 4 * scale + 1), "decoders": (streams, 4 * scale),
         "searches": (streams, task + 2 * symbol),

@@ -202,7 +202,10 @@ class Decoder:
     def _whole(self, stream: int) -> None:
         self.room |= 1 << stream
         if self._loads_left[stream]:
-            self._loadable |= 1 << stream
+            self._calendar.at(self._calendar.now + 1, self._asks, stream)
+
+    def _asks(self, stream: int) -> None:
+        self._loadable |= 1 << stream
 
     def _took(self, stream: int) -> None:
         """Take bytes out of the window, for a symbol or to begin."""
@@ -212,7 +215,7 @@ class Decoder:
             if not self._loads_left[stream]:
                 self.ready |= 1 << stream
             elif self._ended[stream] is not None:
-                self._loadable |= 1 << stream
+                self._calendar.at(self._calendar.now + 1, self._asks, stream)
         else:
             self.coded |= 1 << stream
         self._fill(stream)

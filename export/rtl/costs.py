@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pcedge.export.open_target import OpenTarget, find_open_target
-from pcedge.export.project.manifest import RTL
+from pcedge.export.project.manifest import BUILT_JOBS, RTL
 from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
-from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
 from pcedge.export.rtl.params import sizes_of
 from pcedge.export.rtl.size import RtlSize
@@ -24,6 +25,8 @@ class RtlCost:
     #: None for `rtl`, which is no device
     target: OpenTarget | None
     size: RtlSize
+    #: what the engine is built for
+    built_jobs: tuple[str, ...]
     variables: int
     #: by job
     cycles_per_symbol: dict[str, float]
@@ -50,6 +53,7 @@ class RtlCost:
         }  # fmt: skip
         result: dict[str, Any] = {
             **asdict(self.size), "target": RTL if self.target is None else self.target.name, "memories": "baked",
+            "built_jobs": list(self.built_jobs),
             "clock_mhz": clock, "jobs": jobs, "multipliers": self.multipliers, "state_words": self.state_words,
             "memory_bits": {memory.name: memory.bits for memory in self.memories},
             "memory_map": {
@@ -78,23 +82,26 @@ class RtlCost:
         return result
 
 
-def estimate_rtl(source: IntegerCircuit | Program, size: RtlSize, target: str = RTL) -> RtlCost:
+def estimate_rtl(
+    source: IntegerCircuit | Program, size: RtlSize, target: str = RTL, jobs: Sequence[str] = BUILT_JOBS
+) -> RtlCost:
     """Count the cycles and memories of an engine, and estimate what it takes of a device.
 
     Args:
         source: a structured-decomposable integer circuit, or its program.
         size: of the engine.
         target: `rtl`, or a device of the open flow: a shipped one's name, or the path of a TOML file.
+        jobs: what the engine is built for.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
         UsageError: the engine cannot hold the circuit, or no device has that name.
     """
     device = None if target == RTL else find_open_target(target)
-    image = lower_rtl(source, size)
+    image = lower_for(source, size, target, jobs)
     sizes = sizes_of(image)
     families = list(BLOCKS) if device is None else [device.family]
     return RtlCost(
-        device, size, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes), engine_memories(sizes),
-        image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
+        device, image.size, image.jobs, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes),
+        engine_memories(sizes), image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
     )  # fmt: skip

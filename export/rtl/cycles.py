@@ -25,7 +25,7 @@ JOBS = ("likelihood", "encode", "decode", "sample")
 #: jobs whose rates are told; a sample takes what decoding takes
 RATED = ("likelihood", "encode", "decode")
 
-#: variables of a record whose beginning and end do not count
+#: variables of a record that says the rate of a long run; of fewer, two are counted
 ENOUGH = 512
 
 
@@ -53,7 +53,8 @@ class CycleModel:
         self._reference = ReferenceEngine(image.program)
         self._engine = Engine(
             image.size, works_of(image), len(image.circuit.order), image.circuit.scale_bits // 8,
-            sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], {name: Pick(self._streams) for name in names},
+            sizes["SHARED_PRODUCT"] != 0, sizes["PASS_GAP"], sizes["MOST_ROWS"],
+            sizes["TABLE_COPY"] != 0, {name: Pick(self._streams) for name in names},
         )  # fmt: skip
 
     def count(
@@ -92,17 +93,13 @@ class CycleModel:
 def cycles_per_symbol(image: RtlImage, sizes: Mapping[str, int] | None = None) -> dict[str, float]:
     """Give the cycles a symbol of every job in a long run, all streams busy; symbols leave what `coded` assumes.
 
-    Of few variables a record's beginning and end are taken off; of many they do not count. Arguments are as of
-    `CycleModel`.
+    A job's beginning and end are taken off: symbols of all streams come in one a cycle, and no record begins before its
+    own are there. Arguments are as of `CycleModel`.
     """
     variables, streams = len(image.circuit.order), image.size.streams
     found = {}
     for job in [job for job in RATED if job in image.jobs]:
-        model = CycleModel(image, sizes)
-        first = model.count(job, [1] * streams)
-        records = 1
-        if variables < ENOUGH:
-            records = 2
-            first = CycleModel(image, sizes).count(job, [1 + records] * streams) - first
-        found[job] = round(first / (records * streams * variables), 3)
+        records = 1 if variables >= ENOUGH else 2
+        begin, end = (CycleModel(image, sizes).count(job, [count] * streams) for count in (1, 1 + records))
+        found[job] = round((end - begin) / (records * streams * variables), 3)
     return found

@@ -39,6 +39,10 @@ class Engine:
     #: whether products are shared, and cycles that a pass waits after the one before
     shared: bool
     pass_gap: int
+    #: rows of the longest vector
+    most_rows: int
+    #: whether tables and vectors read rows of different copies
+    table_copy: bool
     #: round robins, which go on from job to job
     picks: Mapping[str, Pick]
 
@@ -61,7 +65,7 @@ class _Run:
         self.calendar = calendar = Calendar()
         self.codes = job != "likelihood"
         self.works = engine.works[self.codes]
-        self.shared, self.pass_gap = engine.shared, engine.pass_gap
+        self.shared, self.pass_gap, self.table_copy = engine.shared, engine.pass_gap, engine.table_copy
         #: cycles in which pc_interval asks for the shared product
         self.asks: set[int] = set()
         self.results = Results(streams, calendar)
@@ -91,9 +95,11 @@ class _Run:
         #: what was coded, and had room, in the cycle before
         self.coded, self.room = self.coder.coded, self.coder.room
 
-        # units: steps that wait, slots of the writers that are taken, vectors that ask for the port
+        # units: steps that wait, rows and vectors that the writers hold, vectors that ask for the port
         self.queues: tuple[deque[tuple[int, Work]], ...] = (deque(), deque(), deque())
         self.taken = [0, 0, 0]
+        self.held = [0, 0, 0]
+        self.most_taken = timing.writer_places(engine.most_rows) - engine.most_rows
         self.vectors: tuple[deque[list[int]], ...] = (deque(), deque(), deque())
         self.mix_row = timing.MIX + mix_levels(size) + timing.ASK
         self.mix_until = 0
@@ -109,10 +115,10 @@ class _Run:
 
     def run(self) -> int:
         """Give the cycles of the job."""
-        calendar, coder, symbols, taken = self.calendar, self.coder, self.symbols, self.taken
+        calendar, coder, symbols = self.calendar, self.coder, self.symbols
         to_mix, to_vector, to_table = self.queues
         from_mix, from_vector, from_table = self.vectors
-        decoder, most = self.decoder, timing.SLOTS
+        decoder = self.decoder
         while True:
             acted = calendar.begin()
             if not self.active and not self.waits and coder.idle and symbols.idle:
@@ -128,12 +134,12 @@ class _Run:
             acted |= self._issue(now)
             if self.reads:
                 acted |= self._read(now)
-            elif to_vector and now >= self.vector_from and taken[1] < most:
+            if to_vector and not self.reads and now >= self.vector_from and self._free(1):
                 self._begin_vector(now)
                 acted = True
             if self.next_pass or to_table or (decoder and (decoder.passes or decoder.searches)):
                 acted |= self._tables(now)
-            if to_mix and now >= self.mix_until and taken[0] < most:
+            if to_mix and now >= self.mix_until and self._free(0):
                 self._mix(now)
                 acted = True
             if from_mix or from_table or from_vector:
@@ -246,6 +252,14 @@ class _Run:
 
     # ---- units: a step's vector asks for the port when its last row is there
 
+    def _free(self, unit: int) -> bool:
+        """Tell whether a unit's writer has room for one more of the longest vectors."""
+        return self.taken[unit] <= self.most_taken and self.held[unit] < timing.VECTORS
+
+    def _reserve(self, unit: int, work: Work) -> None:
+        self.taken[unit] += work.rows
+        self.held[unit] += 1
+
     def _take(self, unit: Unit) -> tuple[int, Work]:
         self.calendar.at(self.calendar.now + timing.CREDITED, self._credited, unit)
         return self.queues[unit].popleft()
@@ -255,7 +269,7 @@ class _Run:
 
     def _mix(self, now: int) -> None:
         stream, work = self._take(Unit.MIX)
-        self.taken[0] += 1
+        self._reserve(0, work)
         self.mix_until = now + work.beats
         self.calendar.wake(self.mix_until)
         self.calendar.at(self.mix_until + self.mix_row, self.vectors[0].append, [stream, work.rows])
@@ -266,7 +280,7 @@ class _Run:
         self.read_from = now + (timing.LISTED if work.listed else timing.READ)
         self.calendar.wake(self.read_from)
         if work.unit != Unit.END:
-            self.taken[1] += 1
+            self._reserve(1, work)
 
     def _read(self, now: int) -> bool:
         if now < self.read_from:
@@ -281,7 +295,8 @@ class _Run:
                 self.vector_from = now + timing.RESULT
                 self.calendar.at(now + timing.RESULT, self._result, stream)
             else:
-                self.vector_from = now + 1
+                # the next one begins with the last read of rows that are read as they lie
+                self.vector_from = now + work.listed
                 vector = [stream, work.rows]
                 self.calendar.at(now + timing.VECTOR + timing.ASK, self.vectors[1].append, vector)
         return True
@@ -302,7 +317,7 @@ class _Run:
             self._begin_pass(now, made)
             made = self.next_pass = None
             acted = True
-        if made is None and self.taken[2] < timing.SLOTS:
+        if made is None and self._free(2):
             if asked:
                 assert decoder is not None
                 stream, work, probe = decoder.passes.popleft()
@@ -315,7 +330,8 @@ class _Run:
                 self.next_pass = made
                 self.next_from = now + timing.SET_UP
                 self.calendar.wake(self.next_from)
-                self.taken[2] += made.leaf
+                if made.leaf:
+                    self._reserve(2, made.work)
                 acted = True
         if decoder is not None:
             went_on, took = decoder.search(now, room, head if searches else None)
@@ -331,7 +347,8 @@ class _Run:
         self.table_until = until + (self.pass_gap if work.weighs else min(1, self.pass_gap))
         calendar.wake(self.table_until)
         if work.weighs:
-            self.context_from, self.context_until = now + 1, until
+            if not self.table_copy:
+                self.context_from, self.context_until = now + 1, until
             found = until + self.weighed
             comes = self._interval(found + timing.WEIGHED_HELD)
             if self.encoder is not None:
@@ -360,8 +377,9 @@ class _Run:
             if waiting:
                 vector = waiting[0]
                 vector[1] -= 1
+                self.taken[unit] -= 1
                 if not vector[1]:
                     waiting.popleft()
-                    self.taken[unit] -= 1
+                    self.held[unit] -= 1
                     self.calendar.at(now + timing.WRITTEN, self._done, vector[0])
                 return

@@ -26,7 +26,8 @@ from pcedge.export.project.manifest import BUILT_JOBS, MANIFEST_VERSION, PACKET_
 from pcedge.export.rtl.capacity import RtlCapacity, capacity_of, rtl_image_words
 from pcedge.export.rtl.core import core_files
 from pcedge.export.rtl.cycles import cycles_per_symbol
-from pcedge.export.rtl.lowering import RtlImage, lower_rtl
+from pcedge.export.rtl.fitting import lower_for
+from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
 from pcedge.export.rtl.size import RtlSize
@@ -85,7 +86,8 @@ def plan_rtl(
     size = size or RtlSize()
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
-    image = lower_rtl(engine.program, size, jobs=jobs)
+    image = lower_for(engine.program, size, target, jobs, reload=reload)
+    size = image.size
     capacity = capacity_of([engine.program, *fit], size, jobs) if reload else None
     given = draw_records(engine, GOLDEN_RECORDS) if records is None else engine.check(records, allow_missing=True)
     given = given[(given != MISSING).all(axis=1)]

@@ -46,12 +46,12 @@ class RtlSize:
         return self.macs // self.lanes
 
 
-def size_for(engine: EngineSize | None) -> RtlSize:
-    """Choose lanes for an engine of so many macs and streams: tiles as square as they can be, two tables a cycle."""
-    if engine is None:
-        return RtlSize()
-    lanes = engine.lanes
-    return RtlSize(engine.macs, engine.streams, lanes, min(2, lanes))
+def size_for(engine: EngineSize | None, lanes: int | None = None, table_lanes: int | None = None) -> RtlSize:
+    """Choose what is not given of an engine: tiles as square as they can be, two tables a cycle."""
+    macs, streams = (RtlSize.macs, RtlSize.streams) if engine is None else (engine.macs, engine.streams)
+    if lanes is None:
+        lanes = EngineSize(macs, streams).lanes
+    return RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes)
 
 
 def is_rtl_target(target: str) -> bool:

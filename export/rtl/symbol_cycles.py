@@ -80,7 +80,7 @@ class SymbolsIn:
 
 
 class SymbolsOut:
-    """Records that a decoder found: at most one word of a stream under way, one read a cycle."""
+    """Records that a decoder found: at most one word of a stream under way, one read a cycle, picked before."""
 
     def __init__(self, streams: int, variables: int, calendar: Calendar, picks: Pick) -> None:
         """Begin with room on both sides of every stream."""
@@ -92,6 +92,8 @@ class SymbolsOut:
         self._other = [0] * streams
         self._gives = self._under_way = 0
         self._records = 0
+        #: the stream that was picked, and waits for the memory
+        self._turn: int | None = None
 
     @property
     def idle(self) -> bool:
@@ -114,14 +116,16 @@ class SymbolsOut:
 
     def cycle(self, now: int, read: bool) -> bool:
         """Read a word, where the tables read none."""
-        if not self._gives:
-            return False
-        if not read:
-            stream = self._picks.take(self._gives)
-            self._under_way |= 1 << stream
-            self._gives &= ~(1 << stream)
-            self._calendar.at(now + timing.GIVEN, self._come, stream)
-        return True
+        asks, turn = self._gives, self._turn
+        if turn is not None:
+            if read:
+                return True
+            asks &= ~(1 << turn)
+            self._under_way |= 1 << turn
+            self._gives &= ~(1 << turn)
+            self._calendar.at(now + timing.GIVEN, self._come, turn)
+        self._turn = self._picks.take(asks) if asks else None
+        return turn is not None or bool(asks)
 
     def _come(self, stream: int) -> None:
         self._count[stream] += 1

@@ -26,16 +26,16 @@ ISSUED = 2
 #: from what a step waits for to the pick of it
 MAY = 1
 #: steps that wait at a unit, and from a unit's take of one to the pick that knows of it
-CREDIT = 2
+CREDIT = 4
 CREDITED = 2
 
 # ---- pc_writer
-#: vectors that a writer takes at a time
-SLOTS = 3
+#: vectors that a writer takes at a time, and its rows at least
+VECTORS, PLACES = 15, 16
 #: from a vector's last row to the first ask for the port
 ASK = 4
 #: from the last row's grant to the cycle in which the stream's next step may be issued
-WRITTEN = 4
+WRITTEN = 2
 
 # ---- pc_mix_unit
 #: from a tile to its row of sums, without the levels of the adder tree
@@ -119,6 +119,11 @@ def works_of(image: RtlImage) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
     return tuple(rows[: image.starts[1]]), tuple(rows[image.starts[1] :])
 
 
+def writer_places(most_rows: int) -> int:
+    """Give the rows of a writer's ring: four of the longest vectors."""
+    return max(PLACES, 1 << ceil_log2(4 * most_rows))
+
+
 def mix_levels(size: RtlSize) -> int:
     """Give the levels of the mixing unit's adder trees."""
     return ceil_log2(max(size.lanes, size.tile_rows))
@@ -127,6 +132,17 @@ def mix_levels(size: RtlSize) -> int:
 def table_levels(size: RtlSize) -> int:
     """Give the levels of the table unit's adder trees."""
     return ceil_log2(size.table_lanes)
+
+
+def needs_table_copy(image: RtlImage) -> bool:
+    """Tell whether tables read rows of a copy of their own: where the port that they share is what jobs wait for."""
+    groups = image.size.lanes // image.size.table_lanes
+    for works in works_of(image):
+        beats = {unit: sum(work.beats for work in works if work.unit == unit) for unit in Unit}
+        contexts = sum(work.beats for work in works if work.weighs) // groups
+        if contexts and beats[Unit.VECTOR] + contexts > max(beats[Unit.MIX], beats[Unit.TABLE]):
+            return True
+    return False
 
 
 def _work(image: RtlImage, row: int, ends: IntArray) -> Work:

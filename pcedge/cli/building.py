@@ -17,7 +17,7 @@ from pcedge.errors import DataError, MissingToolError, ToolError
 _VENDOR, _OPEN = ("steps", "chosen", "tool"), ("target", "seeds", "seed", "frequency", "parallel")
 
 #: options of `build` that only a circuit has, and not a project
-_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "jobs", "search_bits", "memories")
+_CIRCUIT = ("out", "kernel", "which", "macs", "streams", "lanes", "table_lanes", "jobs", "search_bits", "memories")
 
 
 class Source(ModelPath):
@@ -45,6 +45,8 @@ class Source(ModelPath):
 @click.option("--engine", "which", type=click.Choice(["parallel", "serial"]), help="Of a circuit: see export.")
 @click.option("--macs", type=int, help="Of a circuit: see export.")
 @click.option("--streams", type=int, help="Of a circuit: see export.")
+@click.option("--lanes", type=int, help="Of a circuit: see export.")
+@click.option("--table-lanes", type=int, help="Of a circuit: see export.")
 @click.option("--jobs", help="Of a circuit: see export.")
 @click.option("--search-bits", type=int, help="Of a circuit: see export.")
 @click.option("--memories", type=click.Choice(["baked", "reload"]), help="Of a circuit: see export.")
@@ -59,8 +61,9 @@ class Source(ModelPath):
 )  # fmt: skip
 def build(
     source: Path | str, target: str | None, seeds: int, seed: int, frequency: float | None, parallel: int,
-    out: Path | None, kernel: str, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
-    search_bits: int | None, memories: str | None, steps: str, chosen: tuple[str, ...], tool: str,
+    out: Path | None, kernel: str, which: str | None, macs: int | None, streams: int | None,
+    lanes: int | None, table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None,
+    steps: str, chosen: tuple[str, ...], tool: str,
 ) -> Result:  # fmt: skip
     """Build hardware: a project of RTL, or a circuit for a device, by open tools; an HLS project by the vendor's.
 
@@ -73,8 +76,8 @@ def build(
         refuse("a project", *_VENDOR)
         if target is None or out is None:
             raise click.UsageError("a circuit must come with --target, a device, and --out")
-        sizes = {"which": which, "macs": macs, "streams": streams, "jobs": jobs, "search_bits": search_bits,
-                 "memories": memories}  # fmt: skip
+        sizes = {"which": which, "macs": macs, "streams": streams, "lanes": lanes, "table_lanes": table_lanes,
+                 "jobs": jobs, "search_bits": search_bits, "memories": memories}  # fmt: skip
         export_for(source, target, out, kernel, sizes)
         return build_open(out, target, seeds, seed, frequency, parallel)
     refuse("a circuit", *_CIRCUIT)

@@ -16,6 +16,7 @@ from pcedge.cli.output import Command, Result, in_words, memory_in_words, must_c
 if TYPE_CHECKING:
     from pcedge.export.engine.costs import Cost
     from pcedge.export.rtl.area import AreaEstimate
+    from pcedge.export.rtl.size import RtlSize
     from pcedge.integer.circuit import IntegerCircuit
 
 #: jobs, in the order of the table
@@ -34,6 +35,7 @@ JOBS = ("likelihood", "encode", "decode")
     "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
 )
 @click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
+@click.option("--jobs", help="Of RTL: what the engine is built for, as export takes it.  [default: all but score]")
 @click.option("--search-bits", type=int, help="Bits a decoder finds in a round, 1..4.  [default: by macs and symbols]")
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), help="Symbols a second: find the least macs and streams."
@@ -45,7 +47,7 @@ JOBS = ("likelihood", "encode", "decode")
 @click.option("--job", default="encode", show_default=True, type=click.Choice(JOBS), help="The job of --rate.")
 def estimate(
     model: str, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None,
-    search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
+    jobs: str | None, search_bits: int | None, rate: float | None, memories: str, fit: tuple[str, ...], job: str,
 ) -> Result:  # fmt: skip
     """Count cycles, multipliers and memory bits of the engine before synthesis; estimate what it takes of a device.
 
@@ -53,14 +55,15 @@ def estimate(
     """
     from pcedge.drivers.size import EngineSize, default_search_bits
     from pcedge.export.engine.costs import STAGE_UNIT, OutOfReach, estimate_cost, smallest_for
-    from pcedge.export.rtl.size import is_rtl_target
+    from pcedge.export.rtl.size import is_rtl_target, size_for
     from pcedge.schedule import Program
 
     if is_rtl_target(target):
         if wrong := options_given("search_bits", "rate", "memories", "fit", "job"):
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of HLS, {target} is of RTL")
-        return _of_rtl(read_integer(model), target, macs, streams, lanes, table_lanes)
-    if wrong := options_given("lanes", "table_lanes"):
+        chosen = size_for(EngineSize(macs, streams), lanes, table_lanes)
+        return _of_rtl(read_integer(model), target, chosen, jobs)
+    if wrong := options_given("lanes", "table_lanes", "jobs"):
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     if fit and memories != "reload":
         raise click.UsageError("--fit must go with --memories reload")
@@ -117,19 +120,13 @@ def estimate(
     return result, ["\n".join(lines), *shown], 0
 
 
-def _of_rtl(
-    circuit: IntegerCircuit, target: str, macs: int, streams: int, lanes: int | None, table_lanes: int | None
-) -> Result:  # fmt: skip
+def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | None) -> Result:
     """Estimate the engine in SystemVerilog."""
-    from pcedge.drivers.size import EngineSize
+    from pcedge.export.project.manifest import BUILT_JOBS
     from pcedge.export.rtl.costs import estimate_rtl
     from pcedge.export.rtl.memories import mapped
-    from pcedge.export.rtl.size import RtlSize, size_for
 
-    size = size_for(EngineSize(macs, streams))
-    lanes = size.lanes if lanes is None else lanes
-    size = RtlSize(macs, streams, lanes, min(2, lanes) if table_lanes is None else table_lanes)
-    cost = estimate_rtl(circuit, size, target)
+    cost = estimate_rtl(circuit, size, target, BUILT_JOBS if jobs is None else tuple(jobs.split(",")))
     clock = cost.clock_mhz
     shown: list[object] = [
         f"{size.macs} macs, {size.streams} streams, {size.lanes} lanes, {size.table_lanes} table lanes"

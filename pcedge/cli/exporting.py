@@ -10,23 +10,16 @@ import click
 
 from pcedge.cli.completing import targets
 from pcedge.cli.files import read_float, read_integer
-from pcedge.cli.inputs import DATA, MODEL, OUT, reading_of, reading_options, said_header, to_records
+from pcedge.cli.inputs import DATA, MODEL, reading_of, reading_options, said_header, to_records
 from pcedge.cli.output import Command, Result, announce, mcu_line, must_come_with, options_given, whole_file
-from pcedge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from pcedge.arrays import IntArray
-    from pcedge.drivers.size import EngineSize
+    from pcedge.export.rtl.size import RtlSize
     from pcedge.integer.circuit import IntegerCircuit
 
-#: names of testbenches, by what `simulators` calls them
-_TESTBENCHES = {
-    "kernels": "the testbench", "engine": "the engine's testbench", "stage": "the predictor stage's testbench",
-    "c99": "the test program", "rtl": "the engine in SystemVerilog",
-}  # fmt: skip
-
 #: options of `export` that only the parallel engine has
-_ENGINE_OPTIONS = ("macs", "streams", "search_bits", "memories", "fit", "jobs")
+_ENGINE_OPTIONS = ("macs", "streams", "lanes", "table_lanes", "search_bits", "memories", "fit", "jobs")
 
 #: drawn records with which `export --target c99` counts instructions
 _MEASURED_RECORDS = 16
@@ -91,6 +84,10 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @click.option("--macs", type=int, help="Multiply-accumulates a cycle, a power of two in 1..4096.  [default: 1]")
 @click.option("--streams", type=int, help="Records in flight, 1..64.  [default: 1]")
 @click.option(
+    "--lanes", type=int, help="Of RTL: entries of a row, a power of two.  [default: a tile as square as can be]"
+)
+@click.option("--table-lanes", type=int, help="Of RTL: leaf tables read a cycle, a power of two.  [default: 2]")
+@click.option(
     "--jobs",
     help="With a target of RTL: what the engine is built for, of likelihood, encode, decode, sample, score, pack, "
     "unpack, with commas between them; it refuses the others.  [default: all but the last three]",
@@ -106,9 +103,9 @@ FLOAT_TARGETS = {"onnx-float": "any ONNX runtime", "pyjuice": "pyjuice.load"}
 @reading_options
 def export(
     model: str, target: str, out: Path, kernel: str, adders: str | None, latency: int | None, data: str | None,
-    records: int | None, which: str | None, macs: int | None, streams: int | None, jobs: str | None,
-    search_bits: int | None, memories: str | None, fit: tuple[str, ...], dtype: str | None, shape: str | None,
-    header: bool | None,
+    records: int | None, which: str | None, macs: int | None, streams: int | None, lanes: int | None,
+    table_lanes: int | None, jobs: str | None, search_bits: int | None, memories: str | None, fit: tuple[str, ...],
+    dtype: str | None, shape: str | None, header: bool | None,
 ) -> Result:  # fmt: skip
     """Lower an integer circuit to an HLS project with testbench and golden vectors.
 
@@ -121,10 +118,10 @@ def export(
     from pcedge.export.project.golden import draw_records
     from pcedge.export.project.prediction import GOLDEN_NUMBERS, golden_rows, stage_of
     from pcedge.export.rtl.serial.project import is_serial_target
-    from pcedge.export.rtl.size import is_rtl_target
+    from pcedge.export.rtl.size import is_rtl_target, size_for
 
-    options = {"macs": macs, "streams": streams, "search-bits": search_bits, "memories": memories, "fit": fit or None,
-               "jobs": jobs}  # fmt: skip
+    options = {"macs": macs, "streams": streams, "lanes": lanes, "table-lanes": table_lanes,
+               "search-bits": search_bits, "memories": memories, "fit": fit or None, "jobs": jobs}  # fmt: skip
     chosen = [name for name, value in options.items() if value is not None]
     if adders is not None and kernel != "unrolled":
         raise click.UsageError("--adders must go with --kernel unrolled")
@@ -177,10 +174,10 @@ def export(
     elif is_rtl_target(target):
         if search_bits is not None:
             raise click.UsageError(f"--search-bits must go with a target of HLS, {target} is of RTL")
-        sized = engine if macs is not None or streams is not None else None
-        result, text, status = _export_rtl(circuit, out, target, sized, golden, others if reload else None, jobs, rows)
-    elif jobs is not None:
-        raise click.UsageError(f"--jobs must go with a target of RTL, {target} is of HLS")
+        size = size_for(engine if macs is not None or streams is not None else None, lanes, table_lanes)
+        result, text, status = _export_rtl(circuit, out, target, size, golden, others if reload else None, jobs, rows)
+    elif wrong := options_given("lanes", "table_lanes", "jobs"):
+        raise click.UsageError(f"--{wrong[0].replace('_', '-')} must go with a target of RTL, {target} is of HLS")
     else:
         folder = write_project(
             circuit, out, target=target, records=golden, shape=engine, reload=reload, fit=others, rows=rows
@@ -188,70 +185,6 @@ def export(
         result = {"out": str(folder), "target": target, "digest": circuit.digest.hex(), "memories": memories or "baked"}
         text, status = f"{folder}: project for {target}; next: pcedge simulate {folder}", 0
     return result | header_entry, text, status
-
-
-@click.command(cls=Command, example="pcedge image m.onnx --project build/m --out m.img")
-@click.argument("model", type=MODEL)
-@click.option(
-    "--project",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A project that was exported with --memories reload.",
-)
-@click.option("--out", required=True, type=OUT, help="The image: 32-bit words, lowest byte first.")
-def image(model: str, project: Path, out: Path) -> Result:
-    """Write what a reloadable engine loads for a circuit."""
-    from pcedge.export.program.image import image_words
-    from pcedge.export.project.manifest import MANIFEST, RTL, read_manifest
-    from pcedge.export.rtl.capacity import capacity_from, rtl_image_words
-    from pcedge.simulate.csim import Csim
-    from pcedge.simulate.unrolled import kernel_of
-
-    _need_project(project)
-    rtl = kernel_of(project) == RTL
-    manifest = read_manifest(project, RTL) if rtl else Csim(project).manifest
-    if not manifest.reload:
-        raise UsageError(f"{project} must be a project with --memories reload, its memories are read-only")
-    circuit = read_integer(model)
-    if manifest.capacity is None:
-        words = rtl_image_words(circuit, capacity_from(manifest.table.get("capacity"), str(project / MANIFEST)))
-    else:
-        words = image_words(circuit, manifest.capacity)
-    with whole_file(out) as fresh:
-        fresh.write_bytes(words.tobytes())
-    result = {"out": str(out), "words": len(words), "digest": circuit.digest.hex()}
-    return result, f"{out}: {len(words)} words for the engine of {project}", 0
-
-
-@click.command(cls=Command, example="pcedge simulate build/m")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def simulate(folder: Path) -> Result:
-    """Compile a project's testbenches and compare with its golden vectors: steps, engine jobs, a predictor.
-
-    The kernels have exact widths, the engine plain 64-bit integers, which are faster; make csim in the project gives
-    both exact widths.
-    """
-    from pcedge.simulate.projects import simulators
-    from pcedge.toolchain.compiled import compared
-
-    _need_project(folder)
-    lines: dict[str, str] = {}
-    records = 0
-    for name, simulator in simulators(folder).items():
-        announce(f"compiling {_TESTBENCHES[name]}")
-        simulator.compile()
-        lines[name], records = simulator.golden(), simulator.manifest.golden_records
-    result = {"out": str(folder), "mismatches": 0, "golden_records": records}
-    result["compared"] = {name: compared(line) for name, line in lines.items()}
-    return result, "\n".join(lines.values()), 0
-
-
-def _need_project(folder: Path) -> None:
-    """Say in plain words that a folder is no project; what is wrong with a damaged one the reader says."""
-    from pcedge.export.project.manifest import MANIFEST
-
-    if not (folder / MANIFEST).is_file():
-        raise DataError(f"{folder} must hold a {MANIFEST}, as every project of pcedge export does; it holds none")
 
 
 def _program(model: str, out: Path) -> Result:
@@ -288,15 +221,13 @@ def _float(model: str, out: Path, target: str) -> Result:
 
 
 def _export_rtl(
-    circuit: IntegerCircuit, out: Path, target: str, engine: EngineSize | None, golden: IntArray | None,
+    circuit: IntegerCircuit, out: Path, target: str, size: RtlSize, golden: IntArray | None,
     fit: list[IntegerCircuit] | None, jobs: str | None, rows: Any,
 ) -> Result:  # fmt: skip
     """Write the engine in SystemVerilog; `fit` is None where its memories are read-only."""
     from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB
     from pcedge.export.rtl.project import write_rtl
-    from pcedge.export.rtl.size import size_for
 
-    size = size_for(engine)
     built = BUILT_JOBS if jobs is None else tuple(jobs.split(","))
     folder = write_rtl(
         circuit, out, size=size, records=golden, reload=fit is not None, fit=fit or (), jobs=built, target=target,

@@ -59,7 +59,7 @@ TABLE = {
     "grow": (
         "compressing", "grow", "Clone every latent state of a float circuit, with noise, so that training can go on.",
     ),
-    "image": ("exporting", "image", "Write what a reloadable engine loads for a circuit."),
+    "image": ("simulating", "image", "Write what a reloadable engine loads for a circuit."),
     "import": (
         "importing", "import_file",
         "Read a model of other software, such as a circuit of SPFlow or a Bayesian network, and write it as .pcedge.",
@@ -98,7 +98,7 @@ TABLE = {
         "scoring", "score", "Score records: -log2 of the likelihood in 1/256 bit, as an unrolled kernel gives it.",
     ),
     "simulate": (
-        "exporting", "simulate",
+        "simulating", "simulate",
         "Compile a project's testbenches and compare with its golden vectors: steps, engine jobs, a predictor.",
     ),
     "train": (

@@ -57,8 +57,8 @@ def area_against_rate(builds: Sequence[Mapping[str, Any]], names: Sequence[str])
                     color="#5c6670", parse_math=False,
                 )  # fmt: skip
         axis.set_yscale("log")
-        axis.margins(0.15)
-        axis.set_xlim(left=0)
+        axis.margins(y=0.15)
+        axis.set_xlim(0, 1.2 * max(build["lut"] for build in builds) or 1)  # names need room on the right
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.yaxis.set_minor_locator(NullLocator())
         for one in (axis.xaxis, axis.yaxis):

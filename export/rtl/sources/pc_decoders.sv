@@ -61,10 +61,11 @@ module pc_decoders #(
   always_comb
     for (int s = 0; s < PC_STREAMS; s = s + 1) whole[s] = have[2*s+:2] == 2'(BYTES) || ended[s];
   logic load, load_some, load_next, load_waits;
-  logic [PC_STREAMS-1:0] load_chosen;
+  logic [PC_STREAMS-1:0] load_chosen, loadable;
+  always_ff @(posedge clk) loadable <= rst || start ? '0 : begun & ~loaded & ~loading & whole;
   logic [PC_STREAM_BITS-1:0] load_stream;
   pc_pick #(.COUNT(PC_STREAMS)) load_pick (
-      .clk(clk), .rst(rst), .ask(begun & ~loaded & ~loading & whole & ~load_now), .take(load_next), .some(load_some),
+      .clk(clk), .rst(rst), .ask(loadable & ~loading & ~load_now), .take(load_next), .some(load_some),
       .chosen(load_chosen), .place(load_stream));
   logic locate_ready;
   // a load goes where no interval does, and asks for no product; its stream is said a cycle ahead, as an interval's is
@@ -188,7 +189,7 @@ module pc_decoders #(
       end
       if (lane_ends[s]) begin
         begun[s] <= 1'b0;
-        draining[s] <= !ended[s];
+        draining[s] <= !(ended[s] || (in_valid[s] && in_ready[s] && in_last[s]));
         // an encoder leaves out the zeros that its reader sees behind the end: all bytes of the range but one
         if (checks && (!ended[s] || have[2*s+:2] != '0 || beyond[4*s+:4] != 4'(2 * BYTES - 1))) bad_lane <= 1'b1;
       end

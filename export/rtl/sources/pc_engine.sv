@@ -116,13 +116,13 @@ module pc_engine #(
   task_t mix_task, vector_task, table_task;
   logic mix_some, vector_some, table_some, mix_take, vector_take, table_take;
   logic [2:0] queue_ready_unused;
-  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) mix_queue (
+  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(WAITING + 1)) mix_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[0]), .in_ready(queue_ready_unused[0]), .in(task_out),
       .out_valid(mix_some), .out_ready(mix_take), .out(mix_task));
-  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) vector_queue (
+  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(WAITING + 1)) vector_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[1]), .in_ready(queue_ready_unused[1]), .in(task_out),
       .out_valid(vector_some), .out_ready(vector_take), .out(vector_task));
-  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(3)) table_queue (
+  pc_fifo #(.WIDTH(TASK_T_BITS), .DEPTH(WAITING + 1)) table_queue (
       .clk(clk), .rst(rst), .in_valid(task_valid[2]), .in_ready(queue_ready_unused[2]), .in(task_out),
       .out_valid(table_some), .out_ready(table_take), .out(table_task));
   always_ff @(posedge clk)
@@ -131,18 +131,20 @@ module pc_engine #(
   // ---- rows and exponents
   logic [PC_STREAM_BITS-1:0] write_stream;
   logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
-  logic [ROW_WIDTH-1:0] data_0, data_1, write_data;
+  logic [ROW_WIDTH-1:0] data_0, data_1, data_2, write_data;
   logic write, vector_ask, table_read;
-  wire vector_grant = vector_ask && !table_read;
-  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH)) row_memory (
+  wire vector_grant = vector_ask && (TABLE_COPY != 0 || !table_read);
+  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(TABLE_COPY != 0)) row_memory (
       .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
-      .read_1(table_read ? table_row : vector_row), .data_1(data_1));
+      .read_1(TABLE_COPY == 0 && table_read ? table_row : vector_row), .data_1(data_1), .read_2(table_row),
+      .data_2(data_2));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
-  logic [31:0] exponent;
+  logic [31:0] exponent, exponent_unused;
   pc_row_memory #(.ROWS(2 ** (PC_STREAM_BITS + SLOT_BITS)), .ROW_BITS(32)) exponent_memory (
       .clk(clk), .write(write_exponent), .write_row({write_stream, write_slot}), .write_data(exponent),
-      .read_0(a_slot), .data_0(a_exponent), .read_1(b_slot), .data_1(b_exponent));
+      .read_0(a_slot), .data_0(a_exponent), .read_1(b_slot), .data_1(b_exponent), .read_2('0),
+      .data_2(exponent_unused));
 
   // ---- units
   logic [TILE_BITS-1:0] tile_address;
@@ -153,11 +155,12 @@ module pc_engine #(
   logic [2:0] reserve, free, row_valid, row_last, ask, grant, written, written_exponent, writer_done;
   logic [PC_LANES*MIX_BITS-1:0] mix_rows;
   meta_t mix_meta, vector_meta, table_meta;
+  logic [3*ROW_COUNT_BITS-1:0] reserve_rows;
   pc_mix_unit mix (
       .clk(clk), .rst(rst), .task_valid(mix_some), .task_ready(mix_take), .task_in(mix_task), .row_address(mix_row),
       .row_data(data_0), .tile_address(tile_address), .tile_data(tile_data), .lift(lift),
-      .reserve(reserve[0]), .free(free[0]), .out_valid(row_valid[0]), .out_last(row_last[0]), .out_row(mix_rows),
-      .out_meta(mix_meta));
+      .reserve(reserve[0]), .reserve_rows(reserve_rows[0+:ROW_COUNT_BITS]), .reserve_meta(mix_meta),
+      .free(free[0]), .out_valid(row_valid[0]), .out_last(row_last[0]), .out_row(mix_rows));
   logic [LIST_BITS-1:0] list_address;
   logic [LIST_WIDTH-1:0] list_data;
   pc_memory #(.WORDS(LISTS), .WIDTH(LIST_WIDTH), .FILE("lists.hex")) list_memory (
@@ -167,8 +170,9 @@ module pc_engine #(
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
       .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
-      .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]), .free(free[1]),
-      .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows), .out_meta(vector_meta),
+      .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]),
+      .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(vector_meta), .free(free[1]),
+      .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows),
       .result_valid(result_valid), .result_stream(result_stream), .result_mantissa(result_mantissa),
       .result_exponent(result_exponent));
   logic pass_valid, pass_ready, bad;
@@ -195,9 +199,10 @@ module pc_engine #(
       .symbol_data(symbol_data), .variable_address(variable_address), .variable_data(variable_data),
       .tail_address(tail_address), .tail_data(tail_data), .leaf_address(leaf_address), .leaf_data(leaf_data),
       .even_address(even_address), .even_data(even_data), .odd_address(odd_address), .odd_data(odd_data),
-      .row_read(table_read), .row_address(table_row), .row_data(data_1),
-      .reserve(reserve[2]), .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
-      .out_meta(table_meta), .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
+      .row_read(table_read), .row_address(table_row), .row_data(TABLE_COPY != 0 ? data_2 : data_1),
+      .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(table_meta),
+      .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
+      .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
   pc_memory #(.WORDS(VARIABLES), .WIDTH(VARIABLE_WIDTH), .FILE("variables.hex")) variable_memory (
       .clk(clk), .address(variable_address), .data(variable_data), .loads(loads), .load_at(load_at),
       .load_put(load_put[SECTION_VARIABLES]), .load_word(load_word[VARIABLE_WIDTH-1:0]));
@@ -233,23 +238,26 @@ module pc_engine #(
   logic [3*32-1:0] writer_exponent;
   assign grant = ask[0] ? 3'b001 : ask[2] ? 3'b100 : ask[1] ? 3'b010 : 3'b000;
   pc_writer #(.WIDTH(MIX_BITS)) mix_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[0]), .free(free[0]), .in_valid(row_valid[0]), .in_last(row_last[0]),
-      .in_row(mix_rows), .in_meta(mix_meta), .ask(ask[0]), .grant(grant[0]), .write(written[0]),
+      .clk(clk), .rst(rst), .reserve(reserve[0]), .reserve_rows(reserve_rows[0+:ROW_COUNT_BITS]),
+      .reserve_meta(mix_meta), .free(free[0]), .in_valid(row_valid[0]), .in_last(row_last[0]),
+      .in_row(mix_rows), .ask(ask[0]), .grant(grant[0]), .write(written[0]),
       .write_stream(writer_stream[0+:PC_STREAM_BITS]), .write_row(writer_row[0+:ROW_ADDRESS_BITS]),
       .write_data(writer_data[0+:ROW_WIDTH]), .write_exponent(written_exponent[0]),
       .write_slot(writer_slot[0+:SLOT_BITS]), .exponent(writer_exponent[0+:32]), .done(writer_done[0]),
       .done_stream(done_stream[0+:PC_STREAM_BITS]));
   pc_writer #(.WIDTH(PC_VECTOR_BITS)) vector_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[1]), .free(free[1]), .in_valid(row_valid[1]), .in_last(row_last[1]),
-      .in_row(vector_rows), .in_meta(vector_meta), .ask(ask[1]), .grant(grant[1]), .write(written[1]),
+      .clk(clk), .rst(rst), .reserve(reserve[1]), .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]),
+      .reserve_meta(vector_meta), .free(free[1]), .in_valid(row_valid[1]), .in_last(row_last[1]),
+      .in_row(vector_rows), .ask(ask[1]), .grant(grant[1]), .write(written[1]),
       .write_stream(writer_stream[PC_STREAM_BITS+:PC_STREAM_BITS]),
       .write_row(writer_row[ROW_ADDRESS_BITS+:ROW_ADDRESS_BITS]), .write_data(writer_data[ROW_WIDTH+:ROW_WIDTH]),
       .write_exponent(written_exponent[1]), .write_slot(writer_slot[SLOT_BITS+:SLOT_BITS]),
       .exponent(writer_exponent[32+:32]), .done(writer_done[1]),
       .done_stream(done_stream[PC_STREAM_BITS+:PC_STREAM_BITS]));
   pc_writer #(.WIDTH(PC_COUNT_BITS)) table_writer (
-      .clk(clk), .rst(rst), .reserve(reserve[2]), .free(free[2]), .in_valid(row_valid[2]), .in_last(row_last[2]),
-      .in_row(table_rows), .in_meta(table_meta), .ask(ask[2]), .grant(grant[2]), .write(written[2]),
+      .clk(clk), .rst(rst), .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]),
+      .reserve_meta(table_meta), .free(free[2]), .in_valid(row_valid[2]), .in_last(row_last[2]),
+      .in_row(table_rows), .ask(ask[2]), .grant(grant[2]), .write(written[2]),
       .write_stream(writer_stream[2*PC_STREAM_BITS+:PC_STREAM_BITS]),
       .write_row(writer_row[2*ROW_ADDRESS_BITS+:ROW_ADDRESS_BITS]), .write_data(writer_data[2*ROW_WIDTH+:ROW_WIDTH]),
       .write_exponent(written_exponent[2]), .write_slot(writer_slot[2*SLOT_BITS+:SLOT_BITS]),
@@ -271,8 +279,8 @@ module pc_engine #(
   always_comb begin
     done = '0;
     for (int s = 0; s < PC_STREAMS; s = s + 1) begin
-      if (write && writer_done != '0 && PC_STREAM_BITS'(s) == done_stream[writer*PC_STREAM_BITS+:PC_STREAM_BITS])
-        done[s] = 1'b1;
+      for (int u = 0; u < 3; u = u + 1)
+        if (writer_done[u] && PC_STREAM_BITS'(s) == done_stream[u*PC_STREAM_BITS+:PC_STREAM_BITS]) done[s] = 1'b1;
       if (interval_done && PC_STREAM_BITS'(s) == interval_stream) done[s] = 1'b1;
     end
   end
@@ -280,7 +288,7 @@ module pc_engine #(
   // ---- symbols
   logic [PC_STREAMS-1:0] symbols_in_ready, symbols_ready, symbols_out_valid, symbols_out_last;
   logic [PC_STREAMS*32-1:0] symbols_out;
-  logic symbols_empty, frame, found;
+  logic symbols_empty, frame, found, finds;
   logic [PC_STREAMS-1:0] dropping;
   // words that come when no job takes them are the next one's
   wire takes_records = busy && (job_now == LIKELIHOOD || job_now == ENCODE || job_now == JOB_SCORE ||
@@ -288,6 +296,15 @@ module pc_engine #(
   logic [PC_STREAM_BITS-1:0] found_stream;
   logic [VARIABLE_BITS-1:0] found_variable;
   logic [SYMBOL_BITS-1:0] found_symbol;
+  logic [PC_STREAM_BITS-1:0] finds_stream;
+  logic [VARIABLE_BITS-1:0] finds_variable;
+  logic [SYMBOL_BITS-1:0] finds_symbol;
+  always_ff @(posedge clk) begin  // nobody reads it so soon
+    found <= finds && !rst;
+    found_stream <= finds_stream;
+    found_variable <= finds_variable;
+    found_symbol <= finds_symbol;
+  end
 
   // ---- packets of equal size: the word before one, and what is not in it
   wire is_interval = table_task.step.kind == KIND_INTERVAL;
@@ -358,8 +375,8 @@ module pc_engine #(
         .room_valid(room_valid), .room_stream(room_stream), .room_bytes(room_bytes), .says_valid(says_valid),
         .says_stream(says_stream), .says_over(says_over), .marked(marked), .floors(floors), .opens(opens),
         .search_valid(table_some && searches), .search_ready(search_ready), .search(table_task), .asks(coder_asks),
-        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(found),
-        .found_stream(found_stream), .found_variable(found_variable), .found_symbol(found_symbol),
+        .takes(coder_takes), .pass(coder_pass), .weighed_valid(weighed_valid), .weighed(weighed), .found(finds),
+        .found_stream(finds_stream), .found_variable(finds_variable), .found_symbol(finds_symbol),
         .issued(task_valid[2] && task_out.step.kind == KIND_INTERVAL), .issued_stream(task_out.stream),
         .lane_ends(codes ? lane_ends : '0), .coded(coded), .ready(coder_ready), .room(coder_room),
         .in_valid(decodes ? in_valid & ~heads : '0), .in_ready(coder_in_ready), .in_data(in_data), .in_last(in_last),
@@ -369,7 +386,7 @@ module pc_engine #(
     wire unused_floors = |floors;
     assign {says_valid, says_stream, says_over} = '0;
     wire unused_packets = &{1'b0, closes, sure, room_valid, room_stream, room_bytes, marked};
-    assign {search_ready, coder_asks, coder_pass, found, found_stream, found_variable, found_symbol} = '0;
+    assign {search_ready, coder_asks, coder_pass, finds, finds_stream, finds_variable, finds_symbol} = '0;
     assign {coder_in_ready, coder_out_valid, coder_out, coder_out_last, bad_lane} = '0;
     assign {coded, coder_ready, coder_room, coder_idle} = '1;
     wire unused = &{1'b0, coder_takes, weighed, lane_ends, opens, in_last};

@@ -5,7 +5,7 @@
 //
 // Ports    task_*: a step; it is taken when task_ready. row_address and tile_address ask, data comes 2 cycles later.
 //          lift: bits by which weights are larger than the circuit's.
-//          out_*: rows of accumulators for the writer, whose slot is reserved with `reserve`.
+//          out_*: rows of accumulators for the writer, with `reserve` a vector's room is taken there.
 // Keeps    (docs/arithmetic.md, Tails) a mantissa of 1 weighs nothing; a sum of nothing that is possible is 1.
 // Latency  from a tile's address to its sum: 6 + ceil(log2 max(PC_LANES, TILE_ROWS)), then 2 to out.
 `include "pc_types.svh"
@@ -27,11 +27,12 @@ module pc_mix_unit #(
     input logic [MACS*WEIGHT-1:0] tile_data,
     input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
+    output logic [ROW_COUNT_BITS-1:0] reserve_rows,
+    output meta_t reserve_meta,
     input logic free,
     output logic out_valid,
     output logic out_last,
-    output logic [PC_LANES*MIX_BITS-1:0] out_row,
-    output meta_t out_meta
+    output logic [PC_LANES*MIX_BITS-1:0] out_row
 );
   // ---- which tile
   task_t now;
@@ -242,17 +243,14 @@ module pc_mix_unit #(
   end
   assign out_row = row;
 
-  // ---- where it goes: a step's meta waits until its last row, at most as many as the writer has slots
-  meta_t meta;
-  assign meta.stream = task_in.stream;
-  assign meta.target = task_in.step.target;
-  assign meta.target_slot = task_in.step.target_slot;
-  assign meta.zeros = task_in.step.zeros;
-  assign meta.bypass = 1'b0;
-  assign meta.masked = task_in.step.zeros == ZEROS_REVIVE || task_in.step.zeros == ZEROS_TAIL;
-  assign meta.last = task_in.step.last;
-  assign meta.exponent = 33'(task_in.a_exponent) - 33'(PC_WEIGHT_BITS);
-  pc_metas metas (
-      .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
-  );
+  // ---- where it goes
+  assign reserve_rows = task_in.step.rows;
+  assign reserve_meta.stream = task_in.stream;
+  assign reserve_meta.target = task_in.step.target;
+  assign reserve_meta.target_slot = task_in.step.target_slot;
+  assign reserve_meta.zeros = task_in.step.zeros;
+  assign reserve_meta.bypass = 1'b0;
+  assign reserve_meta.masked = task_in.step.zeros == ZEROS_REVIVE || task_in.step.zeros == ZEROS_TAIL;
+  assign reserve_meta.last = task_in.step.last;
+  assign reserve_meta.exponent = 33'(task_in.a_exponent) - 33'(PC_WEIGHT_BITS);
 endmodule

@@ -1,8 +1,8 @@
 // pc_scheduler: where every stream is in its program, and which step goes to which unit (docs/rtl.md, Scheduling).
 //
 // A stream has one step at work; the next one is fetched meanwhile. A step is issued when the one before is done, round
-// robin, one a cycle, while fewer than two wait at its unit; the one that was chosen last is counted a cycle later, so
-// three at most wait there. Rows of a step get their stream's place in the row memory.
+// robin, one a cycle, while fewer than WAITING wait at its unit; the one that was chosen last is counted a cycle later,
+// so one more at most waits there. Rows of a step get their stream's place in the row memory.
 //
 // Ports    start, code: a job begins, of the code's program or of the likelihood's; records: of every stream; opens: that it
 //          has some. code_start: the first row of the code's. more: records that are not done, of each stream some, and
@@ -182,13 +182,15 @@ module pc_scheduler #(
   assign task_out.step = do_4;
   assign task_out.a_exponent = a_exponent;
   assign task_out.b_exponent = b_exponent;
-  logic [1:0] waits[UNITS];
+  localparam int WAIT_BITS = $clog2(WAITING + 2);
+  logic [WAIT_BITS-1:0] waits[UNITS];
   for (genvar u = 0; u < UNITS; ++u) begin : g_unit
     assign task_valid[u] = goes_4 && unit_4 == 2'(u);
-    wire [1:0] waiting = waits[u] + 2'(goes && goes_unit == 2'(u)) - 2'(task_taken[u]);
+    wire [WAIT_BITS-1:0] waiting =
+        waits[u] + WAIT_BITS'(goes && goes_unit == 2'(u)) - WAIT_BITS'(task_taken[u]);
     always_ff @(posedge clk) begin
       waits[u] <= rst ? '0 : waiting;
-      free[u] <= rst || waiting < 2'd2;
+      free[u] <= rst || waiting < WAIT_BITS'(WAITING);
     end
   end
 

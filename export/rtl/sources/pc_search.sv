@@ -77,7 +77,7 @@ module pc_search #(
   pc_fifo #(.WIDTH(PASS_T_BITS), .DEPTH(3)) passes (
       .clk(clk), .rst(rst), .in_valid(event_take && !skips), .in_ready(pass_room), .in(next),
       .out_valid(asks), .out_ready(takes), .out(pass_out));
-  assign found = event_take && is_last;
+  assign found = event_valid && pass_room && is_last;  // event_take, for a last pass is never skipped
   assign found_stream = event_stream;
   assign found_variable = next_work.step.variable;
   assign found_symbol = symbol_now;

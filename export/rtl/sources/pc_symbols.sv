@@ -115,13 +115,27 @@ module pc_symbols #(
   wire [SYMBOL_BITS-1:0] in_symbol = fill_1 || word_1 == '1 ? '1 : is_beyond ? BEYOND : word_1[SYMBOL_BITS-1:0];
   wire whole = take && !is_dropping && in_variable == last_variable;
 
-  // ---- records go out: at most one word of a stream under way
-  logic read_out;
-  logic [PC_STREAM_BITS-1:0] out_stream, out_stream_2;
-  logic [PC_STREAMS-1:0] under_way;
-  wire [PC_STREAMS-1:0] gives_out = gives_now && !read ? full_other & ~under_way & ~out_valid : '0;
+  // ---- records go out: at most one word of a stream under way. One is picked, and waits until the tables read nothing
+  logic [PC_STREAM_BITS-1:0] out_place, out_stream, out_stream_2;
+  logic [PC_STREAMS-1:0] under_way, out_turn;
+  logic out_some, out_waits;
+  wire read_out = out_waits && !read;
+  wire out_free = !out_waits || !read;
+  wire [PC_STREAMS-1:0] gives_out = gives_now ? full_other & ~under_way & ~out_valid & ~out_turn : '0;
   pc_pick #(.COUNT(PC_STREAMS)) out_pick (
-      .clk(clk), .rst(rst), .ask(gives_out), .take(read_out), .some(read_out), .chosen(out_chosen), .place(out_stream));
+      .clk(clk), .rst(rst), .ask(gives_out), .take(out_some && out_free), .some(out_some), .chosen(out_chosen),
+      .place(out_place));
+  always_ff @(posedge clk) begin
+    if (out_free) begin
+      out_waits <= out_some;
+      out_turn <= out_chosen;
+      out_stream <= out_place;
+    end
+    if (rst || start) begin
+      out_waits <= 1'b0;
+      out_turn <= '0;
+    end
+  end
   logic [VARIABLE_BITS-1:0] out_variable;
   logic out_side;
   always_comb begin
@@ -193,7 +207,7 @@ module pc_symbols #(
         if (side[s]) final_1[s] <= over[s] || lane_ends[s];
         else final_0[s] <= over[s] || lane_ends[s];
       end
-      if (read_out && PC_STREAM_BITS'(s) == out_stream) under_way[s] <= 1'b1;
+      if (read_out && out_turn[s]) under_way[s] <= 1'b1;
       if (out_come && PC_STREAM_BITS'(s) == out_stream_2) begin
         under_way[s] <= 1'b0;
         out_valid[s] <= 1'b1;

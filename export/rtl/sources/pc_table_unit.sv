@@ -45,11 +45,12 @@ module pc_table_unit #(
     output logic [ROW_ADDRESS_BITS-1:0] row_address,
     input logic [PC_LANES*PC_STATE_BITS-1:0] row_data,
     output logic reserve,
+    output logic [ROW_COUNT_BITS-1:0] reserve_rows,
+    output meta_t reserve_meta,
     input logic free,
     output logic out_valid,
     output logic out_last,
     output logic [PC_LANES*PC_COUNT_BITS-1:0] out_row,
-    output meta_t out_meta,
     output logic weighed_valid,
     output weighed_t weighed,
     output logic bad
@@ -58,7 +59,7 @@ module pc_table_unit #(
 
   // ---- set-up: the variable's record and the symbol. The next pass waits here while one is at work
   pass_t next;
-  logic next_valid;
+  logic next_valid, next_reads;  // its symbol is read in this cycle
   logic [2:0] ready_in;  // one bit a cycle until all of it is known
   logic begins;
   variable_t next_record;
@@ -67,7 +68,7 @@ module pc_table_unit #(
   assign pass_ready = (!next_valid || begins) && free;
   wire accept = pass_valid && pass_ready;
   assign reserve = accept && pass_in.leaf;
-  assign symbol_read = ready_in[2] && !next.given;
+  assign symbol_read = next_reads;
   assign symbol_stream = next.work.stream;
   assign symbol_side = next.work.side;
   assign symbol_variable = next.work.step.variable;
@@ -88,6 +89,7 @@ module pc_table_unit #(
       bad <= beyond && !next.given;
     end
     if (begins) next_valid <= 1'b0;
+    next_reads <= accept && !pass_in.given && !rst;
     if (accept) begin
       next <= pass_in;
       next_valid <= 1'b1;
@@ -113,7 +115,6 @@ module pc_table_unit #(
   wire last_group = group == GROUP_BITS'(GROUPS - 1);
   assign begins = next_valid && ready_in == '0 && (!busy || (last_beat && PASS_GAP == 0)) && gap == '0;
   assign leaf_address = leaf;
-  assign row_read = busy && now.weigh && group == '0;
   assign row_address = now.work.step.a + ROW_ADDRESS_BITS'(row);
   assign tail_address = now.work.step.tails + TAIL_ADDRESS_BITS'(symbol_now);
   always_ff @(posedge clk) begin
@@ -127,6 +128,7 @@ module pc_table_unit #(
           : row + ROW_COUNT_BITS'(2) == now.work.step.a_rows;
       if (last_beat) busy <= 1'b0;
     end
+    row_read <= begins ? next.weigh : busy && !last_beat && last_group && now.weigh;
     gap <= busy && last_beat && now.weigh && PASS_GAP != 0 ? 3'(PASS_GAP - 1) : gap - 3'(gap != '0);
     if (begins) begin
       now <= next;
@@ -143,7 +145,8 @@ module pc_table_unit #(
     end
     if (rst) begin
       busy <= 1'b0;
-      gap  <= '0;
+      row_read <= 1'b0;
+      gap <= '0;
     end
   end
 
@@ -313,17 +316,14 @@ module pc_table_unit #(
       for (int g = 0; g < GROUPS; g = g + 1)
         if (GROUP_BITS'(g) == b9.group) out_row[g*GROUP_WIDTH+:GROUP_WIDTH] <= count_9;
   end
-  meta_t meta;
   wire tail_in = HAS_TAILS != 0 && pass_in.work.step.zeros == ZEROS_TAIL;
-  assign meta.stream = pass_in.work.stream;
-  assign meta.target = pass_in.work.step.target;
-  assign meta.target_slot = pass_in.work.step.target_slot;
-  assign meta.zeros = pass_in.work.step.zeros;
-  assign meta.bypass = 1'b0;
-  assign meta.masked = pass_in.work.step.zeros == ZEROS_REVIVE;
-  assign meta.last = pass_in.work.step.last;
-  assign meta.exponent = 33'(-PC_LEAF_BITS) - (tail_in ? 33'(PC_TAIL_BITS) : 33'd0);
-  pc_metas metas (
-      .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
-  );
+  assign reserve_rows = pass_in.work.step.rows;
+  assign reserve_meta.stream = pass_in.work.stream;
+  assign reserve_meta.target = pass_in.work.step.target;
+  assign reserve_meta.target_slot = pass_in.work.step.target_slot;
+  assign reserve_meta.zeros = pass_in.work.step.zeros;
+  assign reserve_meta.bypass = 1'b0;
+  assign reserve_meta.masked = pass_in.work.step.zeros == ZEROS_REVIVE;
+  assign reserve_meta.last = pass_in.work.step.last;
+  assign reserve_meta.exponent = 33'(-PC_LEAF_BITS) - (tail_in ? 33'(PC_TAIL_BITS) : 33'd0);
 endmodule

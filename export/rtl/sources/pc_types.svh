@@ -3,6 +3,9 @@
 `define PC_TYPES_SVH
 `include "params.svh"
 
+// steps that wait at a unit, and one more that is on its way when the scheduler hears of them
+localparam int WAITING = 4;
+
 // where a vector goes that a writer normalises, and how
 typedef struct packed {
   logic [PC_STREAM_BITS-1:0] stream;

@@ -25,11 +25,12 @@ module pc_vector_unit #(
     input logic [LIST_WIDTH-1:0] list_data,
     input logic [LIFT_BITS-1:0] lift,
     output logic reserve,
+    output logic [ROW_COUNT_BITS-1:0] reserve_rows,
+    output meta_t reserve_meta,
     input logic free,
     output logic out_valid,
     output logic out_last,
     output logic [PC_LANES*PC_VECTOR_BITS-1:0] out_row,
-    output meta_t out_meta,
     output logic result_valid,
     output logic [PC_STREAM_BITS-1:0] result_stream,
     output logic [PC_STATE_BITS-1:0] result_mantissa,
@@ -79,13 +80,15 @@ module pc_vector_unit #(
 
   // ---- which row
   wire last_lane = lane == STATE_LANE_BITS'(PC_LANES - 1);
-  wire last_row = row == now.step.rows - 1'b1;
+  logic last_row;
   wire whole = !paired || second;  // the entry or row has all of its reads
   wire row_whole = whole && (listed ? entry_last && last_lane : 1'b1);
   assign row_ask = busy && (!listed || entry_valid);
   assign finish = row_grant && (ends || (row_whole && last_row));
   assign entry_take = row_grant && listed && whole;
-  assign task_ready = !busy && !end_waits && free;
+  // behind rows that are read as they lie the next step begins with the last read; lists and likelihoods end first
+  wire ends_rows = row_grant && whole && last_row && !listed && !ends;
+  assign task_ready = (!busy || ends_rows) && !end_waits && free;
   wire begins = task_valid && task_ready;
   assign reserve = begins && task_in.step.kind != KIND_END;
   always_comb begin
@@ -101,7 +104,10 @@ module pc_vector_unit #(
     if (row_grant) begin
       if (paired) second <= !second;
       if (listed && whole && entry_last) lane <= last_lane ? '0 : lane + 1'b1;
-      if (row_whole) row <= row + 1'b1;
+      if (row_whole) begin
+        row <= row + 1'b1;
+        last_row <= row + ROW_COUNT_BITS'(2) == now.step.rows;
+      end
       if (finish) busy <= 1'b0;
     end
     if (begins) begin
@@ -110,6 +116,7 @@ module pc_vector_unit #(
       busy <= 1'b1;
       second <= 1'b0;
       row <= '0;
+      last_row <= task_in.step.rows == ROW_COUNT_BITS'(1);
       lane <= '0;
     end
     if (rst) busy <= 1'b0;
@@ -262,7 +269,6 @@ module pc_vector_unit #(
   end
 
   // ---- where it goes
-  meta_t meta;
   logic signed [32:0] exponent;
   always_comb begin
     case (task_in.step.kind)
@@ -273,15 +279,13 @@ module pc_vector_unit #(
       default: exponent = 33'(task_in.a_exponent) + 33'(task_in.b_exponent);
     endcase
   end
-  assign meta.stream = task_in.stream;
-  assign meta.target = task_in.step.target;
-  assign meta.target_slot = task_in.step.target_slot;
-  assign meta.zeros = task_in.step.zeros;
-  assign meta.bypass = task_in.step.kind == KIND_ALIGN;
-  assign meta.masked = task_in.step.zeros == ZEROS_REVIVE;
-  assign meta.last = task_in.step.last;
-  assign meta.exponent = exponent;
-  pc_metas metas (
-      .clk(clk), .rst(rst), .push(reserve), .in(meta), .pop(out_valid && out_last), .out(out_meta)
-  );
+  assign reserve_rows = task_in.step.rows;
+  assign reserve_meta.stream = task_in.stream;
+  assign reserve_meta.target = task_in.step.target;
+  assign reserve_meta.target_slot = task_in.step.target_slot;
+  assign reserve_meta.zeros = task_in.step.zeros;
+  assign reserve_meta.bypass = task_in.step.kind == KIND_ALIGN;
+  assign reserve_meta.masked = task_in.step.zeros == ZEROS_REVIVE;
+  assign reserve_meta.last = task_in.step.last;
+  assign reserve_meta.exponent = exponent;
 endmodule

@@ -1,32 +1,34 @@
 // pc_writer: normalises vectors that come row by row, and asks for the row memory's write port
 // (docs/arithmetic.md, State vectors and Tails).
 //
-// A vector's shift is known when its last row is there, so rows wait in a buffer, VECTORS vectors of PC_MOST_ROWS rows.
-// `reserve` takes a slot when a unit begins a step; `free` says that one is left.
+// A vector's shift is known when its last row is there, so rows wait in a ring of PLACES rows, as many as a memory of
+// look-up tables has at least, and as four of the longest vectors need. `reserve` takes a vector's rows when a unit
+// begins a step, and keeps where it goes; `free` says that there is room for one more of the longest.
 //
-// Ports    in_*: a row of accumulators; with in_last the vector's meta is valid. write_*: a row of mantissas, PORT_LATENCY
+// Ports    reserve_rows, reserve_meta: of the vector that begins. in_*: a row of accumulators, vectors in their order. write_*: a row of mantissas, PORT_LATENCY
 //          cycles after `grant` answered `ask`: writers that are granted one at a time never write at once.
-//          done, done_stream: with a vector's last row.
+//          done, done_stream: a vector's last row is written 2 cycles later, and readable from the third one on.
 // Bypass   rows of ALIGN are mantissas already: they pass as they are.
 // Latency  5 from a vector's last row to the first `ask`, 3 from `grant` to `write`.
 `include "pc_types.svh"
 module pc_writer #(
     parameter  int WIDTH = 32,
-    localparam int VECTORS = 4,  // a power of two, three are used
     localparam int GROUPS = (WIDTH + 7) / 8,
     localparam int GROUP_BITS = GROUPS > 1 ? $clog2(GROUPS) : 1,
-    localparam int PLACES = VECTORS * PC_MOST_ROWS,
+    localparam int PLACES = 4 * PC_MOST_ROWS > 16 ? 2 ** $clog2(4 * PC_MOST_ROWS) : 16,
     localparam int PLACE_BITS = $clog2(PLACES),
+    localparam int VECTORS = 15,  // at a time, one less than a memory of look-up tables has words
     localparam int COUNT_BITS = PC_MOST_ROWS > 1 ? $clog2(PC_MOST_ROWS) : 1
 ) (
     input logic clk,
     input logic rst,
     input logic reserve,
+    input logic [ROW_COUNT_BITS-1:0] reserve_rows,
+    input meta_t reserve_meta,
     output logic free,
     input logic in_valid,
     input logic in_last,
     input logic [PC_LANES*WIDTH-1:0] in_row,
-    input meta_t in_meta,
     output logic ask,
     input logic grant,
     output logic write,
@@ -39,19 +41,26 @@ module pc_writer #(
     output logic done,
     output logic [PC_STREAM_BITS-1:0] done_stream
 );
-  // ---- slots
-  logic [2:0] taken;
-  logic give;
-  // three stages hold whole vectors below, so three at a time have a place whatever the port does
-  assign free = taken < 3'd3;
+  // ---- room
+  logic [PLACE_BITS:0] rows;  // that are reserved and not on their way out
+  logic [3:0] vectors;
+  logic end_row;  // the vector that asks leaves
+  assign free = rows <= (PLACE_BITS + 1)'(PLACES - PC_MOST_ROWS) && vectors != 4'(VECTORS);
   always_ff @(posedge clk) begin
-    if (rst) taken <= '0;
-    else taken <= taken + 3'(reserve) - 3'(give);
+    rows <= rows + (reserve ? (PLACE_BITS + 1)'(reserve_rows) : '0) - (PLACE_BITS + 1)'(grant);
+    vectors <= vectors + 4'(reserve) - 4'(end_row);
+    if (rst) begin
+      rows <= '0;
+      vectors <= '0;
+    end
   end
+  logic meta_take;
+  meta_t meta;
+  pc_metas metas (.clk(clk), .rst(rst), .push(reserve), .in(reserve_meta), .pop(meta_take), .out(meta));
 
   // ---- rows come in: stored, and their OR
   logic [PC_LANES*WIDTH-1:0] buffer[PLACES];
-  logic [1:0] in_slot;
+  logic [PLACE_BITS-1:0] in_place;
   logic [COUNT_BITS-1:0] in_count;
   logic [WIDTH-1:0] row_or;
   always_comb begin
@@ -60,41 +69,51 @@ module pc_writer #(
   end
   logic or_valid, or_last, or_first;
   logic [WIDTH-1:0] or_row, or_all;
-  meta_t or_meta;
-  logic [1:0] or_slot;
   logic [COUNT_BITS-1:0] or_count;
   wire [WIDTH-1:0] or_now = or_row | (or_first ? '0 : or_all);
   always_ff @(posedge clk) begin
-    if (in_valid) buffer[PLACE_BITS'(in_slot * PC_MOST_ROWS) + PLACE_BITS'(in_count)] <= in_row;
+    if (in_valid) buffer[in_place] <= in_row;
+    if (in_valid) in_place <= in_place + 1'b1;
     if (in_valid) in_count <= in_last ? '0 : in_count + 1'b1;
-    if (in_valid && in_last) in_slot <= in_slot + 1'b1;
     or_valid <= in_valid && !rst;
     or_last  <= in_last;
     or_first <= in_count == '0;
     or_row   <= row_or;
-    or_meta  <= in_meta;
-    or_slot  <= in_slot;
     or_count <= in_count;
     if (or_valid) or_all <= or_now;
     if (rst) begin
-      in_slot  <= '0;
+      in_place <= '0;
       in_count <= '0;
     end
   end
 
-  // ---- a whole vector: how far it is shifted. Three stages behind each other, each holds until the next is free.
+  // ---- a whole vector: how far it is shifted. A queue and two stages behind each other, each holds until the next is
+  // free.
   typedef struct packed {
-    meta_t meta;
-    logic [1:0] slot;
     logic [COUNT_BITS-1:0] last;  // number of the last row
     logic [WIDTH-1:0] all;
   } whole_t;
-  whole_t w0, w1, w2;
-  logic v0, v1, v2;
-  logic end_row;  // the vector in stage 2 leaves
+  localparam int WHOLE_BITS = COUNT_BITS + WIDTH;
+  logic [WHOLE_BITS-1:0] whole_out;
+  whole_t w0, w1;
+  logic [COUNT_BITS-1:0] last_2;
+  meta_t meta_2;
+  logic v0, v1, v2, whole_ready;
   wire go2 = !v2 || end_row;
   wire go1 = !v1 || go2;
-  wire go0 = !v0 || go1;
+  assign meta_take = v1 && go2;
+  // two vectors are behind the queue when it is full
+  pc_fifo #(.WIDTH(WHOLE_BITS), .DEPTH(VECTORS - 2)) wholes (
+      .clk(clk), .rst(rst), .in_valid(or_valid && or_last), .in_ready(whole_ready), .in({or_count, or_now}),
+      .out_valid(v0), .out_ready(go1), .out(whole_out)
+  );
+  assign w0 = whole_out;
+`ifndef SYNTHESIS
+  always_ff @(posedge clk)
+    if (!rst) assert (!(or_valid && or_last) || whole_ready);
+`else
+  wire unused = whole_ready;
+`endif
   // zeros before the first one of WIDTH bits: in every group of 8, then of the first group that has a one
   logic [GROUPS-1:0] group_1;
   logic [3*GROUPS-1:0] rest_1;
@@ -112,13 +131,6 @@ module pc_writer #(
   end
   logic none_2, alone_2;
   always_ff @(posedge clk) begin
-    if (go0) begin
-      v0 <= or_valid && or_last;
-      w0.meta <= or_meta;
-      w0.slot <= or_slot;
-      w0.last <= or_count;
-      w0.all <= or_now;
-    end
     if (go1) begin
       v1 <= v0;
       w1 <= w0;
@@ -129,25 +141,30 @@ module pc_writer #(
     end
     if (go2) begin
       v2 <= v1;
-      w2 <= w1;
+      last_2 <= w1.last;
+      meta_2 <= meta;
       zeros_2 <= zeros;
       none_2 <= w1.all == '0;
       alone_2 <= w1.all == WIDTH'(1);
     end
-    if (rst) {v0, v1, v2} <= '0;
+    if (rst) {v1, v2} <= '0;
   end
   function automatic logic [31:0] floored(input logic signed [33:0] value);
     floored = value < -34'sd1073741824 ? LEAST_EXPONENT : value[31:0];
   endfunction
 
   // ---- rows go out
+  logic [PLACE_BITS-1:0] out_place;
   logic [COUNT_BITS-1:0] out_count;
   assign ask = v2;
-  assign end_row = grant && out_count == w2.last;
-  assign give = end_row;
+  assign end_row = grant && out_count == last_2;
   always_ff @(posedge clk) begin
+    if (grant) out_place <= out_place + 1'b1;
     if (grant) out_count <= end_row ? '0 : out_count + 1'b1;
-    if (rst) out_count <= '0;
+    if (rst) begin
+      out_place <= '0;
+      out_count <= '0;
+    end
   end
 
   typedef struct packed {
@@ -162,8 +179,8 @@ module pc_writer #(
   logic e0, e1, e2;
   logic [PC_LANES*WIDTH-1:0] row_0;
   always_ff @(posedge clk) begin
-    row_0 <= buffer[PLACE_BITS'(w2.slot * PC_MOST_ROWS) + PLACE_BITS'(out_count)];
-    o0.meta <= w2.meta;
+    row_0 <= buffer[out_place];
+    o0.meta <= meta_2;
     o0.count <= out_count;
     o0.last <= end_row;
     o0.none <= none_2;
@@ -227,6 +244,6 @@ module pc_writer #(
         : o1.none && o1.meta.zeros != ZEROS_REVIVE ? LEAST_EXPONENT : floored(moved_1);
   end
   assign exponent = exponent_2;
-  assign done = e2 && o2.last;
-  assign done_stream = o2.meta.stream;
+  assign done = e0 && o0.last;
+  assign done_stream = o0.meta.stream;
 endmodule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,7 @@ class TestRates:
         circuit = small()
         folder = write_rtl(circuit, tmp_path / "p", size=RtlSize(8, 3, 4, 1), target="ecp5-25k")
         table = read_manifest(folder).table
-        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
+        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1, True))
         assert table["jobs"] == {job: {"cycles_per_symbol": rate} for job, rate in cycles_per_symbol(image).items()}
         assert table["memories"] == {memory.name: memory.bits for memory in engine_memories(sizes_of(image))}
         symbols = 7 * table["golden_records"]
@@ -136,19 +137,47 @@ class TestEstimate:
     def test_of_a_device(self, tmp_path: Path) -> None:
         circuit = small()
         write_onnx(circuit, tmp_path / "m.onnx")
-        words = ("estimate", tmp_path / "m.onnx", "--target", "ecp5-25k", "--macs", 8, "--streams", 3, "--lanes", 4,
+        words = ("estimate", tmp_path / "m.onnx", "--target", "ecp5-25k", "--macs", 32, "--streams", 3, "--lanes", 8,
                  "--table-lanes", 1)  # fmt: skip
         done = run(*words)
         assert (done.exit_code, done.exception) == (0, None)
         assert "nothing was synthesised" in done.output
         told = json.loads(run(*words, "--json").stdout)
-        image = lower_rtl(circuit, RtlSize(8, 3, 4, 1))
+        image = lower_rtl(circuit, RtlSize(32, 3, 8, 1, True))
         rates = cycles_per_symbol(image)
         assert {job: figures["cycles_per_symbol"] for job, figures in told["jobs"].items()} == rates
         assert told["jobs"]["encode"]["symbols_per_second"] == pytest.approx(1e8 / rates["encode"])
         assert told["resources"]["total"]["dsp"] == sum(told["multipliers"].values())
         assert told["resources"]["device"] == {"lut": 24288, "ff": 24288, "dsp": 28, "bram": 56}
         assert told["resources"]["missing"] == ["dsp"]
+
+    def test_of_some_jobs(self, tmp_path: Path) -> None:
+        circuit = small()
+        write_onnx(circuit, tmp_path / "m.onnx")
+        words = ("--target", "rtl", "--macs", 8, "--streams", 3, "--lanes", 4, "--table-lanes", 4, "--jobs", "encode")
+        told = json.loads(run("estimate", tmp_path / "m.onnx", *words, "--json").stdout)
+        assert list(told["jobs"]) == told["built_jobs"] == ["encode"]
+        # an engine that is exported with the same words is the one that was estimated
+        done = run("export", tmp_path / "m.onnx", *words, "--out", tmp_path / "p")
+        assert (done.exit_code, done.exception) == (0, None)
+        table = read_manifest(tmp_path / "p").table
+        assert table["jobs"]["encode"]["cycles_per_symbol"] == told["jobs"]["encode"]["cycles_per_symbol"]
+        assert {k: v["words"] * v["width"] for k, v in told["memory_map"].items()} == table["memories"]
+        done = run("export", tmp_path / "m.onnx", "--lanes", 4, "--out", tmp_path / "h")
+        assert done.exit_code == 2 and "--lanes must go with a target of RTL, vitis-hls is of HLS" in done.output
+
+    def test_a_device_with_few_multipliers_shares_them(self, tmp_path: Path) -> None:
+        circuit, size = small(), RtlSize(8, 3, 4, 2)
+        own = estimate_rtl(circuit, size)
+        assert own.multipliers["coder"] == 16
+        shared = estimate_rtl(circuit, size, "ecp5-25k")
+        assert shared.multipliers["coder"] == 4 and shared.size.shared_product is True
+        assert estimate_rtl(circuit, size, "ecp5-85k").multipliers == own.multipliers
+        assert estimate_rtl(circuit, replace(size, shared_product=False), "ecp5-25k").multipliers == own.multipliers
+        folder = write_rtl(circuit, tmp_path / "p", size=size, target="ecp5-25k")
+        assert read_manifest(folder).table["shared_product"] == 1
+        folder = write_rtl(circuit, tmp_path / "r", size=size, target="ecp5-25k", reload=True)
+        assert read_manifest(folder).table["capacity"]["size"]["shared_product"] == 1
 
     def test_of_no_device(self) -> None:
         cost = estimate_rtl(small(), RtlSize(4, 2, 2, 1))
@@ -160,6 +189,8 @@ class TestEstimate:
         ("words", "said"),
         [
             (("--target", "rtl", "--search-bits", 2), "--search-bits must go with a target of HLS, rtl is of RTL"),
+            (("--target", "rtl", "--jobs", "guess"), "jobs must be some of likelihood, encode, decode"),
+            (("--target", "zcu104", "--jobs", "encode"), "--jobs must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "zcu104", "--lanes", 2), "--lanes must go with a target of RTL, zcu104 is of HLS"),
             (("--target", "rtl", "--table-lanes", 3), "table_lanes must be a power of two in 1..1, got 3"),
         ],

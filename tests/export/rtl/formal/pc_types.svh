@@ -2,6 +2,7 @@
 `ifndef PC_TYPES_SVH
 `define PC_TYPES_SVH
 localparam int PC_STREAMS = 2;
+localparam int WAITING = 4;
 localparam int PC_STREAM_BITS = 1;
 localparam int STEP_BITS = 3;
 localparam int STEP_WIDTH = 4;

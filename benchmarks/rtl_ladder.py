@@ -1,0 +1,100 @@
+"""Compare engines in SystemVerilog with the reference, in Verilator, on whole test sets and on MNIST images.
+
+Likelihood, likelihood with a tenth of the symbols missing, encode, decode: every integer and byte. Cycles are counted
+and are compared with the cycle model's. `--records N` of MNIST (200), `--only NAME`. Projects are kept in
+build/rtl-ladder. Data as in learning.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from learning import DATA
+from results import table, write_section
+
+from pcedge.arrays import IntArray
+from pcedge.data import load_array, load_data
+from pcedge.engines import ReferenceEngine
+from pcedge.engines.lanes import encode_lanes
+from pcedge.export import RtlSize, load_zoo, write_rtl
+from pcedge.export.rtl.cycles import CycleModel
+from pcedge.export.rtl.lowering import lower_rtl
+from pcedge.simulate.rtl import RtlProject
+
+BUILD = Path(__file__).parent.parent / "build/rtl-ladder"
+
+#: circuits of the zoo, and macs, streams, lanes and table lanes
+ENGINES = (
+    ("digits", (16, 8, 4, 2)), ("digits", (4, 2, 2, 1)), ("mnist-16", (16, 8, 4, 2)), ("mnist-16", (64, 16, 16, 2)),
+    ("mnist-850", (16, 8, 4, 2)), ("mnist-850", (64, 16, 8, 4)),
+)  # fmt: skip
+
+
+def records_of(name: str, count: int) -> IntArray:
+    """Read test records, of MNIST so many."""
+    if name == "digits":
+        test = load_data("digits").test
+        assert test is not None
+    else:
+        test = load_array(DATA / "mnist/t10k-images-idx3-ubyte.gz")[:count]
+    return test.reshape(len(test), -1).astype(np.int64)
+
+
+def compared(name: str, size: RtlSize, records: IntArray) -> list[list[str]]:
+    """Run every job; give a row for each."""
+    circuit = load_zoo(name)
+    engine = ReferenceEngine(circuit)
+    words = f"{size.macs} × {size.streams}, {size.lanes}, {size.table_lanes}"
+    folder = BUILD / f"{name}-{size.macs}-{size.streams}-{size.lanes}-{size.table_lanes}"
+    start = time.perf_counter()
+    project = RtlProject(write_rtl(engine.program, folder, size=size))
+    hidden = np.where(np.random.default_rng(0).random(records.shape) < 0.1, -1, records)
+    coded = encode_lanes(engine, records, size.streams)
+    model = CycleModel(lower_rtl(engine.program, size))
+    rows = []
+    with project.device() as device:
+
+        def add(job: str, wrong: int, of: str) -> None:
+            counts = [len(records[stream :: size.streams]) for stream in range(size.streams)]
+            expected = model.count(job, counts, None if job == "likelihood" else records)
+            rows.append(
+                [name, words, of, f"{len(records):,}", f"{device.cycles / records.size:.3f}",
+                 "equal" if expected == device.cycles else f"{expected / records.size:.3f}", str(wrong)]
+            )  # fmt: skip
+            print(" | ".join(rows[-1]), f"{time.perf_counter() - start:.0f} s", flush=True)
+
+        for of, values in (("likelihood", records), ("with missing", hidden)):
+            found, right = np.stack(device.likelihood(values)), np.stack(engine.likelihood(values))
+            add("likelihood", int((found != right).any(axis=0).sum()), of)
+        lanes = device.encode_lanes(records, size.streams)
+        add("encode", sum(a != b for a, b in zip(lanes, coded, strict=True)), "encode")
+        add("decode", int((device.decode_lanes(coded, len(records)) != records).any(axis=1).sum()), "decode")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=200)
+    parser.add_argument("--only", default="")
+    given = parser.parse_args()
+    rows = []
+    for name, size in ENGINES:
+        if given.only in name:
+            rows += compared(name, RtlSize(*size), records_of(name, given.records))
+    if not given.only:
+        head = ["circuit", "macs × streams, lanes, table lanes", "job", "records", "cycles a symbol", "model", "wrong"]
+        lines = [
+            "Engines in SystemVerilog in Verilator against the reference: every likelihood, byte of a lane and decoded "
+            "symbol; *wrong* counts records, of encode lanes. *Model*: whether the cycle model counts the same cycles.",
+            "", *table(head, rows),
+        ]  # fmt: skip
+        write_section("RTL: the ladder", "python benchmarks/rtl_ladder.py", lines)
+    if any(row[-1] != "0" for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
