@@ -30,7 +30,7 @@ from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.lowering import RtlImage
 from pcedge.export.rtl.memories import engine_memories
 from pcedge.export.rtl.params import hex_files, loaded_params_code, params_code, sizes_of
-from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.size import LEVELS, RtlSize
 from pcedge.export.rtl.stage.project import plan_rtl_stage
 from pcedge.export.rtl.top import TOP, info_words, top_code
 from pcedge.integer.circuit import IntegerCircuit
@@ -51,16 +51,19 @@ def write_rtl(
     jobs: Sequence[str] = BUILT_JOBS,
     target: str = RTL,
     rows: ArrayLike | None = None,
+    harden: str = "none",
 ) -> Path:
     """Write the engine of a circuit into a project directory, see `plan_rtl`."""
-    plan = plan_rtl(circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, rows=rows)
+    plan = plan_rtl(
+        circuit, size=size, records=records, reload=reload, fit=fit, jobs=jobs, target=target, rows=rows, harden=harden
+    )
     return write_plan(plan, out)
 
 
 def plan_rtl(
     circuit: IntegerCircuit | Program, *, size: RtlSize | None = None, records: ArrayLike | None = None,
     reload: bool = False, fit: Sequence[IntegerCircuit | Program] = (), jobs: Sequence[str] = BUILT_JOBS,
-    target: str = RTL, rows: ArrayLike | None = None,
+    target: str = RTL, rows: ArrayLike | None = None, harden: str = "none",
 ) -> ProjectPlan:  # fmt: skip
     """Write the engine of a circuit, and its predictor stage, as the files of a project; nothing is written.
 
@@ -74,16 +77,19 @@ def plan_rtl(
             encode, and unpack with decode; it ends the others with BAD_JOB.
         target: `rtl`, or the device that the project is for: a shipped one's name, or the path of a TOML file.
         rows: data for the golden vectors of the circuit's predictor stage, (rows, …); None draws some.
+        harden: one of `size.LEVELS`. Sources are the same; what compiles or builds the project hardens them first.
 
     Raises:
         NotStructuredError: the circuit is not structured-decomposable.
-        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, no device
-            has that name, or there are rows of a circuit without a stage.
+        UsageError: the engine cannot hold the circuit, a job is none, a reloadable engine is not for all, no device or
+            level has that name, or there are rows of a circuit without a stage.
         WidthError: circuits of one engine differ in a width that it fixes.
         DataError: the records do not fit, or there are none without missing symbols.
     """
     engine = ReferenceEngine(circuit)
     size = size or RtlSize()
+    if harden not in LEVELS:
+        raise UsageError(f"a level of hardening must be one of {', '.join(LEVELS)}, got {harden!r}")
     if reload and not set(jobs) >= set(BUILT_JOBS):
         raise UsageError(f"a reloadable engine must have all jobs, {', '.join(BUILT_JOBS)}, got {', '.join(jobs)}")
     image = lower_for(engine.program, size, target, jobs, reload=reload)
@@ -116,11 +122,13 @@ def plan_rtl(
         contents["golden/image.u32"] = rtl_image_words(engine.program, capacity).tobytes()
     stage = plan_rtl_stage(engine.circuit, rows)
     contents |= stage.contents if stage else {}
-    contents |= core_files(contents, image.circuit.digest.hex(), __version__)
+    if harden == "none":  # a core's tools take sources as they are
+        contents |= core_files(contents, image.circuit.digest.hex(), __version__)
     loaded = {} if capacity is None else {"capacity": capacity.as_dict(), "loaded_bits": capacity.memory_bits}
     sizes = sizes_of(image) if capacity is None else capacity.sizes
     about = {
         "target": _target(target),
+        "harden": harden,
         "jobs": {name: {"cycles_per_symbol": cycles} for name, cycles in cycles_per_symbol(image, sizes).items()},
         "memories": {memory.name: memory.bits for memory in engine_memories(sizes)},
     }

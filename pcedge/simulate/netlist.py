@@ -17,6 +17,7 @@ from pcedge.export.project.manifest import RTL, Manifest, read_manifest
 from pcedge.simulate.board import Board
 from pcedge.simulate.rtl import ENGINE, RtlProject, engine_sources, opened
 from pcedge.toolchain import cells
+from pcedge.toolchain.hardening import hardened
 from pcedge.toolchain.netlists import Netlist
 from pcedge.toolchain.open_flow import synthesize
 from pcedge.toolchain.verilator import build
@@ -71,7 +72,7 @@ class NetlistProject:
             ToolError: it failed; its text is in the message.
         """
         _ = self.manifest
-        sources = engine_sources(self.folder)
+        sources = hardened(self.folder, engine_sources(self.folder), ENGINE)
         return synthesize(sources, ENGINE, self.target, self._work)
 
     def compile(self) -> Path:

@@ -27,7 +27,8 @@ from pcedge.export.rtl.serial.project import MODEL
 from pcedge.export.rtl.stage.project import STAGE_TOP
 from pcedge.simulate.board import Board
 from pcedge.toolchain.building import rtl_sources
-from pcedge.toolchain.verilator import build
+from pcedge.toolchain.hardening import hardened
+from pcedge.toolchain.verilator import LENIENT, build
 
 #: the module that is simulated
 ENGINE = "pc_engine"
@@ -64,16 +65,16 @@ class RtlProject:
 
         Raises:
             FormatError: the directory is no project of this kind.
-            MissingToolError: Verilator, make or a C++ compiler is missing.
+            MissingToolError: Verilator, make or a C++ compiler is missing, or yosys of a hardened engine.
             ToolError: one of them failed; its text is in the message.
         """
         _ = self.manifest
         work = self.folder / "build" / "verilator"
         work.mkdir(parents=True, exist_ok=True)
         sources = engine_sources(self.folder)
-        executable = build(
-            sources, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=FLAGS, optimise=OPTIMISE
-        )
+        engine = hardened(self.folder, sources, ENGINE)
+        flags = FLAGS if engine == sources else LENIENT
+        executable = build(engine, ENGINE, [self.folder / "testbench/engine.cpp"], work, flags=flags, optimise=OPTIMISE)
         # It is started where its images are.
         for path in (self.folder / "rtl").glob("*.hex"):
             shutil.copy(path, work)

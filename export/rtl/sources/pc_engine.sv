@@ -30,8 +30,8 @@ module pc_engine #(
 );
   localparam logic [3:0] LIKELIHOOD = JOB_LIKELIHOOD, ENCODE = JOB_ENCODE, DECODE = JOB_DECODE, SAMPLE = JOB_SAMPLE;
   logic [3:0] job_now;
-  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded;
-  assign status = {25'd0, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
+  logic bad_symbol, bad_frame, bad_lane, bad_job, not_loaded, bad_image, too_large, loaded, upset;
+  assign status = {24'd0, upset, bad_symbol, bad_lane, bad_job, too_large, bad_image, not_loaded, bad_frame};
   // a job without work tells, or is none of this engine's
   wire starts_likelihood = HAS_LIKELIHOOD != 0 && (job == LIKELIHOOD || (HAS_SCORE != 0 && job == JOB_SCORE));
   wire starts_encoding = HAS_ENCODE != 0 && job == ENCODE;
@@ -130,13 +130,13 @@ module pc_engine #(
 
   // ---- rows and exponents
   logic [PC_STREAM_BITS-1:0] write_stream;
-  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
+  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, second_row, table_row, write_row;
   logic [ROW_WIDTH-1:0] data_0, data_1, data_2, write_data;
   logic write, vector_ask, table_read;
-  wire vector_grant = vector_ask && (TABLE_COPY != 0 || !table_read);
-  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(TABLE_COPY != 0)) row_memory (
+  wire vector_grant = vector_ask && !table_read;
+  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(PAIR_COPY != 0)) row_memory (
       .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
-      .read_1(TABLE_COPY == 0 && table_read ? table_row : vector_row), .data_1(data_1), .read_2(table_row),
+      .read_1(table_read ? table_row : vector_row), .data_1(data_1), .read_2(second_row),
       .data_2(data_2));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
@@ -170,6 +170,7 @@ module pc_engine #(
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
       .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
+      .second_address(second_row), .second_data(data_2),
       .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]),
       .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(vector_meta), .free(free[1]),
       .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows),
@@ -199,7 +200,7 @@ module pc_engine #(
       .symbol_data(symbol_data), .variable_address(variable_address), .variable_data(variable_data),
       .tail_address(tail_address), .tail_data(tail_data), .leaf_address(leaf_address), .leaf_data(leaf_data),
       .even_address(even_address), .even_data(even_data), .odd_address(odd_address), .odd_data(odd_data),
-      .row_read(table_read), .row_address(table_row), .row_data(TABLE_COPY != 0 ? data_2 : data_1),
+      .row_read(table_read), .row_address(table_row), .row_data(data_1),
       .reserve(reserve[2]), .reserve_rows(reserve_rows[2*ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(table_meta),
       .free(free[2]), .out_valid(row_valid[2]), .out_last(row_last[2]), .out_row(table_rows),
       .weighed_valid(weighed_valid), .weighed(weighed), .bad(bad));
@@ -449,6 +450,7 @@ module pc_engine #(
   end
 
   // ---- the job
+  pc_guard guard (.clk(clk), .rst(rst), .start(start), .busy(busy), .upset(upset));
   always_ff @(posedge clk) begin
     if (bad) bad_symbol <= 1'b1;
     if (frame || packet_frame) bad_frame <= 1'b1;
