@@ -78,6 +78,8 @@ def multipliers(size: Mapping[str, int]) -> dict[str, int]:
     return {
         "mix": size["MACS"], "vector": size["LANES"], "tables": 2 * size["TABLE_LANES"] if size["HAS_CODE"] else 0,
         "coder": coder if size["HAS_CODE"] else 0,
+        # pc_packers has a multiplier of its own; times the floor is a sum where that is a number
+        **({"packets": wide * (size["HAS_PACK"] + size["HAS_UNPACK"] * size["RELOAD"])} if size["HAS_PACKETS"] else {}),
     }  # fmt: skip
 
 

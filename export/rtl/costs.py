@@ -8,12 +8,14 @@ from typing import Any
 
 from pcedge.export.open_target import OpenTarget, find_open_target
 from pcedge.export.project.manifest import BUILT_JOBS, RTL
+from pcedge.export.project.prediction import stage_of
 from pcedge.export.rtl.area import AreaEstimate, estimate_area, multipliers
 from pcedge.export.rtl.cycles import cycles_per_symbol
 from pcedge.export.rtl.fitting import lower_for
 from pcedge.export.rtl.memories import BLOCKS, Memory, engine_memories, mapped
 from pcedge.export.rtl.params import sizes_of
 from pcedge.export.rtl.size import RtlSize
+from pcedge.export.rtl.stage.tables import stage_tables
 from pcedge.integer.circuit import IntegerCircuit
 from pcedge.schedule.program import Program
 
@@ -36,6 +38,8 @@ class RtlCost:
     state_words: int
     #: of the target's family, or of all
     areas: dict[str, AreaEstimate]
+    #: bits of the memories of the circuit's predictor stage, which stands beside the engine; None where it has none
+    stage: dict[str, int] | None = None
 
     @property
     def clock_mhz(self) -> float | None:
@@ -63,6 +67,8 @@ class RtlCost:
             },
             "initiation_interval": {name: job["cycles_per_record"] for name, job in jobs.items()},
         }  # fmt: skip
+        if self.stage is not None:
+            result["stage"] = {"memory_bits": self.stage}
         areas = {family: self._area(area) for family, area in self.areas.items()}
         return result | {"resources": areas if self.target is None else areas[self.target.family]}
 
@@ -104,4 +110,5 @@ def estimate_rtl(
     return RtlCost(
         device, image.size, image.jobs, len(image.circuit.order), cycles_per_symbol(image), multipliers(sizes),
         engine_memories(sizes), image.rows * size.lanes, {family: estimate_area(sizes, family) for family in families},
+        None if stage_of(image.circuit) is None else stage_tables(image.circuit).memory_bits,
     )  # fmt: skip

@@ -161,6 +161,11 @@ def _of_rtl(circuit: IntegerCircuit, target: str, size: RtlSize, jobs: str | Non
         rows.append([cost.target.name, held.lut, held.ff, held.dsp, held.bram, "" if clock is None else f"{clock:g}"])
     shown.append(table("resources", ["family", "LUT", "FF", "DSP", "block RAM", "MHz"], rows))
     shown += _calibrated(list(cost.areas.values()))
+    if cost.stage is not None:
+        kbit = [f"{name.replace('_', ' ')} {bits / 1000:.3f}" for name, bits in cost.stage.items()]
+        shown.append(
+            f"the predictor stage stands beside the engine, and no figure above counts it: kbit: {', '.join(kbit)}"
+        )
     result = cost.as_dict()
     if cost.target is not None and (missing := result["resources"]["missing"]):
         shown.append(f"by this estimate {cost.target.name} has too little of: {', '.join(missing)}")

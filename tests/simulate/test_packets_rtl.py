@@ -23,6 +23,7 @@ from pcedge.engines.lanes import encode_lanes
 from pcedge.errors import MismatchError, ToolError, UsageError
 from pcedge.export import RtlSize, load_zoo, write_rtl
 from pcedge.export.project.manifest import BUILT_JOBS, EVERY_JOB, PACKET_JOBS
+from pcedge.export.rtl.costs import estimate_rtl
 from pcedge.export.rtl.project import needed_sources
 from pcedge.quantize import QuantizationConfig, quantize
 from pcedge.simulate.rtl import RtlProject
@@ -118,6 +119,8 @@ def test_a_build_without_the_jobs(tmp_path: Path) -> None:
     for jobs, beside in ((("likelihood", "pack"), "encode"), (("encode", "unpack"), "decode")):
         with pytest.raises(UsageError, match=f"{jobs[1]} must go with {beside}, got"):
             write_rtl(circuit, tmp_path / "none", jobs=jobs)
+    costs = [estimate_rtl(circuit, RtlSize(4, 1, 2, 2), jobs=jobs).multipliers for jobs in (BUILT_JOBS, EVERY_JOB)]
+    assert costs[1] == {**costs[0], "packets": 4}
     assert not {"pc_packets.sv", "pc_packers.sv"} & needed_sources("pc_axi", BUILT_JOBS).keys()
     assert {"pc_packets.sv", "pc_packers.sv"} <= needed_sources("pc_axi", EVERY_JOB).keys()
 
@@ -172,7 +175,7 @@ def test_jobs_that_are_not_built_are_refused(tmp_path: Path) -> None:
     with project.device() as device:
         for job in (Job.PACK, Job.UNPACK):
             with pytest.raises(ToolError, match=f"end {job.name} with status 0, it says <Status.BAD_JOB"):
-                device.run(job, [1], [[]], [])
+                device.run(job, [], [], [])
 
 
 @pytest.mark.nightly

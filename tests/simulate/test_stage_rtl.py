@@ -23,6 +23,7 @@ from pcedge.data.predictor import Group, Predictor
 from pcedge.errors import FormatError, MismatchError
 from pcedge.export import RtlSize, write_onnx, write_rtl
 from pcedge.export.project.prediction import draw_rows
+from pcedge.export.rtl.costs import estimate_rtl
 from pcedge.export.rtl.stage.project import stage_sources
 from pcedge.quantize import quantize
 from pcedge.simulate.projects import simulators
@@ -228,6 +229,8 @@ def test_a_project_has_the_stage_beside_the_engine(small: Path) -> None:
     manifest = StageRtl(small).manifest
     assert {f"rtl/{name}" for name in stage_sources()} | {"rtl/stage.svh", "testbench/stage.cpp"} <= set(manifest.files)
     assert manifest.stage is not None and manifest.stage["columns"] == 6
+    cost = estimate_rtl(circuit_of(random_predictor(CASE)), SIZE).as_dict()
+    assert cost["stage"]["memory_bits"] == manifest.table["stage"]["memory_bits"]
     core = (small / "pcedge.core").read_text()
     assert "toplevel: pcedge_stage" in core and "rtl/stage_nodes.hex: {copyto" in core
     plain = write_rtl(quantize(make_circuit(3, 4, 2, 3, "hidden")), small.parent / "plain", size=SIZE)

@@ -126,6 +126,12 @@ module pc_decoders #(
     function automatic logic [5:0] open_of(input logic [3:0] bytes);
       open_of = bytes > 4'(2 * BYTES) ? 6'(16 * BYTES) : {bytes[2:0], 3'd0};
     endfunction
+    // Times the floor. Where that is a number: sums of what is shifted, for yosys would take a multiplier.
+    function automatic logic [2*P-1:0] share_of(input logic [P-1:0] unit);
+      share_of = RELOAD != 0 ? (2 * P)'(unit) * (2 * P)'(floors) : '0;
+      for (int at = 0; at < P; at = at + 1)
+        if (RELOAD == 0 && ((FLOOR >> at) & 1) != 0) share_of = share_of + ((2 * P)'(unit) << at);
+    endfunction
     logic took_1, left_1, inner_1, fits_2, says_2;
     logic [PC_STREAM_BITS-1:0] took_stream_1, took_stream_2;
     logic [2*P-1:0] offset_1, range_1;
@@ -145,7 +151,7 @@ module pc_decoders #(
       unit_1 <= take_unit;
       take_2 <= take_1 && !rst;
       stream_2 <= stream_1;
-      share_2 <= (2 * P)'(unit_1) * (2 * P)'(floors);
+      share_2 <= share_of(unit_1);
       if (take_2) had_room[stream_2] <= (share_2 >> open_of(beyond_2)) >= (2 * P)'(2);
       // what the window had of zeros behind the end before this symbol; they are shifted with it
       took_1 <= took_symbol && !rst && !start;

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.nightly import cases
+from helpers.predictors import circuit_of, random_predictor
 from helpers.rtl_units import needs_verilator
 from strategies import make_circuit
 
@@ -48,6 +49,17 @@ def fusesoc(project: Path, target: str, work: Path) -> subprocess.CompletedProce
     words = ["--cores-root", project, "run", "--target", target, "--work-root", work / "run", "pcedge_engine"]
     command = [sys.executable, "-c", "from fusesoc.main import main; main()", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, cwd=work, env=variables)
+
+
+@pytest.mark.rtl
+@pytest.mark.nightly
+@needs_verilator
+def test_a_predictor_stage_has_a_target_of_its_own(project: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fusesoc", reason="needs FuseSoC (pcedge[ip])")
+    assert "lint_stage" not in (project / "pcedge.core").read_text()
+    staged = write_rtl(circuit_of(random_predictor(13)), tmp_path / "project", size=RtlSize(4, 1, 2, 2))
+    done = fusesoc(staged, "lint_stage", tmp_path / "work")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.rtl

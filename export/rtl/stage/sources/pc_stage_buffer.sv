@@ -6,7 +6,7 @@
 // Latency  2, initiation interval 1. What is put is there for a distance that comes a cycle later.
 module pc_stage_buffer #(
     parameter  int PLACES        = 2,
-    parameter  int NUMBER_BITS   = 8,
+    parameter  int ENTRY_WIDTH   = 8,
     parameter  int DISTANCE_BITS = 1,
     localparam int PLACE_BITS    = PLACES > 1 ? $clog2(PLACES) : 1
 ) (
@@ -14,11 +14,11 @@ module pc_stage_buffer #(
     input  logic                     rst,
     input  logic                     clears,
     input  logic                     put,
-    input  logic [  NUMBER_BITS-1:0] in,
+    input  logic [  ENTRY_WIDTH-1:0] in,
     input  logic [DISTANCE_BITS-1:0] distance,
-    output logic [  NUMBER_BITS-1:0] out
+    output logic [  ENTRY_WIDTH-1:0] out
 );
-  logic [NUMBER_BITS-1:0] memory[PLACES];
+  logic [ENTRY_WIDTH-1:0] memory[PLACES];
   logic [PLACE_BITS-1:0] place, from;
   // a ring has no beginning: where it was cleared from does not matter
   wire [PLACE_BITS+1:0] back = (PLACE_BITS + 2)'(place) - (PLACE_BITS + 2)'(distance);

@@ -71,7 +71,7 @@ module pc_stage_predictor (
   assign put_residuals = state == PUT && left_residuals != '0;
   if (STAGE_HAS_VALUES != 0) begin : g_values
     pc_stage_buffer #(
-        .PLACES(STAGE_VALUES_PLACES), .NUMBER_BITS(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
+        .PLACES(STAGE_VALUES_PLACES), .ENTRY_WIDTH(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
         .clk(clk), .rst(rst), .clears(clears), .put(put_values),
         .in(put_first ? seen_number[STAGE_NUMBER_BITS-1:0] : '0), .distance(distance), .out(values));
   end else begin : g_no_values
@@ -79,7 +79,7 @@ module pc_stage_predictor (
   end
   if (STAGE_HAS_FIRSTS != 0) begin : g_firsts
     pc_stage_buffer #(
-        .PLACES(STAGE_FIRSTS_PLACES), .NUMBER_BITS(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
+        .PLACES(STAGE_FIRSTS_PLACES), .ENTRY_WIDTH(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
         .clk(clk), .rst(rst), .clears(clears), .put(put_firsts),
         .in(put_first ? first_residual[STAGE_NUMBER_BITS-1:0] : '0), .distance(distance), .out(firsts));
   end else begin : g_no_firsts
@@ -87,7 +87,7 @@ module pc_stage_predictor (
   end
   if (STAGE_HAS_RESIDUALS != 0) begin : g_residuals
     pc_stage_buffer #(
-        .PLACES(STAGE_RESIDUALS_PLACES), .NUMBER_BITS(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
+        .PLACES(STAGE_RESIDUALS_PLACES), .ENTRY_WIDTH(STAGE_NUMBER_BITS), .DISTANCE_BITS(STAGE_DISTANCE_BITS)) line (
         .clk(clk), .rst(rst), .clears(clears), .put(put_residuals),
         .in(put_first ? residual[STAGE_NUMBER_BITS-1:0] : '0), .distance(distance), .out(residuals));
   end else begin : g_no_residuals
