@@ -14,6 +14,7 @@ from pcedge.drivers.layout import MOST_WORD
 from pcedge.export.program.packing import PackedTable
 from pcedge.export.project.manifest import EVERY_JOB
 from pcedge.export.rtl.lowering import Kind, RtlImage
+from pcedge.export.rtl.timing import needs_pair_copy
 from pcedge.export.rtl.top import info_words
 from pcedge.schedule.steps import Zeros
 from pcedge.tails import TAIL_BITS
@@ -107,6 +108,7 @@ def sizes_of(image: RtlImage) -> dict[str, int]:
         "HAS_SEARCH": int(bool({"decode", "sample"} & set(image.jobs))),
         "HAS_CODE": int(bool({"encode", "decode", "sample"} & set(image.jobs))),
         "SHARED_PRODUCT": int(image.shared_product), "PASS_GAP": image.pass_gap,
+        "PAIR_COPY": int(needs_pair_copy(image)),
     }  # fmt: skip
 
 

@@ -128,19 +128,21 @@ module pc_engine #(
 
   // ---- rows and exponents
   logic [PC_STREAM_BITS-1:0] write_stream;
-  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, table_row, write_row;
-  logic [ROW_WIDTH-1:0] data_0, data_1, write_data;
+  logic [ROW_ADDRESS_BITS-1:0] mix_row, vector_row, second_row, table_row, write_row;
+  logic [ROW_WIDTH-1:0] data_0, data_1, data_2, write_data;
   logic write, vector_ask, table_read;
   wire vector_grant = vector_ask && !table_read;
-  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH)) row_memory (
+  pc_row_memory #(.ROWS(STATE_ROWS), .ROW_BITS(ROW_WIDTH), .THIRD(PAIR_COPY != 0)) row_memory (
       .clk(clk), .write(write), .write_row(write_row), .write_data(write_data), .read_0(mix_row), .data_0(data_0),
-      .read_1(table_read ? table_row : vector_row), .data_1(data_1));
+      .read_1(table_read ? table_row : vector_row), .data_1(data_1), .read_2(second_row),
+      .data_2(data_2));
   logic write_exponent;
   logic [SLOT_BITS-1:0] write_slot;
-  logic [31:0] exponent;
+  logic [31:0] exponent, exponent_unused;
   pc_row_memory #(.ROWS(2 ** (PC_STREAM_BITS + SLOT_BITS)), .ROW_BITS(32)) exponent_memory (
       .clk(clk), .write(write_exponent), .write_row({write_stream, write_slot}), .write_data(exponent),
-      .read_0(a_slot), .data_0(a_exponent), .read_1(b_slot), .data_1(b_exponent));
+      .read_0(a_slot), .data_0(a_exponent), .read_1(b_slot), .data_1(b_exponent), .read_2('0),
+      .data_2(exponent_unused));
 
   // ---- units
   logic [TILE_BITS-1:0] tile_address;
@@ -166,6 +168,7 @@ module pc_engine #(
   pc_vector_unit vector (
       .clk(clk), .rst(rst), .task_valid(vector_some), .task_ready(vector_take), .task_in(vector_task),
       .row_ask(vector_ask), .row_grant(vector_grant), .row_address(vector_row), .row_data(data_1),
+      .second_address(second_row), .second_data(data_2),
       .list_address(list_address), .list_data(list_data), .lift(lift), .reserve(reserve[1]),
       .reserve_rows(reserve_rows[ROW_COUNT_BITS+:ROW_COUNT_BITS]), .reserve_meta(vector_meta), .free(free[1]),
       .out_valid(row_valid[1]), .out_last(row_last[1]), .out_row(vector_rows),
